@@ -1,0 +1,1 @@
+"""Boards: the shell around the accelerator, synthesis, place and route, programming."""

@@ -1,0 +1,11 @@
+"""Golden model of multiply."""
+
+from ssm_hdl.fixed import Codes
+from ssm_hdl.operations import Node
+from ssm_hdl.sim.golden.store import Stored, store
+
+
+def multiply(node: Node, a: Codes, b: Codes) -> Stored:
+    """y = a o b."""
+    assert node.accumulator is not None
+    return store(a * b, node.accumulator.f_bits, node.output.format)

@@ -1,0 +1,77 @@
+"""Unary functions as integer tables, computed in decimal arithmetic so that every machine gets the same codes."""
+
+from collections.abc import Callable
+from decimal import ROUND_FLOOR, Decimal, localcontext
+from functools import lru_cache
+
+import numpy as np
+
+from ssm_hdl.fixed import Codes, Format
+
+_DIGITS = 40  # far beyond the 62 bits of the widest format: no rounding of a table entry is ever in doubt
+
+
+def _erf(x: Decimal) -> Decimal:
+    """Error function; Abramowitz and Stegun 7.1.6, whose terms are all positive."""
+    if abs(x) > 12:
+        return Decimal(1).copy_sign(x)
+    total = term = x
+    n = 0
+    while abs(term) > Decimal(10) ** -_DIGITS:
+        n += 1
+        term = term * 2 * x * x / (2 * n + 1)
+        total += term
+    return total * 2 * (-x * x).exp() / _pi().sqrt()
+
+
+@lru_cache(maxsize=1)
+def _pi() -> Decimal:
+    """Archimedes' constant by Machin's formula."""
+
+    def arctan_inverse(n: int) -> Decimal:
+        total = term = Decimal(1) / n
+        k = 1
+        while abs(term) > Decimal(10) ** -(_DIGITS + 5):
+            term = -term / (n * n)
+            k += 2
+            total += term / k
+        return total
+
+    return 4 * (4 * arctan_inverse(5) - arctan_inverse(239))
+
+
+def _sigmoid(x: Decimal) -> Decimal:
+    return 1 / (1 + (-x).exp())
+
+
+def _gelu(x: Decimal) -> Decimal:
+    """Exact (erf) GELU, as in the S4D paper when not quantised (arXiv 2506.12480)."""
+    return x * (1 + _erf(x / Decimal(2).sqrt())) / 2
+
+
+FUNCTIONS: dict[str, Callable[[Decimal], Decimal]] = {"gelu": _gelu, "sigmoid": _sigmoid}
+"""The functions a ``lookup`` may name."""
+
+
+@lru_cache(maxsize=64)
+def _entries(function: str, source: Format, target: Format) -> tuple[int, ...]:
+    with localcontext() as context:
+        context.prec = _DIGITS + 10
+        unit_in, unit_out = Decimal(2) ** -source.f_bits, Decimal(2) ** target.f_bits
+        values = (FUNCTIONS[function](int(code) * unit_in) * unit_out for code in source.codes())
+        rounded = (int((value + Decimal("0.5")).to_integral_value(ROUND_FLOOR)) for value in values)
+        return tuple(min(max(entry, target.min), target.max) for entry in rounded)
+
+
+def table(function: str, source: Format, target: Format) -> Codes:
+    """Table of ``function`` for every code of ``source``, rounded half up and saturated to ``target``.
+
+    Args:
+        function: a name in `FUNCTIONS`.
+        source: format of the argument.
+        target: format of the entries.
+
+    Returns:
+        Shape (2**source.width,): the entry for a code stands at its bit pattern read as unsigned.
+    """
+    return np.array(_entries(function, source, target), dtype=np.int64)

@@ -1,0 +1,1 @@
+"""The gateware of every operation, an Amaranth component each."""

@@ -1,0 +1,33 @@
+"""The operations that a manifest is made of; small, orthogonal, named as the field names them."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from ssm_hdl.operations.add import Add
+from ssm_hdl.operations.base import Edge, Node, Operation, Tensor, Tensors
+from ssm_hdl.operations.dense import Dense
+from ssm_hdl.operations.lookup import Lookup
+from ssm_hdl.operations.multiply import Multiply
+from ssm_hdl.operations.pool import Pool
+from ssm_hdl.operations.scan import Scan
+from ssm_hdl.operations.slice import Slice
+
+AnyOperation = Annotated[Dense | Scan | Lookup | Multiply | Add | Slice | Pool, Field(discriminator="op")]
+"""An operation, told apart by its ``op`` field."""
+
+__all__ = [
+    "Add",
+    "AnyOperation",
+    "Dense",
+    "Edge",
+    "Lookup",
+    "Multiply",
+    "Node",
+    "Operation",
+    "Pool",
+    "Scan",
+    "Slice",
+    "Tensor",
+    "Tensors",
+]

@@ -1,0 +1,62 @@
+"""Dense: y = W x + b, plain, grouped, or the real part of a complex product."""
+
+from typing import Literal
+
+import numpy as np
+
+from ssm_hdl.errors import SsmHdlError
+from ssm_hdl.fixed import Codes, Format, round_shift
+from ssm_hdl.operations.base import Edge, Node, Tensor, Tensors, Unary, bound, extremes
+
+
+class Dense(Unary):
+    """y[g, m] = sum_n W[g, m, n] x[g, n] + b[g, m], rounded once, after the sum.
+
+    Attributes:
+        weight: (M, N), or (G, M/G, N/G) when the elements fall into G groups that do not mix; with one more axis of 2
+            (real, imaginary) for a complex input, and then y is the real part, ``sum Re(W) Re(x) - Im(W) Im(x)``.
+        bias: (M,), added to the accumulator; converted to the accumulator's fraction bits.
+        format: format of y.
+    """
+
+    op: Literal["dense"] = "dense"
+    weight: Tensor
+    bias: Tensor | None = None
+    format: Format
+
+    def bind(self, inputs: tuple[Edge, ...], tensors: Tensors, steps: int) -> Node:
+        """Arrays: ``weight`` (G, M/G, N/G) or (G, M/G, N/G, 2), ``bias`` (M,) with the accumulator's fraction bits."""
+        (x,) = inputs
+        weight = tensors.get(self.name, self.weight.tensor, self.weight.format, (3, 4) if x.is_complex else (2, 3))
+        if weight.ndim == (3 if x.is_complex else 2):
+            weight = weight[np.newaxis]
+        groups, rows, columns = weight.shape[:3]
+        if groups * columns != x.size or weight.shape[3:] != ((2,) if x.is_complex else ()):
+            raise SsmHdlError(
+                f"{self.name}: weight {self.weight.tensor!r} has shape {weight.shape} (groups, rows, columns), but its input "
+                f"{x.name} has {x.size} {'complex' if x.is_complex else 'real'} elements; groups x columns must be {x.size}"
+            )
+        f_bits = self.weight.format.f_bits + x.format.f_bits
+        bias = np.zeros(groups * rows, dtype=np.int64)
+        if self.bias is not None:
+            codes = tensors.get(self.name, self.bias.tensor, self.bias.format, (1,))
+            if codes.shape != bias.shape:
+                raise SsmHdlError(f"{self.name}: bias {self.bias.tensor!r} has shape {codes.shape}, not {bias.shape}")
+            bias = round_shift(codes, self.bias.format.f_bits - f_bits)
+        low, high = self._sums(weight, x)
+        return Node(
+            self,
+            inputs,
+            Edge(self.name, groups * rows, self.format, per_sequence=x.per_sequence),
+            {"weight": weight, "bias": bias},
+            bound(low.ravel() + np.minimum(bias, 0), high.ravel() + np.maximum(bias, 0), f_bits),
+            multiplications=weight.size,
+        )
+
+    @staticmethod
+    def _sums(weight: Codes, x: Edge) -> tuple[Codes, Codes]:
+        """Least and greatest partial sum of each row in whatever order it is added, shape (G, M/G)."""
+        if x.is_complex:
+            weight = np.concatenate([weight[..., 0], -weight[..., 1]], axis=-1)
+        low, high = extremes(weight, x.format)
+        return low.sum(axis=-1), high.sum(axis=-1)

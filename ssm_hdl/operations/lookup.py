@@ -1,0 +1,47 @@
+"""Lookup: any unary function as an integer table."""
+
+from typing import Literal
+
+from pydantic import field_validator
+
+from ssm_hdl.errors import SsmHdlError
+from ssm_hdl.fixed import Format
+from ssm_hdl.functions import FUNCTIONS, table
+from ssm_hdl.operations.base import Edge, Node, Tensors, Unary
+
+MAX_ADDRESS_BITS = 12
+"""Widest input of a table: 4,096 entries, 8 block RAMs of an iCE40."""
+
+
+class Lookup(Unary):
+    """y = f(x), element by element, from a table that the two formats determine.
+
+    Attributes:
+        function: a name in `ssm_hdl.functions.FUNCTIONS`.
+        format: format of y.
+    """
+
+    op: Literal["lookup"] = "lookup"
+    function: str
+    format: Format
+
+    @field_validator("function")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        if value not in FUNCTIONS:
+            raise ValueError(f"no function {value!r}; there are {', '.join(sorted(FUNCTIONS))}")
+        return value
+
+    def bind(self, inputs: tuple[Edge, ...], tensors: Tensors, steps: int) -> Node:
+        """Arrays: ``table`` (2**width,), indexed by the bit pattern of x."""
+        (x,) = inputs
+        self.refuse_complex(inputs)
+        if x.format.width > MAX_ADDRESS_BITS:
+            raise SsmHdlError(
+                f"{self.name}: its input {x.name} is {x.format}, {x.format.width} bits; a table takes at most "
+                f"{MAX_ADDRESS_BITS}: give {x.name} a narrower format"
+            )
+        if self.format.width > 32:
+            raise SsmHdlError(f"{self.name}: {self.format} is wider than the 32 bits that tables are computed for")
+        entries = table(self.function, x.format, self.format)
+        return Node(self, inputs, Edge(self.name, x.size, self.format, per_sequence=x.per_sequence), {"table": entries})

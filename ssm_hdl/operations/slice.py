@@ -1,0 +1,31 @@
+"""Slice: part of every packet."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from ssm_hdl.errors import SsmHdlError
+from ssm_hdl.operations.base import Edge, Node, Tensors, Unary
+
+
+class Slice(Unary):
+    """y = x[start : start + size], in the format of x.
+
+    Attributes:
+        start: first element kept.
+        size: elements kept.
+    """
+
+    op: Literal["slice"] = "slice"
+    start: Annotated[int, Field(ge=0)]
+    size: Annotated[int, Field(ge=1)]
+
+    def bind(self, inputs: tuple[Edge, ...], tensors: Tensors, steps: int) -> Node:
+        """No arrays."""
+        (x,) = inputs
+        self.refuse_complex(inputs)
+        if self.start + self.size > x.size:
+            raise SsmHdlError(
+                f"{self.name}: elements {self.start} to {self.start + self.size - 1} of {x.name}, which has {x.size}"
+            )
+        return Node(self, inputs, Edge(self.name, self.size, x.format, per_sequence=x.per_sequence))
