@@ -1,0 +1,180 @@
+"""Gateware of dense."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from amaranth.hdl import Module, Mux, Shape, Signal, Value
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from ssm_hdl.errors import SsmHdlError
+from ssm_hdl.fixed import Codes
+from ssm_hdl.gateware import multiplier
+from ssm_hdl.gateware.arithmetic import REQUANTIZE_LATENCY, Rom, delay, requantize, tree, tree_latency
+from ssm_hdl.gateware.stream import Queue, Replay, count, shape_of, signature
+from ssm_hdl.operations import Node
+
+
+@dataclass(frozen=True)
+class DenseFolding:
+    """How the M x N products of each of G groups fall onto multipliers: ``rows * columns * groups`` of them side by side.
+
+    All counts are of real numbers; the real part of a complex product is a real product of twice the columns.
+    """
+
+    shape: tuple[int, int, int]
+    groups: int
+    rows: int
+    columns: int
+
+    @classmethod
+    def of(cls, node: Node, multipliers: int) -> "DenseFolding":
+        """The folding onto a number of multipliers: rows first, then columns, then groups.
+
+        Raises:
+            SsmHdlError: the number does not divide the work evenly; the message lists those that do.
+        """
+        for folding in cls.choices(node):
+            if folding.multipliers == multipliers:
+                return folding
+        valid = ", ".join(str(folding.multipliers) for folding in cls.choices(node))
+        raise SsmHdlError(f"{node.name}: cannot fold onto {multipliers} multipliers; it can onto {valid}")
+
+    @classmethod
+    def choices(cls, node: Node) -> list["DenseFolding"]:
+        """Every folding, from 1 multiplier to all."""
+        weight = node.arrays["weight"]
+        groups, rows, columns = shape = (*weight.shape[:2], int(np.prod(weight.shape[2:])))
+        by_row = [cls(shape, 1, r, 1) for r in range(1, rows + 1) if rows % r == 0]
+        by_column = [cls(shape, 1, rows, c) for c in range(2, columns + 1) if columns % c == 0]
+        by_group = [cls(shape, g, rows, columns) for g in range(2, groups + 1) if groups % g == 0]
+        return by_row + by_column + by_group
+
+    @property
+    def multipliers(self) -> int:
+        """Multipliers side by side."""
+        return self.groups * self.rows * self.columns
+
+    @property
+    def passes(self) -> int:
+        """Times that the input of a group is read."""
+        return self.shape[1] // self.rows
+
+    @property
+    def beats(self) -> int:
+        """Beats of a group's input."""
+        return self.shape[2] // self.columns
+
+    @property
+    def words(self) -> int:
+        """Weight words, and cycles, of a packet."""
+        return self.shape[0] // self.groups * self.passes * self.beats
+
+
+class Dense(wiring.Component):
+    """y[g, m] = sum_n W[g, m, n] x[g, n] + b[g, m], rounded once.
+
+    Cycles per step: ``G M N / multipliers``.
+    Latency, last beat in to last beat out: ``4 + multiplier + levels + queue`` cycles, ``levels`` being those of the adder tree
+    over the columns; if the input is replayed, because fewer rows than M/G work side by side, ``1 + passes * beats`` more, and
+    another ``(passes - 1) * beats`` if the group before is still being replayed.
+
+    Args:
+        node: the bound operation.
+        multipliers: how many work side by side, one of `DenseFolding.choices`.
+        kind: kind of multiplier, one of `multiplier.KINDS`.
+
+    Members:
+        i: x, ``columns * groups`` numbers a beat.
+        o: y, ``rows * groups`` numbers a beat.
+    """
+
+    def __init__(self, node: Node, multipliers: int = 1, kind: str = "dsp") -> None:
+        self.node, self.kind = node, kind
+        self.folding = folding = DenseFolding.of(node, multipliers)
+        x, y = shape_of(node.inputs[0]), shape_of(node.output)
+        i_lanes, o_lanes = folding.columns * folding.groups, folding.rows * folding.groups
+        super().__init__({"i": In(signature(x, i_lanes)), "o": Out(signature(y, o_lanes))})
+        self._to_sum = 1 + multiplier.latency(kind, x) + tree_latency(folding.columns)
+        self._to_queue = self._to_sum + 1 + REQUANTIZE_LATENCY
+        self.replay = Replay(x, i_lanes, folding.beats, folding.passes) if folding.passes > 1 else None
+        # Every result has its place in the queue before its pass begins, so nothing behind the issue ever stalls.
+        self.queue = Queue(y, o_lanes, depth=2 + -(-(self._to_queue + 3) // folding.beats))
+
+    @property
+    def cycles(self) -> int:
+        """Cycles per packet, the initiation interval."""
+        return self.folding.words
+
+    @property
+    def latency(self) -> int:
+        """Cycles from the last beat of a packet in to its last beat out, when it meets no other and nothing stalls."""
+        f = self.folding
+        behind = f.beats * (f.passes - 1) if f.shape[0] > f.groups else 0
+        replay = self.replay.latency + f.beats * f.passes - 1 + behind if self.replay else 0
+        return replay + self._to_queue + self.queue.latency
+
+    def weights(self) -> Codes:
+        """Weight words in the order of their use, (words, groups * rows * columns)."""
+        f = self.folding
+        weight = self.node.arrays["weight"]
+        if self.node.inputs[0].is_complex:
+            weight = weight * np.array([1, -1])
+        split = weight.reshape(-1, f.groups, f.passes, f.rows, f.beats, f.columns)
+        return split.transpose(0, 2, 4, 1, 3, 5).reshape(f.words, f.multipliers)
+
+    def elaborate(self, platform: object) -> Module:  # noqa: D102
+        m = Module()
+        f, to_sum = self.folding, self._to_sum
+        source = self.i
+        if self.replay is not None:
+            m.submodules.replay = self.replay
+            connect(m, flipped(self.i), self.replay.i)
+            source = self.replay.o
+        m.submodules.queue = queue = self.queue
+        connect(m, queue.o, flipped(self.o))
+
+        go, first, final, word, result = self._issue(m, source)
+        weights = Rom(m, "weights", self.weights(), word).numbers
+        x = [delay(m, number, 1) for number in source.p.data]
+        lanes = range(f.groups * f.rows)
+        sums = [tree(m, [self._product(m, weights, x, lane, c) for c in range(f.columns)]) for lane in lanes]
+        bias = Rom(m, "bias", self.node.arrays["bias"].reshape(-1, len(lanes)), delay(m, result, to_sum - 1)).numbers
+        valid, start = delay(m, go, to_sum, reset_less=False), delay(m, first, to_sum)
+        for lane in lanes:
+            total = Signal(Shape(self.node.accumulator.width, True), reset_less=True, name=f"total_{lane}")
+            with m.If(valid):
+                m.d.sync += total.eq(Mux(start, bias[lane], total) + sums[lane])
+            y = requantize(m, total, self.node.accumulator.f_bits, self.node.output.format)
+            m.d.comb += queue.i.p.data[lane].eq(y)
+        m.d.comb += [
+            queue.i.p.last.eq(delay(m, source.p.last, self._to_queue)),
+            queue.i.valid.eq(delay(m, go & final, self._to_queue, reset_less=False)),
+        ]
+        return m
+
+    def _issue(self, m: Module, source: stream.Interface) -> tuple[Value, Value, Value, Value, Value]:
+        """Take a beat when there is one and its result has a place; counts the words, the beats of a pass and the passes."""
+        f, queue = self.folding, self.queue
+        places = Signal(range(queue.depth + 1), init=queue.depth)
+        word, beat = Signal(range(f.words)), Signal(range(f.beats))
+        result = Signal(range(f.words // f.beats))
+        go, first, final = Signal(), Signal(), Signal()
+        m.d.comb += [
+            first.eq(beat == 0),
+            final.eq(beat == f.beats - 1),
+            go.eq(source.valid & (~first | (places != 0))),
+            source.ready.eq(~first | (places != 0)),
+        ]
+        m.d.sync += places.eq(places - (go & first) + (queue.o.valid & queue.o.ready))
+        with m.If(go):
+            with count(m, beat, f.beats), count(m, result, f.words // f.beats):
+                pass
+            with count(m, word, f.words):
+                pass
+        return go, first, final, word, result
+
+    def _product(self, m: Module, weights: list[Value], x: list[Value], lane: int, column: int) -> Value:
+        f = self.folding
+        number = x[lane // f.rows * f.columns + column]
+        return multiplier.multiply(m, self.kind, weights[lane * f.columns + column], number)

@@ -1,0 +1,213 @@
+"""Gateware of the diagonal scan."""
+
+from dataclasses import dataclass
+
+from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, Value
+from amaranth.lib import memory, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from ssm_hdl.errors import SsmHdlError
+from ssm_hdl.gateware import multiplier
+from ssm_hdl.gateware.arithmetic import Rom, delay, requantize
+from ssm_hdl.gateware.stream import Queue, count, shape_of, signature
+from ssm_hdl.operations import Node
+
+_PARTS = 2  # real and imaginary
+_PRODUCTS = 4  # of a complex product
+
+
+@dataclass(frozen=True)
+class ScanFolding:
+    """How the C x N complex products fall onto multipliers: ``modes`` of them side by side, or one in ``phases`` cycles."""
+
+    shape: tuple[int, int]
+    modes: int
+    phases: int
+
+    @classmethod
+    def of(cls, node: Node, multipliers: int) -> "ScanFolding":
+        """The folding onto a number of multipliers.
+
+        Raises:
+            SsmHdlError: the number does not divide the work evenly; the message lists those that do.
+        """
+        for folding in cls.choices(node):
+            if folding.multipliers == multipliers:
+                return folding
+        valid = ", ".join(str(folding.multipliers) for folding in cls.choices(node))
+        raise SsmHdlError(f"{node.name}: cannot fold onto {multipliers} multipliers; it can onto {valid}")
+
+    @classmethod
+    def choices(cls, node: Node) -> list["ScanFolding"]:
+        """Every folding: 1 or 2 multipliers for a mode, 4 for each of several modes, up to all modes of all channels."""
+        channels, modes = shape = node.arrays["shift"].shape
+        serial = [cls(shape, 1, phases) for phases in (4, 2)]
+        within = [cls(shape, n, 1) for n in range(1, modes + 1) if modes % n == 0]
+        across = [cls(shape, c * modes, 1) for c in range(2, channels + 1) if channels % c == 0]
+        return serial + within + across
+
+    @property
+    def multipliers(self) -> int:
+        """Multipliers side by side."""
+        return self.modes * _PRODUCTS // self.phases
+
+    @property
+    def words(self) -> int:
+        """Memory words of a step."""
+        return self.shape[0] * self.shape[1] // self.modes
+
+    @property
+    def channels(self) -> int:
+        """Channels side by side: elements of u in a beat."""
+        return max(1, self.modes // self.shape[1])
+
+    @property
+    def words_per_beat(self) -> int:
+        """Memory words that one beat of u drives."""
+        return self.words * self.channels // self.shape[0]
+
+
+class Scan(wiring.Component):
+    """h'[c, n] = Abar[c, n] h[c, n] + 2**e[c, n] u[c], complex, rounded once; h = 0 before the first step of a sequence.
+
+    The state lives in a memory with one read and one write a cycle; it is not cleared, the first step of a sequence (after reset
+    or after a step marked ``last``) ignores what it reads.
+
+    Cycles per step: ``4 C N / multipliers``, at least ``loop``, the cycles from reading a state to having written it.
+    Latency, last beat in to last beat out: ``5 + multiplier + queue`` cycles, 1 more with fewer than 4 multipliers.
+
+    Args:
+        node: the bound operation.
+        multipliers: how many work side by side, one of `ScanFolding.choices`.
+        kind: kind of multiplier, one of `multiplier.KINDS`.
+
+    Members:
+        i: u, ``channels`` numbers a beat.
+        o: h', ``2 * modes`` numbers a beat, real and imaginary parts in turn.
+    """
+
+    def __init__(self, node: Node, multipliers: int = 1, kind: str = "dsp") -> None:
+        self.node, self.kind = node, kind
+        self.folding = folding = ScanFolding.of(node, multipliers)
+        u, h = shape_of(node.inputs[0]), shape_of(node.output)
+        super().__init__(
+            {"i": In(signature(u, folding.channels)), "o": Out(signature(h, _PARTS * folding.modes))}
+        )
+        self._to_product = 1 + (folding.phases > 1) + multiplier.latency(kind, h)
+        self._to_part = self._to_product + 4  # both products together, drive, rounding, saturation
+        self.loop = self._to_part + folding.phases
+        self.queue = Queue(h, _PARTS * folding.modes, depth=2 + -(-(self.loop + 2) // folding.phases))
+
+    @property
+    def cycles(self) -> int:
+        """Cycles per step, the initiation interval."""
+        return max(self.folding.words * self.folding.phases, self.loop)
+
+    @property
+    def latency(self) -> int:
+        """Cycles from the last beat of a step in to its last beat out, when nothing stalls."""
+        return self._to_part + self.queue.latency
+
+    def elaborate(self, platform: object) -> Module:  # noqa: D102
+        m = Module()
+        f, queue, bits = self.folding, self.queue, self.node.output.format.width
+        m.submodules.queue = queue
+        connect(m, queue.o, flipped(self.o))
+        go, word, phase, fresh, final = self._issue(m)
+
+        m.submodules.state = state = memory.Memory(shape=_PARTS * bits * f.modes, depth=f.words, init=[])
+        read, write = state.read_port(), state.write_port()
+        m.d.comb += [read.addr.eq(word), read.en.eq(go)]
+        transition = self.node.arrays["transition"].reshape(f.words, -1)
+        poles = Rom(m, "transition", transition, word, go).numbers
+        states = [Mux(delay(m, fresh, 1), 0, read.data.word_select(i, bits)).as_signed() for i in range(_PARTS * f.modes)]
+        drives = self._drives(m, word, go)
+        now = delay(m, phase, 1)
+        parts = []
+        for mode in range(f.modes):
+            pole, h = poles[2 * mode : 2 * mode + 2], states[2 * mode : 2 * mode + 2]
+            parts += self._mode(m, now, pole, h, drives[mode])
+
+        stored = Cat(parts)
+        m.d.comb += [
+            write.addr.eq(delay(m, word, self._to_part)),
+            write.data.eq(stored),
+            write.en.eq(delay(m, final, self._to_part, reset_less=False)),
+            Value.cast(queue.i.p.data).eq(stored),
+            queue.i.p.last.eq(delay(m, self.i.p.last, self._to_part)),
+            queue.i.valid.eq(write.en),
+        ]
+        return m
+
+    def _issue(self, m: Module) -> tuple[Value, Value, Value, Value, Value]:
+        """Take u while its modes are read, word by word, each when its result has a place in the queue."""
+        f, queue = self.folding, self.queue
+        places = Signal(range(queue.depth + 1), init=queue.depth)
+        word, phase, beat = Signal(range(f.words)), Signal(range(f.phases)), Signal(range(f.words_per_beat))
+        fresh, go, final = Signal(init=1), Signal(), Signal()
+        wait = max(0, self.loop - f.words * f.phases)  # until a state that is read again has been written
+        pause = Signal(range(wait + 1))
+        m.d.comb += [
+            go.eq(self.i.valid & (pause == 0) & ((phase != 0) | (places != 0))),
+            final.eq(go & (phase == f.phases - 1)),
+            self.i.ready.eq(final & (beat == f.words_per_beat - 1)),
+        ]
+        m.d.sync += places.eq(places - (go & (phase == 0)) + (queue.o.valid & queue.o.ready))
+        with m.If(pause != 0):
+            m.d.sync += pause.eq(pause - 1)
+        with m.If(go):
+            with count(m, phase, f.phases):
+                with count(m, beat, f.words_per_beat):
+                    pass
+                with count(m, word, f.words):
+                    m.d.sync += [fresh.eq(self.i.p.last), pause.eq(wait)]
+        return go, word, phase, fresh, final
+
+    def _drives(self, m: Module, word: Value, go: Value) -> list[Value]:
+        """2**e u of every mode, at the scale of the products and in time to be added to them; a shift in three steps."""
+        f, shift = self.folding, self.node.arrays["shift"]
+        least, cycles = int(shift.min()), self._to_product  # the table and u take the first cycle
+        bits = int(shift.max() - least).bit_length()
+        width = self.node.accumulator.width - least  # holds every drive, by the bound
+        amounts = Rom(m, "shift", (shift - least).reshape(f.words, f.modes), word, go).numbers
+        drives = []
+        for mode, amount in enumerate(amounts):
+            u, amount = delay(m, self.i.p.data[mode // self.folding.shape[1]], 1), amount[:bits]
+            step = -(-bits // 3)
+            for low in range(0, bits, max(step, 1)):
+                shifted = u << Cat(Const(0, low), amount[low : low + step])
+                u, amount = delay(m, shifted[:width].as_signed(), 1), delay(m, amount, 1)
+            stages = 1 + (-(-bits // step) if bits else 0)
+            drives.append(delay(m, u, 1 + cycles - stages) << least)
+        return drives
+
+    def _mode(self, m: Module, phase: Value, pole: list[Value], h: list[Value], drive: Value) -> list[Value]:
+        """The two parts of the next state of one mode, in the same cycle."""
+        f = self.folding
+        re, im = 0, 1
+        if f.phases == 1:
+            real = self._product(m, pole[re], h[re]) - self._product(m, pole[im], h[im])
+            imaginary = self._product(m, pole[re], h[im]) + self._product(m, pole[im], h[re])
+            return [self._finish(m, real, drive), self._finish(m, imaginary, Const(0))]
+        part = delay(m, phase[-1], self._to_product - 1)  # 0 while real parts are made, then 1
+        if f.phases == 2:
+            swap = phase[0]
+            first = self._product(m, delay(m, pole[re], 1), delay(m, Mux(swap, h[im], h[re]), 1))
+            second = self._product(m, delay(m, pole[im], 1), delay(m, Mux(swap, h[re], h[im]), 1))
+        else:
+            a = Mux(phase[0], pole[im], pole[re])
+            b = Mux(phase[0] ^ phase[1], h[im], h[re])
+            second = self._product(m, delay(m, a, 1), delay(m, b, 1))
+            first = delay(m, second, 1)
+        stored = self._finish(m, Mux(part, first + second, first - second), Mux(delay(m, part, 1), 0, drive))
+        return [delay(m, stored, f.phases // 2), stored]
+
+    def _product(self, m: Module, pole: Value, h: Value) -> Value:
+        return multiplier.multiply(m, self.kind, pole, h)
+
+    def _finish(self, m: Module, product: Value, drive: Value) -> Value:
+        """Add the drive, round and saturate, in a cycle each."""
+        accumulator, format = self.node.accumulator, self.node.output.format
+        total = Signal(Shape(accumulator.width, True), reset_less=True)
+        m.d.sync += total.eq(delay(m, product, 1) + drive)
+        return requantize(m, total, accumulator.f_bits, format)

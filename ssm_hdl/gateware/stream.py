@@ -1,0 +1,211 @@
+"""Streams between stages: beats of one or more numbers, a packet of beats for every time step."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from amaranth.hdl import Cat, Module, Mux, Shape, Signal, Value
+from amaranth.lib import data, fifo, memory, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ssm_hdl.errors import SsmHdlError
+from ssm_hdl.operations import Edge
+
+BLOCK_RAM_FROM = 128
+"""Bits from which a queue goes to block RAM; smaller ones are registers or LUT RAM."""
+
+
+def shape_of(edge: Edge) -> Shape:
+    """Amaranth shape of one real number of an edge."""
+    return Shape(edge.format.width, edge.format.signed)
+
+
+def reals(edge: Edge) -> int:
+    """Real numbers in a packet: a complex element is two, real then imaginary."""
+    return edge.size * (2 if edge.is_complex else 1)
+
+
+def signature(shape: Shape, lanes: int = 1) -> stream.Signature:
+    """A stream of beats of ``lanes`` real numbers.
+
+    The payload has two members: ``data``, an array of the numbers, and ``last``, true in every beat of the last time step of
+    a sequence.
+    """
+    return stream.Signature(data.StructLayout({"data": data.ArrayLayout(shape, lanes), "last": 1}))
+
+
+class Queue(wiring.Component):
+    """A first-in, first-out buffer.
+
+    One beat a cycle; latency 1 cycle in registers, 2 in block RAM.
+
+    Args:
+        shape: shape of a number.
+        lanes: numbers in a beat.
+        depth: beats that it holds.
+
+    Members:
+        i: beats in.
+        o: beats out.
+    """
+
+    def __init__(self, shape: Shape, lanes: int, depth: int) -> None:
+        self.depth = depth
+        super().__init__({"i": In(signature(shape, lanes)), "o": Out(signature(shape, lanes))})
+        self.width = Shape.cast(self.i.p.shape()).width
+        self.block_ram = depth * self.width >= BLOCK_RAM_FROM and depth > 2
+        self.latency = 2 if self.block_ram else 1
+
+    def elaborate(self, platform: object) -> Module:  # noqa: D102
+        m = Module()
+        kind = fifo.SyncFIFOBuffered if self.block_ram else fifo.SyncFIFO
+        m.submodules.fifo = queue = kind(width=self.width, depth=self.depth)
+        m.d.comb += [
+            queue.w_data.eq(Value.cast(self.i.payload)),
+            queue.w_en.eq(self.i.valid),
+            self.i.ready.eq(queue.w_rdy),
+            Value.cast(self.o.payload).eq(queue.r_data),
+            self.o.valid.eq(queue.r_rdy),
+            queue.r_en.eq(self.o.ready),
+        ]
+        return m
+
+
+class Fork(wiring.Component):
+    """Copies of one stream for several readers; each takes a beat when it can, none twice.
+
+    Latency 0.
+
+    Args:
+        shape: shape of a number.
+        lanes: numbers in a beat.
+        ways: number of readers.
+
+    Members:
+        i: beats in.
+        o: an array of streams out.
+    """
+
+    def __init__(self, shape: Shape, lanes: int, ways: int) -> None:
+        self.ways = ways
+        super().__init__({"i": In(signature(shape, lanes)), "o": Out(signature(shape, lanes)).array(ways)})
+
+    def elaborate(self, platform: object) -> Module:  # noqa: D102
+        m = Module()
+        taken = Signal(self.ways)
+        done = Cat(taken[way] | self.o[way].ready for way in range(self.ways))
+        m.d.comb += self.i.ready.eq(done.all())
+        for way in range(self.ways):
+            m.d.comb += [self.o[way].payload.eq(self.i.payload), self.o[way].valid.eq(self.i.valid & ~taken[way])]
+        with m.If(self.i.valid):
+            m.d.sync += taken.eq(Mux(self.i.ready, 0, done))
+        return m
+
+
+class Repack(wiring.Component):
+    """Beats of one width to beats of another; the wider is a multiple of the narrower.
+
+    Cycles per packet of n numbers: ``n / min(i_lanes, o_lanes)``. Latency 1 cycle after the beat that completes an output.
+
+    Args:
+        shape: shape of a number.
+        i_lanes: numbers in a beat that comes in.
+        o_lanes: numbers in a beat that goes out.
+
+    Members:
+        i: beats in.
+        o: beats out.
+    """
+
+    def __init__(self, shape: Shape, i_lanes: int, o_lanes: int) -> None:
+        if max(i_lanes, o_lanes) % min(i_lanes, o_lanes):
+            raise SsmHdlError(f"Repack goes between multiples, not from {i_lanes} to {o_lanes} numbers a beat")
+        self.i_lanes, self.o_lanes = i_lanes, o_lanes
+        super().__init__({"i": In(signature(shape, i_lanes)), "o": Out(signature(shape, o_lanes))})
+
+    def elaborate(self, platform: object) -> Module:  # noqa: D102
+        m = Module()
+        ratio = max(self.i_lanes, self.o_lanes) // min(self.i_lanes, self.o_lanes)
+        beats, last = Signal(range(ratio + 1)), Signal()
+        numbers = Signal(max(Shape.cast(self.i.p.data.shape()).width, Shape.cast(self.o.p.data.shape()).width))
+        m.d.comb += [self.o.p.data.eq(numbers), self.o.p.last.eq(last)]
+        widening = self.o_lanes > self.i_lanes
+        if widening:  # the register fills beat by beat, newest on top
+            step = Shape.cast(self.i.p.data.shape()).width
+            m.d.comb += [self.o.valid.eq(beats == ratio), self.i.ready.eq(~self.o.valid | self.o.ready)]
+            with m.If(self.o.valid & self.o.ready):
+                m.d.sync += beats.eq(0)
+            with m.If(self.i.valid & self.i.ready):
+                m.d.sync += [
+                    numbers.eq(Cat(numbers[step:], Value.cast(self.i.p.data))),
+                    last.eq(self.i.p.last),
+                    beats.eq(Mux(self.o.valid, 1, beats + 1)),
+                ]
+        else:  # the register empties beat by beat, oldest at the bottom
+            step = Shape.cast(self.o.p.data.shape()).width
+            m.d.comb += [self.o.valid.eq(beats != 0), self.i.ready.eq((beats == 0) | ((beats == 1) & self.o.ready))]
+            with m.If(self.o.valid & self.o.ready):
+                m.d.sync += [numbers.eq(numbers >> step), beats.eq(beats - 1)]
+            with m.If(self.i.valid & self.i.ready):
+                m.d.sync += [numbers.eq(self.i.p.data), last.eq(self.i.p.last), beats.eq(ratio)]
+        return m
+
+
+class Replay(wiring.Component):
+    """Every group of beats several times over; the next group loads while one is replayed.
+
+    Cycles per group: ``beats * passes``. Latency 2 cycles after the last beat of a group.
+
+    Args:
+        shape: shape of a number.
+        lanes: numbers in a beat.
+        beats: beats in a group.
+        passes: times that a group is sent.
+
+    Members:
+        i: beats in.
+        o: beats out.
+    """
+
+    latency = 2
+
+    def __init__(self, shape: Shape, lanes: int, beats: int, passes: int) -> None:
+        self.beats, self.passes = beats, passes
+        super().__init__({"i": In(signature(shape, lanes)), "o": Out(signature(shape, lanes))})
+
+    def elaborate(self, platform: object) -> Module:  # noqa: D102
+        m = Module()
+        width = Shape.cast(self.i.p.shape()).width
+        m.submodules.memory = banks = memory.Memory(shape=width, depth=2 * self.beats, init=[])
+        write, read = banks.write_port(), banks.read_port()
+        full = Signal(2)
+        load_bank, load_beat = Signal(), Signal(range(self.beats))
+        send_bank, send_beat, send_pass = Signal(), Signal(range(self.beats)), Signal(range(self.passes))
+        step = Signal()  # the registered read moves on
+        m.d.comb += [
+            self.i.ready.eq(~full.bit_select(load_bank, 1)),
+            write.addr.eq(Mux(load_bank, self.beats, 0) + load_beat),
+            write.data.eq(self.i.payload),
+            write.en.eq(self.i.valid & self.i.ready),
+            read.addr.eq(Mux(send_bank, self.beats, 0) + send_beat),
+            step.eq(~self.o.valid | self.o.ready),
+            read.en.eq(step),
+            Value.cast(self.o.payload).eq(read.data),
+        ]
+        with m.If(write.en):
+            with count(m, load_beat, self.beats):
+                m.d.sync += [load_bank.eq(~load_bank), full.bit_select(load_bank, 1).eq(1)]
+        with m.If(step):
+            m.d.sync += self.o.valid.eq(full.bit_select(send_bank, 1))
+            with m.If(full.bit_select(send_bank, 1)):
+                with count(m, send_beat, self.beats), count(m, send_pass, self.passes):
+                    m.d.sync += [send_bank.eq(~send_bank), full.bit_select(send_bank, 1).eq(0)]
+        return m
+
+
+@contextmanager
+def count(m: Module, counter: Signal, limit: int) -> Iterator[None]:
+    """Advance ``counter`` modulo ``limit``; the statements inside run when it wraps."""
+    m.d.sync += counter.eq(counter + 1)
+    with m.If(counter == limit - 1):
+        m.d.sync += counter.eq(0)
+        yield
