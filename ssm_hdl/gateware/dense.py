@@ -67,8 +67,13 @@ class DenseFolding:
 
     @property
     def words(self) -> int:
-        """Weight words, and cycles, of a packet."""
+        """Weight words of a packet."""
         return self.shape[0] // self.groups * self.passes * self.beats
+
+    @property
+    def cycles(self) -> int:
+        """Cycles per packet: one for each weight word."""
+        return self.words
 
 
 class Dense(wiring.Component):
@@ -102,9 +107,14 @@ class Dense(wiring.Component):
         self.queue = Queue(y, o_lanes, depth=2 + -(-(self._to_queue + 3) // folding.beats))
 
     @property
+    def sinks(self) -> list[stream.Interface]:
+        """The one stream in."""
+        return [self.i]
+
+    @property
     def cycles(self) -> int:
         """Cycles per packet, the initiation interval."""
-        return self.folding.words
+        return self.folding.cycles
 
     @property
     def latency(self) -> int:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, Value
-from amaranth.lib import memory, wiring
+from amaranth.lib import memory, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ssm_hdl.errors import SsmHdlError
@@ -57,6 +57,11 @@ class ScanFolding:
         return self.shape[0] * self.shape[1] // self.modes
 
     @property
+    def cycles(self) -> int:
+        """Cycles per step, if the pipeline is not the longer."""
+        return self.words * self.phases
+
+    @property
     def channels(self) -> int:
         """Channels side by side: elements of u in a beat."""
         return max(1, self.modes // self.shape[1])
@@ -99,9 +104,14 @@ class Scan(wiring.Component):
         self.queue = Queue(h, _PARTS * folding.modes, depth=2 + -(-(self.loop + 2) // folding.phases))
 
     @property
+    def sinks(self) -> list[stream.Interface]:
+        """The one stream in."""
+        return [self.i]
+
+    @property
     def cycles(self) -> int:
         """Cycles per step, the initiation interval."""
-        return max(self.folding.words * self.folding.phases, self.loop)
+        return max(self.folding.cycles, self.loop)
 
     @property
     def latency(self) -> int:
@@ -145,7 +155,7 @@ class Scan(wiring.Component):
         places = Signal(range(queue.depth + 1), init=queue.depth)
         word, phase, beat = Signal(range(f.words)), Signal(range(f.phases)), Signal(range(f.words_per_beat))
         fresh, go, final = Signal(init=1), Signal(), Signal()
-        wait = max(0, self.loop - f.words * f.phases)  # until a state that is read again has been written
+        wait = max(0, self.loop - f.cycles)  # until a state that is read again has been written
         pause = Signal(range(wait + 1))
         m.d.comb += [
             go.eq(self.i.valid & (pause == 0) & ((phase != 0) | (places != 0))),

@@ -1,0 +1,121 @@
+"""The pipeline of a manifest: its stages, and what stands between them."""
+
+import math
+from collections.abc import Callable
+
+from amaranth.hdl import Module
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from ssm_hdl import Manifest
+from ssm_hdl.gateware.add import Add
+from ssm_hdl.gateware.dense import Dense
+from ssm_hdl.gateware.lookup import Lookup
+from ssm_hdl.gateware.multiply import Multiply
+from ssm_hdl.gateware.pool import Pool
+from ssm_hdl.gateware.scan import Scan
+from ssm_hdl.gateware.slice import Slice
+from ssm_hdl.gateware.stream import Fork, Queue, Repack, reals, shape_of, signature
+from ssm_hdl.gen.plan import Plan, StagePlan
+from ssm_hdl.operations import Edge, Node
+
+STAGES: dict[str, Callable[[Node, StagePlan], wiring.Component]] = {
+    "dense": lambda node, plan: Dense(node, plan.multipliers, plan.kind),
+    "scan": lambda node, plan: Scan(node, plan.multipliers, plan.kind),
+    "lookup": lambda node, plan: Lookup(node, plan.lanes),
+    "multiply": lambda node, plan: Multiply(node, plan.lanes, plan.kind),
+    "add": lambda node, plan: Add(node, plan.lanes),
+    "slice": lambda node, plan: Slice(node, plan.lanes),
+    "pool": lambda node, plan: Pool(node, plan.lanes),
+}
+"""The gateware of every operation of the vocabulary."""
+
+_PACKETS = {"dense": 3, "scan": 2}
+"""Packets that a stage may hold while it keeps its pace; 1 for the others."""
+
+
+class Pipeline(wiring.Component):
+    """The whole accelerator.
+
+    Args:
+        manifest: the integer program.
+        plan: the multipliers of every stage.
+
+    Attributes:
+        stages: the gateware of every operation, by name.
+
+    Members:
+        i: samples, one element a beat; ``last`` is true for every element of the last time step of a sequence.
+        o: results, one element a beat, once a time step or once a sequence as the manifest's output edge says.
+    """
+
+    def __init__(self, manifest: Manifest, plan: Plan) -> None:
+        self.manifest, self.plan = manifest, plan
+        self.stages = {name: STAGES[node.op.op](node, plan.stages[name]) for name, node in manifest.nodes.items()}
+        super().__init__(
+            {"i": In(signature(shape_of(manifest.input))), "o": Out(signature(shape_of(manifest.output)))}
+        )
+
+    @property
+    def cycles(self) -> int:
+        """Cycles per time step, the initiation interval: that of the slowest stage, or of the ports."""
+        steps = [reals(self.manifest.input)]
+        for name, stage in self.stages.items():
+            once = self.manifest.nodes[name].output.per_sequence and self.manifest.nodes[name].op.op != "pool"
+            steps.append(math.ceil(stage.cycles / self.manifest.steps) if once else stage.cycles)
+        if not self.manifest.output.per_sequence:
+            steps.append(reals(self.manifest.output))
+        return max(steps)
+
+    def elaborate(self, platform: object) -> Module:  # noqa: D102
+        m = Module()
+        branches = self._branches(m, self.manifest.input, flipped(self.i))
+        for name, stage in self.stages.items():
+            setattr(m.submodules, name, stage)
+            node = self.manifest.nodes[name]
+            slack = self._slack(node)
+            for index, (edge, sink) in enumerate(zip(node.inputs, stage.sinks, strict=True)):
+                source = self._fit(m, f"{name}_{index}", edge, branches[edge.name].pop(0), _lanes(sink))
+                if len(node.inputs) > 1:
+                    depth = slack[index] * reals(edge) // _lanes(sink)
+                    m.submodules[f"{name}_{index}_queue"] = queue = Queue(shape_of(edge), _lanes(sink), depth)
+                    connect(m, source, queue.i)
+                    source = queue.o
+                connect(m, source, sink)
+            if name != self.manifest.graph.output:
+                branches.update(self._branches(m, node.output, stage.o))
+        output = self.stages[self.manifest.graph.output].o
+        connect(m, self._fit(m, "output", self.manifest.output, output, 1), flipped(self.o))
+        return m
+
+    def _branches(self, m: Module, edge: Edge, source: stream.Interface) -> dict[str, list[stream.Interface]]:
+        """A stream for each reader of an edge."""
+        ways = len(self.manifest.consumers(edge.name))
+        if ways == 1:
+            return {edge.name: [source]}
+        m.submodules[f"{edge.name}_fork"] = fork = Fork(shape_of(edge), _lanes(source), ways)
+        connect(m, source, fork.i)
+        return {edge.name: list(fork.o)}
+
+    def _fit(self, m: Module, name: str, edge: Edge, source: stream.Interface, lanes: int) -> stream.Interface:
+        """The stream with another number of lanes; through their greatest common divisor if neither is a multiple."""
+        common = math.gcd(_lanes(source), lanes)
+        widths = [lanes] if common in (_lanes(source), lanes) else [common, lanes]
+        for width in widths:
+            if width != _lanes(source):
+                m.submodules[f"{name}_repack_{width}"] = repack = Repack(shape_of(edge), _lanes(source), width)
+                connect(m, source, repack.i)
+                source = repack.o
+        return source
+
+    def _slack(self, node: Node) -> list[int]:
+        """Packets to hold at each input of a stage that joins two paths, so that the shorter does not stop the longer."""
+        depths = {self.manifest.input.name: 0}
+        for name, other in self.manifest.nodes.items():
+            depths[name] = max(depths[edge.name] for edge in other.inputs) + _PACKETS.get(other.op.op, 1)
+        longest = max(depths[edge.name] for edge in node.inputs)
+        return [longest - depths[edge.name] + 1 for edge in node.inputs]
+
+
+def _lanes(port: stream.Interface) -> int:
+    return len(port.p.data)

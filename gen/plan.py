@@ -1,0 +1,130 @@
+"""The plan of a pipeline: how many multipliers each stage gets and of what kind."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ssm_hdl import Manifest, SsmHdlError
+from ssm_hdl.gateware.dense import DenseFolding
+from ssm_hdl.gateware.scan import ScanFolding
+from ssm_hdl.gateware.stream import reals
+from ssm_hdl.operations import Node
+
+TARGETS = ("generic", "ice40", "ecp5")
+"""``ice40`` instantiates SB_MAC16; the other two infer their multipliers."""
+
+LUT_MULTIPLICATIONS = 64
+"""A stage with at most this many products a packet gets LUT multipliers: the element-wise gates, an encoder of one input."""
+
+FOLDINGS = {"dense": DenseFolding, "scan": ScanFolding}
+"""The operations that fold their products onto any number of multipliers."""
+
+
+@dataclass(frozen=True)
+class StagePlan:
+    """One stage.
+
+    Attributes:
+        lanes: numbers in a beat of an element-wise stage; folded stages have their own.
+        multipliers: products side by side; 0 where there is none.
+        kind: kind of multiplier, one of `ssm_hdl.gateware.multiplier.KINDS`.
+    """
+
+    lanes: int = 1
+    multipliers: int = 0
+    kind: str = "dsp"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a manifest becomes hardware.
+
+    Attributes:
+        target: one of `TARGETS`.
+        stages: the plan of each operation, by name.
+    """
+
+    target: str
+    stages: Mapping[str, StagePlan]
+
+    @property
+    def dsp(self) -> int:
+        """Multipliers in DSP blocks."""
+        return sum(stage.multipliers for stage in self.stages.values() if stage.kind != "lut")
+
+    @classmethod
+    def fit(
+        cls, manifest: Manifest, dsp: int = 8, target: str = "generic", folding: Mapping[str, int] | None = None
+    ) -> "Plan":
+        """The plan with the fewest cycles per step within a number of DSP multipliers.
+
+        The bottleneck decides: for every interval that some folding reaches, each stage takes the fewest multipliers that
+        keep up with it, and the shortest interval whose sum fits wins. Exact, since stages are independent.
+
+        Args:
+            manifest: the integer program.
+            dsp: DSP multipliers to spend.
+            target: one of `TARGETS`.
+            folding: multipliers of stages that the caller decides, by name.
+
+        Raises:
+            SsmHdlError: no folding fits the budget, or ``folding`` or ``target`` name what is not there.
+        """
+        folding = dict(folding or {})
+        if target not in TARGETS:
+            raise SsmHdlError(f"target {target!r} is not known; there are {', '.join(TARGETS)}")
+        folded = {name: node for name, node in manifest.nodes.items() if node.op.op in FOLDINGS}
+        for name in folding:
+            if name not in folded:
+                raise SsmHdlError(f"no stage {name!r} to fold; the stages that multiply are {', '.join(folded)}")
+        choices = {}
+        for name, node in folded.items():
+            fold = FOLDINGS[node.op.op]
+            choices[name] = [fold.of(node, folding[name])] if name in folding else fold.choices(node)
+        costs = {name: _cycles_by_multipliers(node, choices[name], manifest.steps) for name, node in folded.items()}
+        for interval in sorted({math.ceil(cycles) for cost in costs.values() for cycles in cost.values()}):
+            picked = {
+                name: min((count for count, cycles in cost.items() if cycles <= interval), default=0)
+                for name, cost in costs.items()
+            }
+            spent = sum(count for name, count in picked.items() if not _small(folded[name]))
+            if all(picked.values()) and spent <= dsp:
+                return cls._complete(manifest, target, picked, interval)
+        least = sum(min(cost) for name, cost in costs.items() if not _small(folded[name]))
+        raise SsmHdlError(
+            f"{manifest.name}: {dsp} DSP multipliers are too few, it needs at least {least}, one for each of "
+            f"{', '.join(name for name in folded if not _small(folded[name]))}"
+        )
+
+    @classmethod
+    def _complete(cls, manifest: Manifest, target: str, picked: Mapping[str, int], interval: int) -> "Plan":
+        """Add the element-wise stages, with as many lanes as keep up with ``interval``."""
+        dsp = "ice40" if target == "ice40" else "dsp"
+        stages = {}
+        for name, node in manifest.nodes.items():
+            kind = "lut" if _small(node) else dsp
+            if name in picked:
+                stages[name] = StagePlan(multipliers=picked[name], kind=kind)
+            else:
+                lanes = _lanes(node, interval)
+                stages[name] = StagePlan(lanes, lanes if node.multiplications else 0, kind)
+        return cls(target, stages)
+
+
+def _cycles_by_multipliers(
+    node: Node, choices: "list[DenseFolding] | list[ScanFolding]", steps: int
+) -> dict[int, float]:
+    """Cycles per time step of each folding; a stage that works once a sequence has all its steps for it."""
+    share = steps if node.output.per_sequence else 1
+    return {choice.multipliers: choice.cycles / share for choice in choices}
+
+
+def _small(node: Node) -> bool:
+    return node.multiplications <= LUT_MULTIPLICATIONS
+
+
+def _lanes(node: Node, interval: int) -> int:
+    """Fewest numbers a beat with which a packet passes an element-wise stage within the interval."""
+    size = reals(node.inputs[0])
+    unit = math.gcd(size, getattr(node.op, "start", 0), reals(node.output))
+    return next((n for n in range(1, unit + 1) if unit % n == 0 and size // n <= interval), unit)

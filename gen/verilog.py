@@ -1,0 +1,35 @@
+"""Verilog of a pipeline: one file, one top module with plain ports, any tool."""
+
+from amaranth.back import verilog
+from amaranth.hdl import ClockDomain, Module, Signal, Value
+
+from ssm_hdl import Manifest
+from ssm_hdl.gateware.stream import shape_of
+from ssm_hdl.gen.pipeline import Pipeline
+from ssm_hdl.gen.plan import Plan
+
+
+def generate(manifest: Manifest, plan: Plan) -> str:
+    """The Verilog text of the pipeline.
+
+    The module has the manifest's name and these ports: ``clk``, ``rst`` (synchronous, active high), ``i_valid``, ``i_ready``,
+    ``i_data`` (one code of the input format), ``i_last`` (this time step ends its sequence), and the same with ``o_`` for
+    the results. A transfer happens in a cycle in which ``valid`` and ``ready`` are both high.
+    """
+    m = Module()
+    m.domains.sync = domain = ClockDomain()
+    m.submodules.pipeline = pipeline = Pipeline(manifest, plan)
+    ports = [domain.clk, domain.rst]
+    for prefix, port, edge in (("i", pipeline.i, manifest.input), ("o", pipeline.o, manifest.output)):
+        into = prefix == "i"
+        for name, signal, shape in (
+            ("valid", port.valid, 1),
+            ("ready", port.ready, 1),
+            ("data", Value.cast(port.p.data), shape_of(edge)),
+            ("last", port.p.last, 1),
+        ):
+            wire = Signal(shape, name=f"{prefix}_{name}")
+            ports.append(wire)
+            m.d.comb += signal.eq(wire) if into != (name == "ready") else wire.eq(signal)
+    text: str = verilog.convert(m, name=manifest.name, ports=ports, strip_internal_attrs=True)
+    return text

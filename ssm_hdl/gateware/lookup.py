@@ -1,0 +1,24 @@
+"""Gateware of lookup."""
+
+from amaranth.hdl import Module, Value
+
+from ssm_hdl.gateware.arithmetic import Rom, delay
+from ssm_hdl.gateware.elementwise import Elementwise
+
+
+class Lookup(Elementwise):
+    """y = table[x], a table for every lane.
+
+    Cycles per step: ``n / lanes``. Latency: 2 cycles, the read and its register.
+
+    See `Elementwise` for arguments and members.
+    """
+
+    latency = 2
+
+    def compute(self, m: Module, lane: int, operands: list[Value], enable: Value) -> Value:
+        """Read the table at the bit pattern of x."""
+        (x,) = operands
+        table = self.node.arrays["table"].reshape(-1, 1)
+        (entry,) = Rom(m, f"table_{lane}", table, x.as_unsigned(), enable).numbers
+        return delay(m, entry, 1, enable)

@@ -1,0 +1,61 @@
+"""Gateware of slice."""
+
+from amaranth.hdl import Module, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ssm_hdl.errors import SsmHdlError
+from ssm_hdl.gateware.stream import count, reals, shape_of, signature
+from ssm_hdl.operations import Node
+
+
+class Slice(wiring.Component):
+    """y = x[start : start + size]: beats outside are dropped.
+
+    Cycles per step: ``n / lanes`` for packets of n numbers in. Latency, last beat in to last beat out: ``(start + size - n) / lanes``
+    cycles, not positive: a beat goes through in the cycle it comes in.
+
+    Args:
+        node: the bound operation.
+        lanes: numbers in a beat; it divides ``start`` and ``size``.
+
+    Members:
+        i: beats in.
+        o: beats out.
+    """
+
+    def __init__(self, node: Node, lanes: int = 1) -> None:
+        if node.op.start % lanes or node.op.size % lanes:
+            raise SsmHdlError(f"{node.name}: {lanes} numbers a beat do not divide start {node.op.start} and size {node.op.size}")
+        self.node, self.lanes = node, lanes
+        shape = shape_of(node.output)
+        super().__init__({"i": In(signature(shape, lanes)), "o": Out(signature(shape, lanes))})
+
+    @property
+    def sinks(self) -> list[stream.Interface]:
+        """The one stream in."""
+        return [self.i]
+
+    @property
+    def cycles(self) -> int:
+        """Cycles per packet, the initiation interval."""
+        return reals(self.node.inputs[0]) // self.lanes
+
+    @property
+    def latency(self) -> int:
+        """Cycles from the last beat of a packet in to its last beat out."""
+        return (self.node.op.start + self.node.op.size) // self.lanes - self.cycles
+
+    def elaborate(self, platform: object) -> Module:  # noqa: D102
+        m = Module()
+        start, stop = self.node.op.start // self.lanes, (self.node.op.start + self.node.op.size) // self.lanes
+        beat = Signal(range(self.cycles))
+        inside = (beat >= start) & (beat < stop)
+        m.d.comb += [
+            self.o.payload.eq(self.i.payload),
+            self.o.valid.eq(self.i.valid & inside),
+            self.i.ready.eq(self.o.ready | ~inside),
+        ]
+        with m.If(self.i.valid & self.i.ready), count(m, beat, self.cycles):
+            pass
+        return m
