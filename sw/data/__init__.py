@@ -1,0 +1,33 @@
+"""Data sets as sequences of integer codes: what the hardware is fed is what the model is trained on."""
+
+from pathlib import Path
+
+from ssm_hdl.errors import SsmHdlError
+from ssm_hdl.sw.data import digits, mnist
+from ssm_hdl.sw.data.dataset import Dataset, InputSpec, Split
+
+SPECS = {spec.name: spec for spec in (digits.SPEC, mnist.SPEC)}
+"""What a sample is, for each data set, without its data."""
+
+__all__ = ["SPECS", "Dataset", "InputSpec", "Split", "load"]
+
+
+def load(name: str, folder: Path | str | None = None, progress: bool = False) -> Dataset:
+    """The data set ``name``.
+
+    Args:
+        name: ``digits`` (comes with scikit-learn) or ``mnist``.
+        folder: where the IDX files of MNIST are; without it, ``data/mnist``, and the missing
+            ones are downloaded there.
+        progress: show a progress bar while downloading.
+
+    Raises:
+        SsmHdlError: no such data set, or its files are missing or damaged.
+    """
+    if name == "mnist":
+        return mnist.load(folder, progress)
+    if name != "digits":
+        raise SsmHdlError(f"no data set is called {name!r}; there are {', '.join(sorted(SPECS))}")
+    if folder is not None:
+        raise SsmHdlError(f"digits comes with scikit-learn and is not read from {folder}; leave the folder out")
+    return digits.load()

@@ -1,0 +1,1 @@
+"""Float models in PyTorch."""

@@ -1,0 +1,68 @@
+"""What every data set provides."""
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ssm_hdl.fixed import Format
+
+
+@dataclass(frozen=True)
+class Split:
+    """A part of a data set.
+
+    Attributes:
+        codes: input codes (n, steps, 1), uint8.
+        labels: classes (n,), int64.
+    """
+
+    codes: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def head(self, count: int | None) -> "Split":
+        """The first ``count`` samples; all of them for None."""
+        return Split(self.codes[:count], self.labels[:count])
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """What a sample is: enough to feed a trained model without having its data set.
+
+    Attributes:
+        name: of the data set.
+        input_format: the fixed-point format of a code, such as ``UQ(0, 8)``.
+        mean: subtracted from the value of a code, code * lsb.
+        std: divides it then.
+        steps: length of a sequence.
+        classes: number of labels.
+    """
+
+    name: str
+    input_format: str
+    mean: float
+    std: float
+    steps: int
+    classes: int
+
+    def normalise(self, codes: NDArray[np.integer]) -> NDArray[np.float32]:
+        """What the float model sees of ``codes``: (code * lsb - mean) / std, same shape."""
+        values = codes * Format.parse(self.input_format).lsb
+        return ((values - self.mean) / self.std).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Dataset(InputSpec):
+    """A data set in three parts that share no sample; ``test`` is looked at once, after the training."""
+
+    train: Split
+    val: Split
+    test: Split
+
+    @property
+    def spec(self) -> InputSpec:
+        """The same without the samples."""
+        return InputSpec(**{field.name: getattr(self, field.name) for field in fields(InputSpec)})

@@ -1,0 +1,243 @@
+"""S4D, one layer: the model of "Quantizing Small-Scale State-Space Models for Edge AI" (Zhao et al., arXiv 2506.12480).
+
+    encoder  Linear(1 -> H)
+    block    x <- x + GLU(Linear_{H->2H}(GELU(SSM(x))))        GLU(a, g) = a * sigmoid(g)
+    pool     mean over the steps
+    decoder  Linear(H -> classes)
+
+Each of the H channels has its own SSM of N complex modes: A = -exp(log_A_real) + i A_imag, B = 1, zero-order hold with
+step dt:
+
+    Abar = exp(dt A),  Bbar = (Abar - 1) / A
+    x'   = Abar x + Bbar u
+    y    = 2 Re(sum_n C_n x'_n) + D u
+
+The factor 2 stands for the conjugate half that is not stored. The parameters carry the names and the shapes of the
+minimal S4D of state-spaces/s4 (``s4d.py``), so that its checkpoints are ours.
+"""
+
+import math
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ssm_hdl.errors import SsmHdlError
+from ssm_hdl.sw.models.convolution import convolve
+
+
+class S4DKernel(nn.Module):
+    """The coefficients of H SSMs of N modes, initialised as S4D-Lin (arXiv 2206.11893): A_n = -1/2 + i pi n.
+
+    Args:
+        width: H.
+        modes: N, complex modes a channel; each stands for itself and its conjugate.
+    """
+
+    def __init__(self, width: int, modes: int) -> None:
+        super().__init__()
+        low, high = math.log(1e-3), math.log(1e-1)
+        self.C = nn.Parameter(torch.randn(width, modes, 2) * math.sqrt(0.5))
+        self.log_dt = nn.Parameter(torch.rand(width) * (high - low) + low)
+        self.log_A_real = nn.Parameter(torch.full((width, modes), math.log(0.5)))
+        self.A_imag = nn.Parameter(math.pi * torch.arange(modes).repeat(width, 1).to(self.C.dtype))
+
+    def c(self) -> Tensor:
+        """C (H, N), complex."""
+        return torch.view_as_complex(self.C)
+
+    def a(self) -> Tensor:
+        """A (H, N), complex, in continuous time."""
+        return torch.complex(-torch.exp(self.log_A_real), self.A_imag)
+
+    def discrete(self) -> tuple[Tensor, Tensor]:
+        """(Abar, Bbar), each (H, N) complex, by zero-order hold."""
+        a = self.a()
+        a_bar = torch.exp(a * torch.exp(self.log_dt)[:, None])
+        return a_bar, (a_bar - 1) / a
+
+    def forward(self, steps: int) -> Tensor:
+        """The impulse response 2 Re(sum_n C_n Bbar_n Abar_n^l), shape (H, steps).
+
+        The power l is split into l = i S + j S the root of ``steps`` rounded up: 2 S exponentials a mode, not S^2.
+        """
+        a_dt = self.a() * torch.exp(self.log_dt)[:, None]
+        root = math.isqrt(steps - 1) + 1
+        powers = torch.arange(root, device=a_dt.device) * a_dt[..., None]
+        high = (self.c() * self.discrete()[1])[..., None] * torch.exp(powers * root)
+        response = high.transpose(1, 2) @ torch.exp(powers)
+        return 2 * response.real.reshape(len(a_dt), -1)[:, :steps]
+
+
+class S4DLayer(nn.Module):
+    """One block without its residual: SSM, GELU, mixing, GLU. Tensors are channels first, (B, H, L)."""
+
+    def __init__(self, width: int, modes: int) -> None:
+        super().__init__()
+        self.kernel = S4DKernel(width, modes)
+        self.D = nn.Parameter(torch.randn(width))
+        self.output_linear = nn.Sequential(nn.Conv1d(width, 2 * width, kernel_size=1))
+
+    def convolve(self, u: Tensor) -> Tensor:
+        """Y (B, H, L) of u (B, H, L): the SSM as one long convolution, by FFT."""
+        return convolve(u, self.kernel(u.shape[-1])) + self.D[:, None] * u
+
+    def recur(self, u: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """One step of the SSM: u (B, H) and state (B, H, N) complex to y (B, H) and the new state."""
+        a_bar, b_bar = self.kernel.discrete()
+        state = a_bar * state + b_bar * u[..., None]
+        return 2 * (self.kernel.c() * state).sum(-1).real + self.D * u, state
+
+    def mix(self, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """GELU (B, H, L), value (B, H, L) and gate (B, H, L) of the readout y (B, H, L)."""
+        activation = functional.gelu(y)
+        value, gate = self.output_linear(activation).chunk(2, dim=1)
+        return activation, value, gate
+
+
+class S4D(nn.Module):
+    """The whole model; ``forward`` convolves, for training; ``forward_recurrent`` and ``step`` recur, as hardware does.
+
+    Args:
+        width: H, channels.
+        modes: N, complex modes a channel.
+        classes: outputs of the decoder.
+
+    Raises:
+        SsmHdlError: a size below 1.
+    """
+
+    def __init__(self, width: int = 16, modes: int = 32, classes: int = 10) -> None:
+        super().__init__()
+        for name, value in (("width", width), ("modes", modes), ("classes", classes)):
+            if value < 1:
+                raise SsmHdlError(f"an S4D of {name} {value} is empty; {name} has to be at least 1")
+        self.width, self.modes, self.classes = width, modes, classes
+        self.encoder = nn.Linear(1, width)
+        self.s4_layers = nn.ModuleList([S4DLayer(width, modes)])
+        self.decoder = nn.Linear(width, classes)
+
+    @property
+    def layer(self) -> S4DLayer:
+        """The one block."""
+        return cast(S4DLayer, self.s4_layers[0])
+
+    @property
+    def parameter_count(self) -> int:
+        """Parameters as the paper counts them, 2 H^2 + 208 H + 10 for N = 32: with B, which is 1 here (C has it)."""
+        return sum(parameter.numel() for parameter in self.parameters()) + self.layer.kernel.C.numel()
+
+    @property
+    def a_bar(self) -> Tensor:
+        """Abar (H, N), complex, detached."""
+        return self.layer.kernel.discrete()[0].detach()
+
+    @property
+    def b_bar(self) -> Tensor:
+        """Bbar (H, N), complex, detached."""
+        return self.layer.kernel.discrete()[1].detach()
+
+    @property
+    def c(self) -> Tensor:
+        """C (H, N), complex, detached; the readout takes 2 Re(C x)."""
+        return self.layer.kernel.c().detach()
+
+    @property
+    def d(self) -> Tensor:
+        """D (H), detached."""
+        return self.layer.D.detach()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits (B, classes) of normalised inputs x (B, L, 1), by convolution."""
+        encoded = self._encode(x)
+        _, value, gate = self.layer.mix(self.layer.convolve(encoded))
+        pooled = (encoded + value * torch.sigmoid(gate)).mean(-1)
+        return cast(Tensor, self.decoder(pooled))
+
+    def initial_state(self, batch: int) -> Tensor:
+        """The zero state (batch, H, N), complex."""
+        return torch.zeros_like(self.a_bar).repeat(batch, 1, 1)
+
+    def step(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """One time step, as streaming inference takes it.
+
+        Args:
+            x: normalised inputs (B, 1).
+            state: (B, H, N) complex, ``initial_state`` at first.
+
+        Returns:
+            The block's output (B, H), whose mean over the steps goes into ``decoder``, and the next state.
+        """
+        encoded = self.encoder(x)
+        y, state = self.layer.recur(encoded, state)
+        _, value, gate = self.layer.mix(y[..., None])
+        return encoded + (value * torch.sigmoid(gate))[..., 0], state
+
+    def forward_recurrent(self, x: Tensor) -> Tensor:
+        """Logits (B, classes) of normalised inputs x (B, L, 1), step by step: ``forward`` up to float rounding."""
+        state = self.initial_state(len(x))
+        total = torch.zeros_like(state[..., 0].real)
+        for x_step in x.unbind(1):
+            output, state = self.step(x_step, state)
+            total = total + output
+        return cast(Tensor, self.decoder(total / x.shape[1]))
+
+    @torch.no_grad()
+    def trace(self, x: Tensor, states: bool = False) -> dict[str, Tensor]:
+        """Every intermediate activation of normalised inputs x (B, L, 1), for calibration.
+
+        Args:
+            x: normalised inputs (B, L, 1).
+            states: also ``ssm``; it is N times larger than the others (``state_range`` needs no such memory).
+
+        Returns:
+            In the order of the data flow: ``encoder`` (B, L, H), ``ssm`` (B, L, H, N) complex with Bbar folded out, so
+            h' = Abar h + u, ``readout``, ``gelu`` (B, L, H), ``mixing`` (B, L, 2H), ``value``, ``gate``, ``sigmoid``,
+            ``glu``, ``residual`` (B, L, H), ``pool`` (B, H), ``decoder`` (B, classes).
+        """
+        encoded = self._encode(x)
+        readout = self.layer.convolve(encoded)
+        activation, value, gate = self.layer.mix(readout)
+        sigmoid = torch.sigmoid(gate)
+        residual = encoded + value * sigmoid
+        pool = residual.mean(-1)
+        taps = {"encoder": encoded.mT}
+        if states:
+            taps["ssm"] = torch.stack([self._states(u, channel) for channel, u in enumerate(encoded.unbind(1))], 2)
+        taps |= {"readout": readout.mT, "gelu": activation.mT, "mixing": torch.cat([value, gate], 1).mT}
+        taps |= {"value": value.mT, "gate": gate.mT, "sigmoid": sigmoid.mT, "glu": (value * sigmoid).mT}
+        return taps | {"residual": residual.mT, "pool": pool, "decoder": self.decoder(pool)}
+
+    @torch.no_grad()
+    def state_range(self, x: Tensor, quantile: float = 1.0) -> Tensor:
+        """How large each mode's state gets: a quantile of |re| and |im| of ``ssm`` over inputs and steps, shape (H, N).
+
+        One channel is held at a time, B * L * N complex numbers.
+
+        Args:
+            x: normalised inputs (B, L, 1).
+            quantile: in (0, 1]; 1 is the maximum.
+        """
+        if not 0 < quantile <= 1:
+            raise SsmHdlError(f"a quantile of {quantile} is not in (0, 1]; 1 is the maximum")
+        ranges = []
+        for channel, u in enumerate(self._encode(x).unbind(1)):
+            states = torch.view_as_real(self._states(u, channel)).abs().movedim(2, 0).reshape(self.modes, -1)
+            rank = max(1, math.ceil(quantile * states.shape[1]))
+            ranges.append(states.amax(1) if quantile == 1 else states.kthvalue(rank, dim=1).values)
+        return torch.stack(ranges)
+
+    def _encode(self, x: Tensor) -> Tensor:
+        """The encoder's output, channels first (B, H, L)."""
+        return functional.linear(x, self.encoder.weight, self.encoder.bias).mT
+
+    def _states(self, u: Tensor, channel: int) -> Tensor:
+        """States h' = Abar h + u (B, L, N), complex, of one channel's input u (B, L)."""
+        a_bar = self.a_bar[channel]
+        states = torch.empty(*u.shape, self.modes, dtype=a_bar.dtype)
+        state = torch.zeros(len(u), self.modes, dtype=a_bar.dtype)
+        for t in range(u.shape[1]):
+            state = a_bar * state + u[:, t, None]
+            states[:, t] = state
+        return states

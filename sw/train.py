@@ -1,0 +1,207 @@
+"""Training of the float models."""
+
+import copy
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from torch import Tensor
+from torch.nn import functional
+
+from ssm_hdl.errors import SsmHdlError
+from ssm_hdl.sw.checkpoint import Checkpoint
+from ssm_hdl.sw.data import Dataset, InputSpec, Split
+from ssm_hdl.sw.models.s4d import S4D
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """What a training run depends on, besides the data.
+
+    Attributes:
+        name: of the model; the command that repeats the run is ``ssm-hdl train NAME``.
+        dataset: the data set that the model is meant for.
+        width: H, channels.
+        modes: N, complex modes a channel.
+        epochs: passes over the training data.
+        batch_size: samples a step of the optimiser.
+        learning_rate: highest of the one-cycle schedule.
+        ssm_learning_rate: the same for A and dt, which take no weight decay either.
+        weight_decay: of AdamW.
+        warmup_fraction: part of the steps with a rising rate.
+        seed: of the initial weights and the order of the samples.
+    """
+
+    name: str
+    dataset: str
+    width: int
+    modes: int
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    ssm_learning_rate: float
+    weight_decay: float = 0.01
+    warmup_fraction: float = 0.1
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for field in ("width", "modes", "epochs", "batch_size", "learning_rate", "ssm_learning_rate"):
+            if not getattr(self, field) > 0:
+                raise SsmHdlError(f"training with {field} {getattr(self, field)} does nothing; it has to be above 0")
+
+
+PRESETS = {
+    "digits": TrainConfig(
+        "digits", "digits", 8, 8, epochs=150, batch_size=32, learning_rate=1e-2, ssm_learning_rate=4e-3
+    ),
+    "s4d-16h": TrainConfig(
+        "s4d-16h", "mnist", 16, 32, epochs=40, batch_size=64, learning_rate=1e-2, ssm_learning_rate=4e-3
+    ),
+}
+"""The models that are trained by name."""
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """How far a training is.
+
+    Attributes:
+        number: of the epoch that is over, from 1.
+        loss: mean cross-entropy over its training samples, in nats.
+        accuracy: on the validation samples after it, 0 to 1.
+        best: the best of these so far.
+    """
+
+    number: int
+    loss: float
+    accuracy: float
+    best: float
+
+
+def preset(name: str) -> TrainConfig:
+    """The configuration called ``name``.
+
+    Raises:
+        SsmHdlError: there is none.
+    """
+    if name not in PRESETS:
+        raise SsmHdlError(f"no model is called {name!r}; there are {', '.join(PRESETS)}")
+    return PRESETS[name]
+
+
+def train(
+    dataset: Dataset,
+    config: TrainConfig,
+    progress: Console | None = None,
+    on_epoch: Callable[[Epoch], None] | None = None,
+    command: str | None = None,
+) -> Checkpoint:
+    """Train a float model and keep the epoch that is best on the validation samples.
+
+    AdamW with a one-cycle schedule. Configuration, data, number of
+    threads and version of torch determine the result.
+
+    Args:
+        dataset: what to train on.
+        config: sizes, rates, seed.
+        progress: a console for the progress bar.
+        on_epoch: called after each epoch.
+        command: recorded in the checkpoint; ``ssm-hdl train NAME`` if left out.
+
+    Returns:
+        The checkpoint, its test accuracy in the metadata; nothing is written (``Checkpoint.save`` does).
+
+    Raises:
+        SsmHdlError: the data set is not the one of the configuration, or the loss diverges.
+    """
+    if dataset.name != config.dataset:
+        raise SsmHdlError(f"{config.name} is trained on {config.dataset}, not on {dataset.name}")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        model = S4D(config.width, config.modes, dataset.classes)
+    inputs, labels = tensors(dataset, dataset.train)
+    steps = config.epochs * math.ceil(len(labels) / config.batch_size)
+    optimizer, schedule = _optimizer(model, config, steps)
+    order = torch.Generator().manual_seed(config.seed)
+    best, best_state = -1.0, model.state_dict()
+    columns = TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=progress, disable=progress is None) as bar:
+        task = bar.add_task(config.name, total=steps)
+        for number in range(1, config.epochs + 1):
+            total = 0.0
+            for batch in _batches(torch.randperm(len(labels), generator=order), config.batch_size):
+                loss = functional.cross_entropy(model(inputs[batch]), labels[batch])
+                if not torch.isfinite(loss):
+                    raise SsmHdlError(
+                        f"training {config.name} diverged in epoch {number} (loss {loss.item()}); "
+                        f"lower learning_rate {config.learning_rate} or ssm_learning_rate {config.ssm_learning_rate}"
+                    )
+                optimizer.zero_grad()
+                loss.backward()  # type: ignore[no-untyped-call]
+                optimizer.step()
+                schedule.step()
+                total += loss.item() * len(batch)
+                bar.advance(task)
+            reached = accuracy(model, dataset, dataset.val)
+            if reached > best:
+                best, best_state = reached, copy.deepcopy(model.state_dict())
+            epoch = Epoch(number, total / len(labels), reached, best)
+            bar.update(task, description=f"epoch {number}  loss {epoch.loss:.4f}  val {reached:.2%} (best {best:.2%})")
+            if on_epoch is not None:
+                on_epoch(epoch)
+    model.load_state_dict(best_state)
+    return Checkpoint(
+        model,
+        dataset.spec,
+        {
+            "name": config.name,
+            "accuracy": f"{accuracy(model, dataset, dataset.test):.4f}",
+            "val_accuracy": f"{best:.4f}",
+            "command": command or f"ssm-hdl train {config.name}",
+            "seed": str(config.seed),
+        },
+    )
+
+
+def tensors(spec: InputSpec, split: Split) -> tuple[Tensor, Tensor]:
+    """Normalised inputs (n, steps, 1) float32 and labels (n,) int64 of ``split``."""
+    return torch.from_numpy(spec.normalise(split.codes)), torch.from_numpy(split.labels)
+
+
+@torch.no_grad()
+def logits(model: S4D, inputs: Tensor, batch_size: int = 500) -> Tensor:
+    """Logits (n, classes) of normalised inputs (n, steps, 1), by convolution, a batch at a time."""
+    return torch.cat([model(batch) for batch in _batches(inputs, batch_size)])
+
+
+def accuracy(model: S4D, spec: InputSpec, split: Split) -> float:
+    """The part of ``split`` that the float model classifies correctly, 0 to 1."""
+    inputs, labels = tensors(spec, split)
+    return (logits(model, inputs).argmax(1) == labels).double().mean().item()
+
+
+def _batches(samples: Tensor, size: int) -> Iterator[Tensor]:
+    """``samples`` cut along the first dimension."""
+    return (samples[start : start + size] for start in range(0, len(samples), size))
+
+
+def _optimizer(
+    model: S4D, config: TrainConfig, steps: int
+) -> tuple[torch.optim.AdamW, torch.optim.lr_scheduler.OneCycleLR]:
+    """AdamW with a slower group for the SSM's dynamics, and its schedule."""
+    kernel = model.layer.kernel
+    slow = [kernel.log_dt, kernel.log_A_real, kernel.A_imag]
+    names = {id(parameter) for parameter in slow}
+    groups = [
+        {"params": [p for p in model.parameters() if id(p) not in names], "weight_decay": config.weight_decay},
+        {"params": slow, "weight_decay": 0.0},
+    ]
+    optimizer = torch.optim.AdamW(groups)
+    rates = [config.learning_rate, config.ssm_learning_rate]
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, rates, total_steps=steps, pct_start=config.warmup_fraction
+    )
+    return optimizer, schedule
