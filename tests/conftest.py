@@ -44,8 +44,8 @@ output: decoder
 def random_manifest() -> Callable[..., Manifest]:
     """``random_manifest(channels, modes, steps, classes, seed, pooled)``: an S4D-shaped manifest with random codes.
 
-    ``channels`` (H) heads of ``modes`` (N) complex modes, the last of which has its pole at 0; ``steps`` time steps, ``classes``
-    outputs a sequence. With ``pooled=False`` it ends with the residual: ``channels`` outputs a time step.
+    ``channels`` (H) heads of ``modes`` (N) complex modes, the last of which has its pole at 0; ``steps`` time steps;
+    ``classes`` outputs a sequence. With ``pooled=False`` it ends with the residual: ``channels`` outputs a time step.
     """
 
     def make(
