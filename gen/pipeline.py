@@ -20,13 +20,13 @@ from ssm_hdl.gen.plan import Plan, StagePlan
 from ssm_hdl.operations import Edge, Node
 
 STAGES: dict[str, Callable[[Node, StagePlan], wiring.Component]] = {
-    "dense": lambda node, plan: Dense(node, plan.multipliers, plan.kind),
+    "dense": lambda node, plan: Dense(node, plan.multipliers, plan.kind, plan.pace),
     "scan": lambda node, plan: Scan(node, plan.multipliers, plan.kind),
-    "lookup": lambda node, plan: Lookup(node, plan.lanes),
-    "multiply": lambda node, plan: Multiply(node, plan.lanes, plan.kind),
-    "add": lambda node, plan: Add(node, plan.lanes),
+    "lookup": lambda node, plan: Lookup(node, plan.lanes, plan.pace),
+    "multiply": lambda node, plan: Multiply(node, plan.lanes, plan.kind, plan.pace),
+    "add": lambda node, plan: Add(node, plan.lanes, plan.pace),
     "slice": lambda node, plan: Slice(node, plan.lanes),
-    "pool": lambda node, plan: Pool(node, plan.lanes),
+    "pool": lambda node, plan: Pool(node, plan.lanes, plan.pace),
 }
 """The gateware of every operation of the vocabulary."""
 

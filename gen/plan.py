@@ -25,14 +25,16 @@ class StagePlan:
     """One stage.
 
     Attributes:
-        lanes: numbers in a beat of an element-wise stage; folded stages have their own.
+        lanes: numbers in a beat of its output.
         multipliers: products side by side; 0 where there is none.
         kind: kind of multiplier, one of `ssm_hdl.gateware.multiplier.KINDS`.
+        pace: cycles that the plan leaves between two results.
     """
 
     lanes: int = 1
     multipliers: int = 0
     kind: str = "dsp"
+    pace: int = 1
 
 
 @dataclass(frozen=True)
@@ -103,11 +105,15 @@ class Plan:
         stages = {}
         for name, node in manifest.nodes.items():
             kind = "lut" if _small(node) else dsp
+            time = interval * manifest.steps if node.output.per_sequence else interval
             if name in picked:
-                stages[name] = StagePlan(multipliers=picked[name], kind=kind)
+                lanes = FOLDINGS[node.op.op].of(node, picked[name]).o_lanes
+                multipliers = picked[name]
             else:
                 lanes = _lanes(node, interval)
-                stages[name] = StagePlan(lanes, lanes if node.multiplications else 0, kind)
+                multipliers = lanes if node.multiplications else 0
+            pace = max(1, time * lanes // reals(node.output))
+            stages[name] = StagePlan(lanes, multipliers, kind, pace)
         return cls(target, stages)
 
 

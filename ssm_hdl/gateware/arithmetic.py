@@ -14,13 +14,12 @@ BLOCK_ROM_FROM = 1024
 """Bits from which a table of constants goes to block RAM; smaller ones are LUTs."""
 
 
-def delay(m: Module, value: ValueLike, cycles: int, enable: ValueLike = 1, reset_less: bool = True) -> Value:
-    """``value`` as it was ``cycles`` enabled cycles ago."""
+def delay(m: Module, value: ValueLike, cycles: int, reset_less: bool = True) -> Value:
+    """``value`` as it was ``cycles`` cycles ago."""
     value = Value.cast(value)
     for _ in range(cycles):
         stage = Signal(value.shape(), reset_less=reset_less)
-        with m.If(enable):
-            m.d.sync += stage.eq(value)
+        m.d.sync += stage.eq(value)
         value = stage
     return value
 
@@ -39,18 +38,18 @@ def tree(m: Module, terms: Sequence[Value]) -> Value:
     return terms[0]
 
 
-def requantize(m: Module, value: Value, f_bits: int, format: Format, enable: ValueLike = 1) -> Value:
+def requantize(m: Module, value: Value, f_bits: int, format: Format) -> Value:
     """`ssm_hdl.fixed.requantize` in two registered steps."""
-    rounded = delay(m, round_shift(value, f_bits - format.f_bits), 1, enable)
+    rounded = delay(m, round_shift(value, f_bits - format.f_bits), 1)
     stored = Signal(Shape(format.width, format.signed), reset_less=True)
-    with m.If(enable):
-        m.d.sync += stored.eq(saturate(rounded, format, Mux))
+    m.d.sync += stored.eq(saturate(rounded, format, Mux))
     return stored
 
 
-def width_for(codes: Codes) -> int:
-    """Bits of a signed number that holds every code."""
-    return Format.for_range(int(codes.min(initial=0)), int(codes.max(initial=0)), 0).width
+def shape_for(codes: Codes) -> Shape:
+    """The narrowest shape that holds every code; unsigned if none is negative, which saves a bit of every word."""
+    low, high = int(codes.min(initial=0)), int(codes.max(initial=0))
+    return Shape(max(high.bit_length(), 1)) if low >= 0 else Shape(Format.for_range(low, high, 0).width, True)
 
 
 def pack(codes: Codes, width: int) -> list[int]:
@@ -70,21 +69,22 @@ class Rom:
         enable: read when true, hold the output otherwise.
 
     Attributes:
-        numbers: the numbers of the word read, signed.
+        numbers: the numbers of the word read.
     """
 
     def __init__(self, m: Module, name: str, codes: Codes, address: ValueLike, enable: ValueLike = 1) -> None:
-        width = width_for(codes)
-        words, count = codes.shape
+        shape, (words, count) = shape_for(codes), codes.shape
+        width = shape.width
         if words == 1:
-            self.numbers = [Const(int(code), Shape(width, True)) for code in codes[0]]
+            self.numbers = [Const(int(code), shape) for code in codes[0]]
             return
-        attrs = {} if codes.size * width >= BLOCK_ROM_FROM else {"rom_style": "logic"}
+        attrs = {"rom_style": "block" if codes.size * width >= BLOCK_ROM_FROM else "logic"}
         rom = memory.Memory(shape=width * count, depth=words, init=pack(codes, width), attrs=attrs)
         m.submodules[name] = rom
         port = rom.read_port()
         m.d.comb += [port.addr.eq(address), port.en.eq(enable)]
-        self.numbers = [port.data[i * width : (i + 1) * width].as_signed() for i in range(count)]
+        numbers = [port.data[i * width : (i + 1) * width] for i in range(count)]
+        self.numbers = [number.as_signed() for number in numbers] if shape.signed else numbers
 
 
-__all__ = ["REQUANTIZE_LATENCY", "Rom", "delay", "pack", "requantize", "tree", "tree_latency", "width_for"]
+__all__ = ["REQUANTIZE_LATENCY", "Rom", "delay", "pack", "requantize", "shape_for", "tree", "tree_latency"]

@@ -11,7 +11,7 @@ from ssm_hdl.errors import SsmHdlError
 from ssm_hdl.fixed import Codes
 from ssm_hdl.gateware import multiplier
 from ssm_hdl.gateware.arithmetic import REQUANTIZE_LATENCY, Rom, delay, requantize, tree, tree_latency
-from ssm_hdl.gateware.stream import Queue, Replay, count, shape_of, signature
+from ssm_hdl.gateware.stream import Counter, Places, Queue, Replay, shape_of, signature
 from ssm_hdl.operations import Node
 
 
@@ -56,6 +56,11 @@ class DenseFolding:
         return self.groups * self.rows * self.columns
 
     @property
+    def o_lanes(self) -> int:
+        """Numbers in a beat of the output."""
+        return self.groups * self.rows
+
+    @property
     def passes(self) -> int:
         """Times that the input of a group is read."""
         return self.shape[1] // self.rows
@@ -79,7 +84,7 @@ class DenseFolding:
 class Dense(wiring.Component):
     """y[g, m] = sum_n W[g, m, n] x[g, n] + b[g, m], rounded once.
 
-    Cycles per step: ``G M N / multipliers``.
+    Cycles per step: ``G M N / multipliers``, or ``pace`` for each result if that is more.
     Latency, last beat in to last beat out: ``4 + multiplier + levels + queue`` cycles, ``levels`` being those of the adder tree
     over the columns; if the input is replayed, because fewer rows than M/G work side by side, ``1 + passes * beats`` more, and
     another ``(passes - 1) * beats`` if the group before is still being replayed.
@@ -88,23 +93,24 @@ class Dense(wiring.Component):
         node: the bound operation.
         multipliers: how many work side by side, one of `DenseFolding.choices`.
         kind: kind of multiplier, one of `multiplier.KINDS`.
+        pace: cycles between results that are enough; the queue at the end is only as deep as they need.
 
     Members:
         i: x, ``columns * groups`` numbers a beat.
         o: y, ``rows * groups`` numbers a beat.
     """
 
-    def __init__(self, node: Node, multipliers: int = 1, kind: str = "dsp") -> None:
-        self.node, self.kind = node, kind
+    def __init__(self, node: Node, multipliers: int = 1, kind: str = "dsp", pace: int = 1) -> None:
+        self.node, self.kind, self.pace = node, kind, max(pace, 1)
         self.folding = folding = DenseFolding.of(node, multipliers)
         x, y = shape_of(node.inputs[0]), shape_of(node.output)
-        i_lanes, o_lanes = folding.columns * folding.groups, folding.rows * folding.groups
+        i_lanes, o_lanes = folding.columns * folding.groups, folding.o_lanes
         super().__init__({"i": In(signature(x, i_lanes)), "o": Out(signature(y, o_lanes))})
         self._to_sum = 1 + multiplier.latency(kind, x) + tree_latency(folding.columns)
         self._to_queue = self._to_sum + 1 + REQUANTIZE_LATENCY
         self.replay = Replay(x, i_lanes, folding.beats, folding.passes) if folding.passes > 1 else None
-        # Every result has its place in the queue before its pass begins, so nothing behind the issue ever stalls.
-        self.queue = Queue(y, o_lanes, depth=2 + -(-(self._to_queue + 3) // folding.beats))
+        spacing = max(folding.beats, pace)
+        self.queue = Queue(y, o_lanes, Places.needed(folding.beats + self._to_queue, spacing))
 
     @property
     def sinks(self) -> list[stream.Interface]:
@@ -114,7 +120,7 @@ class Dense(wiring.Component):
     @property
     def cycles(self) -> int:
         """Cycles per packet, the initiation interval."""
-        return self.folding.cycles
+        return max(self.folding.cycles, self.folding.cycles // self.folding.beats * self.pace)
 
     @property
     def latency(self) -> int:
@@ -165,24 +171,17 @@ class Dense(wiring.Component):
 
     def _issue(self, m: Module, source: stream.Interface) -> tuple[Value, Value, Value, Value, Value]:
         """Take a beat when there is one and its result has a place; counts the words, the beats of a pass and the passes."""
-        f, queue = self.folding, self.queue
-        places = Signal(range(queue.depth + 1), init=queue.depth)
-        word, beat = Signal(range(f.words)), Signal(range(f.beats))
-        result = Signal(range(f.words // f.beats))
-        go, first, final = Signal(), Signal(), Signal()
+        f = self.folding
+        go, begin = Signal(), Signal()
+        beat, word = Counter(m, f.beats, go), Counter(m, f.words, go)
+        result = Counter(m, f.words // f.beats, beat.wraps)
+        places = Places(m, self.queue, begin)
         m.d.comb += [
-            first.eq(beat == 0),
-            final.eq(beat == f.beats - 1),
-            go.eq(source.valid & (~first | (places != 0))),
-            source.ready.eq(~first | (places != 0)),
+            source.ready.eq(~beat.first | places.free),
+            go.eq(source.valid & source.ready),
+            begin.eq(go & beat.first),
         ]
-        m.d.sync += places.eq(places - (go & first) + (queue.o.valid & queue.o.ready))
-        with m.If(go):
-            with count(m, beat, f.beats), count(m, result, f.words // f.beats):
-                pass
-            with count(m, word, f.words):
-                pass
-        return go, first, final, word, result
+        return go, beat.first, beat.last, word.value, result.value
 
     def _product(self, m: Module, weights: list[Value], x: list[Value], lane: int, column: int) -> Value:
         f = self.folding

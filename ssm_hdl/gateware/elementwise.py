@@ -1,34 +1,43 @@
-"""The frame of the element-wise stages: a short pipeline that moves when its output can."""
+"""The frame of the element-wise stages: a short pipeline into a queue."""
 
-from amaranth.hdl import Cat, Module, Value
+from amaranth.hdl import Cat, Module, Signal, Value
 from amaranth.lib import stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ssm_hdl.gateware.arithmetic import delay
-from ssm_hdl.gateware.stream import reals, shape_of, signature
+from ssm_hdl.gateware.stream import Places, Queue, reals, shape_of, signature
 from ssm_hdl.operations import Node
 
 
 class Elementwise(wiring.Component):
     """One result for every number, or pair of numbers, in order.
 
-    Cycles per step: ``n / lanes`` for packets of n numbers. Latency: stated by the operation.
+    Cycles per step: ``n / lanes`` for packets of n numbers, ``pace`` times that at most if a pace is given. Latency: stated by
+    the operation, plus that of the queue at its end.
 
     Args:
         node: the bound operation.
         lanes: numbers in a beat.
+        pace: cycles between beats that are enough; the queue at the end is only as deep as they need.
 
     Members:
         i, and j with two operands: beats in.
         o: beats out.
     """
 
-    latency: int
+    depth: int
+    """Cycles of the computation."""
 
-    def __init__(self, node: Node, lanes: int = 1) -> None:
-        self.node, self.lanes = node, lanes
+    def __init__(self, node: Node, lanes: int = 1, pace: int = 1) -> None:
+        self.node, self.lanes, self.pace = node, lanes, pace
         members = {name: In(signature(shape_of(edge), lanes)) for name, edge in zip("ij", node.inputs, strict=False)}
         super().__init__({**members, "o": Out(signature(shape_of(node.output), lanes))})
+        self.queue = Queue(shape_of(node.output), lanes, Places.needed(self.depth, pace))
+
+    @property
+    def latency(self) -> int:
+        """Cycles from an operand in to its result out."""
+        return self.depth + self.queue.latency
 
     @property
     def sinks(self) -> list[stream.Interface]:
@@ -38,22 +47,25 @@ class Elementwise(wiring.Component):
     @property
     def cycles(self) -> int:
         """Cycles per packet, the initiation interval."""
-        return reals(self.node.output) // self.lanes
+        return reals(self.node.output) // self.lanes * self.pace
 
-    def compute(self, m: Module, lane: int, operands: list[Value], enable: Value) -> Value:
-        """The result of one lane, `latency` enabled cycles after its operands."""
+    def compute(self, m: Module, lane: int, operands: list[Value]) -> Value:
+        """The result of one lane, `depth` cycles after its operands."""
         raise NotImplementedError
 
     def elaborate(self, platform: object) -> Module:  # noqa: D102
         m = Module()
-        enable = ~self.o.valid | self.o.ready
-        arrived = Cat(sink.valid for sink in self.sinks).all()
-        m.d.comb += [sink.ready.eq(enable & arrived) for sink in self.sinks]
+        m.submodules.queue = queue = self.queue
+        connect(m, queue.o, flipped(self.o))
+        go = Signal()
+        places = Places(m, queue, go)
+        m.d.comb += go.eq(Cat(places.free, *(sink.valid for sink in self.sinks)).all())
+        m.d.comb += [sink.ready.eq(go) for sink in self.sinks]
         for lane in range(self.lanes):
             operands = [sink.p.data[lane] for sink in self.sinks]
-            m.d.comb += self.o.p.data[lane].eq(self.compute(m, lane, operands, enable))
+            m.d.comb += queue.i.p.data[lane].eq(self.compute(m, lane, operands))
         m.d.comb += [
-            self.o.p.last.eq(delay(m, self.sinks[0].p.last, self.latency, enable)),
-            self.o.valid.eq(delay(m, arrived, self.latency, enable, reset_less=False)),
+            queue.i.p.last.eq(delay(m, self.sinks[0].p.last, self.depth)),
+            queue.i.valid.eq(delay(m, go, self.depth, reset_less=False)),
         ]
         return m

@@ -9,16 +9,16 @@ from ssm_hdl.gateware.elementwise import Elementwise
 class Lookup(Elementwise):
     """y = table[x], a table for every lane.
 
-    Cycles per step: ``n / lanes``. Latency: 2 cycles, the read and its register.
+    Cycles per step: ``n / lanes``. Latency: ``2 + queue`` cycles: the read and its register.
 
     See `Elementwise` for arguments and members.
     """
 
-    latency = 2
+    depth = 2
 
-    def compute(self, m: Module, lane: int, operands: list[Value], enable: Value) -> Value:
+    def compute(self, m: Module, lane: int, operands: list[Value]) -> Value:
         """Read the table at the bit pattern of x."""
         (x,) = operands
         table = self.node.arrays["table"].reshape(-1, 1)
-        (entry,) = Rom(m, f"table_{lane}", table, x.as_unsigned(), enable).numbers
-        return delay(m, entry, 1, enable)
+        (entry,) = Rom(m, f"table_{lane}", table, x.as_unsigned()).numbers
+        return delay(m, entry, 1)

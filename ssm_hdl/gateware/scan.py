@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from ssm_hdl.errors import SsmHdlError
 from ssm_hdl.gateware import multiplier
 from ssm_hdl.gateware.arithmetic import Rom, delay, requantize
-from ssm_hdl.gateware.stream import Queue, count, shape_of, signature
+from ssm_hdl.gateware.stream import Counter, Places, Queue, shape_of, signature
 from ssm_hdl.operations import Node
 
 _PARTS = 2  # real and imaginary
@@ -50,6 +50,11 @@ class ScanFolding:
     def multipliers(self) -> int:
         """Multipliers side by side."""
         return self.modes * _PRODUCTS // self.phases
+
+    @property
+    def o_lanes(self) -> int:
+        """Numbers in a beat of the output."""
+        return _PARTS * self.modes
 
     @property
     def words(self) -> int:
@@ -96,12 +101,12 @@ class Scan(wiring.Component):
         self.folding = folding = ScanFolding.of(node, multipliers)
         u, h = shape_of(node.inputs[0]), shape_of(node.output)
         super().__init__(
-            {"i": In(signature(u, folding.channels)), "o": Out(signature(h, _PARTS * folding.modes))}
+            {"i": In(signature(u, folding.channels)), "o": Out(signature(h, folding.o_lanes))}
         )
         self._to_product = 1 + (folding.phases > 1) + multiplier.latency(kind, h)
         self._to_part = self._to_product + 4  # both products together, drive, rounding, saturation
         self.loop = self._to_part + folding.phases
-        self.queue = Queue(h, _PARTS * folding.modes, depth=2 + -(-(self.loop + 2) // folding.phases))
+        self.queue = Queue(h, folding.o_lanes, Places.needed(self.loop, folding.phases))
 
     @property
     def sinks(self) -> list[stream.Interface]:
@@ -151,27 +156,25 @@ class Scan(wiring.Component):
 
     def _issue(self, m: Module) -> tuple[Value, Value, Value, Value, Value]:
         """Take u while its modes are read, word by word, each when its result has a place in the queue."""
-        f, queue = self.folding, self.queue
-        places = Signal(range(queue.depth + 1), init=queue.depth)
-        word, phase, beat = Signal(range(f.words)), Signal(range(f.phases)), Signal(range(f.words_per_beat))
-        fresh, go, final = Signal(init=1), Signal(), Signal()
+        f = self.folding
+        fresh, able, go, final, begin = Signal(init=1), Signal(), Signal(), Signal(), Signal()
+        phase = Counter(m, f.phases, go)
+        beat, word = Counter(m, f.words_per_beat, final), Counter(m, f.words, final)
+        places = Places(m, self.queue, begin)
         wait = max(0, self.loop - f.cycles)  # until a state that is read again has been written
         pause = Signal(range(wait + 1))
         m.d.comb += [
-            go.eq(self.i.valid & (pause == 0) & ((phase != 0) | (places != 0))),
-            final.eq(go & (phase == f.phases - 1)),
-            self.i.ready.eq(final & (beat == f.words_per_beat - 1)),
+            able.eq((pause == 0) & (~phase.first | places.free)),
+            go.eq(self.i.valid & able),
+            begin.eq(go & phase.first),
+            final.eq(go & phase.last),
+            self.i.ready.eq(able & phase.last & beat.last),
         ]
-        m.d.sync += places.eq(places - (go & (phase == 0)) + (queue.o.valid & queue.o.ready))
         with m.If(pause != 0):
             m.d.sync += pause.eq(pause - 1)
-        with m.If(go):
-            with count(m, phase, f.phases):
-                with count(m, beat, f.words_per_beat):
-                    pass
-                with count(m, word, f.words):
-                    m.d.sync += [fresh.eq(self.i.p.last), pause.eq(wait)]
-        return go, word, phase, fresh, final
+        with m.If(word.wraps):
+            m.d.sync += [fresh.eq(self.i.p.last), pause.eq(wait)]
+        return go, word.value, phase.value, fresh, final
 
     def _drives(self, m: Module, word: Value, go: Value) -> list[Value]:
         """2**e u of every mode, at the scale of the products and in time to be added to them; a shift in three steps."""

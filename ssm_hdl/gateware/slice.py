@@ -1,11 +1,11 @@
 """Gateware of slice."""
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Module
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ssm_hdl.errors import SsmHdlError
-from ssm_hdl.gateware.stream import count, reals, shape_of, signature
+from ssm_hdl.gateware.stream import Counter, reals, shape_of, signature
 from ssm_hdl.operations import Node
 
 
@@ -49,13 +49,11 @@ class Slice(wiring.Component):
     def elaborate(self, platform: object) -> Module:  # noqa: D102
         m = Module()
         start, stop = self.node.op.start // self.lanes, (self.node.op.start + self.node.op.size) // self.lanes
-        beat = Signal(range(self.cycles))
+        beat = Counter(m, self.cycles, self.i.valid & self.i.ready).value
         inside = (beat >= start) & (beat < stop)
         m.d.comb += [
             self.o.payload.eq(self.i.payload),
             self.o.valid.eq(self.i.valid & inside),
             self.i.ready.eq(self.o.ready | ~inside),
         ]
-        with m.If(self.i.valid & self.i.ready), count(m, beat, self.cycles):
-            pass
         return m

@@ -1,8 +1,5 @@
 """Streams between stages: beats of one or more numbers, a packet of beats for every time step."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 from amaranth.hdl import Cat, Module, Mux, Shape, Signal, Value
 from amaranth.lib import data, fifo, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -10,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 from ssm_hdl.errors import SsmHdlError
 from ssm_hdl.operations import Edge
 
-BLOCK_RAM_FROM = 128
+BLOCK_RAM_FROM = 256
 """Bits from which a queue goes to block RAM; smaller ones are registers or LUT RAM."""
 
 
@@ -57,12 +54,17 @@ class Queue(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:  # noqa: D102
         m = Module()
-        kind = fifo.SyncFIFOBuffered if self.block_ram else fifo.SyncFIFO
-        m.submodules.fifo = queue = kind(width=self.width, depth=self.depth)
+        if self.block_ram:
+            # Readiness is a register that looks one cycle back, so that it takes one place more: a comparison with the
+            # level would stand in the longest path of the pipeline.
+            m.submodules.fifo = queue = fifo.SyncFIFOBuffered(width=self.width, depth=self.depth + 1)
+            m.d.sync += self.i.ready.eq(queue.level < self.depth)
+        else:
+            m.submodules.fifo = queue = fifo.SyncFIFO(width=self.width, depth=self.depth)
+            m.d.comb += self.i.ready.eq(queue.w_rdy)
         m.d.comb += [
             queue.w_data.eq(Value.cast(self.i.payload)),
-            queue.w_en.eq(self.i.valid),
-            self.i.ready.eq(queue.w_rdy),
+            queue.w_en.eq(self.i.valid & self.i.ready),
             Value.cast(self.o.payload).eq(queue.r_data),
             self.o.valid.eq(queue.r_rdy),
             queue.r_en.eq(self.o.ready),
@@ -177,35 +179,89 @@ class Replay(wiring.Component):
         width = Shape.cast(self.i.p.shape()).width
         m.submodules.memory = banks = memory.Memory(shape=width, depth=2 * self.beats, init=[])
         write, read = banks.write_port(), banks.read_port()
-        full = Signal(2)
-        load_bank, load_beat = Signal(), Signal(range(self.beats))
-        send_bank, send_beat, send_pass = Signal(), Signal(range(self.beats)), Signal(range(self.passes))
+        loaded = Signal(2)  # groups in the banks
         step = Signal()  # the registered read moves on
+        load_bank, send_bank = Signal(), Signal()
+        ready = loaded != 0
+        load = Counter(m, self.beats, write.en)
+        beat = Counter(m, self.beats, step & ready)
+        turn = Counter(m, self.passes, beat.wraps)
         m.d.comb += [
-            self.i.ready.eq(~full.bit_select(load_bank, 1)),
-            write.addr.eq(Mux(load_bank, self.beats, 0) + load_beat),
+            self.i.ready.eq(~loaded[1]),
+            write.addr.eq(Mux(load_bank, self.beats, 0) + load.value),
             write.data.eq(self.i.payload),
             write.en.eq(self.i.valid & self.i.ready),
-            read.addr.eq(Mux(send_bank, self.beats, 0) + send_beat),
+            read.addr.eq(Mux(send_bank, self.beats, 0) + beat.value),
             step.eq(~self.o.valid | self.o.ready),
             read.en.eq(step),
             Value.cast(self.o.payload).eq(read.data),
         ]
-        with m.If(write.en):
-            with count(m, load_beat, self.beats):
-                m.d.sync += [load_bank.eq(~load_bank), full.bit_select(load_bank, 1).eq(1)]
+        m.d.sync += [
+            loaded.eq(loaded + load.wraps - turn.wraps),
+            load_bank.eq(load_bank ^ load.wraps),
+            send_bank.eq(send_bank ^ turn.wraps),
+        ]
         with m.If(step):
-            m.d.sync += self.o.valid.eq(full.bit_select(send_bank, 1))
-            with m.If(full.bit_select(send_bank, 1)):
-                with count(m, send_beat, self.beats), count(m, send_pass, self.passes):
-                    m.d.sync += [send_bank.eq(~send_bank), full.bit_select(send_bank, 1).eq(0)]
+            m.d.sync += self.o.valid.eq(ready)
         return m
 
 
-@contextmanager
-def count(m: Module, counter: Signal, limit: int) -> Iterator[None]:
-    """Advance ``counter`` modulo ``limit``; the statements inside run when it wraps."""
-    m.d.sync += counter.eq(counter + 1)
-    with m.If(counter == limit - 1):
-        m.d.sync += counter.eq(0)
-        yield
+class Counter:
+    """A counter that wraps; that it is about to is a register of its own, not a comparison in front of everything else.
+
+    Args:
+        m: the module it counts in.
+        limit: number of values.
+        advance: count in this cycle.
+
+    Attributes:
+        value: 0 to ``limit - 1``.
+        first: the value is 0.
+        last: the value is ``limit - 1``.
+        wraps: it is, and the counter advances.
+    """
+
+    def __init__(self, m: Module, limit: int, advance: Value) -> None:
+        self.value = Signal(range(limit))
+        self.first = Signal(init=1)
+        self.last = Signal(init=limit == 1)
+        self.wraps = advance & self.last
+        with m.If(advance):
+            m.d.sync += [
+                self.value.eq(Mux(self.last, 0, self.value + 1)),
+                self.first.eq(self.last),
+                self.last.eq(1 if limit == 1 else self.value == limit - 2),
+            ]
+
+
+class Places:
+    """Free places in a queue behind a pipeline, taken when a result is begun and given back when it has left.
+
+    So nothing behind the beginning of a result ever stalls, and a pipeline needs no enables.
+
+    Args:
+        m: the module it counts in.
+        queue: the queue.
+        take: a result is begun in this cycle.
+
+    Attributes:
+        free: there is one.
+    """
+
+    latency = 3
+    """Cycles from the departure of a result to its place being free."""
+
+    @classmethod
+    def needed(cls, latency: int, pace: int) -> int:
+        """Places for a result every ``pace`` cycles that takes ``latency`` cycles to the queue."""
+        return max(2, -(-(latency + cls.latency + 2) // pace))
+
+    def __init__(self, m: Module, queue: Queue, take: Value) -> None:
+        places = Signal(range(queue.depth + 1), init=queue.depth)
+        left = Signal()
+        self.free = Signal(init=1)
+        m.d.sync += [
+            left.eq(queue.o.valid & queue.o.ready),
+            places.eq(places - take + left),
+            self.free.eq(places > take),
+        ]
