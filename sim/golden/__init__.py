@@ -32,7 +32,7 @@ FUNCTIONS: dict[str, Callable[..., Stored]] = {
 }
 """The golden function of every operation of the vocabulary."""
 
-_STATES_AT_ONCE = 1 << 22
+_STATES_AT_ONCE = 1 << 23
 """Complex states held at a time, which bounds the memory of a run to a few hundred MiB."""
 
 
@@ -110,5 +110,5 @@ def _run_chunk(manifest: Manifest, samples: Codes, trace: bool) -> Result:
                 del edges[source]
     result.outputs = edges[manifest.graph.output]
     if trace:
-        result.trace = edges
+        result.trace = {name: codes.astype(np.int64, copy=False) for name, codes in edges.items()}
     return result

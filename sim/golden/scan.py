@@ -2,26 +2,38 @@
 
 import numpy as np
 
-from ssm_hdl.fixed import Codes, round_shift, saturate
+from ssm_hdl.fixed import Codes
 from ssm_hdl.operations import Node
 from ssm_hdl.sim.golden.store import Stored
 
 
 def scan(node: Node, u: Codes) -> Stored:
-    """h' = Abar h + 2**e u from h = 0, step by step; u (batch, steps, C), h' (batch, steps, C*N, 2)."""
+    """h' = Abar h + 2**e u from h = 0, step by step; u (batch, steps, C), h' (batch, steps, C*N, 2).
+
+    The states, by far the largest edge of a model, come in the narrowest integers that hold them. The loop works in arrays
+    that it keeps, (2, batch, C*N) with the real parts first, and rounds and saturates as `ssm_hdl.fixed` does.
+    """
     transition, shift, accumulator = node.arrays["transition"], node.arrays["shift"], node.accumulator
     assert accumulator is not None
     format, drop = node.output.format, accumulator.f_bits - node.output.format.f_bits
-    real, imaginary = np.ascontiguousarray(transition[..., 0]), np.ascontiguousarray(transition[..., 1])
-    batch, steps, channels = u.shape
-    states = np.empty((batch, steps, channels, shift.shape[1], 2), np.int64)
-    h_re = h_im = np.zeros((batch, channels, shift.shape[1]), np.int64)
+    half = 1 << drop >> 1
+    real, imaginary = transition[..., 0].reshape(-1), transition[..., 1].reshape(-1)
+    crossed = np.stack([-imaginary, imaginary])[:, np.newaxis]
+    batch, steps, _ = u.shape
+    states = np.empty((batch, steps, real.size, 2), np.min_scalar_type(-format.max - 1))
+    h = np.zeros((2, batch, real.size), np.int64)
+    total, product = np.empty_like(h), np.empty_like(h)
+    drive = product[0].reshape(batch, *shift.shape)  # a second use of the same memory
+    saturated = np.empty(h.shape, np.bool_)
     saturations = 0
     for t in range(steps):
-        drive = u[:, t, :, np.newaxis] << shift
-        next_re = round_shift(real * h_re - imaginary * h_im + drive, drop)
-        next_im = round_shift(real * h_im + imaginary * h_re, drop)
-        h_re, h_im = saturate(next_re, format), saturate(next_im, format)
-        saturations += np.count_nonzero(h_re != next_re) + np.count_nonzero(h_im != next_im)
-        states[:, t, ..., 0], states[:, t, ..., 1] = h_re, h_im
-    return Stored(states.reshape(batch, steps, -1, 2), int(saturations))
+        np.multiply(h, real, out=total)
+        total += np.multiply(h[::-1], crossed, out=product)
+        np.left_shift(u[:, t, :, np.newaxis], shift, out=drive)
+        total[0] += product[0]
+        total += half
+        total >>= drop
+        np.clip(total, format.min, format.max, out=h)
+        saturations += int(np.count_nonzero(np.not_equal(h, total, out=saturated)))
+        states[:, t, :, 0], states[:, t, :, 1] = h
+    return Stored(states, saturations)
