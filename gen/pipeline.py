@@ -1,3 +1,4 @@
+# amaranth: UnusedElaboratable=no
 """The pipeline of a manifest: its stages, and what stands between them."""
 
 import math
@@ -76,7 +77,7 @@ class Pipeline(wiring.Component):
             slack = self._slack(node)
             for index, (edge, sink) in enumerate(zip(node.inputs, stage.sinks, strict=True)):
                 source = self._fit(m, f"{name}_{index}", edge, branches[edge.name].pop(0), _lanes(sink))
-                if len(node.inputs) > 1:
+                if len(node.inputs) > 1 and slack[index]:
                     depth = slack[index] * reals(edge) // _lanes(sink)
                     m.submodules[f"{name}_{index}_queue"] = queue = Queue(shape_of(edge), _lanes(sink), depth)
                     connect(m, source, queue.i)
@@ -109,12 +110,19 @@ class Pipeline(wiring.Component):
         return source
 
     def _slack(self, node: Node) -> list[int]:
-        """Packets to hold at each input of a stage that joins two paths, so that the shorter does not stop the longer."""
-        depths = {self.manifest.input.name: 0}
+        """Packets to hold at each input of a stage that joins two paths, so that neither ever waits for the other in vain.
+
+        The shorter path holds what the longer has in flight. An input whose path gathers whole packets, where the other's
+        does not, is never the early one and needs to hold nothing.
+        """
+        flight, gathers = {self.manifest.input.name: 0}, {self.manifest.input.name: 0}
         for name, other in self.manifest.nodes.items():
-            depths[name] = max(depths[edge.name] for edge in other.inputs) + _PACKETS.get(other.op.op, 1)
-        longest = max(depths[edge.name] for edge in node.inputs)
-        return [longest - depths[edge.name] + 1 for edge in node.inputs]
+            whole = other.op.op == "dense" and other.arrays["weight"].shape[0] == 1
+            flight[name] = max(flight[edge.name] for edge in other.inputs) + _PACKETS.get(other.op.op, 1)
+            gathers[name] = max(gathers[edge.name] for edge in other.inputs) + whole
+        names = [edge.name for edge in node.inputs]
+        longest, fewest = max(flight[name] for name in names), min(gathers[name] for name in names)
+        return [0 if gathers[name] > fewest else longest - flight[name] + 1 for name in names]
 
 
 def _lanes(port: stream.Interface) -> int:

@@ -11,7 +11,7 @@ from ssm_hdl.gateware.stream import reals
 from ssm_hdl.operations import Node
 
 TARGETS = ("generic", "ice40", "ecp5")
-"""``ice40`` instantiates SB_MAC16; the other two infer their multipliers."""
+"""``generic`` lets the tool infer its multipliers; the families have theirs instantiated."""
 
 LUT_MULTIPLICATIONS = 64
 """A stage with at most this many products a packet gets LUT multipliers: the element-wise gates, an encoder of one input."""
@@ -101,7 +101,7 @@ class Plan:
     @classmethod
     def _complete(cls, manifest: Manifest, target: str, picked: Mapping[str, int], interval: int) -> "Plan":
         """Add the element-wise stages, with as many lanes as keep up with ``interval``."""
-        dsp = "ice40" if target == "ice40" else "dsp"
+        dsp = "dsp" if target == "generic" else target
         stages = {}
         for name, node in manifest.nodes.items():
             kind = "lut" if _small(node) else dsp

@@ -1,3 +1,4 @@
+# amaranth: UnusedElaboratable=no
 """Gateware of dense."""
 
 from dataclasses import dataclass
@@ -85,7 +86,7 @@ class Dense(wiring.Component):
     """y[g, m] = sum_n W[g, m, n] x[g, n] + b[g, m], rounded once.
 
     Cycles per step: ``G M N / multipliers``, or ``pace`` for each result if that is more.
-    Latency, last beat in to last beat out: ``4 + multiplier + levels + queue`` cycles, ``levels`` being those of the adder tree
+    Latency, last beat in to last beat out: ``5 + multiplier + levels + queue`` cycles, ``levels`` being those of the adder tree
     over the columns; if the input is replayed, because fewer rows than M/G work side by side, ``1 + passes * beats`` more, and
     another ``(passes - 1) * beats`` if the group before is still being replayed.
 
@@ -106,7 +107,7 @@ class Dense(wiring.Component):
         x, y = shape_of(node.inputs[0]), shape_of(node.output)
         i_lanes, o_lanes = folding.columns * folding.groups, folding.o_lanes
         super().__init__({"i": In(signature(x, i_lanes)), "o": Out(signature(y, o_lanes))})
-        self._to_sum = 1 + multiplier.latency(kind, x) + tree_latency(folding.columns)
+        self._to_sum = 2 + multiplier.latency(kind, x) + tree_latency(folding.columns)
         self._to_queue = self._to_sum + 1 + REQUANTIZE_LATENCY
         self.replay = Replay(x, i_lanes, folding.beats, folding.passes) if folding.passes > 1 else None
         spacing = max(folding.beats, pace)
@@ -151,8 +152,8 @@ class Dense(wiring.Component):
         connect(m, queue.o, flipped(self.o))
 
         go, first, final, word, result = self._issue(m, source)
-        weights = Rom(m, "weights", self.weights(), word).numbers
-        x = [delay(m, number, 1) for number in source.p.data]
+        weights = [delay(m, number, 1) for number in Rom(m, "weights", self.weights(), word).numbers]
+        x = [delay(m, number, 2) for number in source.p.data]
         lanes = range(f.groups * f.rows)
         sums = [tree(m, [self._product(m, weights, x, lane, c) for c in range(f.columns)]) for lane in lanes]
         bias = Rom(m, "bias", self.node.arrays["bias"].reshape(-1, len(lanes)), delay(m, result, to_sum - 1)).numbers

@@ -1,3 +1,4 @@
+# amaranth: UnusedElaboratable=no
 """The frame of the element-wise stages: a short pipeline into a queue."""
 
 from amaranth.hdl import Cat, Module, Signal, Value

@@ -1,13 +1,14 @@
-"""Multipliers: the generic one, the DSP block of the iCE40, and one made of adders."""
+"""Multipliers: the generic one, the DSP blocks of the iCE40 and the ECP5, and one made of adders."""
 
 from amaranth.hdl import Cat, ClockSignal, Const, Instance, Module, Mux, Shape, Signal, Value
 
 from ssm_hdl.errors import SsmHdlError
 from ssm_hdl.gateware.arithmetic import delay
 
-KINDS = ("dsp", "ice40", "lut")
-"""``dsp``: an inferred product, a DSP block on the devices whose tools infer well. ``ice40``: an SB_MAC16, instantiated, since
-Yosys drops results that it infers in registered form. ``lut``: shift and add, for the small element-wise products."""
+KINDS = ("dsp", "ice40", "ecp5", "lut")
+"""``dsp``: an inferred product, for any tool. ``ice40``, ``ecp5``: the DSP block of the family, instantiated, since Yosys moves no
+registers into a MULT18X18D and drops results when it moves them into an SB_MAC16. ``lut``: shift and add, for the small
+element-wise products."""
 
 DSP_LATENCY = 3
 """Cycles of a product in a DSP block, of either kind: the cycles of a pipeline do not depend on the device."""
@@ -36,18 +37,15 @@ def multiply(m: Module, kind: str, a: Value, b: Value) -> Value:
             return delay(m, a * b, 1)
         case "ice40":
             return _sb_mac16(m, a, b)
+        case "ecp5":
+            return _mult18x18d(m, a, b)
         case _:
             return _shift_and_add(m, a, b)
 
 
 def _sb_mac16(m: Module, a: Value, b: Value) -> Value:
     """One SB_MAC16 as a fully registered 16x16 multiplier: nextpnr-ice40 has no timing for paths through the cell."""
-    for operand in (a, b):
-        if operand.shape().width + (not operand.shape().signed) > 16:
-            raise SsmHdlError(
-                f"an operand of {operand.shape().width} bits does not fit the 16 bits of an SB_MAC16; "
-                "give the weight, the state or the activation at most 16 bits (15 if it is unsigned)"
-            )
+    a, b = _operand(a, 16, "SB_MAC16"), _operand(b, 16, "SB_MAC16")
     product = Signal(Shape(32, True))
     registers = ("A_REG", "B_REG", "TOP_8x8_MULT_REG", "BOT_8x8_MULT_REG")
     pipeline = ("PIPELINE_16x16_MULT_REG1", "PIPELINE_16x16_MULT_REG2")
@@ -60,14 +58,13 @@ def _sb_mac16(m: Module, a: Value, b: Value) -> Value:
         p_B_SIGNED=Const(1, 1),
         i_CLK=ClockSignal(),
         i_CE=Const(1, 1),
-        i_A=_extend(a),
-        i_B=_extend(b),
+        i_A=a,
+        i_B=b,
         o_O=product,
         **{f"i_{pin}": Const(0, 16) for pin in ("C", "D")},
         **{f"i_{pin}": Const(0, 1) for pin in _UNUSED_PINS},
     )
-    width = (a * b).shape()
-    return product[: width.width].as_signed() if width.signed else product[: width.width]
+    return product
 
 
 _UNUSED_PINS = (
@@ -76,9 +73,36 @@ _UNUSED_PINS = (
 )
 
 
-def _extend(value: Value) -> Value:
-    """``value`` on 16 bits, signed."""
-    return Cat(value, [value[-1] if value.shape().signed else Const(0, 1)] * (16 - len(value)))
+def _mult18x18d(m: Module, a: Value, b: Value) -> Value:
+    """One MULT18X18D with its operand, pipeline and output registers."""
+    a, b = _operand(a, 18, "MULT18X18D"), _operand(b, 18, "MULT18X18D")
+    product = Signal(Shape(36, True))
+    m.submodules += Instance(
+        "MULT18X18D",
+        **{f"p_REG_{name}_CLK": "CLK0" for name in ("INPUTA", "INPUTB", "PIPELINE", "OUTPUT")},
+        p_GSR="DISABLED",
+        i_CLK0=ClockSignal(),
+        i_CE0=Const(1, 1),
+        i_RST0=Const(0, 1),
+        **{f"i_{pin}": Const(1, 1) for pin in ("SIGNEDA", "SIGNEDB")},
+        **{f"i_{pin}": Const(0, 1) for pin in ("SOURCEA", "SOURCEB")},
+        **{f"i_A{bit}": a[bit] for bit in range(18)},
+        **{f"i_B{bit}": b[bit] for bit in range(18)},
+        **{f"o_P{bit}": product[bit] for bit in range(36)},
+    )
+    return product
+
+
+def _operand(value: Value, width: int, cell: str) -> Value:
+    """``value`` on the signed input of a DSP block."""
+    needed = len(value) + (not value.shape().signed)
+    if needed > width:
+        raise SsmHdlError(
+            f"an operand of {needed} bits, sign included, does not fit the {width} bits of a {cell}; give the weight, the "
+            "transition, the state or the activation a narrower format"
+        )
+    sign = value[-1] if value.shape().signed else Const(0, 1)
+    return Cat(value, sign.replicate(width - len(value)))
 
 
 def _shift_and_add(m: Module, a: Value, b: Value) -> Value:

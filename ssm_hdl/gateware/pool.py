@@ -1,3 +1,4 @@
+# amaranth: UnusedElaboratable=no
 """Gateware of pool."""
 
 from amaranth.hdl import Cat, Module, Mux, Shape, Signal

@@ -1,3 +1,4 @@
+# amaranth: UnusedElaboratable=no
 """Gateware of the diagonal scan."""
 
 from dataclasses import dataclass
@@ -84,7 +85,7 @@ class Scan(wiring.Component):
     or after a step marked ``last``) ignores what it reads.
 
     Cycles per step: ``4 C N / multipliers``, at least ``loop``, the cycles from reading a state to having written it.
-    Latency, last beat in to last beat out: ``5 + multiplier + queue`` cycles, 1 more with fewer than 4 multipliers.
+    Latency, last beat in to last beat out: ``6 + multiplier + queue`` cycles.
 
     Args:
         node: the bound operation.
@@ -103,7 +104,7 @@ class Scan(wiring.Component):
         super().__init__(
             {"i": In(signature(u, folding.channels)), "o": Out(signature(h, folding.o_lanes))}
         )
-        self._to_product = 1 + (folding.phases > 1) + multiplier.latency(kind, h)
+        self._to_product = 2 + multiplier.latency(kind, h)  # read, register, multiply
         self._to_part = self._to_product + 4  # both products together, drive, rounding, saturation
         self.loop = self._to_part + folding.phases
         self.queue = Queue(h, folding.o_lanes, Places.needed(self.loop, folding.phases))
@@ -199,6 +200,7 @@ class Scan(wiring.Component):
         f = self.folding
         re, im = 0, 1
         if f.phases == 1:
+            pole, h = [delay(m, part, 1) for part in pole], [delay(m, part, 1) for part in h]
             real = self._product(m, pole[re], h[re]) - self._product(m, pole[im], h[im])
             imaginary = self._product(m, pole[re], h[im]) + self._product(m, pole[im], h[re])
             return [self._finish(m, real, drive), self._finish(m, imaginary, Const(0))]

@@ -1,0 +1,98 @@
+"""Runs one stage in Amaranth's simulator, beat by beat, with random stalls at both ends."""
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from amaranth.sim import Simulator
+
+from ssm_hdl.fixed import Codes
+from ssm_hdl.operations import Node
+
+
+@dataclass
+class Run:
+    """Numbers that came out, and the cycle of every transfer at the first input and at the output."""
+
+    numbers: Codes
+    last: list[int]
+    taken: list[int]
+    given: list[int]
+
+
+@pytest.fixture(scope="session")
+def run_stage() -> Callable[..., Run]:
+    """``run_stage(stage, inputs, expected, stalls, seed)``: feed packets (packets, numbers) to each sink.
+
+    The last packet is marked as the last of its sequence. Runs until all went in and ``expected`` numbers came out; a stage that hangs is an
+    error after 20,000 cycles.
+    """
+
+    def run(stage, inputs: Sequence[Codes], expected: int, stalls: float = 0.0, seed: int = 0) -> Run:
+        dice = random.Random(seed)
+        result = Run(np.zeros(0, dtype=np.int64), [], [], [])
+        numbers: list[int] = []
+        queues = [_beats(packets, len(sink.p.data)) for packets, sink in zip(inputs, stage.sinks, strict=True)]
+
+        async def bench(ctx) -> None:
+            offered = [False] * len(queues)
+            for cycle in range(20_000):
+                for index, (queue, sink) in enumerate(zip(queues, stage.sinks, strict=True)):
+                    offered[index] = bool(queue) and (offered[index] or dice.random() >= stalls)
+                    ctx.set(sink.valid, offered[index])
+                    if offered[index]:
+                        for lane, number in enumerate(queue[0][0]):
+                            ctx.set(sink.p.data[lane], int(number))
+                        ctx.set(sink.p.last, queue[0][1])
+                accepting = dice.random() >= stalls
+                ctx.set(stage.o.ready, accepting)
+                _, _, valid, payload, *ready = await ctx.tick().sample(
+                    stage.o.valid, stage.o.payload, *(sink.ready for sink in stage.sinks)
+                )
+                for index, queue in enumerate(queues):
+                    if offered[index] and ready[index]:
+                        queue.pop(0)
+                        offered[index] = False
+                        if index == 0:
+                            result.taken.append(cycle)
+                if valid and accepting:
+                    numbers.extend(payload.data)
+                    result.last.append(payload.last)
+                    result.given.append(cycle)
+                if len(numbers) >= expected and not any(queues):
+                    return
+            raise AssertionError(f"{len(numbers)} of {expected} numbers in 20,000 cycles")
+
+        simulator = Simulator(stage)
+        simulator.add_clock(1e-6)
+        simulator.add_testbench(bench)
+        simulator.run()
+        result.numbers = np.array(numbers)
+        return result
+
+    return run
+
+
+def _beats(packets: Codes, lanes: int) -> list[tuple[Codes, bool]]:
+    rows = packets.reshape(len(packets), -1)
+    assert rows.shape[1] % lanes == 0
+    final = len(rows) - 1
+    return [(row[k : k + lanes], t == final) for t, row in enumerate(rows) for k in range(0, len(row), lanes)]
+
+
+@pytest.fixture(scope="session")
+def random_packets() -> Callable[..., list[Codes]]:
+    """``random_packets(node, count, seed)``: packets over the whole formats of a node's inputs."""
+
+    def make(node: Node, count: int, seed: int = 0) -> list[Codes]:
+        dice = np.random.default_rng(seed)
+        return [
+            dice.integers(
+                edge.format.min, edge.format.max + 1, (count, edge.size, *((2,) if edge.is_complex else ()))
+            )
+            for edge in node.inputs
+        ]
+
+    return make
