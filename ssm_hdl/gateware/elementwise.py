@@ -61,7 +61,9 @@ class Elementwise(wiring.Component):
         go = Signal()
         places = Places(m, queue, go)
         m.d.comb += go.eq(Cat(places.free, *(sink.valid for sink in self.sinks)).all())
-        m.d.comb += [sink.ready.eq(go) for sink in self.sinks]
+        for sink in self.sinks:
+            others = [other.valid for other in self.sinks if other is not sink]
+            m.d.comb += sink.ready.eq(Cat(places.free, *others).all())
         for lane in range(self.lanes):
             operands = [sink.p.data[lane] for sink in self.sinks]
             m.d.comb += queue.i.p.data[lane].eq(self.compute(m, lane, operands))

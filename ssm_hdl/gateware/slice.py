@@ -1,6 +1,6 @@
 """Gateware of slice."""
 
-from amaranth.hdl import Module
+from amaranth.hdl import Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -49,8 +49,11 @@ class Slice(wiring.Component):
     def elaborate(self, platform: object) -> Module:  # noqa: D102
         m = Module()
         start, stop = self.node.op.start // self.lanes, (self.node.op.start + self.node.op.size) // self.lanes
-        beat = Counter(m, self.cycles, self.i.valid & self.i.ready).value
-        inside = (beat >= start) & (beat < stop)
+        advance = self.i.valid & self.i.ready
+        beat, inside = Counter(m, self.cycles, advance), Signal(init=start == 0)
+        with m.If(advance):  # a register that is right for the next beat, not a comparison in the way of this one
+            begins = beat.value == (start - 1) % self.cycles
+            m.d.sync += inside.eq(begins | (inside & (beat.value != stop - 1)))
         m.d.comb += [
             self.o.payload.eq(self.i.payload),
             self.o.valid.eq(self.i.valid & inside),
