@@ -13,7 +13,7 @@ from ssm_hdl.errors import SsmHdlError
 ACCEPTED = (
     r"Replacing memory .* with list of registers",  # small memories; the result is what the Verilog says
 )
-"""Warnings that a correct design gives; any other is an error. A driver-driver conflict, for one, means a lost result."""
+"""Warnings that a correct design gives; any other is an error: a driver-driver conflict is a lost result."""
 
 
 def share_folder() -> Path:

@@ -1,6 +1,7 @@
 """Fixtures that several folders of tests share."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -89,3 +90,10 @@ def random_samples() -> Callable[..., Codes]:
         return np.random.default_rng(seed).integers(edge.format.min, edge.format.max + 1, shape)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """The folder that keeps compiled designs, one for all workers of a test run."""
+    folder = tmp_path_factory.getbasetemp()
+    return (folder if worker_id == "master" else folder.parent) / "verilated"

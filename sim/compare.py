@@ -1,0 +1,99 @@
+"""RTL against the golden model, by equality of every element of the output."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ssm_hdl import Manifest
+from ssm_hdl.fixed import Codes
+from ssm_hdl.sim.golden import run
+from ssm_hdl.sim.verilated import Run, VerilatedModel
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How a compiled pipeline compares with the golden model.
+
+    Attributes:
+        sequences: sequences compared.
+        elements: elements of the output edge compared.
+        differences: elements with another code, or with another ``last``.
+        first: the first difference in words, or nothing.
+        cycles: clock cycles simulated.
+        interval: cycles per time step, see `Run.interval`.
+        latency: cycles from the last sample in to the last result out, the worst, see `Run.latency`.
+        cycles_per_second: speed of the simulation.
+    """
+
+    sequences: int
+    elements: int
+    differences: int
+    first: str
+    cycles: int
+    interval: float
+    latency: int
+    cycles_per_second: float
+
+
+def compare(
+    manifest: Manifest,
+    model: VerilatedModel,
+    samples: Codes,
+    progress: Callable[[int], None] | None = None,
+    *,
+    stalls: float = 0.0,
+    seed: int = 0,
+    jobs: int = 1,
+) -> Comparison:
+    """Run a batch through both.
+
+    Args:
+        manifest: the integer program.
+        model: its pipeline, compiled.
+        samples: codes of the input format, integers of shape (batch, steps, size), at least one sequence.
+        progress: called with the number of sequences that the pipeline has done since the last call, from any thread.
+        stalls: chance of a stall in every cycle, at both ends.
+        seed: of these chances.
+        jobs: threads to run parts of the batch in, each on its own instance of the pipeline.
+
+    Raises:
+        SsmHdlError: samples that the manifest does not take; a pipeline that is stuck or breaks the rules of streams.
+    """
+    samples = manifest.check_samples(samples)
+    parts = np.array_split(samples, max(1, min(jobs, len(samples))))
+
+    def simulate(part: int) -> Run:
+        return model.run(parts[part], progress, stalls=stalls, seed=seed + part)
+
+    with ThreadPoolExecutor(len(parts)) as pool:
+        runs = list(pool.map(simulate, range(len(parts))))
+    outputs, last = np.concatenate([run.outputs for run in runs]), np.concatenate([run.last for run in runs])
+    expected = run(manifest, samples).outputs
+    expected_last = np.ones(expected.shape, bool)
+    if not manifest.output.per_sequence:
+        expected_last[:, :-1] = False
+    differ = (outputs != expected) | (last != expected_last)
+    return Comparison(
+        sequences=len(samples),
+        elements=expected.size,
+        differences=int(np.count_nonzero(differ)),
+        first=_first(manifest, differ, outputs, expected),
+        cycles=sum(run.cycles for run in runs),
+        interval=runs[0].interval,
+        latency=max(run.latency for run in runs),
+        cycles_per_second=sum(run.cycles / run.seconds for run in runs),
+    )
+
+
+def _first(manifest: Manifest, differ: np.ndarray[Any, Any], outputs: Codes, expected: Codes) -> str:
+    if not differ.any():
+        return ""
+    place = tuple(np.argwhere(differ)[0])
+    names = ("sequence", "element") if manifest.output.per_sequence else ("sequence", "step", "element")
+    where = ", ".join(f"{name} {index}" for name, index in zip(names, place, strict=True))
+    if outputs[place] == expected[place]:
+        return f"{where}: `last` is wrong"
+    return f"{where}: the pipeline says {outputs[place]}, the golden model {expected[place]}"

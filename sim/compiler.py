@@ -1,0 +1,122 @@
+"""Verilog to a shared library: Verilator, then the C++ compiler; kept in a cache, so that it is done once a design."""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from ssm_hdl.errors import SsmHdlError
+from ssm_hdl.sim.tools import run_tool, verilator_environment
+
+LINT = """\
+`verilator_config
+// Yosys leaves it to Verilog to extend the narrower operand, as Verilog does.
+lint_off -rule WIDTHEXPAND
+// Yosys writes "is zero" of a vector as !vector. No other narrowing is let pass.
+lint_off -rule WIDTHTRUNC -file "*" -match "Logical operator LOGNOT expects 1 bit *"
+// Amaranth compares with 0, the start of a slice, where a number cannot be below it.
+lint_off -rule UNSIGNED
+// Amaranth declares signals of 0 bits as [-1:0]; nothing reads them.
+lint_off -rule ASCRANGE
+"""
+"""The only warnings of Verilator that are let pass; any other stops the build."""
+
+VERILATOR_FLAGS = ("-O3", "--x-assign", "fast", "--x-initial", "fast", "--no-assert")
+CXX_FLAGS = ("-std=gnu++17", "-fPIC", "-fno-semantic-interposition")
+_RUNTIME = ("verilated.cpp", "verilated_threads.cpp")
+
+
+def cache_folder() -> Path:
+    """Where compiled designs are kept: ``ssm-hdl/verilated`` in the user's cache; safe to delete at any time."""
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "ssm-hdl" / "verilated"
+
+
+def compile_verilog(
+    verilog: str,
+    top: str,
+    harness: str,
+    sources: Sequence[Path] = (),
+    cache: Path | None = None,
+    optimise: int = 2,
+) -> Path:
+    """Compile a design and a C++ harness into a shared library for ``ctypes``.
+
+    Args:
+        verilog: text of the design.
+        top: its top module, which becomes the C++ class ``Vtop`` (header ``Vtop.h``).
+        harness: C++ text that drives it.
+        sources: Verilog files that the design needs beside its own text, models of vendor cells for one.
+        cache: folder that keeps what was built; `cache_folder` if None.
+        optimise: level of the C++ compiler. 2 runs fastest; 1 compiles a large design, a netlist, in half the time.
+
+    Returns:
+        The library, in the cache.
+
+    Raises:
+        SsmHdlError: a tool is missing, warned or failed, or the cache cannot be written.
+    """
+    environment = verilator_environment()
+    folder = cache_folder() if cache is None else cache
+    version = run_tool(["verilator", "--version"], environment) + run_tool(["g++", "-dumpfullversion"], environment)
+    flags = [*CXX_FLAGS, f"-O{optimise}"]
+    texts = [version, LINT, *VERILATOR_FLAGS, *flags, verilog, top, harness]
+    texts += [text for path in sources for text in (path.name, path.read_text(encoding="utf-8"))]
+    library = folder / f"{top}-{_digest(texts)}.so"
+    if library.exists():
+        return library
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".build-") as name:
+            build = Path(name)
+            (build / "design.v").write_text(verilog, encoding="utf-8")
+            (build / "lint.vlt").write_text(LINT, encoding="utf-8")
+            (build / "harness.cpp").write_text(harness, encoding="utf-8")
+            files = ["lint.vlt", "design.v", *(path.absolute() for path in sources)]
+            options = [*VERILATOR_FLAGS, "--cc", "--top-module", top, "--prefix", "Vtop", "--Mdir", "."]
+            run_tool(["verilator", *options, *files], environment, build)
+            parts = [path.name for path in sorted(build.glob("Vtop*.cpp"))] + ["harness.cpp"]
+            # One translation unit is quicker to compile, and quicker when it runs, than one for each part.
+            (build / "all.cpp").write_text("".join(f'#include "{part}"\n' for part in parts), encoding="utf-8")
+            runtime = _runtime(environment, folder, build, version)
+            link = ["-shared", "-I.", *_includes(environment), "all.cpp", *runtime, "-o", "all.so"]
+            run_tool(["g++", *flags, *link], environment, build)
+            (build / "all.so").replace(library)
+    except OSError as error:
+        raise SsmHdlError(f"cannot write the compiled design to {folder}: {error}; choose another folder") from error
+    return library
+
+
+def _runtime(environment: dict[str, str], folder: Path, build: Path, version: str) -> list[Path]:
+    """Verilator's own runtime as object files, compiled once for all designs."""
+    flags = [*CXX_FLAGS, "-O2"]
+    key = _digest([version, *flags])
+    objects = []
+    for source in _RUNTIME:
+        kept = folder / f"{Path(source).stem}-{key}.o"
+        if not kept.exists():
+            path = Path(_root(environment)) / "include" / source
+            run_tool(["g++", *flags, *_includes(environment), "-c", path, "-o", f"{source}.o"], environment, build)
+            (build / f"{source}.o").replace(kept)
+        objects.append(kept.absolute())
+    return objects
+
+
+def _root(environment: dict[str, str]) -> str:
+    """Verilator's folder; one that the machine brings tells it itself."""
+    return (
+        environment.get("VERILATOR_ROOT") or run_tool(["verilator", "--getenv", "VERILATOR_ROOT"], environment).strip()
+    )
+
+
+def _includes(environment: dict[str, str]) -> list[str]:
+    root = Path(_root(environment)) / "include"
+    return [f"-I{root}", f"-I{root / 'vltstd'}"]
+
+
+def _digest(texts: Sequence[str]) -> str:
+    digest = hashlib.sha256()
+    for text in texts:
+        digest.update(f"{len(text)}:{text}".encode())
+    return digest.hexdigest()[:24]

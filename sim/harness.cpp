@@ -1,0 +1,112 @@
+// Drives a pipeline compiled by Verilator: elements in, elements out, random stalls at both ends, the time of every packet.
+// Python (verilated.py) owns every buffer and calls through ctypes; Job mirrors its structure of the same name.
+
+#include <cstdint>
+
+#include "Vtop.h"
+#include "verilated.h"
+
+namespace {
+
+struct Job {
+    // What to do. Beats are elements; a packet is a time step, or at the output whatever the manifest says.
+    const uint64_t* i_data;   // codes to send
+    uint64_t* o_data;         // codes received
+    uint8_t* o_last;          // the `last` that came with each
+    uint64_t* i_cycles;       // cycle in which each packet was sent whole
+    uint64_t* o_cycles;       // cycle in which each packet was received whole
+    uint64_t i_beats, o_beats;
+    uint64_t i_packet, o_packet;  // beats in a packet
+    uint64_t i_sequence;          // beats in a sequence
+    uint64_t i_stall, o_stall;    // chance of a stall in a cycle, in units of 2**-32
+    uint64_t random;              // state of the generator, not 0
+    // How far it is.
+    uint64_t i_done, o_done, cycle;
+    uint64_t quiet;       // cycles since something moved
+    uint64_t violations;  // results that were withdrawn or changed before they were taken
+};
+
+struct Model {
+    VerilatedContext context;
+    Vtop top{&context};
+};
+
+// xorshift64*: Marsaglia 2003, Vigna 2016.
+inline bool chance(uint64_t& state, uint64_t of) {
+    state ^= state >> 12;
+    state ^= state << 25;
+    state ^= state >> 27;
+    return (state * 0x2545F4914F6CDD1DULL >> 32) < of;
+}
+
+inline void tick(Vtop& top) {
+    top.clk = 1;
+    top.eval();
+    top.clk = 0;
+}
+
+}  // namespace
+
+extern "C" {
+
+Model* model_new() { return new Model; }
+
+void model_free(Model* model) {
+    model->top.final();
+    delete model;
+}
+
+// One cycle of reset, with nothing offered and nothing taken.
+void model_reset(Model* model) {
+    Vtop& top = model->top;
+    top.rst = 1;
+    top.i_valid = 0;
+    top.o_ready = 0;
+    top.eval();
+    tick(top);
+    top.rst = 0;
+}
+
+// Go on with a job for a number of cycles, or until nothing has moved for `patience` cycles, `drain` once it is done.
+void model_run(Model* model, Job* job, uint64_t cycles, uint64_t patience, uint64_t drain) {
+    Vtop& top = model->top;
+    Job j = *job;
+    bool waiting = false;  // a result was offered and not taken
+    auto waiting_data = top.o_data;
+    auto waiting_last = top.o_last;
+    for (const uint64_t end = j.cycle + cycles; j.cycle < end; ++j.cycle) {
+        if (j.quiet >= (j.o_done < j.o_beats ? patience : drain)) break;
+        if (!top.i_valid && j.i_done < j.i_beats && !(j.i_stall && chance(j.random, j.i_stall))) {
+            top.i_valid = 1;
+            top.i_data = j.i_data[j.i_done];
+            top.i_last = j.i_done % j.i_sequence >= j.i_sequence - j.i_packet;
+        }
+        top.o_ready = !(j.o_stall && chance(j.random, j.o_stall));
+        top.eval();
+        ++j.quiet;
+        const bool sent = top.i_valid && top.i_ready;
+        const bool received = top.o_valid && top.o_ready;
+        if (waiting && (!top.o_valid || top.o_data != waiting_data || top.o_last != waiting_last)) ++j.violations;
+        waiting = top.o_valid && !top.o_ready;
+        waiting_data = top.o_data;
+        waiting_last = top.o_last;
+        if (sent) {
+            j.i_cycles[j.i_done / j.i_packet] = j.cycle;
+            ++j.i_done;
+            j.quiet = 0;
+        }
+        if (received) {
+            if (j.o_done < j.o_beats) {
+                j.o_data[j.o_done] = top.o_data;
+                j.o_last[j.o_done] = top.o_last;
+                j.o_cycles[j.o_done / j.o_packet] = j.cycle;
+            }
+            ++j.o_done;
+            j.quiet = 0;
+        }
+        tick(top);
+        if (sent) top.i_valid = 0;
+    }
+    *job = j;
+}
+}

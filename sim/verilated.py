@@ -1,0 +1,227 @@
+"""A generated pipeline, compiled by Verilator into a Python object that runs a million clock cycles a second."""
+
+import ctypes
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ssm_hdl import Manifest, SsmHdlError
+from ssm_hdl.fixed import Codes
+from ssm_hdl.gen.plan import Plan
+from ssm_hdl.gen.verilog import generate
+from ssm_hdl.sim.compiler import compile_verilog
+
+PATIENCE = 1 << 20
+"""Cycles without a transfer at either end after which a design counts as stuck."""
+
+_AT_ONCE = 1 << 19  # cycles between two calls of the progress callback
+_DRAIN = 4096  # cycles behind the last result in which no other may come
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a pipeline did with a batch; times are clock cycles from the start of the run.
+
+    Attributes:
+        outputs: codes of the output edge, (batch, steps, size), or (batch, size) if it comes once a sequence.
+        last: the ``last`` that came with each of them, same shape.
+        i_cycles: cycle in which each time step was taken whole, (batch, steps).
+        o_cycles: cycle in which each packet of results had left, (batch, steps), or (batch,) for one a sequence.
+        seconds: wall time that it took.
+    """
+
+    outputs: Codes
+    last: np.ndarray[Any, np.dtype[np.bool_]]
+    i_cycles: Codes
+    o_cycles: Codes
+    seconds: float
+
+    @property
+    def cycles(self) -> int:
+        """Cycles from the start to the last result."""
+        return int(self.o_cycles.max(initial=-1)) + 1
+
+    @property
+    def interval(self) -> float:
+        """Cycles per time step, from one step taken to the next, over the second half of the run; NaN below 4 steps."""
+        taken = self.i_cycles.ravel()[self.i_cycles.size // 2 :]
+        return float(taken[-1] - taken[0]) / (len(taken) - 1) if len(taken) > 1 else math.nan
+
+    @property
+    def latency(self) -> int:
+        """Cycles from the last sample of a packet in to its last result out, the worst of the run.
+
+        A pipeline that is fed without a pause takes samples while it works on others; feed it a single step to see the
+        latency of that step alone.
+        """
+        taken = self.i_cycles if self.o_cycles.ndim == 2 else self.i_cycles[:, -1]
+        return int((self.o_cycles - taken).max(initial=0))
+
+
+class _Job(ctypes.Structure):
+    """Mirrors ``Job`` of ``harness.cpp``."""
+
+    _fields_ = (
+        ("i_data", ctypes.c_void_p),
+        ("o_data", ctypes.c_void_p),
+        ("o_last", ctypes.c_void_p),
+        ("i_cycles", ctypes.c_void_p),
+        ("o_cycles", ctypes.c_void_p),
+        ("i_beats", ctypes.c_uint64),
+        ("o_beats", ctypes.c_uint64),
+        ("i_packet", ctypes.c_uint64),
+        ("o_packet", ctypes.c_uint64),
+        ("i_sequence", ctypes.c_uint64),
+        ("i_stall", ctypes.c_uint64),
+        ("o_stall", ctypes.c_uint64),
+        ("random", ctypes.c_uint64),
+        ("i_done", ctypes.c_uint64),
+        ("o_done", ctypes.c_uint64),
+        ("cycle", ctypes.c_uint64),
+        ("quiet", ctypes.c_uint64),
+        ("violations", ctypes.c_uint64),
+    )
+
+
+class VerilatedModel:
+    """A pipeline as an object that runs.
+
+    Args:
+        manifest: the integer program.
+        plan: its hardware; `Plan.fit` with its defaults if None.
+        verilog: another Verilog text with the ports that `generate` gives, such as a netlist made of it; then ``plan``
+            is not used.
+        sources: Verilog files that this text needs.
+        cache: folder that keeps what was compiled; see `ssm_hdl.sim.compiler.cache_folder`.
+        optimise: level of the C++ compiler, 0 to 3; a low one compiles quicker and runs slower.
+
+    Raises:
+        SsmHdlError: a tool is missing or failed.
+    """
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        plan: Plan | None = None,
+        *,
+        verilog: str | None = None,
+        sources: Sequence[Path] = (),
+        cache: Path | None = None,
+        optimise: int = 2,
+    ) -> None:
+        self.manifest = manifest
+        if verilog is None:
+            verilog = generate(manifest, plan or Plan.fit(manifest))
+        harness = resources.files("ssm_hdl.sim").joinpath("harness.cpp").read_text(encoding="utf-8")
+        self.library = compile_verilog(verilog, manifest.name, harness, sources, cache, optimise)
+        self._lib = ctypes.CDLL(str(self.library))
+        self._lib.model_new.restype = ctypes.c_void_p
+        self._lib.model_free.argtypes = (ctypes.c_void_p,)
+        self._lib.model_reset.argtypes = (ctypes.c_void_p,)
+        self._lib.model_run.argtypes = (ctypes.c_void_p, ctypes.POINTER(_Job), *[ctypes.c_uint64] * 3)
+
+    def run(
+        self,
+        samples: Codes,
+        progress: Callable[[int], None] | None = None,
+        *,
+        stalls: float = 0.0,
+        seed: int = 0,
+        reset_after: int | None = None,
+        patience: int = PATIENCE,
+    ) -> Run:
+        """Run a batch of sequences, one behind the other, from the state that the device has when it is switched on.
+
+        Every call makes its own instance of the design, so calls may run side by side in threads.
+
+        Args:
+            samples: codes of the input format, integers of shape (batch, steps, size).
+            progress: called with the number of sequences done since the last call.
+            stalls: chance, in every cycle, that a sample is held back, and that a result is not taken.
+            seed: of these chances; the same seed gives the same cycles.
+            reset_after: run the samples for so many cycles first, then reset for one cycle, then run them again from
+                the start; the result is of the second run.
+            patience: cycles without a transfer after which the design counts as stuck.
+
+        Raises:
+            SsmHdlError: samples that the manifest does not take; or a design that is stuck, gives results that nobody
+                asked for, or changes one before it is taken.
+        """
+        samples = self.manifest.check_samples(samples)
+        if not 0 <= stalls < 1:
+            raise SsmHdlError(f"stalls is {stalls}; it is a chance in every cycle, from 0 to below 1")
+        job = _Buffers(self.manifest, samples, stalls, seed)
+        start = time.perf_counter()
+        model = self._lib.model_new()
+        try:
+            if reset_after is not None:
+                aborted = _Buffers(self.manifest, samples, stalls, seed)
+                self._lib.model_run(model, aborted.job, reset_after, patience, _DRAIN)
+                self._lib.model_reset(model)
+            while not job.check(patience):
+                before = job.sequences
+                self._lib.model_run(model, job.job, _AT_ONCE, patience, _DRAIN)
+                if progress is not None and job.sequences > before:
+                    progress(job.sequences - before)
+        finally:
+            self._lib.model_free(model)
+        return job.result(time.perf_counter() - start)
+
+
+class _Buffers:
+    """The arrays of a run, and the job that points to them."""
+
+    def __init__(self, manifest: Manifest, samples: Codes, stalls: float, seed: int) -> None:
+        batch, steps, size = samples.shape
+        output = manifest.output
+        self.manifest = manifest
+        self.packets = (batch,) if output.per_sequence else (batch, steps)
+        mask = (1 << manifest.input.format.width) - 1
+        self.i_data = np.ascontiguousarray(samples & mask).astype(np.uint64)
+        self.o_data = np.zeros((*self.packets, output.size), np.uint64)
+        self.o_last = np.zeros(self.o_data.shape, np.uint8)
+        self.i_cycles = np.zeros((batch, steps), np.uint64)
+        self.o_cycles = np.zeros(self.packets, np.uint64)
+        random = int(np.random.SeedSequence(seed).generate_state(1, np.uint64)[0]) | 1
+        chance = int(stalls * 2**32)
+        self.job = _Job(
+            *(array.ctypes.data for array in (self.i_data, self.o_data, self.o_last, self.i_cycles, self.o_cycles)),
+            *(self.i_data.size, self.o_data.size, size, output.size, steps * size, chance, chance, random),
+        )
+
+    @property
+    def sequences(self) -> int:
+        """Sequences whose results have all left."""
+        return int(self.job.o_done) // (self.o_data.size // len(self.i_data))
+
+    def check(self, patience: int) -> bool:
+        """True when all is done; an error when it will never be."""
+        job, name = self.job, self.manifest.name
+        done = f"{job.i_done} of {job.i_beats} elements were taken and {job.o_done} of {job.o_beats} results given"
+        if job.violations:
+            raise SsmHdlError(
+                f"{name}: a result was withdrawn or changed before it was taken, after {job.cycle} cycles; {done}"
+            )
+        if job.o_done > job.o_beats:
+            raise SsmHdlError(f"{name}: more results came than there should be, after {job.cycle} cycles; {done}")
+        if job.o_done == job.o_beats:
+            return bool(job.quiet >= _DRAIN)
+        if job.quiet >= patience:
+            raise SsmHdlError(f"{name} is stuck: nothing moved for {job.quiet} cycles, up to cycle {job.cycle}; {done}")
+        return False
+
+    def result(self, seconds: float) -> Run:
+        """The run, with results as codes of the output format."""
+        format = self.manifest.output.format
+        outputs = self.o_data.astype(np.int64)
+        if format.signed:
+            outputs -= (outputs >> (format.width - 1)) << format.width
+        return Run(
+            outputs, self.o_last.astype(bool), self.i_cycles.astype(np.int64), self.o_cycles.astype(np.int64), seconds
+        )
