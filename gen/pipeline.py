@@ -44,6 +44,7 @@ class Pipeline(wiring.Component):
 
     Attributes:
         stages: the gateware of every operation, by name.
+        queues: what stands before an operation that joins two paths, by its name and the index of its input.
 
     Members:
         i: samples, one element a beat; ``last`` is true for every element of the last time step of a sequence.
@@ -53,6 +54,13 @@ class Pipeline(wiring.Component):
     def __init__(self, manifest: Manifest, plan: Plan) -> None:
         self.manifest, self.plan = manifest, plan
         self.stages = {name: STAGES[node.op.op](node, plan.stages[name]) for name, node in manifest.nodes.items()}
+        self.queues = {
+            (name, index): Queue(shape_of(node.inputs[index]), lanes(sink), slack * reals(node.inputs[index]) // lanes(sink))
+            for name, node in manifest.nodes.items()
+            if len(node.inputs) > 1
+            for index, (sink, slack) in enumerate(zip(self.stages[name].sinks, self._slack(node), strict=True))
+            if slack
+        }
         super().__init__(
             {"i": In(signature(shape_of(manifest.input))), "o": Out(signature(shape_of(manifest.output)))}
         )
@@ -74,12 +82,10 @@ class Pipeline(wiring.Component):
         for name, stage in self.stages.items():
             setattr(m.submodules, name, stage)
             node = self.manifest.nodes[name]
-            slack = self._slack(node)
             for index, (edge, sink) in enumerate(zip(node.inputs, stage.sinks, strict=True)):
-                source = self._fit(m, f"{name}_{index}", edge, branches[edge.name].pop(0), _lanes(sink))
-                if len(node.inputs) > 1 and slack[index]:
-                    depth = slack[index] * reals(edge) // _lanes(sink)
-                    m.submodules[f"{name}_{index}_queue"] = queue = Queue(shape_of(edge), _lanes(sink), depth)
+                source = self._fit(m, f"{name}_{index}", edge, branches[edge.name].pop(0), lanes(sink))
+                if queue := self.queues.get((name, index)):
+                    m.submodules[f"{name}_{index}_queue"] = queue
                     connect(m, source, queue.i)
                     source = queue.o
                 connect(m, source, sink)
@@ -94,17 +100,16 @@ class Pipeline(wiring.Component):
         ways = len(self.manifest.consumers(edge.name))
         if ways == 1:
             return {edge.name: [source]}
-        m.submodules[f"{edge.name}_fork"] = fork = Fork(shape_of(edge), _lanes(source), ways)
+        m.submodules[f"{edge.name}_fork"] = fork = Fork(shape_of(edge), lanes(source), ways)
         connect(m, source, fork.i)
         return {edge.name: list(fork.o)}
 
-    def _fit(self, m: Module, name: str, edge: Edge, source: stream.Interface, lanes: int) -> stream.Interface:
+    def _fit(self, m: Module, name: str, edge: Edge, source: stream.Interface, width: int) -> stream.Interface:
         """The stream with another number of lanes; through their greatest common divisor if neither is a multiple."""
-        common = math.gcd(_lanes(source), lanes)
-        widths = [lanes] if common in (_lanes(source), lanes) else [common, lanes]
-        for width in widths:
-            if width != _lanes(source):
-                m.submodules[f"{name}_repack_{width}"] = repack = Repack(shape_of(edge), _lanes(source), width)
+        common = math.gcd(lanes(source), width)
+        for step in [width] if common in (lanes(source), width) else [common, width]:
+            if step != lanes(source):
+                m.submodules[f"{name}_repack_{step}"] = repack = Repack(shape_of(edge), lanes(source), step)
                 connect(m, source, repack.i)
                 source = repack.o
         return source
@@ -125,5 +130,6 @@ class Pipeline(wiring.Component):
         return [0 if gathers[name] > fewest else longest - flight[name] + 1 for name in names]
 
 
-def _lanes(port: stream.Interface) -> int:
+def lanes(port: stream.Interface) -> int:
+    """Numbers in a beat of a stream."""
     return len(port.p.data)

@@ -1,6 +1,7 @@
 """Registered arithmetic that the stages share: delay lines, adder trees, requantisation, ROMs."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from amaranth.hdl import Const, Module, Mux, Shape, Signal, Value, ValueLike
 from amaranth.lib import memory
@@ -58,6 +59,34 @@ def pack(codes: Codes, width: int) -> list[int]:
     return [sum((int(code) & mask) << (width * i) for i, code in enumerate(row)) for row in codes]
 
 
+@dataclass(frozen=True)
+class Storage:
+    """A memory of a stage.
+
+    Attributes:
+        name: what it holds.
+        depth: words.
+        width: bits of a word.
+        block: it goes to block RAM; to registers and LUTs otherwise.
+    """
+
+    name: str
+    depth: int
+    width: int
+    block: bool
+
+    @classmethod
+    def rom(cls, name: str, codes: Codes) -> "Storage":
+        """The table of constants that `Rom` makes of ``codes`` (words, numbers)."""
+        width = shape_for(codes).width * codes.shape[1]
+        return cls(name, len(codes), width, len(codes) * width >= BLOCK_ROM_FROM)
+
+    @property
+    def bits(self) -> int:
+        """Bits in all."""
+        return self.depth * self.width
+
+
 class Rom:
     """A table of constants with a registered read, 1 cycle.
 
@@ -78,7 +107,7 @@ class Rom:
         if words == 1:
             self.numbers = [Const(int(code), shape) for code in codes[0]]
             return
-        attrs = {"rom_style": "block" if codes.size * width >= BLOCK_ROM_FROM else "logic"}
+        attrs = {"rom_style": "block" if Storage.rom(name, codes).block else "logic"}
         rom = memory.Memory(shape=width * count, depth=words, init=pack(codes, width), attrs=attrs)
         m.submodules[name] = rom
         port = rom.read_port()
@@ -87,4 +116,4 @@ class Rom:
         self.numbers = [number.as_signed() for number in numbers] if shape.signed else numbers
 
 
-__all__ = ["REQUANTIZE_LATENCY", "Rom", "delay", "pack", "requantize", "shape_for", "tree", "tree_latency"]
+__all__ = ["REQUANTIZE_LATENCY", "Rom", "Storage", "delay", "pack", "requantize", "shape_for", "tree", "tree_latency"]

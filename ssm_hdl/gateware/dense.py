@@ -11,7 +11,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from ssm_hdl.errors import SsmHdlError
 from ssm_hdl.fixed import Codes
 from ssm_hdl.gateware import multiplier
-from ssm_hdl.gateware.arithmetic import REQUANTIZE_LATENCY, Rom, delay, requantize, tree, tree_latency
+from ssm_hdl.gateware.arithmetic import REQUANTIZE_LATENCY, Rom, Storage, delay, requantize, tree, tree_latency
 from ssm_hdl.gateware.stream import Counter, Places, Queue, Replay, shape_of, signature
 from ssm_hdl.operations import Node
 
@@ -114,6 +114,11 @@ class Dense(wiring.Component):
         self.queue = Queue(y, o_lanes, Places.needed(folding.beats + self._to_queue, spacing))
 
     @property
+    def work(self) -> int:
+        """Cycles that a packet keeps it busy."""
+        return self.folding.cycles
+
+    @property
     def sinks(self) -> list[stream.Interface]:
         """The one stream in."""
         return [self.i]
@@ -130,6 +135,16 @@ class Dense(wiring.Component):
         behind = f.beats * (f.passes - 1) if f.shape[0] > f.groups else 0
         replay = self.replay.latency + f.beats * f.passes - 1 + behind if self.replay else 0
         return replay + self._to_queue + self.queue.latency
+
+    @property
+    def storage(self) -> list[Storage]:
+        """Its memories."""
+        own = [Storage.rom("weight", self.weights()), Storage.rom("bias", self.bias()), self.queue.storage]
+        return [*own, self.replay.storage] if self.replay else own
+
+    def bias(self) -> Codes:
+        """Bias words in the order of their use, (results, groups * rows)."""
+        return self.node.arrays["bias"].reshape(-1, self.folding.o_lanes)
 
     def weights(self) -> Codes:
         """Weight words in the order of their use, (words, groups * rows * columns)."""
@@ -156,7 +171,7 @@ class Dense(wiring.Component):
         x = [delay(m, number, 2) for number in source.p.data]
         lanes = range(f.groups * f.rows)
         sums = [tree(m, [self._product(m, weights, x, lane, c) for c in range(f.columns)]) for lane in lanes]
-        bias = Rom(m, "bias", self.node.arrays["bias"].reshape(-1, len(lanes)), delay(m, result, to_sum - 1)).numbers
+        bias = Rom(m, "bias", self.bias(), delay(m, result, to_sum - 1)).numbers
         valid, start = delay(m, go, to_sum, reset_less=False), delay(m, first, to_sum)
         for lane in lanes:
             total = Signal(Shape(self.node.accumulator.width, True), reset_less=True, name=f"total_{lane}")

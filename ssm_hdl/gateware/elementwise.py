@@ -5,7 +5,7 @@ from amaranth.hdl import Cat, Module, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from ssm_hdl.gateware.arithmetic import delay
+from ssm_hdl.gateware.arithmetic import Storage, delay
 from ssm_hdl.gateware.stream import Places, Queue, reals, shape_of, signature
 from ssm_hdl.operations import Node
 
@@ -46,9 +46,19 @@ class Elementwise(wiring.Component):
         return [getattr(self, name) for name in "ij"[: len(self.node.inputs)]]
 
     @property
+    def work(self) -> int:
+        """Cycles that a packet keeps it busy."""
+        return reals(self.node.output) // self.lanes
+
+    @property
     def cycles(self) -> int:
         """Cycles per packet, the initiation interval."""
-        return reals(self.node.output) // self.lanes * self.pace
+        return self.work * self.pace
+
+    @property
+    def storage(self) -> list[Storage]:
+        """Its memories."""
+        return [self.queue.storage]
 
     def compute(self, m: Module, lane: int, operands: list[Value]) -> Value:
         """The result of one lane, `depth` cycles after its operands."""

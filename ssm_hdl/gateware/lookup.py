@@ -2,7 +2,8 @@
 
 from amaranth.hdl import Module, Value
 
-from ssm_hdl.gateware.arithmetic import Rom, delay
+from ssm_hdl.fixed import Codes
+from ssm_hdl.gateware.arithmetic import Rom, Storage, delay
 from ssm_hdl.gateware.elementwise import Elementwise
 
 
@@ -16,9 +17,17 @@ class Lookup(Elementwise):
 
     depth = 2
 
+    @property
+    def storage(self) -> list[Storage]:
+        """Its memories."""
+        return [*super().storage, *[Storage.rom("table", self.table())] * self.lanes]
+
+    def table(self) -> Codes:
+        """The table, one entry a word."""
+        return self.node.arrays["table"].reshape(-1, 1)
+
     def compute(self, m: Module, lane: int, operands: list[Value]) -> Value:
         """Read the table at the bit pattern of x."""
         (x,) = operands
-        table = self.node.arrays["table"].reshape(-1, 1)
-        (entry,) = Rom(m, f"table_{lane}", table, x.as_unsigned()).numbers
+        (entry,) = Rom(m, f"table_{lane}", self.table(), x.as_unsigned()).numbers
         return delay(m, entry, 1)

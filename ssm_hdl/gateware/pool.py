@@ -5,7 +5,7 @@ from amaranth.hdl import Cat, Module, Mux, Shape, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from ssm_hdl.gateware.arithmetic import REQUANTIZE_LATENCY, delay, requantize
+from ssm_hdl.gateware.arithmetic import REQUANTIZE_LATENCY, Storage, delay, requantize
 from ssm_hdl.gateware.stream import Places, Queue, reals, shape_of, signature
 from ssm_hdl.operations import Node
 
@@ -41,6 +41,11 @@ class Pool(wiring.Component):
         return self.depth + self.queue.latency
 
     @property
+    def work(self) -> int:
+        """Cycles that a packet keeps it busy."""
+        return self.cycles
+
+    @property
     def sinks(self) -> list[stream.Interface]:
         """The one stream in."""
         return [self.i]
@@ -49,6 +54,11 @@ class Pool(wiring.Component):
     def cycles(self) -> int:
         """Cycles per packet, the initiation interval."""
         return reals(self.node.inputs[0]) // self.lanes
+
+    @property
+    def storage(self) -> list[Storage]:
+        """Its memories: the ring is of registers."""
+        return [self.queue.storage, Storage("sums", self.cycles, self.node.accumulator.width * self.lanes, False)]
 
     def elaborate(self, platform: object) -> Module:  # noqa: D102
         m = Module()

@@ -8,8 +8,9 @@ from amaranth.lib import memory, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ssm_hdl.errors import SsmHdlError
+from ssm_hdl.fixed import Codes
 from ssm_hdl.gateware import multiplier
-from ssm_hdl.gateware.arithmetic import Rom, delay, requantize
+from ssm_hdl.gateware.arithmetic import Rom, Storage, delay, requantize
 from ssm_hdl.gateware.stream import Counter, Places, Queue, shape_of, signature
 from ssm_hdl.operations import Node
 
@@ -110,6 +111,11 @@ class Scan(wiring.Component):
         self.queue = Queue(h, folding.o_lanes, Places.needed(self.loop, folding.phases))
 
     @property
+    def work(self) -> int:
+        """Cycles that a packet keeps it busy."""
+        return self.folding.cycles
+
+    @property
     def sinks(self) -> list[stream.Interface]:
         """The one stream in."""
         return [self.i]
@@ -124,6 +130,22 @@ class Scan(wiring.Component):
         """Cycles from the last beat of a step in to its last beat out, when nothing stalls."""
         return self._to_part + self.queue.latency
 
+    @property
+    def storage(self) -> list[Storage]:
+        """Its memories."""
+        f = self.folding
+        state = Storage("state", f.words, self.node.output.format.width * f.o_lanes, True)
+        return [Storage.rom("transition", self.transition()), Storage.rom("shift", self.shift()), state, self.queue.storage]
+
+    def transition(self) -> Codes:
+        """Words of Abar in the order of their use, (words, 2 * modes)."""
+        return self.node.arrays["transition"].reshape(self.folding.words, -1)
+
+    def shift(self) -> Codes:
+        """Words of shifts beyond the least, (words, modes)."""
+        shift = self.node.arrays["shift"]
+        return (shift - shift.min()).reshape(self.folding.words, -1)
+
     def elaborate(self, platform: object) -> Module:  # noqa: D102
         m = Module()
         f, queue, bits = self.folding, self.queue, self.node.output.format.width
@@ -134,8 +156,7 @@ class Scan(wiring.Component):
         m.submodules.state = state = memory.Memory(shape=_PARTS * bits * f.modes, depth=f.words, init=[])
         read, write = state.read_port(), state.write_port()
         m.d.comb += [read.addr.eq(word), read.en.eq(go)]
-        transition = self.node.arrays["transition"].reshape(f.words, -1)
-        poles = Rom(m, "transition", transition, word, go).numbers
+        poles = Rom(m, "transition", self.transition(), word, go).numbers
         states = [Mux(delay(m, fresh, 1), 0, read.data.word_select(i, bits)).as_signed() for i in range(_PARTS * f.modes)]
         drives = self._drives(m, word, go)
         now = delay(m, phase, 1)
@@ -183,7 +204,7 @@ class Scan(wiring.Component):
         least, cycles = int(shift.min()), self._to_product  # the table and u take the first cycle
         bits = int(shift.max() - least).bit_length()
         width = self.node.accumulator.width - least  # holds every drive, by the bound
-        amounts = Rom(m, "shift", (shift - least).reshape(f.words, f.modes), word, go).numbers
+        amounts = Rom(m, "shift", self.shift(), word, go).numbers
         drives = []
         for mode, amount in enumerate(amounts):
             u, amount = delay(m, self.i.p.data[mode // self.folding.shape[1]], 1), amount[:bits]

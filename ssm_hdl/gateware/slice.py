@@ -5,6 +5,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ssm_hdl.errors import SsmHdlError
+from ssm_hdl.gateware.arithmetic import Storage
 from ssm_hdl.gateware.stream import Counter, reals, shape_of, signature
 from ssm_hdl.operations import Node
 
@@ -32,6 +33,11 @@ class Slice(wiring.Component):
         super().__init__({"i": In(signature(shape, lanes)), "o": Out(signature(shape, lanes))})
 
     @property
+    def work(self) -> int:
+        """Cycles that a packet keeps it busy."""
+        return self.cycles
+
+    @property
     def sinks(self) -> list[stream.Interface]:
         """The one stream in."""
         return [self.i]
@@ -40,6 +46,11 @@ class Slice(wiring.Component):
     def cycles(self) -> int:
         """Cycles per packet, the initiation interval."""
         return reals(self.node.inputs[0]) // self.lanes
+
+    @property
+    def storage(self) -> list[Storage]:
+        """It has no memory."""
+        return []
 
     @property
     def latency(self) -> int:

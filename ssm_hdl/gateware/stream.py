@@ -5,6 +5,7 @@ from amaranth.lib import data, fifo, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ssm_hdl.errors import SsmHdlError
+from ssm_hdl.gateware.arithmetic import Storage
 from ssm_hdl.operations import Edge
 
 BLOCK_RAM_FROM = 256
@@ -51,6 +52,11 @@ class Queue(wiring.Component):
         self.width = Shape.cast(self.i.p.shape()).width
         self.block_ram = depth * self.width >= BLOCK_RAM_FROM and depth > 2
         self.latency = 2 if self.block_ram else 1
+
+    @property
+    def storage(self) -> Storage:
+        """Its memory."""
+        return Storage("queue", self.depth + self.block_ram, self.width, self.block_ram)
 
     def elaborate(self, platform: object) -> Module:  # noqa: D102
         m = Module()
@@ -173,6 +179,12 @@ class Replay(wiring.Component):
     def __init__(self, shape: Shape, lanes: int, beats: int, passes: int) -> None:
         self.beats, self.passes = beats, passes
         super().__init__({"i": In(signature(shape, lanes)), "o": Out(signature(shape, lanes))})
+
+    @property
+    def storage(self) -> Storage:
+        """Its memory."""
+        width = Shape.cast(self.i.p.shape()).width
+        return Storage("replay", 2 * self.beats, width, 2 * self.beats * width >= BLOCK_RAM_FROM)
 
     def elaborate(self, platform: object) -> Module:  # noqa: D102
         m = Module()
