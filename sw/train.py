@@ -3,6 +3,7 @@
 import copy
 import math
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -30,8 +31,12 @@ class TrainConfig:
         batch_size: samples a step of the optimiser.
         learning_rate: highest of the one-cycle schedule.
         ssm_learning_rate: the same for A and dt, which take no weight decay either.
+        dt_range: smallest and largest initial dt; about 1 / steps and up.
         weight_decay: of AdamW.
+        label_smoothing: probability that the targets give to all classes alike.
         warmup_fraction: part of the steps with a rising rate.
+        threads: of torch while training, whatever the machine has: sums in another order end in other weights. One is
+            fastest for small models.
         seed: of the initial weights and the order of the samples.
     """
 
@@ -43,22 +48,42 @@ class TrainConfig:
     batch_size: int
     learning_rate: float
     ssm_learning_rate: float
+    dt_range: tuple[float, float] = (1e-3, 1e-1)
     weight_decay: float = 0.01
+    label_smoothing: float = 0.0
     warmup_fraction: float = 0.1
+    threads: int = 2
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for field in ("width", "modes", "epochs", "batch_size", "learning_rate", "ssm_learning_rate"):
+        for field in ("width", "modes", "epochs", "batch_size", "threads", "learning_rate", "ssm_learning_rate"):
             if not getattr(self, field) > 0:
                 raise SsmHdlError(f"training with {field} {getattr(self, field)} does nothing; it has to be above 0")
 
 
 PRESETS = {
     "digits": TrainConfig(
-        "digits", "digits", 8, 8, epochs=150, batch_size=32, learning_rate=1e-2, ssm_learning_rate=4e-3
+        name="digits",
+        dataset="digits",
+        width=8,
+        modes=8,
+        epochs=250,
+        batch_size=32,
+        learning_rate=2e-2,
+        ssm_learning_rate=1e-2,
+        dt_range=(1e-2, 1.0),
+        label_smoothing=0.1,
+        threads=1,
     ),
     "s4d-16h": TrainConfig(
-        "s4d-16h", "mnist", 16, 32, epochs=40, batch_size=64, learning_rate=1e-2, ssm_learning_rate=4e-3
+        name="s4d-16h",
+        dataset="mnist",
+        width=16,
+        modes=32,
+        epochs=40,
+        batch_size=64,
+        learning_rate=1e-2,
+        ssm_learning_rate=4e-3,
     ),
 }
 """The models that are trained by name."""
@@ -101,8 +126,8 @@ def train(
 ) -> Checkpoint:
     """Train a float model and keep the epoch that is best on the validation samples.
 
-    AdamW with a one-cycle schedule. Configuration, data, number of
-    threads and version of torch determine the result.
+    AdamW with a one-cycle schedule. Configuration, data, version of torch and kind of processor determine
+    the result.
 
     Args:
         dataset: what to train on.
@@ -121,29 +146,25 @@ def train(
         raise SsmHdlError(f"{config.name} is trained on {config.dataset}, not on {dataset.name}")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        model = S4D(config.width, config.modes, dataset.classes)
+        model = S4D(config.width, config.modes, dataset.classes, config.dt_range)
     inputs, labels = tensors(dataset, dataset.train)
     steps = config.epochs * math.ceil(len(labels) / config.batch_size)
-    optimizer, schedule = _optimizer(model, config, steps)
+    step = _stepper(model, config, steps)
     order = torch.Generator().manual_seed(config.seed)
     best, best_state = -1.0, model.state_dict()
     columns = TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn()
-    with Progress(*columns, console=progress, disable=progress is None) as bar:
+    with _threads(config.threads), Progress(*columns, console=progress, disable=progress is None) as bar:
         task = bar.add_task(config.name, total=steps)
         for number in range(1, config.epochs + 1):
             total = 0.0
             for batch in _batches(torch.randperm(len(labels), generator=order), config.batch_size):
-                loss = functional.cross_entropy(model(inputs[batch]), labels[batch])
-                if not torch.isfinite(loss):
+                loss = step(inputs[batch], labels[batch])
+                if not math.isfinite(loss):
                     raise SsmHdlError(
-                        f"training {config.name} diverged in epoch {number} (loss {loss.item()}); "
+                        f"training {config.name} diverged in epoch {number} (loss {loss}); "
                         f"lower learning_rate {config.learning_rate} or ssm_learning_rate {config.ssm_learning_rate}"
                     )
-                optimizer.zero_grad()
-                loss.backward()  # type: ignore[no-untyped-call]
-                optimizer.step()
-                schedule.step()
-                total += loss.item() * len(batch)
+                total += loss * len(batch)
                 bar.advance(task)
             reached = accuracy(model, dataset, dataset.val)
             if reached > best:
@@ -188,20 +209,37 @@ def _batches(samples: Tensor, size: int) -> Iterator[Tensor]:
     return (samples[start : start + size] for start in range(0, len(samples), size))
 
 
-def _optimizer(
-    model: S4D, config: TrainConfig, steps: int
-) -> tuple[torch.optim.AdamW, torch.optim.lr_scheduler.OneCycleLR]:
-    """AdamW with a slower group for the SSM's dynamics, and its schedule."""
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """As many threads of torch, for a while."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _stepper(model: S4D, config: TrainConfig, steps: int) -> Callable[[Tensor, Tensor], float]:
+    """A step of AdamW, with slower SSM dynamics, as a function of a batch that returns the loss."""
     kernel = model.layer.kernel
-    slow = [kernel.log_dt, kernel.log_A_real, kernel.A_imag]
-    names = {id(parameter) for parameter in slow}
-    groups = [
-        {"params": [p for p in model.parameters() if id(p) not in names], "weight_decay": config.weight_decay},
-        {"params": slow, "weight_decay": 0.0},
-    ]
-    optimizer = torch.optim.AdamW(groups)
+    dynamics = [kernel.log_dt, kernel.log_A_real, kernel.A_imag]
+    others = [parameter for parameter in model.parameters() if all(parameter is not one for one in dynamics)]
+    optimizer = torch.optim.AdamW(
+        [{"params": others, "weight_decay": config.weight_decay}, {"params": dynamics, "weight_decay": 0.0}]
+    )
     rates = [config.learning_rate, config.ssm_learning_rate]
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, rates, total_steps=steps, pct_start=config.warmup_fraction
     )
-    return optimizer, schedule
+
+    def step(inputs: Tensor, labels: Tensor) -> float:
+        loss = functional.cross_entropy(model(inputs), labels, label_smoothing=config.label_smoothing)
+        if torch.isfinite(loss):
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            schedule.step()
+        return loss.item()
+
+    return step

@@ -32,7 +32,8 @@ class Convolution(torch.autograd.Function):
         ctx.length = fft_length(2 * u.shape[-1] - 1)
         spectra = torch.fft.rfft(u, n=ctx.length), torch.fft.rfft(k, n=ctx.length)
         ctx.save_for_backward(*spectra)
-        return torch.fft.irfft(spectra[0] * spectra[1], n=ctx.length)[..., : u.shape[-1]]
+        result: Tensor = torch.fft.irfft(spectra[0] * spectra[1], n=ctx.length)
+        return result[..., : u.shape[-1]]
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor]:

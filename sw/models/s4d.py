@@ -33,11 +33,12 @@ class S4DKernel(nn.Module):
     Args:
         width: H.
         modes: N, complex modes a channel; each stands for itself and its conjugate.
+        dt_range: smallest and largest initial dt, which is drawn log-uniformly.
     """
 
-    def __init__(self, width: int, modes: int) -> None:
+    def __init__(self, width: int, modes: int, dt_range: tuple[float, float]) -> None:
         super().__init__()
-        low, high = math.log(1e-3), math.log(1e-1)
+        low, high = math.log(dt_range[0]), math.log(dt_range[1])
         self.C = nn.Parameter(torch.randn(width, modes, 2) * math.sqrt(0.5))
         self.log_dt = nn.Parameter(torch.rand(width) * (high - low) + low)
         self.log_A_real = nn.Parameter(torch.full((width, modes), math.log(0.5)))
@@ -73,9 +74,9 @@ class S4DKernel(nn.Module):
 class S4DLayer(nn.Module):
     """One block without its residual: SSM, GELU, mixing, GLU. Tensors are channels first, (B, H, L)."""
 
-    def __init__(self, width: int, modes: int) -> None:
+    def __init__(self, width: int, modes: int, dt_range: tuple[float, float]) -> None:
         super().__init__()
-        self.kernel = S4DKernel(width, modes)
+        self.kernel = S4DKernel(width, modes, dt_range)
         self.D = nn.Parameter(torch.randn(width))
         self.output_linear = nn.Sequential(nn.Conv1d(width, 2 * width, kernel_size=1))
 
@@ -103,19 +104,24 @@ class S4D(nn.Module):
         width: H, channels.
         modes: N, complex modes a channel.
         classes: outputs of the decoder.
+        dt_range: smallest and largest initial dt; 1 / dt is the memory of a channel, in steps.
 
     Raises:
-        SsmHdlError: a size below 1.
+        SsmHdlError: a size below 1, or a range that is not one of positive numbers.
     """
 
-    def __init__(self, width: int = 16, modes: int = 32, classes: int = 10) -> None:
+    def __init__(
+        self, width: int = 16, modes: int = 32, classes: int = 10, dt_range: tuple[float, float] = (1e-3, 1e-1)
+    ) -> None:
         super().__init__()
         for name, value in (("width", width), ("modes", modes), ("classes", classes)):
             if value < 1:
                 raise SsmHdlError(f"an S4D of {name} {value} is empty; {name} has to be at least 1")
+        if not 0 < dt_range[0] <= dt_range[1] < math.inf:
+            raise SsmHdlError(f"dt cannot be drawn from {dt_range}; give a smallest and a largest positive number")
         self.width, self.modes, self.classes = width, modes, classes
         self.encoder = nn.Linear(1, width)
-        self.s4_layers = nn.ModuleList([S4DLayer(width, modes)])
+        self.s4_layers = nn.ModuleList([S4DLayer(width, modes, dt_range)])
         self.decoder = nn.Linear(width, classes)
 
     @property

@@ -113,6 +113,8 @@ def test_state_range_is_the_quantile_of_the_states(model):
         model.state_range(x, quantile=1.5)
 
 
-def test_an_empty_model_is_refused():
+def test_impossible_models_are_refused():
     with pytest.raises(SsmHdlError, match="modes 0 is empty"):
         S4D(width=4, modes=0)
+    with pytest.raises(SsmHdlError, match=r"dt cannot be drawn from \(0, 1\)"):
+        S4D(width=4, modes=3, dt_range=(0, 1))

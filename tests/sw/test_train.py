@@ -1,0 +1,87 @@
+"""Training: it learns, repeats itself, and says what is wrong."""
+
+import io
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from rich.console import Console
+
+from ssm_hdl import SsmHdlError
+from ssm_hdl.sw import data
+from ssm_hdl.sw.train import PRESETS, accuracy, logits, preset, tensors, train
+
+TINY = replace(PRESETS["digits"], width=4, modes=4, epochs=8)
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return data.load("digits")
+
+
+def test_a_short_training_improves_and_repeats_bit_by_bit(digits):
+    epochs = []
+    console = Console(file=io.StringIO(), force_terminal=True, width=100)
+    first = train(digits, TINY, progress=console, on_epoch=epochs.append)
+    second = train(digits, TINY)
+    assert [epoch.number for epoch in epochs] == list(range(1, 9))
+    assert epochs[-1].loss < epochs[0].loss - 0.2
+    assert epochs[-1].best == max(epoch.accuracy for epoch in epochs) > 0.2
+    assert "epoch 8" in console.file.getvalue()
+    states = first.model.state_dict(), second.model.state_dict()
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+    assert first.metadata == second.metadata
+
+
+def test_the_best_epoch_is_kept_and_described(digits):
+    checkpoint = train(digits, replace(TINY, epochs=2, seed=3), command="ssm-hdl train digits --seed 3")
+    assert checkpoint.inputs == digits.spec
+    assert checkpoint.metadata == {
+        "name": "digits",
+        "accuracy": f"{accuracy(checkpoint.model, digits, digits.test):.4f}",
+        "val_accuracy": f"{accuracy(checkpoint.model, digits, digits.val):.4f}",
+        "command": "ssm-hdl train digits --seed 3",
+        "seed": "3",
+    }
+
+
+def test_another_seed_is_another_training(digits):
+    first, second = (train(digits, replace(TINY, epochs=1, seed=seed)).model for seed in (0, 1))
+    assert not torch.equal(first.encoder.weight, second.encoder.weight)
+
+
+def test_training_uses_the_threads_of_its_configuration_and_gives_them_back(digits):
+    before, during = torch.get_num_threads(), []
+    train(digits, replace(TINY, epochs=1, threads=3), on_epoch=lambda epoch: during.append(torch.get_num_threads()))
+    assert (during, torch.get_num_threads()) == ([3], before)
+
+
+def test_training_leaves_the_global_random_state_alone(digits):
+    state = torch.get_rng_state()
+    train(digits, replace(TINY, epochs=1))
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_logits_do_not_depend_on_the_batch(digits):
+    model = train(digits, replace(TINY, epochs=1)).model
+    inputs, labels = tensors(digits, digits.val)
+    torch.testing.assert_close(logits(model, inputs, batch_size=7), logits(model, inputs), atol=1e-5, rtol=0)
+    expected = np.mean(logits(model, inputs).argmax(1).numpy() == labels.numpy())
+    assert accuracy(model, digits, digits.val) == expected
+
+
+def test_a_diverging_training_is_stopped(digits):
+    with pytest.raises(SsmHdlError, match=r"training digits diverged in epoch 1 \(loss .*lower learning_rate"):
+        train(digits, replace(TINY, learning_rate=1e30))
+
+
+def test_bad_requests_are_refused(digits):
+    with pytest.raises(SsmHdlError, match="'s4d-16'; there are digits, s4d-16h"):
+        preset("s4d-16")
+    with pytest.raises(SsmHdlError, match="epochs 0 does nothing"):
+        replace(TINY, epochs=0)
+    with pytest.raises(SsmHdlError, match="learning_rate nan"):
+        replace(TINY, learning_rate=float("nan"))
+    with pytest.raises(SsmHdlError, match="s4d-16h is trained on mnist, not on digits"):
+        train(digits, preset("s4d-16h"))
