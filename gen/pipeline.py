@@ -32,7 +32,7 @@ STAGES: dict[str, Callable[[Node, StagePlan], wiring.Component]] = {
 """The gateware of every operation of the vocabulary."""
 
 _PACKETS = {"dense": 3, "scan": 2}
-"""Packets that a stage may hold while it keeps its pace; 1 for the others."""
+"""Packets that a stage may hold while it keeps its pace, 1 for the others; more where its latency is longer than the interval."""
 
 
 class Pipeline(wiring.Component):
@@ -123,7 +123,8 @@ class Pipeline(wiring.Component):
         flight, gathers = {self.manifest.input.name: 0}, {self.manifest.input.name: 0}
         for name, other in self.manifest.nodes.items():
             whole = other.op.op == "dense" and other.arrays["weight"].shape[0] == 1
-            flight[name] = max(flight[edge.name] for edge in other.inputs) + _PACKETS.get(other.op.op, 1)
+            held = max(_PACKETS.get(other.op.op, 1), 1 + self.stages[name].latency // self.cycles)
+            flight[name] = max(flight[edge.name] for edge in other.inputs) + held
             gathers[name] = max(gathers[edge.name] for edge in other.inputs) + whole
         names = [edge.name for edge in node.inputs]
         longest, fewest = max(flight[name] for name in names), min(gathers[name] for name in names)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from ssm_hdl import Manifest, SsmHdlError
 from ssm_hdl.gateware.dense import DenseFolding
+from ssm_hdl.gateware.multiplier import DSP_LATENCY
 from ssm_hdl.gateware.scan import ScanFolding
 from ssm_hdl.gateware.stream import reals
 from ssm_hdl.operations import Node
@@ -15,6 +16,9 @@ TARGETS = ("generic", "ice40", "ecp5")
 
 LUT_MULTIPLICATIONS = 64
 """A stage with at most this many products a packet gets LUT multipliers: the element-wise gates, an encoder of one input."""
+
+_BURST = 2
+"""Results come in bursts (a gate after its values): stages are paced this much faster than the interval asks."""
 
 FOLDINGS = {"dense": DenseFolding, "scan": ScanFolding}
 """The operations that fold their products onto any number of multipliers."""
@@ -84,7 +88,9 @@ class Plan:
             fold = FOLDINGS[node.op.op]
             choices[name] = [fold.of(node, folding[name])] if name in folding else fold.choices(node)
         costs = {name: _cycles_by_multipliers(node, choices[name], manifest.steps) for name, node in folded.items()}
-        for interval in sorted({math.ceil(cycles) for cost in costs.values() for cycles in cost.values()}):
+        ports = max(manifest.input.size, 1 if manifest.output.per_sequence else manifest.output.size)
+        intervals = {math.ceil(cycles) for cost in costs.values() for cycles in cost.values()}
+        for interval in sorted({ports, *(max(ports, interval) for interval in intervals)}):
             picked = {
                 name: min((count for count, cycles in cost.items() if cycles <= interval), default=0)
                 for name, cost in costs.items()
@@ -112,7 +118,7 @@ class Plan:
             else:
                 lanes = _lanes(node, interval)
                 multipliers = lanes if node.multiplications else 0
-            pace = max(1, time * lanes // reals(node.output))
+            pace = max(1, time * lanes // (_BURST * reals(node.output)))
             stages[name] = StagePlan(lanes, multipliers, kind, pace)
         return cls(target, stages)
 
@@ -122,7 +128,7 @@ def _cycles_by_multipliers(
 ) -> dict[int, float]:
     """Cycles per time step of each folding; a stage that works once a sequence has all its steps for it."""
     share = steps if node.output.per_sequence else 1
-    return {choice.multipliers: choice.cycles / share for choice in choices}
+    return {choice.multipliers: choice.interval(DSP_LATENCY) / share for choice in choices}
 
 
 def _small(node: Node) -> bool:

@@ -117,7 +117,7 @@ def estimate(manifest: Manifest, plan: Plan) -> Report:
         memory_bits=sum(storage.bits for storage in memories),
         block_rams={family: sum(block_rams(storage, family) for storage in memories) for family in BLOCKS},
         luts=_luts(pipeline),
-        utilisation=multiplications / (plan.dsp * pipeline.cycles),
+        utilisation=multiplications / (max(plan.dsp, 1) * pipeline.cycles),
         stages=tuple(stages),
     )
 

@@ -78,7 +78,11 @@ class DenseFolding:
 
     @property
     def cycles(self) -> int:
-        """Cycles per packet: one for each weight word."""
+        """Cycles in which the weight words of a packet are read."""
+        return self.words
+
+    def interval(self, product: int) -> int:
+        """Cycles per packet, whatever cycles a product takes."""
         return self.words
 
 

@@ -16,6 +16,8 @@ from ssm_hdl.operations import Node
 
 _PARTS = 2  # real and imaginary
 _PRODUCTS = 4  # of a complex product
+_READ = 2  # cycles to read a state and to register it
+_FINISH = 4  # to bring products together, add the drive, round and saturate
 
 
 @dataclass(frozen=True)
@@ -65,8 +67,16 @@ class ScanFolding:
 
     @property
     def cycles(self) -> int:
-        """Cycles per step, if the pipeline is not the longer."""
+        """Cycles in which the memory words of a step are read."""
         return self.words * self.phases
+
+    def loop(self, product: int) -> int:
+        """Cycles from reading a state to having written it, with a multiplier that takes ``product``."""
+        return _READ + product + _FINISH + self.phases
+
+    def interval(self, product: int) -> int:
+        """Cycles per step, with a multiplier that takes ``product``."""
+        return max(self.cycles, self.loop(product))
 
     @property
     def channels(self) -> int:
@@ -93,6 +103,10 @@ class Scan(wiring.Component):
         multipliers: how many work side by side, one of `ScanFolding.choices`.
         kind: kind of multiplier, one of `multiplier.KINDS`.
 
+    Attributes:
+        cycles: cycles per step, the initiation interval.
+        loop: cycles from reading a state to having written it.
+
     Members:
         i: u, ``channels`` numbers a beat.
         o: h', ``2 * modes`` numbers a beat, real and imaginary parts in turn.
@@ -105,9 +119,10 @@ class Scan(wiring.Component):
         super().__init__(
             {"i": In(signature(u, folding.channels)), "o": Out(signature(h, folding.o_lanes))}
         )
-        self._to_product = 2 + multiplier.latency(kind, h)  # read, register, multiply
-        self._to_part = self._to_product + 4  # both products together, drive, rounding, saturation
-        self.loop = self._to_part + folding.phases
+        product = multiplier.latency(kind, h)
+        self._to_product = _READ + product
+        self._to_part = self._to_product + _FINISH
+        self.cycles, self.loop = folding.interval(product), folding.loop(product)
         self.queue = Queue(h, folding.o_lanes, Places.needed(self.loop, folding.phases))
 
     @property
@@ -119,11 +134,6 @@ class Scan(wiring.Component):
     def sinks(self) -> list[stream.Interface]:
         """The one stream in."""
         return [self.i]
-
-    @property
-    def cycles(self) -> int:
-        """Cycles per step, the initiation interval."""
-        return max(self.folding.cycles, self.loop)
 
     @property
     def latency(self) -> int:

@@ -1,0 +1,90 @@
+# amaranth: UnusedElaboratable=no
+"""Whole pipelines: any plan, equal to the golden model, at the cycles per step that the plan states."""
+
+import numpy as np
+import pytest
+
+from ssm_hdl import Manifest
+from ssm_hdl.gen.pipeline import Pipeline
+from ssm_hdl.gen.plan import Plan
+from ssm_hdl.gen.report import estimate
+from ssm_hdl.gen.verilog import generate
+from ssm_hdl.sim.golden import run
+from ssm_hdl.sim.verilated import VerilatedModel
+
+
+@pytest.mark.parametrize("dsp", (4, 8, 24, 60, 200))
+def test_interval_and_bits_of_every_size(random_manifest, random_samples, dsp):
+    manifest = random_manifest(channels=8, modes=9, steps=24, classes=5)
+    plan = Plan.fit(manifest, dsp)
+    model = VerilatedModel(manifest, plan)
+    samples = random_samples(manifest, batch=4)
+    golden = run(manifest, samples).outputs
+    freely = model.run(samples)
+    assert np.array_equal(freely.outputs, golden)
+    assert freely.interval == estimate(manifest, plan).cycles
+    assert np.array_equal(model.run(samples, stalls=0.5, seed=3).outputs, golden)
+
+
+def test_results_every_step(random_manifest, random_samples):
+    manifest = random_manifest(channels=4, modes=3, steps=12, pooled=False)
+    samples = random_samples(manifest, batch=3)
+    result = VerilatedModel(manifest, Plan.fit(manifest, 8)).run(samples, stalls=0.3)
+    assert result.outputs.shape == (3, 12, 4)
+    assert np.array_equal(result.outputs, run(manifest, samples).outputs)
+
+
+def test_latency_of_a_step_alone_is_near_the_estimate(random_manifest, random_samples):
+    manifest = random_manifest(channels=16, modes=33, steps=4, classes=10)
+    for dsp in (4, 8, 28):
+        plan = Plan.fit(manifest, dsp)
+        alone = VerilatedModel(manifest, plan).run(random_samples(manifest, 1, 1))
+        assert abs(alone.latency - estimate(manifest, plan).latency) <= 0.05 * alone.latency
+
+
+CROSSED = """
+schema_version: 1
+name: crossed
+steps: 8
+input: {name: x, size: 4, format: "SQ(1, 7)"}
+operations:
+- {name: front, op: slice, input: x, start: 0, size: 2}
+- {name: back, op: slice, input: x, start: 2, size: 2}
+- {name: bent, op: lookup, input: %s, function: sigmoid, format: "UQ(0, 8)"}
+- {name: product, op: multiply, inputs: [bent, %s], format: "SQ(2, 6)"}
+- {name: whole, op: add, inputs: [product, product], format: "SQ(2, 6)"}
+output: whole
+"""
+
+
+@pytest.mark.parametrize("bent,straight", [("front", "back"), ("back", "front")])
+def test_paths_that_cross_never_block_each_other(tmp_path, random_samples, bent, straight):
+    (tmp_path / "manifest.yaml").write_text(CROSSED % (bent, straight))
+    from safetensors.numpy import save_file
+
+    save_file({"none": np.zeros(1, dtype=np.int8)}, tmp_path / "weights.safetensors")
+    manifest = Manifest.load(tmp_path)
+    samples = random_samples(manifest, batch=2)
+    for stalls in (0.0, 0.6):
+        result = VerilatedModel(manifest, Plan.fit(manifest)).run(samples, stalls=stalls)
+        assert np.array_equal(result.outputs, run(manifest, samples).outputs)
+
+
+def test_verilog_has_plain_ports_and_the_name_of_the_model(random_manifest):
+    text = generate(random_manifest(), Plan.fit(random_manifest()))
+    for port in ("input clk;", "input rst;", "input i_valid;", "output i_ready;", "input [7:0] i_data;", "output o_valid;"):
+        assert port in text
+    assert "module random_s4d(" in text
+
+
+def test_the_same_verilog_twice(random_manifest):
+    assert generate(random_manifest(), Plan.fit(random_manifest())) == generate(
+        random_manifest(), Plan.fit(random_manifest())
+    )
+
+
+def test_stages_are_found_by_the_name_of_their_operation(random_manifest):
+    pipeline = Pipeline(random_manifest(), Plan.fit(random_manifest()))
+    for name, stage in pipeline.stages.items():
+        op = random_manifest().nodes[name].op.op
+        assert type(stage).__module__ == f"ssm_hdl.gateware.{op}"

@@ -1,0 +1,63 @@
+"""Plans: within the budget, at the shortest interval; and what they refuse."""
+
+import pytest
+
+from ssm_hdl import SsmHdlError
+from ssm_hdl.gateware.dense import DenseFolding
+from ssm_hdl.gateware.scan import ScanFolding
+from ssm_hdl.gen.plan import Plan
+from ssm_hdl.gen.report import block_rams, estimate
+from ssm_hdl.gateware.arithmetic import Storage
+
+
+@pytest.fixture(scope="module")
+def manifest(random_manifest):
+    return random_manifest(channels=16, modes=33, steps=16, classes=10)
+
+
+def test_eight_multipliers(manifest):
+    plan = Plan.fit(manifest, 8)
+    folded = {name: stage.multipliers for name, stage in plan.stages.items() if stage.multipliers}
+    assert folded == {"encoder": 1, "ssm": 4, "readout": 2, "mixing": 1, "glu": 1, "decoder": 1}
+    assert {name for name, stage in plan.stages.items() if stage.kind == "lut" and stage.multipliers} == {"encoder", "glu"}
+    report = estimate(manifest, plan)
+    assert (report.cycles, report.dsp, report.lut_multipliers) == (528, 8, 2)
+    assert report.multiplications == 16 + 4 * 512 + 2 * 528 + 512 + 16
+
+
+@pytest.mark.parametrize("dsp", (4, 8, 12, 28, 156, 1000))
+def test_no_folding_within_the_budget_is_faster(manifest, dsp):
+    plan = Plan.fit(manifest, dsp)
+    assert plan.dsp <= dsp
+    cycles = estimate(manifest, plan).cycles
+    faster = 0
+    for name, fold in (("ssm", ScanFolding), ("readout", DenseFolding), ("mixing", DenseFolding)):
+        choices = fold.choices(manifest.nodes[name])
+        faster += min((c.multipliers for c in choices if c.interval(3) < cycles), default=10**9)
+    assert faster + 1 > dsp
+
+
+def test_folding_by_hand(manifest):
+    plan = Plan.fit(manifest, 12, folding={"mixing": 4})
+    assert plan.stages["mixing"].multipliers == 4
+
+
+@pytest.mark.parametrize(
+    "arguments,message",
+    [
+        ({"dsp": 3}, "random_s4d: 3 DSP multipliers are too few, it needs at least 4, one for each of ssm, readout, mixing, decoder"),
+        ({"folding": {"gelu": 2}}, "no stage 'gelu' to fold; the stages that multiply are encoder, ssm, readout, mixing, decoder"),
+        ({"folding": {"mixing": 3}}, "mixing: cannot fold onto 3 multipliers; it can onto 1, 2, 4, 8"),
+        ({"target": "xc7"}, "target 'xc7' is not known; there are generic, ice40, ecp5"),
+    ],
+)
+def test_refusals(manifest, arguments, message):
+    with pytest.raises(SsmHdlError, match=message):
+        Plan.fit(manifest, **arguments)
+
+
+def test_block_rams_take_the_best_shape():
+    assert block_rams(Storage("state", 528, 32, True), "ice40") == 6
+    assert block_rams(Storage("state", 528, 32, True), "ecp5") == 2
+    assert block_rams(Storage("shift", 528, 4, True), "ice40") == 1
+    assert block_rams(Storage("bias", 16, 12, False), "ice40") == 0

@@ -1,0 +1,35 @@
+"""Tables of functions against floating point, where that can tell."""
+
+import math
+
+import numpy as np
+import pytest
+
+from ssm_hdl import SQ, UQ
+from ssm_hdl.functions import FUNCTIONS, table
+
+FLOAT = {
+    "gelu": lambda x: 0.5 * x * (1 + math.erf(x / math.sqrt(2))),
+    "sigmoid": lambda x: 1 / (1 + math.exp(-x)),
+}
+
+
+def test_every_function_is_checked():
+    assert set(FLOAT) == set(FUNCTIONS)
+
+
+@pytest.mark.parametrize("function", sorted(FLOAT))
+@pytest.mark.parametrize("source,target", [(SQ(4, 4), SQ(4, 4)), (SQ(3, 7), UQ(0, 8)), (UQ(4, 4), SQ(3, 13))])
+def test_entries_are_the_nearest_codes(function, source, target):
+    entries = table(function, source, target)
+    exact = np.array([FLOAT[function](code * source.lsb) for code in source.codes()]) / target.lsb
+    clipped = np.clip(exact, target.min, target.max)
+    assert np.abs(entries - clipped).max() <= 0.5 + 1e-9
+    assert entries.min() >= target.min and entries.max() <= target.max
+
+
+def test_ties_go_up_and_are_exact():
+    assert table("sigmoid", SQ(2, 0), UQ(0, 1))[0] == 1  # sigmoid(0) = 1/2 is code 1 exactly
+    # gelu(x) is a little below x for large x: just below a tie it must go down, where a double says tie
+    entries = table("gelu", SQ(5, 1), SQ(5, 0))
+    assert entries[2 * 15 + 1] == 15

@@ -1,0 +1,145 @@
+"""The manifest: round trip, editing by hand, and everything that it refuses."""
+
+import numpy as np
+import pytest
+from safetensors.numpy import save
+
+from ssm_hdl import Manifest, SsmHdlError
+from ssm_hdl.sim.golden import run
+
+
+@pytest.fixture
+def folder(tmp_path, random_manifest):
+    random_manifest().save(tmp_path)
+    return tmp_path
+
+
+def edit(folder, old, new):
+    path = folder / "manifest.yaml"
+    text = path.read_text()
+    assert text.count(old) >= 1
+    path.write_text(text.replace(old, new, 1))
+
+
+def refused(folder, message):
+    with pytest.raises(SsmHdlError, match=message):
+        Manifest.load(folder)
+
+
+def test_round_trip(tmp_path, random_manifest, random_samples):
+    manifest = random_manifest(channels=3, modes=2)
+    path = manifest.save(tmp_path)
+    again = Manifest.load(path)
+    assert again.graph == manifest.graph
+    assert again.to_yaml() == path.read_text()
+    samples = random_samples(manifest)
+    assert np.array_equal(run(again, samples).outputs, run(manifest, samples).outputs)
+
+
+def test_activation_width_edited_by_hand(folder, random_samples):
+    before = Manifest.load(folder)
+    edit(folder, "function: gelu\n  format: SQ(3, 5)", "function: gelu\n  format: SQ(3, 8)")
+    after = Manifest.load(folder)
+    assert after.nodes["gelu"].output.format.f_bits == 8
+    assert after.nodes["mixing"].accumulator.f_bits == before.nodes["mixing"].accumulator.f_bits + 3
+    run(after, random_samples(after))
+
+
+def test_weight_width_edited_by_hand_rounds_the_codes(folder):
+    before = Manifest.load(folder).nodes["mixing"].arrays["weight"]
+    edit(folder, "{tensor: mixing.weight, format: 'SQ(1, 7)'}", "{tensor: mixing.weight, format: 'SQ(1, 4)'}")
+    after = Manifest.load(folder).nodes["mixing"].arrays["weight"]
+    assert np.array_equal(after, np.minimum((before + 4) >> 3, 15))
+
+
+def test_accumulators_hold_the_extremes(random_manifest):
+    for node in random_manifest(seed=5).nodes.values():
+        if node.op.op == "dense" and not node.inputs[0].is_complex:
+            x = node.inputs[0].format
+            worst = np.abs(node.arrays["weight"]).sum(axis=-1).max() * max(-x.min, x.max)
+            assert node.accumulator.max <= 4 * (worst + np.abs(node.arrays["bias"]).max() + 1)
+            assert (node.arrays["weight"].clip(min=0).sum(axis=-1) * x.max).max() <= node.accumulator.max
+
+
+@pytest.mark.parametrize(
+    "old,new,message",
+    [
+        ("tensor: encoder.weight", "tensor: encoder.wait", "encoder: tensor 'encoder.wait' is not in the weights file; it holds"),
+        ("op: lookup", "op: look", r"gelu: .*'look' .* does not match any of the expected tags"),
+        ("format: SQ(3, 5)", "format: SQ(0, 0)", r"encoder.format: SQ\(0, 0\) has 0 bits in all"),
+        ("format: SQ(3, 5)", "format: .nan", r"encoder.format: 'nan' is not a format"),
+        ("schema_version: 1", "schema_version: 2", "schema_version is 2, this ssm-hdl reads 1; upgrade ssm-hdl"),
+        ("steps: 6", "steps: 0", "steps: Input should be greater than or equal to 1"),
+        ("steps: 6", "steps: .nan", "steps: Input should be"),
+        ("steps: 6", "steps: 6\nstride: 2", "stride: Extra inputs are not permitted"),
+        ("function: gelu", "function: relu", "gelu.function: no function 'relu'; there are gelu, sigmoid"),
+        ("input: readout", "input: mixing", "gelu: its input 'mixing' is not defined above it; known there: pixel, encoder"),
+        ("output: decoder", "output: logits", "output 'logits' is not an operation"),
+        ("output: decoder", "output: pool", "decoder: nothing reads it"),
+        ("start: 2", "start: 3", "gate: elements 3 to 4 of mixing, which has 4"),
+        ("inputs: [encoder, glu]", "inputs: [mixing, glu]", "residual: mixing has 4 elements and glu has 2; they must agree"),
+        ("name: gelu", "name: encoder", "encoder: two operations, or an operation and the input, have this name"),
+        ("format: SQ(3, 5)\n- name: gelu", "format: SQ(9, 5)\n- name: gelu", r"gelu: its input readout is SQ\(9, 5\), 14 bits"),
+        ("'SQ(1, 15)'}", "'SQ(1, 3)'}", r"ssm: .*(\|Abar\| >= 1|drops .* bits)"),
+    ],
+)
+def test_bad_yaml(folder, old, new, message):
+    edit(folder, old, new)
+    refused(folder, message)
+
+
+def test_not_yaml_not_a_mapping_not_there(folder, tmp_path):
+    (folder / "manifest.yaml").write_text("a: [")
+    refused(folder, "manifest.yaml is not YAML")
+    (folder / "manifest.yaml").write_text("- 1\n")
+    refused(folder, "it holds no fields")
+    refused(tmp_path / "nowhere", "does not exist")
+
+
+def rewrite(folder, name, change):
+    manifest = Manifest.load(folder)
+    arrays = {key: codes.astype(np.int32) for key, codes in manifest.tensors.codes.items()}
+    arrays[name] = change(arrays[name])
+    (folder / "weights.safetensors").write_bytes(save(arrays))
+
+
+def test_wrong_shape(folder):
+    rewrite(folder, "mixing.weight", lambda w: np.ascontiguousarray(w[:, :1]))
+    refused(folder, r"mixing: weight 'mixing.weight' has shape \(1, 4, 1\) .* groups x columns must be 2")
+
+
+def test_nan(folder):
+    rewrite(folder, "mixing.weight", lambda w: np.where(w > 0, np.nan, w.astype(np.float32)))
+    refused(folder, "tensor 'mixing.weight' holds float.* NaN or infinite; a manifest holds integer codes")
+
+
+def test_codes_beyond_their_format(folder):
+    rewrite(folder, "mixing.weight", lambda w: w * 1000)
+    refused(folder, r"mixing: tensor 'mixing.weight' holds codes from .* outside SQ\(1, 7\)")
+
+
+def test_unstable_pole(folder):
+    rewrite(folder, "ssm.transition", lambda a: np.full_like(a, 30000))
+    refused(folder, r"ssm: \|Abar\| >= 1 in 6 modes of 'ssm.transition' .* channel 0, mode 0")
+
+
+def test_truncated_weights(folder):
+    path = folder / "weights.safetensors"
+    path.write_bytes(path.read_bytes()[:-7])
+    refused(folder, "weights.safetensors is damaged or not a safetensors file")
+    path.unlink()
+    refused(folder, "weights.safetensors does not exist")
+
+
+@pytest.mark.parametrize(
+    "samples,message",
+    [
+        (np.full((1, 6, 1), 256), r"sample 256 \(sequence 0, step 0, element 0\) is outside UQ\(0, 8\), whose codes are 0 to 255"),
+        (np.zeros((1, 7, 1), dtype=int), "a sequence of 7 steps; random_s4d takes 1 to 6"),
+        (np.zeros((1, 6), dtype=int), r"samples of shape \(1, 6\)"),
+        (np.zeros((1, 6, 1)), "type float64"),
+    ],
+)
+def test_samples_that_do_not_fit(random_manifest, samples, message):
+    with pytest.raises(SsmHdlError, match=message):
+        random_manifest().check_samples(samples)
