@@ -32,7 +32,7 @@ STAGES: dict[str, Callable[[Node, StagePlan], wiring.Component]] = {
 """The gateware of every operation of the vocabulary."""
 
 _PACKETS = {"dense": 3, "scan": 2}
-"""Packets that a stage may hold while it keeps its pace, 1 for the others; more where its latency is longer than the interval."""
+"""Packets that the memories of a stage hold, 1 for the others; those in its pipeline come on top."""
 
 
 class Pipeline(wiring.Component):
@@ -120,15 +120,15 @@ class Pipeline(wiring.Component):
         The shorter path holds what the longer has in flight. An input whose path gathers whole packets, where the other's
         does not, is never the early one and needs to hold nothing.
         """
-        flight, gathers = {self.manifest.input.name: 0}, {self.manifest.input.name: 0}
+        flight, gathers = {self.manifest.input.name: 0.0}, {self.manifest.input.name: 0}
         for name, other in self.manifest.nodes.items():
             whole = other.op.op == "dense" and other.arrays["weight"].shape[0] == 1
-            held = max(_PACKETS.get(other.op.op, 1), 1 + self.stages[name].latency // self.cycles)
+            held = _PACKETS.get(other.op.op, 1) + max(self.stages[name].latency, 0) / self.cycles
             flight[name] = max(flight[edge.name] for edge in other.inputs) + held
             gathers[name] = max(gathers[edge.name] for edge in other.inputs) + whole
         names = [edge.name for edge in node.inputs]
         longest, fewest = max(flight[name] for name in names), min(gathers[name] for name in names)
-        return [0 if gathers[name] > fewest else longest - flight[name] + 1 for name in names]
+        return [0 if gathers[name] > fewest else math.ceil(longest - flight[name]) + 1 for name in names]
 
 
 def lanes(port: stream.Interface) -> int:

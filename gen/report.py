@@ -56,7 +56,7 @@ class Report:
     Attributes:
         name: name of the model.
         target: target of the plan.
-        cycles: cycles per time step, the initiation interval; exact.
+        cycles: cycles per time step, the initiation interval; exact down to some 16 cycles, where single bubbles appear.
         latency: cycles from the last sample in to the last result out, in a pipeline that keeps pace.
         multiplications: products of a time step; what happens once a sequence is not counted.
         dsp: multipliers in DSP blocks.

@@ -161,7 +161,8 @@ class Scan(wiring.Component):
         f, queue, bits = self.folding, self.queue, self.node.output.format.width
         m.submodules.queue = queue
         connect(m, queue.o, flipped(self.o))
-        go, word, phase, fresh, final = self._issue(m)
+        written = Signal()
+        go, word, phase, fresh, final = self._issue(m, written)
 
         m.submodules.state = state = memory.Memory(shape=_PARTS * bits * f.modes, depth=f.words, init=[])
         read, write = state.read_port(), state.write_port()
@@ -179,33 +180,32 @@ class Scan(wiring.Component):
         m.d.comb += [
             write.addr.eq(delay(m, word, self._to_part)),
             write.data.eq(stored),
-            write.en.eq(delay(m, final, self._to_part, reset_less=False)),
+            written.eq(delay(m, final, self._to_part, reset_less=False)),
+            write.en.eq(written),
             Value.cast(queue.i.p.data).eq(stored),
             queue.i.p.last.eq(delay(m, self.i.p.last, self._to_part)),
             queue.i.valid.eq(write.en),
         ]
         return m
 
-    def _issue(self, m: Module) -> tuple[Value, Value, Value, Value, Value]:
+    def _issue(self, m: Module, written: Value) -> tuple[Value, Value, Value, Value, Value]:
         """Take u while its modes are read, word by word, each when its result has a place in the queue."""
         f = self.folding
         fresh, able, go, final, begin = Signal(init=1), Signal(), Signal(), Signal(), Signal()
         phase = Counter(m, f.phases, go)
         beat, word = Counter(m, f.words_per_beat, final), Counter(m, f.words, final)
         places = Places(m, self.queue, begin)
-        wait = max(0, self.loop - f.cycles)  # until a state that is read again has been written
-        pause = Signal(range(wait + 1))
+        ahead = Signal(range(f.words + 1))  # words read and not yet written; with all of them, the next would be read too soon
+        m.d.sync += ahead.eq(ahead + begin - written)
         m.d.comb += [
-            able.eq((pause == 0) & (~phase.first | places.free)),
+            able.eq(~phase.first | (places.free & (ahead != f.words))),
             go.eq(self.i.valid & able),
             begin.eq(go & phase.first),
             final.eq(go & phase.last),
             self.i.ready.eq(able & phase.last & beat.last),
         ]
-        with m.If(pause != 0):
-            m.d.sync += pause.eq(pause - 1)
         with m.If(word.wraps):
-            m.d.sync += [fresh.eq(self.i.p.last), pause.eq(wait)]
+            m.d.sync += fresh.eq(self.i.p.last)
         return go, word.value, phase.value, fresh, final
 
     def _drives(self, m: Module, word: Value, go: Value) -> list[Value]:
