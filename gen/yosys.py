@@ -28,15 +28,16 @@ def share_folder() -> Path:
     return Path(spec.origin).parent / "share"
 
 
-def run_yosys(commands: Sequence[str | Sequence[str]], log_path: Path | str) -> str:
+def run_yosys(commands: Sequence[str | Sequence[str]], log_path: Path | str, accepted: Sequence[str] = ()) -> str:
     """Run Yosys commands on a fresh design; the text of the log.
 
     Args:
         commands: lines of a Yosys script; or lists of arguments, for paths with blanks in them.
         log_path: where Yosys writes what it does, while it does it.
+        accepted: warnings to let pass beside `ACCEPTED`, as regular expressions.
 
     Raises:
-        SsmHdlError: Yosys is not installed, a command failed, or it warned of anything but `ACCEPTED`.
+        SsmHdlError: Yosys is not installed, a command failed, or it warned of anything that is not accepted.
     """
     share_folder()
     log_path = Path(log_path)
@@ -49,18 +50,18 @@ def run_yosys(commands: Sequence[str | Sequence[str]], log_path: Path | str) -> 
     if done.returncode != 0:
         lines = [line for line in text.splitlines() if line.startswith("ERROR:")] or text.splitlines()[-1:]
         raise SsmHdlError(f"Yosys failed: {' '.join(lines) or f'exit status {done.returncode}'} (see {log_path})")
-    warnings = [line for line in text.splitlines() if _serious(line)]
+    warnings = [line for line in text.splitlines() if _serious(line, (*ACCEPTED, *accepted))]
     if warnings:
         more = f" and {len(warnings) - 1} more" if len(warnings) > 1 else ""
         raise SsmHdlError(f"Yosys warns, so its netlist is not to be trusted: {warnings[0]}{more} (see {log_path})")
     return text
 
 
-def _serious(line: str) -> bool:
+def _serious(line: str, accepted: Sequence[str]) -> bool:
     warning = re.match(
         r"Warning: (.*)", line
     )  # those of ABC and of the lexer of its own cell libraries begin otherwise
-    return warning is not None and not any(re.match(accepted, warning[1]) for accepted in ACCEPTED)
+    return warning is not None and not any(re.match(pattern, warning[1]) for pattern in accepted)
 
 
 def main() -> None:

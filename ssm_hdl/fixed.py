@@ -110,12 +110,12 @@ class Format:
         )
 
 
-def SQ(i_bits: int, f_bits: int) -> Format:  # noqa: N802 - the name of RFC 41
+def SQ(i_bits: int, f_bits: int) -> Format:
     """Signed format; ``i_bits`` includes the sign bit."""
     return Format(True, i_bits, f_bits)
 
 
-def UQ(i_bits: int, f_bits: int) -> Format:  # noqa: N802 - the name of RFC 41
+def UQ(i_bits: int, f_bits: int) -> Format:
     """Unsigned format."""
     return Format(False, i_bits, f_bits)
 

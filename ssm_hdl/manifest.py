@@ -246,7 +246,7 @@ def load_tensors(path: Path) -> Tensors:
                 if not np.issubdtype(array.dtype, np.integer):
                     bad = int(np.count_nonzero(~np.isfinite(array)))
                     also = f", {bad} of them NaN or infinite" if bad else ""
-                    raise SsmHdlError(f"{path}: tensor {name!r} holds {array.dtype} numbers{also}; a manifest holds integer codes")
+                    raise SsmHdlError(f"{path}: tensor {name!r} holds {array.dtype} numbers{also}; it must hold integer codes")
                 codes[name] = array.astype(np.int64)
     except FileNotFoundError as error:
         raise SsmHdlError(f"{path} does not exist; it belongs beside the manifest that names it") from error

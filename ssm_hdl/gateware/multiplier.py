@@ -6,8 +6,8 @@ from ssm_hdl.errors import SsmHdlError
 from ssm_hdl.gateware.arithmetic import delay
 
 KINDS = ("dsp", "ice40", "ecp5", "lut")
-"""``dsp``: an inferred product, for any tool. ``ice40``, ``ecp5``: the DSP block of the family, instantiated, since Yosys moves no
-registers into a MULT18X18D and drops results when it moves them into an SB_MAC16. ``lut``: shift and add, for the small
+"""``dsp``: an inferred product, for any tool. ``ice40``, ``ecp5``: the DSP block of the family, instantiated, since Yosys moves
+no registers into a MULT18X18D and drops results when it moves them into an SB_MAC16. ``lut``: shift and add, for the small
 element-wise products."""
 
 DSP_LATENCY = 3
@@ -24,7 +24,7 @@ def latency(kind: str, b: Shape) -> int:
 
 
 def multiply(m: Module, kind: str, a: Value, b: Value) -> Value:
-    """a * b, exact, after `latency` cycles, a product every cycle.
+    """A * b, exact, after `latency` cycles, a product every cycle.
 
     Raises:
         SsmHdlError: an operand is too wide for the kind.

@@ -210,7 +210,7 @@ class Scan(wiring.Component):
 
     def _drives(self, m: Module, word: Value, go: Value) -> list[Value]:
         """2**e u of every mode, at the scale of the products and in time to be added to them; a shift in three steps."""
-        f, shift = self.folding, self.node.arrays["shift"]
+        shift = self.node.arrays["shift"]
         least, cycles = int(shift.min()), self._to_product  # the table and u take the first cycle
         bits = int(shift.max() - least).bit_length()
         width = self.node.accumulator.width - least  # holds every drive, by the bound

@@ -13,8 +13,8 @@ from ssm_hdl.operations import Node
 class Slice(wiring.Component):
     """y = x[start : start + size]: beats outside are dropped.
 
-    Cycles per step: ``n / lanes`` for packets of n numbers in. Latency, last beat in to last beat out: ``(start + size - n) / lanes``
-    cycles, not positive: a beat goes through in the cycle it comes in.
+    Cycles per step: ``n / lanes`` for packets of n numbers in. Latency, last beat in to last beat out:
+    ``(start + size - n) / lanes`` cycles, not positive: a beat goes through in the cycle it comes in.
 
     Args:
         node: the bound operation.

@@ -3,11 +3,11 @@
 import pytest
 
 from ssm_hdl import SsmHdlError
+from ssm_hdl.gateware.arithmetic import Storage
 from ssm_hdl.gateware.dense import DenseFolding
 from ssm_hdl.gateware.scan import ScanFolding
 from ssm_hdl.gen.plan import Plan
 from ssm_hdl.gen.report import block_rams, estimate
-from ssm_hdl.gateware.arithmetic import Storage
 
 
 @pytest.fixture(scope="module")
@@ -45,8 +45,8 @@ def test_folding_by_hand(manifest):
 @pytest.mark.parametrize(
     "arguments,message",
     [
-        ({"dsp": 3}, "random_s4d: 3 DSP multipliers are too few, it needs at least 4, one for each of ssm, readout, mixing, decoder"),
-        ({"folding": {"gelu": 2}}, "no stage 'gelu' to fold; the stages that multiply are encoder, ssm, readout, mixing, decoder"),
+        ({"dsp": 3}, "random_s4d: 3 DSP multipliers are too few, it needs at least 4, one for each of ssm, readout, mixing"),
+        ({"folding": {"gelu": 2}}, "no stage 'gelu' to fold; the stages that multiply are encoder, ssm, readout"),
         ({"folding": {"mixing": 3}}, "mixing: cannot fold onto 3 multipliers; it can onto 1, 2, 4, 8"),
         ({"target": "xc7"}, "target 'xc7' is not known; there are generic, ice40, ecp5"),
     ],

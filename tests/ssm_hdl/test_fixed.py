@@ -5,7 +5,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from amaranth.hdl import Mux, Module, Shape, Signal
+from amaranth.hdl import Module, Mux, Shape, Signal
 from amaranth.sim import Simulator
 from hypothesis import given
 from hypothesis import strategies as st

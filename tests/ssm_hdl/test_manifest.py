@@ -110,7 +110,7 @@ def test_wrong_shape(folder):
 
 def test_nan(folder):
     rewrite(folder, "mixing.weight", lambda w: np.where(w > 0, np.nan, w.astype(np.float32)))
-    refused(folder, "tensor 'mixing.weight' holds float.* NaN or infinite; a manifest holds integer codes")
+    refused(folder, "tensor 'mixing.weight' holds float.* NaN or infinite; it must hold integer codes")
 
 
 def test_codes_beyond_their_format(folder):
@@ -134,7 +134,7 @@ def test_truncated_weights(folder):
 @pytest.mark.parametrize(
     "samples,message",
     [
-        (np.full((1, 6, 1), 256), r"sample 256 \(sequence 0, step 0, element 0\) is outside UQ\(0, 8\), whose codes are 0 to 255"),
+        (np.full((1, 6, 1), 256), r"sample 256 \(sequence 0, step 0, element 0\) is outside UQ\(0, 8\), .* 0 to 255"),
         (np.zeros((1, 7, 1), dtype=int), "a sequence of 7 steps; random_s4d takes 1 to 6"),
         (np.zeros((1, 6), dtype=int), r"samples of shape \(1, 6\)"),
         (np.zeros((1, 6, 1)), "type float64"),

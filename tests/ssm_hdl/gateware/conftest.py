@@ -26,8 +26,8 @@ class Run:
 def run_stage() -> Callable[..., Run]:
     """``run_stage(stage, inputs, expected, stalls, seed)``: feed packets (packets, numbers) to each sink.
 
-    The last packet is marked as the last of its sequence. Runs until all went in and ``expected`` numbers came out; a stage that hangs is an
-    error after 20,000 cycles.
+    The last packet is marked as the last of its sequence. Runs until all went in and ``expected`` numbers came out; a stage
+    that hangs is an error after 20,000 cycles.
     """
 
     def run(stage, inputs: Sequence[Codes], expected: int, stalls: float = 0.0, seed: int = 0) -> Run:

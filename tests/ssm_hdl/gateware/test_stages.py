@@ -4,6 +4,7 @@
 import numpy as np
 import pytest
 
+from ssm_hdl import SQ, SsmHdlError
 from ssm_hdl.gateware.add import Add
 from ssm_hdl.gateware.dense import Dense, DenseFolding
 from ssm_hdl.gateware.lookup import Lookup
@@ -11,10 +12,9 @@ from ssm_hdl.gateware.multiply import Multiply
 from ssm_hdl.gateware.pool import Pool
 from ssm_hdl.gateware.scan import Scan, ScanFolding
 from ssm_hdl.gateware.slice import Slice
-from ssm_hdl.operations import Edge, Node, Tensors
+from ssm_hdl.operations import Edge, Tensors
 from ssm_hdl.operations.dense import Dense as DenseOperation
 from ssm_hdl.sim.golden import evaluate
-from ssm_hdl import SQ, SsmHdlError
 
 KINDS = ("dsp", "lut")
 PACKETS = 24
@@ -84,7 +84,7 @@ def test_dense_of_groups_with_several_rows(multipliers, run_stage, random_packet
 
 
 def test_dense_says_how_it_can_fold(nodes):
-    with pytest.raises(SsmHdlError, match="^mixing: cannot fold onto 3 multipliers; it can onto 1, 2, 4, 8, 16, 32$"):
+    with pytest.raises(SsmHdlError, match=r"^mixing: cannot fold onto 3 multipliers; it can onto 1, 2, 4, 8, 16, 32$"):
         Dense(nodes["mixing"], 3)
 
 
@@ -129,7 +129,7 @@ def test_slice(nodes, name, lanes, run_stage, random_packets):
 
 
 def test_slice_refuses_lanes_that_cut_it(nodes):
-    with pytest.raises(SsmHdlError, match="^value: 3 numbers a beat do not divide start 0 and size 4$"):
+    with pytest.raises(SsmHdlError, match=r"^value: 3 numbers a beat do not divide start 0 and size 4$"):
         Slice(nodes["value"], 3)
 
 
