@@ -1,0 +1,68 @@
+"""What a board is: its device, its clock, its pins."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from ssm_hdl.boards.pll import Ecp5Pll, Ice40Pll
+from ssm_hdl.errors import SsmHdlError
+
+
+@dataclass(frozen=True)
+class Board:
+    """A board.
+
+    Attributes:
+        name: what the command line calls it.
+        title: what people call it.
+        family: ``ice40`` or ``ecp5``; the target of a plan.
+        device: the device on it.
+        luts: LUT4 in the device.
+        dsps: multipliers in the device.
+        rams: block RAMs in the device.
+            pll: kind of PLL.
+        oscillator: resource of the platform that is the oscillator.
+        oscillator_hz: its frequency.
+        clock_hz: clock of the accelerator, unless the user asks for another.
+        baud: bit rate of the serial line.
+        leds: resources of the platform that light up when the board is ready, and when it refused a request.
+        high: resources and subsignals of the platform that have to be held high.
+        loader: what openFPGALoader calls the board.
+        platform: makes a fresh Amaranth platform.
+    """
+
+    name: str
+    title: str
+    family: str
+    device: str
+    luts: int
+    dsps: int
+    rams: int
+    pll: type[Ice40Pll] | type[Ecp5Pll]
+    oscillator: str
+    oscillator_hz: float
+    clock_hz: float
+    baud: int
+    leds: tuple[tuple[str, int], tuple[str, int]]
+    high: tuple[tuple[str, str], ...]
+    loader: str
+    platform: Callable[[], Any]
+
+
+def platform_of(module: str, name: str) -> Callable[[], Any]:
+    """A function that makes the platform ``name`` of ``amaranth_boards.module``.
+
+    It imports when it is called, so that a board can be talked about, and to, without that package.
+    """
+
+    def make() -> Any:
+        try:
+            from importlib import import_module
+
+            return getattr(import_module(f"amaranth_boards.{module}"), name)()
+        except ImportError as error:
+            raise SsmHdlError(
+                f'the pins of the boards are missing ({error}); `pip install "ssm-hdl[boards]"` brings them'
+            ) from error
+
+    return make

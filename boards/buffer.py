@@ -1,0 +1,110 @@
+"""Where a request waits until it is known to be good."""
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.lib import memory, wiring
+from amaranth.lib.wiring import In, Out
+
+from ssm_hdl import Manifest
+from ssm_hdl.boards.protocol import element_bytes
+from ssm_hdl.gateware.stream import shape_of, signature
+
+
+class SampleBuffer(wiring.Component):
+    """The bytes of a sequence, stored until somebody says that they are good, then sent as samples.
+
+    A byte is stored every second cycle at most; an element is sent every ``2 * bytes + 1`` cycles.
+
+    Args:
+        manifest: the integer program whose sequences come.
+
+    Members:
+        clear: forget what is stored.
+        store: store ``byte``.
+        byte: the next byte of the sequence.
+        whole: what is stored is a whole number of time steps, not none, and all that came.
+        in_range: every element is a code of the input format.
+        results: bytes of results that the pipeline will give for it.
+        send: let it go.
+        o: samples.
+    """
+
+    def __init__(self, manifest: Manifest) -> None:
+        self.edge, self.output, self.steps = manifest.input, manifest.output, manifest.steps
+        self.bytes = element_bytes(self.edge)
+        inputs = {"clear": In(1), "store": In(1), "byte": In(8), "send": In(1)}
+        outputs = {"whole": Out(1), "in_range": Out(1), "results": Out(16)}
+        super().__init__({**inputs, **outputs, "o": Out(signature(shape_of(self.edge)))})
+
+    def elaborate(self, platform: object) -> Module:  # noqa: D102
+        m = Module()
+        depth = self.steps * self.edge.size * self.bytes
+        m.submodules.memory = bytes_ = memory.Memory(shape=8, depth=depth, init=[])
+        write, read = bytes_.write_port(), bytes_.read_port()
+        # The place of the byte that is stored or sent, and what follows from it one cycle later.
+        address, index, element = Signal(range(depth)), Signal(range(self.bytes)), Signal(range(self.edge.size))
+        element_ends, step_ends = Signal(), Signal()
+        steps, step = Signal(range(self.steps + 1)), Signal(range(self.steps + 1))  # stored; that is being sent, from 1
+        full, final = Signal(), Signal()
+        surplus, bad = Signal(), Signal()
+        advance = Signal()
+        result_bytes = self.output.size * element_bytes(self.output)
+        m.d.comb += [
+            write.addr.eq(address),
+            write.data.eq(self.byte),
+            write.en.eq(self.store & ~full),
+            read.addr.eq(address),
+        ]
+        m.d.sync += [
+            element_ends.eq(index == self.bytes - 1),
+            step_ends.eq((index == self.bytes - 1) & (element == self.edge.size - 1)),
+            full.eq(steps == self.steps),
+            final.eq(step == steps),
+            self.whole.eq((steps != 0) & (index == 0) & (element == 0) & ~surplus),
+            self.in_range.eq(~bad),
+        ]
+        with m.If(write.en | advance):
+            m.d.sync += [
+                address.eq(address + 1),
+                index.eq(Mux(element_ends, 0, index + 1)),
+                element.eq(Mux(step_ends, 0, element + element_ends)),
+            ]
+        with m.If(self.store):
+            m.d.sync += [surplus.eq(surplus | full), bad.eq(bad | (element_ends & self._wrong()))]
+            with m.If(step_ends & ~full):
+                m.d.sync += steps.eq(steps + 1)
+                m.d.sync += self.results.eq(result_bytes + (0 if self.output.per_sequence else self.results))
+        with m.If(advance & step_ends):
+            m.d.sync += step.eq(step + 1)
+        with m.If(self.clear):
+            m.d.sync += [signal.eq(0) for signal in (address, index, element, steps, surplus, bad, self.results)]
+        word, last = Signal(8 * self.bytes), Signal()
+        m.d.comb += [Value.cast(self.o.p.data).eq(word), self.o.p.last.eq(last)]
+        with m.FSM():
+            with m.State("STORE"):
+                m.d.sync += step.eq(1)
+                with m.If(self.send):
+                    m.d.sync += address.eq(0)
+                    m.next = "READ"
+            with m.State("READ"):
+                m.next = "LOAD"
+            with m.State("LOAD"):
+                m.d.comb += advance.eq(1)
+                m.d.sync += [word.eq(Cat(word, read.data)[8:]), last.eq(final)]
+                m.next = "READ"
+                with m.If(element_ends):
+                    m.next = "OFFER"
+            with m.State("OFFER"):
+                m.d.comb += self.o.valid.eq(1)
+                with m.If(self.o.ready):
+                    m.next = "READ"
+                    with m.If(last & (element == 0)):
+                        m.next = "STORE"
+        return m
+
+    def _wrong(self) -> Value:
+        """The last byte of an element says that it is no code of the format."""
+        unused = 8 * self.bytes - self.edge.format.width
+        top = self.byte[8 - unused :]
+        if not unused:
+            return Const(0)
+        return top != (self.byte[7 - unused].replicate(unused) if self.edge.format.signed else 0)

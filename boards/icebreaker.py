@@ -1,0 +1,23 @@
+"""The iCEBreaker: an iCE40 UP5K with an FT2232H."""
+
+from ssm_hdl.boards.board import Board, platform_of
+from ssm_hdl.boards.pll import Ice40Pll
+
+ICEBREAKER = Board(
+    name="icebreaker",
+    title="iCEBreaker",
+    family="ice40",
+    device="iCE40UP5K",
+    luts=5280,
+    dsps=8,
+    rams=30,
+    pll=Ice40Pll,
+    oscillator="clk12",
+    oscillator_hz=12e6,
+    clock_hz=48e6,
+    baud=1_000_000,
+    leds=(("led_g", 0), ("led_r", 0)),
+    high=(),
+    loader="ice40_generic",
+    platform=platform_of("icebreaker", "ICEBreakerPlatform"),
+)

@@ -1,0 +1,149 @@
+"""The frames that host and board exchange, as both ends know them.
+
+A request, from the host::
+
+    0xA5 | tag | model, 2 bytes | length, 2 bytes | samples | CRC-16
+
+An answer, from the board::
+
+    0x5A | tag | status | length, 2 bytes | results | CRC-16
+
+Numbers of several bytes are little endian. ``tag`` is a number of the host's choice that comes back with the answer,
+so that a late answer is never taken for another's. ``model`` is the fingerprint of the manifest, so that a board that
+runs another model says so. ``length`` counts the bytes of the samples or results; the CRC covers everything in front.
+
+The samples are one whole sequence, of any length up to the manifest's steps: every element in order, each in
+``ceil(width / 8)`` bytes, zero-extended or sign-extended. The results have the same form: once a sequence or once a
+step, as the manifest's output says. An error is answered with its status and no results, once the line has been idle.
+"""
+
+import binascii
+import enum
+import hashlib
+import json
+import struct
+
+import numpy as np
+from amaranth.lib.crc import Algorithm, catalog
+
+from ssm_hdl import Format, Manifest, SsmHdlError
+from ssm_hdl.fixed import Codes
+from ssm_hdl.operations import Edge
+
+REQUEST = 0xA5
+"""First byte of a request."""
+
+ANSWER = 0x5A
+"""First byte of an answer."""
+
+CRC: Algorithm = catalog.CRC16_IBM_3740
+"""The CRC of both, which is also that of Python's ``binascii.crc_hqx`` begun with 0xFFFF."""
+
+MAX_LENGTH = 0xFFFF
+"""Most bytes of samples or results in a frame."""
+
+_REQUEST_HEADER = struct.Struct("<BBHH")
+_ANSWER_HEADER = struct.Struct("<BBBH")
+_CRC_BYTES = 2
+
+ANSWER_OVERHEAD = _ANSWER_HEADER.size + _CRC_BYTES
+"""Bytes of an answer without results."""
+
+
+class Status(enum.IntEnum):
+    """What became of a request."""
+
+    OK = 0
+    """It was run; the results follow."""
+    DAMAGED = 1
+    """Its CRC is wrong."""
+    OTHER_MODEL = 2
+    """It is for another model than the one on the board."""
+    BAD_LENGTH = 3
+    """No samples, no whole number of time steps, or more steps than the manifest allows."""
+    OUT_OF_RANGE = 4
+    """A sample is not a code of the input format."""
+    BROKEN_OFF = 5
+    """The line fell silent before the frame was whole, or there was no frame in what came."""
+    OVERRUN = 6
+    """More bytes came while the board was busy with a request."""
+
+
+def element_bytes(edge: Edge) -> int:
+    """Bytes of one element of an edge in a frame."""
+    return -(-edge.format.width // 8)
+
+
+def fingerprint(manifest: Manifest) -> int:
+    """16 bits that tell one integer program from another; names and descriptions of it do not matter."""
+    graph = manifest.graph.model_dump(mode="json", exclude={"name", "description", "weights"})
+    digest = hashlib.sha256(json.dumps(graph, sort_keys=True).encode())
+    for name, codes in sorted(manifest.tensors.codes.items()):
+        digest.update(f"{name}{codes.shape}".encode())
+        digest.update(codes.astype("<i8").tobytes())
+    return int.from_bytes(digest.digest()[:2], "little")
+
+
+def check_size(manifest: Manifest) -> None:
+    """Refuse a manifest whose sequences do not fit a frame.
+
+    Raises:
+        SsmHdlError: the longest sequence of samples, or its results, take more than 65,535 bytes.
+    """
+    results = 1 if manifest.output.per_sequence else manifest.steps
+    for what, edge, packets in (("samples", manifest.input, manifest.steps), ("results", manifest.output, results)):
+        length = packets * edge.size * element_bytes(edge)
+        if length > MAX_LENGTH:
+            raise SsmHdlError(
+                f"{manifest.name}: the {what} of one sequence are {length:,} bytes; a frame to or from a board holds "
+                f"{MAX_LENGTH:,}, so make its sequences shorter (steps: {manifest.steps})"
+            )
+
+
+def codes_to_bytes(codes: Codes, format: Format) -> bytes:
+    """Codes, of any shape, as the elements of a frame."""
+    size = -(-format.width // 8)
+    return np.ascontiguousarray(codes, "<i8").view(np.uint8).reshape(-1, 8)[:, :size].tobytes()
+
+
+def bytes_to_codes(data: bytes, format: Format) -> Codes:
+    """The elements of a frame as codes, shape (elements,)."""
+    size = -(-format.width // 8)
+    wide = np.zeros((len(data) // size, 8), np.uint8)
+    wide[:, :size] = np.frombuffer(data, np.uint8).reshape(-1, size)
+    shift = 64 - format.width
+    codes = wide.view("<i8")[:, 0].astype(np.int64) << shift >> shift
+    return codes if format.signed else codes & ((1 << format.width) - 1)
+
+
+def request(tag: int, model: int, samples: bytes) -> bytes:
+    """The bytes of a request."""
+    return _with_crc(_REQUEST_HEADER.pack(REQUEST, tag, model, len(samples)) + samples)
+
+
+def answer(tag: int, status: Status, results: bytes = b"") -> bytes:
+    """The bytes of an answer."""
+    return _with_crc(_ANSWER_HEADER.pack(ANSWER, tag, status, len(results)) + results)
+
+
+def split_answer(data: bytes) -> tuple[int, int, bytes, bytes] | None:
+    """The first answer in ``data``: its tag, status and results, and what stands behind it; None while it is not whole.
+
+    Raises:
+        ValueError: ``data`` does not begin with an answer, or its CRC is wrong.
+    """
+    if data and data[0] != ANSWER:
+        raise ValueError(f"a frame begins with 0x{data[0]:02x} instead of 0x{ANSWER:02x}")
+    if len(data) < ANSWER_OVERHEAD:
+        return None
+    _, tag, status, length = _ANSWER_HEADER.unpack_from(data)
+    end = ANSWER_OVERHEAD + length
+    if len(data) < end:
+        return None
+    if data[:end] != _with_crc(data[: end - _CRC_BYTES]):
+        raise ValueError("the CRC of a frame is wrong")
+    return tag, status, data[_ANSWER_HEADER.size : end - _CRC_BYTES], data[end:]
+
+
+def _with_crc(data: bytes) -> bytes:
+    return data + binascii.crc_hqx(data, CRC.initial_crc).to_bytes(_CRC_BYTES, "little")

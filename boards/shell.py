@@ -1,0 +1,115 @@
+"""The accelerator behind a serial line, and that on a board."""
+
+from typing import Any
+
+from amaranth.hdl import ClockDomain, ClockSignal, Elaboratable, Module, ResetSignal, Signal
+from amaranth.lib import io, wiring
+from amaranth.lib.cdc import ResetSynchronizer
+from amaranth.lib.wiring import In, Out, connect
+
+from ssm_hdl import Manifest
+from ssm_hdl.boards.board import Board
+from ssm_hdl.boards.frame import Answers, Requests
+from ssm_hdl.boards.pll import Pll
+from ssm_hdl.boards.protocol import Status
+from ssm_hdl.boards.uart import Receiver, Transmitter, divisor
+from ssm_hdl.gen.pipeline import Pipeline
+from ssm_hdl.gen.plan import Plan
+
+IDLE_SECONDS = 0.02
+"""Time without a byte after which a frame counts as broken off."""
+
+_RESET_SECONDS = 20e-6  # iCE40 block RAMs read 0 for some microseconds after configuration
+
+
+class Shell(wiring.Component):
+    """The pipeline of a manifest behind a serial line.
+
+    Args:
+        manifest: the integer program.
+        plan: its hardware.
+        divisor: clock cycles a bit.
+        timeout: clock cycles without a byte after which a frame counts as broken off.
+
+    Members:
+        rx: the line from the host.
+        tx: the line to the host.
+        busy: a request is coming, running or being answered.
+        refused: the last request was not run.
+    """
+
+    rx: In(1, init=1)
+    tx: Out(1, init=1)
+    busy: Out(1)
+    refused: Out(1)
+
+    def __init__(self, manifest: Manifest, plan: Plan, divisor: int, timeout: int) -> None:
+        self.receiver, self.transmitter = Receiver(divisor), Transmitter(divisor)
+        self.requests, self.answers = Requests(manifest, timeout), Answers(manifest)
+        self.pipeline = Pipeline(manifest, plan)
+        super().__init__()
+
+    def elaborate(self, platform: object) -> Module:  # noqa: D102
+        m = Module()
+        m.submodules.receiver, m.submodules.transmitter = self.receiver, self.transmitter
+        m.submodules.requests, m.submodules.answers = self.requests, self.answers
+        m.submodules.pipeline = self.pipeline
+        connect(m, self.receiver.o, self.requests.i)
+        connect(m, self.requests.o, self.pipeline.i)
+        connect(m, self.requests.reply, self.answers.reply)
+        connect(m, self.pipeline.o, self.answers.i)
+        connect(m, self.answers.o, self.transmitter.i)
+        m.d.comb += [self.receiver.rx.eq(self.rx), self.tx.eq(self.transmitter.tx), self.busy.eq(self.requests.busy)]
+        reply = self.requests.reply
+        with m.If(reply.valid & reply.ready):
+            m.d.sync += self.refused.eq(reply.p.status != Status.OK)
+        return m
+
+
+class Top(Elaboratable):
+    """The shell on a board: its pins, its clock, and a reset that lasts until the clock is good.
+
+    Args:
+        board: the board.
+        pll: its clock.
+        manifest: the integer program.
+        plan: its hardware.
+
+    Raises:
+        SsmHdlError: the clock does not go with the bit rate of the board's serial line.
+    """
+
+    def __init__(self, board: Board, pll: Pll, manifest: Manifest, plan: Plan) -> None:
+        self.board, self.pll = board, pll
+        self.shell = Shell(manifest, plan, divisor(pll.clock_hz, board.baud), round(IDLE_SECONDS * pll.clock_hz))
+
+    def elaborate(self, platform: Any) -> Module:  # noqa: D102
+        m = Module()
+        m.submodules.shell = self.shell
+        ready = self._clock(m, platform)
+        uart = platform.request("uart", 0, dir="-")
+        m.submodules.rx = rx = io.Buffer("i", uart.rx)
+        m.d.comb += self.shell.rx.eq(rx.i)
+        leds = [platform.request(name, number, dir="-") for name, number in self.board.leds]
+        outputs = {"tx": (uart.tx, self.shell.tx), "ready": (leds[0], ready), "refused": (leds[1], self.shell.refused)}
+        for name, member in self.board.high:
+            outputs[f"{name}_{member}"] = (getattr(platform.request(name, 0, dir="-"), member), 1)
+        for name, (pin, level) in outputs.items():
+            m.submodules[name] = buffer = io.Buffer("o", pin)
+            m.d.comb += buffer.o.eq(level)
+        return m
+
+    def _clock(self, m: Module, platform: Any) -> Signal:
+        """The domain ``sync`` from the PLL, in reset until it has been locked for a while."""
+        clock, locked, ready = Signal(), Signal(), Signal()
+        pin = platform.request(self.board.oscillator, 0, dir="-")
+        m.submodules += self.pll.cell(pin.io, clock, locked)
+        m.domains += [ClockDomain("start"), ClockDomain("sync")]
+        m.submodules += ResetSynchronizer(~locked, domain="start")
+        cycles = round(_RESET_SECONDS * self.pll.clock_hz)
+        left = Signal(range(cycles + 1), init=cycles)
+        with m.If(left != 0):
+            m.d.start += left.eq(left - 1)
+        m.d.start += ready.eq(left == 0)
+        m.d.comb += [ClockSignal("start").eq(clock), ClockSignal("sync").eq(clock), ResetSignal("sync").eq(~ready)]
+        return ready

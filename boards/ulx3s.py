@@ -1,0 +1,36 @@
+"""The ULX3S: an ECP5 of one of several sizes with an FT231X."""
+
+from dataclasses import replace
+
+from ssm_hdl.boards.board import Board, platform_of
+from ssm_hdl.boards.pll import Ecp5Pll
+
+ULX3S_25F = Board(
+    name="ulx3s-25f",
+    title="ULX3S-25F",
+    family="ecp5",
+    device="LFE5U-25F",
+    luts=24288,
+    dsps=28,
+    rams=56,
+    pll=Ecp5Pll,
+    oscillator="clk25",
+    oscillator_hz=25e6,
+    clock_hz=100e6,
+    baud=1_000_000,
+    leds=(("led", 0), ("led", 1)),
+    high=(("esp32", "gpio0"),),  # otherwise the ESP32 on the board may take the FPGA over
+    loader="ulx3s",
+    platform=platform_of("ulx3s", "ULX3S_25F_Platform"),
+)
+
+ULX3S_85F = replace(
+    ULX3S_25F,
+    name="ulx3s-85f",
+    title="ULX3S-85F",
+    device="LFE5U-85F",
+    luts=83640,
+    dsps=156,
+    rams=208,
+    platform=platform_of("ulx3s", "ULX3S_85F_Platform"),
+)
