@@ -31,10 +31,13 @@ def multiply(m: Module, kind: str, a: Value, b: Value) -> Value:
     """
     match kind:
         case "dsp":
-            # Two registers before the product and one behind it: the other way round, `synth_ice40 -dsp` absorbs both and
-            # drives the result from two places, which reads as 0.
+            # Two registers before the product and one behind it, which has to be kept as it is: `synth_ice40 -dsp` of Yosys 0.70
+            # reads 0 where it moves two of them behind the product into the DSP block, and loses one of two products that
+            # it moves their sum into.
             a, b = delay(m, a, 2), delay(m, b, 2)
-            return delay(m, a * b, 1)
+            product = Signal((a * b).shape(), reset_less=True, attrs={"keep": 1})
+            m.d.sync += product.eq(a * b)
+            return product
         case "ice40":
             return _sb_mac16(m, a, b)
         case "ecp5":
