@@ -1,7 +1,7 @@
 """The plan of a pipeline: how many multipliers each stage gets and of what kind."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ssm_hdl import Manifest, SsmHdlError
@@ -20,7 +20,7 @@ LUT_MULTIPLICATIONS = 64
 _BURST = 2
 """Results come in bursts (a gate after its values): stages are paced this much faster than the interval asks."""
 
-FOLDINGS = {"dense": DenseFolding, "scan": ScanFolding}
+FOLDINGS: dict[str, type[DenseFolding] | type[ScanFolding]] = {"dense": DenseFolding, "scan": ScanFolding}
 """The operations that fold their products onto any number of multipliers."""
 
 
@@ -83,7 +83,7 @@ class Plan:
         for name in folding:
             if name not in folded:
                 raise SsmHdlError(f"no stage {name!r} to fold; the stages that multiply are {', '.join(folded)}")
-        choices = {}
+        choices: dict[str, Sequence[DenseFolding | ScanFolding]] = {}
         for name, node in folded.items():
             fold = FOLDINGS[node.op.op]
             choices[name] = [fold.of(node, folding[name])] if name in folding else fold.choices(node)
@@ -124,7 +124,7 @@ class Plan:
 
 
 def _cycles_by_multipliers(
-    node: Node, choices: "list[DenseFolding] | list[ScanFolding]", steps: int
+    node: Node, choices: Sequence[DenseFolding | ScanFolding], steps: int
 ) -> dict[int, float]:
     """Cycles per time step of each folding; a stage that works once a sequence has all its steps for it."""
     share = steps if node.output.per_sequence else 1

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from ssm_hdl import Manifest
 from ssm_hdl.gateware.arithmetic import Storage
+from ssm_hdl.gateware.stream import reals
 from ssm_hdl.gen.pipeline import Pipeline, lanes
 from ssm_hdl.gen.plan import Plan
 
@@ -147,7 +148,7 @@ def _latency(pipeline: Pipeline) -> int:
     for name, stage in pipeline.stages.items():
         node = manifest.nodes[name]
         first, last = (max(times[edge.name][end] for edge in node.inputs) for end in (0, 1))
-        beats = -(-_numbers(node.inputs[0]) // lanes(stage.sinks[0]))
+        beats = -(-reals(node.inputs[0]) // lanes(stage.sinks[0]))
         replayed = getattr(stage, "replay", None) is not None
         work = beats if replayed or node.op.op != "scan" else stage.folding.cycles
         taken = max(last, first + work - 1)
@@ -159,16 +160,12 @@ def _latency(pipeline: Pipeline) -> int:
     return times[manifest.graph.output][1]
 
 
-def _numbers(edge: object) -> int:
-    return edge.size * (2 if edge.is_complex else 1)  # type: ignore[attr-defined]
-
-
 def _luts(pipeline: Pipeline) -> int:
     """LUT4s by counting the bits of registers and adders; of use to tell what cannot fit, not to fill a device."""
     total = 0
     for name, stage in pipeline.stages.items():
         node, share = pipeline.manifest.nodes[name], pipeline.plan.stages[name]
-        width = node.accumulator.width if node.accumulator else node.output.format.width
+        width = node.accumulator.width
         numbers = lanes(stage.o)
         operands = sum(edge.format.width for edge in node.inputs) + (16 if hasattr(stage, "folding") else 0)
         total += _CONTROL + 3 * width * numbers + 2 * operands * share.multipliers

@@ -153,4 +153,5 @@ def quantize(values: ArrayLike, format: Format) -> Codes:
     if not np.isfinite(values).all():
         raise SsmHdlError(f"cannot quantize to {format}: {np.count_nonzero(~np.isfinite(values))} values are not finite")
     scaled = np.floor(np.ldexp(values, format.f_bits) + 0.5)
-    return np.clip(scaled, format.min, format.max).astype(np.int64)
+    codes: Codes = np.clip(scaled, format.min, format.max).astype(np.int64)
+    return codes

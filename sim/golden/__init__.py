@@ -55,7 +55,7 @@ class Result:
 
 def evaluate(node: Node, *inputs: Codes) -> Stored:
     """Output codes of one node and their saturations."""
-    return FUNCTIONS[node.op.op](node, *inputs)  # type: ignore[attr-defined]
+    return FUNCTIONS[node.op.op](node, *inputs)
 
 
 def run(

@@ -7,7 +7,6 @@ from ssm_hdl.sim.golden.store import Stored, store
 
 def add(node: Node, a: Codes, b: Codes) -> Stored:
     """y = a + b at the finer of the two scales."""
-    assert node.accumulator is not None
     f_bits = node.accumulator.f_bits
-    total = sum(x << f_bits - edge.format.f_bits for x, edge in zip((a, b), node.inputs, strict=True))
-    return store(total, f_bits, node.output.format)
+    a, b = (x << f_bits - edge.format.f_bits for x, edge in zip((a, b), node.inputs, strict=True))
+    return store(a + b, f_bits, node.output.format)

@@ -10,7 +10,6 @@ from ssm_hdl.sim.golden.store import Stored, store
 def dense(node: Node, x: Codes) -> Stored:
     """y = W x + b, x (..., N) or complex (..., N, 2), y (..., M)."""
     weight, bias, accumulator = node.arrays["weight"], node.arrays["bias"], node.accumulator
-    assert accumulator is not None
     groups, rows = weight.shape[:2]
     lead = x.shape[: -2 if node.inputs[0].is_complex else -1]
     if node.inputs[0].is_complex:  # the real part of a product is a real product with (Re W, -Im W)

@@ -7,5 +7,4 @@ from ssm_hdl.sim.golden.store import Stored, store
 
 def multiply(node: Node, a: Codes, b: Codes) -> Stored:
     """y = a o b."""
-    assert node.accumulator is not None
     return store(a * b, node.accumulator.f_bits, node.output.format)

@@ -8,5 +8,4 @@ from ssm_hdl.sim.golden.store import Stored, store
 def pool(node: Node, x: Codes) -> Stored:
     """y = 2**-shift sum_t x[t]; x (batch, steps, N), y (batch, N)."""
     assert isinstance(node.op, Pool)
-    assert node.accumulator is not None
     return store(x.sum(axis=1), node.accumulator.f_bits + node.op.shift, node.output.format)

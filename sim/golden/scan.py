@@ -14,7 +14,6 @@ def scan(node: Node, u: Codes) -> Stored:
     that it keeps, (2, batch, C*N) with the real parts first, and rounds and saturates as `ssm_hdl.fixed` does.
     """
     transition, shift, accumulator = node.arrays["transition"], node.arrays["shift"], node.accumulator
-    assert accumulator is not None
     format, drop = node.output.format, accumulator.f_bits - node.output.format.f_bits
     half = 1 << drop >> 1
     real, imaginary = transition[..., 0].reshape(-1), transition[..., 1].reshape(-1)

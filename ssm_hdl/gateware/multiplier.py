@@ -24,7 +24,7 @@ def latency(kind: str, b: Shape) -> int:
 
 
 def multiply(m: Module, kind: str, a: Value, b: Value) -> Value:
-    """A * b, exact, after `latency` cycles, a product every cycle.
+    """a * b, exact, after `latency` cycles, a product every cycle.
 
     Raises:
         SsmHdlError: an operand is too wide for the kind.

@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from ssm_hdl.gateware.arithmetic import REQUANTIZE_LATENCY, Storage, delay, requantize
 from ssm_hdl.gateware.stream import Places, Queue, reals, shape_of, signature
 from ssm_hdl.operations import Node
+from ssm_hdl.operations import Pool as PoolOperation
 
 
 class Pool(wiring.Component):
@@ -30,7 +31,8 @@ class Pool(wiring.Component):
     depth = 1 + REQUANTIZE_LATENCY
 
     def __init__(self, node: Node, lanes: int = 1, pace: int = 1) -> None:
-        self.node, self.lanes = node, lanes
+        assert isinstance(node.op, PoolOperation)
+        self.node, self.lanes, self.shift = node, lanes, node.op.shift
         x, y = shape_of(node.inputs[0]), shape_of(node.output)
         super().__init__({"i": In(signature(x, lanes)), "o": Out(signature(y, lanes))})
         self.queue = Queue(y, lanes, Places.needed(self.depth, pace))
@@ -77,7 +79,7 @@ class Pool(wiring.Component):
             total = Signal(Shape(bits, True), name=f"total_{lane}")
             m.d.comb += total.eq(ring.word_select(lane, bits).as_signed() + self.i.p.data[lane])
             sums.append(total)
-            f_bits = accumulator.f_bits + self.node.op.shift
+            f_bits = accumulator.f_bits + self.shift
             m.d.comb += queue.i.p.data[lane].eq(
                 requantize(m, delay(m, total, 1), f_bits, self.node.output.format)
             )

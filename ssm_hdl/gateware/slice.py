@@ -8,6 +8,7 @@ from ssm_hdl.errors import SsmHdlError
 from ssm_hdl.gateware.arithmetic import Storage
 from ssm_hdl.gateware.stream import Counter, reals, shape_of, signature
 from ssm_hdl.operations import Node
+from ssm_hdl.operations import Slice as SliceOperation
 
 
 class Slice(wiring.Component):
@@ -26,9 +27,12 @@ class Slice(wiring.Component):
     """
 
     def __init__(self, node: Node, lanes: int = 1) -> None:
-        if node.op.start % lanes or node.op.size % lanes:
-            raise SsmHdlError(f"{node.name}: {lanes} numbers a beat do not divide start {node.op.start} and size {node.op.size}")
+        assert isinstance(node.op, SliceOperation)
+        start, size = node.op.start, node.op.size
+        if start % lanes or size % lanes:
+            raise SsmHdlError(f"{node.name}: {lanes} numbers a beat do not divide start {start} and size {size}")
         self.node, self.lanes = node, lanes
+        self.start, self.stop = start // lanes, (start + size) // lanes
         shape = shape_of(node.output)
         super().__init__({"i": In(signature(shape, lanes)), "o": Out(signature(shape, lanes))})
 
@@ -55,16 +59,15 @@ class Slice(wiring.Component):
     @property
     def latency(self) -> int:
         """Cycles from the last beat of a packet in to its last beat out."""
-        return (self.node.op.start + self.node.op.size) // self.lanes - self.cycles
+        return self.stop - self.cycles
 
     def elaborate(self, platform: object) -> Module:  # noqa: D102
         m = Module()
-        start, stop = self.node.op.start // self.lanes, (self.node.op.start + self.node.op.size) // self.lanes
         advance = self.i.valid & self.i.ready
-        beat, inside = Counter(m, self.cycles, advance), Signal(init=start == 0)
+        beat, inside = Counter(m, self.cycles, advance), Signal(init=self.start == 0)
         with m.If(advance):  # a register that is right for the next beat, not a comparison in the way of this one
-            begins = beat.value == (start - 1) % self.cycles
-            m.d.sync += inside.eq(begins | (inside & (beat.value != stop - 1)))
+            begins = beat.value == (self.start - 1) % self.cycles
+            m.d.sync += inside.eq(begins | (inside & (beat.value != self.stop - 1)))
         m.d.comb += [
             self.o.payload.eq(self.i.payload),
             self.o.valid.eq(self.i.valid & inside),

@@ -18,4 +18,4 @@ class Add(Binary):
         f_bits = max(a.f_bits, b.f_bits)
         low = (a.min << f_bits - a.f_bits) + (b.min << f_bits - b.f_bits)
         high = (a.max << f_bits - a.f_bits) + (b.max << f_bits - b.f_bits)
-        return Node(self, inputs, output, accumulator=Format.for_range(low, high, f_bits))
+        return Node(self, inputs, output, Format.for_range(low, high, f_bits))

@@ -103,16 +103,17 @@ class Node:
         op: the operation as the manifest states it.
         inputs: the edges it reads, in order.
         output: the edge it writes.
+        accumulator: format of the widest number inside; of a sum, derived from the arrays by interval arithmetic, so that it
+            cannot overflow.
         arrays: integer arrays by the name of their field, in the formats of ``op``.
-        accumulator: format of the widest sum inside, derived from the arrays by interval arithmetic: it cannot overflow.
         multiplications: products that one packet asks for.
     """
 
     op: "Operation"
     inputs: tuple[Edge, ...]
     output: Edge
+    accumulator: Format
     arrays: Mapping[str, Codes] = field(default_factory=dict)
-    accumulator: Format | None = None
     multiplications: int = 0
 
     @property
@@ -122,9 +123,15 @@ class Node:
 
 
 class Operation(Strict):
-    """Fields of every operation; ``bind`` checks one against its inputs and its tensors."""
+    """Fields of every operation; ``bind`` checks one against its inputs and its tensors.
+
+    Attributes:
+        name: name of the operation and of its output edge.
+        op: which operation it is.
+    """
 
     name: Name
+    op: str
 
     @property
     def sources(self) -> tuple[str, ...]:

@@ -48,8 +48,8 @@ class Dense(Unary):
             self,
             inputs,
             Edge(self.name, groups * rows, self.format, per_sequence=x.per_sequence),
-            {"weight": weight, "bias": bias},
             bound(low.ravel() + np.minimum(bias, 0), high.ravel() + np.maximum(bias, 0), f_bits),
+            {"weight": weight, "bias": bias},
             multiplications=weight.size,
         )
 

@@ -17,4 +17,4 @@ class Multiply(Binary):
         a, b = (edge.format for edge in inputs)
         corners = [x * y for x in (a.min, a.max) for y in (b.min, b.max)]
         product = Format.for_range(min(corners), max(corners), a.f_bits + b.f_bits)
-        return Node(self, inputs, output, accumulator=product, multiplications=output.size)
+        return Node(self, inputs, output, product, multiplications=output.size)

@@ -29,4 +29,4 @@ class Pool(Unary):
         if x.per_sequence:
             raise SsmHdlError(f"{self.name}: its input {x.name} comes once a sequence, there is nothing to sum over time")
         accumulator = bound(min(steps * x.format.min, 0), steps * x.format.max, x.format.f_bits)
-        return Node(self, inputs, Edge(self.name, x.size, self.format, per_sequence=True), accumulator=accumulator)
+        return Node(self, inputs, Edge(self.name, x.size, self.format, per_sequence=True), accumulator)

@@ -62,8 +62,8 @@ class Scan(Unary):
             self,
             inputs,
             Edge(self.name, size, self.format, is_complex=True),
-            {"transition": transition, "shift": shift},
             accumulator,
+            {"transition": transition, "shift": shift},
             multiplications=4 * int(np.count_nonzero(transition.any(axis=-1))),
         )
 

@@ -28,4 +28,4 @@ class Slice(Unary):
             raise SsmHdlError(
                 f"{self.name}: elements {self.start} to {self.start + self.size - 1} of {x.name}, which has {x.size}"
             )
-        return Node(self, inputs, Edge(self.name, self.size, x.format, per_sequence=x.per_sequence))
+        return Node(self, inputs, Edge(self.name, self.size, x.format, per_sequence=x.per_sequence), x.format)
