@@ -1,0 +1,88 @@
+# `make demo` and `make test` need Python 3.11 to 3.13, g++, make and perl; everything else goes into .venv.
+
+PYTHON ?= python3
+DATA ?= data/mnist
+COUNT ?= 200
+
+VENV := .venv
+CLI := $(VENV)/bin/ssm-hdl
+READY := $(VENV)/installed
+SOURCES := $(shell find ssm_hdl gen sim boards sw -type f -not -name '*.pyc')
+BOARDS := icebreaker ulx3s-25f ulx3s-85f
+
+.PHONY: help tools demo test train manifests accuracy rtl bitstreams clean
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+
+tools:
+	@missing=; \
+	for tool in g++ make perl; do command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \
+	$(PYTHON) -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null \
+		|| missing="$$missing Python-3.11-to-3.13-with-venv (PYTHON=$(PYTHON) is not one; choose another with make PYTHON=...)"; \
+	if [ -n "$$missing" ]; then \
+		echo "missing:$$missing; on Debian or Ubuntu: apt install g++ make perl python3 python3-venv" >&2; exit 1; \
+	fi
+
+$(VENV)/dependencies: pyproject.toml constraints.txt | tools
+	$(PYTHON) -m venv $(VENV)
+	rm -rf build
+	$(VENV)/bin/pip install --quiet -c constraints.txt '.[dev]'
+	touch $@
+
+# A plain install, as users have it: nothing is imported from the working tree.
+$(READY): $(VENV)/dependencies $(SOURCES)
+	rm -rf build
+	$(VENV)/bin/pip install --quiet --no-deps --force-reinstall .
+	touch $@
+
+demo: $(READY) ## the road on digits, from training to an iCEBreaker bitstream, into out/demo (minutes)
+	$(CLI) demo --out out/demo
+
+test: $(READY) ## lint, types and tests
+	$(VENV)/bin/ruff check .
+	cd $(VENV) && bin/mypy --config-file ../pyproject.toml
+	$(VENV)/bin/pytest -n 2
+
+train: $(READY) ## checkpoints/ again (DATA=folder of MNIST; most of an hour on 2 cores)
+	$(CLI) train digits --out checkpoints/digits.safetensors
+	$(CLI) train s4d-16h --data $(DATA) --out checkpoints/s4d-16h.safetensors
+
+manifests: $(READY) ## manifests/ again from checkpoints/ (DATA=folder of MNIST)
+	$(CLI) quantize checkpoints/digits.safetensors --recipe w8a8 --out manifests/digits
+	$(CLI) quantize checkpoints/s4d-16h.safetensors --recipe w8a8 --data $(DATA) --out manifests/s4d-16h
+
+accuracy: $(READY) ## results/accuracy.json: float and integer, all test samples (DATA=folder of MNIST)
+	mkdir -p out results
+	$(CLI) eval checkpoints/digits.safetensors --json > out/accuracy-digits-float.json
+	$(CLI) eval manifests/digits --json > out/accuracy-digits-integer.json
+	$(CLI) eval checkpoints/s4d-16h.safetensors --data $(DATA) --json > out/accuracy-s4d-16h-float.json
+	$(CLI) eval manifests/s4d-16h --data $(DATA) --json > out/accuracy-s4d-16h-integer.json
+	$(call collect,accuracy)
+
+rtl: $(READY) ## results/rtl.json: RTL and netlists against the golden model (DATA=folder of MNIST, COUNT=images)
+	mkdir -p out results
+	$(CLI) simulate manifests/digits --data test --json > out/rtl-digits.json
+	$(CLI) simulate manifests/digits --data test --count 1 --netlist ice40 --json > out/rtl-digits-ice40.json
+	$(CLI) simulate manifests/digits --data test --count 1 --netlist ecp5 --json > out/rtl-digits-ecp5.json
+	$(CLI) simulate manifests/s4d-16h --data $(DATA) --count $(COUNT) --json > out/rtl-s4d-16h.json
+	$(call collect,rtl)
+
+bitstreams: $(READY) ## results/bitstreams.json: both models on the three boards
+	mkdir -p out results
+	for model in digits s4d-16h; do for board in $(BOARDS); do \
+		$(CLI) build manifests/$$model --board $$board --out out/$$model-$$board --json \
+			> out/bitstreams-$$model-$$board.json || exit 1; \
+	done; done
+	$(call collect,bitstreams)
+
+clean: ## remove what these targets made, but for data/ and results/
+	rm -rf $(VENV) build out ./*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+# One object of the JSON answers out/NAME-*.json, by what follows NAME.
+define collect
+	$(VENV)/bin/python -c "import json, pathlib; \
+		files = sorted(pathlib.Path('out').glob('$(1)-*.json')); \
+		answers = {file.stem.removeprefix('$(1)-'): json.loads(file.read_text()) for file in files}; \
+		pathlib.Path('results/$(1).json').write_text(json.dumps(answers, indent=2) + chr(10))"
+endef
