@@ -58,9 +58,7 @@ def evaluate(node: Node, *inputs: Codes) -> Stored:
     return FUNCTIONS[node.op.op](node, *inputs)
 
 
-def run(
-    manifest: Manifest, samples: Codes, trace: bool = False, progress: Callable[[int], None] | None = None
-) -> Result:
+def run(manifest: Manifest, samples: Codes, trace: bool = False, progress: Callable[[int], None] | None = None) -> Result:
     """Run a batch of sequences.
 
     Args:
