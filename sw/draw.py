@@ -15,8 +15,8 @@ from matplotlib.path import Path as Curve
 from ssm_hdl import Manifest
 from ssm_hdl.errors import SsmHdlError
 from ssm_hdl.files import write_atomically
-from ssm_hdl.gen.pipeline import Pipeline
 from ssm_hdl.gen.plan import Plan
+from ssm_hdl.gen.report import StageReport, estimate
 from ssm_hdl.operations import Edge
 from ssm_hdl.sw.layout import Layout, Place
 
@@ -35,7 +35,7 @@ COLOURS = {
 
 INK, FAINT, LINE, BUSY, PAPER = "#1f2933", "#7b8794", "#9aa5b1", "#e07a1f", "#ffffff"
 BOX, GAP, LANE, GUTTER, MARGIN, INDENT, HEAD = (1.95, 1.16), 0.86, 0.2, 0.74, 0.3, 0.2, 0.86
-"""Inches: a box, between columns, between lanes, between lines, around everything, left of the first column, above the first line."""
+"""Inches: a box; between columns, lanes and lines; around everything, left of the first column, above the first line."""
 TRACK, PORT = 0.15, 0.2
 """Inches between two edges that run side by side, and between two that enter one box."""
 
@@ -87,7 +87,7 @@ class _Picture:
 
     def __init__(self, manifest: Manifest, plan: Plan) -> None:
         self.manifest, self.plan = manifest, plan
-        self.pipeline = Pipeline(manifest, plan)
+        self.report = estimate(manifest, plan)
         self.layout = Layout(manifest)
         self.tracks = _Tracks()
         width = 2 * MARGIN + self.layout.columns * BOX[0] + self.layout.columns * GAP
@@ -101,8 +101,8 @@ class _Picture:
         self._heading(width)
         for source in self.layout.places:
             self._edges(source)
-        for name in manifest.nodes:
-            self._stage(name)
+        for stage in self.report.stages:
+            self._stage(stage)
         self._port(manifest.input.name, f"in: {manifest.input.name}", f"{manifest.input.size} × {manifest.input.format}")
         self._port("", f"out: {manifest.output.name}", f"{manifest.output.size} × {manifest.output.format}")
 
@@ -121,13 +121,12 @@ class _Picture:
         return x, y
 
     def _heading(self, width: float) -> None:
-        edge, cycles = self.manifest.input, self.pipeline.cycles
-        products = sum(n.multiplications for n in self.manifest.nodes.values() if not n.output.per_sequence)
+        edge, report = self.manifest.input, self.report
         self.ax.text(MARGIN + INDENT, self.height - 0.34, self.manifest.name, size=15, weight="bold", color=INK, va="center")
-        busy = f"{products / cycles / self.plan.dsp:.0%} of the time" if self.plan.dsp else "no DSP blocks"
         text = (
-            f"{cycles:,} cycles a time step of {edge.size} × {edge.format.width} bit, up to {self.manifest.steps} steps   ·   "
-            f"{products:,} multiplications a step   ·   {self.plan.dsp} DSP multipliers, busy {busy}"
+            f"{report.cycles:,} cycles a time step of {edge.size} × {edge.format.width} bit, up to {self.manifest.steps} steps"
+            f"   ·   {report.multiplications:,} multiplications a step"
+            f"   ·   {report.dsp} DSP multipliers, {report.utilisation:.0%} of their cycles used"
         )
         self.ax.text(MARGIN + INDENT, self.height - 0.58, text, size=8.5, color=FAINT, va="center")
         x = width - MARGIN - GAP + INDENT
@@ -136,10 +135,9 @@ class _Picture:
         )
         self.ax.add_patch(Rectangle((x - 2.44, self.height - 0.37), 0.32, 0.06, fc=BUSY, ec="none"))
 
-    def _stage(self, name: str) -> None:
+    def _stage(self, stage: StageReport) -> None:
         """The box of one operation."""
-        node, stage, planned = self.manifest.nodes[name], self.pipeline.stages[name], self.plan.stages[name]
-        op: str = node.op.op  # type: ignore[attr-defined]
+        name, op, node = stage.name, stage.op, self.manifest.nodes[stage.name]
         x, y = self._corner(self.layout.places[name])
         w, h = BOX
         colour = COLOURS.get(op, INK)
@@ -152,11 +150,10 @@ class _Picture:
         self.ax.text(x + 0.1, y + h - 0.145, name, size=9, weight="bold", color=PAPER, va="center", zorder=4)
         self.ax.text(x + w - 0.1, y + h - 0.145, op, size=7.5, color=PAPER, alpha=0.85, va="center", ha="right", zorder=4)
         once = node.output.per_sequence and op != "pool"
-        interval = self.pipeline.cycles * (self.manifest.steps if once else 1)
-        share = stage.cycles / interval
+        share = min(stage.busy, 1.0)
         lines = [
             f"{node.output.format}{' complex' if node.output.is_complex else ''}",
-            _products(node.multiplications, planned.multipliers, planned.kind),
+            _products(stage),
             f"{stage.cycles:,} cycles {'a sequence' if once else 'a step'}",
         ]
         for index, line in enumerate(filter(None, lines)):
@@ -238,11 +235,11 @@ class _Picture:
         self.ax.fill([x - 0.09, x, x - 0.09], [y - 0.045, y, y + 0.045], color=LINE, lw=0, zorder=2)
 
 
-def _products(multiplications: int, multipliers: int, kind: str) -> str:
+def _products(stage: StageReport) -> str:
     """The work of a stage and what does it."""
-    if not multiplications:
+    if not stage.multiplications:
         return ""
-    return f"{multiplications:,} × on {multipliers} {'LUT' if kind == 'lut' else 'DSP'}"
+    return f"{stage.multiplications:,} × on {stage.multipliers} {'LUT' if stage.kind == 'lut' else 'DSP'}"
 
 
 def _towards(corner: tuple[float, float], other: tuple[float, float], distance: float) -> tuple[float, float]:

@@ -1,0 +1,33 @@
+"""The command line: ``ssm-hdl COMMAND``, one file a command.
+
+Nothing heavy is imported before a command needs it, so that ``--help`` answers at once and a missing extra is a message.
+"""
+
+import sys
+
+import typer
+
+from ssm_hdl.errors import SsmHdlError
+from ssm_hdl.sw.cli import build, demo, evaluate, generate, info, program, quantize, run, simulate, train
+
+app = typer.Typer(
+    help="From a trained diagonal state-space model to a bit-exact FPGA pipeline.",
+    epilog="Example: ssm-hdl demo, then ssm-hdl COMMAND --help for the steps that it took.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+for module in (demo, train, quantize, evaluate, generate, simulate, build, program, run, info):
+    app.command(module.NAME, epilog=f"Example: {module.EXAMPLE}")(module.command)
+
+
+def main() -> None:
+    """Run a command: exit status 0 when it did what it was asked, 1 when it could not or found differences, 2 for wrong usage."""
+    try:
+        app()
+    except SsmHdlError as error:
+        print(f"ssm-hdl: {error}", file=sys.stderr)
+        sys.exit(1)
+
+
+__all__ = ["app", "main"]

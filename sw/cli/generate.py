@@ -1,0 +1,87 @@
+"""``ssm-hdl generate``: Verilog from a manifest, and what it will cost."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+
+from ssm_hdl.errors import SsmHdlError
+from ssm_hdl.sw.cli.console import Json, facts, show, table
+
+if TYPE_CHECKING:
+    from ssm_hdl.gen.report import Report
+
+NAME = "generate"
+EXAMPLE = "ssm-hdl generate manifests/s4d-16h --dsp 8 --target ecp5 --fold mixing=2 -o s4d_16h.v"
+
+Dsp = Annotated[int, typer.Option(min=1, help="DSP multipliers to spend in all.")]
+Target = Annotated[str, typer.Option(help="Multipliers for: generic (any tool infers them), ice40 or ecp5 (instantiated).")]
+Fold = Annotated[
+    list[str] | None, typer.Option(metavar="STAGE=N", help="Multipliers of one stage, where you decide; may be repeated.")
+]
+
+
+def command(
+    path: Annotated[Path, typer.Argument(metavar="MANIFEST", help="A manifest: its folder or manifest.yaml.")],
+    dsp: Dsp = 8,
+    target: Target = "generic",
+    fold: Fold = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="File to write; NAME.v if left out.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Write the Verilog of a manifest, one file for any tool, and print what it costs, stage by stage."""
+    from ssm_hdl import Manifest
+    from ssm_hdl.files import write_atomically
+    from ssm_hdl.gen.plan import Plan
+    from ssm_hdl.gen.report import estimate
+    from ssm_hdl.gen.verilog import generate
+
+    manifest = Manifest.load(path)
+    plan = Plan.fit(manifest, dsp, target, foldings(fold))
+    report = estimate(manifest, plan)
+    written = write_atomically(out or Path(f"{manifest.name}.v"), generate(manifest, plan))
+    show(as_json, {"verilog": str(written), **asdict(report)}, *tables(report, {"Verilog": written}))
+
+
+def foldings(options: list[str] | None) -> dict[str, int]:
+    """The ``STAGE=N`` of a command line.
+
+    Raises:
+        SsmHdlError: one is not of this form.
+    """
+    folding = {}
+    for option in options or []:
+        stage, _, number = option.partition("=")
+        if not stage or not number.isdecimal():
+            raise SsmHdlError(f"--fold {option} is not of the form STAGE=N, such as --fold mixing=2")
+        folding[stage] = int(number)
+    return folding
+
+
+def tables(report: "Report", more: dict[str, object] | None = None) -> tuple[Table, Table]:
+    """A report for people."""
+    stages = table("stage", "op", ">products", ">multipliers", ">cycles", ">latency", ">memory bits", ">busy")
+    for stage in report.stages:
+        kind = " LUT" if stage.kind == "lut" else " DSP"
+        stages.add_row(
+            stage.name,
+            stage.op,
+            f"{stage.multiplications:,}" if stage.multiplications else "",
+            f"{stage.multipliers}{kind}" if stage.multipliers else "",
+            f"{stage.cycles:,}",
+            f"{stage.latency:,}",
+            f"{stage.memory_bits:,}" if stage.memory_bits else "",
+            f"{stage.busy:.0%}",
+        )
+    rams = ", ".join(f"{count} on {family}" for family, count in report.block_rams.items())
+    summary = {
+        "cycles a time step": f"{report.cycles:,}",
+        "latency": f"{report.latency:,} cycles, last sample in to last result out",
+        "multiplications a time step": f"{report.multiplications:,}",
+        "multipliers": f"{report.dsp} DSP ({report.utilisation:.0%} of their cycles used), {report.lut_multipliers} LUT",
+        "memory": f"{report.memory_bits:,} bits; block RAMs: {rams}",
+        "LUTs": f"about {report.luts:,}",
+    }
+    return stages, facts(f"{report.name}  for {report.target}", summary | (more or {}))

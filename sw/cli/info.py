@@ -1,0 +1,137 @@
+"""``ssm-hdl info``: what a manifest or a checkpoint is."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ssm_hdl.errors import SsmHdlError
+from ssm_hdl.sw.cli.console import Json, facts, need, show, table
+
+if TYPE_CHECKING:
+    from ssm_hdl import Manifest
+
+NAME = "info"
+EXAMPLE = "ssm-hdl info manifests/digits --picture digits.svg"
+
+
+def command(
+    path: Annotated[
+        Path,
+        typer.Argument(
+            metavar="MANIFEST|CHECKPOINT", help="A manifest (its folder or manifest.yaml) or a checkpoint (.safetensors)."
+        ),
+    ],
+    picture: Annotated[
+        Path | None, typer.Option(help="Draw the pipeline of a manifest into this file, .svg, .png or .pdf.")
+    ] = None,
+    dsp: Annotated[int, typer.Option(min=1, help="DSP multipliers of the pipeline that is drawn.")] = 8,
+    as_json: Json = False,
+) -> None:
+    """Say what a manifest holds (operations, formats, accumulators, bits, multiplications) or where a checkpoint comes from."""
+    if is_checkpoint(path):
+        if picture is not None:
+            raise SsmHdlError(f"{path} is a checkpoint and has no pipeline to draw; quantize it first")
+        _checkpoint(path, as_json)
+    else:
+        _manifest(path, picture, dsp, as_json)
+
+
+def is_checkpoint(path: Path) -> bool:
+    """Whether a path names a checkpoint; a manifest is a folder or a YAML file."""
+    return path.suffix not in ("", ".yaml", ".yml") and not path.is_dir()
+
+
+def _manifest(path: Path, picture: Path | None, dsp: int, as_json: bool) -> None:
+    from ssm_hdl import Manifest
+
+    manifest = Manifest.load(path)
+    if picture is not None:
+        need("matplotlib")
+        from ssm_hdl.gen.plan import Plan
+        from ssm_hdl.sw.draw import draw
+
+        draw(manifest, Plan.fit(manifest, dsp), picture)
+    answer = describe(manifest)
+    operations = table("operation", "op", "reads", ">size", "format", "accumulator", ">products")
+    for op in answer["operations"]:
+        shape = f"{op['size']}{' complex' if op['complex'] else ''}{' a sequence' if op['per_sequence'] else ''}"
+        operations.add_row(
+            op["name"], op["op"], ", ".join(op["inputs"]), shape, op["format"], op["accumulator"] or "",
+            f"{op['multiplications']:,}" if op["multiplications"] else "",
+        )  # fmt: skip
+    tensors = table("tensor", "shape", "stored as", ">bits")
+    for name, tensor in answer["tensors"].items():
+        tensors.add_row(name, " x ".join(map(str, tensor["shape"])), tensor["format"] or "integers", f"{tensor['bits']:,}")
+    entry = answer["input"]
+    summary = {
+        "input": f"{entry['name']}, {entry['size']} of {entry['format']} a step, up to {answer['steps']} steps",
+        "output": answer["output"],
+        "multiplications a step": f"{answer['multiplications']:,}",
+        "weight bits": f"{answer['weight_bits']:,}",
+        "state bits": f"{answer['state_bits']:,}",
+    } | ({"picture": picture} if picture else {})
+    show(as_json, answer, facts(f"{manifest.name}  {manifest.graph.description}".strip(), summary), operations, tensors)
+
+
+def describe(manifest: "Manifest") -> dict[str, Any]:
+    """A manifest in JSON: its edges and tensors, and what follows from them."""
+    edge = manifest.input
+    operations = [
+        {
+            "name": node.name,
+            "op": node.op.op,
+            "inputs": list(node.op.sources),
+            "size": node.output.size,
+            "complex": node.output.is_complex,
+            "per_sequence": node.output.per_sequence,
+            "format": str(node.output.format),
+            "accumulator": None if node.accumulator is None else str(node.accumulator),
+            "multiplications": node.multiplications,
+        }
+        for node in manifest.nodes.values()
+    ]
+    tensors = {}
+    for name, codes in manifest.tensors.codes.items():
+        format = manifest.tensors.formats.get(name)
+        width = format.width if format else max(int(codes.max(initial=0)), -int(codes.min(initial=0))).bit_length() + 1
+        tensors[name] = {
+            "shape": list(codes.shape),
+            "format": str(format) if format else None,
+            "bits": width * codes.size,
+        }
+    scans = [node for node in manifest.nodes.values() if node.op.op == "scan"]
+    return {
+        "kind": "manifest",
+        "name": manifest.name,
+        "description": manifest.graph.description,
+        "steps": manifest.steps,
+        "input": {"name": edge.name, "size": edge.size, "format": str(edge.format)},
+        "output": manifest.graph.output,
+        "operations": operations,
+        "tensors": tensors,
+        "multiplications": sum(n.multiplications for n in manifest.nodes.values() if not n.output.per_sequence),
+        "weight_bits": sum(tensor["bits"] for tensor in tensors.values()),
+        "state_bits": sum(node.output.size * node.output.bits for node in scans),
+    }
+
+
+def _checkpoint(path: Path, as_json: bool) -> None:
+    need("torch")
+    from ssm_hdl.sw.checkpoint import load
+
+    checkpoint = load(path)
+    model = checkpoint.model
+    answer = {
+        "kind": "checkpoint",
+        "model": "s4d",
+        "width": model.width,
+        "modes": model.modes,
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "dataset": checkpoint.inputs.name,
+        "input_format": checkpoint.inputs.input_format,
+        "steps": checkpoint.inputs.steps,
+        "classes": checkpoint.inputs.classes,
+        **checkpoint.metadata,
+    }
+    show(as_json, answer, facts(str(path), answer))

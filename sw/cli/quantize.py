@@ -1,0 +1,58 @@
+"""``ssm-hdl quantize``: a checkpoint becomes a manifest."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ssm_hdl.sw.cli.console import Folder, Json, facts, need, need_writable, progress, show, table
+
+NAME = "quantize"
+EXAMPLE = "ssm-hdl quantize checkpoints/digits.safetensors --recipe w8a8 --out manifests/digits"
+
+
+def command(
+    checkpoint: Annotated[Path, typer.Argument(help="Checkpoint of `ssm-hdl train`, or a public one with --import.")],
+    recipe: Annotated[str, typer.Option(help="Bit widths: w8a8, or a YAML file made after it.")] = "w8a8",
+    out: Annotated[Path | None, typer.Option(help="Folder of the manifest; out/NAME if left out.")] = None,
+    data: Folder = None,
+    imported: Annotated[
+        str | None,
+        typer.Option(
+            "--import",
+            metavar="DATASET",
+            help="The checkpoint is a public one in the minimal S4D layout, trained on this data set (digits or mnist).",
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Quantize a trained model to a manifest: integers from end to end, calibrated on training samples."""
+    need("torch", "sklearn")
+    from ssm_hdl.errors import SsmHdlError
+    from ssm_hdl.sw import checkpoint as checkpoints
+    from ssm_hdl.sw.data import SPECS, load
+    from ssm_hdl.sw.quantize import Recipe, effort, quantize
+
+    if imported is not None and imported not in SPECS:
+        raise SsmHdlError(f"no data set is called {imported!r}; there are {', '.join(SPECS)}")
+    widths = Recipe.load(recipe)
+    model = checkpoints.import_s4d(checkpoint, SPECS[imported]) if imported else checkpoints.load(checkpoint)
+    folder = out or Path("out") / checkpoint.stem
+    need_writable(folder / "manifest.yaml")
+    dataset = load(model.inputs.name, data, progress=True)
+    with progress(f"quantizing {checkpoint.stem}", effort(dataset, widths)) as advance:
+        quantized = quantize(model, dataset, widths, advance)
+    path = quantized.manifest.save(folder)
+    answer = {
+        "manifest": str(path),
+        "name": quantized.manifest.name,
+        "recipe": widths.name,
+        "edges": {
+            name: {"format": error.format, "sqnr_db": error.sqnr_db, "saturated": error.saturated}
+            for name, error in quantized.errors.items()
+        },
+    }
+    rows = table("edge", "format", ">SQNR (dB)", ">saturated")
+    for name, error in quantized.errors.items():
+        rows.add_row(name, error.format, f"{error.sqnr_db:.1f}", f"{error.saturated:.4%}")
+    show(as_json, answer, facts(f"{quantized.manifest.name}  {widths.name}", {"manifest": path}), rows)

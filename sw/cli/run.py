@@ -1,0 +1,76 @@
+"""``ssm-hdl run``: samples to a board on a serial port, results back."""
+
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ssm_hdl.sw.cli.console import Folder, Json, facts, need, need_writable, progress, show
+from ssm_hdl.sw.cli.samples import SPLITS, dataset_of, samples_of, split_of
+
+NAME = "run"
+EXAMPLE = "ssm-hdl run manifests/digits --port /dev/ttyUSB1 --samples test --count 20"
+
+
+def command(
+    path: Annotated[Path, typer.Argument(metavar="MANIFEST", help="The manifest that the bitstream was built from.")],
+    port: Annotated[str, typer.Option(help="Serial port of the board, such as /dev/ttyUSB1 or COM5.")],
+    samples: Annotated[
+        str,
+        typer.Option(help="random, a part of the manifest's data set (test, val, train), or a .npy file (batch, steps, size)."),
+    ] = "random",
+    data: Folder = None,
+    count: Annotated[int | None, typer.Option(min=1, help="Sequences; all, or 10 random ones, if left out.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the random samples.")] = 0,
+    baud: Annotated[int | None, typer.Option(min=1, help="Bit rate of the board; that of all our boards if left out.")] = None,
+    timeout: Annotated[float | None, typer.Option(min=0.1, help="Seconds to wait for an answer.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write the output codes into this .npy file.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Run sequences on a board and compare every output element with the golden model; exit status 1 if one differs."""
+    need("serial")
+    from ssm_hdl import Manifest
+    from ssm_hdl.sim.golden import run
+    from ssm_hdl.sw.host import BAUD, Host
+
+    manifest = Manifest.load(path)
+    if out is not None:
+        need_writable(out)
+    codes = samples_of(manifest, samples, data, count, seed)
+    with Host(port, manifest, baud or BAUD, timeout) as host:
+        began = time.monotonic()
+        with progress(f"{manifest.name} on {port}", len(codes)) as advance:
+            outputs = host.run(codes, advance)
+        seconds = time.monotonic() - began
+    expected = run(manifest, codes).outputs
+    answer: dict[str, Any] = {
+        "name": manifest.name,
+        "port": port,
+        "samples": samples,
+        "sequences": len(codes),
+        "elements": expected.size,
+        "differences": int((outputs != expected).sum()),
+        "seconds": round(seconds, 3),
+    }
+    if samples in SPLITS and manifest.output.per_sequence:
+        labels = split_of(dataset_of(manifest, data), samples, count).labels
+        answer["accuracy"] = float((outputs.argmax(axis=1) == labels).mean())
+    if out is not None:
+        answer["outputs"] = str(_save(out, outputs))
+    show(as_json, answer, facts(f"{manifest.name} on {port}", answer))
+    if answer["differences"]:
+        raise typer.Exit(1)
+
+
+def _save(path: Path, outputs: Any) -> Path:
+    """Write an array as .npy."""
+    import io
+
+    import numpy as np
+
+    from ssm_hdl.files import write_atomically
+
+    buffer = io.BytesIO()
+    np.save(buffer, outputs, allow_pickle=False)
+    return write_atomically(path, buffer.getvalue())

