@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from amaranth.back import verilog
 from amaranth.hdl import ClockDomain, ClockSignal, Elaboratable, Module, ResetSignal, Signal
 from amaranth.lib import io, wiring
 from amaranth.lib.cdc import ResetSynchronizer
@@ -38,16 +39,11 @@ class Shell(wiring.Component):
         refused: the last request was not run.
     """
 
-    rx: In(1, init=1)
-    tx: Out(1, init=1)
-    busy: Out(1)
-    refused: Out(1)
-
     def __init__(self, manifest: Manifest, plan: Plan, divisor: int, timeout: int) -> None:
         self.receiver, self.transmitter = Receiver(divisor), Transmitter(divisor)
         self.requests, self.answers = Requests(manifest, timeout), Answers(manifest)
         self.pipeline = Pipeline(manifest, plan)
-        super().__init__()
+        super().__init__({"rx": In(1, init=1), "tx": Out(1, init=1), "busy": Out(1), "refused": Out(1)})
 
     def elaborate(self, platform: object) -> Module:  # noqa: D102
         m = Module()
@@ -64,6 +60,21 @@ class Shell(wiring.Component):
         with m.If(reply.valid & reply.ready):
             m.d.sync += self.refused.eq(reply.p.status != Status.OK)
         return m
+
+
+def shell_verilog(manifest: Manifest, plan: Plan, divisor: int, timeout: int) -> str:
+    """The Verilog text of a `Shell`, to simulate it: module ``shell``, ports ``clk``, ``rst`` and its members."""
+    m = Module()
+    m.domains.sync = domain = ClockDomain()
+    m.submodules.shell = shell = Shell(manifest, plan, divisor, timeout)
+    ports = {"rx": shell.rx, "tx": shell.tx, "busy": shell.busy, "refused": shell.refused}
+    wires = {name: Signal(name=name) for name in ports}
+    for name, member in ports.items():
+        m.d.comb += member.eq(wires[name]) if name == "rx" else wires[name].eq(member)
+    text: str = verilog.convert(
+        m, name="shell", ports=[domain.clk, domain.rst, *wires.values()], strip_internal_attrs=True
+    )
+    return text
 
 
 class Top(Elaboratable):

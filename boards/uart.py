@@ -56,13 +56,10 @@ class Receiver(wiring.Component):
         o: bytes.
     """
 
-    rx: In(1, init=1)
-    o: Out(stream.Signature(8))
-
     def __init__(self, divisor: int) -> None:
         _check(divisor)
         self.divisor = divisor
-        super().__init__()
+        super().__init__({"rx": In(1, init=1), "o": Out(stream.Signature(8))})
 
     def elaborate(self, platform: object) -> Module:  # noqa: D102
         m = Module()
@@ -98,19 +95,16 @@ class Transmitter(wiring.Component):
         tx: the line.
     """
 
-    i: In(stream.Signature(8))
-    tx: Out(1, init=1)
-
     def __init__(self, divisor: int) -> None:
         _check(divisor)
         self.divisor = divisor
-        super().__init__()
+        super().__init__({"i": In(stream.Signature(8)), "tx": Out(1, init=1)})
 
     def elaborate(self, platform: object) -> Module:  # noqa: D102
         m = Module()
         time, ends = Signal(range(self.divisor)), Signal()  # since this bit began; it is in its last cycle
         left = Signal(FRAME_BITS)  # a 1 for every bit that has not ended
-        shift = Signal(FRAME_BITS - 1)
+        shift = Signal(FRAME_BITS - 1, init=-1)  # what follows on the line
         take = self.i.valid & self.i.ready
         soon = time == self.divisor - 2
         m.d.sync += [

@@ -1,0 +1,76 @@
+// Drives a design with a serial line, compiled by Verilator, through its pins: bytes become levels on `rx`, levels on `tx`
+// become bytes. Python (board.py) calls through ctypes.
+
+#include <cstdint>
+
+#include "Vtop.h"
+#include "verilated.h"
+
+namespace {
+
+constexpr int kBits = 10;  // start, 8 data, stop
+
+struct Board {
+    explicit Board(uint32_t cycles) : divisor(cycles) {}
+    VerilatedContext context;
+    Vtop top{&context};
+    const uint32_t divisor;  // clock cycles a bit
+    uint32_t i_shift = 0, i_bits = 0, i_time = 0;  // the byte on `rx`: bits and cycles left
+    uint32_t o_shift = 0, o_bits = 0, o_time = 0;  // the byte on `tx`: bits left, cycles to the middle of the next
+};
+
+}  // namespace
+
+extern "C" {
+
+Board* board_new(uint32_t divisor) {
+    Board* board = new Board(divisor);
+    board->top.clk = 0;
+    board->top.rst = 0;
+    board->top.rx = 1;
+    board->top.eval();
+    return board;
+}
+
+void board_free(Board* board) {
+    board->top.final();
+    delete board;
+}
+
+// Runs some cycles. Takes up to `i_count` bytes from `i_data` and gives bytes to `o_data`, which has to have room for one a
+// `10 * divisor` cycles and two more; `*i_done` and `*o_done` say how many. True while the design or a line is busy.
+bool board_run(Board* board, uint64_t cycles, const uint8_t* i_data, uint64_t i_count, uint64_t* i_done, uint8_t* o_data,
+               uint64_t* o_done) {
+    Board& b = *board;
+    *i_done = *o_done = 0;
+    for (uint64_t cycle = 0; cycle < cycles; ++cycle) {
+        if (b.i_bits && --b.i_time == 0) {
+            --b.i_bits;
+            b.i_shift >>= 1;
+            b.i_time = b.divisor;
+        }
+        if (!b.i_bits && *i_done < i_count) {
+            b.i_shift = static_cast<uint32_t>(i_data[(*i_done)++]) << 1 | 1u << (kBits - 1);
+            b.i_bits = kBits;
+            b.i_time = b.divisor;
+        }
+        b.top.rx = b.i_bits ? b.i_shift & 1 : 1;
+        b.top.eval();
+        if (b.o_bits) {
+            if (--b.o_time == 0) {
+                b.o_shift = b.o_shift >> 1 | static_cast<uint32_t>(b.top.tx) << (kBits - 1);
+                b.o_time = b.divisor;
+                if (--b.o_bits == 0 && b.top.tx) o_data[(*o_done)++] = b.o_shift >> 1 & 0xFF;
+            }
+        } else if (!b.top.tx) {
+            b.o_bits = kBits;
+            b.o_time = b.divisor / 2 + 1;
+        }
+        b.top.clk = 1;
+        b.top.eval();
+        b.top.clk = 0;
+        b.top.eval();
+    }
+    return b.i_bits || b.o_bits || b.top.busy;
+}
+}

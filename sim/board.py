@@ -1,0 +1,108 @@
+"""A design with a serial line, simulated behind a pseudo-terminal: to a host it is a board on a serial port."""
+
+import ctypes
+import os
+import select
+import threading
+import tty
+from collections.abc import Callable
+from importlib import resources
+from pathlib import Path
+from types import TracebackType
+
+from ssm_hdl.sim.compiler import Design, compile_verilog
+
+_LINT = """\
+// A state machine of Amaranth stays in its state for the codes that no state has.
+lint_off -rule CASEINCOMPLETE
+"""
+
+_CYCLES = 20000
+"""Clock cycles simulated between two looks at the port."""
+
+
+class VirtualBoard:
+    """A design whose pins are joined to a serial port that any program can open; a context manager.
+
+    While nothing comes and the design is not busy, its time stands still, once it has been quiet for ``linger`` cycles.
+
+    Args:
+        verilog: text of the design; its ports are ``clk``, ``rst``, ``rx``, ``tx`` and ``busy``.
+        top: its top module.
+        divisor: clock cycles a bit.
+        linger: clock cycles that it runs on when nothing more happens.
+        to_board: what becomes of bytes on their way to the board; damage them here.
+        to_host: what becomes of bytes on their way to the host.
+        cache: folder that keeps what was compiled; see `ssm_hdl.sim.compiler.cache_folder`.
+
+    Raises:
+        SsmHdlError: a tool is missing or failed.
+
+    Attributes:
+        port: path of the serial port.
+    """
+
+    def __init__(
+        self,
+        verilog: str,
+        top: str,
+        divisor: int,
+        *,
+        linger: int = 0,
+        to_board: Callable[[bytes], bytes] = bytes,
+        to_host: Callable[[bytes], bytes] = bytes,
+        cache: Path | None = None,
+    ) -> None:
+        self.divisor, self.linger = divisor, linger
+        self.to_board, self.to_host = to_board, to_host
+        harness = resources.files("ssm_hdl.sim").joinpath("board.cpp").read_text(encoding="utf-8")
+        self._lib = ctypes.CDLL(str(compile_verilog(Design(verilog, top, lint=_LINT), harness, cache)))
+        self._lib.board_new.restype = ctypes.c_void_p
+        self._lib.board_free.argtypes = (ctypes.c_void_p,)
+        size, count = ctypes.c_uint64, ctypes.POINTER(ctypes.c_uint64)
+        self._lib.board_run.argtypes = (ctypes.c_void_p, size, ctypes.c_char_p, size, count, ctypes.c_char_p, count)
+        self._lib.board_run.restype = ctypes.c_bool
+
+    def __enter__(self) -> "VirtualBoard":
+        self._master, self._slave = os.openpty()
+        tty.setraw(self._slave)
+        os.set_blocking(self._master, False)
+        self.port = os.ttyname(self._slave)
+        self._wake, self._stop = os.pipe()
+        self._thread = threading.Thread(target=self._serve, name="virtual board", daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        os.close(self._stop)
+        self._thread.join()
+        for descriptor in (self._wake, self._master, self._slave):
+            os.close(descriptor)
+
+    def _serve(self) -> None:
+        """Move bytes between the port and the pins until the context ends."""
+        model = self._lib.board_new(self.divisor)
+        room = ctypes.create_string_buffer(_CYCLES // (10 * self.divisor) + 2)
+        i_done, o_done = ctypes.c_uint64(), ctypes.c_uint64()
+        coming, going, quiet = b"", b"", 0
+        try:
+            while True:
+                rest = bool(not coming and quiet >= self.linger)
+                writing = [self._master] if going else []
+                readable, writable, _ = select.select([self._wake, self._master], writing, [], None if rest else 0)
+                if self._wake in readable:
+                    return
+                if self._master in readable:
+                    coming += self.to_board(os.read(self._master, 1 << 16))
+                if writable:
+                    going = going[os.write(self._master, going) :]
+                if rest and not coming:
+                    continue
+                busy = self._lib.board_run(model, _CYCLES, coming, len(coming), i_done, room, o_done)
+                coming = coming[i_done.value :]
+                going += self.to_host(room.raw[: o_done.value])
+                quiet = 0 if busy or coming else quiet + _CYCLES
+        finally:
+            self._lib.board_free(model)
