@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ssm_hdl import Manifest
 from ssm_hdl.fixed import Codes
@@ -58,7 +59,9 @@ def evaluate(node: Node, *inputs: Codes) -> Stored:
     return FUNCTIONS[node.op.op](node, *inputs)
 
 
-def run(manifest: Manifest, samples: Codes, trace: bool = False, progress: Callable[[int], None] | None = None) -> Result:
+def run(
+    manifest: Manifest, samples: NDArray[np.integer], trace: bool = False, progress: Callable[[int], None] | None = None
+) -> Result:
     """Run a batch of sequences.
 
     Args:
@@ -70,14 +73,14 @@ def run(manifest: Manifest, samples: Codes, trace: bool = False, progress: Calla
     Raises:
         SsmHdlError: samples that the manifest does not take.
     """
-    samples = manifest.check_samples(samples)
+    codes = manifest.check_samples(samples)
     parts = []
-    for chunk in _chunks(manifest, samples):
+    for chunk in _chunks(manifest, codes):
         parts.append(_run_chunk(manifest, chunk, trace))
         if progress is not None:
             progress(len(chunk))
     if not parts:
-        parts = [_run_chunk(manifest, samples[:0], trace)]
+        parts = [_run_chunk(manifest, codes[:0], trace)]
     return Result(
         np.concatenate([part.outputs for part in parts]),
         {name: sum(part.saturations[name] for part in parts) for name in manifest.nodes},

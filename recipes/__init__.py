@@ -1,0 +1,1 @@
+"""Recipes of bit widths by name; copy one to make your own."""

@@ -1,0 +1,72 @@
+"""Calibration: what the activations and the states of a float model look like on samples."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ssm_hdl.errors import SsmHdlError
+from ssm_hdl.sw.data import InputSpec
+from ssm_hdl.sw.models.s4d import S4D
+from ssm_hdl.sw.quantize.histogram import Floats, Histogram
+
+BATCH = 16
+"""Sequences at a time; their states take ``BATCH * steps * H * N`` complex numbers."""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What a float model does on the calibration samples.
+
+    Attributes:
+        edges: a histogram for each edge of `S4D.trace` but the states.
+        state_peak: largest |Re| or |Im| of each mode's state h' = Abar h + u, (H, N); empty unless asked for.
+        state_power: mean of |h|^2, (H, N); empty unless asked for.
+        sequences: how many samples.
+    """
+
+    edges: Mapping[str, Histogram]
+    state_peak: Floats
+    state_power: Floats
+    sequences: int
+
+
+def calibrate(
+    model: S4D,
+    inputs: InputSpec,
+    codes: NDArray[np.integer],
+    states: bool = True,
+    progress: Callable[[int], None] | None = None,
+) -> Calibration:
+    """Run the float model on samples, a few at a time, and keep statistics alone.
+
+    Args:
+        model: the float model.
+        inputs: how its inputs are normalised.
+        codes: input codes (n, steps, 1), training samples.
+        states: look at the states as well, which takes most of the time.
+        progress: called with the number of sequences done since the last call.
+
+    Raises:
+        SsmHdlError: no samples, samples that are all one constant, or an activation that is not finite.
+    """
+    if codes.ndim != 3 or not codes.size:
+        raise SsmHdlError(f"calibration samples of shape {codes.shape}; at least one of shape (steps, 1) is needed")
+    if codes.min() == codes.max():
+        raise SsmHdlError(f"all calibration samples are the constant {codes.min()}; nothing can be learnt from them")
+    edges: dict[str, Histogram] = {}
+    peak, power = np.zeros((2, model.width, model.modes if states else 0))
+    for start in range(0, len(codes), BATCH):
+        batch = codes[start : start + BATCH]
+        trace = model.trace(torch.from_numpy(inputs.normalise(batch)), states=states)
+        if states:
+            h = torch.view_as_real(trace.pop("ssm"))
+            peak = np.maximum(peak, h.abs().amax((0, 1, 4)).double().numpy())
+            power += h.square().sum((1, 4)).double().sum(0).numpy() / (len(codes) * codes.shape[1])
+        for name, values in trace.items():
+            edges.setdefault(name, Histogram(name, values.shape[-1])).add(values.numpy())
+        if progress is not None:
+            progress(len(batch))
+    return Calibration(edges, peak, power, len(codes))

@@ -1,0 +1,92 @@
+"""What is lost where: the integer program beside the float model, edge by edge."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ssm_hdl import Manifest
+from ssm_hdl.operations import Pool
+from ssm_hdl.sim.golden import run
+from ssm_hdl.sw.data import InputSpec
+from ssm_hdl.sw.models.s4d import S4D
+from ssm_hdl.sw.quantize.histogram import Floats
+
+BATCH = 8
+"""Sequences at a time, whose states are held."""
+
+
+@dataclass(frozen=True)
+class EdgeError:
+    """How an edge of the integer program differs from that of the float model.
+
+    Attributes:
+        name: of the edge.
+        format: of its codes.
+        sqnr_db: signal to quantization noise ratio, in dB.
+        saturated: part of its elements that saturated, 0 to 1.
+        bias: mean error of each element, (size,), with the float values clipped to the format.
+    """
+
+    name: str
+    format: str
+    sqnr_db: float
+    saturated: float
+    bias: Floats
+
+
+def compare(
+    manifest: Manifest,
+    model: S4D,
+    inputs: InputSpec,
+    codes: NDArray[np.integer],
+    progress: Callable[[int], None] | None = None,
+) -> dict[str, EdgeError]:
+    """Run both on the same samples.
+
+    Args:
+        manifest: the integer program.
+        model: the equalised float model that it was lowered from.
+        inputs: how the inputs of the float model are normalised.
+        codes: input codes (n, steps, 1).
+        progress: called with the number of sequences done since the last call.
+
+    Returns:
+        The error of every edge that the float model names, but for the states.
+    """
+    signal: dict[str, float] = {}
+    noise: dict[str, float] = {}
+    bias: dict[str, Floats] = {}
+    saturated = dict.fromkeys(manifest.nodes, 0)
+    elements = dict.fromkeys(manifest.nodes, 0)
+    for start in range(0, len(codes), BATCH):
+        batch = codes[start : start + BATCH]
+        result = run(manifest, batch, trace=True)
+        for name, values in model.trace(torch.from_numpy(inputs.normalise(batch))).items():
+            node = manifest.nodes[name]
+            format, real = node.output.format, values.double().numpy()
+            if isinstance(node.op, Pool):  # a sum divided by a power of two, not by the number of steps
+                real = real * codes.shape[1] / 2**node.op.shift
+            integer = result.trace[name] * format.lsb
+            clipped = np.clip(real, format.min * format.lsb, format.max * format.lsb)
+            share = len(batch) / len(codes)
+            over = tuple(range(real.ndim - 1))
+            signal[name] = signal.get(name, 0.0) + share * float((real**2).mean())
+            noise[name] = noise.get(name, 0.0) + share * float(((integer - real) ** 2).mean())
+            bias[name] = bias.get(name, np.zeros(real.shape[-1])) + share * (integer - clipped).mean(over)
+            saturated[name] += result.saturations[name]
+            elements[name] += result.elements[name]
+        if progress is not None:
+            progress(len(batch))
+    return {
+        name: EdgeError(
+            name,
+            str(manifest.nodes[name].output.format),
+            round(10 * np.log10(signal[name] / max(noise[name], 1e-30)), 1),
+            saturated[name] / elements[name],
+            bias[name],
+        )
+        for name in signal
+    }

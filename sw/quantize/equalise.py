@@ -1,0 +1,112 @@
+"""Equalising: the scale of every channel is moved to where the integers of mixing are used best.
+
+Value and gate come out of one dense, mixing, so they share a format of its output and one of its weights. The gate has to
+stay as it is, for the sigmoid behind it is not linear. But a channel c of the residual stream may have any scale s[c]: the
+encoder's row and the value's row are multiplied by it, C, D and the decoder's column divided, and the model computes the
+same. (Cross-layer equalisation, Nagel et al., arXiv 1906.04721, section 4.1, here with the formats chosen at the same time.)
+"""
+
+import copy
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from ssm_hdl import Format
+from ssm_hdl.fixed import quantize as to_codes
+from ssm_hdl.sw.checkpoint import LAYER
+from ssm_hdl.sw.models.s4d import S4D
+from ssm_hdl.sw.quantize.calibrate import Calibration
+from ssm_hdl.sw.quantize.formats import candidates, covering, reach
+from ssm_hdl.sw.quantize.histogram import Floats
+from ssm_hdl.sw.quantize.recipe import Recipe
+
+MIXING = f"{LAYER}.output_linear.0"
+"""The dense that value and gate come out of, in the model's parameters."""
+
+OCTAVES, PARTS = 6, 8
+"""Scales tried for a channel, from the one at which no value is clipped: that many octaves, in that many parts."""
+
+
+@dataclass(frozen=True)
+class Equalised:
+    """An S4D that computes what another one does, with the formats that its scales are made for.
+
+    Attributes:
+        model: the equivalent model.
+        mixing: format of value and gate.
+        weight: format of the weights of mixing.
+        scale: s, (H,).
+    """
+
+    model: S4D
+    mixing: Format
+    weight: Format
+    scale: Floats
+
+
+def sigmoid(x: Floats) -> Floats:
+    """1 / (1 + exp(-x)), which the gate goes through."""
+    return np.asarray(0.5 + 0.5 * np.tanh(x / 2))
+
+
+def equalise(model: S4D, calibration: Calibration, recipe: Recipe) -> Equalised:
+    """Choose s and both formats of mixing, by the squared error at the decoder if the recipe's rule is ``mse``.
+
+    Args:
+        model: the trained model, which stays as it is.
+        calibration: of this model; its states are not looked at.
+        recipe: widths and rule.
+    """
+    value, gate = calibration.edges["value"], calibration.edges["gate"]
+    weights = dict(model.named_parameters())[MIXING + ".weight"].detach().double().numpy()[..., 0]
+    value_rows, gate_rows = np.split(weights, 2)
+    columns = np.square(model.decoder.weight.detach().double().numpy()).sum(0)
+    gelu = calibration.edges["gelu"]
+    variance = gelu.mean(np.square) - gelu.mean() ** 2
+    slope = gate.mean(lambda x: (sigmoid(x) * sigmoid(-x)) ** 2)
+    for_value = columns * calibration.edges["sigmoid"].mean(np.square)
+    for_gate = columns * value.mean(np.square)
+
+    def by_weight(rows: Floats, format: Format, scale: Floats | float) -> Floats:
+        """Mean squared error of each output, unscaled, if its row of weights is rounded; (rows,)."""
+        scale = np.broadcast_to(scale, len(rows))[:, np.newaxis]
+        rounded = to_codes(rows * scale, format) * format.lsb / scale
+        return np.asarray((rounded - rows) ** 2 @ variance)
+
+    steps = np.exp2(np.arange(OCTAVES * PARTS if recipe.clip == "mse" else 1) / PARTS)
+    best: tuple[float, Format, Format, Floats] | None = None
+    for mixing in candidates(covering(float(reach(gate, recipe).max()), recipe.activations["mixing"]), recipe):
+        scales = mixing.max * mixing.lsb / np.maximum(reach(value, recipe), 1e-30) * steps[:, np.newaxis]
+        by_value = np.array([value.error(mixing, scale) for scale in scales])
+        by_gate = gate.error(mixing, function=sigmoid)
+        largest = max(float(np.abs(gate_rows).max()), float(np.abs(value_rows * scales[0][:, np.newaxis]).max()))
+        for weight in candidates(covering(largest, recipe.weights["mixing"]), recipe):
+            errors = by_value + np.array([by_weight(value_rows, weight, scale) for scale in scales])
+            total = for_value @ errors.min(0) + for_gate @ (by_gate + by_weight(gate_rows, weight, 1.0) * slope)
+            if best is None or total < best[0]:
+                chosen = np.take_along_axis(scales, errors.argmin(0)[np.newaxis], 0)[0]
+                best = float(total), mixing, weight, chosen
+    assert best is not None
+    _, mixing, weight, scale = best
+    return Equalised(rescale(model, scale), mixing, weight, scale)
+
+
+def rescale(model: S4D, scale: Floats) -> S4D:
+    """The model that computes the same with channel c of its residual stream ``scale[c]`` times as large; scale (H,)."""
+    s = torch.from_numpy(scale).float()
+    value_alone = torch.cat([s, torch.ones_like(s)])
+    factors = {
+        "encoder.weight": s[:, None],
+        "encoder.bias": s,
+        f"{LAYER}.kernel.C": 1 / s[:, None, None],
+        f"{LAYER}.D": 1 / s,
+        f"{MIXING}.weight": value_alone[:, None, None],
+        f"{MIXING}.bias": value_alone,
+        "decoder.weight": 1 / s,
+    }
+    model = copy.deepcopy(model)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            parameter.mul_(factors.get(name, 1.0))
+    return model

@@ -1,0 +1,48 @@
+"""The format of a given width that suits an edge or a tensor."""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from ssm_hdl.fixed import Format, quantize
+from ssm_hdl.sw.quantize.histogram import Floats, Histogram
+from ssm_hdl.sw.quantize.recipe import Recipe
+
+
+def covering(reach: float, width: int) -> Format:
+    """The finest signed format of ``width`` bits whose range goes up to ``reach``."""
+    i_bits = math.frexp(reach)[1] + 1 if reach > 0 else 1
+    return Format(True, i_bits, width - i_bits)
+
+
+def candidates(widest: Format, recipe: Recipe) -> list[Format]:
+    """``widest``, and by the rule ``mse`` those of its width that clip more and round less."""
+    more = range(widest.width if recipe.clip == "mse" else 1)
+    return [Format(widest.signed, widest.i_bits - bits, widest.f_bits + bits) for bits in more]
+
+
+def reach(histogram: Histogram, recipe: Recipe) -> Floats:
+    """The magnitude of each channel that a format has to hold by the recipe's rule, (channels,)."""
+    if recipe.clip == "percentile":
+        return histogram.percentile(recipe.percentile)
+    return np.asarray(np.maximum(-histogram.low, histogram.high))
+
+
+def edge_format(histogram: Histogram, width: int, recipe: Recipe, function: Callable[[Floats], Floats] | None = None) -> Format:
+    """The signed format of an edge.
+
+    Args:
+        histogram: of its values.
+        width: in bits.
+        recipe: says by which rule.
+        function: what the edge goes through next, where errors matter behind it only (rule ``mse``).
+    """
+    tried = candidates(covering(float(reach(histogram, recipe).max()), width), recipe)
+    return min(tried, key=lambda format: float(histogram.error(format, function=function).sum()))
+
+
+def tensor_format(values: Floats, width: int, recipe: Recipe) -> Format:
+    """The signed format of a tensor: the one with the least squared error, or the one that clips nothing."""
+    tried = candidates(covering(float(np.abs(values).max()), width), recipe)
+    return min(tried, key=lambda format: float(((quantize(values, format) * format.lsb - values) ** 2).sum()))

@@ -1,0 +1,93 @@
+"""Histograms that grow with their data, and the format that suits one."""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ssm_hdl.errors import SsmHdlError
+from ssm_hdl.fixed import Format
+
+Floats = NDArray[np.float64]
+
+HALF = 1 << 12
+"""Bins on either side of zero."""
+
+
+class Histogram:
+    """Values of an edge, channel by channel, in bins of one width that doubles whenever a value falls outside.
+
+    Args:
+        name: of the edge, for messages.
+        channels: elements in a packet.
+
+    Attributes:
+        counts: values in each bin, (channels, 2 HALF).
+        width: of a bin, a power of two.
+        low: least value of each channel, (channels,).
+        high: greatest value of each channel, (channels,).
+    """
+
+    def __init__(self, name: str, channels: int) -> None:
+        self.name = name
+        self.counts = np.zeros((channels, 2 * HALF), np.int64)
+        self.width = 2.0**-30
+        self.low = np.full(channels, np.inf)
+        self.high = np.full(channels, -np.inf)
+
+    def add(self, values: NDArray[np.floating]) -> None:
+        """Count values (..., channels).
+
+        Raises:
+            SsmHdlError: one is not finite.
+        """
+        values = values.reshape(-1, len(self.counts)).astype(np.float64)
+        if not np.isfinite(values).all():
+            raise SsmHdlError(
+                f"calibration: {np.count_nonzero(~np.isfinite(values))} of {values.size} values of {self.name} are "
+                "not finite; the model is not fit to be quantized, train it again"
+            )
+        self.low, self.high = np.minimum(self.low, values.min(0)), np.maximum(self.high, values.max(0))
+        while np.abs(values).max() >= HALF * self.width:
+            pairs = self.counts.reshape(len(self.counts), HALF, 2).sum(-1)
+            self.counts = np.pad(pairs, ((0, 0), (HALF // 2, HALF // 2)))
+            self.width *= 2
+        bins = np.floor(values / self.width).astype(np.int64) + HALF + np.arange(len(self.counts)) * 2 * HALF
+        self.counts += np.bincount(bins.ravel(), minlength=self.counts.size).reshape(self.counts.shape)
+
+    @property
+    def centres(self) -> Floats:
+        """The middle of each bin, (2 HALF,)."""
+        return (np.arange(-HALF, HALF, dtype=np.float64) + 0.5) * self.width
+
+    def mean(self, function: Callable[[Floats], Floats] = np.asarray) -> Floats:
+        """Mean of ``function`` of the values of each channel, (channels,), bin by bin."""
+        return np.asarray(self.counts @ function(self.centres) / self.counts.sum(1))
+
+    def percentile(self, percentile: float) -> Floats:
+        """The magnitude that ``percentile`` % of the values of each channel do not pass, (channels,), bin by bin."""
+        magnitudes = self.counts[:, HALF:] + self.counts[:, :HALF][:, ::-1]
+        share = np.cumsum(magnitudes, axis=1) / magnitudes.sum(axis=1, keepdims=True)
+        reached = (np.argmax(share >= percentile / 100, axis=1) + 1) * self.width
+        return np.asarray(np.minimum(reached, np.maximum(-self.low, self.high)))
+
+    def error(self, format: Format, scale: Floats | float = 1.0, function: Callable[[Floats], Floats] | None = None) -> Floats:
+        """Mean squared error of each channel in ``format``, in units of the unscaled edge, (channels,).
+
+        Two parts: what is clipped, and lsb^2 / 12, the variance of a rounding error, for all the rest. With a function,
+        both are measured behind it: what a sigmoid flattens may be clipped.
+
+        Args:
+            format: the format tried.
+            scale: the channels are multiplied by this first, (channels,).
+            function: what the values go through next.
+        """
+        scale = np.broadcast_to(np.asarray(scale, np.float64), len(self.counts))[:, np.newaxis]
+        values = np.broadcast_to(self.centres, self.counts.shape)
+        kept = np.clip(values, format.min * format.lsb / scale, format.max * format.lsb / scale)
+        rounding: Floats = np.where(kept == values, (format.lsb / scale) ** 2 / 12, 0.0)
+        if function is not None:
+            slope = (function(values + self.width / 2) - function(values - self.width / 2)) / self.width
+            values, kept, rounding = function(values), function(kept), rounding * slope**2
+        errors: Floats = (self.counts * ((values - kept) ** 2 + rounding)).sum(1) / self.counts.sum(1)
+        return errors
