@@ -1,18 +1,26 @@
 """Accuracy on a data set: of the float model, and of the integer program by the golden model."""
 
-from collections.abc import Callable
+import multiprocessing
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
+from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ssm_hdl import Manifest, SsmHdlError
 from ssm_hdl.fixed import Codes
-from ssm_hdl.sim.golden import run
+from ssm_hdl.sim.golden import Result, run
 from ssm_hdl.sw.data import Split
 
 if TYPE_CHECKING:
     from ssm_hdl.sw.checkpoint import Checkpoint
+
+
+BATCH = 100
+"""Sequences that are classified at a time."""
 
 
 @dataclass(frozen=True)
@@ -52,44 +60,77 @@ def evaluate_float(checkpoint: "Checkpoint", split: Split, progress: Callable[[i
         split: samples with their labels.
         progress: called with the number of sequences done since the last call.
     """
-    from ssm_hdl.sw.train import logits, tensors
+    import torch
+
+    from ssm_hdl.sw.train import logits
 
     outputs = []
-    for start in range(0, len(split), 100):
-        batch = Split(split.codes[start : start + 100], split.labels[start : start + 100])
-        outputs.append(logits(checkpoint.model, tensors(checkpoint.inputs, batch)[0]).numpy())
+    for batch in _batches(split.codes):
+        outputs.append(logits(checkpoint.model, torch.from_numpy(checkpoint.inputs.normalise(batch))).numpy())
         if progress is not None:
             progress(len(batch))
-    return _evaluation(checkpoint.metadata.get("name", "s4d"), split, np.concatenate(outputs or [np.zeros((0, 1))]))
+    return _evaluation(checkpoint.metadata.get("name", "s4d"), split, outputs)
 
 
-def evaluate_integer(manifest: Manifest, split: Split, progress: Callable[[int], None] | None = None) -> Evaluation:
+def evaluate_integer(
+    manifest: Manifest, split: Split, processes: int = 1, progress: Callable[[int], None] | None = None
+) -> Evaluation:
     """Classify samples with the golden model.
 
     Args:
         manifest: an integer program with one output packet a sequence, one element a class.
         split: samples with their labels.
+        processes: that the golden model works in; more than one are spawned when there is more than one batch, so the
+            caller's main module has to stand that, as always with ``multiprocessing``.
         progress: called with the number of sequences done since the last call.
 
     Raises:
-        SsmHdlError: the program answers every time step, or its samples are others than these.
+        SsmHdlError: the program answers every time step, its samples are others than these, or ``processes`` is below 1.
     """
     if not manifest.output.per_sequence:
         raise SsmHdlError(f"{manifest.name} answers every time step; accuracy needs one answer a sequence, from a pool")
-    result = run(manifest, split.codes, progress=progress)
-    return _evaluation(manifest.name, split, result.outputs, result.saturations, result.elements)
+    if processes < 1:
+        raise SsmHdlError(f"{processes} processes do no work; give 1 or more")
+    manifest.check_samples(split.codes)
+    results = []
+    for result in _run(manifest, split.codes, processes):
+        results.append(result)
+        if progress is not None:
+            progress(len(result.outputs))
+    return _evaluation(
+        manifest.name,
+        split,
+        [result.outputs for result in results],
+        {name: sum(result.saturations[name] for result in results) for name in manifest.nodes},
+        {name: sum(result.elements[name] for result in results) for name in manifest.nodes},
+    )
+
+
+def _run(manifest: Manifest, codes: NDArray[np.integer], processes: int) -> Iterator[Result]:
+    """The golden model's results, batch by batch and in order."""
+    batches = _batches(codes)
+    if min(processes, len(batches)) == 1:
+        yield from (run(manifest, batch) for batch in batches)
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(min(processes, len(batches)), context) as pool:
+        yield from pool.map(run, repeat(manifest), batches)
+
+
+def _batches(codes: NDArray[np.integer]) -> list[NDArray[np.integer]]:
+    return [codes[start : start + BATCH] for start in range(0, len(codes), BATCH)]
 
 
 def _evaluation(
     name: str,
     split: Split,
-    outputs: np.ndarray[Any, Any],
+    outputs: list[NDArray[Any]],
     saturations: dict[str, int] | None = None,
     elements: dict[str, int] | None = None,
 ) -> Evaluation:
-    """Outputs (sequences, classes) beside the labels."""
+    """Batches of outputs (sequences, classes) beside the labels."""
     if not len(split):
         raise SsmHdlError(f"{name} has no samples to classify; ask for one at least")
-    classes = outputs.argmax(axis=1)
+    classes = np.concatenate(outputs).argmax(axis=1)
     correct = int(np.count_nonzero(classes == split.labels))
     return Evaluation(name, len(split), correct, correct / len(split), classes, saturations or {}, elements or {})
