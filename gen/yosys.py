@@ -58,9 +58,7 @@ def run_yosys(commands: Sequence[str | Sequence[str]], log_path: Path | str, acc
 
 
 def _serious(line: str, accepted: Sequence[str]) -> bool:
-    warning = re.match(
-        r"Warning: (.*)", line
-    )  # those of ABC and of the lexer of its own cell libraries begin otherwise
+    warning = re.match(r"Warning: (.*)", line)  # those of ABC and of the lexer of its own cell libraries begin otherwise
     return warning is not None and not any(re.match(pattern, warning[1]) for pattern in accepted)
 
 

@@ -4,6 +4,7 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from ssm_hdl.errors import SsmHdlError
@@ -27,29 +28,38 @@ CXX_FLAGS = ("-std=gnu++17", "-fPIC", "-fno-semantic-interposition")
 _RUNTIME = ("verilated.cpp", "verilated_threads.cpp")
 
 
+@dataclass(frozen=True)
+class Design:
+    """Verilog to compile.
+
+    Attributes:
+        verilog: its text.
+        top: its top module, which becomes the C++ class ``Vtop`` (header ``Vtop.h``).
+        sources: Verilog files that it needs beside its own text, models of vendor cells for one.
+        lint: lines of a Verilator configuration file, for warnings to be let pass beside `LINT`.
+        optimise: level of the C++ compiler. 2 runs fastest; 0 compiles fastest, in a tenth of the time if it is a netlist.
+    """
+
+    verilog: str
+    top: str
+    sources: tuple[Path, ...] = ()
+    lint: str = ""
+    optimise: int = 2
+
+
 def cache_folder() -> Path:
     """Where compiled designs are kept: ``ssm-hdl/verilated`` in the user's cache; safe to delete at any time."""
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path.home() / ".cache") / "ssm-hdl" / "verilated"
 
 
-def compile_verilog(
-    verilog: str,
-    top: str,
-    harness: str,
-    sources: Sequence[Path] = (),
-    cache: Path | None = None,
-    optimise: int = 2,
-) -> Path:
+def compile_verilog(design: Design, harness: str, cache: Path | None = None) -> Path:
     """Compile a design and a C++ harness into a shared library for ``ctypes``.
 
     Args:
-        verilog: text of the design.
-        top: its top module, which becomes the C++ class ``Vtop`` (header ``Vtop.h``).
+        design: the Verilog.
         harness: C++ text that drives it.
-        sources: Verilog files that the design needs beside its own text, models of vendor cells for one.
         cache: folder that keeps what was built; `cache_folder` if None.
-        optimise: level of the C++ compiler. 2 runs fastest; 1 compiles a large design, a netlist, in half the time.
 
     Returns:
         The library, in the cache.
@@ -60,21 +70,22 @@ def compile_verilog(
     environment = verilator_environment()
     folder = cache_folder() if cache is None else cache
     version = run_tool(["verilator", "--version"], environment) + run_tool(["g++", "-dumpfullversion"], environment)
-    flags = [*CXX_FLAGS, f"-O{optimise}"]
-    texts = [version, LINT, *VERILATOR_FLAGS, *flags, verilog, top, harness]
-    texts += [text for path in sources for text in (path.name, path.read_text(encoding="utf-8"))]
-    library = folder / f"{top}-{_digest(texts)}.so"
+    flags = [*CXX_FLAGS, f"-O{design.optimise}"]
+    lint = LINT + design.lint
+    texts = [version, lint, *VERILATOR_FLAGS, *flags, design.verilog, design.top, harness]
+    texts += [text for path in design.sources for text in (path.name, path.read_text(encoding="utf-8"))]
+    library = folder / f"{design.top}-{_digest(texts)}.so"
     if library.exists():
         return library
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder, prefix=".build-") as name:
             build = Path(name)
-            (build / "design.v").write_text(verilog, encoding="utf-8")
-            (build / "lint.vlt").write_text(LINT, encoding="utf-8")
+            (build / "design.v").write_text(design.verilog, encoding="utf-8")
+            (build / "lint.vlt").write_text(lint, encoding="utf-8")
             (build / "harness.cpp").write_text(harness, encoding="utf-8")
-            files = ["lint.vlt", "design.v", *(path.absolute() for path in sources)]
-            options = [*VERILATOR_FLAGS, "--cc", "--top-module", top, "--prefix", "Vtop", "--Mdir", "."]
+            files = ["lint.vlt", "design.v", *(path.absolute() for path in design.sources)]
+            options = [*VERILATOR_FLAGS, "--cc", "--top-module", design.top, "--prefix", "Vtop", "--Mdir", "."]
             run_tool(["verilator", *options, *files], environment, build)
             parts = [path.name for path in sorted(build.glob("Vtop*.cpp"))] + ["harness.cpp"]
             # One translation unit is quicker to compile, and quicker when it runs, than one for each part.
@@ -105,9 +116,7 @@ def _runtime(environment: dict[str, str], folder: Path, build: Path, version: st
 
 def _root(environment: dict[str, str]) -> str:
     """Verilator's folder; one that the machine brings tells it itself."""
-    return (
-        environment.get("VERILATOR_ROOT") or run_tool(["verilator", "--getenv", "VERILATOR_ROOT"], environment).strip()
-    )
+    return environment.get("VERILATOR_ROOT") or run_tool(["verilator", "--getenv", "VERILATOR_ROOT"], environment).strip()
 
 
 def _includes(environment: dict[str, str]) -> list[str]:

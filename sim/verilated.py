@@ -3,7 +3,7 @@
 import ctypes
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -15,7 +15,7 @@ from ssm_hdl import Manifest, SsmHdlError
 from ssm_hdl.fixed import Codes
 from ssm_hdl.gen.plan import Plan
 from ssm_hdl.gen.verilog import generate
-from ssm_hdl.sim.compiler import compile_verilog
+from ssm_hdl.sim.compiler import Design, compile_verilog
 
 PATIENCE = 1 << 20
 """Cycles without a transfer at either end after which a design counts as stuck."""
@@ -95,31 +95,22 @@ class VerilatedModel:
     Args:
         manifest: the integer program.
         plan: its hardware; `Plan.fit` with its defaults if None.
-        verilog: another Verilog text with the ports that `generate` gives, such as a netlist made of it; then ``plan``
-            is not used.
-        sources: Verilog files that this text needs.
+        design: other Verilog with the ports that `generate` gives, such as a netlist made of it; then ``plan`` is not used.
         cache: folder that keeps what was compiled; see `ssm_hdl.sim.compiler.cache_folder`.
-        optimise: level of the C++ compiler, 0 to 3; a low one compiles quicker and runs slower.
 
     Raises:
         SsmHdlError: a tool is missing or failed.
     """
 
     def __init__(
-        self,
-        manifest: Manifest,
-        plan: Plan | None = None,
-        *,
-        verilog: str | None = None,
-        sources: Sequence[Path] = (),
-        cache: Path | None = None,
-        optimise: int = 2,
+        self, manifest: Manifest, plan: Plan | None = None, *, design: Design | None = None, cache: Path | None = None
     ) -> None:
         self.manifest = manifest
-        if verilog is None:
-            verilog = generate(manifest, plan or Plan.fit(manifest))
+        if design is None:
+            design = Design(generate(manifest, plan or Plan.fit(manifest)), manifest.name)
+        self.design = design
         harness = resources.files("ssm_hdl.sim").joinpath("harness.cpp").read_text(encoding="utf-8")
-        self.library = compile_verilog(verilog, manifest.name, harness, sources, cache, optimise)
+        self.library = compile_verilog(design, harness, cache)
         self._lib = ctypes.CDLL(str(self.library))
         self._lib.model_new.restype = ctypes.c_void_p
         self._lib.model_free.argtypes = (ctypes.c_void_p,)
@@ -205,9 +196,7 @@ class _Buffers:
         job, name = self.job, self.manifest.name
         done = f"{job.i_done} of {job.i_beats} elements were taken and {job.o_done} of {job.o_beats} results given"
         if job.violations:
-            raise SsmHdlError(
-                f"{name}: a result was withdrawn or changed before it was taken, after {job.cycle} cycles; {done}"
-            )
+            raise SsmHdlError(f"{name}: a result was withdrawn or changed before it was taken, after {job.cycle} cycles; {done}")
         if job.o_done > job.o_beats:
             raise SsmHdlError(f"{name}: more results came than there should be, after {job.cycle} cycles; {done}")
         if job.o_done == job.o_beats:
@@ -222,6 +211,4 @@ class _Buffers:
         outputs = self.o_data.astype(np.int64)
         if format.signed:
             outputs -= (outputs >> (format.width - 1)) << format.width
-        return Run(
-            outputs, self.o_last.astype(bool), self.i_cycles.astype(np.int64), self.o_cycles.astype(np.int64), seconds
-        )
+        return Run(outputs, self.o_last.astype(bool), self.i_cycles.astype(np.int64), self.o_cycles.astype(np.int64), seconds)

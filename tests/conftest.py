@@ -49,9 +49,7 @@ def random_manifest() -> Callable[..., Manifest]:
     ``classes`` outputs a sequence. With ``pooled=False`` it ends with the residual: ``channels`` outputs a time step.
     """
 
-    def make(
-        channels: int = 2, modes: int = 3, steps: int = 6, classes: int = 3, seed: int = 0, pooled: bool = True
-    ) -> Manifest:
+    def make(channels: int = 2, modes: int = 3, steps: int = 6, classes: int = 3, seed: int = 0, pooled: bool = True) -> Manifest:
         random = np.random.default_rng(seed)
         codes: dict[str, Codes] = {}
         formats: dict[str, Format] = {}

@@ -10,10 +10,11 @@ import pytest
 from ssm_hdl import Manifest, SsmHdlError
 from ssm_hdl.gen.pipeline import Pipeline
 from ssm_hdl.gen.plan import Plan
+from ssm_hdl.gen.verilog import generate
 from ssm_hdl.operations import Tensors
 from ssm_hdl.sim import tools
 from ssm_hdl.sim.compare import compare
-from ssm_hdl.sim.compiler import compile_verilog
+from ssm_hdl.sim.compiler import Design, compile_verilog
 from ssm_hdl.sim.golden import run
 from ssm_hdl.sim.verilated import VerilatedModel
 
@@ -25,7 +26,12 @@ def manifest(request, random_manifest):
 
 @pytest.fixture(scope="module")
 def model(manifest, cache):
-    return VerilatedModel(manifest, cache=cache, optimise=0)
+    return _compile(manifest, Plan.fit(manifest), cache)
+
+
+def _compile(manifest, plan, cache):
+    """The model without the compiler's optimiser, which takes longer here than what it saves."""
+    return VerilatedModel(manifest, design=Design(generate(manifest, plan), manifest.name, optimise=0), cache=cache)
 
 
 @pytest.mark.parametrize("stalls", [0, 0.3, 0.9])
@@ -81,7 +87,7 @@ def test_a_wrong_weight_is_seen(manifest, model, random_samples):
 def test_a_wrong_last_is_seen(random_manifest, random_samples, cache):
     manifest = random_manifest(pooled=False)
     text = _device("assign i_ready = o_ready; assign o_valid = i_valid; assign o_data = 0; assign o_last = 1;", 1)
-    model = VerilatedModel(_identity(manifest), verilog=text, cache=cache, optimise=0)
+    model = VerilatedModel(_identity(manifest), design=text, cache=cache)
     result = compare(model.manifest, model, np.zeros((1, 2, 1), np.int64))
     assert (result.differences, result.first) == (1, "sequence 0, step 0, element 0: `last` is wrong")
 
@@ -100,7 +106,7 @@ def _identity(manifest):
 
 def _device(body, elements):
     """Verilog with the ports of a pipeline."""
-    return f"""
+    text = f"""
     module random_s4d(input clk, input rst, input i_valid, output i_ready, input [7:0] i_data, input i_last,
                       output o_valid, input o_ready, output [7:0] o_data, output o_last);
         reg [7:0] count = 0;
@@ -108,6 +114,7 @@ def _device(body, elements):
         {body}
     endmodule
     """
+    return Design(text, "random_s4d", optimise=0)
 
 
 @pytest.mark.parametrize(
@@ -127,7 +134,7 @@ def _device(body, elements):
     ],
 )
 def test_broken_devices(random_manifest, cache, body, message):
-    model = VerilatedModel(_identity(random_manifest()), verilog=_device(body, 1), cache=cache, optimise=0)
+    model = VerilatedModel(_identity(random_manifest()), design=_device(body, 1), cache=cache)
     with pytest.raises(SsmHdlError, match=message):
         model.run(np.zeros((1, 2, 1), np.int64), stalls=0.5, patience=5000)
 
@@ -142,28 +149,28 @@ def test_bad_requests(manifest, model, random_samples):
 def test_warnings_stop_the_build(random_manifest, tmp_path):
     body = "assign i_ready = 1; assign o_valid = 1; assign o_last = 1; assign o_data = {count, count};"
     with pytest.raises(SsmHdlError, match="WIDTHTRUNC"):
-        VerilatedModel(random_manifest(), verilog=_device(body, 1), cache=tmp_path)
+        VerilatedModel(random_manifest(), design=_device(body, 1), cache=tmp_path)
     assert not list(tmp_path.iterdir())
 
 
 def test_cache(tmp_path, cache):
     harness = '#include "Vtop.h"\nextern "C" int answer() { return 42; }\n'
     text = "module top(input a, output b); assign b = ~a; endmodule"
-    library = compile_verilog(text, "top", harness, cache=cache, optimise=0)
+    library = compile_verilog(Design(text, "top"), harness, cache)
     stamp = library.stat().st_mtime_ns
-    assert compile_verilog(text, "top", harness, cache=cache, optimise=0) == library
+    assert compile_verilog(Design(text, "top"), harness, cache) == library
     assert library.stat().st_mtime_ns == stamp
-    assert compile_verilog(text + "\n", "top", harness, cache=cache, optimise=0) != library
+    assert compile_verilog(Design(text + "\n", "top"), harness, cache) != library
     (tmp_path / "file").touch()
     with pytest.raises(SsmHdlError, match=r"cannot write the compiled design to .*file"):
-        compile_verilog(text, "top", harness, cache=tmp_path / "file")
+        compile_verilog(Design(text, "top"), harness, tmp_path / "file")
 
 
 def test_a_machine_without_compilers(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     message = r"needs what this machine does not have: g\+\+, make, perl \(`apt install g\+\+ make perl`, or"
     with pytest.raises(SsmHdlError, match=message):
-        compile_verilog("module top; endmodule", "top", "", cache=tmp_path)
+        compile_verilog(Design("module top; endmodule", "top"), "", tmp_path)
 
 
 def test_a_machine_without_verilator(monkeypatch, tmp_path):
@@ -186,5 +193,5 @@ def test_foldings(random_manifest, random_samples, cache):
     ones = dict.fromkeys(("encoder", "ssm", "readout", "mixing", "decoder"), 1)
     for folding in ({}, ones):
         plan = Plan.fit(manifest, folding=folding)
-        model = VerilatedModel(manifest, plan, cache=cache, optimise=0)
+        model = _compile(manifest, plan, cache)
         assert compare(manifest, model, random_samples(manifest, 4), stalls=0.2).differences == 0

@@ -1,0 +1,96 @@
+"""The netlist after synthesis, in the cells of a family, as a Python object that runs; checks that synthesis kept every bit."""
+
+import shutil
+import tempfile
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+
+from ssm_hdl import Manifest, SsmHdlError
+from ssm_hdl.gen.plan import Plan
+from ssm_hdl.gen.verilog import generate
+from ssm_hdl.gen.yosys import run_yosys, share_folder
+from ssm_hdl.sim.compiler import Design, cache_folder
+from ssm_hdl.sim.verilated import VerilatedModel
+
+FAMILIES = ("ice40", "ecp5")
+"""The families whose cells there are models of."""
+
+_LINT = """\
+// Pins of a cell that are not used are left out.
+lint_off -rule PINMISSING
+// The models of the cells know delays, which Verilator leaves out, and only some of them a time unit.
+lint_off -rule SPECIFYIGN
+lint_off -rule TIMESCALEMOD
+// They start their memories with non-blocking assignments, which Verilator makes blocking.
+lint_off -rule INITIALDLY
+// What is usual in these models, written for all simulators, says nothing about the netlist.
+lint_off -file "*/ice40/cells_sim.v"
+lint_off -file "*/ecp5/*.vh"
+lint_off -file "*/ecp5_cells.v"
+"""
+
+_ACCEPTED = (
+    r"Wire .* has an unprocessed 'init' attribute",  # of a register that went into an SB_MAC16, which starts at 0 as it did
+)
+
+
+def synthesise(verilog: str, top: str, family: str, options: Sequence[str] = (), cache: Path | None = None) -> Design:
+    """The netlist of a design in the cells of a family, flat, with the models of these cells.
+
+    Args:
+        verilog: text of the design.
+        top: its top module.
+        family: one of `FAMILIES`.
+        options: of Yosys's ``synth_ice40`` or ``synth_ecp5``.
+        cache: folder to work in; `cache_folder` if None.
+
+    Raises:
+        SsmHdlError: the family is not known, Yosys is not installed, failed, or warned.
+    """
+    if family not in FAMILIES:
+        raise SsmHdlError(f"no cells of family {family!r}; there are {', '.join(FAMILIES)}")
+    folder = cache_folder() if cache is None else cache
+    folder.mkdir(parents=True, exist_ok=True)
+    build = Path(tempfile.mkdtemp(dir=folder, prefix=f".{family}-"))
+    (build / "design.v").write_text(verilog, encoding="utf-8")
+    commands = [
+        ["read_verilog", str(build / "design.v")],
+        [f"synth_{family}", "-top", top, *options],
+        ["splitnets"],  # bit by bit no carry chain looks like a loop, and Verilator makes less code of it
+        ["opt_clean", "-purge"],
+        ["write_verilog", "-noattr", str(build / "netlist.v")],
+    ]
+    run_yosys(commands, build / "yosys.log", _ACCEPTED)  # the folder stays if this fails, with the log that the error names
+    netlist = (build / "netlist.v").read_text(encoding="utf-8")
+    shutil.rmtree(build)
+    return Design(netlist, top, _cells(family), _LINT, optimise=0)
+
+
+def _cells(family: str) -> tuple[Path, ...]:
+    share = share_folder() / family
+    if family == "ice40":
+        return (share / "cells_sim.v",)
+    own = Path(str(resources.files("ssm_hdl.sim").joinpath("ecp5_cells.v")))
+    return (own, share / "common_sim.vh", share / "ccu2c_sim.vh")
+
+
+def netlist_model(
+    manifest: Manifest, family: str, plan: Plan | None = None, options: Sequence[str] = (), cache: Path | None = None
+) -> VerilatedModel:
+    """The pipeline of a manifest after synthesis, to be run and compared as the one before it.
+
+    Args:
+        manifest: the integer program.
+        family: one of `FAMILIES`.
+        plan: its hardware; `Plan.fit` for the family if None.
+        options: of Yosys's ``synth_ice40`` or ``synth_ecp5``.
+        cache: folder that keeps what was compiled; see `ssm_hdl.sim.compiler.cache_folder`.
+
+    Raises:
+        SsmHdlError: the family is not known, a tool is missing, failed or warned.
+    """
+    if family not in FAMILIES:
+        raise SsmHdlError(f"no cells of family {family!r}; there are {', '.join(FAMILIES)}")
+    verilog = generate(manifest, plan or Plan.fit(manifest, target=family))
+    return VerilatedModel(manifest, design=synthesise(verilog, manifest.name, family, options, cache), cache=cache)

@@ -1,0 +1,172 @@
+"""The netlist after synthesis: the golden model's bits in the cells of both families, and the models of cells that are ours."""
+
+import ctypes
+import dataclasses
+
+import numpy as np
+import pytest
+
+from ssm_hdl import SsmHdlError
+from ssm_hdl.gen.plan import Plan
+from ssm_hdl.gen.yosys import run_yosys
+from ssm_hdl.sim.compare import compare
+from ssm_hdl.sim.compiler import Design, compile_verilog
+from ssm_hdl.sim.netlist import netlist_model, synthesise
+
+
+@pytest.mark.parametrize(
+    ("family", "target", "options", "cell"),
+    [
+        ("ice40", "ice40", (), "SB_MAC16"),
+        ("ecp5", "ecp5", (), "MULT18X18D"),
+        ("ice40", "generic", ("-dsp",), "SB_MAC16"),  # as a user may do it, with the Verilog for any tool
+        ("ecp5", "generic", (), "MULT18X18D"),
+    ],
+)
+def test_bits(random_manifest, random_samples, cache, family, target, options, cell):
+    manifest = random_manifest(channels=3, modes=3, steps=7)
+    folding = {"encoder": 1, "ssm": 2, "readout": 1, "mixing": 1, "decoder": 1}
+    stages = Plan.fit(manifest, target=target, folding=folding).stages
+    kind = "dsp" if target == "generic" else target
+    plan = Plan(target, {name: dataclasses.replace(stage, kind=kind) for name, stage in stages.items()})
+    assert plan.dsp == 7
+    model = netlist_model(manifest, family, plan, options, cache)
+    assert model.design.verilog.count(f" {cell} ") == 7
+    assert compare(manifest, model, random_samples(manifest, 4), stalls=0.2).differences == 0
+    assert not list(cache.glob(f".{family}-*"))
+
+
+HARNESS = """
+#include "Vtop.h"
+#include "verilated.h"
+extern "C" long differences(long cycles) {
+    VerilatedContext context;
+    Vtop top(&context);
+    unsigned long state = 88172645463325252UL;
+    long count = 0;
+    for (long cycle = 0; cycle < cycles; ++cycle) {
+        state ^= state << 13, state ^= state >> 7, state ^= state << 17;
+        top.x = state * 0x2545F4914F6CDD1DUL;
+        top.clk = 0;
+        top.eval();
+        count += top.y != top.z;
+        top.clk = 1;
+        top.eval();
+    }
+    return count;
+}
+"""
+
+HEAD = """
+module dut(input clk, input [63:0] x, output [63:0] y);
+    wire signed [15:0] a = x[15:0], c = x[47:32];
+    wire signed [7:0] b = x[23:16], d = x[55:48];
+"""
+
+MEMORY = """
+    reg [{width}-1:0] words [0:{depth}-1];
+    reg [{width}-1:0] read = 0;
+    initial $readmemh("{start}", words);
+    wire [5:0] w = x[5:0], r = x[11:6]; // few addresses, so that what is written is read
+    always @(posedge clk) begin
+        if (x[12]) words[{{w, {low}'h0}}] <= x[63:13];
+        if (x[13] | !{enable}) read <= words[{{r, {low}'h0}}];
+    end
+    assign y = read;
+endmodule
+"""
+
+
+def _differences(body, family, options, cache):
+    """Cycles of 20,000 in which a module and its netlist give another y for random x; and the netlist."""
+    rtl = HEAD + body
+    design = synthesise(rtl, "dut", family, options, cache)
+    cells = design.verilog.replace("module dut(", "module netlist(")
+    top = "module top(input clk, input [63:0] x, output [63:0] y, output [63:0] z);\n"
+    top += "dut a(clk, x, y);\nnetlist b(clk, x, z);\nendmodule\n"
+    lint = design.lint + "lint_off -rule WIDTHTRUNC\n"
+    library = compile_verilog(Design(rtl + cells + top, "top", design.sources, lint, 0), HARNESS, cache)
+    function = ctypes.CDLL(str(library)).differences
+    function.restype, function.argtypes = ctypes.c_long, (ctypes.c_long,)
+    return function(20000), design.verilog
+
+
+@pytest.mark.parametrize(
+    ("width", "depth", "enable"),
+    [(1, 16384, 0), (2, 8192, 1), (4, 4096, 0), (9, 2048, 1), (18, 1024, 0), (36, 512, 1), (36, 512, 0)],
+)
+def test_model_of_dp16kd(cache, tmp_path, width, depth, enable):
+    """Yosys makes the memory, the model reads it: what it starts with, and what is written."""
+    start = tmp_path / "start.hex"
+    start.write_text("\n".join(f"{word:x}" for word in np.random.default_rng(0).integers(0, 1 << width, depth)))
+    low = depth.bit_length() - 1 - 6
+    body = MEMORY.format(width=width, depth=depth, low=low, enable=enable, start=start)
+    differences, netlist = _differences(body, "ecp5", (), cache)
+    assert "DP16KD" in netlist
+    assert differences == 0
+
+
+@pytest.mark.parametrize("family", ["ice40", "ecp5"])
+def test_products(cache, family):
+    """Signed and unsigned operands, a sum of two products, an accumulator: where the tools put registers and adders."""
+    body = """
+    reg signed [15:0] a1 = 0, a2 = 0, c1 = 0, c2 = 0;
+    reg signed [7:0] b1 = 0, b2 = 0, d1 = 0, d2 = 0;
+    (* keep *) reg signed [23:0] p = 0, q = 0, u = 0;
+    reg signed [24:0] sum = 0;
+    reg signed [27:0] total = 0;
+    always @(posedge clk) begin
+        a1 <= a; a2 <= a1; b1 <= b; b2 <= b1; c1 <= c; c2 <= c1; d1 <= d; d2 <= d1;
+        p <= a2 * b2; q <= c2 * d2; u <= x[15:0] * x[23:16];
+        sum <= p + q;
+        total <= (x[63] ? 28'sd0 : total) + p;
+    end
+    assign y = sum ^ {total, 36'h0} ^ {u, 20'h0};
+endmodule
+"""
+    options = ("-dsp",) if family == "ice40" else ()
+    differences, netlist = _differences(body, family, options, cache)
+    assert differences == 0
+    assert ("SB_MAC16" if family == "ice40" else "MULT18X18D") in netlist
+
+
+def test_modes_without_a_model(cache):
+    text = """
+    module top(input clk, input a, output y);
+        MULT18X18D #(.REG_OUTPUT_CLK("CLK1")) cell_(.CLK0(clk), .CE0(1'b1), .RST0(1'b0), .A0(a), .B0(a), .P0(y));
+    endmodule
+    """
+    netlist = synthesise("module top(input a, output y); assign y = a; endmodule", "top", "ecp5", cache=cache)
+    design = Design(text, "top", netlist.sources, netlist.lint + "lint_off -rule WIDTHTRUNC\n", 0)
+    with pytest.raises(SsmHdlError, match="MULT18X18D: no model of a register with clock CLK1"):
+        compile_verilog(design, HARNESS, cache)
+
+
+def test_lost_results_are_errors(tmp_path):
+    """The bug of Yosys 0.70 that the gateware avoids: the netlist of this module gives 0."""
+    body = """
+    reg signed [15:0] ra = 0;
+    reg signed [7:0] rb = 0;
+    reg signed [23:0] m = 0, p = 0;
+    always @(posedge clk) begin ra <= a; rb <= b; m <= ra * rb; p <= m; end
+    assign y = p;
+endmodule
+"""
+    with pytest.raises(SsmHdlError, match=r"Yosys warns, so its netlist is not to be trusted: Warning: Driver-driver"):
+        synthesise(HEAD + body, "dut", "ice40", ("-dsp",), tmp_path)
+    (log,) = tmp_path.glob(".ice40-*/yosys.log")
+    assert "Driver-driver conflict" in log.read_text()
+
+
+def test_bad_requests(random_manifest, tmp_path):
+    with pytest.raises(SsmHdlError, match=r"no cells of family 'xc7'; there are ice40, ecp5"):
+        netlist_model(random_manifest(), "xc7")
+    with pytest.raises(SsmHdlError, match=r"Yosys failed: ERROR: .*Can't open input file|Yosys failed: ERROR: File"):
+        run_yosys([["read_verilog", str(tmp_path / "nothing.v")]], tmp_path / "yosys.log")
+
+
+def test_a_machine_without_yosys(monkeypatch, tmp_path):
+    monkeypatch.setattr("ssm_hdl.gen.yosys.importlib.util.find_spec", lambda name: None)
+    with pytest.raises(SsmHdlError, match=r"Yosys is not installed; `pip install \"ssm-hdl\[boards\]\"`"):
+        run_yosys(["help"], tmp_path / "yosys.log")
+    assert not list(tmp_path.iterdir())
