@@ -117,18 +117,22 @@ class Pipeline(wiring.Component):
     def _slack(self, node: Node) -> list[int]:
         """Packets to hold at each input of a stage that joins two paths, so that neither ever waits for the other in vain.
 
-        The shorter path holds what the longer has in flight. An input whose path gathers whole packets, where the other's
-        does not, is never the early one and needs to hold nothing.
+        The latest input holds nothing: the one whose path gathers more whole packets or, if neither does, whose elements
+        stand later in the packet that was forked. What the other brings has always left the fork before. The other holds
+        what is in flight on the latest, and a packet more.
         """
-        flight, gathers = {self.manifest.input.name: 0.0}, {self.manifest.input.name: 0}
+        flight = {self.manifest.input.name: 0.0}  # packets on the way from the pipeline's input
+        lateness = {self.manifest.input.name: (0, 0)}  # packets gathered, elements sliced off the front
         for name, other in self.manifest.nodes.items():
-            whole = other.op.op == "dense" and other.arrays["weight"].shape[0] == 1
             held = _PACKETS.get(other.op.op, 1) + max(self.stages[name].latency, 0) / self.cycles
             flight[name] = max(flight[edge.name] for edge in other.inputs) + held
-            gathers[name] = max(gathers[edge.name] for edge in other.inputs) + whole
+            gathered, sliced = max(lateness[edge.name] for edge in other.inputs)
+            whole = other.op.op == "dense" and other.arrays["weight"].shape[0] == 1
+            lateness[name] = (gathered + 1, 0) if whole else (gathered, sliced + getattr(other.op, "start", 0))
         names = [edge.name for edge in node.inputs]
-        longest, fewest = max(flight[name] for name in names), min(gathers[name] for name in names)
-        return [0 if gathers[name] > fewest else math.ceil(longest - flight[name]) + 1 for name in names]
+        latest = max(range(len(names)), key=lambda index: (lateness[names[index]], flight[names[index]]))
+        ahead = [math.ceil(max(0.0, flight[names[latest]] - flight[name])) + 1 for name in names]
+        return [0 if index == latest else packets for index, packets in enumerate(ahead)]
 
 
 def lanes(port: stream.Interface) -> int:

@@ -195,10 +195,13 @@ class Scan(wiring.Component):
         phase = Counter(m, f.phases, go)
         beat, word = Counter(m, f.words_per_beat, final), Counter(m, f.words, final)
         places = Places(m, self.queue, begin)
-        ahead = Signal(range(f.words + 1))  # words read and not yet written; with all of them, the next would be read too soon
-        m.d.sync += ahead.eq(ahead + begin - written)
+        early = Signal()
+        if f.cycles < self.loop:  # a step is shorter than the loop: with all words read and not yet written, the next waits
+            ahead = Signal(range(f.words + 1))
+            m.d.sync += ahead.eq(ahead + begin - written)
+            m.d.comb += early.eq(ahead == f.words)
         m.d.comb += [
-            able.eq(~phase.first | (places.free & (ahead != f.words))),
+            able.eq(~phase.first | (places.free & ~early)),
             go.eq(self.i.valid & able),
             begin.eq(go & phase.first),
             final.eq(go & phase.last),

@@ -9,7 +9,7 @@ from ssm_hdl.gateware.arithmetic import Storage
 from ssm_hdl.operations import Edge
 
 BLOCK_RAM_FROM = 256
-"""Bits from which a queue goes to block RAM; smaller ones are registers or LUT RAM."""
+"""Bits from which a queue goes to block RAM; smaller ones are registers."""
 
 
 def shape_of(edge: Edge) -> Shape:
@@ -34,7 +34,7 @@ def signature(shape: Shape, lanes: int = 1) -> stream.Signature:
 class Queue(wiring.Component):
     """A first-in, first-out buffer.
 
-    One beat a cycle; latency 1 cycle in registers, 2 in block RAM.
+    One beat a cycle; latency 1 cycle in registers, 3 in block RAM.
 
     Args:
         shape: shape of a number.
@@ -51,7 +51,7 @@ class Queue(wiring.Component):
         super().__init__({"i": In(signature(shape, lanes)), "o": Out(signature(shape, lanes))})
         self.width = Shape.cast(self.i.p.shape()).width
         self.block_ram = depth * self.width >= BLOCK_RAM_FROM and depth > 2
-        self.latency = 2 if self.block_ram else 1
+        self.latency = 3 if self.block_ram else 1
 
     @property
     def storage(self) -> Storage:
@@ -60,22 +60,40 @@ class Queue(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:  # noqa: D102
         m = Module()
-        if self.block_ram:
-            # Readiness is a register that looks one cycle back, so that it takes one place more: a comparison with the
-            # level would stand in the longest path of the pipeline.
-            m.submodules.fifo = queue = fifo.SyncFIFOBuffered(width=self.width, depth=self.depth + 1)
-            m.d.sync += self.i.ready.eq(queue.level < self.depth)
-        else:
-            m.submodules.fifo = queue = fifo.SyncFIFO(width=self.width, depth=self.depth)
-            m.d.comb += self.i.ready.eq(queue.w_rdy)
+        if not self.block_ram:
+            self._registers(m, self.depth, Value.cast(self.i.payload), self.i.valid, self.i.ready)
+            return m
+        # Readiness is a register that looks one cycle back, so that it takes one place more: a comparison with the level would
+        # stand in the longest path of the pipeline.
+        m.submodules.fifo = queue = fifo.SyncFIFOBuffered(width=self.width, depth=self.depth + 1)
+        m.d.sync += self.i.ready.eq(queue.level < self.depth)
         m.d.comb += [
             queue.w_data.eq(Value.cast(self.i.payload)),
             queue.w_en.eq(self.i.valid & self.i.ready),
-            Value.cast(self.o.payload).eq(queue.r_data),
-            self.o.valid.eq(queue.r_rdy),
-            queue.r_en.eq(self.o.ready),
         ]
+        self._registers(m, 2, queue.r_data, queue.r_rdy, queue.r_en)
         return m
+
+    def _registers(self, m: Module, depth: int, payload: Value, valid: Value, ready: Signal) -> None:
+        """A row of registers that moves up when the first leaves: its output is a register, with nothing to choose behind it."""
+        full = Signal(depth)
+        beats = [Signal(self.width, reset_less=True, name=f"beat_{place}") for place in range(depth)]
+        push, pop = valid & ready, self.o.valid & self.o.ready
+        m.d.comb += [
+            ready.eq(~full[-1]),
+            self.o.valid.eq(full[0]),
+            Value.cast(self.o.payload).eq(beats[0]),
+        ]
+        with m.If(push & ~pop):
+            m.d.sync += full.eq(Cat(1, full[:-1]))
+        with m.Elif(pop & ~push):
+            m.d.sync += full.eq(full[1:])
+        for place, beat in enumerate(beats):
+            with m.If(pop | ~full[place]):
+                m.d.sync += beat.eq(payload)
+                if place + 1 < depth:
+                    with m.If(full[place + 1]):
+                        m.d.sync += beat.eq(beats[place + 1])
 
 
 class Fork(wiring.Component):
@@ -266,7 +284,7 @@ class Places:
     @classmethod
     def needed(cls, latency: int, pace: int) -> int:
         """Places for a result every ``pace`` cycles that takes ``latency`` cycles to the queue."""
-        return max(2, -(-(latency + cls.latency + 2) // pace))
+        return max(2, -(-(latency + cls.latency + 3) // pace))
 
     def __init__(self, m: Module, queue: Queue, take: Value) -> None:
         places = Signal(range(queue.depth + 1), init=queue.depth)
