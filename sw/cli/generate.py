@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
+from rich.console import RenderableType
 
 from ssm_hdl.errors import SsmHdlError
 from ssm_hdl.sw.cli.console import Json, facts, show, table
@@ -60,7 +60,7 @@ def foldings(options: list[str] | None) -> dict[str, int]:
     return folding
 
 
-def tables(report: "Report", more: dict[str, object] | None = None) -> tuple[Table, Table]:
+def tables(report: "Report", more: dict[str, object] | None = None) -> tuple[RenderableType, RenderableType]:
     """A report for people."""
     stages = table("stage", "op", ">products", ">multipliers", ">cycles", ">latency", ">memory bits", ">busy")
     for stage in report.stages:

@@ -3,7 +3,7 @@
 import dataclasses
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -30,7 +30,7 @@ def command(
     from ssm_hdl.sw.train import preset as find
     from ssm_hdl.sw.train import train
 
-    options = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate}
+    options: dict[str, Any] = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate}
     options |= {"ssm_learning_rate": ssm_learning_rate, "seed": seed}
     given = {name: value for name, value in options.items() if value is not None}
     config = dataclasses.replace(find(preset), **given)
