@@ -62,7 +62,7 @@ def show(as_json: bool, answer: Mapping[str, Any], *tables: RenderableType) -> N
 
 @contextmanager
 def progress(description: str, total: int | None) -> Iterator[Callable[[int], None]]:
-    """A progress bar on stderr; what it yields is called with how much was done since the last call."""
+    """A progress bar on stderr if that is a terminal; what it yields is called with how much was done since the last call."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -70,7 +70,8 @@ def progress(description: str, total: int | None) -> Iterator[Callable[[int], No
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=messages(), transient=True) as bar:
+    console = messages()
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(description, total=total)
         yield lambda done: bar.advance(task, done)
 
