@@ -109,7 +109,7 @@ def evaluate_integer(
 def _run(manifest: Manifest, codes: NDArray[np.integer], processes: int) -> Iterator[Result]:
     """The golden model's results, batch by batch and in order."""
     batches = _batches(codes)
-    if min(processes, len(batches)) == 1:
+    if min(processes, len(batches)) <= 1:
         yield from (run(manifest, batch) for batch in batches)
         return
     context = multiprocessing.get_context("spawn")
