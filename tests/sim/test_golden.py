@@ -1,0 +1,211 @@
+"""Every golden function against exact arithmetic on fractions, written as its equation reads."""
+
+import math
+from fractions import Fraction
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ssm_hdl import SQ, Format, SsmHdlError
+from ssm_hdl.operations import Add, Dense, Edge, Lookup, Multiply, Pool, Scan, Slice, Tensor, Tensors
+from ssm_hdl.sim import golden
+from ssm_hdl.sim.golden import evaluate, run
+
+FORMATS = st.builds(
+    lambda signed, width, f_bits: Format(signed, width - f_bits, f_bits), st.booleans(), st.integers(2, 16), st.integers(-3, 18)
+)
+SIGNED = FORMATS.map(lambda format: Format(True, format.i_bits, format.f_bits))
+SEEDS = st.integers(0, 1 << 32)
+SIZES = st.integers(1, 4)
+PARTS = (0, 1)
+
+
+class Answer(NamedTuple):
+    """Codes as nested lists, flattened, and how many saturated."""
+
+    codes: list
+    saturations: int
+
+
+def draw(random, format, *shape):
+    """Codes all over a format, a third of them its least or greatest."""
+    codes = random.integers(format.min, format.max + 1, shape)
+    edge = random.integers(0, 6, shape)
+    return np.where(edge == 0, format.min, np.where(edge == 1, format.max, codes))
+
+
+def value(code, format):
+    return Fraction(int(code)) * Fraction(2) ** -format.f_bits
+
+
+def stored(values, format):
+    """The codes of exact values: rounded half up, then clamped."""
+    rounded = [math.floor(value * Fraction(2) ** format.f_bits + Fraction(1, 2)) for value in values]
+    codes = [min(max(code, format.min), format.max) for code in rounded]
+    return Answer(codes, sum(a != b for a, b in zip(codes, rounded, strict=True)))
+
+
+def check(answer, result, shape):
+    assert result.codes.shape == shape
+    assert result.codes.ravel().tolist() == answer.codes
+    assert result.saturations == answer.saturations
+
+
+def bind(op, inputs, codes=None, formats=None, steps=8):
+    return op.bind(inputs, Tensors(codes or {}, formats or {}), steps)
+
+
+@given(SEEDS, FORMATS, SIGNED, SIGNED, FORMATS, SIZES, SIZES, SIZES)
+def test_dense(seed, x_format, w_format, b_format, y_format, groups, rows, columns):
+    random = np.random.default_rng(seed)
+    codes = {"w": draw(random, w_format, groups, rows, columns), "b": draw(random, b_format, groups * rows)}
+    op = Dense(
+        name="y",
+        input="x",
+        weight=Tensor(tensor="w", format=w_format),
+        bias=Tensor(tensor="b", format=b_format),
+        format=y_format,
+    )
+    node = bind(op, (Edge("x", groups * columns, x_format),), codes, {"w": w_format, "b": b_format})
+    x = draw(random, x_format, 2, 3, groups * columns)
+    sums = []
+    for packet in x.reshape(-1, groups, columns):
+        for g in range(groups):
+            for m in range(rows):
+                products = [value(codes["w"][g, m, n], w_format) * value(packet[g, n], x_format) for n in range(columns)]
+                scale = Fraction(2) ** (w_format.f_bits + x_format.f_bits)  # the accumulator's, to which the bias is rounded
+                bias = math.floor(value(codes["b"][g * rows + m], b_format) * scale + Fraction(1, 2)) / scale
+                sums.append(sum(products) + bias)
+    check(stored(sums, y_format), evaluate(node, x), (2, 3, groups * rows))
+
+
+@given(SEEDS, FORMATS, SIGNED, FORMATS, SIZES, SIZES)
+def test_dense_of_complex_elements_takes_the_real_part(seed, x_format, w_format, y_format, groups, columns):
+    random = np.random.default_rng(seed)
+    weight, x = draw(random, w_format, groups, 1, columns, 2), draw(random, x_format, 5, groups * columns, 2)
+    op = Dense(name="y", input="x", weight=Tensor(tensor="w", format=w_format), format=y_format)
+    node = bind(op, (Edge("x", groups * columns, x_format, is_complex=True),), {"w": weight}, {"w": w_format})
+    sums = []
+    for packet in x.reshape(5, groups, columns, 2):
+        for g in range(groups):
+            w, h = (
+                [[value(c, f) for c in pair] for pair in pairs] for pairs, f in ((weight[g, 0], w_format), (packet[g], x_format))
+            )
+            sums.append(sum(a[0] * b[0] - a[1] * b[1] for a, b in zip(w, h, strict=True)))
+    check(stored(sums, y_format), evaluate(node, x), (5, groups))
+
+
+@settings(deadline=None)
+@given(SEEDS, FORMATS, SIGNED, st.integers(1, 15), st.integers(0, 4), SIZES, SIZES)
+def test_scan(seed, u_format, h_format, a_bits, exponents, channels, modes):
+    random = np.random.default_rng(seed)
+    a_format = SQ(1, a_bits)
+    pole = np.sqrt(random.uniform(0, 1, (channels, modes))) * np.exp(2j * np.pi * random.uniform(0, 1, (channels, modes)))
+    transition = np.trunc(np.stack([pole.real, pole.imag], -1) * (a_format.max + 0.999)).astype(np.int64)
+    least = u_format.f_bits - a_bits - h_format.f_bits
+    exponent = random.integers(least, least + exponents + 1, (channels, modes))
+    op = Scan(name="h", input="u", transition=Tensor(tensor="a", format=a_format), exponent="e", format=h_format)
+    node = bind(op, (Edge("u", channels, u_format),), {"a": transition, "e": exponent}, {"a": a_format})
+    u = draw(random, u_format, 2, 4, channels)
+    codes, saturations = np.empty((2, 4, channels, modes, 2), object), 0
+    for b, c, n in np.ndindex(2, channels, modes):
+        re, im = (value(transition[c, n, part], a_format) for part in PARTS)
+        h = (Fraction(0), Fraction(0))
+        for t in range(4):
+            drive = Fraction(2) ** int(exponent[c, n]) * value(u[b, t, c], u_format)
+            answer = stored([re * h[0] - im * h[1] + drive, re * h[1] + im * h[0]], h_format)
+            saturations += answer.saturations
+            codes[b, t, c, n] = answer.codes
+            h = tuple(value(code, h_format) for code in answer.codes)
+    check(Answer(codes.ravel().tolist(), saturations), evaluate(node, u), (2, 4, channels * modes, 2))
+
+
+@given(SEEDS, FORMATS, FORMATS, FORMATS)
+def test_multiply(seed, a_format, b_format, y_format):
+    random = np.random.default_rng(seed)
+    a, b = draw(random, a_format, 2, 3, 4), draw(random, b_format, 2, 3, 4)
+    node = bind(Multiply(name="y", inputs=("a", "b"), format=y_format), (Edge("a", 4, a_format), Edge("b", 4, b_format)))
+    products = [value(p, a_format) * value(q, b_format) for p, q in zip(a.flat, b.flat, strict=True)]
+    check(stored(products, y_format), evaluate(node, a, b), a.shape)
+
+
+@given(SEEDS, FORMATS, FORMATS, FORMATS)
+def test_add(seed, a_format, b_format, y_format):
+    random = np.random.default_rng(seed)
+    a, b = draw(random, a_format, 2, 3, 4), draw(random, b_format, 2, 3, 4)
+    node = bind(Add(name="y", inputs=("a", "b"), format=y_format), (Edge("a", 4, a_format), Edge("b", 4, b_format)))
+    sums = [value(p, a_format) + value(q, b_format) for p, q in zip(a.flat, b.flat, strict=True)]
+    check(stored(sums, y_format), evaluate(node, a, b), a.shape)
+
+
+@given(SEEDS, FORMATS, FORMATS, st.integers(0, 5), st.integers(1, 8))
+def test_pool(seed, x_format, y_format, shift, steps):
+    x = draw(np.random.default_rng(seed), x_format, 2, steps, 3)
+    node = bind(Pool(name="y", input="x", shift=shift, format=y_format), (Edge("x", 3, x_format),))
+    sums = [sum(value(code, x_format) for code in x[b, :, n]) / 2**shift for b in range(2) for n in range(3)]
+    check(stored(sums, y_format), evaluate(node, x), (2, 3))
+
+
+@pytest.mark.parametrize("x_format", [SQ(3, 5), SQ(5, -1), Format.parse("UQ(2, 4)")])
+@pytest.mark.parametrize("function", ["gelu", "sigmoid"])
+def test_lookup_is_the_function_of_every_code(x_format, function):
+    y_format = SQ(4, 12)
+    node = bind(Lookup(name="y", input="x", function=function, format=y_format), (Edge("x", 1, x_format),))
+    x = np.arange(x_format.min, x_format.max + 1).reshape(1, -1, 1)
+    reals = x.ravel() * x_format.lsb
+    exact = [r * math.erfc(-r / math.sqrt(2)) / 2 if function == "gelu" else 0.5 + 0.5 * math.tanh(r / 2) for r in reals]
+    result = evaluate(node, x)
+    assert result.saturations == 0
+    kept = np.clip(exact, y_format.min * y_format.lsb, y_format.max * y_format.lsb)
+    assert np.abs(result.codes.ravel() * y_format.lsb - kept).max() <= y_format.lsb * (0.5 + 1e-9)
+
+
+def test_slice():
+    node = bind(Slice(name="y", input="x", start=1, size=2), (Edge("x", 4, SQ(1, 7)),))
+    x = np.arange(24).reshape(2, 3, 4)
+    check(Answer(x[..., 1:3].ravel().tolist(), 0), evaluate(node, x), (2, 3, 2))
+
+
+def test_states_are_kept_in_few_bytes_and_traced_as_the_rest(random_manifest, random_samples):
+    manifest = random_manifest()
+    samples = random_samples(manifest)
+    trace = run(manifest, samples, trace=True).trace
+    assert {codes.dtype for codes in trace.values()} == {np.dtype(np.int64)}
+    states = evaluate(manifest.nodes["ssm"], trace["encoder"]).codes
+    assert states.dtype == np.int16
+    assert np.array_equal(states, trace["ssm"])
+
+
+def test_a_run_does_not_depend_on_how_it_is_cut(random_manifest, random_samples, monkeypatch):
+    manifest = random_manifest(channels=3, modes=4, steps=90)
+    samples = random_samples(manifest, batch=7)
+    whole = run(manifest, samples, trace=True)
+    monkeypatch.setattr(golden, "_STATES_AT_ONCE", 2 * 90 * 12)
+    done = []
+    parts = run(manifest, samples, trace=True, progress=done.append)
+    assert done == [2, 2, 2, 1]
+    assert np.array_equal(whole.outputs, parts.outputs)
+    assert whole.saturations == parts.saturations
+    assert sum(whole.saturations.values()) > 0
+    assert whole.elements == parts.elements == {name: whole.trace[name].size for name in manifest.nodes}
+    assert all(np.array_equal(whole.trace[name], parts.trace[name]) for name in whole.trace)
+    singly = np.concatenate([run(manifest, samples[i : i + 1]).outputs for i in range(7)])
+    assert np.array_equal(singly, whole.outputs)
+
+
+def test_no_sequences_give_no_outputs(random_manifest):
+    manifest = random_manifest()
+    result = run(manifest, np.zeros((0, manifest.steps, 1), np.int64))
+    assert result.outputs.shape == (0, 3)
+    assert set(result.saturations.values()) == {0}
+
+
+def test_samples_outside_the_format_are_refused(random_manifest, random_samples):
+    manifest = random_manifest()
+    samples = random_samples(manifest)
+    samples[1, 2, 0] = 256
+    with pytest.raises(SsmHdlError, match=r"sample 256 \(sequence 1, step 2, element 0\) is outside UQ\(0, 8\)"):
+        run(manifest, samples)
