@@ -1,6 +1,6 @@
 """RTL against the golden model, by equality of every element of the output."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -70,6 +70,11 @@ def compare(
 
     with ThreadPoolExecutor(len(parts)) as pool:
         runs = list(pool.map(simulate, range(len(parts))))
+    return judge(manifest, samples, runs)
+
+
+def judge(manifest: Manifest, samples: Codes, runs: Sequence[Run]) -> Comparison:
+    """Compare what pipelines gave for the parts of a batch, in order, with what the golden model gives for all of it."""
     outputs, last = np.concatenate([run.outputs for run in runs]), np.concatenate([run.last for run in runs])
     expected = run(manifest, samples).outputs
     expected_last = np.ones(expected.shape, bool)

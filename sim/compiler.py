@@ -84,14 +84,14 @@ def compile_verilog(design: Design, harness: str, cache: Path | None = None) -> 
             (build / "design.v").write_text(design.verilog, encoding="utf-8")
             (build / "lint.vlt").write_text(lint, encoding="utf-8")
             (build / "harness.cpp").write_text(harness, encoding="utf-8")
-            files = ["lint.vlt", "design.v", *(path.absolute() for path in design.sources)]
+            files: list[str | Path] = ["lint.vlt", "design.v", *(path.absolute() for path in design.sources)]
             options = [*VERILATOR_FLAGS, "--cc", "--top-module", design.top, "--prefix", "Vtop", "--Mdir", "."]
             run_tool(["verilator", *options, *files], environment, build)
             parts = [path.name for path in sorted(build.glob("Vtop*.cpp"))] + ["harness.cpp"]
             # One translation unit is quicker to compile, and quicker when it runs, than one for each part.
             (build / "all.cpp").write_text("".join(f'#include "{part}"\n' for part in parts), encoding="utf-8")
             runtime = _runtime(environment, folder, build, version)
-            link = ["-shared", "-I.", *_includes(environment), "all.cpp", *runtime, "-o", "all.so"]
+            link: list[str | Path] = ["-shared", "-I.", *_includes(environment), "all.cpp", *runtime, "-o", "all.so"]
             run_tool(["g++", *flags, *link], environment, build)
             (build / "all.so").replace(library)
     except OSError as error:

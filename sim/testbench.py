@@ -1,0 +1,128 @@
+"""The cocotb testbench for any generated top level: built and run under Verilator, its verdict read back."""
+
+import importlib.util
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+
+from ssm_hdl import Manifest, SsmHdlError
+from ssm_hdl.files import write_atomically
+from ssm_hdl.fixed import Codes
+from ssm_hdl.gen.plan import Plan
+from ssm_hdl.gen.verilog import generate
+from ssm_hdl.sim.compare import Comparison
+from ssm_hdl.sim.compiler import LINT, VERILATOR_FLAGS
+from ssm_hdl.sim.tools import verilator_environment
+
+MODULE = "ssm_hdl.sim.testbench_cocotb"
+"""The cocotb test module, for those who have a cocotb set-up of their own; its docstring says what it reads."""
+
+
+def simulate(
+    manifest: Manifest,
+    samples: Codes,
+    plan: Plan | None = None,
+    *,
+    verilog: str | None = None,
+    stalls: float = 0.2,
+    seed: int = 0,
+    patience: int = 1 << 17,
+    folder: Path | None = None,
+    waves: bool = False,
+) -> Comparison:
+    """Run a batch through the testbench, which compares every element of the output with the golden model.
+
+    Args:
+        manifest: the integer program.
+        samples: codes of the input format, integers of shape (batch, steps, size), at least one sequence.
+        plan: its hardware; `Plan.fit` with its defaults if None.
+        verilog: other Verilog with the ports that `generate` gives; then ``plan`` is not used.
+        stalls: chance, in every cycle, that a sample is held back, and that a result is not taken.
+        seed: of these chances.
+        patience: cycles without a transfer at either end after which the design counts as stuck.
+        folder: keeps what was built, ``results.xml``, ``testbench.log`` and the waves; none of it is kept if None.
+        waves: write ``dump.vcd`` to the folder.
+
+    Raises:
+        SsmHdlError: a tool is missing or failed, the samples do not fit, the pipeline is stuck or breaks the rules of streams.
+    """
+    samples = manifest.check_samples(samples)
+    if not 0 <= stalls < 1:
+        raise SsmHdlError(f"stalls is {stalls}; it is a chance in every cycle, from 0 to below 1")
+    environment = verilator_environment()
+    if importlib.util.find_spec("cocotb") is None:
+        raise SsmHdlError('cocotb is not installed; `pip install "ssm-hdl[sim]"` brings it')
+    build = Path(tempfile.mkdtemp(prefix="ssm-hdl-")) if folder is None else folder.absolute()
+    try:
+        manifest.save(build / "manifest")
+        np.save(build / "samples.npy", samples, allow_pickle=False)
+        write_atomically(build / "design.v", verilog or generate(manifest, plan or Plan.fit(manifest)))
+        write_atomically(build / "lint.vlt", LINT)
+        for stale in ("results.xml", "comparison.json"):
+            (build / stale).unlink(missing_ok=True)
+        environment |= {
+            "SSM_HDL_MANIFEST": str(build / "manifest"),
+            "SSM_HDL_SAMPLES": str(build / "samples.npy"),
+            "SSM_HDL_STALLS": str(stalls),
+            "SSM_HDL_SEED": str(seed),
+            "SSM_HDL_PATIENCE": str(patience),
+            "SSM_HDL_COMPARISON": str(build / "comparison.json"),
+            # Python takes the time here: a compiler that optimises would take more of it than it saves.
+            "MAKEFLAGS": environment.get("MAKEFLAGS", " --") + " OPT_FAST=-O0 OPT_SLOW=-O0 OPT_GLOBAL=-O0",
+        }
+        return _run(manifest, build, environment, waves)
+    finally:
+        if folder is None:
+            shutil.rmtree(build)
+
+
+def _run(manifest: Manifest, build: Path, environment: dict[str, str], waves: bool) -> Comparison:
+    environment.pop("PYTEST_CURRENT_TEST", None)  # it would make cocotb's runner end the process by itself
+    arguments = [sys.executable, "-P", "-m", "ssm_hdl.sim.testbench", str(build), manifest.name, str(int(waves))]
+    with (build / "testbench.log").open("wb") as log:
+        done = subprocess.run(arguments, env=environment, stdout=log, stderr=subprocess.STDOUT, check=False)
+    if not (build / "comparison.json").exists():
+        text = (build / "testbench.log").read_text(encoding="utf-8", errors="replace")
+        raise SsmHdlError(f"the testbench of {manifest.name} failed: {_cause(build / 'results.xml') or text[-2000:].strip()}")
+    comparison = Comparison(**json.loads((build / "comparison.json").read_text(encoding="utf-8")))
+    if (done.returncode != 0) != (comparison.differences != 0):
+        raise SsmHdlError(f"the testbench of {manifest.name} ended with status {done.returncode} and {comparison}")
+    return comparison
+
+
+def _cause(results: Path) -> str:
+    """The message of the failed test."""
+    if not results.exists():
+        return ""
+    failures = ElementTree.parse(results).getroot().iter("failure")
+    return "; ".join(failure.get("error_msg") or failure.get("message") or "" for failure in failures)
+
+
+def main() -> int:
+    """The process that builds and runs: cocotb's runner takes its settings from the environment, and may end the process."""
+    from cocotb_tools.check_results import get_results
+    from cocotb_tools.runner import get_runner
+
+    build, top, waves = Path(sys.argv[1]), sys.argv[2], bool(int(sys.argv[3]))
+    runner = get_runner("verilator")
+    runner.build(
+        sources=[build / "lint.vlt", build / "design.v"],
+        hdl_toplevel=top,
+        build_args=VERILATOR_FLAGS,
+        build_dir=build / "build",
+        timescale=("1ns", "1ps"),
+        waves=waves,
+    )
+    results = runner.test(MODULE, top, test_dir=build, results_xml=str(build / "results.xml"), waves=waves)
+    tests, failed = get_results(results)
+    return int(failed > 0 or tests == 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
