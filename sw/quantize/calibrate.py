@@ -24,13 +24,11 @@ class Calibration:
         edges: a histogram for each edge of `S4D.trace` but the states.
         state_peak: largest |Re| or |Im| of each mode's state h' = Abar h + u, (H, N); empty unless asked for.
         state_power: mean of |h|^2, (H, N); empty unless asked for.
-        sequences: how many samples.
     """
 
     edges: Mapping[str, Histogram]
     state_peak: Floats
     state_power: Floats
-    sequences: int
 
 
 def calibrate(
@@ -69,4 +67,4 @@ def calibrate(
             edges.setdefault(name, Histogram(name, values.shape[-1])).add(values.numpy())
         if progress is not None:
             progress(len(batch))
-    return Calibration(edges, peak, power, len(codes))
+    return Calibration(edges, peak, power)

@@ -45,11 +45,6 @@ def lower(
     return Manifest(Graph.model_validate(lowering.graph()), Tensors(lowering.codes, lowering.formats))
 
 
-def pool_shift(steps: int) -> int:
-    """The shift of the pool: 2**shift is ``steps`` rounded up to a power of two."""
-    return (steps - 1).bit_length()
-
-
 class _Lowering:
     """The tensors of one manifest, which fill up while its graph is made."""
 
@@ -71,16 +66,16 @@ class _Lowering:
         """The fields of the manifest."""
         inputs, recipe, width = self.inputs, self.recipe, self.model.width
         name = re.sub(r"[^a-z0-9]+", "_", self.metadata.get("name", "s4d").lower()).strip("_")
-        shift = pool_shift(inputs.steps)
+        shift = (inputs.steps - 1).bit_length()  # 2**shift: the number of steps, or the next power of two
+        sigmoid = UQ(0, recipe.activations["sigmoid"])
         operations = [
             self._encoder(),
-            self._scan(),
-            self._readout(),
+            *self._ssm(),
             {"name": "gelu", "op": "lookup", "input": "readout", "function": "gelu", "format": self._edge("gelu")},
             self._mixing(),
             {"name": "value", "op": "slice", "input": "mixing", "start": 0, "size": width},
             {"name": "gate", "op": "slice", "input": "mixing", "start": width, "size": width},
-            {"name": "sigmoid", "op": "lookup", "input": "gate", "function": "sigmoid", "format": self._sigmoid()},
+            {"name": "sigmoid", "op": "lookup", "input": "gate", "function": "sigmoid", "format": sigmoid},
             {"name": "glu", "op": "multiply", "inputs": ["value", "sigmoid"], "format": self._edge("glu")},
             {"name": "residual", "op": "add", "inputs": ["encoder", "glu"], "format": self._edge("residual")},
             {"name": "pool", "op": "pool", "input": "residual", "shift": shift, "format": self._edge("pool", recipe.pool)},
@@ -101,8 +96,8 @@ class _Lowering:
         weight, bias = _numpy(self.model.encoder.weight) / self.inputs.std, _numpy(self.model.encoder.bias)
         return self._dense("encoder", "pixel", weight, bias - weight[:, 0] * self.inputs.mean, self._edge("encoder"))
 
-    def _scan(self) -> dict[str, Any]:
-        """The states; the last mode of each channel is the skip D u, with its pole at 0."""
+    def _ssm(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Scan and read-out, 2 Re(C Bbar h) + D u; the last mode of each channel is the skip D u, with its pole at 0."""
         u, state, transition = self._edge("encoder"), SQ(1, self.recipe.state - 1), SQ(1, self.recipe.transition - 1)
         a, a_bar = _numpy(self.model.layer.kernel.a()), _numpy(self.model.a_bar)
         abar = truncate(np.pad(a_bar, ((0, 0), (0, 1))), transition)
@@ -113,9 +108,9 @@ class _Lowering:
             power=_with_skip(self.calibration.state_power, self.calibration.edges["encoder"].mean(np.square)),
             steps=self.inputs.steps,
         )
-        self.balanced = balance(modes, state, transition, u, self.recipe)
-        self.codes["ssm.exponent"] = self.balanced.exponent
-        return {
+        balanced = balance(modes, state, transition, u, self.recipe)
+        self.codes["ssm.exponent"] = balanced.exponent
+        scan = {
             "name": "ssm",
             "op": "scan",
             "input": "encoder",
@@ -123,26 +118,20 @@ class _Lowering:
             "exponent": "ssm.exponent",
             "format": state,
         }
-
-    def _readout(self) -> dict[str, Any]:
-        """2 Re(C Bbar h) + D u of each channel."""
-        weight = self.balanced.weight[:, np.newaxis]
-        return {
+        readout = {
             "name": "readout",
             "op": "dense",
             "input": "ssm",
-            "weight": self._tensor("readout.weight", weight, self.balanced.format),
+            "weight": self._tensor("readout.weight", balanced.weight[:, np.newaxis], balanced.format),
             "bias": self._bias("readout", np.zeros(self.model.width)),
             "format": self._edge("readout"),
         }
+        return scan, readout
 
     def _mixing(self) -> dict[str, Any]:
         parameters = dict(self.model.named_parameters())
         weight, bias = _numpy(parameters[f"{MIXING}.weight"])[..., 0], _numpy(parameters[f"{MIXING}.bias"])
         return self._dense("mixing", "gelu", weight, bias, self.equalised.mixing, self.equalised.weight)
-
-    def _sigmoid(self) -> Format:
-        return UQ(0, self.recipe.activations["sigmoid"])
 
     def _decoder(self, rest: float) -> dict[str, Any]:
         """The decoder; the mean over time is the pool's output times ``rest``."""

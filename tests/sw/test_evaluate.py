@@ -1,0 +1,69 @@
+"""Accuracy of float models and of integer programs."""
+
+import json
+
+import numpy as np
+import pytest
+
+from ssm_hdl import SsmHdlError
+from ssm_hdl.sim.golden import run
+from ssm_hdl.sw.checkpoint import Checkpoint
+from ssm_hdl.sw.data import SPECS, Split, load
+from ssm_hdl.sw.evaluate import evaluate_float, evaluate_integer
+from ssm_hdl.sw.models.s4d import S4D
+from ssm_hdl.sw.train import accuracy
+
+
+@pytest.fixture
+def split(random_manifest, random_samples):
+    """Samples of the random manifest; two thirds of the labels are its answers."""
+    samples = random_samples(random_manifest(), batch=250)
+    answers = run(random_manifest(), samples).outputs.argmax(1)
+    return Split(samples, np.where(np.arange(250) % 3 == 0, answers + 1, answers))
+
+
+def test_float_accuracy_is_that_of_training():
+    digits = load("digits")
+    checkpoint = Checkpoint(S4D(2, 3), SPECS["digits"], {"name": "untrained"})
+    done = []
+    evaluation = evaluate_float(checkpoint, digits.test, done.append)
+    assert evaluation.accuracy == accuracy(checkpoint.model, digits, digits.test)
+    assert (evaluation.name, evaluation.sequences, done) == ("untrained", 350, [100, 100, 100, 50])
+
+
+def test_integer_accuracy(random_manifest, split):
+    manifest = random_manifest()
+    done = []
+    evaluation = evaluate_integer(manifest, split, progress=done.append)
+    whole = run(manifest, split.codes)
+    assert evaluation.correct == 250 - 84
+    assert evaluation.accuracy == (250 - 84) / 250
+    assert np.array_equal(evaluation.classes, whole.outputs.argmax(1))
+    assert evaluation.saturations == whole.saturations
+    assert evaluation.elements == whole.elements
+    assert sum(done) == 250
+    assert json.loads(json.dumps(evaluation.to_json())) == {
+        "name": "random_s4d",
+        "sequences": 250,
+        "correct": 166,
+        "accuracy": 166 / 250,
+        "saturations": whole.saturations,
+        "elements": whole.elements,
+    }
+
+
+def test_processes_make_no_difference(random_manifest, split):
+    one, two = (evaluate_integer(random_manifest(), split, processes) for processes in (1, 2))
+    assert np.array_equal(one.classes, two.classes)
+    assert one.to_json() == two.to_json()
+
+
+def test_what_cannot_be_evaluated_is_refused(random_manifest, split):
+    with pytest.raises(SsmHdlError, match="answers every time step"):
+        evaluate_integer(random_manifest(pooled=False), split)
+    with pytest.raises(SsmHdlError, match="0 processes"):
+        evaluate_integer(random_manifest(), split, 0)
+    with pytest.raises(SsmHdlError, match="no samples to classify"):
+        evaluate_integer(random_manifest(), split.head(0))
+    with pytest.raises(SsmHdlError, match="random_s4d takes 1 to 6"):
+        evaluate_integer(random_manifest(), Split(np.zeros((2, 7, 1), np.uint8), np.zeros(2, np.int64)))

@@ -1,0 +1,275 @@
+"""Post-training quantization: what comes out is the model, and is as good as the widths allow."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ssm_hdl import SQ, Manifest, SsmHdlError
+from ssm_hdl.sim.golden import run
+from ssm_hdl.sw import checkpoint as checkpoints
+from ssm_hdl.sw.checkpoint import Checkpoint
+from ssm_hdl.sw.data import SPECS, Split, load
+from ssm_hdl.sw.models.s4d import S4D
+from ssm_hdl.sw.quantize import Recipe, effort, quantize
+from ssm_hdl.sw.quantize.calibrate import calibrate
+from ssm_hdl.sw.quantize.equalise import equalise, rescale
+from ssm_hdl.sw.quantize.modes import Modes, balance, truncate
+from ssm_hdl.sw.quantize.s4d import lower
+from ssm_hdl.sw.train import logits
+
+ROOT = Path(__file__).parents[2]
+WIDE = Recipe(name="wide", weights=16, activations={"default": 16, "readout": 12, "mixing": 12}, pool=16, samples=64)
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return load("digits")
+
+
+@pytest.fixture(scope="module")
+def small():
+    """An untrained model: as random as the initial weights are."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return Checkpoint(S4D(4, 5, dt_range=(1e-2, 1)), SPECS["digits"], {"name": "Small-1"})
+
+
+@pytest.fixture(scope="module")
+def trained():
+    return checkpoints.load(ROOT / "checkpoints" / "digits.safetensors")
+
+
+def ratio_db(signal, noise):
+    return 10 * np.log10(np.mean(np.square(signal)) / np.mean(np.square(noise)))
+
+
+def sqnr(manifest, checkpoint, split):
+    """Of the logits, in dB, with their mean error off."""
+    wanted = logits(checkpoint.model, torch.from_numpy(checkpoint.inputs.normalise(split.codes))).numpy()
+    return ratio_db(wanted, run(manifest, split.codes).outputs * manifest.output.format.lsb - wanted)
+
+
+def test_wide_integers_are_the_float_model(small, digits):
+    quantized = quantize(small, digits, WIDE)
+    assert sqnr(quantized.manifest, small, digits.test) > 45
+    assert min(error.sqnr_db for error in quantized.errors.values()) > 40
+    assert max(np.abs(error.bias).max() for error in quantized.errors.values()) < 0.02
+
+
+def test_every_bit_of_the_weights_counts(small, digits):
+    def reached(bits):
+        recipe = Recipe(name="r", weights=bits, activations=WIDE.activations, samples=64)
+        return sqnr(quantize(small, digits, recipe).manifest, small, digits.test)
+
+    assert reached(4) + 5 < reached(6) < reached(8) - 5
+
+
+def test_the_manifest_says_what_it_is(small, digits, tmp_path):
+    manifest = quantize(small, digits, Recipe.load("w8a8")).manifest
+    assert manifest.name == "small_1"
+    assert manifest.graph.description == "S4D, H = 4, N = 5, for digits; quantized by recipe w8a8"
+    assert [(node.name, node.op.op) for node in manifest.nodes.values()] == [
+        ("encoder", "dense"),
+        ("ssm", "scan"),
+        ("readout", "dense"),
+        ("gelu", "lookup"),
+        ("mixing", "dense"),
+        ("value", "slice"),
+        ("gate", "slice"),
+        ("sigmoid", "lookup"),
+        ("glu", "multiply"),
+        ("residual", "add"),
+        ("pool", "pool"),
+        ("decoder", "dense"),
+    ]
+    widths = {name: node.output.format.width for name, node in manifest.nodes.items()}
+    assert widths == dict.fromkeys(manifest.nodes, 8) | {"ssm": 16, "pool": 15, "decoder": 16}
+    tensors = {name: format.width for name, format in manifest.tensors.formats.items()}
+    weights = dict.fromkeys([f"{name}.weight" for name in ("encoder", "readout", "mixing", "decoder")], 8)
+    biases = dict.fromkeys([f"{name}.bias" for name in ("encoder", "readout", "mixing", "decoder")], 16)
+    assert tensors == weights | biases | {"ssm.transition": 16}
+    manifest.save(tmp_path)
+    samples = digits.test.codes[:5]
+    assert np.array_equal(run(Manifest.load(tmp_path), samples).outputs, run(manifest, samples).outputs)
+
+
+def test_the_recipe_rules_each_width(small, digits):
+    recipe = Recipe(
+        name="own",
+        weights={"default": 5, "mixing": 4},
+        activations={"default": 6, "gelu": 7},
+        transition=12,
+        state=11,
+        biases=10,
+        pool=9,
+        output=13,
+        samples=32,
+    )
+    manifest = quantize(small, digits, recipe).manifest
+    widths = {name: node.output.format.width for name, node in manifest.nodes.items()}
+    assert widths == dict.fromkeys(manifest.nodes, 6) | {"gelu": 7, "ssm": 11, "pool": 9, "decoder": 13}
+    tensors = {name: format.width for name, format in manifest.tensors.formats.items()}
+    assert tensors["mixing.weight"] == 4
+    assert tensors["readout.weight"] == tensors["decoder.weight"] == 5
+    assert tensors["mixing.bias"] == 10
+    assert tensors["ssm.transition"] == 12
+
+
+@pytest.mark.parametrize("clip", ["mse", "minmax", "percentile"])
+def test_the_committed_digits_lose_little(trained, digits, clip):
+    quantized = quantize(trained, digits, Recipe(name="w8a8", clip=clip))
+    assert sqnr(quantized.manifest, trained, digits.test) > {"mse": 27, "minmax": 21, "percentile": 21}[clip]
+    assert run(quantized.manifest, digits.test.codes).saturations["ssm"] == 0
+
+
+def test_corrected_biases_leave_no_mean_error(trained, digits):
+    codes, recipe = digits.train.codes[:256], Recipe(name="w8a8", samples=256)
+    equalised = equalise(trained.model, calibrate(trained.model, trained.inputs, codes, states=False), recipe)
+    calibration = calibrate(equalised.model, trained.inputs, codes)
+    plain = lower(trained, equalised, calibration, recipe)
+    quantized = quantize(trained, digits, recipe).manifest
+    assert sqnr(quantized, trained, digits.test) > sqnr(plain, trained, digits.test) + 3
+
+
+def test_the_committed_manifest_is_as_good_as_its_checkpoint(trained, digits):
+    manifest = Manifest.load(ROOT / "manifests" / "digits")
+    correct = (run(manifest, digits.test.codes).outputs.argmax(1) == digits.test.labels).mean()
+    assert correct >= float(trained.metadata["accuracy"]) - 0.005
+    assert sqnr(manifest, trained, digits.test) > 27
+
+
+def test_the_committed_mnist_manifest_is_the_checkpoint():
+    """On strokes drawn at random, for MNIST itself does not come with the project."""
+    trained = checkpoints.load(ROOT / "checkpoints" / "s4d-16h.safetensors")
+    manifest = Manifest.load(ROOT / "manifests" / "s4d-16h")
+    random = np.random.default_rng(0)
+    codes = np.zeros((8, 784, 1), np.int64)
+    for image in codes.reshape(8, 28, 28):
+        for _ in range(3):
+            row, column, length = random.integers(4, 18, 3)
+            image[row : row + 2, column : column + length // 2] = image[row : row + length // 2, column : column + 2] = 250
+    assert sqnr(manifest, trained, Split(codes, np.zeros(8, np.int64))) > 20
+
+
+def test_progress_adds_up(small, digits):
+    done = []
+    recipe = Recipe(name="few", samples=40)
+    quantize(small, digits, recipe, done.append)
+    assert sum(done) == effort(digits, recipe)
+    assert effort(digits, Recipe(name="all", samples=10**6)) == 6 * len(digits.train)
+
+
+def test_equalising_changes_no_result(small, digits):
+    codes = digits.train.codes[:64]
+    x = torch.from_numpy(small.inputs.normalise(digits.test.codes))
+    recipe = Recipe(name="w8a8")
+    equalised = equalise(small.model, calibrate(small.model, small.inputs, codes, states=False), recipe)
+    torch.testing.assert_close(equalised.model(x), small.model(x), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(rescale(small.model, np.array([3, 0.2, 10, 1]))(x), small.model(x), atol=1e-5, rtol=1e-5)
+    trace, original = equalised.model.trace(x), small.model.trace(x)
+    scale = torch.from_numpy(equalised.scale).float()
+    for name in ("encoder", "value", "glu", "residual", "pool"):
+        torch.testing.assert_close(trace[name], original[name] * scale, atol=1e-4, rtol=1e-4)
+    for name in ("readout", "gelu", "gate", "sigmoid"):
+        torch.testing.assert_close(trace[name], original[name], atol=1e-5, rtol=1e-4)
+
+
+def test_transitions_are_truncated_towards_zero():
+    random = np.random.default_rng(0)
+    a_bar = random.uniform(0.9, 0.99999, 1000) * np.exp(1j * random.uniform(-np.pi, np.pi, 1000))
+    for bits in (4, 8, 16):
+        codes = truncate(a_bar[np.newaxis], SQ(1, bits - 1))[0]
+        stored = codes[..., 0] + 1j * codes[..., 1]
+        assert (np.abs(stored) <= np.abs(a_bar) * 2 ** (bits - 1)).all()
+        assert (np.abs(stored - a_bar * 2 ** (bits - 1)) < np.sqrt(2)).all()
+
+
+def test_balanced_modes_keep_the_gain_and_fit_the_state():
+    random = np.random.default_rng(1)
+    transition = random.uniform(0.5, 0.999, (3, 6)) * np.exp(1j * random.uniform(0, 3, (3, 6)))
+    gain = 10 ** random.uniform(-2, 1, (3, 6)) * np.exp(1j * random.uniform(0, 6, (3, 6)))
+    peak = 10 ** random.uniform(-1, 2, (3, 6))
+    modes = Modes(transition, gain, peak, peak**2 / 8, 100)
+    state, a_format, u = SQ(1, 15), SQ(1, 15), SQ(3, 5)
+    errors = []
+    for width in (8, 12):
+        balanced = balance(modes, state, a_format, u, Recipe(name="r", weights=width))
+        assert balanced.format.width == width
+        assert (np.ldexp(peak, balanced.exponent) < 1).all()
+        kept = (balanced.weight[..., 0] + 1j * balanced.weight[..., 1]) * balanced.format.lsb * 2.0**balanced.exponent
+        errors.append(np.abs(kept - gain) ** 2 * modes.power)
+        assert errors[-1].sum() < 2.0 ** (4 - 2 * width) * (np.abs(gain) ** 2 * modes.power).sum()
+    filled = balance(modes, state, a_format, u, Recipe(name="r", clip="minmax"))
+    assert (np.ldexp(peak, filled.exponent) > 0.49).all()
+
+
+def test_a_skip_is_exact(small, digits):
+    manifest = quantize(small, digits, Recipe.load("w8a8")).manifest
+    trace = run(manifest, digits.test.codes[:3], trace=True).trace
+    u, skip = trace["encoder"], trace["ssm"].reshape(3, 64, 4, 6, 2)[..., -1, :]
+    shift = manifest.tensors.codes["ssm.exponent"][:, -1] + 15 - manifest.nodes["encoder"].output.format.f_bits
+    assert np.array_equal(skip[..., 0], u << shift)
+    assert not skip[..., 1].any()
+
+
+def test_states_that_do_not_fit_are_refused():
+    modes = Modes(*(np.full((1, 1), x) for x in (0.5 + 0j, 1 + 0j, 2.0**20, 2.0**38)), 100)
+    with pytest.raises(SsmHdlError, match="widen one of these two"):
+        balance(modes, SQ(1, 3), SQ(1, 3), SQ(1, 15), Recipe(name="r"))
+
+
+@settings(max_examples=12, deadline=None)
+@given(st.data())
+def test_any_recipe_makes_a_manifest_or_says_why_not(small, digits, data):
+    width = st.integers(2, 16)
+    table = st.integers(2, 12)
+    names = "encoder", "gelu", "sigmoid", "glu", "residual"
+    fields = {name: data.draw(width, name) for name in ("transition", "state", "biases", "pool", "output")}
+    weights = {name: data.draw(width, name) for name in ("encoder", "readout", "mixing", "decoder")}
+    edges = {name: data.draw(width, name) for name in names} | {name: data.draw(table, name) for name in ("readout", "mixing")}
+    clip = data.draw(st.sampled_from(["mse", "minmax", "percentile"]))
+    recipe = Recipe(
+        name="any", weights={"default": 8, **weights}, activations={"default": 8, **edges}, clip=clip, samples=8, **fields
+    )
+    try:
+        manifest = quantize(small, digits, recipe).manifest
+    except SsmHdlError as error:
+        assert "state" in str(error)
+    else:
+        assert run(manifest, digits.test.codes[:2]).outputs.shape == (2, 10)
+
+
+def test_bad_calibration_is_refused(small, digits):
+    inputs, codes = small.inputs, digits.train.codes
+    with pytest.raises(SsmHdlError, match="all calibration samples are the constant 3"):
+        calibrate(small.model, inputs, np.full((4, 64, 1), 3))
+    with pytest.raises(SsmHdlError, match=r"calibration samples of shape \(0, 64, 1\)"):
+        calibrate(small.model, inputs, codes[:0])
+    broken = rescale(small.model, np.ones(4))
+    with torch.no_grad():
+        broken.layer.D[1] = float("nan")
+    with pytest.raises(SsmHdlError, match="values of readout are not finite"):
+        calibrate(broken, inputs, codes[:4])
+    mnist = replace(digits, name="mnist")
+    with pytest.raises(SsmHdlError, match="the checkpoint is for digits, not for mnist"):
+        quantize(small, mnist, Recipe.load("w8a8"))
+
+
+def test_calibration_is_the_trace_of_all_samples(small, digits):
+    codes = digits.train.codes[:40]
+    calibration = calibrate(small.model, small.inputs, codes)
+    trace = small.model.trace(torch.from_numpy(small.inputs.normalise(codes)), states=True)
+    states = trace.pop("ssm").numpy()
+    np.testing.assert_allclose(calibration.state_peak, np.maximum(abs(states.real), abs(states.imag)).max((0, 1)), rtol=1e-6)
+    np.testing.assert_allclose(calibration.state_power, (abs(states) ** 2).mean((0, 1)), rtol=1e-4)
+    assert calibration.edges.keys() == trace.keys()
+    for name, values in trace.items():
+        histogram = calibration.edges[name]
+        assert histogram.counts.sum() == values.numel()
+        np.testing.assert_allclose(histogram.low, values.reshape(-1, values.shape[-1]).amin(0).numpy(), rtol=1e-5)
+        np.testing.assert_allclose(histogram.high, values.reshape(-1, values.shape[-1]).amax(0).numpy(), rtol=1e-5)

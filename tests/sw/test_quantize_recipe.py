@@ -1,0 +1,73 @@
+"""Recipes: what they hold, and what they refuse."""
+
+import pytest
+from pydantic import ValidationError
+
+from ssm_hdl import SsmHdlError
+from ssm_hdl.sw.quantize import PRESETS, Recipe
+
+
+def recipe(tmp_path, text):
+    path = tmp_path / "own.yaml"
+    path.write_text(text)
+    return Recipe.load(path)
+
+
+def test_w8a8_is_what_is_left_out():
+    assert Recipe.load("w8a8") == Recipe(name="w8a8")
+    assert all(Recipe.load(name).name == name for name in PRESETS)
+
+
+def test_a_file_overrides_what_it_names(tmp_path):
+    own = recipe(tmp_path, "weights: {default: 6, readout: 9}\nactivations: 7\nstate: 12\n")
+    assert own.name == "own"
+    assert [own.weights[name] for name in ("encoder", "readout", "mixing")] == [6, 9, 6]
+    assert [own.activations[name] for name in ("encoder", "sigmoid")] == [7, 7]
+    assert (own.state, own.transition, own.samples) == (12, 16, 512)
+
+
+def test_a_recipe_cannot_be_changed():
+    with pytest.raises(ValidationError, match="frozen"):
+        Recipe.load("w8a8").state = 8
+    with pytest.raises(ValidationError, match="frozen"):
+        Recipe.load("w8a8").weights.mixing = 8
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("weights: {default: 8, mixng: 4}", r"weights.mixng: there is no such field, tensor or edge \(it is 4\)"),
+        ("activations: {default: 8, gate: 4}", "activations.gate: there is no such"),
+        ("weights: {mixing: 4}", "weights.default: Field required"),
+        ("bits: 8", r"bits: there is no such field, tensor or edge \(it is 8\)"),
+        ("weights: 1", r"weights.default: .*greater than or equal to 2 \(it is 1\)"),
+        ("state: 17", r"state: .*less than or equal to 16 \(it is 17\)"),
+        ("state: 8.0", "state: .*valid integer"),
+        ("state: true", "state: .*valid integer"),
+        ("weights: many", "weights.default: .*valid integer.*'many'"),
+        (
+            "activations: 16",
+            "readout has 16 bits, and the table of gelu behind it takes at most 12; give readout a width of its own",
+        ),
+        ("activations: {default: 8, mixing: 13}", "mixing has 13 bits, and the table of sigmoid"),
+        ("clip: best", "clip: .*'mse', 'minmax' or 'percentile'"),
+        ("percentile: .nan\nclip: percentile", "percentile"),
+        ("state_margin: 0.5", "state_margin: .*greater than or equal to 1"),
+        ("samples: 0", "samples: .*greater than or equal to 1"),
+        ("- weights", "holds no fields"),
+        ("", "holds no fields"),
+        ("weights: [", "is not YAML"),
+    ],
+)
+def test_bad_recipes_are_refused(tmp_path, text, message):
+    with pytest.raises(SsmHdlError, match=message) as error:
+        recipe(tmp_path, text)
+    assert "own" in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_recipe_that_is_not_there(tmp_path):
+    with pytest.raises(SsmHdlError, match="no recipe is called 'w9', and there is no such file; there are w8a8"):
+        Recipe.load("w9")
+    with pytest.raises(SsmHdlError, match="cannot be read"):
+        Recipe.load(tmp_path)
