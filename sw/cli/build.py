@@ -1,11 +1,16 @@
 """``ssm-hdl build``: a bitstream for a board."""
 
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ssm_hdl.sw.cli.console import Json
+from ssm_hdl.sw.cli.console import Json, facts, messages, need, show
+from ssm_hdl.sw.cli.generate import Fold, foldings
+
+if TYPE_CHECKING:
+    from ssm_hdl.boards.build import BuildReport
 
 NAME = "build"
 EXAMPLE = "ssm-hdl build manifests/s4d-16h --board ulx3s-85f --clock 100"
@@ -15,9 +20,44 @@ BOARDS = "icebreaker, ulx3s-25f or ulx3s-85f"
 def command(
     path: Annotated[Path, typer.Argument(metavar="MANIFEST", help="A manifest: its folder or manifest.yaml.")],
     board: Annotated[str, typer.Option(help=f"{BOARDS}.")],
-    clock: Annotated[float | None, typer.Option(min=1, metavar="MHZ", help="Clock; that of the board if left out.")] = None,
+    clock: Annotated[float | None, typer.Option(metavar="MHZ", help="Clock; that of the board if left out.")] = None,
+    dsp: Annotated[int | None, typer.Option(min=1, help="DSP multipliers to spend; the board's own figure if left out.")] = None,
+    fold: Fold = None,
     out: Annotated[Path | None, typer.Option(help="Folder to write to; out/NAME-BOARD if left out.")] = None,
     as_json: Json = False,
 ) -> None:
     """Build the bitstream of a manifest; a design that does not fit, or not at that clock, is refused with the numbers."""
-    raise NotImplementedError
+    need("pyosys", "amaranth_boards")
+    from ssm_hdl import Manifest
+    from ssm_hdl.boards.build import build, default_plan
+    from ssm_hdl.boards.catalog import find_board
+    from ssm_hdl.gen.plan import Plan
+
+    manifest, device = Manifest.load(path), find_board(board)
+    plan = default_plan(manifest, device, dsp)
+    if fold:
+        plan = Plan.fit(manifest, dsp or plan.dsp, device.family, foldings(fold))
+    report = build(
+        manifest,
+        device,
+        out or Path("out") / f"{manifest.name}-{board}",
+        clock_hz=None if clock is None else clock * 1e6,
+        plan=plan,
+        progress=lambda line: messages().print(line, highlight=False, markup=False),
+    )
+    show(as_json, asdict(report), facts(f"{report.model} on the {device.title}", rows(report)))
+
+
+def rows(report: "BuildReport") -> dict[str, object]:
+    """A report for people."""
+    return {
+        "clock": f"{report.clock_mhz:g} MHz; {report.clock_reached_mhz:g} MHz reached",
+        "LUTs": report.luts,
+        "flip-flops": report.flip_flops,
+        "multipliers": report.multipliers,
+        "block RAMs": report.block_rams,
+        "cycles a time step": f"{report.cycles_per_step:,}; {report.steps_per_second:,.0f} time steps a second",
+        "seed": report.seed,
+        "tools": ", ".join(report.tools),
+        "bitstream": report.bitstream,
+    }

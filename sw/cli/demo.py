@@ -37,8 +37,11 @@ def _rows(found: "Demo") -> dict[str, object]:
         "test accuracy, integer": f"{found.integer.accuracy:.2%}",
         "RTL = golden model": f"{found.rtl.sequences} digits, {found.rtl.differences} differences",
         "netlist = golden model": f"{found.netlist.sequences} digits, {found.netlist.differences} differences",
-        "cycles a time step": f"{found.rtl.interval:.0f}  ({found.report.multiplications} multiplications, {found.report.dsp} DSP)",
+        "cycles a time step": f"{found.rtl.interval:.0f}, for {found.report.multiplications} multiplications",
         "latency": f"{found.report.latency:,} cycles, last sample in to last result out",
-        "LUTs": built["luts"],
+        "LUTs": built.luts,
+        "DSP multipliers": built.multipliers,
+        "block RAMs": built.block_rams,
+        "clock": f"{built.clock_mhz:g} MHz, timing met ({built.clock_reached_mhz:g} MHz reached)",
         "seconds": f"{found.seconds:.0f}",
     }

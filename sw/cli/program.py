@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from ssm_hdl.sw.cli.build import BOARDS
-from ssm_hdl.sw.cli.console import Json
+from ssm_hdl.sw.cli.console import Json, facts, show
 
 NAME = "program"
 EXAMPLE = "ssm-hdl program out/digits-icebreaker/digits.bin --board icebreaker"
@@ -17,5 +17,10 @@ def command(
     board: Annotated[str, typer.Option(help=f"{BOARDS}.")],
     as_json: Json = False,
 ) -> None:
-    """Load a bitstream into a board with openFPGALoader."""
-    raise NotImplementedError
+    """Load a bitstream into a board with openFPGALoader, which has to be on the PATH."""
+    from ssm_hdl.boards.catalog import find_board
+    from ssm_hdl.boards.program import program
+
+    device = find_board(board)
+    program(bitstream, device)
+    show(as_json, {"bitstream": str(bitstream), "board": board}, facts(f"{device.title} runs {bitstream}", {}))

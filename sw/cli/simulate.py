@@ -1,5 +1,6 @@
 """``ssm-hdl simulate``: the generated RTL, or its netlist, against the golden model."""
 
+import math
 import os
 from dataclasses import asdict
 from enum import StrEnum
@@ -60,10 +61,16 @@ def command(
     plan = Plan.fit(manifest, dsp, netlist.value if netlist else target, foldings(fold))
     codes = samples_of(manifest, samples, data, count, seed)
     if cocotb:
-        answer = _cocotb(manifest, plan, codes, stalls, seed)
+        from ssm_hdl.sim.testbench import simulate as testbench
+
+        with progress(f"{manifest.name}: cocotb, {len(codes)} sequences", None):
+            comparison = testbench(manifest, codes, plan, stalls=stalls, seed=seed)
     else:
-        answer = asdict(simulate(manifest, plan, codes, netlist.value if netlist else None, stalls, seed))
-    answer = {"name": manifest.name, "simulated": "cocotb" if cocotb else netlist or "rtl", "samples": samples, **answer}
+        comparison = simulate(manifest, plan, codes, netlist.value if netlist else None, stalls, seed)
+    what = "cocotb" if cocotb else netlist.value if netlist else "rtl"
+    answer = {"name": manifest.name, "simulated": what, "samples": samples, **asdict(comparison)}
+    if math.isnan(comparison.interval):
+        answer["interval"] = None
     show(as_json, answer, facts(f"{manifest.name}  {answer['simulated']} against the golden model", _rows(answer)))
     if answer["differences"]:
         raise typer.Exit(1)
@@ -83,20 +90,13 @@ def simulate(
         return compare(manifest, model, codes, advance, stalls=stalls, seed=seed, jobs=min(os.cpu_count() or 1, 8))
 
 
-def _cocotb(manifest: "Manifest", plan: "Plan", codes: "Codes", stalls: float, seed: int) -> dict[str, Any]:
-    raise NotImplementedError
-
-
 def _rows(answer: dict[str, Any]) -> dict[str, object]:
-    rows: dict[str, object] = {
+    interval = "too few steps to tell" if answer["interval"] is None else f"{answer['interval']:.2f}"
+    return {
         "sequences": f"{answer['sequences']:,}",
         "elements compared": f"{answer['elements']:,}",
-        "differences": f"{answer['differences']:,}" + (f"; {answer['first']}" if answer.get("first") else ""),
+        "differences": f"{answer['differences']:,}" + (f"; {answer['first']}" if answer["first"] else ""),
+        "cycles a time step": interval,
+        "latency": f"{answer['latency']:,} cycles, last sample in to last result out, under load",
+        "cycles simulated": f"{answer['cycles']:,}, {answer['cycles_per_second']:,.0f} a second",
     }
-    if "interval" in answer:
-        rows |= {
-            "cycles a time step": f"{answer['interval']:.2f}",
-            "latency": f"{answer['latency']:,} cycles",
-            "cycles simulated": f"{answer['cycles']:,}, {answer['cycles_per_second']:,.0f} a second",
-        }
-    return rows
