@@ -20,13 +20,15 @@ class Board:
         luts: LUT4 in the device.
         dsps: multipliers in the device.
         rams: block RAMs in the device.
-            pll: kind of PLL.
+            multipliers: multipliers to use unless the user says how many.
+        pll: kind of PLL.
         oscillator: resource of the platform that is the oscillator.
         oscillator_hz: its frequency.
         clock_hz: clock of the accelerator, unless the user asks for another.
         baud: bit rate of the serial line.
         leds: resources of the platform that light up when the board is ready, and when it refused a request.
         high: resources and subsignals of the platform that have to be held high.
+        route: arguments of nextpnr that name the device.
         loader: what openFPGALoader calls the board.
         platform: makes a fresh Amaranth platform.
     """
@@ -38,6 +40,7 @@ class Board:
     luts: int
     dsps: int
     rams: int
+    multipliers: int
     pll: type[Ice40Pll] | type[Ecp5Pll]
     oscillator: str
     oscillator_hz: float
@@ -45,6 +48,7 @@ class Board:
     baud: int
     leds: tuple[tuple[str, int], tuple[str, int]]
     high: tuple[tuple[str, str], ...]
+    route: tuple[str, ...]
     loader: str
     platform: Callable[[], Any]
 

@@ -49,8 +49,10 @@ class Requests(wiring.Component):
         m.submodules.buffer = buffer = SampleBuffer(self.manifest)
         m.submodules.crc = crc = CRC().create()
         connect(m, buffer.o, flipped(self.o))
-        # A byte is dealt with in the cycle after it came, in which no other comes.
+        # A byte is dealt with in the cycle after it came, in which no other comes; what others have to do with it is told
+        # them one cycle later. So no path is long, and every bit of state has its own short conditions.
         taken, fresh, byte = Signal(), Signal(), Signal(8)
+        is_first, is_zero, was_zero = Signal(), Signal(), Signal()
         header, check, status = Signal(HEADER), Signal(8 * _CRC_BYTES), Signal(8)
         count, length, ends = Signal(16, init=1), Signal(16), Signal()  # bytes of a part of the frame, from 1
         noise = Signal()  # bytes came that belong to no frame
@@ -68,11 +70,18 @@ class Requests(wiring.Component):
         ]
         m.d.sync += [
             fresh.eq(taken),
-            byte.eq(self.i.payload),
             ends.eq(count == length),
             damaged.eq(check != crc.crc),
             other.eq(header.model != self.model),
+            *(pulse.eq(0) for pulse in (crc.start, crc.valid, buffer.clear, buffer.store, buffer.send)),
         ]
+        with m.If(taken):
+            m.d.sync += [
+                byte.eq(self.i.payload),
+                is_first.eq(self.i.payload == REQUEST),
+                is_zero.eq(self.i.payload == 0),
+                was_zero.eq(is_zero),
+            ]
 
         def part(then: str) -> None:
             """A part of the frame, byte by byte; the line may fall silent in it."""
@@ -87,26 +96,25 @@ class Requests(wiring.Component):
         with m.FSM() as fsm:
             m.d.comb += self.busy.eq(noise | ~fsm.ongoing("HUNT"))
             with m.State("HUNT"):
-                m.d.comb += [crc.start.eq(1), crc.valid.eq(fresh), buffer.clear.eq(1)]
+                m.d.sync += [crc.start.eq(1), crc.valid.eq(fresh), buffer.clear.eq(1)]
                 m.d.sync += [count.eq(1), Value.cast(header).eq(0)]
                 with m.If(fresh):
-                    m.d.sync += noise.eq(byte != REQUEST)
-                    with m.If(byte == REQUEST):
+                    m.d.sync += noise.eq(~is_first)
+                    with m.If(is_first):
                         m.next = "HEADER"
                 with m.Elif(noise & silent):
                     m.d.sync += [status.eq(Status.BROKEN_OFF), noise.eq(0)]
                     m.next = "REPLY"
             with m.State("HEADER"):
-                m.d.comb += [length.eq(HEADER.size // 8), crc.valid.eq(fresh)]
-                part("LENGTH")
+                m.d.comb += length.eq(HEADER.size // 8)
+                m.d.sync += crc.valid.eq(fresh)
+                part("SAMPLES")
                 with m.If(fresh):
                     m.d.sync += Value.cast(header).eq(Cat(header, byte)[8:])
-            with m.State("LENGTH"):
-                m.next = "SAMPLES"
-                with m.If(header.length == 0):
-                    m.next = "CHECK"
+                    with m.If(ends & is_zero & was_zero):  # a length of 0
+                        m.next = "CHECK"
             with m.State("SAMPLES"):
-                m.d.comb += [buffer.store.eq(fresh), crc.valid.eq(fresh)]
+                m.d.sync += [buffer.store.eq(fresh), crc.valid.eq(fresh)]
                 part("CHECK")
             with m.State("CHECK"):
                 m.d.comb += length.eq(_CRC_BYTES)
@@ -127,8 +135,7 @@ class Requests(wiring.Component):
                 with m.Elif(~buffer.in_range):
                     m.d.sync += status.eq(Status.OUT_OF_RANGE)
                 with m.Else():
-                    m.d.comb += buffer.send.eq(1)
-                    m.d.sync += status.eq(Status.OK)
+                    m.d.sync += [buffer.send.eq(1), status.eq(Status.OK)]
                     m.next = "REPLY"
             with m.State("IDLE"):
                 m.d.sync += noise.eq(0)

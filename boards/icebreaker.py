@@ -11,6 +11,7 @@ ICEBREAKER = Board(
     luts=5280,
     dsps=8,
     rams=30,
+    multipliers=8,
     pll=Ice40Pll,
     oscillator="clk12",
     oscillator_hz=12e6,
@@ -18,6 +19,7 @@ ICEBREAKER = Board(
     baud=1_000_000,
     leds=(("led_g", 0), ("led_r", 0)),
     high=(),
+    route=("--up5k", "--package", "sg48"),
     loader="ice40_generic",
     platform=platform_of("icebreaker", "ICEBreakerPlatform"),
 )

@@ -112,7 +112,7 @@ class Top(Elaboratable):
 
     def _clock(self, m: Module, platform: Any) -> Signal:
         """The domain ``sync`` from the PLL, in reset until it has been locked for a while."""
-        clock, locked, ready = Signal(), Signal(), Signal()
+        clock, locked, ready = Signal(name="clock"), Signal(name="locked"), Signal(name="ready")
         pin = platform.request(self.board.oscillator, 0, dir="-")
         m.submodules += self.pll.cell(pin.io, clock, locked)
         m.domains += [ClockDomain("start"), ClockDomain("sync")]

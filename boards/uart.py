@@ -65,16 +65,16 @@ class Receiver(wiring.Component):
         m = Module()
         line = Signal(init=1)
         m.submodules.synchronizer = FFSynchronizer(self.rx, line, init=1)
-        time = Signal(range(self.divisor))  # since the last sample
+        time, due = Signal(range(self.divisor)), Signal()  # until the next sample; it is now
         bits = Signal(range(FRAME_BITS + 1))  # still to come
         shift = Signal(8)
         with m.If(self.o.ready):
             m.d.sync += self.o.valid.eq(0)
-        m.d.sync += time.eq(time + 1)
+        m.d.sync += [time.eq(time - 1), due.eq(time == 1)]
         with m.If(bits == 0):
-            m.d.sync += [bits.eq(Mux(line, 0, FRAME_BITS)), time.eq(0)]
-        with m.Elif(time == Mux(bits == FRAME_BITS, self.divisor // 2, self.divisor) - 1):
-            m.d.sync += [bits.eq(bits - 1), time.eq(0)]
+            m.d.sync += [bits.eq(Mux(line, 0, FRAME_BITS)), time.eq(self.divisor // 2 - 1), due.eq(0)]
+        with m.Elif(due):
+            m.d.sync += [bits.eq(bits - 1), time.eq(self.divisor - 1)]
             with m.If(bits == FRAME_BITS):
                 m.d.sync += bits.eq(Mux(line, 0, FRAME_BITS - 1))  # high is a glitch, not a start bit
             with m.Elif(bits != 1):

