@@ -48,9 +48,10 @@ train: $(READY) ## checkpoints/ again (DATA=folder of MNIST; most of an hour on 
 	$(CLI) train digits --out checkpoints/digits.safetensors
 	$(CLI) train s4d-16h --data $(DATA) --out checkpoints/s4d-16h.safetensors
 
-manifests: $(READY) ## manifests/ again from checkpoints/ (DATA=folder of MNIST)
+manifests: $(READY) ## manifests/ and docs/pipeline.png again from checkpoints/ (DATA=folder of MNIST)
 	$(CLI) quantize checkpoints/digits.safetensors --recipe w8a8 --out manifests/digits
 	$(CLI) quantize checkpoints/s4d-16h.safetensors --recipe w8a8 --data $(DATA) --out manifests/s4d-16h
+	$(CLI) info manifests/digits --picture docs/pipeline.png
 
 accuracy: $(READY) ## results/accuracy.json: float and integer, all test samples (DATA=folder of MNIST)
 	mkdir -p out results
@@ -62,10 +63,10 @@ accuracy: $(READY) ## results/accuracy.json: float and integer, all test samples
 
 rtl: $(READY) ## results/rtl.json: RTL and netlists against the golden model (DATA=folder of MNIST, COUNT=images)
 	mkdir -p out results
-	$(CLI) simulate manifests/digits --data test --json > out/rtl-digits.json
-	$(CLI) simulate manifests/digits --data test --count 1 --netlist ice40 --json > out/rtl-digits-ice40.json
-	$(CLI) simulate manifests/digits --data test --count 1 --netlist ecp5 --json > out/rtl-digits-ecp5.json
-	$(CLI) simulate manifests/s4d-16h --data $(DATA) --count $(COUNT) --json > out/rtl-s4d-16h.json
+	$(CLI) simulate manifests/digits --samples test --json > out/rtl-digits.json
+	$(CLI) simulate manifests/digits --samples test --count 1 --netlist ice40 --json > out/rtl-digits-ice40.json
+	$(CLI) simulate manifests/digits --samples test --count 1 --netlist ecp5 --json > out/rtl-digits-ecp5.json
+	$(CLI) simulate manifests/s4d-16h --samples test --data $(DATA) --count $(COUNT) --json > out/rtl-s4d-16h.json
 	$(call collect,rtl)
 
 bitstreams: $(READY) ## results/bitstreams.json: both models on the three boards

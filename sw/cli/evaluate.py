@@ -1,5 +1,6 @@
 """``ssm-hdl eval``: accuracy of a float model or of its integer program."""
 
+import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -25,11 +26,14 @@ def command(
     data: Folder = None,
     split: Annotated[str, typer.Option(help="Part of the data set: train, val or test.")] = "test",
     count: Annotated[int | None, typer.Option(min=1, help="The first so many samples; all if left out.")] = None,
+    processes: Annotated[int, typer.Option(min=1, help="Processes that the golden model works in.")] = min(
+        os.cpu_count() or 1, 8
+    ),
     as_json: Json = False,
 ) -> None:
     """Classify the samples of a data set: accuracy, and what saturated on the way."""
     began = time.monotonic()
-    evaluation = _float(path, data, split, count) if is_checkpoint(path) else _integer(path, data, split, count)
+    evaluation = _float(path, data, split, count) if is_checkpoint(path) else _integer(path, data, split, count, processes)
     answer: dict[str, Any] = {
         "path": str(path),
         "arithmetic": "float" if is_checkpoint(path) else "integer",
@@ -62,11 +66,11 @@ def _float(path: Path, data: Path | None, split: str, count: int | None) -> "Eva
         return evaluate_float(checkpoint, samples, progress=advance)
 
 
-def _integer(path: Path, data: Path | None, split: str, count: int | None) -> "Evaluation":
+def _integer(path: Path, data: Path | None, split: str, count: int | None, processes: int) -> "Evaluation":
     from ssm_hdl import Manifest
     from ssm_hdl.sw.evaluate import evaluate_integer
 
     manifest = Manifest.load(path)
     samples = split_of(dataset_of(manifest, data), split, count)
     with progress(f"{manifest.name}, integer", len(samples)) as advance:
-        return evaluate_integer(manifest, samples, progress=advance)
+        return evaluate_integer(manifest, samples, min(processes, 1 + len(samples) // 500), advance)
