@@ -44,4 +44,5 @@ class Lookup(Unary):
         if self.format.width > 32:
             raise SsmHdlError(f"{self.name}: {self.format} is wider than the 32 bits that tables are computed for")
         entries = table(self.function, x.format, self.format)
-        return Node(self, inputs, Edge(self.name, x.size, self.format, per_sequence=x.per_sequence), self.format, {"table": entries})
+        output = Edge(self.name, x.size, self.format, per_sequence=x.per_sequence)
+        return Node(self, inputs, output, self.format, {"table": entries})

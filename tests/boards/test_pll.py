@@ -54,7 +54,7 @@ def test_settings_are_within_the_limits(kind, oscillator):
 def test_a_clock_that_no_setting_reaches_is_refused():
     with pytest.raises(SsmHdlError, match=r"does not reach a clock of 300 MHz from an oscillator of 12 MHz; .* 270 MHz"):
         find_pll(Ice40Pll, 12e6, 300e6)
-    with pytest.raises(SsmHdlError, match="a clock of 10 MHz .* the nearest that it gives is 16.125 MHz"):
+    with pytest.raises(SsmHdlError, match=r"a clock of 10 MHz .* the nearest that it gives is 16.125 MHz"):
         find_pll(Ice40Pll, 12e6, 10e6)
     with pytest.raises(SsmHdlError, match="a clock of 500 MHz"):
         find_pll(Ecp5Pll, 25e6, 500e6)
