@@ -84,7 +84,7 @@ def compare(
         name: EdgeError(
             name,
             str(manifest.nodes[name].output.format),
-            round(10 * np.log10(signal[name] / max(noise[name], 1e-30)), 1),
+            round(10 * np.log10(max(signal[name], 1e-30) / max(noise[name], 1e-30)), 1),
             saturated[name] / elements[name],
             bias[name],
         )

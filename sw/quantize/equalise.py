@@ -58,8 +58,8 @@ def equalise(model: S4D, calibration: Calibration, recipe: Recipe) -> Equalised:
         calibration: of this model; its states are not looked at.
         recipe: widths and rule.
     """
-    value, gate = calibration.edges["value"], calibration.edges["gate"]
-    weights = dict(model.named_parameters())[MIXING + ".weight"].detach().double().numpy()[..., 0]
+    value, gate, residual = (calibration.edges[name] for name in ("value", "gate", "residual"))
+    weights = dict(model.named_parameters())[f"{MIXING}.weight"].detach().double().numpy()[..., 0]
     value_rows, gate_rows = np.split(weights, 2)
     columns = np.square(model.decoder.weight.detach().double().numpy()).sum(0)
     gelu = calibration.edges["gelu"]
@@ -74,14 +74,16 @@ def equalise(model: S4D, calibration: Calibration, recipe: Recipe) -> Equalised:
         rounded = to_codes(rows * scale, format) * format.lsb / scale
         return np.asarray((rounded - rows) ** 2 @ variance)
 
+    largest = np.maximum(reach(value, recipe), reach(residual, recipe))
+    largest = np.maximum(largest, largest.max() / 1024 or 1.0)  # a dead channel keeps a sane scale
     steps = np.exp2(np.arange(OCTAVES * PARTS if recipe.clip == "mse" else 1) / PARTS)
     best: tuple[float, Format, Format, Floats] | None = None
     for mixing in candidates(covering(float(reach(gate, recipe).max()), recipe.activations["mixing"]), recipe):
-        scales = mixing.max * mixing.lsb / np.maximum(reach(value, recipe), 1e-30) * steps[:, np.newaxis]
-        by_value = np.array([value.error(mixing, scale) for scale in scales])
+        scales = mixing.max * mixing.lsb / largest * steps[:, np.newaxis]
+        by_value = np.array([value.error(mixing, scale) + residual.error(mixing, scale) for scale in scales])
         by_gate = gate.error(mixing, function=sigmoid)
-        largest = max(float(np.abs(gate_rows).max()), float(np.abs(value_rows * scales[0][:, np.newaxis]).max()))
-        for weight in candidates(covering(largest, recipe.weights["mixing"]), recipe):
+        heaviest = max(float(np.abs(gate_rows).max()), float(np.abs(value_rows * scales[0][:, np.newaxis]).max()))
+        for weight in candidates(covering(heaviest, recipe.weights["mixing"]), recipe):
             errors = by_value + np.array([by_weight(value_rows, weight, scale) for scale in scales])
             total = for_value @ errors.min(0) + for_gate @ (by_gate + by_weight(gate_rows, weight, 1.0) * slope)
             if best is None or total < best[0]:

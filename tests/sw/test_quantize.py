@@ -179,6 +179,16 @@ def test_equalising_changes_no_result(small, digits):
         torch.testing.assert_close(trace[name], original[name], atol=1e-5, rtol=1e-4)
 
 
+@pytest.mark.parametrize("dead", [[1], [0, 1, 2, 3]])
+def test_dead_channels_do_no_harm(small, digits, dead):
+    model = rescale(small.model, np.ones(4))
+    with torch.no_grad():
+        for parameter in model.layer.output_linear[0].parameters():
+            parameter[dead] = 0
+    checkpoint = replace(small, model=model)
+    assert sqnr(quantize(checkpoint, digits, WIDE).manifest, checkpoint, digits.test) > 45
+
+
 def test_transitions_are_truncated_towards_zero():
     random = np.random.default_rng(0)
     a_bar = random.uniform(0.9, 0.99999, 1000) * np.exp(1j * random.uniform(-np.pi, np.pi, 1000))
