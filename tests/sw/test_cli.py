@@ -275,6 +275,23 @@ def test_a_damaged_answer_is_refused(refused, manifest, terminal):
     thread.join()
 
 
+def test_a_board_that_is_too_small_or_unknown_is_refused_before_synthesis(refused, random_manifest, manifest, tmp_path):
+    large = random_manifest(channels=64, modes=32, steps=6).save(tmp_path / "large").parent
+    out = tmp_path / "bitstream"
+    refused(r"block RAMs.* 30", "build", large, "--board", "icebreaker", "--out", out)
+    refused("9 multipliers are more than the 8", "build", manifest, "--board", "icebreaker", "--dsp", 9, "--out", out)
+    refused("board 'icestick' is not known", "build", manifest, "--board", "icestick", "--out", out)
+    refused("does not reach a clock of 500 MHz", "build", manifest, "--board", "icebreaker", "--clock", 500, "--out", out)
+    assert not out.exists()
+
+
+def test_programming_without_a_bitstream_or_a_loader_is_refused(refused, tmp_path, monkeypatch):
+    refused("does not exist", "program", tmp_path / "digits.bin", "--board", "icebreaker")
+    (tmp_path / "digits.bin").write_bytes(b"")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    refused("openFPGALoader", "program", tmp_path / "digits.bin", "--board", "icebreaker")
+
+
 def test_a_place_that_cannot_be_written_is_refused(refused, manifest, tmp_path):
     (tmp_path / "file").write_text("")
     refused("cannot write", "train", "digits", "--out", tmp_path / "file" / "digits.safetensors")
