@@ -1,3 +1,4 @@
+# amaranth: UnusedElaboratable=no
 """Where a request waits until it is known to be good."""
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value

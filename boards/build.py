@@ -1,3 +1,4 @@
+# amaranth: UnusedElaboratable=no
 """From a manifest to a bitstream, with tools that pip installs."""
 
 import importlib.metadata

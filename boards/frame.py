@@ -1,3 +1,4 @@
+# amaranth: UnusedElaboratable=no
 """The gateware behind `ssm_hdl.boards.protocol`: requests to samples, results to answers."""
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, ValueLike

@@ -1,3 +1,4 @@
+# amaranth: UnusedElaboratable=no
 """The accelerator behind a serial line, and that on a board."""
 
 from typing import Any

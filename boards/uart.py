@@ -1,3 +1,4 @@
+# amaranth: UnusedElaboratable=no
 """A serial line: 8 data bits, no parity, 1 stop bit."""
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal

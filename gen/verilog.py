@@ -1,3 +1,4 @@
+# amaranth: UnusedElaboratable=no
 """Verilog of a pipeline: one file, one top module with plain ports, any tool."""
 
 from amaranth.back import verilog

@@ -1,3 +1,4 @@
+# amaranth: UnusedElaboratable=no
 """A design with a serial line, simulated behind a pseudo-terminal: to a host it is a board on a serial port."""
 
 import ctypes
