@@ -15,7 +15,7 @@ from ssm_hdl.boards.board import Board
 from ssm_hdl.boards.flow import FLOWS, Routed, count_cells, pack, route
 from ssm_hdl.boards.pll import Pll, find_pll
 from ssm_hdl.boards.protocol import fingerprint
-from ssm_hdl.boards.resources import LUT_DOUBT, Usage, check, expect
+from ssm_hdl.boards.resources import Usage, check, check_expected
 from ssm_hdl.boards.shell import Top
 from ssm_hdl.files import write_atomically
 from ssm_hdl.gen.plan import Plan
@@ -115,8 +115,7 @@ def build(
     plan = default_plan(manifest, board) if plan is None else plan
     flow, pll = FLOWS[board.family], find_pll(board.pll, board.oscillator_hz, asked_hz)
     top = Top(board, pll, manifest, plan)
-    expected = expect(manifest, plan, board)
-    check(manifest.name, board, expected, LUT_DOUBT)
+    expected = check_expected(manifest, plan, board)
     progress(f"{manifest.name} for the {board.title}: {', '.join(f'{use} {name}' for name, use in expected.items())}")
     versions = [f"Yosys (pyosys {importlib.metadata.version('pyosys')})", *map(tools.version, (flow.router, flow.packer))]
     for tool in (flow.router, flow.packer):
@@ -132,9 +131,9 @@ def build(
     with build_folder as name:
         folder = Path(name)
         netlist = _synthesise(board, top, folder, out / "yosys.log", progress)
-        check(manifest.name, board, netlist)
+        check(manifest.name, board, netlist, {what: use for what, use in netlist.items() if use.used > use.available})
         try:
-            tried = _route(manifest.name, board, pll, folder, seeds, netlist, progress)
+            tried = _route(board, pll, folder, seeds, netlist, progress)
         finally:
             if (folder / log.name).exists():
                 shutil.copy(folder / log.name, log)
@@ -200,19 +199,13 @@ def _synthesise(board: Board, top: Top, folder: Path, log: Path, progress: Progr
 
 
 def _route(
-    model: str,
-    board: Board,
-    pll: Pll,
-    folder: Path,
-    seeds: Sequence[int],
-    netlist: dict[str, Usage],
-    progress: Progress,
+    board: Board, pll: Pll, folder: Path, seeds: Sequence[int], netlist: dict[str, Usage], progress: Progress
 ) -> list[Routed]:
     """Every attempt at place and route; the last met the timing, or none did."""
     tried: list[Routed] = []
     for seed in seeds:
         progress(f"place and route ({FLOWS[board.family].router}), seed {seed}")
-        tried.append(route(model, board, folder, seed, pll.clock_hz, netlist))
+        tried.append(route(board, folder, seed, pll.clock_hz, netlist))
         verdict = "met" if tried[-1].met else "not met"
         progress(f"clock {tried[-1].reached_hz / 1e6:.2f} MHz, {pll.clock_hz / 1e6:g} MHz asked: {verdict}")
         if tried[-1].met:

@@ -1,14 +1,13 @@
 """What differs between the families on the way from RTL to a bitstream."""
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from ssm_hdl.boards import tools
 from ssm_hdl.boards.board import Board
-from ssm_hdl.boards.resources import Usage, check
+from ssm_hdl.boards.resources import Usage
 from ssm_hdl.errors import SsmHdlError
 
 
@@ -41,9 +40,8 @@ class Flow:
 
 FLOWS = {
     "ice40": Flow(
-        # The pipeline instantiates SB_MAC16 itself, so no -dsp: with it Yosys drops results. Clock enables of few
-        # flip-flops would stand behind more logic than what they save: without them the clock is a tenth faster.
-        synthesis=("synth_ice40", "-device", "u", "-dffe_min_ce_use", "5"),
+        # The pipeline instantiates SB_MAC16 itself, so no -dsp: with it Yosys drops results. ABC9 knows delays.
+        synthesis=("synth_ice40", "-abc9", "-device", "u"),
         router="nextpnr-ice40",
         packer="icepack",
         constraints="pcf",
@@ -59,7 +57,7 @@ FLOWS = {
         bels={"LUTs": "ICESTORM_LC", "multipliers": "ICESTORM_DSP", "block RAMs": "ICESTORM_RAM"},
     ),
     "ecp5": Flow(
-        synthesis=("synth_ecp5",),
+        synthesis=("synth_ecp5", "-abc9"),
         router="nextpnr-ecp5",
         packer="ecppack",
         constraints="lpf",
@@ -113,11 +111,10 @@ def count_cells(board: Board, statistics: str) -> dict[str, Usage]:
     }
 
 
-def route(model: str, board: Board, folder: Path, seed: int, clock_hz: float, netlist: Mapping[str, Usage]) -> Routed:
+def route(board: Board, folder: Path, seed: int, clock_hz: float, netlist: Mapping[str, Usage]) -> Routed:
     """Place and route ``top.json`` of a folder with its constraints; the result is ``top.routed`` there.
 
     Args:
-        model: name of the model.
         board: the board.
         folder: where the files are.
         seed: of the router's random numbers.
@@ -125,7 +122,7 @@ def route(model: str, board: Board, folder: Path, seed: int, clock_hz: float, ne
         netlist: what the netlist takes, for what the router does not tell.
 
     Raises:
-        SsmHdlError: it does not fit, the router failed for another reason than timing, or has not heard of the clock.
+        SsmHdlError: it failed for another reason than timing, or has not heard of the clock.
     """
     flow = FLOWS[board.family]
     report = folder / "route.json"
@@ -134,7 +131,6 @@ def route(model: str, board: Board, folder: Path, seed: int, clock_hz: float, ne
     arguments = [*board.route, *files, "--report", report.name, "--seed", str(seed)]
     status = tools.run(flow.router, arguments, folder, "nextpnr.log")
     if not report.exists():
-        check(model, board, _utilisation(board, folder))
         raise SsmHdlError(f"{flow.router} failed: {tools.errors(folder, 'nextpnr.log')}")
     answer = json.loads(report.read_text(encoding="utf-8"))
     clocks = [(clock["achieved"], clock["constraint"]) for clock in answer["fmax"].values()]
@@ -149,17 +145,6 @@ def route(model: str, board: Board, folder: Path, seed: int, clock_hz: float, ne
         for what, bel in flow.bels.items()
     }
     return Routed(seed, achieved * 1e6, met, {**netlist, **usage})
-
-
-def _utilisation(board: Board, folder: Path) -> dict[str, Usage]:
-    """What the log of a router that failed says that the design takes."""
-    text = (folder / "nextpnr.log").read_text(encoding="utf-8", errors="replace")
-    found = {}
-    for what, bel in FLOWS[board.family].bels.items():
-        match = re.search(rf"\b{bel}:\s+(\d+)/\s*(\d+)", text)
-        if match is not None:
-            found[what] = Usage(int(match[1]), int(match[2]))
-    return found
 
 
 def pack(board: Board, folder: Path) -> bytes:

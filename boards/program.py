@@ -11,7 +11,7 @@ LOADER = "openFPGALoader"
 
 
 def program(bitstream: Path | str, board: Board) -> None:
-    """Load a bitstream into a board: into the flash of an iCEBreaker, into a ULX3S until it is switched off.
+    """Load a bitstream into a board, until it is switched off.
 
     Args:
         bitstream: what `ssm_hdl.boards.build.build` wrote.

@@ -34,7 +34,7 @@ class Usage:
 
 
 def expect(manifest: Manifest, plan: Plan, board: Board) -> dict[str, Usage]:
-    """What a design will take: multipliers exactly, block RAMs within one or two, LUTs by estimate."""
+    """What a design will take: ``multipliers`` and ``block RAMs`` exactly, ``LUTs`` by estimate."""
     report = estimate(manifest, plan)
     buffer = Storage("samples", manifest.steps * manifest.input.size * element_bytes(manifest.input), 8, True)
     return {
@@ -44,25 +44,29 @@ def expect(manifest: Manifest, plan: Plan, board: Board) -> dict[str, Usage]:
     }
 
 
-def check(model: str, board: Board, usage: Mapping[str, Usage], doubt: float = 1.0) -> None:
-    """Refuse a design that takes more than there is.
-
-    Args:
-        model: name of the model.
-        board: the board.
-        usage: what it takes, by name.
-        doubt: how much too high the number of LUTs may be.
+def check_expected(manifest: Manifest, plan: Plan, board: Board) -> dict[str, Usage]:
+    """`expect`, refused if it does not fit.
 
     Raises:
-        SsmHdlError: the device has too few of something; the message holds all the numbers.
+        SsmHdlError: the device has too few of something; the message holds the numbers.
     """
-    beyond = {name: use for name, use in usage.items() if use.used > use.available * (doubt if name == "LUTs" else 1)}
+    usage = expect(manifest, plan, board)
+    limits = {name: use.available * (LUT_DOUBT if name == "LUTs" else 1) for name, use in usage.items()}
+    check(manifest.name, board, usage, {name: use for name, use in usage.items() if use.used > limits[name]})
+    return usage
+
+
+def check(model: str, board: Board, usage: Mapping[str, Usage], beyond: Mapping[str, Usage]) -> None:
+    """Refuse a design that takes more than there is.
+
+    Raises:
+        SsmHdlError: ``beyond`` is not empty.
+    """
     if not beyond:
         return
     missing = ", ".join(f"{use.used:,} {name} where the {board.device} has {use.available:,}" for name, use in beyond.items())
     others = ", ".join(f"{use} {name}" for name, use in usage.items() if name not in beyond)
-    also = f" (and {others})" if others else ""
-    ways = "choose a larger board, a smaller model or narrower formats"
+    ways = "a larger board, a smaller model, narrower formats"
     if set(beyond) & {"multipliers", "LUTs"}:
-        ways += ", or fewer multipliers (--dsp, --fold)"
-    raise SsmHdlError(f"{model} does not fit the {board.title}: it takes {missing}{also}; {ways}")
+        ways += ", or fewer multipliers (--dsp)"
+    raise SsmHdlError(f"{model} does not fit the {board.title}: it takes {missing} (and {others}); {ways}")

@@ -7,7 +7,6 @@ import select
 import threading
 import tty
 from collections.abc import Callable
-from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from types import TracebackType
@@ -29,7 +28,8 @@ class VirtualBoard:
     While nothing comes and the design is not busy, its time stands still, once it has been quiet for ``linger`` cycles.
 
     Args:
-        design: the design; its ports are ``clk``, ``rst``, ``rx``, ``tx`` and ``busy``.
+        verilog: text of the design; its ports are ``clk``, ``rst``, ``rx``, ``tx`` and ``busy``.
+        top: its top module.
         divisor: clock cycles a bit.
         linger: clock cycles that it runs on when nothing more happens.
         to_board: what becomes of bytes on their way to the board; damage them here.
@@ -45,7 +45,8 @@ class VirtualBoard:
 
     def __init__(
         self,
-        design: Design,
+        verilog: str,
+        top: str,
         divisor: int,
         *,
         linger: int = 0,
@@ -56,7 +57,7 @@ class VirtualBoard:
         self.divisor, self.linger = divisor, linger
         self.to_board, self.to_host = to_board, to_host
         harness = resources.files("ssm_hdl.sim").joinpath("board.cpp").read_text(encoding="utf-8")
-        self._lib = ctypes.CDLL(str(compile_verilog(replace(design, lint=design.lint + _LINT), harness, cache)))
+        self._lib = ctypes.CDLL(str(compile_verilog(Design(verilog, top, lint=_LINT), harness, cache)))
         self._lib.board_new.restype = ctypes.c_void_p
         self._lib.board_free.argtypes = (ctypes.c_void_p,)
         size, count = ctypes.c_uint64, ctypes.POINTER(ctypes.c_uint64)

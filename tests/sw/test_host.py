@@ -15,7 +15,6 @@ from ssm_hdl.boards.protocol import Status, answer, codes_to_bytes, fingerprint,
 from ssm_hdl.boards.shell import shell_verilog
 from ssm_hdl.gen.plan import Plan
 from ssm_hdl.sim.board import VirtualBoard
-from ssm_hdl.sim.compiler import Design
 from ssm_hdl.sim.golden import run
 from ssm_hdl.sw.host import Host
 
@@ -30,9 +29,9 @@ def host_on(manifest, cache, model=None, **line):
     on_board = model or manifest
     key = fingerprint(on_board)
     if key not in DESIGNS:
-        DESIGNS[key] = Design(shell_verilog(on_board, Plan.fit(on_board), DIVISOR, TIMEOUT), "shell")
+        DESIGNS[key] = shell_verilog(on_board, Plan.fit(on_board), DIVISOR, TIMEOUT)
     with (
-        VirtualBoard(DESIGNS[key], DIVISOR, linger=4 * TIMEOUT, cache=cache, **line) as board,
+        VirtualBoard(DESIGNS[key], "shell", DIVISOR, linger=4 * TIMEOUT, cache=cache, **line) as board,
         Host(board.port, manifest, timeout=PATIENCE) as host,
     ):
         yield host
