@@ -85,6 +85,17 @@ PRESETS = {
         learning_rate=1e-2,
         ssm_learning_rate=4e-3,
     ),
+    "s4d-64h": TrainConfig(
+        name="s4d-64h",
+        dataset="mnist",
+        width=64,
+        modes=32,
+        epochs=16,
+        batch_size=64,
+        learning_rate=5e-3,
+        ssm_learning_rate=2e-3,
+        threads=1,
+    ),
 }
 """The models that are trained by name."""
 
