@@ -3,7 +3,8 @@
 import numpy as np
 
 from ssm_hdl.fixed import Codes
-from ssm_hdl.operations import Node
+from ssm_hdl.operations import Node, Scan
+from ssm_hdl.operations.scan import dither, dither_offset
 from ssm_hdl.sim.golden.store import Stored
 
 
@@ -13,12 +14,16 @@ def scan(node: Node, u: Codes) -> Stored:
     The states, by far the largest edge of a model, come in the narrowest integers that hold them. The loop works in arrays
     that it keeps, (2, batch, C*N) with the real parts first, and rounds and saturates as `ssm_hdl.fixed` does.
     """
+    assert isinstance(node.op, Scan)
+    batch, steps, _ = u.shape
     transition, shift, accumulator = node.arrays["transition"], node.arrays["shift"], node.accumulator
     format, drop = node.output.format, accumulator.f_bits - node.output.format.f_bits
-    half = 1 << drop >> 1
     real, imaginary = transition[..., 0].reshape(-1), transition[..., 1].reshape(-1)
+    half = np.broadcast_to(1 << drop >> 1, (steps, 2, 1, 1))
+    if node.op.dither and drop:
+        step, part, mode = np.ogrid[:steps, :2, :real.size]
+        half = dither_offset(dither(step, mode, part), drop)[:, :, np.newaxis]
     crossed = np.stack([-imaginary, imaginary])[:, np.newaxis]
-    batch, steps, _ = u.shape
     states = np.empty((batch, steps, real.size, 2), np.min_scalar_type(-format.max - 1))
     h = np.zeros((2, batch, real.size), np.int64)
     total, product = np.empty_like(h), np.empty_like(h)
@@ -30,7 +35,7 @@ def scan(node: Node, u: Codes) -> Stored:
         total += np.multiply(h[::-1], crossed, out=product)
         np.left_shift(u[:, t, :, np.newaxis], shift, out=drive)
         total[0] += product[0]
-        total += half
+        total += half[t]
         total >>= drop
         np.clip(total, format.min, format.max, out=h)
         saturations += int(np.count_nonzero(np.not_equal(h, total, out=saturated)))

@@ -13,6 +13,9 @@ from ssm_hdl.fixed import MAX_WIDTH, Codes, Format, requantize
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 """Names become Verilog identifiers: a lower-case letter, then letters, digits and underscores."""
 
+MAX_SPREAD = 15
+"""Octaves between the largest and the smallest exponent of a tensor: the longest shift in front of a sum."""
+
 
 @dataclass(frozen=True)
 class Edge:
@@ -49,10 +52,39 @@ class Tensor(Strict):
 
     The file remembers the format that a tensor was stored in. When the manifest asks for another, because somebody edited
     it, the codes are rounded and saturated to the new one by the rules of `ssm_hdl.fixed`.
+
+    Attributes:
+        tensor: name of the codes.
+        format: their format.
+        exponent: name of a tensor of plain integers x, one for each channel; its axes are the leading ones of the codes. A code c
+            then stands for c 2**-(f_bits + x): a power of two for each channel costs wires, or a shift where channels share
+            a multiplier.
     """
 
     tensor: str
     format: Format
+    exponent: str | None = None
+
+
+@dataclass(frozen=True)
+class Scaled:
+    """Codes whose channels have scales of their own.
+
+    Attributes:
+        codes: integers.
+        shift: left shift that brings the codes of a channel to the scale of all, (leading axes of ``codes``); 0 at least.
+        f_bits: fraction bits of the shifted codes.
+    """
+
+    codes: Codes
+    shift: Codes
+    f_bits: int
+
+    @property
+    def values(self) -> Codes:
+        """The codes at the scale of all, in the shape of ``codes``."""
+        shift = self.shift.reshape(self.shift.shape + (1,) * (self.codes.ndim - self.shift.ndim))
+        return np.asarray(self.codes << shift)
 
 
 class Tensors:
@@ -93,6 +125,34 @@ class Tensors:
             return codes
         converted: Codes = requantize(codes, stored.f_bits, format)
         return converted
+
+    def scaled(self, owner: str, tensor: Tensor, ndim: Sequence[int], channels: int) -> Scaled:
+        """The codes of a tensor with their exponents.
+
+        Args:
+            owner: the operation that asks, for messages.
+            tensor: which one.
+            ndim: numbers of axes that will do.
+            channels: how many leading axes may have exponents of their own.
+
+        Raises:
+            SsmHdlError: as `get`, or exponents of another shape or more than `MAX_SPREAD` apart.
+        """
+        codes, f_bits = self.get(owner, tensor.tensor, tensor.format, ndim), tensor.format.f_bits
+        if tensor.exponent is None:
+            return Scaled(codes, np.zeros(codes.shape[:channels], np.int64), f_bits)
+        exponent = self.get(owner, tensor.exponent, None, (channels,))
+        if exponent.shape != codes.shape[:channels]:
+            raise SsmHdlError(
+                f"{owner}: exponents {tensor.exponent!r} have shape {exponent.shape}; the channels of {tensor.tensor!r} are "
+                f"{codes.shape[:channels]}"
+            )
+        least, most = int(exponent.min()), int(exponent.max())
+        if most - least > MAX_SPREAD:
+            raise SsmHdlError(
+                f"{owner}: exponents {tensor.exponent!r} go from {least} to {most}; they may be at most {MAX_SPREAD} apart"
+            )
+        return Scaled(codes, most - exponent, f_bits + most)
 
 
 @dataclass(frozen=True)
@@ -206,4 +266,4 @@ def extremes(coefficients: Codes, format: Format) -> tuple[Codes, Codes]:
     return np.minimum(np.minimum(low, high), 0), np.maximum(np.maximum(low, high), 0)
 
 
-__all__ = ["Binary", "Edge", "Name", "Node", "Operation", "Tensor", "Tensors", "Unary", "bound", "extremes"]
+__all__ = ["Binary", "Edge", "Name", "Node", "Operation", "Scaled", "Tensor", "Tensors", "Unary", "bound", "extremes"]

@@ -14,7 +14,8 @@ class Dense(Unary):
 
     Attributes:
         weight: (M, N), or (G, M/G, N/G) when the elements fall into G groups that do not mix; with one more axis of 2
-            (real, imaginary) for a complex input, and then y is the real part, ``sum Re(W) Re(x) - Im(W) Im(x)``.
+            (real, imaginary) for a complex input, and then y is the real part, ``sum Re(W) Re(x) - Im(W) Im(x)``. Exponents
+            are one for each row: (M,), or (G, M/G).
         bias: (M,), added to the accumulator; converted to the accumulator's fraction bits.
         format: format of y.
     """
@@ -25,18 +26,22 @@ class Dense(Unary):
     format: Format
 
     def bind(self, inputs: tuple[Edge, ...], tensors: Tensors, steps: int) -> Node:
-        """Arrays: ``weight`` (G, M/G, N/G) or (G, M/G, N/G, 2), ``bias`` (M,) with the accumulator's fraction bits."""
+        """Arrays: ``weight`` (G, M/G, N/G) or (G, M/G, N/G, 2) and ``bias`` (M,) with the accumulator's fraction bits.
+
+        As stored, the weights are ``code`` in the shape of ``weight``, each row to be shifted left by ``scale`` (G, M/G).
+        """
         (x,) = inputs
-        weight = tensors.get(self.name, self.weight.tensor, self.weight.format, (3, 4) if x.is_complex else (2, 3))
-        if weight.ndim == (3 if x.is_complex else 2):
-            weight = weight[np.newaxis]
+        name, axes = self.weight.tensor, (3, 4) if x.is_complex else (2, 3)
+        grouped = tensors.get(self.name, name, self.weight.format, axes).ndim == axes[1]
+        stored = tensors.scaled(self.name, self.weight, axes, 2 if grouped else 1)
+        code, scale, weight = (a if grouped else a[np.newaxis] for a in (stored.codes, stored.shift, stored.values))
         groups, rows, columns = weight.shape[:3]
         if groups * columns != x.size or weight.shape[3:] != ((2,) if x.is_complex else ()):
             raise SsmHdlError(
                 f"{self.name}: weight {self.weight.tensor!r} has shape {weight.shape} (groups, rows, columns), but its input "
                 f"{x.name} has {x.size} {'complex' if x.is_complex else 'real'} elements; groups x columns must be {x.size}"
             )
-        f_bits = self.weight.format.f_bits + x.format.f_bits
+        f_bits = stored.f_bits + x.format.f_bits
         bias = np.zeros(groups * rows, dtype=np.int64)
         if self.bias is not None:
             codes = tensors.get(self.name, self.bias.tensor, self.bias.format, (1,))
@@ -49,7 +54,7 @@ class Dense(Unary):
             inputs,
             Edge(self.name, groups * rows, self.format, per_sequence=x.per_sequence),
             bound(low.ravel() + np.minimum(bias, 0), high.ravel() + np.maximum(bias, 0), f_bits),
-            {"weight": weight, "bias": bias},
+            {"weight": weight, "bias": bias, "code": code, "scale": scale},
             multiplications=weight.size,
         )
 

@@ -1,6 +1,6 @@
 """Diagonal scan: the recurrence of a diagonal state-space model."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -16,30 +16,49 @@ class Scan(Unary):
     product of B and C, so a power of two per mode balances the state to fill its format, and the read-out absorbs the rest.
     A mode with Abar = 0 and e = 0 passes u through: the skip term D u is one more mode of the bank.
 
+    A pole near 1 forgets less than half a code in a step, so that a state of few bits rounded half up gets stuck. With ``dither``
+    the constant half of the rounding is replaced by a fixed sequence with the same mean, `dither` below.
+
     Attributes:
-        transition: Abar, (C, N, 2): channels, modes, (real, imaginary); |Abar| < 1.
+        transition: Abar, (C, N, 2): channels, modes, (real, imaginary); |Abar| < 1. Exponents are one for each mode, (C, N).
+        delta: the transition is stored as Abar - 1, which few bits hold well where Abar is close to 1 (the delta form of digital
+            filters, h' = h + (Abar - 1) h).
         exponent: e, (C, N), plain integers.
+        dither: round by the fixed sequence, not half up.
         format: format of the state, per part.
     """
 
     op: Literal["scan"] = "scan"
     transition: Tensor
+    delta: bool = False
     exponent: str
+    dither: bool = False
     format: Format
 
     def bind(self, inputs: tuple[Edge, ...], tensors: Tensors, steps: int) -> Node:
-        """Arrays: ``transition`` (C, N, 2) and ``shift`` (C, N), the left shift of u into the accumulator."""
+        """Arrays, as the equation has them and as they are stored.
+
+        ``transition`` (C, N, 2), Abar as integers at the scale of the accumulator over that of the state; ``shift`` (C, N), the left
+        shift of u into the accumulator; ``code`` (C, N, 2) and ``scale`` (C, N), so that ``code << scale`` is the
+        transition, less one if ``delta``.
+        """
         (u,) = inputs
         self.refuse_complex(inputs)
-        transition = tensors.get(self.name, self.transition.tensor, self.transition.format, (3,))
+        stored = tensors.scaled(self.name, self.transition, (3,), 2)
         exponent = tensors.get(self.name, self.exponent, None, (2,))
         channels, modes = exponent.shape
-        if transition.shape != (channels, modes, 2) or channels != u.size:
+        if stored.codes.shape != (channels, modes, 2) or channels != u.size:
             raise SsmHdlError(
-                f"{self.name}: transition {transition.shape} and exponent {exponent.shape} do not fit the {u.size} elements "
+                f"{self.name}: transition {stored.codes.shape} and exponent {exponent.shape} do not fit the {u.size} elements "
                 f"of {u.name}; they must be ({u.size}, modes, 2) and ({u.size}, modes)"
             )
-        one = 1 << self.transition.format.f_bits if self.transition.format.f_bits >= 0 else 1
+        if stored.f_bits < 0:
+            raise SsmHdlError(
+                f"{self.name}: {self.transition.tensor!r} in {self.transition.format} has no fraction bits; poles inside the unit "
+                "circle need some"
+            )
+        one = 1 << stored.f_bits
+        transition = stored.values + (np.array([one, 0]) if self.delta else 0)
         unstable = (transition.astype(object) ** 2).sum(axis=-1) >= one * one
         if unstable.any():
             c, n = np.argwhere(unstable)[0]
@@ -47,7 +66,7 @@ class Scan(Unary):
                 f"{self.name}: |Abar| >= 1 in {int(unstable.sum())} modes of {self.transition.tensor!r} in "
                 f"{self.transition.format}, the first at channel {c}, mode {n}: the state would not decay; quantize towards zero"
             )
-        f_bits = self.transition.format.f_bits + self.format.f_bits
+        f_bits = stored.f_bits + self.format.f_bits
         shift = exponent + f_bits - u.format.f_bits
         if shift.min() < 0:
             raise SsmHdlError(
@@ -63,7 +82,7 @@ class Scan(Unary):
             inputs,
             Edge(self.name, size, self.format, is_complex=True),
             accumulator,
-            {"transition": transition, "shift": shift},
+            {"transition": transition, "shift": shift, "code": stored.codes, "scale": stored.shift},
             multiplications=4 * int(np.count_nonzero(transition.any(axis=-1))),
         )
 
@@ -76,3 +95,24 @@ class Scan(Unary):
         low = np.minimum(low_re + low_im + drive_low, low_re + high_jm[0])
         high = np.maximum(high_re + high_im + drive_high, high_re + high_jm[1])
         return bound(low, high, f_bits)
+
+
+DITHER_BITS = 8
+"""Bits of the dither; it repeats every 256 steps."""
+
+DITHER_STEP, DITHER_MODE, DITHER_PART = 159, 193, 64
+"""Steps of the dither along time, modes and parts, in 256ths of a code: 256 over the golden ratio, since the multiples of that
+spread most evenly (a Weyl sequence), whose power lies far from the slow modes; the others only keep modes apart."""
+
+
+def dither(step: Any, mode: Any, part: Any) -> Any:
+    """The dither of a mode (c N + n) at a time step, for its real (0) or imaginary (1) part: an integer of 8 bits.
+
+    A sum is rounded as ``floor(x + (dither + 1/2) / 256)``; integers, arrays and gateware values alike.
+    """
+    return (step * DITHER_STEP + mode * DITHER_MODE + part * DITHER_PART) & ((1 << DITHER_BITS) - 1)
+
+
+def dither_offset(dither: Any, drop: int) -> Any:
+    """What is added before ``drop`` bits are dropped, for `dither`; mean half a code."""
+    return ((2 * dither + 1) << drop) >> (DITHER_BITS + 1)
