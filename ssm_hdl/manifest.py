@@ -185,7 +185,7 @@ class _Dumper(yaml.SafeDumper):
     """Block style, with the small things (a tensor, an input, a list of names) on one line."""
 
     def represent_mapping(self, tag: str, mapping: Any, flow_style: bool | None = None) -> yaml.MappingNode:
-        small = isinstance(mapping, dict) and set(mapping) in ({"tensor", "format"}, {"tensor", "format", "exponent"}, {"name", "size", "format"})
+        small = isinstance(mapping, dict) and set(mapping) - {"exponent"} in ({"tensor", "format"}, {"name", "size", "format"})
         return super().represent_mapping(tag, mapping, flow_style=True if small else flow_style)
 
     def represent_sequence(self, tag: str, sequence: Any, flow_style: bool | None = None) -> yaml.SequenceNode:

@@ -38,8 +38,8 @@ class Scan(Unary):
     def bind(self, inputs: tuple[Edge, ...], tensors: Tensors, steps: int) -> Node:
         """Arrays, as the equation has them and as they are stored.
 
-        ``transition`` (C, N, 2), Abar as integers at the scale of the accumulator over that of the state; ``shift`` (C, N), the left
-        shift of u into the accumulator; ``code`` (C, N, 2) and ``scale`` (C, N), so that ``code << scale`` is the
+        ``transition`` (C, N, 2), Abar as integers at the scale of the accumulator over that of the state; ``shift`` (C, N), the
+        left shift of u into the accumulator; ``code`` (C, N, 2) and ``scale`` (C, N), so that ``code << scale`` is the
         transition, less one if ``delta``.
         """
         (u,) = inputs
@@ -54,8 +54,8 @@ class Scan(Unary):
             )
         if stored.f_bits < 0:
             raise SsmHdlError(
-                f"{self.name}: {self.transition.tensor!r} in {self.transition.format} has no fraction bits; poles inside the unit "
-                "circle need some"
+                f"{self.name}: {self.transition.tensor!r} in {self.transition.format} has no fraction bits; poles inside the "
+                "unit circle need some"
             )
         one = 1 << stored.f_bits
         transition = stored.values + (np.array([one, 0]) if self.delta else 0)
