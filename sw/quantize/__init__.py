@@ -8,17 +8,13 @@ from ssm_hdl.sw.checkpoint import Checkpoint
 from ssm_hdl.sw.data import Dataset
 from ssm_hdl.sw.quantize.calibrate import calibrate
 from ssm_hdl.sw.quantize.compare import EdgeError, compare
-from ssm_hdl.sw.quantize.correct import refit_decoder
 from ssm_hdl.sw.quantize.equalise import equalise
-from ssm_hdl.sw.quantize.histogram import Floats
 from ssm_hdl.sw.quantize.recipe import PRESETS, Recipe
+from ssm_hdl.sw.quantize.reconstruct import RECONSTRUCTED, moments
+from ssm_hdl.sw.quantize.rows import Rows, fit
 from ssm_hdl.sw.quantize.s4d import lower
 
 __all__ = ["PRESETS", "EdgeError", "Quantized", "Recipe", "effort", "quantize"]
-
-CORRECTED = ("readout", "mixing")
-"""Operations whose biases take up the mean error that the rounding of weights and activations leaves there, in order."""
-
 
 @dataclass(frozen=True)
 class Quantized:
@@ -35,7 +31,7 @@ class Quantized:
 
 def effort(dataset: Dataset, recipe: Recipe) -> int:
     """Sequences that ``quantize`` runs in all, the total of its progress."""
-    return min(recipe.samples, len(dataset.train)) * (len(CORRECTED) + 4)
+    return min(recipe.samples, len(dataset.train)) * (len(RECONSTRUCTED) + 3)
 
 
 def quantize(
@@ -43,8 +39,8 @@ def quantize(
 ) -> Quantized:
     """Quantize a trained model after its training.
 
-    Calibrate on training samples, equalise, calibrate what came out, lower it to integers, and then correct the biases one
-    operation after the other (Nagel et al., arXiv 1906.04721, section 4.2, measured instead of derived).
+    Calibrate on training samples, equalise, calibrate what came out, lower it to integers, and then fit one dense after the other
+    to what the float model computes there, given the integers that come before it.
 
     Args:
         checkpoint: the float model.
@@ -60,13 +56,12 @@ def quantize(
         raise SsmHdlError(f"the checkpoint is for {inputs.name}, not for {dataset.name}; calibrate on {inputs.name}")
     codes = dataset.train.codes[: recipe.samples]
     first = calibrate(checkpoint.model, inputs, codes, states=False, progress=progress)
-    equalised = equalise(checkpoint.model, first, recipe)
+    equalised = equalise(checkpoint.model, inputs, first, recipe)
     calibration = calibrate(equalised.model, inputs, codes, progress=progress)
-    corrections: dict[str, Floats] = {}
-    for name in CORRECTED:
-        manifest = lower(checkpoint, equalised, calibration, recipe, corrections)
-        corrections[f"{name}.bias"] = -compare(manifest, equalised.model, inputs, codes, progress)[name].bias
-    manifest = lower(checkpoint, equalised, calibration, recipe, corrections)
-    corrections |= refit_decoder(manifest, equalised.model, inputs, codes, progress)
-    manifest = lower(checkpoint, equalised, calibration, recipe, corrections)
+    fitted: dict[str, Rows] = {}
+    for name in RECONSTRUCTED:
+        lowered = lower(checkpoint, equalised, calibration, recipe, fitted)
+        seen = moments(lowered.manifest, name, equalised.model, inputs, codes, progress)
+        fitted[name] = fit(seen, lowered.weights[name], recipe.weights[name], recipe)
+    manifest = lower(checkpoint, equalised, calibration, recipe, fitted).manifest
     return Quantized(manifest, compare(manifest, equalised.model, inputs, codes, progress))

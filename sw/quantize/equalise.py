@@ -15,11 +15,13 @@ import torch
 from ssm_hdl import Format
 from ssm_hdl.fixed import quantize as to_codes
 from ssm_hdl.sw.checkpoint import LAYER
+from ssm_hdl.sw.data import InputSpec
 from ssm_hdl.sw.models.s4d import S4D
 from ssm_hdl.sw.quantize.calibrate import Calibration
 from ssm_hdl.sw.quantize.formats import candidates, covering, reach
 from ssm_hdl.sw.quantize.histogram import Floats
 from ssm_hdl.sw.quantize.recipe import Recipe
+from ssm_hdl.sw.quantize.rows import nearest, values
 
 MIXING = f"{LAYER}.output_linear.0"
 """The dense that value and gate come out of, in the model's parameters."""
@@ -35,13 +37,11 @@ class Equalised:
     Attributes:
         model: the equivalent model.
         mixing: format of value and gate.
-        weight: format of the weights of mixing.
         scale: s, (H,).
     """
 
     model: S4D
     mixing: Format
-    weight: Format
     scale: Floats
 
 
@@ -50,11 +50,12 @@ def sigmoid(x: Floats) -> Floats:
     return np.asarray(0.5 + 0.5 * np.tanh(x / 2))
 
 
-def equalise(model: S4D, calibration: Calibration, recipe: Recipe) -> Equalised:
+def equalise(model: S4D, inputs: InputSpec, calibration: Calibration, recipe: Recipe) -> Equalised:
     """Choose s and both formats of mixing, by the squared error at the decoder if the recipe's rule is ``mse``.
 
     Args:
         model: the trained model, which stays as it is.
+        inputs: how its inputs are normalised.
         calibration: of this model; its states are not looked at.
         recipe: widths and rule.
     """
@@ -77,7 +78,7 @@ def equalise(model: S4D, calibration: Calibration, recipe: Recipe) -> Equalised:
     largest = np.maximum(reach(value, recipe), reach(residual, recipe))
     largest = np.maximum(largest, largest.max() / 1024 or 1.0)  # a dead channel keeps a sane scale
     steps = np.exp2(np.arange(OCTAVES * PARTS if recipe.clip == "mse" else 1) / PARTS)
-    best: tuple[float, Format, Format, Floats] | None = None
+    best: tuple[float, Format, Floats] | None = None
     for mixing in candidates(covering(float(reach(gate, recipe).max()), recipe.activations["mixing"]), recipe):
         scales = mixing.max * mixing.lsb / largest * steps[:, np.newaxis]
         by_value = np.array([value.error(mixing, scale) + residual.error(mixing, scale) for scale in scales])
@@ -88,10 +89,18 @@ def equalise(model: S4D, calibration: Calibration, recipe: Recipe) -> Equalised:
             total = for_value @ errors.min(0) + for_gate @ (by_gate + by_weight(gate_rows, weight, 1.0) * slope)
             if best is None or total < best[0]:
                 chosen = np.take_along_axis(scales, errors.argmin(0)[np.newaxis], 0)[0]
-                best = float(total), mixing, weight, chosen
+                best = float(total), mixing, chosen
     assert best is not None
-    _, mixing, weight, scale = best
-    return Equalised(rescale(model, scale), mixing, weight, scale)
+    _, mixing, scale = best
+    scale = scale * _snap(model, inputs, scale, recipe)
+    return Equalised(rescale(model, scale), mixing, scale)
+
+
+def _snap(model: S4D, inputs: InputSpec, scale: Floats, recipe: Recipe) -> Floats:
+    """Factors (H,), close to 1, that bring the scaled weights of the encoder onto codes, where they lose nothing; 0 stays."""
+    weight = model.encoder.weight.detach().double().numpy() * scale[:, np.newaxis] / inputs.std
+    stored = values(nearest(weight[np.newaxis], np.zeros((1, len(weight))), recipe.weights["encoder"], recipe))[0]
+    return np.where((stored == 0) | (weight == 0), 1.0, stored / np.where(weight == 0, 1.0, weight))[:, 0]
 
 
 def rescale(model: S4D, scale: Floats) -> S4D:

@@ -8,20 +8,18 @@ one format; a small e does the opposite. Both errors are known in advance, so th
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ssm_hdl.errors import SsmHdlError
 from ssm_hdl.fixed import Codes, Format, quantize
-from ssm_hdl.sw.quantize.formats import candidates, covering
+from ssm_hdl.sw.quantize.formats import covering
 from ssm_hdl.sw.quantize.histogram import Floats
 from ssm_hdl.sw.quantize.recipe import Recipe
-
-Complexes = NDArray[np.complex128]
+from ssm_hdl.sw.quantize.transition import Complexes, parts
 
 
 @dataclass(frozen=True)
 class Modes:
-    """The modes of a scan in floating point.
+    """The modes of a scan in floating point, of all channels or (axis C left out) of one.
 
     Attributes:
         transition: Abar as it will run, (C, N) complex.
@@ -37,69 +35,55 @@ class Modes:
     power: Floats
     steps: int
 
-
-@dataclass(frozen=True)
-class Balanced:
-    """Modes in integers.
-
-    Attributes:
-        exponent: e, (C, N).
-        weight: codes of g 2**-e, (C, N, 2).
-        format: of ``weight``.
-    """
-
-    exponent: Codes
-    weight: Codes
-    format: Format
+    def of(self, channel: int) -> "Modes":
+        """The modes of one channel, (N,)."""
+        return Modes(self.transition[channel], self.gain[channel], self.peak[channel], self.power[channel], self.steps)
 
 
-def truncate(transition: Complexes, format: Format) -> Codes:
-    """Codes (C, N, 2) of Abar (C, N), each part rounded towards zero: no mode decays more slowly than it was trained to."""
-    return np.trunc(np.ldexp(parts(transition), format.f_bits)).astype(np.int64)
-
-
-def balance(modes: Modes, state: Format, transition: Format, u: Format, recipe: Recipe) -> Balanced:
-    """Choose e for every mode, and the format of the read-out weights.
+def balance(modes: Modes, state: Format, least: int, u: Format, recipe: Recipe) -> Codes:
+    """Choose e for every mode, (C, N).
 
     Args:
         modes: what the scan is to do.
         state: format of each part of h.
-        transition: format of Abar.
+        least: the smallest e that drops no bit of the input before the state is rounded.
         u: format of the scan's input.
-        recipe: width of the read-out weights, and the rule: ``mse`` finds both by the least squared error, otherwise states
-            are as large as they may be and no weight is clipped.
+        recipe: width of the read-out weights, and the rule: ``mse`` finds e by the least squared error, otherwise states are as
+            large as they may be.
 
     Raises:
         SsmHdlError: the input has more fraction bits than the accumulator.
     """
     largest = np.floor(np.log2(state.max * state.lsb / np.maximum(modes.peak, 2.0**-60))).astype(np.int64)
-    least = u.f_bits - transition.f_bits - state.f_bits
     if largest.min() < least:
         raise SsmHdlError(
             f"states up to {modes.peak.max():.3g} and an input of {u.f_bits} fraction bits do not fit a state of "
-            f"{state.width} and a transition of {transition.width} bits; widen one of these two"
+            f"{state.width} and a transition of {recipe.transition} bits; widen one of these two"
         )
     exponents = np.maximum(largest - np.arange(state.width if recipe.clip == "mse" else 1)[:, np.newaxis, np.newaxis], least)
     weights = np.ldexp(modes.gain.real, -exponents) + 1j * np.ldexp(modes.gain.imag, -exponents)
-    widest = covering(float(np.abs(parts(weights[0])).max()), recipe.weights["readout"])
-    best: tuple[float, Format, Codes] | None = None
-    for format in candidates(widest, recipe):
-        errors = _errors(modes, exponents, weights, state, u, format)
-        total = float(errors.min(0).sum())
-        if best is None or total < best[0]:
-            best = total, format, np.take_along_axis(exponents, errors.argmin(0)[np.newaxis], 0)[0]
-    assert best is not None
-    _, format, exponent = best
-    return Balanced(exponent, quantize(np.ldexp(parts(modes.gain), -exponent[..., np.newaxis]), format), format)
-
-
-def parts(values: Complexes) -> Floats:
-    """Real and imaginary parts on a last axis."""
-    return np.stack([values.real, values.imag], axis=-1)
+    top = np.abs(parts(weights[0])).max((1, 2))
+    if not recipe.per_channel:
+        top = np.full_like(top, top.max())
+    lowest, best = np.full(len(top), np.inf), exponents[0]
+    for finer in range(recipe.weights["readout"] if recipe.clip == "mse" else 1):
+        formats = [covering(float(one), recipe.weights["readout"] + finer) for one in top]
+        errors = np.stack(
+            [
+                _errors(modes.of(c), exponents[:, c], weights[:, c], state, u, Format(True, f.i_bits - finer, f.f_bits))
+                for c, f in enumerate(formats)
+            ],
+            axis=1,
+        )
+        total = errors.min(0).sum(-1)
+        better = total < lowest if recipe.per_channel else np.full(len(top), total.sum() < lowest.sum())
+        chosen = np.take_along_axis(exponents, errors.argmin(0)[np.newaxis], 0)[0]
+        best, lowest = np.where(better[:, np.newaxis], chosen, best), np.where(better, total, lowest)
+    return np.asarray(best)
 
 
 def _errors(modes: Modes, exponents: Codes, weights: Complexes, state: Format, u: Format, format: Format) -> Floats:
-    """Mean squared error of Re(g x) for every choice of e, mode by mode, (choices, C, N).
+    """Mean squared error of Re(g x) for every choice of e, mode by mode, (choices, N).
 
     Re(d h) of a weight error d has the mean square |d|^2 E|h|^2 / 2. Rounding adds lsb^2 / 12 to each part of the state at
     every step, which the recurrence accumulates to lsb^2 / 12 / (1 - |Abar|^2), or to `steps` times as much if that is less.

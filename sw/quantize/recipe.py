@@ -82,11 +82,15 @@ class Recipe(_Strict):
         biases: bits of all biases.
         pool: bits of the mean over time.
         output: bits of the decoder's output.
+        delta: store Abar - 1 with an exponent for each mode, instead of Abar.
+        dither: round the states by a fixed sequence with the mean of one half, instead of half up.
+        per_channel: an exponent for each row of the weights, instead of one format for a tensor.
         samples: calibration sequences, from the training samples.
         clip: ``mse`` takes the format with the least squared error, ``minmax`` clips nothing, ``percentile`` clips
             what is beyond ``percentile``.
         percentile: in %, for ``clip: percentile``.
-        state_margin: how far a state may grow beyond the largest one of the calibration before it saturates, 1 or more.
+        state_margin: the state that may not saturate, in parts of the largest one of the calibration: above 1 for safety, below
+            for finer states.
     """
 
     name: str = Field(min_length=1)
@@ -97,10 +101,13 @@ class Recipe(_Strict):
     biases: Width = 16
     pool: Width = 15
     output: Width = 16
+    delta: Annotated[bool, Field(strict=True)] = True
+    dither: Annotated[bool, Field(strict=True)] = True
+    per_channel: Annotated[bool, Field(strict=True)] = True
     samples: Annotated[int, Field(ge=1, strict=True)] = 512
     clip: Literal["mse", "minmax", "percentile"] = "mse"
     percentile: Annotated[float, Field(gt=50, le=100)] = 99.999
-    state_margin: Annotated[float, Field(ge=1, le=1000)] = 1.25
+    state_margin: Annotated[float, Field(ge=0.1, le=1000)] = 1.25
 
     @classmethod
     def load(cls, recipe: Path | str) -> "Recipe":

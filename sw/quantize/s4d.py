@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,8 +19,23 @@ from ssm_hdl.sw.quantize.calibrate import Calibration
 from ssm_hdl.sw.quantize.equalise import MIXING, Equalised
 from ssm_hdl.sw.quantize.formats import edge_format, tensor_format
 from ssm_hdl.sw.quantize.histogram import Floats
-from ssm_hdl.sw.quantize.modes import Modes, balance, truncate
+from ssm_hdl.sw.quantize.modes import Modes, balance
 from ssm_hdl.sw.quantize.recipe import Recipe
+from ssm_hdl.sw.quantize.rows import Rows, nearest
+from ssm_hdl.sw.quantize.transition import parts, store
+
+
+@dataclass(frozen=True)
+class Lowered:
+    """A lowered model.
+
+    Attributes:
+        manifest: the integer program.
+        weights: the float weights (G, M, K) of each dense that its codes stand for, columns of a complex one in pairs.
+    """
+
+    manifest: Manifest
+    weights: Mapping[str, Floats]
 
 
 def lower(
@@ -27,8 +43,8 @@ def lower(
     equalised: Equalised,
     calibration: Calibration,
     recipe: Recipe,
-    corrections: Mapping[str, Floats] | None = None,
-) -> Manifest:
+    fitted: Mapping[str, Rows] | None = None,
+) -> Lowered:
     """The integer program of an S4D.
 
     Args:
@@ -36,13 +52,14 @@ def lower(
         equalised: the model.
         calibration: of the equalised model, with its states.
         recipe: widths and rule.
-        corrections: added to weights and biases before they are rounded, by the name of the tensor.
+        fitted: weights and biases by the name of their dense, in place of those of the float model.
 
     Raises:
         SsmHdlError: widths that cannot work together, named.
     """
-    lowering = _Lowering(checkpoint, equalised, calibration, recipe, corrections or {})
-    return Manifest(Graph.model_validate(lowering.graph()), Tensors(lowering.codes, lowering.formats))
+    lowering = _Lowering(checkpoint, equalised, calibration, recipe, fitted or {})
+    manifest = Manifest(Graph.model_validate(lowering.graph()), Tensors(lowering.codes, lowering.formats))
+    return Lowered(manifest, lowering.weights)
 
 
 class _Lowering:
@@ -54,11 +71,12 @@ class _Lowering:
         equalised: Equalised,
         calibration: Calibration,
         recipe: Recipe,
-        corrections: Mapping[str, Floats],
+        fitted: Mapping[str, Rows],
     ) -> None:
         self.inputs, self.metadata = checkpoint.inputs, checkpoint.metadata
         self.equalised, self.model = equalised, equalised.model
-        self.calibration, self.recipe, self.corrections = calibration, recipe, corrections
+        self.calibration, self.recipe, self.fitted = calibration, recipe, fitted
+        self.weights: dict[str, Floats] = {}
         self.codes: dict[str, Codes] = {}
         self.formats: dict[str, Format] = {}
 
@@ -94,73 +112,71 @@ class _Lowering:
     def _encoder(self) -> dict[str, Any]:
         """The encoder with the normalisation of its input, (pixel - mean) / std, folded in."""
         weight, bias = _numpy(self.model.encoder.weight) / self.inputs.std, _numpy(self.model.encoder.bias)
-        return self._dense("encoder", "pixel", weight, bias - weight[:, 0] * self.inputs.mean, self._edge("encoder"))
+        bias = bias - weight[:, 0] * self.inputs.mean
+        return self._dense("encoder", "pixel", weight[np.newaxis], bias[np.newaxis], self._edge("encoder"))
 
     def _ssm(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Scan and read-out, 2 Re(C Bbar h) + D u; the last mode of each channel is the skip D u, with its pole at 0."""
-        u, state, transition = self._edge("encoder"), SQ(1, self.recipe.state - 1), SQ(1, self.recipe.transition - 1)
+        u, state, recipe = self._edge("encoder"), SQ(1, self.recipe.state - 1), self.recipe
         a, a_bar = _numpy(self.model.layer.kernel.a()), _numpy(self.model.a_bar)
-        abar = truncate(np.pad(a_bar, ((0, 0), (0, 1))), transition)
+        abar = store(np.pad(a_bar, ((0, 0), (0, 1))), recipe.transition, recipe.delta)
         modes = Modes(
-            transition=np.asarray(abar[..., 0] + 1j * abar[..., 1], np.complex128) * transition.lsb,
+            transition=abar.values,
             gain=_with_skip(2 * _numpy(self.model.c) * (a_bar - 1) / a, _numpy(self.model.d)),
-            peak=_with_skip(self.calibration.state_peak * self.recipe.state_margin, u.max * u.lsb),
+            peak=_with_skip(self.calibration.state_peak * recipe.state_margin, u.max * u.lsb),
             power=_with_skip(self.calibration.state_power, self.calibration.edges["encoder"].mean(np.square)),
             steps=self.inputs.steps,
         )
-        balanced = balance(modes, state, transition, u, self.recipe)
-        self.codes["ssm.exponent"] = balanced.exponent
+        f_bits = abar.format.f_bits + (0 if abar.exponent is None else int(abar.exponent.max()))
+        exponent = balance(modes, state, u.f_bits - f_bits - state.f_bits, u, recipe)
+        self.codes["ssm.exponent"] = exponent
         scan = {
             "name": "ssm",
             "op": "scan",
             "input": "encoder",
-            "transition": self._tensor("ssm.transition", abar, transition),
+            "transition": self._tensor("ssm.transition", abar.codes, abar.format, abar.exponent),
+            "delta": recipe.delta,
             "exponent": "ssm.exponent",
+            "dither": recipe.dither,
             "format": state,
         }
-        readout = {
-            "name": "readout",
-            "op": "dense",
-            "input": "ssm",
-            "weight": self._tensor("readout.weight", balanced.weight[:, np.newaxis], balanced.format),
-            "bias": self._bias("readout", np.zeros(self.model.width)),
-            "format": self._edge("readout"),
-        }
-        return scan, readout
+        weight = np.ldexp(parts(modes.gain), -exponent[..., np.newaxis]).reshape(len(exponent), 1, -1)
+        return scan, self._dense("readout", "ssm", weight, np.zeros((len(exponent), 1)), self._edge("readout"))
 
     def _mixing(self) -> dict[str, Any]:
         parameters = dict(self.model.named_parameters())
         weight, bias = _numpy(parameters[f"{MIXING}.weight"])[..., 0], _numpy(parameters[f"{MIXING}.bias"])
-        return self._dense("mixing", "gelu", weight, bias, self.equalised.mixing, self.equalised.weight)
+        return self._dense("mixing", "gelu", weight[np.newaxis], bias[np.newaxis], self.equalised.mixing)
 
     def _decoder(self, rest: float) -> dict[str, Any]:
         """The decoder; the mean over time is the pool's output times ``rest``."""
         weight, bias = _numpy(self.model.decoder.weight) * rest, _numpy(self.model.decoder.bias)
-        return self._dense("decoder", "pool", weight, bias, self._edge("decoder", self.recipe.output))
+        return self._dense("decoder", "pool", weight[np.newaxis], bias[np.newaxis], self._edge("decoder", self.recipe.output))
 
-    def _dense(
-        self, name: str, source: str, weight: Floats, bias: Floats, format: Format, stored: Format | None = None
-    ) -> dict[str, Any]:
-        """A dense with real weights (M, N) and a bias (M,)."""
-        weight = weight + self.corrections.get(f"{name}.weight", 0.0)
-        stored = stored or tensor_format(weight, self.recipe.weights[name], self.recipe)
+    def _dense(self, name: str, source: str, weight: Floats, bias: Floats, format: Format) -> dict[str, Any]:
+        """A dense with weights (G, M, K) and a bias (G, M)."""
+        self.weights[name] = weight
+        rows = self.fitted.get(name) or nearest(weight, bias, self.recipe.weights[name], self.recipe)
+        if name == "readout":  # complex: pairs of columns are real and imaginary parts
+            codes, exponent = rows.codes.reshape(*rows.codes.shape[:2], -1, 2), rows.exponent
+        else:
+            codes, exponent = rows.codes[0], None if rows.exponent is None else rows.exponent[0]
+        biases = tensor_format(rows.bias, self.recipe.biases, self.recipe)
         return {
             "name": name,
             "op": "dense",
             "input": source,
-            "weight": self._tensor(f"{name}.weight", to_codes(weight, stored), stored),
-            "bias": self._bias(name, bias),
+            "weight": self._tensor(f"{name}.weight", codes, rows.format, exponent),
+            "bias": self._tensor(f"{name}.bias", to_codes(rows.bias.ravel(), biases), biases),
             "format": format,
         }
 
-    def _bias(self, name: str, bias: Floats) -> dict[str, Any]:
-        bias = bias + self.corrections.get(f"{name}.bias", 0.0)
-        format = tensor_format(bias, self.recipe.biases, self.recipe)
-        return self._tensor(f"{name}.bias", to_codes(bias, format), format)
-
-    def _tensor(self, name: str, codes: Codes, format: Format) -> dict[str, Any]:
+    def _tensor(self, name: str, codes: Codes, format: Format, exponent: Codes | None = None) -> dict[str, Any]:
         self.codes[name], self.formats[name] = codes, format
-        return {"tensor": name, "format": format}
+        if exponent is None or not exponent.any():
+            return {"tensor": name, "format": format}
+        self.codes[f"{name}.exponent"] = exponent
+        return {"tensor": name, "format": format, "exponent": f"{name}.exponent"}
 
     def _edge(self, name: str, width: int | None = None) -> Format:
         """The format of an edge, of the width that the recipe gives it."""
