@@ -5,9 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ssm_hdl import Manifest, SsmHdlError
-from ssm_hdl.gateware.dense import DenseFolding
+from ssm_hdl.gateware.folding import DenseFolding, Folding, ScanFolding
 from ssm_hdl.gateware.multiplier import DSP_LATENCY
-from ssm_hdl.gateware.scan import ScanFolding
 from ssm_hdl.gateware.stream import reals
 from ssm_hdl.operations import Node
 
@@ -20,7 +19,7 @@ LUT_MULTIPLICATIONS = 64
 _BURST = 2
 """Results come in bursts (a gate after its values): stages are paced this much faster than the interval asks."""
 
-FOLDINGS: dict[str, type[DenseFolding] | type[ScanFolding]] = {"dense": DenseFolding, "scan": ScanFolding}
+FOLDINGS: dict[str, type[Folding]] = {"dense": DenseFolding, "scan": ScanFolding}
 """The operations that fold their products onto any number of multipliers."""
 
 
@@ -83,7 +82,7 @@ class Plan:
         for name in folding:
             if name not in folded:
                 raise SsmHdlError(f"no stage {name!r} to fold; the stages that multiply are {', '.join(folded)}")
-        choices: dict[str, Sequence[DenseFolding | ScanFolding]] = {}
+        choices: dict[str, Sequence[Folding]] = {}
         for name, node in folded.items():
             fold = FOLDINGS[node.op.op]
             choices[name] = [fold.of(node, folding[name])] if name in folding else fold.choices(node)
@@ -123,9 +122,7 @@ class Plan:
         return cls(target, stages)
 
 
-def _cycles_by_multipliers(
-    node: Node, choices: Sequence[DenseFolding | ScanFolding], steps: int
-) -> dict[int, float]:
+def _cycles_by_multipliers(node: Node, choices: Sequence[Folding], steps: int) -> dict[int, float]:
     """Cycles per time step of each folding; a stage that works once a sequence has all its steps for it."""
     share = steps if node.output.per_sequence else 1
     return {choice.multipliers: choice.interval(DSP_LATENCY) / share for choice in choices}

@@ -39,9 +39,10 @@ def tree(m: Module, terms: Sequence[Value]) -> Value:
     return terms[0]
 
 
-def requantize(m: Module, value: Value, f_bits: int, format: Format) -> Value:
-    """`ssm_hdl.fixed.requantize` in two registered steps."""
-    rounded = delay(m, round_shift(value, f_bits - format.f_bits), 1)
+def requantize(m: Module, value: Value, f_bits: int, format: Format, offset: Value | None = None) -> Value:
+    """`ssm_hdl.fixed.requantize` in two registered steps; with an ``offset`` added in place of half a code."""
+    drop = f_bits - format.f_bits
+    rounded = delay(m, round_shift(value, drop) if offset is None else (value + offset) >> drop, 1)
     stored = Signal(Shape(format.width, format.signed), reset_less=True)
     m.d.sync += stored.eq(saturate(rounded, format, Mux))
     return stored

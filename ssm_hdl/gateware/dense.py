@@ -1,98 +1,28 @@
 # amaranth: UnusedElaboratable=no
 """Gateware of dense."""
 
-from dataclasses import dataclass
-
 import numpy as np
 from amaranth.hdl import Module, Mux, Shape, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from ssm_hdl.errors import SsmHdlError
 from ssm_hdl.fixed import Codes
 from ssm_hdl.gateware import multiplier
 from ssm_hdl.gateware.arithmetic import REQUANTIZE_LATENCY, Rom, Storage, delay, requantize, tree, tree_latency
+from ssm_hdl.gateware.folding import DenseFolding
+from ssm_hdl.gateware.shift import Shifts
 from ssm_hdl.gateware.stream import Counter, Places, Queue, Replay, shape_of, signature
 from ssm_hdl.operations import Node
-
-
-@dataclass(frozen=True)
-class DenseFolding:
-    """How the M x N products of each of G groups fall onto multipliers: ``rows * columns * groups`` of them side by side.
-
-    All counts are of real numbers; the real part of a complex product is a real product of twice the columns.
-    """
-
-    shape: tuple[int, int, int]
-    groups: int
-    rows: int
-    columns: int
-
-    @classmethod
-    def of(cls, node: Node, multipliers: int) -> "DenseFolding":
-        """The folding onto a number of multipliers: rows first, then columns, then groups.
-
-        Raises:
-            SsmHdlError: the number does not divide the work evenly; the message lists those that do.
-        """
-        for folding in cls.choices(node):
-            if folding.multipliers == multipliers:
-                return folding
-        valid = ", ".join(str(folding.multipliers) for folding in cls.choices(node))
-        raise SsmHdlError(f"{node.name}: cannot fold onto {multipliers} multipliers; it can onto {valid}")
-
-    @classmethod
-    def choices(cls, node: Node) -> list["DenseFolding"]:
-        """Every folding, from 1 multiplier to all."""
-        weight = node.arrays["weight"]
-        groups, rows, columns = shape = (*weight.shape[:2], int(np.prod(weight.shape[2:])))
-        by_row = [cls(shape, 1, r, 1) for r in range(1, rows + 1) if rows % r == 0]
-        by_column = [cls(shape, 1, rows, c) for c in range(2, columns + 1) if columns % c == 0]
-        by_group = [cls(shape, g, rows, columns) for g in range(2, groups + 1) if groups % g == 0]
-        return by_row + by_column + by_group
-
-    @property
-    def multipliers(self) -> int:
-        """Multipliers side by side."""
-        return self.groups * self.rows * self.columns
-
-    @property
-    def o_lanes(self) -> int:
-        """Numbers in a beat of the output."""
-        return self.groups * self.rows
-
-    @property
-    def passes(self) -> int:
-        """Times that the input of a group is read."""
-        return self.shape[1] // self.rows
-
-    @property
-    def beats(self) -> int:
-        """Beats of a group's input."""
-        return self.shape[2] // self.columns
-
-    @property
-    def words(self) -> int:
-        """Weight words of a packet."""
-        return self.shape[0] // self.groups * self.passes * self.beats
-
-    @property
-    def cycles(self) -> int:
-        """Cycles in which the weight words of a packet are read."""
-        return self.words
-
-    def interval(self, product: int) -> int:
-        """Cycles per packet, whatever cycles a product takes."""
-        return self.words
 
 
 class Dense(wiring.Component):
     """y[g, m] = sum_n W[g, m, n] x[g, n] + b[g, m], rounded once.
 
     Cycles per step: ``G M N / multipliers``, or ``pace`` for each result if that is more.
-    Latency, last beat in to last beat out: ``5 + multiplier + levels + queue`` cycles, ``levels`` being those of the adder tree
-    over the columns; if the input is replayed, because fewer rows than M/G work side by side, ``1 + passes * beats`` more, and
-    another ``(passes - 1) * beats`` if the group before is still being replayed.
+    Latency, last beat in to last beat out: ``5 + multiplier + levels + align + queue`` cycles, ``levels`` being those of the
+    adder tree over the columns and ``align`` those that bring the rows of a lane to one scale, 0 if they have one; if the input
+    is replayed, because fewer rows than M/G work side by side, ``1 + passes * beats`` more, and another ``(passes - 1) * beats``
+    if the group before is still being replayed.
 
     Args:
         node: the bound operation.
@@ -111,7 +41,9 @@ class Dense(wiring.Component):
         x, y = shape_of(node.inputs[0]), shape_of(node.output)
         i_lanes, o_lanes = folding.columns * folding.groups, folding.o_lanes
         super().__init__({"i": In(signature(x, i_lanes)), "o": Out(signature(y, o_lanes))})
-        self._to_sum = 2 + multiplier.latency(kind, x) + tree_latency(folding.columns)
+        self._scale = Shifts(node.arrays["scale"].reshape(-1, o_lanes))
+        self._to_tree = 2 + multiplier.latency(kind, x) + tree_latency(folding.columns)
+        self._to_sum = self._to_tree + self._scale.latency
         self._to_queue = self._to_sum + 1 + REQUANTIZE_LATENCY
         self.replay = Replay(x, i_lanes, folding.beats, folding.passes) if folding.passes > 1 else None
         spacing = max(folding.beats, pace)
@@ -143,17 +75,17 @@ class Dense(wiring.Component):
     @property
     def storage(self) -> list[Storage]:
         """Its memories."""
-        own = [Storage.rom("weight", self.weights()), Storage.rom("bias", self.bias()), self.queue.storage]
-        return [*own, self.replay.storage] if self.replay else own
+        own = [Storage.rom("weight", self.weights()), Storage.rom("bias", self.bias()), *self._scale.storage("scale")]
+        return [*own, self.queue.storage, *([self.replay.storage] if self.replay else [])]
 
     def bias(self) -> Codes:
         """Bias words in the order of their use, (results, groups * rows)."""
         return self.node.arrays["bias"].reshape(-1, self.folding.o_lanes)
 
     def weights(self) -> Codes:
-        """Weight words in the order of their use, (words, groups * rows * columns)."""
+        """Words of weight codes in the order of their use, (words, groups * rows * columns)."""
         f = self.folding
-        weight = self.node.arrays["weight"]
+        weight = self.node.arrays["code"]
         if self.node.inputs[0].is_complex:
             weight = weight * np.array([1, -1])
         split = weight.reshape(-1, f.groups, f.passes, f.rows, f.beats, f.columns)
@@ -161,7 +93,7 @@ class Dense(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:  # noqa: D102
         m = Module()
-        f, to_sum = self.folding, self._to_sum
+        f, to_sum, width = self.folding, self._to_sum, self.node.accumulator.width
         source = self.i
         if self.replay is not None:
             m.submodules.replay = self.replay
@@ -175,10 +107,13 @@ class Dense(wiring.Component):
         x = [delay(m, number, 2) for number in source.p.data]
         lanes = range(f.groups * f.rows)
         sums = [tree(m, [self._product(m, weights, x, lane, c) for c in range(f.columns)]) for lane in lanes]
-        bias = Rom(m, "bias", self.bias(), delay(m, result, to_sum - 1)).numbers
+        result = delay(m, result, self._to_tree - 1)
+        amounts = self._scale.read(m, "scale", result)
+        sums = [self._scale.apply(m, lane, sums[lane], amounts[lane], width) for lane in lanes]
+        bias = Rom(m, "bias", self.bias(), delay(m, result, self._scale.latency)).numbers
         valid, start = delay(m, go, to_sum, reset_less=False), delay(m, first, to_sum)
         for lane in lanes:
-            total = Signal(Shape(self.node.accumulator.width, True), reset_less=True, name=f"total_{lane}")
+            total = Signal(Shape(width, True), reset_less=True, name=f"total_{lane}")
             with m.If(valid):
                 m.d.sync += total.eq(Mux(start, bias[lane], total) + sums[lane])
             y = requantize(m, total, self.node.accumulator.f_bits, self.node.output.format)

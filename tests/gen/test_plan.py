@@ -4,8 +4,7 @@ import pytest
 
 from ssm_hdl import SsmHdlError
 from ssm_hdl.gateware.arithmetic import Storage
-from ssm_hdl.gateware.dense import DenseFolding
-from ssm_hdl.gateware.scan import ScanFolding
+from ssm_hdl.gateware.folding import DenseFolding, ScanFolding
 from ssm_hdl.gen.plan import Plan
 from ssm_hdl.gen.report import block_rams, estimate
 

@@ -6,11 +6,12 @@ import pytest
 
 from ssm_hdl import SQ, SsmHdlError
 from ssm_hdl.gateware.add import Add
-from ssm_hdl.gateware.dense import Dense, DenseFolding
+from ssm_hdl.gateware.dense import Dense
+from ssm_hdl.gateware.folding import DenseFolding, ScanFolding
 from ssm_hdl.gateware.lookup import Lookup
 from ssm_hdl.gateware.multiply import Multiply
 from ssm_hdl.gateware.pool import Pool
-from ssm_hdl.gateware.scan import Scan, ScanFolding
+from ssm_hdl.gateware.scan import Scan
 from ssm_hdl.gateware.slice import Slice
 from ssm_hdl.operations import Edge, Tensors
 from ssm_hdl.operations.dense import Dense as DenseOperation

@@ -1,0 +1,172 @@
+"""How the products of a stage fall onto its multipliers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+from ssm_hdl.errors import SsmHdlError
+from ssm_hdl.gateware.shift import Shifts
+from ssm_hdl.operations import Node
+
+PARTS = 2
+"""Numbers of a complex element: real and imaginary."""
+
+_PRODUCTS = 4  # of a complex product
+_AROUND = 6  # cycles of the loop of a scan beside its multiplier: to read a state, add, round and saturate
+
+
+class Folding:
+    """What the foldings of all operations have in common."""
+
+    @classmethod
+    def of(cls, node: Node, multipliers: int) -> Self:
+        """The folding onto a number of multipliers.
+
+        Raises:
+            SsmHdlError: the number does not divide the work evenly; the message lists those that do.
+        """
+        choices = cls.choices(node)
+        for folding in choices:
+            if folding.multipliers == multipliers:
+                return folding
+        valid = ", ".join(str(folding.multipliers) for folding in choices)
+        raise SsmHdlError(f"{node.name}: cannot fold onto {multipliers} multipliers; it can onto {valid}")
+
+    @classmethod
+    def choices(cls, node: Node) -> Sequence[Self]:
+        """Every folding, from the fewest multipliers to the most."""
+        raise NotImplementedError
+
+    @property
+    def multipliers(self) -> int:
+        """Multipliers side by side."""
+        raise NotImplementedError
+
+    @property
+    def o_lanes(self) -> int:
+        """Numbers in a beat of the output."""
+        raise NotImplementedError
+
+    def interval(self, product: int) -> int:
+        """Cycles per packet, with a multiplier that takes ``product``."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class DenseFolding(Folding):
+    """How the M x N products of each of G groups fall onto multipliers: ``rows * columns * groups`` of them side by side.
+
+    All counts are of real numbers; the real part of a complex product is a real product of twice the columns.
+    """
+
+    shape: tuple[int, int, int]
+    groups: int
+    rows: int
+    columns: int
+
+    @classmethod
+    def choices(cls, node: Node) -> Sequence[Self]:
+        """Every folding, from 1 multiplier to all: rows first, then columns, then groups."""
+        weight = node.arrays["weight"]
+        groups, rows, columns = shape = (*weight.shape[:2], int(np.prod(weight.shape[2:])))
+        by_row = [cls(shape, 1, r, 1) for r in range(1, rows + 1) if rows % r == 0]
+        by_column = [cls(shape, 1, rows, c) for c in range(2, columns + 1) if columns % c == 0]
+        by_group = [cls(shape, g, rows, columns) for g in range(2, groups + 1) if groups % g == 0]
+        return by_row + by_column + by_group
+
+    @property
+    def multipliers(self) -> int:
+        """Multipliers side by side."""
+        return self.groups * self.rows * self.columns
+
+    @property
+    def o_lanes(self) -> int:
+        """Numbers in a beat of the output."""
+        return self.groups * self.rows
+
+    @property
+    def passes(self) -> int:
+        """Times that the input of a group is read."""
+        return self.shape[1] // self.rows
+
+    @property
+    def beats(self) -> int:
+        """Beats of a group's input."""
+        return self.shape[2] // self.columns
+
+    @property
+    def words(self) -> int:
+        """Weight words of a packet."""
+        return self.shape[0] // self.groups * self.passes * self.beats
+
+    @property
+    def cycles(self) -> int:
+        """Cycles in which the weight words of a packet are read."""
+        return self.words
+
+    def interval(self, product: int) -> int:
+        """Cycles per packet, whatever cycles a product takes."""
+        return self.words
+
+
+@dataclass(frozen=True)
+class ScanFolding(Folding):
+    """How the C x N complex products fall onto multipliers: ``modes`` of them side by side, or one in ``phases`` cycles.
+
+    ``align`` is what it takes to bring the products of different modes to one scale.
+    """
+
+    shape: tuple[int, int]
+    modes: int
+    phases: int
+    align: int
+
+    @classmethod
+    def choices(cls, node: Node) -> Sequence[Self]:
+        """Every folding: 1 or 2 multipliers for a mode, 4 for each of several modes, up to all modes of all channels."""
+        scale = node.arrays["scale"]
+        channels, modes = shape = scale.shape
+        serial = [(1, phases) for phases in (4, 2)]
+        within = [(n, 1) for n in range(1, modes + 1) if modes % n == 0]
+        across = [(c * modes, 1) for c in range(2, channels + 1) if channels % c == 0]
+        return [cls(shape, n, phases, Shifts(scale.reshape(-1, n)).latency) for n, phases in serial + within + across]
+
+    @property
+    def multipliers(self) -> int:
+        """Multipliers side by side."""
+        return self.modes * _PRODUCTS // self.phases
+
+    @property
+    def o_lanes(self) -> int:
+        """Numbers in a beat of the output."""
+        return PARTS * self.modes
+
+    @property
+    def words(self) -> int:
+        """Memory words of a step."""
+        return self.shape[0] * self.shape[1] // self.modes
+
+    @property
+    def cycles(self) -> int:
+        """Cycles in which the memory words of a step are read."""
+        return self.words * self.phases
+
+    def loop(self, product: int) -> int:
+        """Cycles from reading a state to having written it, with a multiplier that takes ``product``."""
+        return _AROUND + product + self.align + self.phases
+
+    def interval(self, product: int) -> int:
+        """Cycles per step, with a multiplier that takes ``product``."""
+        return max(self.cycles, self.loop(product))
+
+    @property
+    def channels(self) -> int:
+        """Channels side by side: elements of u in a beat."""
+        return max(1, self.modes // self.shape[1])
+
+    @property
+    def words_per_beat(self) -> int:
+        """Memory words that one beat of u drives."""
+        return self.words * self.channels // self.shape[0]

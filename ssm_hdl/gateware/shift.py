@@ -1,0 +1,74 @@
+"""Left shifts that differ from one word of a table to the next."""
+
+from amaranth.hdl import Cat, Const, Module, Shape, Signal, Value, ValueLike
+
+from ssm_hdl.fixed import Codes
+from ssm_hdl.gateware.arithmetic import Rom, Storage, delay
+
+_STEPS = 3  # registers of the longest shift
+
+
+def shift_latency(most: int) -> int:
+    """Cycles of `shift_left` by up to ``most``: 1 for each bit of the amount, 3 at most."""
+    bits = most.bit_length()
+    return -(-bits // _bits_a_step(most)) if bits else 0
+
+
+def shift_left(m: Module, value: Value, amount: Value, most: int, width: int) -> Value:
+    """``value << amount`` modulo 2**width, signed, after `shift_latency` cycles.
+
+    Args:
+        m: the module it goes to.
+        value: what is shifted.
+        amount: by how much, 0 to ``most``.
+        most: the largest amount.
+        width: bits of the result that count.
+    """
+    bits, step = most.bit_length(), _bits_a_step(most)
+    grown = len(value) + (not value.shape().signed)
+    for low in range(0, bits, step):
+        shifted = value << Cat(Const(0, low), amount[low : low + step])
+        grown += ((1 << min(step, bits - low)) - 1) << low
+        value = Signal(Shape(min(grown, width), True), reset_less=True)
+        m.d.sync += value.eq(shifted)
+        amount = delay(m, amount, 1)
+    return value
+
+
+def _bits_a_step(most: int) -> int:
+    return max(1, -(-most.bit_length() // _STEPS))
+
+
+class Shifts:
+    """A table of left shifts, one for each lane of each word. What a lane shifts in every word costs wires, the rest a shifter.
+
+    Args:
+        amounts: (words, lanes), 0 at least.
+
+    Attributes:
+        least: what each lane shifts in every word, (lanes,).
+        table: what it shifts beyond that, (words, lanes).
+        latency: cycles of a shift; 0 if no lane has more than one amount.
+    """
+
+    def __init__(self, amounts: Codes) -> None:
+        self.least = amounts.min(axis=0)
+        self.table = amounts - self.least
+        self._most = int(self.table.max(initial=0))
+        self.latency = shift_latency(self._most)
+
+    def storage(self, name: str) -> list[Storage]:
+        """The memory of the table, if there has to be one."""
+        return [Storage.rom(name, self.table)] if self._most else []
+
+    def read(self, m: Module, name: str, address: ValueLike, enable: ValueLike = 1) -> list[Value]:
+        """The table's word, an amount for each lane, 1 cycle after its address."""
+        return Rom(m, name, self.table, address, enable).numbers if self._most else [Const(0)] * len(self.least)
+
+    def apply(self, m: Module, lane: int, value: Value, amount: Value, width: int) -> Value:
+        """``value`` shifted as a lane is to be, modulo 2**width, ``latency`` cycles after value and amount."""
+        least = int(self.least[lane])
+        return shift_left(m, value, amount, self._most, max(1, width - least)).shift_left(least)
+
+
+__all__ = ["Shifts", "shift_latency", "shift_left"]
