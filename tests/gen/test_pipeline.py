@@ -12,10 +12,12 @@ from ssm_hdl.gen.verilog import generate
 from ssm_hdl.sim.golden import run
 from ssm_hdl.sim.verilated import VerilatedModel
 
+ALL = ("exponent", "delta", "dither")
 
-@pytest.mark.parametrize("dsp", (4, 8, 24, 60))
-def test_interval_and_bits_of_every_size(random_manifest, random_samples, dsp):
-    manifest = random_manifest(channels=8, modes=9, steps=24, classes=5)
+
+@pytest.mark.parametrize("dsp,features", [(4, ()), (8, ()), (24, ()), (60, ()), (8, ALL), (60, ALL)])
+def test_interval_and_bits_of_every_size(random_manifest, random_samples, dsp, features):
+    manifest = random_manifest(channels=8, modes=9, steps=24, classes=5, features=features)
     plan = Plan.fit(manifest, dsp)
     model = VerilatedModel(manifest, plan)
     samples = random_samples(manifest, batch=4)
@@ -34,9 +36,10 @@ def test_results_every_step(random_manifest, random_samples):
     assert np.array_equal(result.outputs, run(manifest, samples).outputs)
 
 
-def test_latency_of_a_step_alone_is_near_the_estimate(random_manifest, random_samples):
-    manifest = random_manifest(channels=16, modes=33, steps=4, classes=10)
-    for dsp in (4, 8, 28):
+@pytest.mark.parametrize("features,sizes", [((), (4, 8, 28)), (ALL, (8,))])
+def test_latency_of_a_step_alone_is_near_the_estimate(random_manifest, random_samples, features, sizes):
+    manifest = random_manifest(channels=16, modes=33, steps=4, classes=10, features=features)
+    for dsp in sizes:
         plan = Plan.fit(manifest, dsp)
         alone = VerilatedModel(manifest, plan).run(random_samples(manifest, 1, 1))
         assert abs(alone.latency - estimate(manifest, plan).latency) <= 0.05 * alone.latency

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ssm_hdl import SQ, Format, SsmHdlError
-from ssm_hdl.operations import Add, Dense, Edge, Lookup, Multiply, Pool, Scan, Slice, Tensor, Tensors
+from ssm_hdl.operations import Add, Dense, Edge, Lookup, Multiply, Pool, Scan, Slice, Tensor, Tensors, scan
+from ssm_hdl.operations.base import MAX_SPREAD
 from ssm_hdl.sim import golden
 from ssm_hdl.sim.golden import evaluate, run
 
@@ -58,69 +59,161 @@ def bind(op, inputs, codes=None, formats=None, steps=8):
     return op.bind(inputs, Tensors(codes or {}, formats or {}), steps)
 
 
-@given(SEEDS, FORMATS, SIGNED, SIGNED, FORMATS, SIZES, SIZES, SIZES)
-def test_dense(seed, x_format, w_format, b_format, y_format, groups, rows, columns):
+EXPONENTS = st.none() | st.tuples(st.integers(-8, 8), st.integers(0, MAX_SPREAD))
+"""The least exponent and how far the others may be from it; or none at all."""
+
+
+def draw_exponents(random, exponents, *shape):
+    """Exponents of a tensor, the field that names them, and what each code is to be multiplied by."""
+    if exponents is None:
+        return {}, None, np.full(shape, Fraction(1))
+    least, spread = exponents
+    values = random.integers(least, least + spread + 1, shape)
+    return {"x": values}, "x", np.vectorize(lambda exponent: Fraction(2) ** -int(exponent), otypes=[object])(values)
+
+
+@settings(deadline=None)
+@given(SEEDS, FORMATS, SIGNED, SIGNED, FORMATS, SIZES, SIZES, SIZES, EXPONENTS)
+def test_dense(seed, x_format, w_format, b_format, y_format, groups, rows, columns, exponents):
     random = np.random.default_rng(seed)
     codes = {"w": draw(random, w_format, groups, rows, columns), "b": draw(random, b_format, groups * rows)}
+    own, name, factor = draw_exponents(random, exponents, groups, rows)
     op = Dense(
         name="y",
         input="x",
-        weight=Tensor(tensor="w", format=w_format),
+        weight=Tensor(tensor="w", format=w_format, exponent=name),
         bias=Tensor(tensor="b", format=b_format),
         format=y_format,
     )
-    node = bind(op, (Edge("x", groups * columns, x_format),), codes, {"w": w_format, "b": b_format})
+    node = bind(op, (Edge("x", groups * columns, x_format),), codes | own, {"w": w_format, "b": b_format})
     x = draw(random, x_format, 2, 3, groups * columns)
+    finest = w_format.f_bits + x_format.f_bits + (int(own["x"].max()) if own else 0)
+    scale = Fraction(2) ** finest  # the accumulator's, to which the bias is rounded
     sums = []
     for packet in x.reshape(-1, groups, columns):
         for g in range(groups):
             for m in range(rows):
                 products = [value(codes["w"][g, m, n], w_format) * value(packet[g, n], x_format) for n in range(columns)]
-                scale = Fraction(2) ** (w_format.f_bits + x_format.f_bits)  # the accumulator's, to which the bias is rounded
                 bias = math.floor(value(codes["b"][g * rows + m], b_format) * scale + Fraction(1, 2)) / scale
-                sums.append(sum(products) + bias)
+                sums.append(factor[g, m] * sum(products) + bias)
     check(stored(sums, y_format), evaluate(node, x), (2, 3, groups * rows))
 
 
-@given(SEEDS, FORMATS, SIGNED, FORMATS, SIZES, SIZES)
-def test_dense_of_complex_elements_takes_the_real_part(seed, x_format, w_format, y_format, groups, columns):
+@settings(deadline=None)
+@given(SEEDS, FORMATS, SIGNED, FORMATS, SIZES, SIZES, EXPONENTS)
+def test_dense_of_complex_elements_takes_the_real_part(seed, x_format, w_format, y_format, groups, columns, exponents):
     random = np.random.default_rng(seed)
+    own, name, factor = draw_exponents(random, exponents, groups, 1)
     weight, x = draw(random, w_format, groups, 1, columns, 2), draw(random, x_format, 5, groups * columns, 2)
-    op = Dense(name="y", input="x", weight=Tensor(tensor="w", format=w_format), format=y_format)
-    node = bind(op, (Edge("x", groups * columns, x_format, is_complex=True),), {"w": weight}, {"w": w_format})
+    op = Dense(name="y", input="x", weight=Tensor(tensor="w", format=w_format, exponent=name), format=y_format)
+    node = bind(op, (Edge("x", groups * columns, x_format, is_complex=True),), {"w": weight} | own, {"w": w_format})
     sums = []
     for packet in x.reshape(5, groups, columns, 2):
         for g in range(groups):
             w, h = (
                 [[value(c, f) for c in pair] for pair in pairs] for pairs, f in ((weight[g, 0], w_format), (packet[g], x_format))
             )
-            sums.append(sum(a[0] * b[0] - a[1] * b[1] for a, b in zip(w, h, strict=True)))
+            sums.append(factor[g, 0] * sum(a[0] * b[0] - a[1] * b[1] for a, b in zip(w, h, strict=True)))
     check(stored(sums, y_format), evaluate(node, x), (5, groups))
 
 
+def dithered(value, format, step, mode, part):
+    """The code of an exact value: rounded down after (d + 1/2) / 256 of a code is added, d a Weyl sequence; then clamped."""
+    d = (159 * step + 193 * mode + 64 * part) % 256
+    rounded = math.floor(value * Fraction(2) ** format.f_bits + Fraction(2 * d + 1, 512))
+    code = min(max(rounded, format.min), format.max)
+    return Answer([code], int(code != rounded))
+
+
 @settings(deadline=None)
-@given(SEEDS, FORMATS, SIGNED, st.integers(1, 15), st.integers(0, 4), SIZES, SIZES)
-def test_scan(seed, u_format, h_format, a_bits, exponents, channels, modes):
+@given(
+    seed=SEEDS,
+    u_format=FORMATS,
+    h_format=SIGNED,
+    a_bits=st.integers(1, 15),
+    drives=st.integers(0, 4),
+    channels=SIZES,
+    modes=SIZES,
+    spread=st.none() | st.integers(0, 8),
+    delta=st.booleans(),
+    dither=st.booleans(),
+)
+def test_scan(seed, u_format, h_format, a_bits, drives, channels, modes, spread, delta, dither):
     random = np.random.default_rng(seed)
     a_format = SQ(1, a_bits)
+    own, name, factor = draw_exponents(random, None if spread is None else (0, spread), channels, modes)
     pole = np.sqrt(random.uniform(0, 1, (channels, modes))) * np.exp(2j * np.pi * random.uniform(0, 1, (channels, modes)))
-    transition = np.trunc(np.stack([pole.real, pole.imag], -1) * (a_format.max + 0.999)).astype(np.int64)
-    least = u_format.f_bits - a_bits - h_format.f_bits
-    exponent = random.integers(least, least + exponents + 1, (channels, modes))
-    op = Scan(name="h", input="u", transition=Tensor(tensor="a", format=a_format), exponent="e", format=h_format)
-    node = bind(op, (Edge("u", channels, u_format),), {"a": transition, "e": exponent}, {"a": a_format})
+    if delta:  # half of Abar - 1 lies in the disc around -1/2; a code is never outside the format
+        pole = (pole - 1) / 2
+    codes = np.trunc(np.stack([pole.real, pole.imag], -1) * (a_format.max + 0.999)).astype(np.int64)
+    codes[..., 0] -= delta & (codes[..., 0] > a_format.min)  # not out of the unit circle
+    least = u_format.f_bits - a_bits - h_format.f_bits - (int(own["x"].max()) if own else 0)
+    exponent = random.integers(least, least + drives + 1, (channels, modes))
+    op = Scan(
+        name="h",
+        input="u",
+        transition=Tensor(tensor="a", format=a_format, exponent=name),
+        delta=delta,
+        exponent="e",
+        dither=dither,
+        format=h_format,
+    )
+    node = bind(op, (Edge("u", channels, u_format),), {"a": codes, "e": exponent} | own, {"a": a_format})
     u = draw(random, u_format, 2, 4, channels)
-    codes, saturations = np.empty((2, 4, channels, modes, 2), object), 0
+    answers, saturations = np.empty((2, 4, channels, modes, 2), object), 0
     for b, c, n in np.ndindex(2, channels, modes):
-        re, im = (value(transition[c, n, part], a_format) for part in PARTS)
+        re, im = (value(codes[c, n, part], a_format) * factor[c, n] for part in PARTS)
+        re += delta
         h = (Fraction(0), Fraction(0))
         for t in range(4):
             drive = Fraction(2) ** int(exponent[c, n]) * value(u[b, t, c], u_format)
-            answer = stored([re * h[0] - im * h[1] + drive, re * h[1] + im * h[0]], h_format)
+            sums = [re * h[0] - im * h[1] + drive, re * h[1] + im * h[0]]
+            if dither:
+                each = [dithered(sums[part], h_format, t, c * modes + n, part) for part in PARTS]
+                answer = Answer([*each[0].codes, *each[1].codes], each[0].saturations + each[1].saturations)
+            else:
+                answer = stored(sums, h_format)
             saturations += answer.saturations
-            codes[b, t, c, n] = answer.codes
+            answers[b, t, c, n] = answer.codes
             h = tuple(value(code, h_format) for code in answer.codes)
-    check(Answer(codes.ravel().tolist(), saturations), evaluate(node, u), (2, 4, channels * modes, 2))
+    check(Answer(answers.ravel().tolist(), saturations), evaluate(node, u), (2, 4, channels * modes, 2))
+
+
+@pytest.mark.parametrize("drop", (1, 4, 8, 9, 15))
+@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("mode", (0, 1, 511))
+def test_the_dither_is_half_a_code_on_average(mode, part, drop):
+    steps = range(1000, 1256)
+    assert {scan.dither(step, mode, part) for step in steps} == set(range(256))
+    offsets = [scan.dither_offset(scan.dither(step, mode, part), drop) for step in steps]
+    assert min(offsets) >= 0 and max(offsets) < 1 << drop
+    left = min(drop, 9)  # bits of an offset; what lies below them only rounds down, half of the last of them on average
+    assert Fraction(sum(offsets), 256) + Fraction(drop < 9, 2) == 1 << drop >> 1
+    finest = 1 << drop - left
+    multiples = [finest * k for k in range(-(1 << left), 1 << left)]
+    for x in (x for x in multiples if drop < 9 or x % (2 * finest) == 0):
+        assert sum((x + offset) >> drop for offset in offsets) << drop == 256 * x
+
+
+def test_the_dither_of_a_slow_mode():
+    """A state of few bits follows a pole near 1: rounded half up it stays where a step moves it less than half a code."""
+    transition, exponent = np.array([[[-4, 0]]]), np.array([[-9]])
+    means = []
+    for dither in (False, True):
+        op = Scan(
+            name="h",
+            input="u",
+            transition=Tensor(tensor="a", format=SQ(-5, 11)),
+            delta=True,
+            exponent="e",
+            dither=dither,
+            format=SQ(1, 5),
+        )
+        node = bind(op, (Edge("u", 1, SQ(1, 7)),), {"a": transition, "e": exponent}, {"a": SQ(-5, 11)}, steps=4096)
+        u = np.full((1, 4096, 1), 64)
+        means.append(evaluate(node, u).codes[0, 2048:, 0, 0].mean() / 32)
+    assert abs(means[1] - 0.5) < 0.02  # u / 2**9 / (1 - Abar)
+    assert abs(means[0] - 0.5) > 0.1
 
 
 @given(SEEDS, FORMATS, FORMATS, FORMATS)

@@ -36,6 +36,15 @@ def test_bits(random_manifest, random_samples, cache, family, target, options, c
     assert not list(cache.glob(f".{family}-*"))
 
 
+@pytest.mark.parametrize("family", ["ice40", "ecp5"])
+def test_bits_of_few_bits(random_manifest, random_samples, cache, family):
+    """Codes of 4 bits with exponents, the delta form and dithered states, over more steps than the dither takes to repeat."""
+    manifest = random_manifest(channels=2, modes=3, steps=260, features=("narrow", "exponent", "delta", "dither"))
+    folding = {"encoder": 1, "ssm": 2, "readout": 1, "mixing": 1, "decoder": 1}
+    model = netlist_model(manifest, family, Plan.fit(manifest, target=family, folding=folding), cache=cache)
+    assert compare(manifest, model, random_samples(manifest, 2), stalls=0.2).differences == 0
+
+
 HARNESS = """
 #include "Vtop.h"
 #include "verilated.h"

@@ -186,9 +186,10 @@ def test_a_tool_that_fails():
         tools.run_tool(["g++"], dict(os.environ))
 
 
-def test_foldings(random_manifest, random_samples, cache):
+@pytest.mark.parametrize("features", [(), ("narrow", "exponent", "delta", "dither")], ids=["plain", "few bits"])
+def test_foldings(random_manifest, random_samples, cache, features):
     """One multiplier a stage, and as many as there are products."""
-    manifest = random_manifest(channels=2, modes=3, steps=5)
+    manifest = random_manifest(channels=2, modes=3, steps=5, features=features)
     ones = dict.fromkeys(("encoder", "ssm", "readout", "mixing", "decoder"), 1)
     for folding in ({}, ones):
         plan = Plan.fit(manifest, folding=folding)

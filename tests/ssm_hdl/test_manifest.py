@@ -26,8 +26,9 @@ def refused(folder, message):
         Manifest.load(folder)
 
 
-def test_round_trip(tmp_path, random_manifest, random_samples):
-    manifest = random_manifest(channels=3, modes=2)
+@pytest.mark.parametrize("features", [(), ("exponent", "delta", "dither")], ids=["plain", "all"])
+def test_round_trip(tmp_path, random_manifest, random_samples, features):
+    manifest = random_manifest(channels=3, modes=2, features=features)
     path = manifest.save(tmp_path)
     again = Manifest.load(path)
     assert again.graph == manifest.graph
@@ -106,6 +107,33 @@ def rewrite(folder, name, change):
 def test_wrong_shape(folder):
     rewrite(folder, "mixing.weight", lambda w: np.ascontiguousarray(w[:, :1]))
     refused(folder, r"mixing: weight 'mixing.weight' has shape \(1, 4, 1\) .* groups x columns must be 2")
+
+
+@pytest.mark.parametrize(
+    "name,change,message",
+    [
+        (
+            "mixing.weight.exponent",
+            lambda x: x[:-1],
+            r"mixing: exponents 'mixing.weight.exponent' have shape \(3,\); the channels of 'mixing.weight' are \(4,\)",
+        ),
+        (
+            "ssm.transition.exponent",
+            lambda x: x[:, :-1],
+            r"ssm: exponents 'ssm.transition.exponent' have shape \(2, 2\); the channels of 'ssm.transition' are \(2, 3\)",
+        ),
+        ("readout.weight.exponent", lambda x: x[:, 0], r"readout: tensor .* has shape \(2,\); 2 axes are needed"),
+        (
+            "mixing.weight.exponent",
+            lambda x: np.array([-8, 0, 0, 8]),
+            "mixing: exponents 'mixing.weight.exponent' go from -8 to 8; they may be at most 15 apart",
+        ),
+    ],
+)
+def test_exponents_that_do_not_fit(tmp_path, random_manifest, name, change, message):
+    random_manifest(features=("exponent",)).save(tmp_path)
+    rewrite(tmp_path, name, lambda x: np.ascontiguousarray(change(x).astype(np.int32)))
+    refused(tmp_path, message)
 
 
 def test_nan(folder):

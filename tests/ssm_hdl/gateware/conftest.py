@@ -1,7 +1,7 @@
 """Runs one stage in Amaranth's simulator, beat by beat, with random stalls at both ends."""
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,17 +24,19 @@ class Run:
 
 @pytest.fixture(scope="session")
 def run_stage() -> Callable[..., Run]:
-    """``run_stage(stage, inputs, expected, stalls, seed)``: feed packets (packets, numbers) to each sink.
+    """``run_stage(stage, inputs, expected, stalls, seed, ends)``: feed packets (packets, numbers) to each sink.
 
-    The last packet is marked as the last of its sequence. Runs until all went in and ``expected`` numbers came out; a stage
-    that hangs is an error after 20,000 cycles.
+    The packets with the indices ``ends`` are marked as the last of their sequence, the very last one unless told. Runs until all
+    went in and ``expected`` numbers came out; a stage that hangs is an error after 20,000 cycles.
     """
 
-    def run(stage, inputs: Sequence[Codes], expected: int, stalls: float = 0.0, seed: int = 0) -> Run:
+    def run(
+        stage, inputs: Sequence[Codes], expected: int, stalls: float = 0.0, seed: int = 0, ends: Collection[int] | None = None
+    ) -> Run:
         dice = random.Random(seed)
         result = Run(np.zeros(0, dtype=np.int64), [], [], [])
         numbers: list[int] = []
-        queues = [_beats(packets, len(sink.p.data)) for packets, sink in zip(inputs, stage.sinks, strict=True)]
+        queues = [_beats(packets, len(sink.p.data), ends) for packets, sink in zip(inputs, stage.sinks, strict=True)]
 
         async def bench(ctx) -> None:
             offered = [False] * len(queues)
@@ -75,11 +77,11 @@ def run_stage() -> Callable[..., Run]:
     return run
 
 
-def _beats(packets: Codes, lanes: int) -> list[tuple[Codes, bool]]:
+def _beats(packets: Codes, lanes: int, ends: Collection[int] | None) -> list[tuple[Codes, bool]]:
     rows = packets.reshape(len(packets), -1)
     assert rows.shape[1] % lanes == 0
-    final = len(rows) - 1
-    return [(row[k : k + lanes], t == final) for t, row in enumerate(rows) for k in range(0, len(row), lanes)]
+    ends = (len(rows) - 1,) if ends is None else ends
+    return [(row[k : k + lanes], t in ends) for t, row in enumerate(rows) for k in range(0, len(row), lanes)]
 
 
 @pytest.fixture(scope="session")

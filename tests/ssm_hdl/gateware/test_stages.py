@@ -4,8 +4,9 @@
 import numpy as np
 import pytest
 
-from ssm_hdl import SQ, SsmHdlError
+from ssm_hdl import SQ, UQ, SsmHdlError
 from ssm_hdl.gateware.add import Add
+from ssm_hdl.gateware.arithmetic import shape_for
 from ssm_hdl.gateware.dense import Dense
 from ssm_hdl.gateware.folding import DenseFolding, ScanFolding
 from ssm_hdl.gateware.lookup import Lookup
@@ -48,8 +49,13 @@ def check(make, node, run_stage, random_packets, per_step=True):
 
 
 @pytest.fixture
-def nodes(random_manifest):
-    return random_manifest(channels=4, modes=3, steps=PACKETS, classes=6).nodes
+def make_nodes(random_manifest):
+    return lambda features=(): random_manifest(channels=4, modes=3, steps=PACKETS, classes=6, features=features).nodes
+
+
+@pytest.fixture
+def nodes(make_nodes):
+    return make_nodes()
 
 
 def dense_cases():
@@ -67,20 +73,40 @@ def test_dense(nodes, name, multipliers, kind, run_stage, random_packets):
     check(lambda: Dense(node, multipliers, kind), node, run_stage, random_packets)
 
 
+@pytest.mark.parametrize("name,multipliers", [case for case in dense_cases() if case[0] != "encoder"])
+def test_dense_with_a_scale_for_each_row(make_nodes, name, multipliers, run_stage, random_packets):
+    node, plain = (make_nodes(features)[name] for features in (("exponent", "narrow"), ("narrow",)))
+    check(lambda: Dense(node, multipliers), node, run_stage, random_packets)
+    stage, without = Dense(node, multipliers), Dense(plain, multipliers)
+    assert shape_for(stage.weights()).width <= 5  # the sign of an imaginary part turns -8 into 8
+    bits = spread_bits(node, stage.folding.o_lanes)
+    assert (bits == 0) == (stage.folding.o_lanes == node.output.size)
+    assert stage.latency - stage.queue.latency - without.latency + without.queue.latency == bits
+    assert ("scale" in [storage.name for storage in stage.storage]) == (bits > 0)
+
+
+def spread_bits(node, lanes):
+    """Bits of the largest shift that a lane needs in some word and not in another; as many cycles, as they are few."""
+    bits = int(np.ptp(node.arrays["scale"].reshape(-1, lanes), axis=0).max()).bit_length()
+    assert bits <= 3
+    return bits
+
+
+@pytest.mark.parametrize("scaled", (False, True))
 @pytest.mark.parametrize("multipliers", (1, 2, 4, 12, 24))
-def test_dense_of_groups_with_several_rows(multipliers, run_stage, random_packets):
+def test_dense_of_groups_with_several_rows(multipliers, scaled, run_stage, random_packets):
     dice = np.random.default_rng(3)
-    tensors = Tensors({"w": dice.integers(-128, 128, (2, 4, 3)), "b": dice.integers(-500, 500, 8)}, {})
+    codes = {"w": dice.integers(-128, 128, (2, 4, 3)), "b": dice.integers(-500, 500, 8), "s": dice.integers(-3, 12, (2, 4))}
     op = DenseOperation.model_validate(
         {
             "name": "grouped",
             "input": "x",
-            "weight": {"tensor": "w", "format": SQ(1, 7)},
+            "weight": {"tensor": "w", "format": SQ(1, 7), "exponent": "s" if scaled else None},
             "bias": {"tensor": "b", "format": SQ(2, 10)},
             "format": SQ(3, 4),
         }
     )
-    node = op.bind((Edge("x", 6, SQ(2, 6)),), tensors, PACKETS)
+    node = op.bind((Edge("x", 6, SQ(2, 6)),), Tensors(codes, {}), PACKETS)
     check(lambda: Dense(node, multipliers), node, run_stage, random_packets)
 
 
@@ -97,13 +123,47 @@ def test_scan(nodes, multipliers, kind, run_stage, random_packets):
     check(lambda: Scan(node, multipliers, kind), node, run_stage, random_packets)
 
 
-def test_scan_starts_afresh_after_a_step_marked_last(nodes, run_stage, random_packets):
-    node = nodes["ssm"]
-    sequences = [random_packets(node, 5, seed)[0] for seed in (1, 2)]
-    golden = evaluate(node, np.stack(sequences)).codes.reshape(2, -1)
-    stage = Scan(node, 4)
-    for sequence, expected in zip(sequences, golden, strict=True):  # the second meets the memory that the first left
-        assert np.array_equal(run_stage(stage, [sequence], expected.size).numbers, expected)
+ALL = ("exponent", "delta", "dither")
+FEATURES = (("exponent",), ("delta",), ("dither",), ALL, ("narrow",), ("narrow", *ALL))
+
+
+@pytest.mark.parametrize("kind,features", [*(("dsp", each) for each in FEATURES), ("lut", FEATURES[-1])])
+@pytest.mark.parametrize("multipliers", (1, 2, 4, 12, 24, 48))
+def test_scan_in_few_bits(make_nodes, multipliers, kind, features, run_stage, random_packets):
+    node, plain = (make_nodes(chosen)["ssm"] for chosen in (features, set(features) & {"narrow"}))
+    check(lambda: Scan(node, multipliers, kind), node, run_stage, random_packets)
+    stage, without = Scan(node, multipliers, kind), Scan(plain, multipliers, kind)
+    bits = spread_bits(node, stage.folding.modes)
+    assert (bits == 0) == ("exponent" not in features or multipliers == 48)  # alone in its multipliers, a mode shifts by wires
+    assert stage.loop - without.loop == bits
+    widths = {storage.name: storage.width for storage in stage.storage}
+    assert widths["code"] == 2 * stage.folding.modes * (4 if "narrow" in features else 16)
+    assert ("scale" in widths) == (bits > 0)
+
+
+def test_scan_of_an_unsigned_input(make_nodes, run_stage, random_packets):
+    node = make_nodes(ALL)["ssm"]
+    scale = node.arrays["scale"]
+    codes = {"ssm.transition": node.arrays["code"], "ssm.transition.exponent": scale.max() - scale}
+    codes["ssm.exponent"] = np.arange(-12, 0).reshape(4, 3)
+    node = node.op.bind((Edge("encoder", 4, UQ(3, 5)),), Tensors(codes, {}), PACKETS)
+    for multipliers in (1, 12, 48):
+        check(lambda multipliers=multipliers: Scan(node, multipliers), node, run_stage, random_packets)
+
+
+@pytest.mark.parametrize("stalls", (0.0, 0.4))
+@pytest.mark.parametrize("features", [(), ALL], ids=["plain", "all"])
+@pytest.mark.parametrize("multipliers", (1, 2, 4, 12, 24, 48))
+def test_scan_starts_afresh_after_a_step_marked_last(make_nodes, multipliers, features, stalls, run_stage, random_packets):
+    """States, and the dither, whatever the sequence before has left: one of one step, and two that differ in length."""
+    node = make_nodes(features)["ssm"]
+    (packets,) = random_packets(node, 13, seed=1)
+    ends = (0, 5, 12)
+    expected = [evaluate(node, part[np.newaxis]).codes.ravel() for part in np.split(packets, [end + 1 for end in ends[:-1]])]
+    run = run_stage(Scan(node, multipliers), [packets], sum(map(len, expected)), stalls, seed=2, ends=ends)
+    assert np.array_equal(run.numbers, np.concatenate(expected))
+    beats = np.array(run.last).reshape(len(packets), -1)
+    assert np.array_equal(np.flatnonzero(beats.all(axis=1)), ends) and beats.any(axis=1).sum() == len(ends)
 
 
 @pytest.mark.parametrize("lanes", (1, 2, 4))
