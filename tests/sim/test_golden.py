@@ -9,11 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ssm_hdl import SQ, Format, SsmHdlError
-from ssm_hdl.operations import Add, Dense, Edge, Lookup, Multiply, Pool, Scan, Slice, Tensor, Tensors, scan
+from ssm_hdl import SQ, Format
+from ssm_hdl.operations import Add, Dense, Edge, Lookup, Multiply, Pool, Scan, Slice, Tensor, Tensors
 from ssm_hdl.operations.base import MAX_SPREAD
-from ssm_hdl.sim import golden
-from ssm_hdl.sim.golden import evaluate, run
+from ssm_hdl.sim.golden import evaluate
 
 FORMATS = st.builds(
     lambda signed, width, f_bits: Format(signed, width - f_bits, f_bits), st.booleans(), st.integers(2, 16), st.integers(-3, 18)
@@ -179,43 +178,6 @@ def test_scan(seed, u_format, h_format, a_bits, drives, channels, modes, spread,
     check(Answer(answers.ravel().tolist(), saturations), evaluate(node, u), (2, 4, channels * modes, 2))
 
 
-@pytest.mark.parametrize("drop", (1, 4, 8, 9, 15))
-@pytest.mark.parametrize("part", PARTS)
-@pytest.mark.parametrize("mode", (0, 1, 511))
-def test_the_dither_is_half_a_code_on_average(mode, part, drop):
-    steps = range(1000, 1256)
-    assert {scan.dither(step, mode, part) for step in steps} == set(range(256))
-    offsets = [scan.dither_offset(scan.dither(step, mode, part), drop) for step in steps]
-    assert min(offsets) >= 0 and max(offsets) < 1 << drop
-    left = min(drop, 9)  # bits of an offset; what lies below them only rounds down, half of the last of them on average
-    assert Fraction(sum(offsets), 256) + Fraction(drop < 9, 2) == 1 << drop >> 1
-    finest = 1 << drop - left
-    multiples = [finest * k for k in range(-(1 << left), 1 << left)]
-    for x in (x for x in multiples if drop < 9 or x % (2 * finest) == 0):
-        assert sum((x + offset) >> drop for offset in offsets) << drop == 256 * x
-
-
-def test_the_dither_of_a_slow_mode():
-    """A state of few bits follows a pole near 1: rounded half up it stays where a step moves it less than half a code."""
-    transition, exponent = np.array([[[-4, 0]]]), np.array([[-9]])
-    means = []
-    for dither in (False, True):
-        op = Scan(
-            name="h",
-            input="u",
-            transition=Tensor(tensor="a", format=SQ(-5, 11)),
-            delta=True,
-            exponent="e",
-            dither=dither,
-            format=SQ(1, 5),
-        )
-        node = bind(op, (Edge("u", 1, SQ(1, 7)),), {"a": transition, "e": exponent}, {"a": SQ(-5, 11)}, steps=4096)
-        u = np.full((1, 4096, 1), 64)
-        means.append(evaluate(node, u).codes[0, 2048:, 0, 0].mean() / 32)
-    assert abs(means[1] - 0.5) < 0.02  # u / 2**9 / (1 - Abar)
-    assert abs(means[0] - 0.5) > 0.1
-
-
 @given(SEEDS, FORMATS, FORMATS, FORMATS)
 def test_multiply(seed, a_format, b_format, y_format):
     random = np.random.default_rng(seed)
@@ -260,45 +222,3 @@ def test_slice():
     node = bind(Slice(name="y", input="x", start=1, size=2), (Edge("x", 4, SQ(1, 7)),))
     x = np.arange(24).reshape(2, 3, 4)
     check(Answer(x[..., 1:3].ravel().tolist(), 0), evaluate(node, x), (2, 3, 2))
-
-
-def test_states_are_kept_in_few_bytes_and_traced_as_the_rest(random_manifest, random_samples):
-    manifest = random_manifest()
-    samples = random_samples(manifest)
-    trace = run(manifest, samples, trace=True).trace
-    assert {codes.dtype for codes in trace.values()} == {np.dtype(np.int64)}
-    states = evaluate(manifest.nodes["ssm"], trace["encoder"]).codes
-    assert states.dtype == np.int16
-    assert np.array_equal(states, trace["ssm"])
-
-
-def test_a_run_does_not_depend_on_how_it_is_cut(random_manifest, random_samples, monkeypatch):
-    manifest = random_manifest(channels=3, modes=4, steps=90)
-    samples = random_samples(manifest, batch=7)
-    whole = run(manifest, samples, trace=True)
-    monkeypatch.setattr(golden, "_STATES_AT_ONCE", 2 * 90 * 12)
-    done = []
-    parts = run(manifest, samples, trace=True, progress=done.append)
-    assert done == [2, 2, 2, 1]
-    assert np.array_equal(whole.outputs, parts.outputs)
-    assert whole.saturations == parts.saturations
-    assert sum(whole.saturations.values()) > 0
-    assert whole.elements == parts.elements == {name: whole.trace[name].size for name in manifest.nodes}
-    assert all(np.array_equal(whole.trace[name], parts.trace[name]) for name in whole.trace)
-    singly = np.concatenate([run(manifest, samples[i : i + 1]).outputs for i in range(7)])
-    assert np.array_equal(singly, whole.outputs)
-
-
-def test_no_sequences_give_no_outputs(random_manifest):
-    manifest = random_manifest()
-    result = run(manifest, np.zeros((0, manifest.steps, 1), np.int64))
-    assert result.outputs.shape == (0, 3)
-    assert set(result.saturations.values()) == {0}
-
-
-def test_samples_outside_the_format_are_refused(random_manifest, random_samples):
-    manifest = random_manifest()
-    samples = random_samples(manifest)
-    samples[1, 2, 0] = 256
-    with pytest.raises(SsmHdlError, match=r"sample 256 \(sequence 1, step 2, element 0\) is outside UQ\(0, 8\)"):
-        run(manifest, samples)
