@@ -72,6 +72,10 @@ def _store_delta(abar: Complexes, format: Format) -> Transition:
             error = np.where(abar == 0, np.abs(value) - 1, np.where(fits, moved, np.inf))
             codes = np.where((error < best)[..., np.newaxis], tried, codes)
             best = np.minimum(error, best)
+    lost = np.isinf(best)  # too few bits for a pole inside the circle anywhere near: the mode keeps no memory
+    codes = np.where(lost[..., np.newaxis], [format.min, 0], codes)
+    exponent = np.where(lost, 0, exponent)
+    lsb = np.exp2(-(exponent + format.f_bits))
     return Transition(codes, exponent, format, 1 + _complex(codes * lsb[..., np.newaxis]))
 
 

@@ -18,8 +18,10 @@ from ssm_hdl.sw.models.s4d import S4D
 from ssm_hdl.sw.quantize import Recipe, effort, quantize
 from ssm_hdl.sw.quantize.calibrate import calibrate
 from ssm_hdl.sw.quantize.equalise import equalise, rescale
-from ssm_hdl.sw.quantize.modes import Modes, balance, truncate
+from ssm_hdl.sw.quantize.modes import Modes, balance
+from ssm_hdl.sw.quantize.rows import Moments, fit, nearest, values
 from ssm_hdl.sw.quantize.s4d import lower
+from ssm_hdl.sw.quantize.transition import store
 from ssm_hdl.sw.train import logits
 
 ROOT = Path(__file__).parents[2]
@@ -127,11 +129,11 @@ def test_the_committed_digits_lose_little(trained, digits, clip):
     assert run(quantized.manifest, digits.test.codes).saturations["ssm"] == 0
 
 
-def test_corrected_biases_leave_no_mean_error(trained, digits):
+def test_fitting_to_the_float_model_pays(trained, digits):
     codes, recipe = digits.train.codes[:256], Recipe(name="w8a8", samples=256)
-    equalised = equalise(trained.model, calibrate(trained.model, trained.inputs, codes, states=False), recipe)
+    equalised = equalise(trained.model, trained.inputs, calibrate(trained.model, trained.inputs, codes, states=False), recipe)
     calibration = calibrate(equalised.model, trained.inputs, codes)
-    plain = lower(trained, equalised, calibration, recipe)
+    plain = lower(trained, equalised, calibration, recipe).manifest
     quantized = quantize(trained, digits, recipe).manifest
     assert sqnr(quantized, trained, digits.test) > sqnr(plain, trained, digits.test) + 3
 
@@ -168,7 +170,7 @@ def test_equalising_changes_no_result(small, digits):
     codes = digits.train.codes[:64]
     x = torch.from_numpy(small.inputs.normalise(digits.test.codes))
     recipe = Recipe(name="w8a8")
-    equalised = equalise(small.model, calibrate(small.model, small.inputs, codes, states=False), recipe)
+    equalised = equalise(small.model, small.inputs, calibrate(small.model, small.inputs, codes, states=False), recipe)
     torch.testing.assert_close(equalised.model(x), small.model(x), atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(rescale(small.model, np.array([3, 0.2, 10, 1]))(x), small.model(x), atol=1e-5, rtol=1e-5)
     trace, original = equalised.model.trace(x), small.model.trace(x)
@@ -189,33 +191,92 @@ def test_dead_channels_do_no_harm(small, digits, dead):
     assert sqnr(quantize(checkpoint, digits, WIDE).manifest, checkpoint, digits.test) > 45
 
 
-def test_transitions_are_truncated_towards_zero():
+def poles(count=1000):
     random = np.random.default_rng(0)
-    a_bar = random.uniform(0.9, 0.99999, 1000) * np.exp(1j * random.uniform(-np.pi, np.pi, 1000))
+    return random.uniform(0.9, 0.99999, (1, count)) * np.exp(1j * random.uniform(-np.pi, np.pi, (1, count)))
+
+
+def test_transitions_are_truncated_towards_zero():
+    a_bar = poles()
     for bits in (4, 8, 16):
-        codes = truncate(a_bar[np.newaxis], SQ(1, bits - 1))[0]
-        stored = codes[..., 0] + 1j * codes[..., 1]
-        assert (np.abs(stored) <= np.abs(a_bar) * 2 ** (bits - 1)).all()
-        assert (np.abs(stored - a_bar * 2 ** (bits - 1)) < np.sqrt(2)).all()
+        stored = store(a_bar, bits, delta=False).values
+        assert (np.abs(stored) <= np.abs(a_bar)).all()
+        assert (np.abs(stored - a_bar) < np.sqrt(2) * 2.0 ** (1 - bits)).all()
 
 
-def test_balanced_modes_keep_the_gain_and_fit_the_state():
+@pytest.mark.parametrize("bits", range(2, 17))
+def test_the_delta_form_stays_inside_the_unit_circle(bits):
+    a_bar = np.concatenate([poles(), 1 - 10.0 ** -np.linspace(1, 5, 50)[np.newaxis], [[0]]], axis=1).astype(complex)
+    stored = store(a_bar, bits, delta=True)
+    assert stored.codes.min() >= stored.format.min and stored.codes.max() <= stored.format.max
+    assert (np.abs(stored.values) < 1).all()
+    assert stored.values[0, -1] == 0
+    assert stored.exponent is not None
+    assert stored.format.f_bits + stored.exponent.max() <= 18
+    one = 1 << stored.format.f_bits + int(stored.exponent.max())
+    shift = stored.exponent.max() - stored.exponent
+    codes = (stored.codes << shift[..., np.newaxis]) + np.array([one, 0])
+    np.testing.assert_array_equal((codes[..., 0] + 1j * codes[..., 1]) / one, stored.values)
+
+
+def test_the_delta_form_holds_slow_poles_better():
+    slow = np.exp(-np.linspace(1e-3, 1e-2, 200) + 1j * np.linspace(0, 0.2, 200))[np.newaxis]
+    for bits in (6, 8):
+        moved = [np.abs(store(slow, bits, delta).values - slow).max() for delta in (True, False)]
+        assert moved[0] < moved[1] / 4
+
+
+def test_balanced_modes_fit_the_state_and_the_weights():
     random = np.random.default_rng(1)
     transition = random.uniform(0.5, 0.999, (3, 6)) * np.exp(1j * random.uniform(0, 3, (3, 6)))
     gain = 10 ** random.uniform(-2, 1, (3, 6)) * np.exp(1j * random.uniform(0, 6, (3, 6)))
     peak = 10 ** random.uniform(-1, 2, (3, 6))
     modes = Modes(transition, gain, peak, peak**2 / 8, 100)
-    state, a_format, u = SQ(1, 15), SQ(1, 15), SQ(3, 5)
-    errors = []
-    for width in (8, 12):
-        balanced = balance(modes, state, a_format, u, Recipe(name="r", weights=width))
-        assert balanced.format.width == width
-        assert (np.ldexp(peak, balanced.exponent) < 1).all()
-        kept = (balanced.weight[..., 0] + 1j * balanced.weight[..., 1]) * balanced.format.lsb * 2.0**balanced.exponent
-        errors.append(np.abs(kept - gain) ** 2 * modes.power)
-        assert errors[-1].sum() < 2.0 ** (4 - 2 * width) * (np.abs(gain) ** 2 * modes.power).sum()
-    filled = balance(modes, state, a_format, u, Recipe(name="r", clip="minmax"))
-    assert (np.ldexp(peak, filled.exponent) > 0.49).all()
+    state, u = SQ(1, 15), SQ(3, 5)
+    for per_channel in (True, False):
+        exponent = balance(modes, state, -25, u, Recipe(name="r", weights=8, per_channel=per_channel))
+        assert (np.ldexp(peak, exponent) < 1).all()
+        weights = np.abs(gain) * 2.0**-exponent
+        spread = np.log2(weights).std() if not per_channel else np.log2(weights).std(1).max()
+        assert spread < np.log2(np.abs(gain) * peak).std()  # brought together, for they share a format
+    filled = balance(modes, state, -25, u, Recipe(name="r", clip="minmax"))
+    assert (np.ldexp(peak, filled) > 0.49).all()
+
+
+def moments_of(x, y):
+    x = np.pad(x, ((0, 0), (0, 1)), constant_values=1)
+    return Moments((x.T @ x)[np.newaxis] / len(x), (y.T @ x)[np.newaxis] / len(x))
+
+
+@pytest.mark.parametrize("per_channel", [True, False])
+@pytest.mark.parametrize("width", [3, 4, 6])
+def test_rows_rounded_in_turn_beat_the_nearest(width, per_channel):
+    random = np.random.default_rng(2)
+    x = random.normal(size=(2000, 12)) @ random.normal(size=(12, 12)) + 1
+    weight = random.normal(size=(5, 12)) * 2.0 ** random.integers(-4, 4, (5, 1))
+    y = x @ weight.T + random.normal(size=5)
+    recipe = Recipe(name="r", per_channel=per_channel)
+
+    def error(rows):
+        made = x @ values(rows)[0].T + rows.bias[0]
+        return ((made - y) ** 2).mean(0)
+
+    fitted = fit(moments_of(x, y), weight[np.newaxis], width, recipe)
+    assert fitted.codes.min() >= fitted.format.min and fitted.codes.max() <= fitted.format.max
+    assert fitted.format.width == width and (fitted.exponent is not None) == per_channel
+    plain = nearest(weight[np.newaxis], (y - x @ weight.T).mean(0)[np.newaxis], width, recipe)
+    assert error(fitted).sum() < 0.8 * error(plain).sum()
+    if per_channel:
+        assert (error(fitted) / y.var(0)).max() < 2.0 ** (3 - 2 * width)
+
+
+def test_a_fit_makes_up_for_what_its_inputs_have_lost():
+    random = np.random.default_rng(3)
+    x = random.normal(size=(4000, 6))
+    weight = random.normal(size=(2, 6))
+    wrong = x @ (np.eye(6) + random.normal(size=(6, 6)) / 10)  # what the integers before it make of x
+    fitted = fit(moments_of(wrong, x @ weight.T + 3), weight[np.newaxis], 16, Recipe(name="r"))
+    np.testing.assert_allclose(wrong @ values(fitted)[0].T + fitted.bias[0], x @ weight.T + 3, atol=2e-3)
 
 
 def test_a_skip_is_exact(small, digits):
@@ -230,7 +291,7 @@ def test_a_skip_is_exact(small, digits):
 def test_states_that_do_not_fit_are_refused():
     modes = Modes(*(np.full((1, 1), x) for x in (0.5 + 0j, 1 + 0j, 2.0**20, 2.0**38)), 100)
     with pytest.raises(SsmHdlError, match="widen one of these two"):
-        balance(modes, SQ(1, 3), SQ(1, 3), SQ(1, 15), Recipe(name="r"))
+        balance(modes, SQ(1, 3), 9, SQ(1, 15), Recipe(name="r"))
 
 
 @settings(max_examples=12, deadline=None)
