@@ -1,20 +1,30 @@
 """Post-training quantization: a float checkpoint and a recipe of bit widths become a manifest, integer from end to end."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ssm_hdl import Manifest, SsmHdlError
 from ssm_hdl.sw.checkpoint import Checkpoint
 from ssm_hdl.sw.data import Dataset
-from ssm_hdl.sw.quantize.calibrate import calibrate
+from ssm_hdl.sw.quantize.calibrate import Calibration, calibrate
 from ssm_hdl.sw.quantize.compare import EdgeError, compare
-from ssm_hdl.sw.quantize.equalise import equalise
+from ssm_hdl.sw.quantize.equalise import Equalised, equalise
 from ssm_hdl.sw.quantize.recipe import PRESETS, Recipe
 from ssm_hdl.sw.quantize.reconstruct import RECONSTRUCTED, moments
-from ssm_hdl.sw.quantize.rows import Rows, fit
+from ssm_hdl.sw.quantize.rows import Rows, error, fit
 from ssm_hdl.sw.quantize.s4d import lower
 
 __all__ = ["PRESETS", "EdgeError", "Quantized", "Recipe", "effort", "quantize"]
+
+MARGINS = (1.25, 1.0, 0.8, 0.65, 0.5, 0.4)
+"""State margins that ``state_margin: fit`` tries."""
+
+MARGIN_SAMPLES = 64
+"""Calibration samples that they are tried on."""
+
 
 @dataclass(frozen=True)
 class Quantized:
@@ -31,7 +41,9 @@ class Quantized:
 
 def effort(dataset: Dataset, recipe: Recipe) -> int:
     """Sequences that ``quantize`` runs in all, the total of its progress."""
-    return min(recipe.samples, len(dataset.train)) * (len(RECONSTRUCTED) + 3)
+    samples = min(recipe.samples, len(dataset.train))
+    tried = len(MARGINS) * min(samples, MARGIN_SAMPLES) if recipe.state_margin == "fit" else 0
+    return samples * (len(RECONSTRUCTED) + 3) + tried
 
 
 def quantize(
@@ -58,6 +70,7 @@ def quantize(
     first = calibrate(checkpoint.model, inputs, codes, states=False, progress=progress)
     equalised = equalise(checkpoint.model, inputs, first, recipe)
     calibration = calibrate(equalised.model, inputs, codes, progress=progress)
+    calibration = _with_margin(checkpoint, equalised, calibration, recipe, codes, progress)
     fitted: dict[str, Rows] = {}
     for name in RECONSTRUCTED:
         lowered = lower(checkpoint, equalised, calibration, recipe, fitted)
@@ -65,3 +78,25 @@ def quantize(
         fitted[name] = fit(seen, lowered.weights[name], recipe.weights[name], recipe)
     manifest = lower(checkpoint, equalised, calibration, recipe, fitted).manifest
     return Quantized(manifest, compare(manifest, equalised.model, inputs, codes, progress))
+
+
+def _with_margin(
+    checkpoint: Checkpoint,
+    equalised: Equalised,
+    calibration: Calibration,
+    recipe: Recipe,
+    codes: NDArray[np.integer],
+    progress: Callable[[int], None] | None,
+) -> Calibration:
+    """The calibration with the states that are to be held without saturation, in place of the largest ones."""
+    if recipe.state_margin != "fit":
+        return replace(calibration, state_peak=calibration.state_peak * recipe.state_margin)
+    few, peaks, errors = codes[:MARGIN_SAMPLES], [], []
+    for margin in MARGINS:
+        tried = replace(calibration, state_peak=calibration.state_peak * margin)
+        lowered = lower(checkpoint, equalised, tried, recipe)
+        seen = moments(lowered.manifest, "readout", equalised.model, checkpoint.inputs, few, progress)
+        errors.append(error(fit(seen, lowered.weights["readout"], recipe.weights["readout"], recipe), seen)[:, 0])
+        peaks.append(tried.state_peak)
+    best = np.argmin(errors, axis=0)
+    return replace(calibration, state_peak=np.array(peaks)[best, np.arange(len(best))])

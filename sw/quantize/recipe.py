@@ -90,7 +90,7 @@ class Recipe(_Strict):
             what is beyond ``percentile``.
         percentile: in %, for ``clip: percentile``.
         state_margin: the state that may not saturate, in parts of the largest one of the calibration: above 1 for safety, below
-            for finer states.
+            for finer states. ``fit`` tries some and takes for each channel the one that the read-out makes most of.
     """
 
     name: str = Field(min_length=1)
@@ -107,7 +107,7 @@ class Recipe(_Strict):
     samples: Annotated[int, Field(ge=1, strict=True)] = 512
     clip: Literal["mse", "minmax", "percentile"] = "mse"
     percentile: Annotated[float, Field(gt=50, le=100)] = 99.999
-    state_margin: Annotated[float, Field(ge=0.1, le=1000)] = 1.25
+    state_margin: Annotated[float, Field(ge=0.1, le=1000)] | Literal["fit"] = "fit"
 
     @classmethod
     def load(cls, recipe: Path | str) -> "Recipe":

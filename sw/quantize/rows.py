@@ -81,6 +81,12 @@ def values(rows: Rows) -> Floats:
     return np.asarray(np.ldexp(rows.codes * rows.format.lsb, -exponent))
 
 
+def error(rows: Rows, moments: Moments) -> Floats:
+    """Mean squared error of each row's output, less E[y^2], which no weights change; (G, M)."""
+    kept = np.concatenate([values(rows), rows.bias[..., np.newaxis]], axis=-1)
+    return np.asarray(np.einsum("gmk,gkl,gml->gm", kept, moments.gram, kept) - 2 * (kept * moments.cross).sum(-1))
+
+
 def _choose(
     candidates: Floats, gram: Floats, bias: Floats, width: int, recipe: Recipe, cross: Floats | None = None
 ) -> Rows:

@@ -123,7 +123,7 @@ class _Lowering:
         modes = Modes(
             transition=abar.values,
             gain=_with_skip(2 * _numpy(self.model.c) * (a_bar - 1) / a, _numpy(self.model.d)),
-            peak=_with_skip(self.calibration.state_peak * recipe.state_margin, u.max * u.lsb),
+            peak=_with_skip(self.calibration.state_peak, u.max * u.lsb),
             power=_with_skip(self.calibration.state_power, self.calibration.edges["encoder"].mean(np.square)),
             steps=self.inputs.steps,
         )

@@ -124,7 +124,7 @@ def test_the_recipe_rules_each_width(small, digits):
 
 @pytest.mark.parametrize("clip", ["mse", "minmax", "percentile"])
 def test_the_committed_digits_lose_little(trained, digits, clip):
-    quantized = quantize(trained, digits, Recipe(name="w8a8", clip=clip))
+    quantized = quantize(trained, digits, Recipe(name="w8a8", clip=clip, state_margin=1.25))
     assert sqnr(quantized.manifest, trained, digits.test) > {"mse": 27, "minmax": 21, "percentile": 21}[clip]
     assert run(quantized.manifest, digits.test.codes).saturations["ssm"] == 0
 
@@ -163,7 +163,15 @@ def test_progress_adds_up(small, digits):
     recipe = Recipe(name="few", samples=40)
     quantize(small, digits, recipe, done.append)
     assert sum(done) == effort(digits, recipe)
-    assert effort(digits, Recipe(name="all", samples=10**6)) == 6 * len(digits.train)
+    assert effort(digits, Recipe(name="all", samples=10**6, state_margin=1.25)) == 6 * len(digits.train)
+
+
+def test_the_state_margin_that_fits_is_no_worse_than_a_fixed_one(trained, digits):
+    def reached(margin):
+        recipe = Recipe(name="r", weights=6, state=6, transition=6, samples=64, state_margin=margin)
+        return quantize(trained, digits, recipe).errors["readout"].sqnr_db
+
+    assert reached("fit") > max(reached(1.25), reached(0.4))
 
 
 def test_equalising_changes_no_result(small, digits):
