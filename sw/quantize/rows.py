@@ -137,7 +137,7 @@ def _round(weight: Floats, gram: Floats, format: Format) -> Codes:
     upper = np.linalg.cholesky(np.linalg.inv(damped)).swapaxes(1, 2)
     codes = np.empty(rest.shape, np.int64)
     for k in range(rest.shape[2]):
-        codes[..., k] = np.clip(np.floor(rest[..., k] + 0.5), format.min, format.max)
+        codes[..., k] = np.clip(np.floor(rest[..., k] + 0.5), -format.max, format.max)
         missed = (rest[..., k] - codes[..., k]) / upper[:, np.newaxis, k, k]
         rest[..., k + 1 :] -= missed[..., np.newaxis] * upper[:, np.newaxis, k, k + 1 :]
     return np.take_along_axis(codes, np.argsort(order, axis=1)[:, np.newaxis], 2)

@@ -1,0 +1,1 @@
+"""Studies behind decisions: what was compared, kept runnable, with the results in results/ and docs/."""
