@@ -28,7 +28,7 @@ def command(
     dsp: Annotated[int, typer.Option(min=1, help="DSP multipliers of the pipeline that is drawn.")] = 8,
     as_json: Json = False,
 ) -> None:
-    """Say what a manifest holds (operations, formats, accumulators, bits, multiplications) or where a checkpoint comes from."""
+    """Say what a manifest holds (operations, formats, accumulators, memory, multiplications) or where a checkpoint comes from."""
     if is_checkpoint(path):
         if picture is not None:
             raise SsmHdlError(f"{path} is a checkpoint and has no pipeline to draw; quantize it first")
@@ -44,6 +44,7 @@ def is_checkpoint(path: Path) -> bool:
 
 def _manifest(path: Path, picture: Path | None, dsp: int, as_json: bool) -> None:
     from ssm_hdl import Manifest
+    from ssm_hdl.sw.memory import KINDS
 
     manifest = Manifest.load(path)
     if picture is not None:
@@ -63,6 +64,12 @@ def _manifest(path: Path, picture: Path | None, dsp: int, as_json: bool) -> None
     tensors = table("tensor", "shape", "stored as", ">bits")
     for name, tensor in answer["tensors"].items():
         tensors.add_row(name, " x ".join(map(str, tensor["shape"])), tensor["format"] or "integers", f"{tensor['bits']:,}")
+    memory = table("memory", ">bytes, paper's way", ">bytes in hardware")
+    counted = answer["memory"]
+    for kind in (*KINDS, "in all"):
+        bits = [(way["kinds"] | {"in all": way["bits"]}).get(kind, 0) for way in (counted["paper"], counted["hardware"])]
+        if any(bits):
+            memory.add_row(kind, *(f"{count / 8:,.0f}" if count else "" for count in bits), end_section=kind == KINDS[-1])
     entry = answer["input"]
     summary = {
         "input": f"{entry['name']}, {entry['size']} of {entry['format']} a step, up to {answer['steps']} steps",
@@ -70,12 +77,15 @@ def _manifest(path: Path, picture: Path | None, dsp: int, as_json: bool) -> None
         "multiplications a step": f"{answer['multiplications']:,}",
         "weight bits": f"{answer['weight_bits']:,}",
         "state bits": f"{answer['state_bits']:,}",
+        "saved of 32-bit floats": f"{counted['saved']:.1%} by the paper's count" if counted["saved"] is not None else "",
     } | ({"picture": picture} if picture else {})
-    show(as_json, answer, facts(f"{manifest.name}  {manifest.graph.description}".strip(), summary), operations, tensors)
+    show(as_json, answer, facts(f"{manifest.name}  {manifest.graph.description}".strip(), summary), operations, tensors, memory)
 
 
 def describe(manifest: "Manifest") -> dict[str, Any]:
     """A manifest in JSON: its edges and tensors, and what follows from them."""
+    from ssm_hdl.sw.memory import hardware, paper, paper_float_of
+
     edge = manifest.input
     operations = [
         {
@@ -100,6 +110,7 @@ def describe(manifest: "Manifest") -> dict[str, Any]:
             "format": str(format) if format else None,
             "bits": width * codes.size,
         }
+    by_paper, whole = paper(manifest), paper_float_of(manifest)
     scans = [node for node in manifest.nodes.values() if node.op.op == "scan"]
     return {
         "kind": "manifest",
@@ -113,6 +124,11 @@ def describe(manifest: "Manifest") -> dict[str, Any]:
         "multiplications": sum(n.multiplications for n in manifest.nodes.values() if not n.output.per_sequence),
         "weight_bits": sum(tensor["bits"] for tensor in tensors.values()),
         "state_bits": sum(node.output.size * node.output.bits for node in scans),
+        "memory": {
+            "paper": by_paper.to_json(),
+            "hardware": hardware(manifest).to_json(),
+            "saved": None if whole is None else 1 - by_paper.bits / whole.bits,
+        },
     }
 
 

@@ -1,0 +1,198 @@
+"""How much memory a model takes, counted in two ways: as the paper does, to compare with it, and bit by bit as hardware does.
+
+The paper is Zhao et al., arXiv 2506.12480: Abar, Bbar, C, D, the weights of the linear layers, the state and four activations
+of H at their bits, biases in 32 bits, no scales. In float 32 dt counts as (H, N), and is dropped when Abar is stored.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ssm_hdl import Manifest
+from ssm_hdl.fixed import Codes, Format
+from ssm_hdl.operations import Dense, Lookup, Node, Pool, Scan
+from ssm_hdl.operations.base import Tensor
+
+KINDS = ("transition", "input matrix", "weights", "biases", "exponents", "states", "activations", "accumulators", "tables")
+"""What memory is for; the tables are those of lookups."""
+
+FLOAT = 32
+"""Bits of a float, and of the paper's biases."""
+
+PACKETS = 4
+"""Activations that the paper counts, in packets of H."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of a model's memory.
+
+    Attributes:
+        owner: the operation or edge that it belongs to.
+        kind: one of ``KINDS``.
+        numbers: how many numbers it holds.
+        bits: of all of them together.
+    """
+
+    owner: str
+    kind: str
+    numbers: int
+    bits: int
+
+
+@dataclass(frozen=True)
+class Memory:
+    """The memory of a model, by parts."""
+
+    parts: tuple[Part, ...]
+
+    @property
+    def bits(self) -> int:
+        """All of it."""
+        return sum(part.bits for part in self.parts)
+
+    @property
+    def bytes(self) -> float:
+        """All of it."""
+        return self.bits / 8
+
+    def of(self, kind: str) -> int:
+        """Bits of one kind."""
+        return sum(part.bits for part in self.parts if part.kind == kind)
+
+    def to_json(self) -> dict[str, Any]:
+        """In all, by kind, and by part, as JSON takes it."""
+        kinds = {kind: self.of(kind) for kind in KINDS if self.of(kind)}
+        parts = [{"owner": p.owner, "kind": p.kind, "numbers": p.numbers, "bits": p.bits} for p in self.parts]
+        return {"bits": self.bits, "bytes": self.bytes, "kinds": kinds, "parts": parts}
+
+
+def paper_nominal(width: int, modes: int, classes: int, weights: int, activations: int, transition: int, state: int) -> Memory:
+    """The paper's memory of a quantized S4D of one layer.
+
+    Args:
+        width: H.
+        modes: N.
+        classes: outputs.
+        weights: bits of Bbar, C, D and the linear layers, W.
+        activations: bits, A.
+        transition: bits of each part of Abar.
+        state: bits of each part of x.
+    """
+    numbers = _s4d(width, modes, classes)
+    bits = {"transition": transition, "states": state, "activations": activations, "biases": FLOAT}
+    return Memory(tuple(Part(owner, kind, n, n * bits.get(kind, weights)) for owner, kind, n in numbers))
+
+
+def paper_float(width: int, modes: int, classes: int) -> Memory:
+    """The paper's memory of an S4D of H = ``width``, N = ``modes`` in float 32, dt as (H, N)."""
+    numbers = [*_s4d(width, modes, classes), ("dt", "transition", width * modes)]
+    return Memory(tuple(Part(owner, kind, n, n * FLOAT) for owner, kind, n in numbers))
+
+
+def _s4d(width: int, modes: int, classes: int) -> list[tuple[str, str, int]]:
+    """Owner, kind and count of the numbers of the paper's S4D."""
+    complexes = 2 * width * modes
+    return [
+        ("Abar", "transition", complexes),
+        ("Bbar", "input matrix", complexes),
+        ("C", "weights", complexes),
+        ("D", "weights", width),
+        *((name, "weights", n) for name, n in (("encoder", width), ("mixing", 2 * width**2), ("decoder", width * classes))),
+        *((name, "biases", n) for name, n in (("encoder", width), ("mixing", 2 * width), ("decoder", classes))),
+        ("x", "states", complexes),
+        ("activations", "activations", PACKETS * width),
+    ]
+
+
+def paper(manifest: Manifest) -> Memory:
+    """A manifest by the paper's rules, as it is: no Bbar where that is folded into C, no exponents, biases in 32 bits.
+
+    A mode whose pole is 0 in every channel is the skip D: no Abar, no state, and one real weight. Activations are four packets
+    of the size of a scan's input, at the mean width of all real edges of a time step.
+    """
+    return Memory(tuple(_paper(manifest)))
+
+
+def _paper(manifest: Manifest) -> Iterator[Part]:
+    edges = [n.output for n in manifest.nodes.values() if not n.output.is_complex and not n.output.per_sequence]
+    mean = np.average([edge.format.width for edge in edges], weights=[edge.size for edge in edges])
+    for node in manifest.nodes.values():
+        if isinstance(node.op, Scan):
+            live = _live(node)
+            numbers = 2 * int(live.sum())
+            yield Part(node.name, "transition", numbers, numbers * node.op.transition.format.width)
+            yield Part(node.name, "states", numbers, numbers * node.output.format.width)
+            packets = PACKETS * node.inputs[0].size
+            yield Part(node.name, "activations", packets, round(packets * float(mean)))
+        elif isinstance(node.op, Dense):
+            numbers = node.arrays["code"].size
+            source = manifest.nodes.get(node.inputs[0].name)
+            if source is not None and isinstance(source.op, Scan):
+                numbers -= node.arrays["code"].shape[1] * int((~_live(source)).sum())  # imaginary parts of the skip
+            yield Part(node.name, "weights", numbers, numbers * node.op.weight.format.width)
+            if node.op.bias is not None:
+                yield Part(node.name, "biases", node.arrays["bias"].size, node.arrays["bias"].size * FLOAT)
+
+
+def _live(scan: Node) -> Codes:
+    """Which modes (C, N) have a state by the paper's rules."""
+    transition = scan.arrays["transition"]
+    return np.broadcast_to(transition.any(axis=(0, 2)), transition.shape[:2])
+
+
+def paper_float_of(manifest: Manifest) -> Memory | None:
+    """What a manifest with one scan would take as the paper's S4D in float 32; None if it has another number of scans."""
+    scans = [node for node in manifest.nodes.values() if isinstance(node.op, Scan)]
+    if len(scans) != 1:
+        return None
+    return paper_float(scans[0].inputs[0].size, int(_live(scans[0])[0].sum()), manifest.output.size)
+
+
+def hardware(manifest: Manifest) -> Memory:
+    """Every bit that the hardware keeps for a manifest.
+
+    Codes at their width, exponents in the bits that their spread needs, biases as wide as they are, all states, the accumulators
+    of pools, one packet of every edge (the states are those of their scan), one table for each lookup.
+    """
+    edge = manifest.input
+    return Memory((Part(edge.name, "activations", edge.size, edge.size * edge.bits), *_stages(manifest.nodes.values())))
+
+
+def _stages(nodes: Iterable[Node]) -> Iterator[Part]:
+    for node in nodes:
+        edge, arrays = node.output, node.arrays
+        if isinstance(node.op, Scan):
+            yield _codes(node, "transition", node.op.transition)
+            yield _spread(node, "scale")
+            yield _spread(node, "shift")
+            yield Part(node.name, "states", 2 * edge.size, edge.size * edge.bits)
+            continue
+        if isinstance(node.op, Dense):
+            yield _codes(node, "weights", node.op.weight)
+            yield _spread(node, "scale")
+            if node.op.bias is not None:
+                needed = Format.for_range(int(arrays["bias"].min()), int(arrays["bias"].max()), 0).width
+                width = min(node.op.bias.format.width, needed)
+                yield Part(node.name, "biases", arrays["bias"].size, arrays["bias"].size * width)
+        if isinstance(node.op, Pool):
+            yield Part(node.name, "accumulators", edge.size, edge.size * node.accumulator.width)
+        if isinstance(node.op, Lookup):
+            yield Part(node.name, "tables", arrays["table"].size, arrays["table"].size * edge.bits)
+        yield Part(node.name, "activations", edge.size, edge.size * edge.bits)
+
+
+def _codes(node: Node, kind: str, tensor: Tensor) -> Part:
+    numbers = node.arrays["code"].size
+    return Part(node.name, kind, numbers, numbers * tensor.format.width)
+
+
+def _spread(node: Node, array: str) -> Part:
+    """Exponents less their smallest, which is wired."""
+    exponents = node.arrays[array]
+    return Part(node.name, "exponents", exponents.size, exponents.size * int(np.ptp(exponents)).bit_length())
+
+
+__all__ = ["KINDS", "Memory", "Part", "hardware", "paper", "paper_float", "paper_float_of", "paper_nominal"]
