@@ -347,8 +347,8 @@ def test_calibration_is_the_trace_of_all_samples(small, digits):
     np.testing.assert_allclose(calibration.state_peak, np.maximum(abs(states.real), abs(states.imag)).max((0, 1)), rtol=1e-6)
     np.testing.assert_allclose(calibration.state_power, (abs(states) ** 2).mean((0, 1)), rtol=1e-4)
     assert calibration.edges.keys() == trace.keys()
-    for name, values in trace.items():
+    for name, edge in trace.items():
         histogram = calibration.edges[name]
-        assert histogram.counts.sum() == values.numel()
-        np.testing.assert_allclose(histogram.low, values.reshape(-1, values.shape[-1]).amin(0).numpy(), rtol=1e-5)
-        np.testing.assert_allclose(histogram.high, values.reshape(-1, values.shape[-1]).amax(0).numpy(), rtol=1e-5)
+        assert histogram.counts.sum() == edge.numel()
+        np.testing.assert_allclose(histogram.low, edge.reshape(-1, edge.shape[-1]).amin(0).numpy(), rtol=1e-5)
+        np.testing.assert_allclose(histogram.high, edge.reshape(-1, edge.shape[-1]).amax(0).numpy(), rtol=1e-5)
