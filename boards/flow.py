@@ -1,14 +1,19 @@
 """What differs between the families on the way from RTL to a bitstream."""
 
 import json
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from ssm_hdl import Manifest
 from ssm_hdl.boards import tools
 from ssm_hdl.boards.board import Board
 from ssm_hdl.boards.resources import Usage
 from ssm_hdl.errors import SsmHdlError
+from ssm_hdl.gen.plan import Plan
+from ssm_hdl.gen.verilog import generate
+from ssm_hdl.gen.yosys import run_yosys
 
 
 @dataclass(frozen=True)
@@ -98,17 +103,37 @@ class Routed:
     usage: dict[str, Usage]
 
 
-def count_cells(board: Board, statistics: str) -> dict[str, Usage]:
+def cells(family: str, statistics: str) -> dict[str, int]:
     """What a netlist takes, from the JSON that Yosys's ``stat`` gives."""
     types: dict[str, int] = json.loads(statistics)["design"]["num_cells_by_type"]
-    available = {"LUTs": board.luts, "flip-flops": board.luts, "multipliers": board.dsps, "block RAMs": board.rams}
     return {
-        what: Usage(
-            sum(number * size for cell, number in types.items() for start, size in cells.items() if cell.startswith(start)),
-            available[what],
-        )
-        for what, cells in FLOWS[board.family].cells.items()
+        what: sum(number * size for cell, number in types.items() for start, size in kinds.items() if cell.startswith(start))
+        for what, kinds in FLOWS[family].cells.items()
     }
+
+
+def count_cells(board: Board, statistics: str) -> dict[str, Usage]:
+    """What a netlist takes of a board, from the JSON that Yosys's ``stat`` gives."""
+    available = {"LUTs": board.luts, "flip-flops": board.luts, "multipliers": board.dsps, "block RAMs": board.rams}
+    return {what: Usage(used, available[what]) for what, used in cells(board.family, statistics).items()}
+
+
+def synthesised(manifest: Manifest, family: str, plan: Plan) -> dict[str, int]:
+    """What a pipeline alone takes of a family after synthesis: LUTs, flip-flops, multipliers, block RAMs.
+
+    Raises:
+        SsmHdlError: Yosys is not installed, failed or warned.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "pipeline.v").write_text(generate(manifest, plan), encoding="utf-8")
+        commands = [
+            ["read_verilog", str(folder / "pipeline.v")],
+            [*FLOWS[family].synthesis, "-top", manifest.name],
+            ["tee", "-q", "-o", str(folder / "cells.json"), "stat", "-json"],
+        ]
+        run_yosys(commands, folder / "yosys.log")
+        return cells(family, (folder / "cells.json").read_text(encoding="utf-8"))
 
 
 def route(board: Board, folder: Path, seed: int, clock_hz: float, netlist: Mapping[str, Usage]) -> Routed:

@@ -1,0 +1,44 @@
+"""Lookup, differentiable: the table forward, the slope of the function it is made from backward."""
+
+import math
+from collections.abc import Callable
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+
+from ssm_hdl.operations import Lookup, Node
+
+
+def _gelu_slope(x: Tensor) -> Tensor:
+    density = torch.exp(-x * x / 2) / math.sqrt(2 * math.pi)
+    return (1 + torch.erf(x / math.sqrt(2))) / 2 + x * density
+
+
+def _sigmoid_slope(x: Tensor) -> Tensor:
+    return torch.sigmoid(x) * torch.sigmoid(-x)
+
+
+SLOPES: dict[str, Callable[[Tensor], Tensor]] = {"gelu": _gelu_slope, "sigmoid": _sigmoid_slope}
+"""The derivative of every function of `ssm_hdl.functions`."""
+
+
+class _Lookup(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, node: Node) -> Tensor:
+        assert isinstance(node.op, Lookup)
+        source = node.inputs[0].format
+        table = torch.from_numpy(node.arrays["table"]).double()
+        ctx.slope, ctx.lsb, ctx.scale = SLOPES[node.op.function], source.lsb, source.lsb / node.output.format.lsb
+        ctx.save_for_backward(x)
+        return table[x.long() & ((1 << source.width) - 1)]
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        (x,) = ctx.saved_tensors
+        return gradients[0] * ctx.slope(x * ctx.lsb) * ctx.scale, None
+
+
+def lookup(node: Node, x: Tensor) -> Tensor:
+    """y = table[x]."""
+    return cast(Tensor, _Lookup.apply(x, node))  # type: ignore[no-untyped-call]

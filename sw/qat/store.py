@@ -1,0 +1,55 @@
+"""Rounding with a gradient: the rules of `ssm_hdl.fixed` on the way forward, straight through on the way back."""
+
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+
+from ssm_hdl.fixed import Format, requantize, saturate
+
+
+class _Store(torch.autograd.Function):
+    """Sums to codes; what saturates has no gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, f_bits: int, format: Format) -> Tensor:
+        """Codes of exact sums with ``f_bits`` fraction bits."""
+        codes = requantize(x.long(), f_bits, format, torch.where)
+        ctx.scale = 2.0 ** (format.f_bits - f_bits)
+        ctx.save_for_backward((codes > format.min) & (codes < format.max))
+        return cast(Tensor, codes.double())
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        """In codes of the output per code of the sum."""
+        (inside,) = ctx.saved_tensors
+        return gradients[0] * inside * ctx.scale, None, None
+
+
+class _Latent(torch.autograd.Function):
+    """Latent codes to codes; a latent outside the format can only come back."""
+
+    @staticmethod
+    def forward(ctx: Any, latent: Tensor, format: Format) -> Tensor:
+        """Rounded half up and saturated."""
+        ctx.save_for_backward(latent)
+        ctx.format = format
+        return cast(Tensor, saturate(torch.floor(latent + 0.5), format, torch.where))
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        """Straight through, but not further out."""
+        (latent,) = ctx.saved_tensors
+        gradient = gradients[0]
+        outward = ((latent > ctx.format.max) & (gradient < 0)) | ((latent < ctx.format.min) & (gradient > 0))
+        return gradient.masked_fill(outward, 0.0), None
+
+
+def store(x: Tensor, f_bits: int, format: Format) -> Tensor:
+    """Exact sums (float64) with ``f_bits`` fraction bits to codes (float64) of ``format``."""
+    return cast(Tensor, _Store.apply(x, f_bits, format))  # type: ignore[no-untyped-call]
+
+
+def codes_of(latent: Tensor, format: Format) -> Tensor:
+    """The codes (float64) that latent ones (float64) stand for."""
+    return cast(Tensor, _Latent.apply(latent, format))  # type: ignore[no-untyped-call]
