@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from ssm_hdl import Manifest, SsmHdlError
 from ssm_hdl.sw.checkpoint import Checkpoint
 from ssm_hdl.sw.data import Dataset
+from ssm_hdl.sw.models.s4d import S4D
 from ssm_hdl.sw.quantize.calibrate import Calibration, calibrate
 from ssm_hdl.sw.quantize.compare import EdgeError, compare
 from ssm_hdl.sw.quantize.equalise import Equalised, equalise
@@ -17,7 +18,7 @@ from ssm_hdl.sw.quantize.reconstruct import RECONSTRUCTED, moments
 from ssm_hdl.sw.quantize.rows import Rows, error, fit
 from ssm_hdl.sw.quantize.s4d import lower
 
-__all__ = ["PRESETS", "EdgeError", "Quantized", "Recipe", "effort", "quantize"]
+__all__ = ["PRESETS", "EdgeError", "Quantized", "Recipe", "effort", "program", "quantize"]
 
 MARGINS = (1.25, 1.0, 0.8, 0.65, 0.5, 0.4)
 """State margins that ``state_margin: fit`` tries."""
@@ -63,21 +64,43 @@ def quantize(
     Raises:
         SsmHdlError: another data set than the checkpoint's, widths that cannot work, or activations that are not finite.
     """
+    manifest, model = program(checkpoint, dataset, recipe, progress=progress)
+    codes = dataset.train.codes[: recipe.samples]
+    return Quantized(manifest, compare(manifest, model, checkpoint.inputs, codes, progress))
+
+
+def program(
+    checkpoint: Checkpoint,
+    dataset: Dataset,
+    recipe: Recipe,
+    known: Calibration | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> tuple[Manifest, S4D]:
+    """The integer program of `quantize`, and the equalised float model that it stands for; without the errors.
+
+    Args:
+        checkpoint: the float model.
+        dataset: what it was trained on.
+        recipe: widths and rules.
+        known: `calibrate` of the float model on the samples of the recipe, with states, which many recipes may share.
+        progress: called with the number of sequences done since the last call.
+    """
     inputs = checkpoint.inputs
     if dataset.name != inputs.name:
         raise SsmHdlError(f"the checkpoint is for {inputs.name}, not for {dataset.name}; calibrate on {inputs.name}")
     codes = dataset.train.codes[: recipe.samples]
-    first = calibrate(checkpoint.model, inputs, codes, states=False, progress=progress)
+    first = known or calibrate(checkpoint.model, inputs, codes, states=False, progress=progress)
     equalised = equalise(checkpoint.model, inputs, first, recipe)
-    calibration = calibrate(equalised.model, inputs, codes, progress=progress)
+    calibration = calibrate(equalised.model, inputs, codes, states=known is None, progress=progress)
+    if known is not None:
+        calibration = calibration.with_states(known, equalised.scale)
     calibration = _with_margin(checkpoint, equalised, calibration, recipe, codes, progress)
     fitted: dict[str, Rows] = {}
     for name in RECONSTRUCTED:
         lowered = lower(checkpoint, equalised, calibration, recipe, fitted)
         seen = moments(lowered.manifest, name, equalised.model, inputs, codes, progress)
         fitted[name] = fit(seen, lowered.weights[name], recipe.weights[name], recipe)
-    manifest = lower(checkpoint, equalised, calibration, recipe, fitted).manifest
-    return Quantized(manifest, compare(manifest, equalised.model, inputs, codes, progress))
+    return lower(checkpoint, equalised, calibration, recipe, fitted).manifest, equalised.model
 
 
 def _with_margin(

@@ -1,7 +1,7 @@
 """Calibration: what the activations and the states of a float model look like on samples."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -29,6 +29,11 @@ class Calibration:
     edges: Mapping[str, Histogram]
     state_peak: Floats
     state_power: Floats
+
+    def with_states(self, other: "Calibration", scale: Floats) -> "Calibration":
+        """The same with the states of an equivalent model, whose channels are ``1 / scale`` (H,) times as large."""
+        peak, power = (values * scale[:, np.newaxis] ** p for values, p in ((other.state_peak, 1), (other.state_power, 2)))
+        return replace(self, state_peak=peak, state_power=power)
 
 
 def calibrate(

@@ -1,0 +1,149 @@
+"""Measuring recipes: quantize, run the integers on validation samples, count the memory; what all recipes share is done once."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from threadpoolctl import threadpool_limits
+
+from ssm_hdl.errors import SsmHdlError
+from ssm_hdl.sim.golden import run
+from ssm_hdl.sw import checkpoint as checkpoints
+from ssm_hdl.sw import memory
+from ssm_hdl.sw.data import Dataset, load
+from ssm_hdl.sw.quantize import program
+from ssm_hdl.sw.quantize.calibrate import Calibration, calibrate
+from ssm_hdl.sw.quantize.histogram import Floats
+from ssm_hdl.sw.quantize.recipe import Recipe
+from ssm_hdl.sw.train import logits
+
+ACCOUNTINGS = {"paper": "paper_bytes", "ours": "hardware_bytes"}
+"""Ways to count memory, and the attribute of `Measured` that each is."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a recipe comes to.
+
+    Attributes:
+        accuracy: of the integers on the validation samples, 0 to 1.
+        sqnr_db: of their logits against those of the float model, in dB.
+        paper_bytes: memory by the paper's count.
+        hardware_bytes: every bit that the hardware keeps.
+        seconds: that it took to find out.
+    """
+
+    accuracy: float
+    sqnr_db: float
+    paper_bytes: float
+    hardware_bytes: float
+    seconds: float
+
+    def to_json(self) -> dict[str, float]:
+        """As JSON takes it."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is measured, in words that another process or machine understands as well.
+
+    Attributes:
+        checkpoint: file of the float model.
+        data: folder of the data set, for those that need one.
+        samples: calibration sequences, from the training samples.
+        images: validation sequences.
+    """
+
+    checkpoint: Path
+    data: Path | None
+    samples: int = 128
+    images: int = 500
+
+    def identity(self) -> dict[str, Any]:
+        """What a result depends on: two subjects with the same are measured alike, wherever their files are."""
+        try:
+            digest = sha256(self.checkpoint.read_bytes()).hexdigest()
+        except OSError as error:
+            raise SsmHdlError(f"cannot read {self.checkpoint}: {error.strerror}") from error
+        return {"checkpoint_sha256": digest, "samples": self.samples, "images": self.images}
+
+
+class Bench:
+    """A float model, ready to be quantized by many recipes.
+
+    Args:
+        subject: what is measured.
+        dataset: its data set, if it has been read already.
+
+    Attributes:
+        codes: validation samples (n, steps, 1).
+        labels: their classes (n,).
+    """
+
+    def __init__(self, subject: Subject, dataset: Dataset | None = None) -> None:
+        if subject.samples < 1 or subject.images < 1:
+            raise SsmHdlError(f"{subject.samples} calibration and {subject.images} validation samples; take at least 1 of each")
+        self.subject = subject
+        self.checkpoint = checkpoints.load(subject.checkpoint)
+        self.dataset = dataset or load(self.checkpoint.inputs.name, subject.data)
+        split = self.dataset.val.head(subject.images)
+        self.codes, self.labels = split.codes, split.labels
+
+    @cached_property
+    def calibration(self) -> Calibration:
+        """Of the float model, with its states: the same for all recipes."""
+        return calibrate(self.checkpoint.model, self.checkpoint.inputs, self.dataset.train.codes[: self.subject.samples])
+
+    @cached_property
+    def wanted(self) -> Floats:
+        """Logits of the float model on the validation samples, (n, classes)."""
+        inputs = torch.from_numpy(self.checkpoint.inputs.normalise(self.codes))
+        return np.asarray(logits(self.checkpoint.model, inputs).double().numpy())
+
+    @property
+    def float_accuracy(self) -> float:
+        """Of the float model on the validation samples, 0 to 1."""
+        return float((self.wanted.argmax(1) == self.labels).mean())
+
+    def measure(self, recipe: Recipe) -> Measured:
+        """Quantize by a recipe, with the calibration samples of the subject, and see what came out.
+
+        Raises:
+            SsmHdlError: widths that cannot work.
+        """
+        began = time.monotonic()
+        with one_thread():
+            recipe = recipe.model_copy(update={"samples": self.subject.samples})
+            manifest, _ = program(self.checkpoint, self.dataset, recipe, self.calibration)
+            got = run(manifest, self.codes).outputs * manifest.output.format.lsb
+        noise = float(((got - self.wanted) ** 2).sum())
+        return Measured(
+            accuracy=float((got.argmax(1) == self.labels).mean()),
+            sqnr_db=round(10 * float(np.log10((self.wanted**2).sum() / max(noise, 1e-30))), 2),
+            paper_bytes=memory.paper(manifest).bytes,
+            hardware_bytes=memory.hardware(manifest).bytes,
+            seconds=round(time.monotonic() - began, 1),
+        )
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """One thread for sums and products: several recipes side by side use the cores better than the small matrices of one."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with threadpool_limits(1):
+            yield
+    finally:
+        torch.set_num_threads(before)
+
+
+__all__ = ["ACCOUNTINGS", "Bench", "Measured", "Subject", "one_thread"]

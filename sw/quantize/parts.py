@@ -1,0 +1,71 @@
+"""The parts of a model that have a width of their own in a recipe, by one name each, such as ``weights.mixing`` or ``state``."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from ssm_hdl.errors import SsmHdlError
+from ssm_hdl.sw.quantize.recipe import Activations, Recipe, Weights
+
+KINDS = {"weights": Weights, "activations": Activations}
+"""The fields of a recipe that hold several widths."""
+
+PARTS = (
+    *(f"{kind}.{name}" for kind, fields in KINDS.items() for name in fields.model_fields if name != "default"),
+    *("transition", "state", "biases", "pool", "output"),
+)
+"""All of them, in the order of the recipe's fields."""
+
+WIDTHS = tuple(range(2, 17))
+"""Widths that a recipe takes."""
+
+
+def width_of(recipe: Recipe, part: str) -> int:
+    """Bits of a part in a recipe."""
+    kind, _, name = part.partition(".")
+    width: int = getattr(recipe, kind)[name] if name else getattr(recipe, kind)
+    return width
+
+
+def with_widths(recipe: Recipe, widths: Mapping[str, int], **fields: Any) -> Recipe:
+    """A recipe with other widths for some parts, and other fields.
+
+    Args:
+        recipe: the rest is its.
+        widths: bits by part.
+        fields: of the recipe, such as ``samples``.
+
+    Raises:
+        SsmHdlError: there is no such part, or a width that it cannot have.
+    """
+    changed: dict[str, Any] = recipe.model_dump() | fields
+    for part, width in widths.items():
+        if part not in PARTS:
+            raise SsmHdlError(f"a recipe has no part {part!r}; there are {', '.join(PARTS)}")
+        kind, _, name = part.partition(".")
+        if name:
+            changed[kind] = changed[kind] | {name: width}
+        else:
+            changed[kind] = width
+    try:
+        return Recipe.model_validate(changed)
+    except ValidationError as error:
+        given = ", ".join(f"{part} {width}" for part, width in widths.items())
+        reasons = "; ".join(problem["msg"].removeprefix("Value error, ") for problem in error.errors())
+        raise SsmHdlError(f"a recipe cannot have {given} bits: {reasons}") from error
+
+
+def to_yaml(recipe: Recipe, header: str) -> str:
+    """A recipe as a file that ``Recipe.load`` reads, under lines of ``header`` as comments."""
+    fields = recipe.model_dump(exclude={*KINDS, "percentile"} if recipe.clip != "percentile" else set(KINDS))
+    for kind in KINDS:
+        own = {part.partition(".")[2]: width_of(recipe, part) for part in PARTS if part.startswith(f"{kind}.")}
+        fields[kind] = {"default": max(own.values()), **own}
+    order = [name for name in Recipe.model_fields if name in fields]
+    lines = "".join(f"# {line}\n" for line in header.splitlines())
+    return lines + yaml.safe_dump({name: fields[name] for name in order}, sort_keys=False, width=120, default_flow_style=None)
+
+
+__all__ = ["PARTS", "WIDTHS", "to_yaml", "width_of", "with_widths"]
