@@ -1,7 +1,7 @@
 """The table of the paper on small S4Ds beside ours: every row quantised, judged on all test images, simulated and synthesised.
 
-The paper is Zhao et al., "Quantizing Small-Scale State-Space Models for Edge AI", arXiv 2506.12480. A row's manifest is made when it
-is not there, so that the committed ones can be measured again without training; its figures are kept and taken up again.
+The paper is Zhao et al., "Quantizing Small-Scale State-Space Models for Edge AI", arXiv 2506.12480. A row's manifest is made when
+it is not there, so that the committed ones can be measured again without training; its figures are kept and taken up again.
 """
 
 import json
@@ -93,7 +93,7 @@ def measure(
     evaluation = evaluate_integer(manifest, dataset.test, processes)
     plan = Plan.fit(manifest, DSP, "ecp5")
     step(f"{row.name}: RTL against the golden model")
-    images = dataset.test.codes[:IMAGES]
+    images = manifest.check_samples(dataset.test.codes[:IMAGES])
     compared = compare(manifest, VerilatedModel(manifest, plan), images, jobs=processes)
     if compared.differences:
         raise SsmHdlError(f"{row.name}: {compared.differences} outputs of the RTL differ; {compared.first}")

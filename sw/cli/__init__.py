@@ -8,7 +8,7 @@ import sys
 import typer
 
 from ssm_hdl.errors import SsmHdlError
-from ssm_hdl.sw.cli import build, demo, evaluate, generate, info, program, quantize, run, simulate, train
+from ssm_hdl.sw.cli import build, demo, evaluate, finetune, generate, info, program, quantize, run, sensitivity, simulate, train
 
 app = typer.Typer(
     help="From a trained diagonal state-space model to a bit-exact FPGA pipeline.",
@@ -17,7 +17,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for module in (demo, train, quantize, evaluate, generate, simulate, build, program, run, info):
+for module in (demo, train, quantize, finetune, sensitivity, evaluate, generate, simulate, build, program, run, info):
     app.command(module.NAME, epilog=f"Example: {module.EXAMPLE}")(module.command)
 
 

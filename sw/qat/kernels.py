@@ -3,18 +3,17 @@
 import numba
 import numpy as np
 
-
 EXACT = {"nnan", "nsz", "reassoc", "contract"}
 """What the compiler may assume: on integers below 2**53 in float64, any order of a sum is exact."""
 
 
 @numba.njit(cache=True, nogil=True, fastmath=EXACT)
-def walk(u, real, imaginary, gain, offset, lsb, low, high, weight, sums, states, keep):  # type: ignore[no-untyped-def]
+def walk(u, real, imaginary, gain, offset, lsb, low, high, weight, sums, states, keep):
     """Scan and the complex dense behind it, exact, on integers in float64 (which has a vector instruction to round).
 
-    u (B, L, C); real, imaginary, gain (C, N), the gain 2**shift of u; offset (C, period, 2, N), what is added at step t modulo the
-    period before the sum, in units of ``lsb``, is rounded down; weight (C, M, 2, N), Re and -Im; sums (B, L, C * M), filled; states
-    (B, L, C, 2, N), filled if ``keep``.
+    u (B, L, C); real, imaginary, gain (C, N), the gain 2**shift of u; offset (C, period, 2, N), what is added at step t modulo
+    the period before the sum, in units of ``lsb``, is rounded down; weight (C, M, 2, N), Re and -Im; sums (B, L, C * M), filled;
+    states (B, L, C, 2, N), filled if ``keep``.
     """
     batch, steps, channels = u.shape
     modes, period, rows = real.shape[1], offset.shape[1], weight.shape[1]
@@ -44,7 +43,7 @@ def walk(u, real, imaginary, gain, offset, lsb, low, high, weight, sums, states,
 
 
 @numba.njit(cache=True, nogil=True, fastmath=True)
-def correlate(gradient, states, result):  # type: ignore[no-untyped-def]
+def correlate(gradient, states, result):
     """result (C, M, 2, N) += the sum over batch and steps of gradient (B, L, C * M) times states (B, L, C, 2, N)."""
     batch, steps, channels, _, modes = states.shape
     rows = result.shape[1]

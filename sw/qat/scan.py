@@ -1,10 +1,11 @@
-"""Diagonal scan with the complex dense that reads it out, differentiable: together, since the states are too many to keep as floats.
+"""Diagonal scan with the complex dense that reads it out, differentiable: together, for the states are too many for floats.
 
-Forward is the exact integer walk. Backward goes straight through the roundings: the read-out's weights see the states as they were,
-and the input sees the linear system, whose adjoint is a correlation with its impulse response, by FFT. Abar stays as it is.
+Forward is the exact integer walk. Backward goes straight through the roundings: the read-out's weights see the states as they
+were, and the input sees the linear system, whose adjoint is a correlation with its impulse response, by FFT. Abar stays as it is.
 """
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from typing import Any, cast
@@ -92,11 +93,11 @@ def _pool(threads: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads)
 
 
-def _spread(function: Any, batch: int) -> None:
+def _spread(function: Callable[[slice], object], batch: int) -> None:
     """Call ``function`` with slices of a batch, in as many threads as torch has."""
     threads = max(1, min(torch.get_num_threads(), batch))
     edges: Sequence[int] = [batch * k // threads for k in range(threads + 1)]
-    list(_pool(threads).map(function, [slice(a, b) for a, b in zip(edges, edges[1:], strict=False)]))
+    list(_pool(threads).map(function, [slice(a, b) for a, b in itertools.pairwise(edges)]))
 
 
 class _BankFunction(torch.autograd.Function):

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from ssm_hdl.errors import SsmHdlError
 from ssm_hdl.sw.quantize.recipe import Activations, Recipe, Weights
 
-KINDS = {"weights": Weights, "activations": Activations}
+KINDS: dict[str, type[BaseModel]] = {"weights": Weights, "activations": Activations}
 """The fields of a recipe that hold several widths."""
 
 PARTS = (

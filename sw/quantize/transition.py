@@ -84,5 +84,5 @@ def parts(values: Complexes) -> Floats:
     return np.stack([values.real, values.imag], axis=-1)
 
 
-def _complex(parts: Floats) -> Complexes:
+def _complex(parts: NDArray[np.floating]) -> Complexes:
     return np.asarray(parts[..., 0] + 1j * parts[..., 1], np.complex128)

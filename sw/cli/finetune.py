@@ -1,0 +1,55 @@
+"""``ssm-hdl finetune``: quantisation-aware training of a manifest."""
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ssm_hdl.sw.cli.console import Folder, Json, facts, messages, need, need_writable, show
+
+NAME = "finetune"
+EXAMPLE = "ssm-hdl finetune manifests/s4d-16h-w4a6x6 --data data/mnist --out manifests/s4d-16h-w4a6x6-qat"
+
+
+def command(
+    path: Annotated[Path, typer.Argument(metavar="MANIFEST", help="A manifest of `ssm-hdl quantize`.")],
+    out: Annotated[Path | None, typer.Option(help="Folder of the new manifest; out/NAME-qat if left out.")] = None,
+    data: Folder = None,
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over the training samples.")] = 4,
+    images: Annotated[int | None, typer.Option(min=1, help="Training samples of an epoch; all if left out.")] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Samples a step of the optimiser.")] = 64,
+    learning_rate: Annotated[float, typer.Option(help="Largest step of a code, in parts of its tensor's mean size.")] = 0.01,
+    label_smoothing: Annotated[float, typer.Option(min=0, max=0.9, help="Probability given to all classes alike.")] = 0.0,
+    seed: Annotated[int, typer.Option(min=0, help="Of the order of the samples.")] = 0,
+    again: Annotated[bool, typer.Option("--again", help="Begin anew, even if a stopped run could be taken up.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Train the codes of a manifest, with the integer program itself as the forward pass.
+
+    The epoch that is best on the validation samples is kept. The run is kept beside the new manifest after each epoch; stop it
+    as you like, and the same command takes it up again, to the same codes.
+    """
+    need("torch", "sklearn", "numba")
+    from ssm_hdl import Manifest
+    from ssm_hdl.sw.cli.samples import dataset_of
+    from ssm_hdl.sw.qat.finetune import FinetuneConfig, finetune
+
+    manifest = Manifest.load(path)
+    folder = out or Path("out") / f"{path.resolve().name}-qat"
+    need_writable(folder / "manifest.yaml")
+    kept = folder / "run.safetensors"
+    config = FinetuneConfig(epochs, images, batch_size, learning_rate, label_smoothing, seed)
+    if again:
+        kept.unlink(missing_ok=True)
+    began = time.monotonic()
+    done = finetune(manifest, dataset_of(manifest, data), config, kept, messages())
+    answer = {
+        "manifest": str(done.manifest.save(folder)),
+        "name": manifest.name,
+        "val_accuracy_before": done.before,
+        "val_accuracy": done.best,
+        "seconds": round(time.monotonic() - began, 1),
+    }
+    kept.unlink(missing_ok=True)
+    show(as_json, answer, facts(f"fine-tuned {manifest.name}", answer))

@@ -1,0 +1,230 @@
+"""Fine-tuning: Adam on the latent codes of a manifest, with the integer program itself as the forward pass."""
+
+import hashlib
+import json
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+from torch.nn import functional
+
+from ssm_hdl import Manifest, SsmHdlError
+from ssm_hdl.files import write_atomically
+from ssm_hdl.manifest import tensors_to_bytes
+from ssm_hdl.sw.data import Dataset, Split
+from ssm_hdl.sw.qat.model import QatModel, outputs
+from ssm_hdl.sw.train import Epoch
+
+WARMUP = 0.05
+"""Part of the steps with a rising rate; it falls as a cosine after that."""
+
+
+@dataclass(frozen=True)
+class FinetuneConfig:
+    """What a fine-tuning depends on, besides the manifest and the data.
+
+    Attributes:
+        epochs: passes over the training samples.
+        images: training samples of an epoch, others in each; all if None.
+        batch_size: samples a step of the optimiser.
+        learning_rate: a step of Adam moves a code by this part of its tensor's root mean square, at most.
+        label_smoothing: probability that the targets give to all classes alike.
+        seed: of the order of the samples.
+    """
+
+    epochs: int = 4
+    images: int | None = None
+    batch_size: int = 64
+    learning_rate: float = 0.01
+    label_smoothing: float = 0.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for field in ("epochs", "batch_size", "learning_rate"):
+            if not getattr(self, field) > 0:
+                raise SsmHdlError(f"fine-tuning with {field} {getattr(self, field)} does nothing; it has to be above 0")
+
+
+@dataclass(frozen=True)
+class Finetuned:
+    """What came of a fine-tuning.
+
+    Attributes:
+        manifest: of the epoch that was best on the validation samples; the one it began with if none was better.
+        before: accuracy on the validation samples of the manifest it began with, 0 to 1.
+        best: of the one kept.
+    """
+
+    manifest: Manifest
+    before: float
+    best: float
+
+
+def accuracy(model: QatModel, split: Split) -> float:
+    """The part of ``split`` that the integer program classifies correctly, 0 to 1."""
+    return float((outputs(model, split.codes).argmax(1) == split.labels).mean())
+
+
+def finetune(
+    manifest: Manifest,
+    dataset: Dataset,
+    config: FinetuneConfig,
+    kept: Path | None = None,
+    progress: Console | None = None,
+    on_epoch: Callable[[Epoch], None] | None = None,
+) -> Finetuned:
+    """Train the codes of a manifest.
+
+    Args:
+        manifest: from post-training quantization; its formats, exponents and transition stay.
+        dataset: the training samples are trained on, the validation samples choose the epoch.
+        config: rates, seed.
+        kept: file that the run is kept in after every epoch; if it is there already, the run is taken up again, and ends with
+            the codes that it would have ended with.
+        progress: a console for the progress bar.
+        on_epoch: called after each epoch.
+
+    Raises:
+        SsmHdlError: the manifest does not take these samples or answers every step, the loss diverges, or ``kept`` belongs to
+            another run.
+    """
+    if not manifest.output.per_sequence or manifest.output.size != dataset.classes:
+        raise SsmHdlError(
+            f"{manifest.name} does not put out one number for each of the {dataset.classes} classes of {dataset.name}"
+        )
+    manifest.check_samples(dataset.train.codes[:1])
+    codes, labels = dataset.train.codes, torch.from_numpy(dataset.train.labels)
+    images = min(config.images or len(codes), len(codes))
+    steps = math.ceil(images / config.batch_size)
+    columns = TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=progress, disable=progress is None) as bar:
+        run = _Run(manifest, config, steps)
+        if kept is not None and kept.exists():
+            run.load(kept)
+        else:
+            run.before = run.best = accuracy(run.model, dataset.val)
+        task = bar.add_task(manifest.name, total=config.epochs * steps, completed=run.epoch * steps)
+        for number in range(run.epoch + 1, config.epochs + 1):
+            total = 0.0
+            order = torch.randperm(len(codes), generator=torch.Generator().manual_seed(config.seed * 100_003 + number))[:images]
+            for start in range(0, images, config.batch_size):
+                batch = order[start : start + config.batch_size]
+                total += run.step(torch.from_numpy(codes[batch.numpy()]).double(), labels[batch]) * len(batch)
+                bar.advance(task)
+            run.check(total / images, math.log(dataset.classes))
+            reached = run.finish(number, accuracy(run.model, dataset.val))
+            if kept is not None:
+                run.save(kept)
+            epoch = Epoch(number, total / images, reached, run.best)
+            bar.update(task, description=f"epoch {number}  loss {epoch.loss:.4f}  val {reached:.2%} (best {run.best:.2%})")
+            if on_epoch is not None:
+                on_epoch(epoch)
+    run.restore()
+    return Finetuned(run.model.manifest(), run.before, run.best)
+
+
+class _Run:
+    """The state of a fine-tuning: everything that a later one goes on from."""
+
+    def __init__(self, manifest: Manifest, config: FinetuneConfig, steps: int) -> None:
+        self.model, self.config, self.total = QatModel(manifest), config, config.epochs * steps
+        self.lsb = manifest.output.format.lsb
+        text = manifest.to_yaml().encode() + tensors_to_bytes(manifest.tensors)
+        self.key = hashlib.sha256(text + json.dumps(asdict(config)).encode()).hexdigest()
+        self.latents = dict(self.model.latents.items())
+        self.rates = {name: float(latent.detach().square().mean().sqrt().clamp(min=1)) for name, latent in self.latents.items()}
+        groups = [{"params": [latent], "lr": config.learning_rate * self.rates[name]} for name, latent in self.latents.items()]
+        self.optimizer = torch.optim.Adam(groups)
+        self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, self._rate)
+        self.epoch, self.before, self.best = 0, 0.0, 0.0
+        self.first: float | None = None
+        self.best_latents = {name: latent.detach().clone() for name, latent in self.latents.items()}
+
+    def _rate(self, step: int) -> float:
+        warm = max(1.0, WARMUP * self.total)
+        return min((step + 1) / warm, 0.5 + 0.5 * math.cos(math.pi * min(1.0, step / self.total)))
+
+    def step(self, inputs: Tensor, labels: Tensor) -> float:
+        """One step of Adam; the loss in nats."""
+        logits = self.model(inputs) * self.lsb
+        loss = functional.cross_entropy(logits, labels, label_smoothing=self.config.label_smoothing)
+        self.optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.optimizer.step()
+        self.schedule.step()
+        self.first = loss.item() if self.first is None else self.first
+        return float(loss.item())
+
+    def check(self, loss: float, guessing: float) -> None:
+        """An error if an epoch was worse than twice its start and guessing: codes saturate, so that no loss is NaN."""
+        if not loss <= 2 * max(guessing, self.first or 0.0):
+            raise SsmHdlError(
+                f"fine-tuning diverged in epoch {self.epoch + 1}: a mean loss of {loss:.3g}, where guessing has {guessing:.3g}; "
+                f"lower learning_rate {self.config.learning_rate}"
+            )
+
+    def finish(self, epoch: int, reached: float) -> float:
+        """An epoch is over; the best latents so far are kept."""
+        self.epoch = epoch
+        if reached > self.best:
+            self.best = reached
+            self.best_latents = {name: latent.detach().clone() for name, latent in self.latents.items()}
+        return reached
+
+    def restore(self) -> None:
+        """Back to the best latents."""
+        with torch.no_grad():
+            for name, latent in self.latents.items():
+                latent.copy_(self.best_latents[name])
+
+    def save(self, path: Path) -> None:
+        """Write all of it, whole or not at all."""
+        tensors: dict[str, Tensor] = {}
+        for name, latent in self.latents.items():
+            state = self.optimizer.state[latent]
+            tensors |= {f"latent.{name}": latent.detach(), f"best.{name}": self.best_latents[name]}
+            tensors |= {f"mean.{name}": state["exp_avg"], f"square.{name}": state["exp_avg_sq"]}
+        facts = {"epoch": self.epoch, "steps": self.schedule.last_epoch, "first": self.first}
+        facts |= {"before": self.before, "best": self.best}
+        write_atomically(path, save(tensors, metadata={"key": self.key, "run": json.dumps(facts)}))
+
+    def load(self, path: Path) -> None:
+        """Go on from a file of `save`.
+
+        Raises:
+            SsmHdlError: it is damaged, or of another manifest or configuration.
+        """
+        try:
+            with safe_open(path, framework="pt") as file:
+                metadata = file.metadata() or {}
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+        except (SafetensorError, OSError) as error:
+            raise SsmHdlError(f"{path} is damaged or not a kept run ({error}); remove it to begin again") from error
+        if metadata.get("key") != self.key:
+            raise SsmHdlError(
+                f"{path} keeps a run from another manifest or with other options, and stays as it is; finish it with those, "
+                "or name another file"
+            )
+        facts: dict[str, Any] = json.loads(metadata["run"])
+        self.epoch, self.before, self.best = facts["epoch"], facts["before"], facts["best"]
+        self.first = facts["first"]
+        with torch.no_grad():
+            for name, latent in self.latents.items():
+                latent.copy_(tensors[f"latent.{name}"])
+                self.best_latents[name] = tensors[f"best.{name}"]
+                self.optimizer.state[latent] = {
+                    "step": torch.tensor(float(facts["steps"])),
+                    "exp_avg": tensors[f"mean.{name}"],
+                    "exp_avg_sq": tensors[f"square.{name}"],
+                }
+        self.schedule.last_epoch = facts["steps"]
+        for group, base in zip(self.optimizer.param_groups, self.schedule.base_lrs, strict=True):
+            group["lr"] = base * self._rate(facts["steps"])

@@ -1,0 +1,222 @@
+"""Sensitivity: what each part of a model costs at each width, the rest being as in a base recipe."""
+
+import json
+import multiprocessing
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ssm_hdl.errors import SsmHdlError
+from ssm_hdl.files import write_atomically
+from ssm_hdl.sw.quantize.bench import Bench, Measured, Subject
+from ssm_hdl.sw.quantize.parts import PARTS, WIDTHS, width_of, with_widths
+from ssm_hdl.sw.quantize.recipe import Recipe
+
+FILE = "sensitivity.json"
+
+MARGIN = 1.0
+"""Of the states where the base recipe has it fitted, which would take as long as all the rest of a run."""
+
+Cell = tuple[str, int]
+"""A part and its width."""
+
+
+@dataclass
+class Report:
+    """Measured recipes that differ from a base by the width of one part.
+
+    Attributes:
+        model: name of the float model.
+        dataset: its data set.
+        identity: what the figures depend on: the checkpoint, the numbers of samples and the base recipe.
+        float_accuracy: of the float model on the validation samples, 0 to 1.
+        base: what the base recipe comes to.
+        cells: what each part and width comes to, or why it cannot work.
+    """
+
+    model: str
+    dataset: str
+    identity: Mapping[str, Any]
+    float_accuracy: float
+    base: Measured
+    cells: dict[Cell, Measured | str] = field(default_factory=dict)
+
+    @property
+    def recipe(self) -> Recipe:
+        """The base recipe."""
+        return Recipe.model_validate(self.identity["recipe"])
+
+    @property
+    def widths(self) -> list[int]:
+        """All widths that were tried."""
+        return sorted({width for _, width in self.cells})
+
+    def measured(self, part: str) -> dict[int, Measured]:
+        """The widths of a part that work, in rising order, with the base's own."""
+        cells = {width: cell for (name, width), cell in self.cells.items() if name == part and isinstance(cell, Measured)}
+        return dict(sorted((cells | {width_of(self.recipe, part): self.base}).items()))
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON takes it, cells in the order of parts and widths."""
+        order = sorted(self.cells, key=lambda cell: (PARTS.index(cell[0]), cell[1]))
+        cells = []
+        for part, width in order:
+            cell = self.cells[part, width]
+            cells.append({"part": part, "width": width} | ({"error": cell} if isinstance(cell, str) else cell.to_json()))
+        fields = {"model": self.model, "dataset": self.dataset, "identity": dict(self.identity)}
+        return fields | {"float_accuracy": self.float_accuracy, "base": self.base.to_json(), "cells": cells}
+
+    def save(self, path: Path) -> Path:
+        """Write the report, whole or not at all."""
+        return write_atomically(path, json.dumps(self.to_json(), indent=1) + "\n")
+
+    @classmethod
+    def load(cls, path: Path) -> "Report":
+        """Read a report.
+
+        Raises:
+            SsmHdlError: no such file, or not a report.
+        """
+        try:
+            fields = json.loads(path.read_text(encoding="utf-8"))
+            cells: dict[Cell, Measured | str] = {}
+            for cell in fields.pop("cells"):
+                key = cell.pop("part"), cell.pop("width")
+                cells[key] = cell["error"] if "error" in cell else Measured(**cell)
+            report = cls(**fields | {"base": Measured(**fields["base"]), "cells": cells})
+            assert report.recipe and report.to_json()
+        except OSError as error:
+            raise SsmHdlError(f"cannot read {path}: {error.strerror}; `ssm-hdl sensitivity` writes it") from error
+        except (ValueError, KeyError, TypeError, AttributeError, AssertionError) as error:
+            raise SsmHdlError(f"{path} is not a sensitivity report, or damaged: {error}; remove it and measure again") from error
+        return report
+
+
+def sensitivity(
+    subject: Subject,
+    base: Recipe,
+    widths: Iterable[int],
+    path: Path,
+    parts: Sequence[str] = PARTS,
+    jobs: int = 1,
+    progress: Callable[[int], None] | None = None,
+) -> Report:
+    """Measure every part at every width; written after each, so that a stopped run goes on where it was.
+
+    Args:
+        subject: the model and the samples.
+        base: widths of all other parts, and the rules.
+        widths: to be tried.
+        path: of the report; what is in it is not measured again.
+        parts: to be tried.
+        jobs: processes that work side by side.
+        progress: called with how many cells are done since the last call; there are parts times widths.
+
+    Raises:
+        SsmHdlError: a part or a width that is none, a base recipe that cannot work, or a file of other figures at ``path``.
+    """
+    wanted = [(part, width) for part in parts for width in sorted(set(widths))]
+    _check(wanted, jobs)
+    if base.state_margin == "fit":
+        base = with_widths(base, {}, state_margin=MARGIN)
+    identity = subject.identity() | {"recipe": base.model_dump(mode="json", exclude={"samples"})}
+    bench = None
+    if path.exists():
+        report = Report.load(path)
+        _check_same(path, report.identity, identity)
+    else:
+        bench = Bench(subject)
+        measured = bench.measure(base)
+        name = bench.checkpoint.metadata.get("name", subject.checkpoint.stem)
+        report = Report(name, bench.dataset.name, identity, bench.float_accuracy, measured)
+        report.save(path)
+    tell = progress or (lambda done: None)
+    recipes = {}
+    for cell in wanted:
+        if cell not in report.cells:
+            part, width = cell
+            if width == width_of(base, part):
+                report.cells[cell] = report.base
+            else:
+                try:
+                    recipes[cell] = with_widths(base, {part: width})
+                    continue
+                except SsmHdlError as error:
+                    report.cells[cell] = str(error)
+        tell(1)
+    for cell, outcome in measure_all(subject, recipes, jobs, bench):
+        report.cells[cell] = outcome
+        report.save(path)
+        tell(1)
+    report.save(path)
+    return report
+
+
+def _check(cells: Sequence[Cell], jobs: int) -> None:
+    for part, width in cells:
+        if part not in PARTS:
+            raise SsmHdlError(f"a recipe has no part {part!r}; there are {', '.join(PARTS)}")
+        if width not in WIDTHS:
+            raise SsmHdlError(
+                f"a width of {width} bits cannot be tried; a sign and a magnitude need 2, and {WIDTHS[-1]} is the most"
+            )
+    if not cells:
+        raise SsmHdlError("no widths or no parts to try; give one at least")
+    if jobs < 1:
+        raise SsmHdlError(f"{jobs} processes do no work; give 1 or more")
+
+
+def _check_same(path: Path, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
+    changed = [f"{key} {old.get(key)!r} there and {new[key]!r} now" for key in new if old.get(key) != new[key]]
+    if changed:
+        raise SsmHdlError(f"{path} holds figures of another run ({'; '.join(changed)}); choose another --out, or remove the file")
+
+
+def measure_all(
+    subject: Subject, recipes: Mapping[Cell, Recipe], jobs: int, bench: Bench | None = None
+) -> Iterator[tuple[Cell, Measured | str]]:
+    """What recipes come to, or why they cannot work, as they are done.
+
+    Args:
+        subject: the model and the samples.
+        recipes: by anything.
+        jobs: processes; more than one are spawned, each with a bench of its own.
+        bench: of the subject, if there is one already, for the work of this process.
+    """
+    if min(jobs, len(recipes)) <= 1:
+        if recipes:
+            bench = bench or Bench(subject)
+            yield from ((cell, _outcome(bench, recipe)) for cell, recipe in recipes.items())
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(min(jobs, len(recipes)), context, _open, (subject,)) as pool:
+        cells = {pool.submit(_work, recipe): cell for cell, recipe in recipes.items()}
+        try:
+            for done in as_completed(cells):
+                yield cells[done], done.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+_benches: list[Bench] = []
+"""The one bench of a process that was spawned."""
+
+
+def _open(subject: Subject) -> None:
+    _benches.append(Bench(subject))
+
+
+def _work(recipe: Recipe) -> Measured | str:
+    return _outcome(_benches[0], recipe)
+
+
+def _outcome(bench: Bench, recipe: Recipe) -> Measured | str:
+    try:
+        return bench.measure(recipe)
+    except SsmHdlError as error:
+        return str(error)
+
+
+__all__ = ["FILE", "Report", "measure_all", "sensitivity"]

@@ -1,0 +1,204 @@
+"""Quantisation-aware training: the forward pass is the golden model's, the gradients are those of what it approximates."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from rich.console import Console
+from safetensors import safe_open
+
+from ssm_hdl import SQ, UQ, Manifest, SsmHdlError
+from ssm_hdl.operations import Tensors
+from ssm_hdl.sim.golden import run
+from ssm_hdl.sw.data import load
+from ssm_hdl.sw.models.convolution import convolve
+from ssm_hdl.sw.qat.finetune import FinetuneConfig, finetune
+from ssm_hdl.sw.qat.lookup import SLOPES
+from ssm_hdl.sw.qat.model import QatModel, outputs
+from ssm_hdl.sw.qat.store import codes_of, store
+
+ROOT = Path(__file__).parents[2]
+FEATURES = [(), ("exponent",), ("delta",), ("dither",), ("exponent", "delta", "dither", "narrow")]
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return load("digits")
+
+
+@pytest.fixture(scope="module")
+def manifest():
+    return Manifest.load(ROOT / "manifests" / "digits")
+
+
+def damaged(manifest, bits=3):
+    """The same program with all but ``bits`` bits of the read-out's and of mixing's weights lost."""
+    codes = dict(manifest.tensors.codes)
+    for name in ("readout.weight", "mixing.weight"):
+        codes[name] = codes[name] >> 8 - bits << 8 - bits
+    return Manifest(manifest.graph, Tensors(codes, manifest.tensors.formats))
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("features", FEATURES)
+def test_forward_is_the_golden_model(random_manifest, features, seed):
+    manifest = random_manifest(channels=3, modes=5, steps=300, classes=4, seed=seed, features=features)
+    edge = manifest.input.format
+    samples = np.random.default_rng(seed).integers(edge.min, edge.max + 1, (6, 300, 1))
+    golden = run(manifest, samples)
+    assert np.array_equal(outputs(QatModel(manifest), samples), golden.outputs)
+    model = QatModel(manifest)
+    assert np.array_equal(model(torch.from_numpy(samples).double()).detach().numpy(), golden.outputs)  # with gradients
+
+
+def test_forward_is_the_golden_model_on_every_digit(manifest, digits):
+    model = QatModel(manifest)
+    for split in (digits.train, digits.val, digits.test):
+        assert np.array_equal(outputs(model, split.codes), run(manifest, split.codes).outputs)
+
+
+def test_a_manifest_comes_back_as_it_went_in(manifest):
+    back = QatModel(manifest).manifest()
+    assert back.graph == manifest.graph
+    assert back.tensors.formats == manifest.tensors.formats
+    assert all(np.array_equal(back.tensors.codes[name], codes) for name, codes in manifest.tensors.codes.items())
+
+
+def test_rounding_passes_gradients_and_saturation_does_not():
+    x = torch.tensor([-5000.0, -100, 3, 100, 5000], dtype=torch.float64, requires_grad=True)
+    codes = store(x, 6, SQ(4, 4))
+    assert codes.tolist() == [-128, -25, 1, 25, 127]
+    codes.sum().backward()
+    assert x.grad.tolist() == [0, 0.25, 0.25, 0.25, 0]
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_latents_move_back_into_their_format_but_not_out(sign):
+    latent = torch.tensor([-9.4, -8.2, 0.5, 7.4, 9.0], dtype=torch.float64, requires_grad=True)
+    codes = codes_of(latent, SQ(4, 0))
+    assert codes.tolist() == [-8, -8, 1, 7, 7]
+    (sign * codes).sum().backward()
+    inward = [1, 1, 1, 1, 1]
+    inward[:2] = [0, 0] if sign > 0 else [1, 1]  # a step of descent would go down
+    inward[3:] = [0, 0] if sign < 0 else [1, 1]
+    assert latent.grad.tolist() == [sign * way for way in inward]
+
+
+@pytest.mark.parametrize("name", SLOPES)
+def test_slopes_are_those_of_the_functions(name):
+    function = {"gelu": torch.nn.functional.gelu, "sigmoid": torch.sigmoid}[name]
+    x = torch.linspace(-6, 6, 50, dtype=torch.float64, requires_grad=True)
+    function(x).sum().backward()
+    torch.testing.assert_close(SLOPES[name](x.detach()), x.grad)
+
+
+def test_gradients_of_scan_and_readout_are_those_of_the_convolution(random_manifest):
+    manifest = random_manifest(channels=3, modes=4, steps=40, classes=4)
+    model = QatModel(manifest)
+    bank, node = model.banks["readout"], manifest.nodes["readout"]
+    weight = torch.from_numpy(node.arrays["weight"]).double().requires_grad_()
+    u = torch.from_numpy(np.random.default_rng(0).integers(-4, 5, (5, 40, 3))).double().requires_grad_()
+    gradient = torch.randn(5, 40, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    from ssm_hdl.sw.qat.scan import scan
+
+    scan(bank, u, weight).backward(gradient)
+    got = u.grad.clone(), weight.grad.clone()
+    # The response of every mode to an impulse, from its definition; the read-out is linear in the weights.
+    powers = torch.cumprod(torch.cat([torch.ones_like(bank.poles)[..., None], bank.poles[..., None].expand(-1, -1, 39)], -1), -1)
+    modes = powers * torch.from_numpy(bank.gain * bank.lsb)[..., None]
+    u.grad = weight.grad = None
+    complex_weight = torch.view_as_complex(weight)[:, 0]
+    response = (complex_weight[..., None] * modes).sum(1).real
+    convolve(u.mT, response).mT.backward(gradient)
+    torch.testing.assert_close(got[0], u.grad, rtol=1e-4, atol=1e-4 * float(u.grad.abs().max()))
+    torch.testing.assert_close(got[1], weight.grad, rtol=0, atol=0.05 * float(weight.grad.abs().max()))  # states are rounded
+
+
+def test_training_repairs_what_was_lost(manifest, digits):
+    epochs = []
+    broken = damaged(manifest)
+    done = finetune(broken, digits, FinetuneConfig(epochs=4, batch_size=32), on_epoch=epochs.append)
+    assert epochs[-1].loss < 0.6 * epochs[0].loss
+    assert done.best > done.before
+    assert (run(done.manifest, digits.val.codes).outputs.argmax(1) == digits.val.labels).mean() == done.best
+    formats = {name: node.output.format for name, node in done.manifest.nodes.items()}
+    assert formats == {name: node.output.format for name, node in broken.nodes.items()}
+    assert np.array_equal(done.manifest.tensors.codes["ssm.transition"], broken.tensors.codes["ssm.transition"])
+
+
+def test_nothing_better_than_the_start_gives_the_start(manifest, digits):
+    done = finetune(manifest, digits, FinetuneConfig(epochs=1, images=32, learning_rate=3.0))
+    assert done.best == done.before
+    assert np.array_equal(done.manifest.tensors.codes["mixing.weight"], manifest.tensors.codes["mixing.weight"])
+
+
+class Stop(Exception):
+    """What a user does with a key."""
+
+
+def test_a_run_that_is_stopped_ends_as_if_it_had_not_been(manifest, digits, tmp_path):
+    config, broken = FinetuneConfig(epochs=3, images=200, seed=4), damaged(manifest)
+    whole = finetune(broken, digits, config)
+
+    def stop(epoch):
+        if epoch.number == 2:
+            raise Stop
+
+    kept = tmp_path / "run.safetensors"
+    with pytest.raises(Stop):
+        finetune(broken, digits, config, kept, on_epoch=stop)
+    numbers = []
+    resumed = finetune(broken, digits, config, kept, on_epoch=lambda epoch: numbers.append(epoch.number))
+    assert numbers == [3]
+    assert (resumed.before, resumed.best) == (whole.before, whole.best)
+    for name, codes in whole.manifest.tensors.codes.items():
+        assert np.array_equal(resumed.manifest.tensors.codes[name], codes), name
+
+
+def test_a_kept_run_is_taken_up_by_its_own_options_only(manifest, digits, tmp_path):
+    kept, config = tmp_path / "run.safetensors", FinetuneConfig(epochs=1, images=32)
+    finetune(manifest, digits, config, kept)
+    before = kept.read_bytes()
+    for other, options in ((manifest, FinetuneConfig(epochs=2, images=32)), (damaged(manifest), config)):
+        with pytest.raises(SsmHdlError, match="keeps a run from another manifest or with other options"):
+            finetune(other, digits, options, kept)
+    assert kept.read_bytes() == before
+    with safe_open(kept, framework="numpy") as file:
+        assert file.metadata().keys() == {"key", "run"}
+    kept.write_bytes(before[:100])
+    with pytest.raises(SsmHdlError, match="is damaged or not a kept run"):
+        finetune(manifest, digits, config, kept)
+
+
+def test_what_cannot_be_trained_is_said(random_manifest, manifest, digits):
+    with pytest.raises(SsmHdlError, match="fine-tuning with learning_rate -1 does nothing"):
+        FinetuneConfig(learning_rate=-1)
+    with pytest.raises(SsmHdlError, match="does not put out one number for each of the 10 classes of digits"):
+        finetune(random_manifest(classes=3), digits, FinetuneConfig())
+    with pytest.raises(SsmHdlError, match=r"fine-tuning diverged in epoch 1: .* lower learning_rate 100"):
+        finetune(manifest, digits, FinetuneConfig(epochs=1, learning_rate=100))
+    readout = next(op for op in manifest.graph.operations if op.name == "readout")
+    twice = readout.model_copy(update={"name": "again"})
+    add = next(op for op in manifest.graph.operations if op.name == "residual")
+    both = add.model_copy(update={"name": "both", "inputs": ("readout", "again")})
+    tail = [op.model_copy(update={"input": "both"}) if op.name == "gelu" else op for op in manifest.graph.operations]
+    at = [op.name for op in tail].index("readout") + 1
+    graph = manifest.graph.model_copy(update={"operations": (*tail[:at], twice, both, *tail[at:])})
+    with pytest.raises(SsmHdlError, match="ssm is read by readout, again; training takes one dense behind a scan"):
+        QatModel(Manifest(graph, manifest.tensors))
+
+
+def test_progress_is_shown(manifest, digits, capsys):
+    finetune(manifest, digits, FinetuneConfig(epochs=1, images=16), progress=Console(force_terminal=True))
+    assert "epoch 1" in capsys.readouterr().out
+
+
+def test_unsigned_inputs_and_wide_sums(manifest):
+    assert manifest.input.format == UQ(1, 4)
+    wide = manifest.graph.model_dump(mode="json")
+    for op in wide["operations"]:
+        if op["name"] == "ssm":
+            op["format"], op["transition"]["format"] = "SQ(1, 27)", "SQ(1, 27)"
+    with pytest.raises(SsmHdlError, match=r"ssm: sums of \d+ bits; training takes at most 51"):
+        QatModel(Manifest(type(manifest.graph).model_validate(wide), manifest.tensors))
