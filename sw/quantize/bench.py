@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
@@ -112,6 +112,12 @@ class Bench:
     def float_accuracy(self) -> float:
         """Of the float model on the validation samples, 0 to 1."""
         return float((self.wanted.argmax(1) == self.labels).mean())
+
+    def on_all(self) -> "Bench":
+        """The same on all validation samples."""
+        bench = Bench(replace(self.subject, images=len(self.dataset.val)), self.dataset)
+        bench.calibration = self.calibration
+        return bench
 
     def measure(self, recipe: Recipe) -> Measured:
         """Quantize by a recipe, with the calibration samples of the subject, and see what came out.

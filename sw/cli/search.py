@@ -1,0 +1,79 @@
+"""``ssm-hdl search``: the widths that lose least within a budget."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ssm_hdl.sw.cli.console import Folder, Json, facts, need, need_writable, progress, show, table
+
+NAME = "search"
+EXAMPLE = "ssm-hdl search checkpoints/s4d-16h.safetensors --budget 3000 --data data/mnist --out out/s4d-16h"
+
+
+def command(
+    checkpoint: Annotated[Path, typer.Argument(help="Checkpoint of `ssm-hdl train`.")],
+    budget: Annotated[str, typer.Option(help="Bytes, or a device whose block RAM is meant: up5k, lfe5u-25f, -45f or -85f.")],
+    accounting: Annotated[
+        str, typer.Option(help="How bytes are counted: paper (no exponents, no tables) or ours (every bit in hardware).")
+    ] = "paper",
+    objective: Annotated[str, typer.Option(help="What is maximised: accuracy, or sqnr of the logits.")] = "accuracy",
+    recipe: Annotated[str, typer.Option(help="Recipe of what is not searched: biases, pool, output, and the rules.")] = "w8a8x8",
+    sensitivity: Annotated[Path | None, typer.Option(help="Report of `ssm-hdl sensitivity`, to start from.")] = None,
+    trials: Annotated[
+        int, typer.Option(min=1, help="Of the whole study, those of other processes and earlier runs included.")
+    ] = 150,
+    storage: Annotated[
+        str | None,
+        typer.Option(help="Journal file, or URL of a data base, that all who take part reach; OUT/search.journal if left out."),
+    ] = None,
+    samples: Annotated[int, typer.Option(min=1, help="Training samples to calibrate on.")] = 128,
+    images: Annotated[int, typer.Option(min=1, help="Validation samples of a trial; the best are measured on all.")] = 500,
+    jobs: Annotated[int, typer.Option(min=1, help="Processes that work side by side.")] = 1,
+    seed: Annotated[int, typer.Option(help="Of the proposals.")] = 0,
+    data: Folder = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of recipe, front and plot; out/NAME if left out.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Find the widths of all parts that lose least within a budget of memory: recipe.yaml, front.json and front.png.
+
+    The same command on other machines, with a --storage that all reach, takes part in the same study; given again, it goes on.
+    """
+    need("torch", "sklearn", "matplotlib", "optuna")
+    from ssm_hdl.sw.plot import accuracy_memory
+    from ssm_hdl.sw.quantize import Recipe
+    from ssm_hdl.sw.quantize.bench import Subject
+    from ssm_hdl.sw.quantize.search import search, write
+    from ssm_hdl.sw.quantize.sensitivity import Report
+    from ssm_hdl.sw.quantize.study import Task, budget_of
+
+    folder = out or Path("out") / checkpoint.stem
+    need_writable(folder / "recipe.yaml")
+    report = None if sensitivity is None else Report.load(sensitivity)
+    folder.mkdir(parents=True, exist_ok=True)
+    subject = Subject(checkpoint, data, samples, images)
+    where = storage or str(folder / "search.journal")
+    task = Task(subject, Recipe.load(recipe), budget_of(budget), accounting, objective, trials, where, seed)
+    with progress(f"search, {checkpoint.stem}", trials) as advance:
+        found = search(task, report, jobs, advance)
+    words = f"ssm-hdl search {checkpoint} --budget {budget} --accounting {accounting} --objective {objective} --recipe {recipe}"
+    words += f" --sensitivity {sensitivity}" if sensitivity else ""
+    words += f" --trials {trials} --samples {samples} --images {images} --seed {seed}"
+    written = write(found, folder, words)
+    picture = accuracy_memory(found, folder / "front.png")
+    trial, whole = found.finalists[0]
+    summary = {
+        "chosen": f"trial {trial.number}: {whole.accuracy:.2%} of all validation samples, {whole.sqnr_db:.1f} dB",
+        "memory": f"{whole.paper_bytes:,.0f} bytes by the paper's count, {whole.hardware_bytes:,.0f} in hardware",
+        "float": f"{found.float_accuracy:.2%} of {images}",
+        "recipe": written,
+        "front": picture,
+    }
+    rows = table(">trial", f">accuracy of {images}", ">dB", ">bytes, paper's way", ">bytes in hardware")
+    for one in found.front:
+        measured = one.measured
+        rows.add_row(
+            str(one.number), f"{measured.accuracy:.1%}", f"{measured.sqnr_db:.1f}", f"{measured.paper_bytes:,.0f}",
+            f"{measured.hardware_bytes:,.0f}",
+        )  # fmt: skip
+    show(as_json, found.to_json(), facts(f"{checkpoint.stem}  within {task.budget:,.0f} bytes", summary), rows)

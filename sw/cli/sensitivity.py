@@ -1,0 +1,84 @@
+"""``ssm-hdl sensitivity``: what each part of a model costs at each width."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ssm_hdl.errors import SsmHdlError
+from ssm_hdl.sw.cli.console import Folder, Json, facts, need, need_writable, progress, show, table
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from ssm_hdl.sw.quantize.sensitivity import Report
+
+NAME = "sensitivity"
+EXAMPLE = "ssm-hdl sensitivity checkpoints/s4d-16h.safetensors --data data/mnist --out out/s4d-16h"
+
+
+def command(
+    checkpoint: Annotated[Path, typer.Argument(help="Checkpoint of `ssm-hdl train`.")],
+    recipe: Annotated[str, typer.Option(help="Base recipe: widths of all parts but the one that is tried.")] = "w8a8x8",
+    widths: Annotated[str, typer.Option(help="Bits to try, with commas between.")] = "2,3,4,5,6,8,12,16",
+    parts: Annotated[str | None, typer.Option(help="Parts to try, with commas between; all if left out.")] = None,
+    samples: Annotated[int, typer.Option(min=1, help="Training samples to calibrate on.")] = 128,
+    images: Annotated[int, typer.Option(min=1, help="Validation samples to measure on.")] = 500,
+    jobs: Annotated[int, typer.Option(min=1, help="Processes that work side by side.")] = 1,
+    data: Folder = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the report and the plot; out/NAME if left out.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Lower one part of a base recipe after the other: accuracy and SQNR on validation samples, as a table and as a heat map.
+
+    Stopped, it goes on where it was when the same command is given again; a width that cannot work is an entry with its reason.
+    """
+    need("torch", "sklearn", "matplotlib")
+    from ssm_hdl.sw.plot import heat_map
+    from ssm_hdl.sw.quantize import Recipe
+    from ssm_hdl.sw.quantize.bench import Subject
+    from ssm_hdl.sw.quantize.parts import PARTS
+    from ssm_hdl.sw.quantize.sensitivity import FILE, sensitivity
+
+    bits = numbers(widths)
+    chosen = [part.strip() for part in parts.split(",")] if parts else list(PARTS)
+    path = (out or Path("out") / checkpoint.stem) / FILE
+    need_writable(path)
+    subject = Subject(checkpoint, data, samples, images)
+    with progress(f"sensitivity of {checkpoint.stem}", len(chosen) * len(bits)) as advance:
+        report = sensitivity(subject, Recipe.load(recipe), bits, path, chosen, jobs, advance)
+    picture = heat_map(report, path.with_suffix(".png"))
+    summary = {
+        "base": f"{report.recipe.name}: {report.base.accuracy:.2%}, {report.base.sqnr_db:.1f} dB, "
+        f"{report.base.paper_bytes:,.0f} bytes by the paper's count, {report.base.hardware_bytes:,.0f} in hardware",
+        "float": f"{report.float_accuracy:.2%}",
+        "report": path,
+        "plot": picture,
+    }
+    show(as_json, report.to_json(), facts(f"{report.model}  {images} validation images", summary), cells(report))
+
+
+def numbers(text: str) -> list[int]:
+    """Numbers with commas between them, each once."""
+    try:
+        return sorted({int(number) for number in text.split(",")})
+    except ValueError as error:
+        raise SsmHdlError(f"{text!r} is no list of widths; write for example 4,6,8") from error
+
+
+def cells(report: "Report") -> "Table":
+    """Points of accuracy lost and SQNR, part by width."""
+    from ssm_hdl.sw.quantize.bench import Measured
+    from ssm_hdl.sw.quantize.parts import PARTS
+
+    rows = table("points lost | dB", *(f">{width} bits" for width in report.widths))
+    for part in PARTS:
+        if not any(name == part for name, _ in report.cells):
+            continue
+        texts = []
+        for width in report.widths:
+            cell = report.cells.get((part, width))
+            lost = report.base.accuracy - cell.accuracy if isinstance(cell, Measured) else 0.0
+            texts.append(f"{100 * lost:.1f} | {cell.sqnr_db:.1f}" if isinstance(cell, Measured) else "–")
+        rows.add_row(part, *texts)
+    return rows

@@ -1,0 +1,120 @@
+"""Plots of studies: heat maps of sensitivity, and the front of accuracy and memory."""
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import Colormap, LinearSegmentedColormap
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from numpy.typing import NDArray
+
+from ssm_hdl.files import write_atomically
+from ssm_hdl.sw.quantize.bench import Measured
+from ssm_hdl.sw.quantize.parts import PARTS, width_of
+from ssm_hdl.sw.quantize.sensitivity import Report
+
+if TYPE_CHECKING:
+    from ssm_hdl.sw.quantize.search import Found
+    from ssm_hdl.sw.quantize.study import Trial
+
+INK, FAINT, GRID, ACCENT = "#1f2933", "#7b8794", "#e4e7eb", "#9a3b52"
+
+LOST: Colormap = LinearSegmentedColormap.from_list("lost", ["#f5f7fa", "#e8c07d", "#b4483f", "#4a1c2a"])
+RATIO: Colormap = LinearSegmentedColormap.from_list("ratio", ["#4a1c2a", "#b4483f", "#e8c07d", "#dfe9e4", "#2f6690"])
+
+MOST_LOST = 20.0
+"""Points of accuracy beyond which the colour does not change."""
+
+
+def save(figure: Figure, path: Path) -> Path:
+    """Write a figure as PNG, whole or not at all."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=130)
+    return write_atomically(path, buffer.getvalue())
+
+
+def heat_map(report: Report, path: Path) -> Path:
+    """Points of accuracy lost and SQNR of the logits, part by width; a frame marks the base recipe, a dash what cannot work."""
+    parts = [part for part in PARTS if any(name == part for name, _ in report.cells)]
+    lost, ratio = np.full((2, len(parts), len(report.widths)), np.nan)
+    for (part, width), cell in report.cells.items():
+        if isinstance(cell, Measured):
+            at = parts.index(part), report.widths.index(width)
+            lost[at], ratio[at] = 100 * (report.base.accuracy - cell.accuracy), cell.sqnr_db
+    height = 1.5 + 0.3 * len(parts)
+    figure = Figure(figsize=(2.6 + 1.16 * len(report.widths), height), layout="constrained")
+    left, right = figure.subplots(1, 2, sharey=True)
+    _map(left, lost, "points of accuracy lost", LOST, (0, MOST_LOST))
+    _map(right, ratio, "SQNR of the logits, dB", RATIO, (0, max(20.0, float(np.nanmax(ratio)))))
+    for ax in (left, right):
+        ax.set_xticks(range(len(report.widths)), [str(width) for width in report.widths])
+        ax.set_xlabel("bits", color=INK)
+        for row, part in enumerate(parts):
+            if (width := width_of(report.recipe, part)) in report.widths:
+                column = report.widths.index(width)
+                ax.add_patch(_frame(column, row))
+    left.set_yticks(range(len(parts)), parts)
+    images = report.identity["images"]
+    figure.suptitle(
+        f"{report.model}: one part at a time, the rest as in {report.recipe.name} "
+        f"({report.base.accuracy:.1%}, {report.base.sqnr_db:.1f} dB; float {report.float_accuracy:.1%}); "
+        f"{images} validation images",
+        size=9.5, color=INK,
+    )  # fmt: skip
+    return save(figure, path)
+
+
+def accuracy_memory(found: "Found", path: Path) -> Path:
+    """All trials of a search, the front, the budget and the chosen one."""
+    task, chosen = found.task, found.finalists[0][0]
+    figure = Figure(figsize=(7.2, 4.4), layout="constrained")
+    ax = figure.subplots()
+
+    def place(trials: "Sequence[Trial]") -> tuple[list[float], list[float]]:
+        return [task.bytes_of(t.measured) / 1e3 for t in trials], [100 * t.measured.accuracy for t in trials]
+
+    ax.scatter(*place(found.trials), s=14, color=FAINT, alpha=0.35, lw=0, label=f"{len(found.trials)} trials")
+    ax.plot(*place(found.front), color=RATIO(1.0), marker="o", ms=4, lw=1.2, drawstyle="steps-post", label="front")
+    ax.scatter(*place([chosen]), s=130, marker="*", color=ACCENT, zorder=5, label="chosen, by all validation samples")
+    ax.axvline(task.budget / 1e3, color=ACCENT, lw=1, ls="--")
+    ax.axhline(100 * found.float_accuracy, color=INK, lw=0.8, ls=":")
+    ax.text(
+        0.995, 100 * found.float_accuracy, "float", size=8, color=INK, ha="right", va="bottom", transform=ax.get_yaxis_transform()
+    )
+    ax.text(task.budget / 1e3, 0.02, " budget", size=8, color=ACCENT, transform=ax.get_xaxis_transform())
+    shown = [y for y in place(found.trials)[1] if y > 50] or [0.0]
+    ax.set_ylim(min(shown) - 1, max(100 * found.float_accuracy, *shown) + 1)
+    counted = "the paper's count" if task.accounting == "paper" else "every bit in hardware"
+    ax.set_xlabel(f"memory, kB ({counted})", color=INK)
+    ax.set_ylabel(f"accuracy on {task.subject.images} validation images, %", color=INK)
+    ax.grid(color=GRID, lw=0.6)
+    ax.set_axisbelow(True)
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.tick_params(labelsize=8, labelcolor=INK)
+    ax.legend(fontsize=8, frameon=False, loc="lower right")
+    return save(figure, path)
+
+
+def _map(ax: Axes, values: NDArray[np.float64], title: str, colours: Colormap, limits: tuple[float, float]) -> None:
+    ax.imshow(np.clip(values, *limits), cmap=colours, vmin=limits[0], vmax=limits[1], aspect="auto")
+    ax.set_title(title, size=9, color=INK)
+    ax.tick_params(length=0, labelsize=8, labelcolor=INK)
+    for (row, column), value in np.ndenumerate(values):
+        if np.isnan(value):
+            ax.text(column, row, "–", ha="center", va="center", size=7.5, color=FAINT)
+            continue
+        red, green, blue, _ = colours((np.clip(value, *limits) - limits[0]) / (limits[1] - limits[0]))
+        ink = "white" if 0.3 * red + 0.6 * green + 0.1 * blue < 0.55 else INK
+        ax.text(column, row, f"{value:.1f}".replace("-0.0", "0.0"), ha="center", va="center", size=7.5, color=ink)
+    ax.spines[:].set_visible(False)
+
+
+def _frame(column: int, row: int) -> Rectangle:
+    return Rectangle((column - 0.47, row - 0.45), 0.94, 0.9, fill=False, ec=INK, lw=1.1)
+
+
+__all__ = ["accuracy_memory", "heat_map", "save"]

@@ -1,0 +1,174 @@
+"""Mixed precision by search: the widths that lose least within a budget of memory."""
+
+import json
+import math
+import multiprocessing
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, wait
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.trial import TrialState
+
+from ssm_hdl.errors import SsmHdlError
+from ssm_hdl.files import write_atomically
+from ssm_hdl.sw.quantize.bench import ACCOUNTINGS, Bench, Measured
+from ssm_hdl.sw.quantize.parts import PARTS, to_yaml, with_widths
+from ssm_hdl.sw.quantize.recipe import Recipe
+from ssm_hdl.sw.quantize.sensitivity import Report
+from ssm_hdl.sw.quantize.start import MARGINS, starts
+from ssm_hdl.sw.quantize.study import DONE, Task, Trial, measured_in, open_study, take_part
+
+FINALISTS = 3
+"""Best trials within the budget that are measured again, on all validation samples."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a search came to.
+
+    Attributes:
+        task: what was searched for.
+        trials: all that worked.
+        front: those that no other beats in both accuracy and memory, by rising memory.
+        finalists: the best within the budget, the chosen one first, with what they come to on all validation samples.
+        float_accuracy: of the float model on the samples of the trials.
+        recipe: the chosen one.
+    """
+
+    task: Task
+    trials: Sequence[Trial]
+    front: Sequence[Trial]
+    finalists: Sequence[tuple[Trial, Measured]]
+    float_accuracy: float
+    recipe: Recipe = field(repr=False)
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON takes it."""
+        task = self.task
+        return {
+            "model": task.subject.checkpoint.stem,
+            **task.subject.identity(),
+            "base": task.base.name,
+            "budget": task.budget,
+            "accounting": task.accounting,
+            "objective": task.objective,
+            "seed": task.seed,
+            "float_accuracy": self.float_accuracy,
+            "chosen": self.finalists[0][0].number,
+            "finalists": [{"number": trial.number, **measured.to_json()} for trial, measured in self.finalists],
+            "front": [trial.number for trial in self.front],
+            "trials": [trial.to_json() for trial in self.trials],
+        }
+
+
+def search(task: Task, report: Report | None = None, jobs: int = 1, progress: Callable[[int], None] | None = None) -> Found:
+    """Take part in the study of a task until it has its trials, then choose.
+
+    Args:
+        task: what is searched for.
+        report: sensitivity of the same model, which suggests where to start.
+        jobs: processes that work side by side.
+        progress: called with how many trials are done since the last call.
+
+    Raises:
+        SsmHdlError: a budget that no recipe meets, or that none of the trials met; a storage that cannot be used.
+    """
+    if jobs < 1:
+        raise SsmHdlError(f"{jobs} processes do no work; give 1 or more")
+    bench = Bench(task.subject)
+    study = open_study(task)
+    _check_budget(task, bench, study)
+    for params in starts(task.budget, ACCOUNTINGS[task.accounting], report):
+        study.enqueue_trial(params, skip_if_exists=True)
+    tell = _Progress(study, progress)
+    if jobs == 1:
+        take_part(task, 0, bench, tell)
+    else:
+        with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
+            workers = {pool.submit(take_part, task, worker) for worker in range(jobs)}
+            while wait(workers, timeout=1).not_done:
+                tell()
+            for worker in workers:
+                worker.result()
+    tell()
+    return _choose(task, study, bench)
+
+
+class _Progress:
+    """Tells how many trials were done since it was last called, by whomever."""
+
+    def __init__(self, study: optuna.Study, progress: Callable[[int], None] | None) -> None:
+        self.study, self.progress, self.told = study, progress, 0
+
+    def __call__(self) -> None:
+        done = len(self.study.get_trials(deepcopy=False, states=DONE))
+        if self.progress is not None:
+            self.progress(done - self.told)
+        self.told = done
+
+
+def _check_budget(task: Task, bench: Bench, study: optuna.Study) -> None:
+    """An error if not even 2 bits everywhere meet the budget; the study remembers what they take."""
+    if "floor" not in study.user_attrs:
+        fields = {"delta": True, "dither": True, "per_channel": False, "state_margin": MARGINS[0]}
+        narrowest = with_widths(task.base, dict.fromkeys(PARTS, 2), **fields)
+        study.set_user_attr("floor", task.bytes_of(bench.measure(narrowest)))
+    floor = study.user_attrs["floor"]
+    if task.budget < floor:
+        raise SsmHdlError(
+            f"no recipe meets a budget of {task.budget:,.0f} bytes: 2 bits everywhere take {floor:,.0f} by the accounting "
+            f"{task.accounting!r}; give at least that, or train a smaller model"
+        )
+
+
+def _choose(task: Task, study: optuna.Study, bench: Bench) -> Found:
+    """The best trials within the budget, measured on all validation samples."""
+    distinct: dict[str, Trial] = {}
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
+        distinct.setdefault(json.dumps(trial.params, sort_keys=True), Trial(trial.number, trial.params, measured_in(trial)))
+    trials = list(distinct.values())
+    within = [trial for trial in trials if task.bytes_of(trial.measured) <= task.budget]
+    if not within:
+        least = min((task.bytes_of(trial.measured) for trial in trials), default=math.nan)
+        raise SsmHdlError(
+            f"none of {len(trials)} trials met the budget of {task.budget:,.0f} bytes, the smallest took {least:,.0f}; "
+            "give the same command with more --trials, or a larger budget"
+        )
+
+    def rank(measured: Measured) -> tuple[float, float, float]:
+        return task.value_of(measured), measured.sqnr_db, -task.bytes_of(measured)
+
+    best = sorted(within, key=lambda trial: rank(trial.measured), reverse=True)[:FINALISTS]
+    whole = bench.on_all()
+    finalists = [(trial, whole.measure(task.recipe(trial.params))) for trial in best]
+    finalists.sort(key=lambda pair: rank(pair[1]), reverse=True)
+    name = f"{task.subject.checkpoint.stem}-{task.budget:.0f}b"
+    recipe = task.recipe(finalists[0][0].params, name=name)
+    return Found(task, trials, front(task, trials), finalists, bench.float_accuracy, recipe)
+
+
+def front(task: Task, trials: Sequence[Trial]) -> list[Trial]:
+    """Trials that no other beats in what is maximised and in memory, by rising memory."""
+    chosen: list[Trial] = []
+    for trial in sorted(trials, key=lambda trial: (task.bytes_of(trial.measured), -task.value_of(trial.measured))):
+        if not chosen or task.value_of(trial.measured) > task.value_of(chosen[-1].measured):
+            chosen.append(trial)
+    return chosen
+
+
+def write(found: Found, folder: Path, command: str) -> Path:
+    """Write ``recipe.yaml``, with the command that found it, and ``front.json`` into a folder; the path of the former."""
+    trial, whole = found.finalists[0]
+    header = (
+        f"{command}\n"
+        f"trial {trial.number} of {len(found.trials)}: {whole.accuracy:.2%} of all validation samples, {whole.sqnr_db:.1f} dB,\n"
+        f"{whole.paper_bytes:,.0f} bytes by the paper's count, {whole.hardware_bytes:,.0f} bytes in hardware"
+    )
+    write_atomically(folder / "front.json", json.dumps(found.to_json() | {"command": command}, indent=1) + "\n")
+    return write_atomically(folder / "recipe.yaml", to_yaml(found.recipe, header))
+
+
+__all__ = ["Found", "front", "search", "write"]

@@ -1,0 +1,81 @@
+"""Where a search for mixed precision begins: its space, and recipes that are good guesses."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ssm_hdl.sw.quantize.bench import Measured
+from ssm_hdl.sw.quantize.parts import PARTS
+from ssm_hdl.sw.quantize.sensitivity import Report
+
+Params = Mapping[str, Any]
+"""Widths by part, and the state margin."""
+
+MARGINS = (0.65, 0.8, 1.0, 1.25)
+"""State margins that are tried."""
+
+_WIDEST = {"weights": 8, "activations": 10, "transition": 10, "state": 12}
+
+SPACE = {part: (2, _WIDEST[kind]) for part in PARTS if (kind := part.partition(".")[0]) in _WIDEST}
+"""Least and most bits of each part that is searched; biases, pool and output are small and stay as in the base."""
+
+UNIFORM = ((8, 8, 8, 8), (6, 8, 8, 8), (4, 6, 8, 8), (4, 6, 6, 6), (3, 6, 6, 6), (2, 4, 4, 6))
+"""Weights, activations, transition and state of recipes to start from, some of them the paper's."""
+
+TARGETS = (1.15, 1.0, 0.9, 0.8)
+"""Memory, in parts of the budget, of the recipes that a sensitivity report suggests."""
+
+
+def starts(budget: float, attribute: str, report: Report | None = None) -> list[dict[str, Any]]:
+    """Parameters of the first trials.
+
+    Args:
+        budget: bytes.
+        attribute: of `Measured`, the accounting of the budget.
+        report: the sensitivity of the model, if known.
+    """
+    points = []
+    for widths in UNIFORM:
+        by_kind = dict(zip(_WIDEST, widths, strict=True))
+        points.append({part: by_kind[part.partition(".")[0]] for part in SPACE} | {"state_margin": 1.0})
+    if report is not None:
+        for target in TARGETS:
+            widths_of_parts = allocate(report, attribute, target * budget)
+            points += [dict(widths_of_parts) | {"state_margin": margin} for margin in (0.8, 1.0)]
+    return points
+
+
+def allocate(report: Report, attribute: str, target: float) -> dict[str, int]:
+    """Widths that add least noise to the logits for ``target`` bytes, if noise and memory of the parts just add up.
+
+    From the widest on, the part whose next lower width costs least noise for a byte saved gives way, until the target is met.
+    """
+    tried = {part: {w: m for w, m in report.measured(part).items() if w <= SPACE[part][1]} for part in SPACE}
+    tried = {part: cells or {SPACE[part][1]: report.base} for part, cells in tried.items()}
+    widths = {part: max(cells) for part, cells in tried.items()}
+
+    def bytes_(measured: Measured) -> float:
+        return float(getattr(measured, attribute))
+
+    memory = bytes_(report.base) + sum(bytes_(tried[p][w]) - bytes_(report.base) for p, w in widths.items())
+    while memory > target:
+        best: tuple[float, str, int] | None = None
+        for part, width in widths.items():
+            for lower in (w for w in tried[part] if w < width):
+                saved = bytes_(tried[part][width]) - bytes_(tried[part][lower])
+                noise = _noise(tried[part][lower]) - _noise(tried[part][width])
+                if saved > 0 and (best is None or noise / saved < best[0]):
+                    best = noise / saved, part, lower
+        if best is None:
+            break
+        _, part, lower = best
+        memory -= bytes_(tried[part][widths[part]]) - bytes_(tried[part][lower])
+        widths[part] = lower
+    return widths
+
+
+def _noise(measured: Measured) -> float:
+    """Of the logits, in parts of their power."""
+    return float(10 ** (-measured.sqnr_db / 10))
+
+
+__all__ = ["MARGINS", "SPACE", "Params", "allocate", "starts"]
