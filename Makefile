@@ -10,10 +10,10 @@ READY := $(VENV)/installed
 SOURCES := $(shell find ssm_hdl gen sim boards sw -type f -not -name '*.pyc')
 BOARDS := icebreaker ulx3s-25f ulx3s-85f
 
-.PHONY: help tools demo test train manifests accuracy rtl bitstreams clean
+.PHONY: help tools demo test train manifests accuracy rtl bitstreams reproduce-s4d formats clean
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
 tools:
 	@missing=; \
@@ -47,6 +47,7 @@ test: $(READY) ## lint, types and tests
 train: $(READY) ## checkpoints/ again (DATA=folder of MNIST; most of an hour on 2 cores)
 	$(CLI) train digits --out checkpoints/digits.safetensors
 	$(CLI) train s4d-16h --data $(DATA) --out checkpoints/s4d-16h.safetensors
+	$(CLI) train s4d-64h --data $(DATA) --out checkpoints/s4d-64h.safetensors
 
 manifests: $(READY) ## manifests/ and docs/pipeline.png again from checkpoints/ (DATA=folder of MNIST)
 	$(CLI) quantize checkpoints/digits.safetensors --recipe w8a8 --out manifests/digits
@@ -76,6 +77,12 @@ bitstreams: $(READY) ## results/bitstreams.json: both models on the three boards
 			> out/bitstreams-$$model-$$board.json || exit 1; \
 	done; done
 	$(call collect,bitstreams)
+
+reproduce-s4d: $(READY) ## results/s4d.json: the paper's table beside ours, manifests/s4d-* made where missing (DATA=folder of MNIST)
+	$(CLI) reproduce --data $(DATA) --results results/s4d.json
+
+formats: $(READY) ## results/formats.json: the number formats of the recurrence compared (DATA=folder of MNIST)
+	$(VENV)/bin/python -m ssm_hdl.sw.studies.formats checkpoints/s4d-16h.safetensors --data $(DATA) --out results/formats.json
 
 clean: ## remove what these targets made, but for data/ and results/
 	rm -rf $(VENV) build out ./*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

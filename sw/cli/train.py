@@ -14,7 +14,7 @@ EXAMPLE = "ssm-hdl train s4d-16h --data data/mnist --out checkpoints/s4d-16h.saf
 
 
 def command(
-    preset: Annotated[str, typer.Argument(help="digits (a minute) or s4d-16h (MNIST, most of an hour on 2 cores).")],
+    preset: Annotated[str, typer.Argument(help="digits (a minute), s4d-16h or s4d-64h (MNIST, an hour).")],
     data: Folder = None,
     out: Annotated[Path | None, typer.Option(help="Checkpoint to write; out/PRESET.safetensors if left out.")] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the training samples.")] = None,
