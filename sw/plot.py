@@ -86,8 +86,8 @@ def accuracy_memory(found: "Found", path: Path) -> Path:
         0.995, 100 * found.float_accuracy, "float", size=8, color=INK, ha="right", va="bottom", transform=ax.get_yaxis_transform()
     )
     ax.text(task.budget / 1e3, 0.02, " budget", size=8, color=ACCENT, transform=ax.get_xaxis_transform())
-    shown = [y for y in place(found.trials)[1] if y > 50] or [0.0]
-    ax.set_ylim(min(shown) - 1, max(100 * found.float_accuracy, *shown) + 1)
+    shown = [100 * found.float_accuracy, *(y for y in place([chosen, *found.trials])[1] if y > min(50, *place([chosen])[1]) - 1)]
+    ax.set_ylim(min(shown) - 1, max(shown) + 1)
     counted = "the paper's count" if task.accounting == "paper" else "every bit in hardware"
     ax.set_xlabel(f"memory, kB ({counted})", color=INK)
     ax.set_ylabel(f"accuracy on {task.subject.images} validation images, %", color=INK)
