@@ -133,7 +133,7 @@ def main(
     checkpoint: Annotated[Path, typer.Argument(help="A checkpoint of `ssm-hdl train`.")],
     data: Annotated[Path | None, typer.Option(help="Folder with the IDX files of MNIST.")] = None,
     out: Annotated[Path, typer.Option(help="JSON file to write.")] = Path("results/formats.json"),
-    samples: Annotated[int, typer.Option(min=4, help="Images, half of them to fit on.")] = 16,
+    samples: Annotated[int, typer.Option(min=4, help="Images, half of them to fit on.")] = 8,
 ) -> None:
     """Compare the ways to store Abar and to round the state, and write the ratios in dB as JSON."""
     trained = checkpoints.load(checkpoint)
