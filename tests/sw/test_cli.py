@@ -18,7 +18,22 @@ from ssm_hdl.sw import cli as commands
 from ssm_hdl.sw.cli import console
 
 ROOT = Path(__file__).parents[2]
-COMMANDS = ["demo", "train", "quantize", "eval", "generate", "simulate", "build", "program", "run", "info"]
+COMMANDS = [
+    "demo",
+    "train",
+    "quantize",
+    "finetune",
+    "sensitivity",
+    "search",
+    "reproduce",
+    "eval",
+    "generate",
+    "simulate",
+    "build",
+    "program",
+    "run",
+    "info",
+]
 SCRIPT = Path(sys.executable).with_name("ssm-hdl")
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from ssm_hdl import SsmHdlError
+from ssm_hdl.sw.cli import main
 from ssm_hdl.sw.plot import accuracy_memory
 from ssm_hdl.sw.quantize import Recipe
 from ssm_hdl.sw.quantize.bench import Bench, Measured, Subject
@@ -197,3 +198,31 @@ def test_budgets():
     assert (budget_of("3000"), budget_of("3_000"), budget_of("up5k"), budget_of("lfe5u-25f")) == (3000, 3000, 15360, 129024)
     with pytest.raises(SsmHdlError, match="'up6k' is no number of bytes, and no device; there are up5k, lfe5u-25f"):
         budget_of("up6k")
+
+
+def test_the_command(pretended, tmp_path, monkeypatch, capsys):
+    def call(*arguments):
+        monkeypatch.setattr("sys.argv", ["ssm-hdl", "search", str(CHECKPOINT), *map(str, arguments)])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        return stop.value.code or 0, capsys.readouterr()
+
+    words = "--budget", 100, "--trials", 9, "--images", 20, "--samples", 8, "--out", tmp_path / "found"
+    status, written = call(*words, "--json")
+    assert status == 0 and json.loads(written.out)["budget"] == 100
+    assert sorted(file.name for file in (tmp_path / "found").iterdir()) == [
+        *("front.json", "front.png", "recipe.yaml", "search.journal")
+    ]
+    assert "--budget 100 --accounting paper --objective accuracy --recipe w8a8x8 --trials 9 --samples 8 --images 20 --seed 0" in (
+        (tmp_path / "found" / "recipe.yaml").read_text()
+    )
+    status, written = call(*words)
+    assert status == 0 and "chosen" in written.out and "bytes in hardware" in written.out
+    for given, message in (
+        (("--budget", 5), "no recipe meets a budget of 5 bytes: 2 bits everywhere take 32"),
+        (("--budget", "many"), "'many' is no number of bytes"),
+        (("--budget", 90, "--recipe", "w1a1"), "no recipe is called 'w1a1'"),
+        (("--budget", 90, "--sensitivity", tmp_path / "none.json"), "cannot read"),
+    ):
+        status, written = call(*given, "--out", tmp_path / "other")
+        assert status == 1 and written.out == "" and written.err.startswith("ssm-hdl: ") and message in written.err

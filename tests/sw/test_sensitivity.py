@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from ssm_hdl import SsmHdlError
+from ssm_hdl.sw.cli import main
 from ssm_hdl.sw.cli.sensitivity import cells, numbers
 from ssm_hdl.sw.plot import heat_map
 from ssm_hdl.sw.quantize import Recipe, program
@@ -193,3 +194,21 @@ def test_lists_of_widths():
     assert numbers("8, 2,4,4") == [2, 4, 8]
     with pytest.raises(SsmHdlError, match="'2;3' is no list of widths; write for example 4,6,8"):
         numbers("2;3")
+
+
+def test_the_command(tmp_path, monkeypatch, capsys):
+    words = "--parts", "state", "--widths", "4,8", "--images", "20", "--samples", "8", "--out", str(tmp_path)
+
+    def call(*arguments):
+        monkeypatch.setattr("sys.argv", ["ssm-hdl", "sensitivity", str(CHECKPOINT), *arguments])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        return stop.value.code or 0, capsys.readouterr()
+
+    status, written = call(*words, "--json")
+    assert status == 0 and [cell["width"] for cell in json.loads(written.out)["cells"]] == [4, 8]
+    assert {file.name for file in tmp_path.iterdir()} == {FILE, "sensitivity.png"}
+    status, written = call(*words)
+    assert status == 0 and "state" in written.out and "20 validation images" in written.out
+    status, written = call(*words, "--recipe", "w4a6x6")
+    assert status == 1 and written.out == "" and "holds figures of another run" in written.err
