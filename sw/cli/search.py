@@ -39,7 +39,7 @@ def command(
 
     The same command on other machines, with a --storage that all reach, takes part in the same study; given again, it goes on.
     """
-    need("torch", "sklearn", "matplotlib", "optuna")
+    need("torch", "sklearn", "numba", "matplotlib", "optuna")
     from ssm_hdl.sw.plot import accuracy_memory
     from ssm_hdl.sw.quantize import Recipe
     from ssm_hdl.sw.quantize.bench import Subject

@@ -33,7 +33,7 @@ def command(
 
     Stopped, it goes on where it was when the same command is given again; a width that cannot work is an entry with its reason.
     """
-    need("torch", "sklearn", "matplotlib")
+    need("torch", "sklearn", "numba", "matplotlib")
     from ssm_hdl.sw.plot import heat_map
     from ssm_hdl.sw.quantize import Recipe
     from ssm_hdl.sw.quantize.bench import Subject

@@ -14,10 +14,10 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from ssm_hdl.errors import SsmHdlError
-from ssm_hdl.sim.golden import run
 from ssm_hdl.sw import checkpoint as checkpoints
 from ssm_hdl.sw import memory
 from ssm_hdl.sw.data import Dataset, load
+from ssm_hdl.sw.qat.model import QatModel, outputs
 from ssm_hdl.sw.quantize import program
 from ssm_hdl.sw.quantize.calibrate import Calibration, calibrate
 from ssm_hdl.sw.quantize.histogram import Floats
@@ -129,7 +129,7 @@ class Bench:
         with one_thread():
             recipe = recipe.model_copy(update={"samples": self.subject.samples})
             manifest, _ = program(self.checkpoint, self.dataset, recipe, self.calibration)
-            got = run(manifest, self.codes).outputs * manifest.output.format.lsb
+            got = outputs(QatModel(manifest), self.codes) * manifest.output.format.lsb
         noise = float(((got - self.wanted) ** 2).sum())
         return Measured(
             accuracy=float((got.argmax(1) == self.labels).mean()),

@@ -4,11 +4,15 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from ssm_hdl import SsmHdlError
+from ssm_hdl.sim.golden import run
 from ssm_hdl.sw.cli import main
 from ssm_hdl.sw.cli.sensitivity import cells, numbers
+from ssm_hdl.sw.evaluate import evaluate_integer
+from ssm_hdl.sw.memory import hardware, paper
 from ssm_hdl.sw.plot import heat_map
 from ssm_hdl.sw.quantize import Recipe, program
 from ssm_hdl.sw.quantize.bench import Bench, Measured, Subject
@@ -83,6 +87,27 @@ def test_a_part_rules_what_it_is_called(part):
     widths |= {"biases": formats["mixing.bias"].width, "pool": manifest.nodes["pool"].output.format.width}
     widths["output"] = manifest.output.format.width
     assert widths == {name: width_of(recipe, name) for name in PARTS}
+
+
+def test_a_measurement_is_that_of_the_golden_model():
+    bench = Bench(SUBJECT)
+    recipe = with_widths(BASE, {"state": 5}, state_margin=1.0, samples=24)
+    manifest, _ = program(bench.checkpoint, bench.dataset, recipe, bench.calibration)
+    split = bench.dataset.val.head(50)
+    measured, logits = bench.measure(recipe), run(manifest, split.codes).outputs * manifest.output.format.lsb
+    assert measured.accuracy == evaluate_integer(manifest, split).accuracy < bench.float_accuracy
+    noise = ((logits - bench.wanted) ** 2).mean()
+    assert measured.sqnr_db == pytest.approx(10 * np.log10((bench.wanted**2).mean() / noise), abs=0.006)
+    assert (measured.paper_bytes, measured.hardware_bytes) == (paper(manifest).bytes, hardware(manifest).bytes)
+
+
+def test_what_is_known_of_the_float_model_serves_all_recipes():
+    bench = Bench(SUBJECT)
+    recipe = with_widths(BASE, {}, state_margin=1.0, samples=24)
+    shared, _ = program(bench.checkpoint, bench.dataset, recipe, bench.calibration)
+    alone, _ = program(bench.checkpoint, bench.dataset, recipe)
+    for name, codes in alone.tensors.codes.items():  # up to what float32 rounds in another order
+        assert np.abs(codes - shared.tensors.codes[name]).mean() < 0.02 * max(1, np.abs(codes).mean())
 
 
 def test_fewer_bits_cost_more(report):
