@@ -10,7 +10,7 @@ READY := $(VENV)/installed
 SOURCES := $(shell find ssm_hdl gen sim boards sw -type f -not -name '*.pyc')
 BOARDS := icebreaker ulx3s-25f ulx3s-85f
 
-.PHONY: help tools demo test train manifests accuracy rtl bitstreams reproduce-s4d formats clean
+.PHONY: help tools demo test train manifests accuracy rtl bitstreams reproduce-s4d formats sensitivity search clean
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -83,6 +83,19 @@ reproduce-s4d: $(READY) ## results/s4d.json: the paper's table beside ours, mani
 
 formats: $(READY) ## results/formats.json: the number formats of the recurrence compared (DATA=folder of MNIST)
 	$(VENV)/bin/python -m ssm_hdl.sw.studies.formats checkpoints/s4d-16h.safetensors --data $(DATA) --out results/formats.json
+
+sensitivity: $(READY) ## results/sensitivity.json, docs/sensitivity.png: what each part costs (DATA=folder of MNIST; half an hour)
+	$(CLI) sensitivity checkpoints/s4d-16h.safetensors --data $(DATA) --out out/sensitivity
+	mkdir -p results
+	cp out/sensitivity/sensitivity.json results/
+	cp out/sensitivity/sensitivity.png docs/
+
+search: $(READY) ## recipes/s4d-16h-2173b.yaml, results/front.json, docs/front.png (DATA=folder of MNIST; half an hour)
+	$(CLI) search checkpoints/s4d-16h.safetensors --budget 2173 --trials 120 --samples 64 \
+		--sensitivity results/sensitivity.json --data $(DATA) --out out/search
+	cp out/search/recipe.yaml recipes/s4d-16h-2173b.yaml
+	cp out/search/front.json results/
+	cp out/search/front.png docs/
 
 clean: ## remove what these targets made, but for data/ and results/
 	rm -rf $(VENV) build out ./*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -20,10 +20,8 @@ def bias(node: Node, latent: Tensor | None) -> Tensor | float:
     if latent is None or node.op.bias is None:
         return 0.0
     stored, f_bits = node.op.bias.format, node.accumulator.f_bits
-    codes = codes_of(latent, stored)
-    if stored.f_bits <= f_bits:
-        return codes * 2.0 ** (f_bits - stored.f_bits)
-    return codes + (torch.floor(codes * 2.0 ** (f_bits - stored.f_bits) + 0.5) - codes).detach()
+    scaled = codes_of(latent, stored) * 2.0 ** (f_bits - stored.f_bits)
+    return scaled + (torch.floor(scaled + 0.5) - scaled).detach()
 
 
 def dense(node: Node, x: Tensor, weight: Tensor, bias: Tensor | float) -> Tensor:

@@ -1,4 +1,9 @@
-"""Compiled walks through time: the recurrence cannot be vectorised over steps where bits matter, but over modes it can."""
+"""Compiled walks through time: the recurrence cannot be vectorised over steps where bits matter, but over modes it can.
+
+Integers are in float64, which has a vector instruction to round, and is exact below 2**53. Shapes: inputs u (B, L, C); real,
+imaginary and gain (C, N), the gain 2**shift of u; offset (C, period, 2, N), what is added at step t modulo the period before the
+sum, in units of ``lsb``, is rounded down; states are saturated to ``low`` to ``high``.
+"""
 
 import numba
 import numpy as np
@@ -8,13 +13,16 @@ EXACT = {"nnan", "nsz", "reassoc", "contract"}
 
 
 @numba.njit(cache=True, nogil=True, fastmath=EXACT)
-def walk(u, real, imaginary, gain, offset, lsb, low, high, weight, sums, states, keep):
-    """Scan and the complex dense behind it, exact, on integers in float64 (which has a vector instruction to round).
+def _mode(re, im, a_re, a_im, in_re, in_im, lsb, low, high):
+    """The state of a mode, one step on; ``in`` is what is added, the offset included."""
+    next_re = np.floor((a_re * re - a_im * im + in_re) * lsb)
+    next_im = np.floor((a_re * im + a_im * re + in_im) * lsb)
+    return min(max(next_re, low), high), min(max(next_im, low), high)
 
-    u (B, L, C); real, imaginary, gain (C, N), the gain 2**shift of u; offset (C, period, 2, N), what is added at step t modulo
-    the period before the sum, in units of ``lsb``, is rounded down; weight (C, M, 2, N), Re and -Im; sums (B, L, C * M), filled;
-    states (B, L, C, 2, N), filled if ``keep``.
-    """
+
+@numba.njit(cache=True, nogil=True, fastmath=EXACT)
+def walk(u, real, imaginary, gain, offset, lsb, low, high, weight, sums):
+    """Scan and the complex dense behind it: sums (B, L, C * M), filled, by weight (C, M, 2, N), Re and -Im."""
     batch, steps, channels = u.shape
     modes, period, rows = real.shape[1], offset.shape[1], weight.shape[1]
     h_re, h_im = np.zeros(modes), np.zeros(modes)
@@ -26,14 +34,8 @@ def walk(u, real, imaginary, gain, offset, lsb, low, high, weight, sums, states,
             for t in range(steps):
                 x, o_re, o_im = u[b, t, c], offset[c, t % period, 0], offset[c, t % period, 1]
                 for n in range(modes):
-                    re = np.floor((a_re[n] * h_re[n] - a_im[n] * h_im[n] + x * up[n] + o_re[n]) * lsb)
-                    im = np.floor((a_re[n] * h_im[n] + a_im[n] * h_re[n] + o_im[n]) * lsb)
-                    h_re[n] = min(max(re, low), high)
-                    h_im[n] = min(max(im, low), high)
-                if keep:
-                    for n in range(modes):
-                        states[b, t, c, 0, n] = h_re[n]
-                        states[b, t, c, 1, n] = h_im[n]
+                    in_re = x * up[n] + o_re[n]
+                    h_re[n], h_im[n] = _mode(h_re[n], h_im[n], a_re[n], a_im[n], in_re, o_im[n], lsb, low, high)
                 for m in range(rows):
                     w_re, w_im = weight[c, m, 0], weight[c, m, 1]
                     total = 0.0
@@ -42,19 +44,28 @@ def walk(u, real, imaginary, gain, offset, lsb, low, high, weight, sums, states,
                     sums[b, t, c * rows + m] = total
 
 
-@numba.njit(cache=True, nogil=True, fastmath=True)
-def correlate(gradient, states, result):
-    """result (C, M, 2, N) += the sum over batch and steps of gradient (B, L, C * M) times states (B, L, C, 2, N)."""
-    batch, steps, channels, _, modes = states.shape
-    rows = result.shape[1]
-    part = np.zeros((2, modes), np.float32)
+@numba.njit(cache=True, nogil=True, fastmath=EXACT)
+def correlate(u, real, imaginary, gain, offset, lsb, low, high, gradient, result):
+    """result (B, C, M, 2, N), filled: the sum over steps of gradient (B, L, C * M) times the states, walked through again.
+
+    That is cheaper than to have written them down, and needs none of the memory.
+    """
+    batch, steps, channels = u.shape
+    modes, period, rows = real.shape[1], offset.shape[1], result.shape[2]
+    h_re, h_im = np.zeros(modes), np.zeros(modes)
     for b in range(batch):
         for c in range(channels):
-            for m in range(rows):
-                part[:] = 0
-                for t in range(steps):
+            a_re, a_im, up, part = real[c], imaginary[c], gain[c], result[b, c]
+            h_re[:] = 0
+            h_im[:] = 0
+            part[:] = 0
+            for t in range(steps):
+                x, o_re, o_im = u[b, t, c], offset[c, t % period, 0], offset[c, t % period, 1]
+                for n in range(modes):
+                    in_re = x * up[n] + o_re[n]
+                    h_re[n], h_im[n] = _mode(h_re[n], h_im[n], a_re[n], a_im[n], in_re, o_im[n], lsb, low, high)
+                for m in range(rows):
                     g = gradient[b, t, c * rows + m]
                     for n in range(modes):
-                        part[0, n] += g * states[b, t, c, 0, n]
-                        part[1, n] += g * states[b, t, c, 1, n]
-                result[c, m] += part
+                        part[m, 0, n] += g * h_re[n]
+                        part[m, 1, n] += g * h_im[n]

@@ -28,15 +28,15 @@ class _Lookup(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, node: Node) -> Tensor:
         assert isinstance(node.op, Lookup)
         source = node.inputs[0].format
-        table = torch.from_numpy(node.arrays["table"]).double()
-        ctx.slope, ctx.lsb, ctx.scale = SLOPES[node.op.function], source.lsb, source.lsb / node.output.format.lsb
-        ctx.save_for_backward(x)
-        return table[x.long() & ((1 << source.width) - 1)]
+        at = x.long().bitwise_and_((1 << source.width) - 1)
+        slope = SLOPES[node.op.function](torch.from_numpy(source.codes()).double() * source.lsb)
+        ctx.save_for_backward(at, slope * (source.lsb / node.output.format.lsb))
+        return torch.from_numpy(node.arrays["table"]).double()[at]
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        (x,) = ctx.saved_tensors
-        return gradients[0] * ctx.slope(x * ctx.lsb) * ctx.scale, None
+        at, slope = ctx.saved_tensors
+        return slope[at].mul_(gradients[0]), None
 
 
 def lookup(node: Node, x: Tensor) -> Tensor:

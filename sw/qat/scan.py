@@ -20,6 +20,9 @@ from ssm_hdl.operations.scan import DITHER_BITS, dither, dither_offset
 from ssm_hdl.sw.models.convolution import fft_length
 from ssm_hdl.sw.qat import kernels
 
+CONJUGATE = np.array([1, -1])
+"""The real part of a product is a real product with (Re W, -Im W)."""
+
 
 class Bank:
     """A scan and its read-out, in the arrays of the compiled walk.
@@ -42,37 +45,35 @@ class Bank:
             )
         drop = scan.accumulator.f_bits - scan.output.format.f_bits
         transition, shift = scan.arrays["transition"], scan.arrays["shift"]
-        self.real, self.imaginary = (np.ascontiguousarray(transition[..., part], np.float64) for part in (0, 1))
-        self.gain, self.lsb = np.exp2(shift.astype(np.float64)), 2.0**-drop
-        self.low, self.high = float(scan.output.format.min), float(scan.output.format.max)
-        self.offset = _offsets(scan, channels, modes, drop).astype(np.float64)
-        self.state_type = np.int8 if scan.output.format.width <= 8 else np.int16
-        one = 2.0 ** (scan.accumulator.f_bits - scan.output.format.f_bits)
-        self.poles = torch.from_numpy((transition[..., 0] + 1j * transition[..., 1]) / one)
+        real, imaginary = (np.ascontiguousarray(transition[..., part], np.float64) for part in (0, 1))
+        gain, offset, lsb = np.exp2(shift.astype(np.float64)), _offsets(scan, channels, modes, drop), 2.0**-drop
+        low, high = float(scan.output.format.min), float(scan.output.format.max)
+        self.arrays = (real, imaginary, gain, np.ascontiguousarray(offset, np.float64), lsb, low, high)
+        self.gain = torch.from_numpy(gain * lsb)
+        self.poles = torch.from_numpy((real + 1j * imaginary) * lsb)
 
-    def run(self, u: Tensor, weight: Tensor, keep: bool) -> tuple[Tensor, Any]:
-        """Exact sums (B, L, C * M) of the read-out, and the states (B, L, C, 2, N) if asked for; weight (C, M, N, 2)."""
+    def run(self, u: Tensor, weight: Tensor) -> Tensor:
+        """Exact sums (B, L, C * M) of the read-out of u (B, L, C) by weight (C, M, N, 2)."""
         inputs = u.detach().numpy()
-        signed = (weight.detach().numpy() * np.array([1, -1])).swapaxes(2, 3).copy()
-        batch, steps, channels = inputs.shape
-        sums = np.empty((batch, steps, channels * weight.shape[1]))
-        states = np.empty((batch if keep else 0, steps, channels, 2, self.real.shape[1]), self.state_type)
+        signed = np.ascontiguousarray((weight.detach().numpy() * CONJUGATE).swapaxes(2, 3))
+        sums = np.empty((*inputs.shape[:2], inputs.shape[2] * weight.shape[1]))
+        _spread(lambda part: kernels.walk(inputs[part], *self.arrays, signed, sums[part]), len(inputs))
+        return torch.from_numpy(sums)
 
-        def part(rows: slice) -> None:
-            kernels.walk(
-                *(inputs[rows], self.real, self.imaginary, self.gain, self.offset, self.lsb, self.low, self.high),
-                *(signed, sums[rows], states[rows] if keep else states, keep),
-            )
-
-        _spread(part, batch)
-        return torch.from_numpy(sums), states
+    def by_weight(self, u: Tensor, gradient: Tensor, rows: int) -> Tensor:
+        """Gradient (C, M, N, 2) of the weight, of that of the sums (B, L, C * M)."""
+        inputs, sums = u.numpy(), gradient.numpy()
+        channels, modes = self.poles.shape
+        each = np.empty((len(inputs), channels, rows, 2, modes))  # for every sample: the sum is the same in any number of threads
+        _spread(lambda part: kernels.correlate(inputs[part], *self.arrays, sums[part], each[part]), len(inputs))
+        return torch.from_numpy(each.sum(0).swapaxes(2, 3) * CONJUGATE)
 
     def response(self, weight: Tensor, steps: int) -> Tensor:
         """Impulse response (C, M, steps) of the linear system, in codes of the sums per code of u."""
         root = int(np.ceil(np.sqrt(steps)))
         powers = torch.arange(root)
         log = torch.log(torch.where(self.poles == 0, 1e-30, self.poles))[..., None]  # 0**0 is 1 and other powers are 0
-        drive = torch.view_as_complex(weight.detach().contiguous()) * torch.from_numpy(self.gain * self.lsb)[:, None]
+        drive = torch.view_as_complex(weight.detach().contiguous()) * self.gain[:, None]
         high = torch.exp(log * (powers * root))[:, None] * drive[..., None]  # (C, M, N, root)
         response = high.transpose(2, 3) @ torch.exp(log * powers)[:, None]
         return response.real.reshape(*weight.shape[:2], -1)[..., :steps]
@@ -103,30 +104,20 @@ def _spread(function: Callable[[slice], object], batch: int) -> None:
 class _BankFunction(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, u: Tensor, weight: Tensor, bank: Bank) -> Tensor:
-        sums, states = bank.run(u, weight, any(ctx.needs_input_grad))
-        ctx.bank, ctx.states = bank, states
-        ctx.save_for_backward(weight)
-        return sums
+        ctx.bank = bank
+        ctx.save_for_backward(u, weight)
+        return bank.run(u, weight)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None]:
-        (weight,), gradient = ctx.saved_tensors, gradients[0].float()
-        channels, rows, modes, _ = weight.shape
-        batch, steps, _ = gradient.shape
-        partial = np.zeros((batch, channels, rows, 2, modes))
-        _spread(
-            lambda part: [
-                kernels.correlate(gradient.numpy()[b : b + 1], ctx.states[b : b + 1], partial[b])
-                for b in range(*part.indices(batch))
-            ],
-            batch,
-        )
-        by_weight = torch.from_numpy(partial.sum(0).swapaxes(2, 3) * np.array([1, -1]))
+        (u, weight), gradient = ctx.saved_tensors, gradients[0].contiguous()
+        batch, steps, channels = u.shape
+        rows = weight.shape[1]
         length = fft_length(2 * steps - 1)
         response = torch.fft.rfft(ctx.bank.response(weight, steps).float(), n=length)  # (C, M, F)
-        spectrum = torch.fft.rfft(gradient.mT.reshape(batch, channels, rows, steps), n=length)
+        spectrum = torch.fft.rfft(gradient.float().mT.reshape(batch, channels, rows, steps), n=length)
         by_input = torch.fft.irfft((spectrum * response.conj()).sum(2), n=length)[..., :steps]
-        return by_input.mT.double(), by_weight, None
+        return by_input.mT.double(), ctx.bank.by_weight(u, gradient, rows), None
 
 
 def scan(bank: Bank, u: Tensor, weight: Tensor) -> Tensor:

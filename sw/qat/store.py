@@ -5,7 +5,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from ssm_hdl.fixed import Format, requantize, saturate
+from ssm_hdl.fixed import Format, saturate
 
 
 class _Store(torch.autograd.Function):
@@ -13,17 +13,18 @@ class _Store(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, f_bits: int, format: Format) -> Tensor:
-        """Codes of exact sums with ``f_bits`` fraction bits."""
-        codes = requantize(x.long(), f_bits, format, torch.where)
+        """Codes of exact sums with ``f_bits`` fraction bits: `ssm_hdl.fixed.requantize`, in floats that hold every bit."""
         ctx.scale = 2.0 ** (format.f_bits - f_bits)
-        ctx.save_for_backward((codes > format.min) & (codes < format.max))
-        return cast(Tensor, codes.double())
+        rounded = x.mul(ctx.scale).add_(0.5).floor_()
+        codes = rounded.clamp(format.min, format.max)
+        ctx.save_for_backward(codes == rounded)
+        return codes
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
         """In codes of the output per code of the sum."""
         (inside,) = ctx.saved_tensors
-        return gradients[0] * inside * ctx.scale, None, None
+        return gradients[0].mul(ctx.scale).mul_(inside), None, None
 
 
 class _Latent(torch.autograd.Function):

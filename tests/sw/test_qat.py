@@ -106,7 +106,7 @@ def test_gradients_of_scan_and_readout_are_those_of_the_convolution(random_manif
     got = u.grad.clone(), weight.grad.clone()
     # The response of every mode to an impulse, from its definition; the read-out is linear in the weights.
     powers = torch.cumprod(torch.cat([torch.ones_like(bank.poles)[..., None], bank.poles[..., None].expand(-1, -1, 39)], -1), -1)
-    modes = powers * torch.from_numpy(bank.gain * bank.lsb)[..., None]
+    modes = powers * bank.gain[..., None]
     u.grad = weight.grad = None
     complex_weight = torch.view_as_complex(weight)[:, 0]
     response = (complex_weight[..., None] * modes).sum(1).real
