@@ -1,3 +1,4 @@
+# amaranth: UnusedElaboratable=no
 """Memory: the paper's figures by the paper's rules, and every bit of a manifest by ours."""
 
 import json
