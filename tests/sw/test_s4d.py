@@ -92,9 +92,7 @@ def test_trace_names_every_tap_and_they_fit_together(model):
     assert list(taps) == names.split()
     assert list(model.trace(x)) == [name for name in names.split() if name != "ssm"]
     shapes = {"ssm": (3, 11, 6, 5), "mixing": (3, 11, 12), "pool": (3, 6), "decoder": (3, 10)}
-    assert {name: tuple(tap.shape) for name, tap in taps.items()} == {
-        name: shapes.get(name, (3, 11, 6)) for name in taps
-    }
+    assert {name: tuple(tap.shape) for name, tap in taps.items()} == {name: shapes.get(name, (3, 11, 6)) for name in taps}
     with torch.no_grad():
         torch.testing.assert_close(taps["decoder"], model(x))
     readout = 2 * (model.c * model.b_bar * taps["ssm"]).sum(-1).real + model.d * taps["encoder"]

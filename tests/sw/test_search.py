@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from ssm_hdl import SsmHdlError
-from ssm_hdl.sw.cli import main
 from ssm_hdl.sw.plot import accuracy_memory
 from ssm_hdl.sw.quantize import Recipe
 from ssm_hdl.sw.quantize.bench import Bench, Measured, Subject
@@ -200,12 +199,10 @@ def test_budgets():
         budget_of("up6k")
 
 
-def test_the_command(pretended, tmp_path, monkeypatch, capsys):
+def test_the_command(cli, pretended, tmp_path):
     def call(*arguments):
-        monkeypatch.setattr("sys.argv", ["ssm-hdl", "search", str(CHECKPOINT), *map(str, arguments)])
-        with pytest.raises(SystemExit) as stop:
-            main()
-        return stop.value.code or 0, capsys.readouterr()
+        done = cli("search", CHECKPOINT, *arguments)
+        return done.status, done
 
     words = "--budget", 100, "--trials", 9, "--images", 20, "--samples", 8, "--out", tmp_path / "found"
     status, written = call(*words, "--json")

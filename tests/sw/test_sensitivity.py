@@ -9,7 +9,6 @@ import pytest
 
 from ssm_hdl import SsmHdlError
 from ssm_hdl.sim.golden import run
-from ssm_hdl.sw.cli import main
 from ssm_hdl.sw.cli.sensitivity import cells, numbers
 from ssm_hdl.sw.evaluate import evaluate_integer
 from ssm_hdl.sw.memory import hardware, paper
@@ -221,14 +220,12 @@ def test_lists_of_widths():
         numbers("2;3")
 
 
-def test_the_command(tmp_path, monkeypatch, capsys):
+def test_the_command(cli, tmp_path):
     words = "--parts", "state", "--widths", "4,8", "--images", "20", "--samples", "8", "--out", str(tmp_path)
 
     def call(*arguments):
-        monkeypatch.setattr("sys.argv", ["ssm-hdl", "sensitivity", str(CHECKPOINT), *arguments])
-        with pytest.raises(SystemExit) as stop:
-            main()
-        return stop.value.code or 0, capsys.readouterr()
+        done = cli("sensitivity", CHECKPOINT, *arguments)
+        return done.status, done
 
     status, written = call(*words, "--json")
     assert status == 0 and [cell["width"] for cell in json.loads(written.out)["cells"]] == [4, 8]

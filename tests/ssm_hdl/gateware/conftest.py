@@ -91,9 +91,7 @@ def random_packets() -> Callable[..., list[Codes]]:
     def make(node: Node, count: int, seed: int = 0) -> list[Codes]:
         dice = np.random.default_rng(seed)
         return [
-            dice.integers(
-                edge.format.min, edge.format.max + 1, (count, edge.size, *((2,) if edge.is_complex else ()))
-            )
+            dice.integers(edge.format.min, edge.format.max + 1, (count, edge.size, *((2,) if edge.is_complex else ())))
             for edge in node.inputs
         ]
 

@@ -1,0 +1,55 @@
+"""The table of the paper beside ours."""
+
+import json
+from pathlib import Path
+
+from ssm_hdl import Manifest
+from ssm_hdl.sw.data import load
+from ssm_hdl.sw.reproduce import IMAGES, ROWS, Row, measure
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_rows_are_those_of_the_paper():
+    rows = {row.name: row for row in ROWS}
+    assert len(rows) == len(ROWS)
+    assert round(rows["s4d-64h-w4a6x8"].paper_bytes / 1000, 1) == 17.8  # papers.md, section 1
+    for row in ROWS:
+        assert (ROOT / "checkpoints" / f"{row.model}.safetensors").exists()
+        assert (ROOT / "recipes" / f"{row.recipe}.yaml").exists()
+
+
+def test_every_committed_row_is_its_manifest():
+    """What results/s4d.json says was measured on the manifests that are here."""
+    from ssm_hdl.boards.protocol import fingerprint
+
+    measured = json.loads((ROOT / "results" / "s4d.json").read_text())
+    assert measured.keys() == {row.name for row in ROWS}
+    for name, answer in measured.items():
+        assert answer["fingerprint"] == fingerprint(Manifest.load(ROOT / "manifests" / name))
+        assert answer["rtl"]["differences"] == 0
+        assert answer["rtl"]["images"] >= 20
+        assert answer["images"] == 10_000
+
+
+def test_a_row_is_measured_once(tmp_path):
+    manifest, dataset = Manifest.load(ROOT / "manifests" / "digits"), load("digits")
+    row, kept, steps = Row("digits", "w8a8", None, "W8A8", None, None), tmp_path / "digits.json", []
+    answer = measure(row, manifest, dataset, kept, 1, steps.append)
+    assert len(steps) == 3
+    assert answer["correct"] == 343 and answer["images"] == 350
+    assert answer["rtl"] == {"images": IMAGES, "outputs": 10 * IMAGES, "differences": 0}
+    assert answer["ecp5"]["multipliers"] == answer["ecp5"]["planned"] > 8
+    assert answer["ecp5"]["LUTs"] > 1000
+    assert answer["memory"]["paper"] < answer["memory"]["ours"] < answer["memory"]["float_paper"]
+    again = measure(row, manifest, dataset, kept, 1, steps.append)
+    assert len(steps) == 3
+    assert json.loads(json.dumps(again)) == json.loads(json.dumps(answer))
+
+
+def test_an_unknown_row_is_refused(refused):
+    refused("no row is called s4d-16h-w9; there are .*s4d-64h-w4a6x6", "reproduce", "--only", "s4d-16h-w9")
+
+
+def test_a_missing_data_set_is_named(refused, tmp_path):
+    refused("--data", "reproduce", "--only", "s4d-16h-w4a6x8", "--data", tmp_path)
