@@ -19,7 +19,7 @@ def command(
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the training samples.")] = 4,
     images: Annotated[int | None, typer.Option(min=1, help="Training samples of an epoch; all if left out.")] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Samples a step of the optimiser.")] = 64,
-    learning_rate: Annotated[float, typer.Option(help="Largest step of a code, in parts of its tensor's mean size.")] = 0.01,
+    learning_rate: Annotated[float, typer.Option(help="Largest step of a code, in parts of its tensor's mean size.")] = 0.003,
     label_smoothing: Annotated[float, typer.Option(min=0, max=0.9, help="Probability given to all classes alike.")] = 0.0,
     seed: Annotated[int, typer.Option(min=0, help="Of the order of the samples.")] = 0,
     again: Annotated[bool, typer.Option("--again", help="Begin anew, even if a stopped run could be taken up.")] = False,

@@ -43,7 +43,7 @@ class FinetuneConfig:
     epochs: int = 4
     images: int | None = None
     batch_size: int = 64
-    learning_rate: float = 0.01
+    learning_rate: float = 0.003
     label_smoothing: float = 0.0
     seed: int = 0
 
