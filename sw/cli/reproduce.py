@@ -98,16 +98,19 @@ def _manifest(row: "Row", dataset: "Dataset", manifests: Path, checkpoints: Path
 def _table(rows: dict[str, Any]) -> Table:
     """What a person reads."""
     shown = table(
-        *("model", "configuration", "training", ">paper %", ">ours %", ">paper kB", ">ours kB", ">real kB"),
+        *("manifest", "training", ">paper, QAT %", ">untrained %", ">ours %", ">paper B", ">ours B", ">real B"),
         *(">LUT", ">DSP", ">RAM", ">cycles/step"),
     )
-    for answer in rows.values():
-        row, memory, ecp5 = answer["row"], answer["memory"], answer["ecp5"]
+
+    def number(value: float | None, digits: int) -> str:
+        return "-" if value is None else f"{value:,.{digits}f}"
+
+    for name, answer in rows.items():
+        paper, memory, ecp5 = answer["paper"], answer["memory"], answer["ecp5"]
         shown.add_row(
-            *(row["model"], row["label"], "post-training" if row["training"] is None else "QAT"),
-            *("-" if row["paper"] is None else f"{row['paper']:.2f}", f"{100 * answer['accuracy']:.2f}"),
-            *(f"{row['paper_bytes'] / 1000:.1f}" if row["paper_bytes"] else "-",),
-            *(f"{memory['paper'] / 1000:.1f}", f"{memory['ours'] / 1000:.1f}"),
+            *(name, "-" if answer["row"]["training"] is None else f"{answer['row']['training']['epochs']} epochs"),
+            *(number(paper.get("trained"), 2), number(paper.get("untrained"), 2), f"{100 * answer['accuracy']:.2f}"),
+            *(number(paper.get("bytes"), 0), number(memory["paper"], 0), number(memory["ours"], 0)),
             *(f"{ecp5['LUTs']:,}", str(ecp5["multipliers"]), str(ecp5["block RAMs"]), f"{answer['interval']:.0f}"),
         )
     return shown

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 def test_the_rows_are_those_of_the_paper():
     rows = {row.name: row for row in ROWS}
     assert len(rows) == len(ROWS)
-    assert round(rows["s4d-64h-w4a6x8"].paper_bytes / 1000, 1) == 17.8  # papers.md, section 1
+    assert round(rows["s4d-64h-w4a6x8"].paper["bytes"] / 1000, 1) == 17.8  # papers.md, section 1
     for row in ROWS:
         assert (ROOT / "checkpoints" / f"{row.model}.safetensors").exists()
         assert (ROOT / "recipes" / f"{row.recipe}.yaml").exists()
@@ -34,7 +34,7 @@ def test_every_committed_row_is_its_manifest():
 
 def test_a_row_is_measured_once(tmp_path):
     manifest, dataset = Manifest.load(ROOT / "manifests" / "digits"), load("digits")
-    row, kept, steps = Row("digits", "w8a8", None, "W8A8", None, None), tmp_path / "digits.json", []
+    row, kept, steps = Row("digits", "w8a8"), tmp_path / "digits.json", []
     answer = measure(row, manifest, dataset, kept, 1, steps.append)
     assert len(steps) == 3
     assert answer["correct"] == 343 and answer["images"] == 350
@@ -53,3 +53,11 @@ def test_an_unknown_row_is_refused(refused):
 
 def test_a_missing_data_set_is_named(refused, tmp_path):
     refused("--data", "reproduce", "--only", "s4d-16h-w4a6x8", "--data", tmp_path)
+
+
+def test_the_page_says_what_was_measured():
+    lines = (ROOT / "docs" / "quantization.md").read_text(encoding="utf-8").splitlines()
+    for name, answer in json.loads((ROOT / "results" / "s4d.json").read_text()).items():
+        (line,) = [line for line in lines if line.startswith("|") and f"`{name}`" in line]
+        shown = [f"{100 * answer['accuracy']:.2f}", f"{answer['ecp5']['LUTs']:,}", f"{answer['memory']['paper']:,.0f}"]
+        assert all(f" {number} " in line for number in shown), f"{line} lacks one of {shown}"
