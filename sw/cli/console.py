@@ -77,10 +77,11 @@ def progress(description: str, total: int | None) -> Iterator[Callable[[int], No
 
 
 def table(*columns: str) -> Table:
-    """An empty table; a column whose heading starts with ``>`` is aligned to the right."""
+    """An empty table; a column whose heading starts with ``>`` is aligned to the right, and the first is never cut."""
     made = Table(box=box.SIMPLE_HEAD, header_style="bold", padding=(0, 1))
     for column in columns:
-        made.add_column(column.removeprefix(">"), justify="right" if column.startswith(">") else "left")
+        justify = "right" if column.startswith(">") else "left"
+        made.add_column(column.removeprefix(">"), justify=justify, no_wrap=column == columns[0])
     return made
 
 

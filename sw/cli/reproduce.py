@@ -98,8 +98,8 @@ def _manifest(row: "Row", dataset: "Dataset", manifests: Path, checkpoints: Path
 def _table(rows: dict[str, Any]) -> Table:
     """What a person reads."""
     shown = table(
-        *("manifest", "training", ">paper, QAT %", ">untrained %", ">ours %", ">paper B", ">ours B", ">real B"),
-        *(">LUT", ">DSP", ">RAM", ">cycles/step"),
+        *("manifest", ">epochs", ">paper QAT %", ">PTQ %", ">ours %", ">paper bytes", ">ours", ">all bits"),
+        *(">LUT", ">DSP", ">RAM", ">cycles"),
     )
 
     def number(value: float | None, digits: int) -> str:
@@ -108,7 +108,7 @@ def _table(rows: dict[str, Any]) -> Table:
     for name, answer in rows.items():
         paper, memory, ecp5 = answer["paper"], answer["memory"], answer["ecp5"]
         shown.add_row(
-            *(name, "-" if answer["row"]["training"] is None else f"{answer['row']['training']['epochs']} epochs"),
+            *(name, "-" if answer["row"]["training"] is None else str(answer["row"]["training"]["epochs"])),
             *(number(paper.get("trained"), 2), number(paper.get("untrained"), 2), f"{100 * answer['accuracy']:.2f}"),
             *(number(paper.get("bytes"), 0), number(memory["paper"], 0), number(memory["ours"], 0)),
             *(f"{ecp5['LUTs']:,}", str(ecp5["multipliers"]), str(ecp5["block RAMs"]), f"{answer['interval']:.0f}"),
