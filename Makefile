@@ -90,10 +90,10 @@ sensitivity: $(READY) ## results/sensitivity.json, docs/sensitivity.png: what ea
 	cp out/sensitivity/sensitivity.json results/
 	cp out/sensitivity/sensitivity.png docs/
 
-search: $(READY) ## recipes/s4d-16h-2173b.yaml, results/front.json, docs/front.png (DATA=folder of MNIST; half an hour)
-	$(CLI) search checkpoints/s4d-16h.safetensors --budget 2173 --trials 60 --samples 64 \
+search: $(READY) ## recipes/s4d-16h-2744b.yaml, results/front.json, docs/front.png (DATA=folder of MNIST; half an hour)
+	$(CLI) search checkpoints/s4d-16h.safetensors --budget 2744 --trials 60 --samples 64 \
 		--sensitivity results/sensitivity.json --data $(DATA) --out out/search
-	cp out/search/recipe.yaml recipes/s4d-16h-2173b.yaml
+	cp out/search/recipe.yaml recipes/s4d-16h-2744b.yaml
 	cp out/search/front.json results/
 	cp out/search/front.png docs/
 
