@@ -152,7 +152,7 @@ def paper_float_of(manifest: Manifest) -> Memory | None:
 
 
 def hardware(manifest: Manifest) -> Memory:
-    """Every bit that the hardware keeps for a manifest.
+    """What the hardware keeps for a manifest, tensor by tensor; queues between the stages come on top (`ssm-hdl generate`).
 
     Codes at their width, exponents in the bits that their spread needs, biases as wide as they are, all states, the accumulators
     of pools, one packet of every edge (the states are those of their scan), one table for each lookup.

@@ -7,6 +7,7 @@ it is not there, so that the committed ones can be measured again without traini
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from ssm_hdl.boards.protocol import fingerprint
 from ssm_hdl.files import write_atomically
 from ssm_hdl.gen.plan import Plan
 from ssm_hdl.gen.report import estimate
+from ssm_hdl.gen.verilog import generate
 from ssm_hdl.sim.compare import compare
 from ssm_hdl.sim.verilated import VerilatedModel
 from ssm_hdl.sw import memory
@@ -109,22 +111,24 @@ def measure(
         row: which.
         manifest: its integer program.
         dataset: its data set; the test samples are judged, and nothing was chosen by them.
-        kept: file that keeps the figures; taken up again if it is of this manifest.
+        kept: file that keeps the figures; the accuracy is taken up again if it is of this manifest, the rest if it is of
+            this Verilog.
         processes: that the golden model works in.
         step: told what is being done.
 
     Raises:
         SsmHdlError: RTL and golden model differ, or a tool is missing.
     """
-    key = fingerprint(manifest)
-    known: dict[str, Any] = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {}
+    key, known = fingerprint(manifest), _known(kept)
     if known.get("fingerprint") != key:
         step(f"{row.name}: {len(dataset.test):,} test images")
         evaluation = evaluate_integer(manifest, dataset.test, processes)
         known = {"name": row.name, "fingerprint": key, "correct": evaluation.correct, "images": evaluation.sequences}
         write_atomically(kept, json.dumps(known, indent=2) + "\n")
     known |= {"row": asdict(row), "paper": row.paper, "accuracy": known["correct"] / known["images"]}
-    if "ecp5" in known:
+    plan = Plan.fit(manifest, DSP, "ecp5")
+    hardware = sha256(f"{IMAGES} {generate(manifest, plan)}".encode()).hexdigest()
+    if known.get("hardware") == hardware:
         return known
     step(f"{row.name}: RTL against the golden model")
     images = manifest.check_samples(dataset.test.codes[:IMAGES])
@@ -133,8 +137,8 @@ def measure(
         raise SsmHdlError(f"{row.name}: {compared.differences} outputs of the RTL differ; {compared.first}")
     step(f"{row.name}: synthesis for ECP5")
     counted = memory.paper_float_of(manifest)
-    plan = Plan.fit(manifest, DSP, "ecp5")
     known |= {
+        "hardware": hardware,
         "memory": {
             "float_paper": counted.bytes if counted else None,
             "paper": memory.paper(manifest).bytes,
@@ -146,3 +150,13 @@ def measure(
     }
     write_atomically(kept, json.dumps(known, indent=2) + "\n")
     return known
+
+
+def _known(kept: Path) -> dict[str, Any]:
+    """The figures in a file; none if there is no such file."""
+    if not kept.exists():
+        return {}
+    try:
+        return dict(json.loads(kept.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise SsmHdlError(f"{kept} is damaged or cannot be read ({error}); remove it to measure again") from error

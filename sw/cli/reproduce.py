@@ -48,13 +48,15 @@ def command(
     unknown = set(only or ()) - {row.name for row in ROWS}
     if unknown:
         raise SsmHdlError(f"no row is called {', '.join(sorted(unknown))}; there are {', '.join(row.name for row in ROWS)}")
+    if only and results is not None:
+        raise SsmHdlError(f"{results} would lose the rows that are not in --only; leave out one of --only and --results")
     dataset = load("mnist", data, progress=True)
     console = messages()
     rows: dict[str, Any] = {}
     for row in ROWS:
         if only and row.name not in only:
             continue
-        manifest = _manifest(row, dataset, manifests, checkpoints, again)
+        manifest = _manifest(row, dataset, manifests, checkpoints, out, again)
         rows[row.name] = measure(row, manifest, dataset, out / f"{row.name}.json", processes, console.print)
     if results is not None:
         write_atomically(results, json.dumps(rows, indent=2) + "\n")
@@ -72,7 +74,7 @@ def _checkpoint(name: str, dataset: "Dataset", folder: Path) -> "Checkpoint":
     return load(path)
 
 
-def _manifest(row: "Row", dataset: "Dataset", manifests: Path, checkpoints: Path, again: bool) -> "Manifest":
+def _manifest(row: "Row", dataset: "Dataset", manifests: Path, checkpoints: Path, out: Path, again: bool) -> "Manifest":
     """The manifest of a row: the one that is there, or what quantisation and training make."""
     from ssm_hdl import Manifest
     from ssm_hdl.sw.cli.console import progress
@@ -87,8 +89,8 @@ def _manifest(row: "Row", dataset: "Dataset", manifests: Path, checkpoints: Path
         with progress(f"quantizing {row.name}", effort(dataset, recipe)) as advance:
             manifest = quantize(checkpoint, dataset, recipe, advance).manifest
     else:
-        start = _manifest(replace(row, training=None), dataset, manifests, checkpoints, again)
-        kept = manifests / f"{row.name}.run.safetensors"
+        start = _manifest(replace(row, training=None), dataset, manifests, checkpoints, out, again=False)
+        kept = out / f"{row.name}.safetensors"
         manifest = finetune(start, dataset, row.training, kept, messages()).manifest
         kept.unlink(missing_ok=True)
     manifest.save(folder)

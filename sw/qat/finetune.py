@@ -49,8 +49,8 @@ class FinetuneConfig:
 
     def __post_init__(self) -> None:
         for field in ("epochs", "batch_size", "learning_rate"):
-            if not getattr(self, field) > 0:
-                raise SsmHdlError(f"fine-tuning with {field} {getattr(self, field)} does nothing; it has to be above 0")
+            if not 0 < getattr(self, field) < math.inf:
+                raise SsmHdlError(f"fine-tuning with {field} {getattr(self, field)} cannot work; it is a number above 0")
 
 
 @dataclass(frozen=True)
@@ -168,7 +168,7 @@ class _Run:
         if not loss <= 2 * max(guessing, self.first or 0.0):
             raise SsmHdlError(
                 f"fine-tuning diverged in epoch {self.epoch + 1}: a mean loss of {loss:.3g}, where guessing has {guessing:.3g}; "
-                f"lower learning_rate {self.config.learning_rate}"
+                f"begin again (--again) with a learning_rate below {self.config.learning_rate}"
             )
 
     def finish(self, epoch: int, reached: float) -> float:
@@ -211,7 +211,7 @@ class _Run:
         if metadata.get("key") != self.key:
             raise SsmHdlError(
                 f"{path} keeps a run from another manifest or with other options, and stays as it is; finish it with those, "
-                "or name another file"
+                "begin again (--again), or write elsewhere (--out)"
             )
         facts: dict[str, Any] = json.loads(metadata["run"])
         self.epoch, self.before, self.best = facts["epoch"], facts["before"], facts["best"]

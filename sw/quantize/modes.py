@@ -54,7 +54,9 @@ def balance(modes: Modes, state: Format, least: int, u: Format, recipe: Recipe) 
     Raises:
         SsmHdlError: the input has more fraction bits than the accumulator.
     """
-    largest = np.floor(np.log2(state.max * state.lsb / np.maximum(modes.peak, 2.0**-60))).astype(np.int64)
+    reach = np.where(modes.peak > 0, modes.peak, np.exp2(-least))  # a state that stays 0 fits whatever e is
+    largest = np.floor(np.log2(state.max * state.lsb / reach)).astype(np.int64)
+    largest = np.where(modes.peak > 0, largest, least)
     if largest.min() < least:
         raise SsmHdlError(
             f"states up to {modes.peak.max():.3g} and an input of {u.f_bits} fraction bits do not fit a state of "

@@ -87,9 +87,7 @@ def error(rows: Rows, moments: Moments) -> Floats:
     return np.asarray(np.einsum("gmk,gkl,gml->gm", kept, moments.gram, kept) - 2 * (kept * moments.cross).sum(-1))
 
 
-def _choose(
-    candidates: Floats, gram: Floats, bias: Floats, width: int, recipe: Recipe, cross: Floats | None = None
-) -> Rows:
+def _choose(candidates: Floats, gram: Floats, bias: Floats, width: int, recipe: Recipe, cross: Floats | None = None) -> Rows:
     """Of candidate weights (R, G, M, K), in formats of ``width`` bits, those with the least error under ``gram`` (G, K, K)."""
     tops = np.abs(candidates).max((0, 3))  # (G, M)
     if not recipe.per_channel:
@@ -107,17 +105,12 @@ def _choose(
         errors.append(error - 2 * (kept * target).sum(-1))
         tried.append((codes, f_bits + finer))
     errors_ = np.array(errors)
-    best = errors_.argmin(0) if recipe.per_channel else np.full_like(f_bits, _common(errors_, tried))
+    best = errors_.argmin(0) if recipe.per_channel else np.full_like(f_bits, int(errors_.sum((1, 2)).argmin()))
     codes = np.take_along_axis(np.array([codes for codes, _ in tried]), best[np.newaxis, ..., np.newaxis], 0)[0]
     chosen = np.take_along_axis(np.array([bits for _, bits in tried]), best[np.newaxis], 0)[0]
     least = int(chosen.min())
     exponent = chosen - least if recipe.per_channel and bias.size > 1 else None
     return Rows(codes, exponent, SQ(width - least, least), bias)
-
-
-def _common(errors: Floats, tried: list[tuple[Codes, Codes]]) -> int:
-    """The trial that is best for all rows together."""
-    return int(errors.sum((1, 2)).argmin())
 
 
 def _formats(candidates: Floats, recipe: Recipe) -> Iterator[tuple[int, Floats]]:

@@ -2,9 +2,8 @@
 
 import json
 import math
-import multiprocessing
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, wait
+from concurrent.futures import wait
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,11 +13,11 @@ from optuna.trial import TrialState
 
 from ssm_hdl.errors import SsmHdlError
 from ssm_hdl.files import write_atomically
-from ssm_hdl.sw.quantize.bench import ACCOUNTINGS, Bench, Measured
-from ssm_hdl.sw.quantize.parts import PARTS, to_yaml, with_widths
+from ssm_hdl.sw.quantize.bench import ACCOUNTINGS, Bench, Measured, processes
+from ssm_hdl.sw.quantize.parts import to_yaml, with_widths
 from ssm_hdl.sw.quantize.recipe import Recipe
 from ssm_hdl.sw.quantize.sensitivity import Report
-from ssm_hdl.sw.quantize.start import MARGINS, starts
+from ssm_hdl.sw.quantize.start import MARGINS, SPACE, starts
 from ssm_hdl.sw.quantize.study import DONE, Task, Trial, measured_in, open_study, take_part
 
 FINALISTS = 3
@@ -81,13 +80,17 @@ def search(task: Task, report: Report | None = None, jobs: int = 1, progress: Ca
     bench = Bench(task.subject)
     study = open_study(task)
     _check_budget(task, bench, study)
+    begun = [
+        trial.system_attrs.get("fixed_params", trial.params) for trial in study.get_trials(states=(*DONE, TrialState.WAITING))
+    ]
     for params in starts(task.budget, ACCOUNTINGS[task.accounting], report):
-        study.enqueue_trial(params, skip_if_exists=True)
+        if params not in begun:  # one that was only running may have been stopped
+            study.enqueue_trial(params)
     tell = _Progress(study, progress)
     if jobs == 1:
         take_part(task, 0, bench, tell)
     else:
-        with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
+        with processes(jobs) as pool:
             workers = {pool.submit(take_part, task, worker) for worker in range(jobs)}
             while wait(workers, timeout=1).not_done:
                 tell()
@@ -111,15 +114,15 @@ class _Progress:
 
 
 def _check_budget(task: Task, bench: Bench, study: optuna.Study) -> None:
-    """An error if not even 2 bits everywhere meet the budget; the study remembers what they take."""
+    """An error if not even the narrowest recipe meets the budget; the study remembers what it takes."""
     if "floor" not in study.user_attrs:
         fields = {"delta": True, "dither": True, "per_channel": False, "state_margin": MARGINS[0]}
-        narrowest = with_widths(task.base, dict.fromkeys(PARTS, 2), **fields)
+        narrowest = with_widths(task.base, {part: low for part, (low, _) in SPACE.items()}, **fields)
         study.set_user_attr("floor", task.bytes_of(bench.measure(narrowest)))
     floor = study.user_attrs["floor"]
     if task.budget < floor:
         raise SsmHdlError(
-            f"no recipe meets a budget of {task.budget:,.0f} bytes: 2 bits everywhere take {floor:,.0f} by the accounting "
+            f"no recipe meets a budget of {task.budget:,.0f} bytes: the narrowest takes {floor:,.0f} by the accounting "
             f"{task.accounting!r}; give at least that, or train a smaller model"
         )
 
@@ -146,7 +149,7 @@ def _choose(task: Task, study: optuna.Study, bench: Bench) -> Found:
     finalists = [(trial, whole.measure(task.recipe(trial.params))) for trial in best]
     finalists.sort(key=lambda pair: rank(pair[1]), reverse=True)
     name = f"{task.subject.checkpoint.stem}-{task.budget:.0f}b"
-    recipe = task.recipe(finalists[0][0].params, name=name)
+    recipe = task.recipe(finalists[0][0].params, name=name, samples=task.subject.samples)
     return Found(task, trials, front(task, trials), finalists, bench.float_accuracy, recipe)
 
 

@@ -1,16 +1,15 @@
 """Sensitivity: what each part of a model costs at each width, the rest being as in a base recipe."""
 
 import json
-import multiprocessing
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ssm_hdl.errors import SsmHdlError
 from ssm_hdl.files import write_atomically
-from ssm_hdl.sw.quantize.bench import Bench, Measured, Subject
+from ssm_hdl.sw.quantize.bench import Bench, Measured, Subject, processes
 from ssm_hdl.sw.quantize.parts import PARTS, WIDTHS, width_of, with_widths
 from ssm_hdl.sw.quantize.recipe import Recipe
 
@@ -190,8 +189,7 @@ def measure_all(
             bench = bench or Bench(subject)
             yield from ((cell, _outcome(bench, recipe)) for cell, recipe in recipes.items())
         return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(jobs, len(recipes)), context, _open, (subject,)) as pool:
+    with processes(min(jobs, len(recipes)), _open, subject) as pool:
         cells = {pool.submit(_work, recipe): cell for cell, recipe in recipes.items()}
         try:
             for done in as_completed(cells):

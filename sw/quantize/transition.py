@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssm_hdl.fixed import SQ, Codes, Format
+from ssm_hdl.operations.base import MAX_SPREAD
 from ssm_hdl.sw.quantize.histogram import Floats
 
 Complexes = NDArray[np.complex128]
@@ -57,7 +58,7 @@ def _store_delta(abar: Complexes, format: Format) -> Transition:
     """
     delta = abar - 1
     largest = np.abs(parts(delta)).max(-1)
-    exponent = np.clip(np.floor(np.log2(1 / largest)), -1, MAX_F_BITS - format.f_bits).astype(np.int64)
+    exponent = np.clip(np.floor(np.log2(1 / largest)), -1, min(MAX_F_BITS - format.f_bits, MAX_SPREAD - 1)).astype(np.int64)
     exponent = np.where((largest * np.exp2(exponent) > format.max * format.lsb) & (abar != 0), exponent - 1, exponent)
     lsb = np.exp2(-(exponent + format.f_bits))
     below = np.floor(parts(delta) / lsb[..., np.newaxis]).astype(np.int64)

@@ -59,6 +59,19 @@ def test_forward_is_the_golden_model_on_every_digit(manifest, digits):
         assert np.array_equal(outputs(model, split.codes), run(manifest, split.codes).outputs)
 
 
+@pytest.mark.parametrize("name", ["s4d-16h-w4a6x6", "s4d-16h-w4a6x8-qat"])
+def test_a_module_between_codes_is_the_golden_model_of_its_manifest(name):
+    """As it is in the midst of training: latents are fractions, and the program is delta, dithered, with exponents."""
+    model = QatModel(Manifest.load(ROOT / "manifests" / name))
+    noise = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for latent in model.latents.values():
+            latent.add_(torch.randn(latent.shape, generator=noise, dtype=latent.dtype))
+    samples = np.random.default_rng(0).integers(0, 256, (2, 784, 1))
+    assert np.array_equal(outputs(model, samples), run(model.manifest(), samples).outputs)
+    assert not np.array_equal(outputs(model, samples), run(Manifest.load(ROOT / "manifests" / name), samples).outputs)
+
+
 def test_a_manifest_comes_back_as_it_went_in(manifest):
     back = QatModel(manifest).manifest()
     assert back.graph == manifest.graph
@@ -173,11 +186,11 @@ def test_a_kept_run_is_taken_up_by_its_own_options_only(manifest, digits, tmp_pa
 
 
 def test_what_cannot_be_trained_is_said(random_manifest, manifest, digits):
-    with pytest.raises(SsmHdlError, match="fine-tuning with learning_rate -1 does nothing"):
+    with pytest.raises(SsmHdlError, match="fine-tuning with learning_rate -1 cannot work"):
         FinetuneConfig(learning_rate=-1)
     with pytest.raises(SsmHdlError, match="does not put out one number for each of the 10 classes of digits"):
         finetune(random_manifest(classes=3), digits, FinetuneConfig())
-    with pytest.raises(SsmHdlError, match=r"fine-tuning diverged in epoch 1: .* lower learning_rate 100"):
+    with pytest.raises(SsmHdlError, match=r"fine-tuning diverged in epoch 1: .* with a learning_rate below 100"):
         finetune(manifest, digits, FinetuneConfig(epochs=1, learning_rate=100))
     readout = next(op for op in manifest.graph.operations if op.name == "readout")
     twice = readout.model_copy(update={"name": "again"})
@@ -211,5 +224,6 @@ def test_the_command(cli, refused, tmp_path):
     answer = json.loads(done.out)
     assert done.status == 0 and 0.9 < answer["val_accuracy_before"] <= answer["val_accuracy"]
     assert sorted(path.name for path in (tmp_path / "qat").iterdir()) == ["manifest.yaml", "weights.safetensors"]
-    refused("learning_rate 0.0 does nothing", *words, "--learning-rate", 0)
+    refused("learning_rate 0.0 cannot work", *words, "--learning-rate", 0)
+    refused("learning_rate inf cannot work", *words, "--learning-rate", "inf")
     refused("cannot read|does not exist|no manifest", "finetune", tmp_path / "none")

@@ -339,6 +339,18 @@ def test_bad_calibration_is_refused(small, digits):
         quantize(small, mnist, Recipe.load("w8a8"))
 
 
+def test_channels_without_input_and_poles_that_hardly_decay(small, digits):
+    model = rescale(small.model, np.ones(4))
+    with torch.no_grad():
+        model.encoder.weight.zero_()
+        model.encoder.bias.zero_()
+        model.layer.kernel.log_dt[:] = -14
+    for recipe in ("w4a6x6", Recipe(name="narrow", weights=4, transition=2, state=6)):
+        recipe = (Recipe.load(recipe) if isinstance(recipe, str) else recipe).model_copy(update={"samples": 16})
+        manifest = quantize(replace(small, model=model), digits, recipe).manifest
+        assert run(manifest, digits.test.codes[:2]).outputs.shape == (2, 10)
+
+
 def test_calibration_is_the_trace_of_all_samples(small, digits):
     codes = digits.train.codes[:40]
     calibration = calibrate(small.model, small.inputs, codes)

@@ -3,7 +3,9 @@
 import json
 from pathlib import Path
 
-from ssm_hdl import Manifest
+import pytest
+
+from ssm_hdl import Manifest, SsmHdlError
 from ssm_hdl.sw.data import load
 from ssm_hdl.sw.reproduce import IMAGES, ROWS, Row, measure
 
@@ -45,10 +47,20 @@ def test_a_row_is_measured_once(tmp_path):
     again = measure(row, manifest, dataset, kept, 1, steps.append)
     assert len(steps) == 3
     assert json.loads(json.dumps(again)) == json.loads(json.dumps(answer))
+    kept.write_text(json.dumps(answer | {"hardware": "of other Verilog"}))
+    assert measure(row, manifest, dataset, kept, 1, steps.append)["hardware"] == answer["hardware"]
+    assert len(steps) == 5  # all but the accuracy
+    kept.write_text("{")
+    with pytest.raises(SsmHdlError, match="is damaged or cannot be read"):
+        measure(row, manifest, dataset, kept, 1, steps.append)
 
 
 def test_an_unknown_row_is_refused(refused):
     refused("no row is called s4d-16h-w9; there are .*s4d-64h-w4a6x6", "reproduce", "--only", "s4d-16h-w9")
+
+
+def test_a_table_is_not_overwritten_by_some_of_its_rows(refused, tmp_path):
+    refused("would lose the rows", "reproduce", "--only", "s4d-16h-w4a6x8", "--results", tmp_path / "results.json")
 
 
 def test_a_missing_data_set_is_named(refused, tmp_path):
