@@ -24,7 +24,7 @@ MARGINS = (1.25, 1.0, 0.8, 0.65, 0.5, 0.4)
 """State margins that ``state_margin: fit`` tries."""
 
 MARGIN_SAMPLES = 64
-"""Calibration samples that they are tried on."""
+"""Calibration samples that they are tried on, at most; and at most a quarter of all."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Quantized:
 def effort(dataset: Dataset, recipe: Recipe) -> int:
     """Sequences that ``quantize`` runs in all, the total of its progress."""
     samples = min(recipe.samples, len(dataset.train))
-    tried = len(MARGINS) * min(samples, MARGIN_SAMPLES) if recipe.state_margin == "fit" else 0
+    tried = len(MARGINS) * _margin_samples(samples) if recipe.state_margin == "fit" else 0
     return samples * (len(RECONSTRUCTED) + 3) + tried
 
 
@@ -114,7 +114,7 @@ def _with_margin(
     """The calibration with the states that are to be held without saturation, in place of the largest ones."""
     if recipe.state_margin != "fit":
         return replace(calibration, state_peak=calibration.state_peak * recipe.state_margin)
-    few, peaks, errors = codes[:MARGIN_SAMPLES], [], []
+    few, peaks, errors = codes[: _margin_samples(len(codes))], [], []
     for margin in MARGINS:
         tried = replace(calibration, state_peak=calibration.state_peak * margin)
         lowered = lower(checkpoint, equalised, tried, recipe)
@@ -123,3 +123,7 @@ def _with_margin(
         peaks.append(tried.state_peak)
     best = np.argmin(errors, axis=0)
     return replace(calibration, state_peak=np.array(peaks)[best, np.arange(len(best))])
+
+
+def _margin_samples(samples: int) -> int:
+    return max(1, min(MARGIN_SAMPLES, samples // 4))

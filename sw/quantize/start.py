@@ -1,6 +1,8 @@
 """Where a search for mixed precision begins: its space, and recipes that are good guesses."""
 
 from collections.abc import Mapping
+from dataclasses import astuple
+from itertools import pairwise
 from typing import Any
 
 from ssm_hdl.sw.quantize.bench import Measured
@@ -8,10 +10,7 @@ from ssm_hdl.sw.quantize.parts import PARTS
 from ssm_hdl.sw.quantize.sensitivity import Report
 
 Params = Mapping[str, Any]
-"""Widths by part, and the state margin."""
-
-MARGINS = (0.65, 0.8, 1.0, 1.25)
-"""State margins that are tried."""
+"""Widths by part."""
 
 _WIDEST = {"weights": 8, "activations": 10, "transition": 10, "state": 12}
 
@@ -21,7 +20,7 @@ SPACE = {part: (2, _WIDEST[kind]) for part in PARTS if (kind := part.partition("
 UNIFORM = ((8, 8, 8, 8), (6, 8, 8, 8), (4, 6, 8, 8), (4, 6, 6, 6), (3, 6, 6, 6), (2, 4, 4, 6))
 """Weights, activations, transition and state of recipes to start from, some of them the paper's."""
 
-TARGETS = (1.15, 1.0, 0.9, 0.8)
+TARGETS = (1.15, 1.05, 1.0, 0.95, 0.9, 0.8)
 """Memory, in parts of the budget, of the recipes that a sensitivity report suggests."""
 
 
@@ -36,11 +35,9 @@ def starts(budget: float, attribute: str, report: Report | None = None) -> list[
     points = []
     for widths in UNIFORM:
         by_kind = dict(zip(_WIDEST, widths, strict=True))
-        points.append({part: by_kind[part.partition(".")[0]] for part in SPACE} | {"state_margin": 1.0})
+        points.append({part: by_kind[part.partition(".")[0]] for part in SPACE})
     if report is not None:
-        for target in TARGETS:
-            widths_of_parts = allocate(report, attribute, target * budget)
-            points += [dict(widths_of_parts) | {"state_margin": margin} for margin in (0.8, 1.0)]
+        points += [allocate(report, attribute, target * budget) for target in TARGETS]
     return points
 
 
@@ -50,7 +47,7 @@ def allocate(report: Report, attribute: str, target: float) -> dict[str, int]:
     From the widest on, the part whose next lower width costs least noise for a byte saved gives way, until the target is met.
     """
     tried = {part: {w: m for w, m in report.measured(part).items() if w <= SPACE[part][1]} for part in SPACE}
-    tried = {part: cells or {SPACE[part][1]: report.base} for part, cells in tried.items()}
+    tried = {part: _every_width(cells or {SPACE[part][1]: report.base}) for part, cells in tried.items()}
     widths = {part: max(cells) for part, cells in tried.items()}
 
     def bytes_(measured: Measured) -> float:
@@ -73,9 +70,21 @@ def allocate(report: Report, attribute: str, target: float) -> dict[str, int]:
     return widths
 
 
+def _every_width(cells: Mapping[int, Measured]) -> dict[int, Measured]:
+    """With the widths between those that were tried, on a line in decibels and bytes."""
+    every = dict(cells)
+    for low, high in pairwise(sorted(cells)):
+        for width in range(low + 1, high):
+            p = (width - low) / (high - low)
+            every[width] = Measured(
+                *((1 - p) * a + p * b for a, b in zip(astuple(cells[low]), astuple(cells[high]), strict=True))
+            )
+    return every
+
+
 def _noise(measured: Measured) -> float:
     """Of the logits, in parts of their power."""
     return float(10 ** (-measured.sqnr_db / 10))
 
 
-__all__ = ["MARGINS", "SPACE", "Params", "allocate", "starts"]
+__all__ = ["SPACE", "Params", "allocate", "starts"]

@@ -13,7 +13,7 @@ from hashlib import sha256
 from typing import Any
 
 import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
+from optuna.distributions import BaseDistribution, IntDistribution
 from optuna.exceptions import ExperimentalWarning, OptunaError
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
@@ -21,9 +21,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from ssm_hdl.errors import SsmHdlError
 from ssm_hdl.sw.quantize.bench import ACCOUNTINGS, Bench, Measured, Subject
-from ssm_hdl.sw.quantize.parts import PARTS, with_widths
+from ssm_hdl.sw.quantize.parts import with_widths
 from ssm_hdl.sw.quantize.recipe import Recipe
-from ssm_hdl.sw.quantize.start import MARGINS, SPACE, Params, starts
+from ssm_hdl.sw.quantize.start import SPACE, Params, starts
 
 DEVICES = {"up5k": 30 * 512, "lfe5u-25f": 56 * 2304, "lfe5u-45f": 108 * 2304, "lfe5u-85f": 208 * 2304}
 """Bytes of block RAM: 30 EBR of 4 kbit in an iCE40 UP5K, DP16KD of 18 kbit in the ECP5."""
@@ -92,8 +92,7 @@ class Task:
 
     def recipe(self, params: Params, **fields: Any) -> Recipe:
         """The recipe that a trial's parameters are."""
-        widths = {part: int(params[part]) for part in PARTS if part in params}
-        return with_widths(self.base, widths, state_margin=params["state_margin"], **fields)
+        return with_widths(self.base, {part: int(params[part]) for part in SPACE}, **fields)
 
 
 @dataclass(frozen=True)
@@ -102,7 +101,7 @@ class Trial:
 
     Attributes:
         number: of the trial.
-        params: widths by part, and the state margin.
+        params: widths by part.
         measured: what they come to.
     """
 
@@ -156,7 +155,6 @@ def take_part(task: Task, worker: int, bench: Bench | None = None, tell: Callabl
     """Do trials until the study has them all."""
     study, bench = open_study(task, worker), bench or Bench(task.subject)
     space: dict[str, BaseDistribution] = {part: IntDistribution(low, high) for part, (low, high) in SPACE.items()}
-    space["state_margin"] = CategoricalDistribution(MARGINS)
     while len(study.get_trials(deepcopy=False, states=DONE)) < task.trials:
         trial = study.ask(space)
         known = _known(study, trial.params)
