@@ -80,8 +80,8 @@ def table(*columns: str) -> Table:
     """An empty table; a column whose heading starts with ``>`` is aligned to the right, and the first is never cut."""
     made = Table(box=box.SIMPLE_HEAD, header_style="bold", padding=(0, 1))
     for column in columns:
-        justify = "right" if column.startswith(">") else "left"
-        made.add_column(column.removeprefix(">"), justify=justify, no_wrap=column == columns[0])
+        first = column == columns[0]
+        made.add_column(column.removeprefix(">"), justify="right" if column.startswith(">") else "left", no_wrap=first)
     return made
 
 
