@@ -96,6 +96,8 @@ ROWS = (
     Row("s4d-64h", "w8a8x8"),
     Row("s4d-64h", "w4a6x8"),
     Row("s4d-64h", "w4a6x6"),
+    Row("s4d-64h", "a4x8"),
+    Row("s4d-64h", "a4x8", FinetuneConfig(epochs=2)),
     Row("s4d-64h", "tenth"),
     Row("s4d-64h", "tenth", FinetuneConfig(epochs=3)),
 )
