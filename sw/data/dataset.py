@@ -1,6 +1,7 @@
 """What every data set provides."""
 
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +40,7 @@ class InputSpec:
         std: divides it then.
         steps: length of a sequence.
         classes: number of labels.
+        tokens: size of the vocabulary if the codes are tokens, which a model looks up; 0 if they are numbers.
     """
 
     name: str
@@ -47,14 +49,17 @@ class InputSpec:
     std: float
     steps: int
     classes: int
+    tokens: int = 0
 
-    def normalise(self, codes: NDArray[np.integer]) -> NDArray[np.float32]:
-        """What the float model sees of ``codes``: (code * lsb - mean) / std, same shape."""
+    def normalise(self, codes: NDArray[np.integer]) -> NDArray[Any]:
+        """What the float model sees of ``codes``, same shape: (code * lsb - mean) / std, float32; tokens as they are, int64."""
+        if self.tokens:
+            return codes.astype(np.int64)
         values = codes * Format.parse(self.input_format).lsb
         return ((values - self.mean) / self.std).astype(np.float32)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Dataset(InputSpec):
     """A data set in three parts that share no sample; ``test`` is looked at once, after the training."""
 

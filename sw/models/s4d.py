@@ -17,13 +17,16 @@ minimal S4D of state-spaces/s4 (``s4d.py``), so that its checkpoints are ours.
 """
 
 import math
-from typing import cast
+from typing import ClassVar, cast
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
 from ssm_hdl.errors import SsmHdlError
+from ssm_hdl.sw.data import InputSpec
+from ssm_hdl.sw.models.base import Config, Model, check
 from ssm_hdl.sw.models.convolution import convolve
 
 
@@ -97,8 +100,29 @@ class S4DLayer(nn.Module):
         return activation, value, gate
 
 
-class S4D(nn.Module):
-    """The whole model; ``forward`` convolves, for training; ``forward_recurrent`` and ``step`` recur, as hardware does.
+class S4DConfig(Config):
+    """The options of an S4D.
+
+    Attributes:
+        width: H, channels.
+        modes: N, complex modes a channel.
+        dt_range: smallest and largest initial dt.
+    """
+
+    family: ClassVar[str] = "s4d"
+    width: int
+    modes: int
+    dt_range: tuple[float, float] = Field((1e-3, 1e-1), exclude=True)
+
+    def build(self, inputs: InputSpec) -> "S4D":
+        """A new model with random weights."""
+        if inputs.tokens:
+            raise SsmHdlError(f"an S4D takes numbers, and {inputs.name} has tokens; train an S5 on it")
+        return S4D(self.width, self.modes, inputs.classes, self.dt_range)
+
+
+class S4D(Model):
+    """The whole model; ``forward`` convolves, for training.
 
     Args:
         width: H, channels.
@@ -110,19 +134,22 @@ class S4D(nn.Module):
         SsmHdlError: a size below 1, or a range that is not one of positive numbers.
     """
 
-    def __init__(
-        self, width: int = 16, modes: int = 32, classes: int = 10, dt_range: tuple[float, float] = (1e-3, 1e-1)
-    ) -> None:
+    def __init__(self, width: int = 16, modes: int = 32, classes: int = 10, dt_range: tuple[float, float] = (1e-3, 1e-1)) -> None:
         super().__init__()
-        for name, value in (("width", width), ("modes", modes), ("classes", classes)):
-            if value < 1:
-                raise SsmHdlError(f"an S4D of {name} {value} is empty; {name} has to be at least 1")
-        if not 0 < dt_range[0] <= dt_range[1] < math.inf:
-            raise SsmHdlError(f"dt cannot be drawn from {dt_range}; give a smallest and a largest positive number")
+        check("an S4D", dt_range, width=width, modes=modes, classes=classes)
         self.width, self.modes, self.classes = width, modes, classes
         self.encoder = nn.Linear(1, width)
         self.s4_layers = nn.ModuleList([S4DLayer(width, modes, dt_range)])
         self.decoder = nn.Linear(width, classes)
+
+    @property
+    def config(self) -> S4DConfig:
+        """Its sizes."""
+        return S4DConfig(width=self.width, modes=self.modes)
+
+    def dynamics(self) -> list[nn.Parameter]:
+        """The parameters of A and dt."""
+        return [self.layer.kernel.log_dt, self.layer.kernel.log_A_real, self.layer.kernel.A_imag]
 
     @property
     def layer(self) -> S4DLayer:
@@ -166,28 +193,11 @@ class S4D(nn.Module):
         return torch.zeros_like(self.a_bar).repeat(batch, 1, 1)
 
     def step(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """One time step, as streaming inference takes it.
-
-        Args:
-            x: normalised inputs (B, 1).
-            state: (B, H, N) complex, ``initial_state`` at first.
-
-        Returns:
-            The block's output (B, H), whose mean over the steps goes into ``decoder``, and the next state.
-        """
+        """One time step: x (B, 1) and state (B, H, N) to the block's output (B, H) and the next state."""
         encoded = self.encoder(x)
         y, state = self.layer.recur(encoded, state)
         _, value, gate = self.layer.mix(y[..., None])
         return encoded + (value * torch.sigmoid(gate))[..., 0], state
-
-    def forward_recurrent(self, x: Tensor) -> Tensor:
-        """Logits (B, classes) of normalised inputs x (B, L, 1), step by step: ``forward`` up to float rounding."""
-        state = self.initial_state(len(x))
-        total = torch.zeros_like(state[..., 0].real)
-        for x_step in x.unbind(1):
-            output, state = self.step(x_step, state)
-            total = total + output
-        return cast(Tensor, self.decoder(total / x.shape[1]))
 
     @torch.no_grad()
     def trace(self, x: Tensor, states: bool = False) -> dict[str, Tensor]:
