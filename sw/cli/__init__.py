@@ -14,6 +14,7 @@ from ssm_hdl.sw.cli import (
     evaluate,
     finetune,
     generate,
+    importing,
     info,
     program,
     quantize,
@@ -33,7 +34,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 _COMMANDS = (
-    *(demo, train, quantize, finetune, sensitivity, search, evaluate),
+    *(demo, train, importing, quantize, finetune, sensitivity, search, evaluate),
     *(generate, simulate, build, program, run, info, reproduce),
 )
 for module in _COMMANDS:

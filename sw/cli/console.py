@@ -46,6 +46,21 @@ def need_writable(path: Path) -> None:
         raise SsmHdlError(f"cannot write {path}; choose another place")
 
 
+def need_device(device: str) -> None:
+    """Refuse to begin on a device that torch does not have.
+
+    Raises:
+        SsmHdlError: it has none of that name.
+    """
+    import torch
+
+    try:
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).strip().split("\n")[0]
+        raise SsmHdlError(f"torch cannot use the device {device!r}: {reason}; leave --device out for the CPU") from error
+
+
 def messages() -> Console:
     """The console of progress and messages: stderr."""
     return Console(stderr=True)

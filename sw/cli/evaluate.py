@@ -55,7 +55,7 @@ def command(
 
 
 def _float(path: Path, data: Path | None, split: str, count: int | None) -> "Evaluation":
-    need("torch", "sklearn")
+    need("torch", "numba", "sklearn")
     from ssm_hdl.sw.checkpoint import load
     from ssm_hdl.sw.data import load as load_data
     from ssm_hdl.sw.evaluate import evaluate_float

@@ -133,16 +133,15 @@ def describe(manifest: "Manifest") -> dict[str, Any]:
 
 
 def _checkpoint(path: Path, as_json: bool) -> None:
-    need("torch")
+    need("torch", "numba")
     from ssm_hdl.sw.checkpoint import load
 
     checkpoint = load(path)
     model = checkpoint.model
     answer = {
         "kind": "checkpoint",
-        "model": "s4d",
-        "width": model.width,
-        "modes": model.modes,
+        "model": model.config.family,
+        **model.config.model_dump(),
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "dataset": checkpoint.inputs.name,
         "input_format": checkpoint.inputs.input_format,

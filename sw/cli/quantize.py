@@ -27,16 +27,17 @@ def command(
     as_json: Json = False,
 ) -> None:
     """Quantize a trained model to a manifest: integers from end to end, calibrated on training samples."""
-    need("torch", "sklearn")
+    need("torch", "numba", "sklearn")
     from ssm_hdl.errors import SsmHdlError
     from ssm_hdl.sw import checkpoint as checkpoints
+    from ssm_hdl.sw import importers
     from ssm_hdl.sw.data import SPECS, load
     from ssm_hdl.sw.quantize import Recipe, effort, quantize
 
     if imported is not None and imported not in SPECS:
         raise SsmHdlError(f"no data set is called {imported!r}; there are {', '.join(SPECS)}")
     widths = Recipe.load(recipe)
-    model = checkpoints.import_s4d(checkpoint, SPECS[imported]) if imported else checkpoints.load(checkpoint)
+    model = importers.load(checkpoint, "s4d", SPECS[imported]) if imported else checkpoints.load(checkpoint)
     folder = out or Path("out") / checkpoint.stem
     need_writable(folder / "manifest.yaml")
     dataset = load(model.inputs.name, data, progress=True)

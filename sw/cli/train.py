@@ -7,25 +7,34 @@ from typing import Annotated, Any
 
 import typer
 
-from ssm_hdl.sw.cli.console import Folder, Json, facts, messages, need, need_writable, show
+from ssm_hdl.sw.cli.console import Folder, Json, facts, messages, need, need_device, need_writable, show
 
 NAME = "train"
 EXAMPLE = "ssm-hdl train s4d-16h --data data/mnist --out checkpoints/s4d-16h.safetensors"
 
 
 def command(
-    preset: Annotated[str, typer.Argument(help="digits (a minute), s4d-16h or s4d-64h (MNIST, an hour).")],
+    preset: Annotated[
+        str,
+        typer.Argument(
+            help="An S4D: digits (a minute), s4d-16h, s4d-64h (MNIST, an hour); an S5: s5-digits (a minute), "
+            "s5-mnist (MNIST, hours), s5-mnist-full (MNIST, wants a GPU), s5-listops (hours)."
+        ),
+    ],
     data: Folder = None,
     out: Annotated[Path | None, typer.Option(help="Checkpoint to write; out/PRESET.safetensors if left out.")] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the training samples.")] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Samples a step of the optimiser.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Highest rate of the one-cycle schedule.")] = None,
-    ssm_learning_rate: Annotated[float | None, typer.Option(help="The same for A and dt.")] = None,
+    ssm_learning_rate: Annotated[
+        float | None, typer.Option(help="The same for the recurrence: A and dt, of an S5 B too.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Of the initial weights and the order of the samples.")] = None,
+    device: Annotated[str, typer.Option(help="Of torch, such as cuda.")] = "cpu",
     as_json: Json = False,
 ) -> None:
-    """Train a float S4D and write its checkpoint; the epoch that is best on the validation samples is kept."""
-    need("torch", "sklearn")
+    """Train a float model and write its checkpoint; the epoch that is best on the validation samples is kept."""
+    need("torch", "numba", "sklearn")
     from ssm_hdl.sw.data import load
     from ssm_hdl.sw.train import preset as find
     from ssm_hdl.sw.train import train
@@ -36,16 +45,18 @@ def command(
     config = dataclasses.replace(find(preset), **given)
     target = out or Path("out") / f"{preset}.safetensors"
     need_writable(target)
+    need_device(device)
     words = "".join(f" --{name.replace('_', '-')} {value}" for name, value in given.items())
+    words += f" --device {device}" * (device != "cpu")
     began = time.monotonic()
     dataset = load(config.dataset, data, progress=True)
-    checkpoint = train(dataset, config, progress=messages(), command=f"ssm-hdl train {preset}{words}")
+    checkpoint = train(dataset, config, progress=messages(), command=f"ssm-hdl train {preset}{words}", device=device)
     checkpoint.save(target)
     answer = {
         "checkpoint": str(target),
         "dataset": config.dataset,
-        "width": config.width,
-        "modes": config.modes,
+        "model": config.model.family,
+        **checkpoint.model.config.model_dump(),
         "parameters": sum(parameter.numel() for parameter in checkpoint.model.parameters()),
         "accuracy": float(checkpoint.metadata["accuracy"]),
         "val_accuracy": float(checkpoint.metadata["val_accuracy"]),

@@ -52,9 +52,9 @@ class InputSpec:
     tokens: int = 0
 
     def normalise(self, codes: NDArray[np.integer]) -> NDArray[Any]:
-        """What the float model sees of ``codes``, same shape: (code * lsb - mean) / std, float32; tokens as they are, int64."""
+        """What the float model sees of ``codes``, same shape: (code * lsb - mean) / std, float32; tokens as they are, int32."""
         if self.tokens:
-            return codes.astype(np.int64)
+            return codes.astype(np.int32)
         values = codes * Format.parse(self.input_format).lsb
         return ((values - self.mean) / self.std).astype(np.float32)
 

@@ -89,8 +89,9 @@ def program(
     if dataset.name != inputs.name:
         raise SsmHdlError(f"the checkpoint is for {inputs.name}, not for {dataset.name}; calibrate on {inputs.name}")
     codes = dataset.train.codes[: recipe.samples]
-    first = known or calibrate(checkpoint.model, inputs, codes, states=False, progress=progress)
-    equalised = equalise(checkpoint.model, inputs, first, recipe)
+    model = checkpoint.require(S4D)
+    first = known or calibrate(model, inputs, codes, states=False, progress=progress)
+    equalised = equalise(model, inputs, first, recipe)
     calibration = calibrate(equalised.model, inputs, codes, states=known is None, progress=progress)
     if known is not None:
         calibration = calibration.with_states(known, equalised.scale)

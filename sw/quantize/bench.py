@@ -20,6 +20,7 @@ from ssm_hdl.errors import SsmHdlError
 from ssm_hdl.sw import checkpoint as checkpoints
 from ssm_hdl.sw import memory
 from ssm_hdl.sw.data import Dataset, load
+from ssm_hdl.sw.models.s4d import S4D
 from ssm_hdl.sw.qat.model import QatModel, outputs
 from ssm_hdl.sw.quantize import program
 from ssm_hdl.sw.quantize.calibrate import Calibration, calibrate
@@ -103,7 +104,7 @@ class Bench:
     @cached_property
     def calibration(self) -> Calibration:
         """Of the float model, with its states: the same for all recipes."""
-        return calibrate(self.checkpoint.model, self.checkpoint.inputs, self.dataset.train.codes[: self.subject.samples])
+        return calibrate(self.checkpoint.require(S4D), self.checkpoint.inputs, self.dataset.train.codes[: self.subject.samples])
 
     @cached_property
     def wanted(self) -> Floats:

@@ -137,7 +137,7 @@ def main(
 ) -> None:
     """Compare the ways to store Abar and to round the state, and write the ratios in dB as JSON."""
     trained = checkpoints.load(checkpoint)
-    model, inputs = trained.model, trained.inputs
+    model, inputs = trained.require(S4D), trained.inputs
     images = torch.from_numpy(inputs.normalise(load(inputs.name, data).train.codes[:samples]))
     trace = model.trace(images)
     u, y = trace["encoder"].double().numpy(), trace["readout"].double().numpy()

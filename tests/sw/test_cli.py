@@ -19,6 +19,7 @@ ROOT = Path(__file__).parents[2]
 COMMANDS = [
     "demo",
     "train",
+    "import",
     "quantize",
     "finetune",
     "sensitivity",

@@ -161,7 +161,7 @@ def test_every_tap_has_its_shape_and_a_tap_can_replace_an_activation():
     model = make()
     x = torch.randn(2, 9, 1, dtype=torch.float64)
     taps = model.trace(x)
-    block = "norm drive state readout gelu gate sigmoid glu residual".split()
+    block = ["norm", "drive", "state", "readout", "gelu", "gate", "sigmoid", "glu", "residual"]
     names = ["encoder", *(f"{name}_{number}" for number in range(2) for name in block), "pool", "decoder"]
     assert list(taps) == names
     shapes = {"drive": (2, 9, 8), "state": (2, 9, 8), "pool": (2, 5), "decoder": (2, 3)}

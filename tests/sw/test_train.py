@@ -10,9 +10,10 @@ from rich.console import Console
 
 from ssm_hdl import SsmHdlError
 from ssm_hdl.sw import data
+from ssm_hdl.sw.models.s4d import S4DConfig
 from ssm_hdl.sw.train import PRESETS, accuracy, logits, preset, tensors, train
 
-TINY = replace(PRESETS["digits"], width=4, modes=4, epochs=8)
+TINY = replace(PRESETS["digits"], model=S4DConfig(width=4, modes=4, dt_range=(1e-2, 1.0)), epochs=8)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,73 @@
+"""S5 of the package s5-pytorch 0.2.1: a stack of its ``S5Block`` between an ``encoder`` and a ``decoder``, mean over the steps.
+
+    self.encoder = nn.Linear(1, H)                    # or nn.Embedding(tokens, H)
+    self.layers = nn.ModuleList([S5Block(H, P, bidir=False) for _ in range(layers)])
+    self.decoder = nn.Linear(H, classes)
+
+The blocks may have any name. What differs from the JAX code: all P eigenvalues are there, and y = Re(C h) without the factor 2,
+which is 2 Re((C / 2) h); the residual adds the normalised input; there is no gate behind the SSM, and a feed-forward network
+behind it. A block of ``liquid=True`` or a ``degree`` other than 1 has the same arrays, and would compute something else here.
+"""
+
+import re
+
+import torch
+from torch import Tensor
+
+from ssm_hdl.errors import SsmHdlError
+from ssm_hdl.sw.data import InputSpec
+from ssm_hdl.sw.importers.arrays import Arrays
+from ssm_hdl.sw.models.s5 import S5Config
+
+LAMBDA = "s5.seq.Lambda"
+
+
+def read(arrays: Arrays, inputs: InputSpec) -> tuple[S5Config, dict[str, Tensor]]:
+    """The options and the tensors of the model.
+
+    Raises:
+        SsmHdlError: another layout, a bidirectional model, one of another kind than described above, or an array that is missing
+            or misshapen.
+    """
+    blocks = [name.removesuffix(LAMBDA) for name in arrays.tensors if name.endswith(LAMBDA)]
+    blocks.sort(key=lambda name: [int(digits) for digits in re.findall(r"\d+", name)])
+    if not blocks:
+        found = ", ".join(sorted(arrays.tensors)[:3])
+        raise SsmHdlError(f"{arrays.path} has another layout: no {LAMBDA} of an S5Block; it begins with {found}")
+    first = blocks[0]
+    if f"{first}s5.seq.BH" in arrays:
+        raise SsmHdlError(f"{arrays.path} has a factorized B and C ({first}s5.seq.BH); only dense ones can be imported")
+    (modes,) = arrays.shape(f"{first}s5.seq.Lambda", "(P,)")
+    width, columns = arrays.shape(f"{first}s5.seq.C", "(H, P)")
+    if columns == 2 * modes:
+        raise SsmHdlError(
+            f"{arrays.path} is bidirectional (C has {columns} columns), so it cannot be streamed; train with bidir=False"
+        )
+    rows, _ = arrays.shape(f"{first}ff_enc.weight", "(2 F, H)")
+    _, hidden = arrays.shape(f"{first}ff_dec.weight", "(H, F)")
+    if rows == hidden:
+        raise SsmHdlError(f"{arrays.path} has a feed-forward network without GEGLU ({first}ff_enc.weight); train with glu=True")
+    config = S5Config(
+        width=width, modes=modes, layers=len(blocks), norm="layer_bias", epsilon=1e-5, gate="none", gelu="erf", skip="norm",
+        hidden=hidden, clip=False,
+    )  # fmt: skip
+    tensors = {"decoder.weight": arrays.take("decoder.weight", inputs.classes, width)}
+    tensors["decoder.bias"] = arrays.take("decoder.bias", inputs.classes)
+    if inputs.tokens:
+        tensors["encoder.weight"] = arrays.take("encoder.weight", inputs.tokens, width)
+    else:
+        tensors["encoder.weight"] = arrays.take("encoder.weight", width, 1)
+        tensors["encoder.bias"] = arrays.take("encoder.bias", width)
+    for number, block in enumerate(blocks):
+        eigenvalues = arrays.take(f"{block}s5.seq.Lambda", modes)
+        found = {"seq.Lambda_re": eigenvalues.real, "seq.Lambda_im": eigenvalues.imag}
+        found["seq.B"] = arrays.take(f"{block}s5.seq.B", modes, width, 2)
+        found["seq.C"] = torch.view_as_real(arrays.take(f"{block}s5.seq.C", width, modes) / 2)
+        found["seq.D"] = arrays.take(f"{block}s5.seq.D", width)
+        found["seq.log_step"] = arrays.take(f"{block}s5.seq.log_step", modes)
+        for ours, theirs in (("norm", "attn_norm"), ("ff_norm", "ff_norm")):
+            found |= {f"{ours}.{part}": arrays.take(f"{block}{theirs}.{part}", width) for part in ("weight", "bias")}
+        found["ff_enc.weight"] = arrays.take(f"{block}ff_enc.weight", 2 * hidden, width)
+        found["ff_dec.weight"] = arrays.take(f"{block}ff_dec.weight", width, hidden)
+        tensors |= {f"layers.{number}.{name}": tensor for name, tensor in found.items()}
+    return config, tensors
