@@ -46,6 +46,7 @@ test: $(READY) ## lint, types and tests
 
 train: $(READY) ## checkpoints/ again (DATA=folder of MNIST; most of an hour on 2 cores)
 	$(CLI) train digits --out checkpoints/digits.safetensors
+	$(CLI) train s5-digits --out checkpoints/s5-digits.safetensors
 	$(CLI) train s4d-16h --data $(DATA) --out checkpoints/s4d-16h.safetensors
 	$(CLI) train s4d-64h --data $(DATA) --out checkpoints/s4d-64h.safetensors
 

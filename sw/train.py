@@ -94,7 +94,7 @@ _CONFIGS = (
         name="s5-digits",
         dataset="digits",
         model=S5Config(width=8, modes=8, layers=2, dt_range=(1e-2, 1.0)),
-        epochs=60,
+        epochs=100,
         batch_size=32,
         learning_rate=2e-2,
         ssm_learning_rate=5e-3,

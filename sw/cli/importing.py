@@ -44,12 +44,13 @@ def command(
         raise SsmHdlError(f"no data set is called {inputs!r}; there are {', '.join(SPECS)}")
     if std is not None and not std > 0:
         raise SsmHdlError(f"a standard deviation of {std} divides nothing; give a positive --std")
-    scale = {name: value for name, value in (("mean", mean), ("std", std)) if value is not None}
+    spec = SPECS[inputs]
+    spec = dataclasses.replace(spec, mean=spec.mean if mean is None else mean, std=spec.std if std is None else std)
     options = {"gate": gate, "discretization": discretization, "clip": clip or None}
     given = {name: value for name, value in options.items() if value is not None}
     target = out or Path("out") / f"{path.stem}.safetensors"
     need_writable(target)
-    checkpoint = importers.load(path, layout, dataclasses.replace(SPECS[inputs], **scale), **given)
+    checkpoint = importers.load(path, layout, spec, **given)
     checkpoint.save(target)
     answer = {
         "checkpoint": str(target),

@@ -1,6 +1,7 @@
 """The arrays of a public checkpoint: read from its file without running anything in it, and taken one by one, checked."""
 
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -88,9 +89,9 @@ class Arrays:
 def _read_npz(path: Path) -> dict[str, Tensor]:
     """Arrays of a file by ``numpy.savez``."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             return {name: torch.from_numpy(np.asarray(file[name])) for name in file.files}
-    except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise SsmHdlError(f"cannot read {path} as arrays of numbers by numpy.savez: {error}") from error
 
 

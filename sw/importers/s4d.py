@@ -6,9 +6,7 @@ from torch import Tensor
 from ssm_hdl.errors import SsmHdlError
 from ssm_hdl.sw.data import InputSpec
 from ssm_hdl.sw.importers.arrays import Arrays
-from ssm_hdl.sw.models.s4d import S4DConfig
-
-LAYER = "s4_layers.0"
+from ssm_hdl.sw.models.s4d import LAYER, S4DConfig
 
 
 def read(arrays: Arrays, inputs: InputSpec) -> tuple[S4DConfig, dict[str, Tensor]]:

@@ -32,8 +32,8 @@ def read(arrays: Arrays, inputs: InputSpec) -> tuple[S5Config, dict[str, Tensor]
     blocks = [name.removesuffix(LAMBDA) for name in arrays.tensors if name.endswith(LAMBDA)]
     blocks.sort(key=lambda name: [int(digits) for digits in re.findall(r"\d+", name)])
     if not blocks:
-        found = ", ".join(sorted(arrays.tensors)[:3])
-        raise SsmHdlError(f"{arrays.path} has another layout: no {LAMBDA} of an S5Block; it begins with {found}")
+        begin = ", ".join(sorted(arrays.tensors)[:3])
+        raise SsmHdlError(f"{arrays.path} has another layout: no {LAMBDA} of an S5Block; it begins with {begin}")
     first = blocks[0]
     if f"{first}s5.seq.BH" in arrays:
         raise SsmHdlError(f"{arrays.path} has a factorized B and C ({first}s5.seq.BH); only dense ones can be imported")
@@ -60,14 +60,14 @@ def read(arrays: Arrays, inputs: InputSpec) -> tuple[S5Config, dict[str, Tensor]
         tensors["encoder.bias"] = arrays.take("encoder.bias", width)
     for number, block in enumerate(blocks):
         eigenvalues = arrays.take(f"{block}s5.seq.Lambda", modes)
-        found = {"seq.Lambda_re": eigenvalues.real, "seq.Lambda_im": eigenvalues.imag}
-        found["seq.B"] = arrays.take(f"{block}s5.seq.B", modes, width, 2)
-        found["seq.C"] = torch.view_as_real(arrays.take(f"{block}s5.seq.C", width, modes) / 2)
-        found["seq.D"] = arrays.take(f"{block}s5.seq.D", width)
-        found["seq.log_step"] = arrays.take(f"{block}s5.seq.log_step", modes)
+        taken: dict[str, Tensor] = {"seq.Lambda_re": eigenvalues.real, "seq.Lambda_im": eigenvalues.imag}
+        taken["seq.B"] = arrays.take(f"{block}s5.seq.B", modes, width, 2)
+        taken["seq.C"] = torch.view_as_real(arrays.take(f"{block}s5.seq.C", width, modes) / 2)
+        taken["seq.D"] = arrays.take(f"{block}s5.seq.D", width)
+        taken["seq.log_step"] = arrays.take(f"{block}s5.seq.log_step", modes)
         for ours, theirs in (("norm", "attn_norm"), ("ff_norm", "ff_norm")):
-            found |= {f"{ours}.{part}": arrays.take(f"{block}{theirs}.{part}", width) for part in ("weight", "bias")}
-        found["ff_enc.weight"] = arrays.take(f"{block}ff_enc.weight", 2 * hidden, width)
-        found["ff_dec.weight"] = arrays.take(f"{block}ff_dec.weight", width, hidden)
-        tensors |= {f"layers.{number}.{name}": tensor for name, tensor in found.items()}
+            taken |= {f"{ours}.{part}": arrays.take(f"{block}{theirs}.{part}", width) for part in ("weight", "bias")}
+        taken["ff_enc.weight"] = arrays.take(f"{block}ff_enc.weight", 2 * hidden, width)
+        taken["ff_dec.weight"] = arrays.take(f"{block}ff_dec.weight", width, hidden)
+        tensors |= {f"layers.{number}.{name}": tensor for name, tensor in taken.items()}
     return config, tensors

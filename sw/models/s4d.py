@@ -29,6 +29,9 @@ from ssm_hdl.sw.data import InputSpec
 from ssm_hdl.sw.models.base import Config, Model, check
 from ssm_hdl.sw.models.convolution import convolve
 
+LAYER = "s4_layers.0"
+"""The one block, in the names of the parameters."""
+
 
 class S4DKernel(nn.Module):
     """The coefficients of H SSMs of N modes, initialised as S4D-Lin (arXiv 2206.11893): A_n = -1/2 + i pi n.
@@ -112,7 +115,7 @@ class S4DConfig(Config):
     family: ClassVar[str] = "s4d"
     width: int
     modes: int
-    dt_range: tuple[float, float] = Field((1e-3, 1e-1), exclude=True)
+    dt_range: tuple[float, float] = Field(default=(1e-3, 1e-1), exclude=True)
 
     def build(self, inputs: InputSpec) -> "S4D":
         """A new model with random weights."""

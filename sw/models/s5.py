@@ -56,9 +56,9 @@ class S5Config(Config):
     skip: Literal["input", "norm"] = "input"
     hidden: int = 0
     clip: bool = True
-    blocks: int = Field(1, exclude=True)
-    dt_range: tuple[float, float] = Field((1e-3, 1e-1), exclude=True)
-    dropout: float = Field(0.0, exclude=True)
+    blocks: int = Field(default=1, exclude=True)
+    dt_range: tuple[float, float] = Field(default=(1e-3, 1e-1), exclude=True)
+    dropout: float = Field(default=0.0, exclude=True)
 
     def build(self, inputs: InputSpec) -> "S5":
         """A new model with random weights."""

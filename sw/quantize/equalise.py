@@ -14,9 +14,8 @@ import torch
 
 from ssm_hdl import Format
 from ssm_hdl.fixed import quantize as to_codes
-from ssm_hdl.sw.checkpoint import LAYER
 from ssm_hdl.sw.data import InputSpec
-from ssm_hdl.sw.models.s4d import S4D
+from ssm_hdl.sw.models.s4d import LAYER, S4D
 from ssm_hdl.sw.quantize.calibrate import Calibration
 from ssm_hdl.sw.quantize.formats import candidates, covering, reach
 from ssm_hdl.sw.quantize.histogram import Floats

@@ -11,6 +11,7 @@ from rich.console import Console
 from ssm_hdl import SsmHdlError
 from ssm_hdl.sw import data
 from ssm_hdl.sw.models.s4d import S4DConfig
+from ssm_hdl.sw.models.s5 import S5Config
 from ssm_hdl.sw.train import PRESETS, accuracy, logits, preset, tensors, train
 
 TINY = replace(PRESETS["digits"], model=S4DConfig(width=4, modes=4, dt_range=(1e-2, 1.0)), epochs=8)
@@ -86,3 +87,34 @@ def test_bad_requests_are_refused(digits):
         replace(TINY, learning_rate=float("nan"))
     with pytest.raises(SsmHdlError, match="s4d-16h is trained on mnist, not on digits"):
         train(digits, preset("s4d-16h"))
+
+
+def test_an_s5_is_trained_and_repeats_bit_by_bit_with_its_dropout(digits):
+    model = S5Config(width=6, modes=4, layers=2, norm="batch", dropout=0.1, dt_range=(1e-2, 1.0))
+    config = replace(PRESETS["s5-digits"], model=model, epochs=4)
+    epochs = []
+    first, second = train(digits, config, on_epoch=epochs.append), train(digits, config)
+    assert epochs[-1].loss < epochs[0].loss - 0.2
+    states = first.model.state_dict(), second.model.state_dict()
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+    assert not first.model.training
+    assert first.metadata["accuracy"] == f"{accuracy(first.model, digits, digits.test):.4f}"
+
+
+def test_the_dynamics_are_slower_and_do_not_decay(digits):
+    config = replace(PRESETS["s5-digits"], epochs=1, weight_decay=0.5)
+    before = {name: value.clone() for name, value in untrained(digits, config).named_parameters()}
+    after = dict(train(digits, replace(config, ssm_learning_rate=1e-9)).model.named_parameters())
+    slow = {name for name in before if torch.allclose(before[name], after[name], atol=1e-6)}
+    assert slow == {f"layers.{i}.seq.{name}" for i in range(2) for name in ("Lambda_re", "Lambda_im", "B", "log_step")}
+
+
+def untrained(dataset, config):
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        return config.model.build(dataset)
+
+
+def test_an_s4d_is_not_trained_on_tokens(digits):
+    with pytest.raises(SsmHdlError, match="an S4D takes numbers, and digits has tokens; train an S5"):
+        train(replace(digits, tokens=32), TINY)
