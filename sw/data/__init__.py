@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from ssm_hdl.errors import SsmHdlError
-from ssm_hdl.sw.data import digits, mnist
+from ssm_hdl.sw.data import digits, listops, mnist, pathfinder
 from ssm_hdl.sw.data.dataset import Dataset, InputSpec, Split
 
-SPECS = {spec.name: spec for spec in (digits.SPEC, mnist.SPEC)}
+SPECS = {spec.name: spec for spec in (digits.SPEC, mnist.SPEC, listops.SPEC, pathfinder.SPEC)}
 """What a sample is, for each data set, without its data."""
 
 __all__ = ["SPECS", "Dataset", "InputSpec", "Split", "load"]
@@ -16,16 +16,17 @@ def load(name: str, folder: Path | str | None = None, progress: bool = False) ->
     """The data set ``name``.
 
     Args:
-        name: ``digits`` (comes with scikit-learn) or ``mnist``.
-        folder: where the IDX files of MNIST are; without it, ``data/mnist``, and the missing
-            ones are downloaded there.
-        progress: show a progress bar while downloading.
+        name: ``digits`` (comes with scikit-learn), ``mnist``, ``listops`` or ``pathfinder`` (both generated).
+        folder: where the IDX files of MNIST are, or where a generated data set is kept; without it, ``data/NAME``, and what is
+            missing is downloaded or generated there.
+        progress: show a progress bar while downloading or generating.
 
     Raises:
         SsmHdlError: no such data set, or its files are missing or damaged.
     """
-    if name == "mnist":
-        return mnist.load(folder, progress)
+    loaders = {"mnist": mnist.load, "listops": listops.load, "pathfinder": pathfinder.load}
+    if name in loaders:
+        return loaders[name](folder, progress)
     if name != "digits":
         raise SsmHdlError(f"no data set is called {name!r}; there are {', '.join(sorted(SPECS))}")
     if folder is not None:

@@ -46,13 +46,9 @@ class IdxFile(NamedTuple):
 
 
 FILES = (
-    IdxFile(
-        "train-images-idx3-ubyte", "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db", (60000, 28, 28)
-    ),
+    IdxFile("train-images-idx3-ubyte", "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db", (60000, 28, 28)),
     IdxFile("train-labels-idx1-ubyte", "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5", (60000,)),
-    IdxFile(
-        "t10k-images-idx3-ubyte", "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7", (10000, 28, 28)
-    ),
+    IdxFile("t10k-images-idx3-ubyte", "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7", (10000, 28, 28)),
     IdxFile("t10k-labels-idx1-ubyte", "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2", (10000,)),
 )
 
@@ -150,7 +146,5 @@ def _read(folder: Path, file: IdxFile) -> NDArray[np.uint8]:
 def _split(images: NDArray[np.uint8], labels: NDArray[np.uint8]) -> Split:
     """Images as sequences, with their labels checked."""
     if labels.max() >= SPEC.classes:
-        raise SsmHdlError(
-            f"a label of MNIST is {labels.max()}, the largest is {SPEC.classes - 1}; get the label files again"
-        )
+        raise SsmHdlError(f"a label of MNIST is {labels.max()}, the largest is {SPEC.classes - 1}; get the label files again")
     return Split(images.reshape(len(images), SPEC.steps, 1), labels.astype(np.int64))

@@ -1,0 +1,75 @@
+"""Data sets that are made by rules, and kept in a file so that they are made once."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from io import BytesIO
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from ssm_hdl.errors import SsmHdlError
+from ssm_hdl.files import write_atomically
+from ssm_hdl.sw.data.dataset import Dataset, InputSpec, Split
+
+Advance = Callable[[int], None]
+"""Called with the number of samples made since the last call."""
+
+Samples = tuple[NDArray[np.uint8], NDArray[np.int64]]
+"""Codes (n, steps, 1) and labels (n,)."""
+
+
+def load(
+    spec: InputSpec, sizes: tuple[int, int, int], make: Callable[[int, Advance], Samples], folder: Path | str, progress: bool
+) -> Dataset:
+    """The data set from its file, which is made first where it is missing.
+
+    Args:
+        spec: what a sample is.
+        sizes: samples for training, validation and test.
+        make: makes as many samples as it is told, the same ones every time.
+        folder: of the file.
+        progress: show a progress bar while they are made.
+
+    Raises:
+        SsmHdlError: the file is damaged or holds another data set, or it cannot be written.
+    """
+    total = sum(sizes)
+    path = Path(folder) / f"{spec.name}-{spec.steps}-{total}.npz"
+    if not path.is_file():
+        with _bar(spec.name, total, progress) as advance:
+            codes, labels = make(total, advance)
+        buffer = BytesIO()
+        np.savez_compressed(buffer, codes=codes, labels=labels)
+        write_atomically(path, buffer.getvalue())
+    codes, labels = _read(path, spec, total)
+    first, second = sizes[0], sizes[0] + sizes[1]
+    parts = (slice(first), slice(first, second), slice(second, total))
+    train, val, test = (Split(codes[part], labels[part]) for part in parts)
+    return Dataset(**asdict(spec), train=train, val=val, test=test)
+
+
+def _read(path: Path, spec: InputSpec, total: int) -> Samples:
+    """The samples of a file, their shapes and ranges checked."""
+    try:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
+            codes, labels = file["codes"], file["labels"]
+    except (OSError, ValueError, TypeError, KeyError, EOFError, BadZipFile) as error:
+        raise SsmHdlError(f"cannot read {path}: {error}; delete it, and it is made again") from error
+    shape = (total, spec.steps, 1)
+    fits = codes.shape == shape and codes.dtype == np.uint8 and labels.shape == (total,) and labels.dtype == np.int64
+    if not fits or labels.min() < 0 or labels.max() >= spec.classes:
+        raise SsmHdlError(f"{path} holds other samples than {total} of {spec.name}; delete it, and it is made again")
+    return codes, labels
+
+
+@contextmanager
+def _bar(name: str, total: int, progress: bool) -> Iterator[Advance]:
+    """A progress bar while samples are made."""
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    with Progress(*columns, disable=not progress) as bar:
+        task = bar.add_task(f"making {name}", total=total)
+        yield lambda done: bar.advance(task, done)
