@@ -26,4 +26,5 @@ def diagonal_hippo(modes: int, blocks: int) -> tuple[Tensor, Tensor]:
     skew = normal + 0.5 * torch.eye(2 * half, dtype=torch.float64)
     imaginary, vectors = torch.linalg.eigh(-1j * skew)
     eigenvalues = torch.complex(torch.full_like(imaginary, -0.5), imaginary)
-    return eigenvalues[:half].repeat(blocks), torch.kron(torch.eye(blocks, dtype=vectors.dtype), vectors[:, :half].contiguous())
+    diagonal: Tensor = torch.block_diag(*[vectors[:, :half]] * blocks)  # type: ignore[no-untyped-call]
+    return eigenvalues[:half].repeat(blocks), diagonal

@@ -1,7 +1,8 @@
 """The diagonal recurrence h_t = a o h_{t-1} + v_t over whole sequences, with its gradients.
 
-On a CPU a compiled walk through time: measured on one core (64 sequences of 784 steps, 32 modes, forward and backward) it takes
-27 ms, the FFT convolution 370, the scan by doubling 570. Elsewhere that scan, in log2 L passes of torch.
+On a CPU a compiled walk through time: on one core, with 64 sequences of 784 steps and 32 modes, forward and backward, it takes
+23 ms, the FFT convolution 216, a scan by chunks (two levels of triangular matrices) 230, the scan by doubling 294. Elsewhere that
+last one, in log2 L passes of torch.
 """
 
 from typing import Any, cast

@@ -1,6 +1,7 @@
 """Training: it learns, repeats itself, and says what is wrong."""
 
 import io
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -118,3 +119,14 @@ def untrained(dataset, config):
 def test_an_s4d_is_not_trained_on_tokens(digits):
     with pytest.raises(SsmHdlError, match="an S4D takes numbers, and digits has tokens; train an S5"):
         train(replace(digits, tokens=32), TINY)
+
+
+def test_the_commands_train_and_evaluate_an_s5_and_say_what_they_cannot(cli, refused, tmp_path):
+    path = tmp_path / "s5.safetensors"
+    trained = json.loads(cli("train", "s5-digits", "--epochs", 1, "--out", path, "--json").out)
+    assert (trained["model"], trained["layers"], trained["command"]) == ("s5", 2, "ssm-hdl train s5-digits --epochs 1")
+    assert json.loads(cli("eval", path, "--json").out)["accuracy"] == pytest.approx(trained["accuracy"], abs=1e-4)
+    info = json.loads(cli("info", path, "--json").out)
+    assert (info["model"], info["modes"], info["norm"]) == ("s5", 8, "layer")
+    refused("s5-digits is an S5; this is for an S4D", "quantize", path, "--out", tmp_path / "manifest")
+    refused("torch cannot use the device 'abacus'.*leave --device out", "train", "s5-digits", "--device", "abacus", "--out", path)
