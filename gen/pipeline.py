@@ -13,6 +13,7 @@ from ssm_hdl.gateware.add import Add
 from ssm_hdl.gateware.dense import Dense
 from ssm_hdl.gateware.lookup import Lookup
 from ssm_hdl.gateware.multiply import Multiply
+from ssm_hdl.gateware.norm import Norm
 from ssm_hdl.gateware.pool import Pool
 from ssm_hdl.gateware.scan import Scan
 from ssm_hdl.gateware.slice import Slice
@@ -27,11 +28,12 @@ STAGES: dict[str, Callable[[Node, StagePlan], wiring.Component]] = {
     "multiply": lambda node, plan: Multiply(node, plan.lanes, plan.kind, plan.pace),
     "add": lambda node, plan: Add(node, plan.lanes, plan.pace),
     "slice": lambda node, plan: Slice(node, plan.lanes),
+    "norm": lambda node, plan: Norm(node, plan.kind, plan.pace),
     "pool": lambda node, plan: Pool(node, plan.lanes, plan.pace),
 }
 """The gateware of every operation of the vocabulary."""
 
-_PACKETS = {"dense": 3, "scan": 2}
+_PACKETS = {"dense": 3, "scan": 2, "norm": 2}
 """Packets that the memories of a stage hold, 1 for the others; those in its pipeline come on top."""
 
 

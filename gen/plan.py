@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from ssm_hdl import Manifest, SsmHdlError
 from ssm_hdl.gateware.folding import DenseFolding, Folding, ScanFolding
 from ssm_hdl.gateware.multiplier import DSP_LATENCY
+from ssm_hdl.gateware.norm import NormFolding
 from ssm_hdl.gateware.stream import reals
 from ssm_hdl.operations import Node
 
@@ -19,7 +20,7 @@ LUT_MULTIPLICATIONS = 64
 _BURST = 2
 """Results come in bursts (a gate after its values): stages are paced this much faster than the interval asks."""
 
-FOLDINGS: dict[str, type[Folding]] = {"dense": DenseFolding, "scan": ScanFolding}
+FOLDINGS: dict[str, type[Folding]] = {"dense": DenseFolding, "scan": ScanFolding, "norm": NormFolding}
 """The operations that fold their products onto any number of multipliers."""
 
 

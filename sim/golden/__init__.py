@@ -17,6 +17,7 @@ from ssm_hdl.sim.golden.add import add
 from ssm_hdl.sim.golden.dense import dense
 from ssm_hdl.sim.golden.lookup import lookup
 from ssm_hdl.sim.golden.multiply import multiply
+from ssm_hdl.sim.golden.norm import norm
 from ssm_hdl.sim.golden.pool import pool
 from ssm_hdl.sim.golden.scan import scan
 from ssm_hdl.sim.golden.slice import slice_
@@ -30,6 +31,7 @@ FUNCTIONS: dict[str, Callable[..., Stored]] = {
     "add": add,
     "slice": slice_,
     "pool": pool,
+    "norm": norm,
 }
 """The golden function of every operation of the vocabulary."""
 

@@ -9,11 +9,12 @@ from ssm_hdl.operations.base import Edge, Node, Operation, Tensor, Tensors
 from ssm_hdl.operations.dense import Dense
 from ssm_hdl.operations.lookup import Lookup
 from ssm_hdl.operations.multiply import Multiply
+from ssm_hdl.operations.norm import Norm
 from ssm_hdl.operations.pool import Pool
 from ssm_hdl.operations.scan import Scan
 from ssm_hdl.operations.slice import Slice
 
-AnyOperation = Annotated[Dense | Scan | Lookup | Multiply | Add | Slice | Pool, Field(discriminator="op")]
+AnyOperation = Annotated[Dense | Scan | Lookup | Multiply | Add | Slice | Pool | Norm, Field(discriminator="op")]
 """An operation, told apart by its ``op`` field."""
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "Lookup",
     "Multiply",
     "Node",
+    "Norm",
     "Operation",
     "Pool",
     "Scan",
