@@ -33,7 +33,7 @@ STAGES: dict[str, Callable[[Node, StagePlan], wiring.Component]] = {
 }
 """The gateware of every operation of the vocabulary."""
 
-_PACKETS = {"dense": 3, "scan": 2, "norm": 2}
+_PACKETS = {"dense": 3, "scan": 2, "norm": 3}
 """Packets that the memories of a stage hold, 1 for the others; those in its pipeline come on top."""
 
 
@@ -129,7 +129,7 @@ class Pipeline(wiring.Component):
             held = _PACKETS.get(other.op.op, 1) + max(self.stages[name].latency, 0) / self.cycles
             flight[name] = max(flight[edge.name] for edge in other.inputs) + held
             gathered, sliced = max(lateness[edge.name] for edge in other.inputs)
-            whole = other.op.op == "dense" and other.arrays["weight"].shape[0] == 1
+            whole = other.op.op == "norm" or (other.op.op == "dense" and other.arrays["weight"].shape[0] == 1)
             lateness[name] = (gathered + 1, 0) if whole else (gathered, sliced + getattr(other.op, "start", 0))
         names = [edge.name for edge in node.inputs]
         latest = max(range(len(names)), key=lambda index: (lateness[names[index]], flight[names[index]]))

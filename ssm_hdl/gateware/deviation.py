@@ -25,25 +25,21 @@ class Packet(NamedTuple):
     """What the elements of a packet have in common.
 
     Attributes:
-        busy: the last of them has come in.
         total: S, their sum; 0 if it is not subtracted.
         shift: by how many bits d is to be shifted.
         inverse: one over the root of the shifted V.
-        done: all of these are there.
     """
 
-    busy: Value
     total: Value
     shift: Value
     inverse: Value
-    done: Value
 
 
 class Deviation:
     """S, and one over the root of V = n sum x**2 - S**2 + epsilon.
 
     V is summed as x_i (n x_i - S_i-1 - S_i), S_i being the sum up to x_i: one product an element. Then it is shifted by two bits
-    a cycle, and the multiplier, one of adders, makes the product of slope and place.
+    a cycle, and the multiplier, one of adders, makes the product of slope and place, for which an element has to wait a cycle.
 
     Args:
         node: the bound norm.
@@ -51,6 +47,8 @@ class Deviation:
     Attributes:
         most: the longest shift.
         latency: cycles from the last element to ``done``.
+        open: the next element may come in: any but its last while a packet is at work.
+        done: the packet is.
     """
 
     def __init__(self, node: Node) -> None:
@@ -60,9 +58,11 @@ class Deviation:
         slope = int(node.arrays["slope"].max()).bit_length()
         self._factor = Shape(max(self.x.width, slope + self.x.signed), self.x.signed)
         self._product = multiplier.latency("lut", self._factor)
-        self._added = 1 + max(1, times_latency(self.size)) + self._product
+        self._term = 1 + max(1, times_latency(self.size))  # cycles to the multiplier
         self.most = self.root.width // 2 - 1
-        self.latency = self._added + 1 + self.most + 1 + self._product
+        self._line = self._term + self._product + 3 + self.most  # and for the place in a cell
+        self.latency = self._line + self._product + 1
+        self.open, self.done = Signal(init=1), Signal()
 
     @property
     def storage(self) -> list[Storage]:
@@ -70,58 +70,67 @@ class Deviation:
         return [Storage.rom(name, table) for name, table in self._tables.items()]
 
     def of(self, m: Module, x: Value, place: Counter, take: Value, leave: Value) -> Packet:
-        """What the elements of the packet have in common.
+        """What the elements of the packet have in common, from ``done`` on.
 
         Args:
             m: the module it goes to.
             x: an element.
             place: which one.
-            take: it comes in; none does from the last one on until ``leave``.
-            leave: the packet leaves.
+            take: it comes in.
+            leave: the packet that is done leaves.
         """
-        busy, drained, done = self._steps(m, place, leave)
-        total, term = self._term(m, x, place, take)
-        v, shift = Signal(self.root.width, reset_less=True), Signal(range(self.most + 1), reset_less=True)
-        level, slope, inside = self._line(m, v)
-        product = multiplier.multiply(m, "lut", Mux(drained, inside, term), self._second(m, x, slope, drained))
-        added, first = delay(m, take, self._added, reset_less=False), delay(m, place.first, self._added)
+        root = self.root
+        turn = self._steps(m, place, leave)
+        v, summed, shift = (Signal(n, reset_less=True) for n in (root.width, root.width, self.most.bit_length()))
+        inverse = Signal(root.cells + root.inside, reset_less=True)
+        total, term = self._sum(m, x, place, take)
+        level, slope, inside = self._cell(m, v)
+        second = Signal(self._factor)
+        m.d.comb += second.eq(Mux(turn, slope, delay(m, x, self._term)))
+        product = multiplier.multiply(m, "lut", Mux(turn, inside, term), second)
+        sums = self._term + self._product
+        added, first = delay(m, take, sums, reset_less=False), delay(m, place.first, sums)
         with m.If(added):
-            m.d.sync += [v.eq(Mux(first, self.op.epsilon, v) + product), shift.eq(0)]
-        with m.If(drained & (v[-2:] == 0)):
+            m.d.sync += summed.eq(Mux(first, self.op.epsilon, summed) + product)
+        whole, ready = delay(m, place.wraps, sums + 1), delay(m, turn, self._product)
+        with m.If(whole):
+            m.d.sync += [v.eq(summed), shift.eq(0)]
+        with m.Elif(v[-2:] == 0):
             m.d.sync += [v.eq(v << 2), shift.eq(shift + 1)]
-        inverse = ((level << self.root.inside - 2) - product >> self.root.inside)[: self.root.cells + self.root.inside]
-        return Packet(busy, total, shift, inverse, done)
+        with m.If(ready):
+            m.d.sync += inverse.eq((level << root.inside - 2) - product >> root.inside)
+        return Packet(total, shift, inverse)
 
-    def _steps(self, m: Module, place: Counter, leave: Value) -> tuple[Value, Value, Value]:
-        """A packet is in; its V is summed; its inverse root is there."""
-        busy, drained, done = Signal(), Signal(), Signal()
-        step = Signal(range(self.latency))
+    def _steps(self, m: Module, place: Counter, leave: Value) -> Value:
+        """The multiplier has the place in a cell; sets ``open`` and ``done``."""
+        busy, turn, wait = Signal(), Signal(), Signal()
+        step = Signal(range(self.latency))  # 0 a cycle after the last element
+        m.d.comb += self.open.eq(~wait & ~(busy & place.last))
         m.d.sync += [
             busy.eq((busy | place.wraps) & ~leave),
-            step.eq(Mux(busy, step + ~done, 0)),
-            drained.eq(busy & (drained | (step == self._added - 1)) & ~leave),
-            done.eq(busy & (done | (step == self.latency - 2)) & ~leave),
+            step.eq(Mux(busy & ~leave, step + ~self.done, 0)),
+            wait.eq(busy & (step == self._line - self._term - 2)),
+            turn.eq(busy & (step == self._line - 2)),
+            self.done.eq(busy & (self.done | (step == self.latency - 2)) & ~leave),
         ]
-        return busy, drained, done
+        return turn
 
-    def _term(self, m: Module, x: Value, place: Counter, take: Value) -> tuple[Value, Value]:
-        """S, and n x_i - S_i-1 - S_i."""
-        late = max(1, times_latency(self.size))
+    def _sum(self, m: Module, x: Value, place: Counter, take: Value) -> tuple[Value, Value]:
+        """S of the last packet, and n x_i - S_i-1 - S_i."""
+        late = self._term - 1
         multiple = delay(m, times(m, x, self.size), late - times_latency(self.size))
         if not self.op.center:
             return Const(0), delay(m, multiple, 1)
         total = Signal(Shape(self.x.width + (self.size - 1).bit_length(), self.x.signed), reset_less=True)
+        kept, whole = Signal.like(total), delay(m, place.wraps, 1)
         before = Mux(place.first, 0, total)
         with m.If(take):
             m.d.sync += total.eq(before + x)
-        return total, delay(m, multiple - delay(m, (before << 1) + x, late), 1)
+        with m.If(whole):
+            m.d.sync += kept.eq(total)
+        return kept, delay(m, multiple - delay(m, (before << 1) + x, late), 1)
 
-    def _second(self, m: Module, x: Value, slope: Value, drained: Value) -> Value:
-        second = Signal(self._factor)
-        m.d.comb += second.eq(Mux(drained, slope, delay(m, x, self._added - self._product)))
-        return second
-
-    def _line(self, m: Module, v: Value) -> tuple[Value, Value, Value]:
+    def _cell(self, m: Module, v: Value) -> tuple[Value, Value, Value]:
         """The line of V's cell, a cycle after V, and the place in the cell."""
         bits = self.root.cells + self.root.inside
         half, top = v[-1], self.root.width - 1

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
-from amaranth.hdl import Module, Mux, Shape, Signal, Value
+from amaranth.hdl import Module, Shape, Signal, Value
 from amaranth.lib import memory, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -24,10 +24,12 @@ class NormFolding(Folding):
 
     Attributes:
         size: elements of a packet.
+        used: cycles from reading an element to its product.
         around: cycles from the last element in to the inverse root.
     """
 
     size: int
+    used: int
     around: int
 
     multipliers = 1
@@ -36,23 +38,24 @@ class NormFolding(Folding):
     @classmethod
     def choices(cls, node: Node) -> Sequence[Self]:
         """The one there is."""
-        return [cls(node.output.size, Deviation(node).latency)]
+        size, deviation = node.output.size, Deviation(node)
+        return [cls(size, 3 + times_latency(size) + shift_latency(deviation.most), deviation.latency)]
 
     def interval(self, product: int) -> int:
         """Cycles per packet, whatever cycles a product takes."""
-        return self.size + self.around
+        return max(self.size + self.used, self.around + 1)
 
 
 class Norm(wiring.Component):
     """y = d / sqrt(V), d = n x - S, V = n sum x**2 - S**2 + epsilon, rounded once.
 
-    A packet goes to one of two banks while it is summed up; it is sent from there, while the next one comes in.
+    One packet comes in and is summed up, the inverse root of another is taken, and a third is sent, all from a ring of memory.
 
-    Cycles per step: ``n + around``, or ``pace`` for each result if that is more. Latency, last beat in to last beat out:
-    ``around + n + 5 + times + shift + multiplier + queue`` cycles. ``around``, from the last beat in to the inverse root, is
-    ``3 + max(1, times) + 2 square + width / 2 - 1`` cycles. ``times`` is the levels of an adder tree for the bits that are 1 in n,
-    ``square`` the cycles of a multiplier of adders for the bits of x or of the slope, ``width`` the bits of V, made even, and
-    ``shift`` the cycles of a shift by up to ``width / 2 - 1``.
+    Cycles per step: ``n + 3 + times + shift``, ``1 + around``, or ``pace`` for each result, whichever is most.
+    Latency, last beat in to last beat out: ``around + n + 5 + times + shift + multiplier + queue`` cycles, more with a pace.
+    ``around``, from the last beat in to the inverse root, is ``4 + max(1, times) + 2 square + width / 2`` cycles; ``times`` is
+    the levels of an adder tree for the bits that are 1 in n, ``square`` the cycles of a multiplier of adders for the bits of x or
+    of the slope, ``width`` the bits of V, made even, and ``shift`` the cycles of a shift by up to ``width / 2 - 1``.
 
     Args:
         node: the bound operation.
@@ -70,7 +73,7 @@ class Norm(wiring.Component):
         self.folding = NormFolding.of(node, 1)
         y, root = shape_of(node.output), self.deviation.root
         super().__init__({"i": In(signature(self.deviation.x)), "o": Out(signature(y))})
-        self._used = 3 + times_latency(self.size) + shift_latency(self.deviation.most)  # cycles to the multiplier
+        self._used = self.folding.used
         product = multiplier.latency(kind, Shape(root.cells + root.inside))
         self._depth = self._used + product + REQUANTIZE_LATENCY
         self.queue = Queue(y, 1, Places.needed(self._depth, pace))
@@ -78,7 +81,7 @@ class Norm(wiring.Component):
     @property
     def work(self) -> int:
         """Cycles that a packet keeps it busy."""
-        return self.folding.size + self.folding.around
+        return self.folding.interval(0)
 
     @property
     def sinks(self) -> list[stream.Interface]:
@@ -93,36 +96,41 @@ class Norm(wiring.Component):
     @property
     def latency(self) -> int:
         """Cycles from the last beat of a packet in to its last beat out, when it meets no other and nothing stalls."""
-        return self.deviation.latency + self.size + self._depth + self.queue.latency
+        return self.deviation.latency + 1 + self.span + self._depth + self.queue.latency
+
+    @property
+    def span(self) -> int:
+        """Cycles from the first beat of a packet out to its last: they wait for places in the queue if there is a pace."""
+        places, turn = self.queue.depth, self._depth + self.queue.latency + Places.latency
+        return self.size - 1 + (self.size - 1) // places * max(0, turn - places)
 
     @property
     def storage(self) -> list[Storage]:
         """Its memories."""
-        depth, width = 2 * self.size, self.deviation.x.width
-        return [Storage("banks", depth, width, depth * width >= BLOCK_RAM_FROM), *self.deviation.storage, self.queue.storage]
+        depth, width = 3 * self.size, self.deviation.x.width
+        return [Storage("ring", depth, width, depth * width >= BLOCK_RAM_FROM), *self.deviation.storage, self.queue.storage]
 
     def elaborate(self, platform: object) -> Module:  # noqa: D102
         m = Module()
         m.submodules.queue = queue = self.queue
         connect(m, queue.o, flipped(self.o))
-        m.submodules.banks = banks = memory.Memory(shape=self.deviation.x, depth=2 * self.size, init=[])
-        write, read = banks.write_port(), banks.read_port()
-        bank, take, leave = Signal(), Signal(), Signal()
-        m.d.sync += bank.eq(bank ^ leave)
-        place = Counter(m, self.size, take)
+        m.submodules.ring = ring = memory.Memory(shape=self.deviation.x, depth=3 * self.size, init=[])
+        write, read = ring.write_port(), ring.read_port()
+        take, leave = Signal(), Signal()
+        place, to = Counter(m, self.size, take), Counter(m, 3 * self.size, take)
         packet = self.deviation.of(m, self.i.p.data[0], place, take, leave)
-        sending, sent, go = self._send(m, leave)
+        sending, go = self._send(m, leave)
         m.d.comb += [
-            self.i.ready.eq(~packet.busy),
+            self.i.ready.eq(self.deviation.open),
             take.eq(self.i.valid & self.i.ready),
-            leave.eq(packet.done & ~sending),
-            write.addr.eq(Mux(bank, self.size, 0) + place.value),
+            leave.eq(self.deviation.done & ~sending),
+            write.addr.eq(to.value),
             write.data.eq(self.i.p.data[0]),
             write.en.eq(take),
-            read.addr.eq(Mux(bank, 0, self.size) + sent),
+            read.addr.eq(Counter(m, 3 * self.size, go).value),
         ]
         last, ends = Signal(), Signal()
-        with m.If(take):
+        with m.If(place.wraps):
             m.d.sync += last.eq(self.i.p.last)
         with m.If(leave):
             m.d.sync += ends.eq(last)
@@ -133,19 +141,19 @@ class Norm(wiring.Component):
         ]
         return m
 
-    def _send(self, m: Module, leave: Value) -> tuple[Value, Value, Value]:
-        """A packet is on its way to the multiplier; which element is read; it is."""
+    def _send(self, m: Module, leave: Value) -> tuple[Value, Value]:
+        """A packet is on its way to the multiplier; an element is read."""
         reading, go = Signal(), Signal()
         sent = Counter(m, self.size, go)
         places = Places(m, self.queue, go)
         m.d.comb += go.eq(reading & places.free)
         m.d.sync += reading.eq((reading & ~sent.wraps) | leave)
-        return reading | delay(m, reading, self._used - 1, reset_less=False), sent.value, go
+        return reading | delay(m, reading, self._used - 1, reset_less=False), go
 
     def _result(self, m: Module, x: Value, packet: Packet, leave: Value) -> Value:
         """y, of an element a cycle after it is read."""
         root = self.deviation.root
-        total, shift, inverse = (Signal.like(value, reset_less=True) for value in packet[1:4])
+        total, shift, inverse = (Signal.like(value, reset_less=True) for value in packet)
         with m.If(leave):
             m.d.sync += [total.eq(packet.total), shift.eq(packet.shift), inverse.eq(packet.inverse)]
         d = delay(m, times(m, delay(m, x, 1), self.size) - total, 1)

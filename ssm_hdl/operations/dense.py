@@ -17,7 +17,7 @@ class Dense(Unary):
             (real, imaginary) for a complex input, and then y is the real part, ``sum Re(W) Re(x) - Im(W) Im(x)``. Exponents
             are one for each row: (M,), or (G, M/G).
         bias: (M,), added to the accumulator; converted to the accumulator's fraction bits.
-        result: ``complex`` if the rows are the real and imaginary parts of M / 2 complex elements in turn; real if it is not there.
+        result: ``complex`` if the rows are the real and imaginary parts of M / 2 complex elements in turn.
         format: format of y.
     """
 

@@ -21,7 +21,7 @@ MAX_RESULT = 16
 class Norm(Unary):
     """y = (x - mean) / sqrt(variance + epsilon / n**2), without gain and bias, which belong into the dense that follows.
 
-    No division is needed: with S = sum x, d = n x - S and V = n sum x**2 - S**2 + epsilon are exact integers, and y = d / sqrt(V).
+    No division is needed: with S = sum x, d = n x - S and V = n sum x**2 - S**2 + epsilon are exact integers, y = d / sqrt(V).
     The inverse root is a straight line in each of the cells of a table, `Root`. Equal elements give 0.
 
     Attributes:
@@ -72,14 +72,14 @@ class Root:
     """How y = d / sqrt(V) is computed, in integers.
 
     V is shifted left by pairs of bits, ``s`` of them, until one of the ``width`` bits' first two is set; d is shifted by s bits
-    and loses its ``drop`` lowest. V then is m, or 2 m if ``half``, the first bit, is set, times a constant power of two, with m in
-    [1, 2). The ``cells`` bits of m below its leading one choose the cell, the ``inside`` bits below those are the place in it:
-    r = (level 2**(inside - 2) - slope place) >> inside, with ``cells + inside`` fraction bits. Then y is the product of both, with
-    ``f_bits`` fraction bits, rounded once.
+    and loses its ``drop`` lowest. V then is m, or 2 m if the first bit is set, times a constant power of two, with m in [1, 2).
+    The ``cells`` bits of m below its leading one choose the cell, the ``inside`` bits below those are the place in it:
+    r = (level 2**(inside - 2) - slope place) >> inside, with ``cells + inside`` fraction bits. Then y is the product of both,
+    with ``f_bits`` fraction bits, rounded once.
 
     Attributes:
         width: bits of V, even.
-        cells: bits that choose a cell of the table, beside ``half``.
+        cells: bits that choose a cell of the table, beside the one that tells m from 2 m.
         inside: bits of the place in it.
         drop: bits that d loses.
     """

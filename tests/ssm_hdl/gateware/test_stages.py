@@ -11,11 +11,14 @@ from ssm_hdl.gateware.dense import Dense
 from ssm_hdl.gateware.folding import DenseFolding, ScanFolding
 from ssm_hdl.gateware.lookup import Lookup
 from ssm_hdl.gateware.multiply import Multiply
+from ssm_hdl.gateware.norm import Norm
 from ssm_hdl.gateware.pool import Pool
 from ssm_hdl.gateware.scan import Scan
 from ssm_hdl.gateware.slice import Slice
+from ssm_hdl.operations import Add as AddOperation
 from ssm_hdl.operations import Edge, Tensors
 from ssm_hdl.operations.dense import Dense as DenseOperation
+from ssm_hdl.operations.norm import Norm as NormOperation
 from ssm_hdl.sim.golden import evaluate
 
 KINDS = ("dsp", "lut")
@@ -151,6 +154,35 @@ def test_scan_of_an_unsigned_input(make_nodes, run_stage, random_packets):
         check(lambda multipliers=multipliers: Scan(node, multipliers), node, run_stage, random_packets)
 
 
+@pytest.fixture
+def deep_nodes(random_manifest):
+    return random_manifest(channels=4, modes=3, steps=PACKETS, layers=1, features=ALL).nodes
+
+
+@pytest.mark.parametrize("multipliers", (1, 2, 4, 12))
+def test_scan_of_complex_elements(deep_nodes, multipliers, run_stage, random_packets):
+    node = deep_nodes["ssm_1"]
+    assert [folding.multipliers for folding in ScanFolding.choices(node)] == [1, 2, 4, 12]
+    check(lambda: Scan(node, multipliers), node, run_stage, random_packets)
+
+
+def test_scan_of_complex_channels_with_several_modes(make_nodes, run_stage, random_packets):
+    for features in ((), ALL):
+        node = make_nodes(features)["ssm"]
+        codes = {"ssm.transition": node.arrays["code"], "ssm.exponent": np.arange(-12, 0).reshape(4, 3)}
+        op = node.op.model_copy(update={"transition": node.op.transition.model_copy(update={"exponent": None})})
+        node = op.bind((Edge("encoder", 4, SQ(3, 5), is_complex=True),), Tensors(codes, {}), PACKETS)
+        for multipliers in (1, 2, 4, 12, 24, 48):
+            check(lambda node=node, multipliers=multipliers: Scan(node, multipliers), node, run_stage, random_packets)
+
+
+@pytest.mark.parametrize("name,multipliers", [("drive_1", 1), ("drive_1", 3), ("drive_1", 24), ("readout_1", 2), ("readout_1", 12)])
+def test_dense_from_and_to_complex_elements(deep_nodes, name, multipliers, run_stage, random_packets):
+    node = deep_nodes[name]
+    assert node.output.is_complex == (name == "drive_1")
+    check(lambda: Dense(node, multipliers), node, run_stage, random_packets)
+
+
 @pytest.mark.parametrize("stalls", (0.0, 0.4))
 @pytest.mark.parametrize("features", [(), ALL], ids=["plain", "all"])
 @pytest.mark.parametrize("multipliers", (1, 2, 4, 12, 24, 48))
@@ -183,6 +215,13 @@ def test_add(nodes, lanes, run_stage, random_packets):
     check(lambda: Add(nodes["residual"], lanes), nodes["residual"], run_stage, random_packets)
 
 
+def test_add_of_formats_that_differ(run_stage, random_packets):
+    op = AddOperation(name="y", inputs=("a", "b"), format=SQ(4, 3))
+    for a, b in ((SQ(3, 6), UQ(2, 1)), (UQ(5, -1), SQ(1, 9))):
+        node = op.bind((Edge("a", 4, a), Edge("b", 4, b)), Tensors({}, {}), PACKETS)
+        check(lambda node=node: Add(node, 2), node, run_stage, random_packets)
+
+
 @pytest.mark.parametrize("lanes", (1, 2, 4))
 @pytest.mark.parametrize("name", ("value", "gate"))
 def test_slice(nodes, name, lanes, run_stage, random_packets):
@@ -192,6 +231,58 @@ def test_slice(nodes, name, lanes, run_stage, random_packets):
 def test_slice_refuses_lanes_that_cut_it(nodes):
     with pytest.raises(SsmHdlError, match=r"^value: 3 numbers a beat do not divide start 0 and size 4$"):
         Slice(nodes["value"], 3)
+
+
+def norm(size, x_format, y_format, **fields):
+    op = NormOperation(name="y", input="x", format=y_format, **fields)
+    return op.bind((Edge("x", size, x_format),), Tensors({}, {}), PACKETS)
+
+
+NORMS = (
+    (4, SQ(4, 4), SQ(3, 5), {}),
+    (32, SQ(4, 4), SQ(4, 4), {}),
+    (7, UQ(3, 4), SQ(3, 5), {"epsilon": 50}),
+    (11, SQ(4, 8), SQ(3, 9), {"center": False, "epsilon": 5}),
+    (1, SQ(2, 2), SQ(2, 4), {"center": False}),
+    (3, SQ(1, 2), SQ(2, 1), {}),
+)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("size,x_format,y_format,fields", NORMS)
+def test_norm(size, x_format, y_format, fields, kind, run_stage, random_packets):
+    node = norm(size, x_format, y_format, **fields)
+
+    def some(node, count):  # packets of every magnitude, some of equal elements, which V must not remember
+        (packets,) = random_packets(node, count)
+        packets >>= np.random.default_rng(1).integers(0, x_format.width + 1, (count, 1))
+        packets[3::5] = packets[3::5, :1]
+        return [packets]
+
+    check(lambda: Norm(node, kind), node, run_stage, some)
+
+
+def test_cycles_and_latency_of_norm_are_as_its_docstring_says():
+    """n = 12 has two bits that are 1, so times is 1; V has 8 + 2 + 7 bits for 8 bits, so width is 22 and a shift of 10 takes 2."""
+    stage = Norm(norm(12, SQ(4, 4), SQ(3, 5)), "dsp")
+    assert stage.deviation.root.width == 22
+    square, multiplier, times, shift = 1 + 10 // 2, 3, 1, 2
+    around = 4 + times + 2 * square + 22 // 2
+    assert (stage.deviation.latency, stage.cycles) == (around, max(12 + 3 + times + shift, 1 + around))
+    assert stage.latency == around + 12 + 5 + times + shift + multiplier + stage.queue.latency
+    assert Norm(norm(96, SQ(4, 4), SQ(5, 3)), "dsp").cycles == 96 + 3 + 1 + 2
+
+
+@pytest.mark.parametrize("stalls", (0.0, 0.4))
+def test_norm_with_a_pace(stalls, run_stage, random_packets):
+    node = norm(8, SQ(4, 4), SQ(3, 5))
+    slow, fast = Norm(node, pace=6), Norm(node)
+    assert slow.queue.depth < fast.queue.depth
+    inputs = random_packets(node, PACKETS)
+    run = run_stage(slow, inputs, PACKETS * 8, stalls)
+    assert np.array_equal(run.numbers, evaluate(node, inputs[0]).codes.ravel())
+    assert stalls or run.given[-1] - run.given[0] <= PACKETS * slow.cycles
+    run_stage(fast, [inputs[0][:1]], 8)
 
 
 @pytest.mark.parametrize("lanes", (1, 2, 4))
