@@ -63,9 +63,7 @@ class Pipeline(wiring.Component):
             for index, (sink, slack) in enumerate(zip(self.stages[name].sinks, self._slack(node), strict=True))
             if slack
         }
-        super().__init__(
-            {"i": In(signature(shape_of(manifest.input))), "o": Out(signature(shape_of(manifest.output)))}
-        )
+        super().__init__({"i": In(signature(shape_of(manifest.input))), "o": Out(signature(shape_of(manifest.output)))})
 
     @property
     def cycles(self) -> int:

@@ -59,9 +59,7 @@ class Plan:
         return sum(stage.multipliers for stage in self.stages.values() if stage.kind != "lut")
 
     @classmethod
-    def fit(
-        cls, manifest: Manifest, dsp: int = 8, target: str = "generic", folding: Mapping[str, int] | None = None
-    ) -> "Plan":
+    def fit(cls, manifest: Manifest, dsp: int = 8, target: str = "generic", folding: Mapping[str, int] | None = None) -> "Plan":
         """The plan with the fewest cycles per step within a number of DSP multipliers.
 
         The bottleneck decides: for every interval that some folding reaches, each stage takes the fewest multipliers that

@@ -157,7 +157,7 @@ class Norm(wiring.Component):
         with m.If(leave):
             m.d.sync += [total.eq(packet.total), shift.eq(packet.shift), inverse.eq(packet.inverse)]
         d = delay(m, times(m, delay(m, x, 1), self.size) - total, 1)
-        width = root.deviation(self.size, self.node.op.center).bit_length() + 1
+        width = root.deviation(self.size, self.deviation.op.center).bit_length() + 1
         d = shift_left(m, d, shift, self.deviation.most, width)[root.drop :].as_signed()
         product = multiplier.multiply(m, self.kind, d, inverse)
         return requantize(m, product, root.f_bits, self.node.output.format)

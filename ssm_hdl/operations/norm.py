@@ -12,7 +12,7 @@ from ssm_hdl.functions import inverse_root
 from ssm_hdl.operations.base import Edge, Node, Tensors, Unary, bound
 
 GUARD = 5
-"""Bits that the factors of the last product have below the output's: the error beside its rounding is below 0.1 of a code."""
+"""Bits that the factors of the last product have below the output's: the error beside its rounding is below 0.05 of a code."""
 
 MAX_RESULT = 16
 """Widest output: its table has 512 words."""
