@@ -30,6 +30,7 @@ COLOURS = {
     "add": "#4c7a4c",
     "slice": "#6b7280",
     "pool": "#6a4c93",
+    "norm": "#b0562a",
 }
 """Of the heading of a box, by operation."""
 

@@ -57,7 +57,7 @@ operations:
 _LAYER = """\
 - {{name: norm_{k}, op: norm, input: residual_{before}, epsilon: 20, center: {center}, format: "SQ(3, 5)"}}
 - {{name: drive_{k}, op: dense, input: norm_{k}, weight: {{tensor: drive_{k}.weight, format: "{weight}"}}, result: complex,
-   bias: {{tensor: drive_{k}.bias, format: "SQ(2, 10)"}}, format: "SQ(2, 6)"}}
+   bias: {{tensor: drive_{k}.bias, format: "SQ(2, 10)"}}, format: "SQ(3, 5)"}}
 - {{name: ssm_{k}, op: scan, input: drive_{k}, transition: {{tensor: ssm_{k}.transition, format: "{pole}"}}, delta: {delta},
    exponent: ssm_{k}.exponent, dither: {dither}, format: "{state}"}}
 - {{name: readout_{k}, op: dense, input: ssm_{k}, weight: {{tensor: readout_{k}.weight, format: "{weight}"}}, format: "SQ(3, 5)"}}
