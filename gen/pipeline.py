@@ -11,6 +11,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from ssm_hdl import Manifest
 from ssm_hdl.gateware.add import Add
 from ssm_hdl.gateware.dense import Dense
+from ssm_hdl.gateware.embedding import Embedding
 from ssm_hdl.gateware.lookup import Lookup
 from ssm_hdl.gateware.multiply import Multiply
 from ssm_hdl.gateware.norm import Norm
@@ -28,6 +29,7 @@ STAGES: dict[str, Callable[[Node, StagePlan], wiring.Component]] = {
     "multiply": lambda node, plan: Multiply(node, plan.lanes, plan.kind, plan.pace),
     "add": lambda node, plan: Add(node, plan.lanes, plan.pace),
     "slice": lambda node, plan: Slice(node, plan.lanes),
+    "embedding": lambda node, plan: Embedding(node, plan.pace),
     "norm": lambda node, plan: Norm(node, plan.kind, plan.pace),
     "pool": lambda node, plan: Pool(node, plan.lanes, plan.pace),
 }

@@ -90,6 +90,7 @@ class Plan:
             choices[name] = [fold.of(node, folding[name])] if name in folding else fold.choices(node)
         costs = {name: _cycles_by_multipliers(node, choices[name], manifest.steps) for name, node in folded.items()}
         ports = max(manifest.input.size, 1 if manifest.output.per_sequence else manifest.output.size)
+        ports = max(ports, *(reals(node.output) for node in manifest.nodes.values() if node.op.op == "embedding"), 0)
         intervals = {math.ceil(cycles) for cost in costs.values() for cycles in cost.values()}
         for interval in sorted({ports, *(max(ports, interval) for interval in intervals)}):
             picked = {

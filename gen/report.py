@@ -154,7 +154,7 @@ def _latency(pipeline: Pipeline) -> int:
         first, last = (max(each) for each in zip(*ends, strict=True))
         beats = -(-reals(node.inputs[0]) // width)
         replayed = getattr(stage, "replay", None) is not None
-        work = beats if replayed or node.op.op != "scan" else stage.folding.cycles
+        work = stage.work if node.op.op in ("scan", "embedding") else beats
         taken = max(last, first + work - 1)
         done = taken + stage.latency
         if name in {queue_name for queue_name, _ in pipeline.queues}:

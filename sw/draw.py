@@ -31,6 +31,7 @@ COLOURS = {
     "slice": "#6b7280",
     "pool": "#6a4c93",
     "norm": "#b0562a",
+    "embedding": "#8a6d1f",
 }
 """Of the heading of a box, by operation."""
 

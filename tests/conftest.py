@@ -54,6 +54,15 @@ operations:
    bias: {{tensor: encoder.bias, format: "SQ(2, 10)"}}, format: "SQ(4, 4)"}}
 """
 
+_TOKENS = """
+schema_version: 1
+name: random_s5
+steps: {steps}
+input: {{name: token, size: 1, format: "UQ(4, 0)"}}
+operations:
+- {{name: residual_0, op: embedding, input: token, weight: {{tensor: encoder.weight, format: "SQ(4, 4)"}}}}
+"""
+
 _LAYER = """\
 - {{name: norm_{k}, op: norm, input: residual_{before}, epsilon: 20, center: {center}, format: "SQ(3, 5)"}}
 - {{name: drive_{k}, op: dense, input: norm_{k}, weight: {{tensor: drive_{k}.weight, format: "{weight}"}}, result: complex,
@@ -118,13 +127,14 @@ class _Draw:
 
 @pytest.fixture(scope="session")
 def random_manifest() -> Callable[..., Manifest]:
-    """``random_manifest(channels, modes, steps, classes, seed, pooled, features, layers)``: a manifest with random codes.
+    """``random_manifest(channels, modes, steps, ..., tokens)``: a manifest with random codes.
 
     ``channels`` (H) heads of ``modes`` (N) complex modes, the last of which has its pole at 0; ``steps`` time steps;
     ``classes`` outputs a sequence. With ``pooled=False`` it ends with the residual: ``channels`` outputs a time step.
     ``features`` are any of: ``exponent``, the channels of the transition and of the weights behind it have random scales;
     ``delta`` and ``dither``, as the scan has them; ``narrow``, codes of 4 bits and states of 6. It has the shape of an S4D, or
-    with ``layers`` that of an S5: so many blocks of norm, one state of ``modes`` modes for all channels, gate and residual.
+    with ``layers`` that of an S5: so many blocks of norm, one state of ``modes`` modes for all channels, gate and residual. With
+    ``tokens`` its input is not pixels but one of so many tokens, or a code past them.
     """
 
     def make(
@@ -136,12 +146,15 @@ def random_manifest() -> Callable[..., Manifest]:
         pooled: bool = True,
         features: Collection[str] = (),
         layers: int = 0,
+        tokens: int = 0,
     ) -> Manifest:
         draw = _Draw(seed, features)
         draw.store("encoder.weight", draw.random.uniform(-2, 2, (channels, 1)), "SQ(2, 6)")
         draw.store("encoder.bias", draw.random.uniform(-2, 2, channels), "SQ(2, 10)")
         if layers:
-            text, end = _HEAD, f"residual_{layers}"
+            text, end = _TOKENS if tokens else _HEAD, f"residual_{layers}"
+            if tokens:
+                draw.store("encoder.weight", draw.random.uniform(-8, 8, (tokens, channels)), "SQ(4, 4)")
             for k in range(1, layers + 1):
                 draw.dense(f"drive_{k}", 0.7, 2 * modes, channels)
                 draw.ssm(f"ssm_{k}", modes, 1, straight=0)

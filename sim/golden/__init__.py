@@ -15,6 +15,7 @@ from ssm_hdl.fixed import Codes
 from ssm_hdl.operations import Node
 from ssm_hdl.sim.golden.add import add
 from ssm_hdl.sim.golden.dense import dense
+from ssm_hdl.sim.golden.embedding import embedding
 from ssm_hdl.sim.golden.lookup import lookup
 from ssm_hdl.sim.golden.multiply import multiply
 from ssm_hdl.sim.golden.norm import norm
@@ -32,6 +33,7 @@ FUNCTIONS: dict[str, Callable[..., Stored]] = {
     "slice": slice_,
     "pool": pool,
     "norm": norm,
+    "embedding": embedding,
 }
 """The golden function of every operation of the vocabulary."""
 

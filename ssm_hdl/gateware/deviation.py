@@ -5,20 +5,10 @@ from typing import NamedTuple
 from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, Value
 
 from ssm_hdl.gateware import multiplier
-from ssm_hdl.gateware.arithmetic import Rom, Storage, delay, tree, tree_latency
+from ssm_hdl.gateware.arithmetic import Rom, Storage, delay, times, times_latency
 from ssm_hdl.gateware.stream import Counter, shape_of
 from ssm_hdl.operations import Node, Norm
 from ssm_hdl.operations.norm import Root
-
-
-def times_latency(constant: int) -> int:
-    """Cycles of `times`."""
-    return tree_latency(constant.bit_count())
-
-
-def times(m: Module, value: Value, constant: int) -> Value:
-    """``value * constant``, by adders."""
-    return tree(m, [value << bit for bit in range(constant.bit_length()) if constant >> bit & 1])
 
 
 class Packet(NamedTuple):
@@ -140,4 +130,4 @@ class Deviation:
         return level, slope, fraction[: self.root.inside]
 
 
-__all__ = ["Deviation", "times", "times_latency"]
+__all__ = ["Deviation", "Packet"]

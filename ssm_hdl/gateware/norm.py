@@ -10,8 +10,8 @@ from amaranth.lib import memory, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ssm_hdl.gateware import multiplier
-from ssm_hdl.gateware.arithmetic import REQUANTIZE_LATENCY, Storage, delay, requantize
-from ssm_hdl.gateware.deviation import Deviation, Packet, times, times_latency
+from ssm_hdl.gateware.arithmetic import REQUANTIZE_LATENCY, Storage, delay, requantize, times, times_latency
+from ssm_hdl.gateware.deviation import Deviation, Packet
 from ssm_hdl.gateware.folding import Folding
 from ssm_hdl.gateware.shift import shift_latency, shift_left
 from ssm_hdl.gateware.stream import BLOCK_RAM_FROM, Counter, Places, Queue, shape_of, signature

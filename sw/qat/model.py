@@ -9,9 +9,10 @@ from torch import Tensor, nn
 
 from ssm_hdl import Manifest, SsmHdlError
 from ssm_hdl.fixed import Format
-from ssm_hdl.operations import Dense, Node, Norm, Scan, Tensors
+from ssm_hdl.operations import Dense, Embedding, Node, Norm, Scan, Tensors
 from ssm_hdl.sw.qat.add import add
 from ssm_hdl.sw.qat.dense import bias, dense, weights
+from ssm_hdl.sw.qat.embedding import embedding
 from ssm_hdl.sw.qat.lookup import lookup
 from ssm_hdl.sw.qat.multiply import multiply
 from ssm_hdl.sw.qat.norm import norm
@@ -59,6 +60,8 @@ class QatModel(nn.Module):
                 bank, readers = Bank(node), manifest.consumers(node.name)
                 alone = node.inputs[0].is_complex or len(readers) > 1 or not bank.reads(manifest.nodes[readers[0]])
                 self.banks[node.name if alone else readers[0]] = bank
+            if isinstance(node.op, Embedding):
+                self._add_latent(node.op.weight.tensor, node.arrays["code"])
             if isinstance(node.op, Dense):
                 self._add_latent(node.op.weight.tensor, node.arrays["code"])
                 if node.op.bias is not None:
@@ -76,6 +79,8 @@ class QatModel(nn.Module):
         for node in self.start.nodes.values():
             if isinstance(node.op, Dense):
                 edges[node.name] = self._dense(node, edges)
+            elif isinstance(node.op, Embedding):
+                edges[node.name] = embedding(node, edges[node.op.input], self.latents[_key(node.op.weight.tensor)])
             elif isinstance(node.op, Scan):
                 if node.name in self.banks:
                     edges[node.name] = states(self.banks[node.name], edges[node.op.input])
@@ -103,8 +108,8 @@ class QatModel(nn.Module):
         return Manifest(self.start.graph, Tensors(tensors, formats))
 
     def _formats(self) -> dict[str, Format]:
-        dense = [node.op for node in self.start.nodes.values() if isinstance(node.op, Dense)]
-        stored = [op.weight for op in dense] + [op.bias for op in dense if op.bias is not None]
+        trained = [node.op for node in self.start.nodes.values() if isinstance(node.op, Dense | Embedding)]
+        stored = [op.weight for op in trained] + [op.bias for op in trained if isinstance(op, Dense) and op.bias is not None]
         return {tensor.tensor: tensor.format for tensor in stored}
 
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ssm_hdl import SQ, Format
-from ssm_hdl.operations import Add, Dense, Edge, Lookup, Multiply, Pool, Scan, Slice, Tensor, Tensors
+from ssm_hdl import SQ, UQ, Format, SsmHdlError
+from ssm_hdl.operations import Add, Dense, Edge, Embedding, Lookup, Multiply, Pool, Scan, Slice, Tensor, Tensors
 from ssm_hdl.operations.base import MAX_SPREAD
 from ssm_hdl.sim.golden import evaluate
 
@@ -235,6 +235,33 @@ def test_lookup_is_the_function_of_every_code(x_format, function):
     assert result.saturations == 0
     kept = np.clip(exact, y_format.min * y_format.lsb, y_format.max * y_format.lsb)
     assert np.abs(result.codes.ravel() * y_format.lsb - kept).max() <= y_format.lsb * (0.5 + 1e-9)
+
+
+def test_embedding_is_a_dense_of_one_hot_elements():
+    random = np.random.default_rng(0)
+    table = draw(random, SQ(2, 4), 5, 3)
+    op = Embedding(name="y", input="x", weight=Tensor(tensor="w", format=SQ(2, 4)))
+    node = bind(op, (Edge("x", 2, UQ(3, 0)),), {"w": table})
+    x = random.integers(0, 8, (4, 6, 2))
+    hot = np.eye(5, dtype=np.int64)[np.minimum(x, 4)]
+    check(Answer((hot @ table).ravel().tolist(), 0), evaluate(node, x), (4, 6, 6))
+    assert node.output.format == SQ(2, 4)
+
+
+@pytest.mark.parametrize(
+    "source,exponent,rows,message",
+    [
+        (SQ(4, 0), None, 5, r"^y: x is SQ\(4, 0\); tokens are counted in UQ\(i, 0\)$"),
+        (UQ(3, 1), None, 5, r"^y: x is UQ\(3, 1\)"),
+        (UQ(2, 0), None, 5, r"^y: 'w' has 5 rows; x in UQ\(2, 0\) tells 4 apart$"),
+        (UQ(3, 0), None, 0, r"^y: 'w' has 0 rows"),
+        (UQ(3, 0), "e", 5, r"^y: 'w' has exponents; the rows of an embedding have one scale$"),
+    ],
+)
+def test_what_an_embedding_refuses(source, exponent, rows, message):
+    op = Embedding(name="y", input="x", weight=Tensor(tensor="w", format=SQ(2, 4), exponent=exponent))
+    with pytest.raises(SsmHdlError, match=message):
+        bind(op, (Edge("x", 2, source),), {"w": np.zeros((rows, 3), np.int64)})
 
 
 def test_slice():

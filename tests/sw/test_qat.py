@@ -69,6 +69,23 @@ def test_forward_of_a_deep_model_is_the_golden_model(random_manifest, features):
     assert all(np.array_equal(back[name], array) for name, array in manifest.tensors.codes.items())
 
 
+def test_an_embedding_is_trained(random_manifest):
+    manifest = random_manifest(channels=6, modes=5, steps=20, layers=1, tokens=11)
+    samples = np.random.default_rng(2).integers(0, 16, (6, 20, 1))
+    samples[samples == 3] = 4
+    model = QatModel(manifest)
+    codes = model(torch.from_numpy(samples).double())
+    assert np.array_equal(codes.detach().numpy(), run(manifest, samples).outputs)
+    codes.sum().backward()
+    touched = model.latents["encoder/weight"].grad.abs().sum(1) > 0
+    assert touched.tolist() == [row != 3 for row in range(11)]
+    with torch.no_grad():
+        model.latents["encoder/weight"] += 1.3
+    back = model.manifest()
+    assert np.array_equal(back.tensors.codes["encoder.weight"], np.minimum(manifest.tensors.codes["encoder.weight"] + 1, 127))
+    assert np.array_equal(outputs(model, samples), run(back, samples).outputs)
+
+
 @pytest.mark.parametrize("center,epsilon", [(True, 0), (True, 3000), (False, 0)])
 def test_gradient_of_the_norm_is_that_of_floats(center, epsilon):
     op = Norm(name="y", input="x", center=center, epsilon=epsilon, format=SQ(3, 5))

@@ -8,6 +8,7 @@ from ssm_hdl import SQ, UQ, SsmHdlError
 from ssm_hdl.gateware.add import Add
 from ssm_hdl.gateware.arithmetic import shape_for
 from ssm_hdl.gateware.dense import Dense
+from ssm_hdl.gateware.embedding import Embedding
 from ssm_hdl.gateware.folding import DenseFolding, ScanFolding
 from ssm_hdl.gateware.lookup import Lookup
 from ssm_hdl.gateware.multiply import Multiply
@@ -231,6 +232,16 @@ def test_slice(nodes, name, lanes, run_stage, random_packets):
 def test_slice_refuses_lanes_that_cut_it(nodes):
     with pytest.raises(SsmHdlError, match=r"^value: 3 numbers a beat do not divide start 0 and size 4$"):
         Slice(nodes["value"], 3)
+
+
+@pytest.mark.parametrize("channels,rows", [(4, 16), (6, 11), (2, 1)])
+def test_embedding(random_manifest, channels, rows, run_stage, random_packets):
+    node = random_manifest(channels=channels, steps=PACKETS, layers=1, tokens=rows).nodes["residual_0"]
+    check(lambda: Embedding(node), node, run_stage, random_packets)
+    inputs = random_packets(node, PACKETS)
+    slow = Embedding(node, pace=5)
+    run = run_stage(slow, inputs, PACKETS * channels, stalls=0.3)
+    assert np.array_equal(run.numbers, evaluate(node, inputs[0]).codes.ravel())
 
 
 def norm(size, x_format, y_format, **fields):
