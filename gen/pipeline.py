@@ -11,8 +11,10 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from ssm_hdl import Manifest
 from ssm_hdl.gateware.add import Add
 from ssm_hdl.gateware.dense import Dense
+from ssm_hdl.gateware.embedding import Embedding
 from ssm_hdl.gateware.lookup import Lookup
 from ssm_hdl.gateware.multiply import Multiply
+from ssm_hdl.gateware.norm import Norm
 from ssm_hdl.gateware.pool import Pool
 from ssm_hdl.gateware.scan import Scan
 from ssm_hdl.gateware.slice import Slice
@@ -27,11 +29,13 @@ STAGES: dict[str, Callable[[Node, StagePlan], wiring.Component]] = {
     "multiply": lambda node, plan: Multiply(node, plan.lanes, plan.kind, plan.pace),
     "add": lambda node, plan: Add(node, plan.lanes, plan.pace),
     "slice": lambda node, plan: Slice(node, plan.lanes),
+    "embedding": lambda node, plan: Embedding(node, plan.pace),
+    "norm": lambda node, plan: Norm(node, plan.kind, plan.pace),
     "pool": lambda node, plan: Pool(node, plan.lanes, plan.pace),
 }
 """The gateware of every operation of the vocabulary."""
 
-_PACKETS = {"dense": 3, "scan": 2}
+_PACKETS = {"dense": 3, "scan": 2, "norm": 3}
 """Packets that the memories of a stage hold, 1 for the others; those in its pipeline come on top."""
 
 
@@ -61,9 +65,7 @@ class Pipeline(wiring.Component):
             for index, (sink, slack) in enumerate(zip(self.stages[name].sinks, self._slack(node), strict=True))
             if slack
         }
-        super().__init__(
-            {"i": In(signature(shape_of(manifest.input))), "o": Out(signature(shape_of(manifest.output)))}
-        )
+        super().__init__({"i": In(signature(shape_of(manifest.input))), "o": Out(signature(shape_of(manifest.output)))})
 
     @property
     def cycles(self) -> int:
@@ -127,7 +129,7 @@ class Pipeline(wiring.Component):
             held = _PACKETS.get(other.op.op, 1) + max(self.stages[name].latency, 0) / self.cycles
             flight[name] = max(flight[edge.name] for edge in other.inputs) + held
             gathered, sliced = max(lateness[edge.name] for edge in other.inputs)
-            whole = other.op.op == "dense" and other.arrays["weight"].shape[0] == 1
+            whole = other.op.op == "norm" or (other.op.op == "dense" and other.arrays["weight"].shape[0] == 1)
             lateness[name] = (gathered + 1, 0) if whole else (gathered, sliced + getattr(other.op, "start", 0))
         names = [edge.name for edge in node.inputs]
         latest = max(range(len(names)), key=lambda index: (lateness[names[index]], flight[names[index]]))

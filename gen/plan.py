@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from ssm_hdl import Manifest, SsmHdlError
 from ssm_hdl.gateware.folding import DenseFolding, Folding, ScanFolding
 from ssm_hdl.gateware.multiplier import DSP_LATENCY
+from ssm_hdl.gateware.norm import NormFolding
 from ssm_hdl.gateware.stream import reals
 from ssm_hdl.operations import Node
 
@@ -16,10 +17,13 @@ TARGETS = ("generic", "ice40", "ecp5")
 LUT_MULTIPLICATIONS = 64
 """A stage with at most this many products a packet gets LUT multipliers: the element-wise gates, an encoder of one input."""
 
+LUT_BUSY = 16
+"""And so does one that a single multiplier would serve in less than one part in so many of the interval."""
+
 _BURST = 2
 """Results come in bursts (a gate after its values): stages are paced this much faster than the interval asks."""
 
-FOLDINGS: dict[str, type[Folding]] = {"dense": DenseFolding, "scan": ScanFolding}
+FOLDINGS: dict[str, type[Folding]] = {"dense": DenseFolding, "scan": ScanFolding, "norm": NormFolding}
 """The operations that fold their products onto any number of multipliers."""
 
 
@@ -58,9 +62,7 @@ class Plan:
         return sum(stage.multipliers for stage in self.stages.values() if stage.kind != "lut")
 
     @classmethod
-    def fit(
-        cls, manifest: Manifest, dsp: int = 8, target: str = "generic", folding: Mapping[str, int] | None = None
-    ) -> "Plan":
+    def fit(cls, manifest: Manifest, dsp: int = 8, target: str = "generic", folding: Mapping[str, int] | None = None) -> "Plan":
         """The plan with the fewest cycles per step within a number of DSP multipliers.
 
         The bottleneck decides: for every interval that some folding reaches, each stage takes the fewest multipliers that
@@ -88,32 +90,33 @@ class Plan:
             choices[name] = [fold.of(node, folding[name])] if name in folding else fold.choices(node)
         costs = {name: _cycles_by_multipliers(node, choices[name], manifest.steps) for name, node in folded.items()}
         ports = max(manifest.input.size, 1 if manifest.output.per_sequence else manifest.output.size)
+        ports = max(ports, *(reals(node.output) for node in manifest.nodes.values() if node.op.op == "embedding"), 0)
         intervals = {math.ceil(cycles) for cost in costs.values() for cycles in cost.values()}
         for interval in sorted({ports, *(max(ports, interval) for interval in intervals)}):
             picked = {
-                name: min((count for count, cycles in cost.items() if cycles <= interval), default=0)
-                for name, cost in costs.items()
+                name: min((fold for fold in choices[name] if costs[name][fold.multipliers] <= interval), key=_count, default=None)
+                for name in folded
             }
-            spent = sum(count for name, count in picked.items() if not _small(folded[name]))
-            if all(picked.values()) and spent <= dsp:
-                return cls._complete(manifest, target, picked, interval)
-        least = sum(min(cost) for name, cost in costs.items() if not _small(folded[name]))
+            fast_enough = {name: fold for name, fold in picked.items() if fold is not None}
+            if len(fast_enough) == len(folded):
+                plan = cls._complete(manifest, target, fast_enough, interval)
+                if plan.dsp <= dsp:
+                    return plan
+        spent = ", ".join(name for name, stage in plan.stages.items() if stage.multipliers and stage.kind != "lut")
         raise SsmHdlError(
-            f"{manifest.name}: {dsp} DSP multipliers are too few, it needs at least {least}, one for each of "
-            f"{', '.join(name for name in folded if not _small(folded[name]))}"
+            f"{manifest.name}: {dsp} DSP multipliers are too few, it needs at least {plan.dsp}, one for each of {spent}"
         )
 
     @classmethod
-    def _complete(cls, manifest: Manifest, target: str, picked: Mapping[str, int], interval: int) -> "Plan":
+    def _complete(cls, manifest: Manifest, target: str, picked: Mapping[str, Folding], interval: int) -> "Plan":
         """Add the element-wise stages, with as many lanes as keep up with ``interval``."""
         dsp = "dsp" if target == "generic" else target
         stages = {}
         for name, node in manifest.nodes.items():
-            kind = "lut" if _small(node) else dsp
+            kind = "lut" if node.multiplications <= max(LUT_MULTIPLICATIONS, interval // LUT_BUSY) else dsp
             time = interval * manifest.steps if node.output.per_sequence else interval
             if name in picked:
-                lanes = FOLDINGS[node.op.op].of(node, picked[name]).o_lanes
-                multipliers = picked[name]
+                lanes, multipliers = picked[name].o_lanes, picked[name].multipliers
             else:
                 lanes = _lanes(node, interval)
                 multipliers = lanes if node.multiplications else 0
@@ -128,8 +131,8 @@ def _cycles_by_multipliers(node: Node, choices: Sequence[Folding], steps: int) -
     return {choice.multipliers: choice.interval(DSP_LATENCY) / share for choice in choices}
 
 
-def _small(node: Node) -> bool:
-    return node.multiplications <= LUT_MULTIPLICATIONS
+def _count(folding: Folding) -> int:
+    return folding.multipliers
 
 
 def _lanes(node: Node, interval: int) -> int:

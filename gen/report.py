@@ -1,6 +1,7 @@
 # amaranth: UnusedElaboratable=no
 """What a pipeline will cost and how fast it will be, without synthesising it."""
 
+import math
 from dataclasses import dataclass
 
 from ssm_hdl import Manifest
@@ -145,19 +146,30 @@ def _latency(pipeline: Pipeline) -> int:
     manifest = pipeline.manifest
     span = manifest.input.size - 1
     times = {manifest.input.name: (-span, 0)}
+    widths = {manifest.input.name: 1} | {name: lanes(stage.o) for name, stage in pipeline.stages.items()}
     for name, stage in pipeline.stages.items():
         node = manifest.nodes[name]
-        first, last = (max(times[edge.name][end] for edge in node.inputs) for end in (0, 1))
-        beats = -(-reals(node.inputs[0]) // lanes(stage.sinks[0]))
+        width = lanes(stage.sinks[0])
+        ends = [[time + _repack(widths[edge.name], width) for time in times[edge.name]] for edge in node.inputs]
+        first, last = (max(each) for each in zip(*ends, strict=True))
+        beats = -(-reals(node.inputs[0]) // width)
         replayed = getattr(stage, "replay", None) is not None
-        work = beats if replayed or node.op.op != "scan" else stage.folding.cycles
+        work = stage.work if node.op.op in ("scan", "embedding") else beats
         taken = max(last, first + work - 1)
         done = taken + stage.latency
         if name in {queue_name for queue_name, _ in pipeline.queues}:
             done += max(queue.latency for (queue_name, _), queue in pipeline.queues.items() if queue_name == name)
-        span = stage.folding.cycles - stage.folding.beats if replayed else taken - first
+        span = taken - first
+        if replayed or node.op.op == "norm":
+            span = stage.folding.cycles - stage.folding.beats if replayed else stage.span
         times[name] = (max(done - span, first), done)
     return times[manifest.graph.output][1]
+
+
+def _repack(i_lanes: int, o_lanes: int) -> int:
+    """Cycles from a beat in to the last of what it becomes, through the greatest common divisor."""
+    common = math.gcd(i_lanes, o_lanes)
+    return (i_lanes // common if i_lanes > common else 0) + (o_lanes > common)
 
 
 def _luts(pipeline: Pipeline) -> int:

@@ -75,3 +75,34 @@ def table(function: str, source: Format, target: Format) -> Codes:
         Shape (2**source.width,): the entry for a code stands at its bit pattern read as unsigned.
     """
     return np.array(_entries(function, source, target), dtype=np.int64)
+
+
+@lru_cache(maxsize=16)
+def _lines(cells: int, inside: int) -> tuple[tuple[int, int], ...]:
+    f_bits = cells + inside
+    with localcontext() as context:
+        context.prec = _DIGITS + 10
+        lines = []
+        for index in range(2 << cells):
+            half, cell = divmod(index, 1 << cells)
+            left, middle, right = (1 / ((1 + half) * (1 + (cell + Decimal(x)) / (1 << cells))).sqrt() for x in ("0", "0.5", "1"))
+            slope = int(((left - right) * 2**f_bits).to_integral_value())
+            sag = (left + right) / 2 - middle  # the best line lies below the chord by half of that
+            level = (left - sag / 2) * 2 ** (f_bits + 2) + 2 - Decimal(slope) / 2 ** (inside - 1)  # half a code, half a place
+            lines.append((min(int(level.to_integral_value()), (1 << f_bits + 2) - 1), slope))
+        return tuple(lines)
+
+
+def inverse_root(cells: int, inside: int) -> tuple[Codes, Codes]:
+    """A straight line for 1 / sqrt(v) in each cell of v = m (the first half) and v = 2 m, with m in [1, 2).
+
+    Args:
+        cells: bits of m below its leading one that choose a cell.
+        inside: bits below those, the place in the cell.
+
+    Returns:
+        ``level`` with ``cells + inside + 2`` fraction bits, the rounding included, and ``slope``, (2**(cells + 1),) each:
+        ``(level * 2**(inside - 2) - slope * place) >> inside`` has ``cells + inside`` fraction bits and is less than 1.
+    """
+    level, slope = np.array(_lines(cells, inside), dtype=np.int64).T
+    return level, slope

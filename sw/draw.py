@@ -30,6 +30,8 @@ COLOURS = {
     "add": "#4c7a4c",
     "slice": "#6b7280",
     "pool": "#6a4c93",
+    "norm": "#b0562a",
+    "embedding": "#8a6d1f",
 }
 """Of the heading of a box, by operation."""
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from ssm_hdl import Manifest
 from ssm_hdl.fixed import Codes, Format
-from ssm_hdl.operations import Dense, Lookup, Node, Pool, Scan
+from ssm_hdl.operations import Dense, Embedding, Lookup, Node, Norm, Pool, Scan
 from ssm_hdl.operations.base import Tensor
 
 KINDS = ("transition", "input matrix", "weights", "biases", "exponents", "states", "activations", "accumulators", "tables")
@@ -179,6 +179,10 @@ def _stages(nodes: Iterable[Node]) -> Iterator[Part]:
                 yield Part(node.name, "biases", arrays["bias"].size, arrays["bias"].size * width)
         if isinstance(node.op, Pool):
             yield Part(node.name, "accumulators", edge.size, edge.size * node.accumulator.width)
+        if isinstance(node.op, Embedding):
+            yield _codes(node, "tables", node.op.weight)
+        if isinstance(node.op, Norm):
+            yield from (Part(node.name, "tables", a.size, a.size * int(a.max()).bit_length()) for a in arrays.values())
         if isinstance(node.op, Lookup):
             yield Part(node.name, "tables", arrays["table"].size, arrays["table"].size * edge.bits)
         yield Part(node.name, "activations", edge.size, edge.size * edge.bits)

@@ -38,21 +38,103 @@ operations:
 """
 
 _POOLED = """\
-- {{name: pool, op: pool, input: residual, shift: {shift}, format: "SQ(4, 8)"}}
+- {{name: pool, op: pool, input: {end}, shift: {shift}, format: "SQ(4, 8)"}}
 - {{name: decoder, op: dense, input: pool, weight: {{tensor: decoder.weight, format: "{weight}"}},
    bias: {{tensor: decoder.bias, format: "SQ(2, 10)"}}, format: "SQ(6, 10)"}}
 output: decoder
 """
 
+_HEAD = """
+schema_version: 1
+name: random_s5
+steps: {steps}
+input: {{name: pixel, size: 1, format: "UQ(0, 8)"}}
+operations:
+- {{name: residual_0, op: dense, input: pixel, weight: {{tensor: encoder.weight, format: "SQ(2, 6)"}},
+   bias: {{tensor: encoder.bias, format: "SQ(2, 10)"}}, format: "SQ(4, 4)"}}
+"""
+
+_TOKENS = """
+schema_version: 1
+name: random_s5
+steps: {steps}
+input: {{name: token, size: 1, format: "UQ(4, 0)"}}
+operations:
+- {{name: residual_0, op: embedding, input: token, weight: {{tensor: encoder.weight, format: "SQ(4, 4)"}}}}
+"""
+
+_LAYER = """\
+- {{name: norm_{k}, op: norm, input: residual_{before}, epsilon: 20, center: {center}, format: "SQ(3, 5)"}}
+- {{name: drive_{k}, op: dense, input: norm_{k}, weight: {{tensor: drive_{k}.weight, format: "{weight}"}}, result: complex,
+   bias: {{tensor: drive_{k}.bias, format: "SQ(2, 10)"}}, format: "SQ(3, 5)"}}
+- {{name: ssm_{k}, op: scan, input: drive_{k}, transition: {{tensor: ssm_{k}.transition, format: "{pole}"}}, delta: {delta},
+   exponent: ssm_{k}.exponent, dither: {dither}, format: "{state}"}}
+- {{name: readout_{k}, op: dense, input: ssm_{k}, weight: {{tensor: readout_{k}.weight, format: "{weight}"}}, format: "SQ(3, 5)"}}
+- {{name: skip_{k}, op: dense, input: norm_{k}, weight: {{tensor: skip_{k}.weight, format: "{weight}"}}, format: "SQ(3, 6)"}}
+- {{name: sum_{k}, op: add, inputs: [readout_{k}, skip_{k}], format: "SQ(3, 5)"}}
+- {{name: gelu_{k}, op: lookup, input: sum_{k}, function: gelu, format: "SQ(3, 5)"}}
+- {{name: mixing_{k}, op: dense, input: gelu_{k}, weight: {{tensor: mixing_{k}.weight, format: "{weight}"}},
+   bias: {{tensor: mixing_{k}.bias, format: "SQ(2, 10)"}}, format: "SQ(4, 4)"}}
+- {{name: sigmoid_{k}, op: lookup, input: mixing_{k}, function: sigmoid, format: "UQ(0, 8)"}}
+- {{name: glu_{k}, op: multiply, inputs: [gelu_{k}, sigmoid_{k}], format: "SQ(3, 5)"}}
+- {{name: residual_{k}, op: add, inputs: [residual_{before}, glu_{k}], format: "SQ(4, 4)"}}
+"""
+
+
+class _Draw:
+    """Random codes of a manifest's tensors, and the formats that they are stored in."""
+
+    def __init__(self, seed: int, features: Collection[str]) -> None:
+        assert set(features) <= {"exponent", "delta", "dither", "narrow"}
+        self.random, self.features = np.random.default_rng(seed), features
+        self.pole_format, self.state_format, self.weight_format = NARROW if "narrow" in features else WIDE
+        self.codes: dict[str, Codes] = {}
+        self.formats: dict[str, Format] = {}
+
+    def store(self, name: str, values: np.ndarray, format: str, channels: int = 0) -> None:
+        """Values, with random exponents for the leading axes if there is the feature."""
+        self.formats[name] = Format.parse(format)
+        self.codes[name] = np.trunc(values / self.formats[name].lsb).astype(np.int64)
+        if channels and "exponent" in self.features:
+            self.codes[name + ".exponent"] = self.random.integers(0, 8, values.shape[:channels])
+
+    def dense(self, name: str, limit: float, *shape: int, bias: bool = True) -> None:
+        """Weights (rows, columns), or (groups, rows, columns, ..), and a bias of as many numbers as there are rows."""
+        self.store(name + ".weight", self.random.uniform(-limit, limit, shape), self.weight_format, 1 if len(shape) == 2 else 2)
+        if bias:
+            self.store(name + ".bias", self.random.uniform(-2, 2, shape[0]), "SQ(2, 10)")
+
+    def ssm(self, name: str, channels: int, modes: int, straight: int) -> None:
+        """Poles near the unit circle, ``straight`` of every channel at 0."""
+        magnitude = 1 - 10 ** self.random.uniform(-3, -1, (channels, modes))
+        pole = magnitude * np.exp(1j * self.random.uniform(-1.5, 1.5, (channels, modes)))
+        pole[:, modes - straight :] = 0
+        lsb = Format.parse(self.pole_format).lsb
+        real = np.floor((pole.real - ("delta" in self.features)) / lsb) * lsb  # not to 0, where the unit circle may be
+        self.store(name + ".transition", np.stack([real, pole.imag], axis=-1), self.pole_format, channels=2)
+        self.codes[name + ".exponent"] = self.random.integers(-3, 0, (channels, modes))
+
+    def manifest(self, text: str, **fields: object) -> Manifest:
+        """The manifest of a text with fields."""
+        features = {name: name in self.features for name in ("delta", "dither")}
+        formats = {"pole": self.pole_format, "state": self.state_format, "weight": self.weight_format}
+        graph = yaml.safe_load(text.format(**fields, **features, **formats))
+        for tensor in (op[key] for op in graph["operations"] for key in ("weight", "transition") if key in op):
+            if tensor["tensor"] + ".exponent" in self.codes:
+                tensor["exponent"] = tensor["tensor"] + ".exponent"
+        return Manifest(Graph.model_validate(graph), Tensors(self.codes, self.formats))
+
 
 @pytest.fixture(scope="session")
 def random_manifest() -> Callable[..., Manifest]:
-    """``random_manifest(channels, modes, steps, classes, seed, pooled, features)``: an S4D-shaped manifest with random codes.
+    """``random_manifest(channels, modes, steps, ..., tokens)``: a manifest with random codes.
 
     ``channels`` (H) heads of ``modes`` (N) complex modes, the last of which has its pole at 0; ``steps`` time steps;
     ``classes`` outputs a sequence. With ``pooled=False`` it ends with the residual: ``channels`` outputs a time step.
     ``features`` are any of: ``exponent``, the channels of the transition and of the weights behind it have random scales;
-    ``delta`` and ``dither``, as the scan has them; ``narrow``, codes of 4 bits and states of 6.
+    ``delta`` and ``dither``, as the scan has them; ``narrow``, codes of 4 bits and states of 6. It has the shape of an S4D, or
+    with ``layers`` that of an S5: so many blocks of norm, one state of ``modes`` modes for all channels, gate and residual. With
+    ``tokens`` its input is not pixels but one of so many tokens, or a code past them.
     """
 
     def make(
@@ -63,49 +145,32 @@ def random_manifest() -> Callable[..., Manifest]:
         seed: int = 0,
         pooled: bool = True,
         features: Collection[str] = (),
+        layers: int = 0,
+        tokens: int = 0,
     ) -> Manifest:
-        assert set(features) <= {"exponent", "delta", "dither", "narrow"}
-        random = np.random.default_rng(seed)
-        pole_format, state_format, weight_format = NARROW if "narrow" in features else WIDE
-        codes: dict[str, Codes] = {}
-        formats: dict[str, Format] = {}
-
-        def store(name: str, values: np.ndarray, format: str, channels: int = 0) -> None:
-            formats[name] = Format.parse(format)
-            codes[name] = np.trunc(values / formats[name].lsb).astype(np.int64)
-            if channels and "exponent" in features:
-                codes[name + ".exponent"] = random.integers(0, 8, values.shape[:channels])
-
-        store("encoder.weight", random.uniform(-2, 2, (channels, 1)), "SQ(2, 6)")
-        store("encoder.bias", random.uniform(-2, 2, channels), "SQ(2, 10)")
-        magnitude = 1 - 10 ** random.uniform(-3, -1, (channels, modes))
-        pole = magnitude * np.exp(1j * random.uniform(-1.5, 1.5, (channels, modes)))
-        pole[:, -1] = 0
-        lsb = Format.parse(pole_format).lsb
-        real = np.floor((pole.real - ("delta" in features)) / lsb) * lsb  # not towards zero, where the unit circle may be
-        store("ssm.transition", np.stack([real, pole.imag], axis=-1), pole_format, channels=2)
-        codes["ssm.exponent"] = random.integers(-3, 0, (channels, modes))
-        store("readout.weight", random.uniform(-1, 1, (channels, 1, modes, 2)), weight_format, channels=2)
-        store("mixing.weight", random.uniform(-0.7, 0.7, (2 * channels, channels)), weight_format, channels=1)
-        store("mixing.bias", random.uniform(-2, 2, 2 * channels), "SQ(2, 10)")
+        draw = _Draw(seed, features)
+        draw.store("encoder.weight", draw.random.uniform(-2, 2, (channels, 1)), "SQ(2, 6)")
+        draw.store("encoder.bias", draw.random.uniform(-2, 2, channels), "SQ(2, 10)")
+        if layers:
+            text, end = _TOKENS if tokens else _HEAD, f"residual_{layers}"
+            if tokens:
+                draw.store("encoder.weight", draw.random.uniform(-8, 8, (tokens, channels)), "SQ(4, 4)")
+            for k in range(1, layers + 1):
+                draw.dense(f"drive_{k}", 0.7, 2 * modes, channels)
+                draw.ssm(f"ssm_{k}", modes, 1, straight=0)
+                draw.dense(f"readout_{k}", 1, 1, channels, modes, 2, bias=False)
+                draw.dense(f"skip_{k}", 1, channels, 1, 1, bias=False)
+                draw.dense(f"mixing_{k}", 0.7, channels, channels)
+                text += _LAYER.replace("{k}", str(k)).replace("{before}", str(k - 1)).replace("{center}", str(k % 2 == 1))
+        else:
+            text, end = _S4D, "residual"
+            draw.ssm("ssm", channels, modes, straight=1)
+            draw.dense("readout", 1, channels, 1, modes, 2, bias=False)
+            draw.dense("mixing", 0.7, 2 * channels, channels)
         if pooled:
-            store("decoder.weight", random.uniform(-1, 1, (classes, channels)), weight_format, channels=1)
-            store("decoder.bias", random.uniform(-2, 2, classes), "SQ(2, 10)")
-        text = (_S4D + (_POOLED if pooled else "output: residual\n")).format(
-            channels=channels,
-            steps=steps,
-            shift=int(np.log2(steps)),
-            pole=pole_format,
-            state=state_format,
-            weight=weight_format,
-            delta="delta" in features,
-            dither="dither" in features,
-        )
-        fields = yaml.safe_load(text)
-        for tensor in (op[key] for op in fields["operations"] for key in ("weight", "transition") if key in op):
-            if tensor["tensor"] + ".exponent" in codes:
-                tensor["exponent"] = tensor["tensor"] + ".exponent"
-        return Manifest(Graph.model_validate(fields), Tensors(codes, formats))
+            draw.dense("decoder", 1, classes, channels)
+        text += _POOLED if pooled else "output: {end}\n"
+        return draw.manifest(text, channels=channels, steps=steps, shift=int(np.log2(steps)), end=end)
 
     return make
 

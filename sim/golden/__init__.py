@@ -15,8 +15,10 @@ from ssm_hdl.fixed import Codes
 from ssm_hdl.operations import Node
 from ssm_hdl.sim.golden.add import add
 from ssm_hdl.sim.golden.dense import dense
+from ssm_hdl.sim.golden.embedding import embedding
 from ssm_hdl.sim.golden.lookup import lookup
 from ssm_hdl.sim.golden.multiply import multiply
+from ssm_hdl.sim.golden.norm import norm
 from ssm_hdl.sim.golden.pool import pool
 from ssm_hdl.sim.golden.scan import scan
 from ssm_hdl.sim.golden.slice import slice_
@@ -30,6 +32,8 @@ FUNCTIONS: dict[str, Callable[..., Stored]] = {
     "add": add,
     "slice": slice_,
     "pool": pool,
+    "norm": norm,
+    "embedding": embedding,
 }
 """The golden function of every operation of the vocabulary."""
 

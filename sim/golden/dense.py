@@ -8,7 +8,7 @@ from ssm_hdl.sim.golden.store import Stored, store
 
 
 def dense(node: Node, x: Codes) -> Stored:
-    """y = W x + b, x (..., N) or complex (..., N, 2), y (..., M)."""
+    """y = W x + b, x (..., N) or complex (..., N, 2), y (..., M) or complex (..., M / 2, 2)."""
     weight, bias, accumulator = node.arrays["weight"], node.arrays["bias"], node.accumulator
     groups, rows = weight.shape[:2]
     lead = x.shape[: -2 if node.inputs[0].is_complex else -1]
@@ -17,4 +17,5 @@ def dense(node: Node, x: Codes) -> Stored:
     weight = weight.reshape(groups, rows, -1)
     grouped = x.reshape(-1, groups, weight.shape[2])
     sums = np.einsum("bgn,gmn->bgm", grouped, weight).reshape(*lead, groups * rows) + bias
+    sums = sums.reshape(*lead, node.output.size, 2) if node.output.is_complex else sums
     return store(sums, accumulator.f_bits, node.output.format)

@@ -39,6 +39,16 @@ def tree(m: Module, terms: Sequence[Value]) -> Value:
     return terms[0]
 
 
+def times_latency(constant: int) -> int:
+    """Cycles of `times`: one for each level of a tree of as many terms as the constant has ones."""
+    return tree_latency(constant.bit_count())
+
+
+def times(m: Module, value: Value, constant: int) -> Value:
+    """``value * constant``, by adders."""
+    return tree(m, [value << bit for bit in range(constant.bit_length()) if constant >> bit & 1])
+
+
 def requantize(m: Module, value: Value, f_bits: int, format: Format, offset: Value | None = None) -> Value:
     """`ssm_hdl.fixed.requantize` in two registered steps; with an ``offset`` added in place of half a code."""
     drop = f_bits - format.f_bits
@@ -117,4 +127,7 @@ class Rom:
         self.numbers = [number.as_signed() for number in numbers] if shape.signed else numbers
 
 
-__all__ = ["REQUANTIZE_LATENCY", "Rom", "Storage", "delay", "pack", "requantize", "shape_for", "tree", "tree_latency"]
+__all__ = [
+    *("REQUANTIZE_LATENCY", "Rom", "Storage", "delay", "pack", "requantize", "shape_for"),
+    *("times", "times_latency", "tree", "tree_latency"),
+]

@@ -115,23 +115,24 @@ class DenseFolding(Folding):
 class ScanFolding(Folding):
     """How the C x N complex products fall onto multipliers: ``modes`` of them side by side, or one in ``phases`` cycles.
 
-    ``align`` is what it takes to bring the products of different modes to one scale.
+    ``align`` is what it takes to bring the products of different modes to one scale; ``parts`` are those of an element of u.
     """
 
     shape: tuple[int, int]
     modes: int
     phases: int
     align: int
+    parts: int
 
     @classmethod
     def choices(cls, node: Node) -> Sequence[Self]:
         """Every folding: 1 or 2 multipliers for a mode, 4 for each of several modes, up to all modes of all channels."""
-        scale = node.arrays["scale"]
+        scale, parts = node.arrays["scale"], PARTS if node.inputs[0].is_complex else 1
         channels, modes = shape = scale.shape
         serial = [(1, phases) for phases in (4, 2)]
         within = [(n, 1) for n in range(1, modes + 1) if modes % n == 0]
         across = [(c * modes, 1) for c in range(2, channels + 1) if channels % c == 0]
-        return [cls(shape, n, phases, Shifts(scale.reshape(-1, n)).latency) for n, phases in serial + within + across]
+        return [cls(shape, n, phases, Shifts(scale.reshape(-1, n)).latency, parts) for n, phases in serial + within + across]
 
     @property
     def multipliers(self) -> int:
@@ -165,6 +166,11 @@ class ScanFolding(Folding):
     def channels(self) -> int:
         """Channels side by side: elements of u in a beat."""
         return max(1, self.modes // self.shape[1])
+
+    @property
+    def i_lanes(self) -> int:
+        """Numbers in a beat of u."""
+        return self.parts * self.channels
 
     @property
     def words_per_beat(self) -> int:

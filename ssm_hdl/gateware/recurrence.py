@@ -9,7 +9,7 @@ from ssm_hdl.fixed import Codes
 from ssm_hdl.gateware import multiplier
 from ssm_hdl.gateware.arithmetic import REQUANTIZE_LATENCY, Rom, Storage, delay, requantize
 from ssm_hdl.gateware.dither import Dither
-from ssm_hdl.gateware.folding import ScanFolding
+from ssm_hdl.gateware.folding import PARTS, ScanFolding
 from ssm_hdl.gateware.shift import Shifts
 from ssm_hdl.gateware.stream import shape_of
 from ssm_hdl.operations import Node
@@ -85,7 +85,8 @@ class Recurrence:
         f, modes = self.folding, range(self.folding.modes)
         codes = Rom(m, "code", self.codes(), issue.word, issue.go).numbers
         amounts = self._scale.read(m, "scale", issue.word, issue.go)
-        drives = self._drives(m, issue, u)
+        shifts = self._shift.read(m, "shift", issue.word, issue.go)
+        numbers = [delay(m, number, 1) for number in u.data]
         dither = self._dither(m, issue, u) if self.op.dither and self._drop else None
         phase = delay(m, issue.phase, 1)
         parts = []
@@ -94,19 +95,19 @@ class Recurrence:
             stored = []
             for part, product in self._products(m, phase, pair, state):
                 aligned = self._align(m, mode, product, amounts[mode])
+                drive = self._drive(m, mode, part, numbers, shifts[mode])
                 total = Signal(Shape(self.node.accumulator.width, True), reset_less=True)
-                m.d.sync += total.eq(aligned + self._addend(m, part, state, drives[mode]))
+                m.d.sync += total.eq(aligned + self._addend(m, part, state, drive))
                 offset = dither.offset(mode, _later(m, part, self._added - 2), self._drop) if dither else None
                 stored.append(requantize(m, total, self.node.accumulator.f_bits, self.node.output.format, offset))
             parts += stored if f.phases == 1 else [delay(m, stored[0], f.phases // 2), stored[0]]
         return parts
 
-    def _drives(self, m: Module, issue: Issue, u: data.View) -> list[Value]:
-        """2**e u of every mode at the scale of the sums, as soon as it is there; the table and u take the first cycle."""
-        amounts = self._shift.read(m, "shift", issue.word, issue.go)
-        u, each = [delay(m, number, 1) for number in u.data], self.folding.shape[1]
-        width = self.node.accumulator.width  # holds every drive, by the bound
-        return [self._shift.apply(m, mode, u[mode // each], amount, width) for mode, amount in enumerate(amounts)]
+    def _drive(self, m: Module, mode: int, part: Part, u: list[Value], amount: Value) -> Value:
+        """2**e u of a part of a mode at the scale of the sums, as soon as it is there, the cycles of the shift after u."""
+        element = u[mode // self.folding.shape[1] * self.folding.parts :][: self.folding.parts]
+        number = _pick(part, *element, *[Const(0)] * (PARTS - len(element)))
+        return self._shift.apply(m, mode, number, amount, self.node.accumulator.width)  # which holds it, by the bound
 
     def _dither(self, m: Module, issue: Issue, u: data.View) -> Dither:
         """The dither, a cycle ahead of the sums."""
@@ -141,13 +142,13 @@ class Recurrence:
         return self._scale.apply(m, mode, delay(m, product, 1), amount, self.node.accumulator.width)
 
     def _addend(self, m: Module, part: Part, h: list[Value], drive: Value) -> Value:
-        """What is added to the aligned products: the drive of the real part and, in delta form, the state."""
+        """What is added to the aligned products: the drive and, in delta form, the state."""
         age = 1 + self._shift.latency  # of the drive
         if not self.op.delta:
-            return _pick(_later(m, part, self._aligned - 1), delay(m, drive, self._aligned - age), Const(0))
+            return delay(m, drive, self._aligned - age)
         kept = delay(m, _pick(part, h[_RE], h[_IM]), age - 1)
         addend = Signal(Shape(self.node.accumulator.width, True), reset_less=True)
-        m.d.sync += addend.eq(kept.shift_left(self._drop) + _pick(_later(m, part, age - 1), drive, Const(0)))
+        m.d.sync += addend.eq(kept.shift_left(self._drop) + drive)
         return delay(m, addend, self._aligned - age - 1)
 
 

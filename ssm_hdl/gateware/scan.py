@@ -33,7 +33,7 @@ class Scan(wiring.Component):
         loop: cycles from reading a state to having written it.
 
     Members:
-        i: u, ``channels`` numbers a beat.
+        i: u, ``channels`` elements a beat, real and imaginary parts in turn if it is complex.
         o: h', ``2 * modes`` numbers a beat, real and imaginary parts in turn.
     """
 
@@ -41,7 +41,7 @@ class Scan(wiring.Component):
         self.node = node
         self.folding = folding = ScanFolding.of(node, multipliers)
         u, h = shape_of(node.inputs[0]), shape_of(node.output)
-        super().__init__({"i": In(signature(u, folding.channels)), "o": Out(signature(h, folding.o_lanes))})
+        super().__init__({"i": In(signature(u, folding.i_lanes)), "o": Out(signature(h, folding.o_lanes))})
         self.recurrence = Recurrence(node, folding, kind)
         product = multiplier.latency(kind, h)
         self.cycles, self.loop = folding.interval(product), folding.loop(product)

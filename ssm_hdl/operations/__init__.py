@@ -7,13 +7,15 @@ from pydantic import Field
 from ssm_hdl.operations.add import Add
 from ssm_hdl.operations.base import Edge, Node, Operation, Tensor, Tensors
 from ssm_hdl.operations.dense import Dense
+from ssm_hdl.operations.embedding import Embedding
 from ssm_hdl.operations.lookup import Lookup
 from ssm_hdl.operations.multiply import Multiply
+from ssm_hdl.operations.norm import Norm
 from ssm_hdl.operations.pool import Pool
 from ssm_hdl.operations.scan import Scan
 from ssm_hdl.operations.slice import Slice
 
-AnyOperation = Annotated[Dense | Scan | Lookup | Multiply | Add | Slice | Pool, Field(discriminator="op")]
+AnyOperation = Annotated[Dense | Scan | Lookup | Multiply | Add | Slice | Pool | Norm | Embedding, Field(discriminator="op")]
 """An operation, told apart by its ``op`` field."""
 
 __all__ = [
@@ -21,9 +23,11 @@ __all__ = [
     "AnyOperation",
     "Dense",
     "Edge",
+    "Embedding",
     "Lookup",
     "Multiply",
     "Node",
+    "Norm",
     "Operation",
     "Pool",
     "Scan",

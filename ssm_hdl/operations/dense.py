@@ -1,4 +1,4 @@
-"""Dense: y = W x + b, plain, grouped, or the real part of a complex product."""
+"""Dense: y = W x + b, plain, grouped, the real part of a complex product, or with a complex result."""
 
 from typing import Literal
 
@@ -17,12 +17,14 @@ class Dense(Unary):
             (real, imaginary) for a complex input, and then y is the real part, ``sum Re(W) Re(x) - Im(W) Im(x)``. Exponents
             are one for each row: (M,), or (G, M/G).
         bias: (M,), added to the accumulator; converted to the accumulator's fraction bits.
+        result: ``complex`` if the rows are the real and imaginary parts of M / 2 complex elements in turn.
         format: format of y.
     """
 
     op: Literal["dense"] = "dense"
     weight: Tensor
     bias: Tensor | None = None
+    result: Literal["complex"] | None = None
     format: Format
 
     def bind(self, inputs: tuple[Edge, ...], tensors: Tensors, steps: int) -> Node:
@@ -41,6 +43,8 @@ class Dense(Unary):
                 f"{self.name}: weight {self.weight.tensor!r} has shape {weight.shape} (groups, rows, columns), but its input "
                 f"{x.name} has {x.size} {'complex' if x.is_complex else 'real'} elements; groups x columns must be {x.size}"
             )
+        if self.result and groups * rows % 2:
+            raise SsmHdlError(f"{self.name}: {groups * rows} rows of {name!r} are no pairs (real, imaginary) of a complex result")
         f_bits = stored.f_bits + x.format.f_bits
         bias = np.zeros(groups * rows, dtype=np.int64)
         if self.bias is not None:
@@ -49,10 +53,11 @@ class Dense(Unary):
                 raise SsmHdlError(f"{self.name}: bias {self.bias.tensor!r} has shape {codes.shape}, not {bias.shape}")
             bias = round_shift(codes, self.bias.format.f_bits - f_bits)
         low, high = self._sums(weight, x)
+        size = groups * rows // (2 if self.result else 1)
         return Node(
             self,
             inputs,
-            Edge(self.name, groups * rows, self.format, per_sequence=x.per_sequence),
+            Edge(self.name, size, self.format, is_complex=self.result is not None, per_sequence=x.per_sequence),
             bound(low.ravel() + np.minimum(bias, 0), high.ravel() + np.maximum(bias, 0), f_bits),
             {"weight": weight, "bias": bias, "code": code, "scale": scale},
             multiplications=weight.size,

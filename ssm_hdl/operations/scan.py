@@ -12,9 +12,10 @@ from ssm_hdl.operations.base import Edge, Node, Tensor, Tensors, Unary, bound, e
 class Scan(Unary):
     """h'[c, n] = Abar[c, n] h[c, n] + 2**e[c, n] u[c], complex; the state starts at 0 with every sequence.
 
-    The sum is exact and rounded once, to the state's format. Bbar is not here: a diagonal single-input system needs only the
-    product of B and C, so a power of two per mode balances the state to fill its format, and the read-out absorbs the rest.
-    A mode with Abar = 0 and e = 0 passes u through: the skip term D u is one more mode of the bank.
+    The sum is exact and rounded once, to the state's format. u is real or complex. Bbar is not here: a diagonal single-input
+    system needs only the product of B and C, so a power of two per mode balances the state to fill its format, and the read-out
+    absorbs the rest. A mode with Abar = 0 and e = 0 passes u through: the skip term D u is one more mode of the bank. A system of
+    many inputs and one state has a complex dense, Bbar, in front, and C channels of one mode.
 
     A pole near 1 forgets less than half a code in a step, so that a state of few bits rounded half up gets stuck. With ``dither``
     the constant half of the rounding is replaced by a fixed sequence with the same mean, `dither` below.
@@ -43,7 +44,6 @@ class Scan(Unary):
         transition, less one if ``delta``.
         """
         (u,) = inputs
-        self.refuse_complex(inputs)
         stored = tensors.scaled(self.name, self.transition, (3,), 2)
         exponent = tensors.get(self.name, self.exponent, None, (2,))
         channels, modes = exponent.shape
@@ -89,11 +89,11 @@ class Scan(Unary):
     def _bound(self, transition: np.ndarray, shift: np.ndarray, u: Edge, f_bits: int) -> Format:
         """Format of the sum before it is rounded."""
         low_re, high_re = extremes(transition[..., 0], self.format)
-        low_im, high_im = extremes(-transition[..., 1], self.format)
-        high_jm = extremes(transition[..., 1], self.format)
-        drive_low, drive_high = u.format.min << shift, u.format.max << shift
-        low = np.minimum(low_re + low_im + drive_low, low_re + high_jm[0])
-        high = np.maximum(high_re + high_im + drive_high, high_re + high_jm[1])
+        real, imaginary = extremes(-transition[..., 1], self.format), extremes(transition[..., 1], self.format)
+        drive = u.format.min << shift, u.format.max << shift
+        crossed = drive if u.is_complex else (0, 0)
+        low = low_re + np.minimum(real[0] + drive[0], imaginary[0] + crossed[0])
+        high = high_re + np.maximum(real[1] + drive[1], imaginary[1] + crossed[1])
         return bound(low, high, f_bits)
 
 

@@ -25,8 +25,11 @@ def bias(node: Node, latent: Tensor | None) -> Tensor | float:
 
 
 def dense(node: Node, x: Tensor, weight: Tensor, bias: Tensor | float) -> Tensor:
-    """y = W x + b; x (..., N) codes, y (..., M)."""
+    """y = W x + b; x (..., N) or (..., N, 2) codes, y (..., M) or (..., M / 2, 2)."""
     groups, rows = weight.shape[:2]
+    if node.inputs[0].is_complex:  # the real part of a product is a real product with (Re W, -Im W)
+        x, weight = x.flatten(-2), (weight * weight.new_tensor([1, -1])).flatten(2)
     grouped = x.reshape(*x.shape[:-1], groups, -1)
     sums = torch.einsum("...gn,gmn->...gm", grouped, weight).reshape(*x.shape[:-1], groups * rows)
-    return store(sums + bias, node.accumulator.f_bits, node.output.format)
+    y = store(sums + bias, node.accumulator.f_bits, node.output.format)
+    return y.reshape(*y.shape[:-1], node.output.size, 2) if node.output.is_complex else y

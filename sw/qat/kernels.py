@@ -1,6 +1,7 @@
 """Compiled walks through time: the recurrence cannot be vectorised over steps where bits matter, but over modes it can.
 
-Integers are in float64, which has a vector instruction to round, and is exact below 2**53. Shapes: inputs u (B, L, C); real,
+Integers are in float64, which has a vector instruction to round, and is exact below 2**53. Shapes: inputs u (B, L, C), or
+(B, L, C, P) with the P parts that they have, one or two; real,
 imaginary and gain (C, N), the gain 2**shift of u; offset (C, period, 2, N), what is added at step t modulo the period before the
 sum, in units of ``lsb``, is rounded down; states are saturated to ``low`` to ``high``.
 """
@@ -69,3 +70,47 @@ def correlate(u, real, imaginary, gain, offset, lsb, low, high, gradient, result
                     for n in range(modes):
                         part[m, 0, n] += g * h_re[n]
                         part[m, 1, n] += g * h_im[n]
+
+
+@numba.njit(cache=True, nogil=True, fastmath=EXACT)
+def states(u, real, imaginary, gain, offset, lsb, low, high, result):
+    """The scan alone: states (B, L, C, N, 2), filled, by u (B, L, C, P)."""
+    batch, steps, channels, parts = u.shape
+    modes, period = real.shape[1], offset.shape[1]
+    h_re, h_im = np.zeros(real.shape), np.zeros(real.shape)
+    for b in range(batch):
+        h_re[:] = 0
+        h_im[:] = 0
+        for t in range(steps):
+            at = t % period
+            for c in range(channels):
+                u_re = u[b, t, c, 0]
+                u_im = u[b, t, c, 1] if parts == 2 else 0.0
+                for n in range(modes):
+                    in_re, in_im = u_re * gain[c, n] + offset[c, at, 0, n], u_im * gain[c, n] + offset[c, at, 1, n]
+                    re, im = _mode(h_re[c, n], h_im[c, n], real[c, n], imaginary[c, n], in_re, in_im, lsb, low, high)
+                    h_re[c, n], h_im[c, n] = re, im
+                    result[b, t, c, n, 0], result[b, t, c, n, 1] = re, im
+
+
+@numba.njit(cache=True, nogil=True, fastmath=EXACT)
+def adjoint(gradient, real, imaginary, gain, lsb, result):
+    """The linear scan backwards: result (B, L, C, P), filled, the gradient of u, of that of the states (B, L, C, N, 2)."""
+    batch, steps, channels, parts = result.shape
+    modes = real.shape[1]
+    g_re, g_im = np.zeros(real.shape), np.zeros(real.shape)
+    for b in range(batch):
+        g_re[:] = 0
+        g_im[:] = 0
+        for t in range(steps - 1, -1, -1):
+            for c in range(channels):
+                u_re, u_im = 0.0, 0.0
+                for n in range(modes):
+                    a_re, a_im, re, im = real[c, n] * lsb, imaginary[c, n] * lsb, g_re[c, n], g_im[c, n]
+                    g_re[c, n] = gradient[b, t, c, n, 0] + a_re * re + a_im * im
+                    g_im[c, n] = gradient[b, t, c, n, 1] + a_re * im - a_im * re
+                    u_re += gain[c, n] * lsb * g_re[c, n]
+                    u_im += gain[c, n] * lsb * g_im[c, n]
+                result[b, t, c, 0] = u_re
+                if parts == 2:
+                    result[b, t, c, 1] = u_im

@@ -9,13 +9,15 @@ from torch import Tensor, nn
 
 from ssm_hdl import Manifest, SsmHdlError
 from ssm_hdl.fixed import Format
-from ssm_hdl.operations import Dense, Node, Scan, Tensors
+from ssm_hdl.operations import Dense, Embedding, Node, Norm, Scan, Tensors
 from ssm_hdl.sw.qat.add import add
 from ssm_hdl.sw.qat.dense import bias, dense, weights
+from ssm_hdl.sw.qat.embedding import embedding
 from ssm_hdl.sw.qat.lookup import lookup
 from ssm_hdl.sw.qat.multiply import multiply
+from ssm_hdl.sw.qat.norm import norm
 from ssm_hdl.sw.qat.pool import pool
-from ssm_hdl.sw.qat.scan import Bank, scan
+from ssm_hdl.sw.qat.scan import Bank, scan, states
 from ssm_hdl.sw.qat.slice import slice_
 from ssm_hdl.sw.qat.store import codes_of, store
 
@@ -25,6 +27,7 @@ FUNCTIONS: dict[str, Callable[..., Tensor]] = {
     "add": add,
     "slice": slice_,
     "pool": pool,
+    "norm": norm,
 }
 """The operations without weights."""
 
@@ -42,22 +45,23 @@ class QatModel(nn.Module):
         manifest: the integer program to start from.
 
     Raises:
-        SsmHdlError: a sum is wider than float64 holds, or a scan is not read by one dense alone.
+        SsmHdlError: a sum is wider than float64 holds.
     """
 
     def __init__(self, manifest: Manifest) -> None:
         super().__init__()
         self.start = manifest
         self.latents = nn.ParameterDict()
-        self.banks: dict[str, Bank] = {}
+        self.banks: dict[str, Bank] = {}  # by the name of the scan, or of the dense that it goes together with
         for node in manifest.nodes.values():
-            if node.accumulator.width > MAX_EXACT:
+            if node.accumulator.width > MAX_EXACT and not isinstance(node.op, Norm):
                 raise SsmHdlError(f"{node.name}: sums of {node.accumulator.width} bits; training takes at most {MAX_EXACT}")
             if isinstance(node.op, Scan):
-                readers = manifest.consumers(node.name)
-                if len(readers) != 1 or not isinstance(manifest.nodes[readers[0]].op, Dense):
-                    raise SsmHdlError(f"{node.name} is read by {', '.join(readers)}; training takes one dense behind a scan")
-                self.banks[readers[0]] = Bank(node, manifest.nodes[readers[0]])
+                bank, readers = Bank(node), manifest.consumers(node.name)
+                alone = node.inputs[0].is_complex or len(readers) > 1 or not bank.reads(manifest.nodes[readers[0]])
+                self.banks[node.name if alone else readers[0]] = bank
+            if isinstance(node.op, Embedding):
+                self._add_latent(node.op.weight.tensor, node.arrays["code"])
             if isinstance(node.op, Dense):
                 self._add_latent(node.op.weight.tensor, node.arrays["code"])
                 if node.op.bias is not None:
@@ -75,7 +79,12 @@ class QatModel(nn.Module):
         for node in self.start.nodes.values():
             if isinstance(node.op, Dense):
                 edges[node.name] = self._dense(node, edges)
-            elif not isinstance(node.op, Scan):
+            elif isinstance(node.op, Embedding):
+                edges[node.name] = embedding(node, edges[node.op.input], self.latents[_key(node.op.weight.tensor)])
+            elif isinstance(node.op, Scan):
+                if node.name in self.banks:
+                    edges[node.name] = states(self.banks[node.name], edges[node.op.input])
+            else:
                 edges[node.name] = FUNCTIONS[node.op.op](node, *(edges[source] for source in node.op.sources))
         return edges[self.start.graph.output]
 
@@ -83,7 +92,7 @@ class QatModel(nn.Module):
         assert isinstance(node.op, Dense)
         weight = weights(node, self.latents[_key(node.op.weight.tensor)])
         offset = bias(node, self.latents[_key(node.op.bias.tensor)] if node.op.bias is not None else None)
-        if node.name in self.banks:
+        if node.name in self.banks:  # the scan is done here
             u = self.start.nodes[node.op.sources[0]].op.sources[0]
             sums = scan(self.banks[node.name], edges[u], weight)
             return store(sums + offset, node.accumulator.f_bits, node.output.format)
@@ -99,8 +108,8 @@ class QatModel(nn.Module):
         return Manifest(self.start.graph, Tensors(tensors, formats))
 
     def _formats(self) -> dict[str, Format]:
-        dense = [node.op for node in self.start.nodes.values() if isinstance(node.op, Dense)]
-        stored = [op.weight for op in dense] + [op.bias for op in dense if op.bias is not None]
+        trained = [node.op for node in self.start.nodes.values() if isinstance(node.op, Dense | Embedding)]
+        stored = [op.weight for op in trained] + [op.bias for op in trained if isinstance(op, Dense) and op.bias is not None]
         return {tensor.tensor: tensor.format for tensor in stored}
 
 

@@ -1,7 +1,8 @@
-"""Diagonal scan with the complex dense that reads it out, differentiable: together, for the states are too many for floats.
+"""Diagonal scan, differentiable: with a dense that reads each channel by itself, for those states are too many, or alone.
 
 Forward is the exact integer walk. Backward goes straight through the roundings: the read-out's weights see the states as they
-were, and the input sees the linear system, whose adjoint is a correlation with its impulse response, by FFT. Abar stays as it is.
+were, and the input sees the linear system, whose adjoint is a correlation with its impulse response, by FFT, or the recurrence
+backwards in time. Abar stays as it is.
 """
 
 import itertools
@@ -14,8 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ssm_hdl.errors import SsmHdlError
-from ssm_hdl.operations import Node, Scan
+from ssm_hdl.operations import Dense, Node, Scan
 from ssm_hdl.operations.scan import DITHER_BITS, dither, dither_offset
 from ssm_hdl.sw.models.convolution import fft_length
 from ssm_hdl.sw.qat import kernels
@@ -25,24 +25,15 @@ CONJUGATE = np.array([1, -1])
 
 
 class Bank:
-    """A scan and its read-out, in the arrays of the compiled walk.
+    """A scan in the arrays of the compiled walks.
 
     Args:
         scan: the bound scan.
-        readout: the bound dense that reads it.
-
-    Raises:
-        SsmHdlError: the read-out does not take one group a channel.
     """
 
-    def __init__(self, scan: Node, readout: Node) -> None:
+    def __init__(self, scan: Node) -> None:
         assert isinstance(scan.op, Scan)
         channels, modes = scan.arrays["shift"].shape
-        if readout.arrays["weight"].shape[0] != channels:
-            raise SsmHdlError(
-                f"{readout.name} reads the {channels} channels of {scan.name} in {readout.arrays['weight'].shape[0]} groups; "
-                "training takes one group a channel"
-            )
         drop = scan.accumulator.f_bits - scan.output.format.f_bits
         transition, shift = scan.arrays["transition"], scan.arrays["shift"]
         real, imaginary = (np.ascontiguousarray(transition[..., part], np.float64) for part in (0, 1))
@@ -51,6 +42,26 @@ class Bank:
         self.arrays = (real, imaginary, gain, np.ascontiguousarray(offset, np.float64), lsb, low, high)
         self.gain = torch.from_numpy(gain * lsb)
         self.poles = torch.from_numpy((real + 1j * imaginary) * lsb)
+
+    def reads(self, readout: Node) -> bool:
+        """A dense takes one group a channel, so that both may go together."""
+        weight = readout.arrays.get("weight")
+        return isinstance(readout.op, Dense) and weight is not None and weight.shape[0] == len(self.poles)
+
+    def states(self, u: Tensor) -> Tensor:
+        """States (B, L, C * N, 2) of u (B, L, C) or (B, L, C, 2)."""
+        inputs = u.detach().numpy().reshape(*u.shape[:2], len(self.poles), -1)
+        result = np.empty((*inputs.shape[:2], *self.poles.shape, 2))
+        _spread(lambda part: kernels.states(inputs[part], *self.arrays, result[part]), len(inputs))
+        return torch.from_numpy(result).flatten(2, 3)
+
+    def by_input(self, gradient: Tensor, parts: int) -> Tensor:
+        """Gradient (B, L, C, parts) of u, of that of the states (B, L, C * N, 2)."""
+        of_states = gradient.contiguous().numpy().reshape(*gradient.shape[:2], *self.poles.shape, 2)
+        result = np.empty((*of_states.shape[:3], parts))
+        real, imaginary, gain, _, lsb, _, _ = self.arrays
+        _spread(lambda part: kernels.adjoint(of_states[part], real, imaginary, gain, lsb, result[part]), len(result))
+        return torch.from_numpy(result)
 
     def run(self, u: Tensor, weight: Tensor) -> Tensor:
         """Exact sums (B, L, C * M) of the read-out of u (B, L, C) by weight (C, M, N, 2)."""
@@ -118,6 +129,22 @@ class _BankFunction(torch.autograd.Function):
         spectrum = torch.fft.rfft(gradient.float().mT.reshape(batch, channels, rows, steps), n=length)
         by_input = torch.fft.irfft((spectrum * response.conj()).sum(2), n=length)[..., :steps]
         return by_input.mT.double(), ctx.bank.by_weight(u, gradient, rows), None
+
+
+class _StatesFunction(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, u: Tensor, bank: Bank) -> Tensor:
+        ctx.bank, ctx.shape = bank, u.shape
+        return bank.states(u)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        return ctx.bank.by_input(gradients[0], 2 if len(ctx.shape) == 4 else 1).reshape(ctx.shape), None
+
+
+def states(bank: Bank, u: Tensor) -> Tensor:
+    """States (B, L, C * N, 2) of u (B, L, C), or complex (B, L, C, 2), in codes."""
+    return cast(Tensor, _StatesFunction.apply(u, bank))  # type: ignore[no-untyped-call]
 
 
 def scan(bank: Bank, u: Tensor, weight: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from ssm_hdl.gen.pipeline import Pipeline
 from ssm_hdl.gen.plan import Plan
 from ssm_hdl.gen.report import estimate
 from ssm_hdl.gen.verilog import generate
+from ssm_hdl.sim.compiler import Design
 from ssm_hdl.sim.golden import run
 from ssm_hdl.sim.verilated import VerilatedModel
 
@@ -43,6 +44,27 @@ def test_latency_of_a_step_alone_is_near_the_estimate(random_manifest, random_sa
         plan = Plan.fit(manifest, dsp)
         alone = VerilatedModel(manifest, plan).run(random_samples(manifest, 1, 1))
         assert abs(alone.latency - estimate(manifest, plan).latency) <= 0.05 * alone.latency
+
+
+@pytest.mark.parametrize("layers,dsp,features", [(2, 12, ALL), (1, 40, ())])
+def test_a_deep_model(random_manifest, random_samples, layers, dsp, features):
+    """Paths that skip norm, states and gate; the interval of a dense with 12 multipliers, and of the norm with 40."""
+    manifest = random_manifest(channels=8, modes=6, steps=16, classes=5, layers=layers, features=features)
+    plan = Plan.fit(manifest, dsp)
+    pipeline, report = Pipeline(manifest, plan), estimate(manifest, plan)
+    design = Design(generate(manifest, plan), manifest.name, optimise=0)
+    model = VerilatedModel(manifest, design=design)
+    samples = random_samples(manifest, batch=12)
+    golden = run(manifest, samples).outputs
+    freely = model.run(samples)
+    assert np.array_equal(freely.outputs, golden)
+    slowest = max(pipeline.stages, key=lambda name: pipeline.stages[name].cycles if name != "decoder" else 0)
+    assert slowest == ("drive_1" if dsp == 12 else "norm_1")
+    assert freely.interval == report.cycles == pipeline.stages[slowest].cycles
+    for stalls in (0.5, 0.95):
+        assert np.array_equal(model.run(samples, stalls=stalls, seed=3).outputs, golden)
+    alone = model.run(samples[:1, :1])
+    assert abs(alone.latency - report.latency) <= 0.05 * alone.latency
 
 
 CROSSED = """

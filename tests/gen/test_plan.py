@@ -41,6 +41,18 @@ def test_folding_by_hand(manifest):
     assert plan.stages["mixing"].multipliers == 4
 
 
+def test_every_multiplier_in_a_dsp_block_counts_and_none_idles(random_manifest):
+    """96 products of a gate, of a skip and of a norm in 3072 cycles are not worth one; those of 16 channels in 40 cycles are."""
+    wide = random_manifest(channels=96, modes=16, steps=16, layers=1)
+    plan = Plan.fit(wide, 9)
+    assert plan.dsp <= 9 and estimate(wide, plan).cycles == 3072
+    assert {name for name, stage in plan.stages.items() if stage.multipliers and stage.kind != "lut"} == {
+        "drive_1", "readout_1", "mixing_1", "decoder"
+    }  # fmt: skip
+    busy = Plan.fit(wide, 300)
+    assert busy.dsp <= 300 and busy.stages["norm_1"].kind == busy.stages["glu_1"].kind == "dsp"
+
+
 @pytest.mark.parametrize(
     "arguments,message",
     [

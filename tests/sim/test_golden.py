@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ssm_hdl import SQ, Format
-from ssm_hdl.operations import Add, Dense, Edge, Lookup, Multiply, Pool, Scan, Slice, Tensor, Tensors
+from ssm_hdl import SQ, UQ, Format, SsmHdlError
+from ssm_hdl.operations import Add, Dense, Edge, Embedding, Lookup, Multiply, Pool, Scan, Slice, Tensor, Tensors
 from ssm_hdl.operations.base import MAX_SPREAD
 from ssm_hdl.sim.golden import evaluate
 
@@ -98,22 +98,37 @@ def test_dense(seed, x_format, w_format, b_format, y_format, groups, rows, colum
     check(stored(sums, y_format), evaluate(node, x), (2, 3, groups * rows))
 
 
-@settings(deadline=None)
-@given(SEEDS, FORMATS, SIGNED, FORMATS, SIZES, SIZES, EXPONENTS)
-def test_dense_of_complex_elements_takes_the_real_part(seed, x_format, w_format, y_format, groups, columns, exponents):
+@given(SEEDS, FORMATS, SIGNED, FORMATS, SIZES, SIZES, st.booleans())
+def test_a_complex_result_is_rows_in_turn(seed, x_format, w_format, y_format, rows, columns, complex_input):
     random = np.random.default_rng(seed)
-    own, name, factor = draw_exponents(random, exponents, groups, 1)
-    weight, x = draw(random, w_format, groups, 1, columns, 2), draw(random, x_format, 5, groups * columns, 2)
+    parts = (2,) if complex_input else ()
+    weight, x = draw(random, w_format, 2 * rows, columns, *parts), draw(random, x_format, 2, 3, columns, *parts)
+    op = Dense(name="y", input="x", weight=Tensor(tensor="w", format=w_format), format=y_format)
+    edge, tensors = Edge("x", columns, x_format, is_complex=complex_input), ({"w": weight}, {"w": w_format})
+    node, flat = (bind(each, (edge,), *tensors) for each in (op.model_copy(update={"result": "complex"}), op))
+    assert (node.output.size, node.output.is_complex, node.multiplications) == (rows, True, flat.multiplications)
+    result, expected = evaluate(node, x), evaluate(flat, x)
+    assert np.array_equal(result.codes, expected.codes.reshape(2, 3, rows, 2))
+    assert result.saturations == expected.saturations
+    assert evaluate(node, x[:0]).codes.shape == (0, 3, rows, 2)
+
+
+@settings(deadline=None)
+@given(SEEDS, FORMATS, SIGNED, FORMATS, SIZES, SIZES, SIZES, EXPONENTS)
+def test_dense_of_complex_elements_takes_the_real_part(seed, x_format, w_format, y_format, groups, rows, columns, exponents):
+    random = np.random.default_rng(seed)
+    own, name, factor = draw_exponents(random, exponents, groups, rows)
+    weight, x = draw(random, w_format, groups, rows, columns, 2), draw(random, x_format, 5, groups * columns, 2)
     op = Dense(name="y", input="x", weight=Tensor(tensor="w", format=w_format, exponent=name), format=y_format)
     node = bind(op, (Edge("x", groups * columns, x_format, is_complex=True),), {"w": weight} | own, {"w": w_format})
     sums = []
     for packet in x.reshape(5, groups, columns, 2):
-        for g in range(groups):
+        for g, m in np.ndindex(groups, rows):
             w, h = (
-                [[value(c, f) for c in pair] for pair in pairs] for pairs, f in ((weight[g, 0], w_format), (packet[g], x_format))
+                [[value(c, f) for c in pair] for pair in pairs] for pairs, f in ((weight[g, m], w_format), (packet[g], x_format))
             )
-            sums.append(factor[g, 0] * sum(a[0] * b[0] - a[1] * b[1] for a, b in zip(w, h, strict=True)))
-    check(stored(sums, y_format), evaluate(node, x), (5, groups))
+            sums.append(factor[g, m] * sum(a[0] * b[0] - a[1] * b[1] for a, b in zip(w, h, strict=True)))
+    check(stored(sums, y_format), evaluate(node, x), (5, groups * rows))
 
 
 def dithered(value, format, step, mode, part):
@@ -136,8 +151,9 @@ def dithered(value, format, step, mode, part):
     spread=st.none() | st.integers(0, 8),
     delta=st.booleans(),
     dither=st.booleans(),
+    is_complex=st.booleans(),
 )
-def test_scan(seed, u_format, h_format, a_bits, drives, channels, modes, spread, delta, dither):
+def test_scan(seed, u_format, h_format, a_bits, drives, channels, modes, spread, delta, dither, is_complex):
     random = np.random.default_rng(seed)
     a_format = SQ(1, a_bits)
     own, name, factor = draw_exponents(random, None if spread is None else (0, spread), channels, modes)
@@ -157,16 +173,18 @@ def test_scan(seed, u_format, h_format, a_bits, drives, channels, modes, spread,
         dither=dither,
         format=h_format,
     )
-    node = bind(op, (Edge("u", channels, u_format),), {"a": codes, "e": exponent} | own, {"a": a_format})
-    u = draw(random, u_format, 2, 4, channels)
+    edge = Edge("u", channels, u_format, is_complex=is_complex)
+    node = bind(op, (edge,), {"a": codes, "e": exponent} | own, {"a": a_format})
+    u = draw(random, u_format, 2, 4, channels, 2)
+    u[..., 1] *= is_complex
     answers, saturations = np.empty((2, 4, channels, modes, 2), object), 0
     for b, c, n in np.ndindex(2, channels, modes):
         re, im = (value(codes[c, n, part], a_format) * factor[c, n] for part in PARTS)
         re += delta
         h = (Fraction(0), Fraction(0))
         for t in range(4):
-            drive = Fraction(2) ** int(exponent[c, n]) * value(u[b, t, c], u_format)
-            sums = [re * h[0] - im * h[1] + drive, re * h[1] + im * h[0]]
+            drive = [Fraction(2) ** int(exponent[c, n]) * value(code, u_format) for code in u[b, t, c]]
+            sums = [re * h[0] - im * h[1] + drive[0], re * h[1] + im * h[0] + drive[1]]
             if dither:
                 each = [dithered(sums[part], h_format, t, c * modes + n, part) for part in PARTS]
                 answer = Answer([*each[0].codes, *each[1].codes], each[0].saturations + each[1].saturations)
@@ -175,7 +193,8 @@ def test_scan(seed, u_format, h_format, a_bits, drives, channels, modes, spread,
             saturations += answer.saturations
             answers[b, t, c, n] = answer.codes
             h = tuple(value(code, h_format) for code in answer.codes)
-    check(Answer(answers.ravel().tolist(), saturations), evaluate(node, u), (2, 4, channels * modes, 2))
+    result = evaluate(node, u if is_complex else u[..., 0])
+    check(Answer(answers.ravel().tolist(), saturations), result, (2, 4, channels * modes, 2))
 
 
 @given(SEEDS, FORMATS, FORMATS, FORMATS)
@@ -216,6 +235,33 @@ def test_lookup_is_the_function_of_every_code(x_format, function):
     assert result.saturations == 0
     kept = np.clip(exact, y_format.min * y_format.lsb, y_format.max * y_format.lsb)
     assert np.abs(result.codes.ravel() * y_format.lsb - kept).max() <= y_format.lsb * (0.5 + 1e-9)
+
+
+def test_embedding_is_a_dense_of_one_hot_elements():
+    random = np.random.default_rng(0)
+    table = draw(random, SQ(2, 4), 5, 3)
+    op = Embedding(name="y", input="x", weight=Tensor(tensor="w", format=SQ(2, 4)))
+    node = bind(op, (Edge("x", 2, UQ(3, 0)),), {"w": table})
+    x = random.integers(0, 8, (4, 6, 2))
+    hot = np.eye(5, dtype=np.int64)[np.minimum(x, 4)]
+    check(Answer((hot @ table).ravel().tolist(), 0), evaluate(node, x), (4, 6, 6))
+    assert node.output.format == SQ(2, 4)
+
+
+@pytest.mark.parametrize(
+    "source,exponent,rows,message",
+    [
+        (SQ(4, 0), None, 5, r"^y: x is SQ\(4, 0\); tokens are counted in UQ\(i, 0\)$"),
+        (UQ(3, 1), None, 5, r"^y: x is UQ\(3, 1\)"),
+        (UQ(2, 0), None, 5, r"^y: 'w' has 5 rows; x in UQ\(2, 0\) tells 4 apart$"),
+        (UQ(3, 0), None, 0, r"^y: 'w' has 0 rows"),
+        (UQ(3, 0), "e", 5, r"^y: 'w' has exponents; the rows of an embedding have one scale$"),
+    ],
+)
+def test_what_an_embedding_refuses(source, exponent, rows, message):
+    op = Embedding(name="y", input="x", weight=Tensor(tensor="w", format=SQ(2, 4), exponent=exponent))
+    with pytest.raises(SsmHdlError, match=message):
+        bind(op, (Edge("x", 2, source),), {"w": np.zeros((rows, 3), np.int64)})
 
 
 def test_slice():

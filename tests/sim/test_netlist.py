@@ -6,7 +6,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from ssm_hdl import SsmHdlError
+from ssm_hdl import Manifest, SsmHdlError
 from ssm_hdl.gen.plan import Plan
 from ssm_hdl.gen.yosys import run_yosys
 from ssm_hdl.sim.compare import compare
@@ -43,6 +43,16 @@ def test_bits_of_few_bits(random_manifest, random_samples, cache, family):
     folding = {"encoder": 1, "ssm": 2, "readout": 1, "mixing": 1, "decoder": 1}
     model = netlist_model(manifest, family, Plan.fit(manifest, target=family, folding=folding), cache=cache)
     assert compare(manifest, model, random_samples(manifest, 2), stalls=0.2).differences == 0
+
+
+@pytest.mark.parametrize("family", ["ice40", "ecp5"])
+def test_bits_of_a_deep_model(random_manifest, random_samples, cache, family):
+    """From the input to the sum of states and skip: norm, complex result, complex drive, complex weights that are not grouped."""
+    whole = random_manifest(channels=2, modes=2, steps=5, layers=1, features=("narrow",))
+    operations = whole.graph.operations[: list(whole.nodes).index("sum_1") + 1]
+    manifest = Manifest(whole.graph.model_copy(update={"operations": operations, "output": "sum_1"}), whole.tensors)
+    model = netlist_model(manifest, family, Plan.fit(manifest, target=family), cache=cache)
+    assert compare(manifest, model, random_samples(manifest, 4), stalls=0.2).differences == 0
 
 
 HARNESS = """

@@ -26,9 +26,10 @@ def refused(folder, message):
         Manifest.load(folder)
 
 
+@pytest.mark.parametrize("layers", (0, 2))
 @pytest.mark.parametrize("features", [(), ("exponent", "delta", "dither")], ids=["plain", "all"])
-def test_round_trip(tmp_path, random_manifest, random_samples, features):
-    manifest = random_manifest(channels=3, modes=2, features=features)
+def test_round_trip(tmp_path, random_manifest, random_samples, features, layers):
+    manifest = random_manifest(channels=3, modes=2, features=features, layers=layers)
     path = manifest.save(tmp_path)
     again = Manifest.load(path)
     assert again.graph == manifest.graph
@@ -87,6 +88,28 @@ def test_accumulators_hold_the_extremes(random_manifest):
 def test_bad_yaml(folder, old, new, message):
     edit(folder, old, new)
     refused(folder, message)
+
+
+@pytest.mark.parametrize(
+    "old,new,message",
+    [
+        ("result: complex", "result: real", "drive_1.result: Input should be 'complex'"),
+        ("center: true", "center: true\n  gain: 2", "norm_1.gain: Extra inputs are not permitted"),
+        ("epsilon: 20", "epsilon: -1", "norm_1.epsilon: Input should be greater than or equal to 0"),
+        ("  result: complex\n", "", r"ssm_1: transition \(3, 1, 2\) and exponent \(3, 1\) do not fit the 6 elements of drive_1"),
+        ("output: decoder", "output: drive_1", "decoder: nothing reads it"),
+    ],
+)
+def test_bad_yaml_of_a_deep_model(tmp_path, random_manifest, old, new, message):
+    random_manifest(modes=3, layers=1).save(tmp_path)
+    edit(tmp_path, old, new)
+    refused(tmp_path, message)
+
+
+def test_a_complex_result_has_pairs_of_rows(tmp_path, random_manifest):
+    random_manifest(modes=3, layers=1).save(tmp_path)
+    rewrite(tmp_path, "drive_1.weight", lambda w: np.ascontiguousarray(w[:5]))
+    refused(tmp_path, r"drive_1: 5 rows of 'drive_1.weight' are no pairs \(real, imaginary\) of a complex result")
 
 
 def test_not_yaml_not_a_mapping_not_there(folder, tmp_path):

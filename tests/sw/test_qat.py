@@ -10,13 +10,15 @@ from rich.console import Console
 from safetensors import safe_open
 
 from ssm_hdl import SQ, UQ, Manifest, SsmHdlError
-from ssm_hdl.operations import Tensors
-from ssm_hdl.sim.golden import run
+from ssm_hdl.operations import Edge, Norm, Tensors
+from ssm_hdl.sim.golden import evaluate, run
 from ssm_hdl.sw.data import load
 from ssm_hdl.sw.models.convolution import convolve
 from ssm_hdl.sw.qat.finetune import FinetuneConfig, finetune
 from ssm_hdl.sw.qat.lookup import SLOPES
 from ssm_hdl.sw.qat.model import QatModel, outputs
+from ssm_hdl.sw.qat.norm import norm
+from ssm_hdl.sw.qat.scan import Bank, scan, states
 from ssm_hdl.sw.qat.store import codes_of, store
 
 ROOT = Path(__file__).parents[2]
@@ -51,6 +53,83 @@ def test_forward_is_the_golden_model(random_manifest, features, seed):
     assert np.array_equal(outputs(QatModel(manifest), samples), golden.outputs)
     model = QatModel(manifest)
     assert np.array_equal(model(torch.from_numpy(samples).double()).detach().numpy(), golden.outputs)  # with gradients
+
+
+@pytest.mark.parametrize("features", FEATURES)
+def test_forward_of_a_deep_model_is_the_golden_model(random_manifest, features):
+    manifest = random_manifest(channels=6, modes=5, steps=300, classes=4, features=features, layers=2)
+    samples = np.random.default_rng(2).integers(0, 256, (6, 300, 1))
+    golden = run(manifest, samples)
+    model = QatModel(manifest)
+    assert np.array_equal(outputs(model, samples), golden.outputs)
+    codes = model(torch.from_numpy(samples).double())
+    assert np.array_equal(codes.detach().numpy(), golden.outputs)
+    codes.sum().backward()
+    assert all(latent.grad.abs().max() > 0 for name, latent in model.latents.items() if "decoder" not in name)
+    back = model.manifest().tensors.codes
+    assert all(np.array_equal(back[name], array) for name, array in manifest.tensors.codes.items())
+
+
+def test_an_embedding_is_trained(random_manifest):
+    manifest = random_manifest(channels=6, modes=5, steps=20, layers=1, tokens=11)
+    samples = np.random.default_rng(2).integers(0, 16, (6, 20, 1))
+    samples[samples == 3] = 4
+    model = QatModel(manifest)
+    codes = model(torch.from_numpy(samples).double())
+    assert np.array_equal(codes.detach().numpy(), run(manifest, samples).outputs)
+    codes.sum().backward()
+    touched = model.latents["encoder/weight"].grad.abs().sum(1) > 0
+    assert touched.tolist() == [row != 3 for row in range(11)]
+    with torch.no_grad():
+        model.latents["encoder/weight"] += 1.3
+    back = model.manifest()
+    assert np.array_equal(back.tensors.codes["encoder.weight"], np.minimum(manifest.tensors.codes["encoder.weight"] + 1, 127))
+    assert np.array_equal(outputs(model, samples), run(back, samples).outputs)
+
+
+@pytest.mark.parametrize("center,epsilon", [(True, 0), (True, 3000), (False, 0)])
+def test_gradient_of_the_norm_is_that_of_floats(center, epsilon):
+    op = Norm(name="y", input="x", center=center, epsilon=epsilon, format=SQ(3, 5))
+    node = op.bind((Edge("x", 12, SQ(4, 4)),), Tensors({}, {}), 8)
+    random = np.random.default_rng(0)
+    x = torch.from_numpy(random.integers(-100, 100, (4, 5, 12)) >> random.integers(0, 6, (4, 5, 1))).double().requires_grad_()
+    gradient = torch.from_numpy(random.normal(size=x.shape))
+    norm(node, x).backward(gradient)
+    got, x.grad = x.grad, None
+    d = x - x.mean(-1, keepdim=True) if center else x
+    (d / torch.sqrt((d * d).mean(-1, keepdim=True) + epsilon / 144) * 32).backward(gradient)
+    torch.testing.assert_close(got, x.grad)
+
+
+def test_gradient_of_equal_elements_is_zero_and_so_is_that_of_saturated_results():
+    node = Norm(name="y", input="x", format=SQ(2, 6)).bind((Edge("x", 16, SQ(4, 4)),), Tensors({}, {}), 8)
+    x = torch.tensor([[5.0] * 16, [0.0] * 15 + [9.0]], dtype=torch.float64, requires_grad=True)
+    y = norm(node, x)
+    assert y[0].abs().max() == 0 and y[1, 15] == 127
+    y[:, 15].sum().backward()
+    assert x.grad.abs().max() == 0
+
+
+@pytest.mark.parametrize("parts", [1, 2])
+def test_gradients_of_states_are_those_of_the_recurrence(random_manifest, parts):
+    manifest = random_manifest(channels=3, modes=4, steps=30, layers=parts - 1)
+    node = manifest.nodes["ssm_1" if parts == 2 else "ssm"]
+    bank = Bank(node)
+    channels = node.inputs[0].size
+    shape = (2, 30, channels, 2) if parts == 2 else (2, 30, channels)
+    u = torch.from_numpy(np.random.default_rng(0).integers(-4, 5, shape)).double().requires_grad_()
+    h = states(bank, u)
+    assert np.array_equal(h.detach().numpy(), evaluate(node, u.detach().numpy().astype(np.int64)).codes)
+    gradient = torch.randn(h.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    h.backward(gradient)
+    got, u.grad = u.grad, None
+    drive = torch.view_as_complex(u) if parts == 2 else u.to(torch.complex128)
+    state, linear = torch.zeros(2, *bank.poles.shape, dtype=torch.complex128), []
+    for t in range(30):
+        state = bank.poles * state + bank.gain * drive[:, t, :, None]
+        linear.append(torch.view_as_real(state).flatten(1, 2))
+    torch.stack(linear, 1).backward(gradient)
+    torch.testing.assert_close(got, u.grad)
 
 
 def test_forward_is_the_golden_model_on_every_digit(manifest, digits):
@@ -114,8 +193,6 @@ def test_gradients_of_scan_and_readout_are_those_of_the_convolution(random_manif
     weight = torch.from_numpy(node.arrays["weight"]).double().requires_grad_()
     u = torch.from_numpy(np.random.default_rng(0).integers(-4, 5, (5, 40, 3))).double().requires_grad_()
     gradient = torch.randn(5, 40, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    from ssm_hdl.sw.qat.scan import scan
-
     scan(bank, u, weight).backward(gradient)
     got = u.grad.clone(), weight.grad.clone()
     # The response of every mode to an impulse, from its definition; the read-out is linear in the weights.
@@ -192,15 +269,22 @@ def test_what_cannot_be_trained_is_said(random_manifest, manifest, digits):
         finetune(random_manifest(classes=3), digits, FinetuneConfig())
     with pytest.raises(SsmHdlError, match=r"fine-tuning diverged in epoch 1: .* with a learning_rate below 100"):
         finetune(manifest, digits, FinetuneConfig(epochs=1, learning_rate=100))
+
+
+def test_a_scan_that_two_read(manifest, digits):
     readout = next(op for op in manifest.graph.operations if op.name == "readout")
-    twice = readout.model_copy(update={"name": "again"})
+    other = readout.weight.model_copy(update={"tensor": "again.weight"})
+    twice = readout.model_copy(update={"name": "again", "weight": other, "bias": None})
     add = next(op for op in manifest.graph.operations if op.name == "residual")
     both = add.model_copy(update={"name": "both", "inputs": ("readout", "again")})
     tail = [op.model_copy(update={"input": "both"}) if op.name == "gelu" else op for op in manifest.graph.operations]
     at = [op.name for op in tail].index("readout") + 1
     graph = manifest.graph.model_copy(update={"operations": (*tail[:at], twice, both, *tail[at:])})
-    with pytest.raises(SsmHdlError, match="ssm is read by readout, again; training takes one dense behind a scan"):
-        QatModel(Manifest(graph, manifest.tensors))
+    codes = dict(manifest.tensors.codes) | {"again.weight": manifest.tensors.codes["readout.weight"] // 2}
+    program = Manifest(graph, Tensors(codes, manifest.tensors.formats))
+    model = QatModel(program)
+    assert list(model.banks) == ["ssm"]
+    assert np.array_equal(outputs(model, digits.val.codes[:50]), run(program, digits.val.codes[:50]).outputs)
 
 
 def test_progress_is_shown(manifest, digits, capsys):

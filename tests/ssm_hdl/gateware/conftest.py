@@ -3,6 +3,7 @@
 import random
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +11,9 @@ from amaranth.sim import Simulator
 
 from ssm_hdl.fixed import Codes
 from ssm_hdl.operations import Node
+from ssm_hdl.sim.golden import evaluate
+
+PACKETS = 24
 
 
 @dataclass
@@ -96,3 +100,40 @@ def random_packets() -> Callable[..., list[Codes]]:
         ]
 
     return make
+
+
+@pytest.fixture(scope="session")
+def check(run_stage: Callable[..., Run], random_packets: Callable[..., list[Codes]]) -> Callable[..., None]:
+    """``check(make, node, per_step, packets)``: a stage equals its golden function, in the cycles that it states.
+
+    Values with and without stalls, latency of a packet alone, interval of the last packets of many. ``make`` makes the stage of
+    the node, ``packets(node, count)`` its inputs, random ones unless told; ``per_step=False`` if it sends once a sequence.
+    """
+
+    def run(
+        make: Callable[[], Any], node: Node, per_step: bool = True, packets: Callable[..., list[Codes]] = random_packets
+    ) -> None:
+        inputs = packets(node, PACKETS)
+        golden = evaluate(node, *(each[np.newaxis] for each in inputs))
+        expected = golden.codes.ravel()
+        for stalls in (0.0, 0.4):
+            result = run_stage(make(), inputs, expected.size, stalls, seed=7)
+            assert np.array_equal(result.numbers, expected)
+            ends = len(result.last) // (PACKETS if per_step else 1)
+            assert result.last[-ends:] == [1] * ends and not any(result.last[:-ends])
+
+        stage = make()
+        beats_in = inputs[0][0].size // len(stage.sinks[0].p.data)
+        packet = [each[:1] for each in inputs]
+        per_packet = expected.size // (PACKETS if per_step else 1)
+        alone = run_stage(stage, packet, per_packet)
+        assert alone.given[-1] - alone.taken[beats_in - 1] == stage.latency
+
+        steady = run_stage(stage := make(), inputs, expected.size)
+        if per_step:
+            beats_out = len(steady.given) // PACKETS
+            assert steady.given[-1] - steady.given[-1 - 4 * beats_out] == 4 * stage.cycles
+        else:
+            assert steady.taken[-1] - steady.taken[-1 - 4 * beats_in] == 4 * stage.cycles
+
+    return run

@@ -8,44 +8,20 @@ from ssm_hdl import SQ, UQ, SsmHdlError
 from ssm_hdl.gateware.add import Add
 from ssm_hdl.gateware.arithmetic import shape_for
 from ssm_hdl.gateware.dense import Dense
+from ssm_hdl.gateware.embedding import Embedding
 from ssm_hdl.gateware.folding import DenseFolding, ScanFolding
 from ssm_hdl.gateware.lookup import Lookup
 from ssm_hdl.gateware.multiply import Multiply
 from ssm_hdl.gateware.pool import Pool
 from ssm_hdl.gateware.scan import Scan
 from ssm_hdl.gateware.slice import Slice
+from ssm_hdl.operations import Add as AddOperation
 from ssm_hdl.operations import Edge, Tensors
 from ssm_hdl.operations.dense import Dense as DenseOperation
 from ssm_hdl.sim.golden import evaluate
 
 KINDS = ("dsp", "lut")
 PACKETS = 24
-
-
-def check(make, node, run_stage, random_packets, per_step=True):
-    """Values with and without stalls, latency of a packet alone, interval of the last packets of many."""
-    inputs = random_packets(node, PACKETS)
-    golden = evaluate(node, *(packets[np.newaxis] for packets in inputs))
-    expected = golden.codes.ravel()
-    for stalls in (0.0, 0.4):
-        run = run_stage(make(), inputs, expected.size, stalls, seed=7)
-        assert np.array_equal(run.numbers, expected)
-        ends = len(run.last) // (PACKETS if per_step else 1)
-        assert run.last[-ends:] == [1] * ends and not any(run.last[:-ends])
-
-    stage = make()
-    beats_in = inputs[0][0].size // len(stage.sinks[0].p.data)
-    packet = [packets[:1] for packets in inputs]
-    per_packet = expected.size // (PACKETS if per_step else 1)
-    alone = run_stage(stage, packet, per_packet)
-    assert alone.given[-1] - alone.taken[beats_in - 1] == stage.latency
-
-    steady = run_stage(stage := make(), inputs, expected.size)
-    if per_step:
-        beats_out = len(steady.given) // PACKETS
-        assert steady.given[-1] - steady.given[-1 - 4 * beats_out] == 4 * stage.cycles
-    else:
-        assert steady.taken[-1] - steady.taken[-1 - 4 * beats_in] == 4 * stage.cycles
 
 
 @pytest.fixture
@@ -67,16 +43,16 @@ def dense_cases():
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name,multipliers", dense_cases())
-def test_dense(nodes, name, multipliers, kind, run_stage, random_packets):
+def test_dense(nodes, name, multipliers, kind, check):
     node = nodes[name]
     assert multipliers in [folding.multipliers for folding in DenseFolding.choices(node)]
-    check(lambda: Dense(node, multipliers, kind), node, run_stage, random_packets)
+    check(lambda: Dense(node, multipliers, kind), node)
 
 
 @pytest.mark.parametrize("name,multipliers", [case for case in dense_cases() if case[0] != "encoder"])
-def test_dense_with_a_scale_for_each_row(make_nodes, name, multipliers, run_stage, random_packets):
+def test_dense_with_a_scale_for_each_row(make_nodes, name, multipliers, check):
     node, plain = (make_nodes(features)[name] for features in (("exponent", "narrow"), ("narrow",)))
-    check(lambda: Dense(node, multipliers), node, run_stage, random_packets)
+    check(lambda: Dense(node, multipliers), node)
     stage, without = Dense(node, multipliers), Dense(plain, multipliers)
     assert shape_for(stage.weights()).width <= 5  # the sign of an imaginary part turns -8 into 8
     bits = spread_bits(node, stage.folding.o_lanes)
@@ -94,7 +70,7 @@ def spread_bits(node, lanes):
 
 @pytest.mark.parametrize("scaled", (False, True))
 @pytest.mark.parametrize("multipliers", (1, 2, 4, 12, 24))
-def test_dense_of_groups_with_several_rows(multipliers, scaled, run_stage, random_packets):
+def test_dense_of_groups_with_several_rows(multipliers, scaled, check):
     dice = np.random.default_rng(3)
     codes = {"w": dice.integers(-128, 128, (2, 4, 3)), "b": dice.integers(-500, 500, 8), "s": dice.integers(-3, 12, (2, 4))}
     op = DenseOperation.model_validate(
@@ -107,7 +83,7 @@ def test_dense_of_groups_with_several_rows(multipliers, scaled, run_stage, rando
         }
     )
     node = op.bind((Edge("x", 6, SQ(2, 6)),), Tensors(codes, {}), PACKETS)
-    check(lambda: Dense(node, multipliers), node, run_stage, random_packets)
+    check(lambda: Dense(node, multipliers), node)
 
 
 def test_dense_says_how_it_can_fold(nodes):
@@ -117,10 +93,10 @@ def test_dense_says_how_it_can_fold(nodes):
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("multipliers", (1, 2, 4, 12, 24, 48))
-def test_scan(nodes, multipliers, kind, run_stage, random_packets):
+def test_scan(nodes, multipliers, kind, check):
     node = nodes["ssm"]
     assert [folding.multipliers for folding in ScanFolding.choices(node)] == [1, 2, 4, 12, 24, 48]
-    check(lambda: Scan(node, multipliers, kind), node, run_stage, random_packets)
+    check(lambda: Scan(node, multipliers, kind), node)
 
 
 ALL = ("exponent", "delta", "dither")
@@ -129,9 +105,9 @@ FEATURES = (("exponent",), ("delta",), ("dither",), ALL, ("narrow",), ("narrow",
 
 @pytest.mark.parametrize("kind,features", [*(("dsp", each) for each in FEATURES), ("lut", FEATURES[-1])])
 @pytest.mark.parametrize("multipliers", (1, 2, 4, 12, 24, 48))
-def test_scan_in_few_bits(make_nodes, multipliers, kind, features, run_stage, random_packets):
+def test_scan_in_few_bits(make_nodes, multipliers, kind, features, check):
     node, plain = (make_nodes(chosen)["ssm"] for chosen in (features, set(features) & {"narrow"}))
-    check(lambda: Scan(node, multipliers, kind), node, run_stage, random_packets)
+    check(lambda: Scan(node, multipliers, kind), node)
     stage, without = Scan(node, multipliers, kind), Scan(plain, multipliers, kind)
     bits = spread_bits(node, stage.folding.modes)
     assert (bits == 0) == ("exponent" not in features or multipliers == 48)  # alone in its multipliers, a mode shifts by wires
@@ -141,14 +117,43 @@ def test_scan_in_few_bits(make_nodes, multipliers, kind, features, run_stage, ra
     assert ("scale" in widths) == (bits > 0)
 
 
-def test_scan_of_an_unsigned_input(make_nodes, run_stage, random_packets):
+def test_scan_of_an_unsigned_input(make_nodes, check):
     node = make_nodes(ALL)["ssm"]
     scale = node.arrays["scale"]
     codes = {"ssm.transition": node.arrays["code"], "ssm.transition.exponent": scale.max() - scale}
     codes["ssm.exponent"] = np.arange(-12, 0).reshape(4, 3)
     node = node.op.bind((Edge("encoder", 4, UQ(3, 5)),), Tensors(codes, {}), PACKETS)
     for multipliers in (1, 12, 48):
-        check(lambda multipliers=multipliers: Scan(node, multipliers), node, run_stage, random_packets)
+        check(lambda multipliers=multipliers: Scan(node, multipliers), node)
+
+
+@pytest.fixture
+def deep_nodes(random_manifest):
+    return random_manifest(channels=4, modes=3, steps=PACKETS, layers=1, features=ALL).nodes
+
+
+@pytest.mark.parametrize("multipliers", (1, 2, 4, 12))
+def test_scan_of_complex_elements(deep_nodes, multipliers, check):
+    node = deep_nodes["ssm_1"]
+    assert [folding.multipliers for folding in ScanFolding.choices(node)] == [1, 2, 4, 12]
+    check(lambda: Scan(node, multipliers), node)
+
+
+def test_scan_of_complex_channels_with_several_modes(make_nodes, check):
+    for features in ((), ALL):
+        node = make_nodes(features)["ssm"]
+        codes = {"ssm.transition": node.arrays["code"], "ssm.exponent": np.arange(-12, 0).reshape(4, 3)}
+        op = node.op.model_copy(update={"transition": node.op.transition.model_copy(update={"exponent": None})})
+        node = op.bind((Edge("encoder", 4, SQ(3, 5), is_complex=True),), Tensors(codes, {}), PACKETS)
+        for multipliers in (1, 2, 4, 12, 24, 48):
+            check(lambda node=node, multipliers=multipliers: Scan(node, multipliers), node)
+
+
+@pytest.mark.parametrize("name,multipliers", [("drive_1", 3), ("drive_1", 24), ("readout_1", 2), ("readout_1", 12)])
+def test_dense_from_and_to_complex_elements(deep_nodes, name, multipliers, check):
+    node = deep_nodes[name]
+    assert node.output.is_complex == (name == "drive_1")
+    check(lambda: Dense(node, multipliers), node)
 
 
 @pytest.mark.parametrize("stalls", (0.0, 0.4))
@@ -167,26 +172,33 @@ def test_scan_starts_afresh_after_a_step_marked_last(make_nodes, multipliers, fe
 
 
 @pytest.mark.parametrize("lanes", (1, 2, 4))
-def test_lookup(nodes, lanes, run_stage, random_packets):
+def test_lookup(nodes, lanes, check):
     for name in ("gelu", "sigmoid"):
-        check(lambda name=name: Lookup(nodes[name], lanes), nodes[name], run_stage, random_packets)
+        check(lambda name=name: Lookup(nodes[name], lanes), nodes[name])
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("lanes", (1, 4))
-def test_multiply(nodes, lanes, kind, run_stage, random_packets):
-    check(lambda: Multiply(nodes["glu"], lanes, kind), nodes["glu"], run_stage, random_packets)
+def test_multiply(nodes, lanes, kind, check):
+    check(lambda: Multiply(nodes["glu"], lanes, kind), nodes["glu"])
 
 
 @pytest.mark.parametrize("lanes", (1, 4))
-def test_add(nodes, lanes, run_stage, random_packets):
-    check(lambda: Add(nodes["residual"], lanes), nodes["residual"], run_stage, random_packets)
+def test_add(nodes, lanes, check):
+    check(lambda: Add(nodes["residual"], lanes), nodes["residual"])
+
+
+def test_add_of_formats_that_differ(check):
+    op = AddOperation(name="y", inputs=("a", "b"), format=SQ(4, 3))
+    for a, b in ((SQ(3, 6), UQ(2, 1)), (UQ(5, -1), SQ(1, 9))):
+        node = op.bind((Edge("a", 4, a), Edge("b", 4, b)), Tensors({}, {}), PACKETS)
+        check(lambda node=node: Add(node, 2), node)
 
 
 @pytest.mark.parametrize("lanes", (1, 2, 4))
 @pytest.mark.parametrize("name", ("value", "gate"))
-def test_slice(nodes, name, lanes, run_stage, random_packets):
-    check(lambda: Slice(nodes[name], lanes), nodes[name], run_stage, random_packets)
+def test_slice(nodes, name, lanes, check):
+    check(lambda: Slice(nodes[name], lanes), nodes[name])
 
 
 def test_slice_refuses_lanes_that_cut_it(nodes):
@@ -194,9 +206,19 @@ def test_slice_refuses_lanes_that_cut_it(nodes):
         Slice(nodes["value"], 3)
 
 
+@pytest.mark.parametrize("channels,rows", [(4, 16), (6, 11), (2, 1)])
+def test_embedding(random_manifest, channels, rows, run_stage, random_packets, check):
+    node = random_manifest(channels=channels, steps=PACKETS, layers=1, tokens=rows).nodes["residual_0"]
+    check(lambda: Embedding(node), node)
+    inputs = random_packets(node, PACKETS)
+    slow = Embedding(node, pace=5)
+    run = run_stage(slow, inputs, PACKETS * channels, stalls=0.3)
+    assert np.array_equal(run.numbers, evaluate(node, inputs[0]).codes.ravel())
+
+
 @pytest.mark.parametrize("lanes", (1, 2, 4))
-def test_pool(nodes, lanes, run_stage, random_packets):
-    check(lambda: Pool(nodes["pool"], lanes), nodes["pool"], run_stage, random_packets, per_step=False)
+def test_pool(nodes, lanes, check):
+    check(lambda: Pool(nodes["pool"], lanes), nodes["pool"], per_step=False)
 
 
 @pytest.mark.parametrize("pace", (4, 33))

@@ -1,0 +1,133 @@
+"""The arithmetic of a norm that is done once a packet: the sum, and one over the root of V."""
+
+from typing import NamedTuple
+
+from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, Value
+
+from ssm_hdl.gateware import multiplier
+from ssm_hdl.gateware.arithmetic import Rom, Storage, delay, times, times_latency
+from ssm_hdl.gateware.stream import Counter, shape_of
+from ssm_hdl.operations import Node, Norm
+from ssm_hdl.operations.norm import Root
+
+
+class Packet(NamedTuple):
+    """What the elements of a packet have in common.
+
+    Attributes:
+        total: S, their sum; 0 if it is not subtracted.
+        shift: by how many bits d is to be shifted.
+        inverse: one over the root of the shifted V.
+    """
+
+    total: Value
+    shift: Value
+    inverse: Value
+
+
+class Deviation:
+    """S, and one over the root of V = n sum x**2 - S**2 + epsilon.
+
+    V is summed as x_i (n x_i - S_i-1 - S_i), S_i being the sum up to x_i: one product an element. Then it is shifted by two bits
+    a cycle, and the multiplier, one of adders, makes the product of slope and place, for which an element has to wait a cycle.
+
+    Args:
+        node: the bound norm.
+
+    Attributes:
+        most: the longest shift.
+        latency: cycles from the last element to ``done``.
+        open: the next element may come in: any but its last while a packet is at work.
+        done: the packet is.
+    """
+
+    def __init__(self, node: Node) -> None:
+        assert isinstance(node.op, Norm)
+        self.op, self.size, self.root, self.x = node.op, node.output.size, Root.at(node), shape_of(node.inputs[0])
+        self._tables = {name: node.arrays[name].reshape(-1, 1) for name in ("level", "slope")}
+        slope = int(node.arrays["slope"].max()).bit_length()
+        self._factor = Shape(max(self.x.width, slope + self.x.signed), self.x.signed)
+        self._product = multiplier.latency("lut", self._factor)
+        self._term = 1 + max(1, times_latency(self.size))  # cycles to the multiplier
+        self.most = self.root.width // 2 - 1
+        self._line = self._term + self._product + 3 + self.most  # and for the place in a cell
+        self.latency = self._line + self._product + 1
+        self.open, self.done = Signal(init=1), Signal()
+
+    @property
+    def storage(self) -> list[Storage]:
+        """Its tables."""
+        return [Storage.rom(name, table) for name, table in self._tables.items()]
+
+    def of(self, m: Module, x: Value, place: Counter, take: Value, leave: Value) -> Packet:
+        """What the elements of the packet have in common, from ``done`` on.
+
+        Args:
+            m: the module it goes to.
+            x: an element.
+            place: which one.
+            take: it comes in.
+            leave: the packet that is done leaves.
+        """
+        root = self.root
+        turn = self._steps(m, place, leave)
+        v, summed, shift = (Signal(n, reset_less=True) for n in (root.width, root.width, self.most.bit_length()))
+        inverse = Signal(root.cells + root.inside, reset_less=True)
+        total, term = self._sum(m, x, place, take)
+        level, slope, inside = self._cell(m, v)
+        second = Signal(self._factor)
+        m.d.comb += second.eq(Mux(turn, slope, delay(m, x, self._term)))
+        product = multiplier.multiply(m, "lut", Mux(turn, inside, term), second)
+        sums = self._term + self._product
+        added, first = delay(m, take, sums, reset_less=False), delay(m, place.first, sums)
+        with m.If(added):
+            m.d.sync += summed.eq(Mux(first, self.op.epsilon, summed) + product)
+        whole, ready = delay(m, place.wraps, sums + 1), delay(m, turn, self._product)
+        with m.If(whole):
+            m.d.sync += [v.eq(summed), shift.eq(0)]
+        with m.Elif(v[-2:] == 0):
+            m.d.sync += [v.eq(v << 2), shift.eq(shift + 1)]
+        with m.If(ready):
+            m.d.sync += inverse.eq((level << root.inside - 2) - product >> root.inside)
+        return Packet(total, shift, inverse)
+
+    def _steps(self, m: Module, place: Counter, leave: Value) -> Value:
+        """The multiplier has the place in a cell; sets ``open`` and ``done``."""
+        busy, turn, wait = Signal(), Signal(), Signal()
+        step = Signal(range(self.latency))  # 0 a cycle after the last element
+        m.d.comb += self.open.eq(~wait & ~(busy & place.last))
+        m.d.sync += [
+            busy.eq((busy | place.wraps) & ~leave),
+            step.eq(Mux(busy & ~leave, step + ~self.done, 0)),
+            wait.eq(busy & (step == self._line - self._term - 2)),
+            turn.eq(busy & (step == self._line - 2)),
+            self.done.eq(busy & (self.done | (step == self.latency - 2)) & ~leave),
+        ]
+        return turn
+
+    def _sum(self, m: Module, x: Value, place: Counter, take: Value) -> tuple[Value, Value]:
+        """S of the last packet, and n x_i - S_i-1 - S_i."""
+        late = self._term - 1
+        multiple = delay(m, times(m, x, self.size), late - times_latency(self.size))
+        if not self.op.center:
+            return Const(0), delay(m, multiple, 1)
+        total = Signal(Shape(self.x.width + (self.size - 1).bit_length(), self.x.signed), reset_less=True)
+        kept, whole = Signal.like(total), delay(m, place.wraps, 1)
+        before = Mux(place.first, 0, total)
+        with m.If(take):
+            m.d.sync += total.eq(before + x)
+        with m.If(whole):
+            m.d.sync += kept.eq(total)
+        return kept, delay(m, multiple - delay(m, (before << 1) + x, late), 1)
+
+    def _cell(self, m: Module, v: Value) -> tuple[Value, Value, Value]:
+        """The line of V's cell, a cycle after V, and the place in the cell."""
+        bits = self.root.cells + self.root.inside
+        half, top = v[-1], self.root.width - 1
+        fraction = Mux(half, v[top - bits : top], Cat(Const(0, 1), v)[top - bits : top])
+        cell = Cat(fraction[self.root.inside :], half)
+        ((level,), (slope,)) = (Rom(m, name, table, cell).numbers for name, table in self._tables.items())
+        return level, slope, fraction[: self.root.inside]
+
+
+__all__ = ["Deviation", "Packet"]

@@ -1,0 +1,85 @@
+# amaranth: UnusedElaboratable=no
+"""Gateware of embedding."""
+
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from ssm_hdl.fixed import Codes
+from ssm_hdl.gateware.arithmetic import Rom, Storage, delay, times, times_latency
+from ssm_hdl.gateware.stream import Counter, Places, Queue, shape_of, signature
+from ssm_hdl.operations import Node
+
+
+class Embedding(wiring.Component):
+    """y = W[x]: for every token its row, a number a beat, read from a table.
+
+    Cycles per step: ``n M`` for n tokens, ``pace`` times that at most if a pace is given. Latency, last beat in to last beat out:
+    ``3 + times + queue`` cycles, ``times`` being the levels of an adder tree for the bits that are 1 in M. A token leaves the
+    input with the last number of its row.
+
+    Args:
+        node: the bound operation.
+        pace: cycles between beats that are enough; the queue at the end is only as deep as they need.
+
+    Members:
+        i: x, a token a beat.
+        o: y, a number a beat.
+    """
+
+    def __init__(self, node: Node, pace: int = 1) -> None:
+        self.node, self.pace = node, pace
+        x, y = shape_of(node.inputs[0]), shape_of(node.output)
+        super().__init__({"i": In(signature(x)), "o": Out(signature(y))})
+        self.rows, self.columns = node.arrays["code"].shape
+        self._depth = 3 + times_latency(self.columns)
+        self.queue = Queue(y, 1, Places.needed(self._depth, pace))
+
+    @property
+    def work(self) -> int:
+        """Cycles that a packet keeps it busy."""
+        return self.node.output.size
+
+    @property
+    def sinks(self) -> list[stream.Interface]:
+        """The one stream in."""
+        return [self.i]
+
+    @property
+    def cycles(self) -> int:
+        """Cycles per packet, the initiation interval."""
+        return self.work * self.pace
+
+    @property
+    def latency(self) -> int:
+        """Cycles from the last beat of a packet in to its last beat out."""
+        return self._depth + self.queue.latency
+
+    @property
+    def storage(self) -> list[Storage]:
+        """Its memories."""
+        return [Storage.rom("table", self.table()), self.queue.storage]
+
+    def table(self) -> Codes:
+        """The table, a number a word, row by row."""
+        return self.node.arrays["code"].reshape(-1, 1)
+
+    def elaborate(self, platform: object) -> Module:  # noqa: D102
+        m = Module()
+        m.submodules.queue = queue = self.queue
+        connect(m, queue.o, flipped(self.o))
+        go = Signal()
+        column = Counter(m, self.columns, go)
+        places = Places(m, queue, go)
+        m.d.comb += [go.eq(self.i.valid & places.free), self.i.ready.eq(places.free & column.last)]
+        token = self.i.p.data[0]
+        row = times(m, Mux(token < self.rows, token, self.rows - 1), self.columns)
+        address = Signal(range(self.rows * self.columns), reset_less=True)
+        m.d.sync += address.eq(row + delay(m, column.value, times_latency(self.columns)))
+        (number,) = Rom(m, "table", self.table(), address).numbers
+        m.d.comb += [
+            queue.i.p.data[0].eq(delay(m, number, 1)),
+            queue.i.p.last.eq(delay(m, self.i.p.last, self._depth)),
+            queue.i.valid.eq(delay(m, go, self._depth, reset_less=False)),
+        ]
+        return m

@@ -1,0 +1,163 @@
+# amaranth: UnusedElaboratable=no
+"""Gateware of norm."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+from amaranth.hdl import Module, Shape, Signal, Value
+from amaranth.lib import memory, stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from ssm_hdl.gateware import multiplier
+from ssm_hdl.gateware.arithmetic import REQUANTIZE_LATENCY, Storage, delay, requantize, times, times_latency
+from ssm_hdl.gateware.deviation import Deviation, Packet
+from ssm_hdl.gateware.folding import Folding
+from ssm_hdl.gateware.shift import shift_latency, shift_left
+from ssm_hdl.gateware.stream import BLOCK_RAM_FROM, Counter, Places, Queue, shape_of, signature
+from ssm_hdl.operations import Node
+
+
+@dataclass(frozen=True)
+class NormFolding(Folding):
+    """One multiplier, for the products of the elements and the inverse root: V has one of its own, of adders.
+
+    Attributes:
+        size: elements of a packet.
+        used: cycles from reading an element to its product.
+        around: cycles from the last element in to the inverse root.
+    """
+
+    size: int
+    used: int
+    around: int
+
+    multipliers = 1
+    o_lanes = 1
+
+    @classmethod
+    def choices(cls, node: Node) -> Sequence[Self]:
+        """The one there is."""
+        size, deviation = node.output.size, Deviation(node)
+        return [cls(size, 3 + times_latency(size) + shift_latency(deviation.most), deviation.latency)]
+
+    def interval(self, product: int) -> int:
+        """Cycles per packet, whatever cycles a product takes."""
+        return max(self.size + self.used, self.around + 1)
+
+
+class Norm(wiring.Component):
+    """y = d / sqrt(V), d = n x - S, V = n sum x**2 - S**2 + epsilon, rounded once.
+
+    One packet comes in and is summed up, the inverse root of another is taken, and a third is sent, all from a ring of memory.
+
+    Cycles per step: ``n + 3 + times + shift``, ``1 + around``, or ``pace`` for each result, whichever is most.
+    Latency, last beat in to last beat out: ``around + n + 5 + times + shift + multiplier + queue`` cycles, more with a pace.
+    ``around``, from the last beat in to the inverse root, is ``4 + max(1, times) + 2 square + width / 2`` cycles; ``times`` is
+    the levels of an adder tree for the bits that are 1 in n, ``square`` the cycles of a multiplier of adders for the bits of x or
+    of the slope, ``width`` the bits of V, made even, and ``shift`` the cycles of a shift by up to ``width / 2 - 1``.
+
+    Args:
+        node: the bound operation.
+        kind: kind of multiplier, one of `multiplier.KINDS`.
+        pace: cycles between results that are enough; the queue at the end is only as deep as they need.
+
+    Members:
+        i: x, a number a beat.
+        o: y, a number a beat.
+    """
+
+    def __init__(self, node: Node, kind: str = "dsp", pace: int = 1) -> None:
+        self.node, self.kind, self.pace, self.size = node, kind, pace, node.output.size
+        self.deviation = Deviation(node)
+        self.folding = NormFolding.of(node, 1)
+        y, root = shape_of(node.output), self.deviation.root
+        super().__init__({"i": In(signature(self.deviation.x)), "o": Out(signature(y))})
+        self._used = self.folding.used
+        product = multiplier.latency(kind, Shape(root.cells + root.inside))
+        self._depth = self._used + product + REQUANTIZE_LATENCY
+        self.queue = Queue(y, 1, Places.needed(self._depth, pace))
+
+    @property
+    def work(self) -> int:
+        """Cycles that a packet keeps it busy."""
+        return self.folding.interval(0)
+
+    @property
+    def sinks(self) -> list[stream.Interface]:
+        """The one stream in."""
+        return [self.i]
+
+    @property
+    def cycles(self) -> int:
+        """Cycles per packet, the initiation interval."""
+        return max(self.work, self.size * self.pace + self._used)
+
+    @property
+    def latency(self) -> int:
+        """Cycles from the last beat of a packet in to its last beat out, when it meets no other and nothing stalls."""
+        return self.deviation.latency + 1 + self.span + self._depth + self.queue.latency
+
+    @property
+    def span(self) -> int:
+        """Cycles from the first beat of a packet out to its last: they wait for places in the queue if there is a pace."""
+        places, turn = self.queue.depth, self._depth + self.queue.latency + Places.latency
+        return self.size - 1 + (self.size - 1) // places * max(0, turn - places)
+
+    @property
+    def storage(self) -> list[Storage]:
+        """Its memories."""
+        depth, width = 3 * self.size, self.deviation.x.width
+        return [Storage("ring", depth, width, depth * width >= BLOCK_RAM_FROM), *self.deviation.storage, self.queue.storage]
+
+    def elaborate(self, platform: object) -> Module:  # noqa: D102
+        m = Module()
+        m.submodules.queue = queue = self.queue
+        connect(m, queue.o, flipped(self.o))
+        m.submodules.ring = ring = memory.Memory(shape=self.deviation.x, depth=3 * self.size, init=[])
+        write, read = ring.write_port(), ring.read_port()
+        take, leave = Signal(), Signal()
+        place, to = Counter(m, self.size, take), Counter(m, 3 * self.size, take)
+        packet = self.deviation.of(m, self.i.p.data[0], place, take, leave)
+        sending, go = self._send(m, leave)
+        m.d.comb += [
+            self.i.ready.eq(self.deviation.open),
+            take.eq(self.i.valid & self.i.ready),
+            leave.eq(self.deviation.done & ~sending),
+            write.addr.eq(to.value),
+            write.data.eq(self.i.p.data[0]),
+            write.en.eq(take),
+            read.addr.eq(Counter(m, 3 * self.size, go).value),
+        ]
+        last, ends = Signal(), Signal()
+        with m.If(place.wraps):
+            m.d.sync += last.eq(self.i.p.last)
+        with m.If(leave):
+            m.d.sync += ends.eq(last)
+        m.d.comb += [
+            queue.i.p.data[0].eq(self._result(m, read.data, packet, leave)),
+            queue.i.p.last.eq(delay(m, ends, self._depth)),
+            queue.i.valid.eq(delay(m, go, self._depth, reset_less=False)),
+        ]
+        return m
+
+    def _send(self, m: Module, leave: Value) -> tuple[Value, Value]:
+        """A packet is on its way to the multiplier; an element is read."""
+        reading, go = Signal(), Signal()
+        sent = Counter(m, self.size, go)
+        places = Places(m, self.queue, go)
+        m.d.comb += go.eq(reading & places.free)
+        m.d.sync += reading.eq((reading & ~sent.wraps) | leave)
+        return reading | delay(m, reading, self._used - 1, reset_less=False), go
+
+    def _result(self, m: Module, x: Value, packet: Packet, leave: Value) -> Value:
+        """y, of an element a cycle after it is read."""
+        root = self.deviation.root
+        total, shift, inverse = (Signal.like(value, reset_less=True) for value in packet)
+        with m.If(leave):
+            m.d.sync += [total.eq(packet.total), shift.eq(packet.shift), inverse.eq(packet.inverse)]
+        d = delay(m, times(m, delay(m, x, 1), self.size) - total, 1)
+        width = root.deviation(self.size, self.deviation.op.center).bit_length() + 1
+        d = shift_left(m, d, shift, self.deviation.most, width)[root.drop :].as_signed()
+        product = multiplier.multiply(m, self.kind, d, inverse)
+        return requantize(m, product, root.f_bits, self.node.output.format)
