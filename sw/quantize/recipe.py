@@ -45,6 +45,9 @@ class Weights(_Widths):
     encoder: Width | None = None
     readout: Width | None = None
     mixing: Width | None = None
+    drive: Width | None = None
+    skip: Width | None = None
+    gate: Width | None = None
     decoder: Width | None = None
 
 
@@ -58,6 +61,11 @@ class Activations(_Widths):
     sigmoid: Width | None = None
     glu: Width | None = None
     residual: Width | None = None
+    norm: Width | None = None
+    drive: Width | None = None
+    skip: Width | None = None
+    sum: Width | None = None
+    gate: Width | None = None
 
     @model_validator(mode="after")
     def _tables(self) -> "Activations":
