@@ -12,26 +12,29 @@ from ssm_hdl import Manifest
 from ssm_hdl.gateware.add import Add
 from ssm_hdl.gateware.dense import Dense
 from ssm_hdl.gateware.embedding import Embedding
+from ssm_hdl.gateware.layers import Layers
 from ssm_hdl.gateware.lookup import Lookup
 from ssm_hdl.gateware.multiply import Multiply
 from ssm_hdl.gateware.norm import Norm
 from ssm_hdl.gateware.pool import Pool
+from ssm_hdl.gateware.ring import WAITING, Ring
 from ssm_hdl.gateware.scan import Scan
 from ssm_hdl.gateware.slice import Slice
-from ssm_hdl.gateware.stream import Fork, Queue, Repack, reals, shape_of, signature
+from ssm_hdl.gateware.stream import Fork, Queue, Repack, lanes, reals, shape_of, signature
+from ssm_hdl.gen.latency import turn
 from ssm_hdl.gen.plan import Plan, StagePlan
-from ssm_hdl.operations import Edge, Node
+from ssm_hdl.gen.structure import ENTRY, EXIT, Structure
 
-STAGES: dict[str, Callable[[Node, StagePlan], wiring.Component]] = {
-    "dense": lambda node, plan: Dense(node, plan.multipliers, plan.kind, plan.pace),
-    "scan": lambda node, plan: Scan(node, plan.multipliers, plan.kind),
-    "lookup": lambda node, plan: Lookup(node, plan.lanes, plan.pace),
-    "multiply": lambda node, plan: Multiply(node, plan.lanes, plan.kind, plan.pace),
-    "add": lambda node, plan: Add(node, plan.lanes, plan.pace),
-    "slice": lambda node, plan: Slice(node, plan.lanes),
-    "embedding": lambda node, plan: Embedding(node, plan.pace),
-    "norm": lambda node, plan: Norm(node, plan.kind, plan.pace),
-    "pool": lambda node, plan: Pool(node, plan.lanes, plan.pace),
+STAGES: dict[str, Callable[[Layers, StagePlan], wiring.Component]] = {
+    "dense": lambda layers, plan: Dense(layers, plan.multipliers, plan.kind, plan.pace),
+    "scan": lambda layers, plan: Scan(layers, plan.multipliers, plan.kind),
+    "lookup": lambda layers, plan: Lookup(layers, plan.lanes, plan.pace),
+    "multiply": lambda layers, plan: Multiply(layers, plan.lanes, plan.kind, plan.pace),
+    "add": lambda layers, plan: Add(layers, plan.lanes, plan.pace),
+    "slice": lambda layers, plan: Slice(layers, plan.lanes),
+    "embedding": lambda layers, plan: Embedding(layers.node, plan.pace),
+    "norm": lambda layers, plan: Norm(layers, plan.kind, plan.pace),
+    "pool": lambda layers, plan: Pool(layers.node, plan.lanes, plan.pace),
 }
 """The gateware of every operation of the vocabulary."""
 
@@ -47,7 +50,9 @@ class Pipeline(wiring.Component):
         plan: the multipliers of every stage.
 
     Attributes:
-        stages: the gateware of every operation, by name.
+        structure: which stages there are, and what they read.
+        stages: their gateware, by name.
+        ring: the way round the stages that serve several layers, if there are.
         queues: what stands before an operation that joins two paths, by its name and the index of its input.
 
     Members:
@@ -57,86 +62,121 @@ class Pipeline(wiring.Component):
 
     def __init__(self, manifest: Manifest, plan: Plan) -> None:
         self.manifest, self.plan = manifest, plan
-        self.stages = {name: STAGES[node.op.op](node, plan.stages[name]) for name, node in manifest.nodes.items()}
-        self.queues = {
-            (name, index): Queue(shape_of(node.inputs[index]), lanes(sink), slack * reals(node.inputs[index]) // lanes(sink))
-            for name, node in manifest.nodes.items()
-            if len(node.inputs) > 1
-            for index, (sink, slack) in enumerate(zip(self.stages[name].sinks, self._slack(node), strict=True))
-            if slack
-        }
+        self.structure = structure = Structure.of(manifest, plan.share_layers)
+        self.stages = {name: STAGES[layers.node.op.op](layers, plan.stages[name]) for name, layers in structure.stages.items()}
+        self.queues: dict[tuple[str, int], Queue] = {}
+        self.ring: Ring | None = None
+        self.ring = self._ring()
+        slack = self._slack()
+        for name in structure.stages:
+            for index, sink in enumerate(self.stages[name].sinks):
+                if packets := slack.get((name, index)):
+                    source = structure.reads[name][index]
+                    shape, beats = shape_of(structure.edges[source]), packets * structure.numbers(source) // lanes(sink)
+                    self.queues[name, index] = Queue(shape, lanes(sink), beats, structure.layers(name))
         super().__init__({"i": In(signature(shape_of(manifest.input))), "o": Out(signature(shape_of(manifest.output)))})
 
     @property
     def cycles(self) -> int:
-        """Cycles per time step, the initiation interval: that of the slowest stage, or of the ports."""
-        steps = [reals(self.manifest.input)]
-        for name, stage in self.stages.items():
-            once = self.manifest.nodes[name].output.per_sequence and self.manifest.nodes[name].op.op != "pool"
-            steps.append(math.ceil(stage.cycles / self.manifest.steps) if once else stage.cycles)
+        """Cycles per time step, the initiation interval: that of the slowest stage, of the ring, or of the ports."""
+        steps = [reals(self.manifest.input), 0 if self.ring is None else self.ring.cycles]
+        share = self.structure.share
+        steps += [math.ceil(stage.cycles * share(name, self.manifest.steps)) for name, stage in self.stages.items()]
         if not self.manifest.output.per_sequence:
             steps.append(reals(self.manifest.output))
         return max(steps)
 
+    def width(self, stream: str) -> int:
+        """Numbers in a beat of a stream, where it comes from."""
+        if stream == self.manifest.input.name:
+            return 1
+        loop = self.structure.loop
+        return lanes(self.stages[loop.back if loop and stream in (ENTRY, EXIT) else stream].o)
+
     def elaborate(self, platform: object) -> Module:  # noqa: D102
         m = Module()
-        branches = self._branches(m, self.manifest.input, flipped(self.i))
+        structure, output = self.structure, self.structure.output
+        branches = self._branches(m, self.manifest.input.name, flipped(self.i))
+        if self.ring is not None:
+            m.submodules.ring = self.ring
+            branches |= self._branches(m, ENTRY, self.ring.entry) | self._branches(m, EXIT, self.ring.o)
         for name, stage in self.stages.items():
             setattr(m.submodules, name, stage)
-            node = self.manifest.nodes[name]
-            for index, (edge, sink) in enumerate(zip(node.inputs, stage.sinks, strict=True)):
-                source = self._fit(m, f"{name}_{index}", edge, branches[edge.name].pop(0), lanes(sink))
+            for index, (stream_name, sink) in enumerate(zip(structure.reads[name], stage.sinks, strict=True)):
+                source = self._fit(m, f"{name}_{index}", stream_name, branches[stream_name].pop(0), lanes(sink))
                 if queue := self.queues.get((name, index)):
                     m.submodules[f"{name}_{index}_queue"] = queue
                     connect(m, source, queue.i)
                     source = queue.o
                 connect(m, source, sink)
-            if name != self.manifest.graph.output:
-                branches.update(self._branches(m, node.output, stage.o))
-        output = self.stages[self.manifest.graph.output].o
-        connect(m, self._fit(m, "output", self.manifest.output, output, 1), flipped(self.o))
+            branches |= self._branches(m, name, stage.o)
+        if self.ring is not None:
+            for stream_name, sink in ((structure.loop.source, self.ring.i), (structure.loop.back, self.ring.back)):
+                connect(m, self._fit(m, "ring", stream_name, branches[stream_name].pop(0), lanes(sink)), sink)
+        connect(m, self._fit(m, "output", output, branches[output].pop(0), 1), flipped(self.o))
         return m
 
-    def _branches(self, m: Module, edge: Edge, source: stream.Interface) -> dict[str, list[stream.Interface]]:
-        """A stream for each reader of an edge."""
-        ways = len(self.manifest.consumers(edge.name))
-        if ways == 1:
-            return {edge.name: [source]}
-        m.submodules[f"{edge.name}_fork"] = fork = Fork(shape_of(edge), lanes(source), ways)
-        connect(m, source, fork.i)
-        return {edge.name: list(fork.o)}
+    def _ring(self) -> Ring | None:
+        """The way round the stages of all layers, for as many packets as keep the slowest of them busy."""
+        loop = self.structure.loop
+        if loop is None:
+            return None
+        shape, width = shape_of(self.structure.edges[ENTRY]), self.width(ENTRY)
+        beats = self.structure.numbers(ENTRY) // width
+        self.ring = Ring(shape, width, beats, loop.layers, 1)  # has the cycles of a step, whatever its flight
+        return Ring(shape, width, beats, loop.layers, 1 + math.ceil(turn(self, beats) * loop.layers / self.cycles))
 
-    def _fit(self, m: Module, name: str, edge: Edge, source: stream.Interface, width: int) -> stream.Interface:
+    def _branches(self, m: Module, name: str, source: stream.Interface) -> dict[str, list[stream.Interface]]:
+        """A stream for each of its readers."""
+        ways = self.structure.readers(name)
+        if ways == 1:
+            return {name: [source]}
+        shape, layers = shape_of(self.structure.edges[name]), self.structure.layers(name)
+        m.submodules[f"{name}_fork"] = fork = Fork(shape, lanes(source), ways, layers)
+        connect(m, source, fork.i)
+        return {name: list(fork.o)}
+
+    def _fit(self, m: Module, name: str, stream_name: str, source: stream.Interface, width: int) -> stream.Interface:
         """The stream with another number of lanes; through their greatest common divisor if neither is a multiple."""
         common = math.gcd(lanes(source), width)
+        shape, layers = shape_of(self.structure.edges[stream_name]), self.structure.layers(stream_name)
         for step in [width] if common in (lanes(source), width) else [common, width]:
             if step != lanes(source):
-                m.submodules[f"{name}_repack_{step}"] = repack = Repack(shape_of(edge), lanes(source), step)
+                m.submodules[f"{name}_repack_{step}"] = repack = Repack(shape, lanes(source), step, layers)
                 connect(m, source, repack.i)
                 source = repack.o
         return source
 
-    def _slack(self, node: Node) -> list[int]:
+    def _slack(self) -> dict[tuple[str, int], int]:
         """Packets to hold at each input of a stage that joins two paths, so that neither ever waits for the other in vain.
 
         The latest input holds nothing: the one whose path gathers more whole packets or, if neither does, whose elements
         stand later in the packet that was forked. What the other brings has always left the fork before. The other holds
-        what is in flight on the latest, and a packet more.
+        what is in flight on the latest, and a packet more; inside the ring, no more than there can be.
         """
-        flight = {self.manifest.input.name: 0.0}  # packets on the way from the pipeline's input
-        lateness = {self.manifest.input.name: (0, 0)}  # packets gathered, elements sliced off the front
-        for name, other in self.manifest.nodes.items():
-            held = _PACKETS.get(other.op.op, 1) + max(self.stages[name].latency, 0) / self.cycles
-            flight[name] = max(flight[edge.name] for edge in other.inputs) + held
-            gathered, sliced = max(lateness[edge.name] for edge in other.inputs)
-            whole = other.op.op == "norm" or (other.op.op == "dense" and other.arrays["weight"].shape[0] == 1)
-            lateness[name] = (gathered + 1, 0) if whole else (gathered, sliced + getattr(other.op, "start", 0))
-        names = [edge.name for edge in node.inputs]
-        latest = max(range(len(names)), key=lambda index: (lateness[names[index]], flight[names[index]]))
-        ahead = [math.ceil(max(0.0, flight[names[latest]] - flight[name])) + 1 for name in names]
-        return [0 if index == latest else packets for index, packets in enumerate(ahead)]
+        flight, lateness = self._paths()
+        slack = {}
+        for name, reads in self.structure.reads.items():
+            latest = max(range(len(reads)), key=lambda index: (lateness[reads[index]], flight[reads[index]]))
+            for index in {*range(len(reads))} - {latest}:
+                packets = math.ceil(max(0.0, flight[reads[latest]] - flight[reads[index]])) + 1
+                slack[name, index] = min(packets, self.ring.flight) if self.structure.layers(name) > 1 else packets
+        return slack
 
-
-def lanes(port: stream.Interface) -> int:
-    """Numbers in a beat of a stream."""
-    return len(port.p.data)
+    def _paths(self) -> tuple[dict[str, float], dict[str, tuple[int, int]]]:
+        """For every stream: packets on the way to it, and how late it is (packets gathered, elements sliced off the front)."""
+        start, loop = self.manifest.input.name, self.structure.loop
+        flight = {start: 0.0, ENTRY: 0.0}
+        lateness = {start: (0, 0), ENTRY: (0, 0)}
+        for name, reads in self.structure.reads.items():
+            if EXIT in reads and EXIT not in flight:
+                flight[EXIT] = flight[loop.source] + WAITING + self.ring.flight
+                lateness[EXIT] = lateness[loop.source][0] + 1, 0
+            layers = self.structure.stages[name]
+            node = layers.node
+            held = _PACKETS.get(node.op.op, 1) + max(self.stages[name].latency, 0) * layers.count / self.cycles
+            flight[name] = max(flight[source] for source in reads) + held
+            gathered, sliced = max(lateness[source] for source in reads)
+            whole = node.op.op == "norm" or (node.op.op == "dense" and node.arrays["weight"].shape[0] == 1)
+            lateness[name] = (gathered + 1, 0) if whole else (gathered, sliced + getattr(node.op, "start", 0))
+        return flight, lateness

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 
 from ssm_hdl import Manifest, SsmHdlError
 from ssm_hdl.gateware.folding import DenseFolding, Folding, ScanFolding
+from ssm_hdl.gateware.layers import Layers
 from ssm_hdl.gateware.multiplier import DSP_LATENCY
 from ssm_hdl.gateware.norm import NormFolding
 from ssm_hdl.gateware.stream import reals
+from ssm_hdl.gen.structure import Structure
 from ssm_hdl.operations import Node
 
 TARGETS = ("generic", "ice40", "ecp5")
@@ -50,11 +52,13 @@ class Plan:
 
     Attributes:
         target: one of `TARGETS`.
-        stages: the plan of each operation, by name.
+        stages: the plan of each operation, by name; of the same operation of all layers, if they share stages.
+        share_layers: the layers of a deep model, repetitions of the same operations, share one set of stages.
     """
 
     target: str
     stages: Mapping[str, StagePlan]
+    share_layers: bool = False
 
     @property
     def dsp(self) -> int:
@@ -62,7 +66,14 @@ class Plan:
         return sum(stage.multipliers for stage in self.stages.values() if stage.kind != "lut")
 
     @classmethod
-    def fit(cls, manifest: Manifest, dsp: int = 8, target: str = "generic", folding: Mapping[str, int] | None = None) -> "Plan":
+    def fit(
+        cls,
+        manifest: Manifest,
+        dsp: int = 8,
+        target: str = "generic",
+        folding: Mapping[str, int] | None = None,
+        share_layers: bool = False,
+    ) -> "Plan":
         """The plan with the fewest cycles per step within a number of DSP multipliers.
 
         The bottleneck decides: for every interval that some folding reaches, each stage takes the fewest multipliers that
@@ -73,22 +84,27 @@ class Plan:
             dsp: DSP multipliers to spend.
             target: one of `TARGETS`.
             folding: multipliers of stages that the caller decides, by name.
+            share_layers: the layers share one set of stages, each of which works once for every layer in a step.
 
         Raises:
-            SsmHdlError: no folding fits the budget, or ``folding`` or ``target`` name what is not there.
+            SsmHdlError: no folding fits the budget, ``folding`` or ``target`` name what is not there, or no layers can share.
         """
         folding = dict(folding or {})
         if target not in TARGETS:
             raise SsmHdlError(f"target {target!r} is not known; there are {', '.join(TARGETS)}")
-        folded = {name: node for name, node in manifest.nodes.items() if node.op.op in FOLDINGS}
+        structure = Structure.of(manifest, share_layers)
+        folded = {name: layers for name, layers in structure.stages.items() if layers.node.op.op in FOLDINGS}
         for name in folding:
             if name not in folded:
                 raise SsmHdlError(f"no stage {name!r} to fold; the stages that multiply are {', '.join(folded)}")
         choices: dict[str, Sequence[Folding]] = {}
-        for name, node in folded.items():
-            fold = FOLDINGS[node.op.op]
-            choices[name] = [fold.of(node, folding[name])] if name in folding else fold.choices(node)
-        costs = {name: _cycles_by_multipliers(node, choices[name], manifest.steps) for name, node in folded.items()}
+        for name, layers in folded.items():
+            fold = FOLDINGS[layers.node.op.op]
+            choices[name] = [fold.of(layers, folding[name])] if name in folding else fold.choices(layers)
+        costs = {
+            name: {choice.multipliers: choice.interval(DSP_LATENCY) * structure.share(name, manifest.steps) for choice in each}
+            for name, each in choices.items()
+        }
         ports = max(manifest.input.size, 1 if manifest.output.per_sequence else manifest.output.size)
         ports = max(ports, *(reals(node.output) for node in manifest.nodes.values() if node.op.op == "embedding"), 0)
         intervals = {math.ceil(cycles) for cost in costs.values() for cycles in cost.values()}
@@ -99,7 +115,7 @@ class Plan:
             }
             fast_enough = {name: fold for name, fold in picked.items() if fold is not None}
             if len(fast_enough) == len(folded):
-                plan = cls._complete(manifest, target, fast_enough, interval)
+                plan = cls._complete(manifest, structure, target, fast_enough, interval)
                 if plan.dsp <= dsp:
                     return plan
         spent = ", ".join(name for name, stage in plan.stages.items() if stage.multipliers and stage.kind != "lut")
@@ -108,27 +124,30 @@ class Plan:
         )
 
     @classmethod
-    def _complete(cls, manifest: Manifest, target: str, picked: Mapping[str, Folding], interval: int) -> "Plan":
+    def _complete(
+        cls, manifest: Manifest, structure: Structure, target: str, picked: Mapping[str, Folding], interval: int
+    ) -> "Plan":
         """Add the element-wise stages, with as many lanes as keep up with ``interval``."""
         dsp = "dsp" if target == "generic" else target
         stages = {}
-        for name, node in manifest.nodes.items():
-            kind = "lut" if node.multiplications <= max(LUT_MULTIPLICATIONS, interval // LUT_BUSY) else dsp
-            time = interval * manifest.steps if node.output.per_sequence else interval
+        for name, layers in structure.stages.items():
+            node, multiplications = layers.node, sum(node.multiplications for node in layers.nodes)
+            kind = "lut" if multiplications <= max(LUT_MULTIPLICATIONS, interval // LUT_BUSY) else dsp
+            time = _turn(interval, layers)
             if name in picked:
                 lanes, multipliers = picked[name].o_lanes, picked[name].multipliers
             else:
-                lanes = _lanes(node, interval)
+                lanes = _lanes(node, time)
                 multipliers = lanes if node.multiplications else 0
+            time *= manifest.steps if node.output.per_sequence else 1
             pace = max(1, time * lanes // (_BURST * reals(node.output)))
             stages[name] = StagePlan(lanes, multipliers, kind, pace)
-        return cls(target, stages)
+        return cls(target, stages, structure.loop is not None)
 
 
-def _cycles_by_multipliers(node: Node, choices: Sequence[Folding], steps: int) -> dict[int, float]:
-    """Cycles per time step of each folding; a stage that works once a sequence has all its steps for it."""
-    share = steps if node.output.per_sequence else 1
-    return {choice.multipliers: choice.interval(DSP_LATENCY) / share for choice in choices}
+def _turn(interval: int, layers: Layers) -> int:
+    """Cycles that each layer has; the ring, through which they go, takes one for itself."""
+    return interval if layers.count == 1 else max(1, interval // layers.count - 1)
 
 
 def _count(folding: Folding) -> int:

@@ -1,13 +1,13 @@
 # amaranth: UnusedElaboratable=no
 """What a pipeline will cost and how fast it will be, without synthesising it."""
 
-import math
 from dataclasses import dataclass
 
 from ssm_hdl import Manifest
 from ssm_hdl.gateware.arithmetic import Storage
-from ssm_hdl.gateware.stream import reals
-from ssm_hdl.gen.pipeline import Pipeline, lanes
+from ssm_hdl.gateware.stream import lanes
+from ssm_hdl.gen.latency import latency
+from ssm_hdl.gen.pipeline import Pipeline
 from ssm_hdl.gen.plan import Plan
 
 BLOCKS = {
@@ -25,9 +25,10 @@ class StageReport:
     """One stage.
 
     Attributes:
-        name: name of the operation.
+        name: name of the operation, or of those of several layers.
         op: kind of operation.
-        multiplications: products that one packet asks for.
+        layers: how many layers share it: it works so often in a time step.
+        multiplications: products that one packet asks for at each layer, all layers together.
         multipliers: products side by side.
         kind: kind of multiplier; empty where there is none.
         cycles: cycles that a packet keeps it busy.
@@ -40,6 +41,7 @@ class StageReport:
 
     name: str
     op: str
+    layers: int
     multiplications: int
     multipliers: int
     kind: str
@@ -60,6 +62,8 @@ class Report:
         target: target of the plan.
         cycles: cycles per time step, the initiation interval; exact down to some 16 cycles, where single bubbles appear.
         latency: cycles from the last sample in to the last result out, in a pipeline that keeps pace.
+        layers: how many layers share stages, 1 if none do.
+        flight: time steps that may be under way in stages that layers share; 0 if none do.
         multiplications: products of a time step; what happens once a sequence is not counted.
         dsp: multipliers in DSP blocks.
         lut_multipliers: multipliers made of LUTs.
@@ -74,6 +78,8 @@ class Report:
     target: str
     cycles: int
     latency: int
+    layers: int
+    flight: int
     multiplications: int
     dsp: int
     lut_multipliers: int
@@ -89,18 +95,19 @@ def estimate(manifest: Manifest, plan: Plan) -> Report:
     pipeline = Pipeline(manifest, plan)
     stages = []
     for name, stage in pipeline.stages.items():
-        node, share = manifest.nodes[name], plan.stages[name]
-        once = manifest.steps if node.output.per_sequence and node.op.op != "pool" else 1
+        layers, share = pipeline.structure.stages[name], plan.stages[name]
+        node = layers.node
         stages.append(
             StageReport(
                 name=name,
                 op=node.op.op,
-                multiplications=node.multiplications,
+                layers=layers.count,
+                multiplications=sum(node.multiplications for node in layers.nodes),
                 multipliers=share.multipliers,
                 kind=share.kind if share.multipliers else "",
                 cycles=stage.work,
                 latency=stage.latency,
-                busy=stage.work / once / pipeline.cycles,
+                busy=stage.work * pipeline.structure.share(name, manifest.steps) / pipeline.cycles,
                 memory_bits=sum(storage.bits for storage in stage.storage),
                 output=str(node.output.format),
                 size=node.output.size,
@@ -112,7 +119,9 @@ def estimate(manifest: Manifest, plan: Plan) -> Report:
         name=manifest.name,
         target=plan.target,
         cycles=pipeline.cycles,
-        latency=_latency(pipeline),
+        latency=latency(pipeline),
+        layers=1 if pipeline.ring is None else pipeline.ring.layers,
+        flight=0 if pipeline.ring is None else pipeline.ring.flight,
         multiplications=multiplications,
         dsp=plan.dsp,
         lut_multipliers=sum(stage.multipliers for stage in stages if stage.kind == "lut"),
@@ -125,9 +134,10 @@ def estimate(manifest: Manifest, plan: Plan) -> Report:
 
 
 def storages(pipeline: Pipeline) -> list[Storage]:
-    """Every memory of a pipeline: those of its stages, and the queues between them."""
+    """Every memory of a pipeline: those of its stages, the queues between them, and those of the ring."""
     between = [queue.storage for queue in pipeline.queues.values()]
-    return [*between, *(storage for stage in pipeline.stages.values() for storage in stage.storage)]
+    ring = [] if pipeline.ring is None else pipeline.ring.storage
+    return [*between, *ring, *(storage for stage in pipeline.stages.values() for storage in stage.storage)]
 
 
 def block_rams(storage: Storage, family: str) -> int:
@@ -137,51 +147,17 @@ def block_rams(storage: Storage, family: str) -> int:
     return min(-(-storage.depth // depth) * -(-storage.width // width) for depth, width in BLOCKS[family])
 
 
-def _latency(pipeline: Pipeline) -> int:
-    """Cycles from the last sample in to the last result out, when nothing waits.
-
-    Of every edge it follows when the first and the last beat of a packet pass. A stage takes its last beat when that has
-    come, or when it has worked through those before it, whichever is later.
-    """
-    manifest = pipeline.manifest
-    span = manifest.input.size - 1
-    times = {manifest.input.name: (-span, 0)}
-    widths = {manifest.input.name: 1} | {name: lanes(stage.o) for name, stage in pipeline.stages.items()}
-    for name, stage in pipeline.stages.items():
-        node = manifest.nodes[name]
-        width = lanes(stage.sinks[0])
-        ends = [[time + _repack(widths[edge.name], width) for time in times[edge.name]] for edge in node.inputs]
-        first, last = (max(each) for each in zip(*ends, strict=True))
-        beats = -(-reals(node.inputs[0]) // width)
-        replayed = getattr(stage, "replay", None) is not None
-        work = stage.work if node.op.op in ("scan", "embedding") else beats
-        taken = max(last, first + work - 1)
-        done = taken + stage.latency
-        if name in {queue_name for queue_name, _ in pipeline.queues}:
-            done += max(queue.latency for (queue_name, _), queue in pipeline.queues.items() if queue_name == name)
-        span = taken - first
-        if replayed or node.op.op == "norm":
-            span = stage.folding.cycles - stage.folding.beats if replayed else stage.span
-        times[name] = (max(done - span, first), done)
-    return times[manifest.graph.output][1]
-
-
-def _repack(i_lanes: int, o_lanes: int) -> int:
-    """Cycles from a beat in to the last of what it becomes, through the greatest common divisor."""
-    common = math.gcd(i_lanes, o_lanes)
-    return (i_lanes // common if i_lanes > common else 0) + (o_lanes > common)
-
-
 def _luts(pipeline: Pipeline) -> int:
     """LUT4s by counting the bits of registers and adders; of use to tell what cannot fit, not to fill a device."""
     total = 0
     for name, stage in pipeline.stages.items():
-        node, share = pipeline.manifest.nodes[name], pipeline.plan.stages[name]
-        width = node.accumulator.width
+        layers, share = pipeline.structure.stages[name], pipeline.plan.stages[name]
+        node, width = layers.node, layers.width
         numbers = lanes(stage.o)
         operands = sum(edge.format.width for edge in node.inputs) + (16 if hasattr(stage, "folding") else 0)
         total += _CONTROL + 3 * width * numbers + 2 * operands * share.multipliers
         if share.kind == "lut":
             total += share.multipliers * operands * operands // 2
         total += sum(storage.bits for storage in stage.storage if not storage.block and storage.name in ("queue", "sums"))
-    return total + sum(queue.storage.bits for queue in pipeline.queues.values() if not queue.block_ram)
+    between = [*pipeline.queues.values(), *([pipeline.ring.waiting, pipeline.ring.loop] if pipeline.ring else [])]
+    return total + sum(queue.storage.bits for queue in between if not queue.block_ram)

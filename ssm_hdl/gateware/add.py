@@ -2,8 +2,9 @@
 
 from amaranth.hdl import Module, Value
 
-from ssm_hdl.gateware.arithmetic import REQUANTIZE_LATENCY, delay, requantize
+from ssm_hdl.gateware.arithmetic import REQUANTIZE_LATENCY, delay
 from ssm_hdl.gateware.elementwise import Elementwise
+from ssm_hdl.gateware.layers import choose
 
 
 class Add(Elementwise):
@@ -16,8 +17,12 @@ class Add(Elementwise):
 
     depth = 2 + REQUANTIZE_LATENCY
 
-    def compute(self, m: Module, lane: int, operands: list[Value]) -> Value:
+    def compute(self, m: Module, lane: int, operands: list[Value], layer: Value) -> Value:
         """The sum, requantised."""
-        f_bits = self.node.accumulator.f_bits
-        a, b = (delay(m, x, 1) << f_bits - edge.format.f_bits for x, edge in zip(operands, self.node.inputs, strict=True))
-        return requantize(m, delay(m, a + b, 1), f_bits, self.node.output.format)
+        a, b = (choose(m, layer, self._shifts(k), delay(m, x, 1).shift_left, 1) for k, x in enumerate(operands))
+        return self.layers.requantize(m, delay(m, a + b, 1))
+
+    def _shifts(self, index: int) -> list[int]:
+        """By how much each layer shifts an operand to the scale of the sum."""
+        nodes = zip(self.layers.nodes, self.layers.lift, strict=True)
+        return [node.accumulator.f_bits - node.inputs[index].format.f_bits + lift for node, lift in nodes]

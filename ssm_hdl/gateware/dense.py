@@ -2,16 +2,17 @@
 """Gateware of dense."""
 
 import numpy as np
-from amaranth.hdl import Module, Mux, Shape, Signal, Value
+from amaranth.hdl import Cat, Module, Mux, Shape, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ssm_hdl.fixed import Codes
 from ssm_hdl.gateware import multiplier
-from ssm_hdl.gateware.arithmetic import REQUANTIZE_LATENCY, Rom, Storage, delay, requantize, tree, tree_latency
-from ssm_hdl.gateware.folding import DenseFolding
+from ssm_hdl.gateware.arithmetic import REQUANTIZE_LATENCY, Storage, delay, tree, tree_latency
+from ssm_hdl.gateware.folding import DenseFolding, scales
+from ssm_hdl.gateware.layers import Layers, Nodes
 from ssm_hdl.gateware.shift import Shifts
-from ssm_hdl.gateware.stream import Counter, Places, Queue, Replay, shape_of, signature
+from ssm_hdl.gateware.stream import Counter, Places, Replay, layer_of, shape_of, tag_of
 from ssm_hdl.operations import Node
 
 
@@ -25,7 +26,7 @@ class Dense(wiring.Component):
     if the group before is still being replayed.
 
     Args:
-        node: the bound operation.
+        nodes: the bound operation, or those of several layers.
         multipliers: how many work side by side, one of `DenseFolding.choices`.
         kind: kind of multiplier, one of `multiplier.KINDS`.
         pace: cycles between results that are enough; the queue at the end is only as deep as they need.
@@ -35,19 +36,22 @@ class Dense(wiring.Component):
         o: y, ``rows * groups`` numbers a beat.
     """
 
-    def __init__(self, node: Node, multipliers: int = 1, kind: str = "dsp", pace: int = 1) -> None:
-        self.node, self.kind, self.pace = node, kind, max(pace, 1)
-        self.folding = folding = DenseFolding.of(node, multipliers)
-        x, y = shape_of(node.inputs[0]), shape_of(node.output)
+    def __init__(self, nodes: Nodes, multipliers: int = 1, kind: str = "dsp", pace: int = 1) -> None:
+        self.layers, self.kind, self.pace = Layers.of(nodes), kind, max(pace, 1)
+        self.folding = folding = DenseFolding.of(nodes, multipliers)
+        layers, (x,), y = self.layers, self.layers.node.inputs, self.layers.node.output
         i_lanes, o_lanes = folding.columns * folding.groups, folding.o_lanes
-        super().__init__({"i": In(signature(x, i_lanes)), "o": Out(signature(y, o_lanes))})
-        self._scale = Shifts(node.arrays["scale"].reshape(-1, o_lanes))
-        self._to_tree = 2 + multiplier.latency(kind, x) + tree_latency(folding.columns)
+        super().__init__({"i": In(layers.signature(x, i_lanes)), "o": Out(layers.signature(y, o_lanes))})
+        self._weight = layers.table(lambda node, lift: self._words(node))
+        self._bias = layers.table(lambda node, lift: node.arrays["bias"].reshape(-1, o_lanes) << lift)
+        self._scale = Shifts(scales(layers, o_lanes))
+        self._to_tree = 2 + multiplier.latency(kind, shape_of(x)) + tree_latency(folding.columns)
         self._to_sum = self._to_tree + self._scale.latency
         self._to_queue = self._to_sum + 1 + REQUANTIZE_LATENCY
-        self.replay = Replay(x, i_lanes, folding.beats, folding.passes) if folding.passes > 1 else None
-        spacing = max(folding.beats, pace)
-        self.queue = Queue(y, o_lanes, Places.needed(folding.beats + self._to_queue, spacing))
+        self.replay = None
+        if folding.passes > 1:
+            self.replay = Replay(shape_of(x), i_lanes, folding.beats, folding.passes, layers.count)
+        self.queue = layers.queue(y, o_lanes, Places.needed(folding.beats + self._to_queue, max(folding.beats, pace)))
 
     @property
     def work(self) -> int:
@@ -75,25 +79,25 @@ class Dense(wiring.Component):
     @property
     def storage(self) -> list[Storage]:
         """Its memories."""
-        own = [Storage.rom("weight", self.weights()), Storage.rom("bias", self.bias()), *self._scale.storage("scale")]
+        own = [self._weight.storage("weight"), self._bias.storage("bias"), *self._scale.storage("scale")]
         return [*own, self.queue.storage, *([self.replay.storage] if self.replay else [])]
 
-    def bias(self) -> Codes:
-        """Bias words in the order of their use, (results, groups * rows)."""
-        return self.node.arrays["bias"].reshape(-1, self.folding.o_lanes)
-
     def weights(self) -> Codes:
-        """Words of weight codes in the order of their use, (words, groups * rows * columns)."""
+        """Words of weight codes in the order of their use, layer after layer, (words, groups * rows * columns)."""
+        return self._weight.codes
+
+    def _words(self, node: Node) -> Codes:
+        """Those of one layer."""
         f = self.folding
-        weight = self.node.arrays["code"]
-        if self.node.inputs[0].is_complex:
+        weight = node.arrays["code"]
+        if node.inputs[0].is_complex:
             weight = weight * np.array([1, -1])
         split = weight.reshape(-1, f.groups, f.passes, f.rows, f.beats, f.columns)
         return split.transpose(0, 2, 4, 1, 3, 5).reshape(f.words, f.multipliers)
 
     def elaborate(self, platform: object) -> Module:  # noqa: D102
         m = Module()
-        f, to_sum, width = self.folding, self._to_sum, self.node.accumulator.width
+        f, to_sum, width = self.folding, self._to_sum, self.layers.width
         source = self.i
         if self.replay is not None:
             m.submodules.replay = self.replay
@@ -103,30 +107,29 @@ class Dense(wiring.Component):
         connect(m, queue.o, flipped(self.o))
 
         go, first, final, word, result = self._issue(m, source)
-        weights = [delay(m, number, 1) for number in Rom(m, "weights", self.weights(), word).numbers]
+        weights = [delay(m, number, 1) for number in self._weight.read(m, "weights", word)]
         x = [delay(m, number, 2) for number in source.p.data]
         lanes = range(f.groups * f.rows)
         sums = [tree(m, [self._product(m, weights, x, lane, c) for c in range(f.columns)]) for lane in lanes]
         result = delay(m, result, self._to_tree - 1)
         amounts = self._scale.read(m, "scale", result)
         sums = [self._scale.apply(m, lane, sums[lane], amounts[lane], width) for lane in lanes]
-        bias = Rom(m, "bias", self.bias(), delay(m, result, self._scale.latency)).numbers
+        bias = self._bias.read(m, "bias", delay(m, result, self._scale.latency))
         valid, start = delay(m, go, to_sum, reset_less=False), delay(m, first, to_sum)
         for lane in lanes:
             total = Signal(Shape(width, True), reset_less=True, name=f"total_{lane}")
             with m.If(valid):
                 m.d.sync += total.eq(Mux(start, bias[lane], total) + sums[lane])
-            y = requantize(m, total, self.node.accumulator.f_bits, self.node.output.format)
-            m.d.comb += queue.i.p.data[lane].eq(y)
+            m.d.comb += queue.i.p.data[lane].eq(self.layers.requantize(m, total))
         m.d.comb += [
-            queue.i.p.last.eq(delay(m, source.p.last, self._to_queue)),
+            tag_of(queue.i.p).eq(delay(m, tag_of(source.p), self._to_queue)),
             queue.i.valid.eq(delay(m, go & final, self._to_queue, reset_less=False)),
         ]
         return m
 
     def _issue(self, m: Module, source: stream.Interface) -> tuple[Value, Value, Value, Value, Value]:
         """Take a beat when there is one and its result has a place; counts the words, the beats of a pass and the passes."""
-        f = self.folding
+        f, layer = self.folding, layer_of(source.p)
         go, begin = Signal(), Signal()
         beat, word = Counter(m, f.beats, go), Counter(m, f.words, go)
         result = Counter(m, f.words // f.beats, beat.wraps)
@@ -136,7 +139,7 @@ class Dense(wiring.Component):
             go.eq(source.valid & source.ready),
             begin.eq(go & beat.first),
         ]
-        return go, beat.first, beat.last, word.value, result.value
+        return go, beat.first, beat.last, Cat(word.value, layer), Cat(result.value, layer)
 
     def _product(self, m: Module, weights: list[Value], x: list[Value], lane: int, column: int) -> Value:
         f = self.folding

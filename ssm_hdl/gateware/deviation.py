@@ -4,10 +4,12 @@ from typing import NamedTuple
 
 from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, Value
 
+from ssm_hdl.fixed import Format
 from ssm_hdl.gateware import multiplier
 from ssm_hdl.gateware.arithmetic import Rom, Storage, delay, times, times_latency
+from ssm_hdl.gateware.layers import Layers, choose
 from ssm_hdl.gateware.stream import Counter, shape_of
-from ssm_hdl.operations import Node, Norm
+from ssm_hdl.operations import Norm
 from ssm_hdl.operations.norm import Root
 
 
@@ -32,25 +34,32 @@ class Deviation:
     a cycle, and the multiplier, one of adders, makes the product of slope and place, for which an element has to wait a cycle.
 
     Args:
-        node: the bound norm.
+        layers: the bound norms, a layer each. They are computed as one with the greatest V and the fewest fraction bits; a
+            layer with more of these shifts d by as many more.
 
     Attributes:
+        root: how the roots are computed.
+        format: format of the results, with the fraction bits of the layer that has fewest.
         most: the longest shift.
         latency: cycles from the last element to ``done``.
         open: the next element may come in: any but its last while a packet is at work.
         done: the packet is.
     """
 
-    def __init__(self, node: Node) -> None:
-        assert isinstance(node.op, Norm)
-        self.op, self.size, self.root, self.x = node.op, node.output.size, Root.at(node), shape_of(node.inputs[0])
+    def __init__(self, layers: Layers) -> None:
+        node, f_bits = layers.node, [node.output.format.f_bits for node in layers.nodes]
+        ops = [node.op for node in layers.nodes if isinstance(node.op, Norm)]
+        self.center, self.size, self.x = ops[0].center, node.output.size, shape_of(node.inputs[0])
+        self._epsilons, self._shifts = [op.epsilon for op in ops], [bits - min(f_bits) for bits in f_bits]
+        self.format = Format(node.output.format.signed, node.output.format.width - min(f_bits), min(f_bits))
+        self.root = Root.of(max(node.accumulator.max for node in layers.nodes), self.format)
         self._tables = {name: node.arrays[name].reshape(-1, 1) for name in ("level", "slope")}
         slope = int(node.arrays["slope"].max()).bit_length()
         self._factor = Shape(max(self.x.width, slope + self.x.signed), self.x.signed)
         self._product = multiplier.latency("lut", self._factor)
         self._term = 1 + max(1, times_latency(self.size))  # cycles to the multiplier
-        self.most = self.root.width // 2 - 1
-        self._line = self._term + self._product + 3 + self.most  # and for the place in a cell
+        self.most = self.root.width // 2 - 1 + max(self._shifts)
+        self._line = self._term + self._product + 3 + self.root.width // 2 - 1  # and for the place in a cell
         self.latency = self._line + self._product + 1
         self.open, self.done = Signal(init=1), Signal()
 
@@ -59,12 +68,13 @@ class Deviation:
         """Its tables."""
         return [Storage.rom(name, table) for name, table in self._tables.items()]
 
-    def of(self, m: Module, x: Value, place: Counter, take: Value, leave: Value) -> Packet:
+    def of(self, m: Module, x: Value, layer: Value, place: Counter, take: Value, leave: Value) -> Packet:
         """What the elements of the packet have in common, from ``done`` on.
 
         Args:
             m: the module it goes to.
             x: an element.
+            layer: the layer that it is at.
             place: which one.
             take: it comes in.
             leave: the packet that is done leaves.
@@ -81,10 +91,10 @@ class Deviation:
         sums = self._term + self._product
         added, first = delay(m, take, sums, reset_less=False), delay(m, place.first, sums)
         with m.If(added):
-            m.d.sync += summed.eq(Mux(first, self.op.epsilon, summed) + product)
+            m.d.sync += summed.eq(Mux(first, choose(m, layer, self._epsilons, cycles=sums), summed) + product)
         whole, ready = delay(m, place.wraps, sums + 1), delay(m, turn, self._product)
         with m.If(whole):
-            m.d.sync += [v.eq(summed), shift.eq(0)]
+            m.d.sync += [v.eq(summed), shift.eq(choose(m, layer, self._shifts, cycles=sums + 1))]
         with m.Elif(v[-2:] == 0):
             m.d.sync += [v.eq(v << 2), shift.eq(shift + 1)]
         with m.If(ready):
@@ -109,7 +119,7 @@ class Deviation:
         """S of the last packet, and n x_i - S_i-1 - S_i."""
         late = self._term - 1
         multiple = delay(m, times(m, x, self.size), late - times_latency(self.size))
-        if not self.op.center:
+        if not self.center:
             return Const(0), delay(m, multiple, 1)
         total = Signal(Shape(self.x.width + (self.size - 1).bit_length(), self.x.signed), reset_less=True)
         kept, whole = Signal.like(total), delay(m, place.wraps, 1)

@@ -6,8 +6,8 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ssm_hdl.gateware.arithmetic import Storage, delay
-from ssm_hdl.gateware.stream import Places, Queue, reals, shape_of, signature
-from ssm_hdl.operations import Node
+from ssm_hdl.gateware.layers import Layers, Nodes
+from ssm_hdl.gateware.stream import Places, layer_of, reals, tag_of
 
 
 class Elementwise(wiring.Component):
@@ -17,7 +17,7 @@ class Elementwise(wiring.Component):
     the operation, plus that of the queue at its end.
 
     Args:
-        node: the bound operation.
+        nodes: the bound operation, or those of several layers.
         lanes: numbers in a beat.
         pace: cycles between beats that are enough; the queue at the end is only as deep as they need.
 
@@ -29,11 +29,12 @@ class Elementwise(wiring.Component):
     depth: int
     """Cycles of the computation."""
 
-    def __init__(self, node: Node, lanes: int = 1, pace: int = 1) -> None:
-        self.node, self.lanes, self.pace = node, lanes, pace
-        members = {name: In(signature(shape_of(edge), lanes)) for name, edge in zip("ij", node.inputs, strict=False)}
-        super().__init__({**members, "o": Out(signature(shape_of(node.output), lanes))})
-        self.queue = Queue(shape_of(node.output), lanes, Places.needed(self.depth, pace))
+    def __init__(self, nodes: Nodes, lanes: int = 1, pace: int = 1) -> None:
+        self.layers, self.lanes, self.pace = Layers.of(nodes), lanes, pace
+        self.node = node = self.layers.node
+        members = {name: In(self.layers.signature(edge, lanes)) for name, edge in zip("ij", node.inputs, strict=False)}
+        super().__init__({**members, "o": Out(self.layers.signature(node.output, lanes))})
+        self.queue = self.layers.queue(node.output, lanes, Places.needed(self.depth, pace))
 
     @property
     def latency(self) -> int:
@@ -60,8 +61,8 @@ class Elementwise(wiring.Component):
         """Its memories."""
         return [self.queue.storage]
 
-    def compute(self, m: Module, lane: int, operands: list[Value]) -> Value:
-        """The result of one lane, `depth` cycles after its operands."""
+    def compute(self, m: Module, lane: int, operands: list[Value], layer: Value) -> Value:
+        """The result of one lane, `depth` cycles after its operands and their layer."""
         raise NotImplementedError
 
     def elaborate(self, platform: object) -> Module:  # noqa: D102
@@ -76,9 +77,9 @@ class Elementwise(wiring.Component):
             m.d.comb += sink.ready.eq(Cat(places.free, *others).all())
         for lane in range(self.lanes):
             operands = [sink.p.data[lane] for sink in self.sinks]
-            m.d.comb += queue.i.p.data[lane].eq(self.compute(m, lane, operands))
+            m.d.comb += queue.i.p.data[lane].eq(self.compute(m, lane, operands, layer_of(self.i.p)))
         m.d.comb += [
-            queue.i.p.last.eq(delay(m, self.sinks[0].p.last, self.depth)),
+            tag_of(queue.i.p).eq(delay(m, tag_of(self.i.p), self.depth)),
             queue.i.valid.eq(delay(m, go, self.depth, reset_less=False)),
         ]
         return m

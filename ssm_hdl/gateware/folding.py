@@ -7,8 +7,8 @@ from typing import Self
 import numpy as np
 
 from ssm_hdl.errors import SsmHdlError
+from ssm_hdl.gateware.layers import Layers, Nodes, Table
 from ssm_hdl.gateware.shift import Shifts
-from ssm_hdl.operations import Node
 
 PARTS = 2
 """Numbers of a complex element: real and imaginary."""
@@ -21,21 +21,21 @@ class Folding:
     """What the foldings of all operations have in common."""
 
     @classmethod
-    def of(cls, node: Node, multipliers: int) -> Self:
+    def of(cls, nodes: Nodes, multipliers: int) -> Self:
         """The folding onto a number of multipliers.
 
         Raises:
             SsmHdlError: the number does not divide the work evenly; the message lists those that do.
         """
-        choices = cls.choices(node)
+        choices = cls.choices(nodes)
         for folding in choices:
             if folding.multipliers == multipliers:
                 return folding
         valid = ", ".join(str(folding.multipliers) for folding in choices)
-        raise SsmHdlError(f"{node.name}: cannot fold onto {multipliers} multipliers; it can onto {valid}")
+        raise SsmHdlError(f"{Layers.of(nodes).node.name}: cannot fold onto {multipliers} multipliers; it can onto {valid}")
 
     @classmethod
-    def choices(cls, node: Node) -> Sequence[Self]:
+    def choices(cls, nodes: Nodes) -> Sequence[Self]:
         """Every folding, from the fewest multipliers to the most."""
         raise NotImplementedError
 
@@ -67,9 +67,9 @@ class DenseFolding(Folding):
     columns: int
 
     @classmethod
-    def choices(cls, node: Node) -> Sequence[Self]:
+    def choices(cls, nodes: Nodes) -> Sequence[Self]:
         """Every folding, from 1 multiplier to all: rows first, then columns, then groups."""
-        weight = node.arrays["weight"]
+        weight = Layers.of(nodes).node.arrays["weight"]
         groups, rows, columns = shape = (*weight.shape[:2], int(np.prod(weight.shape[2:])))
         by_row = [cls(shape, 1, r, 1) for r in range(1, rows + 1) if rows % r == 0]
         by_column = [cls(shape, 1, rows, c) for c in range(2, columns + 1) if columns % c == 0]
@@ -125,14 +125,16 @@ class ScanFolding(Folding):
     parts: int
 
     @classmethod
-    def choices(cls, node: Node) -> Sequence[Self]:
+    def choices(cls, nodes: Nodes) -> Sequence[Self]:
         """Every folding: 1 or 2 multipliers for a mode, 4 for each of several modes, up to all modes of all channels."""
-        scale, parts = node.arrays["scale"], PARTS if node.inputs[0].is_complex else 1
-        channels, modes = shape = scale.shape
+        layers = Layers.of(nodes)
+        parts = PARTS if layers.node.inputs[0].is_complex else 1
+        channels, modes = shape = layers.node.arrays["scale"].shape
         serial = [(1, phases) for phases in (4, 2)]
         within = [(n, 1) for n in range(1, modes + 1) if modes % n == 0]
         across = [(c * modes, 1) for c in range(2, channels + 1) if channels % c == 0]
-        return [cls(shape, n, phases, Shifts(scale.reshape(-1, n)).latency, parts) for n, phases in serial + within + across]
+        align = {n: Shifts(scales(layers, n)).latency for n, _ in serial + within + across}
+        return [cls(shape, n, phases, align[n], parts) for n, phases in serial + within + across]
 
     @property
     def multipliers(self) -> int:
@@ -176,3 +178,8 @@ class ScanFolding(Folding):
     def words_per_beat(self) -> int:
         """Memory words that one beat of u drives."""
         return self.words * self.channels // self.shape[0]
+
+
+def scales(layers: Layers, lanes: int, name: str = "scale") -> Table:
+    """The shifts that bring the channels of every layer to one scale, as many a word as there are lanes."""
+    return layers.table(lambda node, lift: node.arrays[name].reshape(-1, lanes) + lift)

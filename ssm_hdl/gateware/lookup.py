@@ -1,10 +1,10 @@
 """Gateware of lookup."""
 
-from amaranth.hdl import Module, Value
+from amaranth.hdl import Cat, Module, Value
 
-from ssm_hdl.fixed import Codes
-from ssm_hdl.gateware.arithmetic import Rom, Storage, delay
+from ssm_hdl.gateware.arithmetic import Storage, delay
 from ssm_hdl.gateware.elementwise import Elementwise
+from ssm_hdl.gateware.layers import Nodes
 
 
 class Lookup(Elementwise):
@@ -17,17 +17,17 @@ class Lookup(Elementwise):
 
     depth = 2
 
+    def __init__(self, nodes: Nodes, lanes: int = 1, pace: int = 1) -> None:
+        super().__init__(nodes, lanes, pace)
+        self._table = self.layers.table(lambda node, lift: node.arrays["table"].reshape(-1, 1))
+
     @property
     def storage(self) -> list[Storage]:
         """Its memories."""
-        return [*super().storage, *[Storage.rom("table", self.table())] * self.lanes]
+        return [*super().storage, *[self._table.storage("table")] * self.lanes]
 
-    def table(self) -> Codes:
-        """The table, one entry a word."""
-        return self.node.arrays["table"].reshape(-1, 1)
-
-    def compute(self, m: Module, lane: int, operands: list[Value]) -> Value:
+    def compute(self, m: Module, lane: int, operands: list[Value], layer: Value) -> Value:
         """Read the table at the bit pattern of x."""
         (x,) = operands
-        (entry,) = Rom(m, f"table_{lane}", self.table(), x.as_unsigned()).numbers
+        (entry,) = self._table.read(m, f"table_{lane}", Cat(x, layer))
         return delay(m, entry, 1)

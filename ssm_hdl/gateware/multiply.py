@@ -3,10 +3,10 @@
 from amaranth.hdl import Module, Value
 
 from ssm_hdl.gateware import multiplier
-from ssm_hdl.gateware.arithmetic import REQUANTIZE_LATENCY, requantize
+from ssm_hdl.gateware.arithmetic import REQUANTIZE_LATENCY
 from ssm_hdl.gateware.elementwise import Elementwise
+from ssm_hdl.gateware.layers import Layers, Nodes, choose
 from ssm_hdl.gateware.stream import shape_of
-from ssm_hdl.operations import Node
 
 
 class Multiply(Elementwise):
@@ -15,7 +15,7 @@ class Multiply(Elementwise):
     Cycles per step: ``n / lanes``. Latency: ``2 + multiplier + queue`` cycles.
 
     Args:
-        node: the bound operation.
+        nodes: the bound operation, or those of several layers.
         lanes: numbers in a beat, and multipliers.
         kind: kind of multiplier, one of `multiplier.KINDS`.
         pace: cycles between beats that are enough.
@@ -23,12 +23,14 @@ class Multiply(Elementwise):
     See `Elementwise` for the members.
     """
 
-    def __init__(self, node: Node, lanes: int = 1, kind: str = "dsp", pace: int = 1) -> None:
+    def __init__(self, nodes: Nodes, lanes: int = 1, kind: str = "dsp", pace: int = 1) -> None:
         self.kind = kind
-        self.depth = multiplier.latency(kind, shape_of(node.inputs[1])) + REQUANTIZE_LATENCY
-        super().__init__(node, lanes, pace)
+        self._product = multiplier.latency(kind, shape_of(Layers.of(nodes).node.inputs[1]))
+        self.depth = self._product + REQUANTIZE_LATENCY
+        super().__init__(nodes, lanes, pace)
 
-    def compute(self, m: Module, lane: int, operands: list[Value]) -> Value:
+    def compute(self, m: Module, lane: int, operands: list[Value], layer: Value) -> Value:
         """The product, requantised."""
         product = multiplier.multiply(m, self.kind, *operands)
-        return requantize(m, product, self.node.accumulator.f_bits, self.node.output.format)
+        lifted = choose(m, layer, self.layers.lift, product.shift_left, self._product)
+        return self.layers.requantize(m, lifted)

@@ -13,9 +13,9 @@ from ssm_hdl.gateware import multiplier
 from ssm_hdl.gateware.arithmetic import REQUANTIZE_LATENCY, Storage, delay, requantize, times, times_latency
 from ssm_hdl.gateware.deviation import Deviation, Packet
 from ssm_hdl.gateware.folding import Folding
+from ssm_hdl.gateware.layers import Layers, Nodes
 from ssm_hdl.gateware.shift import shift_latency, shift_left
-from ssm_hdl.gateware.stream import BLOCK_RAM_FROM, Counter, Places, Queue, shape_of, signature
-from ssm_hdl.operations import Node
+from ssm_hdl.gateware.stream import BLOCK_RAM_FROM, Counter, Places, layer_of, tag_of
 
 
 @dataclass(frozen=True)
@@ -36,9 +36,10 @@ class NormFolding(Folding):
     o_lanes = 1
 
     @classmethod
-    def choices(cls, node: Node) -> Sequence[Self]:
+    def choices(cls, nodes: Nodes) -> Sequence[Self]:
         """The one there is."""
-        size, deviation = node.output.size, Deviation(node)
+        deviation = Deviation(Layers.of(nodes))
+        size = deviation.size
         return [cls(size, 3 + times_latency(size) + shift_latency(deviation.most), deviation.latency)]
 
     def interval(self, product: int) -> int:
@@ -58,7 +59,7 @@ class Norm(wiring.Component):
     of the slope, ``width`` the bits of V, made even, and ``shift`` the cycles of a shift by up to ``width / 2 - 1``.
 
     Args:
-        node: the bound operation.
+        nodes: the bound operation, or those of several layers.
         kind: kind of multiplier, one of `multiplier.KINDS`.
         pace: cycles between results that are enough; the queue at the end is only as deep as they need.
 
@@ -67,16 +68,16 @@ class Norm(wiring.Component):
         o: y, a number a beat.
     """
 
-    def __init__(self, node: Node, kind: str = "dsp", pace: int = 1) -> None:
-        self.node, self.kind, self.pace, self.size = node, kind, pace, node.output.size
-        self.deviation = Deviation(node)
-        self.folding = NormFolding.of(node, 1)
-        y, root = shape_of(node.output), self.deviation.root
-        super().__init__({"i": In(signature(self.deviation.x)), "o": Out(signature(y))})
+    def __init__(self, nodes: Nodes, kind: str = "dsp", pace: int = 1) -> None:
+        self.kind, self.pace, layers = kind, pace, Layers.of(nodes)
+        (x,), y = layers.node.inputs, layers.node.output
+        self.deviation, self.size = Deviation(layers), y.size
+        self.folding, root = NormFolding.of(nodes, 1), self.deviation.root
+        super().__init__({"i": In(layers.signature(x)), "o": Out(layers.signature(y))})
         self._used = self.folding.used
         product = multiplier.latency(kind, Shape(root.cells + root.inside))
         self._depth = self._used + product + REQUANTIZE_LATENCY
-        self.queue = Queue(y, 1, Places.needed(self._depth, pace))
+        self.queue = layers.queue(y, 1, Places.needed(self._depth, pace))
 
     @property
     def work(self) -> int:
@@ -118,7 +119,7 @@ class Norm(wiring.Component):
         write, read = ring.write_port(), ring.read_port()
         take, leave = Signal(), Signal()
         place, to = Counter(m, self.size, take), Counter(m, 3 * self.size, take)
-        packet = self.deviation.of(m, self.i.p.data[0], place, take, leave)
+        packet = self.deviation.of(m, self.i.p.data[0], layer_of(self.i.p), place, take, leave)
         sending, go = self._send(m, leave)
         m.d.comb += [
             self.i.ready.eq(self.deviation.open),
@@ -129,14 +130,14 @@ class Norm(wiring.Component):
             write.en.eq(take),
             read.addr.eq(Counter(m, 3 * self.size, go).value),
         ]
-        last, ends = Signal(), Signal()
+        tag, sent = (Signal.like(tag_of(self.i.p), name=name) for name in ("tag", "sent"))
         with m.If(place.wraps):
-            m.d.sync += last.eq(self.i.p.last)
+            m.d.sync += tag.eq(tag_of(self.i.p))
         with m.If(leave):
-            m.d.sync += ends.eq(last)
+            m.d.sync += sent.eq(tag)
         m.d.comb += [
             queue.i.p.data[0].eq(self._result(m, read.data, packet, leave)),
-            queue.i.p.last.eq(delay(m, ends, self._depth)),
+            tag_of(queue.i.p).eq(delay(m, sent, self._depth)),
             queue.i.valid.eq(delay(m, go, self._depth, reset_less=False)),
         ]
         return m
@@ -157,7 +158,7 @@ class Norm(wiring.Component):
         with m.If(leave):
             m.d.sync += [total.eq(packet.total), shift.eq(packet.shift), inverse.eq(packet.inverse)]
         d = delay(m, times(m, delay(m, x, 1), self.size) - total, 1)
-        width = root.deviation(self.size, self.deviation.op.center).bit_length() + 1
+        width = root.deviation(self.size, self.deviation.center).bit_length() + 1 + self.deviation.most - (root.width // 2 - 1)
         d = shift_left(m, d, shift, self.deviation.most, width)[root.drop :].as_signed()
         product = multiplier.multiply(m, self.kind, d, inverse)
-        return requantize(m, product, root.f_bits, self.node.output.format)
+        return requantize(m, product, root.f_bits, self.deviation.format)

@@ -5,14 +5,13 @@ from typing import NamedTuple, TypeAlias
 from amaranth.hdl import Const, Module, Mux, Shape, Signal, Value
 from amaranth.lib import data
 
-from ssm_hdl.fixed import Codes
 from ssm_hdl.gateware import multiplier
-from ssm_hdl.gateware.arithmetic import REQUANTIZE_LATENCY, Rom, Storage, delay, requantize
+from ssm_hdl.gateware.arithmetic import REQUANTIZE_LATENCY, Storage, delay
 from ssm_hdl.gateware.dither import Dither
-from ssm_hdl.gateware.folding import PARTS, ScanFolding
+from ssm_hdl.gateware.folding import PARTS, ScanFolding, scales
+from ssm_hdl.gateware.layers import Layers
 from ssm_hdl.gateware.shift import Shifts
-from ssm_hdl.gateware.stream import shape_of
-from ssm_hdl.operations import Node
+from ssm_hdl.gateware.stream import layer_of, shape_of
 from ssm_hdl.operations import Scan as Operation
 
 _READ = 2  # cycles to read a state and to register it
@@ -27,7 +26,7 @@ class Issue(NamedTuple):
 
     Attributes:
         go: something is.
-        word: which word of the memories.
+        word: which word of the memories, and on top of it of which layer.
         phase: which of the cycles that a word takes.
         fresh: the step is the first of its sequence.
         final: something is read, and the phase is the last.
@@ -49,17 +48,17 @@ class Recurrence:
     drive and in delta form the state, comes together while the multipliers work.
 
     Args:
-        node: the bound scan.
+        layers: the bound scans, a layer each.
         folding: its folding.
         kind: kind of multiplier.
     """
 
-    def __init__(self, node: Node, folding: ScanFolding, kind: str) -> None:
-        assert isinstance(node.op, Operation)
-        self.node, self.op, self.folding, self.kind = node, node.op, folding, kind
-        self._scale, self._shift = (Shifts(node.arrays[name].reshape(folding.words, -1)) for name in ("scale", "shift"))
-        self._drop = node.accumulator.f_bits - node.output.format.f_bits
-        self._multiplied = _READ + multiplier.latency(kind, shape_of(node.output))
+    def __init__(self, layers: Layers, folding: ScanFolding, kind: str) -> None:
+        assert isinstance(layers.node.op, Operation)
+        self.layers, self.op, self.folding, self.kind = layers, layers.node.op, folding, kind
+        self._scale, self._shift = (Shifts(scales(layers, folding.modes, name)) for name in ("scale", "shift"))
+        self._code = layers.table(lambda node, lift: node.arrays["code"].reshape(folding.words, -1))
+        self._multiplied = _READ + multiplier.latency(kind, shape_of(layers.node.output))
         self._aligned = self._multiplied + 1 + folding.align
         self._added = self._aligned + 1
         self.latency = self._added + REQUANTIZE_LATENCY
@@ -67,11 +66,7 @@ class Recurrence:
     @property
     def storage(self) -> list[Storage]:
         """Its tables."""
-        return [Storage.rom("code", self.codes()), *self._scale.storage("scale"), *self._shift.storage("shift")]
-
-    def codes(self) -> Codes:
-        """Words of the transition as it is stored, in the order of their use, (words, 2 * modes)."""
-        return self.node.arrays["code"].reshape(self.folding.words, -1)
+        return [self._code.storage("code"), *self._scale.storage("scale"), *self._shift.storage("shift")]
 
     def next(self, m: Module, issue: Issue, u: data.View, h: list[Value]) -> list[Value]:
         """The next states.
@@ -83,11 +78,11 @@ class Recurrence:
             h: the states of the word a cycle later, real and imaginary parts in turn.
         """
         f, modes = self.folding, range(self.folding.modes)
-        codes = Rom(m, "code", self.codes(), issue.word, issue.go).numbers
+        codes = self._code.read(m, "code", issue.word, issue.go)
         amounts = self._scale.read(m, "scale", issue.word, issue.go)
         shifts = self._shift.read(m, "shift", issue.word, issue.go)
         numbers = [delay(m, number, 1) for number in u.data]
-        dither = self._dither(m, issue, u) if self.op.dither and self._drop else None
+        dither = self._dither(m, issue, u) if self.op.dither and self.layers.drop else None
         phase = delay(m, issue.phase, 1)
         parts = []
         for mode in modes:
@@ -96,10 +91,10 @@ class Recurrence:
             for part, product in self._products(m, phase, pair, state):
                 aligned = self._align(m, mode, product, amounts[mode])
                 drive = self._drive(m, mode, part, numbers, shifts[mode])
-                total = Signal(Shape(self.node.accumulator.width, True), reset_less=True)
+                total = Signal(Shape(self.layers.width, True), reset_less=True)
                 m.d.sync += total.eq(aligned + self._addend(m, part, state, drive))
-                offset = dither.offset(mode, _later(m, part, self._added - 2), self._drop) if dither else None
-                stored.append(requantize(m, total, self.node.accumulator.f_bits, self.node.output.format, offset))
+                offset = dither.offset(mode, _later(m, part, self._added - 2), self.layers.drop) if dither else None
+                stored.append(self.layers.requantize(m, total, offset))
             parts += stored if f.phases == 1 else [delay(m, stored[0], f.phases // 2), stored[0]]
         return parts
 
@@ -107,13 +102,14 @@ class Recurrence:
         """2**e u of a part of a mode at the scale of the sums, as soon as it is there, the cycles of the shift after u."""
         element = u[mode // self.folding.shape[1] * self.folding.parts :][: self.folding.parts]
         number = _pick(part, *element, *[Const(0)] * (PARTS - len(element)))
-        return self._shift.apply(m, mode, number, amount, self.node.accumulator.width)  # which holds it, by the bound
+        return self._shift.apply(m, mode, number, amount, self.layers.width)  # which holds it, by the bound
 
     def _dither(self, m: Module, issue: Issue, u: data.View) -> Dither:
         """The dither, a cycle ahead of the sums."""
         cycles = self._added - 1
         done = delay(m, issue.final, cycles, reset_less=False)
-        return Dither(m, self.folding, done, delay(m, issue.wraps, cycles), delay(m, u.last, cycles))
+        wraps, last, layer = (delay(m, value, cycles) for value in (issue.wraps, u.last, layer_of(u)))
+        return Dither(m, self.folding, done, wraps, last, layer, self.layers.count)
 
     def _products(self, m: Module, phase: Value, code: list[Value], h: list[Value]) -> list[tuple[Part, Value]]:
         """The parts of code h with their sums of products: both at once, or one for both in turn."""
@@ -139,7 +135,7 @@ class Recurrence:
     def _align(self, m: Module, mode: int, product: Value, amount: Value) -> Value:
         """The products of a mode at the scale of all."""
         amount = delay(m, amount, self._multiplied) if self.folding.align else amount
-        return self._scale.apply(m, mode, delay(m, product, 1), amount, self.node.accumulator.width)
+        return self._scale.apply(m, mode, delay(m, product, 1), amount, self.layers.width)
 
     def _addend(self, m: Module, part: Part, h: list[Value], drive: Value) -> Value:
         """What is added to the aligned products: the drive and, in delta form, the state."""
@@ -147,8 +143,8 @@ class Recurrence:
         if not self.op.delta:
             return delay(m, drive, self._aligned - age)
         kept = delay(m, _pick(part, h[_RE], h[_IM]), age - 1)
-        addend = Signal(Shape(self.node.accumulator.width, True), reset_less=True)
-        m.d.sync += addend.eq(kept.shift_left(self._drop) + drive)
+        addend = Signal(Shape(self.layers.width, True), reset_less=True)
+        m.d.sync += addend.eq(kept.shift_left(self.layers.drop) + drive)
         return delay(m, addend, self._aligned - age - 1)
 
 

@@ -8,23 +8,24 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from ssm_hdl.gateware import multiplier
 from ssm_hdl.gateware.arithmetic import Storage, delay
 from ssm_hdl.gateware.folding import PARTS, ScanFolding
+from ssm_hdl.gateware.layers import Layers, Nodes, Registers
 from ssm_hdl.gateware.recurrence import Issue, Recurrence
-from ssm_hdl.gateware.stream import Counter, Places, Queue, shape_of, signature
-from ssm_hdl.operations import Node
+from ssm_hdl.gateware.stream import Counter, Places, layer_of, shape_of, tag_of
 
 
 class Scan(wiring.Component):
     """h'[c, n] = Abar[c, n] h[c, n] + 2**e[c, n] u[c], complex, rounded once; h = 0 before the first step of a sequence.
 
     The state lives in a memory with one read and one write a cycle; it is not cleared, the first step of a sequence (after reset
-    or after a step marked ``last``) ignores what it reads.
+    or after a step marked ``last``) ignores what it reads. It holds the states of all layers, each padded to a
+    power of two of words.
 
     Cycles per step: ``4 C N / multipliers``, at least ``loop``, the cycles from reading a state to having written it.
     Latency, last beat in to last beat out: ``6 + multiplier + align + queue`` cycles, ``align`` being those that bring the
     products of different modes to one scale, 0 if they have one.
 
     Args:
-        node: the bound operation.
+        nodes: the bound operation, or those of several layers.
         multipliers: how many work side by side, one of `ScanFolding.choices`.
         kind: kind of multiplier, one of `multiplier.KINDS`.
 
@@ -37,15 +38,15 @@ class Scan(wiring.Component):
         o: h', ``2 * modes`` numbers a beat, real and imaginary parts in turn.
     """
 
-    def __init__(self, node: Node, multipliers: int = 1, kind: str = "dsp") -> None:
-        self.node = node
-        self.folding = folding = ScanFolding.of(node, multipliers)
-        u, h = shape_of(node.inputs[0]), shape_of(node.output)
-        super().__init__({"i": In(signature(u, folding.i_lanes)), "o": Out(signature(h, folding.o_lanes))})
-        self.recurrence = Recurrence(node, folding, kind)
-        product = multiplier.latency(kind, h)
+    def __init__(self, nodes: Nodes, multipliers: int = 1, kind: str = "dsp") -> None:
+        self.layers = layers = Layers.of(nodes)
+        self.folding = folding = ScanFolding.of(nodes, multipliers)
+        (u,), h = layers.node.inputs, layers.node.output
+        super().__init__({"i": In(layers.signature(u, folding.i_lanes)), "o": Out(layers.signature(h, folding.o_lanes))})
+        self.recurrence = Recurrence(layers, folding, kind)
+        product = multiplier.latency(kind, shape_of(h))
         self.cycles, self.loop = folding.interval(product), folding.loop(product)
-        self.queue = Queue(h, folding.o_lanes, Places.needed(self.loop, folding.phases))
+        self.queue = layers.queue(h, folding.o_lanes, Places.needed(self.loop, folding.phases))
 
     @property
     def work(self) -> int:
@@ -65,18 +66,23 @@ class Scan(wiring.Component):
     @property
     def storage(self) -> list[Storage]:
         """Its memories."""
-        state = Storage("state", self.folding.words, self.node.output.format.width * self.folding.o_lanes, True)
+        state = Storage("state", self._states, self.layers.format.width * self.folding.o_lanes, True)
         return [*self.recurrence.storage, state, self.queue.storage]
+
+    @property
+    def _states(self) -> int:
+        """Words of the memory of states."""
+        return (self.layers.count - 1 << (self.folding.words - 1).bit_length()) + self.folding.words
 
     def elaborate(self, platform: object) -> Module:  # noqa: D102
         m = Module()
-        f, queue, bits, cycles = self.folding, self.queue, self.node.output.format.width, self.recurrence.latency
+        f, queue, bits, cycles = self.folding, self.queue, self.layers.format.width, self.recurrence.latency
         m.submodules.queue = queue
         connect(m, queue.o, flipped(self.o))
         written = Signal()
         issue = self._issue(m, written)
 
-        m.submodules.state = state = memory.Memory(shape=PARTS * bits * f.modes, depth=f.words, init=[])
+        m.submodules.state = state = memory.Memory(shape=PARTS * bits * f.modes, depth=self._states, init=[])
         read, write = state.read_port(), state.write_port()
         m.d.comb += [read.addr.eq(issue.word), read.en.eq(issue.go)]
         fresh = delay(m, issue.fresh, 1)
@@ -88,7 +94,7 @@ class Scan(wiring.Component):
             written.eq(delay(m, issue.final, cycles, reset_less=False)),
             write.en.eq(written),
             Value.cast(queue.i.p.data).eq(stored),
-            queue.i.p.last.eq(delay(m, self.i.p.last, cycles)),
+            tag_of(queue.i.p).eq(delay(m, tag_of(self.i.p), cycles)),
             queue.i.valid.eq(write.en),
         ]
         return m
@@ -96,7 +102,9 @@ class Scan(wiring.Component):
     def _issue(self, m: Module, written: Value) -> Issue:
         """Take u while its modes are read, word by word, each when its result has a place in the queue."""
         f = self.folding
-        fresh, able, go, final, begin = Signal(init=1), Signal(), Signal(), Signal(), Signal()
+        layer = layer_of(self.i.p)
+        fresh = Registers(m, "fresh", 1, 1, self.layers.count, layer)
+        able, go, final, begin = Signal(), Signal(), Signal(), Signal()
         phase = Counter(m, f.phases, go)
         beat, word = Counter(m, f.words_per_beat, final), Counter(m, f.words, final)
         places = Places(m, self.queue, begin)
@@ -113,5 +121,5 @@ class Scan(wiring.Component):
             self.i.ready.eq(able & phase.last & beat.last),
         ]
         with m.If(word.wraps):
-            m.d.sync += fresh.eq(self.i.p.last)
-        return Issue(go, word.value, phase.value, fresh, final, word.wraps)
+            fresh.set(self.i.p.last)
+        return Issue(go, Cat(word.value, layer), phase.value, fresh.value, final, word.wraps)

@@ -1,9 +1,10 @@
 """Left shifts that differ from one word of a table to the next."""
 
+import numpy as np
 from amaranth.hdl import Cat, Const, Module, Shape, Signal, Value, ValueLike
 
-from ssm_hdl.fixed import Codes
-from ssm_hdl.gateware.arithmetic import Rom, Storage, delay
+from ssm_hdl.gateware.arithmetic import Storage, delay
+from ssm_hdl.gateware.layers import Table
 
 _STEPS = 3  # registers of the longest shift
 
@@ -43,27 +44,27 @@ class Shifts:
     """A table of left shifts, one for each lane of each word. What a lane shifts in every word costs wires, the rest a shifter.
 
     Args:
-        amounts: (words, lanes), 0 at least.
+        amounts: (words, lanes) of every layer, 0 at least.
 
     Attributes:
-        least: what each lane shifts in every word, (lanes,).
-        table: what it shifts beyond that, (words, lanes).
+        least: what each lane shifts in every word of every layer, (lanes,).
+        table: what it shifts beyond that.
         latency: cycles of a shift; 0 if no lane has more than one amount.
     """
 
-    def __init__(self, amounts: Codes) -> None:
-        self.least = amounts.min(axis=0)
-        self.table = amounts - self.least
-        self._most = int(self.table.max(initial=0))
+    def __init__(self, amounts: Table) -> None:
+        self.least = np.concatenate(amounts.tables).min(axis=0)
+        self.table = Table([table - self.least for table in amounts.tables])
+        self._most = int(self.table.codes.max(initial=0))
         self.latency = shift_latency(self._most)
 
     def storage(self, name: str) -> list[Storage]:
         """The memory of the table, if there has to be one."""
-        return [Storage.rom(name, self.table)] if self._most else []
+        return [self.table.storage(name)] if self._most else []
 
-    def read(self, m: Module, name: str, address: ValueLike, enable: ValueLike = 1) -> list[Value]:
-        """The table's word, an amount for each lane, 1 cycle after its address."""
-        return Rom(m, name, self.table, address, enable).numbers if self._most else [Const(0)] * len(self.least)
+    def read(self, m: Module, name: str, place: Value, enable: ValueLike = 1) -> list[Value]:
+        """The table's word, an amount for each lane, 1 cycle after its place, the word at the bottom and the layer on top."""
+        return self.table.read(m, name, place, enable) if self._most else [Const(0)] * len(self.least)
 
     def apply(self, m: Module, lane: int, value: Value, amount: Value, width: int) -> Value:
         """``value`` shifted as a lane is to be, modulo 2**width, ``latency`` cycles after value and amount."""

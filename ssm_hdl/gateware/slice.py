@@ -6,8 +6,8 @@ from amaranth.lib.wiring import In, Out
 
 from ssm_hdl.errors import SsmHdlError
 from ssm_hdl.gateware.arithmetic import Storage
-from ssm_hdl.gateware.stream import Counter, reals, shape_of, signature
-from ssm_hdl.operations import Node
+from ssm_hdl.gateware.layers import Layers, Nodes
+from ssm_hdl.gateware.stream import Counter, reals
 from ssm_hdl.operations import Slice as SliceOperation
 
 
@@ -18,7 +18,7 @@ class Slice(wiring.Component):
     ``(start + size - n) / lanes`` cycles, not positive: a beat goes through in the cycle it comes in.
 
     Args:
-        node: the bound operation.
+        nodes: the bound operation, or those of several layers.
         lanes: numbers in a beat; it divides ``start`` and ``size``.
 
     Members:
@@ -26,15 +26,16 @@ class Slice(wiring.Component):
         o: beats out.
     """
 
-    def __init__(self, node: Node, lanes: int = 1) -> None:
+    def __init__(self, nodes: Nodes, lanes: int = 1) -> None:
+        layers = Layers.of(nodes)
+        node = layers.node
         assert isinstance(node.op, SliceOperation)
         start, size = node.op.start, node.op.size
         if start % lanes or size % lanes:
             raise SsmHdlError(f"{node.name}: {lanes} numbers a beat do not divide start {start} and size {size}")
         self.node, self.lanes = node, lanes
         self.start, self.stop = start // lanes, (start + size) // lanes
-        shape = shape_of(node.output)
-        super().__init__({"i": In(signature(shape, lanes)), "o": Out(signature(shape, lanes))})
+        super().__init__({"i": In(layers.signature(node.output, lanes)), "o": Out(layers.signature(node.output, lanes))})
 
     @property
     def work(self) -> int:

@@ -22,13 +22,29 @@ def reals(edge: Edge) -> int:
     return edge.size * (2 if edge.is_complex else 1)
 
 
-def signature(shape: Shape, lanes: int = 1) -> stream.Signature:
+def signature(shape: Shape, lanes: int = 1, layers: int = 1) -> stream.Signature:
     """A stream of beats of ``lanes`` real numbers.
 
     The payload has two members: ``data``, an array of the numbers, and ``last``, true in every beat of the last time step of
-    a sequence.
+    a sequence. Where stages serve several layers there is a third, ``layer``: the one that the packet is at.
     """
-    return stream.Signature(data.StructLayout({"data": data.ArrayLayout(shape, lanes), "last": 1}))
+    tag = {"last": 1, "layer": range(layers)} if layers > 1 else {"last": 1}
+    return stream.Signature(data.StructLayout({"data": data.ArrayLayout(shape, lanes), **tag}))
+
+
+def lanes(port: stream.Interface) -> int:
+    """Numbers in a beat of a stream."""
+    return len(port.p.data)
+
+
+def tag_of(payload: data.View) -> Value:
+    """What a beat carries beside its numbers, the same in every beat of a packet; stages hand it on as it is."""
+    return Value.cast(payload)[len(Value.cast(payload.data)) :]
+
+
+def layer_of(payload: data.View) -> Value:
+    """The layer that a packet is at; no bits where there is but one."""
+    return tag_of(payload)[1:]
 
 
 class Queue(wiring.Component):
@@ -40,15 +56,16 @@ class Queue(wiring.Component):
         shape: shape of a number.
         lanes: numbers in a beat.
         depth: beats that it holds.
+        layers: layers that its packets may be at.
 
     Members:
         i: beats in.
         o: beats out.
     """
 
-    def __init__(self, shape: Shape, lanes: int, depth: int) -> None:
+    def __init__(self, shape: Shape, lanes: int, depth: int, layers: int = 1) -> None:
         self.depth = depth
-        super().__init__({"i": In(signature(shape, lanes)), "o": Out(signature(shape, lanes))})
+        super().__init__({"i": In(signature(shape, lanes, layers)), "o": Out(signature(shape, lanes, layers))})
         self.width = Shape.cast(self.i.p.shape()).width
         self.block_ram = depth * self.width >= BLOCK_RAM_FROM and depth > 2
         self.latency = 3 if self.block_ram else 1
@@ -105,15 +122,16 @@ class Fork(wiring.Component):
         shape: shape of a number.
         lanes: numbers in a beat.
         ways: number of readers.
+        layers: layers that its packets may be at.
 
     Members:
         i: beats in.
         o: an array of streams out.
     """
 
-    def __init__(self, shape: Shape, lanes: int, ways: int) -> None:
+    def __init__(self, shape: Shape, lanes: int, ways: int, layers: int = 1) -> None:
         self.ways = ways
-        super().__init__({"i": In(signature(shape, lanes)), "o": Out(signature(shape, lanes)).array(ways)})
+        super().__init__({"i": In(signature(shape, lanes, layers)), "o": Out(signature(shape, lanes, layers)).array(ways)})
 
     def elaborate(self, platform: object) -> Module:  # noqa: D102
         m = Module()
@@ -136,24 +154,25 @@ class Repack(wiring.Component):
         shape: shape of a number.
         i_lanes: numbers in a beat that comes in.
         o_lanes: numbers in a beat that goes out.
+        layers: layers that its packets may be at.
 
     Members:
         i: beats in.
         o: beats out.
     """
 
-    def __init__(self, shape: Shape, i_lanes: int, o_lanes: int) -> None:
+    def __init__(self, shape: Shape, i_lanes: int, o_lanes: int, layers: int = 1) -> None:
         if max(i_lanes, o_lanes) % min(i_lanes, o_lanes):
             raise SsmHdlError(f"Repack goes between multiples, not from {i_lanes} to {o_lanes} numbers a beat")
         self.i_lanes, self.o_lanes = i_lanes, o_lanes
-        super().__init__({"i": In(signature(shape, i_lanes)), "o": Out(signature(shape, o_lanes))})
+        super().__init__({"i": In(signature(shape, i_lanes, layers)), "o": Out(signature(shape, o_lanes, layers))})
 
     def elaborate(self, platform: object) -> Module:  # noqa: D102
         m = Module()
         ratio = max(self.i_lanes, self.o_lanes) // min(self.i_lanes, self.o_lanes)
-        beats, last = Signal(range(ratio + 1)), Signal()
+        beats, tag = Signal(range(ratio + 1)), Signal.like(tag_of(self.i.p))
         numbers = Signal(max(Shape.cast(self.i.p.data.shape()).width, Shape.cast(self.o.p.data.shape()).width))
-        m.d.comb += [self.o.p.data.eq(numbers), self.o.p.last.eq(last)]
+        m.d.comb += [self.o.p.data.eq(numbers), tag_of(self.o.p).eq(tag)]
         widening = self.o_lanes > self.i_lanes
         if widening:  # the register fills beat by beat, newest on top
             step = Shape.cast(self.i.p.data.shape()).width
@@ -163,7 +182,7 @@ class Repack(wiring.Component):
             with m.If(self.i.valid & self.i.ready):
                 m.d.sync += [
                     numbers.eq(Cat(numbers[step:], Value.cast(self.i.p.data))),
-                    last.eq(self.i.p.last),
+                    tag.eq(tag_of(self.i.p)),
                     beats.eq(Mux(self.o.valid, 1, beats + 1)),
                 ]
         else:  # the register empties beat by beat, oldest at the bottom
@@ -172,7 +191,7 @@ class Repack(wiring.Component):
             with m.If(self.o.valid & self.o.ready):
                 m.d.sync += [numbers.eq(numbers >> step), beats.eq(beats - 1)]
             with m.If(self.i.valid & self.i.ready):
-                m.d.sync += [numbers.eq(self.i.p.data), last.eq(self.i.p.last), beats.eq(ratio)]
+                m.d.sync += [numbers.eq(self.i.p.data), tag.eq(tag_of(self.i.p)), beats.eq(ratio)]
         return m
 
 
@@ -186,6 +205,7 @@ class Replay(wiring.Component):
         lanes: numbers in a beat.
         beats: beats in a group.
         passes: times that a group is sent.
+        layers: layers that its packets may be at.
 
     Members:
         i: beats in.
@@ -194,9 +214,9 @@ class Replay(wiring.Component):
 
     latency = 2
 
-    def __init__(self, shape: Shape, lanes: int, beats: int, passes: int) -> None:
+    def __init__(self, shape: Shape, lanes: int, beats: int, passes: int, layers: int = 1) -> None:
         self.beats, self.passes = beats, passes
-        super().__init__({"i": In(signature(shape, lanes)), "o": Out(signature(shape, lanes))})
+        super().__init__({"i": In(signature(shape, lanes, layers)), "o": Out(signature(shape, lanes, layers))})
 
     @property
     def storage(self) -> Storage:

@@ -1,0 +1,78 @@
+"""How long a time step takes through the stages, when nothing waits: the first and the last beat of its packets, edge by edge."""
+
+import math
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, TypeAlias
+
+from ssm_hdl.gateware.ring import Ring
+from ssm_hdl.gateware.stream import lanes
+from ssm_hdl.gen.structure import ENTRY, EXIT
+
+if TYPE_CHECKING:
+    from ssm_hdl.gen.pipeline import Pipeline
+
+Times: TypeAlias = dict[str, tuple[int, int]]
+"""Cycles in which the first and the last beat of a packet pass, by stream."""
+
+
+def latency(pipeline: "Pipeline") -> int:
+    """Cycles from the last sample in to the last result out.
+
+    Layers that share stages follow one another: a packet comes round behind the last stage, `Ring`'s latency later.
+    """
+    structure, ring = pipeline.structure, pipeline.ring
+    times: Times = {pipeline.manifest.input.name: (1 - structure.numbers(pipeline.manifest.input.name), 0)}
+    loop = () if structure.loop is None else structure.loop.stages
+    place = list(structure.stages).index(loop[0]) if loop else 0
+    names = [name for name in structure.stages if name not in loop]
+    _follow(pipeline, names[:place], times)
+    if ring is not None and structure.loop is not None:
+        _, gathered = _arrival(pipeline, structure.loop.source, pipeline.width(ENTRY), times)
+        start, end = gathered + Ring.gathers, gathered + Ring.gathers + ring.beats - 1
+        for _ in range(ring.layers):
+            times[ENTRY] = start, end
+            _follow(pipeline, loop, times)
+            first, last = times[EXIT] = times[structure.loop.back]
+            start = first + ring.loop.latency + 1
+            end = max(start + ring.beats - 1, last + ring.loop.latency)
+    _follow(pipeline, names[place:], times)
+    return times[structure.output][1]
+
+
+def turn(pipeline: "Pipeline", beats: int) -> int:
+    """Cycles from the entry of a packet to that of whatever takes its place: itself one layer on, or a new one."""
+    loop = pipeline.structure.loop
+    assert loop is not None
+    times: Times = {ENTRY: (0, beats - 1)}
+    _follow(pipeline, loop.stages, times)
+    return times[loop.back][1] + Ring.replaces
+
+
+def _follow(pipeline: "Pipeline", names: Iterable[str], times: Times) -> None:
+    """Adds the times of the stages that are named.
+
+    A stage takes its last beat when that has come, or when it has worked through those before it, whichever is later.
+    """
+    for name in names:
+        stage, structure = pipeline.stages[name], pipeline.structure
+        op, width = structure.stages[name].node.op.op, lanes(stage.sinks[0])
+        beats = -(-structure.numbers(structure.reads[name][0]) // width)
+        ends = [_arrival(pipeline, source, width, times) for source in structure.reads[name]]
+        first, last = (max(each) for each in zip(*ends, strict=True))
+        replayed = getattr(stage, "replay", None) is not None
+        work = stage.work if op in ("scan", "embedding") else beats
+        taken = max(last, first + work - 1)
+        done = taken + stage.latency + max((q.latency for (at, _), q in pipeline.queues.items() if at == name), default=0)
+        span = taken - first
+        if replayed or op == "norm":
+            span = stage.folding.cycles - stage.folding.beats if replayed else stage.span
+        times[name] = (max(done - span, first), done)
+
+
+def _arrival(pipeline: "Pipeline", source: str, width: int, times: Times) -> tuple[int, int]:
+    """When a packet of a stream is there in beats of another width, through their greatest common divisor."""
+    i_lanes = pipeline.width(source)
+    common = math.gcd(i_lanes, width)
+    repack = (i_lanes // common if i_lanes > common else 0) + (width > common)
+    first, last = times[source]
+    return first + repack, last + repack

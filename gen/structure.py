@@ -1,0 +1,114 @@
+"""Which stages there are and what they read: one for every operation, or one for the same operation of all layers."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ssm_hdl import Manifest
+from ssm_hdl.gateware.layers import Layers
+from ssm_hdl.gateware.stream import reals
+from ssm_hdl.gen.depth import find_layers, stage_name
+from ssm_hdl.operations import Edge
+
+ENTRY, EXIT = "Ring", "Ring_o"
+"""The streams of the ring, into its stages and out of it; no operation can have these names."""
+
+
+@dataclass(frozen=True)
+class Loop:
+    """The stages that serve several layers.
+
+    Attributes:
+        stages: their names, in order.
+        layers: how many.
+        source: the stream that the first layer reads.
+        back: the stage whose results go round to the next layer.
+    """
+
+    stages: tuple[str, ...]
+    layers: int
+    source: str
+    back: str
+
+
+@dataclass(frozen=True)
+class Structure:
+    """Stages and streams. A stream has the name of the input or of the stage that it comes from, or is one of the ring's.
+
+    Attributes:
+        stages: what each stage serves, by its name, in order.
+        reads: names of the streams that each reads, in order.
+        edges: the edge of every stream; of the first layer, if there are several.
+        output: the stream that leaves the pipeline.
+        loop: the stages that serve several layers, if there are.
+    """
+
+    stages: Mapping[str, Layers]
+    reads: Mapping[str, tuple[str, ...]]
+    edges: Mapping[str, Edge]
+    output: str
+    loop: Loop | None = None
+
+    @classmethod
+    def of(cls, manifest: Manifest, share_layers: bool = False) -> "Structure":
+        """That of a manifest.
+
+        Args:
+            manifest: the integer program.
+            share_layers: the layers, repetitions of the same operations, share their stages.
+
+        Raises:
+            SsmHdlError: there are no layers that can.
+        """
+        if share_layers:
+            return cls._shared(manifest)
+        stages = {name: Layers([node]) for name, node in manifest.nodes.items()}
+        reads = {name: node.op.sources for name, node in manifest.nodes.items()}
+        return cls(stages, reads, _edges(manifest, stages), manifest.graph.output)
+
+    @classmethod
+    def _shared(cls, manifest: Manifest) -> "Structure":
+        repetition = find_layers(manifest)
+        inside = {node.name for nodes in repetition.positions for node in nodes}
+        taken: dict[str, object] = dict.fromkeys({*manifest.nodes, manifest.input.name} - inside)
+        places: dict[str, Layers] = {}  # by the name of the stage
+        for nodes in repetition.positions:
+            places[stage_name(nodes, taken | places)] = Layers(nodes)
+        renamed = {node.name: name for name, layers in places.items() for node in layers.nodes}  # streams by edge
+        back = list(places)[repetition.back]
+        behind = {**renamed, places[back].nodes[-1].name: EXIT}
+        stages, reads = {}, {}
+        for name, node in manifest.nodes.items():
+            if name not in inside:
+                stages[name], reads[name] = Layers([node]), tuple(behind.get(source, source) for source in node.op.sources)
+            elif renamed[name] not in stages:
+                stages[renamed[name]] = places[renamed[name]]
+                outside = {repetition.source: ENTRY}
+                reads[renamed[name]] = tuple(outside.get(source) or renamed[source] for source in node.op.sources)
+        loop = Loop(tuple(places), places[back].count, repetition.source, back)
+        edges = _edges(manifest, stages) | {stream: places[back].node.output for stream in (ENTRY, EXIT)}
+        return cls(stages, reads, edges, behind.get(manifest.graph.output, manifest.graph.output), loop)
+
+    def readers(self, stream: str) -> int:
+        """How many read a stream: stages, the ring, the pipeline's output."""
+        ring = [] if self.loop is None else [self.loop.source, self.loop.back]
+        return [*(name for names in self.reads.values() for name in names), *ring, self.output].count(stream)
+
+    def layers(self, stream: str) -> int:
+        """Layers that the packets of a stream may be at."""
+        return self.loop.layers if self.loop is not None and stream in (ENTRY, *self.loop.stages) else 1
+
+    def share(self, name: str, steps: int) -> float:
+        """How often a stage works in a time step: once for each layer, or once in a sequence of ``steps``."""
+        node = self.stages[name].node
+        return self.stages[name].count / (steps if node.output.per_sequence and node.op.op != "pool" else 1)
+
+    def numbers(self, stream: str) -> int:
+        """Real numbers in a packet."""
+        return reals(self.edges[stream])
+
+
+def _edges(manifest: Manifest, stages: Mapping[str, Layers]) -> dict[str, Edge]:
+    return {manifest.input.name: manifest.input} | {name: layers.node.output for name, layers in stages.items()}
+
+
+__all__ = ["ENTRY", "EXIT", "Loop", "Structure"]

@@ -1,0 +1,163 @@
+# amaranth: UnusedElaboratable=no
+"""What a stage is made for: one operation, or those of all the layers that share it."""
+
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
+import numpy as np
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, ValueLike
+from amaranth.lib import stream
+
+from ssm_hdl.fixed import Codes, Format
+from ssm_hdl.gateware.arithmetic import Rom, Storage, delay, requantize
+from ssm_hdl.gateware.stream import Queue, shape_of, signature
+from ssm_hdl.operations import Edge, Node
+
+
+class Table:
+    """The constants of every layer in one table, the layer on top of the address; layers with the same constants share them.
+
+    Args:
+        tables: (words, numbers) for each layer, all of one shape.
+
+    Attributes:
+        tables: the same.
+        codes: the table; every layer but the last is padded to a power of two of words.
+    """
+
+    def __init__(self, tables: Sequence[Codes]) -> None:
+        self.tables = tables
+        distinct: list[Codes] = []
+        self._which = [_place(table, distinct) for table in tables]
+        self._distinct, self._bits = len(distinct), (len(tables[0]) - 1).bit_length()
+        padding = (0, (1 << self._bits) - len(tables[0])), (0, 0)
+        self.codes = np.concatenate([*(np.pad(table, padding, mode="edge") for table in distinct[:-1]), distinct[-1]])
+
+    def storage(self, name: str) -> Storage:
+        """The memory that it is."""
+        return Storage.rom(name, self.codes)
+
+    def read(self, m: Module, name: str, place: Value, enable: ValueLike = 1) -> list[Value]:
+        """The numbers at a place, a cycle later; the word is at its bottom, the layer on top."""
+        word, layer = place[: self._bits], place[self._bits :]
+        address = place
+        if self._distinct < len(self.tables):
+            address = Cat(word, choose(m, layer, self._which)) if self._distinct > 1 else word
+        numbers: list[Value] = Rom(m, name, self.codes, address, enable).numbers
+        return numbers
+
+
+class Layers:
+    """The operations that a stage serves. They agree in sizes, options, widths and signs; binary points and constants may differ.
+
+    So that one shift by a constant rounds the sums of every layer, those of a layer are made 2**lift times as large.
+
+    Args:
+        nodes: the bound operations, a layer each.
+
+    Attributes:
+        nodes: the same.
+        node: the first.
+        count: how many there are.
+        lift: for each layer, the bits by which its sums lose fewer than those of others when they are rounded.
+        drop: bits that all sums lose then.
+        width: bits that hold every sum.
+    """
+
+    def __init__(self, nodes: Sequence[Node]) -> None:
+        self.nodes, self.node, self.count = tuple(nodes), nodes[0], len(nodes)
+        drops = [node.accumulator.f_bits - node.output.format.f_bits for node in nodes]
+        self.drop = max(drops)
+        self.lift = [self.drop - drop for drop in drops]
+        self.width = max(node.accumulator.width + lift for node, lift in zip(nodes, self.lift, strict=True))
+
+    @classmethod
+    def of(cls, nodes: "Nodes") -> "Layers":
+        """Those of a stage for one operation, if it is but one."""
+        return cls([nodes]) if isinstance(nodes, Node) else nodes
+
+    @property
+    def format(self) -> Format:
+        """Format of the results, down to the binary point, which is the first layer's."""
+        return self.node.output.format
+
+    def signature(self, edge: Edge, lanes: int = 1) -> stream.Signature:
+        """The stream of an edge."""
+        return signature(shape_of(edge), lanes, self.count)
+
+    def queue(self, edge: Edge, lanes: int, depth: int) -> Queue:
+        """A queue of an edge's beats."""
+        return Queue(shape_of(edge), lanes, depth, self.count)
+
+    def table(self, words: Callable[[Node, int], Codes]) -> Table:
+        """The table of what ``words`` makes of each node and its lift."""
+        return Table([words(node, lift) for node, lift in zip(self.nodes, self.lift, strict=True)])
+
+    def requantize(self, m: Module, value: Value, offset: Value | None = None) -> Value:
+        """A lifted sum, rounded and saturated, `ssm_hdl.gateware.arithmetic.REQUANTIZE_LATENCY` cycles later."""
+        return requantize(m, value, self.format.f_bits + self.drop, self.format, offset)
+
+
+Nodes: TypeAlias = Node | Layers
+"""One operation, or those of several layers."""
+
+
+def choose(
+    m: Module, layer: Value, numbers: Sequence[int], make: Callable[[int], Value] = Const, cycles: int = 0
+) -> Value:
+    """What ``make`` makes of the number of a layer.
+
+    Args:
+        m: the module it goes to.
+        layer: the layer of what is at hand, ``cycles`` ago.
+        numbers: one for each layer; where they are equal, there is nothing to choose.
+        make: makes a value of a number.
+        cycles: how old what is at hand is.
+    """
+    distinct = sorted(set(numbers))
+    value = make(distinct[-1])
+    if len(distinct) > 1:
+        layer = delay(m, layer, cycles)
+    for number in distinct[:-1]:
+        here = Cat(layer == k for k, other in enumerate(numbers) if other == number).any()
+        value = Mux(here, make(number), value)
+    return value
+
+
+class Registers:
+    """A register for each layer.
+
+    Args:
+        m: the module they are in.
+        name: what they hold.
+        width: bits of each.
+        init: what they hold after reset.
+        layers: how many there are.
+        layer: the layer at hand.
+
+    Attributes:
+        value: the register of the layer at hand.
+    """
+
+    def __init__(self, m: Module, name: str, width: int, init: int, layers: int, layer: Value) -> None:
+        self._m, self._layer = m, layer
+        self._registers = [Signal(width, init=init, name=f"{name}_{k}" if layers > 1 else name) for k in range(layers)]
+        self.value = choose(m, layer, range(layers), self._registers.__getitem__)
+
+    def set(self, value: ValueLike) -> None:
+        """The layer's register holds this from the next cycle on."""
+        for k, register in enumerate(self._registers):
+            with self._m.If(self._layer == k if len(self._registers) > 1 else 1):
+                self._m.d.sync += register.eq(value)
+
+
+def _place(table: Codes, tables: list[Codes]) -> int:
+    """Index of a table among those that differ, which it joins if it is new."""
+    for index, other in enumerate(tables):
+        if np.array_equal(table, other):
+            return index
+    tables.append(table)
+    return len(tables) - 1
+
+
+__all__ = ["Layers", "Nodes", "Registers", "Table", "choose"]

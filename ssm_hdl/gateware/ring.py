@@ -1,0 +1,117 @@
+# amaranth: UnusedElaboratable=no
+"""The way round a set of stages that serves all layers of a model: packets pass it once for each layer."""
+
+from amaranth.hdl import Module, Mux, Shape, Signal, Value
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ssm_hdl.gateware.arithmetic import Storage
+from ssm_hdl.gateware.stream import Counter, Queue, layer_of, signature, tag_of
+
+WAITING = 2
+"""Packets that may wait to be let in: one is gathered while another goes in."""
+
+
+class Ring(wiring.Component):
+    """Lets packets into the stages at layer 0, sends them back in at the next layer, and out behind the last.
+
+    Those that come round go first, a new one only when all of it is there, and none while ``flight`` are on their way: the queue
+    of those that come round has room for all of them, so that whatever is in the stages can always leave them. The order of
+    packets is that of their first entry, at every layer. Beats of different packets are never mixed.
+
+    Cycles per packet let in: ``beats + 1``, so ``layers * (beats + 1)`` per step. Latency: ``1 + queue`` cycles from the first
+    beat that comes round to its entry, `gathers` from the last beat of a new packet to the entry of its first, 0 to the outside.
+
+    Args:
+        shape: shape of a number.
+        lanes: numbers in a beat.
+        beats: beats in a packet.
+        layers: times that a packet goes round, 2 at least.
+        flight: packets on their way at once.
+
+    Members:
+        i: packets from outside.
+        entry: packets to the stages, with the layer that they are at.
+        back: packets from the stages.
+        o: packets to the outside.
+    """
+
+    gathers = 2
+    """Cycles from the last beat of a new packet, with nobody before it, to the entry of its first."""
+
+    replaces = 3
+    """Cycles from the last beat of a packet behind the last layer to the entry of the first of one that waits."""
+
+    def __init__(self, shape: Shape, lanes: int, beats: int, layers: int, flight: int) -> None:
+        self.beats, self.layers, self.flight = beats, layers, flight
+        outside, inside = signature(shape, lanes), signature(shape, lanes, layers)
+        super().__init__({"i": In(outside), "entry": Out(inside), "back": In(inside), "o": Out(outside)})
+        self.waiting = Queue(shape, lanes, WAITING * beats)
+        self.loop = Queue(shape, lanes, flight * beats, layers)
+
+    @property
+    def cycles(self) -> int:
+        """Cycles per time step, the initiation interval."""
+        return self.layers * (self.beats + 1)
+
+    @property
+    def storage(self) -> list[Storage]:
+        """Its memories."""
+        return [self.waiting.storage, self.loop.storage]
+
+    def elaborate(self, platform: object) -> Module:  # noqa: D102
+        m = Module()
+        m.submodules.waiting = waiting = self.waiting
+        m.submodules.loop = loop = self.loop
+        leaves = self._exit(m, loop.i)
+        gathered = Counter(m, self.beats, self.i.valid & self.i.ready)
+        m.d.comb += [
+            waiting.i.payload.eq(self.i.payload),
+            waiting.i.valid.eq(self.i.valid),
+            self.i.ready.eq(waiting.i.ready),
+        ]
+        self._enter(m, gathered.wraps, leaves)
+        return m
+
+    def _enter(self, m: Module, gathered: Value, leaves: Value) -> None:
+        """Choose who goes in next, and keep to it until the last beat is in."""
+        busy, new, go, begin = Signal(), Signal(), Signal(), Signal()
+        whole = Signal(range(WAITING + 1))  # packets that wait and are all there
+        free = Signal(range(self.flight + 1), init=self.flight)
+        beat = Counter(m, self.beats, go)
+        waiting, loop, entry = self.waiting.o, self.loop.o, self.entry
+        m.d.comb += [
+            entry.payload.eq(loop.payload),
+            entry.valid.eq(busy & Mux(new, waiting.valid, loop.valid)),
+            waiting.ready.eq(busy & new & entry.ready),
+            loop.ready.eq(busy & ~new & entry.ready),
+            go.eq(entry.valid & entry.ready),
+            begin.eq(~busy & ~loop.valid & (whole != 0) & (free != 0)),
+        ]
+        with m.If(new):
+            m.d.comb += [entry.p.data.eq(waiting.p.data), tag_of(entry.p).eq(waiting.p.last)]
+        with m.If(~busy):
+            m.d.sync += [busy.eq(loop.valid | begin), new.eq(~loop.valid)]
+        with m.Elif(beat.wraps):
+            m.d.sync += busy.eq(0)
+        m.d.sync += [whole.eq(whole + gathered - begin), free.eq(free + leaves - begin)]
+
+    def _exit(self, m: Module, loop: stream.Interface) -> Value:
+        """Send a packet out, or round to the next layer; true when the last beat of one goes out."""
+        back, layer = self.back, layer_of(self.back.p)
+        ends = layer == self.layers - 1
+        leaving = Counter(m, self.beats, self.o.valid & self.o.ready)
+        m.d.comb += [
+            self.o.p.data.eq(back.p.data),
+            self.o.p.last.eq(back.p.last),
+            self.o.valid.eq(back.valid & ends),
+            loop.p.data.eq(back.p.data),
+            loop.p.last.eq(back.p.last),
+            loop.p.layer.eq(layer + 1),
+            loop.valid.eq(back.valid & ~ends),
+            back.ready.eq(Mux(ends, self.o.ready, loop.ready)),
+        ]
+        return leaving.wraps
+
+
+__all__ = ["Ring"]
