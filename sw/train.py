@@ -104,7 +104,7 @@ _CONFIGS = (
     TrainConfig(
         name="s5-mnist",
         dataset="mnist",
-        model=S5Config(width=32, modes=32, layers=4),
+        model=S5Config(width=32, modes=16, layers=4),
         epochs=20,
         batch_size=64,
         learning_rate=8e-3,
@@ -123,12 +123,11 @@ _CONFIGS = (
     TrainConfig(
         name="s5-listops",
         dataset="listops",
-        model=S5Config(width=64, modes=32, layers=4, blocks=4),
-        epochs=40,
-        batch_size=50,
-        learning_rate=3e-3,
-        ssm_learning_rate=1e-3,
-        weight_decay=0.04,
+        model=S5Config(width=32, modes=32, layers=4, blocks=4, dt_range=(1e-2, 1.0)),
+        epochs=16,
+        batch_size=64,
+        learning_rate=6e-3,
+        ssm_learning_rate=2e-3,
         threads=1,
     ),
 )
