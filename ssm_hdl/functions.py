@@ -49,7 +49,13 @@ def _gelu(x: Decimal) -> Decimal:
     return x * (1 + _erf(x / Decimal(2).sqrt())) / 2
 
 
-FUNCTIONS: dict[str, Callable[[Decimal], Decimal]] = {"gelu": _gelu, "sigmoid": _sigmoid}
+def _gelu_tanh(x: Decimal) -> Decimal:
+    """The approximation of Hendrycks and Gimpel (arXiv 1606.08415, section 2), the GELU of JAX."""
+    inner = (2 / _pi()).sqrt() * (x + Decimal("0.044715") * x**3)
+    return x * _sigmoid(2 * inner)  # (1 + tanh y) / 2 = sigmoid(2 y)
+
+
+FUNCTIONS: dict[str, Callable[[Decimal], Decimal]] = {"gelu": _gelu, "gelu_tanh": _gelu_tanh, "sigmoid": _sigmoid}
 """The functions a ``lookup`` may name."""
 
 

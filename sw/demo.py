@@ -99,7 +99,7 @@ def demo(out: Path, console: Console, bar: Bar) -> Demo:
 
     say(f"quantizing it after training, {RECIPE}: 8-bit weights and activations, 16-bit states")
     recipe = Recipe.load(RECIPE)
-    with bar("calibrating", effort(dataset, recipe)) as advance:
+    with bar("calibrating", effort(checkpoint, dataset, recipe)) as advance:
         manifest = quantize(checkpoint, dataset, recipe, advance).manifest
     files["manifest"] = manifest.save(out / "manifest")
 

@@ -41,7 +41,7 @@ def command(
     folder = out or Path("out") / checkpoint.stem
     need_writable(folder / "manifest.yaml")
     dataset = load(model.inputs.name, data, progress=True)
-    with progress(f"quantizing {checkpoint.stem}", effort(dataset, widths)) as advance:
+    with progress(f"quantizing {checkpoint.stem}", effort(model, dataset, widths)) as advance:
         quantized = quantize(model, dataset, widths, advance)
     path = quantized.manifest.save(folder)
     answer = {

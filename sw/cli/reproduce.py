@@ -86,7 +86,7 @@ def _manifest(row: "Row", dataset: "Dataset", manifests: Path, checkpoints: Path
         return Manifest.load(folder)
     if row.training is None:
         recipe, checkpoint = Recipe.load(row.recipe), _checkpoint(row.model, dataset, checkpoints)
-        with progress(f"quantizing {row.name}", effort(dataset, recipe)) as advance:
+        with progress(f"quantizing {row.name}", effort(checkpoint, dataset, recipe)) as advance:
             manifest = quantize(checkpoint, dataset, recipe, advance).manifest
     else:
         start = _manifest(replace(row, training=None), dataset, manifests, checkpoints, out, again=False)

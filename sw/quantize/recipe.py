@@ -47,6 +47,7 @@ class Weights(_Widths):
     mixing: Width | None = None
     drive: Width | None = None
     skip: Width | None = None
+    value: Width | None = None
     gate: Width | None = None
     decoder: Width | None = None
 
@@ -65,11 +66,12 @@ class Activations(_Widths):
     drive: Width | None = None
     skip: Width | None = None
     sum: Width | None = None
+    value: Width | None = None
     gate: Width | None = None
 
     @model_validator(mode="after")
     def _tables(self) -> "Activations":
-        for name, function in (("readout", "gelu"), ("mixing", "sigmoid")):
+        for name, function in (("readout", "gelu"), ("mixing", "sigmoid"), ("sum", "gelu"), ("gate", "sigmoid")):
             if self[name] > MAX_ADDRESS_BITS:
                 raise ValueError(
                     f"{name} has {self[name]} bits, and the table of {function} behind it takes at most "
