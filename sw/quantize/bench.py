@@ -24,6 +24,7 @@ from ssm_hdl.sw.qat.model import QatModel, outputs
 from ssm_hdl.sw.quantize import FAMILIES, program
 from ssm_hdl.sw.quantize.calibrate import Calibration
 from ssm_hdl.sw.quantize.histogram import Floats
+from ssm_hdl.sw.quantize.parts import FAMILY_PARTS
 from ssm_hdl.sw.quantize.recipe import Recipe
 from ssm_hdl.sw.train import logits
 
@@ -69,6 +70,11 @@ class Subject:
     data: Path | None
     samples: int = 128
     images: int = 500
+
+    @cached_property
+    def parts(self) -> tuple[str, ...]:
+        """The parts of a recipe that the model has."""
+        return FAMILY_PARTS[checkpoints.load(self.checkpoint).model.config.family]
 
     def identity(self) -> dict[str, Any]:
         """What a result depends on: two subjects with the same are measured alike, wherever their files are."""

@@ -87,5 +87,6 @@ def compare(
             saturated[name] / elements[name],
             bias[name],
         )
-        for name in signal
+        for name in manifest.nodes
+        if name in signal
     }

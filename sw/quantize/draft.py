@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from ssm_hdl import Format, Manifest
+from ssm_hdl import Format, Manifest, SsmHdlError
 from ssm_hdl.fixed import Codes
 from ssm_hdl.fixed import quantize as to_codes
 from ssm_hdl.manifest import SCHEMA_VERSION, Graph
 from ssm_hdl.operations import Tensors
+from ssm_hdl.operations.lookup import MAX_ADDRESS_BITS
 from ssm_hdl.sw.checkpoint import Checkpoint
 from ssm_hdl.sw.quantize.formats import edge_format, tensor_format
 from ssm_hdl.sw.quantize.histogram import Floats, Histogram
@@ -60,12 +61,26 @@ class Draft:
 
     def add(self, op: str, name: str, **fields: Any) -> str:
         """Append an operation with these fields, in the format of its edge unless they have one; returns its name."""
-        if op not in ("slice", "embedding"):
+        if op == "slice":
+            self.formats[name] = self.formats[fields["input"]]
+        elif op == "embedding":
+            self.formats[name] = fields["weight"]["format"]
+        else:
             if "format" not in fields:
                 fields["format"] = self.edge(name)
             self.formats[name] = fields["format"]
         self._operations.append({"name": name, "op": op, **fields})
         return name
+
+    def table(self, name: str, function: str, source: str, part: str | None = None, **fields: Any) -> str:
+        """Append a lookup of ``function``, whose input has the width of a ``part`` of the recipe; its name."""
+        if (width := self.formats[source].width) > MAX_ADDRESS_BITS:
+            part = part or part_of(source)
+            raise SsmHdlError(
+                f"recipe {self.recipe.name}: {part} has {width} bits, and the table of {function} behind it takes at most "
+                f"{MAX_ADDRESS_BITS}; give {part} a width of its own"
+            )
+        return self.add("lookup", name, input=source, function=function, **fields)
 
     def dense(self, name: str, source: str, weight: Floats, bias: Floats, **fields: Any) -> str:
         """Append a dense with float weights (G, M, K), pairs of columns if its input is complex, and a bias (G, M); its name."""

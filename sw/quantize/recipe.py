@@ -8,7 +8,6 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ssm_hdl.errors import SsmHdlError
-from ssm_hdl.operations.lookup import MAX_ADDRESS_BITS
 
 Width = Annotated[int, Field(ge=2, le=16, strict=True)]
 """Bits of a code, its sign included."""
@@ -68,16 +67,6 @@ class Activations(_Widths):
     sum: Width | None = None
     value: Width | None = None
     gate: Width | None = None
-
-    @model_validator(mode="after")
-    def _tables(self) -> "Activations":
-        for name, function in (("readout", "gelu"), ("mixing", "sigmoid"), ("sum", "gelu"), ("gate", "sigmoid")):
-            if self[name] > MAX_ADDRESS_BITS:
-                raise ValueError(
-                    f"{name} has {self[name]} bits, and the table of {function} behind it takes at most "
-                    f"{MAX_ADDRESS_BITS}; give {name} a width of its own"
-                )
-        return self
 
 
 class Recipe(_Strict):

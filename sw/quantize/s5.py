@@ -102,8 +102,8 @@ class S5Lowering(Lowering):
         inputs, weight = self.checkpoint.inputs, numpy(self.model.encoder.weight)
         if inputs.tokens:
             format = tensor_format(weight, self.recipe.weights["encoder"], self.recipe)
-            draft.formats["encoder"] = format
-            return draft.add("embedding", "encoder", input=source, weight=draft.tensor("encoder.weight", to_codes(weight, format), format))
+            table = draft.tensor("encoder.weight", to_codes(weight, format), format)
+            return draft.add("embedding", "encoder", input=source, weight=table)
         weight = weight / inputs.std
         bias = numpy(self.model.encoder.bias) - weight[:, 0] * inputs.mean
         return draft.dense("encoder", source, weight[np.newaxis], bias[np.newaxis])
@@ -119,14 +119,14 @@ class S5Lowering(Lowering):
         d = numpy(block.seq.D)
         skip = draft.dense(f"skip_{k}", source, (d * gain)[:, np.newaxis, np.newaxis], (d * offset)[:, np.newaxis])
         total = draft.add("add", f"sum_{k}", inputs=[readout, skip], format=draft.edge(f"sum_{k}", function=gelu))
-        out = active = draft.add("lookup", f"gelu_{k}", input=total, function="gelu" if config.gelu == "erf" else "gelu_tanh")
+        out = active = draft.table(f"gelu_{k}", "gelu" if config.gelu == "erf" else "gelu_tanh", total)
         if config.gate == "half_glu2":
             out = total
         if config.gate == "full_glu":
             out = _linear(draft, f"value_{k}", block.out1, active)
         if config.gate != "none":
             gate = _linear(draft, f"gate_{k}", block.out2, active)
-            opened = draft.add("lookup", f"sigmoid_{k}", input=gate, function="sigmoid", format=sigmoid)
+            opened = draft.table(f"sigmoid_{k}", "sigmoid", gate, format=sigmoid)
             out = draft.add("multiply", f"glu_{k}", inputs=[out, opened])
         return draft.add("add", f"residual_{k}", inputs=[stream, out])
 
