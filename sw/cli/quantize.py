@@ -13,7 +13,9 @@ EXAMPLE = "ssm-hdl quantize checkpoints/digits.safetensors --recipe w8a8 --out m
 
 def command(
     checkpoint: Annotated[Path, typer.Argument(help="Checkpoint of `ssm-hdl train` or `ssm-hdl import`.")],
-    recipe: Annotated[str, typer.Option(help="Bit widths: w8a8, w8a8x8, w4a6x8, w4a6x6, a4x8, tenth, or a YAML file.")] = "w8a8",
+    recipe: Annotated[
+        str, typer.Option(help="Bit widths: w8a8, w8a8x8, w4a8, w4a6x8, w4a6x6, a6, a4x8, tenth, or a YAML file.")
+    ] = "w8a8",
     out: Annotated[Path | None, typer.Option(help="Folder of the manifest; out/NAME if left out.")] = None,
     data: Folder = None,
     as_json: Json = False,

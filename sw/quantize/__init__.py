@@ -111,9 +111,7 @@ def program(
     return lowering.lower(fitted).manifest, lowering
 
 
-def _margins(
-    lowering: Lowering, layer: Layer, fitted: Mapping[str, Rows], samples: Samples, progress: Progress | None
-) -> Floats:
+def _margins(lowering: Lowering, layer: Layer, fitted: Mapping[str, Rows], samples: Samples, progress: Progress | None) -> Floats:
     """The margins of the states of a layer of which the read-out makes most, one for each of its groups."""
     few, recipe, name, errors = samples.head(_margin_samples(len(samples.codes))), lowering.recipe, layer.readout, []
     for margin in MARGINS:

@@ -12,7 +12,7 @@ from ssm_hdl.errors import SsmHdlError
 Width = Annotated[int, Field(ge=2, le=16, strict=True)]
 """Bits of a code, its sign included."""
 
-PRESETS = ("w8a8", "w8a8x8", "w4a6x8", "w4a6x6", "a4x8", "tenth")
+PRESETS = ("w8a8", "w8a8x8", "w4a8", "w4a6x8", "w4a6x6", "a6", "a4x8", "tenth")
 """The recipes that have a name; each is a file of `ssm_hdl.recipes`."""
 
 

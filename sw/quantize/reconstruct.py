@@ -51,7 +51,9 @@ class Samples:
         part = between(manifest, self.edge, edge)
         width = np.int16 if manifest.nodes[edge].output.format.width <= 16 else np.int64
         batches = [self.at[start : start + BATCH] for start in range(0, len(self.at), BATCH)]
-        return Samples(self.inputs, self.codes, edge, np.concatenate([run(part, batch).outputs.astype(width) for batch in batches]))
+        return Samples(
+            self.inputs, self.codes, edge, np.concatenate([run(part, batch).outputs.astype(width) for batch in batches])
+        )
 
 
 def moments(

@@ -340,7 +340,10 @@ def test_bad_calibration_is_refused(small, digits):
 @pytest.mark.parametrize(
     ("activations", "message"),
     [
-        (16, "recipe own: readout has 16 bits, and the table of gelu behind it takes at most 12; give readout a width of its own"),
+        (
+            16,
+            "recipe own: readout has 16 bits, and the table of gelu behind it takes at most 12; give readout a width of its own",
+        ),
         ({"default": 8, "mixing": 13}, "mixing has 13 bits, and the table of sigmoid"),
     ],
 )

@@ -98,7 +98,9 @@ def test_the_committed_model_loses_little(trained, digits):
 def test_fitting_to_the_float_model_pays(trained, digits):
     codes, recipe = digits.train.codes[:128], Recipe.load("w4a6x6").model_copy(update={"samples": 128})
     plain = S5Lowering(trained, codes, recipe).lower({}).manifest
-    assert sqnr(quantize(trained, digits, recipe).manifest, trained, digits.test.codes) > sqnr(plain, trained, digits.test.codes) + 2
+    assert (
+        sqnr(quantize(trained, digits, recipe).manifest, trained, digits.test.codes) > sqnr(plain, trained, digits.test.codes) + 2
+    )
 
 
 def test_every_part_has_the_width_that_it_is_given(trained, digits):
