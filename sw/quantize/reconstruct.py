@@ -97,7 +97,7 @@ def moments(
 
 
 def between(manifest: Manifest, start: str, end: str) -> Manifest:
-    """The part of a program whose input is the edge ``start``, which all of it depends on, and whose output is that of ``end``."""
+    """The part of a program from the edge ``start``, which all of it depends on, to that of ``end``."""
     operations = manifest.graph.operations
     names = [manifest.input.name, *(op.name for op in operations)]
     kept = operations[names.index(start) : names.index(end)]
