@@ -10,6 +10,8 @@ from ssm_hdl.fixed import Codes, Format
 
 _DIGITS = 40  # far beyond the 62 bits of the widest format: no rounding of a table entry is ever in doubt
 
+_FAR = 10_000  # exp of a number that far below 0 is 0 for every table, and exp of one farther above it passes the decimals
+
 
 def _erf(x: Decimal) -> Decimal:
     """Error function; Abramowitz and Stegun 7.1.6, whose terms are all positive."""
@@ -41,7 +43,7 @@ def _pi() -> Decimal:
 
 
 def _sigmoid(x: Decimal) -> Decimal:
-    return 1 / (1 + (-x).exp())
+    return 1 / (1 + (-max(x, Decimal(-_FAR))).exp())
 
 
 def _gelu(x: Decimal) -> Decimal:
