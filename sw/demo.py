@@ -22,8 +22,9 @@ from ssm_hdl.sim.verilated import VerilatedModel
 from ssm_hdl.sw.data import load
 from ssm_hdl.sw.draw import draw
 from ssm_hdl.sw.evaluate import Evaluation, evaluate_float, evaluate_integer
+from ssm_hdl.sw.presets import preset
 from ssm_hdl.sw.quantize import Recipe, effort, quantize
-from ssm_hdl.sw.train import preset, train
+from ssm_hdl.sw.train import train
 
 MODEL, RECIPE, BOARD = "digits", "w8a8", "icebreaker"
 """What the demonstration trains, how it is quantized, and for which board."""

@@ -71,7 +71,8 @@ def command(
 def _checkpoint(name: str, dataset: "Dataset", folder: Path) -> "Checkpoint":
     """The float model: the one that is there, or what training makes."""
     from ssm_hdl.sw.checkpoint import load
-    from ssm_hdl.sw.train import preset, train
+    from ssm_hdl.sw.presets import preset
+    from ssm_hdl.sw.train import train
 
     path = folder / f"{name}.safetensors"
     if not path.exists():
