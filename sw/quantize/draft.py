@@ -135,8 +135,12 @@ class Draft:
 
 
 def part_of(name: str) -> str:
-    """The part of a recipe that an edge or a tensor belongs to: its name without the number of a layer."""
-    return re.sub(r"_\d+$", "", name)
+    """The part of a recipe that an edge or a tensor belongs to: its name without the number of a layer.
+
+    A feed-forward network behind a layer has the widths of the layer for what both have.
+    """
+    part = re.sub(r"_\d+$", "", name)
+    return re.sub(r"^ff_(?!enc|dec)", "", part)
 
 
 def gelu(x: Floats) -> Floats:

@@ -23,9 +23,10 @@ _S4D = {
     "activations": ("encoder", "readout", "gelu", "mixing", "sigmoid", "glu", "residual"),
 }
 _S5 = {
-    "weights": ("encoder", "drive", "readout", "skip", "value", "gate", "decoder"),
+    "weights": ("encoder", "drive", "readout", "skip", "value", "gate", "carry", "ff_enc", "ff_dec", "decoder"),
     "activations": (
         *("encoder", "norm", "drive", "readout", "skip", "sum", "gelu", "value", "gate", "sigmoid", "glu", "residual"),
+        *("carry", "ff_enc", "ff_dec"),
     ),
 }
 FAMILY_PARTS = {

@@ -48,6 +48,9 @@ class Weights(_Widths):
     skip: Width | None = None
     value: Width | None = None
     gate: Width | None = None
+    carry: Width | None = None
+    ff_enc: Width | None = None
+    ff_dec: Width | None = None
     decoder: Width | None = None
 
 
@@ -67,6 +70,9 @@ class Activations(_Widths):
     sum: Width | None = None
     value: Width | None = None
     gate: Width | None = None
+    carry: Width | None = None
+    ff_enc: Width | None = None
+    ff_dec: Width | None = None
 
 
 class Recipe(_Strict):

@@ -10,8 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
-from ssm_hdl import SQ, UQ, SsmHdlError
+from ssm_hdl import SQ, UQ
 from ssm_hdl.fixed import quantize as to_codes
 from ssm_hdl.sw.checkpoint import Checkpoint
 from ssm_hdl.sw.models.norm import BatchNorm
@@ -25,6 +26,9 @@ from ssm_hdl.sw.quantize.recipe import Recipe
 from ssm_hdl.sw.quantize.rows import Rows
 from ssm_hdl.sw.quantize.transition import parts, store
 
+GELUS = {"tanh": "gelu_tanh", "erf": "gelu"}
+"""The table of each kind of GELU."""
+
 
 class S5Lowering(Lowering):
     """An S5.
@@ -35,9 +39,6 @@ class S5Lowering(Lowering):
         recipe: widths and rule.
         known: `observe` of the checkpoint on these samples, which many recipes may share.
         progress: called with the number of sequences done since the last call.
-
-    Raises:
-        SsmHdlError: an option of the model that has no integers yet.
     """
 
     calibrations = 1
@@ -51,7 +52,7 @@ class S5Lowering(Lowering):
         progress: Callable[[int], None] | None = None,
     ) -> None:
         super().__init__(checkpoint, recipe)
-        self.model = _checked(checkpoint)
+        self.model = checkpoint.require(S5)
         self.layers = self.layers_of(checkpoint)
         self.edges = (known or calibrate(lambda x: edges(self.model, x), checkpoint.inputs, codes, progress)).edges
         self._scales: Mapping[str, Floats] = {}  # as of the last lowering
@@ -59,19 +60,20 @@ class S5Lowering(Lowering):
     @classmethod
     def observe(cls, checkpoint: Checkpoint, codes: NDArray[np.integer]) -> Calibration:
         """The calibration that does not depend on the recipe."""
-        model = _checked(checkpoint)
+        model = checkpoint.require(S5)
         return calibrate(lambda x: edges(model, x), checkpoint.inputs, codes)
 
     @classmethod
     def layers_of(cls, checkpoint: Checkpoint) -> Sequence[Layer]:
         """Block by block; the decoder belongs to the last."""
-        config = _checked(checkpoint).config
+        config = checkpoint.require(S5).config
         gates = {"none": (), "full_glu": ("value", "gate")}.get(config.gate, ("gate",))
+        fitted = ("drive", "readout", *gates, *(("ff_enc", "ff_dec") if config.hidden else ()))
         layers, source = [], "encoder"
         for k in range(config.layers):
             last = ("decoder",) if k == config.layers - 1 else ()
-            layers.append(Layer(source, f"readout_{k}", (*(f"{part}_{k}" for part in ("drive", "readout", *gates)), *last)))
-            source = f"residual_{k}"
+            layers.append(Layer(source, f"readout_{k}", (*(f"{part}_{k}" for part in fitted), *last)))
+            source = f"ff_residual_{k}" if config.hidden else f"residual_{k}"
         return layers
 
     def wanted(self, x: torch.Tensor) -> dict[str, Floats]:
@@ -110,25 +112,45 @@ class S5Lowering(Lowering):
 
     def _block(self, draft: Draft, k: str, block: S5Block, stream: str) -> str:
         """The operations of block ``k`` on the edge ``stream``; its output."""
-        config, source, sigmoid = self.model.config, stream, UQ(0, self.recipe.activations["sigmoid"])
-        is_norm, gain, offset = affine(block)
-        if is_norm:
-            epsilon = round(config.epsilon * config.width**2 * 4.0 ** draft.formats[stream].f_bits)
-            source = draft.add("norm", f"norm_{k}", input=stream, epsilon=epsilon)
+        config = self.model.config
+        source, gain, offset = self._norm(draft, f"norm_{k}", block.norm, stream)
         readout = self._ssm(draft, k, block, source, gain, offset)
         d = numpy(block.seq.D)
-        skip = draft.dense(f"skip_{k}", source, (d * gain)[:, np.newaxis, np.newaxis], (d * offset)[:, np.newaxis])
+        skip = _diagonal(draft, f"skip_{k}", source, d * gain, d * offset)
         total = draft.add("add", f"sum_{k}", inputs=[readout, skip], format=draft.edge(f"sum_{k}", function=gelu))
-        out = active = draft.table(f"gelu_{k}", "gelu" if config.gelu == "erf" else "gelu_tanh", total)
+        out = active = draft.table(f"gelu_{k}", GELUS[config.gelu], total)
         if config.gate == "half_glu2":
             out = total
         if config.gate == "full_glu":
             out = _linear(draft, f"value_{k}", block.out1, active)
         if config.gate != "none":
             gate = _linear(draft, f"gate_{k}", block.out2, active)
-            opened = draft.table(f"sigmoid_{k}", "sigmoid", gate, format=sigmoid)
+            opened = draft.table(f"sigmoid_{k}", "sigmoid", gate, format=UQ(0, self.recipe.activations["sigmoid"]))
             out = draft.add("multiply", f"glu_{k}", inputs=[out, opened])
-        return draft.add("add", f"residual_{k}", inputs=[stream, out])
+        carried = _diagonal(draft, f"carry_{k}", source, gain, offset) if config.skip == "norm" else stream
+        stream = draft.add("add", f"residual_{k}", inputs=[carried, out])
+        return self._feed_forward(draft, k, block, stream) if config.hidden else stream
+
+    def _feed_forward(self, draft: Draft, k: str, block: S5Block, stream: str) -> str:
+        """The network behind block ``k``, on its output."""
+        config, weight = self.model.config, numpy(block.ff_enc.weight)
+        source, gain, offset = self._norm(draft, f"ff_norm_{k}", block.ff_norm, stream)
+        both = draft.dense(f"ff_enc_{k}", source, (weight * gain)[np.newaxis], (weight @ offset)[np.newaxis])
+        value = draft.add("slice", f"ff_value_{k}", input=both, start=0, size=config.hidden)
+        gate = draft.add("slice", f"ff_gate_{k}", input=both, start=config.hidden, size=config.hidden)
+        active = draft.table(f"ff_gelu_{k}", GELUS[config.gelu], gate, "ff_enc")
+        product = draft.add("multiply", f"ff_glu_{k}", inputs=[value, active])
+        out = _linear(draft, f"ff_dec_{k}", block.ff_dec, product)
+        carried = _diagonal(draft, f"ff_carry_{k}", source, gain, offset) if config.skip == "norm" else stream
+        return draft.add("add", f"ff_residual_{k}", inputs=[carried, out])
+
+    def _norm(self, draft: Draft, name: str, norm: nn.Module, stream: str) -> tuple[str, Floats, Floats]:
+        """The edge behind a norm, its own or the one before, and the gain and the offset (H,) that are still to come."""
+        is_norm, gain, offset = affine(norm)
+        if not is_norm:
+            return stream, gain, offset
+        epsilon = round(self.model.config.epsilon * len(gain) ** 2 * 4.0 ** draft.formats[stream].f_bits)
+        return draft.add("norm", name, input=stream, epsilon=epsilon), gain, offset
 
     def _ssm(self, draft: Draft, k: str, block: S5Block, source: str, gain: Floats, offset: Floats) -> str:
         """Drive, scan and readout of a block; powers of two let drive and state of each mode fill their formats."""
@@ -155,9 +177,9 @@ class S5Lowering(Lowering):
         return np.maximum(np.maximum(-histogram.low, histogram.high).reshape(-1, 2).max(1), 2.0**-40)
 
 
-def affine(block: S5Block) -> tuple[bool, Floats, Floats]:
-    """Whether a block's norm is an operation, and the gain and the offset (H,) that come behind it."""
-    norm = block.norm
+def affine(norm: nn.Module) -> tuple[bool, Floats, Floats]:
+    """Whether a norm is an operation, and the gain and the offset (H,) that come behind it."""
+    assert isinstance(norm, BatchNorm | nn.LayerNorm)
     gain = numpy(norm.weight)
     offset = np.zeros_like(gain) if norm.bias is None else numpy(norm.bias)
     if isinstance(norm, BatchNorm):
@@ -173,27 +195,26 @@ def edges(model: S5, x: torch.Tensor) -> dict[str, torch.Tensor]:
     """
     seen = model.trace(x)
     for k, block in enumerate(model.blocks):
-        is_norm, gain, offset = affine(block)
-        u, y = seen.pop(f"norm_{k}"), seen[f"readout_{k}"]
         for name in (f"drive_{k}", f"state_{k}"):
             seen[name] = seen[name].unflatten(-1, (2, -1)).mT.flatten(-2)
-        seen[f"sum_{k}"], seen[f"skip_{k}"] = y, u * block.seq.D.detach()
-        seen[f"readout_{k}"] = y - seen[f"skip_{k}"]
-        if is_norm:
-            seen[f"norm_{k}"] = (u - torch.from_numpy(offset).to(u)) / torch.from_numpy(np.where(gain == 0, 1, gain)).to(u)
+        seen[f"sum_{k}"], seen[f"skip_{k}"] = seen[f"readout_{k}"], seen[f"norm_{k}"] * block.seq.D.detach()
+        seen[f"readout_{k}"] = seen[f"sum_{k}"] - seen[f"skip_{k}"]
+        norms = [("norm", "carry", block.norm)] + ([("ff_norm", "ff_carry", block.ff_norm)] if model.config.hidden else [])
+        for name, carry, norm in norms:
+            is_norm, gain, offset = affine(norm)
+            u = seen.pop(f"{name}_{k}")
+            if model.config.skip == "norm":
+                seen[f"{carry}_{k}"] = u
+            if is_norm:
+                seen[f"{name}_{k}"] = (u - torch.from_numpy(offset).to(u)) / torch.from_numpy(np.where(gain == 0, 1, gain)).to(u)
     return seen
 
 
-def _linear(draft: Draft, name: str, linear: torch.nn.Linear, source: str) -> str:
-    return draft.dense(name, source, numpy(linear.weight)[np.newaxis], numpy(linear.bias)[np.newaxis])
+def _diagonal(draft: Draft, name: str, source: str, weight: Floats, bias: Floats) -> str:
+    return draft.dense(name, source, weight[:, np.newaxis, np.newaxis], bias[:, np.newaxis])
 
 
-def _checked(checkpoint: Checkpoint) -> S5:
-    model = checkpoint.require(S5)
-    config = model.config
-    if config.hidden or config.skip != "input":
-        raise SsmHdlError(
-            f"an S5 with skip {config.skip} and hidden {config.hidden} cannot be quantized yet; train one with skip input and "
-            "hidden 0, or put your model's own blocks into a manifest (docs/manifest.md)"
-        )
-    return model
+def _linear(draft: Draft, name: str, linear: nn.Linear, source: str) -> str:
+    weight = numpy(linear.weight)
+    bias = np.zeros(len(weight)) if linear.bias is None else numpy(linear.bias)
+    return draft.dense(name, source, weight[np.newaxis], bias[np.newaxis])

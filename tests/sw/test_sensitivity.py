@@ -52,8 +52,8 @@ def without_seconds(report):
 
 
 def test_parts_are_all_widths_of_a_recipe():
-    assert len(PARTS) == len(set(PARTS)) == 26
-    widths = {part: 2 + at % 14 for at, part in enumerate(PARTS)}
+    assert len(PARTS) == len(set(PARTS)) == 32
+    widths = {part: 2 + at % 15 for at, part in enumerate(PARTS)}
     recipe = with_widths(BASE, widths)
     assert {part: width_of(recipe, part) for part in PARTS} == widths
     assert width_of(BASE, "weights.mixing") == 8 and width_of(BASE, "biases") == 16
