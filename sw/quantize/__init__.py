@@ -100,7 +100,7 @@ def program(
     samples: Samples | None = None
     for layer in lowering.layers:
         lowered = lowering.lower(fitted)
-        samples = samples or Samples(inputs, codes, lowered.manifest.input.name, codes)
+        samples = samples or Samples(inputs, codes, lowered.manifest.input.name, codes.astype(np.int64))
         samples = samples.until(lowered.manifest, layer.source)
         if recipe.state_margin == "fit":
             lowering.margins[layer.readout] = _margins(lowering, layer, fitted, samples, progress)
@@ -119,7 +119,7 @@ def _margins(lowering: Lowering, layer: Layer, fitted: Mapping[str, Rows], sampl
         lowered = lowering.lower(fitted)
         seen = moments(lowered.manifest, name, lowering.wanted, few, progress)
         errors.append(error(fit(seen, lowered.weights[name], recipe.weights[part_of(name)], recipe), seen).sum(1))
-    return np.array(MARGINS)[np.argmin(errors, axis=0)]
+    return np.asarray(np.array(MARGINS)[np.argmin(errors, axis=0)])
 
 
 def _margin_samples(samples: int) -> int:

@@ -101,13 +101,14 @@ class S5Lowering(Lowering):
 
     def _encoder(self, draft: Draft, source: str) -> str:
         """A row of a table for a token; of a number, the encoder with the normalisation (x - mean) / std folded in."""
-        inputs, weight = self.checkpoint.inputs, numpy(self.model.encoder.weight)
-        if inputs.tokens:
+        inputs, encoder = self.checkpoint.inputs, self.model.encoder
+        weight = numpy(encoder.weight)
+        if isinstance(encoder, nn.Embedding):
             format = tensor_format(weight, self.recipe.weights["encoder"], self.recipe)
             table = draft.tensor("encoder.weight", to_codes(weight, format), format)
             return draft.add("embedding", "encoder", input=source, weight=table)
         weight = weight / inputs.std
-        bias = numpy(self.model.encoder.bias) - weight[:, 0] * inputs.mean
+        bias = numpy(encoder.bias) - weight[:, 0] * inputs.mean
         return draft.dense("encoder", source, weight[np.newaxis], bias[np.newaxis])
 
     def _block(self, draft: Draft, k: str, block: S5Block, stream: str) -> str:
@@ -174,7 +175,8 @@ class S5Lowering(Lowering):
     def _peak(self, name: str) -> Floats:
         """The largest part of each mode, (P,), of a complex edge."""
         histogram = self.edges[name]
-        return np.maximum(np.maximum(-histogram.low, histogram.high).reshape(-1, 2).max(1), 2.0**-40)
+        largest: Floats = np.maximum(-histogram.low, histogram.high).reshape(-1, 2).max(1)
+        return np.asarray(np.maximum(largest, 2.0**-40))
 
 
 def affine(norm: nn.Module) -> tuple[bool, Floats, Floats]:
@@ -196,7 +198,7 @@ def edges(model: S5, x: torch.Tensor) -> dict[str, torch.Tensor]:
     seen = model.trace(x)
     for k, block in enumerate(model.blocks):
         for name in (f"drive_{k}", f"state_{k}"):
-            seen[name] = seen[name].unflatten(-1, (2, -1)).mT.flatten(-2)
+            seen[name] = seen[name].reshape(*seen[name].shape[:-1], 2, -1).mT.flatten(-2)
         seen[f"sum_{k}"], seen[f"skip_{k}"] = seen[f"readout_{k}"], seen[f"norm_{k}"] * block.seq.D.detach()
         seen[f"readout_{k}"] = seen[f"sum_{k}"] - seen[f"skip_{k}"]
         norms = [("norm", "carry", block.norm)] + ([("ff_norm", "ff_carry", block.ff_norm)] if model.config.hidden else [])
