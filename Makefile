@@ -82,8 +82,9 @@ bitstreams: $(READY) ## results/bitstreams.json: both models on the three boards
 reproduce-s4d: $(READY) ## results/s4d.json: the paper's table beside ours, manifests/s4d-* made where missing (DATA=folder of MNIST)
 	$(CLI) reproduce s4d --data $(DATA) --results results/s4d.json
 
-reproduce-s5: $(READY) ## results/s5.json: the table of Q-S5 beside ours, manifests/s5-mnist-* made where missing (DATA=folder of MNIST)
+reproduce-s5: $(READY) ## results/s5.json, results/s5-listops.json: Q-S5's tables beside ours, manifests/s5-* made where missing (DATA=folder of MNIST)
 	$(CLI) reproduce s5 --data $(DATA) --results results/s5.json
+	$(CLI) reproduce s5-listops --results results/s5-listops.json
 
 formats: $(READY) ## results/formats.json: the number formats of the recurrence compared (DATA=folder of MNIST)
 	$(VENV)/bin/python -m ssm_hdl.sw.studies.formats checkpoints/s4d-16h.safetensors --data $(DATA) --out results/formats.json

@@ -22,7 +22,10 @@ EXAMPLE = "ssm-hdl reproduce s4d --data data/mnist --only s4d-16h-w4a6x8 --out o
 
 
 def command(
-    family: Annotated[str, typer.Argument(metavar="{s4d|s5}", help="Whose paper: arXiv 2506.12480 (S4D) or 2406.09477 (S5).")],
+    name: Annotated[
+        str,
+        typer.Argument(metavar="{s4d|s5|s5-listops}", help="Which table: of arXiv 2506.12480 (S4D), or two of 2406.09477 (S5)."),
+    ],
     data: Folder = None,
     only: Annotated[list[str] | None, typer.Option(help="A row by the name of its manifest; all if left out.")] = None,
     again: Annotated[bool, typer.Option("--again", help="Make the manifests anew from the checkpoints.")] = False,
@@ -46,9 +49,9 @@ def command(
     from ssm_hdl.sw.data import load
     from ssm_hdl.sw.reproduce import TABLES, measure
 
-    if family not in TABLES:
-        raise SsmHdlError(f"no paper about {family!r} is reproduced; there are {', '.join(TABLES)}")
-    chosen = TABLES[family]
+    if name not in TABLES:
+        raise SsmHdlError(f"no table is called {name!r}; there are {', '.join(TABLES)}")
+    chosen = TABLES[name]
     names = [row.name for row in chosen.rows]
     unknown = set(only or ()) - set(names)
     if unknown:
