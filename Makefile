@@ -10,7 +10,7 @@ READY := $(VENV)/installed
 SOURCES := $(shell find ssm_hdl gen sim boards sw -type f -not -name '*.pyc')
 BOARDS := icebreaker ulx3s-25f ulx3s-85f
 
-.PHONY: help tools demo test train manifests accuracy rtl bitstreams reproduce-s4d formats sensitivity search clean
+.PHONY: help tools demo test train manifests accuracy rtl bitstreams reproduce-s4d reproduce-s5 formats sensitivity search clean
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -80,7 +80,11 @@ bitstreams: $(READY) ## results/bitstreams.json: both models on the three boards
 	$(call collect,bitstreams)
 
 reproduce-s4d: $(READY) ## results/s4d.json: the paper's table beside ours, manifests/s4d-* made where missing (DATA=folder of MNIST)
-	$(CLI) reproduce --data $(DATA) --results results/s4d.json
+	$(CLI) reproduce s4d --data $(DATA) --results results/s4d.json
+
+reproduce-s5: $(READY) ## results/s5.json, results/s5-listops.json: Q-S5's tables beside ours, manifests/s5-* made where missing (DATA=folder of MNIST)
+	$(CLI) reproduce s5 --data $(DATA) --results results/s5.json
+	$(CLI) reproduce s5-listops --results results/s5-listops.json
 
 formats: $(READY) ## results/formats.json: the number formats of the recurrence compared (DATA=folder of MNIST)
 	$(VENV)/bin/python -m ssm_hdl.sw.studies.formats checkpoints/s4d-16h.safetensors --data $(DATA) --out results/formats.json

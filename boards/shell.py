@@ -72,9 +72,7 @@ def shell_verilog(manifest: Manifest, plan: Plan, divisor: int, timeout: int) ->
     wires = {name: Signal(name=name) for name in ports}
     for name, member in ports.items():
         m.d.comb += member.eq(wires[name]) if name == "rx" else wires[name].eq(member)
-    text: str = verilog.convert(
-        m, name="shell", ports=[domain.clk, domain.rst, *wires.values()], strip_internal_attrs=True
-    )
+    text: str = verilog.convert(m, name="shell", ports=[domain.clk, domain.rst, *wires.values()], strip_internal_attrs=True)
     return text
 
 

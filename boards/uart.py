@@ -27,8 +27,7 @@ def divisor(clock_hz: float, baud: int) -> int:
     cycles = round(clock_hz / baud)
     if cycles < MIN_DIVISOR:
         raise SsmHdlError(
-            f"a clock of {clock_hz / 1e6:g} MHz is too slow for {baud:,} baud; "
-            f"it has to be at least {MIN_DIVISOR} times as fast"
+            f"a clock of {clock_hz / 1e6:g} MHz is too slow for {baud:,} baud; it has to be at least {MIN_DIVISOR} times as fast"
         )
     if abs(clock_hz / cycles / baud - 1) > TOLERANCE:
         raise SsmHdlError(

@@ -74,9 +74,7 @@ class VirtualBoard:
         self._thread.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         os.close(self._stop)
         self._thread.join()
         for descriptor in (self._wake, self._master, self._slave):

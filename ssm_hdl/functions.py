@@ -10,6 +10,8 @@ from ssm_hdl.fixed import Codes, Format
 
 _DIGITS = 40  # far beyond the 62 bits of the widest format: no rounding of a table entry is ever in doubt
 
+_FAR = 10_000  # exp of a number that far below 0 is 0 for every table, and exp of one farther above it passes the decimals
+
 
 def _erf(x: Decimal) -> Decimal:
     """Error function; Abramowitz and Stegun 7.1.6, whose terms are all positive."""
@@ -41,7 +43,7 @@ def _pi() -> Decimal:
 
 
 def _sigmoid(x: Decimal) -> Decimal:
-    return 1 / (1 + (-x).exp())
+    return 1 / (1 + (-max(x, Decimal(-_FAR))).exp())
 
 
 def _gelu(x: Decimal) -> Decimal:
@@ -49,7 +51,13 @@ def _gelu(x: Decimal) -> Decimal:
     return x * (1 + _erf(x / Decimal(2).sqrt())) / 2
 
 
-FUNCTIONS: dict[str, Callable[[Decimal], Decimal]] = {"gelu": _gelu, "sigmoid": _sigmoid}
+def _gelu_tanh(x: Decimal) -> Decimal:
+    """The approximation of Hendrycks and Gimpel (arXiv 1606.08415, section 2), the GELU of JAX."""
+    inner = (2 / _pi()).sqrt() * (x + Decimal("0.044715") * x**3)
+    return x * _sigmoid(2 * inner)  # (1 + tanh y) / 2 = sigmoid(2 y)
+
+
+FUNCTIONS: dict[str, Callable[[Decimal], Decimal]] = {"gelu": _gelu, "gelu_tanh": _gelu_tanh, "sigmoid": _sigmoid}
 """The functions a ``lookup`` may name."""
 
 

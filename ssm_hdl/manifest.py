@@ -85,9 +85,7 @@ class Manifest:
                 raise SsmHdlError(f"{op.name}: two operations, or an operation and the input, have this name")
             for source in op.sources:
                 if source not in edges:
-                    raise SsmHdlError(
-                        f"{op.name}: its input {source!r} is not defined above it; known there: {', '.join(edges)}"
-                    )
+                    raise SsmHdlError(f"{op.name}: its input {source!r} is not defined above it; known there: {', '.join(edges)}")
             node = op.bind(tuple(edges[source] for source in op.sources), tensors, graph.steps)
             self.nodes[op.name] = node
             edges[op.name] = node.output

@@ -22,8 +22,9 @@ from ssm_hdl.sim.verilated import VerilatedModel
 from ssm_hdl.sw.data import load
 from ssm_hdl.sw.draw import draw
 from ssm_hdl.sw.evaluate import Evaluation, evaluate_float, evaluate_integer
+from ssm_hdl.sw.presets import preset
 from ssm_hdl.sw.quantize import Recipe, effort, quantize
-from ssm_hdl.sw.train import preset, train
+from ssm_hdl.sw.train import train
 
 MODEL, RECIPE, BOARD = "digits", "w8a8", "icebreaker"
 """What the demonstration trains, how it is quantized, and for which board."""
@@ -99,7 +100,7 @@ def demo(out: Path, console: Console, bar: Bar) -> Demo:
 
     say(f"quantizing it after training, {RECIPE}: 8-bit weights and activations, 16-bit states")
     recipe = Recipe.load(RECIPE)
-    with bar("calibrating", effort(dataset, recipe)) as advance:
+    with bar("calibrating", effort(checkpoint, dataset, recipe)) as advance:
         manifest = quantize(checkpoint, dataset, recipe, advance).manifest
     files["manifest"] = manifest.save(out / "manifest")
 

@@ -15,126 +15,8 @@ from torch.nn import functional
 from ssm_hdl.errors import SsmHdlError
 from ssm_hdl.sw.checkpoint import Checkpoint
 from ssm_hdl.sw.data import Dataset, InputSpec, Split
-from ssm_hdl.sw.models import Config, Model
-from ssm_hdl.sw.models.s4d import S4DConfig
-from ssm_hdl.sw.models.s5 import S5Config
-
-
-@dataclass(frozen=True)
-class TrainConfig:
-    """What a training run depends on, besides the data.
-
-    Attributes:
-        name: of the model; the command that repeats the run is ``ssm-hdl train NAME``.
-        dataset: the data set that the model is meant for.
-        model: its family, sizes and options.
-        epochs: passes over the training data.
-        batch_size: samples a step of the optimiser.
-        learning_rate: highest of the one-cycle schedule.
-        ssm_learning_rate: the same for the dynamics of the model, which take no weight decay either.
-        weight_decay: of AdamW.
-        label_smoothing: probability that the targets give to all classes alike.
-        warmup_fraction: part of the steps with a rising rate.
-        threads: of torch while training, whatever the machine has: sums in another order end in other weights. One is
-            fastest for small models.
-        seed: of the initial weights and the order of the samples.
-    """
-
-    name: str
-    dataset: str
-    model: Config
-    epochs: int
-    batch_size: int
-    learning_rate: float
-    ssm_learning_rate: float
-    weight_decay: float = 0.01
-    label_smoothing: float = 0.0
-    warmup_fraction: float = 0.1
-    threads: int = 2
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        for field in ("epochs", "batch_size", "threads", "learning_rate", "ssm_learning_rate"):
-            if not getattr(self, field) > 0:
-                raise SsmHdlError(f"training with {field} {getattr(self, field)} does nothing; it has to be above 0")
-
-
-_CONFIGS = (
-    TrainConfig(
-        name="digits",
-        dataset="digits",
-        model=S4DConfig(width=8, modes=8, dt_range=(1e-2, 1.0)),
-        epochs=250,
-        batch_size=32,
-        learning_rate=2e-2,
-        ssm_learning_rate=1e-2,
-        label_smoothing=0.1,
-        threads=1,
-    ),
-    TrainConfig(
-        name="s4d-16h",
-        dataset="mnist",
-        model=S4DConfig(width=16, modes=32),
-        epochs=40,
-        batch_size=64,
-        learning_rate=1e-2,
-        ssm_learning_rate=4e-3,
-    ),
-    TrainConfig(
-        name="s4d-64h",
-        dataset="mnist",
-        model=S4DConfig(width=64, modes=32),
-        epochs=16,
-        batch_size=64,
-        learning_rate=5e-3,
-        ssm_learning_rate=2e-3,
-        threads=1,
-    ),
-    TrainConfig(
-        name="s5-digits",
-        dataset="digits",
-        model=S5Config(width=8, modes=8, layers=2, dt_range=(1e-2, 1.0)),
-        epochs=100,
-        batch_size=32,
-        learning_rate=2e-2,
-        ssm_learning_rate=5e-3,
-        label_smoothing=0.1,
-        threads=1,
-    ),
-    TrainConfig(
-        name="s5-mnist",
-        dataset="mnist",
-        model=S5Config(width=32, modes=32, layers=4),
-        epochs=20,
-        batch_size=64,
-        learning_rate=8e-3,
-        ssm_learning_rate=2e-3,
-        threads=1,
-    ),
-    TrainConfig(
-        name="s5-mnist-full",
-        dataset="mnist",
-        model=S5Config(width=96, modes=64, layers=4, dropout=0.1),
-        epochs=150,
-        batch_size=50,
-        learning_rate=4e-3,
-        ssm_learning_rate=1e-3,
-    ),
-    TrainConfig(
-        name="s5-listops",
-        dataset="listops",
-        model=S5Config(width=64, modes=32, layers=4, blocks=4),
-        epochs=40,
-        batch_size=50,
-        learning_rate=3e-3,
-        ssm_learning_rate=1e-3,
-        weight_decay=0.04,
-        threads=1,
-    ),
-)
-
-PRESETS = {config.name: config for config in _CONFIGS}
-"""The models that are trained by name."""
+from ssm_hdl.sw.models import Model
+from ssm_hdl.sw.presets import TrainConfig
 
 
 @dataclass(frozen=True)
@@ -152,17 +34,6 @@ class Epoch:
     loss: float
     accuracy: float
     best: float
-
-
-def preset(name: str) -> TrainConfig:
-    """The configuration called ``name``.
-
-    Raises:
-        SsmHdlError: there is none.
-    """
-    if name not in PRESETS:
-        raise SsmHdlError(f"no model is called {name!r}; there are {', '.join(PRESETS)}")
-    return PRESETS[name]
 
 
 def train(

@@ -80,9 +80,7 @@ class Pool(wiring.Component):
             m.d.comb += total.eq(ring.word_select(lane, bits).as_signed() + self.i.p.data[lane])
             sums.append(total)
             f_bits = accumulator.f_bits + self.shift
-            m.d.comb += queue.i.p.data[lane].eq(
-                requantize(m, delay(m, total, 1), f_bits, self.node.output.format)
-            )
+            m.d.comb += queue.i.p.data[lane].eq(requantize(m, delay(m, total, 1), f_bits, self.node.output.format))
         with m.If(self.i.valid & self.i.ready):
             m.d.sync += ring.eq(Cat(ring[bits * self.lanes :], Mux(self.i.p.last, 0, Cat(sums))))
         m.d.comb += [queue.i.p.last.eq(1), queue.i.valid.eq(delay(m, end, self.depth, reset_less=False))]

@@ -12,36 +12,26 @@ EXAMPLE = "ssm-hdl quantize checkpoints/digits.safetensors --recipe w8a8 --out m
 
 
 def command(
-    checkpoint: Annotated[Path, typer.Argument(help="Checkpoint of `ssm-hdl train`, or a public one with --import.")],
-    recipe: Annotated[str, typer.Option(help="Bit widths: w8a8, w8a8x8, w4a6x8, w4a6x6, a4x8, tenth, or a YAML file.")] = "w8a8",
+    checkpoint: Annotated[Path, typer.Argument(help="Checkpoint of `ssm-hdl train` or `ssm-hdl import`.")],
+    recipe: Annotated[
+        str, typer.Option(help="Bit widths: w8a8, w8a8x8, w4a8, w4a6x8, w4a6x6, a6, a4x8, tenth, or a YAML file.")
+    ] = "w8a8",
     out: Annotated[Path | None, typer.Option(help="Folder of the manifest; out/NAME if left out.")] = None,
     data: Folder = None,
-    imported: Annotated[
-        str | None,
-        typer.Option(
-            "--import",
-            metavar="DATASET",
-            help="The checkpoint is a public one in the minimal S4D layout, trained on this data set (digits or mnist).",
-        ),
-    ] = None,
     as_json: Json = False,
 ) -> None:
     """Quantize a trained model to a manifest: integers from end to end, calibrated on training samples."""
     need("torch", "numba", "sklearn")
-    from ssm_hdl.errors import SsmHdlError
     from ssm_hdl.sw import checkpoint as checkpoints
-    from ssm_hdl.sw import importers
-    from ssm_hdl.sw.data import SPECS, load
+    from ssm_hdl.sw.data import load
     from ssm_hdl.sw.quantize import Recipe, effort, quantize
 
-    if imported is not None and imported not in SPECS:
-        raise SsmHdlError(f"no data set is called {imported!r}; there are {', '.join(SPECS)}")
     widths = Recipe.load(recipe)
-    model = importers.load(checkpoint, "s4d", SPECS[imported]) if imported else checkpoints.load(checkpoint)
+    model = checkpoints.load(checkpoint)
     folder = out or Path("out") / checkpoint.stem
     need_writable(folder / "manifest.yaml")
     dataset = load(model.inputs.name, data, progress=True)
-    with progress(f"quantizing {checkpoint.stem}", effort(dataset, widths)) as advance:
+    with progress(f"quantizing {checkpoint.stem}", effort(model, dataset, widths)) as advance:
         quantized = quantize(model, dataset, widths, advance)
     path = quantized.manifest.save(folder)
     answer = {

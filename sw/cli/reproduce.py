@@ -1,4 +1,4 @@
-"""``ssm-hdl reproduce``: the paper's table beside ours."""
+"""``ssm-hdl reproduce``: a paper's table beside ours."""
 
 import json
 import os
@@ -18,10 +18,14 @@ if TYPE_CHECKING:
     from ssm_hdl.sw.reproduce import Row
 
 NAME = "reproduce"
-EXAMPLE = "ssm-hdl reproduce --data data/mnist --only s4d-16h-w4a6x8 --out out/reproduce"
+EXAMPLE = "ssm-hdl reproduce s4d --data data/mnist --only s4d-16h-w4a6x8 --out out/reproduce"
 
 
 def command(
+    name: Annotated[
+        str,
+        typer.Argument(metavar="{s4d|s5|s5-listops}", help="Which table: of arXiv 2506.12480 (S4D), or two of 2406.09477 (S5)."),
+    ],
     data: Folder = None,
     only: Annotated[list[str] | None, typer.Option(help="A row by the name of its manifest; all if left out.")] = None,
     again: Annotated[bool, typer.Option("--again", help="Make the manifests anew from the checkpoints.")] = False,
@@ -34,7 +38,7 @@ def command(
     ),
     as_json: Json = False,
 ) -> None:
-    """Train, quantise, judge, simulate and synthesise the S4Ds of arXiv 2506.12480, and print its table beside ours.
+    """Train, quantise, judge, simulate and synthesise the models of a paper, and print its table beside ours.
 
     Accuracies are those of the integer golden model on all test images. What is there already is not made again: checkpoints,
     manifests, and the figures of a manifest that is the same.
@@ -43,21 +47,25 @@ def command(
     from ssm_hdl.errors import SsmHdlError
     from ssm_hdl.files import write_atomically
     from ssm_hdl.sw.data import load
-    from ssm_hdl.sw.reproduce import ROWS, measure
+    from ssm_hdl.sw.reproduce import TABLES, measure
 
-    unknown = set(only or ()) - {row.name for row in ROWS}
+    if name not in TABLES:
+        raise SsmHdlError(f"no table is called {name!r}; there are {', '.join(TABLES)}")
+    chosen = TABLES[name]
+    names = [row.name for row in chosen.rows]
+    unknown = set(only or ()) - set(names)
     if unknown:
-        raise SsmHdlError(f"no row is called {', '.join(sorted(unknown))}; there are {', '.join(row.name for row in ROWS)}")
+        raise SsmHdlError(f"no row is called {', '.join(sorted(unknown))}; there are {', '.join(names)}")
     if only and results is not None:
         raise SsmHdlError(f"{results} would lose the rows that are not in --only; leave out one of --only and --results")
-    dataset = load("mnist", data, progress=True)
+    dataset = load(chosen.dataset, data, progress=True)
     console = messages()
     rows: dict[str, Any] = {}
-    for row in ROWS:
+    for row in chosen.rows:
         if only and row.name not in only:
             continue
         manifest = _manifest(row, dataset, manifests, checkpoints, out, again)
-        rows[row.name] = measure(row, manifest, dataset, out / f"{row.name}.json", processes, console.print)
+        rows[row.name] = measure(row, manifest, dataset, out / f"{row.name}.json", processes, console.print, chosen.sequences)
     if results is not None:
         write_atomically(results, json.dumps(rows, indent=2) + "\n")
     show(as_json, rows, _table(rows))
@@ -66,7 +74,8 @@ def command(
 def _checkpoint(name: str, dataset: "Dataset", folder: Path) -> "Checkpoint":
     """The float model: the one that is there, or what training makes."""
     from ssm_hdl.sw.checkpoint import load
-    from ssm_hdl.sw.train import preset, train
+    from ssm_hdl.sw.presets import preset
+    from ssm_hdl.sw.train import train
 
     path = folder / f"{name}.safetensors"
     if not path.exists():
@@ -86,7 +95,7 @@ def _manifest(row: "Row", dataset: "Dataset", manifests: Path, checkpoints: Path
         return Manifest.load(folder)
     if row.training is None:
         recipe, checkpoint = Recipe.load(row.recipe), _checkpoint(row.model, dataset, checkpoints)
-        with progress(f"quantizing {row.name}", effort(dataset, recipe)) as advance:
+        with progress(f"quantizing {row.name}", effort(checkpoint, dataset, recipe)) as advance:
             manifest = quantize(checkpoint, dataset, recipe, advance).manifest
     else:
         start = _manifest(replace(row, training=None), dataset, manifests, checkpoints, out, again=False)

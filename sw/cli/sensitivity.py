@@ -37,14 +37,13 @@ def command(
     from ssm_hdl.sw.plot import heat_map
     from ssm_hdl.sw.quantize import Recipe
     from ssm_hdl.sw.quantize.bench import Subject
-    from ssm_hdl.sw.quantize.parts import PARTS
     from ssm_hdl.sw.quantize.sensitivity import FILE, sensitivity
 
     bits = numbers(widths)
-    chosen = [part.strip() for part in parts.split(",")] if parts else list(PARTS)
     path = (out or Path("out") / checkpoint.stem) / FILE
     need_writable(path)
     subject = Subject(checkpoint, data, samples, images)
+    chosen = [part.strip() for part in parts.split(",")] if parts else list(subject.parts)
     with progress(f"sensitivity of {checkpoint.stem}", len(chosen) * len(bits)) as advance:
         report = sensitivity(subject, Recipe.load(recipe), bits, path, chosen, jobs, advance)
     picture = heat_map(report, path.with_suffix(".png"))

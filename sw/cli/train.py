@@ -36,7 +36,7 @@ def command(
     """Train a float model and write its checkpoint; the epoch that is best on the validation samples is kept."""
     need("torch", "numba", "sklearn")
     from ssm_hdl.sw.data import load
-    from ssm_hdl.sw.train import preset as find
+    from ssm_hdl.sw.presets import preset as find
     from ssm_hdl.sw.train import train
 
     options: dict[str, Any] = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate}

@@ -15,11 +15,17 @@ def _gelu_slope(x: Tensor) -> Tensor:
     return (1 + torch.erf(x / math.sqrt(2))) / 2 + x * density
 
 
+def _gelu_tanh_slope(x: Tensor) -> Tensor:
+    scale = 2 * math.sqrt(2 / math.pi)
+    gate = torch.sigmoid(scale * (x + 0.044715 * x**3))
+    return gate + x * gate * (1 - gate) * scale * (1 + 3 * 0.044715 * x * x)
+
+
 def _sigmoid_slope(x: Tensor) -> Tensor:
     return torch.sigmoid(x) * torch.sigmoid(-x)
 
 
-SLOPES: dict[str, Callable[[Tensor], Tensor]] = {"gelu": _gelu_slope, "sigmoid": _sigmoid_slope}
+SLOPES: dict[str, Callable[[Tensor], Tensor]] = {"gelu": _gelu_slope, "gelu_tanh": _gelu_tanh_slope, "sigmoid": _sigmoid_slope}
 """The derivative of every function of `ssm_hdl.functions`."""
 
 

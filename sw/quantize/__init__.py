@@ -1,30 +1,37 @@
 """Post-training quantization: a float checkpoint and a recipe of bit widths become a manifest, integer from end to end."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ssm_hdl import Manifest, SsmHdlError
 from ssm_hdl.sw.checkpoint import Checkpoint
 from ssm_hdl.sw.data import Dataset
-from ssm_hdl.sw.models.s4d import S4D
-from ssm_hdl.sw.quantize.calibrate import Calibration, calibrate
+from ssm_hdl.sw.quantize.calibrate import Calibration
 from ssm_hdl.sw.quantize.compare import EdgeError, compare
-from ssm_hdl.sw.quantize.equalise import Equalised, equalise
+from ssm_hdl.sw.quantize.draft import part_of
+from ssm_hdl.sw.quantize.histogram import Floats
+from ssm_hdl.sw.quantize.lowering import Layer, Lowering
 from ssm_hdl.sw.quantize.recipe import PRESETS, Recipe
-from ssm_hdl.sw.quantize.reconstruct import RECONSTRUCTED, moments
+from ssm_hdl.sw.quantize.reconstruct import Samples, moments
 from ssm_hdl.sw.quantize.rows import Rows, error, fit
-from ssm_hdl.sw.quantize.s4d import lower
+from ssm_hdl.sw.quantize.s4d import S4DLowering
+from ssm_hdl.sw.quantize.s5 import S5Lowering
 
-__all__ = ["PRESETS", "EdgeError", "Quantized", "Recipe", "effort", "program", "quantize"]
+__all__ = ["FAMILIES", "PRESETS", "EdgeError", "Quantized", "Recipe", "effort", "program", "quantize"]
+
+FAMILIES: dict[str, type[S4DLowering] | type[S5Lowering]] = {"s4d": S4DLowering, "s5": S5Lowering}
+"""How the models of a family are lowered."""
 
 MARGINS = (1.25, 1.0, 0.8, 0.65, 0.5, 0.4)
 """State margins that ``state_margin: fit`` tries."""
 
 MARGIN_SAMPLES = 64
 """Calibration samples that they are tried on, at most; and at most a quarter of all."""
+
+Progress = Callable[[int], None]
+"""Called with the number of sequences done since the last call."""
 
 
 @dataclass(frozen=True)
@@ -40,20 +47,19 @@ class Quantized:
     errors: Mapping[str, EdgeError]
 
 
-def effort(dataset: Dataset, recipe: Recipe) -> int:
+def effort(checkpoint: Checkpoint, dataset: Dataset, recipe: Recipe) -> int:
     """Sequences that ``quantize`` runs in all, the total of its progress."""
-    samples = min(recipe.samples, len(dataset.train))
-    tried = len(MARGINS) * _margin_samples(samples) if recipe.state_margin == "fit" else 0
-    return samples * (len(RECONSTRUCTED) + 3) + tried
+    family = FAMILIES[checkpoint.model.config.family]
+    samples, layers = min(recipe.samples, len(dataset.train)), family.layers_of(checkpoint)
+    tried = len(MARGINS) * _margin_samples(samples) * len(layers) if recipe.state_margin == "fit" else 0
+    return samples * (family.calibrations + sum(len(layer.fitted) for layer in layers) + 1) + tried
 
 
-def quantize(
-    checkpoint: Checkpoint, dataset: Dataset, recipe: Recipe, progress: Callable[[int], None] | None = None
-) -> Quantized:
+def quantize(checkpoint: Checkpoint, dataset: Dataset, recipe: Recipe, progress: Progress | None = None) -> Quantized:
     """Quantize a trained model after its training.
 
-    Calibrate on training samples, equalise, calibrate what came out, lower it to integers, and then fit one dense after the other
-    to what the float model computes there, given the integers that come before it.
+    Calibrate on training samples, lower the model to integers, and then fit one dense after the other to what the float model
+    computes there, given the integers that come before it.
 
     Args:
         checkpoint: the float model.
@@ -64,9 +70,9 @@ def quantize(
     Raises:
         SsmHdlError: another data set than the checkpoint's, widths that cannot work, or activations that are not finite.
     """
-    manifest, model = program(checkpoint, dataset, recipe, progress=progress)
+    manifest, lowering = program(checkpoint, dataset, recipe, progress=progress)
     codes = dataset.train.codes[: recipe.samples]
-    return Quantized(manifest, compare(manifest, model, checkpoint.inputs, codes, progress))
+    return Quantized(manifest, compare(manifest, lowering.wanted, checkpoint.inputs, codes, progress))
 
 
 def program(
@@ -74,56 +80,46 @@ def program(
     dataset: Dataset,
     recipe: Recipe,
     known: Calibration | None = None,
-    progress: Callable[[int], None] | None = None,
-) -> tuple[Manifest, S4D]:
-    """The integer program of `quantize`, and the equalised float model that it stands for; without the errors.
+    progress: Progress | None = None,
+) -> tuple[Manifest, Lowering]:
+    """The integer program of `quantize`, and the float model that it stands for; without the errors.
 
     Args:
         checkpoint: the float model.
         dataset: what it was trained on.
         recipe: widths and rules.
-        known: `calibrate` of the float model on the samples of the recipe, with states, which many recipes may share.
+        known: ``observe`` of the family on the samples of the recipe, which many recipes may share.
         progress: called with the number of sequences done since the last call.
     """
     inputs = checkpoint.inputs
     if dataset.name != inputs.name:
         raise SsmHdlError(f"the checkpoint is for {inputs.name}, not for {dataset.name}; calibrate on {inputs.name}")
     codes = dataset.train.codes[: recipe.samples]
-    model = checkpoint.require(S4D)
-    first = known or calibrate(model, inputs, codes, states=False, progress=progress)
-    equalised = equalise(model, inputs, first, recipe)
-    calibration = calibrate(equalised.model, inputs, codes, states=known is None, progress=progress)
-    if known is not None:
-        calibration = calibration.with_states(known, equalised.scale)
-    calibration = _with_margin(checkpoint, equalised, calibration, recipe, codes, progress)
+    lowering = FAMILIES[checkpoint.model.config.family](checkpoint, codes, recipe, known, progress)
     fitted: dict[str, Rows] = {}
-    for name in RECONSTRUCTED:
-        lowered = lower(checkpoint, equalised, calibration, recipe, fitted)
-        seen = moments(lowered.manifest, name, equalised.model, inputs, codes, progress)
-        fitted[name] = fit(seen, lowered.weights[name], recipe.weights[name], recipe)
-    return lower(checkpoint, equalised, calibration, recipe, fitted).manifest, equalised.model
+    samples: Samples | None = None
+    for layer in lowering.layers:
+        lowered = lowering.lower(fitted)
+        samples = samples or Samples(inputs, codes, lowered.manifest.input.name, codes.astype(np.int64))
+        samples = samples.until(lowered.manifest, layer.source)
+        if recipe.state_margin == "fit":
+            lowering.margins[layer.readout] = _margins(lowering, layer, fitted, samples, progress)
+        for name in layer.fitted:
+            lowered = lowering.lower(fitted)
+            seen = moments(lowered.manifest, name, lowering.wanted, samples, progress)
+            fitted[name] = fit(seen, lowered.weights[name], recipe.weights[part_of(name)], recipe)
+    return lowering.lower(fitted).manifest, lowering
 
 
-def _with_margin(
-    checkpoint: Checkpoint,
-    equalised: Equalised,
-    calibration: Calibration,
-    recipe: Recipe,
-    codes: NDArray[np.integer],
-    progress: Callable[[int], None] | None,
-) -> Calibration:
-    """The calibration with the states that are to be held without saturation, in place of the largest ones."""
-    if recipe.state_margin != "fit":
-        return replace(calibration, state_peak=calibration.state_peak * recipe.state_margin)
-    few, peaks, errors = codes[: _margin_samples(len(codes))], [], []
+def _margins(lowering: Lowering, layer: Layer, fitted: Mapping[str, Rows], samples: Samples, progress: Progress | None) -> Floats:
+    """The margins of the states of a layer of which the read-out makes most, one for each of its groups."""
+    few, recipe, name, errors = samples.head(_margin_samples(len(samples.codes))), lowering.recipe, layer.readout, []
     for margin in MARGINS:
-        tried = replace(calibration, state_peak=calibration.state_peak * margin)
-        lowered = lower(checkpoint, equalised, tried, recipe)
-        seen = moments(lowered.manifest, "readout", equalised.model, checkpoint.inputs, few, progress)
-        errors.append(error(fit(seen, lowered.weights["readout"], recipe.weights["readout"], recipe), seen)[:, 0])
-        peaks.append(tried.state_peak)
-    best = np.argmin(errors, axis=0)
-    return replace(calibration, state_peak=np.array(peaks)[best, np.arange(len(best))])
+        lowering.margins[name] = np.array([margin])
+        lowered = lowering.lower(fitted)
+        seen = moments(lowered.manifest, name, lowering.wanted, few, progress)
+        errors.append(error(fit(seen, lowered.weights[name], recipe.weights[part_of(name)], recipe), seen).sum(1))
+    return np.asarray(np.array(MARGINS)[np.argmin(errors, axis=0)])
 
 
 def _margin_samples(samples: int) -> int:

@@ -20,11 +20,11 @@ from ssm_hdl.errors import SsmHdlError
 from ssm_hdl.sw import checkpoint as checkpoints
 from ssm_hdl.sw import memory
 from ssm_hdl.sw.data import Dataset, load
-from ssm_hdl.sw.models.s4d import S4D
 from ssm_hdl.sw.qat.model import QatModel, outputs
-from ssm_hdl.sw.quantize import program
-from ssm_hdl.sw.quantize.calibrate import Calibration, calibrate
+from ssm_hdl.sw.quantize import FAMILIES, program
+from ssm_hdl.sw.quantize.calibrate import Calibration
 from ssm_hdl.sw.quantize.histogram import Floats
+from ssm_hdl.sw.quantize.parts import FAMILY_PARTS
 from ssm_hdl.sw.quantize.recipe import Recipe
 from ssm_hdl.sw.train import logits
 
@@ -71,6 +71,11 @@ class Subject:
     samples: int = 128
     images: int = 500
 
+    @cached_property
+    def parts(self) -> tuple[str, ...]:
+        """The parts of a recipe that the model has."""
+        return FAMILY_PARTS[checkpoints.load(self.checkpoint).model.config.family]
+
     def identity(self) -> dict[str, Any]:
         """What a result depends on: two subjects with the same are measured alike, wherever their files are."""
         try:
@@ -104,7 +109,8 @@ class Bench:
     @cached_property
     def calibration(self) -> Calibration:
         """Of the float model, with its states: the same for all recipes."""
-        return calibrate(self.checkpoint.require(S4D), self.checkpoint.inputs, self.dataset.train.codes[: self.subject.samples])
+        family = FAMILIES[self.checkpoint.model.config.family]
+        return family.observe(self.checkpoint, self.dataset.train.codes[: self.subject.samples])
 
     @cached_property
     def wanted(self) -> Floats:

@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from ssm_hdl.errors import SsmHdlError
 from ssm_hdl.sw.data import InputSpec
-from ssm_hdl.sw.models.s4d import S4D
 from ssm_hdl.sw.quantize.histogram import Floats, Histogram
 
 BATCH = 16
@@ -21,9 +21,9 @@ class Calibration:
     """What a float model does on the calibration samples.
 
     Attributes:
-        edges: a histogram for each edge of `S4D.trace` but the states.
-        state_peak: largest |Re| or |Im| of each mode's state h' = Abar h + u, (H, N); empty unless asked for.
-        state_power: mean of |h|^2, (H, N); empty unless asked for.
+        edges: a histogram for each edge that was traced, but for complex states.
+        state_peak: largest |Re| or |Im| of each mode's state h' = Abar h + u, (H, N); empty unless traced.
+        state_power: mean of |h|^2, (H, N); empty unless traced.
     """
 
     edges: Mapping[str, Histogram]
@@ -37,19 +37,18 @@ class Calibration:
 
 
 def calibrate(
-    model: S4D,
+    trace: Callable[[Tensor], Mapping[str, Tensor]],
     inputs: InputSpec,
     codes: NDArray[np.integer],
-    states: bool = True,
     progress: Callable[[int], None] | None = None,
 ) -> Calibration:
-    """Run the float model on samples, a few at a time, and keep statistics alone.
+    """Run a float model on samples, a few at a time, and keep statistics alone.
 
     Args:
-        model: the float model.
+        trace: the edges of the float model on normalised inputs, among them ``ssm`` (B, L, H, N) complex if its states are
+            to be looked at, which takes most of the time.
         inputs: how its inputs are normalised.
         codes: input codes (n, steps, 1), training samples.
-        states: look at the states as well, which takes most of the time.
         progress: called with the number of sequences done since the last call.
 
     Raises:
@@ -60,15 +59,16 @@ def calibrate(
     if codes.min() == codes.max():
         raise SsmHdlError(f"all calibration samples are the constant {codes.min()}; nothing can be learnt from them")
     edges: dict[str, Histogram] = {}
-    peak, power = np.zeros((2, model.width, model.modes if states else 0))
+    peak = power = np.zeros((0, 0))
     for start in range(0, len(codes), BATCH):
         batch = codes[start : start + BATCH]
-        trace = model.trace(torch.from_numpy(inputs.normalise(batch)), states=states)
-        if states:
-            h = torch.view_as_real(trace.pop("ssm"))
-            peak = np.maximum(peak, h.abs().amax((0, 1, 4)).double().numpy())
-            power += h.square().sum((1, 4)).double().sum(0).numpy() / (len(codes) * codes.shape[1])
-        for name, values in trace.items():
+        seen = dict(trace(torch.from_numpy(inputs.normalise(batch))))
+        if "ssm" in seen:
+            h = torch.view_as_real(seen.pop("ssm"))
+            largest = h.abs().amax((0, 1, 4)).double().numpy()
+            mean = h.square().sum((1, 4)).double().sum(0).numpy() / (len(codes) * codes.shape[1])
+            peak, power = (np.maximum(peak, largest), power + mean) if start else (largest, mean)
+        for name, values in seen.items():
             edges.setdefault(name, Histogram(name, values.shape[-1])).add(values.numpy())
         if progress is not None:
             progress(len(batch))

@@ -1,6 +1,6 @@
 """What is lost where: the integer program beside the float model, edge by edge."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +11,6 @@ from ssm_hdl import Manifest
 from ssm_hdl.operations import Pool
 from ssm_hdl.sim.golden import run
 from ssm_hdl.sw.data import InputSpec
-from ssm_hdl.sw.models.s4d import S4D
 from ssm_hdl.sw.quantize.histogram import Floats
 
 BATCH = 8
@@ -39,7 +38,7 @@ class EdgeError:
 
 def compare(
     manifest: Manifest,
-    model: S4D,
+    wanted: Callable[[torch.Tensor], Mapping[str, Floats]],
     inputs: InputSpec,
     codes: NDArray[np.integer],
     progress: Callable[[int], None] | None = None,
@@ -48,7 +47,7 @@ def compare(
 
     Args:
         manifest: the integer program.
-        model: the equalised float model that it was lowered from.
+        wanted: the edges of the float model that it was lowered from.
         inputs: how the inputs of the float model are normalised.
         codes: input codes (n, steps, 1).
         progress: called with the number of sequences done since the last call.
@@ -64,12 +63,12 @@ def compare(
     for start in range(0, len(codes), BATCH):
         batch = codes[start : start + BATCH]
         result = run(manifest, batch, trace=True)
-        for name, values in model.trace(torch.from_numpy(inputs.normalise(batch))).items():
+        for name, real in wanted(torch.from_numpy(inputs.normalise(batch))).items():
             node = manifest.nodes[name]
-            format, real = node.output.format, values.double().numpy()
+            format = node.output.format
             if isinstance(node.op, Pool):  # a sum divided by a power of two, not by the number of steps
                 real = real * codes.shape[1] / 2**node.op.shift
-            integer = result.trace[name] * format.lsb
+            integer = result.trace[name].reshape(real.shape) * format.lsb
             clipped = np.clip(real, format.min * format.lsb, format.max * format.lsb)
             share = len(batch) / len(codes)
             over = tuple(range(real.ndim - 1))
@@ -88,5 +87,6 @@ def compare(
             saturated[name] / elements[name],
             bias[name],
         )
-        for name in signal
+        for name in manifest.nodes
+        if name in signal
     }

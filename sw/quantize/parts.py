@@ -18,6 +18,23 @@ PARTS = (
 )
 """All of them, in the order of the recipe's fields."""
 
+_S4D = {
+    "weights": ("encoder", "readout", "mixing", "decoder"),
+    "activations": ("encoder", "readout", "gelu", "mixing", "sigmoid", "glu", "residual"),
+}
+_S5 = {
+    "weights": ("encoder", "drive", "readout", "skip", "value", "gate", "carry", "ff_enc", "ff_dec", "decoder"),
+    "activations": (
+        *("encoder", "norm", "drive", "readout", "skip", "sum", "gelu", "value", "gate", "sigmoid", "glu", "residual"),
+        *("carry", "ff_enc", "ff_dec"),
+    ),
+}
+FAMILY_PARTS = {
+    family: tuple(part for part in PARTS if "." not in part or part.partition(".")[2] in own[part.partition(".")[0]])
+    for family, own in (("s4d", _S4D), ("s5", _S5))
+}
+"""Those that the models of a family have, in the same order."""
+
 WIDTHS = tuple(range(2, 17))
 """Widths that a recipe takes."""
 
@@ -68,4 +85,4 @@ def to_yaml(recipe: Recipe, header: str) -> str:
     return lines + yaml.safe_dump({name: fields[name] for name in order}, sort_keys=False, width=120, default_flow_style=None)
 
 
-__all__ = ["PARTS", "WIDTHS", "to_yaml", "width_of", "with_widths"]
+__all__ = ["FAMILY_PARTS", "PARTS", "WIDTHS", "to_yaml", "width_of", "with_widths"]

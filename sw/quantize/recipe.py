@@ -8,12 +8,11 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ssm_hdl.errors import SsmHdlError
-from ssm_hdl.operations.lookup import MAX_ADDRESS_BITS
 
 Width = Annotated[int, Field(ge=2, le=16, strict=True)]
 """Bits of a code, its sign included."""
 
-PRESETS = ("w8a8", "w8a8x8", "w4a6x8", "w4a6x6", "a4x8", "tenth")
+PRESETS = ("w8a8", "w8a8x8", "w4a8", "w4a6x8", "w4a6x6", "a6", "a4x8", "tenth")
 """The recipes that have a name; each is a file of `ssm_hdl.recipes`."""
 
 
@@ -47,7 +46,11 @@ class Weights(_Widths):
     mixing: Width | None = None
     drive: Width | None = None
     skip: Width | None = None
+    value: Width | None = None
     gate: Width | None = None
+    carry: Width | None = None
+    ff_enc: Width | None = None
+    ff_dec: Width | None = None
     decoder: Width | None = None
 
 
@@ -65,17 +68,11 @@ class Activations(_Widths):
     drive: Width | None = None
     skip: Width | None = None
     sum: Width | None = None
+    value: Width | None = None
     gate: Width | None = None
-
-    @model_validator(mode="after")
-    def _tables(self) -> "Activations":
-        for name, function in (("readout", "gelu"), ("mixing", "sigmoid")):
-            if self[name] > MAX_ADDRESS_BITS:
-                raise ValueError(
-                    f"{name} has {self[name]} bits, and the table of {function} behind it takes at most "
-                    f"{MAX_ADDRESS_BITS}; give {name} a width of its own"
-                )
-        return self
+    carry: Width | None = None
+    ff_enc: Width | None = None
+    ff_dec: Width | None = None
 
 
 class Recipe(_Strict):

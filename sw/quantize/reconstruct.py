@@ -4,32 +4,63 @@ One operation after the other, on the inputs that the integers before it really 
 the rounded states of the poles as they were stored, mixing on the table's output, the decoder on the sums over time.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from ssm_hdl import Manifest
+from ssm_hdl.fixed import Codes
+from ssm_hdl.manifest import Input
 from ssm_hdl.operations import Dense
 from ssm_hdl.sim.golden import run
 from ssm_hdl.sw.data import InputSpec
-from ssm_hdl.sw.models.s4d import S4D
+from ssm_hdl.sw.quantize.histogram import Floats
 from ssm_hdl.sw.quantize.rows import Moments
-
-RECONSTRUCTED = ("readout", "mixing", "decoder")
-"""The operations that are fitted, in order."""
 
 BATCH = 8
 """Sequences at a time, whose states are held."""
 
 
+@dataclass(frozen=True)
+class Samples:
+    """Calibration samples, and how far the integer program has already been run on them.
+
+    Attributes:
+        inputs: how the inputs of the float model are normalised.
+        codes: input codes (n, steps, 1).
+        edge: the edge that the program has been run to.
+        at: its codes (n, steps, size).
+    """
+
+    inputs: InputSpec
+    codes: NDArray[np.integer]
+    edge: str
+    at: Codes
+
+    def head(self, count: int) -> "Samples":
+        """The first ``count``."""
+        return Samples(self.inputs, self.codes[:count], self.edge, self.at[:count])
+
+    def until(self, manifest: Manifest, edge: str) -> "Samples":
+        """Run on to ``edge``."""
+        if edge == self.edge:
+            return self
+        part = between(manifest, self.edge, edge)
+        width = np.int16 if manifest.nodes[edge].output.format.width <= 16 else np.int64
+        batches = [self.at[start : start + BATCH] for start in range(0, len(self.at), BATCH)]
+        return Samples(
+            self.inputs, self.codes, edge, np.concatenate([run(part, batch).outputs.astype(width) for batch in batches])
+        )
+
+
 def moments(
     manifest: Manifest,
     name: str,
-    model: S4D,
-    inputs: InputSpec,
-    codes: NDArray[np.integer],
+    wanted: Callable[[torch.Tensor], Mapping[str, Floats]],
+    samples: Samples,
     progress: Callable[[int], None] | None = None,
 ) -> Moments:
     """What the dense ``name`` is fed by the integer program and what it should make of it, on samples.
@@ -37,26 +68,25 @@ def moments(
     Args:
         manifest: the integer program.
         name: of the dense.
-        model: the float model that it was lowered from.
-        inputs: how the inputs of the float model are normalised.
-        codes: input codes (n, steps, 1).
+        wanted: the edges of the float model that it was lowered from.
+        samples: run to an edge before it.
         progress: called with the number of sequences done since the last call.
     """
     node = manifest.nodes[name]
     assert isinstance(node.op, Dense)
+    (edge,) = node.inputs
     groups, rows = node.arrays["weight"].shape[:2]
     columns = node.arrays["weight"][0, 0].size
     gram, cross = np.zeros((groups, columns + 1, columns + 1)), np.zeros((groups, rows, columns + 1))
-    headless = until(manifest, name)
+    part = None if edge.name == samples.edge else between(manifest, samples.edge, name if edge.is_complex else edge.name)
     count = 0
-    for start in range(0, len(codes), BATCH):
-        batch = codes[start : start + BATCH]
-        source = run(headless, batch, trace=True).trace[node.inputs[0].name]
-        x = source * (node.inputs[0].format.lsb * (np.array([1, -1]) if node.inputs[0].is_complex else 1))
+    for start in range(0, len(samples.codes), BATCH):
+        batch = samples.at[start : start + BATCH]
+        source = batch if part is None else run(part, batch, trace=True).trace[edge.name]
+        x = source * (edge.format.lsb * (np.array([1, -1]) if edge.is_complex else 1))
         x = x.reshape(-1, groups, columns).swapaxes(0, 1)
         x = np.pad(x, ((0, 0), (0, 0), (0, 1)), constant_values=1)
-        with torch.no_grad():
-            y = model.trace(torch.from_numpy(inputs.normalise(batch)))[name].double().numpy()
+        y = wanted(torch.from_numpy(samples.inputs.normalise(samples.codes[start : start + BATCH])))[name]
         y = y.reshape(-1, groups, rows).swapaxes(0, 1)
         gram += x.swapaxes(1, 2) @ x
         cross += y.swapaxes(1, 2) @ x
@@ -66,9 +96,12 @@ def moments(
     return Moments(gram / count, cross / count)
 
 
-def until(manifest: Manifest, name: str) -> Manifest:
-    """The program up to the operation ``name``, whose output is its output."""
+def between(manifest: Manifest, start: str, end: str) -> Manifest:
+    """The part of a program from the edge ``start``, which all of it depends on, to that of ``end``."""
     operations = manifest.graph.operations
-    last = [op.name for op in operations].index(name)
-    graph = manifest.graph.model_copy(update={"operations": operations[: last + 1], "output": name})
+    names = [manifest.input.name, *(op.name for op in operations)]
+    kept = operations[names.index(start) : names.index(end)]
+    edge = manifest.input if start == manifest.input.name else manifest.nodes[start].output
+    source = Input(name=edge.name, size=edge.size, format=edge.format)
+    graph = manifest.graph.model_copy(update={"input": source, "operations": kept, "output": end})
     return Manifest(graph, manifest.tensors)

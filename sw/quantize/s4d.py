@@ -1,198 +1,115 @@
 """Lowering: an S4D in floating point becomes a manifest."""
 
-import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
-from ssm_hdl import SQ, UQ, Format, Manifest
-from ssm_hdl.fixed import Codes
-from ssm_hdl.fixed import quantize as to_codes
-from ssm_hdl.manifest import SCHEMA_VERSION, Graph
-from ssm_hdl.operations import Tensors
+from ssm_hdl import SQ, UQ
 from ssm_hdl.sw.checkpoint import Checkpoint
-from ssm_hdl.sw.quantize.calibrate import Calibration
-from ssm_hdl.sw.quantize.equalise import MIXING, Equalised
-from ssm_hdl.sw.quantize.formats import edge_format, tensor_format
+from ssm_hdl.sw.models.s4d import S4D
+from ssm_hdl.sw.quantize.calibrate import Calibration, calibrate
+from ssm_hdl.sw.quantize.draft import Draft, Lowered, gelu, numpy
+from ssm_hdl.sw.quantize.equalise import MIXING, equalise
 from ssm_hdl.sw.quantize.histogram import Floats
+from ssm_hdl.sw.quantize.lowering import Layer, Lowering
 from ssm_hdl.sw.quantize.modes import Modes, balance
 from ssm_hdl.sw.quantize.recipe import Recipe
-from ssm_hdl.sw.quantize.rows import Rows, nearest
+from ssm_hdl.sw.quantize.rows import Rows
 from ssm_hdl.sw.quantize.transition import parts, store
 
 
-@dataclass(frozen=True)
-class Lowered:
-    """A lowered model.
-
-    Attributes:
-        manifest: the integer program.
-        weights: the float weights (G, M, K) of each dense that its codes stand for, columns of a complex one in pairs.
-    """
-
-    manifest: Manifest
-    weights: Mapping[str, Floats]
-
-
-def lower(
-    checkpoint: Checkpoint,
-    equalised: Equalised,
-    calibration: Calibration,
-    recipe: Recipe,
-    fitted: Mapping[str, Rows] | None = None,
-) -> Lowered:
-    """The integer program of an S4D.
+class S4DLowering(Lowering):
+    """An S4D, its channels equalised first.
 
     Args:
-        checkpoint: what the model is fed, and its name.
-        equalised: the model.
-        calibration: of the equalised model, with its states.
+        checkpoint: the model.
+        codes: input codes (n, steps, 1) to calibrate with.
         recipe: widths and rule.
-        fitted: weights and biases by the name of their dense, in place of those of the float model.
-
-    Raises:
-        SsmHdlError: widths that cannot work together, named.
+        known: `observe` of the checkpoint on these samples, which many recipes may share.
+        progress: called with the number of sequences done since the last call.
     """
-    lowering = _Lowering(checkpoint, equalised, calibration, recipe, fitted or {})
-    manifest = Manifest(Graph.model_validate(lowering.graph()), Tensors(lowering.codes, lowering.formats))
-    return Lowered(manifest, lowering.weights)
 
-
-class _Lowering:
-    """The tensors of one manifest, which fill up while its graph is made."""
+    calibrations = 2
+    layers = (Layer("pixel", "readout", ("readout", "mixing", "decoder")),)
 
     def __init__(
         self,
         checkpoint: Checkpoint,
-        equalised: Equalised,
-        calibration: Calibration,
+        codes: NDArray[np.integer],
         recipe: Recipe,
-        fitted: Mapping[str, Rows],
+        known: Calibration | None = None,
+        progress: Callable[[int], None] | None = None,
     ) -> None:
-        self.inputs, self.metadata = checkpoint.inputs, checkpoint.metadata
-        self.equalised, self.model = equalised, equalised.model
-        self.calibration, self.recipe, self.fitted = calibration, recipe, fitted
-        self.weights: dict[str, Floats] = {}
-        self.codes: dict[str, Codes] = {}
-        self.formats: dict[str, Format] = {}
+        super().__init__(checkpoint, recipe)
+        model, inputs = checkpoint.require(S4D), checkpoint.inputs
+        first = known or calibrate(model.trace, inputs, codes, progress)
+        self.equalised = equalise(model, inputs, first, recipe)
+        self.model = self.equalised.model
+        self.calibration = calibrate(partial(self.model.trace, states=known is None), inputs, codes, progress)
+        if known is not None:
+            self.calibration = self.calibration.with_states(known, self.equalised.scale)
 
-    def graph(self) -> dict[str, Any]:
-        """The fields of the manifest."""
-        inputs, recipe, width = self.inputs, self.recipe, self.model.width
-        name = re.sub(r"[^a-z0-9]+", "_", self.metadata.get("name", "s4d").lower()).strip("_")
+    @classmethod
+    def observe(cls, checkpoint: Checkpoint, codes: NDArray[np.integer]) -> Calibration:
+        """The calibration that does not depend on the recipe."""
+        return calibrate(partial(checkpoint.require(S4D).trace, states=True), checkpoint.inputs, codes)
+
+    @classmethod
+    def layers_of(cls, checkpoint: Checkpoint) -> Sequence[Layer]:
+        """The one there is."""
+        return cls.layers
+
+    def wanted(self, x: torch.Tensor) -> dict[str, Floats]:
+        """The activations of the equalised model."""
+        return {name: values.double().numpy() for name, values in self.model.trace(x).items()}
+
+    def lower(self, fitted: Mapping[str, Rows]) -> Lowered:
+        """The integer program."""
+        model, inputs, recipe, width = self.model, self.checkpoint.inputs, self.recipe, self.model.width
+        draft = Draft(recipe, self.calibration.edges, fitted)
         shift = (inputs.steps - 1).bit_length()  # 2**shift: the number of steps, or the next power of two
-        sigmoid = UQ(0, recipe.activations["sigmoid"])
-        operations = [
-            self._encoder(),
-            *self._ssm(),
-            {"name": "gelu", "op": "lookup", "input": "readout", "function": "gelu", "format": self._edge("gelu")},
-            self._mixing(),
-            {"name": "value", "op": "slice", "input": "mixing", "start": 0, "size": width},
-            {"name": "gate", "op": "slice", "input": "mixing", "start": width, "size": width},
-            {"name": "sigmoid", "op": "lookup", "input": "gate", "function": "sigmoid", "format": sigmoid},
-            {"name": "glu", "op": "multiply", "inputs": ["value", "sigmoid"], "format": self._edge("glu")},
-            {"name": "residual", "op": "add", "inputs": ["encoder", "glu"], "format": self._edge("residual")},
-            {"name": "pool", "op": "pool", "input": "residual", "shift": shift, "format": self._edge("pool", recipe.pool)},
-            self._decoder(2.0**shift / inputs.steps),
-        ]
-        return {
-            "schema_version": SCHEMA_VERSION,
-            "name": name if name[:1].isalpha() else f"s4d_{name}".strip("_"),
-            "description": f"S4D, H = {width}, N = {self.model.modes}, for {inputs.name}; quantized by recipe {recipe.name}",
-            "steps": inputs.steps,
-            "input": {"name": "pixel", "size": 1, "format": inputs.input_format},
-            "operations": operations,
-            "output": "decoder",
-        }
+        weight, bias = numpy(model.encoder.weight) / inputs.std, numpy(model.encoder.bias)
+        encoder = draft.dense("encoder", "pixel", weight[np.newaxis], (bias - weight[:, 0] * inputs.mean)[np.newaxis])
+        gelued = draft.table("gelu", "gelu", self._ssm(draft, encoder))
+        parameters = dict(model.named_parameters())
+        weight, bias = numpy(parameters[f"{MIXING}.weight"])[..., 0], numpy(parameters[f"{MIXING}.bias"])
+        mixing = draft.dense("mixing", gelued, weight[np.newaxis], bias[np.newaxis], format=self.equalised.mixing)
+        value = draft.add("slice", "value", input=mixing, start=0, size=width)
+        gate = draft.add("slice", "gate", input=mixing, start=width, size=width)
+        sigmoid = draft.table("sigmoid", "sigmoid", gate, "mixing", format=UQ(0, recipe.activations["sigmoid"]))
+        glu = draft.add("multiply", "glu", inputs=[value, sigmoid])
+        residual = draft.add("add", "residual", inputs=[encoder, glu])
+        pool = draft.add("pool", "pool", input=residual, shift=shift, format=draft.edge("pool", recipe.pool))
+        weight, bias = numpy(model.decoder.weight) * (2.0**shift / inputs.steps), numpy(model.decoder.bias)
+        output = draft.edge("decoder", recipe.output)
+        decoder = draft.dense("decoder", pool, weight[np.newaxis], bias[np.newaxis], format=output)
+        return draft.lowered(self.checkpoint, f"S4D, H = {width}, N = {model.modes}", "pixel", decoder)
 
-    def _encoder(self) -> dict[str, Any]:
-        """The encoder with the normalisation of its input, (pixel - mean) / std, folded in."""
-        weight, bias = _numpy(self.model.encoder.weight) / self.inputs.std, _numpy(self.model.encoder.bias)
-        bias = bias - weight[:, 0] * self.inputs.mean
-        return self._dense("encoder", "pixel", weight[np.newaxis], bias[np.newaxis], self._edge("encoder"))
-
-    def _ssm(self) -> tuple[dict[str, Any], dict[str, Any]]:
+    def _ssm(self, draft: Draft, encoder: str) -> str:
         """Scan and read-out, 2 Re(C Bbar h) + D u; the last mode of each channel is the skip D u, with its pole at 0."""
-        u, state, recipe = self._edge("encoder"), SQ(1, self.recipe.state - 1), self.recipe
-        a, a_bar = _numpy(self.model.layer.kernel.a()), _numpy(self.model.a_bar)
+        u, state, recipe, model = draft.formats[encoder], SQ(1, self.recipe.state - 1), self.recipe, self.model
+        a, a_bar = numpy(model.layer.kernel.a()), numpy(model.a_bar)
         abar = store(np.pad(a_bar, ((0, 0), (0, 1))), recipe.transition, recipe.delta)
+        peak = self.calibration.state_peak * self.margin("readout")[:, np.newaxis]
         modes = Modes(
             transition=abar.values,
-            gain=_with_skip(2 * _numpy(self.model.c) * (a_bar - 1) / a, _numpy(self.model.d)),
-            peak=_with_skip(self.calibration.state_peak, u.max * u.lsb),
+            gain=_with_skip(2 * numpy(model.c) * (a_bar - 1) / a, numpy(model.d)),
+            peak=_with_skip(peak, u.max * u.lsb),
             power=_with_skip(self.calibration.state_power, self.calibration.edges["encoder"].mean(np.square)),
-            steps=self.inputs.steps,
+            steps=self.checkpoint.inputs.steps,
         )
-        f_bits = abar.format.f_bits + (0 if abar.exponent is None else int(abar.exponent.max()))
-        exponent = balance(modes, state, u.f_bits - f_bits - state.f_bits, u, recipe)
-        self.codes["ssm.exponent"] = exponent
-        scan = {
-            "name": "ssm",
-            "op": "scan",
-            "input": "encoder",
-            "transition": self._tensor("ssm.transition", abar.codes, abar.format, abar.exponent),
-            "delta": recipe.delta,
-            "exponent": "ssm.exponent",
-            "dither": recipe.dither,
-            "format": state,
-        }
+        exponent = balance(modes, state, u.f_bits - abar.f_bits - state.f_bits, u, recipe)
+        scan = draft.scan("ssm", encoder, abar, exponent, state)
         weight = np.ldexp(parts(modes.gain), -exponent[..., np.newaxis]).reshape(len(exponent), 1, -1)
-        return scan, self._dense("readout", "ssm", weight, np.zeros((len(exponent), 1)), self._edge("readout"))
-
-    def _mixing(self) -> dict[str, Any]:
-        parameters = dict(self.model.named_parameters())
-        weight, bias = _numpy(parameters[f"{MIXING}.weight"])[..., 0], _numpy(parameters[f"{MIXING}.bias"])
-        return self._dense("mixing", "gelu", weight[np.newaxis], bias[np.newaxis], self.equalised.mixing)
-
-    def _decoder(self, rest: float) -> dict[str, Any]:
-        """The decoder; the mean over time is the pool's output times ``rest``."""
-        weight, bias = _numpy(self.model.decoder.weight) * rest, _numpy(self.model.decoder.bias)
-        return self._dense("decoder", "pool", weight[np.newaxis], bias[np.newaxis], self._edge("decoder", self.recipe.output))
-
-    def _dense(self, name: str, source: str, weight: Floats, bias: Floats, format: Format) -> dict[str, Any]:
-        """A dense with weights (G, M, K) and a bias (G, M)."""
-        self.weights[name] = weight
-        rows = self.fitted.get(name) or nearest(weight, bias, self.recipe.weights[name], self.recipe)
-        if name == "readout":  # complex: pairs of columns are real and imaginary parts
-            codes, exponent = rows.codes.reshape(*rows.codes.shape[:2], -1, 2), rows.exponent
-        else:
-            codes, exponent = rows.codes[0], None if rows.exponent is None else rows.exponent[0]
-        biases = tensor_format(rows.bias, self.recipe.biases, self.recipe)
-        return {
-            "name": name,
-            "op": "dense",
-            "input": source,
-            "weight": self._tensor(f"{name}.weight", codes, rows.format, exponent),
-            "bias": self._tensor(f"{name}.bias", to_codes(rows.bias.ravel(), biases), biases),
-            "format": format,
-        }
-
-    def _tensor(self, name: str, codes: Codes, format: Format, exponent: Codes | None = None) -> dict[str, Any]:
-        self.codes[name], self.formats[name] = codes, format
-        if exponent is None or not exponent.any():
-            return {"tensor": name, "format": format}
-        self.codes[f"{name}.exponent"] = exponent
-        return {"tensor": name, "format": format, "exponent": f"{name}.exponent"}
-
-    def _edge(self, name: str, width: int | None = None) -> Format:
-        """The format of an edge, of the width that the recipe gives it."""
-        function = _gelu if name == "readout" else None
-        return edge_format(self.calibration.edges[name], width or self.recipe.activations[name], self.recipe, function)
-
-
-def _gelu(x: Floats) -> Floats:
-    """The exact GELU, which the read-out goes through."""
-    return np.asarray(torch.nn.functional.gelu(torch.tensor(x)).numpy())
+        return draft.dense(
+            "readout", scan, weight, np.zeros((len(exponent), 1)), pairs=True, format=draft.edge("readout", function=gelu)
+        )
 
 
 def _with_skip(modes: Floats, skip: Floats | float) -> Any:
     """Values of all modes (H, N + 1), from those of the trained modes (H, N) and of the skip (H,)."""
     return np.concatenate([modes, np.broadcast_to(skip, len(modes))[:, np.newaxis]], axis=1)
-
-
-def _numpy(tensor: Tensor) -> Any:
-    return tensor.detach().numpy().astype(np.complex128 if tensor.is_complex() else np.float64)

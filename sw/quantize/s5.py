@@ -5,233 +5,218 @@ into what it is fed to; a norm over the batch is an affine map and goes there al
 drive and the state of each fill their formats.
 """
 
-import re
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
-from ssm_hdl import SQ, UQ, Format, Manifest, SsmHdlError
-from ssm_hdl.fixed import Codes
+from ssm_hdl import SQ, UQ
 from ssm_hdl.fixed import quantize as to_codes
-from ssm_hdl.manifest import SCHEMA_VERSION, Graph
-from ssm_hdl.operations import Tensors
 from ssm_hdl.sw.checkpoint import Checkpoint
 from ssm_hdl.sw.models.norm import BatchNorm
 from ssm_hdl.sw.models.s5 import S5, S5Block
-from ssm_hdl.sw.quantize.formats import edge_format, tensor_format
-from ssm_hdl.sw.quantize.histogram import Floats, Histogram
+from ssm_hdl.sw.quantize.calibrate import Calibration, calibrate
+from ssm_hdl.sw.quantize.draft import Draft, Lowered, gelu, numpy
+from ssm_hdl.sw.quantize.formats import tensor_format
+from ssm_hdl.sw.quantize.histogram import Floats
+from ssm_hdl.sw.quantize.lowering import Layer, Lowering
 from ssm_hdl.sw.quantize.recipe import Recipe
-from ssm_hdl.sw.quantize.rows import Rows, nearest
+from ssm_hdl.sw.quantize.rows import Rows
 from ssm_hdl.sw.quantize.transition import parts, store
 
+GELUS = {"tanh": "gelu_tanh", "erf": "gelu"}
+"""The table of each kind of GELU."""
 
-def affine(block: S5Block) -> tuple[bool, Floats, Floats]:
-    """Whether a block's norm is an operation, and the gain and the offset (H,) that come behind it."""
-    norm = block.norm
-    gain = _numpy(norm.weight)
-    offset = _numpy(norm.bias) if norm.bias is not None else np.zeros_like(gain)
+
+class S5Lowering(Lowering):
+    """An S5.
+
+    Args:
+        checkpoint: the model.
+        codes: input codes (n, steps, 1) to calibrate with.
+        recipe: widths and rule.
+        known: `observe` of the checkpoint on these samples, which many recipes may share.
+        progress: called with the number of sequences done since the last call.
+    """
+
+    calibrations = 1
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        codes: NDArray[np.integer],
+        recipe: Recipe,
+        known: Calibration | None = None,
+        progress: Callable[[int], None] | None = None,
+    ) -> None:
+        super().__init__(checkpoint, recipe)
+        self.model = checkpoint.require(S5)
+        self.layers = self.layers_of(checkpoint)
+        self.edges = (known or calibrate(lambda x: edges(self.model, x), checkpoint.inputs, codes, progress)).edges
+        self._scales: Mapping[str, Floats] = {}  # as of the last lowering
+
+    @classmethod
+    def observe(cls, checkpoint: Checkpoint, codes: NDArray[np.integer]) -> Calibration:
+        """The calibration that does not depend on the recipe."""
+        model = checkpoint.require(S5)
+        return calibrate(lambda x: edges(model, x), checkpoint.inputs, codes)
+
+    @classmethod
+    def layers_of(cls, checkpoint: Checkpoint) -> Sequence[Layer]:
+        """Block by block; the decoder belongs to the last."""
+        config = checkpoint.require(S5).config
+        gates = {"none": (), "full_glu": ("value", "gate")}.get(config.gate, ("gate",))
+        fitted = ("drive", "readout", *gates, *(("ff_enc", "ff_dec") if config.hidden else ()))
+        layers, source = [], "encoder"
+        for k in range(config.layers):
+            last = ("decoder",) if k == config.layers - 1 else ()
+            layers.append(Layer(source, f"readout_{k}", (*(f"{part}_{k}" for part in fitted), *last)))
+            source = f"ff_residual_{k}" if config.hidden else f"residual_{k}"
+        return layers
+
+    def wanted(self, x: torch.Tensor) -> dict[str, Floats]:
+        """The activations of the model, drives in the units of the manifest."""
+        seen = {name: values.double().numpy() for name, values in edges(self.model, x).items()}
+        return {name: values * self._scales.get(name, 1.0) for name, values in seen.items() if not name.startswith("state_")}
+
+    def lower(self, fitted: Mapping[str, Rows]) -> Lowered:
+        """The integer program."""
+        inputs, model, config = self.checkpoint.inputs, self.model, self.model.config
+        draft = Draft(self.recipe, self.edges, fitted)
+        source = "token" if inputs.tokens else "sample"
+        stream = self._encoder(draft, source)
+        for number, block in enumerate(model.blocks):
+            stream = self._block(draft, str(number), block, stream)
+        shift = (inputs.steps - 1).bit_length()  # 2**shift: the number of steps, or the next power of two
+        pool = draft.add("pool", "pool", input=stream, shift=shift, format=draft.edge("pool", self.recipe.pool))
+        weight, bias = numpy(model.decoder.weight) * (2.0**shift / inputs.steps), numpy(model.decoder.bias)
+        output = draft.edge("decoder", self.recipe.output)
+        decoder = draft.dense("decoder", pool, weight[np.newaxis], bias[np.newaxis], format=output)
+        what = f"S5, H = {config.width}, P = {config.modes}, {config.layers} layers"
+        lowered = draft.lowered(self.checkpoint, what, source, decoder)
+        self._scales = lowered.scales
+        return lowered
+
+    def _encoder(self, draft: Draft, source: str) -> str:
+        """A row of a table for a token; of a number, the encoder with the normalisation (x - mean) / std folded in."""
+        inputs, encoder = self.checkpoint.inputs, self.model.encoder
+        weight = numpy(encoder.weight)
+        if isinstance(encoder, nn.Embedding):
+            format = tensor_format(weight, self.recipe.weights["encoder"], self.recipe)
+            table = draft.tensor("encoder.weight", to_codes(weight, format), format)
+            return draft.add("embedding", "encoder", input=source, weight=table)
+        weight = weight / inputs.std
+        bias = numpy(encoder.bias) - weight[:, 0] * inputs.mean
+        return draft.dense("encoder", source, weight[np.newaxis], bias[np.newaxis])
+
+    def _block(self, draft: Draft, k: str, block: S5Block, stream: str) -> str:
+        """The operations of block ``k`` on the edge ``stream``; its output."""
+        config = self.model.config
+        source, gain, offset = self._norm(draft, f"norm_{k}", block.norm, stream)
+        readout = self._ssm(draft, k, block, source, gain, offset)
+        d = numpy(block.seq.D)
+        skip = _diagonal(draft, f"skip_{k}", source, d * gain, d * offset)
+        total = draft.add("add", f"sum_{k}", inputs=[readout, skip], format=draft.edge(f"sum_{k}", function=gelu))
+        out = active = draft.table(f"gelu_{k}", GELUS[config.gelu], total)
+        if config.gate == "half_glu2":
+            out = total
+        if config.gate == "full_glu":
+            out = _linear(draft, f"value_{k}", block.out1, active)
+        if config.gate != "none":
+            gate = _linear(draft, f"gate_{k}", block.out2, active)
+            opened = draft.table(f"sigmoid_{k}", "sigmoid", gate, format=UQ(0, self.recipe.activations["sigmoid"]))
+            out = draft.add("multiply", f"glu_{k}", inputs=[out, opened])
+        carried = _diagonal(draft, f"carry_{k}", source, gain, offset) if config.skip == "norm" else stream
+        stream = draft.add("add", f"residual_{k}", inputs=[carried, out])
+        return self._feed_forward(draft, k, block, stream) if config.hidden else stream
+
+    def _feed_forward(self, draft: Draft, k: str, block: S5Block, stream: str) -> str:
+        """The network behind block ``k``, on its output."""
+        config, weight = self.model.config, numpy(block.ff_enc.weight)
+        source, gain, offset = self._norm(draft, f"ff_norm_{k}", block.ff_norm, stream)
+        both = draft.dense(f"ff_enc_{k}", source, (weight * gain)[np.newaxis], (weight @ offset)[np.newaxis])
+        value = draft.add("slice", f"ff_value_{k}", input=both, start=0, size=config.hidden)
+        gate = draft.add("slice", f"ff_gate_{k}", input=both, start=config.hidden, size=config.hidden)
+        active = draft.table(f"ff_gelu_{k}", GELUS[config.gelu], gate, "ff_enc")
+        product = draft.add("multiply", f"ff_glu_{k}", inputs=[value, active])
+        out = _linear(draft, f"ff_dec_{k}", block.ff_dec, product)
+        carried = _diagonal(draft, f"ff_carry_{k}", source, gain, offset) if config.skip == "norm" else stream
+        return draft.add("add", f"ff_residual_{k}", inputs=[carried, out])
+
+    def _norm(self, draft: Draft, name: str, norm: nn.Module, stream: str) -> tuple[str, Floats, Floats]:
+        """The edge behind a norm, its own or the one before, and the gain and the offset (H,) that are still to come."""
+        is_norm, gain, offset = affine(norm)
+        if not is_norm:
+            return stream, gain, offset
+        epsilon = round(self.model.config.epsilon * len(gain) ** 2 * 4.0 ** draft.formats[stream].f_bits)
+        return draft.add("norm", name, input=stream, epsilon=epsilon), gain, offset
+
+    def _ssm(self, draft: Draft, k: str, block: S5Block, source: str, gain: Floats, offset: Floats) -> str:
+        """Drive, scan and readout of a block; powers of two let drive and state of each mode fill their formats."""
+        recipe = self.recipe
+        poles, b = (numpy(values) for values in block.seq.discrete())
+        c = 2 * (numpy(block.seq.C[..., 0]) + 1j * numpy(block.seq.C[..., 1]))
+        abar = store(poles[:, np.newaxis], recipe.transition, recipe.delta)
+        state, drive = SQ(1, recipe.state - 1), SQ(1, recipe.activations["drive"] - 1)
+        peak = self._peak(f"state_{k}") * self.margin(f"readout_{k}")
+        e = np.floor(np.log2(state.max * state.lsb / peak)).astype(np.int64)
+        d = np.floor(np.log2(drive.max * drive.lsb / self._peak(f"drive_{k}"))).astype(np.int64)
+        d = np.minimum(d, e + abar.f_bits + state.f_bits - drive.f_bits)  # no bit of it is lost before the state is rounded
+        draft.scales[f"drive_{k}"] = np.exp2(np.repeat(d, 2))
+        rows = np.ldexp(parts(b * gain).swapaxes(1, 2), d[:, np.newaxis, np.newaxis]).reshape(1, 2 * len(poles), -1)
+        bias = np.ldexp(parts(b @ offset), d[:, np.newaxis]).reshape(1, -1)
+        driven = draft.dense(f"drive_{k}", source, rows, bias, result="complex", format=drive)
+        scan = draft.scan(f"ssm_{k}", driven, abar, (e - d)[:, np.newaxis], state)
+        read = parts(c * np.exp2(-e.astype(np.float64))).reshape(1, len(c), -1)
+        return draft.dense(f"readout_{k}", scan, read, np.zeros((1, len(c))), pairs=True)
+
+    def _peak(self, name: str) -> Floats:
+        """The largest part of each mode, (P,), of a complex edge."""
+        histogram = self.edges[name]
+        largest: Floats = np.maximum(-histogram.low, histogram.high).reshape(-1, 2).max(1)
+        return np.asarray(np.maximum(largest, 2.0**-40))
+
+
+def affine(norm: nn.Module) -> tuple[bool, Floats, Floats]:
+    """Whether a norm is an operation, and the gain and the offset (H,) that come behind it."""
+    assert isinstance(norm, BatchNorm | nn.LayerNorm)
+    gain = numpy(norm.weight)
+    offset = np.zeros_like(gain) if norm.bias is None else numpy(norm.bias)
     if isinstance(norm, BatchNorm):
-        gain = gain / np.sqrt(_numpy(norm.get_buffer("running_var")) + norm.epsilon)
-        return False, gain, offset - gain * _numpy(norm.get_buffer("running_mean"))
+        gain = gain / np.sqrt(numpy(norm.get_buffer("running_var")) + norm.epsilon)
+        return False, gain, offset - gain * numpy(norm.get_buffer("running_mean"))
     return True, gain, offset
 
 
-def edges(model: S5, x: torch.Tensor) -> dict[str, Floats]:
-    """What the edges of the manifest stand for, on normalised inputs x (B, L, 1); drives and states unscaled."""
-    seen = {name: value.double().numpy() for name, value in model.trace(x).items()}
+def edges(model: S5, x: torch.Tensor) -> dict[str, torch.Tensor]:
+    """What the edges of the manifest stand for, on normalised inputs x (B, L, 1), drives and states in units of the model.
+
+    Complex edges are (B, L, 2 P), real and imaginary parts in turn.
+    """
+    seen = model.trace(x)
     for k, block in enumerate(model.blocks):
-        is_norm, gain, offset = affine(block)
-        u, y = seen.pop(f"norm_{k}"), seen[f"readout_{k}"]
-        seen[f"sum_{k}"], seen[f"skip_{k}"] = y, u * _numpy(block.seq.D)
-        seen[f"readout_{k}"] = y - seen[f"skip_{k}"]
-        if is_norm:
-            seen[f"norm_{k}"] = (u - offset) / np.where(gain == 0, 1, gain)
+        for name in (f"drive_{k}", f"state_{k}"):
+            seen[name] = seen[name].reshape(*seen[name].shape[:-1], 2, -1).mT.flatten(-2)
+        seen[f"sum_{k}"], seen[f"skip_{k}"] = seen[f"readout_{k}"], seen[f"norm_{k}"] * block.seq.D.detach()
+        seen[f"readout_{k}"] = seen[f"sum_{k}"] - seen[f"skip_{k}"]
+        norms = [("norm", "carry", block.norm)] + ([("ff_norm", "ff_carry", block.ff_norm)] if model.config.hidden else [])
+        for name, carry, norm in norms:
+            is_norm, gain, offset = affine(norm)
+            u = seen.pop(f"{name}_{k}")
+            if model.config.skip == "norm":
+                seen[f"{carry}_{k}"] = u
+            if is_norm:
+                seen[f"{name}_{k}"] = (u - torch.from_numpy(offset).to(u)) / torch.from_numpy(np.where(gain == 0, 1, gain)).to(u)
     return seen
 
 
-def refuse(model: S5) -> None:
-    """An error for options that have no integers yet."""
-    config = model.config
-    if config.hidden or config.skip != "input" or config.gate not in ("none", "half_glu1", "half_glu2"):
-        raise SsmHdlError(
-            f"an S5 with gate {config.gate}, skip {config.skip} and hidden {config.hidden} cannot be quantized yet; "
-            "there are gates none, half_glu1 and half_glu2, skip input, no hidden layer"
-        )
+def _diagonal(draft: Draft, name: str, source: str, weight: Floats, bias: Floats) -> str:
+    return draft.dense(name, source, weight[:, np.newaxis, np.newaxis], bias[:, np.newaxis])
 
 
-class Lowering:
-    """The tensors of one manifest, which fill up while its graph is made.
-
-    Args:
-        checkpoint: the model, what it is fed, and its name.
-        calibration: a histogram for each of `edges`.
-        recipe: widths and rule.
-        fitted: weights and biases by the name of their dense, in place of those of the float model.
-    """
-
-    def __init__(
-        self, checkpoint: Checkpoint, calibration: Mapping[str, Histogram], recipe: Recipe, fitted: Mapping[str, Rows]
-    ) -> None:
-        self.inputs, self.metadata, self.model = checkpoint.inputs, checkpoint.metadata, checkpoint.require(S5)
-        self.calibration, self.recipe, self.fitted = calibration, recipe, fitted
-        self.weights: dict[str, Floats] = {}
-        self.scales: dict[str, Floats] = {}  # of the float edges: drives are in other units in the manifest
-        self.codes: dict[str, Codes] = {}
-        self.formats: dict[str, Format] = {}
-
-    def manifest(self) -> Manifest:
-        """The integer program."""
-        graph = Graph.model_validate(self.graph())
-        return Manifest(graph, Tensors(self.codes, self.formats))
-
-    def graph(self) -> dict[str, Any]:
-        """The fields of the manifest."""
-        inputs, model = self.inputs, self.model
-        shift = (inputs.steps - 1).bit_length()
-        name = re.sub(r"[^a-z0-9]+", "_", self.metadata.get("name", "s5").lower()).strip("_")
-        operations, before = [self._encoder()], "encoder"
-        for k, block in enumerate(model.blocks):
-            operations += self._block(k, block, before)
-            before = f"residual_{k}"
-        weight, bias = _numpy(model.decoder.weight) * (2.0**shift / inputs.steps), _numpy(model.decoder.bias)
-        operations += [
-            {"name": "pool", "op": "pool", "input": before, "shift": shift, "format": self._edge("pool", self.recipe.pool)},
-            self._dense("decoder", "decoder", "pool", weight[np.newaxis], bias, self._edge("decoder", self.recipe.output)),
-        ]
-        return {
-            "schema_version": SCHEMA_VERSION,
-            "name": name,
-            "description": f"S5, H = {model.config.width}, P = {model.config.modes}, {model.config.layers} layers, for {inputs.name}; "
-            f"quantized by recipe {self.recipe.name}",
-            "steps": inputs.steps,
-            "input": {"name": "pixel", "size": 1, "format": inputs.input_format},
-            "operations": operations,
-            "output": "decoder",
-        }
-
-    def _encoder(self) -> dict[str, Any]:
-        weight, bias = _numpy(self.model.encoder.weight) / self.inputs.std, _numpy(self.model.encoder.bias)
-        bias = bias - weight[:, 0] * self.inputs.mean
-        return self._dense("encoder", "encoder", "pixel", weight[np.newaxis], bias, self._edge("encoder"))
-
-    def _block(self, k: int, block: S5Block, before: str) -> list[dict[str, Any]]:
-        """The operations of a block on the edge ``before``."""
-        recipe, config, made = self.recipe, self.model.config, []
-        is_norm, gain, offset = affine(block)
-        source = before
-        if is_norm:
-            source, f_bits = f"norm_{k}", self._format_of(before).f_bits
-            epsilon = round(config.epsilon * config.width**2 * 4**f_bits)
-            made.append({"name": source, "op": "norm", "input": before, "epsilon": epsilon, "format": self._edge(source)})
-        made += self._ssm(k, block, source, gain, offset)
-        d = _numpy(block.seq.D)
-        made += [
-            self._dense(f"skip_{k}", "skip", source, (d * gain)[:, np.newaxis, np.newaxis], d * offset, self._edge(f"skip_{k}")),
-            {"name": f"sum_{k}", "op": "add", "inputs": [f"readout_{k}", f"skip_{k}"], "format": self._edge(f"sum_{k}")},
-            {"name": f"gelu_{k}", "op": "lookup", "input": f"sum_{k}", "function": "gelu", "format": self._edge(f"gelu_{k}")},
-        ]
-        out = f"gelu_{k}"
-        if config.gate != "none":
-            weight, bias = _numpy(block.out2.weight)[np.newaxis], _numpy(block.out2.bias)
-            sigmoid = UQ(0, recipe.activations["sigmoid"])
-            gated = out if config.gate == "half_glu1" else f"sum_{k}"
-            made += [
-                self._dense(f"gate_{k}", "gate", out, weight, bias, self._edge(f"gate_{k}")),
-                {"name": f"sigmoid_{k}", "op": "lookup", "input": f"gate_{k}", "function": "sigmoid", "format": sigmoid},
-                {"name": f"glu_{k}", "op": "multiply", "inputs": [gated, f"sigmoid_{k}"], "format": self._edge(f"glu_{k}")},
-            ]
-            out = f"glu_{k}"
-        name = f"residual_{k}"
-        self._formats[name] = self._edge(name)
-        return [*made, {"name": name, "op": "add", "inputs": [before, out], "format": self._formats[name]}]
-
-    def _ssm(self, k: int, block: S5Block, source: str, gain: Floats, offset: Floats) -> list[dict[str, Any]]:
-        """Drive, scan and readout of a block; powers of two let drive and state of each mode fill their formats."""
-        recipe, modes = self.recipe, self.model.config.modes
-        poles, b = (_numpy(values) for values in block.seq.discrete())
-        c = 2 * (_numpy(block.seq.C[..., 0]) + 1j * _numpy(block.seq.C[..., 1]))
-        abar = store(poles[:, np.newaxis], recipe.transition, recipe.delta)
-        state, drive = SQ(1, recipe.state - 1), SQ(1, recipe.activations["drive"] - 1)
-        reach_state, reach_drive = (self._reach(f"{name}_{k}", modes) for name in ("state", "drive"))
-        margin = 1.0 if recipe.state_margin == "fit" else recipe.state_margin
-        e = np.floor(np.log2(state.max * state.lsb / (margin * reach_state))).astype(np.int64)
-        f_bits = abar.format.f_bits + (0 if abar.exponent is None else int(abar.exponent.max()))
-        d = np.floor(np.log2(drive.max * drive.lsb / reach_drive)).astype(np.int64)
-        d = np.minimum(d, e + f_bits + state.f_bits - drive.f_bits)  # no bit of the drive is lost before the state is rounded
-        self.codes[f"ssm_{k}.exponent"] = (e - d)[:, np.newaxis]
-        self.scales[f"drive_{k}"] = np.exp2(np.repeat(d, 2))
-        weight = np.ldexp(parts(b * gain).swapaxes(1, 2), d[:, np.newaxis, np.newaxis]).reshape(1, 2 * modes, -1)
-        bias = np.ldexp(parts(b @ offset), d[:, np.newaxis]).ravel()
-        made = self._dense(f"drive_{k}", "drive", source, weight, bias, drive) | {"result": "complex"}
-        scan = {
-            "name": f"ssm_{k}",
-            "op": "scan",
-            "input": f"drive_{k}",
-            "transition": self._tensor(f"ssm_{k}.transition", abar.codes, abar.format, abar.exponent),
-            "delta": recipe.delta,
-            "exponent": f"ssm_{k}.exponent",
-            "dither": recipe.dither,
-            "format": state,
-        }
-        read = parts(c * np.exp2(-e.astype(np.float64))).reshape(1, len(c), -1)
-        return [made, scan, self._dense(f"readout_{k}", "readout", f"ssm_{k}", read, np.zeros(len(c)), self._edge(f"readout_{k}"))]
-
-    def _reach(self, name: str, modes: int) -> Floats:
-        """The largest part of each mode, (P,), of an edge with real parts before imaginary ones."""
-        histogram = self.calibration[name]
-        reach = np.maximum(-histogram.low, histogram.high).reshape(2, modes).max(0)
-        return np.maximum(reach, 2.0**-40)
-
-    def _dense(self, name: str, part: str, source: str, weight: Floats, bias: Floats, format: Format) -> dict[str, Any]:
-        """A dense with weights (G, M, K) and a bias (G * M,)."""
-        self.weights[name] = weight
-        groups, rows_of = weight.shape[:2]
-        rows = self.fitted.get(name) or nearest(weight, bias.reshape(groups, rows_of), self.recipe.weights[part], self.recipe)
-        codes, exponent = rows.codes, rows.exponent
-        if name.startswith("readout"):  # complex: pairs of columns are real and imaginary parts
-            codes = codes.reshape(groups, rows_of, -1, 2)
-        elif groups == 1:
-            codes, exponent = codes[0], None if exponent is None else exponent[0]
-        biases = tensor_format(rows.bias, self.recipe.biases, self.recipe)
-        self._formats[name] = format
-        return {
-            "name": name,
-            "op": "dense",
-            "input": source,
-            "weight": self._tensor(f"{name}.weight", codes, rows.format, exponent),
-            "bias": self._tensor(f"{name}.bias", to_codes(rows.bias.ravel(), biases), biases),
-            "format": format,
-        }
-
-    @property
-    def _formats(self) -> dict[str, Format]:
-        return self.__dict__.setdefault("_of_edges", {})
-
-    def _format_of(self, edge: str) -> Format:
-        return self._formats[edge]
-
-    def _tensor(self, name: str, codes: Codes, format: Format, exponent: Codes | None = None) -> dict[str, Any]:
-        self.codes[name], self.formats[name] = codes, format
-        if exponent is None or not exponent.any():
-            return {"tensor": name, "format": format}
-        self.codes[f"{name}.exponent"] = exponent
-        return {"tensor": name, "format": format, "exponent": f"{name}.exponent"}
-
-    def _edge(self, name: str, width: int | None = None) -> Format:
-        part = name.rpartition("_")[0] if name[-1].isdigit() else name
-        function = _gelu if part == "sum" else None
-        return edge_format(self.calibration[name], width or self.recipe.activations[part], self.recipe, function)
-
-
-def _gelu(x: Floats) -> Floats:
-    return np.asarray(torch.nn.functional.gelu(torch.tensor(x)).numpy())
-
-
-def _numpy(tensor: Any) -> Any:
-    return tensor.detach().numpy().astype(np.complex128 if tensor.is_complex() else np.float64)
-
-
-Samples = NDArray[np.integer]
+def _linear(draft: Draft, name: str, linear: nn.Linear, source: str) -> str:
+    weight = numpy(linear.weight)
+    bias = np.zeros(len(weight)) if linear.bias is None else numpy(linear.bias)
+    return draft.dense(name, source, weight[np.newaxis], bias[np.newaxis])

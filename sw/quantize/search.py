@@ -17,7 +17,7 @@ from ssm_hdl.sw.quantize.bench import ACCOUNTINGS, Bench, Measured, processes
 from ssm_hdl.sw.quantize.parts import to_yaml, with_widths
 from ssm_hdl.sw.quantize.recipe import Recipe
 from ssm_hdl.sw.quantize.sensitivity import Report
-from ssm_hdl.sw.quantize.start import SPACE, starts
+from ssm_hdl.sw.quantize.start import starts
 from ssm_hdl.sw.quantize.study import DONE, Task, Trial, measured_in, open_study, take_part
 
 FINALISTS = 3
@@ -83,7 +83,7 @@ def search(task: Task, report: Report | None = None, jobs: int = 1, progress: Ca
     begun = [
         trial.system_attrs.get("fixed_params", trial.params) for trial in study.get_trials(states=(*DONE, TrialState.WAITING))
     ]
-    for params in starts(task.budget, ACCOUNTINGS[task.accounting], report):
+    for params in starts(task.space, task.budget, ACCOUNTINGS[task.accounting], report):
         if params not in begun:  # one that was only running may have been stopped
             study.enqueue_trial(params)
     tell = _Progress(study, progress)
@@ -117,7 +117,7 @@ def _check_budget(task: Task, bench: Bench, study: optuna.Study) -> None:
     """An error if not even the narrowest recipe meets the budget; the study remembers what it takes."""
     if "floor" not in study.user_attrs:
         fields = {"delta": True, "dither": True, "per_channel": False, "state_margin": 1.0}
-        narrowest = with_widths(task.base, {part: low for part, (low, _) in SPACE.items()}, **fields)
+        narrowest = with_widths(task.base, {part: low for part, (low, _) in task.space.items()}, **fields)
         study.set_user_attr("floor", task.bytes_of(bench.measure(narrowest)))
     floor = study.user_attrs["floor"]
     if task.budget < floor:

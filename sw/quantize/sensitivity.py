@@ -98,7 +98,7 @@ def sensitivity(
     base: Recipe,
     widths: Iterable[int],
     path: Path,
-    parts: Sequence[str] = PARTS,
+    parts: Sequence[str] | None = None,
     jobs: int = 1,
     progress: Callable[[int], None] | None = None,
 ) -> Report:
@@ -109,18 +109,18 @@ def sensitivity(
         base: widths of all other parts, and the rules.
         widths: to be tried.
         path: of the report; what is in it is not measured again.
-        parts: to be tried.
+        parts: to be tried; all that the model has if left out.
         jobs: processes that work side by side.
         progress: called with how many cells are done since the last call; there are parts times widths.
 
     Raises:
         SsmHdlError: a part or a width that is none, a base recipe that cannot work, or a file of other figures at ``path``.
     """
-    wanted = [(part, width) for part in parts for width in sorted(set(widths))]
-    _check(wanted, jobs)
+    wanted = [(part, width) for part in parts or subject.parts for width in sorted(set(widths))]
+    _check(subject, wanted, jobs)
     if base.state_margin == "fit":
         base = with_widths(base, {}, state_margin=MARGIN)
-    identity = subject.identity() | {"recipe": base.model_dump(mode="json", exclude={"samples"})}
+    identity = subject.identity() | {"recipe": base.model_dump(mode="json", exclude={"samples"}, exclude_none=True)}
     bench = None
     if path.exists():
         report = Report.load(path)
@@ -153,10 +153,10 @@ def sensitivity(
     return report
 
 
-def _check(cells: Sequence[Cell], jobs: int) -> None:
+def _check(subject: Subject, cells: Sequence[Cell], jobs: int) -> None:
     for part, width in cells:
-        if part not in PARTS:
-            raise SsmHdlError(f"a recipe has no part {part!r}; there are {', '.join(PARTS)}")
+        if part not in subject.parts:
+            raise SsmHdlError(f"{subject.checkpoint.stem} has no part {part!r}; it has {', '.join(subject.parts)}")
         if width not in WIDTHS:
             raise SsmHdlError(
                 f"a width of {width} bits cannot be tried; a sign and a magnitude need 2, and {WIDTHS[-1]} is the most"

@@ -1,21 +1,20 @@
 """Where a search for mixed precision begins: its space, and recipes that are good guesses."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import astuple
 from itertools import pairwise
 from typing import Any
 
 from ssm_hdl.sw.quantize.bench import Measured
-from ssm_hdl.sw.quantize.parts import PARTS
 from ssm_hdl.sw.quantize.sensitivity import Report
 
 Params = Mapping[str, Any]
 """Widths by part."""
 
-_WIDEST = {"weights": 8, "activations": 10, "transition": 10, "state": 12}
+Space = Mapping[str, tuple[int, int]]
+"""Least and most bits by part."""
 
-SPACE = {part: (2, _WIDEST[kind]) for part in PARTS if (kind := part.partition(".")[0]) in _WIDEST}
-"""Least and most bits of each part that is searched; biases, pool and output are small and stay as in the base."""
+_WIDEST = {"weights": 8, "activations": 10, "transition": 10, "state": 12}
 
 UNIFORM = ((8, 8, 8, 8), (6, 8, 8, 8), (4, 6, 8, 8), (4, 6, 6, 6), (3, 6, 6, 6), (2, 4, 4, 6))
 """Weights, activations, transition and state of recipes to start from, some of them the paper's."""
@@ -24,10 +23,16 @@ TARGETS = (1.15, 1.05, 1.0, 0.95, 0.9, 0.8)
 """Memory, in parts of the budget, of the recipes that a sensitivity report suggests."""
 
 
-def starts(budget: float, attribute: str, report: Report | None = None) -> list[dict[str, Any]]:
+def space_of(parts: Iterable[str]) -> Space:
+    """What is searched of the parts of a model; biases, pool and output are small and stay as in the base."""
+    return {part: (2, _WIDEST[kind]) for part in parts if (kind := part.partition(".")[0]) in _WIDEST}
+
+
+def starts(space: Space, budget: float, attribute: str, report: Report | None = None) -> list[dict[str, Any]]:
     """Parameters of the first trials.
 
     Args:
+        space: what is searched.
         budget: bytes.
         attribute: of `Measured`, the accounting of the budget.
         report: the sensitivity of the model, if known.
@@ -35,19 +40,19 @@ def starts(budget: float, attribute: str, report: Report | None = None) -> list[
     points = []
     for widths in UNIFORM:
         by_kind = dict(zip(_WIDEST, widths, strict=True))
-        points.append({part: by_kind[part.partition(".")[0]] for part in SPACE})
+        points.append({part: by_kind[part.partition(".")[0]] for part in space})
     if report is not None:
-        points += [allocate(report, attribute, target * budget) for target in TARGETS]
+        points += [allocate(space, report, attribute, target * budget) for target in TARGETS]
     return points
 
 
-def allocate(report: Report, attribute: str, target: float) -> dict[str, int]:
+def allocate(space: Space, report: Report, attribute: str, target: float) -> dict[str, int]:
     """Widths that add least noise to the logits for ``target`` bytes, if noise and memory of the parts just add up.
 
     From the widest on, the part whose next lower width costs least noise for a byte saved gives way, until the target is met.
     """
-    tried = {part: {w: m for w, m in report.measured(part).items() if w <= SPACE[part][1]} for part in SPACE}
-    tried = {part: _every_width(cells or {SPACE[part][1]: report.base}) for part, cells in tried.items()}
+    tried = {part: {w: m for w, m in report.measured(part).items() if w <= space[part][1]} for part in space}
+    tried = {part: _every_width(cells or {space[part][1]: report.base}) for part, cells in tried.items()}
     widths = {part: max(cells) for part, cells in tried.items()}
 
     def bytes_(measured: Measured) -> float:
@@ -87,4 +92,4 @@ def _noise(measured: Measured) -> float:
     return float(10 ** (-measured.sqnr_db / 10))
 
 
-__all__ = ["SPACE", "Params", "allocate", "starts"]
+__all__ = ["Params", "Space", "allocate", "space_of", "starts"]

@@ -9,6 +9,7 @@ import math
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from hashlib import sha256
 from typing import Any
 
@@ -23,7 +24,7 @@ from ssm_hdl.errors import SsmHdlError
 from ssm_hdl.sw.quantize.bench import ACCOUNTINGS, Bench, Measured, Subject
 from ssm_hdl.sw.quantize.parts import with_widths
 from ssm_hdl.sw.quantize.recipe import Recipe
-from ssm_hdl.sw.quantize.start import SPACE, Params, starts
+from ssm_hdl.sw.quantize.start import Params, Space, space_of, starts
 
 DEVICES = {"up5k": 30 * 512, "lfe5u-25f": 56 * 2304, "lfe5u-45f": 108 * 2304, "lfe5u-85f": 208 * 2304}
 """Bytes of block RAM: 30 EBR of 4 kbit in an iCE40 UP5K, DP16KD of 18 kbit in the ECP5."""
@@ -69,12 +70,17 @@ class Task:
                 f"a search of {self.trials} trials within {self.budget:g} bytes finds nothing; give more than 0 of both"
             )
 
+    @cached_property
+    def space(self) -> Space:
+        """Least and most bits of each part that is searched."""
+        return space_of(self.subject.parts)
+
     @property
     def study_name(self) -> str:
         """A name for everything that the figures of a study depend on."""
         fields = [
             self.subject.identity(),
-            self.base.model_dump(mode="json"),
+            self.base.model_dump(mode="json", exclude_none=True),
             self.budget,
             self.accounting,
             self.objective,
@@ -92,7 +98,7 @@ class Task:
 
     def recipe(self, params: Params, **fields: Any) -> Recipe:
         """The recipe that a trial's parameters are."""
-        return with_widths(self.base, {part: int(params[part]) for part in SPACE}, **fields)
+        return with_widths(self.base, {part: int(params[part]) for part in self.space}, **fields)
 
 
 @dataclass(frozen=True)
@@ -143,7 +149,7 @@ def open_study(task: Task, worker: int = 0) -> optuna.Study:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
         study.sampler = optuna.samplers.TPESampler(
-            n_startup_trials=len(starts(task.budget, ACCOUNTINGS[task.accounting])),
+            n_startup_trials=len(starts(task.space, task.budget, ACCOUNTINGS[task.accounting])),
             multivariate=True,
             constant_liar=True,
             seed=task.seed + 7919 * done + 104729 * worker,
@@ -154,7 +160,7 @@ def open_study(task: Task, worker: int = 0) -> optuna.Study:
 def take_part(task: Task, worker: int, bench: Bench | None = None, tell: Callable[[], None] | None = None) -> None:
     """Do trials until the study has them all."""
     study, bench = open_study(task, worker), bench or Bench(task.subject)
-    space: dict[str, BaseDistribution] = {part: IntDistribution(low, high) for part, (low, high) in SPACE.items()}
+    space: dict[str, BaseDistribution] = {part: IntDistribution(low, high) for part, (low, high) in task.space.items()}
     while len(study.get_trials(deepcopy=False, states=DONE)) < task.trials:
         trial = study.ask(space)
         known = _known(study, trial.params)

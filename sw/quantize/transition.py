@@ -34,6 +34,11 @@ class Transition:
     format: Format
     values: Complexes
 
+    @property
+    def f_bits(self) -> int:
+        """Fraction bits of the finest mode."""
+        return self.format.f_bits + (0 if self.exponent is None else int(self.exponent.max()))
+
 
 def store(abar: Complexes, width: int, delta: bool) -> Transition:
     """Abar (C, N), |Abar| < 1, in codes of ``width`` bits a part.

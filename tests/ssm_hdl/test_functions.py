@@ -10,6 +10,7 @@ from ssm_hdl.functions import FUNCTIONS, table
 
 FLOAT = {
     "gelu": lambda x: 0.5 * x * (1 + math.erf(x / math.sqrt(2))),
+    "gelu_tanh": lambda x: 0.5 * x * (1 + math.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))),
     "sigmoid": lambda x: 1 / (1 + math.exp(-x)),
 }
 
@@ -33,3 +34,10 @@ def test_ties_go_up_and_are_exact():
     # gelu(x) is a little below x for large x: just below a tie it must go down, where a double says tie
     entries = table("gelu", SQ(5, 1), SQ(5, 0))
     assert entries[2 * 15 + 1] == 15
+
+
+def test_far_arguments_saturate():
+    source = SQ(14, -4)
+    assert np.array_equal(table("gelu_tanh", source, SQ(14, -4))[: 1 << 9], np.arange(1 << 9))
+    for function, least in (("gelu", 0), ("gelu_tanh", 0), ("sigmoid", 0)):
+        assert table(function, source, SQ(14, 0))[1 << 9] == least  # of -8192

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from ssm_hdl.sw import checkpoint, data
-from ssm_hdl.sw.train import PRESETS, accuracy
+from ssm_hdl.sw.presets import PRESETS
+from ssm_hdl.sw.train import accuracy
 
 FOLDER = Path(__file__).parents[2] / "checkpoints"
 

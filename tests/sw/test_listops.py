@@ -100,7 +100,7 @@ def test_codes_are_tokens_of_their_format():
     spec = SPECS["listops"]
     assert spec.tokens == 16 == 1 + Format.parse(spec.input_format).max
     codes = listops.generate(2)[0]
-    assert codes.shape == (2, 512, 1) and codes.dtype == np.uint8
+    assert codes.shape == (2, 128, 1) and codes.dtype == np.uint8
     tokens = spec.normalise(codes)
     assert tokens.dtype == np.int32 and np.array_equal(tokens, codes)
 

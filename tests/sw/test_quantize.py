@@ -20,7 +20,7 @@ from ssm_hdl.sw.quantize.calibrate import calibrate
 from ssm_hdl.sw.quantize.equalise import equalise, rescale
 from ssm_hdl.sw.quantize.modes import Modes, balance
 from ssm_hdl.sw.quantize.rows import Moments, fit, nearest, values
-from ssm_hdl.sw.quantize.s4d import lower
+from ssm_hdl.sw.quantize.s4d import S4DLowering
 from ssm_hdl.sw.quantize.transition import store
 from ssm_hdl.sw.train import logits
 
@@ -131,9 +131,7 @@ def test_the_committed_digits_lose_little(trained, digits, clip):
 
 def test_fitting_to_the_float_model_pays(trained, digits):
     codes, recipe = digits.train.codes[:256], Recipe(name="w8a8", samples=256)
-    equalised = equalise(trained.model, trained.inputs, calibrate(trained.model, trained.inputs, codes, states=False), recipe)
-    calibration = calibrate(equalised.model, trained.inputs, codes)
-    plain = lower(trained, equalised, calibration, recipe).manifest
+    plain = S4DLowering(trained, codes, recipe).lower({}).manifest
     quantized = quantize(trained, digits, recipe).manifest
     assert sqnr(quantized, trained, digits.test) > sqnr(plain, trained, digits.test) + 3
 
@@ -162,8 +160,8 @@ def test_progress_adds_up(small, digits):
     done = []
     recipe = Recipe(name="few", samples=40)
     quantize(small, digits, recipe, done.append)
-    assert sum(done) == effort(digits, recipe)
-    assert effort(digits, Recipe(name="all", samples=10**6, state_margin=1.25)) == 6 * len(digits.train)
+    assert sum(done) == effort(small, digits, recipe)
+    assert effort(small, digits, Recipe(name="all", samples=10**6, state_margin=1.25)) == 6 * len(digits.train)
 
 
 def test_the_state_margin_that_fits_is_no_worse_than_a_fixed_one(trained, digits):
@@ -178,7 +176,7 @@ def test_equalising_changes_no_result(small, digits):
     codes = digits.train.codes[:64]
     x = torch.from_numpy(small.inputs.normalise(digits.test.codes))
     recipe = Recipe(name="w8a8")
-    equalised = equalise(small.model, small.inputs, calibrate(small.model, small.inputs, codes, states=False), recipe)
+    equalised = equalise(small.model, small.inputs, calibrate(small.model.trace, small.inputs, codes), recipe)
     torch.testing.assert_close(equalised.model(x), small.model(x), atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(rescale(small.model, np.array([3, 0.2, 10, 1]))(x), small.model(x), atol=1e-5, rtol=1e-5)
     trace, original = equalised.model.trace(x), small.model.trace(x)
@@ -326,17 +324,32 @@ def test_any_recipe_makes_a_manifest_or_says_why_not(small, digits, data):
 def test_bad_calibration_is_refused(small, digits):
     inputs, codes = small.inputs, digits.train.codes
     with pytest.raises(SsmHdlError, match="all calibration samples are the constant 3"):
-        calibrate(small.model, inputs, np.full((4, 64, 1), 3))
+        calibrate(small.model.trace, inputs, np.full((4, 64, 1), 3))
     with pytest.raises(SsmHdlError, match=r"calibration samples of shape \(0, 64, 1\)"):
-        calibrate(small.model, inputs, codes[:0])
+        calibrate(small.model.trace, inputs, codes[:0])
     broken = rescale(small.model, np.ones(4))
     with torch.no_grad():
         broken.layer.D[1] = float("nan")
     with pytest.raises(SsmHdlError, match="values of readout are not finite"):
-        calibrate(broken, inputs, codes[:4])
+        calibrate(broken.trace, inputs, codes[:4])
     mnist = replace(digits, name="mnist")
     with pytest.raises(SsmHdlError, match="the checkpoint is for digits, not for mnist"):
         quantize(small, mnist, Recipe.load("w8a8"))
+
+
+@pytest.mark.parametrize(
+    ("activations", "message"),
+    [
+        (
+            16,
+            "recipe own: readout has 16 bits, and the table of gelu behind it takes at most 12; give readout a width of its own",
+        ),
+        ({"default": 8, "mixing": 13}, "mixing has 13 bits, and the table of sigmoid"),
+    ],
+)
+def test_tables_have_an_end(small, digits, activations, message):
+    with pytest.raises(SsmHdlError, match=message):
+        quantize(small, digits, Recipe(name="own", activations=activations, samples=8))
 
 
 def test_channels_without_input_and_poles_that_hardly_decay(small, digits):
@@ -353,7 +366,7 @@ def test_channels_without_input_and_poles_that_hardly_decay(small, digits):
 
 def test_calibration_is_the_trace_of_all_samples(small, digits):
     codes = digits.train.codes[:40]
-    calibration = calibrate(small.model, small.inputs, codes)
+    calibration = S4DLowering.observe(small, codes)
     trace = small.model.trace(torch.from_numpy(small.inputs.normalise(codes)), states=True)
     states = trace.pop("ssm").numpy()
     np.testing.assert_allclose(calibration.state_peak, np.maximum(abs(states.real), abs(states.imag)).max((0, 1)), rtol=1e-6)

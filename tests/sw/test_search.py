@@ -13,16 +13,17 @@ from ssm_hdl.sw.data import load
 from ssm_hdl.sw.plot import accuracy_memory
 from ssm_hdl.sw.quantize import Recipe, quantize
 from ssm_hdl.sw.quantize.bench import Bench, Measured, Subject
-from ssm_hdl.sw.quantize.parts import PARTS, width_of
+from ssm_hdl.sw.quantize.parts import FAMILY_PARTS, PARTS, width_of
 from ssm_hdl.sw.quantize.search import front, search, write
 from ssm_hdl.sw.quantize.sensitivity import Report
-from ssm_hdl.sw.quantize.start import SPACE, allocate, starts
+from ssm_hdl.sw.quantize.start import allocate, space_of, starts
 from ssm_hdl.sw.quantize.study import Task, Trial, budget_of
 
 CHECKPOINT = Path(__file__).parents[2] / "checkpoints" / "digits.safetensors"
 SUBJECT = Subject(CHECKPOINT, None, samples=24, images=50)
 BASE = Recipe.load("w8a8x8")
 TRIALS = 12
+SPACE = space_of(FAMILY_PARTS["s4d"])
 
 
 def task(folder, **fields):
@@ -45,7 +46,7 @@ def pretended(monkeypatch):
     """Measuring takes no time: a byte for every bit of a part, each worth a tenth of a point."""
 
     def measure(bench, recipe):
-        bits = sum(width_of(recipe, part) for part in PARTS)
+        bits = sum(width_of(recipe, part) for part in FAMILY_PARTS["s4d"])
         return Measured(min(1.0, bits / 1000), bits / 10, bits, 2 * bits, 0)
 
     monkeypatch.setattr(Bench, "measure", measure)
@@ -132,8 +133,8 @@ def test_what_is_written(found, tmp_path):
 
 def test_starts_are_in_the_space():
     cells = {("state", 4): (10.0, 900.0), ("weights.mixing", 16): (20.0, 1200.0), ("weights.readout", 2): (19.0, 700.0)}
-    points = starts(850.0, "paper_bytes", report(cells))
-    assert len(points) > len(starts(850.0, "paper_bytes"))
+    points = starts(SPACE, 850.0, "paper_bytes", report(cells))
+    assert len(points) > len(starts(SPACE, 850.0, "paper_bytes"))
     for point in points:
         assert point.keys() == SPACE.keys()
         assert all(SPACE[part][0] <= point[part] <= SPACE[part][1] for part in SPACE)
@@ -147,16 +148,16 @@ def test_what_costs_least_gives_way_first():
         ("activations.gelu", 4): (19.9, 1000.0),  # saves nothing
     }
     made = report(cells)
-    assert allocate(made, "paper_bytes", 1000)["weights.readout"] == 8
-    some, most = allocate(made, "paper_bytes", 800), allocate(made, "paper_bytes", 1)
+    assert allocate(SPACE, made, "paper_bytes", 1000)["weights.readout"] == 8
+    some, most = allocate(SPACE, made, "paper_bytes", 800), allocate(SPACE, made, "paper_bytes", 1)
     assert (some["weights.readout"], some["state"]) == (4, 8)
     assert (most["weights.readout"], most["state"], most["activations.gelu"], most["transition"]) == (2, 4, 8, 8)
 
 
 def test_widths_between_those_tried_are_guessed():
     made = report({("state", 4): (10.0, 800.0), ("weights.readout", 2): (19.9, 990.0)})
-    assert allocate(made, "paper_bytes", 940)["state"] == 7  # 950 bytes, and 40 of the weights are all that they can give
-    assert allocate(made, "paper_bytes", 905)["state"] == 6
+    assert allocate(SPACE, made, "paper_bytes", 940)["state"] == 7  # 950 bytes, and 40 of the weights are all that they can give
+    assert allocate(SPACE, made, "paper_bytes", 905)["state"] == 6
 
 
 def test_a_budget_that_nothing_meets(pretended, tmp_path):

@@ -15,7 +15,7 @@ from ssm_hdl.sw.memory import hardware, paper
 from ssm_hdl.sw.plot import heat_map
 from ssm_hdl.sw.quantize import Recipe, program
 from ssm_hdl.sw.quantize.bench import Bench, Measured, Subject
-from ssm_hdl.sw.quantize.parts import PARTS, to_yaml, width_of, with_widths
+from ssm_hdl.sw.quantize.parts import FAMILY_PARTS, PARTS, to_yaml, width_of, with_widths
 from ssm_hdl.sw.quantize.sensitivity import FILE, Report, sensitivity
 
 CHECKPOINT = Path(__file__).parents[2] / "checkpoints" / "digits.safetensors"
@@ -52,8 +52,8 @@ def without_seconds(report):
 
 
 def test_parts_are_all_widths_of_a_recipe():
-    assert len(PARTS) == len(set(PARTS)) == 16
-    widths = {part: 2 + at % 9 for at, part in enumerate(PARTS)}
+    assert len(PARTS) == len(set(PARTS)) == 32
+    widths = {part: 2 + at % 15 for at, part in enumerate(PARTS)}
     recipe = with_widths(BASE, widths)
     assert {part: width_of(recipe, part) for part in PARTS} == widths
     assert width_of(BASE, "weights.mixing") == 8 and width_of(BASE, "biases") == 16
@@ -85,7 +85,7 @@ def test_a_part_rules_what_it_is_called(part):
     widths |= {"transition": formats["ssm.transition"].width, "state": manifest.nodes["ssm"].output.format.width}
     widths |= {"biases": formats["mixing.bias"].width, "pool": manifest.nodes["pool"].output.format.width}
     widths["output"] = manifest.output.format.width
-    assert widths == {name: width_of(recipe, name) for name in PARTS}
+    assert widths == {name: width_of(recipe, name) for name in FAMILY_PARTS["s4d"]}
 
 
 def test_a_measurement_is_that_of_the_golden_model():
@@ -160,7 +160,7 @@ def test_a_stopped_run_goes_on(report, tmp_path, monkeypatch, counted):
             sensitivity(SUBJECT, BASE, (2, 8, 16), path, TRIED)
     assert len(Report.load(path).cells) >= 2
     resumed = sensitivity(SUBJECT, BASE, (2, 8, 16), path, TRIED)
-    assert len(counted) == 6  # the base and five cells, the others need none
+    assert len(counted) == 7  # the base and six cells, the others need none
     assert without_seconds(resumed) == without_seconds(report)
 
 
@@ -182,7 +182,7 @@ def test_other_figures_are_not_mixed(report, path):
 @pytest.mark.parametrize(
     ("message", "arguments"),
     [
-        ("no part 'weights.mixng'; there are weights.encoder", {"parts": ["weights.mixng"]}),
+        ("digits has no part 'weights.mixng'; it has weights.encoder", {"parts": ["weights.mixng"]}),
         ("a width of 1 bits cannot be tried", {"widths": (1, 2)}),
         ("a width of 17 bits", {"widths": (17,)}),
         ("no widths or no parts", {"widths": ()}),

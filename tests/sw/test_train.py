@@ -13,7 +13,8 @@ from ssm_hdl import SsmHdlError
 from ssm_hdl.sw import data
 from ssm_hdl.sw.models.s4d import S4DConfig
 from ssm_hdl.sw.models.s5 import S5Config
-from ssm_hdl.sw.train import PRESETS, accuracy, logits, preset, tensors, train
+from ssm_hdl.sw.presets import PRESETS, preset
+from ssm_hdl.sw.train import accuracy, logits, tensors, train
 
 TINY = replace(PRESETS["digits"], model=S4DConfig(width=4, modes=4, dt_range=(1e-2, 1.0)), epochs=8)
 
@@ -121,12 +122,15 @@ def test_an_s4d_is_not_trained_on_tokens(digits):
         train(replace(digits, tokens=32), TINY)
 
 
-def test_the_commands_train_and_evaluate_an_s5_and_say_what_they_cannot(cli, refused, tmp_path):
+def test_the_commands_take_an_s5_and_say_what_they_cannot(cli, refused, tmp_path):
     path = tmp_path / "s5.safetensors"
     trained = json.loads(cli("train", "s5-digits", "--epochs", 1, "--out", path, "--json").out)
     assert (trained["model"], trained["layers"], trained["command"]) == ("s5", 2, "ssm-hdl train s5-digits --epochs 1")
     assert json.loads(cli("eval", path, "--json").out)["accuracy"] == pytest.approx(trained["accuracy"], abs=1e-4)
     info = json.loads(cli("info", path, "--json").out)
     assert (info["model"], info["modes"], info["norm"]) == ("s5", 8, "layer")
-    refused("s5-digits is an S5; this is for an S4D", "quantize", path, "--out", tmp_path / "manifest")
+    few = tmp_path / "few.yaml"
+    few.write_text("samples: 16\n")
+    quantized = json.loads(cli("quantize", path, "--recipe", few, "--out", tmp_path / "manifest", "--json").out)
+    assert {"norm_0", "drive_1", "residual_1", "decoder"} <= quantized["edges"].keys()
     refused("torch cannot use the device 'abacus'.*leave --device out", "train", "s5-digits", "--device", "abacus", "--out", path)

@@ -1,12 +1,12 @@
-"""The table of the paper on small S4Ds beside ours: every row quantised, judged on all test images, simulated and synthesised.
+"""A row of a paper's table and ours: quantised, judged on all test samples, simulated and synthesised.
 
-The paper is Zhao et al., "Quantizing Small-Scale State-Space Models for Edge AI", arXiv 2506.12480. A row's manifest is made when
-it is not there, so that the committed ones can be measured again without training; its figures are kept and taken up again.
+Its manifest is made when it is not there, so that the committed ones can be measured again without training; its figures are
+kept and taken up again.
 """
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -28,33 +28,25 @@ from ssm_hdl.sw.qat.finetune import FinetuneConfig
 DSP = 28
 """Multipliers that the rows are planned for: those of an LFE5U-25F."""
 
-IMAGES = 20
-"""Test images that the RTL of every row is compared with the golden model on."""
+SEQUENCES = 20
+"""Test samples that the RTL of a row is compared with the golden model on, unless its table says otherwise."""
 
 
 @dataclass(frozen=True)
 class Published:
-    """A configuration of the paper.
+    """What a paper has for the same widths.
 
     Attributes:
-        label: what the paper calls it.
-        widths: bits of weights, activations, Abar and state.
-        accuracy: in %, by model, after quantisation-aware training.
-        untrained: the same after quantisation alone, where the paper says it.
+        label: what it calls the configuration.
+        trained: accuracy in %, after quantisation-aware training.
+        untrained: the same after quantisation alone.
+        bytes: of memory.
     """
 
     label: str
-    widths: tuple[int, int, int, int]
-    accuracy: Mapping[str, float]
-    untrained: Mapping[str, float] = field(default_factory=dict)
-
-
-PAPER = {
-    "w8a8x8": Published("W8A8, A8 x8", (8, 8, 8, 8), {"s4d-16h": 92.64, "s4d-64h": 97.66}),
-    "w4a6x8": Published("W4A6, A8 x8", (4, 6, 8, 8), {"s4d-16h": 88.39, "s4d-64h": 95.99}, {"s4d-16h": 29.36, "s4d-64h": 39.46}),
-    "w4a6x6": Published("W4A6, A6 x6", (4, 6, 6, 6), {"s4d-16h": 57.04, "s4d-64h": 84.21}),
-}
-"""The paper's table of sequential MNIST, by the recipe that has the same widths."""
+    trained: float | None = None
+    untrained: float | None = None
+    bytes: float | None = None
 
 
 @dataclass(frozen=True)
@@ -65,47 +57,45 @@ class Row:
         model: name of the checkpoint.
         recipe: name of the recipe, a preset or a file of `recipes/`.
         training: the quantisation-aware training that follows, or None.
+        published: what the paper has; nothing if the widths are our own.
     """
 
     model: str
     recipe: str
     training: FinetuneConfig | None = None
+    published: Published | None = None
 
     @property
     def name(self) -> str:
         """Name of the manifest."""
         return f"{self.model}-{self.recipe}{'' if self.training is None else '-qat'}"
 
-    @property
-    def paper(self) -> dict[str, Any]:
-        """What the paper has for the same widths: label, accuracies in %, bytes; nothing if the widths are our own."""
-        if self.recipe not in PAPER:
-            return {}
-        published = PAPER[self.recipe]
-        counted = memory.paper_nominal(int(self.model[4:-1]), 32, 10, *published.widths)
-        trained, untrained = published.accuracy[self.model], published.untrained.get(self.model)
-        return {"label": published.label, "trained": trained, "untrained": untrained, "bytes": counted.bytes}
 
+@dataclass(frozen=True)
+class Table:
+    """A paper's results beside ours.
 
-ROWS = (
-    Row("s4d-16h", "w8a8x8"),
-    Row("s4d-16h", "w4a6x8"),
-    Row("s4d-16h", "w4a6x8", FinetuneConfig(epochs=5)),
-    Row("s4d-16h", "w4a6x6"),
-    Row("s4d-16h", "w4a6x6", FinetuneConfig(epochs=10)),
-    Row("s4d-64h", "w8a8x8"),
-    Row("s4d-64h", "w4a6x8"),
-    Row("s4d-64h", "w4a6x6"),
-    Row("s4d-64h", "a4x8"),
-    Row("s4d-64h", "a4x8", FinetuneConfig(epochs=2)),
-    Row("s4d-64h", "tenth"),
-    Row("s4d-64h", "tenth", FinetuneConfig(epochs=3)),
-)
-"""The rows; where ours are ahead of the paper's trained ones without training, they stay as they are."""
+    Attributes:
+        paper: which.
+        dataset: what all rows are judged on.
+        rows: ours.
+        sequences: that the RTL of a row is compared with the golden model on.
+    """
+
+    paper: str
+    dataset: str
+    rows: Sequence[Row]
+    sequences: int = SEQUENCES
 
 
 def measure(
-    row: Row, manifest: Manifest, dataset: Dataset, kept: Path, processes: int, step: Callable[[str], None]
+    row: Row,
+    manifest: Manifest,
+    dataset: Dataset,
+    kept: Path,
+    processes: int,
+    step: Callable[[str], None],
+    sequences: int = SEQUENCES,
 ) -> dict[str, Any]:
     """All figures of a row.
 
@@ -117,23 +107,25 @@ def measure(
             this Verilog.
         processes: that the golden model works in.
         step: told what is being done.
+        sequences: that the RTL is compared with the golden model on.
 
     Raises:
         SsmHdlError: RTL and golden model differ, or a tool is missing.
     """
     key, known = fingerprint(manifest), _known(kept)
     if known.get("fingerprint") != key:
-        step(f"{row.name}: {len(dataset.test):,} test images")
+        step(f"{row.name}: {len(dataset.test):,} test samples")
         evaluation = evaluate_integer(manifest, dataset.test, processes)
         known = {"name": row.name, "fingerprint": key, "correct": evaluation.correct, "images": evaluation.sequences}
         write_atomically(kept, json.dumps(known, indent=2) + "\n")
-    known |= {"row": asdict(row), "paper": row.paper, "accuracy": known["correct"] / known["images"]}
+    fields = asdict(row)
+    known |= {"paper": fields.pop("published") or {}, "row": fields, "accuracy": known["correct"] / known["images"]}
     plan = Plan.fit(manifest, DSP, "ecp5")
-    hardware = sha256(f"{IMAGES} {generate(manifest, plan)}".encode()).hexdigest()
+    hardware = sha256(f"{sequences} {generate(manifest, plan)}".encode()).hexdigest()
     if known.get("hardware") == hardware:
         return known
     step(f"{row.name}: RTL against the golden model")
-    images = manifest.check_samples(dataset.test.codes[:IMAGES])
+    images = manifest.check_samples(dataset.test.codes[:sequences])
     compared = compare(manifest, VerilatedModel(manifest, Plan.fit(manifest, DSP)), images, jobs=processes)
     if compared.differences:
         raise SsmHdlError(f"{row.name}: {compared.differences} outputs of the RTL differ; {compared.first}")

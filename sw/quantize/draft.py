@@ -1,0 +1,153 @@
+"""A manifest in the making: its operations so far, and the tensors that they name."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from ssm_hdl import Format, Manifest, SsmHdlError
+from ssm_hdl.fixed import Codes
+from ssm_hdl.fixed import quantize as to_codes
+from ssm_hdl.manifest import SCHEMA_VERSION, Graph
+from ssm_hdl.operations import Tensors
+from ssm_hdl.operations.lookup import MAX_ADDRESS_BITS
+from ssm_hdl.sw.checkpoint import Checkpoint
+from ssm_hdl.sw.quantize.formats import edge_format, tensor_format
+from ssm_hdl.sw.quantize.histogram import Floats, Histogram
+from ssm_hdl.sw.quantize.recipe import Recipe
+from ssm_hdl.sw.quantize.rows import Rows, nearest
+from ssm_hdl.sw.quantize.transition import Transition
+
+
+@dataclass(frozen=True)
+class Lowered:
+    """A lowered model.
+
+    Attributes:
+        manifest: the integer program.
+        weights: the float weights (G, M, K) of each dense that its codes stand for, columns of a complex one in pairs.
+        scales: what the float model's values of an edge are multiplied by in the manifest, where that is not 1.
+    """
+
+    manifest: Manifest
+    weights: Mapping[str, Floats]
+    scales: Mapping[str, Floats]
+
+
+class Draft:
+    """Operations in order; a name that ends in ``_`` and a number belongs to a layer, the rest of it is the part of the recipe.
+
+    Args:
+        recipe: widths and rule.
+        edges: a histogram for each edge that needs a format.
+        fitted: weights and biases by the name of their dense, in place of those of the float model.
+
+    Attributes:
+        formats: of the edges so far.
+        scales: as in `Lowered`.
+    """
+
+    def __init__(self, recipe: Recipe, edges: Mapping[str, Histogram], fitted: Mapping[str, Rows]) -> None:
+        self.recipe, self._edges, self._fitted = recipe, edges, fitted
+        self.formats: dict[str, Format] = {}
+        self.scales: dict[str, Floats] = {}
+        self._operations: list[dict[str, Any]] = []
+        self._weights: dict[str, Floats] = {}
+        self._codes: dict[str, Codes] = {}
+        self._stored: dict[str, Format] = {}
+
+    def add(self, op: str, name: str, **fields: Any) -> str:
+        """Append an operation with these fields, in the format of its edge unless they have one; returns its name."""
+        if op == "slice":
+            self.formats[name] = self.formats[fields["input"]]
+        elif op == "embedding":
+            self.formats[name] = fields["weight"]["format"]
+        else:
+            if "format" not in fields:
+                fields["format"] = self.edge(name)
+            self.formats[name] = fields["format"]
+        self._operations.append({"name": name, "op": op, **fields})
+        return name
+
+    def table(self, name: str, function: str, source: str, part: str | None = None, **fields: Any) -> str:
+        """Append a lookup of ``function``, whose input has the width of a ``part`` of the recipe; its name."""
+        if (width := self.formats[source].width) > MAX_ADDRESS_BITS:
+            part = part or part_of(source)
+            raise SsmHdlError(
+                f"recipe {self.recipe.name}: {part} has {width} bits, and the table of {function} behind it takes at most "
+                f"{MAX_ADDRESS_BITS}; give {part} a width of its own"
+            )
+        return self.add("lookup", name, input=source, function=function, **fields)
+
+    def dense(self, name: str, source: str, weight: Floats, bias: Floats, **fields: Any) -> str:
+        """Append a dense with float weights (G, M, K), pairs of columns if its input is complex, and a bias (G, M); its name."""
+        self._weights[name] = weight
+        rows = self._fitted.get(name) or nearest(weight, bias, self.recipe.weights[part_of(name)], self.recipe)
+        codes, exponent = rows.codes, rows.exponent
+        if fields.pop("pairs", False):
+            codes = codes.reshape(*codes.shape[:2], -1, 2)
+        if len(codes) == 1:
+            codes, exponent = codes[0], None if exponent is None else exponent[0]
+        biases = tensor_format(rows.bias, self.recipe.biases, self.recipe)
+        tensors = {
+            "weight": self.tensor(f"{name}.weight", codes, rows.format, exponent),
+            "bias": self.tensor(f"{name}.bias", to_codes(rows.bias.ravel(), biases), biases),
+        }
+        return self.add("dense", name, input=source, **tensors, **fields)
+
+    def scan(self, name: str, source: str, transition: Transition, exponent: Codes, format: Format) -> str:
+        """Append a scan by ``transition`` with the exponents (C, N) of its input; its name."""
+        stored = self.tensor(f"{name}.transition", transition.codes, transition.format, transition.exponent)
+        self._codes[f"{name}.exponent"] = exponent
+        rules = {"delta": self.recipe.delta, "dither": self.recipe.dither}
+        return self.add("scan", name, input=source, transition=stored, exponent=f"{name}.exponent", format=format, **rules)
+
+    def tensor(self, name: str, codes: Codes, format: Format, exponent: Codes | None = None) -> dict[str, Any]:
+        """The field of an operation that names these codes."""
+        self._codes[name], self._stored[name] = codes, format
+        if exponent is None or not exponent.any():
+            return {"tensor": name, "format": format}
+        self._codes[f"{name}.exponent"] = exponent
+        return {"tensor": name, "format": format, "exponent": f"{name}.exponent"}
+
+    def edge(self, name: str, width: int | None = None, function: Callable[[Floats], Floats] | None = None) -> Format:
+        """The format of an edge, of the width that the recipe gives its part."""
+        return edge_format(self._edges[name], width or self.recipe.activations[part_of(name)], self.recipe, function)
+
+    def lowered(self, checkpoint: Checkpoint, what: str, source: str, output: str) -> Lowered:
+        """The manifest of a checkpoint, ``what`` with an input called ``source``."""
+        inputs, family = checkpoint.inputs, checkpoint.model.config.family
+        name = re.sub(r"[^a-z0-9]+", "_", checkpoint.metadata.get("name", family).lower()).strip("_")
+        fields = {
+            "schema_version": SCHEMA_VERSION,
+            "name": name if name[:1].isalpha() else f"{family}_{name}".strip("_"),
+            "description": f"{what}, for {inputs.name}; quantized by recipe {self.recipe.name}",
+            "steps": inputs.steps,
+            "input": {"name": source, "size": 1, "format": inputs.input_format},
+            "operations": self._operations,
+            "output": output,
+        }
+        manifest = Manifest(Graph.model_validate(fields), Tensors(self._codes, self._stored))
+        return Lowered(manifest, self._weights, self.scales)
+
+
+def part_of(name: str) -> str:
+    """The part of a recipe that an edge or a tensor belongs to: its name without the number of a layer.
+
+    A feed-forward network behind a layer has the widths of the layer for what both have.
+    """
+    part = re.sub(r"_\d+$", "", name)
+    return re.sub(r"^ff_(?!enc|dec)", "", part)
+
+
+def gelu(x: Floats) -> Floats:
+    """The exact GELU."""
+    return np.asarray(torch.nn.functional.gelu(torch.tensor(x)).numpy())
+
+
+def numpy(tensor: torch.Tensor) -> Any:
+    """A parameter in double precision."""
+    return tensor.detach().numpy().astype(np.complex128 if tensor.is_complex() else np.float64)
