@@ -5,7 +5,7 @@ import importlib.metadata
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -169,15 +169,21 @@ def build(
     return report
 
 
-def default_plan(manifest: Manifest, board: Board, dsp: int | None = None) -> Plan:
-    """The plan for a board, within ``dsp`` multipliers or as many as the board's own figure says.
+def default_plan(
+    manifest: Manifest,
+    board: Board,
+    dsp: int | None = None,
+    folding: Mapping[str, int] | None = None,
+    share_layers: bool = False,
+) -> Plan:
+    """The plan for a board, within ``dsp`` multipliers or as many as the board's own figure says; see `Plan.fit`.
 
     Raises:
         SsmHdlError: the board does not have so many, or they are too few for the model.
     """
     if dsp is not None and dsp > board.dsps:
         raise SsmHdlError(f"{dsp} multipliers are more than the {board.dsps} of the {board.device} on the {board.title}")
-    return Plan.fit(manifest, board.multipliers if dsp is None else dsp, board.family)
+    return Plan.fit(manifest, board.multipliers if dsp is None else dsp, board.family, folding, share_layers)
 
 
 def _synthesise(board: Board, top: Top, folder: Path, log: Path, progress: Progress) -> dict[str, Usage]:

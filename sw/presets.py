@@ -100,6 +100,16 @@ _CONFIGS = (
         threads=1,
     ),
     TrainConfig(
+        name="s5-mnist-16h",
+        dataset="mnist",
+        model=S5Config(width=16, modes=16, layers=4, norm="batch"),
+        epochs=16,
+        batch_size=64,
+        learning_rate=8e-3,
+        ssm_learning_rate=2e-3,
+        threads=1,
+    ),
+    TrainConfig(
         name="s5-mnist-full",
         dataset="mnist",
         model=S5Config(width=96, modes=64, layers=4, dropout=0.1),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ssm_hdl.sw.cli.console import Json, facts, messages, need, show
-from ssm_hdl.sw.cli.generate import Fold, foldings
+from ssm_hdl.sw.cli.generate import Fold, ShareLayers, foldings
 
 if TYPE_CHECKING:
     from ssm_hdl.boards.build import BuildReport
@@ -23,6 +23,7 @@ def command(
     clock: Annotated[float | None, typer.Option(metavar="MHZ", help="Clock; that of the board if left out.")] = None,
     dsp: Annotated[int | None, typer.Option(min=1, help="DSP multipliers to spend; the board's own figure if left out.")] = None,
     fold: Fold = None,
+    share_layers: ShareLayers = False,
     out: Annotated[Path | None, typer.Option(help="Folder to write to; out/NAME-BOARD if left out.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -31,12 +32,9 @@ def command(
     from ssm_hdl import Manifest
     from ssm_hdl.boards.build import build, default_plan
     from ssm_hdl.boards.catalog import find_board
-    from ssm_hdl.gen.plan import Plan
 
     manifest, device = Manifest.load(path), find_board(board)
-    plan = default_plan(manifest, device, dsp)
-    if fold:
-        plan = Plan.fit(manifest, dsp or plan.dsp, device.family, foldings(fold))
+    plan = default_plan(manifest, device, dsp, foldings(fold), share_layers)
     report = build(
         manifest,
         device,

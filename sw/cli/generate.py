@@ -21,6 +21,9 @@ Target = Annotated[str, typer.Option(help="Multipliers for: generic (any tool in
 Fold = Annotated[
     list[str] | None, typer.Option(metavar="STAGE=N", help="Multipliers of one stage, where you decide; may be repeated.")
 ]
+ShareLayers = Annotated[
+    bool, typer.Option("--share-layers", help="The layers of a deep model share one set of stages: smaller, and as much slower.")
+]
 
 
 def command(
@@ -28,6 +31,7 @@ def command(
     dsp: Dsp = 8,
     target: Target = "generic",
     fold: Fold = None,
+    share_layers: ShareLayers = False,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="File to write; NAME.v if left out.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -39,7 +43,7 @@ def command(
     from ssm_hdl.gen.verilog import generate
 
     manifest = Manifest.load(path)
-    plan = Plan.fit(manifest, dsp, target, foldings(fold))
+    plan = Plan.fit(manifest, dsp, target, foldings(fold), share_layers)
     report = estimate(manifest, plan)
     written = write_atomically(out or Path(f"{manifest.name}.v"), generate(manifest, plan))
     show(as_json, {"verilog": str(written), **asdict(report)}, *tables(report, {"Verilog": written}))
@@ -67,7 +71,7 @@ def tables(report: "Report", more: dict[str, object] | None = None) -> tuple[Ren
         kind = " LUT" if stage.kind == "lut" else " DSP"
         stages.add_row(
             stage.name,
-            stage.op,
+            stage.op if stage.layers == 1 else f"{stage.op} x {stage.layers} layers",
             f"{stage.multiplications:,}" if stage.multiplications else "",
             f"{stage.multipliers}{kind}" if stage.multipliers else "",
             f"{stage.cycles:,}",
@@ -76,9 +80,11 @@ def tables(report: "Report", more: dict[str, object] | None = None) -> tuple[Ren
             f"{stage.busy:.0%}",
         )
     rams = ", ".join(f"{count} on {family}" for family, count in report.block_rams.items())
+    shared = {"layers": f"{report.layers} share stages; {report.flight} time steps under way"} if report.layers > 1 else {}
     summary = {
         "cycles a time step": f"{report.cycles:,}",
         "latency": f"{report.latency:,} cycles, last sample in to last result out",
+        **shared,
         "multiplications a time step": f"{report.multiplications:,}",
         "multipliers": f"{report.dsp} DSP ({report.utilisation:.0%} of their cycles used), {report.lut_multipliers} LUT",
         "memory": f"{report.memory_bits:,} bits; block RAMs: {rams}",

