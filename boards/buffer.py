@@ -2,11 +2,12 @@
 """Where a request waits until it is known to be good."""
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
-from amaranth.lib import memory, wiring
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from ssm_hdl import Manifest
 from ssm_hdl.boards.protocol import element_bytes
+from ssm_hdl.gateware.memories import Ram
 from ssm_hdl.gateware.stream import shape_of, signature
 
 
@@ -39,8 +40,8 @@ class SampleBuffer(wiring.Component):
     def elaborate(self, platform: object) -> Module:  # noqa: D102
         m = Module()
         depth = self.steps * self.edge.size * self.bytes
-        m.submodules.memory = bytes_ = memory.Memory(shape=8, depth=depth, init=[])
-        write, read = bytes_.write_port(), bytes_.read_port()
+        bytes_ = Ram(m, "memory", 8, depth)
+        write, read = bytes_.write, bytes_.read
         # The place of the byte that is stored or sent, and what follows from it one cycle later.
         address, index, element = Signal(range(depth)), Signal(range(self.bytes)), Signal(range(self.edge.size))
         element_ends, step_ends = Signal(), Signal()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from ssm_hdl import Manifest, SsmHdlError
 from ssm_hdl.boards.board import Board
 from ssm_hdl.boards.protocol import element_bytes
-from ssm_hdl.gateware.arithmetic import Storage
+from ssm_hdl.gateware.memories import Storage
 from ssm_hdl.gen.plan import Plan
 from ssm_hdl.gen.report import block_rams, estimate
 

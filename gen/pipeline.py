@@ -17,10 +17,11 @@ from ssm_hdl.gateware.lookup import Lookup
 from ssm_hdl.gateware.multiply import Multiply
 from ssm_hdl.gateware.norm import Norm
 from ssm_hdl.gateware.pool import Pool
+from ssm_hdl.gateware.queue import Queue
 from ssm_hdl.gateware.ring import WAITING, Ring
 from ssm_hdl.gateware.scan import Scan
 from ssm_hdl.gateware.slice import Slice
-from ssm_hdl.gateware.stream import Fork, Queue, Repack, lanes, reals, shape_of, signature
+from ssm_hdl.gateware.stream import Fork, Repack, lanes, reals, shape_of, signature
 from ssm_hdl.gen.latency import turn
 from ssm_hdl.gen.plan import Plan, StagePlan
 from ssm_hdl.gen.structure import ENTRY, EXIT, Structure

@@ -2,11 +2,12 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ssm_hdl import Manifest, SsmHdlError
 from ssm_hdl.gateware.folding import DenseFolding, Folding, ScanFolding
 from ssm_hdl.gateware.layers import Layers
+from ssm_hdl.gateware.memories import shape_for
 from ssm_hdl.gateware.multiplier import DSP_LATENCY
 from ssm_hdl.gateware.norm import NormFolding
 from ssm_hdl.gateware.stream import reals
@@ -21,6 +22,9 @@ LUT_MULTIPLICATIONS = 64
 
 LUT_BUSY = 16
 """And so does one that a single multiplier would serve in less than one part in so many of the interval."""
+
+LUTS_ARE_SCARCE = ("ice40",)
+"""Targets on which multipliers left over replace those made of LUTs, though they are idle most of the time."""
 
 _BURST = 2
 """Results come in bursts (a gate after its values): stages are paced this much faster than the interval asks."""
@@ -117,7 +121,7 @@ class Plan:
             if len(fast_enough) == len(folded):
                 plan = cls._complete(manifest, structure, target, fast_enough, interval)
                 if plan.dsp <= dsp:
-                    return plan
+                    return plan._spend(structure, dsp) if target in LUTS_ARE_SCARCE else plan
         spent = ", ".join(name for name, stage in plan.stages.items() if stage.multipliers and stage.kind != "lut")
         raise SsmHdlError(
             f"{manifest.name}: {dsp} DSP multipliers are too few, it needs at least {plan.dsp}, one for each of {spent}"
@@ -131,7 +135,8 @@ class Plan:
         dsp = "dsp" if target == "generic" else target
         stages = {}
         for name, layers in structure.stages.items():
-            node, multiplications = layers.node, sum(node.multiplications for node in layers.nodes)
+            node = layers.node
+            multiplications = node.multiplications * structure.share(name, manifest.steps)
             kind = "lut" if multiplications <= max(LUT_MULTIPLICATIONS, interval // LUT_BUSY) else dsp
             time = _turn(interval, layers)
             if name in picked:
@@ -144,10 +149,27 @@ class Plan:
             stages[name] = StagePlan(lanes, multipliers, kind, pace)
         return cls(target, stages, structure.loop is not None)
 
+    def _spend(self, structure: Structure, dsp: int) -> "Plan":
+        """The same with DSP multipliers for what LUTs would multiply, as far as they go, the widest products first."""
+        stages, left = dict(self.stages), dsp - self.dsp
+        in_luts = [name for name, stage in stages.items() if stage.multipliers and stage.kind == "lut"]
+        for name in sorted(in_luts, key=lambda name: -_product_bits(structure.stages[name].node)):
+            if stages[name].multipliers <= left:
+                left -= stages[name].multipliers
+                stages[name] = replace(stages[name], kind=self.target)
+        return replace(self, stages=stages)
+
 
 def _turn(interval: int, layers: Layers) -> int:
     """Cycles that each layer has; the ring, through which they go, takes one for itself."""
     return interval if layers.count == 1 else max(1, interval // layers.count - 1)
+
+
+def _product_bits(node: Node) -> int:
+    """Bits of a product of its operands."""
+    widths = [edge.format.width for edge in node.inputs]
+    codes = [shape_for(node.arrays[name]).width for name in ("code", "slope") if name in node.arrays]
+    return max(widths) * max(codes or widths)
 
 
 def _count(folding: Folding) -> int:

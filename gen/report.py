@@ -4,7 +4,7 @@
 from dataclasses import dataclass
 
 from ssm_hdl import Manifest
-from ssm_hdl.gateware.arithmetic import Storage
+from ssm_hdl.gateware.memories import Storage
 from ssm_hdl.gateware.stream import lanes
 from ssm_hdl.gen.latency import latency
 from ssm_hdl.gen.pipeline import Pipeline

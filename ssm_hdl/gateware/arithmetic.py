@@ -1,18 +1,13 @@
-"""Registered arithmetic that the stages share: delay lines, adder trees, requantisation, ROMs."""
+"""Registered arithmetic that the stages share: delay lines, adder trees, requantisation."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-from amaranth.hdl import Const, Module, Mux, Shape, Signal, Value, ValueLike
-from amaranth.lib import memory
+from amaranth.hdl import Module, Mux, Shape, Signal, Value, ValueLike
 
-from ssm_hdl.fixed import Codes, Format, round_shift, saturate
+from ssm_hdl.fixed import Format, round_shift, saturate
 
 REQUANTIZE_LATENCY = 2
 """Cycles of `requantize`: one to round, one to saturate."""
-
-BLOCK_ROM_FROM = 1024
-"""Bits from which a table of constants goes to block RAM; smaller ones are LUTs."""
 
 
 def delay(m: Module, value: ValueLike, cycles: int, reset_less: bool = True) -> Value:
@@ -58,76 +53,4 @@ def requantize(m: Module, value: Value, f_bits: int, format: Format, offset: Val
     return stored
 
 
-def shape_for(codes: Codes) -> Shape:
-    """The narrowest shape that holds every code; unsigned if none is negative, which saves a bit of every word."""
-    low, high = int(codes.min(initial=0)), int(codes.max(initial=0))
-    return Shape(max(high.bit_length(), 1)) if low >= 0 else Shape(Format.for_range(low, high, 0).width, True)
-
-
-def pack(codes: Codes, width: int) -> list[int]:
-    """Memory words, one for each row of ``codes`` (words, numbers), the first number in the lowest bits."""
-    mask = (1 << width) - 1
-    return [sum((int(code) & mask) << (width * i) for i, code in enumerate(row)) for row in codes]
-
-
-@dataclass(frozen=True)
-class Storage:
-    """A memory of a stage.
-
-    Attributes:
-        name: what it holds.
-        depth: words.
-        width: bits of a word.
-        block: it goes to block RAM; to registers and LUTs otherwise.
-    """
-
-    name: str
-    depth: int
-    width: int
-    block: bool
-
-    @classmethod
-    def rom(cls, name: str, codes: Codes) -> "Storage":
-        """The table of constants that `Rom` makes of ``codes`` (words, numbers)."""
-        width = shape_for(codes).width * codes.shape[1]
-        return cls(name, len(codes), width, len(codes) * width >= BLOCK_ROM_FROM)
-
-    @property
-    def bits(self) -> int:
-        """Bits in all."""
-        return self.depth * self.width
-
-
-class Rom:
-    """A table of constants with a registered read, 1 cycle.
-
-    Args:
-        m: the module it goes to, as submodule ``name``.
-        name: name of the submodule.
-        codes: (words, numbers): the numbers read at each address.
-        address: the address, in range.
-        enable: read when true, hold the output otherwise.
-
-    Attributes:
-        numbers: the numbers of the word read.
-    """
-
-    def __init__(self, m: Module, name: str, codes: Codes, address: ValueLike, enable: ValueLike = 1) -> None:
-        shape, (words, count) = shape_for(codes), codes.shape
-        width = shape.width
-        if words == 1:
-            self.numbers = [Const(int(code), shape) for code in codes[0]]
-            return
-        attrs = {"rom_style": "block" if Storage.rom(name, codes).block else "logic"}
-        rom = memory.Memory(shape=width * count, depth=words, init=pack(codes, width), attrs=attrs)
-        m.submodules[name] = rom
-        port = rom.read_port()
-        m.d.comb += [port.addr.eq(address), port.en.eq(enable)]
-        numbers = [port.data[i * width : (i + 1) * width] for i in range(count)]
-        self.numbers = [number.as_signed() for number in numbers] if shape.signed else numbers
-
-
-__all__ = [
-    *("REQUANTIZE_LATENCY", "Rom", "Storage", "delay", "pack", "requantize", "shape_for"),
-    *("times", "times_latency", "tree", "tree_latency"),
-]
+__all__ = ["REQUANTIZE_LATENCY", "delay", "requantize", "times", "times_latency", "tree", "tree_latency"]

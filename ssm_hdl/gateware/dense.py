@@ -8,11 +8,15 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ssm_hdl.fixed import Codes
 from ssm_hdl.gateware import multiplier
-from ssm_hdl.gateware.arithmetic import REQUANTIZE_LATENCY, Storage, delay, tree, tree_latency
+from ssm_hdl.gateware.arithmetic import REQUANTIZE_LATENCY, delay, tree, tree_latency
+from ssm_hdl.gateware.counter import Counter
 from ssm_hdl.gateware.folding import DenseFolding, scales
 from ssm_hdl.gateware.layers import Layers, Nodes
+from ssm_hdl.gateware.memories import Storage
+from ssm_hdl.gateware.queue import Places
+from ssm_hdl.gateware.replay import Replay
 from ssm_hdl.gateware.shift import Shifts
-from ssm_hdl.gateware.stream import Counter, Places, Replay, layer_of, shape_of, tag_of
+from ssm_hdl.gateware.stream import layer_of, shape_of, tag_of
 from ssm_hdl.operations import Node
 
 

@@ -6,9 +6,11 @@ from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, Value
 
 from ssm_hdl.fixed import Format
 from ssm_hdl.gateware import multiplier
-from ssm_hdl.gateware.arithmetic import Rom, Storage, delay, times, times_latency
+from ssm_hdl.gateware.arithmetic import delay, times, times_latency
+from ssm_hdl.gateware.counter import Counter
 from ssm_hdl.gateware.layers import Layers, choose
-from ssm_hdl.gateware.stream import Counter, shape_of
+from ssm_hdl.gateware.memories import Rom, Storage
+from ssm_hdl.gateware.stream import shape_of
 from ssm_hdl.operations import Norm
 from ssm_hdl.operations.norm import Root
 

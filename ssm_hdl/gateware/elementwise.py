@@ -5,9 +5,11 @@ from amaranth.hdl import Cat, Module, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from ssm_hdl.gateware.arithmetic import Storage, delay
+from ssm_hdl.gateware.arithmetic import delay
 from ssm_hdl.gateware.layers import Layers, Nodes
-from ssm_hdl.gateware.stream import Places, layer_of, reals, tag_of
+from ssm_hdl.gateware.memories import Storage
+from ssm_hdl.gateware.queue import Places
+from ssm_hdl.gateware.stream import layer_of, reals, tag_of
 
 
 class Elementwise(wiring.Component):

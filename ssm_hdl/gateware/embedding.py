@@ -6,8 +6,11 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ssm_hdl.fixed import Codes
-from ssm_hdl.gateware.arithmetic import Rom, Storage, delay, times, times_latency
-from ssm_hdl.gateware.stream import Counter, Places, Queue, shape_of, signature
+from ssm_hdl.gateware.arithmetic import delay, times, times_latency
+from ssm_hdl.gateware.counter import Counter
+from ssm_hdl.gateware.memories import Rom, Storage
+from ssm_hdl.gateware.queue import Places, Queue
+from ssm_hdl.gateware.stream import shape_of, signature
 from ssm_hdl.operations import Node
 
 

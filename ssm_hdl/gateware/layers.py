@@ -9,8 +9,10 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, ValueLike
 from amaranth.lib import stream
 
 from ssm_hdl.fixed import Codes, Format
-from ssm_hdl.gateware.arithmetic import Rom, Storage, delay, requantize
-from ssm_hdl.gateware.stream import Queue, shape_of, signature
+from ssm_hdl.gateware.arithmetic import delay, requantize
+from ssm_hdl.gateware.memories import Rom, Storage
+from ssm_hdl.gateware.queue import Queue
+from ssm_hdl.gateware.stream import shape_of, signature
 from ssm_hdl.operations import Edge, Node
 
 
@@ -102,9 +104,7 @@ Nodes: TypeAlias = Node | Layers
 """One operation, or those of several layers."""
 
 
-def choose(
-    m: Module, layer: Value, numbers: Sequence[int], make: Callable[[int], Value] = Const, cycles: int = 0
-) -> Value:
+def choose(m: Module, layer: Value, numbers: Sequence[int], make: Callable[[int], Value] = Const, cycles: int = 0) -> Value:
     """What ``make`` makes of the number of a layer.
 
     Args:

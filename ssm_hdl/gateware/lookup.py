@@ -2,9 +2,10 @@
 
 from amaranth.hdl import Cat, Module, Value
 
-from ssm_hdl.gateware.arithmetic import Storage, delay
+from ssm_hdl.gateware.arithmetic import delay
 from ssm_hdl.gateware.elementwise import Elementwise
 from ssm_hdl.gateware.layers import Nodes
+from ssm_hdl.gateware.memories import Storage
 
 
 class Lookup(Elementwise):

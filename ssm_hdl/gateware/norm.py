@@ -6,16 +6,19 @@ from dataclasses import dataclass
 from typing import Self
 
 from amaranth.hdl import Module, Shape, Signal, Value
-from amaranth.lib import memory, stream, wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ssm_hdl.gateware import multiplier
-from ssm_hdl.gateware.arithmetic import REQUANTIZE_LATENCY, Storage, delay, requantize, times, times_latency
+from ssm_hdl.gateware.arithmetic import REQUANTIZE_LATENCY, delay, requantize, times, times_latency
+from ssm_hdl.gateware.counter import Counter
 from ssm_hdl.gateware.deviation import Deviation, Packet
 from ssm_hdl.gateware.folding import Folding
 from ssm_hdl.gateware.layers import Layers, Nodes
+from ssm_hdl.gateware.memories import BLOCK_RAM_FROM, Ram, Storage
+from ssm_hdl.gateware.queue import Places
 from ssm_hdl.gateware.shift import shift_latency, shift_left
-from ssm_hdl.gateware.stream import BLOCK_RAM_FROM, Counter, Places, layer_of, tag_of
+from ssm_hdl.gateware.stream import layer_of, tag_of
 
 
 @dataclass(frozen=True)
@@ -115,8 +118,8 @@ class Norm(wiring.Component):
         m = Module()
         m.submodules.queue = queue = self.queue
         connect(m, queue.o, flipped(self.o))
-        m.submodules.ring = ring = memory.Memory(shape=self.deviation.x, depth=3 * self.size, init=[])
-        write, read = ring.write_port(), ring.read_port()
+        ring = Ram(m, "ring", self.deviation.x.width, 3 * self.size)
+        write, read = ring.write, ring.read
         take, leave = Signal(), Signal()
         place, to = Counter(m, self.size, take), Counter(m, 3 * self.size, take)
         packet = self.deviation.of(m, self.i.p.data[0], layer_of(self.i.p), place, take, leave)
@@ -130,13 +133,14 @@ class Norm(wiring.Component):
             write.en.eq(take),
             read.addr.eq(Counter(m, 3 * self.size, go).value),
         ]
+        x = read.data.as_signed() if self.deviation.x.signed else read.data
         tag, sent = (Signal.like(tag_of(self.i.p), name=name) for name in ("tag", "sent"))
         with m.If(place.wraps):
             m.d.sync += tag.eq(tag_of(self.i.p))
         with m.If(leave):
             m.d.sync += sent.eq(tag)
         m.d.comb += [
-            queue.i.p.data[0].eq(self._result(m, read.data, packet, leave)),
+            queue.i.p.data[0].eq(self._result(m, x, packet, leave)),
             tag_of(queue.i.p).eq(delay(m, sent, self._depth)),
             queue.i.valid.eq(delay(m, go, self._depth, reset_less=False)),
         ]

@@ -1,12 +1,15 @@
 # amaranth: UnusedElaboratable=no
 """Gateware of pool."""
 
-from amaranth.hdl import Cat, Module, Mux, Shape, Signal
+from amaranth.hdl import Cat, Module, Mux, Shape, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from ssm_hdl.gateware.arithmetic import REQUANTIZE_LATENCY, Storage, delay, requantize
-from ssm_hdl.gateware.stream import Places, Queue, reals, shape_of, signature
+from ssm_hdl.gateware.arithmetic import REQUANTIZE_LATENCY, delay, requantize
+from ssm_hdl.gateware.counter import Counter
+from ssm_hdl.gateware.memories import BLOCK_RAM_FROM, Ram, Storage
+from ssm_hdl.gateware.queue import Places, Queue
+from ssm_hdl.gateware.stream import reals, shape_of, signature
 from ssm_hdl.operations import Node
 from ssm_hdl.operations import Pool as PoolOperation
 
@@ -14,9 +17,10 @@ from ssm_hdl.operations import Pool as PoolOperation
 class Pool(wiring.Component):
     """y = 2**-shift sum_t x[t], sent after the step marked ``last``.
 
-    The sums are a ring of registers that turns by one beat as each comes in: the one at the head is the one to add to.
+    The sums live in a memory with one read and one write a cycle; it is not cleared, the first step of a sequence ignores what it
+    reads.
 
-    Cycles per step: ``n / lanes``. Latency, of the last step: ``3 + queue`` cycles.
+    Cycles per step: ``n / lanes``. Latency, of the last step: ``4 + queue`` cycles.
 
     Args:
         node: the bound operation.
@@ -28,7 +32,7 @@ class Pool(wiring.Component):
         o: beats out, once a sequence.
     """
 
-    depth = 1 + REQUANTIZE_LATENCY
+    depth = 2 + REQUANTIZE_LATENCY
 
     def __init__(self, node: Node, lanes: int = 1, pace: int = 1) -> None:
         assert isinstance(node.op, PoolOperation)
@@ -59,29 +63,56 @@ class Pool(wiring.Component):
 
     @property
     def storage(self) -> list[Storage]:
-        """Its memories: the ring is of registers."""
-        return [self.queue.storage, Storage("sums", self.cycles, self.node.accumulator.width * self.lanes, False)]
+        """Its memories."""
+        depth, width = self.cycles, self.node.accumulator.width * self.lanes
+        return [self.queue.storage, Storage("sums", depth, width, depth * width >= BLOCK_RAM_FROM and depth > 1)]
 
     def elaborate(self, platform: object) -> Module:  # noqa: D102
         m = Module()
-        accumulator, bits = self.node.accumulator, self.node.accumulator.width
-        ring = Signal(bits * self.lanes * self.cycles)
         m.submodules.queue = queue = self.queue
         connect(m, queue.o, flipped(self.o))
-        end = Signal()
+        take, end = Signal(), Signal()
         places = Places(m, queue, end)
         m.d.comb += [
             self.i.ready.eq(~self.i.p.last | places.free),
-            end.eq(self.i.valid & self.i.p.last & places.free),
+            take.eq(self.i.valid & self.i.ready),
+            end.eq(take & self.i.p.last),
         ]
-        sums = []
-        for lane in range(self.lanes):
-            total = Signal(Shape(bits, True), name=f"total_{lane}")
-            m.d.comb += total.eq(ring.word_select(lane, bits).as_signed() + self.i.p.data[lane])
-            sums.append(total)
-            f_bits = accumulator.f_bits + self.shift
+        f_bits = self.node.accumulator.f_bits + self.shift
+        for lane, total in enumerate(self._sums(m, take)):
             m.d.comb += queue.i.p.data[lane].eq(requantize(m, delay(m, total, 1), f_bits, self.node.output.format))
-        with m.If(self.i.valid & self.i.ready):
-            m.d.sync += ring.eq(Cat(ring[bits * self.lanes :], Mux(self.i.p.last, 0, Cat(sums))))
         m.d.comb += [queue.i.p.last.eq(1), queue.i.valid.eq(delay(m, end, self.depth, reset_less=False))]
         return m
+
+    def _sums(self, m: Module, take: Value) -> list[Value]:
+        """Those of a beat with what it brings, a cycle after it comes."""
+        shape = Shape(self.node.accumulator.width, True)
+        place, fresh = Counter(m, self.cycles, take), Signal(init=1)
+        taken = delay(m, take, 1, reset_less=False)
+        with m.If(place.wraps):
+            m.d.sync += fresh.eq(self.i.p.last)
+        new = Signal(shape.width * self.lanes)
+        kept = self._keep(m, place.value, taken, new)
+        before = [kept.word_select(lane, shape.width).as_signed() for lane in range(self.lanes)]
+        totals = [Signal(shape, name=f"total_{lane}") for lane in range(self.lanes)]
+        for lane, total in enumerate(totals):
+            m.d.comb += total.eq(Mux(delay(m, fresh, 1), 0, before[lane]) + delay(m, self.i.p.data[lane], 1))
+        m.d.comb += new.eq(Cat(totals))
+        return list(totals)
+
+    def _keep(self, m: Module, place: Value, taken: Value, new: Value) -> Value:
+        """What was kept at a place, a cycle later, when ``new`` takes its place; of one place, a register."""
+        if self.cycles == 1:
+            kept = Signal.like(new)
+            with m.If(taken):
+                m.d.sync += kept.eq(new)
+            return kept
+        sums = Ram(m, "sums", len(new), self.cycles)
+        m.d.comb += [
+            sums.read.addr.eq(place),
+            sums.write.addr.eq(delay(m, place, 1)),
+            sums.write.data.eq(new),
+            sums.write.en.eq(taken),
+        ]
+        data: Value = sums.read.data
+        return data

@@ -5,8 +5,10 @@ from amaranth.hdl import Module, Mux, Shape, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ssm_hdl.gateware.arithmetic import Storage
-from ssm_hdl.gateware.stream import Counter, Queue, layer_of, signature, tag_of
+from ssm_hdl.gateware.counter import Counter
+from ssm_hdl.gateware.memories import Storage
+from ssm_hdl.gateware.queue import Queue
+from ssm_hdl.gateware.stream import layer_of, signature, tag_of
 
 WAITING = 2
 """Packets that may wait to be let in: one is gathered while another goes in."""

@@ -2,15 +2,18 @@
 """Gateware of the diagonal scan."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
-from amaranth.lib import memory, stream, wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ssm_hdl.gateware import multiplier
-from ssm_hdl.gateware.arithmetic import Storage, delay
+from ssm_hdl.gateware.arithmetic import delay
+from ssm_hdl.gateware.counter import Counter
 from ssm_hdl.gateware.folding import PARTS, ScanFolding
 from ssm_hdl.gateware.layers import Layers, Nodes, Registers
+from ssm_hdl.gateware.memories import Ram, Storage
+from ssm_hdl.gateware.queue import Places
 from ssm_hdl.gateware.recurrence import Issue, Recurrence
-from ssm_hdl.gateware.stream import Counter, Places, layer_of, shape_of, tag_of
+from ssm_hdl.gateware.stream import layer_of, shape_of, tag_of
 
 
 class Scan(wiring.Component):
@@ -82,14 +85,14 @@ class Scan(wiring.Component):
         written = Signal()
         issue = self._issue(m, written)
 
-        m.submodules.state = state = memory.Memory(shape=PARTS * bits * f.modes, depth=self._states, init=[])
-        read, write = state.read_port(), state.write_port()
+        state = Ram(m, "state", PARTS * bits * f.modes, self._states)
+        read, write = state.read, state.write
         m.d.comb += [read.addr.eq(issue.word), read.en.eq(issue.go)]
         fresh = delay(m, issue.fresh, 1)
         h = [Mux(fresh, 0, read.data.word_select(i, bits)).as_signed() for i in range(PARTS * f.modes)]
         stored = Cat(self.recurrence.next(m, issue, self.i.p, h))
         m.d.comb += [
-            write.addr.eq(delay(m, issue.word, cycles)),
+            write.addr.eq(Cat(Counter(m, self.folding.words, written).value, delay(m, layer_of(self.i.p), cycles))),
             write.data.eq(stored),
             written.eq(delay(m, issue.final, cycles, reset_less=False)),
             write.en.eq(written),

@@ -3,8 +3,9 @@
 import numpy as np
 from amaranth.hdl import Cat, Const, Module, Shape, Signal, Value, ValueLike
 
-from ssm_hdl.gateware.arithmetic import Storage, delay
+from ssm_hdl.gateware.arithmetic import delay
 from ssm_hdl.gateware.layers import Table
+from ssm_hdl.gateware.memories import Storage
 
 _STEPS = 3  # registers of the longest shift
 

@@ -5,9 +5,10 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ssm_hdl.errors import SsmHdlError
-from ssm_hdl.gateware.arithmetic import Storage
+from ssm_hdl.gateware.counter import Counter
 from ssm_hdl.gateware.layers import Layers, Nodes
-from ssm_hdl.gateware.stream import Counter, reals
+from ssm_hdl.gateware.memories import Storage
+from ssm_hdl.gateware.stream import reals
 from ssm_hdl.operations import Slice as SliceOperation
 
 

@@ -3,8 +3,8 @@
 import pytest
 
 from ssm_hdl import SsmHdlError
-from ssm_hdl.gateware.arithmetic import Storage
 from ssm_hdl.gateware.folding import DenseFolding, ScanFolding
+from ssm_hdl.gateware.memories import Storage
 from ssm_hdl.gen.plan import Plan
 from ssm_hdl.gen.report import block_rams, estimate
 

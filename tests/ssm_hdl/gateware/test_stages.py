@@ -6,11 +6,11 @@ import pytest
 
 from ssm_hdl import SQ, UQ, SsmHdlError
 from ssm_hdl.gateware.add import Add
-from ssm_hdl.gateware.arithmetic import shape_for
 from ssm_hdl.gateware.dense import Dense
 from ssm_hdl.gateware.embedding import Embedding
 from ssm_hdl.gateware.folding import DenseFolding, ScanFolding
 from ssm_hdl.gateware.lookup import Lookup
+from ssm_hdl.gateware.memories import shape_for
 from ssm_hdl.gateware.multiply import Multiply
 from ssm_hdl.gateware.pool import Pool
 from ssm_hdl.gateware.scan import Scan

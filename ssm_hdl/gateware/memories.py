@@ -1,0 +1,108 @@
+"""Memories: tables of constants, and those that are written and read in the same cycle."""
+
+from dataclasses import dataclass
+
+from amaranth.hdl import Const, Module, Shape, ValueLike
+from amaranth.lib import memory
+
+from ssm_hdl.fixed import Codes, Format
+
+BLOCK_ROM_FROM = 1024
+"""Bits from which a table of constants goes to block RAM; smaller ones are LUTs."""
+
+BLOCK_RAM_FROM = 256
+"""Bits from which a memory that is written goes to block RAM; smaller ones are registers."""
+
+
+def shape_for(codes: Codes) -> Shape:
+    """The narrowest shape that holds every code; unsigned if none is negative, which saves a bit of every word."""
+    low, high = int(codes.min(initial=0)), int(codes.max(initial=0))
+    return Shape(max(high.bit_length(), 1)) if low >= 0 else Shape(Format.for_range(low, high, 0).width, True)
+
+
+def pack(codes: Codes, width: int) -> list[int]:
+    """Memory words, one for each row of ``codes`` (words, numbers), the first number in the lowest bits."""
+    mask = (1 << width) - 1
+    return [sum((int(code) & mask) << (width * i) for i, code in enumerate(row)) for row in codes]
+
+
+@dataclass(frozen=True)
+class Storage:
+    """A memory of a stage.
+
+    Attributes:
+        name: what it holds.
+        depth: words.
+        width: bits of a word.
+        block: it goes to block RAM; to registers and LUTs otherwise.
+    """
+
+    name: str
+    depth: int
+    width: int
+    block: bool
+
+    @classmethod
+    def rom(cls, name: str, codes: Codes) -> "Storage":
+        """The table of constants that `Rom` makes of ``codes`` (words, numbers)."""
+        width = shape_for(codes).width * codes.shape[1]
+        return cls(name, len(codes), width, len(codes) * width >= BLOCK_ROM_FROM)
+
+    @property
+    def bits(self) -> int:
+        """Bits in all."""
+        return self.depth * self.width
+
+
+class Rom:
+    """A table of constants with a registered read, 1 cycle.
+
+    Args:
+        m: the module it goes to, as submodule ``name``.
+        name: name of the submodule.
+        codes: (words, numbers): the numbers read at each address.
+        address: the address, in range.
+        enable: read when true, hold the output otherwise.
+
+    Attributes:
+        numbers: the numbers of the word read.
+    """
+
+    def __init__(self, m: Module, name: str, codes: Codes, address: ValueLike, enable: ValueLike = 1) -> None:
+        shape, (words, count) = shape_for(codes), codes.shape
+        width = shape.width
+        if words == 1:
+            self.numbers = [Const(int(code), shape) for code in codes[0]]
+            return
+        attrs = {"rom_style": "block" if Storage.rom(name, codes).block else "logic"}
+        rom = memory.Memory(shape=width * count, depth=words, init=pack(codes, width), attrs=attrs)
+        m.submodules[name] = rom
+        port = rom.read_port()
+        m.d.comb += [port.addr.eq(address), port.en.eq(enable)]
+        numbers = [port.data[i * width : (i + 1) * width] for i in range(count)]
+        self.numbers = [number.as_signed() for number in numbers] if shape.signed else numbers
+
+
+class Ram:
+    """A memory with one write and one read a cycle; what is read comes a cycle later.
+
+    No word is read in the cycle in which it is written, or nobody looks at what is read then: synthesis is told so, since it
+    would otherwise put a row of registers around every block RAM of an iCE40.
+
+    Args:
+        m: the module it goes to, as submodule ``name``.
+        name: name of the submodule.
+        width: bits of a word.
+        depth: words.
+
+    Attributes:
+        write: the port that writes.
+        read: the port that reads, or holds what it has read.
+    """
+
+    def __init__(self, m: Module, name: str, width: int, depth: int) -> None:
+        m.submodules[name] = words = memory.Memory(shape=width, depth=depth, init=[], attrs={"no_rw_check": 1})
+        self.write, self.read = words.write_port(), words.read_port()
+
+
+__all__ = ["BLOCK_RAM_FROM", "Ram", "Rom", "Storage", "pack", "shape_for"]

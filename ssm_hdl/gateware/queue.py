@@ -1,0 +1,130 @@
+"""Where beats wait, and the count of the places there."""
+
+from amaranth.hdl import Cat, Module, Mux, Shape, Signal, Value
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from ssm_hdl.gateware.counter import Counter
+from ssm_hdl.gateware.memories import BLOCK_RAM_FROM, Ram, Storage
+from ssm_hdl.gateware.stream import signature
+
+
+class Queue(wiring.Component):
+    """A first-in, first-out buffer.
+
+    One beat a cycle; latency 1 cycle in registers, 3 in block RAM.
+
+    Args:
+        shape: shape of a number.
+        lanes: numbers in a beat.
+        depth: beats that it holds.
+        layers: layers that its packets may be at.
+
+    Members:
+        i: beats in.
+        o: beats out.
+    """
+
+    def __init__(self, shape: Shape, lanes: int, depth: int, layers: int = 1) -> None:
+        self.depth = depth
+        super().__init__({"i": In(signature(shape, lanes, layers)), "o": Out(signature(shape, lanes, layers))})
+        self.width = Shape.cast(self.i.p.shape()).width
+        self.block_ram = depth * self.width >= BLOCK_RAM_FROM and depth > 2
+        self.latency = 3 if self.block_ram else 1
+
+    @property
+    def storage(self) -> Storage:
+        """Its memory."""
+        return Storage("queue", self.depth + self.block_ram, self.width, self.block_ram)
+
+    def elaborate(self, platform: object) -> Module:  # noqa: D102
+        m = Module()
+        if self.block_ram:
+            self._memory(m)
+        else:
+            self._registers(m)
+        return m
+
+    def _memory(self, m: Module) -> None:
+        """A memory, the beat that it has read, and a register with the beat before that.
+
+        Readiness is a register that looks one cycle back, so that it takes one place more: a comparison with the level would
+        stand in the longest path of the pipeline.
+        """
+        places = self.depth + 1
+        beats = Ram(m, "memory", self.width, places)
+        write, read = beats.write, beats.read
+        level, fetched = Signal(range(places + 1)), Signal()  # beats in memory; one is read from it and not yet in the register
+        push, fetch, move, free = Signal(), Signal(), Signal(), Signal()
+        m.d.comb += [
+            push.eq(self.i.valid & self.i.ready),
+            free.eq(~self.o.valid | self.o.ready),
+            move.eq(~fetched | free),
+            fetch.eq((level != 0) & move),
+            write.addr.eq(Counter(m, places, push).value),
+            write.data.eq(self.i.payload),
+            write.en.eq(push),
+            read.addr.eq(Counter(m, places, fetch).value),
+            read.en.eq(fetch),
+        ]
+        m.d.sync += self.i.ready.eq(level < self.depth)
+        with m.If(push ^ fetch):
+            m.d.sync += level.eq(level + Mux(push, 1, -1))
+        with m.If(move):
+            m.d.sync += fetched.eq(fetch)
+        with m.If(free):
+            m.d.sync += [self.o.valid.eq(fetched), Value.cast(self.o.payload).eq(read.data)]
+
+    def _registers(self, m: Module) -> None:
+        """A row of registers that moves up when the first leaves: its output is a register, with nothing to choose behind it."""
+        full = Signal(self.depth)
+        beats = [Signal(self.width, reset_less=True, name=f"beat_{place}") for place in range(self.depth)]
+        push, pop = self.i.valid & self.i.ready, self.o.valid & self.o.ready
+        m.d.comb += [
+            self.i.ready.eq(~full[-1]),
+            self.o.valid.eq(full[0]),
+            Value.cast(self.o.payload).eq(beats[0]),
+        ]
+        with m.If(push & ~pop):
+            m.d.sync += full.eq(Cat(1, full[:-1]))
+        with m.Elif(pop & ~push):
+            m.d.sync += full.eq(full[1:])
+        for place, beat in enumerate(beats):
+            with m.If(pop | ~full[place]):
+                m.d.sync += beat.eq(Value.cast(self.i.payload))
+                if place + 1 < self.depth:
+                    with m.If(full[place + 1]):
+                        m.d.sync += beat.eq(beats[place + 1])
+
+
+class Places:
+    """Free places in a queue behind a pipeline, taken when a result is begun and given back when it has left.
+
+    So nothing behind the beginning of a result ever stalls, and a pipeline needs no enables.
+
+    Args:
+        m: the module it counts in.
+        queue: the queue.
+        take: a result is begun in this cycle.
+
+    Attributes:
+        free: there is one.
+    """
+
+    latency = 3
+    """Cycles from the departure of a result to its place being free."""
+
+    @classmethod
+    def needed(cls, latency: int, pace: int) -> int:
+        """Places for a result every ``pace`` cycles that takes ``latency`` cycles to the queue."""
+        return max(2, -(-(latency + cls.latency + 3) // pace))
+
+    def __init__(self, m: Module, queue: Queue, take: Value) -> None:
+        places = Signal(range(queue.depth + 1), init=queue.depth)
+        left = Signal()
+        self.free = Signal(init=1)
+        m.d.sync += [
+            left.eq(queue.o.valid & queue.o.ready),
+            places.eq(places - take + left),
+            self.free.eq(places > take),
+        ]
