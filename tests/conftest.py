@@ -64,21 +64,35 @@ operations:
 """
 
 _LAYER = """\
-- {{name: norm_{k}, op: norm, input: residual_{before}, epsilon: 20, center: {center}, format: "SQ(3, 5)"}}
+- {{name: norm_{k}, op: norm, input: residual_{before}, epsilon: {epsilon}, center: {center}, format: "{norm}"}}
 - {{name: drive_{k}, op: dense, input: norm_{k}, weight: {{tensor: drive_{k}.weight, format: "{weight}"}}, result: complex,
-   bias: {{tensor: drive_{k}.bias, format: "SQ(2, 10)"}}, format: "SQ(3, 5)"}}
+   bias: {{tensor: drive_{k}.bias, format: "SQ(2, 10)"}}, format: "{driven}"}}
 - {{name: ssm_{k}, op: scan, input: drive_{k}, transition: {{tensor: ssm_{k}.transition, format: "{pole}"}}, delta: {delta},
    exponent: ssm_{k}.exponent, dither: {dither}, format: "{state}"}}
-- {{name: readout_{k}, op: dense, input: ssm_{k}, weight: {{tensor: readout_{k}.weight, format: "{weight}"}}, format: "SQ(3, 5)"}}
+- {{name: readout_{k}, op: dense, input: ssm_{k}, weight: {{tensor: readout_{k}.weight, format: "{weight}"}}, format: "{read}"}}
 - {{name: skip_{k}, op: dense, input: norm_{k}, weight: {{tensor: skip_{k}.weight, format: "{weight}"}}, format: "SQ(3, 6)"}}
-- {{name: sum_{k}, op: add, inputs: [readout_{k}, skip_{k}], format: "SQ(3, 5)"}}
-- {{name: gelu_{k}, op: lookup, input: sum_{k}, function: gelu, format: "SQ(3, 5)"}}
+- {{name: sum_{k}, op: add, inputs: [readout_{k}, skip_{k}], format: "{summed}"}}
+- {{name: gelu_{k}, op: lookup, input: sum_{k}, function: gelu, format: "{gelu}"}}
 - {{name: mixing_{k}, op: dense, input: gelu_{k}, weight: {{tensor: mixing_{k}.weight, format: "{weight}"}},
    bias: {{tensor: mixing_{k}.bias, format: "SQ(2, 10)"}}, format: "SQ(4, 4)"}}
 - {{name: sigmoid_{k}, op: lookup, input: mixing_{k}, function: sigmoid, format: "UQ(0, 8)"}}
-- {{name: glu_{k}, op: multiply, inputs: [gelu_{k}, sigmoid_{k}], format: "SQ(3, 5)"}}
-- {{name: residual_{k}, op: add, inputs: [residual_{before}, glu_{k}], format: "SQ(4, 4)"}}
+- {{name: glu_{k}, op: multiply, inputs: [gelu_{k}, sigmoid_{k}], format: "{glu}"}}
+- {{name: residual_{k}, op: add, inputs: [residual_{before}, glu_{k}], format: "{residual}"}}
 """
+
+
+_EDGES = {"norm": 3, "driven": 3, "read": 3, "summed": 3, "gelu": 3, "glu": 3, "residual": 4}
+"""Integer bits of the edges of a layer, of 8; its states have formats of their own."""
+
+
+def _layer(k: int, alike: bool) -> str:
+    """Layer ``k``, from 1 on; of those that are alike, any two that follow one another differ in the format of every edge."""
+    text = _LAYER.replace("{k}", str(k)).replace("{before}", str(k - 1)).replace("{center}", str(alike or k % 2 == 1))
+    text = text.replace("{epsilon}", str(20 * k if alike else 20))
+    for index, (name, i_bits) in enumerate(_EDGES.items()):
+        i_bits += (k + index) % 2 if alike else 0
+        text = text.replace(f"{{{name}}}", f"SQ({i_bits}, {8 - i_bits})")
+    return text.replace("{state}", f"SQ({1 + k % 2}, {15 - k % 2})") if alike else text
 
 
 class _Draw:
@@ -133,8 +147,9 @@ def random_manifest() -> Callable[..., Manifest]:
     ``classes`` outputs a sequence. With ``pooled=False`` it ends with the residual: ``channels`` outputs a time step.
     ``features`` are any of: ``exponent``, the channels of the transition and of the weights behind it have random scales;
     ``delta`` and ``dither``, as the scan has them; ``narrow``, codes of 4 bits and states of 6. It has the shape of an S4D, or
-    with ``layers`` that of an S5: so many blocks of norm, one state of ``modes`` modes for all channels, gate and residual. With
-    ``tokens`` its input is not pixels but one of so many tokens, or a code past them.
+    with ``layers`` that of an S5: so many blocks of norm, one state of ``modes`` modes for all channels, gate and residual. They
+    cannot share stages, unless they are to be ``alike``; then they differ in their binary points and tables. With ``tokens`` its
+    input is not pixels but one of so many tokens, or a code past them.
     """
 
     def make(
@@ -146,6 +161,7 @@ def random_manifest() -> Callable[..., Manifest]:
         pooled: bool = True,
         features: Collection[str] = (),
         layers: int = 0,
+        alike: bool = False,
         tokens: int = 0,
     ) -> Manifest:
         draw = _Draw(seed, features)
@@ -161,7 +177,7 @@ def random_manifest() -> Callable[..., Manifest]:
                 draw.dense(f"readout_{k}", 1, 1, channels, modes, 2, bias=False)
                 draw.dense(f"skip_{k}", 1, channels, 1, 1, bias=False)
                 draw.dense(f"mixing_{k}", 0.7, channels, channels)
-                text += _LAYER.replace("{k}", str(k)).replace("{before}", str(k - 1)).replace("{center}", str(k % 2 == 1))
+                text += _layer(k, alike)
         else:
             text, end = _S4D, "residual"
             draw.ssm("ssm", channels, modes, straight=1)

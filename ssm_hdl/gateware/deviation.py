@@ -92,11 +92,13 @@ class Deviation:
         product = multiplier.multiply(m, "lut", Mux(turn, inside, term), second)
         sums = self._term + self._product
         added, first = delay(m, take, sums, reset_less=False), delay(m, place.first, sums)
+        epsilon = choose(m, layer, self._epsilons, cycles=sums)
+        ahead = choose(m, layer, self._shifts, cycles=sums + 1)
         with m.If(added):
-            m.d.sync += summed.eq(Mux(first, choose(m, layer, self._epsilons, cycles=sums), summed) + product)
+            m.d.sync += summed.eq(Mux(first, epsilon, summed) + product)
         whole, ready = delay(m, place.wraps, sums + 1), delay(m, turn, self._product)
         with m.If(whole):
-            m.d.sync += [v.eq(summed), shift.eq(choose(m, layer, self._shifts, cycles=sums + 1))]
+            m.d.sync += [v.eq(summed), shift.eq(ahead)]
         with m.Elif(v[-2:] == 0):
             m.d.sync += [v.eq(v << 2), shift.eq(shift + 1)]
         with m.If(ready):
