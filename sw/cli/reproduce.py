@@ -65,7 +65,8 @@ def command(
         if only and row.name not in only:
             continue
         manifest = _manifest(row, dataset, manifests, checkpoints, out, again)
-        rows[row.name] = measure(row, manifest, dataset, out / f"{row.name}.json", processes, console.print, chosen.sequences)
+        kept = out / f"{row.name}.json"
+        rows[row.name] = measure(row, manifest, dataset, kept, processes, console.print, chosen.sequences, chosen.layers)
     if results is not None:
         write_atomically(results, json.dumps(rows, indent=2) + "\n")
     show(as_json, rows, _table(rows))
@@ -116,12 +117,18 @@ def _table(rows: dict[str, Any]) -> Table:
     def number(value: float | None, digits: int) -> str:
         return "-" if value is None else f"{value:,.{digits}f}"
 
+    def hardware(pipeline: dict[str, Any]) -> list[str]:
+        ecp5 = pipeline["ecp5"]
+        return [f"{ecp5['LUTs']:,}", str(ecp5["multipliers"]), str(ecp5["block RAMs"]), f"{pipeline['interval']:.0f}"]
+
     for name, answer in rows.items():
-        paper, memory, ecp5 = answer["paper"], answer["memory"], answer["ecp5"]
+        paper, memory = answer["paper"], answer["memory"]
         shown.add_row(
             *(name, "-" if answer["row"]["training"] is None else str(answer["row"]["training"]["epochs"])),
             *(number(paper.get("trained"), 2), number(paper.get("untrained"), 2), f"{100 * answer['accuracy']:.2f}"),
             *(number(paper.get("bytes"), 0), number(memory["paper"], 0), number(memory["ours"], 0)),
-            *(f"{ecp5['LUTs']:,}", str(ecp5["multipliers"]), str(ecp5["block RAMs"]), f"{answer['interval']:.0f}"),
+            *hardware(answer["own"]),
         )
+        if "shared" in answer:
+            shown.add_row("  layers share stages", *[""] * 7, *hardware(answer["shared"]))
     return shown

@@ -15,6 +15,7 @@ from ssm_hdl import Manifest, SsmHdlError
 from ssm_hdl.boards.flow import synthesised
 from ssm_hdl.boards.protocol import fingerprint
 from ssm_hdl.files import write_atomically
+from ssm_hdl.fixed import Codes
 from ssm_hdl.gen.plan import Plan
 from ssm_hdl.gen.report import estimate
 from ssm_hdl.gen.verilog import generate
@@ -80,12 +81,14 @@ class Table:
         dataset: what all rows are judged on.
         rows: ours.
         sequences: that the RTL of a row is compared with the golden model on.
+        layers: the models have several, which are to share stages too.
     """
 
     paper: str
     dataset: str
     rows: Sequence[Row]
     sequences: int = SEQUENCES
+    layers: bool = False
 
 
 def measure(
@@ -96,6 +99,7 @@ def measure(
     processes: int,
     step: Callable[[str], None],
     sequences: int = SEQUENCES,
+    layers: bool = False,
 ) -> dict[str, Any]:
     """All figures of a row.
 
@@ -108,6 +112,7 @@ def measure(
         processes: that the golden model works in.
         step: told what is being done.
         sequences: that the RTL is compared with the golden model on.
+        layers: measure a second pipeline, in which they share stages.
 
     Raises:
         SsmHdlError: RTL and golden model differ, or a tool is missing.
@@ -118,32 +123,47 @@ def measure(
         evaluation = evaluate_integer(manifest, dataset.test, processes)
         known = {"name": row.name, "fingerprint": key, "correct": evaluation.correct, "images": evaluation.sequences}
         write_atomically(kept, json.dumps(known, indent=2) + "\n")
-    fields = asdict(row)
-    known |= {"paper": fields.pop("published") or {}, "row": fields, "accuracy": known["correct"] / known["images"]}
-    plan = Plan.fit(manifest, DSP, "ecp5")
-    hardware = sha256(f"{sequences} {generate(manifest, plan)}".encode()).hexdigest()
-    if known.get("hardware") == hardware:
-        return known
-    step(f"{row.name}: RTL against the golden model")
-    images = manifest.check_samples(dataset.test.codes[:sequences])
-    compared = compare(manifest, VerilatedModel(manifest, Plan.fit(manifest, DSP)), images, jobs=processes)
-    if compared.differences:
-        raise SsmHdlError(f"{row.name}: {compared.differences} outputs of the RTL differ; {compared.first}")
-    step(f"{row.name}: synthesis for ECP5")
-    counted = memory.paper_float_of(manifest)
+    fields, counted = asdict(row), memory.paper_float_of(manifest)
     known |= {
-        "hardware": hardware,
+        "paper": fields.pop("published") or {},
+        "row": fields,
+        "accuracy": known["correct"] / known["images"],
         "memory": {
             "float_paper": counted.bytes if counted else None,
             "paper": memory.paper(manifest).bytes,
             "ours": memory.hardware(manifest).bytes,
         },
+    }
+    samples = manifest.check_samples(dataset.test.codes[:sequences])
+    for pipeline in ("own", "shared") if layers else ("own",):
+        known[pipeline] = _pipeline(row, manifest, pipeline == "shared", samples, known.get(pipeline, {}), processes, step)
+        write_atomically(kept, json.dumps(known, indent=2) + "\n")
+    return known
+
+
+def _pipeline(
+    row: Row, manifest: Manifest, share: bool, samples: Codes, known: dict[str, Any], processes: int, step: Callable[[str], None]
+) -> dict[str, Any]:
+    """What simulation and synthesis say of a pipeline; what is known, if it is of this Verilog."""
+    plan, generic = (Plan.fit(manifest, DSP, target, share_layers=share) for target in ("ecp5", "generic"))
+    hardware = sha256(f"{len(samples)} {generate(manifest, plan)}".encode()).hexdigest()
+    if known.get("hardware") == hardware:
+        return known
+    what = "of layers that share stages " if share else ""
+    step(f"{row.name}: RTL {what}against the golden model")
+    compared = compare(manifest, VerilatedModel(manifest, generic), samples, jobs=processes)
+    if compared.differences:
+        raise SsmHdlError(f"{row.name}: {compared.differences} outputs of the RTL differ; {compared.first}")
+    step(f"{row.name}: synthesis {what}for ECP5")
+    report = estimate(manifest, plan)
+    return {
+        "hardware": hardware,
         "rtl": {"images": compared.sequences, "outputs": compared.elements, "differences": compared.differences},
         "interval": compared.interval,
-        "ecp5": synthesised(manifest, "ecp5", plan) | {"planned": estimate(manifest, plan).dsp},
+        "cycles": report.cycles,
+        "latency": report.latency,
+        "ecp5": synthesised(manifest, "ecp5", plan) | {"planned": report.dsp},
     }
-    write_atomically(kept, json.dumps(known, indent=2) + "\n")
-    return known
 
 
 def _known(kept: Path) -> dict[str, Any]:

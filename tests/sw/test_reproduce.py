@@ -32,8 +32,11 @@ def test_every_committed_row_is_its_manifest(family):
     assert measured.keys() == {row.name for row in TABLES[family].rows}
     for name, answer in measured.items():
         assert answer["fingerprint"] == fingerprint(Manifest.load(ROOT / "manifests" / name))
-        assert answer["rtl"]["differences"] == 0
-        assert answer["rtl"]["images"] >= TABLES[family].sequences
+        pipelines = [answer[name] for name in (("own", "shared") if TABLES[family].layers else ("own",))]
+        for pipeline in pipelines:
+            assert pipeline["rtl"]["differences"] == 0
+            assert pipeline["rtl"]["images"] >= TABLES[family].sequences
+            assert abs(pipeline["interval"] / pipeline["cycles"] - 1) < 0.01
         assert answer["images"] == (2_000 if "listops" in name else 10_000)
 
 
@@ -43,15 +46,16 @@ def test_a_row_is_measured_once(tmp_path):
     answer = measure(row, manifest, dataset, kept, 1, steps.append)
     assert len(steps) == 3
     assert answer["correct"] == 343 and answer["images"] == 350
-    assert answer["rtl"] == {"images": SEQUENCES, "outputs": 10 * SEQUENCES, "differences": 0}
-    assert answer["ecp5"]["multipliers"] == answer["ecp5"]["planned"] > 8
-    assert answer["ecp5"]["LUTs"] > 1000
+    assert answer["own"]["rtl"] == {"images": SEQUENCES, "outputs": 10 * SEQUENCES, "differences": 0}
+    ecp5 = answer["own"]["ecp5"]
+    assert ecp5["multipliers"] == ecp5["planned"] > 8
+    assert ecp5["LUTs"] > 1000
     assert answer["memory"]["paper"] < answer["memory"]["ours"] < answer["memory"]["float_paper"]
     again = measure(row, manifest, dataset, kept, 1, steps.append)
     assert len(steps) == 3
     assert json.loads(json.dumps(again)) == json.loads(json.dumps(answer))
-    kept.write_text(json.dumps(answer | {"hardware": "of other Verilog"}))
-    assert measure(row, manifest, dataset, kept, 1, steps.append)["hardware"] == answer["hardware"]
+    kept.write_text(json.dumps(answer | {"own": answer["own"] | {"hardware": "of other Verilog"}}))
+    assert measure(row, manifest, dataset, kept, 1, steps.append)["own"] == answer["own"]
     assert len(steps) == 5  # all but the accuracy
     kept.write_text("{")
     with pytest.raises(SsmHdlError, match="is damaged or cannot be read"):
@@ -79,5 +83,5 @@ def test_the_page_says_what_was_measured(family):
     lines = (ROOT / "docs" / "quantization.md").read_text(encoding="utf-8").splitlines()
     for name, answer in json.loads((ROOT / "results" / f"{family}.json").read_text()).items():
         (line,) = [line for line in lines if line.startswith("|") and f"`{name}`" in line]
-        shown = [f"{100 * answer['accuracy']:.2f}", f"{answer['ecp5']['LUTs']:,}", f"{answer['memory']['paper']:,.0f}"]
+        shown = [f"{100 * answer['accuracy']:.2f}", f"{answer['own']['ecp5']['LUTs']:,}", f"{answer['memory']['paper']:,.0f}"]
         assert all(f" {number} " in line for number in shown), f"{line} lacks one of {shown}"
