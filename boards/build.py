@@ -190,13 +190,14 @@ def _synthesise(board: Board, top: Top, folder: Path, log: Path, progress: Progr
     """Write ``top.json`` and the constraints to a folder; what the netlist takes."""
     flow = FLOWS[board.family]
     progress("elaboration")
-    files = board.platform().prepare(top, "top").files
-    for name in ("top.il", f"top.{flow.constraints}"):
+    # The Verilog, as what the RAMs say of their ports does not come through in RTLIL.
+    files = board.platform().prepare(top, "top", debug_verilog=True).files
+    for name in ("top.debug.v", f"top.{flow.constraints}"):
         text = files[name]
         (folder / name).write_bytes(text if isinstance(text, bytes) else text.encode())
     progress("synthesis (Yosys)")
     commands = [
-        ["read_rtlil", str(folder / "top.il")],
+        ["read_verilog", str(folder / "top.debug.v")],
         [*flow.synthesis, "-top", "top", "-json", str(folder / "top.json")],
         ["tee", "-q", "-o", str(folder / "cells.json"), "stat", "-json"],
     ]

@@ -64,7 +64,7 @@ def test_a_deep_model(random_manifest, random_samples, layers, dsp, features):
     for stalls in (0.5, 0.95):
         assert np.array_equal(model.run(samples, stalls=stalls, seed=3).outputs, golden)
     alone = model.run(samples[:1, :1])
-    assert abs(alone.latency - report.latency) <= 0.05 * alone.latency
+    assert abs(alone.latency - report.latency) <= 0.06 * alone.latency
 
 
 CROSSED = """

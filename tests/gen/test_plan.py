@@ -18,9 +18,11 @@ def test_eight_multipliers(manifest):
     plan = Plan.fit(manifest, 8)
     folded = {name: stage.multipliers for name, stage in plan.stages.items() if stage.multipliers}
     assert folded == {"encoder": 1, "ssm": 4, "readout": 2, "mixing": 1, "glu": 1, "decoder": 1}
-    assert {name for name, stage in plan.stages.items() if stage.kind == "lut" and stage.multipliers} == {"encoder", "glu"}
+    assert {name for name, stage in plan.stages.items() if stage.kind == "lut" and stage.multipliers} == {
+        "encoder", "glu", "decoder"
+    }  # fmt: skip
     report = estimate(manifest, plan)
-    assert (report.cycles, report.dsp, report.lut_multipliers) == (528, 8, 2)
+    assert (report.cycles, report.dsp, report.lut_multipliers) == (528, 7, 3)
     assert report.multiplications == 16 + 4 * 512 + 2 * 528 + 512 + 16
 
 
@@ -33,7 +35,15 @@ def test_no_folding_within_the_budget_is_faster(manifest, dsp):
     for name, fold in (("ssm", ScanFolding), ("readout", DenseFolding), ("mixing", DenseFolding)):
         choices = fold.choices(manifest.nodes[name])
         faster += min((c.multipliers for c in choices if c.interval(3) < cycles), default=10**9)
-    assert faster + 1 > dsp
+    assert faster > dsp
+
+
+def test_multipliers_left_over_on_an_ice40_replace_those_of_luts(manifest):
+    """Where LUTs are scarce, the widest products first; the cycles stay."""
+    generic, ice40 = (Plan.fit(manifest, 9, target) for target in ("generic", "ice40"))
+    assert (generic.dsp, ice40.dsp) == (7, 9)
+    assert [name for name, stage in ice40.stages.items() if stage.kind == "lut" and stage.multipliers] == ["glu"]
+    assert estimate(manifest, ice40).cycles == estimate(manifest, generic).cycles
 
 
 def test_folding_by_hand(manifest):
@@ -44,10 +54,10 @@ def test_folding_by_hand(manifest):
 def test_every_multiplier_in_a_dsp_block_counts_and_none_idles(random_manifest):
     """96 products of a gate, of a skip and of a norm in 3072 cycles are not worth one; those of 16 channels in 40 cycles are."""
     wide = random_manifest(channels=96, modes=16, steps=16, layers=1)
-    plan = Plan.fit(wide, 9)
-    assert plan.dsp <= 9 and estimate(wide, plan).cycles == 3072
+    plan = Plan.fit(wide, 8)
+    assert plan.dsp <= 8 and estimate(wide, plan).cycles == 3072
     assert {name for name, stage in plan.stages.items() if stage.multipliers and stage.kind != "lut"} == {
-        "drive_1", "readout_1", "mixing_1", "decoder"
+        "drive_1", "readout_1", "mixing_1"
     }  # fmt: skip
     busy = Plan.fit(wide, 300)
     assert busy.dsp <= 300 and busy.stages["norm_1"].kind == busy.stages["glu_1"].kind == "dsp"
@@ -56,7 +66,7 @@ def test_every_multiplier_in_a_dsp_block_counts_and_none_idles(random_manifest):
 @pytest.mark.parametrize(
     "arguments,message",
     [
-        ({"dsp": 3}, "random_s4d: 3 DSP multipliers are too few, it needs at least 4, one for each of ssm, readout, mixing"),
+        ({"dsp": 2}, "random_s4d: 2 DSP multipliers are too few, it needs at least 3, one for each of ssm, readout, mixing"),
         ({"folding": {"gelu": 2}}, "no stage 'gelu' to fold; the stages that multiply are encoder, ssm, readout"),
         ({"folding": {"mixing": 3}}, "mixing: cannot fold onto 3 multipliers; it can onto 1, 2, 4, 8"),
         ({"target": "xc7"}, "target 'xc7' is not known; there are generic, ice40, ecp5"),
