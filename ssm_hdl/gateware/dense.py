@@ -110,12 +110,14 @@ class Dense(wiring.Component):
         m.submodules.queue = queue = self.queue
         connect(m, queue.o, flipped(self.o))
 
-        go, first, final, word, result = self._issue(m, source)
+        go, first, final, word, ends = self._issue(m, source)
         weights = [delay(m, number, 1) for number in self._weight.read(m, "weights", word)]
         x = [delay(m, number, 2) for number in source.p.data]
         lanes = range(f.groups * f.rows)
         sums = [tree(m, [self._product(m, weights, x, lane, c) for c in range(f.columns)]) for lane in lanes]
-        result = delay(m, result, self._to_tree - 1)
+        late = self._to_tree - 1  # to the sums: which result it is, counted there, takes fewer registers than handed on
+        result = Counter(m, f.words // f.beats, delay(m, ends, late, reset_less=False))
+        result = Cat(result.value, delay(m, layer_of(source.p), late))
         amounts = self._scale.read(m, "scale", result)
         sums = [self._scale.apply(m, lane, sums[lane], amounts[lane], width) for lane in lanes]
         bias = self._bias.read(m, "bias", delay(m, result, self._scale.latency))
@@ -132,18 +134,17 @@ class Dense(wiring.Component):
         return m
 
     def _issue(self, m: Module, source: stream.Interface) -> tuple[Value, Value, Value, Value, Value]:
-        """Take a beat when there is one and its result has a place; counts the words, the beats of a pass and the passes."""
+        """Take a beat when there is one and its result has a place; counts the words and the beats of a pass."""
         f, layer = self.folding, layer_of(source.p)
         go, begin = Signal(), Signal()
         beat, word = Counter(m, f.beats, go), Counter(m, f.words, go)
-        result = Counter(m, f.words // f.beats, beat.wraps)
         places = Places(m, self.queue, begin)
         m.d.comb += [
             source.ready.eq(~beat.first | places.free),
             go.eq(source.valid & source.ready),
             begin.eq(go & beat.first),
         ]
-        return go, beat.first, beat.last, Cat(word.value, layer), Cat(result.value, layer)
+        return go, beat.first, beat.last, Cat(word.value, layer), beat.wraps
 
     def _product(self, m: Module, weights: list[Value], x: list[Value], lane: int, column: int) -> Value:
         f = self.folding

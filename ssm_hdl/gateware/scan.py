@@ -23,7 +23,8 @@ class Scan(wiring.Component):
     or after a step marked ``last``) ignores what it reads. It holds the states of all layers, each padded to a
     power of two of words.
 
-    Cycles per step: ``4 C N / multipliers``, at least ``loop``, the cycles from reading a state to having written it.
+    Cycles per step: ``4 C N / multipliers``, or ``pace`` for each word of the memory if that is more; at least ``loop``, the cycles
+    from reading a state to having written it.
     Latency, last beat in to last beat out: ``6 + multiplier + align + queue`` cycles, ``align`` being those that bring the
     products of different modes to one scale, 0 if they have one.
 
@@ -31,6 +32,7 @@ class Scan(wiring.Component):
         nodes: the bound operation, or those of several layers.
         multipliers: how many work side by side, one of `ScanFolding.choices`.
         kind: kind of multiplier, one of `multiplier.KINDS`.
+        pace: cycles between results that are enough; the queue at the end is only as deep as they need.
 
     Attributes:
         cycles: cycles per step, the initiation interval.
@@ -41,15 +43,15 @@ class Scan(wiring.Component):
         o: h', ``2 * modes`` numbers a beat, real and imaginary parts in turn.
     """
 
-    def __init__(self, nodes: Nodes, multipliers: int = 1, kind: str = "dsp") -> None:
+    def __init__(self, nodes: Nodes, multipliers: int = 1, kind: str = "dsp", pace: int = 1) -> None:
         self.layers = layers = Layers.of(nodes)
         self.folding = folding = ScanFolding.of(nodes, multipliers)
         (u,), h = layers.node.inputs, layers.node.output
         super().__init__({"i": In(layers.signature(u, folding.i_lanes)), "o": Out(layers.signature(h, folding.o_lanes))})
         self.recurrence = Recurrence(layers, folding, kind)
         product = multiplier.latency(kind, shape_of(h))
-        self.cycles, self.loop = folding.interval(product), folding.loop(product)
-        self.queue = layers.queue(h, folding.o_lanes, Places.needed(self.loop, folding.phases))
+        self.cycles, self.loop = max(folding.interval(product), folding.words * pace), folding.loop(product)
+        self.queue = layers.queue(h, folding.o_lanes, Places.needed(self.loop, max(folding.phases, pace)))
 
     @property
     def work(self) -> int:

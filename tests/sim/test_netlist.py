@@ -55,6 +55,14 @@ def test_bits_of_a_deep_model(random_manifest, random_samples, cache, family):
     assert compare(manifest, model, random_samples(manifest, 4), stalls=0.2).differences == 0
 
 
+def test_bits_of_layers_that_share_stages(random_manifest, random_samples, cache):
+    """In cells of the iCE40, whose block RAMs promise nothing of a word that is read while it is written."""
+    manifest = random_manifest(channels=4, modes=2, steps=5, layers=2, features=("narrow",), alike=True)
+    model = netlist_model(manifest, "ice40", Plan.fit(manifest, target="ice40", share_layers=True), cache=cache)
+    assert "SB_RAM40_4K" in model.design.verilog
+    assert compare(manifest, model, random_samples(manifest, 6), stalls=0.2).differences == 0
+
+
 HARNESS = """
 #include "Vtop.h"
 #include "verilated.h"

@@ -87,6 +87,19 @@ def test_json_is_all_that_comes_on_stdout(cli, manifest, tmp_path):
     assert next(stage for stage in made["stages"] if stage["name"] == "mixing")["multipliers"] == 2
 
 
+def test_layers_that_share_stages(cli, refused, random_manifest, tmp_path):
+    random_manifest(channels=4, modes=2, steps=8, layers=2, alike=True).save(tmp_path / "deep")
+    made = json.loads(cli("generate", tmp_path / "deep", "--share-layers", "-o", tmp_path / "top.v", "--json").out)
+    assert made["layers"] == 2 and "drive" in [stage["name"] for stage in made["stages"]]
+    shown = cli("generate", tmp_path / "deep", "--share-layers", "-o", tmp_path / "top.v").out
+    assert "2 share stages" in shown and "dense x 2 layers" in shown
+    same = json.loads(cli("simulate", tmp_path / "deep", "--count", 4, "--stalls", 0.2, "--share-layers", "--json").out)
+    assert same["differences"] == 0 and same["elements"] == 12
+    random_manifest().save(tmp_path / "flat")
+    refused("no layers to share stages", "generate", tmp_path / "flat", "--share-layers", "-o", tmp_path / "flat.v")
+    assert not (tmp_path / "flat.v").exists()
+
+
 def test_a_picture_is_drawn_in_each_format(cli, manifest, tmp_path):
     for suffix, start in ((".svg", b"<?xml"), (".png", b"\x89PNG"), (".pdf", b"%PDF")):
         assert cli("info", manifest, "--picture", tmp_path / f"picture{suffix}").status == 0
