@@ -44,11 +44,14 @@ test: $(READY) ## lint, types and tests
 	cd $(VENV) && bin/mypy --config-file ../pyproject.toml
 	$(VENV)/bin/pytest -n 2
 
-train: $(READY) ## checkpoints/ again (DATA=folder of MNIST; most of an hour on 2 cores)
+train: $(READY) ## checkpoints/ again (DATA=folder of MNIST; some hours on a core)
 	$(CLI) train digits --out checkpoints/digits.safetensors
 	$(CLI) train s5-digits --out checkpoints/s5-digits.safetensors
 	$(CLI) train s4d-16h --data $(DATA) --out checkpoints/s4d-16h.safetensors
 	$(CLI) train s4d-64h --data $(DATA) --out checkpoints/s4d-64h.safetensors
+	$(CLI) train s5-mnist --data $(DATA) --out checkpoints/s5-mnist.safetensors
+	$(CLI) train s5-mnist-16h --data $(DATA) --out checkpoints/s5-mnist-16h.safetensors
+	$(CLI) train s5-listops --out checkpoints/s5-listops.safetensors
 
 manifests: $(READY) ## manifests/ and docs/pipeline.png again from checkpoints/ (DATA=folder of MNIST)
 	$(CLI) quantize checkpoints/digits.safetensors --recipe w8a8 --out manifests/digits
@@ -71,12 +74,20 @@ rtl: $(READY) ## results/rtl.json: RTL and netlists against the golden model (DA
 	$(CLI) simulate manifests/s4d-16h --samples test --data $(DATA) --count $(COUNT) --json > out/rtl-s4d-16h.json
 	$(call collect,rtl)
 
-bitstreams: $(READY) ## results/bitstreams.json: both models on the three boards
+bitstreams: $(READY) ## results/bitstreams.json: S4D and S5 on the three boards
 	mkdir -p out results
 	for model in digits s4d-16h; do for board in $(BOARDS); do \
 		$(CLI) build manifests/$$model --board $$board --out out/$$model-$$board --json \
 			> out/bitstreams-$$model-$$board.json || exit 1; \
 	done; done
+	$(CLI) build manifests/s5-mnist-16h-w4a8 --board icebreaker --share-layers --fold drive=1 \
+		--out out/s5-mnist-16h-icebreaker --json > out/bitstreams-s5-mnist-16h-icebreaker.json
+	for board in ulx3s-25f ulx3s-85f; do \
+		$(CLI) build manifests/s5-mnist-w4a8 --board $$board --dsp 28 --out out/s5-mnist-$$board --json \
+			> out/bitstreams-s5-mnist-$$board.json || exit 1; \
+	done
+	$(CLI) build manifests/s5-mnist-w4a8 --board ulx3s-25f --dsp 28 --share-layers --out out/s5-mnist-shared-ulx3s-25f --json \
+		> out/bitstreams-s5-mnist-shared-ulx3s-25f.json
 	$(call collect,bitstreams)
 
 reproduce-s4d: $(READY) ## results/s4d.json: the paper's table beside ours, manifests/s4d-* made where missing (DATA=folder of MNIST)
