@@ -111,7 +111,7 @@ class Pipeline(wiring.Component):
                     source = queue.o
                 connect(m, source, sink)
             branches |= self._branches(m, name, stage.o)
-        if self.ring is not None:
+        if self.ring is not None and structure.loop is not None:
             for stream_name, sink in ((structure.loop.source, self.ring.i), (structure.loop.back, self.ring.back)):
                 connect(m, self._fit(m, "ring", stream_name, branches[stream_name].pop(0), lanes(sink)), sink)
         connect(m, self._fit(m, "output", output, branches[output].pop(0), 1), flipped(self.o))
@@ -161,7 +161,7 @@ class Pipeline(wiring.Component):
             latest = max(range(len(reads)), key=lambda index: (lateness[reads[index]], flight[reads[index]]))
             for index in {*range(len(reads))} - {latest}:
                 packets = math.ceil(max(0.0, flight[reads[latest]] - flight[reads[index]])) + 1
-                slack[name, index] = min(packets, self.ring.flight) if self.structure.layers(name) > 1 else packets
+                slack[name, index] = min(packets, self.ring.flight) if self.ring and self.structure.layers(name) > 1 else packets
         return slack
 
     def _paths(self) -> tuple[dict[str, float], dict[str, tuple[int, int]]]:
@@ -170,7 +170,7 @@ class Pipeline(wiring.Component):
         flight = {start: 0.0, ENTRY: 0.0}
         lateness = {start: (0, 0), ENTRY: (0, 0)}
         for name, reads in self.structure.reads.items():
-            if EXIT in reads and EXIT not in flight:
+            if EXIT in reads and EXIT not in flight and loop is not None and self.ring is not None:
                 flight[EXIT] = flight[loop.source] + WAITING + self.ring.flight
                 lateness[EXIT] = lateness[loop.source][0] + 1, 0
             layers = self.structure.stages[name]

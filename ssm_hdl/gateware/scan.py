@@ -23,8 +23,8 @@ class Scan(wiring.Component):
     or after a step marked ``last``) ignores what it reads. It holds the states of all layers, each padded to a
     power of two of words.
 
-    Cycles per step: ``4 C N / multipliers``, or ``pace`` for each word of the memory if that is more; at least ``loop``, the cycles
-    from reading a state to having written it.
+    Cycles per step: ``4 C N / multipliers``, or ``pace`` for each word of the memory if that is more; at least ``loop``, the
+    cycles from reading a state to having written it.
     Latency, last beat in to last beat out: ``6 + multiplier + align + queue`` cycles, ``align`` being those that bring the
     products of different modes to one scale, 0 if they have one.
 
