@@ -6,7 +6,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from ssm_hdl import Manifest, SsmHdlError
@@ -15,7 +15,7 @@ from ssm_hdl.boards.board import Board
 from ssm_hdl.boards.flow import FLOWS, Routed, count_cells, pack, route
 from ssm_hdl.boards.pll import Pll, find_pll
 from ssm_hdl.boards.protocol import fingerprint
-from ssm_hdl.boards.resources import Usage, check, check_expected
+from ssm_hdl.boards.resources import Usage, check, check_expected, expect
 from ssm_hdl.boards.shell import Top
 from ssm_hdl.files import write_atomically
 from ssm_hdl.gen.plan import Plan
@@ -178,12 +178,19 @@ def default_plan(
 ) -> Plan:
     """The plan for a board, within ``dsp`` multipliers or as many as the board's own figure says; see `Plan.fit`.
 
+    If it has too few block RAMs, the sums of pools become registers.
+
     Raises:
         SsmHdlError: the board does not have so many, or they are too few for the model.
     """
     if dsp is not None and dsp > board.dsps:
         raise SsmHdlError(f"{dsp} multipliers are more than the {board.dsps} of the {board.device} on the {board.title}")
-    return Plan.fit(manifest, board.multipliers if dsp is None else dsp, board.family, folding, share_layers)
+    plan = Plan.fit(manifest, board.multipliers if dsp is None else dsp, board.family, folding, share_layers)
+    rams = expect(manifest, plan, board)["block RAMs"]
+    if rams.used <= rams.available:
+        return plan
+    pools = [name for name, node in manifest.nodes.items() if node.op.op == "pool"]
+    return replace(plan, stages={**plan.stages, **{name: replace(plan.stages[name], registers=True) for name in pools}})
 
 
 def _synthesise(board: Board, top: Top, folder: Path, log: Path, progress: Progress) -> dict[str, Usage]:

@@ -35,7 +35,7 @@ STAGES: dict[str, Callable[[Layers, StagePlan], wiring.Component]] = {
     "slice": lambda layers, plan: Slice(layers, plan.lanes),
     "embedding": lambda layers, plan: Embedding(layers.node, plan.pace),
     "norm": lambda layers, plan: Norm(layers, plan.kind, plan.pace),
-    "pool": lambda layers, plan: Pool(layers.node, plan.lanes, plan.pace),
+    "pool": lambda layers, plan: Pool(layers.node, plan.lanes, plan.pace, plan.registers),
 }
 """The gateware of every operation of the vocabulary."""
 

@@ -42,12 +42,14 @@ class StagePlan:
         multipliers: products side by side; 0 where there is none.
         kind: kind of multiplier, one of `ssm_hdl.gateware.multiplier.KINDS`.
         pace: cycles that the plan leaves between two results.
+        registers: the sums of a pool are registers, where block RAMs are scarcer.
     """
 
     lanes: int = 1
     multipliers: int = 0
     kind: str = "dsp"
     pace: int = 1
+    registers: bool = False
 
 
 @dataclass(frozen=True)

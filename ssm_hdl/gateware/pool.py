@@ -17,8 +17,8 @@ from ssm_hdl.operations import Pool as PoolOperation
 class Pool(wiring.Component):
     """y = 2**-shift sum_t x[t], sent after the step marked ``last``.
 
-    The sums live in a memory with one read and one write a cycle; it is not cleared, the first step of a sequence ignores what it
-    reads.
+    The sums live in a memory with one read and one write a cycle; few of them, or all if it is asked for, in a ring of registers
+    that turns as each beat comes in. Nothing is cleared, the first step of a sequence ignores what it reads.
 
     Cycles per step: ``n / lanes``. Latency, of the last step: ``4 + queue`` cycles.
 
@@ -26,6 +26,7 @@ class Pool(wiring.Component):
         node: the bound operation.
         lanes: numbers in a beat.
         pace: cycles between beats of the result that are enough.
+        registers: keep the sums in registers.
 
     Members:
         i: beats in.
@@ -34,12 +35,14 @@ class Pool(wiring.Component):
 
     depth = 2 + REQUANTIZE_LATENCY
 
-    def __init__(self, node: Node, lanes: int = 1, pace: int = 1) -> None:
+    def __init__(self, node: Node, lanes: int = 1, pace: int = 1, registers: bool = False) -> None:
         assert isinstance(node.op, PoolOperation)
         self.node, self.lanes, self.shift = node, lanes, node.op.shift
         x, y = shape_of(node.inputs[0]), shape_of(node.output)
         super().__init__({"i": In(signature(x, lanes)), "o": Out(signature(y, lanes))})
         self.queue = Queue(y, lanes, Places.needed(self.depth, pace))
+        self._bits = node.accumulator.width * lanes
+        self._registers = registers or self.cycles * self._bits < BLOCK_RAM_FROM
 
     @property
     def latency(self) -> int:
@@ -64,8 +67,7 @@ class Pool(wiring.Component):
     @property
     def storage(self) -> list[Storage]:
         """Its memories."""
-        depth, width = self.cycles, self.node.accumulator.width * self.lanes
-        return [self.queue.storage, Storage("sums", depth, width, depth * width >= BLOCK_RAM_FROM and depth > 1)]
+        return [self.queue.storage, Storage("sums", self.cycles, self._bits, not self._registers)]
 
     def elaborate(self, platform: object) -> Module:  # noqa: D102
         m = Module()
@@ -101,12 +103,12 @@ class Pool(wiring.Component):
         return list(totals)
 
     def _keep(self, m: Module, place: Value, taken: Value, new: Value) -> Value:
-        """What was kept at a place, a cycle later, when ``new`` takes its place; of one place, a register."""
-        if self.cycles == 1:
-            kept = Signal.like(new)
+        """What was kept at a place, a cycle later, when ``new`` takes its place."""
+        if self._registers:
+            ring = Signal(self._bits * self.cycles)
             with m.If(taken):
-                m.d.sync += kept.eq(new)
-            return kept
+                m.d.sync += ring.eq(Cat(ring[self._bits :], new))
+            return ring[: self._bits]
         sums = Ram(m, "sums", len(new), self.cycles)
         m.d.comb += [
             sums.read.addr.eq(place),

@@ -221,6 +221,14 @@ def test_pool(nodes, lanes, check):
     check(lambda: Pool(nodes["pool"], lanes), nodes["pool"], per_step=False)
 
 
+@pytest.mark.parametrize("registers", (False, True))
+def test_pool_of_many_sums(registers, random_manifest, check):
+    node = random_manifest(channels=24, modes=1, steps=PACKETS).nodes["pool"]
+    (_, sums) = Pool(node, 2, registers=registers).storage
+    assert sums.bits >= 256 and sums.block != registers
+    check(lambda: Pool(node, 2, registers=registers), node, per_step=False)
+
+
 @pytest.mark.parametrize("pace", (4, 33))
 def test_a_pace_makes_queues_smaller_and_is_kept(nodes, pace, run_stage, random_packets):
     for make, node in (
