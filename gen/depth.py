@@ -1,13 +1,13 @@
 """Layers that are alike: the repetition in a graph, which one set of stages can serve."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from ssm_hdl import Manifest, SsmHdlError
 from ssm_hdl.operations import Edge, Node
 
 SHARED = ("dense", "scan", "norm", "lookup", "multiply", "add", "slice")
-"""Operations whose stages serve several layers: those that read and write a packet a step."""
+"""Operations whose stages serve several layers, where they read and write a packet a step."""
 
 _OF_A_LAYER = ("name", "input", "inputs", "format", "weight", "bias", "transition", "exponent", "function", "epsilon")
 """Fields of operations that may differ between layers: names, constants and formats."""
@@ -34,30 +34,27 @@ class Repetition:
 
 
 def find_layers(manifest: Manifest) -> Repetition:
-    """The largest repetition, in operations, whose edges have the same widths and signs in every block.
+    """The largest repetition, in operations.
 
     Raises:
-        SsmHdlError: there is none; the message names the two edges that stand in the way if formats do.
+        SsmHdlError: there is none, or its edges differ in width or sign from block to block; the message names two of them.
     """
-    found = sorted(_repetitions(manifest), key=lambda r: (-len(r.blocks) * len(r.blocks[0]), -len(r.blocks)))
-    for repetition in found:
-        if _mismatch(manifest, repetition) is None:
-            return repetition
-    if not found:
+    found = max(_repetitions(manifest), key=lambda r: (len(r.blocks) * len(r.blocks[0]), len(r.blocks)), default=None)
+    if found is None:
         raise SsmHdlError(
             f"{manifest.name}: no layers to share stages: no operations repeat, each block reading only what the one before has "
             "written; generate it without sharing"
         )
-    pair = _mismatch(manifest, found[0])
-    assert pair is not None
-    a, b = pair
-    raise SsmHdlError(
-        f"{manifest.name}: its layers cannot share stages: {a.name} is {a.format} and {b.name} is {b.format}, and they would "
-        "share their wires; give them the same width and sign, binary points may differ, or generate it without sharing"
-    )
+    if pair := _mismatch(found):
+        a, b = pair
+        raise SsmHdlError(
+            f"{manifest.name}: its layers cannot share stages: {a.name} is {a.format} and {b.name} is {b.format}, and they would "
+            "share their wires; give them the same width and sign, binary points may differ, or generate it without sharing"
+        )
+    return found
 
 
-def stage_name(nodes: Sequence[Node], taken: Mapping[str, object]) -> str:
+def stage_name(nodes: Sequence[Node], taken: Collection[str]) -> str:
     """The name of the stage that nodes share: theirs without the number of the layer if it is free, or the first's."""
     parts = [node.name.split("_") for node in nodes]
     if len({len(each) for each in parts}) == 1:
@@ -71,68 +68,96 @@ def stage_name(nodes: Sequence[Node], taken: Mapping[str, object]) -> str:
 
 
 def _repetitions(manifest: Manifest) -> Iterator[Repetition]:
-    """All there are, of every length and at every place."""
-    nodes = list(manifest.nodes.values())
-    kinds = [_kind(node) for node in nodes]
+    """The longest at every place, of every length of block."""
+    nodes, wires, known = list(manifest.nodes.values()), _Wires.of(manifest), []
+    kinds = [_number(_kind(node), known) for node in nodes]
     for length in range(1, len(nodes) // 2 + 1):
         for start in range(len(nodes) - 2 * length + 1):
             end = start + length
             while end < len(nodes) and kinds[end] == kinds[end - length] is not None:
                 end += 1
-            for layers in range(2, (end - start) // length + 1):
-                blocks = tuple(tuple(nodes[start + k * length :][:length]) for k in range(layers))
-                repetition = _wired(manifest, blocks)
-                if repetition is not None:
-                    yield repetition
+            for layers in range((end - start) // length, 1, -1):
+                if (wired := wires.repeat(start, length, layers)) is not None:
+                    blocks = tuple(tuple(nodes[start + k * length :][:length]) for k in range(layers))
+                    source, back = wired
+                    yield Repetition(blocks, manifest.input.name if source < 0 else nodes[source].name, back)
+                    break
+
+
+def _number(kind: object, known: list[object]) -> int | None:
+    """A number for a kind, since numbers are compared at once; None stays what it is."""
+    if kind is None:
+        return None
+    if kind not in known:
+        known.append(kind)
+    return known.index(kind)
 
 
 def _kind(node: Node) -> object:
     """What has to be equal for two operations to share a stage, but for the widths of their edges; None if it cannot share."""
-    if node.op.op not in SHARED:
+    if node.op.op not in SHARED or node.output.per_sequence:
         return None
     options = {name: value for name, value in node.op.model_dump().items() if name not in _OF_A_LAYER}
     shapes = [node.arrays[name].shape for name in ("weight", "transition") if name in node.arrays]
     return options, shapes, [(edge.size, edge.is_complex, edge.per_sequence) for edge in (*node.inputs, node.output)]
 
 
-def _wired(manifest: Manifest, blocks: tuple[tuple[Node, ...], ...]) -> Repetition | None:
-    """The repetition that blocks of the same operations are, if they are wired alike, one edge in and one edge out."""
-    if any(_wiring(block) != _wiring(blocks[0]) for block in blocks[1:]):
-        return None
-    outside = [{edge.name for edge in _inputs(block)} - _names(block) for block in blocks]
-    if any(len(names) != 1 for names in outside):
-        return None
-    source, *others = (name for (name,) in outside)
-    backs = {_index(block, name) for block, name in zip(blocks, others, strict=False)}
-    back = backs.pop()
-    if backs or back is None:
-        return None
-    for block, after in zip(blocks, (*blocks[1:], None), strict=True):
-        for index, node in enumerate(block):
-            readers, leaves = set(manifest.consumers(node.name)) - _names(block), node.name == manifest.graph.output
-            if (index != back and (readers or leaves)) or (after and (leaves or readers - _names(after))):
+@dataclass(frozen=True)
+class _Wires:
+    """Who reads what, by the operations' places in the manifest.
+
+    Attributes:
+        reads: the places that each operation reads from, in order; -1 is the manifest's input.
+        readers: the places that read each; one past the last is the output of the pipeline.
+    """
+
+    reads: list[tuple[int, ...]]
+    readers: list[set[int]]
+
+    @classmethod
+    def of(cls, manifest: Manifest) -> "_Wires":
+        place = {name: index for index, name in enumerate(manifest.nodes)} | {manifest.input.name: -1}
+        reads = [tuple(place[edge.name] for edge in node.inputs) for node in manifest.nodes.values()]
+        readers: list[set[int]] = [set() for _ in reads]
+        for index, sources in enumerate(reads):
+            for source in {*sources} - {-1}:
+                readers[source].add(index)
+        readers[place[manifest.graph.output]].add(len(reads))
+        return cls(reads, readers)
+
+    def repeat(self, start: int, length: int, layers: int) -> tuple[int, int] | None:
+        """The place that the first block reads, and that in a block which the next reads, if there is one edge in and one out."""
+        source, back = -1, None
+        for at in range(start, start + layers * length, length):
+            sources = {read for reads in self.reads[at : at + length] for read in reads if read < at}
+            if len(sources) != 1 or self._wiring(at, length) != self._wiring(start, length):
                 return None
-    return Repetition(blocks, source, back)
+            if at == start:
+                (source,) = sources
+            elif back is None:
+                back = sources.pop() - (at - length)
+            elif back != sources.pop() - (at - length):
+                return None
+        if back is None or back < 0:
+            return None
+        for at in range(start, start + layers * length, length):
+            last = at == start + (layers - 1) * length
+            for index, readers in enumerate(self.readers[at : at + length]):
+                beyond = {reader for reader in readers if reader >= at + length}
+                if beyond and (index != back or (not last and max(beyond) >= at + 2 * length)):
+                    return None
+        return source, back
 
-
-def _wiring(block: Sequence[Node]) -> list[list[int | None]]:
-    """For every operation the places in the block of what it reads, None for what comes from outside."""
-    return [[_index(block, edge.name) for edge in node.inputs] for node in block]
-
-
-def _index(block: Sequence[Node], name: str) -> int | None:
-    return next((index for index, node in enumerate(block) if node.name == name), None)
+    def _wiring(self, at: int, length: int) -> list[tuple[int, ...]]:
+        """For every operation of a block the places in it that it reads, -1 for what comes from outside."""
+        return [tuple(max(read - at, -1) for read in reads) for reads in self.reads[at : at + length]]
 
 
 def _inputs(block: Sequence[Node]) -> list[Edge]:
     return [edge for node in block for edge in node.inputs]
 
 
-def _names(block: Sequence[Node]) -> set[str]:
-    return {node.name for node in block}
-
-
-def _mismatch(manifest: Manifest, repetition: Repetition) -> tuple[Edge, Edge] | None:
+def _mismatch(repetition: Repetition) -> tuple[Edge, Edge] | None:
     """Two edges that would share their wires and cannot."""
     entering = next(edge for edge in _inputs(repetition.blocks[0]) if edge.name == repetition.source)
     pairs = [(entering, repetition.blocks[0][repetition.back].output)]

@@ -73,7 +73,7 @@ class Pipeline(wiring.Component):
             for index, sink in enumerate(self.stages[name].sinks):
                 if packets := slack.get((name, index)):
                     source = structure.reads[name][index]
-                    shape, beats = shape_of(structure.edges[source]), packets * structure.numbers(source) // lanes(sink)
+                    shape, beats = shape_of(structure.edges[source]), max(2, packets * structure.numbers(source) // lanes(sink))
                     self.queues[name, index] = Queue(shape, lanes(sink), beats, structure.layers(name))
         super().__init__({"i": In(signature(shape_of(manifest.input))), "o": Out(signature(shape_of(manifest.output)))})
 
@@ -99,7 +99,7 @@ class Pipeline(wiring.Component):
         structure, output = self.structure, self.structure.output
         branches = self._branches(m, self.manifest.input.name, flipped(self.i))
         if self.ring is not None:
-            m.submodules.ring = self.ring
+            m.submodules[ENTRY] = self.ring
             branches |= self._branches(m, ENTRY, self.ring.entry) | self._branches(m, EXIT, self.ring.o)
         for name, stage in self.stages.items():
             setattr(m.submodules, name, stage)

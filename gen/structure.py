@@ -69,10 +69,10 @@ class Structure:
     def _shared(cls, manifest: Manifest) -> "Structure":
         repetition = find_layers(manifest)
         inside = {node.name for nodes in repetition.positions for node in nodes}
-        taken: dict[str, object] = dict.fromkeys({*manifest.nodes, manifest.input.name} - inside)
+        names = {*manifest.nodes, manifest.input.name}
         places: dict[str, Layers] = {}  # by the name of the stage
         for nodes in repetition.positions:
-            places[stage_name(nodes, taken | places)] = Layers(nodes)
+            places[stage_name(nodes, names - {node.name for node in nodes} | places.keys())] = Layers(nodes)
         renamed = {node.name: name for name, layers in places.items() for node in layers.nodes}  # streams by edge
         back = list(places)[repetition.back]
         behind = {**renamed, places[back].nodes[-1].name: EXIT}

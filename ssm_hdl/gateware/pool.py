@@ -42,7 +42,7 @@ class Pool(wiring.Component):
         super().__init__({"i": In(signature(x, lanes)), "o": Out(signature(y, lanes))})
         self.queue = Queue(y, lanes, Places.needed(self.depth, pace))
         self._bits = node.accumulator.width * lanes
-        self._registers = registers or self.cycles * self._bits < BLOCK_RAM_FROM
+        self._registers = registers or self.cycles == 1 or self.cycles * self._bits < BLOCK_RAM_FROM
 
     @property
     def latency(self) -> int:

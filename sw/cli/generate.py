@@ -22,7 +22,11 @@ Fold = Annotated[
     list[str] | None, typer.Option(metavar="STAGE=N", help="Multipliers of one stage, where you decide; may be repeated.")
 ]
 ShareLayers = Annotated[
-    bool, typer.Option("--share-layers", help="The layers of a deep model share one set of stages: smaller, and as much slower.")
+    bool,
+    typer.Option(
+        "--share-layers",
+        help="The layers of a deep model share one set of stages: smaller, and as fast with as many multipliers.",
+    ),
 ]
 
 

@@ -146,7 +146,7 @@ def _pipeline(
 ) -> dict[str, Any]:
     """What simulation and synthesis say of a pipeline; what is known, if it is of this Verilog."""
     plan, generic = (Plan.fit(manifest, DSP, target, share_layers=share) for target in ("ecp5", "generic"))
-    hardware = sha256(f"{len(samples)} {generate(manifest, plan)}".encode()).hexdigest()
+    hardware = sha256(f"{len(samples)} {generate(manifest, plan)} {generate(manifest, generic)}".encode()).hexdigest()
     if known.get("hardware") == hardware:
         return known
     what = "of layers that share stages " if share else ""

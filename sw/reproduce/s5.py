@@ -1,17 +1,14 @@
 """Abreu et al., "Q-S5: Towards Quantized State Space Models", arXiv 2406.09477: its table of sequential MNIST, fully quantised.
 
-The paper quantises after the training, and says of quantisation-aware training that less than a point is lost; its states are
-not stored in few bits, ours are.
+The paper's float model has 99.54 % (H = 96, P = 64, four layers, 150 epochs). It is quantised after the training; of
+quantisation-aware training the paper says that less than a point is lost. Its states are not stored in few bits, ours are.
 """
 
 from ssm_hdl.sw.qat.finetune import FinetuneConfig
 from ssm_hdl.sw.reproduce.measure import Published, Row, Table
 
-FLOAT = 99.54
-"""Of the paper's model, H = 96, P = 64, four layers, 150 epochs."""
-
-_W8A8 = Published("W8A8", FLOAT - 1, 96.27)
-_W4A8 = Published("W4A8, only A 8", FLOAT - 1, 37.98)
+_W8A8 = Published("W8A8", untrained=96.27)
+_W4A8 = Published("W4A8, only A 8", untrained=37.98)
 _A6 = Published("A of less than 8 bits: not advised")
 _PAPER = "Q-S5: Towards Quantized State Space Models, arXiv 2406.09477"
 

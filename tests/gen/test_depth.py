@@ -1,8 +1,12 @@
 # amaranth: UnusedElaboratable=no
 """Layers that share stages: found in the graph, equal to the golden model, at the cycles that the plan states."""
 
+import re
+import time
+
 import numpy as np
 import pytest
+import yaml
 
 from ssm_hdl import Manifest, SsmHdlError
 from ssm_hdl.gen.depth import find_layers, stage_name
@@ -42,7 +46,7 @@ def test_shared_stages_equal_the_golden_model(random_manifest, random_samples, l
     for stalls in (0.5, 0.95):
         assert np.array_equal(model.run(samples, stalls=stalls, seed=3).outputs, golden)
     alone = model.run(samples[:1, :1])
-    assert abs(alone.latency - report.latency) <= 0.05 * alone.latency
+    assert abs(alone.latency - report.latency) <= 0.1 * alone.latency
 
 
 def test_results_of_every_step(random_manifest, random_samples):
@@ -62,7 +66,7 @@ def test_one_set_of_stages_in_place_of_four(random_manifest):
     assert together.multiplications == apart.multiplications
     assert len(apart.stages) - len(together.stages) == 3 * len(STAGES)
     weights = [sum(stage.memory_bits for stage in report.stages if "drive" in stage.name) for report in (apart, together)]
-    assert weights[1] >= weights[0] * 0.7  # those of all layers, behind fewer multipliers
+    assert 0.7 <= weights[1] / weights[0] <= 1.3  # those of all layers, behind fewer multipliers
     drive = next(stage for stage in together.stages if stage.name == "drive")
     assert drive.layers == 4 and drive.multiplications == 4 * 2 * 6 * 8
     assert drive.busy == 4 * drive.cycles / together.cycles
@@ -98,9 +102,49 @@ def test_what_has_no_layers_or_different_ones_is_refused(random_manifest):
         Plan.fit(random_manifest(), share_layers=True)
     with pytest.raises(SsmHdlError, match="no layers to share stages"):
         Plan.fit(random_manifest(layers=2), share_layers=True)  # one norm centres, the other does not
+    deeper = random_manifest(layers=4, alike=True)  # not two of them with stages of their own, unasked
+    with pytest.raises(SsmHdlError, match=r"glu_1 is SQ\(3, 5\) and glu_3 is SQ\(5, 5\)"):
+        Plan.fit(changed(deeper, "glu_3", format="SQ(5, 5)"), share_layers=True)
     wider = changed(random_manifest(layers=2, alike=True), "sum_2", format="SQ(4, 6)")
     with pytest.raises(SsmHdlError, match=r"sum_1 is SQ\(3, 5\) and sum_2 is SQ\(4, 6\), and they would share their wires"):
         Plan.fit(wider, share_layers=True)
+
+
+def renamed(manifest: Manifest, names: dict[str, str]) -> Manifest:
+    """The manifest with other names of operations."""
+    text = manifest.to_yaml()
+    for old, new in names.items():
+        text = re.sub(rf"(name: |input: |[\[,] ?|output: ){old}\b", rf"\g<1>{new}", text)
+    return Manifest(Graph.model_validate(yaml.safe_load(text)), manifest.tensors)
+
+
+@pytest.mark.parametrize("names", [{"glu_1": "ring_1", "glu_2": "ring_2"}, {"glu_1": "sum", "glu_2": "other"}])
+def test_no_name_of_an_operation_is_in_the_way(random_manifest, names):
+    manifest = renamed(random_manifest(layers=2, alike=True), names)
+    assert set(names.values()) <= manifest.nodes.keys()
+    assert len(Pipeline(manifest, Plan.fit(manifest, 40, share_layers=True)).stages) == len(STAGES) + 3
+    assert "module random_s5(" in generate(manifest, Plan.fit(manifest, 40, share_layers=True))
+
+
+def test_many_layers_are_found_soon(random_manifest):
+    manifest = random_manifest(layers=24, alike=True)
+    start = time.process_time()
+    assert len(find_layers(manifest).blocks) == 24
+    assert time.process_time() - start < 2
+
+
+def test_what_works_once_a_sequence_is_not_shared(random_manifest):
+    """A network behind the pool that repeats."""
+    manifest = random_manifest()
+    graph = manifest.graph.model_dump(mode="json", exclude_none=True)
+    for name, source in (("bent_1", "pool"), ("bent_2", "bent_1")):
+        graph["operations"].insert(
+            -1, {"name": name, "op": "lookup", "input": source, "function": "sigmoid", "format": "UQ(0, 8)"}
+        )
+    graph["operations"][-1]["input"] = "bent_2"
+    graph["operations"][-4]["format"] = "SQ(4, 4)"
+    with pytest.raises(SsmHdlError, match="no layers to share stages"):
+        Plan.fit(Manifest(Graph.model_validate(graph), manifest.tensors), share_layers=True)
 
 
 def test_layers_that_would_change_the_width_of_the_ring_are_left_out(random_manifest):

@@ -5,8 +5,10 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from amaranth.hdl import Mux, Signal
-from amaranth.lib import memory
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import memory, wiring
+from amaranth.lib.wiring import Out
+from amaranth.sim import Simulator
 
 from ssm_hdl.gateware.memories import Ram
 from ssm_hdl.gen.plan import Plan
@@ -27,11 +29,42 @@ def poison(ram: Ram, m, name, width, depth):
     ram.read = SimpleNamespace(addr=port.addr, en=port.en, data=data)
 
 
+class Collision(wiring.Component):
+    """Reads the word that it writes."""
+
+    data: Out(4)
+
+    def elaborate(self, platform):
+        m = Module()
+        ram = Ram(m, "ram", 4, 2)
+        m.d.comb += [ram.write.en.eq(1), ram.write.data.eq(5), self.data.eq(ram.read.data)]
+        return m
+
+
+@pytest.mark.parametrize("poisoned", (False, True))
+def test_the_poison_bites(monkeypatch, poisoned):
+    if poisoned:
+        monkeypatch.setattr(Ram, "__init__", poison)
+    top, seen = Collision(), []
+
+    async def bench(ctx):
+        for _ in range(3):
+            await ctx.tick()
+            seen.append(ctx.get(top.data))
+
+    simulator = Simulator(top)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(bench)
+    simulator.run()
+    assert seen == ([15, 10, 10] if poisoned else [0, 5, 5])
+
+
 @pytest.mark.parametrize(
     "sizes,dsp,share",
     [
         ({"channels": 8, "modes": 9}, 12, False),
         ({"channels": 2, "modes": 3}, 60, False),
+        ({"channels": 24, "modes": 2}, 2000, False),
         ({"channels": 8, "modes": 6, "layers": 2, "alike": True}, 12, True),
     ],
 )
