@@ -69,7 +69,8 @@ def stage_name(nodes: Sequence[Node], taken: Collection[str]) -> str:
 
 def _repetitions(manifest: Manifest) -> Iterator[Repetition]:
     """The longest at every place, of every length of block."""
-    nodes, wires, known = list(manifest.nodes.values()), _Wires.of(manifest), []
+    nodes, wires = list(manifest.nodes.values()), _Wires.of(manifest)
+    known: list[object] = []
     kinds = [_number(_kind(node), known) for node in nodes]
     for length in range(1, len(nodes) // 2 + 1):
         for start in range(len(nodes) - 2 * length + 1):
