@@ -72,7 +72,8 @@ def shell_verilog(manifest: Manifest, plan: Plan, divisor: int, timeout: int) ->
     wires = {name: Signal(name=name) for name in ports}
     for name, member in ports.items():
         m.d.comb += member.eq(wires[name]) if name == "rx" else wires[name].eq(member)
-    text: str = verilog.convert(m, name="shell", ports=[domain.clk, domain.rst, *wires.values()], strip_internal_attrs=True)
+    pins = [domain.clk, domain.rst, *wires.values()]
+    text: str = verilog.convert(m, name="shell", ports=pins, emit_src=False, strip_internal_attrs=True)
     return text
 
 

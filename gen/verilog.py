@@ -32,5 +32,5 @@ def generate(manifest: Manifest, plan: Plan) -> str:
             wire = Signal(shape, name=f"{prefix}_{name}")
             ports.append(wire)
             m.d.comb += signal.eq(wire) if into != (name == "ready") else wire.eq(signal)
-    text: str = verilog.convert(m, name=manifest.name, ports=ports, strip_internal_attrs=True)
+    text: str = verilog.convert(m, name=manifest.name, ports=ports, emit_src=False, strip_internal_attrs=True)
     return text

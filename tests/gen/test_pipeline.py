@@ -102,8 +102,10 @@ def test_verilog_has_plain_ports_and_the_name_of_the_model(random_manifest):
     assert "module random_s4d(" in text
 
 
-def test_the_same_verilog_twice(random_manifest):
-    assert generate(random_manifest(), Plan.fit(random_manifest())) == generate(random_manifest(), Plan.fit(random_manifest()))
+def test_the_same_verilog_twice_and_nothing_of_this_machine(random_manifest):
+    text = generate(random_manifest(), Plan.fit(random_manifest()))
+    assert text == generate(random_manifest(), Plan.fit(random_manifest()))
+    assert ".py" not in text
 
 
 def test_stages_are_found_by_the_name_of_their_operation(random_manifest):
