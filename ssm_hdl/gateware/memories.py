@@ -101,7 +101,6 @@ class Ram:
     """
 
     def __init__(self, m: Module, name: str, width: int, depth: int) -> None:
-        assert depth > 1, "a single word would be read in the cycle in which it is written"
         m.submodules[name] = words = memory.Memory(shape=width, depth=depth, init=[], attrs={"no_rw_check": 1})
         self.write, self.read = words.write_port(), words.read_port()
 
