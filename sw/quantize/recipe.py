@@ -80,8 +80,10 @@ class Recipe(_Strict):
 
     Attributes:
         name: of the recipe.
-        weights: bits of the weights of encoder, readout, mixing and decoder.
-        activations: bits of encoder, readout, gelu, mixing (value and gate), sigmoid, glu and residual.
+        weights: bits of the weights of encoder, readout, mixing and decoder; of an S5 encoder, drive, readout, skip, gate,
+            value and decoder, in all layers, and of its feed-forward network (ff_enc, ff_dec) and carry.
+        activations: bits of encoder, readout, gelu, mixing (value and gate), sigmoid, glu and residual; of an S5 those of norm,
+            drive, skip, sum, gate and the rest, in all layers.
         transition: bits of each part of Abar.
         state: bits of each part of a state.
         biases: bits of all biases.
