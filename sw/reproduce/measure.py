@@ -20,6 +20,7 @@ from ssm_hdl.gen.plan import Plan
 from ssm_hdl.gen.report import estimate
 from ssm_hdl.gen.verilog import generate
 from ssm_hdl.sim.compare import compare
+from ssm_hdl.sim.compiler import Design
 from ssm_hdl.sim.verilated import VerilatedModel
 from ssm_hdl.sw import memory
 from ssm_hdl.sw.data import Dataset
@@ -146,12 +147,13 @@ def _pipeline(
 ) -> dict[str, Any]:
     """What simulation and synthesis say of a pipeline; what is known, if it is of this Verilog."""
     plan, generic = (Plan.fit(manifest, DSP, target, share_layers=share) for target in ("ecp5", "generic"))
-    hardware = sha256(f"{len(samples)} {generate(manifest, plan)} {generate(manifest, generic)}".encode()).hexdigest()
+    simulated = Design(generate(manifest, generic), manifest.name)
+    hardware = sha256(f"{len(samples)} {generate(manifest, plan)} {simulated.verilog}".encode()).hexdigest()
     if known.get("hardware") == hardware:
         return known
     what = "of layers that share stages " if share else ""
     step(f"{row.name}: RTL {what}against the golden model")
-    compared = compare(manifest, VerilatedModel(manifest, generic), samples, jobs=processes)
+    compared = compare(manifest, VerilatedModel(manifest, design=simulated), samples, jobs=processes)
     if compared.differences:
         raise SsmHdlError(f"{row.name}: {compared.differences} outputs of the RTL differ; {compared.first}")
     step(f"{row.name}: synthesis {what}for ECP5")
