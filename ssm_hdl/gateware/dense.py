@@ -10,7 +10,7 @@ from ssm_hdl.fixed import Codes
 from ssm_hdl.gateware import multiplier
 from ssm_hdl.gateware.arithmetic import REQUANTIZE_LATENCY, delay, tree, tree_latency
 from ssm_hdl.gateware.counter import Counter
-from ssm_hdl.gateware.folding import DenseFolding, scales
+from ssm_hdl.gateware.folding import DenseFolding
 from ssm_hdl.gateware.layers import Layers, Nodes
 from ssm_hdl.gateware.memories import Storage
 from ssm_hdl.gateware.queue import Places
@@ -31,24 +31,24 @@ class Dense(wiring.Component):
 
     Args:
         nodes: the bound operation, or those of several layers.
-        multipliers: how many work side by side, one of `DenseFolding.choices`.
+        folding: one of `DenseFolding.choices`, by its name or how many multipliers work side by side.
         kind: kind of multiplier, one of `multiplier.KINDS`.
         pace: cycles between results that are enough; the queue at the end is only as deep as they need.
 
     Members:
-        i: x, ``columns * groups`` numbers a beat.
+        i: x, ``columns * groups`` numbers a beat; the columns of each group in turn, in a beat too.
         o: y, ``rows * groups`` numbers a beat.
     """
 
-    def __init__(self, nodes: Nodes, multipliers: int = 1, kind: str = "dsp", pace: int = 1) -> None:
+    def __init__(self, nodes: Nodes, folding: int | str = 1, kind: str = "dsp", pace: int = 1) -> None:
         self.layers, self.kind, self.pace = Layers.of(nodes), kind, max(pace, 1)
-        self.folding = folding = DenseFolding.of(nodes, multipliers)
+        self.folding = folding = DenseFolding.of(nodes, folding)
         layers, (x,), y = self.layers, self.layers.node.inputs, self.layers.node.output
         i_lanes, o_lanes = folding.columns * folding.groups, folding.o_lanes
         super().__init__({"i": In(layers.signature(x, i_lanes)), "o": Out(layers.signature(y, o_lanes))})
         self._weight = layers.table(lambda node, lift: self._words(node))
         self._bias = layers.table(lambda node, lift: node.arrays["bias"].reshape(-1, o_lanes) << lift)
-        self._scale = Shifts(scales(layers, o_lanes))
+        self._scale = Shifts(layers.table(lambda node, lift: node.arrays["scale"].reshape(-1, o_lanes) + lift))
         self._to_tree = 2 + multiplier.latency(kind, shape_of(x)) + tree_latency(folding.columns)
         self._to_sum = self._to_tree + self._scale.latency
         self._to_queue = self._to_sum + 1 + REQUANTIZE_LATENCY

@@ -15,6 +15,7 @@ class Dither:
         m: the module it counts in.
         folding: which modes are in which word.
         done: a word ends in this cycle.
+        turns: and so do the modes of its channels.
         wraps: and so does a time step.
         last: and so does the sequence.
         layer: the layer that the word is of.
@@ -22,19 +23,31 @@ class Dither:
     """
 
     def __init__(
-        self, m: Module, folding: ScanFolding, done: Value, wraps: Value, last: Value, layer: Value, layers: int
+        self,
+        m: Module,
+        folding: ScanFolding,
+        done: Value,
+        turns: Value,
+        wraps: Value,
+        last: Value,
+        layer: Value,
+        layers: int,
     ) -> None:
-        self._m = m
+        self._m, self._folding = m, folding
         words = Registers(m, "word", DITHER_BITS, 0, layers, layer)
         self._word = words.value  # the dither of the word's first mode
-        next_word = dither(0, folding.modes, 0)
-        next_step = dither(1, -(folding.words - 1) * folding.modes, 0)
+        channels, modes = folding.shape
+        back = (folding.words_per_beat - 1) * folding.within  # to the first mode of a channel
+        next_word, next_channels = dither(0, folding.within, 0), dither(0, folding.channels * modes - back, 0)
+        next_step = dither(1, -(channels - folding.channels) * modes - back, 0)
+        step = Mux(wraps, next_step, Mux(turns, next_channels, next_word) if next_channels != next_word else next_word)
         with m.If(done):
-            words.set(Mux(wraps & last, 0, self._word + Mux(wraps, next_step, next_word)))
+            words.set(Mux(wraps & last, 0, self._word + step))
 
     def offset(self, lane: int, part: Value | int, drop: int) -> Value:
         """What is added to a part of the word's mode ``lane`` before ``drop`` bits are dropped, 1 cycle later."""
-        constant = Mux(part, dither(0, lane, 1), dither(0, lane, 0)) if isinstance(part, Value) else dither(0, lane, part)
+        mode = lane // self._folding.within * self._folding.shape[1] + lane % self._folding.within  # after the first
+        constant = Mux(part, dither(0, mode, 1), dither(0, mode, 0)) if isinstance(part, Value) else dither(0, mode, part)
         number = delay(self._m, (self._word + constant)[:DITHER_BITS], 1)
         return dither_offset(number, drop)
 

@@ -1,12 +1,13 @@
 """How the products of a stage fall onto its multipliers."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
 
 from ssm_hdl.errors import SsmHdlError
+from ssm_hdl.fixed import Codes
 from ssm_hdl.gateware.layers import Layers, Nodes, Table
 from ssm_hdl.gateware.shift import Shifts
 
@@ -21,18 +22,20 @@ class Folding:
     """What the foldings of all operations have in common."""
 
     @classmethod
-    def of(cls, nodes: Nodes, multipliers: int) -> Self:
-        """The folding onto a number of multipliers.
+    def of(cls, nodes: Nodes, which: int | str) -> Self:
+        """The folding of a name, or the first onto a number of multipliers.
 
         Raises:
-            SsmHdlError: the number does not divide the work evenly; the message lists those that do.
+            SsmHdlError: there is none; the message lists what there is.
         """
         choices = cls.choices(nodes)
         for folding in choices:
-            if folding.multipliers == multipliers:
+            if which in (folding.multipliers, folding.name):
                 return folding
-        valid = ", ".join(str(folding.multipliers) for folding in choices)
-        raise SsmHdlError(f"{Layers.of(nodes).node.name}: cannot fold onto {multipliers} multipliers; it can onto {valid}")
+        counts = ", ".join(map(str, dict.fromkeys(folding.multipliers for folding in choices)))
+        names = f" as {', '.join(folding.name for folding in choices)}" if isinstance(which, str) else ""
+        what = which if isinstance(which, str) else f"{which} multipliers"
+        raise SsmHdlError(f"{Layers.of(nodes).node.name}: cannot fold onto {what}; it can onto {counts}{names}")
 
     @classmethod
     def choices(cls, nodes: Nodes) -> Sequence[Self]:
@@ -40,9 +43,19 @@ class Folding:
         raise NotImplementedError
 
     @property
+    def name(self) -> str:
+        """What it is called, among those of its operation."""
+        return str(self.multipliers)
+
+    @property
     def multipliers(self) -> int:
         """Multipliers side by side."""
         raise NotImplementedError
+
+    @property
+    def interleaved(self) -> tuple[int, int] | None:
+        """Channels side by side and the numbers of each in a beat, if packets have another order for it than their elements'."""
+        return None
 
     @property
     def o_lanes(self) -> int:
@@ -68,13 +81,25 @@ class DenseFolding(Folding):
 
     @classmethod
     def choices(cls, nodes: Nodes) -> Sequence[Self]:
-        """Every folding, from 1 multiplier to all: rows first, then columns, then groups."""
+        """Every folding, from 1 multiplier to all; of as many multipliers those of more rows first, then of fewer groups.
+
+        Several groups side by side have all of their rows side by side too, so that results come in their order.
+        """
         weight = Layers.of(nodes).node.arrays["weight"]
         groups, rows, columns = shape = (*weight.shape[:2], int(np.prod(weight.shape[2:])))
-        by_row = [cls(shape, 1, r, 1) for r in range(1, rows + 1) if rows % r == 0]
-        by_column = [cls(shape, 1, rows, c) for c in range(2, columns + 1) if columns % c == 0]
-        by_group = [cls(shape, g, rows, columns) for g in range(2, groups + 1) if groups % g == 0]
-        return by_row + by_column + by_group
+        one = [cls(shape, 1, r, c) for r in _divisors(rows) for c in _divisors(columns)]
+        several = [cls(shape, g, rows, c) for g in _divisors(groups)[1:] for c in _divisors(columns)]
+        return sorted(one + several, key=lambda folding: (folding.multipliers, -folding.rows, folding.groups))
+
+    @property
+    def name(self) -> str:
+        """Rows x columns, before them the groups if there are several."""
+        return f"{self.groups}x{self.rows}x{self.columns}" if self.shape[0] > 1 else f"{self.rows}x{self.columns}"
+
+    @property
+    def interleaved(self) -> tuple[int, int] | None:
+        """Groups side by side and the columns of each, if these are not all."""
+        return (self.groups, self.columns) if self.groups > 1 and self.beats > 1 else None
 
     @property
     def multipliers(self) -> int:
@@ -113,28 +138,46 @@ class DenseFolding(Folding):
 
 @dataclass(frozen=True)
 class ScanFolding(Folding):
-    """How the C x N complex products fall onto multipliers: ``modes`` of them side by side, or one in ``phases`` cycles.
+    """How the C x N complex products fall onto multipliers: ``channels * within`` modes side by side, or one in ``phases`` cycles.
 
     ``align`` is what it takes to bring the products of different modes to one scale; ``parts`` are those of an element of u.
     """
 
     shape: tuple[int, int]
-    modes: int
-    phases: int
-    align: int
-    parts: int
+    channels: int
+    within: int
+    phases: int = 1
+    align: int = 0
+    parts: int = 1
 
     @classmethod
     def choices(cls, nodes: Nodes) -> Sequence[Self]:
-        """Every folding: 1 or 2 multipliers for a mode, 4 for each of several modes, up to all modes of all channels."""
+        """Every folding: 1 or 2 multipliers for a mode, 4 for each of several modes, up to all modes of all channels.
+
+        Of as many multipliers, those of fewer channels first.
+        """
         layers = Layers.of(nodes)
         parts = PARTS if layers.node.inputs[0].is_complex else 1
         channels, modes = shape = layers.node.arrays["scale"].shape
-        serial = [(1, phases) for phases in (4, 2)]
-        within = [(n, 1) for n in range(1, modes + 1) if modes % n == 0]
-        across = [(c * modes, 1) for c in range(2, channels + 1) if channels % c == 0]
-        align = {n: Shifts(scales(layers, n)).latency for n, _ in serial + within + across}
-        return [cls(shape, n, phases, align[n], parts) for n, phases in serial + within + across]
+        serial = [cls(shape, 1, 1, phases, 0, parts) for phases in (4, 2)]
+        side_by_side = [cls(shape, c, w, 1, 0, parts) for c in _divisors(channels) for w in _divisors(modes)]
+        ordered = [*serial, *sorted(side_by_side, key=lambda folding: (folding.modes, folding.channels))]
+        return [replace(folding, align=Shifts(folding.scales(layers)).latency) for folding in ordered]
+
+    @property
+    def name(self) -> str:
+        """Channels x modes of each, and the phases that they take if it is more than one."""
+        return f"{self.channels}x{self.within}" + (f"/{self.phases}" if self.phases > 1 else "")
+
+    @property
+    def interleaved(self) -> tuple[int, int] | None:
+        """Channels side by side and the parts of the modes of each, if these are not all."""
+        return (self.channels, PARTS * self.within) if self.channels > 1 and self.within < self.shape[1] else None
+
+    @property
+    def modes(self) -> int:
+        """Modes side by side."""
+        return self.channels * self.within
 
     @property
     def multipliers(self) -> int:
@@ -165,11 +208,6 @@ class ScanFolding(Folding):
         return max(self.cycles, self.loop(product))
 
     @property
-    def channels(self) -> int:
-        """Channels side by side: elements of u in a beat."""
-        return max(1, self.modes // self.shape[1])
-
-    @property
     def i_lanes(self) -> int:
         """Numbers in a beat of u."""
         return self.parts * self.channels
@@ -177,9 +215,18 @@ class ScanFolding(Folding):
     @property
     def words_per_beat(self) -> int:
         """Memory words that one beat of u drives."""
-        return self.words * self.channels // self.shape[0]
+        return self.shape[1] // self.within
+
+    def arrange(self, constants: Codes) -> Codes:
+        """Constants of the modes, (C, N, ...), as they stand in the words of the memories: (words, those of a word)."""
+        (channels, modes), rest = self.shape, constants.shape[2:]
+        split = constants.reshape(channels // self.channels, self.channels, modes // self.within, self.within, *rest)
+        return split.swapaxes(1, 2).reshape(self.words, -1)
+
+    def scales(self, layers: Layers, name: str = "scale") -> Table:
+        """The shifts that bring the modes of every layer to one scale."""
+        return layers.table(lambda node, lift: self.arrange(node.arrays[name]) + lift)
 
 
-def scales(layers: Layers, lanes: int, name: str = "scale") -> Table:
-    """The shifts that bring the channels of every layer to one scale, as many a word as there are lanes."""
-    return layers.table(lambda node, lift: node.arrays[name].reshape(-1, lanes) + lift)
+def _divisors(number: int) -> list[int]:
+    return [n for n in range(1, number + 1) if number % n == 0]

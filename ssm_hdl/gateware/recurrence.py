@@ -8,7 +8,7 @@ from amaranth.lib import data
 from ssm_hdl.gateware import multiplier
 from ssm_hdl.gateware.arithmetic import REQUANTIZE_LATENCY, delay
 from ssm_hdl.gateware.dither import Dither
-from ssm_hdl.gateware.folding import PARTS, ScanFolding, scales
+from ssm_hdl.gateware.folding import PARTS, ScanFolding
 from ssm_hdl.gateware.layers import Layers
 from ssm_hdl.gateware.memories import Storage
 from ssm_hdl.gateware.shift import Shifts
@@ -31,7 +31,8 @@ class Issue(NamedTuple):
         phase: which of the cycles that a word takes.
         fresh: the step is the first of its sequence.
         final: something is read, and the phase is the last.
-        wraps: and the word is the last of its step.
+        turns: and the word is the last of its channels.
+        wraps: and of its step.
     """
 
     go: Value
@@ -39,6 +40,7 @@ class Issue(NamedTuple):
     phase: Value
     fresh: Value
     final: Value
+    turns: Value
     wraps: Value
 
 
@@ -57,8 +59,8 @@ class Recurrence:
     def __init__(self, layers: Layers, folding: ScanFolding, kind: str) -> None:
         assert isinstance(layers.node.op, Operation)
         self.layers, self.op, self.folding, self.kind = layers, layers.node.op, folding, kind
-        self._scale, self._shift = (Shifts(scales(layers, folding.modes, name)) for name in ("scale", "shift"))
-        self._code = layers.table(lambda node, lift: node.arrays["code"].reshape(folding.words, -1))
+        self._scale, self._shift = (Shifts(folding.scales(layers, name)) for name in ("scale", "shift"))
+        self._code = layers.table(lambda node, lift: folding.arrange(node.arrays["code"]))
         self._multiplied = _READ + multiplier.latency(kind, shape_of(layers.node.output))
         self._aligned = self._multiplied + 1 + folding.align
         self._added = self._aligned + 1
@@ -101,7 +103,7 @@ class Recurrence:
 
     def _drive(self, m: Module, mode: int, part: Part, u: list[Value], amount: Value) -> Value:
         """2**e u of a part of a mode at the scale of the sums, as soon as it is there, the cycles of the shift after u."""
-        element = u[mode // self.folding.shape[1] * self.folding.parts :][: self.folding.parts]
+        element = u[mode // self.folding.within * self.folding.parts :][: self.folding.parts]
         number = _pick(part, *element, *[Const(0)] * (PARTS - len(element)))
         return self._shift.apply(m, mode, number, amount, self.layers.width)  # which holds it, by the bound
 
@@ -109,8 +111,8 @@ class Recurrence:
         """The dither, a cycle ahead of the sums."""
         cycles = self._added - 1
         done = delay(m, issue.final, cycles, reset_less=False)
-        wraps, last, layer = (delay(m, value, cycles) for value in (issue.wraps, u.last, layer_of(u)))
-        return Dither(m, self.folding, done, wraps, last, layer, self.layers.count)
+        turns, wraps, last, layer = (delay(m, value, cycles) for value in (issue.turns, issue.wraps, u.last, layer_of(u)))
+        return Dither(m, self.folding, done, turns, wraps, last, layer, self.layers.count)
 
     def _products(self, m: Module, phase: Value, code: list[Value], h: list[Value]) -> list[tuple[Part, Value]]:
         """The parts of code h with their sums of products: both at once, or one for both in turn."""

@@ -30,7 +30,7 @@ class Scan(wiring.Component):
 
     Args:
         nodes: the bound operation, or those of several layers.
-        multipliers: how many work side by side, one of `ScanFolding.choices`.
+        folding: one of `ScanFolding.choices`, by its name or how many multipliers work side by side.
         kind: kind of multiplier, one of `multiplier.KINDS`.
         pace: cycles between results that are enough; the queue at the end is only as deep as they need.
 
@@ -40,12 +40,14 @@ class Scan(wiring.Component):
 
     Members:
         i: u, ``channels`` elements a beat, real and imaginary parts in turn if it is complex.
-        o: h', ``2 * modes`` numbers a beat, real and imaginary parts in turn.
+        o: h', ``2 * modes`` numbers a beat, real and imaginary parts in turn. If several channels are side by side with some of
+            their modes, so they are in a beat: the order of the packet is then the folding's, and only a `Dense` can read it whose
+            groups lie alike.
     """
 
-    def __init__(self, nodes: Nodes, multipliers: int = 1, kind: str = "dsp", pace: int = 1) -> None:
+    def __init__(self, nodes: Nodes, folding: int | str = 1, kind: str = "dsp", pace: int = 1) -> None:
         self.layers = layers = Layers.of(nodes)
-        self.folding = folding = ScanFolding.of(nodes, multipliers)
+        self.folding = folding = ScanFolding.of(nodes, folding)
         (u,), h = layers.node.inputs, layers.node.output
         super().__init__({"i": In(layers.signature(u, folding.i_lanes)), "o": Out(layers.signature(h, folding.o_lanes))})
         self.recurrence = Recurrence(layers, folding, kind)
@@ -127,4 +129,4 @@ class Scan(wiring.Component):
         ]
         with m.If(word.wraps):
             fresh.set(self.i.p.last)
-        return Issue(go, Cat(word.value, layer), phase.value, fresh.value, final, word.wraps)
+        return Issue(go, Cat(word.value, layer), phase.value, fresh.value, final, beat.wraps, word.wraps)

@@ -89,6 +89,21 @@ def _beats(packets: Codes, lanes: int, ends: Collection[int] | None) -> list[tup
 
 
 @pytest.fixture(scope="session")
+def interleave() -> Callable[..., Codes]:
+    """``interleave(node, packets, order)``: packets in the order of a folding that is ``interleaved``."""
+    return _interleave
+
+
+def _interleave(node: Node, packets: Codes, order: tuple[int, int] | None) -> Codes:
+    if order is None:
+        return packets
+    channels, numbers = order
+    groups = node.arrays["scale" if node.op.op == "scan" else "weight"].shape[0]
+    split = packets.reshape(len(packets), groups // channels, channels, -1, numbers)
+    return split.swapaxes(2, 3).reshape(len(packets), -1)
+
+
+@pytest.fixture(scope="session")
 def random_packets() -> Callable[..., list[Codes]]:
     """``random_packets(node, count, seed)``: packets over the whole formats of a node's inputs."""
 
@@ -115,7 +130,9 @@ def check(run_stage: Callable[..., Run], random_packets: Callable[..., list[Code
     ) -> None:
         inputs = packets(node, PACKETS)
         golden = evaluate(node, *(each[np.newaxis] for each in inputs))
-        expected = golden.codes.ravel()
+        order = getattr(getattr(make(), "folding", None), "interleaved", None)
+        reads, sends = (order, None) if node.op.op == "dense" else (None, order)
+        inputs, expected = [_interleave(node, each, reads) for each in inputs], _interleave(node, golden.codes[0], sends).ravel()
         for stalls in (0.0, 0.4):
             result = run_stage(make(), inputs, expected.size, stalls, seed=7)
             assert np.array_equal(result.numbers, expected)

@@ -35,25 +35,35 @@ def nodes(make_nodes):
 
 
 def dense_cases():
-    """(operation, folding) of every way to fold the three shapes of dense: plain, of one row per group, of several."""
-    plain = [("mixing", count) for count in (1, 2, 4, 8, 16, 32)]
-    complex_groups = [("readout", count) for count in (1, 2, 3, 6, 12, 24)]
-    return [*plain, *complex_groups, ("encoder", 1), ("encoder", 2), ("encoder", 4), ("decoder", 1), ("decoder", 6)]
+    """(operation, folding) of ways to fold the three shapes of dense: plain, of one row per group, of several."""
+    plain = [("mixing", name) for name in ("1x1", "2x1", "1x2", "8x1", "1x4", "4x2", "8x4")]
+    complex_groups = [("readout", name) for name in ("1x1x1", "1x1x3", "1x1x6", "2x1x1", "2x1x3", "4x1x2", "2x1x6", "4x1x6")]
+    return [*plain, *complex_groups, ("encoder", 1), ("encoder", 2), ("encoder", 4), ("decoder", "1x1"), ("decoder", "6x1")]
+
+
+SCANS = ("1x1/4", "1x1/2", "1x1", "1x3", "2x1", "2x3", "4x1", "4x3")
+"""The foldings of a scan of 4 channels of 3 modes."""
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("name,multipliers", dense_cases())
-def test_dense(nodes, name, multipliers, kind, check):
+@pytest.mark.parametrize("name,folding", dense_cases())
+def test_dense(nodes, name, folding, kind, check):
     node = nodes[name]
-    assert multipliers in [folding.multipliers for folding in DenseFolding.choices(node)]
-    check(lambda: Dense(node, multipliers, kind), node)
+    check(lambda: Dense(node, folding, kind), node)
 
 
-@pytest.mark.parametrize("name,multipliers", [case for case in dense_cases() if case[0] != "encoder"])
-def test_dense_with_a_scale_for_each_row(make_nodes, name, multipliers, check):
+def test_dense_folds_onto_any_divisors_of_its_rows_and_columns(nodes):
+    choices = DenseFolding.choices(nodes["mixing"])
+    assert [c.name for c in choices] == "1x1 2x1 1x2 4x1 2x2 1x4 8x1 4x2 2x4 8x2 4x4 8x4".split()
+    for choice in [*choices, *DenseFolding.choices(nodes["readout"])]:
+        assert choice.cycles * choice.multipliers == np.prod(choice.shape)
+
+
+@pytest.mark.parametrize("name,folding", [case for case in dense_cases() if case[0] != "encoder"])
+def test_dense_with_a_scale_for_each_row(make_nodes, name, folding, check):
     node, plain = (make_nodes(features)[name] for features in (("exponent", "narrow"), ("narrow",)))
-    check(lambda: Dense(node, multipliers), node)
-    stage, without = Dense(node, multipliers), Dense(plain, multipliers)
+    check(lambda: Dense(node, folding), node)
+    stage, without = Dense(node, folding), Dense(plain, folding)
     assert shape_for(stage.weights()).width <= 5  # the sign of an imaginary part turns -8 into 8
     bits = spread_bits(node, stage.folding.o_lanes)
     assert (bits == 0) == (stage.folding.o_lanes == node.output.size)
@@ -63,7 +73,11 @@ def test_dense_with_a_scale_for_each_row(make_nodes, name, multipliers, check):
 
 def spread_bits(node, lanes):
     """Bits of the largest shift that a lane needs in some word and not in another; as many cycles, as they are few."""
-    bits = int(np.ptp(node.arrays["scale"].reshape(-1, lanes), axis=0).max()).bit_length()
+    return spread_of(node.arrays["scale"].reshape(-1, lanes))
+
+
+def spread_of(scale):
+    bits = int(np.ptp(scale, axis=0).max()).bit_length()
     assert bits <= 3
     return bits
 
@@ -89,14 +103,16 @@ def test_dense_of_groups_with_several_rows(multipliers, scaled, check):
 def test_dense_says_how_it_can_fold(nodes):
     with pytest.raises(SsmHdlError, match=r"^mixing: cannot fold onto 3 multipliers; it can onto 1, 2, 4, 8, 16, 32$"):
         Dense(nodes["mixing"], 3)
+    with pytest.raises(SsmHdlError, match=r"^mixing: cannot fold onto 3x1; it can onto 1, .*, 32 as 1x1, 2x1, 1x2, .*, 8x4$"):
+        Dense(nodes["mixing"], "3x1")
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("multipliers", (1, 2, 4, 12, 24, 48))
-def test_scan(nodes, multipliers, kind, check):
+@pytest.mark.parametrize("folding", SCANS)
+def test_scan(nodes, folding, kind, check):
     node = nodes["ssm"]
-    assert [folding.multipliers for folding in ScanFolding.choices(node)] == [1, 2, 4, 12, 24, 48]
-    check(lambda: Scan(node, multipliers, kind), node)
+    assert {folding.name for folding in ScanFolding.choices(node)} == set(SCANS)
+    check(lambda: Scan(node, folding, kind), node)
 
 
 ALL = ("exponent", "delta", "dither")
@@ -104,13 +120,13 @@ FEATURES = (("exponent",), ("delta",), ("dither",), ALL, ("narrow",), ("narrow",
 
 
 @pytest.mark.parametrize("kind,features", [*(("dsp", each) for each in FEATURES), ("lut", FEATURES[-1])])
-@pytest.mark.parametrize("multipliers", (1, 2, 4, 12, 24, 48))
-def test_scan_in_few_bits(make_nodes, multipliers, kind, features, check):
+@pytest.mark.parametrize("folding", SCANS)
+def test_scan_in_few_bits(make_nodes, folding, kind, features, check):
     node, plain = (make_nodes(chosen)["ssm"] for chosen in (features, set(features) & {"narrow"}))
-    check(lambda: Scan(node, multipliers, kind), node)
-    stage, without = Scan(node, multipliers, kind), Scan(plain, multipliers, kind)
-    bits = spread_bits(node, stage.folding.modes)
-    assert (bits == 0) == ("exponent" not in features or multipliers == 48)  # alone in its multipliers, a mode shifts by wires
+    check(lambda: Scan(node, folding, kind), node)
+    stage, without = Scan(node, folding, kind), Scan(plain, folding, kind)
+    bits = spread_of(stage.folding.arrange(node.arrays["scale"]))
+    assert (bits == 0) == ("exponent" not in features or folding == "4x3")  # alone in its multipliers, a mode shifts by wires
     assert stage.loop - without.loop == bits
     widths = {storage.name: storage.width for storage in stage.storage}
     assert widths["code"] == 2 * stage.folding.modes * (4 if "narrow" in features else 16)
@@ -132,11 +148,11 @@ def deep_nodes(random_manifest):
     return random_manifest(channels=4, modes=3, steps=PACKETS, layers=1, features=ALL).nodes
 
 
-@pytest.mark.parametrize("multipliers", (1, 2, 4, 12))
-def test_scan_of_complex_elements(deep_nodes, multipliers, check):
+@pytest.mark.parametrize("folding", ("1x1/4", "1x1/2", "1x1", "3x1"))
+def test_scan_of_complex_elements(deep_nodes, folding, check):
     node = deep_nodes["ssm_1"]
-    assert [folding.multipliers for folding in ScanFolding.choices(node)] == [1, 2, 4, 12]
-    check(lambda: Scan(node, multipliers), node)
+    assert [folding.name for folding in ScanFolding.choices(node)] == ["1x1/4", "1x1/2", "1x1", "3x1"]
+    check(lambda: Scan(node, folding), node)
 
 
 def test_scan_of_complex_channels_with_several_modes(make_nodes, check):
@@ -145,8 +161,8 @@ def test_scan_of_complex_channels_with_several_modes(make_nodes, check):
         codes = {"ssm.transition": node.arrays["code"], "ssm.exponent": np.arange(-12, 0).reshape(4, 3)}
         op = node.op.model_copy(update={"transition": node.op.transition.model_copy(update={"exponent": None})})
         node = op.bind((Edge("encoder", 4, SQ(3, 5), is_complex=True),), Tensors(codes, {}), PACKETS)
-        for multipliers in (1, 2, 4, 12, 24, 48):
-            check(lambda node=node, multipliers=multipliers: Scan(node, multipliers), node)
+        for folding in SCANS:
+            check(lambda node=node, folding=folding: Scan(node, folding), node)
 
 
 @pytest.mark.parametrize("name,multipliers", [("drive_1", 3), ("drive_1", 24), ("readout_1", 2), ("readout_1", 12)])
@@ -158,15 +174,20 @@ def test_dense_from_and_to_complex_elements(deep_nodes, name, multipliers, check
 
 @pytest.mark.parametrize("stalls", (0.0, 0.4))
 @pytest.mark.parametrize("features", [(), ALL], ids=["plain", "all"])
-@pytest.mark.parametrize("multipliers", (1, 2, 4, 12, 24, 48))
-def test_scan_starts_afresh_after_a_step_marked_last(make_nodes, multipliers, features, stalls, run_stage, random_packets):
+@pytest.mark.parametrize("folding", SCANS)
+def test_scan_starts_afresh_after_a_step_marked_last(
+    make_nodes, folding, features, stalls, run_stage, random_packets, interleave
+):
     """States, and the dither, whatever the sequence before has left: one of one step, and two that differ in length."""
     node = make_nodes(features)["ssm"]
     (packets,) = random_packets(node, 13, seed=1)
     ends = (0, 5, 12)
-    expected = [evaluate(node, part[np.newaxis]).codes.ravel() for part in np.split(packets, [end + 1 for end in ends[:-1]])]
-    run = run_stage(Scan(node, multipliers), [packets], sum(map(len, expected)), stalls, seed=2, ends=ends)
-    assert np.array_equal(run.numbers, np.concatenate(expected))
+    sequences = np.split(packets, [end + 1 for end in ends[:-1]])
+    states = np.concatenate([evaluate(node, part[np.newaxis]).codes[0] for part in sequences])
+    stage = Scan(node, folding)
+    expected = interleave(node, states, stage.folding.interleaved).ravel()
+    run = run_stage(stage, [packets], len(expected), stalls, seed=2, ends=ends)
+    assert np.array_equal(run.numbers, expected)
     beats = np.array(run.last).reshape(len(packets), -1)
     assert np.array_equal(np.flatnonzero(beats.all(axis=1)), ends) and beats.any(axis=1).sum() == len(ends)
 
