@@ -173,7 +173,7 @@ def default_plan(
     manifest: Manifest,
     board: Board,
     dsp: int | None = None,
-    folding: Mapping[str, int] | None = None,
+    folding: Mapping[str, str] | None = None,
     share_layers: bool = False,
 ) -> Plan:
     """The plan for a board, within ``dsp`` multipliers or as many as the board's own figure says; see `Plan.fit`.

@@ -57,7 +57,7 @@ def _follow(pipeline: "Pipeline", names: Iterable[str], times: Times) -> None:
         stage, structure = pipeline.stages[name], pipeline.structure
         op, width = structure.stages[name].node.op.op, lanes(stage.sinks[0])
         beats = -(-structure.numbers(structure.reads[name][0]) // width)
-        ends = [_arrival(pipeline, source, width, times) for source in structure.reads[name]]
+        ends = [_arrival(pipeline, source, width, times, pipeline.holds(name)) for source in structure.reads[name]]
         first, last = (max(each) for each in zip(*ends, strict=True))
         replayed = getattr(stage, "replay", None) is not None
         work = stage.work if op in ("scan", "embedding") else beats
@@ -69,10 +69,13 @@ def _follow(pipeline: "Pipeline", names: Iterable[str], times: Times) -> None:
         times[name] = (max(done - span, first), done)
 
 
-def _arrival(pipeline: "Pipeline", source: str, width: int, times: Times) -> tuple[int, int]:
-    """When a packet of a stream is there in beats of another width, through their greatest common divisor."""
+def _arrival(pipeline: "Pipeline", source: str, width: int, times: Times, held: bool = False) -> tuple[int, int]:
+    """When a packet of a stream is there in beats of another width, through their greatest common divisor.
+
+    A wider beat that its reader holds for long is gathered ahead, which takes a cycle more.
+    """
     i_lanes = pipeline.width(source)
     common = math.gcd(i_lanes, width)
-    repack = (i_lanes // common if i_lanes > common else 0) + (width > common)
+    repack = (i_lanes // common if i_lanes > common else 0) + (width > common) * (1 + held)
     first, last = times[source]
     return first + repack, last + repack

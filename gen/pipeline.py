@@ -12,6 +12,7 @@ from ssm_hdl import Manifest
 from ssm_hdl.gateware.add import Add
 from ssm_hdl.gateware.dense import Dense
 from ssm_hdl.gateware.embedding import Embedding
+from ssm_hdl.gateware.folding import ScanFolding
 from ssm_hdl.gateware.layers import Layers
 from ssm_hdl.gateware.lookup import Lookup
 from ssm_hdl.gateware.multiply import Multiply
@@ -27,8 +28,8 @@ from ssm_hdl.gen.plan import Plan, StagePlan
 from ssm_hdl.gen.structure import ENTRY, EXIT, Structure
 
 STAGES: dict[str, Callable[[Layers, StagePlan], wiring.Component]] = {
-    "dense": lambda layers, plan: Dense(layers, plan.multipliers, plan.kind, plan.pace),
-    "scan": lambda layers, plan: Scan(layers, plan.multipliers, plan.kind, plan.pace),
+    "dense": lambda layers, plan: Dense(layers, plan.folding, plan.kind, plan.pace),
+    "scan": lambda layers, plan: Scan(layers, plan.folding, plan.kind, plan.pace),
     "lookup": lambda layers, plan: Lookup(layers, plan.lanes, plan.pace),
     "multiply": lambda layers, plan: Multiply(layers, plan.lanes, plan.kind, plan.pace),
     "add": lambda layers, plan: Add(layers, plan.lanes, plan.pace),
@@ -94,6 +95,11 @@ class Pipeline(wiring.Component):
         loop = self.structure.loop
         return lanes(self.stages[loop.back if loop and stream in (ENTRY, EXIT) else stream].o)
 
+    def holds(self, name: str) -> bool:
+        """A stage holds every beat for several cycles before it takes the next."""
+        folding = getattr(self.stages[name], "folding", None)
+        return isinstance(folding, ScanFolding) and folding.phases * folding.words_per_beat > 1
+
     def elaborate(self, platform: object) -> Module:  # noqa: D102
         m = Module()
         structure, output = self.structure, self.structure.output
@@ -104,7 +110,8 @@ class Pipeline(wiring.Component):
         for name, stage in self.stages.items():
             setattr(m.submodules, name, stage)
             for index, (stream_name, sink) in enumerate(zip(structure.reads[name], stage.sinks, strict=True)):
-                source = self._fit(m, f"{name}_{index}", stream_name, branches[stream_name].pop(0), lanes(sink))
+                held = self.holds(name)
+                source = self._fit(m, f"{name}_{index}", stream_name, branches[stream_name].pop(0), lanes(sink), held)
                 if queue := self.queues.get((name, index)):
                     m.submodules[f"{name}_{index}_queue"] = queue
                     connect(m, source, queue.i)
@@ -137,13 +144,18 @@ class Pipeline(wiring.Component):
         connect(m, source, fork.i)
         return {name: list(fork.o)}
 
-    def _fit(self, m: Module, name: str, stream_name: str, source: stream.Interface, width: int) -> stream.Interface:
-        """The stream with another number of lanes; through their greatest common divisor if neither is a multiple."""
+    def _fit(
+        self, m: Module, name: str, stream_name: str, source: stream.Interface, width: int, held: bool = False
+    ) -> stream.Interface:
+        """The stream with another number of lanes; through their greatest common divisor if neither is a multiple.
+
+        Where its reader holds beats, the next is gathered meanwhile.
+        """
         common = math.gcd(lanes(source), width)
         shape, layers = shape_of(self.structure.edges[stream_name]), self.structure.layers(stream_name)
         for step in [width] if common in (lanes(source), width) else [common, width]:
             if step != lanes(source):
-                m.submodules[f"{name}_repack_{step}"] = repack = Repack(shape, lanes(source), step, layers)
+                m.submodules[f"{name}_repack_{step}"] = repack = Repack(shape, lanes(source), step, layers, held)
                 connect(m, source, repack.i)
                 source = repack.o
         return source
@@ -166,7 +178,7 @@ class Pipeline(wiring.Component):
 
     def _paths(self) -> tuple[dict[str, float], dict[str, tuple[int, int]]]:
         """For every stream: packets on the way to it, and how late it is (packets gathered, elements sliced off the front)."""
-        start, loop = self.manifest.input.name, self.structure.loop
+        start, structure, loop = self.manifest.input.name, self.structure, self.structure.loop
         flight = {start: 0.0, ENTRY: 0.0}
         lateness = {start: (0, 0), ENTRY: (0, 0)}
         for name, reads in self.structure.reads.items():
@@ -176,6 +188,7 @@ class Pipeline(wiring.Component):
             layers = self.structure.stages[name]
             node = layers.node
             held = _PACKETS.get(node.op.op, 1) + max(self.stages[name].latency, 0) * layers.count / self.cycles
+            held += lanes(self.stages[name].sinks[0]) * (1 + self.holds(name)) / structure.numbers(reads[0])  # while it is gathered
             flight[name] = max(flight[source] for source in reads) + held
             gathered, sliced = max(lateness[source] for source in reads)
             whole = node.op.op == "norm" or (node.op.op == "dense" and node.arrays["weight"].shape[0] == 1)

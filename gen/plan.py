@@ -3,14 +3,15 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 
 from ssm_hdl import Manifest, SsmHdlError
-from ssm_hdl.gateware.folding import DenseFolding, Folding, ScanFolding
+from ssm_hdl.gateware.folding import Folding
 from ssm_hdl.gateware.layers import Layers
 from ssm_hdl.gateware.memories import shape_for
-from ssm_hdl.gateware.multiplier import DSP_LATENCY
-from ssm_hdl.gateware.norm import NormFolding
 from ssm_hdl.gateware.stream import reals
+from ssm_hdl.gen.options import Unit
+from ssm_hdl.gen.options import units as find_units
 from ssm_hdl.gen.structure import Structure
 from ssm_hdl.operations import Node
 
@@ -26,11 +27,11 @@ LUT_BUSY = 16
 LUTS_ARE_SCARCE = ("ice40",)
 """Targets on which multipliers left over replace those made of LUTs, though they are idle most of the time."""
 
+ELEMENTWISE = ("slice", "lookup", "multiply", "add")
+"""Operations that make of every element one, or drop it."""
+
 _BURST = 2
 """Results come in bursts (a gate after its values): stages are paced this much faster than the interval asks."""
-
-FOLDINGS: dict[str, type[Folding]] = {"dense": DenseFolding, "scan": ScanFolding, "norm": NormFolding}
-"""The operations that fold their products onto any number of multipliers."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ class StagePlan:
 
     Attributes:
         lanes: numbers in a beat of its output.
+        folding: name of the folding, of the operations that have several.
         multipliers: products side by side; 0 where there is none.
         kind: kind of multiplier, one of `ssm_hdl.gateware.multiplier.KINDS`.
         pace: cycles that the plan leaves between two results.
@@ -46,6 +48,7 @@ class StagePlan:
     """
 
     lanes: int = 1
+    folding: str = ""
     multipliers: int = 0
     kind: str = "dsp"
     pace: int = 1
@@ -77,51 +80,38 @@ class Plan:
         manifest: Manifest,
         dsp: int = 8,
         target: str = "generic",
-        folding: Mapping[str, int] | None = None,
+        folding: Mapping[str, str] | None = None,
         share_layers: bool = False,
     ) -> "Plan":
-        """The plan with the fewest cycles per step within a number of DSP multipliers.
+        """The plan with the fewest cycles per step within a number of DSP multipliers, whatever else it takes.
 
         The bottleneck decides: for every interval that some folding reaches, each stage takes the fewest multipliers that
-        keep up with it, and the shortest interval whose sum fits wins. Exact, since stages are independent.
+        keep up with it, and the shortest interval whose sum fits wins. Exact, since stages are independent; what reads the
+        channels of a scan is folded together with it. `ssm_hdl.gen.sizer` sizes for a device.
 
         Args:
             manifest: the integer program.
             dsp: DSP multipliers to spend.
             target: one of `TARGETS`.
-            folding: multipliers of stages that the caller decides, by name.
+            folding: foldings of stages that the caller decides, by name: multipliers, or the name of one.
             share_layers: the layers share one set of stages, each of which works once for every layer in a step.
 
         Raises:
             SsmHdlError: no folding fits the budget, ``folding`` or ``target`` name what is not there, or no layers can share.
         """
-        folding = dict(folding or {})
         if target not in TARGETS:
             raise SsmHdlError(f"target {target!r} is not known; there are {', '.join(TARGETS)}")
         structure = Structure.of(manifest, share_layers)
-        folded = {name: layers for name, layers in structure.stages.items() if layers.node.op.op in FOLDINGS}
-        for name in folding:
-            if name not in folded:
-                raise SsmHdlError(f"no stage {name!r} to fold; the stages that multiply are {', '.join(folded)}")
-        choices: dict[str, Sequence[Folding]] = {}
-        for name, layers in folded.items():
-            fold = FOLDINGS[layers.node.op.op]
-            choices[name] = [fold.of(layers, folding[name])] if name in folding else fold.choices(layers)
-        costs = {
-            name: {choice.multipliers: choice.interval(DSP_LATENCY) * structure.share(name, manifest.steps) for choice in each}
-            for name, each in choices.items()
-        }
-        ports = max(manifest.input.size, 1 if manifest.output.per_sequence else manifest.output.size)
-        ports = max(ports, *(reals(node.output) for node in manifest.nodes.values() if node.op.op == "embedding"), 0)
-        intervals = {math.ceil(cycles) for cost in costs.values() for cycles in cost.values()}
-        for interval in sorted({ports, *(max(ports, interval) for interval in intervals)}):
-            picked = {
-                name: min((fold for fold in choices[name] if costs[name][fold.multipliers] <= interval), key=_count, default=None)
-                for name in folded
-            }
-            fast_enough = {name: fold for name, fold in picked.items() if fold is not None}
-            if len(fast_enough) == len(folded):
-                plan = cls._complete(manifest, structure, target, fast_enough, interval)
+        units = find_units(structure, manifest.steps, folding or {})
+        for interval in intervals(manifest, units):
+            picked: dict[str, Folding] = {}
+            for unit in units:
+                ways = unit.within(interval)
+                if ways:
+                    way = min(ways, key=lambda way: (sum(c.folding.multipliers for c in way), sum(_width(c.folding) for c in way)))
+                    picked |= {name: choice.folding for name, choice in zip(unit.names, way, strict=True)}
+            if len(picked) == sum(len(unit.names) for unit in units):
+                plan = cls.complete(manifest, structure, target, picked, interval)
                 if plan.dsp <= dsp:
                     return plan._spend(structure, dsp) if target in LUTS_ARE_SCARCE else plan
         spent = ", ".join(name for name, stage in plan.stages.items() if stage.multipliers and stage.kind != "lut")
@@ -130,25 +120,26 @@ class Plan:
         )
 
     @classmethod
-    def _complete(
-        cls, manifest: Manifest, structure: Structure, target: str, picked: Mapping[str, Folding], interval: int
+    def complete(
+        cls,
+        manifest: Manifest,
+        structure: Structure,
+        target: str,
+        picked: Mapping[str, Folding],
+        interval: int,
     ) -> "Plan":
-        """Add the element-wise stages, with as many lanes as keep up with ``interval``."""
-        dsp = "dsp" if target == "generic" else target
-        stages = {}
-        for name, layers in structure.stages.items():
-            node = layers.node
-            multiplications = node.multiplications * structure.share(name, manifest.steps)
-            kind = "lut" if multiplications <= max(LUT_MULTIPLICATIONS, interval // LUT_BUSY) else dsp
-            time = _turn(interval, layers)
-            if name in picked:
-                lanes, multipliers = picked[name].o_lanes, picked[name].multipliers
-            else:
-                lanes = _lanes(node, time)
-                multipliers = lanes if node.multiplications else 0
-            time *= manifest.steps if node.output.per_sequence else 1
-            pace = max(1, time * lanes // (_BURST * reals(node.output)))
-            stages[name] = StagePlan(lanes, multipliers, kind, pace)
+        """Add the element-wise stages, with as many lanes as keep up with ``interval``.
+
+        Args:
+            manifest: the integer program.
+            structure: its stages.
+            target: one of `TARGETS`.
+            picked: the folding of every stage that has several.
+            interval: cycles per time step.
+        """
+        stages = {
+            name: plan_stage(manifest, structure, name, interval, target, picked.get(name)) for name in structure.stages
+        }
         return cls(target, stages, structure.loop is not None)
 
     def _spend(self, structure: Structure, dsp: int) -> "Plan":
@@ -160,6 +151,44 @@ class Plan:
                 left -= stages[name].multipliers
                 stages[name] = replace(stages[name], kind=self.target)
         return replace(self, stages=stages)
+
+
+def plan_stage(
+    manifest: Manifest, structure: Structure, name: str, interval: int, target: str, folding: Folding | None
+) -> StagePlan:
+    """A stage that keeps up with an interval; few products are made by LUTs.
+
+    Args:
+        manifest: the integer program.
+        structure: its stages.
+        name: the stage.
+        interval: cycles per time step.
+        target: one of `TARGETS`.
+        folding: its folding, if it has several; an element-wise stage has as many lanes as keep up.
+    """
+    layers = structure.stages[name]
+    node, time = layers.node, _turn(interval, layers)
+    multiplications = node.multiplications * structure.share(name, manifest.steps)
+    few = multiplications <= max(LUT_MULTIPLICATIONS, interval // LUT_BUSY)
+    kind = "lut" if few else "dsp" if target == "generic" else target
+    if folding is None:
+        lanes = _lanes(node, int(time * min(_burst(structure, source) for source in structure.reads[name])))
+        multipliers = lanes if node.multiplications else 0
+    else:
+        lanes, multipliers = folding.o_lanes, folding.multipliers
+    time *= manifest.steps if node.output.per_sequence else 1
+    pace = max(1, time * lanes // (_BURST * reals(node.output)))
+    return StagePlan(lanes, folding.name if folding else "", multipliers, kind, pace)
+
+
+def _burst(structure: Structure, stream: str) -> Fraction:
+    """The share of the interval in which a stream has to be read: the parts of a sliced packet come one after the other."""
+    node = structure.stages[stream].node if stream in structure.stages else None
+    if node is None or node.op.op not in ELEMENTWISE:
+        return Fraction(1)
+    if node.op.op == "slice":
+        return Fraction(node.output.size, node.inputs[0].size)
+    return min(_burst(structure, source) for source in structure.reads[stream])
 
 
 def _turn(interval: int, layers: Layers) -> int:
@@ -174,8 +203,16 @@ def _product_bits(node: Node) -> int:
     return max(widths) * max(codes or widths)
 
 
-def _count(folding: Folding) -> int:
-    return folding.multipliers
+def intervals(manifest: Manifest, units: Sequence[Unit]) -> list[int]:
+    """Every interval at which something can be folded otherwise, the shortest first, none shorter than the ports allow."""
+    ports = max(manifest.input.size, 1 if manifest.output.per_sequence else manifest.output.size)
+    ports = max(ports, *(reals(node.output) for node in manifest.nodes.values() if node.op.op == "embedding"), 0)
+    return sorted({ports, *(max(ports, cycles) for unit in units for cycles in unit.intervals)})
+
+
+def _width(folding: Folding) -> int:
+    """Numbers that come and go in a cycle: what is around the multipliers, results most, since they are rounded."""
+    return 3 * folding.o_lanes + folding.i_lanes
 
 
 def _lanes(node: Node, interval: int) -> int:

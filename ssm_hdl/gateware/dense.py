@@ -44,7 +44,7 @@ class Dense(wiring.Component):
         self.layers, self.kind, self.pace = Layers.of(nodes), kind, max(pace, 1)
         self.folding = folding = DenseFolding.of(nodes, folding)
         layers, (x,), y = self.layers, self.layers.node.inputs, self.layers.node.output
-        i_lanes, o_lanes = folding.columns * folding.groups, folding.o_lanes
+        i_lanes, o_lanes = folding.i_lanes, folding.o_lanes
         super().__init__({"i": In(layers.signature(x, i_lanes)), "o": Out(layers.signature(y, o_lanes))})
         self._weight = layers.table(lambda node, lift: self._words(node))
         self._bias = layers.table(lambda node, lift: node.arrays["bias"].reshape(-1, o_lanes) << lift)

@@ -58,6 +58,11 @@ class Folding:
         return None
 
     @property
+    def i_lanes(self) -> int:
+        """Numbers in a beat of the input."""
+        raise NotImplementedError
+
+    @property
     def o_lanes(self) -> int:
         """Numbers in a beat of the output."""
         raise NotImplementedError
@@ -105,6 +110,11 @@ class DenseFolding(Folding):
     def multipliers(self) -> int:
         """Multipliers side by side."""
         return self.groups * self.rows * self.columns
+
+    @property
+    def i_lanes(self) -> int:
+        """Numbers in a beat of the input."""
+        return self.groups * self.columns
 
     @property
     def o_lanes(self) -> int:

@@ -36,6 +36,7 @@ class NormFolding(Folding):
     around: int
 
     multipliers = 1
+    i_lanes = 1
     o_lanes = 1
 
     @classmethod

@@ -78,48 +78,70 @@ class Fork(wiring.Component):
 class Repack(wiring.Component):
     """Beats of one width to beats of another; the wider is a multiple of the narrower.
 
-    Cycles per packet of n numbers: ``n / min(i_lanes, o_lanes)``. Latency 1 cycle after the beat that completes an output.
+    Cycles per packet of n numbers: ``n / min(i_lanes, o_lanes)``. Latency 1 cycle after the beat that completes an output, 2 if
+    it works ahead.
 
     Args:
         shape: shape of a number.
         i_lanes: numbers in a beat that comes in.
         o_lanes: numbers in a beat that goes out.
         layers: layers that its packets may be at.
+        ahead: gather a wider beat while the one before still waits, for a reader that takes its time with each.
 
     Members:
         i: beats in.
         o: beats out.
     """
 
-    def __init__(self, shape: Shape, i_lanes: int, o_lanes: int, layers: int = 1) -> None:
+    def __init__(self, shape: Shape, i_lanes: int, o_lanes: int, layers: int = 1, ahead: bool = False) -> None:
         if max(i_lanes, o_lanes) % min(i_lanes, o_lanes):
             raise SsmHdlError(f"Repack goes between multiples, not from {i_lanes} to {o_lanes} numbers a beat")
-        self.i_lanes, self.o_lanes = i_lanes, o_lanes
+        self.i_lanes, self.o_lanes, self.ahead = i_lanes, o_lanes, ahead and o_lanes > i_lanes
+        self.latency = 2 if self.ahead else 1
         super().__init__({"i": In(signature(shape, i_lanes, layers)), "o": Out(signature(shape, o_lanes, layers))})
 
     def elaborate(self, platform: object) -> Module:  # noqa: D102
         m = Module()
-        ratio = max(self.i_lanes, self.o_lanes) // min(self.i_lanes, self.o_lanes)
-        beats, tag = Signal(range(ratio + 1)), Signal.like(tag_of(self.i.p))
-        numbers = Signal(max(Shape.cast(self.i.p.data.shape()).width, Shape.cast(self.o.p.data.shape()).width))
-        m.d.comb += [self.o.p.data.eq(numbers), tag_of(self.o.p).eq(tag)]
-        widening = self.o_lanes > self.i_lanes
-        if widening:  # the register fills beat by beat, newest on top
-            step = Shape.cast(self.i.p.data.shape()).width
-            m.d.comb += [self.o.valid.eq(beats == ratio), self.i.ready.eq(~self.o.valid | self.o.ready)]
-            with m.If(self.o.valid & self.o.ready):
-                m.d.sync += beats.eq(0)
-            with m.If(self.i.valid & self.i.ready):
-                m.d.sync += [
-                    numbers.eq(Cat(numbers[step:], Value.cast(self.i.p.data))),
-                    tag.eq(tag_of(self.i.p)),
-                    beats.eq(Mux(self.o.valid, 1, beats + 1)),
-                ]
-        else:  # the register empties beat by beat, oldest at the bottom
-            step = Shape.cast(self.o.p.data.shape()).width
-            m.d.comb += [self.o.valid.eq(beats != 0), self.i.ready.eq((beats == 0) | ((beats == 1) & self.o.ready))]
-            with m.If(self.o.valid & self.o.ready):
-                m.d.sync += [numbers.eq(numbers >> step), beats.eq(beats - 1)]
-            with m.If(self.i.valid & self.i.ready):
-                m.d.sync += [numbers.eq(self.i.p.data), tag.eq(tag_of(self.i.p)), beats.eq(ratio)]
+        if self.o_lanes > self.i_lanes:
+            self._widen(m)
+        else:
+            self._narrow(m)
         return m
+
+    def _widen(self, m: Module) -> None:
+        """A register that fills beat by beat, newest on top; one more behind it, to work ahead."""
+        ratio, step = self.o_lanes // self.i_lanes, Shape.cast(self.i.p.data.shape()).width
+        beats, tag, numbers = self._registers(ratio)
+        full, moves = beats == ratio, Signal()
+        m.d.comb += self.i.ready.eq(~full | moves)
+        if self.ahead:
+            m.d.comb += moves.eq(full & (~self.o.valid | self.o.ready))
+            with m.If(~self.o.valid | self.o.ready):
+                m.d.sync += [self.o.valid.eq(full), self.o.p.data.eq(numbers), tag_of(self.o.p).eq(tag)]
+        else:
+            m.d.comb += [moves.eq(full & self.o.ready), self.o.valid.eq(full)]
+            m.d.comb += [self.o.p.data.eq(numbers), tag_of(self.o.p).eq(tag)]
+        with m.If(moves):
+            m.d.sync += beats.eq(0)
+        with m.If(self.i.valid & self.i.ready):
+            m.d.sync += [
+                numbers.eq(Cat(numbers[step:], Value.cast(self.i.p.data))),
+                tag.eq(tag_of(self.i.p)),
+                beats.eq(Mux(full, 1, beats + 1)),
+            ]
+
+    def _narrow(self, m: Module) -> None:
+        """A register that empties beat by beat, oldest at the bottom."""
+        ratio, step = self.i_lanes // self.o_lanes, Shape.cast(self.o.p.data.shape()).width
+        beats, tag, numbers = self._registers(ratio)
+        m.d.comb += [self.o.p.data.eq(numbers), tag_of(self.o.p).eq(tag)]
+        m.d.comb += [self.o.valid.eq(beats != 0), self.i.ready.eq((beats == 0) | ((beats == 1) & self.o.ready))]
+        with m.If(self.o.valid & self.o.ready):
+            m.d.sync += [numbers.eq(numbers >> step), beats.eq(beats - 1)]
+        with m.If(self.i.valid & self.i.ready):
+            m.d.sync += [numbers.eq(self.i.p.data), tag.eq(tag_of(self.i.p)), beats.eq(ratio)]
+
+    def _registers(self, ratio: int) -> tuple[Signal, Signal, Signal]:
+        """How many narrow beats are held, the tag that they share, and their numbers."""
+        width = max(Shape.cast(port.p.data.shape()).width for port in (self.i, self.o))
+        return Signal(range(ratio + 1), name="beats"), Signal.like(tag_of(self.i.p), name="tag"), Signal(width, name="numbers")

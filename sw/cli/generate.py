@@ -19,7 +19,7 @@ EXAMPLE = "ssm-hdl generate manifests/s4d-16h --dsp 8 --target ecp5 --fold mixin
 Dsp = Annotated[int, typer.Option(min=1, help="DSP multipliers to spend in all.")]
 Target = Annotated[str, typer.Option(help="Multipliers for: generic (any tool infers them), ice40 or ecp5 (instantiated).")]
 Fold = Annotated[
-    list[str] | None, typer.Option(metavar="STAGE=N", help="Multipliers of one stage, where you decide; may be repeated.")
+    list[str] | None, typer.Option(metavar="STAGE=N", help="Multipliers of one stage, or its folding such as 2x4 (rows x columns), where you decide; may be repeated.")
 ]
 ShareLayers = Annotated[
     bool,
@@ -53,7 +53,7 @@ def command(
     show(as_json, {"verilog": str(written), **asdict(report)}, *tables(report, {"Verilog": written}))
 
 
-def foldings(options: list[str] | None) -> dict[str, int]:
+def foldings(options: list[str] | None) -> dict[str, str]:
     """The ``STAGE=N`` of a command line.
 
     Raises:
@@ -62,9 +62,9 @@ def foldings(options: list[str] | None) -> dict[str, int]:
     folding = {}
     for option in options or []:
         stage, _, number = option.partition("=")
-        if not stage or not number.isdecimal():
-            raise SsmHdlError(f"--fold {option} is not of the form STAGE=N, such as --fold mixing=2")
-        folding[stage] = int(number)
+        if not stage or not number[:1].isdecimal():
+            raise SsmHdlError(f"--fold {option} is not of the form STAGE=N, such as --fold mixing=2 or --fold mixing=2x4")
+        folding[stage] = number
     return folding
 
 

@@ -74,7 +74,7 @@ def test_one_set_of_stages_in_place_of_four(random_manifest):
 
 def test_a_folding_names_the_shared_stage(random_manifest):
     manifest = random_manifest(channels=8, modes=6, steps=16, layers=2, alike=True)
-    assert Plan.fit(manifest, 12, folding={"drive": 2}, share_layers=True).stages["drive"].multipliers == 2
+    assert Plan.fit(manifest, 12, folding={"drive": "2"}, share_layers=True).stages["drive"].multipliers == 2
     with pytest.raises(SsmHdlError, match="no stage 'drive_1' to fold; the stages that multiply are residual_0, norm, drive"):
         Plan.fit(manifest, 12, folding={"drive_1": 2}, share_layers=True)
 

@@ -3,10 +3,11 @@
 import pytest
 
 from ssm_hdl import SsmHdlError
-from ssm_hdl.gateware.folding import DenseFolding, ScanFolding
 from ssm_hdl.gateware.memories import Storage
+from ssm_hdl.gen.options import units
 from ssm_hdl.gen.plan import Plan
 from ssm_hdl.gen.report import block_rams, estimate
+from ssm_hdl.gen.structure import Structure
 
 
 @pytest.fixture(scope="module")
@@ -31,10 +32,13 @@ def test_no_folding_within_the_budget_is_faster(manifest, dsp):
     plan = Plan.fit(manifest, dsp)
     assert plan.dsp <= dsp
     cycles = estimate(manifest, plan).cycles
+    found = units(Structure.of(manifest), manifest.steps, {})
+    assert {unit.names for unit in found} == {("encoder",), ("ssm", "readout"), ("mixing",), ("decoder",)}
     faster = 0
-    for name, fold in (("ssm", ScanFolding), ("readout", DenseFolding), ("mixing", DenseFolding)):
-        choices = fold.choices(manifest.nodes[name])
-        faster += min((c.multipliers for c in choices if c.interval(3) < cycles), default=10**9)
+    for unit in found:
+        if unit.names[0] in ("ssm", "mixing"):
+            counts = [sum(c.folding.multipliers for c in way) for way in unit.ways if all(c.interval < cycles for c in way)]
+            faster += min(counts, default=10**9)
     assert faster > dsp
 
 
@@ -47,7 +51,7 @@ def test_multipliers_left_over_on_an_ice40_replace_those_of_luts(manifest):
 
 
 def test_folding_by_hand(manifest):
-    plan = Plan.fit(manifest, 12, folding={"mixing": 4})
+    plan = Plan.fit(manifest, 12, folding={"mixing": "4"})
     assert plan.stages["mixing"].multipliers == 4
 
 
@@ -67,8 +71,8 @@ def test_every_multiplier_in_a_dsp_block_counts_and_none_idles(random_manifest):
     "arguments,message",
     [
         ({"dsp": 2}, "random_s4d: 2 DSP multipliers are too few, it needs at least 3, one for each of ssm, readout, mixing"),
-        ({"folding": {"gelu": 2}}, "no stage 'gelu' to fold; the stages that multiply are encoder, ssm, readout"),
-        ({"folding": {"mixing": 3}}, "mixing: cannot fold onto 3 multipliers; it can onto 1, 2, 4, 8"),
+        ({"folding": {"gelu": "2"}}, "no stage 'gelu' to fold; the stages that multiply are encoder, ssm, readout"),
+        ({"folding": {"mixing": "3"}}, "mixing: cannot fold onto 3; it can onto 1, 2, 4, 8, .* as 1x1, 2x1, 1x2, "),
         ({"target": "xc7"}, "target 'xc7' is not known; there are generic, ice40, ecp5"),
     ],
 )

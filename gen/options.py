@@ -1,0 +1,115 @@
+"""The ways to fold the stages of a pipeline, those of a scan and of what reads its channels together."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+
+from ssm_hdl.errors import SsmHdlError
+from ssm_hdl.gateware.folding import DenseFolding, Folding, ScanFolding
+from ssm_hdl.gateware.layers import Layers
+from ssm_hdl.gateware.multiplier import DSP_LATENCY
+from ssm_hdl.gateware.norm import NormFolding
+from ssm_hdl.gen.structure import Structure
+
+FOLDINGS: dict[str, type[Folding]] = {"dense": DenseFolding, "scan": ScanFolding, "norm": NormFolding}
+"""The operations that fold their products onto any number of multipliers."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A folding of a stage.
+
+    Attributes:
+        folding: the folding.
+        interval: cycles per time step, at every layer that shares the stage.
+    """
+
+    folding: Folding
+    interval: int
+
+
+@dataclass(frozen=True)
+class Unit:
+    """Stages that are folded together: one, or a scan and the denses that read its channels in the order it sends them.
+
+    Attributes:
+        names: the stages.
+        ways: for each way a choice for each stage.
+    """
+
+    names: tuple[str, ...]
+    ways: tuple[tuple[Choice, ...], ...]
+
+    @property
+    def intervals(self) -> set[int]:
+        """The cycles per time step of all ways."""
+        return {max(choice.interval for choice in way) for way in self.ways}
+
+    def within(self, interval: int) -> list[tuple[Choice, ...]]:
+        """The ways that keep up with an interval, but for those with twice as many multipliers as another in any stage."""
+        fast = [way for way in self.ways if all(choice.interval <= interval for choice in way)]
+        least = [min((way[k].folding.multipliers for way in fast), default=0) for k in range(len(self.names))]
+        return [way for way in fast if all(choice.folding.multipliers < 2 * few for choice, few in zip(way, least, strict=True))]
+
+
+def units(structure: Structure, steps: int, decided: Mapping[str, str]) -> list[Unit]:
+    """What there is to choose in a structure.
+
+    Args:
+        structure: the stages.
+        steps: longest sequence, for stages that work once in each.
+        decided: foldings of stages that the caller has chosen, by name.
+
+    Raises:
+        SsmHdlError: ``decided`` names no stage that folds, or a folding that it does not have or that does not go with others.
+    """
+    folded = {name: layers for name, layers in structure.stages.items() if layers.node.op.op in FOLDINGS}
+    for name in decided:
+        if name not in folded:
+            raise SsmHdlError(f"no stage {name!r} to fold; the stages that multiply are {', '.join(folded)}")
+    choices = {name: _choices(structure, name, layers, steps, decided.get(name)) for name, layers in folded.items()}
+    found, taken = [], set[str]()
+    for name in folded:
+        if name not in taken:
+            names = (name, *_followers(structure, name))
+            taken |= set(names)
+            found.append(Unit(names, tuple(_together(names, [choices[each] for each in names]))))
+    return found
+
+
+def _choices(structure: Structure, name: str, layers: Layers, steps: int, decided: str | None) -> list[Choice]:
+    fold, share = FOLDINGS[layers.node.op.op], structure.share(name, steps)
+    each = fold.choices(layers)
+    if decided is not None:
+        each = [folding for folding in each if decided == str(folding.multipliers)] or [fold.of(layers, decided)]
+    return [Choice(folding, math.ceil(folding.interval(DSP_LATENCY) * share)) for folding in each]
+
+
+def _followers(structure: Structure, name: str) -> list[str]:
+    """The denses that can read the channels of a scan in the order of its folding: all that read it, or none."""
+    layers = structure.stages[name]
+    if layers.node.op.op != "scan" or name == structure.output or (structure.loop and structure.loop.back == name):
+        return []
+    readers = [other for other, reads in structure.reads.items() if name in reads]
+    channels = layers.node.arrays["scale"].shape[0]
+    alike = [
+        structure.stages[other].node.op.op == "dense" and structure.stages[other].node.arrays["weight"].shape[0] == channels > 1
+        for other in readers
+    ]
+    return readers if all(alike) else []
+
+
+def _together(names: Sequence[str], choices: Sequence[Sequence[Choice]]) -> list[tuple[Choice, ...]]:
+    """Every combination whose stages agree on the order of what goes between them."""
+    ways = [way for way in product(*choices) if len({choice.folding.interleaved for choice in way}) == 1]
+    if len(names) == 1:
+        ways = [way for way in ways if way[0].folding.interleaved is None]
+    if not ways:
+        folds = ", ".join(f"{name}={each[0].folding.name}" for name, each in zip(names, choices, strict=True))
+        raise SsmHdlError(f"the foldings {folds} do not go together: what reads the channels of a scan must have as many of them, "
+                          "and as many numbers of each, side by side")
+    return ways
+
+
+__all__ = ["FOLDINGS", "Choice", "Unit", "units"]

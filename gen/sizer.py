@@ -1,0 +1,267 @@
+"""The sizer: the pipeline that reaches a rate on a device with the least hardware, or the fastest that fits.
+
+**What is chosen.** The folding of every stage that multiplies, whether its multipliers are DSP blocks or LUTs, and whether the
+layers of a deep model share their stages. A pipeline runs at the pace of its slowest stage, so that for a given initiation
+interval the stages are independent of each other but for the budget that they share: DSP blocks, LUTs and block RAMs. That is a
+knapsack with one choice for each stage (a scan and what reads its channels choose together), and it is solved exactly, as an
+integer program with a few hundred binary variables, by HiGHS (`scipy.optimize.milp`):
+
+    minimise    sum x[s, o] cost(s, o)              cost: the largest share of the device that an option takes, of anything
+    subject to  sum_o x[s, o] = 1                   for every stage s
+                sum x[s, o] use(s, o, r) <= budget(r)   for r in DSP blocks, LUTs, block RAMs
+
+**Throughput.** Whatever fits at an interval fits at a longer one, since every folding that keeps up with the shorter keeps up with
+the longer: the shortest interval is found by bisection over those at which some folding changes.
+
+The use of an option is the estimate of its stage (`ssm_hdl.gen.costs`). What stands between the stages depends on the options on
+both of its sides and is not in the program; the plan as a whole is estimated afterwards, and where it exceeds the budget, the
+program is solved again with less to spend.
+"""
+
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import product
+
+from ssm_hdl import Manifest, SsmHdlError
+from ssm_hdl.gateware.folding import Folding
+from ssm_hdl.gateware.layers import Layers
+from ssm_hdl.gateware.memories import shape_for
+from ssm_hdl.gen.costs import use_of
+from ssm_hdl.gen.depth import find_layers
+from ssm_hdl.gen.devices import DEVICES, Device
+from ssm_hdl.gen.knapsack import NOTHING, Use, choose, pareto
+from ssm_hdl.gen.options import units
+from ssm_hdl.gen.plan import Plan, StagePlan, intervals, plan_stage
+from ssm_hdl.gen.report import Report, estimate
+from ssm_hdl.gen.structure import Structure
+
+FILL = {"ice40": 0.85, "ecp5": 0.9}
+"""Share of the LUTs of a device that a plan may take: with more, place and route does not get through, or not at a good clock."""
+
+_TRIES = 4  # with less and less to spend, for what stands between the stages
+
+
+@dataclass(frozen=True)
+class Sized:
+    """A plan for a device.
+
+    Attributes:
+        device: the device.
+        clock_hz: the clock that it was sized for.
+        plan: the plan.
+        report: its estimates.
+    """
+
+    device: Device
+    clock_hz: float
+    plan: Plan
+    report: Report
+
+    @property
+    def rate_hz(self) -> float:
+        """Time steps a second."""
+        return self.clock_hz / self.report.cycles
+
+
+def size(
+    manifest: Manifest,
+    device: Device,
+    rate_hz: float | None = None,
+    *,
+    clock_hz: float | None = None,
+    dsp: int | None = None,
+    folding: Mapping[str, str] | None = None,
+    share_layers: bool | None = None,
+    reserve: Use = NOTHING,
+) -> Sized:
+    """The plan that reaches a rate at the least cost, or the fastest that fits.
+
+    Args:
+        manifest: the integer program.
+        device: the device.
+        rate_hz: time steps a second; as many as there can be if None.
+        clock_hz: clock; that of the device if None.
+        dsp: DSP blocks to spend; all if None.
+        folding: foldings that the caller decides, by stage.
+        share_layers: the layers share their stages, or not; whatever is better if None.
+        reserve: what to leave for others on the device.
+
+    Raises:
+        SsmHdlError: the rate is not reached (the message says the highest), or the model does not fit (it says by how much, and
+            where it would).
+    """
+    clock_hz = device.clock_hz if clock_hz is None else clock_hz
+    if rate_hz is not None and not 0 < rate_hz < float("inf"):
+        raise SsmHdlError(f"a rate of {rate_hz:g} time steps a second is none; ask for more than 0")
+    searches = [_Search(manifest, structure, device, dsp, folding or {}, reserve) for structure in _structures(manifest, share_layers)]
+    limit = None if rate_hz is None else int(clock_hz // rate_hz)
+    plans = [plan for search in searches if (plan := search.fastest() if limit is None else search.at(limit)) is not None]
+    if plans:
+        best = min(plans, key=lambda found: (found[1].cycles if limit is None else 0, searches[0].price(found[1])))
+        return Sized(device, clock_hz, *best)
+    fastest = [found[1].cycles for search in searches if (found := search.fastest()) is not None]
+    if not fastest or rate_hz is None:
+        raise SsmHdlError(_misfit(manifest, device, searches, dsp))
+    raise SsmHdlError(
+        f"{manifest.name} on the {device.title} cannot take {rate_hz:,.0f} time steps a second at {clock_hz / 1e6:g} MHz; the most "
+        f"that fits is {clock_hz / min(fastest):,.0f}, a step every {min(fastest):,} cycles (ask for it with --max)"
+    )
+
+
+def _structures(manifest: Manifest, share_layers: bool | None) -> list[Structure]:
+    if share_layers is None:
+        try:
+            find_layers(manifest)
+        except SsmHdlError:
+            share_layers = False
+    return [Structure.of(manifest, shared) for shared in ((False, True) if share_layers is None else (share_layers,))]
+
+
+class _Search:
+    """The plans of one structure."""
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        structure: Structure,
+        device: Device,
+        dsp: int | None,
+        folding: Mapping[str, str],
+        reserve: Use,
+    ) -> None:
+        self.manifest, self.structure, self.device = manifest, structure, device
+        luts = FILL[device.family] * device.luts - reserve.luts
+        dsps = device.dsps - reserve.dsps if dsp is None else min(dsp, device.dsps - reserve.dsps)
+        self.budget = Use(luts, dsps, device.rams - reserve.rams)
+        self.units = units(structure, manifest.steps, folding)
+        self._uses: dict[object, Use] = {}
+
+    @cached_property
+    def prices(self) -> Use:
+        """What each costs: its share of the device."""
+        return Use(1 / self.device.luts, 1 / self.device.dsps, 1 / self.device.rams)
+
+    def price(self, report: Report) -> float:
+        """What a pipeline costs."""
+        return sum(use * price for use, price in zip(_total(report, self.device), self.prices, strict=True))
+
+    def fastest(self) -> tuple[Plan, Report] | None:
+        """The plan with the fewest cycles a step."""
+        candidates = intervals(self.manifest, self.units)
+        low, high, best = 0, len(candidates), None  # what is at high and beyond fits, what is below low does not
+        while low < high:
+            middle = (low + high) // 2
+            if (found := self.at(candidates[middle])) is None:
+                low = middle + 1
+            else:
+                best, high = found, middle
+        return best
+
+    def slowest(self) -> tuple[Plan, Report] | None:
+        """The cheapest plan at the longest interval at which there is anything to choose: if that does not fit, none does."""
+        return self.at(intervals(self.manifest, self.units)[-1])
+
+    def least(self) -> Use:
+        """The least that can be taken of each, at the longest interval."""
+        options = list(self._options(intervals(self.manifest, self.units)[-1]))
+        return Use(*(sum(min(use[what] for use, _ in each) for each in options) for what in range(len(NOTHING))))
+
+    def at(self, interval: int) -> tuple[Plan, Report] | None:
+        """The cheapest plan that takes a step in so many cycles."""
+        if interval < intervals(self.manifest, self.units)[0]:
+            return None
+        options = list(self._options(interval))
+        if not all(options):
+            return None
+        budget = self.budget
+        for _ in range(_TRIES):
+            picked = choose([[use for use, _ in each] for each in options], budget, self.prices)
+            if picked is None:
+                return None
+            stages = {}
+            for each, index in zip(options, picked, strict=True):
+                stages |= each[index][1]
+            plan = Plan(self.device.family, {name: stages[name] for name in self.structure.stages}, self.structure.loop is not None)
+            report = estimate(self.manifest, plan)
+            total = _total(report, self.device)
+            if total.within(self.budget) and report.cycles <= interval:
+                return plan, report
+            budget = Use(*(now - max(0, taken - most) for now, taken, most in zip(budget, total, self.budget, strict=True)))
+        return None
+
+    def _options(self, interval: int) -> Iterator[list[tuple[Use, dict[str, StagePlan]]]]:
+        """For each stage, or stages that choose together, what each option takes, and its plan."""
+        alone = [name for name in self.structure.stages if not any(name in unit.names for unit in self.units)]
+        for name in alone:
+            yield self._costed([{name: plan} for plan in self._kinds(name, interval, None)])
+        for unit in self.units:
+            ways = [
+                dict(zip(unit.names, plans, strict=True))
+                for way in unit.within(interval)
+                for plans in product(
+                    *(self._kinds(name, interval, choice.folding) for name, choice in zip(unit.names, way, strict=True))
+                )
+            ]
+            yield self._costed(ways)
+
+    def _kinds(self, name: str, interval: int, folding: Folding | None) -> list[StagePlan]:
+        """A stage with its multipliers in DSP blocks, or of LUTs; a pool with its sums in memory, or in registers."""
+        plan = plan_stage(self.manifest, self.structure, name, interval, self.device.family, folding)
+        if plan.multipliers:
+            return [replace(plan, kind=kind) for kind in (self.device.family, "lut")]
+        if self.structure.stages[name].node.op.op == "pool":
+            return [plan, replace(plan, registers=True)]
+        return [plan]
+
+    def _costed(self, ways: Sequence[dict[str, StagePlan]]) -> list[tuple[Use, dict[str, StagePlan]]]:
+        uses = []
+        for way in ways:
+            use = NOTHING
+            for name, plan in way.items():
+                use = use.plus(self._use(name, plan))
+            uses.append(use)
+        return [(uses[index], dict(ways[index])) for index in pareto(uses)]
+
+    def _use(self, name: str, plan: StagePlan) -> Use:
+        """What a stage takes; counted once for layers that are alike."""
+        layers = self.structure.stages[name]
+        key = _alike(layers), plan
+        if key not in self._uses:
+            self._uses[key] = use_of(layers, plan, self.device.family)
+        return self._uses[key]
+
+
+def _total(report: Report, device: Device) -> Use:
+    return Use(report.luts, report.dsp, report.block_rams[device.family])
+
+
+def _alike(layers: Layers) -> Hashable:
+    """What the stages of two layers have to agree in to take the same: all but constants and binary points."""
+    node = layers.node
+    edges = [(edge.size, edge.is_complex, edge.format.width, edge.format.signed) for edge in (*node.inputs, node.output)]
+    arrays = [(name, array.shape, shape_for(array).width) for name, array in node.arrays.items()]
+    return layers.count, layers.width, node.op.op, tuple(edges), tuple(arrays)
+
+
+def _misfit(manifest: Manifest, device: Device, searches: Sequence["_Search"], dsp: int | None) -> str:
+    """Why nothing fits, by how much, and where it would."""
+    search = max(searches, key=lambda search: -search.least().rams)
+    least, budget = search.least(), search.budget
+    missing = []
+    if least.rams > budget.rams:
+        bits = (least.rams - budget.rams) * device.ram_bits
+        missing.append(f"its memories take {least.rams:,.0f} block RAMs where there are {budget.rams:,.0f}, {bits:,.0f} bits too many")
+    if least.luts > budget.luts:
+        missing.append(f"it takes some {least.luts:,.0f} LUTs where {budget.luts:,.0f} can be used")
+    if not missing:
+        missing.append(f"what it saves in LUTs it takes in block RAMs or DSP blocks, of which there are {budget.rams:,.0f} and {budget.dsps:,.0f}")
+    others = [other.title for other in DEVICES.values() if other is not device and _fits(manifest, other)]
+    way = f"it fits the {' and the '.join(others)}" if others else "no device that is known holds it; give it narrower formats"
+    return f"{manifest.name} does not fit the {device.title}: {', and '.join(missing)}; {way}"
+
+
+def _fits(manifest: Manifest, device: Device) -> bool:
+    return any(
+        _Search(manifest, structure, device, None, {}, NOTHING).slowest() is not None for structure in _structures(manifest, None)
+    )
