@@ -51,17 +51,17 @@ def turn(pipeline: "Pipeline", beats: int) -> int:
 def _follow(pipeline: "Pipeline", names: Iterable[str], times: Times) -> None:
     """Adds the times of the stages that are named.
 
-    A stage takes its last beat when that has come, or when it has worked through those before it, whichever is later.
+    A stage takes its last beat when that has come and was held, or when it has worked through all, whichever is later.
     """
     for name in names:
         stage, structure = pipeline.stages[name], pipeline.structure
         op, width = structure.stages[name].node.op.op, lanes(stage.sinks[0])
         beats = -(-structure.numbers(structure.reads[name][0]) // width)
-        ends = [_arrival(pipeline, source, width, times, pipeline.holds(name)) for source in structure.reads[name]]
+        ends = [_arrival(pipeline, source, width, times, pipeline.holds(name) > 1) for source in structure.reads[name]]
         first, last = (max(each) for each in zip(*ends, strict=True))
         replayed = getattr(stage, "replay", None) is not None
         work = stage.work if op in ("scan", "embedding") else beats
-        taken = max(last, first + work - 1)
+        taken = max(last + pipeline.holds(name) - 1, first + work - 1)
         done = taken + stage.latency + max((q.latency for (at, _), q in pipeline.queues.items() if at == name), default=0)
         span = taken - first
         if replayed or op == "norm":

@@ -95,10 +95,10 @@ class Pipeline(wiring.Component):
         loop = self.structure.loop
         return lanes(self.stages[loop.back if loop and stream in (ENTRY, EXIT) else stream].o)
 
-    def holds(self, name: str) -> bool:
-        """A stage holds every beat for several cycles before it takes the next."""
+    def holds(self, name: str) -> int:
+        """Cycles in which a stage works with a beat before it takes the next."""
         folding = getattr(self.stages[name], "folding", None)
-        return isinstance(folding, ScanFolding) and folding.phases * folding.words_per_beat > 1
+        return folding.phases * folding.words_per_beat if isinstance(folding, ScanFolding) else 1
 
     def elaborate(self, platform: object) -> Module:  # noqa: D102
         m = Module()
@@ -110,7 +110,7 @@ class Pipeline(wiring.Component):
         for name, stage in self.stages.items():
             setattr(m.submodules, name, stage)
             for index, (stream_name, sink) in enumerate(zip(structure.reads[name], stage.sinks, strict=True)):
-                held = self.holds(name)
+                held = self.holds(name) > 1
                 source = self._fit(m, f"{name}_{index}", stream_name, branches[stream_name].pop(0), lanes(sink), held)
                 if queue := self.queues.get((name, index)):
                     m.submodules[f"{name}_{index}_queue"] = queue
@@ -188,7 +188,7 @@ class Pipeline(wiring.Component):
             layers = self.structure.stages[name]
             node = layers.node
             held = _PACKETS.get(node.op.op, 1) + max(self.stages[name].latency, 0) * layers.count / self.cycles
-            held += lanes(self.stages[name].sinks[0]) * (1 + self.holds(name)) / structure.numbers(reads[0])  # while it is gathered
+            held += lanes(self.stages[name].sinks[0]) * (1 + (self.holds(name) > 1)) / structure.numbers(reads[0])  # while it is gathered
             flight[name] = max(flight[source] for source in reads) + held
             gathered, sliced = max(lateness[source] for source in reads)
             whole = node.op.op == "norm" or (node.op.op == "dense" and node.arrays["weight"].shape[0] == 1)
