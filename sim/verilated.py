@@ -14,7 +14,7 @@ import numpy as np
 from ssm_hdl import Manifest, SsmHdlError
 from ssm_hdl.fixed import Codes
 from ssm_hdl.gen.plan import Plan
-from ssm_hdl.gen.verilog import generate
+from ssm_hdl.sim.cells import rtl
 from ssm_hdl.sim.compiler import Design, compile_verilog
 
 PATIENCE = 1 << 20
@@ -107,7 +107,7 @@ class VerilatedModel:
     ) -> None:
         self.manifest = manifest
         if design is None:
-            design = Design(generate(manifest, plan or Plan.fit(manifest)), manifest.name)
+            design = rtl(manifest, plan or Plan.fit(manifest))
         self.design = design
         harness = resources.files("ssm_hdl.sim").joinpath("harness.cpp").read_text(encoding="utf-8")
         self.library = compile_verilog(design, harness, cache)
