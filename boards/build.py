@@ -169,6 +169,38 @@ def build(
     return report
 
 
+@dataclass(frozen=True)
+class Clocks:
+    """What place and route makes of a design, whatever its clock.
+
+    Attributes:
+        usage: what it takes of the device.
+        reached_mhz: clock that each seed reached.
+    """
+
+    usage: dict[str, Usage]
+    reached_mhz: tuple[float, ...]
+
+
+def clocks(
+    manifest: Manifest, board: Board, plan: Plan, out: Path | str, clock_hz: float, seeds: Sequence[int], progress: Progress
+) -> Clocks:
+    """Place and route a pipeline with its shell by several seeds, whether or not the clock that is asked for is reached.
+
+    Raises:
+        SsmHdlError: it does not fit, or a tool is missing, failed or warned.
+    """
+    out = Path(out)
+    out.mkdir(parents=True, exist_ok=True)
+    pll = find_pll(board.pll, board.oscillator_hz, clock_hz)
+    with tempfile.TemporaryDirectory(dir=out, prefix=".clocks-") as name:
+        netlist = _synthesise(board, Top(board, pll, manifest, plan), Path(name), out / "yosys.log", progress)
+        check(manifest.name, board, netlist, {what: use for what, use in netlist.items() if use.used > use.available})
+        tried = [_attempt(board, pll, Path(name), seed, netlist, progress) for seed in seeds]
+        shutil.copy(Path(name) / "nextpnr.log", out / "nextpnr.log")
+    return Clocks(tried[-1].usage, tuple(round(attempt.reached_hz / 1e6, 2) for attempt in tried))
+
+
 def default_plan(
     manifest: Manifest,
     board: Board,
@@ -218,13 +250,19 @@ def _route(
     """Every attempt at place and route; the last met the timing, or none did."""
     tried: list[Routed] = []
     for seed in seeds:
-        progress(f"place and route ({FLOWS[board.family].router}), seed {seed}")
-        tried.append(route(board, folder, seed, pll.clock_hz, netlist))
-        verdict = "met" if tried[-1].met else "not met"
-        progress(f"clock {tried[-1].reached_hz / 1e6:.2f} MHz, {pll.clock_hz / 1e6:g} MHz asked: {verdict}")
+        tried.append(_attempt(board, pll, folder, seed, netlist, progress))
         if tried[-1].met:
             break
     return tried
+
+
+def _attempt(board: Board, pll: Pll, folder: Path, seed: int, netlist: dict[str, Usage], progress: Progress) -> Routed:
+    """Place and route by one seed."""
+    progress(f"place and route ({FLOWS[board.family].router}), seed {seed}")
+    routed = route(board, folder, seed, pll.clock_hz, netlist)
+    verdict = "met" if routed.met else "not met"
+    progress(f"clock {routed.reached_hz / 1e6:.2f} MHz, {pll.clock_hz / 1e6:g} MHz asked: {verdict}")
+    return routed
 
 
 def _missed(manifest: Manifest, board: Board, pll: Pll, tried: Sequence[Routed], log: Path) -> str:

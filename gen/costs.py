@@ -1,18 +1,154 @@
-"""interim"""
+"""What stages take of a device: block RAMs and DSP blocks exactly, LUTs and flip-flops as fitted to synthesis.
+
+LUTs and flip-flops are linear in what a stage is made of (`features`: bits of operands, of sums, of results, of what waits), with
+coefficients for every family and operation, none of them negative, that ``ssm-hdl calibrate`` has fitted to the synthesis of
+single stages. On the iCE40 a LUT is a logic cell after packing, since a flip-flop without a LUT takes one too.
+"""
+
+import json
+from functools import cache
+from importlib import resources
+from typing import Any, TypeAlias
+
+from ssm_hdl.fixed import Codes
+from ssm_hdl.gateware.layers import Layers
+from ssm_hdl.gateware.memories import Storage, shape_for
+from ssm_hdl.gateware.queue import Queue
+from ssm_hdl.gateware.stream import lanes, reals, shape_of
 from ssm_hdl.gen.knapsack import Use
-from ssm_hdl.gateware.stream import lanes
+from ssm_hdl.gen.plan import StagePlan
+from ssm_hdl.gen.pipeline import STAGES
+
+KINDS = ("luts", "flip_flops")
+"""What is fitted."""
+
+Features: TypeAlias = dict[str, float]
+
+BLOCKS = {
+    "ice40": ((256, 16), (512, 8), (1024, 4), (2048, 2)),
+    "ecp5": ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1)),
+}
+"""(depth, width) that a block RAM can be: the EBR of an iCE40, the DP16KD of an ECP5 with one read and one write port."""
 
 
-def use_of(layers, plan, family) -> Use:
-    from ssm_hdl.gen.pipeline import STAGES
-    from ssm_hdl.gen.report import block_rams
+def block_rams(storage: Storage, family: str) -> int:
+    """Block RAMs of a memory, in the best of the shapes that a block can have; 0 if it is not in block RAM."""
+    if not storage.block:
+        return 0
+    return min(-(-storage.depth // depth) * -(-storage.width // width) for depth, width in BLOCKS[family])
 
+
+def stage_features(stage: Any, layers: Layers, plan: StagePlan) -> Features:
+    """What a stage is made of, in bits."""
+    op, made = layers.node.op.op, _memories(stage.storage)
+    made |= {"stage": 1, "layers": layers.count - 1, "lanes": lanes(stage.o), "output": lanes(stage.o) * layers.format.width}
+    if plan.multipliers:
+        made |= _multiplied(layers, plan)
+    more = {"dense": _dense, "scan": _scan, "norm": _norm}.get(op)
+    return made | (more(stage, layers, plan) if more else {"inputs": sum(_beat(sink) for sink in stage.sinks)})
+
+
+def queue_features(queue: Queue) -> Features:
+    """What a queue between two stages is made of."""
+    return {"stage": 1, "width": queue.width, **_memories([queue.storage])}
+
+
+def repack_features(i_lanes: int, o_lanes: int, width: int, ahead: bool) -> Features:
+    """What a `Repack` is made of."""
+    wider = max(i_lanes, o_lanes) * width
+    return {"stage": 1, "widened" if o_lanes > i_lanes else "narrowed": wider, "ahead": wider * (ahead and o_lanes > i_lanes)}
+
+
+def fork_features(ways: int) -> Features:
+    """What a `Fork` is made of."""
+    return {"stage": 1, "ways": ways}
+
+
+def cost(op: str, family: str, features: Features) -> dict[str, float]:
+    """LUTs and flip-flops of something with these features."""
+    known = coefficients()[family][op]
+    return {kind: sum(known[kind].get(name, 0.0) * value for name, value in features.items()) for kind in KINDS}
+
+
+@cache
+def coefficients() -> dict[str, dict[str, dict[str, dict[str, float]]]]:
+    """LUTs and flip-flops of a feature, by family and operation."""
+    text = resources.files("ssm_hdl.gen").joinpath("costs.json").read_text(encoding="utf-8")
+    return dict(json.loads(text))
+
+
+def use_of(layers: Layers, plan: StagePlan, family: str) -> Use:
+    """What a stage takes of a device."""
     stage = STAGES[layers.node.op.op](layers, plan)
-    node, width = layers.node, layers.width
-    operands = sum(edge.format.width for edge in node.inputs) + (16 if hasattr(stage, "folding") else 0)
-    total = 50 + 3 * width * lanes(stage.o) + 2 * operands * plan.multipliers
-    if plan.kind == "lut":
-        total += plan.multipliers * operands * operands // 2
-    total += sum(storage.bits for storage in stage.storage if not storage.block and storage.name in ("queue", "sums"))
-    rams = sum(block_rams(storage, family) for storage in stage.storage)
-    return Use(total, plan.multipliers if plan.kind != "lut" else 0, rams)
+    luts = cost(layers.node.op.op, family, stage_features(stage, layers, plan))["luts"]
+    return Use(luts, stage_dsps(stage, plan), sum(block_rams(storage, family) for storage in stage.storage))
+
+
+def stage_dsps(stage: Any, plan: StagePlan) -> int:
+    """DSP blocks of a stage."""
+    return plan.multipliers if plan.kind != "lut" else 0
+
+
+def _beat(port: Any) -> int:
+    return sum(len(number) for number in port.p.data)
+
+
+def _memories(storages: list[Storage]) -> Features:
+    """Bits by where they are: in the registers of queues, in LUTs as tables, and at the ports of block RAMs."""
+    made = {"waiting": 0.0, "table": 0.0, "ports": 0.0, "addresses": 0.0}
+    for storage in storages:
+        made["addresses"] += (storage.depth - 1).bit_length()
+        if storage.block:
+            made["ports"] += storage.width
+        elif storage.name in ("queue", "sums", "replay"):
+            made["waiting"] += storage.bits
+        elif storage.depth > 1:
+            made["table"] += storage.bits
+    return made
+
+
+def _multiplied(layers: Layers, plan: StagePlan) -> Features:
+    """Operands of the multipliers, and the adders of those made of LUTs."""
+    node = layers.node
+    codes: list[Codes] = [node.arrays[name] for name in ("code", "slope") if name in node.arrays]
+    a = shape_for(codes[0]).width if codes else node.inputs[0].format.width
+    b = max(edge.format.width for edge in (node.output if node.op.op == "scan" else node.inputs[-1],))
+    few, many = min(a, b), max(a, b)
+    made = {"operands": plan.multipliers * (a + b)}
+    return made | ({"adders": plan.multipliers * few * many, "made": plan.multipliers * (a + b)} if plan.kind == "lut" else {})
+
+
+def _dense(stage: Any, layers: Layers, plan: StagePlan) -> Features:
+    f, (x,) = stage.folding, layers.node.inputs
+    rows = f.o_lanes
+    product = shape_of(x).width + shape_for(layers.node.arrays["code"]).width
+    terms = f.columns - 1
+    return {
+        "inputs": f.i_lanes * shape_of(x).width,
+        "tree": rows * (terms * product + terms.bit_length()),
+        "sums": rows * layers.width,
+        "shifts": rows * layers.width * stage._scale.latency,
+        "replay": f.i_lanes * shape_of(x).width if stage.replay else 0,
+    }
+
+
+def _scan(stage: Any, layers: Layers, plan: StagePlan) -> Features:
+    f, recurrence = stage.folding, stage.recurrence
+    sums = (2 if f.phases == 1 else 1) * f.modes  # parts side by side
+    op = layers.node.op
+    return {
+        "parts": sums,
+        "phases": f.phases > 1,
+        "products": sums * (layers.format.width + shape_for(layers.node.arrays["code"]).width),
+        "sums": sums * layers.width,
+        "shifts": sums * layers.width * recurrence._scale.latency,
+        "drives": sums * layers.width * recurrence._shift.latency,
+        "delta": sums * layers.width * getattr(op, "delta", False),
+        "dither": sums * getattr(op, "dither", False),
+        "ahead": f.cycles < stage.loop,
+        "modes": reals(layers.node.output) ** 0,
+    }
+
+
+def _norm(stage: Any, layers: Layers, plan: StagePlan) -> Features:
+    return {"root": stage.deviation.root.width, "sums": layers.width, "inputs": layers.node.inputs[0].format.width}

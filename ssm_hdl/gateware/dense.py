@@ -115,12 +115,12 @@ class Dense(wiring.Component):
         x = [delay(m, number, 2) for number in source.p.data]
         lanes = range(f.groups * f.rows)
         sums = [tree(m, [self._product(m, weights, x, lane, c) for c in range(f.columns)]) for lane in lanes]
-        late = self._to_tree - 1  # to the sums: which result it is, counted there, takes fewer registers than handed on
+        late = self._to_tree - 2  # to the tables: which result it is, counted there, takes fewer registers than handed on
         result = Counter(m, f.words // f.beats, delay(m, ends, late, reset_less=False))
         result = Cat(result.value, delay(m, layer_of(source.p), late))
         amounts = self._scale.read(m, "scale", result)
         sums = [self._scale.apply(m, lane, sums[lane], amounts[lane], width) for lane in lanes]
-        bias = self._bias.read(m, "bias", delay(m, result, self._scale.latency))
+        bias = self._bias.read_late(m, "bias", delay(m, result, self._scale.latency))
         valid, start = delay(m, go, to_sum, reset_less=False), delay(m, first, to_sum)
         for lane in lanes:
             total = Signal(Shape(width, True), reset_less=True, name=f"total_{lane}")

@@ -48,6 +48,12 @@ class Table:
         numbers: list[Value] = Rom(m, name, self.codes, address, enable).numbers
         return numbers
 
+    def read_late(self, m: Module, name: str, place: Value) -> list[Value]:
+        """The numbers at a place, 2 cycles later, from a register: what a block RAM reads comes too late in a cycle for logic."""
+        if self.storage(name).block:
+            return [delay(m, number, 1) for number in self.read(m, name, place)]
+        return self.read(m, name, delay(m, place, 1))
+
 
 class Layers:
     """The operations that a stage serves. They agree in sizes, options, widths and signs; binary points and constants may differ.

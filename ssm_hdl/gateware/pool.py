@@ -20,7 +20,8 @@ class Pool(wiring.Component):
     The sums live in a memory with one read and one write a cycle; few of them, or all if it is asked for, in a ring of registers
     that turns as each beat comes in. Nothing is cleared, the first step of a sequence ignores what it reads.
 
-    Cycles per step: ``n / lanes``. Latency, of the last step: ``4 + queue`` cycles.
+    Cycles per step: ``n / lanes``. Latency, of the last step: ``4 + queue`` cycles, one more if the sums are in a memory, since
+    what a block RAM reads comes too late in a cycle to be added to.
 
     Args:
         node: the bound operation.
@@ -33,16 +34,16 @@ class Pool(wiring.Component):
         o: beats out, once a sequence.
     """
 
-    depth = 2 + REQUANTIZE_LATENCY
-
     def __init__(self, node: Node, lanes: int = 1, pace: int = 1, registers: bool = False) -> None:
         assert isinstance(node.op, PoolOperation)
         self.node, self.lanes, self.shift = node, lanes, node.op.shift
         x, y = shape_of(node.inputs[0]), shape_of(node.output)
         super().__init__({"i": In(signature(x, lanes)), "o": Out(signature(y, lanes))})
-        self.queue = Queue(y, lanes, Places.needed(self.depth, pace))
         self._bits = node.accumulator.width * lanes
-        self._registers = registers or self.cycles == 1 or self.cycles * self._bits < BLOCK_RAM_FROM
+        self._registers = registers or self.cycles < 4 or self.cycles * self._bits < BLOCK_RAM_FROM
+        self._read = 1 if self._registers else 2  # cycles to read a sum
+        self.depth = self._read + 1 + REQUANTIZE_LATENCY
+        self.queue = Queue(y, lanes, Places.needed(self.depth, pace))
 
     @property
     def latency(self) -> int:
@@ -87,23 +88,24 @@ class Pool(wiring.Component):
         return m
 
     def _sums(self, m: Module, take: Value) -> list[Value]:
-        """Those of a beat with what it brings, a cycle after it comes."""
+        """Those of a beat with what it brings, when what was kept has been read."""
         shape = Shape(self.node.accumulator.width, True)
         place, fresh = Counter(m, self.cycles, take), Signal(init=1)
-        taken = delay(m, take, 1, reset_less=False)
+        taken = delay(m, take, self._read, reset_less=False)
         with m.If(place.wraps):
             m.d.sync += fresh.eq(self.i.p.last)
         new = Signal(shape.width * self.lanes)
         kept = self._keep(m, place.value, taken, new)
         before = [kept.word_select(lane, shape.width).as_signed() for lane in range(self.lanes)]
+        first = delay(m, fresh, self._read)
         totals = [Signal(shape, name=f"total_{lane}") for lane in range(self.lanes)]
         for lane, total in enumerate(totals):
-            m.d.comb += total.eq(Mux(delay(m, fresh, 1), 0, before[lane]) + delay(m, self.i.p.data[lane], 1))
+            m.d.comb += total.eq(Mux(first, 0, before[lane]) + delay(m, self.i.p.data[lane], self._read))
         m.d.comb += new.eq(Cat(totals))
         return list(totals)
 
     def _keep(self, m: Module, place: Value, taken: Value, new: Value) -> Value:
-        """What was kept at a place, a cycle later, when ``new`` takes its place."""
+        """What was kept at a place, when ``new`` takes its place."""
         if self._registers:
             ring = Signal(self._bits * self.cycles)
             with m.If(taken):
@@ -112,9 +114,8 @@ class Pool(wiring.Component):
         sums = Ram(m, "sums", len(new), self.cycles)
         m.d.comb += [
             sums.read.addr.eq(place),
-            sums.write.addr.eq(delay(m, place, 1)),
+            sums.write.addr.eq(delay(m, place, self._read)),
             sums.write.data.eq(new),
             sums.write.en.eq(taken),
         ]
-        data: Value = sums.read.data
-        return data
+        return delay(m, sums.read.data, 1)

@@ -82,9 +82,8 @@ class Recurrence:
         """
         f, modes = self.folding, range(self.folding.modes)
         codes = self._code.read(m, "code", issue.word, issue.go)
-        amounts = self._scale.read(m, "scale", issue.word, issue.go)
-        shifts = self._shift.read(m, "shift", issue.word, issue.go)
-        numbers = [delay(m, number, 1) for number in u.data]
+        amounts, shifts = self._scale.read(m, "scale", issue.word), self._shift.read(m, "shift", issue.word)
+        numbers = [delay(m, number, 2) for number in u.data]
         dither = self._dither(m, issue, u) if self.op.dither and self.layers.drop else None
         phase = delay(m, issue.phase, 1)
         parts = []
@@ -93,7 +92,7 @@ class Recurrence:
             stored = []
             for part, product in self._products(m, phase, pair, state):
                 aligned = self._align(m, mode, product, amounts[mode])
-                drive = self._drive(m, mode, part, numbers, shifts[mode])
+                drive = self._drive(m, mode, _later(m, part, 1), numbers, shifts[mode])
                 total = Signal(Shape(self.layers.width, True), reset_less=True)
                 m.d.sync += total.eq(aligned + self._addend(m, part, state, drive))
                 offset = dither.offset(mode, _later(m, part, self._added - 2), self.layers.drop) if dither else None
@@ -137,12 +136,12 @@ class Recurrence:
 
     def _align(self, m: Module, mode: int, product: Value, amount: Value) -> Value:
         """The products of a mode at the scale of all."""
-        amount = delay(m, amount, self._multiplied) if self.folding.align else amount
+        amount = delay(m, amount, self._multiplied - 1) if self.folding.align else amount
         return self._scale.apply(m, mode, delay(m, product, 1), amount, self.layers.width)
 
     def _addend(self, m: Module, part: Part, h: list[Value], drive: Value) -> Value:
         """What is added to the aligned products: the drive and, in delta form, the state."""
-        age = 1 + self._shift.latency  # of the drive
+        age = 2 + self._shift.latency  # of the drive
         if not self.op.delta:
             return delay(m, drive, self._aligned - age)
         kept = delay(m, _pick(part, h[_RE], h[_IM]), age - 1)

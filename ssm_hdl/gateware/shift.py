@@ -1,7 +1,7 @@
 """Left shifts that differ from one word of a table to the next."""
 
 import numpy as np
-from amaranth.hdl import Cat, Const, Module, Shape, Signal, Value, ValueLike
+from amaranth.hdl import Cat, Const, Module, Shape, Signal, Value
 
 from ssm_hdl.gateware.arithmetic import delay
 from ssm_hdl.gateware.layers import Table
@@ -63,9 +63,9 @@ class Shifts:
         """The memory of the table, if there has to be one."""
         return [self.table.storage(name)] if self._most else []
 
-    def read(self, m: Module, name: str, place: Value, enable: ValueLike = 1) -> list[Value]:
-        """The table's word, an amount for each lane, 1 cycle after its place, the word at the bottom and the layer on top."""
-        return self.table.read(m, name, place, enable) if self._most else [Const(0)] * len(self.least)
+    def read(self, m: Module, name: str, place: Value) -> list[Value]:
+        """The table's word, an amount for each lane, 2 cycles after its place, the word at the bottom and the layer on top."""
+        return self.table.read_late(m, name, place) if self._most else [Const(0)] * len(self.least)
 
     def apply(self, m: Module, lane: int, value: Value, amount: Value, width: int) -> Value:
         """``value`` shifted as a lane is to be, modulo 2**width, ``latency`` cycles after value and amount."""

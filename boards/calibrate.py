@@ -1,0 +1,178 @@
+# amaranth: UnusedElaboratable=no
+"""Calibration of the estimates: synthesise single stages, fit what they take to what they are made of, judge whole pipelines."""
+
+import json
+import re
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from amaranth.back import verilog
+from amaranth.lib.wiring import Component
+from scipy.optimize import nnls
+
+from ssm_hdl import Manifest, SsmHdlError
+from ssm_hdl.boards import tools
+from ssm_hdl.boards.flow import FLOWS, cells
+from ssm_hdl.files import write_atomically
+from ssm_hdl.gateware.queue import Queue
+from ssm_hdl.gateware.stream import Fork, Repack, shape_of
+from ssm_hdl.gen import costs
+from ssm_hdl.gen.options import FOLDINGS
+from ssm_hdl.gen.pipeline import STAGES
+from ssm_hdl.gen.plan import Plan, StagePlan, plan_stage
+from ssm_hdl.gen.report import estimate
+from ssm_hdl.gen.structure import Structure
+from ssm_hdl.gen.verilog import generate
+from ssm_hdl.gen.yosys import run_yosys
+
+FAMILIES = ("ice40", "ecp5")
+
+INTERVALS = (64, 512)
+"""Cycles per time step for which stages that are not folded are calibrated."""
+
+FOLDED = 7
+"""Foldings of a stage that are calibrated, spread over all that there are."""
+
+MOST = 48
+"""Multipliers of the largest of them."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Something to synthesise.
+
+    Attributes:
+        op: operation, or what stands between stages.
+        what: what people call it.
+        features: what it is made of.
+        make: makes it.
+    """
+
+    op: str
+    what: str
+    features: costs.Features
+    make: Callable[[], Component]
+
+
+def samples(manifests: Sequence[Manifest], family: str) -> Iterator[Sample]:
+    """Every distinct stage of the manifests in several sizes, and what stands between stages."""
+    seen: set[str] = set()
+    for manifest in manifests:
+        for share in (False, True) if any("_1" in name for name in manifest.nodes) else (False,):
+            structure = Structure.of(manifest, share)
+            for name, layers in structure.stages.items():
+                for plan in _plans(manifest, structure, name, family):
+                    stage = STAGES[layers.node.op.op](layers, plan)
+                    features = costs.stage_features(stage, layers, plan)
+                    key = f"{layers.node.op.op} {sorted(features.items())}"
+                    if key not in seen:
+                        seen.add(key)
+                        made = (lambda layers=layers, plan=plan: STAGES[layers.node.op.op](layers, plan))  # noqa: E731
+                        yield Sample(layers.node.op.op, f"{manifest.name}.{name} {plan}", features, made)
+    yield from _between(manifests[0])
+
+
+def _plans(manifest: Manifest, structure: Structure, name: str, family: str) -> Iterator[StagePlan]:
+    layers = structure.stages[name]
+    op = layers.node.op.op
+    if op not in FOLDINGS:
+        for interval in INTERVALS:
+            plan = plan_stage(manifest, structure, name, interval, family, None)
+            yield from _kinds(plan, family)
+        return
+    choices = [folding for folding in FOLDINGS[op].choices(layers) if folding.multipliers <= MOST]
+    spread = {round(k * (len(choices) - 1) / max(1, FOLDED - 1)) for k in range(FOLDED)}
+    for index in sorted(spread):
+        folding = choices[index]
+        plan = plan_stage(manifest, structure, name, folding.interval(3) * layers.count, family, folding)
+        yield from _kinds(plan, family) if folding.multipliers <= MOST // 4 else [_of(plan, family)]
+
+
+def _kinds(plan: StagePlan, family: str) -> list[StagePlan]:
+    return [_of(plan, kind) for kind in (family, "lut")] if plan.multipliers else [plan]
+
+
+def _of(plan: StagePlan, kind: str) -> StagePlan:
+    return StagePlan(plan.lanes, plan.folding, plan.multipliers, kind, plan.pace, plan.registers)
+
+
+def _between(manifest: Manifest) -> Iterator[Sample]:
+    shape = shape_of(manifest.nodes[next(iter(manifest.nodes))].output)
+    for few, many in ((1, 2), (1, 8), (4, 8), (2, 32)):
+        for i, o, ahead in ((few, many, False), (few, many, True), (many, few, False)):
+            features = costs.repack_features(i, o, shape.width, ahead)
+            yield Sample("repack", f"{i} to {o}", features, lambda i=i, o=o, ahead=ahead: Repack(shape, i, o, 1, ahead))
+    for lanes in (1, 4):
+        for depth in (2, 9, 40, 700):
+            queue = Queue(shape, lanes, depth)
+            made = lambda lanes=lanes, depth=depth: Queue(shape, lanes, depth)  # noqa: E731
+            yield Sample("between", f"{depth} of {lanes}", costs.queue_features(queue), made)
+    for ways in (2, 3):
+        yield Sample("fork", f"{ways} ways", costs.fork_features(ways), lambda ways=ways: Fork(shape, 2, ways))
+
+
+def synthesise(text: str, top: str, family: str, kept: Path) -> dict[str, int]:
+    """LUTs and flip-flops of Verilog, and the blocks that it takes; what was synthesised before is kept in a folder."""
+    key = sha256(f"{family} {FLOWS[family].synthesis} {text}".encode()).hexdigest()[:24]
+    file = kept / f"{key}.json"
+    if file.exists():
+        return dict(json.loads(file.read_text(encoding="utf-8")))
+    kept.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=kept, prefix=".synthesis-") as name:
+        folder = Path(name)
+        (folder / "top.v").write_text(text, encoding="utf-8")
+        commands = [
+            ["read_verilog", str(folder / "top.v")],
+            [*FLOWS[family].synthesis, "-top", top, "-json", str(folder / "top.json")],
+            ["tee", "-q", "-o", str(folder / "cells.json"), "stat", "-json"],
+        ]
+        run_yosys(commands, folder / "yosys.log")
+        found = cells(family, (folder / "cells.json").read_text(encoding="utf-8"))
+        if family == "ice40":
+            found["LUTs"] = _logic_cells(folder)
+    write_atomically(file, json.dumps(found))
+    return found
+
+
+def _logic_cells(folder: Path) -> int:
+    """Logic cells of the iCE40 after packing: a flip-flop without a LUT takes one too."""
+    arguments = ["--up5k", "--package", "sg48", "--json", "top.json", "--pack-only"]
+    status = tools.run("nextpnr-ice40", arguments, folder, "pack.log")
+    log = (folder / "pack.log").read_text(encoding="utf-8")
+    found = re.search(r"ICESTORM_LC:\s*(\d+)/", log)
+    if found is None:
+        raise SsmHdlError(f"nextpnr-ice40 does not say how many logic cells there are: {tools.errors(folder, 'pack.log')} ({status})")
+    return int(found[1])
+
+
+def fit(measured: Sequence[tuple[Sample, dict[str, int]]]) -> dict[str, Any]:
+    """Coefficients for every operation: the least relative errors, none negative."""
+    fitted: dict[str, Any] = {}
+    for op in dict.fromkeys(sample.op for sample, _ in measured):
+        rows = [(sample.features, found) for sample, found in measured if sample.op == op]
+        names = sorted({name for features, _ in rows for name, value in features.items() if value})
+        matrix = np.array([[features.get(name, 0.0) for name in names] for features, _ in rows])
+        fitted[op] = {}
+        for kind, what in zip(costs.KINDS, ("LUTs", "flip-flops"), strict=True):
+            target = np.array([found[what] for _, found in rows], dtype=float)
+            weight = 1 / np.maximum(target, 40) ** 0.75  # between relative and absolute: large stages make the sums
+            solution, _ = nnls(matrix * weight[:, np.newaxis], target * weight)
+            fitted[op][kind] = {name: round(float(value), 4) for name, value in zip(names, solution, strict=True) if value > 1e-4}
+    return fitted
+
+
+def judge(manifest: Manifest, plan: Plan, kept: Path) -> dict[str, Any]:
+    """A whole pipeline, estimated and synthesised."""
+    family, report = plan.target, estimate(manifest, plan)
+    found = synthesise(generate(manifest, plan), manifest.name, family, kept)
+    answer: dict[str, Any] = {"cycles": report.cycles, "shared": plan.share_layers}
+    for what, guess in (
+        ("LUTs", report.luts), ("flip-flops", report.flip_flops), ("multipliers", report.dsp), ("block RAMs", report.block_rams[family]),
+    ):  # fmt: skip
+        answer[what] = {"estimated": guess, "synthesised": found[what], "error": round(guess / max(found[what], 1) - 1, 4)}
+    return answer
