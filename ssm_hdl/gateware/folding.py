@@ -7,13 +7,20 @@ from typing import Self
 import numpy as np
 
 from ssm_hdl.errors import SsmHdlError
+from ssm_hdl.fixed import Codes
+from ssm_hdl.gateware import multiplier
 from ssm_hdl.gateware.layers import Layers, Nodes, Table
+from ssm_hdl.gateware.multiplier import Numbers
 from ssm_hdl.gateware.shift import Shifts
+from ssm_hdl.gateware.stream import shape_of
+from ssm_hdl.operations import Node
 
 PARTS = 2
 """Numbers of a complex element: real and imaginary."""
 
-_PRODUCTS = 4  # of a complex product
+PLAIN, SHORT = 4, 3
+"""Products of real numbers in a complex one: (a + bi)(c + di) as it is written, or by c (a + b), a (d - c) and b (c + d)."""
+
 _AROUND = 6  # cycles of the loop of a scan beside its multiplier: to read a state, add, round and saturate
 
 
@@ -21,13 +28,18 @@ class Folding:
     """What the foldings of all operations have in common."""
 
     @classmethod
-    def of(cls, nodes: Nodes, multipliers: int) -> Self:
+    def of(cls, nodes: Nodes, multipliers: int, terms: int = PLAIN) -> Self:
         """The folding onto a number of multipliers.
+
+        Args:
+            nodes: the bound operation, or those of several layers.
+            multipliers: how many.
+            terms: products of real numbers in a complex one; only a scan has any.
 
         Raises:
             SsmHdlError: the number does not divide the work evenly; the message lists those that do.
         """
-        choices = cls.choices(nodes)
+        choices = cls.choices(nodes, terms)
         for folding in choices:
             if folding.multipliers == multipliers:
                 return folding
@@ -35,8 +47,17 @@ class Folding:
         raise SsmHdlError(f"{Layers.of(nodes).node.name}: cannot fold onto {multipliers} multipliers; it can onto {valid}")
 
     @classmethod
-    def choices(cls, nodes: Nodes) -> Sequence[Self]:
+    def choices(cls, nodes: Nodes, terms: int = PLAIN) -> Sequence[Self]:
         """Every folding, from the fewest multipliers to the most."""
+        raise NotImplementedError
+
+    @property
+    def products(self) -> int:
+        """Products of real numbers that the multipliers make for a packet."""
+        raise NotImplementedError
+
+    def blocks(self, kind: str) -> int:
+        """DSP blocks that the multipliers take."""
         raise NotImplementedError
 
     @property
@@ -65,16 +86,20 @@ class DenseFolding(Folding):
     groups: int
     rows: int
     columns: int
+    weights: Numbers
+    x: Numbers
 
     @classmethod
-    def choices(cls, nodes: Nodes) -> Sequence[Self]:
+    def choices(cls, nodes: Nodes, terms: int = PLAIN) -> Sequence[Self]:
         """Every folding, from 1 multiplier to all: rows first, then columns, then groups."""
-        weight = Layers.of(nodes).node.arrays["weight"]
+        layers = Layers.of(nodes)
+        weight = layers.node.arrays["weight"]
         groups, rows, columns = shape = (*weight.shape[:2], int(np.prod(weight.shape[2:])))
-        by_row = [cls(shape, 1, r, 1) for r in range(1, rows + 1) if rows % r == 0]
-        by_column = [cls(shape, 1, rows, c) for c in range(2, columns + 1) if columns % c == 0]
-        by_group = [cls(shape, g, rows, columns) for g in range(2, groups + 1) if groups % g == 0]
-        return by_row + by_column + by_group
+        by_row = [(1, r, 1) for r in range(1, rows + 1) if rows % r == 0]
+        by_column = [(1, rows, c) for c in range(2, columns + 1) if columns % c == 0]
+        by_group = [(g, rows, columns) for g in range(2, groups + 1) if groups % g == 0]
+        operands = layers.numbers(factors), shape_of(layers.node.inputs[0])
+        return [cls(shape, *each, *operands) for each in by_row + by_column + by_group]
 
     @property
     def multipliers(self) -> int:
@@ -85,6 +110,19 @@ class DenseFolding(Folding):
     def o_lanes(self) -> int:
         """Numbers in a beat of the output."""
         return self.groups * self.rows
+
+    @property
+    def products(self) -> int:
+        """Products of real numbers for a packet."""
+        return int(np.prod(self.shape))
+
+    def latency(self, kind: str) -> int:
+        """Cycles of a product; the rows of a group share x."""
+        return multiplier.latency(kind, self.weights, self.x, self.rows)
+
+    def blocks(self, kind: str) -> int:
+        """DSP blocks that the multipliers take."""
+        return multiplier.blocks(kind, self.weights, self.x, self.multipliers, self.rows)
 
     @property
     def passes(self) -> int:
@@ -178,6 +216,12 @@ class ScanFolding(Folding):
     def words_per_beat(self) -> int:
         """Memory words that one beat of u drives."""
         return self.words * self.channels // self.shape[0]
+
+
+def factors(node: Node) -> Codes:
+    """The codes of a dense's weights as they are multiplied: (a + bi)(c + di) has the real part ac - bd."""
+    weight = node.arrays["code"]
+    return weight * np.array([1, -1]) if node.inputs[0].is_complex else weight
 
 
 def scales(layers: Layers, lanes: int, name: str = "scale") -> Table:

@@ -2,6 +2,8 @@
 """Multipliers in the cells of both families: every product, the cycles it takes, and how many DSP blocks there are."""
 
 import ctypes
+import dataclasses
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from amaranth.back import verilog
 from amaranth.hdl import Const, Module, Shape, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
+from amaranth.sim import Simulator
 
 from ssm_hdl import SsmHdlError
 from ssm_hdl.gateware import multiplier
@@ -19,18 +22,19 @@ S, U = (lambda width: Shape(width, True)), Shape
 CELLS = {"ice40": "SB_MAC16", "ecp5": "MULT18X18D"}
 CYCLES = 4000
 
+LANES = 5
+
 HARNESS = """
 #include "Vtop.h"
 #include "verilated.h"
-extern "C" void products(long cycles, const int* in, long long* out) {
+extern "C" void products(long cycles, long words, const unsigned* in, unsigned* out) {
     VerilatedContext context;
     Vtop top(&context);
-    for (long cycle = 0; cycle < cycles; ++cycle, in += 10, out += 5) {
-        top.a0 = in[0], top.a1 = in[1], top.a2 = in[2], top.a3 = in[3], top.a4 = in[4];
-        top.b0 = in[5], top.b1 = in[6], top.b2 = in[7], top.b3 = in[8], top.b4 = in[9];
+    for (long cycle = 0; cycle < cycles; ++cycle, in += words, out += words) {
+        for (long word = 0; word < words; ++word) top.x[word] = in[word];
         top.clk = 0;
         top.eval();
-        out[0] = top.p0, out[1] = top.p1, out[2] = top.p2, out[3] = top.p3, out[4] = top.p4;
+        for (long word = 0; word < words; ++word) out[word] = top.p[word];
         top.clk = 1;
         top.eval();
     }
@@ -38,43 +42,53 @@ extern "C" void products(long cycles, const int* in, long long* out) {
 """
 
 
-class Products(wiring.Component):
-    """``count`` products a[k] * b[k // shared * shared], with ports of one size whatever the operands."""
+class Case(NamedTuple):
+    """``count`` products a[k] * b[k // shared * shared]; ``within``, if not all numbers of a; and the DSP blocks they take."""
 
-    def __init__(self, kind, a, b, count, shared, a_range=None):
-        self.kind, self.shapes, self.count, self.shared, self.a_range = kind, (a, b), count, shared, a_range
-        super().__init__({f"{name}{k}": In(32) for name in "ab" for k in range(5)} | {f"p{k}": Out(S(64)) for k in range(5)})
+    kind: str
+    a: Shape
+    b: Shape
+    count: int
+    shared: int
+    within: range | None
+    cells: int
+
+    @property
+    def latency(self):
+        return multiplier.latency(self.kind, self.within or self.a, self.b, self.shared)
+
+
+class Products(wiring.Component):
+    """The products of some cases, with operands of 32 bits and results of 64 whatever they need."""
+
+    def __init__(self, cases):
+        self.cases = cases
+        super().__init__({"x": In(2 * 32 * LANES * len(cases)), "p": Out(64 * LANES * len(cases))})
 
     def elaborate(self, platform):
         m = Module()
-        a, b = ([Signal(shape, name=f"{name}_{k}") for k in range(5)] for name, shape in zip("ab", self.shapes, strict=True))
-        for k in range(5):
-            m.d.comb += [a[k].eq(getattr(self, f"a{k}")), b[k].eq(getattr(self, f"b{k}"))]
-        pairs = [(a[k], b[k // self.shared * self.shared]) for k in range(self.count)]
-        for k, product in enumerate(multiplier.multiply_all(m, self.kind, pairs, self.a_range)):
-            m.d.comb += getattr(self, f"p{k}").eq(product)
+        for index, case in enumerate(self.cases):
+            words = [self.x.word_select(2 * LANES * index + k, 32) for k in range(2 * LANES)]
+            a, b = ([Signal(shape) for _ in range(LANES)] for shape in (case.a, case.b))
+            m.d.comb += [number.eq(word) for number, word in zip(a + b, words, strict=True)]
+            pairs = [(a[k], b[k // case.shared * case.shared]) for k in range(case.count)]
+            for k, product in enumerate(multiplier.multiply_all(m, case.kind, pairs, case.within)):
+                whole = Signal(S(64))
+                m.d.comb += [whole.eq(product), self.p.word_select(LANES * index + k, 64).eq(whole)]
         return m
 
 
-def numbers(dice, shape, within=None):
+def convert(cases):
+    return verilog.convert(Products(cases), name="top", strip_internal_attrs=True)
+
+
+def numbers(dice, shape, within):
     """Random ones, every other an extreme one or 0 or 1 or -1."""
-    low, high = (within[0], within[-1]) if within else (-(1 << shape.width - 1), (1 << shape.width - 1) - 1)
-    if not shape.signed:
-        low, high = 0, (1 << shape.width) - 1
+    everything = range(-(1 << shape.width - 1), 1 << shape.width - 1) if shape.signed else range(1 << shape.width)
+    low, high = (within or everything)[0], (within or everything)[-1]
     extremes = np.clip([low, low, high, high, low + 1, high - 1, -1, 0, 1], low, high)
-    freely = dice.integers(low, high + 1, (CYCLES, 5))
-    return np.where(dice.random((CYCLES, 5)) < 0.5, dice.choice(extremes, (CYCLES, 5)), freely)
-
-
-def simulate(stage, family, a, b, cache):
-    """The products of each cycle in the netlist, and the netlist."""
-    text = verilog.convert(stage, name="top", strip_internal_attrs=True)
-    design = synthesise(text, "top", family, cache=cache)
-    function = ctypes.CDLL(str(compile_verilog(design, HARNESS, cache))).products
-    function.argtypes = (ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p)
-    operands, products = np.ascontiguousarray(np.hstack([a, b]).astype(np.int32)), np.zeros((CYCLES, 5), dtype=np.int64)
-    function(CYCLES, operands.ctypes.data, products.ctypes.data)
-    return products, design.verilog
+    freely = dice.integers(low, high + 1, (CYCLES, LANES))
+    return np.where(dice.random((CYCLES, LANES)) < 0.5, dice.choice(extremes, (CYCLES, LANES)), freely)
 
 
 CASES = [
@@ -101,28 +115,65 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize("kind,a,b,count,shared,within,cells", CASES)
-def test_products_in_dsp_blocks(cache, kind, a, b, count, shared, within, cells):
-    dice = np.random.default_rng(0)
-    x, y = numbers(dice, a, within), numbers(dice, b)
-    products, netlist = simulate(Products(kind, a, b, count, shared, within), kind, x, y, cache)
-    cycles = multiplier.latency(kind, within or a, b, shared)
-    expected = x * y[:, np.arange(5) // shared * shared]
-    assert np.array_equal(products[cycles:, :count], expected[:-cycles, :count])
-    assert not np.array_equal(products[cycles - 1 :, :count], expected[: 1 - cycles, :count])
-    assert netlist.count(f" {CELLS[kind]} ") == multiplier.blocks(kind, within or a, b, count, shared) == cells
+SHAPES = [(S(4), S(8)), (S(8), U(8)), (U(5), S(3)), (S(7), S(7)), (U(1), S(9)), (S(1), S(6)), (U(4), U(4)), (S(16), S(16))]
 
 
 @pytest.mark.parametrize("family", ["ice40", "ecp5"])
-@pytest.mark.parametrize("kind", ["lut", "dsp"])
-@pytest.mark.parametrize("a,b", [(S(4), S(8)), (S(8), U(8)), (U(5), S(3)), (S(7), S(7)), (U(1), S(9)), (S(1), S(6)), (U(4), U(4))])
-def test_products_of_other_kinds(cache, kind, family, a, b):
-    dice = np.random.default_rng(1)
-    x, y = numbers(dice, a), numbers(dice, b)
-    products, netlist = simulate(Products(kind, a, b, 1, 1), family, x, y, cache)
-    cycles = multiplier.latency(kind, a, b)
-    assert np.array_equal(products[cycles:, 0], (x * y)[:-cycles, 0])
-    assert kind == "dsp" or " SB_MAC16 " not in netlist and " MULT18X18D " not in netlist
+def test_products(cache, family):
+    """Each in its cycle; those made of adders take no block."""
+    cases = [Case(*case) for case in CASES if case[0] == family]
+    cases += [Case("lut", a, b, 2, 1, None, 0) for a, b in SHAPES]
+    if family == "ecp5":  # Yosys makes 16 bits of an iCE40's adders unless it is told -dsp, see test_netlist
+        cases += [Case("dsp", a, b, 1, 1, None, 1) for a, b in SHAPES[:2]]
+    design = synthesise(convert(cases), "top", family, cache=cache)
+    design = dataclasses.replace(design, lint=design.lint + "lint_off -rule UNOPTFLAT\n")  # p, in carry chains
+    function = ctypes.CDLL(str(compile_verilog(design, HARNESS, cache))).products
+    function.argtypes = (ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p)
+    dice = np.random.default_rng(0)
+    operands = np.array([[numbers(dice, c.a, c.within), numbers(dice, c.b, None)] for c in cases])  # (case, side, cycle, lane)
+    given = np.ascontiguousarray(operands.transpose(2, 0, 1, 3).astype(np.int32))
+    products = np.zeros((CYCLES, len(cases), LANES), dtype=np.int64)
+    function(CYCLES, given[0].size, given.ctypes.data, products.ctypes.data)
+    for index, case in enumerate(cases):
+        a, b = operands[index]
+        expected = (a * b[:, np.arange(LANES) // case.shared * case.shared])[:, : case.count]
+        got = products[:, index, : case.count]
+        assert np.array_equal(got[case.latency :], expected[: -case.latency]), case
+        assert not np.array_equal(got[case.latency - 1 :], expected[: 1 - case.latency]), case
+    assert design.verilog.count(f" {CELLS[family]} ") == sum(case.cells for case in cases)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_blocks(case):
+    kind, a, b, count, shared, within, cells = case
+    assert multiplier.blocks(kind, within or a, b, count, shared) == cells
+    assert convert([Case(*case)]).count(f"{CELLS[kind]} ") == cells
+    assert multiplier.blocks("lut", a, b, count, shared) == 0 and multiplier.blocks("dsp", a, b, count, shared) == count
+
+
+@pytest.mark.parametrize("constant", (0, 1, -1, 2, -64, 64, 3, 85, -86, 127, -128))
+@pytest.mark.parametrize("width", (2, 8, 12))
+def test_products_with_a_constant(constant, width):
+    """Of adders, in the cycles of any product; of a power of two without an adder."""
+    m, x, p = Module(), Signal(S(width)), Signal(S(40))
+    m.d.comb += p.eq(multiplier.multiply(m, "lut", x, Const(constant, S(8))))
+    codes = np.random.default_rng(0).integers(-(1 << width - 1), 1 << width - 1, 50).tolist() + [-(1 << width - 1), 0]
+    cycles, seen = multiplier.latency("lut", S(width), S(8)), []
+
+    async def bench(ctx):
+        for code in codes + [0] * cycles:
+            ctx.set(x, code)
+            seen.append(ctx.get(p))
+            await ctx.tick()
+
+    simulator = Simulator(m)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(bench)
+    simulator.run()
+    assert seen[cycles:] == [code * constant for code in codes]
+    if abs(constant).bit_count() < 2 and constant >= 0:
+        text = verilog.convert(m, ports=[x, p], strip_internal_attrs=True)
+        assert " + " not in text and " - " not in text
 
 
 def test_latencies():
