@@ -28,7 +28,7 @@ from ssm_hdl.gen.structure import ENTRY, EXIT, Structure
 
 STAGES: dict[str, Callable[[Layers, StagePlan], wiring.Component]] = {
     "dense": lambda layers, plan: Dense(layers, plan.multipliers, plan.kind, plan.pace),
-    "scan": lambda layers, plan: Scan(layers, plan.multipliers, plan.kind, plan.pace),
+    "scan": lambda layers, plan: Scan(layers, plan.multipliers, plan.kind, plan.pace, plan.terms),
     "lookup": lambda layers, plan: Lookup(layers, plan.lanes, plan.pace),
     "multiply": lambda layers, plan: Multiply(layers, plan.lanes, plan.kind, plan.pace),
     "add": lambda layers, plan: Add(layers, plan.lanes, plan.pace),

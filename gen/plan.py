@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ssm_hdl import Manifest, SsmHdlError
-from ssm_hdl.gateware.folding import DenseFolding, Folding, ScanFolding
+from ssm_hdl.gateware import multiply
+from ssm_hdl.gateware.folding import PLAIN, DenseFolding, Folding, ScanFolding, terms_for
 from ssm_hdl.gateware.layers import Layers
 from ssm_hdl.gateware.memories import shape_for
-from ssm_hdl.gateware.multiplier import DSP_LATENCY
 from ssm_hdl.gateware.norm import NormFolding
 from ssm_hdl.gateware.stream import reals
 from ssm_hdl.gen.structure import Structure
@@ -40,7 +40,9 @@ class StagePlan:
     Attributes:
         lanes: numbers in a beat of its output.
         multipliers: products side by side; 0 where there is none.
+        blocks: DSP blocks that they take, two of them at times one.
         kind: kind of multiplier, one of `ssm_hdl.gateware.multiplier.KINDS`.
+        terms: products of real numbers in a complex one of a scan.
         pace: cycles that the plan leaves between two results.
         registers: the sums of a pool are registers, where block RAMs are scarcer.
     """
@@ -50,6 +52,8 @@ class StagePlan:
     kind: str = "dsp"
     pace: int = 1
     registers: bool = False
+    blocks: int = 0
+    terms: int = PLAIN
 
 
 @dataclass(frozen=True)
@@ -68,8 +72,8 @@ class Plan:
 
     @property
     def dsp(self) -> int:
-        """Multipliers in DSP blocks."""
-        return sum(stage.multipliers for stage in self.stages.values() if stage.kind != "lut")
+        """DSP blocks."""
+        return sum(stage.blocks for stage in self.stages.values())
 
     @classmethod
     def fit(
@@ -80,14 +84,14 @@ class Plan:
         folding: Mapping[str, int] | None = None,
         share_layers: bool = False,
     ) -> "Plan":
-        """The plan with the fewest cycles per step within a number of DSP multipliers.
+        """The plan with the fewest cycles per step within a number of DSP blocks.
 
         The bottleneck decides: for every interval that some folding reaches, each stage takes the fewest multipliers that
         keep up with it, and the shortest interval whose sum fits wins. Exact, since stages are independent.
 
         Args:
             manifest: the integer program.
-            dsp: DSP multipliers to spend.
+            dsp: DSP blocks to spend.
             target: one of `TARGETS`.
             folding: multipliers of stages that the caller decides, by name.
             share_layers: the layers share one set of stages, each of which works once for every layer in a step.
@@ -104,11 +108,13 @@ class Plan:
             if name not in folded:
                 raise SsmHdlError(f"no stage {name!r} to fold; the stages that multiply are {', '.join(folded)}")
         choices: dict[str, Sequence[Folding]] = {}
+        kind = _kind(target)
         for name, layers in folded.items():
             fold = FOLDINGS[layers.node.op.op]
-            choices[name] = [fold.of(layers, folding[name])] if name in folding else fold.choices(layers)
+            terms = terms_for(layers, kind) if fold is ScanFolding else PLAIN
+            choices[name] = [fold.of(layers, folding[name], terms)] if name in folding else fold.choices(layers, terms)
         costs = {
-            name: {choice.multipliers: choice.interval(DSP_LATENCY) * structure.share(name, manifest.steps) for choice in each}
+            name: {fold.multipliers: fold.interval(fold.latency(kind)) * structure.share(name, manifest.steps) for fold in each}
             for name, each in choices.items()
         }
         ports = max(manifest.input.size, 1 if manifest.output.per_sequence else manifest.output.size)
@@ -125,41 +131,53 @@ class Plan:
                 if plan.dsp <= dsp:
                     return plan._spend(structure, dsp) if target in LUTS_ARE_SCARCE else plan
         spent = ", ".join(name for name, stage in plan.stages.items() if stage.multipliers and stage.kind != "lut")
-        raise SsmHdlError(
-            f"{manifest.name}: {dsp} DSP multipliers are too few, it needs at least {plan.dsp}, one for each of {spent}"
-        )
+        raise SsmHdlError(f"{manifest.name}: {dsp} DSP blocks are too few, it needs at least {plan.dsp}, one for each of {spent}")
 
     @classmethod
     def _complete(
         cls, manifest: Manifest, structure: Structure, target: str, picked: Mapping[str, Folding], interval: int
     ) -> "Plan":
         """Add the element-wise stages, with as many lanes as keep up with ``interval``."""
-        dsp = "dsp" if target == "generic" else target
         stages = {}
         for name, layers in structure.stages.items():
             node = layers.node
             multiplications = node.multiplications * structure.share(name, manifest.steps)
-            kind = "lut" if multiplications <= max(LUT_MULTIPLICATIONS, interval // LUT_BUSY) else dsp
+            kind = "lut" if multiplications <= max(LUT_MULTIPLICATIONS, interval // LUT_BUSY) else _kind(target)
             time = _turn(interval, layers)
-            if name in picked:
-                lanes, multipliers = picked[name].o_lanes, picked[name].multipliers
+            fold, terms = picked.get(name), PLAIN
+            if fold is not None:
+                lanes, multipliers = fold.o_lanes, fold.multipliers
+                terms = fold.terms if isinstance(fold, ScanFolding) else PLAIN
             else:
                 lanes = _lanes(node, time)
                 multipliers = lanes if node.multiplications else 0
             time *= manifest.steps if node.output.per_sequence else 1
             pace = max(1, time * lanes // (_BURST * reals(node.output)))
-            stages[name] = StagePlan(lanes, multipliers, kind, pace)
+            stages[name] = _counted(StagePlan(lanes, multipliers, kind, pace, terms=terms), layers)
         return cls(target, stages, structure.loop is not None)
 
     def _spend(self, structure: Structure, dsp: int) -> "Plan":
-        """The same with DSP multipliers for what LUTs would multiply, as far as they go, the widest products first."""
+        """The same with DSP blocks for what LUTs would multiply, as far as they go, the widest products first."""
         stages, left = dict(self.stages), dsp - self.dsp
         in_luts = [name for name, stage in stages.items() if stage.multipliers and stage.kind == "lut"]
         for name in sorted(in_luts, key=lambda name: -_product_bits(structure.stages[name].node)):
-            if stages[name].multipliers <= left:
-                left -= stages[name].multipliers
-                stages[name] = replace(stages[name], kind=self.target)
+            stage = _counted(replace(stages[name], kind=self.target), structure.stages[name])
+            if stage.blocks <= left:
+                left -= stage.blocks
+                stages[name] = stage
         return replace(self, stages=stages)
+
+
+def _kind(target: str) -> str:
+    """The kind of its multipliers in DSP blocks."""
+    return "dsp" if target == "generic" else target
+
+
+def _counted(stage: StagePlan, layers: Layers) -> StagePlan:
+    """The same with the DSP blocks that it takes."""
+    if fold := FOLDINGS.get(layers.node.op.op):
+        return replace(stage, blocks=fold.of(layers, stage.multipliers, stage.terms).blocks(stage.kind))
+    return replace(stage, blocks=multiply.blocks(layers.node, stage.multipliers, stage.kind)) if stage.multipliers else stage
 
 
 def _turn(interval: int, layers: Layers) -> int:

@@ -62,6 +62,11 @@ class Dense(wiring.Component):
         return self.folding.blocks(self.kind)
 
     @property
+    def products(self) -> int:
+        """Products of real numbers that its multipliers make for a packet."""
+        return self.folding.products
+
+    @property
     def work(self) -> int:
         """Cycles that a packet keeps it busy."""
         return self.folding.cycles

@@ -25,9 +25,7 @@ def sb_mac16(m: Module, a: Value, b: Value) -> Value:
     return _sb_mac16(m, a, b, True, True, 3, pipeline).as_signed()
 
 
-def sb_mac16_halves(
-    m: Module, a: Sequence[Value], b: Sequence[Value], a_signed: bool, b_signed: bool
-) -> tuple[Value, Value]:
+def sb_mac16_halves(m: Module, a: Sequence[Value], b: Sequence[Value], a_signed: bool, b_signed: bool) -> tuple[Value, Value]:
     """a[0] * b[0], and a[1] * b[1] if they are, of 8 bits each in an SB_MAC16, after 2 cycles; a sign is that of both numbers."""
     sides = [extended(Cat(extended(number, HALF) for number in numbers), SB_MAC16) for numbers in (a, b)]
     product = _sb_mac16(m, *sides, a_signed, b_signed, 2, ("MODE_8x8",))

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
+from amaranth.hdl import Shape
 
 from ssm_hdl.errors import SsmHdlError
 from ssm_hdl.fixed import Codes
@@ -153,31 +154,54 @@ class DenseFolding(Folding):
 class ScanFolding(Folding):
     """How the C x N complex products fall onto multipliers: ``modes`` of them side by side, or one in ``phases`` cycles.
 
-    ``align`` is what it takes to bring the products of different modes to one scale; ``parts`` are those of an element of u.
+    ``terms`` are the products of real numbers in a complex one, of a ``code`` and a ``state``. ``align`` is what it takes to
+    bring the products of different modes to one scale; ``parts`` are those of an element of u.
     """
 
     shape: tuple[int, int]
     modes: int
     phases: int
+    terms: int
     align: int
     parts: int
+    code: Numbers
+    state: Numbers
 
     @classmethod
-    def choices(cls, nodes: Nodes) -> Sequence[Self]:
-        """Every folding: 1 or 2 multipliers for a mode, 4 for each of several modes, up to all modes of all channels."""
+    def choices(cls, nodes: Nodes, terms: int = PLAIN) -> Sequence[Self]:
+        """Every folding: 1 or 2 multipliers for a mode, ``terms`` for each of several modes, up to all modes of all channels."""
         layers = Layers.of(nodes)
         parts = PARTS if layers.node.inputs[0].is_complex else 1
         channels, modes = shape = layers.node.arrays["scale"].shape
-        serial = [(1, phases) for phases in (4, 2)]
-        within = [(n, 1) for n in range(1, modes + 1) if modes % n == 0]
-        across = [(c * modes, 1) for c in range(2, channels + 1) if channels % c == 0]
-        align = {n: Shifts(scales(layers, n)).latency for n, _ in serial + within + across}
-        return [cls(shape, n, phases, align[n], parts) for n, phases in serial + within + across]
+        serial = [(1, terms, terms), (1, 2, PLAIN)]
+        within = [(n, 1, terms) for n in range(1, modes + 1) if modes % n == 0]
+        across = [(c * modes, 1, terms) for c in range(2, channels + 1) if channels % c == 0]
+        align = {n: Shifts(scales(layers, n)).latency for n, _, _ in serial + within + across}
+        numbers = {count: operands(layers, count) for count in (terms, PLAIN)}
+        return [cls(shape, n, phases, each, align[n], parts, *numbers[each]) for n, phases, each in serial + within + across]
 
     @property
     def multipliers(self) -> int:
         """Multipliers side by side."""
-        return self.modes * _PRODUCTS // self.phases
+        return self.modes * self.terms // self.phases
+
+    @property
+    def products(self) -> int:
+        """Products of real numbers for a packet."""
+        return self.words * self.modes * self.terms
+
+    def latency(self, kind: str) -> int:
+        """Cycles of a product."""
+        return multiplier.latency(kind, self.code, self.state, self._shared)
+
+    def blocks(self, kind: str) -> int:
+        """DSP blocks that the multipliers take."""
+        return multiplier.blocks(kind, self.code, self.state, self.multipliers, self._shared)
+
+    @property
+    def _shared(self) -> int:
+        """Products with the same part of a state: those of both parts of the code."""
+        return 2 if self.phases == 1 and self.terms == PLAIN else 1
 
     @property
     def o_lanes(self) -> int:
@@ -222,6 +246,26 @@ def factors(node: Node) -> Codes:
     """The codes of a dense's weights as they are multiplied: (a + bi)(c + di) has the real part ac - bd."""
     weight = node.arrays["code"]
     return weight * np.array([1, -1]) if node.inputs[0].is_complex else weight
+
+
+def transition(node: Node, terms: int) -> Codes:
+    """The codes c + di of a scan's transition as they are multiplied: c and d, or c, d - c and c + d."""
+    c, d = np.moveaxis(node.arrays["code"], -1, 0)
+    return np.stack([c, d] if terms == PLAIN else [c, d - c, c + d], axis=-1)
+
+
+def operands(layers: Layers, terms: int) -> tuple[Numbers, Numbers]:
+    """What the code and the state of a scan may be in a product: the sum of both parts of the state has a bit more."""
+    state = shape_of(layers.node.output)
+    return layers.numbers(lambda node: transition(node, terms)), Shape(state.width + (terms == SHORT), state.signed)
+
+
+def terms_for(layers: Layers, kind: str) -> int:
+    """Products of real numbers in a complex one that take the fewest DSP blocks of a kind."""
+    plain, short = operands(layers, PLAIN), operands(layers, SHORT)
+    if kind not in ("dsp", "ecp5") or not all(multiplier.fits(numbers) for numbers in short):
+        return PLAIN
+    return PLAIN if multiplier.blocks(kind, *plain, PLAIN, 2) < multiplier.blocks(kind, *short, SHORT) else SHORT
 
 
 def scales(layers: Layers, lanes: int, name: str = "scale") -> Table:

@@ -90,10 +90,11 @@ def _pairs(kind: str, a: Numbers, b: Numbers, shared: int) -> bool:
     """Two products take one DSP block."""
     if kind == "ice40":
         return max(Shape.cast(a).width, Shape.cast(b).width) <= dsp.HALF
-    return kind == "ecp5" and shared > 1 and _fits(_packed(a, b)) and _fits(b)
+    return kind == "ecp5" and shared > 1 and fits(_packed(a, b)) and fits(b)
 
 
-def _fits(numbers: Numbers) -> bool:
+def fits(numbers: Numbers) -> bool:
+    """They go into a MULT18X18D."""
     shape = Shape.cast(numbers)
     return shape.width + (not shape.signed) <= dsp.MULT18X18D
 

@@ -35,6 +35,11 @@ class Multiply(Elementwise):
         """DSP blocks."""
         return blocks(self.layers.node, self.lanes, self.kind)
 
+    @property
+    def products(self) -> int:
+        """Products that its multipliers make for a packet."""
+        return self.work * self.lanes
+
     def results(self, m: Module, operands: list[list[Value]], layer: Value) -> list[Value]:
         """The products, requantised."""
         products = multiplier.multiply_all(m, self.kind, [(a, b) for a, b in operands])

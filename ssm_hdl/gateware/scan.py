@@ -5,15 +5,14 @@ from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from ssm_hdl.gateware import multiplier
 from ssm_hdl.gateware.arithmetic import delay
 from ssm_hdl.gateware.counter import Counter
-from ssm_hdl.gateware.folding import PARTS, ScanFolding
+from ssm_hdl.gateware.folding import PARTS, PLAIN, ScanFolding
 from ssm_hdl.gateware.layers import Layers, Nodes, Registers
 from ssm_hdl.gateware.memories import Ram, Storage
 from ssm_hdl.gateware.queue import Places
 from ssm_hdl.gateware.recurrence import Issue, Recurrence
-from ssm_hdl.gateware.stream import layer_of, shape_of, tag_of
+from ssm_hdl.gateware.stream import layer_of, tag_of
 
 
 class Scan(wiring.Component):
@@ -23,7 +22,7 @@ class Scan(wiring.Component):
     or after a step marked ``last``) ignores what it reads. It holds the states of all layers, each padded to a
     power of two of words.
 
-    Cycles per step: ``4 C N / multipliers``, or ``pace`` for each word of the memory if that is more; at least ``loop``, the
+    Cycles per step: ``terms C N / multipliers``, or ``pace`` for each word of the memory if that is more; at least ``loop``, the
     cycles from reading a state to having written it.
     Latency, last beat in to last beat out: ``6 + multiplier + align + queue`` cycles, ``align`` being those that bring the
     products of different modes to one scale, 0 if they have one.
@@ -33,6 +32,7 @@ class Scan(wiring.Component):
         multipliers: how many work side by side, one of `ScanFolding.choices`.
         kind: kind of multiplier, one of `multiplier.KINDS`.
         pace: cycles between results that are enough; the queue at the end is only as deep as they need.
+        terms: products of real numbers in a complex one: 4, or 3 of operands that have a bit more. 2 multipliers make 4.
 
     Attributes:
         cycles: cycles per step, the initiation interval.
@@ -43,15 +43,25 @@ class Scan(wiring.Component):
         o: h', ``2 * modes`` numbers a beat, real and imaginary parts in turn.
     """
 
-    def __init__(self, nodes: Nodes, multipliers: int = 1, kind: str = "dsp", pace: int = 1) -> None:
+    def __init__(self, nodes: Nodes, multipliers: int = 1, kind: str = "dsp", pace: int = 1, terms: int = PLAIN) -> None:
         self.layers = layers = Layers.of(nodes)
-        self.folding = folding = ScanFolding.of(nodes, multipliers)
+        self.kind, self.folding = kind, (folding := ScanFolding.of(nodes, multipliers, terms))
         (u,), h = layers.node.inputs, layers.node.output
         super().__init__({"i": In(layers.signature(u, folding.i_lanes)), "o": Out(layers.signature(h, folding.o_lanes))})
         self.recurrence = Recurrence(layers, folding, kind)
-        product = multiplier.latency(kind, shape_of(h))
+        product = folding.latency(kind)
         self.cycles, self.loop = max(folding.interval(product), folding.words * pace), folding.loop(product)
         self.queue = layers.queue(h, folding.o_lanes, Places.needed(self.loop, max(folding.phases, pace)))
+
+    @property
+    def blocks(self) -> int:
+        """DSP blocks."""
+        return self.folding.blocks(self.kind)
+
+    @property
+    def products(self) -> int:
+        """Products of real numbers that its multipliers make for a packet."""
+        return self.folding.products
 
     @property
     def work(self) -> int:

@@ -157,7 +157,7 @@ def test_products_with_a_constant(constant, width):
     """Of adders, in the cycles of any product; of a power of two without an adder."""
     m, x, p = Module(), Signal(S(width)), Signal(S(40))
     m.d.comb += p.eq(multiplier.multiply(m, "lut", x, Const(constant, S(8))))
-    codes = np.random.default_rng(0).integers(-(1 << width - 1), 1 << width - 1, 50).tolist() + [-(1 << width - 1), 0]
+    codes = [-(1 << width - 1), 0, *np.random.default_rng(0).integers(-(1 << width - 1), 1 << width - 1, 50).tolist()]
     cycles, seen = multiplier.latency("lut", S(width), S(8)), []
 
     async def bench(ctx):

@@ -99,6 +99,23 @@ def test_scan(nodes, multipliers, kind, check):
     check(lambda: Scan(node, multipliers, kind), node)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("multipliers", (1, 2, 3, 9, 18, 36))
+def test_scan_by_three_products(nodes, multipliers, kind, check):
+    """The same states; 3 cycles of a multiplier for each of 12 modes, or 2 of two, and a loop as short as that."""
+    node = nodes["ssm"]
+    assert [folding.multipliers for folding in ScanFolding.choices(node, 3)] == [1, 2, 3, 9, 18, 36]
+    check(lambda: Scan(node, multipliers, kind, terms=3), node)
+    stage, plain = Scan(node, multipliers, kind, terms=3), Scan(node, {1: 1, 2: 2}.get(multipliers, multipliers // 3 * 4), kind)
+    cycles = {1: 36, 2: 24, 3: 12, 9: 4, 18: 2, 36: 1}[multipliers]
+    assert (stage.folding.cycles, stage.folding.products) == (cycles, 48 if multipliers == 2 else 36)
+    assert plain.folding.products == 48 and stage.folding.multipliers * cycles == stage.folding.products
+    wider = kind == "lut" and multipliers != 2  # 17 bits are nine pairs, a tree of four levels
+    assert stage.loop == plain.loop - (multipliers == 1) + wider
+    width = next(storage.width for storage in stage.storage if storage.name == "code")
+    assert width == (2 * 16 if multipliers == 2 else 3 * 17) * stage.folding.modes
+
+
 ALL = ("exponent", "delta", "dither")
 FEATURES = (("exponent",), ("delta",), ("dither",), ALL, ("narrow",), ("narrow", *ALL))
 
@@ -115,6 +132,13 @@ def test_scan_in_few_bits(make_nodes, multipliers, kind, features, check):
     widths = {storage.name: storage.width for storage in stage.storage}
     assert widths["code"] == 2 * stage.folding.modes * (4 if "narrow" in features else 16)
     assert ("scale" in widths) == (bits > 0)
+
+
+@pytest.mark.parametrize("features", FEATURES)
+@pytest.mark.parametrize("multipliers", (1, 3, 9, 36))
+def test_scan_in_few_bits_by_three_products(make_nodes, multipliers, features, check):
+    node = make_nodes(features)["ssm"]
+    check(lambda: Scan(node, multipliers, terms=3), node)
 
 
 def test_scan_of_an_unsigned_input(make_nodes, check):
@@ -158,14 +182,14 @@ def test_dense_from_and_to_complex_elements(deep_nodes, name, multipliers, check
 
 @pytest.mark.parametrize("stalls", (0.0, 0.4))
 @pytest.mark.parametrize("features", [(), ALL], ids=["plain", "all"])
-@pytest.mark.parametrize("multipliers", (1, 2, 4, 12, 24, 48))
-def test_scan_starts_afresh_after_a_step_marked_last(make_nodes, multipliers, features, stalls, run_stage, random_packets):
+@pytest.mark.parametrize("multipliers,terms", [*((n, 4) for n in (1, 2, 4, 12, 24, 48)), *((n, 3) for n in (1, 3, 36))])
+def test_scan_starts_afresh_after_a_step_marked_last(make_nodes, multipliers, terms, features, stalls, run_stage, random_packets):
     """States, and the dither, whatever the sequence before has left: one of one step, and two that differ in length."""
     node = make_nodes(features)["ssm"]
     (packets,) = random_packets(node, 13, seed=1)
     ends = (0, 5, 12)
     expected = [evaluate(node, part[np.newaxis]).codes.ravel() for part in np.split(packets, [end + 1 for end in ends[:-1]])]
-    run = run_stage(Scan(node, multipliers), [packets], sum(map(len, expected)), stalls, seed=2, ends=ends)
+    run = run_stage(Scan(node, multipliers, terms=terms), [packets], sum(map(len, expected)), stalls, seed=2, ends=ends)
     assert np.array_equal(run.numbers, np.concatenate(expected))
     beats = np.array(run.last).reshape(len(packets), -1)
     assert np.array_equal(np.flatnonzero(beats.all(axis=1)), ends) and beats.any(axis=1).sum() == len(ends)
