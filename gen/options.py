@@ -7,8 +7,6 @@ from itertools import product
 
 from ssm_hdl.errors import SsmHdlError
 from ssm_hdl.gateware.folding import DenseFolding, Folding, ScanFolding
-from ssm_hdl.gateware.layers import Layers
-from ssm_hdl.gateware.multiplier import DSP_LATENCY
 from ssm_hdl.gateware.norm import NormFolding
 from ssm_hdl.gen.structure import Structure
 
@@ -22,10 +20,12 @@ class Choice:
 
     Attributes:
         folding: the folding.
+        kind: kind of multiplier.
         interval: cycles per time step, at every layer that shares the stage.
     """
 
     folding: Folding
+    kind: str
     interval: int
 
 
@@ -53,13 +53,14 @@ class Unit:
         return [way for way in fast if all(choice.folding.multipliers < 2 * few for choice, few in zip(way, least, strict=True))]
 
 
-def units(structure: Structure, steps: int, decided: Mapping[str, str]) -> list[Unit]:
+def units(structure: Structure, steps: int, decided: Mapping[str, str], kinds: Sequence[str]) -> list[Unit]:
     """What there is to choose in a structure.
 
     Args:
         structure: the stages.
         steps: longest sequence, for stages that work once in each.
         decided: foldings of stages that the caller has chosen, by name.
+        kinds: kinds of multipliers.
 
     Raises:
         SsmHdlError: ``decided`` names no stage that folds, or a folding that it does not have or that does not go with others.
@@ -68,7 +69,7 @@ def units(structure: Structure, steps: int, decided: Mapping[str, str]) -> list[
     for name in decided:
         if name not in folded:
             raise SsmHdlError(f"no stage {name!r} to fold; the stages that multiply are {', '.join(folded)}")
-    choices = {name: _choices(structure, name, layers, steps, decided.get(name)) for name, layers in folded.items()}
+    choices = {name: _choices(structure, name, steps, decided.get(name), kinds) for name in folded}
     found, taken = [], set[str]()
     for name in folded:
         if name not in taken:
@@ -78,12 +79,18 @@ def units(structure: Structure, steps: int, decided: Mapping[str, str]) -> list[
     return found
 
 
-def _choices(structure: Structure, name: str, layers: Layers, steps: int, decided: str | None) -> list[Choice]:
+def _choices(structure: Structure, name: str, steps: int, decided: str | None, kinds: Sequence[str]) -> list[Choice]:
+    layers = structure.stages[name]
     fold, share = FOLDINGS[layers.node.op.op], structure.share(name, steps)
     each = fold.choices(layers)
     if decided is not None:
         each = [folding for folding in each if decided == str(folding.multipliers)] or [fold.of(layers, decided)]
-    return [Choice(folding, math.ceil(folding.interval(DSP_LATENCY) * share)) for folding in each]
+    return [
+        Choice(folding, kind, math.ceil(folding.interval(folding.latency(kind)) * share))
+        for folding in each
+        for kind in kinds
+        if folding.suits(kind) or decided is not None
+    ]
 
 
 def _followers(structure: Structure, name: str) -> list[str]:

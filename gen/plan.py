@@ -6,11 +6,12 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from ssm_hdl import Manifest, SsmHdlError
+from ssm_hdl.gateware import multiply
 from ssm_hdl.gateware.folding import Folding
 from ssm_hdl.gateware.layers import Layers
 from ssm_hdl.gateware.memories import shape_for
 from ssm_hdl.gateware.stream import reals
-from ssm_hdl.gen.options import Unit
+from ssm_hdl.gen.options import FOLDINGS, Choice, Unit
 from ssm_hdl.gen.options import units as find_units
 from ssm_hdl.gen.structure import Structure
 from ssm_hdl.operations import Node
@@ -42,6 +43,7 @@ class StagePlan:
         lanes: numbers in a beat of its output.
         folding: name of the folding, of the operations that have several.
         multipliers: products side by side; 0 where there is none.
+        blocks: DSP blocks that they take, two of them at times one.
         kind: kind of multiplier, one of `ssm_hdl.gateware.multiplier.KINDS`.
         pace: cycles that the plan leaves between two results.
         registers: the sums of a pool are registers, where block RAMs are scarcer.
@@ -53,6 +55,7 @@ class StagePlan:
     kind: str = "dsp"
     pace: int = 1
     registers: bool = False
+    blocks: int = 0
 
 
 @dataclass(frozen=True)
@@ -71,8 +74,8 @@ class Plan:
 
     @property
     def dsp(self) -> int:
-        """Multipliers in DSP blocks."""
-        return sum(stage.multipliers for stage in self.stages.values() if stage.kind != "lut")
+        """DSP blocks."""
+        return sum(stage.blocks for stage in self.stages.values())
 
     @classmethod
     def fit(
@@ -83,7 +86,7 @@ class Plan:
         folding: Mapping[str, str] | None = None,
         share_layers: bool = False,
     ) -> "Plan":
-        """The plan with the fewest cycles per step within a number of DSP multipliers, whatever else it takes.
+        """The plan with the fewest cycles per step within a number of DSP blocks, whatever else it takes.
 
         The bottleneck decides: for every interval that some folding reaches, each stage takes the fewest multipliers that
         keep up with it, and the shortest interval whose sum fits wins. Exact, since stages are independent; what reads the
@@ -91,7 +94,7 @@ class Plan:
 
         Args:
             manifest: the integer program.
-            dsp: DSP multipliers to spend.
+            dsp: DSP blocks to spend.
             target: one of `TARGETS`.
             folding: foldings of stages that the caller decides, by name: multipliers, or the name of one.
             share_layers: the layers share one set of stages, each of which works once for every layer in a step.
@@ -102,22 +105,19 @@ class Plan:
         if target not in TARGETS:
             raise SsmHdlError(f"target {target!r} is not known; there are {', '.join(TARGETS)}")
         structure = Structure.of(manifest, share_layers)
-        units = find_units(structure, manifest.steps, folding or {})
+        units = find_units(structure, manifest.steps, folding or {}, (dsp_kind(target),))
         for interval in intervals(manifest, units):
             picked: dict[str, Folding] = {}
             for unit in units:
-                ways = unit.within(interval)
-                if ways:
-                    way = min(ways, key=lambda way: (sum(c.folding.multipliers for c in way), sum(_width(c.folding) for c in way)))
+                if ways := unit.within(interval):
+                    way = min(ways, key=_fewest)
                     picked |= {name: choice.folding for name, choice in zip(unit.names, way, strict=True)}
             if len(picked) == sum(len(unit.names) for unit in units):
                 plan = cls.complete(manifest, structure, target, picked, interval)
                 if plan.dsp <= dsp:
                     return plan._spend(structure, dsp) if target in LUTS_ARE_SCARCE else plan
         spent = ", ".join(name for name, stage in plan.stages.items() if stage.multipliers and stage.kind != "lut")
-        raise SsmHdlError(
-            f"{manifest.name}: {dsp} DSP multipliers are too few, it needs at least {plan.dsp}, one for each of {spent}"
-        )
+        raise SsmHdlError(f"{manifest.name}: {dsp} DSP blocks are too few, it needs at least {plan.dsp}, one for each of {spent}")
 
     @classmethod
     def complete(
@@ -143,20 +143,27 @@ class Plan:
         return cls(target, stages, structure.loop is not None)
 
     def _spend(self, structure: Structure, dsp: int) -> "Plan":
-        """The same with DSP multipliers for what LUTs would multiply, as far as they go, the widest products first."""
+        """The same with DSP blocks for what LUTs would multiply, as far as they go, the widest products first."""
         stages, left = dict(self.stages), dsp - self.dsp
         in_luts = [name for name, stage in stages.items() if stage.multipliers and stage.kind == "lut"]
         for name in sorted(in_luts, key=lambda name: -_product_bits(structure.stages[name].node)):
-            if stages[name].multipliers <= left:
-                left -= stages[name].multipliers
-                stages[name] = replace(stages[name], kind=self.target)
+            stage = _counted(replace(stages[name], kind=self.target), structure.stages[name])
+            if stage.blocks <= left:
+                left -= stage.blocks
+                stages[name] = stage
         return replace(self, stages=stages)
 
 
 def plan_stage(
-    manifest: Manifest, structure: Structure, name: str, interval: int, target: str, folding: Folding | None
+    manifest: Manifest,
+    structure: Structure,
+    name: str,
+    interval: int,
+    target: str,
+    folding: Folding | None,
+    kind: str | None = None,
 ) -> StagePlan:
-    """A stage that keeps up with an interval; few products are made by LUTs.
+    """A stage that keeps up with an interval.
 
     Args:
         manifest: the integer program.
@@ -165,12 +172,13 @@ def plan_stage(
         interval: cycles per time step.
         target: one of `TARGETS`.
         folding: its folding, if it has several; an element-wise stage has as many lanes as keep up.
+        kind: kind of its multipliers; if None, those of the target, or LUTs for few products.
     """
     layers = structure.stages[name]
     node, time = layers.node, _turn(interval, layers)
-    multiplications = node.multiplications * structure.share(name, manifest.steps)
-    few = multiplications <= max(LUT_MULTIPLICATIONS, interval // LUT_BUSY)
-    kind = "lut" if few else "dsp" if target == "generic" else target
+    if kind is None:
+        multiplications = node.multiplications * structure.share(name, manifest.steps)
+        kind = "lut" if multiplications <= max(LUT_MULTIPLICATIONS, interval // LUT_BUSY) else dsp_kind(target)
     if folding is None:
         lanes = _lanes(node, int(time * min(_burst(structure, source) for source in structure.reads[name])))
         multipliers = lanes if node.multiplications else 0
@@ -178,7 +186,21 @@ def plan_stage(
         lanes, multipliers = folding.o_lanes, folding.multipliers
     time *= manifest.steps if node.output.per_sequence else 1
     pace = max(1, time * lanes // (_BURST * reals(node.output)))
-    return StagePlan(lanes, folding.name if folding else "", multipliers, kind, pace)
+    return _counted(StagePlan(lanes, folding.name if folding else "", multipliers, kind, pace), layers)
+
+
+def dsp_kind(target: str) -> str:
+    """The kind of a target's multipliers in DSP blocks."""
+    return "dsp" if target == "generic" else target
+
+
+def _counted(stage: StagePlan, layers: Layers) -> StagePlan:
+    """The same with the DSP blocks that it takes."""
+    if not stage.multipliers:
+        return stage
+    if fold := FOLDINGS.get(layers.node.op.op):
+        return replace(stage, blocks=fold.of(layers, stage.folding).blocks(stage.kind))
+    return replace(stage, blocks=multiply.blocks(layers.node, stage.multipliers, stage.kind))
 
 
 def _burst(structure: Structure, stream: str) -> Fraction:
@@ -210,9 +232,11 @@ def intervals(manifest: Manifest, units: Sequence[Unit]) -> list[int]:
     return sorted({ports, *(max(ports, cycles) for unit in units for cycles in unit.intervals)})
 
 
-def _width(folding: Folding) -> int:
-    """Numbers that come and go in a cycle: what is around the multipliers, results most, since they are rounded."""
-    return 3 * folding.o_lanes + folding.i_lanes
+def _fewest(way: Sequence[Choice]) -> tuple[int, int, int]:
+    """DSP blocks, multipliers, and the numbers that come and go in a cycle: results count more, since they are rounded."""
+    blocks = sum(choice.folding.blocks(choice.kind) for choice in way)
+    around = sum(3 * choice.folding.o_lanes + choice.folding.i_lanes for choice in way)
+    return blocks, sum(choice.folding.multipliers for choice in way), around
 
 
 def _lanes(node: Node, interval: int) -> int:

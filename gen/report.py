@@ -30,6 +30,8 @@ class StageReport:
         layers: how many layers share it: it works so often in a time step.
         multiplications: products that one packet asks for at each layer, all layers together.
         multipliers: products side by side.
+        blocks: DSP blocks that they take.
+        products: products of real numbers that they make for one packet at each layer, all layers together.
         kind: kind of multiplier; empty where there is none.
         cycles: cycles that a packet keeps it busy.
         latency: cycles from the last beat of a packet in to its last beat out.
@@ -44,6 +46,8 @@ class StageReport:
     layers: int
     multiplications: int
     multipliers: int
+    blocks: int
+    products: int
     kind: str
     cycles: int
     latency: int
@@ -65,12 +69,13 @@ class Report:
         layers: how many layers share stages, 1 if none do.
         flight: time steps that may be under way in stages that layers share; 0 if none do.
         multiplications: products of a time step; what happens once a sequence is not counted.
-        dsp: multipliers in DSP blocks.
+        dsp: DSP blocks.
+        dsp_multipliers: multipliers in them, up to two in one.
         lut_multipliers: multipliers made of LUTs.
         memory_bits: bits of all memories.
         block_rams: block RAMs by family.
         luts: LUT4s with the flip-flops that do not share one, an estimate within a third or so.
-        utilisation: multiplications / (multipliers in DSP blocks x cycles).
+        utilisation: products of real numbers in DSP blocks / (multipliers in DSP blocks x cycles).
         stages: the stages in order.
     """
 
@@ -82,6 +87,7 @@ class Report:
     flight: int
     multiplications: int
     dsp: int
+    dsp_multipliers: int
     lut_multipliers: int
     memory_bits: int
     block_rams: dict[str, int]
@@ -104,6 +110,8 @@ def estimate(manifest: Manifest, plan: Plan) -> Report:
                 layers=layers.count,
                 multiplications=sum(node.multiplications for node in layers.nodes),
                 multipliers=share.multipliers,
+                blocks=getattr(stage, "blocks", 0),
+                products=getattr(stage, "products", 0) * layers.count,
                 kind=share.kind if share.multipliers else "",
                 cycles=stage.work,
                 latency=stage.latency,
@@ -115,6 +123,9 @@ def estimate(manifest: Manifest, plan: Plan) -> Report:
         )
     memories = storages(pipeline)
     multiplications = sum(node.multiplications for node in manifest.nodes.values() if not node.output.per_sequence)
+    in_dsp = [stage for stage in stages if stage.blocks]
+    in_blocks = sum(stage.multipliers for stage in in_dsp)
+    products = sum(stage.products * pipeline.structure.share(stage.name, manifest.steps) / stage.layers for stage in in_dsp)
     return Report(
         name=manifest.name,
         target=plan.target,
@@ -123,12 +134,13 @@ def estimate(manifest: Manifest, plan: Plan) -> Report:
         layers=1 if pipeline.ring is None else pipeline.ring.layers,
         flight=0 if pipeline.ring is None else pipeline.ring.flight,
         multiplications=multiplications,
-        dsp=plan.dsp,
+        dsp=sum(stage.blocks for stage in stages),
+        dsp_multipliers=in_blocks,
         lut_multipliers=sum(stage.multipliers for stage in stages if stage.kind == "lut"),
         memory_bits=sum(storage.bits for storage in memories),
         block_rams={family: sum(block_rams(storage, family) for storage in memories) for family in BLOCKS},
         luts=_luts(pipeline),
-        utilisation=multiplications / (max(plan.dsp, 1) * pipeline.cycles),
+        utilisation=products / (max(in_blocks, 1) * pipeline.cycles),
         stages=tuple(stages),
     )
 

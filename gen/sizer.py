@@ -134,7 +134,7 @@ class _Search:
         luts = FILL[device.family] * device.luts - reserve.luts
         dsps = device.dsps - reserve.dsps if dsp is None else min(dsp, device.dsps - reserve.dsps)
         self.budget = Use(luts, dsps, device.rams - reserve.rams)
-        self.units = units(structure, manifest.steps, folding)
+        self.units = units(structure, manifest.steps, folding, (device.family, "lut"))
         self._uses: dict[object, Use] = {}
 
     @cached_property
@@ -194,25 +194,24 @@ class _Search:
         """For each stage, or stages that choose together, what each option takes, and its plan."""
         alone = [name for name in self.structure.stages if not any(name in unit.names for unit in self.units)]
         for name in alone:
-            yield self._costed([{name: plan} for plan in self._kinds(name, interval, None)])
+            yield self._costed([{name: plan} for plan in self._kinds(name, interval)])
         for unit in self.units:
-            ways = [
-                dict(zip(unit.names, plans, strict=True))
+            yield self._costed([
+                {name: self._plan(name, interval, c.folding, c.kind) for name, c in zip(unit.names, way, strict=True)}
                 for way in unit.within(interval)
-                for plans in product(
-                    *(self._kinds(name, interval, choice.folding) for name, choice in zip(unit.names, way, strict=True))
-                )
-            ]
-            yield self._costed(ways)
+            ])  # fmt: skip
 
-    def _kinds(self, name: str, interval: int, folding: Folding | None) -> list[StagePlan]:
-        """A stage with its multipliers in DSP blocks, or of LUTs; a pool with its sums in memory, or in registers."""
-        plan = plan_stage(self.manifest, self.structure, name, interval, self.device.family, folding)
-        if plan.multipliers:
-            return [replace(plan, kind=kind) for kind in (self.device.family, "lut")]
+    def _plan(self, name: str, interval: int, folding: Folding | None, kind: str) -> StagePlan:
+        return plan_stage(self.manifest, self.structure, name, interval, self.device.family, folding, kind)
+
+    def _kinds(self, name: str, interval: int) -> list[StagePlan]:
+        """An element-wise stage with its multipliers in DSP blocks, or of LUTs; a pool with its sums in memory, or in registers."""
+        plans = [self._plan(name, interval, None, kind) for kind in (self.device.family, "lut")]
+        if plans[0].multipliers:
+            return plans
         if self.structure.stages[name].node.op.op == "pool":
-            return [plan, replace(plan, registers=True)]
-        return [plan]
+            return [plans[0], replace(plans[0], registers=True)]
+        return plans[:1]
 
     def _costed(self, ways: Sequence[dict[str, StagePlan]]) -> list[tuple[Use, dict[str, StagePlan]]]:
         uses = []

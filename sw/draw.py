@@ -128,7 +128,8 @@ class _Picture:
         text = (
             f"{report.cycles:,} cycles a time step of {edge.size} × {edge.format.width} bit, up to {self.manifest.steps} steps"
             f"   ·   {report.multiplications:,} multiplications a step"
-            f"   ·   {report.dsp} DSP multipliers, {report.utilisation:.0%} of their cycles used"
+            f"   ·   {report.dsp_multipliers} multipliers in {report.dsp} DSP blocks"
+            f", {report.utilisation:.0%} of their cycles used"
         )
         self.ax.text(MARGIN + INDENT, self.height - 0.58, text, size=8.5, color=FAINT, va="center")
         x = width - MARGIN - GAP + INDENT

@@ -1,7 +1,6 @@
 # amaranth: UnusedElaboratable=no
 """Gateware of dense."""
 
-import numpy as np
 from amaranth.hdl import Cat, Module, Mux, Shape, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
@@ -10,7 +9,7 @@ from ssm_hdl.fixed import Codes
 from ssm_hdl.gateware import multiplier
 from ssm_hdl.gateware.arithmetic import REQUANTIZE_LATENCY, delay, tree, tree_latency
 from ssm_hdl.gateware.counter import Counter
-from ssm_hdl.gateware.folding import DenseFolding
+from ssm_hdl.gateware.folding import DenseFolding, factors
 from ssm_hdl.gateware.layers import Layers, Nodes
 from ssm_hdl.gateware.memories import Storage
 from ssm_hdl.gateware.queue import Places
@@ -49,13 +48,23 @@ class Dense(wiring.Component):
         self._weight = layers.table(lambda node, lift: self._words(node))
         self._bias = layers.table(lambda node, lift: node.arrays["bias"].reshape(-1, o_lanes) << lift)
         self._scale = Shifts(layers.table(lambda node, lift: node.arrays["scale"].reshape(-1, o_lanes) + lift))
-        self._to_tree = 2 + multiplier.latency(kind, shape_of(x)) + tree_latency(folding.columns)
+        self._to_tree = 2 + folding.latency(kind) + tree_latency(folding.columns)
         self._to_sum = self._to_tree + self._scale.latency
         self._to_queue = self._to_sum + 1 + REQUANTIZE_LATENCY
         self.replay = None
         if folding.passes > 1:
             self.replay = Replay(shape_of(x), i_lanes, folding.beats, folding.passes, layers.count)
         self.queue = layers.queue(y, o_lanes, Places.needed(folding.beats + self._to_queue, max(folding.beats, pace)))
+
+    @property
+    def blocks(self) -> int:
+        """DSP blocks."""
+        return self.folding.blocks(self.kind)
+
+    @property
+    def products(self) -> int:
+        """Products of real numbers that its multipliers make for a packet."""
+        return self.folding.products
 
     @property
     def work(self) -> int:
@@ -93,10 +102,7 @@ class Dense(wiring.Component):
     def _words(self, node: Node) -> Codes:
         """Those of one layer."""
         f = self.folding
-        weight = node.arrays["code"]
-        if node.inputs[0].is_complex:
-            weight = weight * np.array([1, -1])
-        split = weight.reshape(-1, f.groups, f.passes, f.rows, f.beats, f.columns)
+        split = factors(node).reshape(-1, f.groups, f.passes, f.rows, f.beats, f.columns)
         return split.transpose(0, 2, 4, 1, 3, 5).reshape(f.words, f.multipliers)
 
     def elaborate(self, platform: object) -> Module:  # noqa: D102
@@ -114,7 +120,8 @@ class Dense(wiring.Component):
         weights = [delay(m, number, 1) for number in self._weight.read(m, "weights", word)]
         x = [delay(m, number, 2) for number in source.p.data]
         lanes = range(f.groups * f.rows)
-        sums = [tree(m, [self._product(m, weights, x, lane, c) for c in range(f.columns)]) for lane in lanes]
+        products = self._products(m, weights, x)
+        sums = [tree(m, products[lane * f.columns : (lane + 1) * f.columns]) for lane in lanes]
         late = self._to_tree - 2  # to the tables: which result it is, counted there, takes fewer registers than handed on
         result = Counter(m, f.words // f.beats, delay(m, ends, late, reset_less=False))
         result = Cat(result.value, delay(m, layer_of(source.p), late))
@@ -146,7 +153,8 @@ class Dense(wiring.Component):
         ]
         return go, beat.first, beat.last, Cat(word.value, layer), beat.wraps
 
-    def _product(self, m: Module, weights: list[Value], x: list[Value], lane: int, column: int) -> Value:
+    def _products(self, m: Module, weights: list[Value], x: list[Value]) -> list[Value]:
+        """Those of every lane, column by column; the rows of a group have the same x."""
         f = self.folding
-        number = x[lane // f.rows * f.columns + column]
-        return multiplier.multiply(m, self.kind, weights[lane * f.columns + column], number)
+        numbers = [x[k // (f.rows * f.columns) * f.columns + k % f.columns] for k in range(f.multipliers)]
+        return multiplier.multiply_all(m, self.kind, list(zip(weights, numbers, strict=True)), f.weights, f.x)

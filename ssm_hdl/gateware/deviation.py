@@ -43,6 +43,7 @@ class Deviation:
         root: how the roots are computed.
         format: format of the results, with the fraction bits of the layer that has fewest.
         most: the longest shift.
+        shifted: shape of d once it is shifted.
         latency: cycles from the last element to ``done``.
         open: the next element may come in: any but its last while a packet is at work.
         done: the packet is.
@@ -58,12 +59,16 @@ class Deviation:
         self._tables = {name: node.arrays[name].reshape(-1, 1) for name in ("level", "slope")}
         slope = int(node.arrays["slope"].max()).bit_length()
         self._factor = Shape(max(self.x.width, slope + self.x.signed), self.x.signed)
-        self._product = multiplier.latency("lut", self._factor)
+        self._other = self._others()
+        self._product = multiplier.latency("lut", self._other, self._factor)
         self._term = 1 + max(1, times_latency(self.size))  # cycles to the multiplier
         self.most = self.root.width // 2 - 1 + max(self._shifts)
         self._line = self._term + self._product + 3 + self.root.width // 2 - 1  # and for the place in a cell
         self.latency = self._line + self._product + 1
         self.open, self.done = Signal(init=1), Signal()
+        # What d is when it is multiplied: shifted by as many bits as V says, or as those of another layer, less those it drops.
+        bits = self.root.deviation(self.size, self.center).bit_length() + 1 + max(self._shifts)
+        self.shifted = Shape(bits - self.root.drop, True)
 
     @property
     def storage(self) -> list[Storage]:
@@ -87,15 +92,15 @@ class Deviation:
         inverse = Signal(root.cells + root.inside, reset_less=True)
         total, term = self._sum(m, x, place, take)
         level, slope, inside = self._cell(m, v)
-        second = Signal(self._factor)
-        m.d.comb += second.eq(Mux(turn, slope, delay(m, x, self._term)))
-        product = multiplier.multiply(m, "lut", Mux(turn, inside, term), second)
+        first, second = Signal(self._other), Signal(self._factor)
+        m.d.comb += [first.eq(Mux(turn, inside, term)), second.eq(Mux(turn, slope, delay(m, x, self._term)))]
+        product = multiplier.multiply(m, "lut", first, second)
         sums = self._term + self._product
-        added, first = delay(m, take, sums, reset_less=False), delay(m, place.first, sums)
+        added, begins = delay(m, take, sums, reset_less=False), delay(m, place.first, sums)
         epsilon = choose(m, layer, self._epsilons, cycles=sums)
         ahead = choose(m, layer, self._shifts, cycles=sums + 1)
         with m.If(added):
-            m.d.sync += summed.eq(Mux(first, epsilon, summed) + product)
+            m.d.sync += summed.eq(Mux(begins, epsilon, summed) + product)
         whole, ready = delay(m, place.wraps, sums + 1), delay(m, turn, self._product)
         with m.If(whole):
             m.d.sync += [v.eq(summed), shift.eq(ahead)]
@@ -104,6 +109,13 @@ class Deviation:
         with m.If(ready):
             m.d.sync += inverse.eq((level << root.inside - 2) - product >> root.inside)
         return Packet(total, shift, inverse)
+
+    def _others(self) -> Shape:
+        """The shape of what x and the slope are multiplied by: n x_i - S_i-1 - S_i, and the place in a cell."""
+        top = (1 << self.x.width - self.x.signed) - 1
+        low, size = -1 - top if self.x.signed else 0, self.size
+        least, most = ((size - 1) * (low - 2 * top), (size - 1) * (top - 2 * low)) if self.center else (size * low, size * top)
+        return Shape.cast(range(min(least, 0), max(most + 1, 1 << self.root.inside)))
 
     def _steps(self, m: Module, place: Counter, leave: Value) -> Value:
         """The multiplier has the place in a cell; sets ``open`` and ``done``."""

@@ -67,6 +67,10 @@ class Elementwise(wiring.Component):
         """The result of one lane, `depth` cycles after its operands and their layer."""
         raise NotImplementedError
 
+    def results(self, m: Module, operands: list[list[Value]], layer: Value) -> list[Value]:
+        """Those of all lanes."""
+        return [self.compute(m, lane, each, layer) for lane, each in enumerate(operands)]
+
     def elaborate(self, platform: object) -> Module:  # noqa: D102
         m = Module()
         m.submodules.queue = queue = self.queue
@@ -77,9 +81,9 @@ class Elementwise(wiring.Component):
         for sink in self.sinks:
             others = [other.valid for other in self.sinks if other is not sink]
             m.d.comb += sink.ready.eq(Cat(places.free, *others).all())
-        for lane in range(self.lanes):
-            operands = [sink.p.data[lane] for sink in self.sinks]
-            m.d.comb += queue.i.p.data[lane].eq(self.compute(m, lane, operands, layer_of(self.i.p)))
+        operands = [[sink.p.data[lane] for sink in self.sinks] for lane in range(self.lanes)]
+        for lane, result in enumerate(self.results(m, operands, layer_of(self.i.p))):
+            m.d.comb += queue.i.p.data[lane].eq(result)
         m.d.comb += [
             tag_of(queue.i.p).eq(delay(m, tag_of(self.i.p), self.depth)),
             queue.i.valid.eq(delay(m, go, self.depth, reset_less=False)),

@@ -5,16 +5,23 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
+from amaranth.hdl import Shape
 
 from ssm_hdl.errors import SsmHdlError
 from ssm_hdl.fixed import Codes
+from ssm_hdl.gateware import multiplier
 from ssm_hdl.gateware.layers import Layers, Nodes, Table
+from ssm_hdl.gateware.multiplier import Numbers
 from ssm_hdl.gateware.shift import Shifts
+from ssm_hdl.gateware.stream import shape_of
+from ssm_hdl.operations import Node
 
 PARTS = 2
 """Numbers of a complex element: real and imaginary."""
 
-_PRODUCTS = 4  # of a complex product
+PLAIN, SHORT = 4, 3
+"""Products of real numbers in a complex one: (a + bi)(c + di) as it is written, or by c (a + b), a (d - c) and b (c + d)."""
+
 _AROUND = 6  # cycles of the loop of a scan beside its multiplier: to read a state, add, round and saturate
 
 
@@ -46,6 +53,23 @@ class Folding:
     def name(self) -> str:
         """What it is called, among those of its operation."""
         return str(self.multipliers)
+
+    @property
+    def products(self) -> int:
+        """Products of real numbers that the multipliers make for a packet."""
+        raise NotImplementedError
+
+    def blocks(self, kind: str) -> int:
+        """DSP blocks that the multipliers take."""
+        raise NotImplementedError
+
+    def latency(self, kind: str) -> int:
+        """Cycles of a product."""
+        raise NotImplementedError
+
+    def suits(self, kind: str) -> bool:
+        """Its products can be made by a kind of multiplier."""
+        return True
 
     @property
     def multipliers(self) -> int:
@@ -83,6 +107,8 @@ class DenseFolding(Folding):
     groups: int
     rows: int
     columns: int
+    weights: Numbers
+    x: Numbers
 
     @classmethod
     def choices(cls, nodes: Nodes) -> Sequence[Self]:
@@ -90,10 +116,12 @@ class DenseFolding(Folding):
 
         Several groups side by side have all of their rows side by side too, so that results come in their order.
         """
-        weight = Layers.of(nodes).node.arrays["weight"]
+        layers = Layers.of(nodes)
+        weight = layers.node.arrays["weight"]
         groups, rows, columns = shape = (*weight.shape[:2], int(np.prod(weight.shape[2:])))
-        one = [cls(shape, 1, r, c) for r in _divisors(rows) for c in _divisors(columns)]
-        several = [cls(shape, g, rows, c) for g in _divisors(groups)[1:] for c in _divisors(columns)]
+        numbers = layers.numbers(factors), shape_of(layers.node.inputs[0])
+        one = [cls(shape, 1, r, c, *numbers) for r in _divisors(rows) for c in _divisors(columns)]
+        several = [cls(shape, g, rows, c, *numbers) for g in _divisors(groups)[1:] for c in _divisors(columns)]
         return sorted(one + several, key=lambda folding: (folding.multipliers, -folding.rows, folding.groups))
 
     @property
@@ -120,6 +148,19 @@ class DenseFolding(Folding):
     def o_lanes(self) -> int:
         """Numbers in a beat of the output."""
         return self.groups * self.rows
+
+    @property
+    def products(self) -> int:
+        """Products of real numbers for a packet."""
+        return int(np.prod(self.shape))
+
+    def latency(self, kind: str) -> int:
+        """Cycles of a product; the rows of a group share x."""
+        return multiplier.latency(kind, self.weights, self.x, self.rows)
+
+    def blocks(self, kind: str) -> int:
+        """DSP blocks that the multipliers take."""
+        return multiplier.blocks(kind, self.weights, self.x, self.multipliers, self.rows)
 
     @property
     def passes(self) -> int:
@@ -150,34 +191,48 @@ class DenseFolding(Folding):
 class ScanFolding(Folding):
     """How the C x N complex products fall onto multipliers: ``channels * within`` modes side by side, or one in ``phases`` cycles.
 
-    ``align`` is what it takes to bring the products of different modes to one scale; ``parts`` are those of an element of u.
+    ``terms`` are the products of real numbers in a complex one; ``align`` is what it takes to bring the products of different
+    modes to one scale; ``parts`` are those of an element of u; ``least`` are the cycles that a product has to take, since what is
+    added to it is not there before.
     """
 
     shape: tuple[int, int]
     channels: int
     within: int
-    phases: int = 1
+    phases: int
+    terms: int
+    parts: int
+    code: Numbers
+    state: Numbers
     align: int = 0
-    parts: int = 1
+    least: int = 0
 
     @classmethod
     def choices(cls, nodes: Nodes) -> Sequence[Self]:
-        """Every folding: 1 or 2 multipliers for a mode, 4 for each of several modes, up to all modes of all channels.
+        """Every folding: 1 or 2 multipliers for a mode, 3 or 4 for each of several modes, up to all modes of all channels.
 
         Of as many multipliers, those of fewer channels first.
         """
         layers = Layers.of(nodes)
         parts = PARTS if layers.node.inputs[0].is_complex else 1
         channels, modes = shape = layers.node.arrays["scale"].shape
-        serial = [cls(shape, 1, 1, phases, 0, parts) for phases in (4, 2)]
-        side_by_side = [cls(shape, c, w, 1, 0, parts) for c in _divisors(channels) for w in _divisors(modes)]
-        ordered = [*serial, *sorted(side_by_side, key=lambda folding: (folding.modes, folding.channels))]
-        return [replace(folding, align=Shifts(folding.scales(layers)).latency) for folding in ordered]
+        ways = [(1, 1, PLAIN, PLAIN), (1, 1, 2, PLAIN), (1, 1, SHORT, SHORT)]
+        ways += [(c, w, 1, terms) for c in _divisors(channels) for w in _divisors(modes) for terms in (PLAIN, SHORT)]
+        numbers = {terms: operands(layers, terms) for terms in (PLAIN, SHORT)}
+        made = [cls(shape, c, w, phases, terms, parts, *numbers[terms]) for c, w, phases, terms in ways]
+        ordered = sorted(made, key=lambda folding: (folding.multipliers, folding.channels))
+        return [folding._timed(layers) for folding in ordered]
+
+    def _timed(self, layers: Layers) -> Self:
+        """The same with the cycles of its shifts."""
+        align, drive = (Shifts(self.scales(layers, name)).latency for name in ("scale", "shift"))
+        return replace(self, align=align, least=drive + getattr(layers.node.op, "delta", False) - 1 - align)
 
     @property
     def name(self) -> str:
-        """Channels x modes of each, and the phases that they take if it is more than one."""
-        return f"{self.channels}x{self.within}" + (f"/{self.phases}" if self.phases > 1 else "")
+        """Channels x modes of each; behind it the phases of a mode that has fewer multipliers than products, or 3 products."""
+        short = "" if self.terms == PLAIN else f"*{SHORT}"
+        return f"{self.channels}x{self.within}" + (f"/{self.phases}" if self.phases > 1 else short)
 
     @property
     def interleaved(self) -> tuple[int, int] | None:
@@ -192,7 +247,35 @@ class ScanFolding(Folding):
     @property
     def multipliers(self) -> int:
         """Multipliers side by side."""
-        return self.modes * _PRODUCTS // self.phases
+        return self.modes * self.terms // self.phases
+
+    @property
+    def products(self) -> int:
+        """Products of real numbers for a packet."""
+        return self.words * self.modes * self.terms
+
+    def latency(self, kind: str) -> int:
+        """Cycles of a product."""
+        return max(self.least, multiplier.latency(kind, self.code, self.state, self._shared))
+
+    def wait(self, kind: str) -> int:
+        """Cycles of them in which the product is there and what is added to it is not."""
+        return self.latency(kind) - multiplier.latency(kind, self.code, self.state, self._shared)
+
+    def blocks(self, kind: str) -> int:
+        """DSP blocks that the multipliers take."""
+        return multiplier.blocks(kind, self.code, self.state, self.multipliers, self._shared)
+
+    def suits(self, kind: str) -> bool:
+        """Sums of operands have a bit more, which not every multiplier takes, and half of an SB_MAC16 does not."""
+        if kind == "lut":
+            return self.terms == PLAIN
+        return self.terms == PLAIN or (kind != "ice40" and all(multiplier.fits(numbers) for numbers in (self.code, self.state)))
+
+    @property
+    def _shared(self) -> int:
+        """Products with the same part of a state: those of both parts of the code."""
+        return 2 if self.phases == 1 and self.terms == PLAIN else 1
 
     @property
     def o_lanes(self) -> int:
@@ -236,6 +319,24 @@ class ScanFolding(Folding):
     def scales(self, layers: Layers, name: str = "scale") -> Table:
         """The shifts that bring the modes of every layer to one scale."""
         return layers.table(lambda node, lift: self.arrange(node.arrays[name]) + lift)
+
+
+def factors(node: Node) -> Codes:
+    """The codes of a dense's weights as they are multiplied: (a + bi)(c + di) has the real part ac - bd."""
+    weight = node.arrays["code"]
+    return weight * np.array([1, -1]) if node.inputs[0].is_complex else weight
+
+
+def transition(node: Node, terms: int) -> Codes:
+    """The codes c + di of a scan's transition as they are multiplied: c and d, or c, d - c and c + d."""
+    c, d = np.moveaxis(node.arrays["code"], -1, 0)
+    return np.stack([c, d] if terms == PLAIN else [c, d - c, c + d], axis=-1)
+
+
+def operands(layers: Layers, terms: int) -> tuple[Numbers, Numbers]:
+    """What the code and the state of a scan may be in a product: the sum of both parts of the state has a bit more."""
+    state = shape_of(layers.node.output)
+    return layers.numbers(lambda node: transition(node, terms)), Shape(state.width + (terms == SHORT), state.signed)
 
 
 def _divisors(number: int) -> list[int]:

@@ -101,6 +101,11 @@ class Layers:
         """The table of what ``words`` makes of each node and its lift."""
         return Table([words(node, lift) for node, lift in zip(self.nodes, self.lift, strict=True)])
 
+    def numbers(self, codes: Callable[[Node], Codes]) -> range:
+        """From the least to the greatest of what ``codes`` makes of each node."""
+        every = [codes(node) for node in self.nodes]
+        return range(min(int(each.min()) for each in every), max(int(each.max()) for each in every) + 1)
+
     def requantize(self, m: Module, value: Value, offset: Value | None = None) -> Value:
         """A lifted sum, rounded and saturated, `ssm_hdl.gateware.arithmetic.REQUANTIZE_LATENCY` cycles later."""
         return requantize(m, value, self.format.f_bits + self.drop, self.format, offset)

@@ -1,34 +1,134 @@
-"""Multipliers: the generic one, the DSP blocks of the iCE40 and the ECP5, and one made of adders."""
+"""Multipliers: products side by side, inferred, in the DSP blocks of the iCE40 and the ECP5, or made of adders.
 
-from amaranth.hdl import Cat, ClockSignal, Const, Instance, Module, Mux, Shape, Signal, Value
+A DSP block makes two products where they fit: an SB_MAC16 any two of 8 bits, a MULT18X18D two that have the second operand in
+common, (a1 << k + a0) * b with k bits for a0 * b, if that fits its 18 bits.
+"""
+
+from collections.abc import Sequence
+from typing import TypeAlias
+
+from amaranth.hdl import Cat, Module, Shape, Signal, Value
 
 from ssm_hdl.errors import SsmHdlError
+from ssm_hdl.gateware import adders, dsp
 from ssm_hdl.gateware.arithmetic import delay
 
 KINDS = ("dsp", "ice40", "ecp5", "lut")
 """``dsp``: an inferred product, for any tool. ``ice40``, ``ecp5``: the DSP block of the family, instantiated, since Yosys moves
-no registers into a MULT18X18D and drops results when it moves them into an SB_MAC16. ``lut``: shift and add, for the small
+no registers into a MULT18X18D and drops results when it moves them into an SB_MAC16. ``lut``: adders, for the small
 element-wise products."""
 
 DSP_LATENCY = 3
-"""Cycles of a product in a DSP block, of either kind: the cycles of a pipeline do not depend on the device."""
+"""Cycles of a product that has a DSP block alone."""
 
-_BITS_A_STAGE = 2
+Numbers: TypeAlias = Shape | range
+"""What an operand may be: all numbers of a shape, or fewer of them."""
 
 
-def latency(kind: str, b: Shape) -> int:
-    """Cycles of a product whose second operand has shape ``b``."""
+def latency(kind: str, a: Numbers, b: Numbers, shared: int = 1) -> int:
+    """Cycles of products of a and b, of which ``shared`` at a time have the same b.
+
+    3 in a DSP block; 2 in half an SB_MAC16, 4 in half a MULT18X18D, with one more for the correction of the upper product;
+    of adders what `adders.latency` says.
+    """
     if kind not in KINDS:
         raise SsmHdlError(f"multiplier kind {kind!r}; there are {', '.join(KINDS)}")
-    return 1 + -(-b.width // _BITS_A_STAGE) if kind == "lut" else DSP_LATENCY
+    if kind == "lut":
+        return adders.latency(Shape.cast(a), Shape.cast(b))
+    return DSP_LATENCY + {"ice40": -1, "ecp5": 1}[kind] * _pairs(kind, a, b, shared) if kind != "dsp" else DSP_LATENCY
 
 
-def multiply(m: Module, kind: str, a: Value, b: Value) -> Value:
-    """a * b, exact, after `latency` cycles, a product every cycle.
+def blocks(kind: str, a: Numbers, b: Numbers, count: int, shared: int = 1) -> int:
+    """DSP blocks of ``count`` products of a and b, of which ``shared`` at a time have the same b."""
+    if kind == "lut":
+        return 0
+    if not _pairs(kind, a, b, shared):
+        return count
+    return -(-count // 2) if kind == "ice40" else count // shared * -(-shared // 2)
+
+
+def multiply_all(
+    m: Module, kind: str, products: Sequence[tuple[Value, Value]], a: Numbers | None = None, b: Numbers | None = None
+) -> list[Value]:
+    """The products, exact, all after `latency` cycles, every cycle; those that have the same Value as b share it.
+
+    Args:
+        m: the module they go to.
+        kind: one of `KINDS`.
+        products: their operands.
+        a: what the first operands may be, if that is less than their shapes say.
+        b: what the second ones may be.
 
     Raises:
         SsmHdlError: an operand is too wide for the kind.
     """
+    a, b = (_common(side) if given is None else given for given, side in zip((a, b), zip(*products, strict=True), strict=True))
+    groups: dict[int, list[int]] = {}  # of products that share b
+    for index, (_, factor) in enumerate(products):
+        groups.setdefault(id(factor), []).append(index)
+    shared = max(len(group) for group in groups.values())
+    if not _pairs(kind, a, b, shared):
+        cycles = latency(kind, a, b, shared)
+        return [_alone(m, kind, *product, cycles) for product in products]
+    results: dict[int, Value] = {}
+    shape, signs = _product(a, b), (Shape.cast(a).signed, Shape.cast(b).signed)
+    for group in [list(range(len(products)))] if kind == "ice40" else groups.values():
+        for pair in (group[k : k + 2] for k in range(0, len(group), 2)):
+            numbers = [products[index] for index in pair]
+            made = _halves(m, numbers, shape, *signs) if kind == "ice40" else _shared(m, numbers, shape)
+            results |= zip(pair, made, strict=True)
+    return [results[index] for index in range(len(products))]
+
+
+def multiply(m: Module, kind: str, a: Value, b: Value) -> Value:
+    """a * b, exact, after `latency` cycles, a product every cycle."""
+    (product,) = multiply_all(m, kind, [(a, b)])
+    return product
+
+
+def _pairs(kind: str, a: Numbers, b: Numbers, shared: int) -> bool:
+    """Two products take one DSP block."""
+    if kind == "ice40":
+        return max(Shape.cast(a).width, Shape.cast(b).width) <= dsp.HALF
+    return kind == "ecp5" and shared > 1 and fits(_packed(a, b)) and fits(b)
+
+
+def fits(numbers: Numbers) -> bool:
+    """They go into a MULT18X18D."""
+    shape = Shape.cast(numbers)
+    return shape.width + (not shape.signed) <= dsp.MULT18X18D
+
+
+def _bounds(numbers: Numbers) -> tuple[int, int]:
+    """The least and the greatest."""
+    if isinstance(numbers, range):
+        return min(numbers), max(numbers)
+    top = 1 << numbers.width - numbers.signed
+    return -top if numbers.signed else 0, top - 1
+
+
+def _product(a: Numbers, b: Numbers) -> Shape:
+    """The shape of a * b."""
+    corners = [x * y for x in _bounds(a) for y in _bounds(b)]
+    return Shape.cast(range(min(corners), max(corners) + 1))
+
+
+def _packed(a: Numbers, b: Numbers) -> range:
+    """The operand that stands for two: (a1 << k) + a0."""
+    low, high = _bounds(a)
+    k = _product(a, b).width
+    return range((low << k) + low, (high << k) + high + 1)
+
+
+def _common(values: Sequence[Value]) -> Shape:
+    """The narrowest shape that holds all values."""
+    shapes = [value.shape() for value in values]
+    signed = any(shape.signed for shape in shapes)
+    return Shape(max(shape.width + (signed and not shape.signed) for shape in shapes), signed)
+
+
+def _alone(m: Module, kind: str, a: Value, b: Value, cycles: int) -> Value:
+    """One product with a multiplier of its own."""
     match kind:
         case "dsp":
             # Two registers before the product and one behind it, which has to be kept as it is: `synth_ice40 -dsp` of Yosys 0.70
@@ -39,86 +139,39 @@ def multiply(m: Module, kind: str, a: Value, b: Value) -> Value:
             m.d.sync += product.eq(a * b)
             return product
         case "ice40":
-            return _sb_mac16(m, a, b)
+            return dsp.sb_mac16(m, a, b)
         case "ecp5":
-            return _mult18x18d(m, a, b)
+            return dsp.mult18x18d(m, a, b)
         case _:
-            return _shift_and_add(m, a, b)
+            return delay(m, adders.multiply(m, a, b), cycles - adders.latency(a.shape(), b.shape()))
 
 
-def _sb_mac16(m: Module, a: Value, b: Value) -> Value:
-    """One SB_MAC16 as a fully registered 16x16 multiplier: nextpnr-ice40 has no timing for paths through the cell."""
-    a, b = _operand(a, 16, "SB_MAC16"), _operand(b, 16, "SB_MAC16")
-    product = Signal(Shape(32, True))
-    registers = ("A_REG", "B_REG", "TOP_8x8_MULT_REG", "BOT_8x8_MULT_REG")
-    pipeline = ("PIPELINE_16x16_MULT_REG1", "PIPELINE_16x16_MULT_REG2")
-    m.submodules += Instance(
-        "SB_MAC16",
-        **{f"p_{name}": Const(1, 1) for name in (*registers, *pipeline)},
-        p_TOPOUTPUT_SELECT=Const(3, 2),
-        p_BOTOUTPUT_SELECT=Const(3, 2),
-        p_A_SIGNED=Const(1, 1),
-        p_B_SIGNED=Const(1, 1),
-        i_CLK=ClockSignal(),
-        i_CE=Const(1, 1),
-        i_A=a,
-        i_B=b,
-        o_O=product,
-        **{f"i_{pin}": Const(0, 16) for pin in ("C", "D")},
-        **{f"i_{pin}": Const(0, 1) for pin in _UNUSED_PINS},
-    )
-    return product
+def _halves(m: Module, pair: Sequence[tuple[Value, Value]], shape: Shape, a_signed: bool, b_signed: bool) -> list[Value]:
+    """One or two products in an SB_MAC16."""
+    made = dsp.sb_mac16_halves(m, [a for a, _ in pair], [b for _, b in pair], a_signed, b_signed)
+    return [_read(product, shape) for product in made[: len(pair)]]
 
 
-_UNUSED_PINS = (
-    *("AHOLD", "BHOLD", "CHOLD", "DHOLD", "IRSTTOP", "IRSTBOT", "ORSTTOP", "ORSTBOT", "OLOADTOP", "OLOADBOT"),
-    *("ADDSUBTOP", "ADDSUBBOT", "OHOLDTOP", "OHOLDBOT", "CI", "ACCUMCI", "SIGNEXTIN"),
-)
+def _shared(m: Module, pair: Sequence[tuple[Value, Value]], shape: Shape) -> list[Value]:
+    """One or two products with the same second operand in a MULT18X18D.
+
+    (a1 << k) + a0 takes an adder for a1 alone, in front of the registers of the block. What a negative lower product takes from
+    the upper one is given back behind it.
+    """
+    k = shape.width
+    (low, b), *upper = pair
+    if not upper:
+        return [delay(m, _read(dsp.mult18x18d(m, low, b), shape), 1)]
+    ((high, _),) = upper
+    if low.shape().signed:
+        high = high - low[-1]
+    both = Cat(dsp.extended(low, k), high)
+    product = dsp.mult18x18d(m, both.as_signed() if high.shape().signed else both, b)
+    total = product[k : 2 * k] + (product[k - 1] if shape.signed else 0)
+    return [delay(m, _read(value, shape), 1) for value in (product, total)]
 
 
-def _mult18x18d(m: Module, a: Value, b: Value) -> Value:
-    """One MULT18X18D with its operand, pipeline and output registers."""
-    a, b = _operand(a, 18, "MULT18X18D"), _operand(b, 18, "MULT18X18D")
-    product = Signal(Shape(36, True))
-    m.submodules += Instance(
-        "MULT18X18D",
-        **{f"p_REG_{name}_CLK": "CLK0" for name in ("INPUTA", "INPUTB", "PIPELINE", "OUTPUT")},
-        p_GSR="DISABLED",
-        i_CLK0=ClockSignal(),
-        i_CE0=Const(1, 1),
-        i_RST0=Const(0, 1),
-        **{f"i_{pin}": Const(1, 1) for pin in ("SIGNEDA", "SIGNEDB")},
-        **{f"i_{pin}": Const(0, 1) for pin in ("SOURCEA", "SOURCEB")},
-        **{f"i_A{bit}": a[bit] for bit in range(18)},
-        **{f"i_B{bit}": b[bit] for bit in range(18)},
-        **{f"o_P{bit}": product[bit] for bit in range(36)},
-    )
-    return product
-
-
-def _operand(value: Value, width: int, cell: str) -> Value:
-    """``value`` on the signed input of a DSP block."""
-    needed = len(value) + (not value.shape().signed)
-    if needed > width:
-        raise SsmHdlError(
-            f"an operand of {needed} bits, sign included, does not fit the {width} bits of a {cell}; give the weight, the "
-            "transition, the state or the activation a narrower format"
-        )
-    sign = value[-1] if value.shape().signed else Const(0, 1)
-    return Cat(value, sign.replicate(width - len(value)))
-
-
-def _shift_and_add(m: Module, a: Value, b: Value) -> Value:
-    """Two bits of b a stage, the top one weighted negatively if b is signed."""
-    shape = (a * b).shape()
-    total: Value = Const(0, shape)
-    a, b = delay(m, a, 1), delay(m, b, 1)
-    width = len(b)
-    for low in range(0, width, _BITS_A_STAGE):
-        for bit in range(low, min(low + _BITS_A_STAGE, width)):
-            term = Mux(b[bit], a, 0) << bit
-            total = total - term if bit == width - 1 and b.shape().signed else total + term
-        stage = Signal(shape, reset_less=True)
-        m.d.sync += stage.eq(total)
-        total, a, b = stage, delay(m, a, 1), delay(m, b, 1)
-    return total
+def _read(product: Value, shape: Shape) -> Value:
+    """The bits of a product that count."""
+    number = product[: shape.width]
+    return number.as_signed() if shape.signed else number

@@ -7,6 +7,7 @@ from ssm_hdl.gateware.arithmetic import REQUANTIZE_LATENCY
 from ssm_hdl.gateware.elementwise import Elementwise
 from ssm_hdl.gateware.layers import Layers, Nodes, choose
 from ssm_hdl.gateware.stream import shape_of
+from ssm_hdl.operations import Node
 
 
 class Multiply(Elementwise):
@@ -25,12 +26,27 @@ class Multiply(Elementwise):
 
     def __init__(self, nodes: Nodes, lanes: int = 1, kind: str = "dsp", pace: int = 1) -> None:
         self.kind = kind
-        self._product = multiplier.latency(kind, shape_of(Layers.of(nodes).node.inputs[1]))
+        self._product = multiplier.latency(kind, *(shape_of(edge) for edge in Layers.of(nodes).node.inputs))
         self.depth = self._product + REQUANTIZE_LATENCY
         super().__init__(nodes, lanes, pace)
 
-    def compute(self, m: Module, lane: int, operands: list[Value], layer: Value) -> Value:
-        """The product, requantised."""
-        product = multiplier.multiply(m, self.kind, *operands)
-        lifted = choose(m, layer, self.layers.lift, product.shift_left, self._product)
-        return self.layers.requantize(m, lifted)
+    @property
+    def blocks(self) -> int:
+        """DSP blocks."""
+        return blocks(self.layers.node, self.lanes, self.kind)
+
+    @property
+    def products(self) -> int:
+        """Products that its multipliers make for a packet."""
+        return self.work * self.lanes
+
+    def results(self, m: Module, operands: list[list[Value]], layer: Value) -> list[Value]:
+        """The products, requantised."""
+        products = multiplier.multiply_all(m, self.kind, [(a, b) for a, b in operands])
+        lifted = [choose(m, layer, self.layers.lift, product.shift_left, self._product) for product in products]
+        return [self.layers.requantize(m, number) for number in lifted]
+
+
+def blocks(node: Node, lanes: int, kind: str) -> int:
+    """DSP blocks that the multipliers of so many lanes take."""
+    return multiplier.blocks(kind, *(shape_of(edge) for edge in node.inputs), lanes)

@@ -13,7 +13,7 @@ from ssm_hdl.gateware import multiplier
 from ssm_hdl.gateware.arithmetic import REQUANTIZE_LATENCY, delay, requantize, times, times_latency
 from ssm_hdl.gateware.counter import Counter
 from ssm_hdl.gateware.deviation import Deviation, Packet
-from ssm_hdl.gateware.folding import Folding
+from ssm_hdl.gateware.folding import PLAIN, Folding
 from ssm_hdl.gateware.layers import Layers, Nodes
 from ssm_hdl.gateware.memories import BLOCK_RAM_FROM, Ram, Storage
 from ssm_hdl.gateware.queue import Places
@@ -27,11 +27,13 @@ class NormFolding(Folding):
 
     Attributes:
         size: elements of a packet.
+        operands: what d and the inverse root may be.
         used: cycles from reading an element to its product.
         around: cycles from the last element in to the inverse root.
     """
 
     size: int
+    operands: tuple[Shape, Shape]
     used: int
     around: int
 
@@ -40,11 +42,24 @@ class NormFolding(Folding):
     o_lanes = 1
 
     @classmethod
-    def choices(cls, nodes: Nodes) -> Sequence[Self]:
+    def choices(cls, nodes: Nodes, terms: int = PLAIN) -> Sequence[Self]:
         """The one there is."""
         deviation = Deviation(Layers.of(nodes))
-        size = deviation.size
-        return [cls(size, 3 + times_latency(size) + shift_latency(deviation.most), deviation.latency)]
+        size, operands = deviation.size, (deviation.shifted, Shape(deviation.root.cells + deviation.root.inside))
+        return [cls(size, operands, 3 + times_latency(size) + shift_latency(deviation.most), deviation.latency)]
+
+    @property
+    def products(self) -> int:
+        """Products for a packet, without those for V."""
+        return self.size
+
+    def latency(self, kind: str) -> int:
+        """Cycles of a product."""
+        return multiplier.latency(kind, *self.operands)
+
+    def blocks(self, kind: str) -> int:
+        """DSP blocks that the multiplier takes."""
+        return multiplier.blocks(kind, *self.operands, self.multipliers)
 
     def interval(self, product: int) -> int:
         """Cycles per packet, whatever cycles a product takes."""
@@ -76,12 +91,21 @@ class Norm(wiring.Component):
         self.kind, self.pace, layers = kind, pace, Layers.of(nodes)
         (x,), y = layers.node.inputs, layers.node.output
         self.deviation, self.size = Deviation(layers), y.size
-        self.folding, root = NormFolding.of(nodes, 1), self.deviation.root
+        self.folding = NormFolding.of(nodes, 1)
         super().__init__({"i": In(layers.signature(x)), "o": Out(layers.signature(y))})
         self._used = self.folding.used
-        product = multiplier.latency(kind, Shape(root.cells + root.inside))
-        self._depth = self._used + product + REQUANTIZE_LATENCY
+        self._depth = self._used + self.folding.latency(kind) + REQUANTIZE_LATENCY
         self.queue = layers.queue(y, 1, Places.needed(self._depth, pace))
+
+    @property
+    def blocks(self) -> int:
+        """DSP blocks."""
+        return self.folding.blocks(self.kind)
+
+    @property
+    def products(self) -> int:
+        """Products of real numbers that its multipliers make for a packet."""
+        return self.folding.products
 
     @property
     def work(self) -> int:
@@ -162,8 +186,8 @@ class Norm(wiring.Component):
         total, shift, inverse = (Signal.like(value, reset_less=True) for value in packet)
         with m.If(leave):
             m.d.sync += [total.eq(packet.total), shift.eq(packet.shift), inverse.eq(packet.inverse)]
-        d = delay(m, times(m, delay(m, x, 1), self.size) - total, 1)
-        width = root.deviation(self.size, self.deviation.center).bit_length() + 1 + self.deviation.most - (root.width // 2 - 1)
-        d = shift_left(m, d, shift, self.deviation.most, width)[root.drop :].as_signed()
+        deviation, d = self.deviation, Signal(self.deviation.shifted)
+        whole = delay(m, times(m, delay(m, x, 1), self.size) - total, 1)
+        m.d.comb += d.eq(shift_left(m, whole, shift, deviation.most, len(d) + root.drop) >> root.drop)
         product = multiplier.multiply(m, self.kind, d, inverse)
         return requantize(m, product, root.f_bits, self.deviation.format)

@@ -8,11 +8,11 @@ from amaranth.lib import data
 from ssm_hdl.gateware import multiplier
 from ssm_hdl.gateware.arithmetic import REQUANTIZE_LATENCY, delay
 from ssm_hdl.gateware.dither import Dither
-from ssm_hdl.gateware.folding import PARTS, ScanFolding
+from ssm_hdl.gateware.folding import PARTS, SHORT, ScanFolding, transition
 from ssm_hdl.gateware.layers import Layers
 from ssm_hdl.gateware.memories import Storage
 from ssm_hdl.gateware.shift import Shifts
-from ssm_hdl.gateware.stream import layer_of, shape_of
+from ssm_hdl.gateware.stream import layer_of
 from ssm_hdl.operations import Scan as Operation
 
 _READ = 2  # cycles to read a state and to register it
@@ -60,8 +60,8 @@ class Recurrence:
         assert isinstance(layers.node.op, Operation)
         self.layers, self.op, self.folding, self.kind = layers, layers.node.op, folding, kind
         self._scale, self._shift = (Shifts(folding.scales(layers, name)) for name in ("scale", "shift"))
-        self._code = layers.table(lambda node, lift: folding.arrange(node.arrays["code"]))
-        self._multiplied = _READ + multiplier.latency(kind, shape_of(layers.node.output))
+        self._code = layers.table(lambda node, lift: folding.arrange(transition(node, folding.terms)))
+        self._multiplied = _READ + folding.latency(kind)
         self._aligned = self._multiplied + 1 + folding.align
         self._added = self._aligned + 1
         self.latency = self._added + REQUANTIZE_LATENCY
@@ -86,18 +86,19 @@ class Recurrence:
         numbers = [delay(m, number, 2) for number in u.data]
         dither = self._dither(m, issue, u) if self.op.dither and self.layers.drop else None
         phase = delay(m, issue.phase, 1)
+        states = [h[PARTS * mode : PARTS * mode + PARTS] for mode in modes]
+        products = self._products(m, phase, codes, states)
         parts = []
-        for mode in modes:
-            state, pair = h[2 * mode : 2 * mode + 2], codes[2 * mode : 2 * mode + 2]
+        for mode, state in enumerate(states):
             stored = []
-            for part, product in self._products(m, phase, pair, state):
+            for part, product in self._sums(m, phase, products[mode]):
                 aligned = self._align(m, mode, product, amounts[mode])
                 drive = self._drive(m, mode, _later(m, part, 1), numbers, shifts[mode])
                 total = Signal(Shape(self.layers.width, True), reset_less=True)
                 m.d.sync += total.eq(aligned + self._addend(m, part, state, drive))
                 offset = dither.offset(mode, _later(m, part, self._added - 2), self.layers.drop) if dither else None
                 stored.append(self.layers.requantize(m, total, offset))
-            parts += stored if f.phases == 1 else [delay(m, stored[0], f.phases // 2), stored[0]]
+            parts += stored if f.phases == 1 else self._both(m, stored[0])
         return parts
 
     def _drive(self, m: Module, mode: int, part: Part, u: list[Value], amount: Value) -> Value:
@@ -113,26 +114,53 @@ class Recurrence:
         turns, wraps, last, layer = (delay(m, value, cycles) for value in (issue.turns, issue.wraps, u.last, layer_of(u)))
         return Dither(m, self.folding, done, turns, wraps, last, layer, self.layers.count)
 
-    def _products(self, m: Module, phase: Value, code: list[Value], h: list[Value]) -> list[tuple[Part, Value]]:
-        """The parts of code h with their sums of products: both at once, or one for both in turn."""
-        if self.folding.phases == 1:
-            code, h = [delay(m, part, 1) for part in code], [delay(m, part, 1) for part in h]
-            real = self._product(m, code[_RE], h[_RE]) - self._product(m, code[_IM], h[_IM])
-            imaginary = self._product(m, code[_RE], h[_IM]) + self._product(m, code[_IM], h[_RE])
-            return [(_RE, real), (_IM, imaginary)]
-        part = phase[-1]  # 0 while real parts are made, then 1
-        if self.folding.phases == 2:
-            first = self._product(m, delay(m, code[_RE], 1), delay(m, Mux(part, h[_IM], h[_RE]), 1))
-            second = self._product(m, delay(m, code[_IM], 1), delay(m, Mux(part, h[_RE], h[_IM]), 1))
-        else:
-            a = Mux(phase[0], code[_IM], code[_RE])
-            b = Mux(phase[0] ^ phase[1], h[_IM], h[_RE])
-            second = self._product(m, delay(m, a, 1), delay(m, b, 1))
-            first = delay(m, second, 1)
+    def _products(self, m: Module, phase: Value, codes: list[Value], states: list[list[Value]]) -> list[list[Value]]:
+        """Those of every mode."""
+        f = self.folding
+        parts, count = len(codes) // f.modes, f.multipliers // f.modes
+        pairs = []
+        for mode, state in enumerate(states):
+            pairs += self._operands(m, phase, codes[parts * mode : parts * (mode + 1)], state)
+        products = multiplier.multiply_all(m, self.kind, pairs, f.code, f.state)
+        products = [delay(m, product, f.wait(self.kind)) for product in products]
+        return [products[count * mode : count * (mode + 1)] for mode in range(f.modes)]
+
+    def _operands(self, m: Module, phase: Value, code: list[Value], h: list[Value]) -> list[tuple[Value, Value]]:
+        """What is multiplied for a mode; of a product in three terms, the sum of both parts of h comes behind the registers."""
+        (re, im), f = h, self.folding
+        if f.phases == 1:
+            code, (re, im) = [delay(m, part, 1) for part in code], (delay(m, part, 1) for part in h)
+            if f.terms == SHORT:
+                return list(zip(code, (re + im, re, im), strict=True))
+            return list(zip((*code, *code), (re, im, im, re), strict=True))
+        if f.phases == 2:
+            other = phase[-1]
+            numbers = Mux(other, im, re), Mux(other, re, im)
+            return [(delay(m, part, 1), delay(m, number, 1)) for part, number in zip(code, numbers, strict=True)]
+        if f.terms == SHORT:
+            first, last = phase == 0, phase[1]
+            factor = Mux(last, code[2], Mux(first, code[1], code[0]))
+            return [(delay(m, factor, 1), delay(m, Mux(last, 0, re), 1) + delay(m, Mux(first, 0, im), 1))]
+        factor, number = Mux(phase[0], code[_IM], code[_RE]), Mux(phase[0] ^ phase[1], im, re)
+        return [(delay(m, factor, 1), delay(m, number, 1))]
+
+    def _sums(self, m: Module, phase: Value, products: list[Value]) -> list[tuple[Part, Value]]:
+        """The parts of code h: both at once, or one after the other as the sum or the difference of this product and the last."""
+        f = self.folding
+        if f.phases == 1 and f.terms == SHORT:
+            both, real, imaginary = products
+            return [(_RE, both - imaginary), (_IM, both + real)]
+        if f.phases == 1:
+            return [(_RE, products[0] - products[1]), (_IM, products[2] + products[3])]
+        part = phase[0] if f.terms == SHORT else phase[-1]  # 1 while imaginary parts are made
+        first, second = products if f.phases == 2 else (delay(m, products[0], 1), products[0])
         return [(part, Mux(_later(m, part, self._multiplied - 1), first + second, first - second))]
 
-    def _product(self, m: Module, code: Value, h: Value) -> Value:
-        return multiplier.multiply(m, self.kind, code, h)
+    def _both(self, m: Module, stored: Value) -> list[Value]:
+        """Both parts of a mode, in the cycle of the later one: the real one of three terms, else the imaginary one."""
+        if self.folding.terms == SHORT:
+            return [stored, delay(m, stored, 1)]
+        return [delay(m, stored, self.folding.phases // 2), stored]
 
     def _align(self, m: Module, mode: int, product: Value, amount: Value) -> Value:
         """The products of a mode at the scale of all."""

@@ -5,15 +5,14 @@ from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from ssm_hdl.gateware import multiplier
 from ssm_hdl.gateware.arithmetic import delay
 from ssm_hdl.gateware.counter import Counter
-from ssm_hdl.gateware.folding import PARTS, ScanFolding
+from ssm_hdl.gateware.folding import PARTS, PLAIN, ScanFolding
 from ssm_hdl.gateware.layers import Layers, Nodes, Registers
 from ssm_hdl.gateware.memories import Ram, Storage
 from ssm_hdl.gateware.queue import Places
 from ssm_hdl.gateware.recurrence import Issue, Recurrence
-from ssm_hdl.gateware.stream import layer_of, shape_of, tag_of
+from ssm_hdl.gateware.stream import layer_of, tag_of
 
 
 class Scan(wiring.Component):
@@ -23,7 +22,7 @@ class Scan(wiring.Component):
     or after a step marked ``last``) ignores what it reads. It holds the states of all layers, each padded to a
     power of two of words.
 
-    Cycles per step: ``4 C N / multipliers``, or ``pace`` for each word of the memory if that is more; at least ``loop``, the
+    Cycles per step: ``terms C N / multipliers``, or ``pace`` for each word of the memory if that is more; at least ``loop``, the
     cycles from reading a state to having written it.
     Latency, last beat in to last beat out: ``6 + multiplier + align + queue`` cycles, ``align`` being those that bring the
     products of different modes to one scale, 0 if they have one.
@@ -47,13 +46,23 @@ class Scan(wiring.Component):
 
     def __init__(self, nodes: Nodes, folding: int | str = 1, kind: str = "dsp", pace: int = 1) -> None:
         self.layers = layers = Layers.of(nodes)
-        self.folding = folding = ScanFolding.of(nodes, folding)
+        self.kind, self.folding = kind, (folding := ScanFolding.of(nodes, folding))
         (u,), h = layers.node.inputs, layers.node.output
         super().__init__({"i": In(layers.signature(u, folding.i_lanes)), "o": Out(layers.signature(h, folding.o_lanes))})
         self.recurrence = Recurrence(layers, folding, kind)
-        product = multiplier.latency(kind, shape_of(h))
+        product = folding.latency(kind)
         self.cycles, self.loop = max(folding.interval(product), folding.words * pace), folding.loop(product)
         self.queue = layers.queue(h, folding.o_lanes, Places.needed(self.loop, max(folding.phases, pace)))
+
+    @property
+    def blocks(self) -> int:
+        """DSP blocks."""
+        return self.folding.blocks(self.kind)
+
+    @property
+    def products(self) -> int:
+        """Products of real numbers that its multipliers make for a packet."""
+        return self.folding.products
 
     @property
     def work(self) -> int:

@@ -21,7 +21,7 @@ def command(
     path: Annotated[Path, typer.Argument(metavar="MANIFEST", help="A manifest: its folder or manifest.yaml.")],
     board: Annotated[str, typer.Option(help=f"{BOARDS}.")],
     clock: Annotated[float | None, typer.Option(metavar="MHZ", help="Clock; that of the board if left out.")] = None,
-    dsp: Annotated[int | None, typer.Option(min=1, help="DSP multipliers to spend; the board's own figure if left out.")] = None,
+    dsp: Annotated[int | None, typer.Option(min=1, help="DSP blocks to spend; the board's own figure if left out.")] = None,
     fold: Fold = None,
     share_layers: ShareLayers = False,
     out: Annotated[Path | None, typer.Option(help="Folder to write to; out/NAME-BOARD if left out.")] = None,

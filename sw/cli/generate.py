@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 NAME = "generate"
 EXAMPLE = "ssm-hdl generate manifests/s4d-16h --dsp 8 --target ecp5 --fold mixing=2 -o s4d_16h.v"
 
-Dsp = Annotated[int, typer.Option(min=1, help="DSP multipliers to spend in all.")]
+Dsp = Annotated[int, typer.Option(min=1, help="DSP blocks to spend in all.")]
 Target = Annotated[str, typer.Option(help="Multipliers for: generic (any tool infers them), ice40 or ecp5 (instantiated).")]
 Fold = Annotated[
     list[str] | None, typer.Option(metavar="STAGE=N", help="Multipliers of one stage, or its folding such as 2x4 (rows x columns), where you decide; may be repeated.")
@@ -72,7 +72,7 @@ def tables(report: "Report", more: dict[str, object] | None = None) -> tuple[Ren
     """A report for people."""
     stages = table("stage", "op", ">products", ">multipliers", ">cycles", ">latency", ">memory bits", ">busy")
     for stage in report.stages:
-        kind = " LUT" if stage.kind == "lut" else " DSP"
+        kind = " LUT" if stage.kind == "lut" else f" in {stage.blocks} DSP"
         stages.add_row(
             stage.name,
             stage.op if stage.layers == 1 else f"{stage.op} x {stage.layers} layers",
@@ -90,7 +90,8 @@ def tables(report: "Report", more: dict[str, object] | None = None) -> tuple[Ren
         "latency": f"{report.latency:,} cycles, last sample in to last result out",
         **shared,
         "multiplications a time step": f"{report.multiplications:,}",
-        "multipliers": f"{report.dsp} DSP ({report.utilisation:.0%} of their cycles used), {report.lut_multipliers} LUT",
+        "multipliers": f"{report.dsp_multipliers} in {report.dsp} DSP blocks ({report.utilisation:.0%} of their cycles used), "
+        f"{report.lut_multipliers} of LUTs",
         "memory": f"{report.memory_bits:,} bits; block RAMs: {rams}",
         "LUTs": f"about {report.luts:,}",
     }

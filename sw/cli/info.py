@@ -25,7 +25,7 @@ def command(
     picture: Annotated[
         Path | None, typer.Option(help="Draw the pipeline of a manifest into this file, .svg, .png or .pdf.")
     ] = None,
-    dsp: Annotated[int, typer.Option(min=1, help="DSP multipliers of the pipeline that is drawn.")] = 8,
+    dsp: Annotated[int, typer.Option(min=1, help="DSP blocks of the pipeline that is drawn.")] = 8,
     as_json: Json = False,
 ) -> None:
     """Say what a manifest holds (operations, formats, accumulators, memory, multiplications) or where a checkpoint comes from."""

@@ -41,7 +41,7 @@ def dense_cases():
     return [*plain, *complex_groups, ("encoder", 1), ("encoder", 2), ("encoder", 4), ("decoder", "1x1"), ("decoder", "6x1")]
 
 
-SCANS = ("1x1/4", "1x1/2", "1x1", "1x3", "2x1", "2x3", "4x1", "4x3")
+SCANS = tuple("1x1/4 1x1/3 1x1/2 1x1 1x1*3 1x3 1x3*3 2x1 2x1*3 2x3 2x3*3 4x1 4x1*3 4x3 4x3*3".split())
 """The foldings of a scan of 4 channels of 3 modes."""
 
 
@@ -115,6 +115,21 @@ def test_scan(nodes, folding, kind, check):
     check(lambda: Scan(node, folding, kind), node)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", [name for name in SCANS if "*" in name or name == "1x1/3"])
+def test_scan_by_three_products(nodes, name, kind):
+    """The cycles of four with a quarter fewer multipliers; one multiplier takes 3 cycles for a mode, and its loop is as short."""
+    node = nodes["ssm"]
+    stage, plain = Scan(node, name, kind), Scan(node, name.removesuffix("*3").replace("/3", "/4"), kind)
+    short, four = stage.folding, plain.folding
+    assert (short.products, four.products) == (36, 48)
+    assert (short.cycles, short.multipliers) == ((36, 1) if name == "1x1/3" else (four.cycles, four.multipliers * 3 // 4))
+    wider = kind == "lut"  # 17 bits are nine pairs, a tree of four levels
+    assert stage.loop == plain.loop - (name == "1x1/3") + wider
+    width = next(storage.width for storage in stage.storage if storage.name == "code")
+    assert width == 3 * 17 * short.modes
+
+
 ALL = ("exponent", "delta", "dither")
 FEATURES = (("exponent",), ("delta",), ("dither",), ALL, ("narrow",), ("narrow", *ALL))
 
@@ -126,10 +141,11 @@ def test_scan_in_few_bits(make_nodes, folding, kind, features, check):
     check(lambda: Scan(node, folding, kind), node)
     stage, without = Scan(node, folding, kind), Scan(plain, folding, kind)
     bits = spread_of(stage.folding.arrange(node.arrays["scale"]))
-    assert (bits == 0) == ("exponent" not in features or folding == "4x3")  # alone in its multipliers, a mode shifts by wires
+    assert (bits == 0) == ("exponent" not in features or folding.startswith("4x3"))  # alone in its multipliers, a mode shifts by wires
     assert stage.loop - without.loop == bits
     widths = {storage.name: storage.width for storage in stage.storage}
-    assert widths["code"] == 2 * stage.folding.modes * (4 if "narrow" in features else 16)
+    numbers, wider = (2, 0) if stage.folding.terms == 4 else (3, 1)
+    assert widths["code"] == numbers * stage.folding.modes * ((4 if "narrow" in features else 16) + wider)
     assert ("scale" in widths) == (bits > 0)
 
 
@@ -148,10 +164,13 @@ def deep_nodes(random_manifest):
     return random_manifest(channels=4, modes=3, steps=PACKETS, layers=1, features=ALL).nodes
 
 
-@pytest.mark.parametrize("folding", ("1x1/4", "1x1/2", "1x1", "3x1"))
+COMPLEX = "1x1/4 1x1/3 1x1/2 1x1*3 1x1 3x1*3 3x1".split()
+
+
+@pytest.mark.parametrize("folding", COMPLEX)
 def test_scan_of_complex_elements(deep_nodes, folding, check):
     node = deep_nodes["ssm_1"]
-    assert [folding.name for folding in ScanFolding.choices(node)] == ["1x1/4", "1x1/2", "1x1", "3x1"]
+    assert [folding.name for folding in ScanFolding.choices(node)] == COMPLEX
     check(lambda: Scan(node, folding), node)
 
 
@@ -244,10 +263,10 @@ def test_pool(nodes, lanes, check):
 
 @pytest.mark.parametrize("lanes,registers", [(2, False), (12, False), (24, False), (2, True)])
 def test_pool_of_many_sums(lanes, registers, random_manifest, check):
-    """All of them in one beat are a word that would be read while it is written: registers."""
+    """All of them in three beats are words that would be read before they are written: registers."""
     node = random_manifest(channels=24, modes=1, steps=PACKETS).nodes["pool"]
     (_, sums) = Pool(node, lanes, registers=registers).storage
-    assert sums.bits >= 256 and sums.block == (not registers and lanes < 24)
+    assert sums.bits >= 256 and sums.block == (not registers and lanes < 12)
     check(lambda: Pool(node, lanes, registers=registers), node, per_step=False)
 
 

@@ -1,0 +1,71 @@
+"""Products made of adders: partial products of two bits of the narrower operand, and a tree of their sums."""
+
+from amaranth.hdl import Cat, Const, Module, Mux, Shape, Value
+
+from ssm_hdl.gateware.arithmetic import delay, tree, tree_latency
+
+_BITS = 2
+"""Bits of a partial product. Logic cells of an iCE40 for 4x8 and 8x8 bits: 78 and 163 by pairs in a tree, 90 and 206 one pair
+after the other, 91 and 171 bit by bit."""
+
+
+def latency(a: Shape, b: Shape) -> int:
+    """Cycles of `multiply`: the operands' registers, the partial products, and the levels of the tree of their sums."""
+    return 2 + tree_latency(-(-min(a.width, b.width) // _BITS))
+
+
+def multiply(m: Module, a: Value, b: Value) -> Value:
+    """a * b, exact, after `latency` cycles; by shifts and a few adders if one of them is a constant."""
+    cycles = latency(a.shape(), b.shape())
+    for number, factor in ((a, b), (b, a)):
+        if isinstance(factor, Const):
+            digits = _digits(factor.value)
+            levels = tree_latency(len(digits))
+            if levels < cycles:
+                terms = [(number << place) if digit > 0 else -(number << place) for place, digit in digits]
+                return delay(m, tree(m, terms or [Const(0, 1)]), cycles - levels)
+    if len(a) < len(b):
+        a, b = b, a
+    a, b = (value if isinstance(value, Const) else delay(m, value, 1) for value in (a, b))
+    return _tree(m, [delay(m, _partial(a, b, low), 1) for low in range(0, len(b), _BITS)], _BITS)
+
+
+def _partial(a: Value, b: Value, low: int) -> Value:
+    """a times ``_BITS`` bits of b, the top one weighted negatively if b is signed."""
+    part: Value | None = None
+    for place, bit in enumerate(range(low, min(low + _BITS, len(b)))):
+        term = Mux(b[bit], a, 0)
+        term = -term if b.shape().signed and bit == len(b) - 1 else term
+        part = term if part is None else _add(part, term, place, len(a) + 1)
+    assert part is not None
+    return part
+
+
+def _add(low: Value, high: Value, place: int, width: int) -> Value:
+    """low + (high << place), ``width`` bits of it from ``place`` on; no adder for those below, which a tool would leave in."""
+    total = low.shift_right(place) + high
+    whole = Cat(low[:place], total[:width])
+    return whole.as_signed() if total.shape().signed else whole
+
+
+def _tree(m: Module, parts: list[Value], place: int) -> Value:
+    """The sum of the parts, each ``place`` bits above the one before."""
+    while len(parts) > 1:
+        sums = [_add(low, high, place, len(high)) for low, high in zip(parts[::2], parts[1::2], strict=False)]
+        parts, place = [delay(m, part, 1) for part in [*sums, *parts[len(parts) & ~1 :]]], 2 * place
+    return parts[0]
+
+
+def _digits(constant: int) -> list[tuple[int, int]]:
+    """A constant as (place, digit) of powers of two to be added or subtracted, the fewest there are: no two neighbours."""
+    digits, place = [], 0
+    while constant:
+        if constant & 1:
+            digit = 2 - (constant & 3)
+            digits.append((place, digit))
+            constant -= digit
+        constant, place = constant >> 1, place + 1
+    return digits
+
+
+__all__ = ["latency", "multiply"]
