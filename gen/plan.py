@@ -6,10 +6,11 @@ from dataclasses import dataclass, replace
 
 from ssm_hdl import Manifest, SsmHdlError
 from ssm_hdl.gateware import multiply
-from ssm_hdl.gateware.folding import PLAIN, DenseFolding, Folding, ScanFolding, terms_for
+from ssm_hdl.gateware.folding import DenseFolding, Folding, ScanFolding
 from ssm_hdl.gateware.layers import Layers
 from ssm_hdl.gateware.memories import shape_for
 from ssm_hdl.gateware.norm import NormFolding
+from ssm_hdl.gateware.operands import PLAIN, terms_for
 from ssm_hdl.gateware.stream import reals
 from ssm_hdl.gen.structure import Structure
 from ssm_hdl.operations import Node
