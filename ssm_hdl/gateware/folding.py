@@ -49,6 +49,10 @@ class Folding:
         """Products of real numbers that the multipliers make for a packet."""
         raise NotImplementedError
 
+    def latency(self, kind: str) -> int:
+        """Cycles of a product."""
+        raise NotImplementedError
+
     def blocks(self, kind: str) -> int:
         """DSP blocks that the multipliers take."""
         raise NotImplementedError
@@ -91,8 +95,8 @@ class DenseFolding(Folding):
         by_row = [(1, r, 1) for r in range(1, rows + 1) if rows % r == 0]
         by_column = [(1, rows, c) for c in range(2, columns + 1) if columns % c == 0]
         by_group = [(g, rows, columns) for g in range(2, groups + 1) if groups % g == 0]
-        operands = layers.numbers(factors), shape_of(layers.node.inputs[0])
-        return [cls(shape, *each, *operands) for each in by_row + by_column + by_group]
+        weights, x = layers.numbers(factors), shape_of(layers.node.inputs[0])
+        return [cls(shape, g, r, c, weights, x) for g, r, c in by_row + by_column + by_group]
 
     @property
     def multipliers(self) -> int:

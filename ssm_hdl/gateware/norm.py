@@ -74,8 +74,9 @@ class Norm(wiring.Component):
     Cycles per step: ``n + 3 + times + shift``, ``1 + around``, or ``pace`` for each result, whichever is most.
     Latency, last beat in to last beat out: ``around + n + 5 + times + shift + multiplier + queue`` cycles, more with a pace.
     ``around``, from the last beat in to the inverse root, is ``4 + max(1, times) + 2 square + width / 2`` cycles; ``times`` is
-    the levels of an adder tree for the bits that are 1 in n, ``square`` the cycles of a multiplier of adders for the bits of x or
-    of the slope, ``width`` the bits of V, made even, and ``shift`` the cycles of a shift by up to ``width / 2 - 1``.
+    the levels of an adder tree for the bits that are 1 in n, ``square`` the cycles of a multiplier of adders, with
+    the bits of x or of the slope on one side, ``width`` the bits of V, made even, and ``shift`` the cycles of a shift by up to
+    ``width / 2 - 1``.
 
     Args:
         nodes: the bound operation, or those of several layers.
