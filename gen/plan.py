@@ -154,7 +154,7 @@ class Plan:
                 multipliers = lanes if node.multiplications else 0
             time *= manifest.steps if node.output.per_sequence else 1
             pace = max(1, time * lanes // (_BURST * reals(node.output)))
-            stages[name] = _counted(StagePlan(lanes, multipliers, kind, pace, terms=terms), layers)
+            stages[name] = _counted(StagePlan(lanes, multipliers, kind, pace, terms=terms), layers, fold)
         return cls(target, stages, structure.loop is not None)
 
     def _spend(self, structure: Structure, dsp: int) -> "Plan":
@@ -162,7 +162,9 @@ class Plan:
         stages, left = dict(self.stages), dsp - self.dsp
         in_luts = [name for name, stage in stages.items() if stage.multipliers and stage.kind == "lut"]
         for name in sorted(in_luts, key=lambda name: -_product_bits(structure.stages[name].node)):
-            stage = _counted(replace(stages[name], kind=self.target), structure.stages[name])
+            layers, stage = structure.stages[name], replace(stages[name], kind=self.target)
+            fold = FOLDINGS.get(layers.node.op.op)
+            stage = _counted(stage, layers, fold and fold.of(layers, stage.multipliers, stage.terms))
             if stage.blocks <= left:
                 left -= stage.blocks
                 stages[name] = stage
@@ -174,10 +176,10 @@ def _kind(target: str) -> str:
     return "dsp" if target == "generic" else target
 
 
-def _counted(stage: StagePlan, layers: Layers) -> StagePlan:
+def _counted(stage: StagePlan, layers: Layers, fold: Folding | None) -> StagePlan:
     """The same with the DSP blocks that it takes."""
-    if fold := FOLDINGS.get(layers.node.op.op):
-        return replace(stage, blocks=fold.of(layers, stage.multipliers, stage.terms).blocks(stage.kind))
+    if fold is not None:
+        return replace(stage, blocks=fold.blocks(stage.kind))
     return replace(stage, blocks=multiply.blocks(layers.node, stage.multipliers, stage.kind)) if stage.multipliers else stage
 
 
