@@ -1,3 +1,4 @@
+# amaranth: UnusedElaboratable=no
 """Plans: within the budget, at the shortest interval; and what they refuse."""
 
 import pytest
