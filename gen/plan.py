@@ -164,7 +164,7 @@ class Plan:
         for name in sorted(in_luts, key=lambda name: -_product_bits(structure.stages[name].node)):
             layers, stage = structure.stages[name], replace(stages[name], kind=self.target)
             fold = FOLDINGS.get(layers.node.op.op)
-            stage = _counted(stage, layers, fold and fold.of(layers, stage.multipliers, stage.terms))
+            stage = _counted(stage, layers, fold.of(layers, stage.multipliers, stage.terms) if fold is not None else None)
             if stage.blocks <= left:
                 left -= stage.blocks
                 stages[name] = stage
