@@ -147,7 +147,9 @@ class Plan:
         stages, left = dict(self.stages), dsp - self.dsp
         in_luts = [name for name, stage in stages.items() if stage.multipliers and stage.kind == "lut"]
         for name in sorted(in_luts, key=lambda name: -_product_bits(structure.stages[name].node)):
-            stage = _counted(replace(stages[name], kind=self.target), structure.stages[name])
+            layers, stage = structure.stages[name], replace(stages[name], kind=self.target)
+            fold = FOLDINGS.get(layers.node.op.op)
+            stage = _counted(stage, layers, fold.of(layers, stage.folding) if fold is not None else None)
             if stage.blocks <= left:
                 left -= stage.blocks
                 stages[name] = stage
@@ -186,7 +188,7 @@ def plan_stage(
         lanes, multipliers = folding.o_lanes, folding.multipliers
     time *= manifest.steps if node.output.per_sequence else 1
     pace = max(1, time * lanes // (_BURST * reals(node.output)))
-    return _counted(StagePlan(lanes, folding.name if folding else "", multipliers, kind, pace), layers)
+    return _counted(StagePlan(lanes, folding.name if folding else "", multipliers, kind, pace), layers, folding)
 
 
 def dsp_kind(target: str) -> str:
@@ -194,13 +196,11 @@ def dsp_kind(target: str) -> str:
     return "dsp" if target == "generic" else target
 
 
-def _counted(stage: StagePlan, layers: Layers) -> StagePlan:
+def _counted(stage: StagePlan, layers: Layers, fold: Folding | None) -> StagePlan:
     """The same with the DSP blocks that it takes."""
-    if not stage.multipliers:
-        return stage
-    if fold := FOLDINGS.get(layers.node.op.op):
-        return replace(stage, blocks=fold.of(layers, stage.folding).blocks(stage.kind))
-    return replace(stage, blocks=multiply.blocks(layers.node, stage.multipliers, stage.kind))
+    if fold is not None:
+        return replace(stage, blocks=fold.blocks(stage.kind))
+    return replace(stage, blocks=multiply.blocks(layers.node, stage.multipliers, stage.kind)) if stage.multipliers else stage
 
 
 def _burst(structure: Structure, stream: str) -> Fraction:

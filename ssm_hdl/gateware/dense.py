@@ -9,9 +9,10 @@ from ssm_hdl.fixed import Codes
 from ssm_hdl.gateware import multiplier
 from ssm_hdl.gateware.arithmetic import REQUANTIZE_LATENCY, delay, tree, tree_latency
 from ssm_hdl.gateware.counter import Counter
-from ssm_hdl.gateware.folding import DenseFolding, factors
+from ssm_hdl.gateware.folding import DenseFolding
 from ssm_hdl.gateware.layers import Layers, Nodes
 from ssm_hdl.gateware.memories import Storage
+from ssm_hdl.gateware.operands import factors
 from ssm_hdl.gateware.queue import Places
 from ssm_hdl.gateware.replay import Replay
 from ssm_hdl.gateware.shift import Shifts

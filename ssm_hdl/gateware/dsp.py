@@ -27,8 +27,8 @@ def sb_mac16(m: Module, a: Value, b: Value) -> Value:
 
 def sb_mac16_halves(m: Module, a: Sequence[Value], b: Sequence[Value], a_signed: bool, b_signed: bool) -> tuple[Value, Value]:
     """a[0] * b[0], and a[1] * b[1] if they are, of 8 bits each in an SB_MAC16, after 2 cycles; a sign is that of both numbers."""
-    sides = [extended(Cat(extended(number, HALF) for number in numbers), SB_MAC16) for numbers in (a, b)]
-    product = _sb_mac16(m, *sides, a_signed, b_signed, 2, ("MODE_8x8",))
+    whole_a, whole_b = (extended(Cat(extended(number, HALF) for number in numbers), SB_MAC16) for numbers in (a, b))
+    product = _sb_mac16(m, whole_a, whole_b, a_signed, b_signed, 2, ("MODE_8x8",))
     low, high = product[: 2 * HALF], product[2 * HALF :]
     return (low.as_signed(), high.as_signed()) if a_signed or b_signed else (low, high)
 

@@ -5,22 +5,14 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
-from amaranth.hdl import Shape
 
 from ssm_hdl.errors import SsmHdlError
-from ssm_hdl.fixed import Codes
 from ssm_hdl.gateware import multiplier
 from ssm_hdl.gateware.layers import Layers, Nodes, Table
 from ssm_hdl.gateware.multiplier import Numbers
+from ssm_hdl.gateware.operands import PARTS, PLAIN, SHORT, factors, operands
 from ssm_hdl.gateware.shift import Shifts
 from ssm_hdl.gateware.stream import shape_of
-from ssm_hdl.operations import Node
-
-PARTS = 2
-"""Numbers of a complex element: real and imaginary."""
-
-PLAIN, SHORT = 4, 3
-"""Products of real numbers in a complex one: (a + bi)(c + di) as it is written, or by c (a + b), a (d - c) and b (c + d)."""
 
 _AROUND = 6  # cycles of the loop of a scan beside its multiplier: to read a state, add, round and saturate
 
@@ -57,6 +49,10 @@ class Folding:
     @property
     def products(self) -> int:
         """Products of real numbers that the multipliers make for a packet."""
+        raise NotImplementedError
+
+    def latency(self, kind: str) -> int:
+        """Cycles of a product."""
         raise NotImplementedError
 
     def blocks(self, kind: str) -> int:
@@ -319,24 +315,6 @@ class ScanFolding(Folding):
     def scales(self, layers: Layers, name: str = "scale") -> Table:
         """The shifts that bring the modes of every layer to one scale."""
         return layers.table(lambda node, lift: self.arrange(node.arrays[name]) + lift)
-
-
-def factors(node: Node) -> Codes:
-    """The codes of a dense's weights as they are multiplied: (a + bi)(c + di) has the real part ac - bd."""
-    weight = node.arrays["code"]
-    return weight * np.array([1, -1]) if node.inputs[0].is_complex else weight
-
-
-def transition(node: Node, terms: int) -> Codes:
-    """The codes c + di of a scan's transition as they are multiplied: c and d, or c, d - c and c + d."""
-    c, d = np.moveaxis(node.arrays["code"], -1, 0)
-    return np.stack([c, d] if terms == PLAIN else [c, d - c, c + d], axis=-1)
-
-
-def operands(layers: Layers, terms: int) -> tuple[Numbers, Numbers]:
-    """What the code and the state of a scan may be in a product: the sum of both parts of the state has a bit more."""
-    state = shape_of(layers.node.output)
-    return layers.numbers(lambda node: transition(node, terms)), Shape(state.width + (terms == SHORT), state.signed)
 
 
 def _divisors(number: int) -> list[int]:

@@ -143,7 +143,9 @@ def _alone(m: Module, kind: str, a: Value, b: Value, cycles: int) -> Value:
         case "ecp5":
             return dsp.mult18x18d(m, a, b)
         case _:
-            return delay(m, adders.multiply(m, a, b), cycles - adders.latency(a.shape(), b.shape()))
+            spare = cycles - adders.latency(a.shape(), b.shape())
+            assert spare >= 0, "an operand is wider than it was said to be"
+            return delay(m, adders.multiply(m, a, b), spare)
 
 
 def _halves(m: Module, pair: Sequence[tuple[Value, Value]], shape: Shape, a_signed: bool, b_signed: bool) -> list[Value]:

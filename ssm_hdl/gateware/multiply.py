@@ -49,4 +49,5 @@ class Multiply(Elementwise):
 
 def blocks(node: Node, lanes: int, kind: str) -> int:
     """DSP blocks that the multipliers of so many lanes take."""
-    return multiplier.blocks(kind, *(shape_of(edge) for edge in node.inputs), lanes)
+    a, b = (shape_of(edge) for edge in node.inputs)
+    return multiplier.blocks(kind, a, b, lanes)

@@ -13,9 +13,10 @@ from ssm_hdl.gateware import multiplier
 from ssm_hdl.gateware.arithmetic import REQUANTIZE_LATENCY, delay, requantize, times, times_latency
 from ssm_hdl.gateware.counter import Counter
 from ssm_hdl.gateware.deviation import Deviation, Packet
-from ssm_hdl.gateware.folding import PLAIN, Folding
+from ssm_hdl.gateware.folding import Folding
 from ssm_hdl.gateware.layers import Layers, Nodes
 from ssm_hdl.gateware.memories import BLOCK_RAM_FROM, Ram, Storage
+from ssm_hdl.gateware.operands import PLAIN
 from ssm_hdl.gateware.queue import Places
 from ssm_hdl.gateware.shift import shift_latency, shift_left
 from ssm_hdl.gateware.stream import layer_of, tag_of
@@ -74,8 +75,9 @@ class Norm(wiring.Component):
     Cycles per step: ``n + 3 + times + shift``, ``1 + around``, or ``pace`` for each result, whichever is most.
     Latency, last beat in to last beat out: ``around + n + 5 + times + shift + multiplier + queue`` cycles, more with a pace.
     ``around``, from the last beat in to the inverse root, is ``4 + max(1, times) + 2 square + width / 2`` cycles; ``times`` is
-    the levels of an adder tree for the bits that are 1 in n, ``square`` the cycles of a multiplier of adders for the bits of x or
-    of the slope, ``width`` the bits of V, made even, and ``shift`` the cycles of a shift by up to ``width / 2 - 1``.
+    the levels of an adder tree for the bits that are 1 in n, ``square`` the cycles of a multiplier of adders, with
+    the bits of x or of the slope on one side, ``width`` the bits of V, made even, and ``shift`` the cycles of a shift by up to
+    ``width / 2 - 1``.
 
     Args:
         nodes: the bound operation, or those of several layers.

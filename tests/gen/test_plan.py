@@ -1,3 +1,4 @@
+# amaranth: UnusedElaboratable=no
 """Plans: within the budget, at the shortest interval; and what they refuse."""
 
 import pytest
@@ -5,6 +6,7 @@ import pytest
 from ssm_hdl import SsmHdlError
 from ssm_hdl.gateware.memories import Storage
 from ssm_hdl.gen.options import units
+from ssm_hdl.gen.pipeline import Pipeline
 from ssm_hdl.gen.plan import Plan
 from ssm_hdl.gen.report import block_rams, estimate
 from ssm_hdl.gen.structure import Structure
@@ -23,8 +25,28 @@ def test_eight_multipliers(manifest):
         "encoder", "glu", "decoder"
     }  # fmt: skip
     report = estimate(manifest, plan)
-    assert (report.cycles, report.dsp, report.lut_multipliers) == (528, 6, 3)
+    assert (report.cycles, report.dsp, report.dsp_multipliers, report.lut_multipliers) == (528, 6, 6, 3)
     assert report.multiplications == 16 + 4 * 512 + 2 * 528 + 512 + 16
+    assert report.utilisation == (3 * 528 + 2 * 528 + 512) / (6 * 528)
+    assert {stage.name: stage.products for stage in report.stages if stage.blocks} == {
+        "ssm": 3 * 528, "readout": 2 * 528, "mixing": 512
+    }  # fmt: skip
+
+
+def test_two_multipliers_in_a_block(random_manifest):
+    """Codes of 4 bits and states of 6: pairs of everything on an iCE40; on an ECP5 of what is multiplied by the same number."""
+    manifest = random_manifest(channels=16, modes=32, steps=16, features=("narrow",))
+    plans = {target: Plan.fit(manifest, 8, target) for target in ("generic", "ice40", "ecp5")}
+    reports = {target: estimate(manifest, plan) for target, plan in plans.items()}
+    found = {target: (report.cycles, report.dsp_multipliers, report.dsp) for target, report in reports.items()}
+    assert found == {"generic": (512, 6, 6), "ice40": (256, 15, 8), "ecp5": (512, 7, 5)}
+    for target, plan in plans.items():
+        stages = Pipeline(manifest, plan).stages
+        assert {name: getattr(stages[name], "blocks", 0) for name in stages} == {n: s.blocks for n, s in plan.stages.items()}
+        assert plan.dsp == reports[target].dsp and 0.8 < reports[target].utilisation <= 1
+    assert {target: "*3" in plan.stages["ssm"].folding for target, plan in plans.items()} == {
+        "generic": True, "ice40": False, "ecp5": False
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("dsp", (4, 8, 12, 28, 156, 1000))

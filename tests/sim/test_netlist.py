@@ -8,6 +8,7 @@ import pytest
 
 from ssm_hdl import Manifest, SsmHdlError
 from ssm_hdl.gen.plan import Plan
+from ssm_hdl.gen.report import estimate
 from ssm_hdl.gen.yosys import run_yosys
 from ssm_hdl.sim.compare import compare
 from ssm_hdl.sim.compiler import Design, compile_verilog
@@ -23,17 +24,39 @@ from ssm_hdl.sim.netlist import netlist_model, synthesise
         ("ecp5", "generic", (), "MULT18X18D"),
     ],
 )
-def test_bits(random_manifest, random_samples, cache, family, target, options, cell):
+def test_bits(random_manifest, random_samples, tmp_path, family, target, options, cell):
     manifest = random_manifest(channels=3, modes=3, steps=7)
     folding = {"encoder": 1, "ssm": 2, "readout": 1, "mixing": 1, "decoder": 1}
     stages = Plan.fit(manifest, target=target, folding=folding).stages
     kind = "dsp" if target == "generic" else target
     plan = Plan(target, {name: dataclasses.replace(stage, kind=kind) for name, stage in stages.items()})
-    assert plan.dsp == 7
-    model = netlist_model(manifest, family, plan, options, cache)
+    assert estimate(manifest, plan).dsp == 7
+    model = netlist_model(manifest, family, plan, options, tmp_path)
     assert model.design.verilog.count(f" {cell} ") == 7
     assert compare(manifest, model, random_samples(manifest, 4), stalls=0.2).differences == 0
-    assert not list(cache.glob(f".{family}-*"))
+    assert not list(tmp_path.glob(f".{family}-*"))
+
+
+@pytest.mark.parametrize(
+    ("family", "cell", "features", "scan", "cells"),
+    [
+        ("ice40", "SB_MAC16", ("narrow",), 4, 1 + 2 + 3 + 3 + 1 + 1),  # encoder, scan, readout, mixing, gate, decoder
+        ("ecp5", "MULT18X18D", ("narrow",), 4, 1 + 2 + 6 + 3 + 1 + 1),
+        ("ecp5", "MULT18X18D", (), 1, 1 + 1 + 6 + 6 + 1 + 1),
+        ("ecp5", "MULT18X18D", ("delta", "dither"), 9, 1 + 9 + 6 + 6 + 1 + 1),
+    ],
+)
+def test_bits_of_two_products_in_a_block_and_of_three_in_a_complex_one(
+    random_manifest, random_samples, cache, family, cell, features, scan, cells
+):
+    manifest = random_manifest(channels=3, modes=3, steps=7, features=features)
+    folding = {"encoder": 1, "ssm": scan, "readout": 6, "mixing": 6, "decoder": 1}
+    stages = Plan.fit(manifest, 100, family, folding).stages
+    plan = Plan(family, {name: dataclasses.replace(stage, kind=family) for name, stage in stages.items()})
+    assert (plan.stages["ssm"].terms == 4) == (features == ("narrow",))
+    model = netlist_model(manifest, family, plan, cache=cache)
+    assert model.design.verilog.count(f" {cell} ") == estimate(manifest, plan).dsp == cells
+    assert compare(manifest, model, random_samples(manifest, 4), stalls=0.2).differences == 0
 
 
 @pytest.mark.parametrize("family", ["ice40", "ecp5"])

@@ -284,3 +284,25 @@ def test_a_pace_makes_queues_smaller_and_is_kept(nodes, pace, run_stage, random_
         run = run_stage(slow, inputs, expected.size)
         assert np.array_equal(run.numbers, expected)
         assert run.given[-1] - run.given[0] <= PACKETS * slow.cycles
+
+
+def test_cycles_and_blocks_of_two_products_in_a_block(make_nodes):
+    """Codes of 4 bits: an iCE40's take a cycle less in half a block, an ECP5's one more where rows share x, or parts a state."""
+    nodes = make_nodes(("narrow",))
+
+    def measures(make):
+        stages = {kind: make(kind) for kind in ("dsp", "ice40", "ecp5", "lut")}
+        depth = stages["dsp"].latency - stages["dsp"].queue.latency
+        return [(stage.latency - stage.queue.latency - depth, stage.blocks) for stage in stages.values()]
+
+    assert measures(lambda kind: Dense(nodes["mixing"], 1, kind)) == [(0, 1), (-1, 1), (0, 1), (0, 0)]
+    assert measures(lambda kind: Dense(nodes["mixing"], 8, kind)) == [(0, 8), (-1, 4), (1, 4), (0, 0)]
+    assert measures(lambda kind: Dense(nodes["mixing"], 32, kind)) == [(0, 32), (-1, 16), (1, 16), (0, 0)]
+    assert measures(lambda kind: Dense(nodes["readout"], 3, kind)) == [(0, 3), (-1, 2), (0, 3), (0, 0)]
+    assert measures(lambda kind: Scan(nodes["ssm"], 1, kind)) == [(0, 1), (-1, 1), (0, 1), (0, 0)]
+    assert measures(lambda kind: Scan(nodes["ssm"], 12, kind)) == [(0, 12), (-1, 6), (1, 6), (0, 0)]
+    assert [Scan(nodes["ssm"], 4, kind).loop for kind in ("dsp", "ice40", "ecp5")] == [10, 9, 11]
+    wide = make_nodes()
+    assert measures(lambda kind: Dense(wide["mixing"], 8, kind)) == [(0, 8), (-1, 4), (0, 8), (1, 0)]
+    assert measures(lambda kind: Scan(wide["ssm"], 9, kind, terms=3)) == [(0, 9), (0, 9), (0, 9), (3, 0)]
+    assert measures(lambda kind: Multiply(nodes["glu"], 4, kind)) == [(0, 4), (-1, 2), (0, 4), (1, 0)]
