@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from amaranth.back import verilog
 from amaranth.lib.wiring import Component
 from scipy.optimize import nnls
 
@@ -20,8 +19,10 @@ from ssm_hdl.boards import tools
 from ssm_hdl.boards.flow import FLOWS, cells
 from ssm_hdl.files import write_atomically
 from ssm_hdl.gateware.queue import Queue
+from ssm_hdl.gateware.ring import Ring
 from ssm_hdl.gateware.stream import Fork, Repack, shape_of
 from ssm_hdl.gen import costs
+from ssm_hdl.gen.depth import find_layers
 from ssm_hdl.gen.options import FOLDINGS
 from ssm_hdl.gen.pipeline import STAGES
 from ssm_hdl.gen.plan import Plan, StagePlan, plan_stage
@@ -63,7 +64,7 @@ def samples(manifests: Sequence[Manifest], family: str) -> Iterator[Sample]:
     """Every distinct stage of the manifests in several sizes, and what stands between stages."""
     seen: set[str] = set()
     for manifest in manifests:
-        for share in (False, True) if any("_1" in name for name in manifest.nodes) else (False,):
+        for share in (False, True) if _layered(manifest) else (False,):
             structure = Structure.of(manifest, share)
             for name, layers in structure.stages.items():
                 for plan in _plans(manifest, structure, name, family):
@@ -72,7 +73,7 @@ def samples(manifests: Sequence[Manifest], family: str) -> Iterator[Sample]:
                     key = f"{layers.node.op.op} {sorted(features.items())}"
                     if key not in seen:
                         seen.add(key)
-                        made = (lambda layers=layers, plan=plan: STAGES[layers.node.op.op](layers, plan))  # noqa: E731
+                        made = lambda layers=layers, plan=plan: STAGES[layers.node.op.op](layers, plan)  # noqa: E731
                         yield Sample(layers.node.op.op, f"{manifest.name}.{name} {plan}", features, made)
     yield from _between(manifests[0])
 
@@ -81,24 +82,27 @@ def _plans(manifest: Manifest, structure: Structure, name: str, family: str) -> 
     layers = structure.stages[name]
     op = layers.node.op.op
     if op not in FOLDINGS:
+        kinds = (family, "lut") if layers.node.multiplications else (None,)
         for interval in INTERVALS:
-            plan = plan_stage(manifest, structure, name, interval, family, None)
-            yield from _kinds(plan, family)
+            for kind in kinds:
+                yield plan_stage(manifest, structure, name, interval, family, None, kind)
         return
-    choices = [folding for folding in FOLDINGS[op].choices(layers) if folding.multipliers <= MOST]
+    choices = [folding for folding in FOLDINGS[op].choices(layers) if folding.multipliers <= MOST and folding.suits(family)]
     spread = {round(k * (len(choices) - 1) / max(1, FOLDED - 1)) for k in range(FOLDED)}
     for index in sorted(spread):
         folding = choices[index]
-        plan = plan_stage(manifest, structure, name, folding.interval(3) * layers.count, family, folding)
-        yield from _kinds(plan, family) if folding.multipliers <= MOST // 4 else [_of(plan, family)]
+        kinds = (family, "lut") if folding.multipliers <= MOST // 4 else (family,)
+        for kind in kinds:
+            interval = folding.interval(folding.latency(kind)) * layers.count
+            yield plan_stage(manifest, structure, name, interval, family, folding, kind)
 
 
-def _kinds(plan: StagePlan, family: str) -> list[StagePlan]:
-    return [_of(plan, kind) for kind in (family, "lut")] if plan.multipliers else [plan]
-
-
-def _of(plan: StagePlan, kind: str) -> StagePlan:
-    return StagePlan(plan.lanes, plan.folding, plan.multipliers, kind, plan.pace, plan.registers)
+def _layered(manifest: Manifest) -> bool:
+    try:
+        find_layers(manifest)
+    except SsmHdlError:
+        return False
+    return True
 
 
 def _between(manifest: Manifest) -> Iterator[Sample]:
@@ -107,13 +111,30 @@ def _between(manifest: Manifest) -> Iterator[Sample]:
         for i, o, ahead in ((few, many, False), (few, many, True), (many, few, False)):
             features = costs.repack_features(i, o, shape.width, ahead)
             yield Sample("repack", f"{i} to {o}", features, lambda i=i, o=o, ahead=ahead: Repack(shape, i, o, 1, ahead))
+    for layers in (2, 4):
+        yield Sample("ring", f"{layers} layers", {"stage": 1.0}, lambda layers=layers: Ring(shape, 1, 8, layers, 2))
     for lanes in (1, 4):
         for depth in (2, 9, 40, 700):
             queue = Queue(shape, lanes, depth)
             made = lambda lanes=lanes, depth=depth: Queue(shape, lanes, depth)  # noqa: E731
-            yield Sample("between", f"{depth} of {lanes}", costs.queue_features(queue), made)
+            yield Sample("queue", f"{depth} of {lanes}", costs.queue_features(queue), made)
     for ways in (2, 3):
         yield Sample("fork", f"{ways} ways", costs.fork_features(ways), lambda ways=ways: Fork(shape, 2, ways))
+
+
+def measure(sample: Sample, family: str, kept: Path) -> dict[str, int]:
+    """What a sample takes."""
+    return synthesise(verilog.convert(sample.make(), name="top", emit_src=False, strip_internal_attrs=True), "top", family, kept)
+
+
+def plans(manifest: Manifest, family: str, dsps: Sequence[int]) -> Iterator[tuple[Manifest, Plan]]:
+    """Whole pipelines to judge by: with so many DSP blocks, and sharing their stages if they have layers."""
+    for dsp in dsps:
+        for share in (False, True) if _layered(manifest) else (False,):
+            try:
+                yield manifest, Plan.fit(manifest, dsp, family, share_layers=share)
+            except SsmHdlError:  # too few for a stage of its own for every operation
+                continue
 
 
 def synthesise(text: str, top: str, family: str, kept: Path) -> dict[str, int]:
@@ -146,7 +167,9 @@ def _logic_cells(folder: Path) -> int:
     log = (folder / "pack.log").read_text(encoding="utf-8")
     found = re.search(r"ICESTORM_LC:\s*(\d+)/", log)
     if found is None:
-        raise SsmHdlError(f"nextpnr-ice40 does not say how many logic cells there are: {tools.errors(folder, 'pack.log')} ({status})")
+        raise SsmHdlError(
+            f"nextpnr-ice40 does not say how many logic cells there are: {tools.errors(folder, 'pack.log')} ({status})"
+        )
     return int(found[1])
 
 

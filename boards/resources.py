@@ -8,7 +8,8 @@ from ssm_hdl.boards.board import Board
 from ssm_hdl.boards.protocol import element_bytes
 from ssm_hdl.gateware.memories import Storage
 from ssm_hdl.gen.plan import Plan
-from ssm_hdl.gen.report import block_rams, estimate
+from ssm_hdl.gen.costs import block_rams
+from ssm_hdl.gen.report import estimate
 
 SHELL_LUTS = 500
 """LUTs of the serial line and the frames around a pipeline, without its sample buffer; measured, rounded up."""

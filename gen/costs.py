@@ -6,6 +6,7 @@ single stages. On the iCE40 a LUT is a logic cell after packing, since a flip-fl
 """
 
 import json
+import math
 from functools import cache
 from importlib import resources
 from typing import Any, TypeAlias
@@ -16,8 +17,8 @@ from ssm_hdl.gateware.memories import Storage, shape_for
 from ssm_hdl.gateware.queue import Queue
 from ssm_hdl.gateware.stream import lanes, reals, shape_of
 from ssm_hdl.gen.knapsack import Use
+from ssm_hdl.gen.pipeline import STAGES, Pipeline
 from ssm_hdl.gen.plan import StagePlan
-from ssm_hdl.gen.pipeline import STAGES
 
 KINDS = ("luts", "flip_flops")
 """What is fitted."""
@@ -56,7 +57,7 @@ def queue_features(queue: Queue) -> Features:
 def repack_features(i_lanes: int, o_lanes: int, width: int, ahead: bool) -> Features:
     """What a `Repack` is made of."""
     wider = max(i_lanes, o_lanes) * width
-    return {"stage": 1, "widened" if o_lanes > i_lanes else "narrowed": wider, "ahead": wider * (ahead and o_lanes > i_lanes)}
+    return {"stage": 1.0, "widened" if o_lanes > i_lanes else "narrowed": wider, "ahead": wider * (ahead and o_lanes > i_lanes)}
 
 
 def fork_features(ways: int) -> Features:
@@ -77,16 +78,42 @@ def coefficients() -> dict[str, dict[str, dict[str, dict[str, float]]]]:
     return dict(json.loads(text))
 
 
+def use(fitted: dict[str, dict[str, dict[str, dict[str, float]]]]) -> None:
+    """Estimate by other coefficients from now on."""
+    known = coefficients()
+    known.clear()
+    known.update(fitted)
+
+
 def use_of(layers: Layers, plan: StagePlan, family: str) -> Use:
     """What a stage takes of a device."""
     stage = STAGES[layers.node.op.op](layers, plan)
     luts = cost(layers.node.op.op, family, stage_features(stage, layers, plan))["luts"]
-    return Use(luts, stage_dsps(stage, plan), sum(block_rams(storage, family) for storage in stage.storage))
+    return Use(luts, plan.blocks, sum(block_rams(storage, family) for storage in stage.storage))
 
 
-def stage_dsps(stage: Any, plan: StagePlan) -> int:
-    """DSP blocks of a stage."""
-    return plan.multipliers if plan.kind != "lut" else 0
+def between(pipeline: Pipeline) -> list[tuple[str, Features]]:
+    """What stands between the stages of a pipeline: repacks, forks, queues, the ring; the kind of each and its features."""
+    structure, found = pipeline.structure, list[tuple[str, Features]]()
+    for name, reads in structure.reads.items():
+        for source, sink in zip(reads, pipeline.stages[name].sinks, strict=True):
+            found += _repacks(pipeline, source, lanes(sink), pipeline.holds(name) > 1)
+    found += _repacks(pipeline, structure.output, 1, False)
+    queues = [*pipeline.queues.values(), *([pipeline.ring.waiting, pipeline.ring.loop] if pipeline.ring else [])]
+    found += [("queue", queue_features(queue)) for queue in queues]
+    if pipeline.ring:
+        found.append(("ring", {"stage": 1.0}))
+    return found + [("fork", fork_features(ways)) for stream in structure.edges if (ways := structure.readers(stream)) > 1]
+
+
+def _repacks(pipeline: Pipeline, source: str, width: int, held: bool) -> list[tuple[str, Features]]:
+    i_lanes, number = pipeline.width(source), pipeline.structure.edges[source].format.width
+    common, found = math.gcd(i_lanes, width), []
+    for step in [width] if common in (i_lanes, width) else [common, width]:
+        if step != i_lanes:
+            found.append(("repack", repack_features(i_lanes, step, number, held)))
+            i_lanes = step
+    return found
 
 
 def _beat(port: Any) -> int:

@@ -114,8 +114,10 @@ def _together(names: Sequence[str], choices: Sequence[Sequence[Choice]]) -> list
         ways = [way for way in ways if way[0].folding.interleaved is None]
     if not ways:
         folds = ", ".join(f"{name}={each[0].folding.name}" for name, each in zip(names, choices, strict=True))
-        raise SsmHdlError(f"the foldings {folds} do not go together: what reads the channels of a scan must have as many of them, "
-                          "and as many numbers of each, side by side")
+        raise SsmHdlError(
+            f"the foldings {folds} do not go together: what reads the channels of a scan must have as many of them, "
+            "and as many numbers of each, side by side"
+        )
     return ways
 
 

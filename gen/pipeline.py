@@ -188,7 +188,9 @@ class Pipeline(wiring.Component):
             layers = self.structure.stages[name]
             node = layers.node
             held = _PACKETS.get(node.op.op, 1) + max(self.stages[name].latency, 0) * layers.count / self.cycles
-            held += lanes(self.stages[name].sinks[0]) * (1 + (self.holds(name) > 1)) / structure.numbers(reads[0])  # while it is gathered
+            held += (
+                lanes(self.stages[name].sinks[0]) * (1 + (self.holds(name) > 1)) / structure.numbers(reads[0])
+            )  # while it is gathered
             flight[name] = max(flight[source] for source in reads) + held
             gathered, sliced = max(lateness[source] for source in reads)
             whole = node.op.op == "norm" or (node.op.op == "dense" and node.arrays["weight"].shape[0] == 1)

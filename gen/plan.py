@@ -137,9 +137,7 @@ class Plan:
             picked: the folding of every stage that has several.
             interval: cycles per time step.
         """
-        stages = {
-            name: plan_stage(manifest, structure, name, interval, target, picked.get(name)) for name in structure.stages
-        }
+        stages = {name: plan_stage(manifest, structure, name, interval, target, picked.get(name)) for name in structure.stages}
         return cls(target, stages, structure.loop is not None)
 
     def _spend(self, structure: Structure, dsp: int) -> "Plan":

@@ -5,19 +5,13 @@ from dataclasses import dataclass
 
 from ssm_hdl import Manifest
 from ssm_hdl.gateware.memories import Storage
-from ssm_hdl.gateware.stream import lanes
+from ssm_hdl.gen.costs import BLOCKS, between, block_rams, cost, stage_features
 from ssm_hdl.gen.latency import latency
 from ssm_hdl.gen.pipeline import Pipeline
 from ssm_hdl.gen.plan import Plan
 
-BLOCKS = {
-    "ice40": ((256, 16), (512, 8), (1024, 4), (2048, 2)),
-    "ecp5": ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1)),
-}
-"""(depth, width) that a block RAM can be: the EBR of an iCE40, the DP16KD of an ECP5 with one read and one write port."""
-
-_CONTROL = 50
-"""LUTs of the counters, the handshakes and the flags of a stage."""
+COUNTED_AS = {"generic": "ecp5"}
+"""The family whose LUTs are estimated for a target that is none."""
 
 
 @dataclass(frozen=True)
@@ -30,13 +24,16 @@ class StageReport:
         layers: how many layers share it: it works so often in a time step.
         multiplications: products that one packet asks for at each layer, all layers together.
         multipliers: products side by side.
-        blocks: DSP blocks that they take.
+        dsp: DSP blocks that they take.
         products: products of real numbers that they make for one packet at each layer, all layers together.
         kind: kind of multiplier; empty where there is none.
         cycles: cycles that a packet keeps it busy.
         latency: cycles from the last beat of a packet in to its last beat out.
         busy: share of the initiation interval in which it works.
         memory_bits: bits of its memories.
+        block_rams: block RAMs of its memories, by family.
+        luts: LUT4s, an estimate.
+        flip_flops: flip-flops, an estimate.
         output: format of its results.
         size: elements of a packet of results.
     """
@@ -46,13 +43,16 @@ class StageReport:
     layers: int
     multiplications: int
     multipliers: int
-    blocks: int
+    dsp: int
     products: int
     kind: str
     cycles: int
     latency: int
     busy: float
     memory_bits: int
+    block_rams: dict[str, int]
+    luts: int
+    flip_flops: int
     output: str
     size: int
 
@@ -74,7 +74,8 @@ class Report:
         lut_multipliers: multipliers made of LUTs.
         memory_bits: bits of all memories.
         block_rams: block RAMs by family.
-        luts: LUT4s with the flip-flops that do not share one, an estimate within a third or so.
+        luts: LUT4s, on the iCE40 logic cells, an estimate; see `ssm_hdl.gen.costs`.
+        flip_flops: flip-flops, an estimate.
         utilisation: products of real numbers in DSP blocks / (multipliers in DSP blocks x cycles).
         stages: the stages in order.
     """
@@ -92,6 +93,7 @@ class Report:
     memory_bits: int
     block_rams: dict[str, int]
     luts: int
+    flip_flops: int
     utilisation: float
     stages: tuple[StageReport, ...]
 
@@ -99,10 +101,12 @@ class Report:
 def estimate(manifest: Manifest, plan: Plan) -> Report:
     """The report of a manifest's pipeline under a plan."""
     pipeline = Pipeline(manifest, plan)
+    family = COUNTED_AS.get(plan.target, plan.target)
     stages = []
     for name, stage in pipeline.stages.items():
         layers, share = pipeline.structure.stages[name], plan.stages[name]
         node = layers.node
+        taken = cost(node.op.op, family, stage_features(stage, layers, share))
         stages.append(
             StageReport(
                 name=name,
@@ -110,20 +114,24 @@ def estimate(manifest: Manifest, plan: Plan) -> Report:
                 layers=layers.count,
                 multiplications=sum(node.multiplications for node in layers.nodes),
                 multipliers=share.multipliers,
-                blocks=getattr(stage, "blocks", 0),
+                dsp=getattr(stage, "blocks", 0),
                 products=getattr(stage, "products", 0) * layers.count,
                 kind=share.kind if share.multipliers else "",
                 cycles=stage.work,
                 latency=stage.latency,
                 busy=stage.work * pipeline.structure.share(name, manifest.steps) / pipeline.cycles,
                 memory_bits=sum(storage.bits for storage in stage.storage),
+                block_rams={family: sum(block_rams(storage, family) for storage in stage.storage) for family in BLOCKS},
+                luts=round(taken["luts"]),
+                flip_flops=round(taken["flip_flops"]),
                 output=str(node.output.format),
                 size=node.output.size,
             )
         )
     memories = storages(pipeline)
+    others = [cost(op, family, features) for op, features in between(pipeline)]
     multiplications = sum(node.multiplications for node in manifest.nodes.values() if not node.output.per_sequence)
-    in_dsp = [stage for stage in stages if stage.blocks]
+    in_dsp = [stage for stage in stages if stage.dsp]
     in_blocks = sum(stage.multipliers for stage in in_dsp)
     products = sum(stage.products * pipeline.structure.share(stage.name, manifest.steps) / stage.layers for stage in in_dsp)
     return Report(
@@ -134,12 +142,13 @@ def estimate(manifest: Manifest, plan: Plan) -> Report:
         layers=1 if pipeline.ring is None else pipeline.ring.layers,
         flight=0 if pipeline.ring is None else pipeline.ring.flight,
         multiplications=multiplications,
-        dsp=sum(stage.blocks for stage in stages),
+        dsp=sum(stage.dsp for stage in stages),
         dsp_multipliers=in_blocks,
         lut_multipliers=sum(stage.multipliers for stage in stages if stage.kind == "lut"),
         memory_bits=sum(storage.bits for storage in memories),
         block_rams={family: sum(block_rams(storage, family) for storage in memories) for family in BLOCKS},
-        luts=_luts(pipeline),
+        luts=sum(stage.luts for stage in stages) + round(sum(other["luts"] for other in others)),
+        flip_flops=sum(stage.flip_flops for stage in stages) + round(sum(other["flip_flops"] for other in others)),
         utilisation=products / (max(in_blocks, 1) * pipeline.cycles),
         stages=tuple(stages),
     )
@@ -150,26 +159,3 @@ def storages(pipeline: Pipeline) -> list[Storage]:
     between = [queue.storage for queue in pipeline.queues.values()]
     ring = [] if pipeline.ring is None else pipeline.ring.storage
     return [*between, *ring, *(storage for stage in pipeline.stages.values() for storage in stage.storage)]
-
-
-def block_rams(storage: Storage, family: str) -> int:
-    """Block RAMs of a memory, in the best of the shapes that a block can have; 0 if it is not in block RAM."""
-    if not storage.block:
-        return 0
-    return min(-(-storage.depth // depth) * -(-storage.width // width) for depth, width in BLOCKS[family])
-
-
-def _luts(pipeline: Pipeline) -> int:
-    """LUT4s by counting the bits of registers and adders; of use to tell what cannot fit, not to fill a device."""
-    total = 0
-    for name, stage in pipeline.stages.items():
-        layers, share = pipeline.structure.stages[name], pipeline.plan.stages[name]
-        node, width = layers.node, layers.width
-        numbers = lanes(stage.o)
-        operands = sum(edge.format.width for edge in node.inputs) + (16 if hasattr(stage, "folding") else 0)
-        total += _CONTROL + 3 * width * numbers + 2 * operands * share.multipliers
-        if share.kind == "lut":
-            total += share.multipliers * operands * operands // 2
-        total += sum(storage.bits for storage in stage.storage if not storage.block and storage.name in ("queue", "sums"))
-    between = [*pipeline.queues.values(), *([pipeline.ring.waiting, pipeline.ring.loop] if pipeline.ring else [])]
-    return total + sum(queue.storage.bits for queue in between if not queue.block_ram)

@@ -21,7 +21,6 @@ program is solved again with less to spend.
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import product
 
 from ssm_hdl import Manifest, SsmHdlError
 from ssm_hdl.gateware.folding import Folding
@@ -94,7 +93,9 @@ def size(
     clock_hz = device.clock_hz if clock_hz is None else clock_hz
     if rate_hz is not None and not 0 < rate_hz < float("inf"):
         raise SsmHdlError(f"a rate of {rate_hz:g} time steps a second is none; ask for more than 0")
-    searches = [_Search(manifest, structure, device, dsp, folding or {}, reserve) for structure in _structures(manifest, share_layers)]
+    searches = [
+        _Search(manifest, structure, device, dsp, folding or {}, reserve) for structure in _structures(manifest, share_layers)
+    ]
     limit = None if rate_hz is None else int(clock_hz // rate_hz)
     plans = [plan for search in searches if (plan := search.fastest() if limit is None else search.at(limit)) is not None]
     if plans:
@@ -182,7 +183,9 @@ class _Search:
             stages = {}
             for each, index in zip(options, picked, strict=True):
                 stages |= each[index][1]
-            plan = Plan(self.device.family, {name: stages[name] for name in self.structure.stages}, self.structure.loop is not None)
+            plan = Plan(
+                self.device.family, {name: stages[name] for name in self.structure.stages}, self.structure.loop is not None
+            )
             report = estimate(self.manifest, plan)
             total = _total(report, self.device)
             if total.within(self.budget) and report.cycles <= interval:
@@ -250,11 +253,15 @@ def _misfit(manifest: Manifest, device: Device, searches: Sequence["_Search"], d
     missing = []
     if least.rams > budget.rams:
         bits = (least.rams - budget.rams) * device.ram_bits
-        missing.append(f"its memories take {least.rams:,.0f} block RAMs where there are {budget.rams:,.0f}, {bits:,.0f} bits too many")
+        missing.append(
+            f"its memories take {least.rams:,.0f} block RAMs where there are {budget.rams:,.0f}, {bits:,.0f} bits too many"
+        )
     if least.luts > budget.luts:
         missing.append(f"it takes some {least.luts:,.0f} LUTs where {budget.luts:,.0f} can be used")
     if not missing:
-        missing.append(f"what it saves in LUTs it takes in block RAMs or DSP blocks, of which there are {budget.rams:,.0f} and {budget.dsps:,.0f}")
+        missing.append(
+            f"what it saves in LUTs it takes in block RAMs or DSP blocks, of which there are {budget.rams:,.0f} and {budget.dsps:,.0f}"
+        )
     others = [other.title for other in DEVICES.values() if other is not device and _fits(manifest, other)]
     way = f"it fits the {' and the '.join(others)}" if others else "no device that is known holds it; give it narrower formats"
     return f"{manifest.name} does not fit the {device.title}: {', and '.join(missing)}; {way}"

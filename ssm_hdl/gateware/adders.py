@@ -38,6 +38,8 @@ def _partial(a: Value, b: Value, low: int) -> Value:
         term = -term if b.shape().signed and bit == len(b) - 1 else term
         part = term if part is None else _add(part, term, place, len(a) + 1)
     assert part is not None
+    if low == len(b) - 1:  # the one that is left of an odd width: a sum with what is below may have a bit more
+        part = part + Const(0, Shape(len(part), part.shape().signed))
     return part
 
 

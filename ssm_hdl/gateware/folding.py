@@ -7,6 +7,7 @@ from typing import Self
 import numpy as np
 
 from ssm_hdl.errors import SsmHdlError
+from ssm_hdl.fixed import Codes
 from ssm_hdl.gateware import multiplier
 from ssm_hdl.gateware.layers import Layers, Nodes, Table
 from ssm_hdl.gateware.multiplier import Numbers

@@ -10,7 +10,7 @@ from ssm_hdl.gateware.counter import Counter
 from ssm_hdl.gateware.folding import ScanFolding
 from ssm_hdl.gateware.layers import Layers, Nodes, Registers
 from ssm_hdl.gateware.memories import Ram, Storage
-from ssm_hdl.gateware.operands import PARTS, PLAIN
+from ssm_hdl.gateware.operands import PARTS
 from ssm_hdl.gateware.queue import Places
 from ssm_hdl.gateware.recurrence import Issue, Recurrence
 from ssm_hdl.gateware.stream import layer_of, tag_of

@@ -19,7 +19,11 @@ EXAMPLE = "ssm-hdl generate manifests/s4d-16h --dsp 8 --target ecp5 --fold mixin
 Dsp = Annotated[int, typer.Option(min=1, help="DSP blocks to spend in all.")]
 Target = Annotated[str, typer.Option(help="Multipliers for: generic (any tool infers them), ice40 or ecp5 (instantiated).")]
 Fold = Annotated[
-    list[str] | None, typer.Option(metavar="STAGE=N", help="Multipliers of one stage, or its folding such as 2x4 (rows x columns), where you decide; may be repeated.")
+    list[str] | None,
+    typer.Option(
+        metavar="STAGE=N",
+        help="Multipliers of one stage, or its folding such as 2x4 (rows x columns), where you decide; may be repeated.",
+    ),
 ]
 ShareLayers = Annotated[
     bool,

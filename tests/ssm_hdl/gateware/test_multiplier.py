@@ -14,7 +14,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.sim import Simulator
 
 from ssm_hdl import SsmHdlError
-from ssm_hdl.gateware import multiplier
+from ssm_hdl.gateware import adders, multiplier
 from ssm_hdl.sim.compiler import compile_verilog
 from ssm_hdl.sim.netlist import synthesise
 
@@ -186,3 +186,36 @@ def test_latencies():
     assert multiplier.latency("ecp5", S(8), S(8), 2) == 3
     with pytest.raises(SsmHdlError, match=r"multiplier kind 'booth'; there are dsp, ice40, ecp5, lut"):
         multiplier.latency("booth", S(4), S(4))
+
+
+@pytest.mark.parametrize("signs", [(False, False), (False, True), (True, False), (True, True)])
+@pytest.mark.parametrize("narrow", (1, 2, 3, 5))
+def test_products_of_adders_of_every_width(narrow, signs):
+    """Every product of so many bits by 8, on either side."""
+    few, many = Shape(narrow, signs[0]), Shape(8, signs[1])
+    m = Module()
+    a, b = Signal(few), Signal(many)
+    products = [adders.multiply(m, a, b), adders.multiply(m, b, a)]
+    wrong = []
+
+    async def bench(ctx):
+        values = [(x, y) for x in _all(few) for y in _all(many)]
+        for cycle in range(len(values) + adders.latency(few, many)):
+            if cycle < len(values):
+                ctx.set(a, values[cycle][0])
+                ctx.set(b, values[cycle][1])
+            _, _, *made = await ctx.tick().sample(*products)
+            done = cycle - adders.latency(few, many)
+            if done >= 0:
+                wrong.extend(values[done] for product in made if product != values[done][0] * values[done][1])
+
+    simulator = Simulator(m)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(bench)
+    simulator.run()
+    assert not wrong
+
+
+def _all(shape):
+    low = -(1 << shape.width - 1) if shape.signed else 0
+    return range(low, low + (1 << shape.width))

@@ -1,0 +1,61 @@
+"""``ssm-hdl calibrate``: fit the estimates of LUTs and flip-flops to synthesis."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ssm_hdl.sw.cli.console import Json, need, progress, show, table
+
+NAME = "calibrate"
+EXAMPLE = "ssm-hdl calibrate manifests/s4d-16h-w8a8x8 manifests/s5-mnist-16h-w4a8 --judge manifests/digits"
+
+DSP = {"ice40": (8,), "ecp5": (8, 28, 80)}
+"""DSP blocks of the pipelines that are judged."""
+
+
+def command(
+    manifests: Annotated[list[Path], typer.Argument(metavar="MANIFEST...", help="Manifests whose stages are synthesised.")],
+    judge: Annotated[list[Path] | None, typer.Option(help="Manifest of whole pipelines to judge by; may be repeated.")] = None,
+    coefficients: Annotated[Path, typer.Option(help="File to write what was fitted to.")] = Path("gen/costs.json"),
+    results: Annotated[Path, typer.Option(help="File to write the judgement to.")] = Path("results/estimates.json"),
+    kept: Annotated[Path, typer.Option(help="Folder that keeps what was synthesised.")] = Path("out/calibrate"),
+    family: Annotated[list[str] | None, typer.Option(help="ice40 or ecp5; both if left out.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Synthesise single stages in many sizes, fit what they take, and judge the estimates of whole pipelines, which were not fitted."""
+    need("pyosys", "scipy")
+    from ssm_hdl import Manifest
+    from ssm_hdl.boards import calibrate
+    from ssm_hdl.files import write_atomically
+    from ssm_hdl.gen import costs
+
+    loaded, judged = [Manifest.load(path) for path in manifests], [Manifest.load(path) for path in judge or []]
+    fitted = dict(costs.coefficients())
+    for name in family or calibrate.FAMILIES:
+        samples = list(calibrate.samples(loaded, name))
+        measured = []
+        with progress(f"{name}: single stages", len(samples)) as advance:
+            for sample in samples:
+                measured.append((sample, calibrate.measure(sample, name, kept)))
+                advance(1)
+        fitted[name] = calibrate.fit(measured)
+    write_atomically(coefficients, json.dumps(fitted, indent=1) + "\n")
+    costs.use(fitted)
+    answer: dict[str, Any] = {}
+    plans = [plan for manifest in judged for name in calibrate.FAMILIES for plan in calibrate.plans(manifest, name, DSP[name])]
+    with progress("whole pipelines", len(plans)) as advance:
+        for manifest, plan in plans:
+            key = f"{manifest.name} {plan.target} {plan.dsp} DSP{' shared' if plan.share_layers else ''}"
+            answer[key] = calibrate.judge(manifest, plan, kept)
+            advance(1)
+    write_atomically(results, json.dumps(answer, indent=2) + "\n")
+    shown = table("pipeline", ">LUTs", ">estimated", ">error", ">flip-flops", ">error", ">block RAMs", ">estimated")
+    for key, row in answer.items():
+        luts, flip_flops, rams = row["LUTs"], row["flip-flops"], row["block RAMs"]
+        shown.add_row(
+            key, f"{luts['synthesised']:,}", f"{luts['estimated']:,}", f"{luts['error']:+.0%}",
+            f"{flip_flops['synthesised']:,}", f"{flip_flops['error']:+.0%}", str(rams["synthesised"]), str(rams["estimated"]),
+        )  # fmt: skip
+    show(as_json, answer, shown)
