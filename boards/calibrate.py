@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from amaranth.back import verilog
 from amaranth.lib.wiring import Component
 from scipy.optimize import nnls
 
@@ -18,6 +19,7 @@ from ssm_hdl import Manifest, SsmHdlError
 from ssm_hdl.boards import tools
 from ssm_hdl.boards.flow import FLOWS, cells
 from ssm_hdl.files import write_atomically
+from ssm_hdl.gateware.layers import Layers
 from ssm_hdl.gateware.queue import Queue
 from ssm_hdl.gateware.ring import Ring
 from ssm_hdl.gateware.stream import Fork, Repack, shape_of
@@ -36,7 +38,7 @@ FAMILIES = ("ice40", "ecp5")
 INTERVALS = (64, 512)
 """Cycles per time step for which stages that are not folded are calibrated."""
 
-FOLDED = 7
+FOLDED = 5
 """Foldings of a stage that are calibrated, spread over all that there are."""
 
 MOST = 48
@@ -70,12 +72,18 @@ def samples(manifests: Sequence[Manifest], family: str) -> Iterator[Sample]:
                 for plan in _plans(manifest, structure, name, family):
                     stage = STAGES[layers.node.op.op](layers, plan)
                     features = costs.stage_features(stage, layers, plan)
-                    key = f"{layers.node.op.op} {sorted(features.items())}"
+                    key = f"{_shape(layers)} {plan.folding} {plan.lanes} {plan.kind}"
                     if key not in seen:
                         seen.add(key)
                         made = lambda layers=layers, plan=plan: STAGES[layers.node.op.op](layers, plan)  # noqa: E731
                         yield Sample(layers.node.op.op, f"{manifest.name}.{name} {plan}", features, made)
     yield from _between(manifests[0])
+
+
+def _shape(layers: Layers) -> str:
+    """What stages have to agree in to be alike but for their constants."""
+    edges = [(edge.size, edge.format.width) for edge in (*layers.node.inputs, layers.node.output)]
+    return f"{layers.count} {layers.node.op.op} {edges} {[array.shape for array in layers.node.arrays.values()]}"
 
 
 def _plans(manifest: Manifest, structure: Structure, name: str, family: str) -> Iterator[StagePlan]:
