@@ -34,12 +34,13 @@ class Usage:
 
 
 def expect(manifest: Manifest, plan: Plan, board: Board) -> dict[str, Usage]:
-    """What a design will take: ``multipliers`` and ``block RAMs`` exactly, ``LUTs`` by estimate."""
+    """What a design will take: ``multipliers``, ``block RAMs`` and ``SPRAMs`` exactly, ``LUTs`` by estimate."""
     report = estimate(manifest, plan)
     buffer = Storage("samples", manifest.steps * manifest.input.size * element_bytes(manifest.input), 8, True)
     return {
         "multipliers": Usage(report.dsp, board.dsps),
         "block RAMs": Usage(report.block_rams[board.family] + block_rams(buffer, board.family), board.rams),
+        "SPRAMs": Usage(report.sprams, board.sprams),
         "LUTs": Usage(report.luts + SHELL_LUTS, board.luts),
     }
 

@@ -43,6 +43,7 @@ class StagePlan:
         kind: kind of multiplier, one of `ssm_hdl.gateware.multiplier.KINDS`.
         pace: cycles that the plan leaves between two results.
         registers: the sums of a pool are registers, where block RAMs are scarcer.
+        spram: names of its tables that are in SPRAM instead of block RAM; see `ssm_hdl.gen.spram.spill`.
     """
 
     lanes: int = 1
@@ -50,6 +51,7 @@ class StagePlan:
     kind: str = "dsp"
     pace: int = 1
     registers: bool = False
+    spram: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from ssm_hdl import Manifest
 from ssm_hdl.gateware.memories import Storage
+from ssm_hdl.gateware.spram import WIDTH
 from ssm_hdl.gateware.stream import lanes
 from ssm_hdl.gen.latency import latency
 from ssm_hdl.gen.pipeline import Pipeline
@@ -69,6 +70,7 @@ class Report:
         lut_multipliers: multipliers made of LUTs.
         memory_bits: bits of all memories.
         block_rams: block RAMs by family.
+        sprams: SPRAMs of an iCE40 UP5K.
         luts: LUT4s with the flip-flops that do not share one, an estimate within a third or so.
         utilisation: multiplications / (multipliers in DSP blocks x cycles).
         stages: the stages in order.
@@ -85,6 +87,7 @@ class Report:
     lut_multipliers: int
     memory_bits: int
     block_rams: dict[str, int]
+    sprams: int
     luts: int
     utilisation: float
     stages: tuple[StageReport, ...]
@@ -127,6 +130,7 @@ def estimate(manifest: Manifest, plan: Plan) -> Report:
         lut_multipliers=sum(stage.multipliers for stage in stages if stage.kind == "lut"),
         memory_bits=sum(storage.bits for storage in memories),
         block_rams={family: sum(block_rams(storage, family) for storage in memories) for family in BLOCKS},
+        sprams=sum(sprams(storage) for storage in memories),
         luts=_luts(pipeline),
         utilisation=multiplications / (max(plan.dsp, 1) * pipeline.cycles),
         stages=tuple(stages),
@@ -145,6 +149,11 @@ def block_rams(storage: Storage, family: str) -> int:
     if not storage.block:
         return 0
     return min(-(-storage.depth // depth) * -(-storage.width // width) for depth, width in BLOCKS[family])
+
+
+def sprams(storage: Storage) -> int:
+    """SPRAMs of a memory; 0 if it is in none."""
+    return -(-storage.width // WIDTH) if storage.spram else 0
 
 
 def _luts(pipeline: Pipeline) -> int:

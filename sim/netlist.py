@@ -3,32 +3,16 @@
 import shutil
 import tempfile
 from collections.abc import Sequence
-from importlib import resources
+from dataclasses import replace
 from pathlib import Path
 
 from ssm_hdl import Manifest, SsmHdlError
 from ssm_hdl.gen.plan import Plan
-from ssm_hdl.gen.verilog import generate
-from ssm_hdl.gen.yosys import run_yosys, share_folder
+from ssm_hdl.gen.verilog import generate, weights
+from ssm_hdl.gen.yosys import run_yosys
+from ssm_hdl.sim.cells import FAMILIES, with_cells
 from ssm_hdl.sim.compiler import Design, cache_folder
 from ssm_hdl.sim.verilated import VerilatedModel
-
-FAMILIES = ("ice40", "ecp5")
-"""The families whose cells there are models of."""
-
-_LINT = """\
-// Pins of a cell that are not used are left out.
-lint_off -rule PINMISSING
-// The models of the cells know delays, which Verilator leaves out, and only some of them a time unit.
-lint_off -rule SPECIFYIGN
-lint_off -rule TIMESCALEMOD
-// They start their memories with non-blocking assignments, which Verilator makes blocking.
-lint_off -rule INITIALDLY
-// What is usual in these models, written for all simulators, says nothing about the netlist.
-lint_off -file "*/ice40/cells_sim.v"
-lint_off -file "*/ecp5/*.vh"
-lint_off -file "*/ecp5_cells.v"
-"""
 
 _ACCEPTED = (
     r"Wire .* has an unprocessed 'init' attribute",  # of a register that went into an SB_MAC16, which starts at 0 as it did
@@ -64,15 +48,7 @@ def synthesise(verilog: str, top: str, family: str, options: Sequence[str] = (),
     run_yosys(commands, build / "yosys.log", _ACCEPTED)  # the folder stays if this fails, with the log that the error names
     netlist = (build / "netlist.v").read_text(encoding="utf-8")
     shutil.rmtree(build)
-    return Design(netlist, top, _cells(family), _LINT, optimise=0)
-
-
-def _cells(family: str) -> tuple[Path, ...]:
-    share = share_folder() / family
-    if family == "ice40":
-        return (share / "cells_sim.v",)
-    own = Path(str(resources.files("ssm_hdl.sim").joinpath("ecp5_cells.v")))
-    return (own, share / "common_sim.vh", share / "ccu2c_sim.vh")
+    return with_cells(Design(netlist, top, optimise=0), family)
 
 
 def netlist_model(
@@ -92,5 +68,6 @@ def netlist_model(
     """
     if family not in FAMILIES:
         raise SsmHdlError(f"no cells of family {family!r}; there are {', '.join(FAMILIES)}")
-    verilog = generate(manifest, plan or Plan.fit(manifest, target=family))
-    return VerilatedModel(manifest, design=synthesise(verilog, manifest.name, family, options, cache), cache=cache)
+    plan = plan or Plan.fit(manifest, target=family)
+    design = synthesise(generate(manifest, plan), manifest.name, family, options, cache)
+    return VerilatedModel(manifest, design=replace(design, weights=weights(manifest, plan)), cache=cache)
