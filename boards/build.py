@@ -182,7 +182,7 @@ def default_plan(
 ) -> Plan:
     """The plan for a board, within ``dsp`` multipliers or as many as the board's own figure says; see `Plan.fit`.
 
-    If it has too few block RAMs, tables of constants go to its SPRAMs, and if that is not enough, the sums of pools become registers.
+    If it has too few block RAMs, tables of constants go to its SPRAMs; if that is not enough, the sums of pools become registers.
 
     Raises:
         SsmHdlError: the board does not have so many, or they are too few for the model.

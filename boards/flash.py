@@ -61,10 +61,9 @@ class FlashReader(wiring.Component):
                 with m.If(wait == 0):
                     m.d.sync += [out.eq(Cat(Const(self.address, 24), Const(READ, 8))), left.eq(32), self.cs.eq(1)]
                     m.next = "COMMAND"
-            with m.State("COMMAND"):
-                with m.If(left == 0):
-                    m.d.sync += left.eq(8)
-                    m.next = "BYTES"
+            with m.State("COMMAND"), m.If(left == 0):
+                m.d.sync += left.eq(8)
+                m.next = "BYTES"
             with m.State("BYTES"):
                 m.d.comb += self.o.valid.eq(left == 0)
                 with m.If(self.o.valid & self.o.ready):

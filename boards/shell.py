@@ -122,7 +122,11 @@ class Top(Elaboratable):
         m.submodules.rx = rx = io.Buffer("i", uart.rx)
         m.d.comb += self.shell.rx.eq(rx.i)
         leds = [platform.request(name, number, dir="-") for name, number in self.board.leds]
-        outputs = {"tx": (uart.tx, self.shell.tx), "ready": (leds[0], ready & self.shell.loaded), "refused": (leds[1], self.shell.refused)}
+        outputs = {
+            "tx": (uart.tx, self.shell.tx),
+            "ready": (leds[0], ready & self.shell.loaded),
+            "refused": (leds[1], self.shell.refused),
+        }
         for name, member in self.board.high:
             outputs[f"{name}_{member}"] = (getattr(platform.request(name, 0, dir="-"), member), 1)
         if self.shell.flash is not None:

@@ -39,7 +39,10 @@ def command(
     out: Annotated[Path | None, typer.Option("--out", "-o", help="File to write; NAME.v if left out.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Write the Verilog of a manifest, one file for any tool, and print what it costs, stage by stage; with weights in SPRAM also their image."""
+    """Write the Verilog of a manifest, one file for any tool, and print what it costs, stage by stage.
+
+    Tables in SPRAM, if it is for ice40 and needs some, go to a file beside it, NAME.weights.bin.
+    """
     from ssm_hdl import Manifest
     from ssm_hdl.files import write_atomically
     from ssm_hdl.gen.plan import Plan
