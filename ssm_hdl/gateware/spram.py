@@ -4,7 +4,7 @@
 import binascii
 from collections.abc import Sequence
 
-from amaranth.hdl import Array, Cat, ClockSignal, Const, Instance, Module, Mux, Signal
+from amaranth.hdl import Cat, ClockSignal, Const, Instance, Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.crc import catalog
 from amaranth.lib.wiring import In, Out
@@ -95,12 +95,13 @@ class Loader(wiring.Component):
         taken, odd, done, ends = Signal(), Signal(), Signal(), Signal()
         low, word, place, address = Signal(8), Signal(WIDTH), Signal(range(DEPTH)), Signal(range(DEPTH))
         cell, load = Signal(len(depths), init=1), Signal(len(depths))  # one bit each
-        last = Array(Const(depth - 1, range(DEPTH)) for depth in depths)
-        index = Cat(Cat(cell[k] for k in range(len(depths)) if k >> bit & 1).any() for bit in range(2))
+        last: Value = Const(depths[-1] - 1)
+        for k, depth in enumerate(depths[:-1]):
+            last = Mux(cell[k], depth - 1, last)
         m.d.comb += [
             self.i.ready.eq(~done),
             taken.eq(self.i.valid & self.i.ready),
-            ends.eq(place == last[index]),
+            ends.eq(place == last),
             crc.valid.eq(taken),
             crc.data.eq(self.i.payload),
         ]
