@@ -20,7 +20,8 @@ class Board:
         luts: LUT4 in the device.
         dsps: multipliers in the device.
         rams: block RAMs in the device.
-            multipliers: multipliers to use unless the user says how many.
+        sprams: SPRAMs in the device.
+        multipliers: multipliers to use unless the user says how many.
         pll: kind of PLL.
         oscillator: resource of the platform that is the oscillator.
         oscillator_hz: its frequency.
@@ -31,6 +32,8 @@ class Board:
         route: arguments of nextpnr that name the device.
         loader: what openFPGALoader calls the board.
         platform: makes a fresh Amaranth platform.
+        flash: resource of the platform that is the SPI flash of a board with SPRAMs.
+        flash_offset: where in it their contents are, behind the bitstream.
     """
 
     name: str
@@ -40,6 +43,7 @@ class Board:
     luts: int
     dsps: int
     rams: int
+    sprams: int
     multipliers: int
     pll: type[Ice40Pll] | type[Ecp5Pll]
     oscillator: str
@@ -51,6 +55,8 @@ class Board:
     route: tuple[str, ...]
     loader: str
     platform: Callable[[], Any]
+    flash: str = ""
+    flash_offset: int = 0
 
 
 def platform_of(module: str, name: str) -> Callable[[], Any]:

@@ -20,6 +20,7 @@ from ssm_hdl.boards.shell import Top
 from ssm_hdl.files import write_atomically
 from ssm_hdl.gen.plan import Plan
 from ssm_hdl.gen.report import estimate
+from ssm_hdl.gen.spram import spill
 from ssm_hdl.gen.yosys import run_yosys
 
 SEEDS = (1, 2, 3, 4, 5, 6, 7, 8)
@@ -47,6 +48,7 @@ class BuildReport:
         flip_flops: flip-flops.
         multipliers: DSP blocks.
         block_rams: block RAMs.
+        sprams: SPRAMs, whose contents follow the bitstream in its file.
         cycles_per_step: clock cycles per time step.
         steps_per_second: time steps that the pipeline takes in a second; the serial line may be slower.
         baud: bit rate of the serial line.
@@ -67,6 +69,7 @@ class BuildReport:
     flip_flops: Usage
     multipliers: Usage
     block_rams: Usage
+    sprams: Usage
     cycles_per_step: int
     steps_per_second: float
     baud: int
@@ -141,7 +144,7 @@ def build(
         if not routed.met:
             raise SsmHdlError(_missed(manifest, board, pll, tried, log))
         progress(f"bitstream ({flow.packer})")
-        data = pack(board, folder)
+        data = with_image(board, pack(board, folder), top.shell.pipeline.image)
     cycles = estimate(manifest, plan).cycles
     report = BuildReport(
         model=manifest.name,
@@ -155,6 +158,7 @@ def build(
         flip_flops=routed.usage["flip-flops"],
         multipliers=routed.usage["multipliers"],
         block_rams=routed.usage["block RAMs"],
+        sprams=routed.usage["SPRAMs"],
         cycles_per_step=cycles,
         steps_per_second=round(pll.clock_hz / cycles, 1),
         baud=board.baud,
@@ -210,7 +214,7 @@ def default_plan(
 ) -> Plan:
     """The plan for a board, within ``dsp`` multipliers or as many as the board's own figure says; see `Plan.fit`.
 
-    If it has too few block RAMs, the sums of pools become registers.
+    If it has too few block RAMs, tables of constants go to its SPRAMs; if that is not enough, the sums of pools become registers.
 
     Raises:
         SsmHdlError: the board does not have so many, or they are too few for the model.
@@ -218,11 +222,24 @@ def default_plan(
     if dsp is not None and dsp > board.dsps:
         raise SsmHdlError(f"{dsp} multipliers are more than the {board.dsps} of the {board.device} on the {board.title}")
     plan = Plan.fit(manifest, board.multipliers if dsp is None else dsp, board.family, folding, share_layers)
+    outside = expect(manifest, plan, board)["block RAMs"].used - estimate(manifest, plan).block_rams[board.family]
+    plan = spill(manifest, plan, board.rams - outside, board.sprams)
     rams = expect(manifest, plan, board)["block RAMs"]
     if rams.used <= rams.available:
         return plan
     pools = [name for name, node in manifest.nodes.items() if node.op.op == "pool"]
     return replace(plan, stages={**plan.stages, **{name: replace(plan.stages[name], registers=True) for name in pools}})
+
+
+def with_image(board: Board, bitstream: bytes, image: bytes) -> bytes:
+    """A file that has the contents of SPRAM behind the bitstream, at their place in the flash; programming it writes both.
+
+    Raises:
+        SsmHdlError: the bitstream does not leave them their place.
+    """
+    if image and len(bitstream) > board.flash_offset:
+        raise SsmHdlError(f"the bitstream has {len(bitstream):,} bytes; the weights begin at {board.flash_offset:,} of the flash")
+    return bitstream.ljust(board.flash_offset, b"\xff") + image if image else bitstream
 
 
 def _synthesise(board: Board, top: Top, folder: Path, log: Path, progress: Progress) -> dict[str, Usage]:

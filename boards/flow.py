@@ -58,8 +58,14 @@ FLOWS = {
             "flip-flops": {"SB_DFF": 1},
             "multipliers": {"SB_MAC16": 1},
             "block RAMs": {"SB_RAM40_4K": 1},
+            "SPRAMs": {"SB_SPRAM256KA": 1},
         },
-        bels={"LUTs": "ICESTORM_LC", "multipliers": "ICESTORM_DSP", "block RAMs": "ICESTORM_RAM"},
+        bels={
+            "LUTs": "ICESTORM_LC",
+            "multipliers": "ICESTORM_DSP",
+            "block RAMs": "ICESTORM_RAM",
+            "SPRAMs": "ICESTORM_SPRAM",
+        },
     ),
     "ecp5": Flow(
         synthesis=("synth_ecp5", "-abc9"),
@@ -74,6 +80,7 @@ FLOWS = {
             "flip-flops": {"TRELLIS_FF": 1},
             "multipliers": {"MULT18X18D": 1},
             "block RAMs": {"DP16KD": 1},
+            "SPRAMs": {},
         },
         bels={
             "LUTs": "TRELLIS_COMB",
@@ -114,7 +121,13 @@ def cells(family: str, statistics: str) -> dict[str, int]:
 
 def count_cells(board: Board, statistics: str) -> dict[str, Usage]:
     """What a netlist takes of a board, from the JSON that Yosys's ``stat`` gives."""
-    available = {"LUTs": board.luts, "flip-flops": board.luts, "multipliers": board.dsps, "block RAMs": board.rams}
+    available = {
+        "LUTs": board.luts,
+        "flip-flops": board.luts,
+        "multipliers": board.dsps,
+        "block RAMs": board.rams,
+        "SPRAMs": board.sprams,
+    }
     return {what: Usage(used, available[what]) for what, used in cells(board.family, statistics).items()}
 
 

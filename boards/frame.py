@@ -35,6 +35,7 @@ class Requests(wiring.Component):
         o: samples.
         reply: what became of the request, and the bytes of results that follow.
         busy: a request is coming or has not been answered.
+        loaded: the pipeline takes samples.
     """
 
     def __init__(self, manifest: Manifest, timeout: int) -> None:
@@ -43,7 +44,7 @@ class Requests(wiring.Component):
         self.timeout = 1 << (timeout - 1).bit_length()
         bytes_, samples = In(stream.Signature(8)), Out(signature(shape_of(manifest.input)))
         reply = Out(stream.Signature(REPLY))
-        super().__init__({"i": bytes_, "o": samples, "reply": reply, "busy": Out(1)})
+        super().__init__({"i": bytes_, "o": samples, "reply": reply, "busy": Out(1), "loaded": In(1, init=1)})
 
     def elaborate(self, platform: object) -> Module:  # noqa: D102
         m = Module()
@@ -135,6 +136,8 @@ class Requests(wiring.Component):
                     m.d.sync += status.eq(Status.BAD_LENGTH)
                 with m.Elif(~buffer.in_range):
                     m.d.sync += status.eq(Status.OUT_OF_RANGE)
+                with m.Elif(~self.loaded):
+                    m.d.sync += status.eq(Status.NOT_LOADED)
                 with m.Else():
                     m.d.sync += [buffer.send.eq(1), status.eq(Status.OK)]
                     m.next = "REPLY"

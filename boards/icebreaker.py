@@ -11,6 +11,7 @@ ICEBREAKER = Board(
     luts=5280,
     dsps=8,
     rams=30,
+    sprams=4,
     multipliers=8,
     pll=Ice40Pll,
     oscillator="clk12",
@@ -22,4 +23,6 @@ ICEBREAKER = Board(
     route=("--up5k", "--package", "sg48"),
     loader="ice40_generic",
     platform=platform_of("icebreaker", "ICEBreakerPlatform"),
+    flash="spi_flash_1x",
+    flash_offset=0x20000,  # a bitstream of an UP5K has 104,090 bytes; a sector of a flash, 64 KiB
 )

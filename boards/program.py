@@ -11,7 +11,7 @@ LOADER = "openFPGALoader"
 
 
 def program(bitstream: Path | str, board: Board) -> None:
-    """Load a bitstream into a board, until it is switched off.
+    """Load a bitstream into a board, until it is switched off; with weights for its SPRAM into its flash, for good.
 
     Args:
         bitstream: what `ssm_hdl.boards.build.build` wrote.
@@ -26,7 +26,9 @@ def program(bitstream: Path | str, board: Board) -> None:
     loader = shutil.which(LOADER)
     if loader is None:
         raise SsmHdlError(f"{LOADER} is not on the PATH; `apt install openfpgaloader`, or your system's way, brings it")
-    command = [loader, "--board", board.loader, str(path.absolute())]
+    # What stands behind the bitstream is read from the flash, which openFPGALoader leaves alone unless it is told.
+    flash = ["--write-flash"] if 0 < board.flash_offset < path.stat().st_size else []
+    command = [loader, "--board", board.loader, *flash, str(path.absolute())]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", check=False)
     if done.returncode != 0:
         said = " ".join((done.stderr or done.stdout).split())[-500:] or "it said nothing"

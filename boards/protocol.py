@@ -67,6 +67,8 @@ class Status(enum.IntEnum):
     """The line fell silent before the frame was whole, or there was no frame in what came."""
     OVERRUN = 6
     """More bytes came while the board was busy with a request."""
+    NOT_LOADED = 7
+    """The weights that the board reads from its flash are not all there yet, or not those of this bitstream."""
 
 
 def element_bytes(edge: Edge) -> int:

@@ -1,14 +1,15 @@
 """Whether a model fits a board, before anything is synthesised."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ssm_hdl import Manifest, SsmHdlError
 from ssm_hdl.boards.board import Board
+from ssm_hdl.boards.catalog import BOARDS
 from ssm_hdl.boards.protocol import element_bytes
 from ssm_hdl.gateware.memories import Storage
 from ssm_hdl.gen.plan import Plan
-from ssm_hdl.gen.costs import block_rams
+from ssm_hdl.gen.costs import BLOCKS, block_rams
 from ssm_hdl.gen.report import estimate
 
 SHELL_LUTS = 500
@@ -35,12 +36,13 @@ class Usage:
 
 
 def expect(manifest: Manifest, plan: Plan, board: Board) -> dict[str, Usage]:
-    """What a design will take: ``multipliers`` and ``block RAMs`` exactly, ``LUTs`` by estimate."""
+    """What a design will take: ``multipliers``, ``block RAMs`` and ``SPRAMs`` exactly, ``LUTs`` by estimate."""
     report = estimate(manifest, plan)
     buffer = Storage("samples", manifest.steps * manifest.input.size * element_bytes(manifest.input), 8, True)
     return {
         "multipliers": Usage(report.dsp, board.dsps),
         "block RAMs": Usage(report.block_rams[board.family] + block_rams(buffer, board.family), board.rams),
+        "SPRAMs": Usage(report.sprams, board.sprams),
         "LUTs": Usage(report.luts + SHELL_LUTS, board.luts),
     }
 
@@ -53,12 +55,34 @@ def check_expected(manifest: Manifest, plan: Plan, board: Board) -> dict[str, Us
     """
     usage = expect(manifest, plan, board)
     limits = {name: use.available * (LUT_DOUBT if name == "LUTs" else 1) for name, use in usage.items()}
-    check(manifest.name, board, usage, {name: use for name, use in usage.items() if use.used > limits[name]})
+    beyond = {name: use for name, use in usage.items() if use.used > limits[name]}
+    check(manifest.name, board, usage, beyond, _memory(manifest, plan, board, beyond) if "block RAMs" in beyond else "")
     return usage
 
 
-def check(model: str, board: Board, usage: Mapping[str, Usage], beyond: Mapping[str, Usage]) -> None:
+def _memory(manifest: Manifest, plan: Plan, board: Board, beyond: Mapping[str, Usage]) -> str:
+    """By how many bits the block RAMs are too few, and which boards have enough of them."""
+    rams = beyond["block RAMs"]
+    bits = (rams.used - rams.available) * max(depth * width for depth, width in BLOCKS[board.family])
+    bare = replace(plan, stages={name: replace(stage, spram=()) for name, stage in plan.stages.items()})
+    boards = [other.title for other in BOARDS.values() if _holds(manifest, bare, other)]
+    return f"; its memories are {bits:,} bits too many in block RAMs, which {' or '.join(boards) or 'no board here'} would hold"
+
+
+def _holds(manifest: Manifest, plan: Plan, board: Board) -> bool:
+    rams = expect(manifest, plan, board)["block RAMs"]
+    return rams.used <= rams.available
+
+
+def check(model: str, board: Board, usage: Mapping[str, Usage], beyond: Mapping[str, Usage], more: str = "") -> None:
     """Refuse a design that takes more than there is.
+
+    Args:
+        model: name of the model.
+        board: the board.
+        usage: what it takes.
+        beyond: what of it is too much.
+        more: the end of the message.
 
     Raises:
         SsmHdlError: ``beyond`` is not empty.
@@ -70,4 +94,4 @@ def check(model: str, board: Board, usage: Mapping[str, Usage], beyond: Mapping[
     ways = "a larger board, a smaller model, narrower formats"
     if set(beyond) & {"multipliers", "LUTs"}:
         ways += ", or fewer multipliers (--dsp)"
-    raise SsmHdlError(f"{model} does not fit the {board.title}: it takes {missing} (and {others}); {ways}")
+    raise SsmHdlError(f"{model} does not fit the {board.title}: it takes {missing} (and {others}); {ways}{more}")

@@ -11,6 +11,7 @@ from amaranth.lib.wiring import In, Out, connect
 
 from ssm_hdl import Manifest
 from ssm_hdl.boards.board import Board
+from ssm_hdl.boards.flash import FlashReader
 from ssm_hdl.boards.frame import Answers, Requests
 from ssm_hdl.boards.pll import Pll
 from ssm_hdl.boards.protocol import Status
@@ -32,19 +33,28 @@ class Shell(wiring.Component):
         plan: its hardware.
         divisor: clock cycles a bit.
         timeout: clock cycles without a byte after which a frame counts as broken off.
+        flash_offset: where the contents of SPRAM begin in the flash.
+        clock_hz: the clock, which the flash is not to be too slow for.
 
     Members:
         rx: the line from the host.
         tx: the line to the host.
         busy: a request is coming, running or being answered.
-        refused: the last request was not run.
+        refused: the last request was not run, or the tables in SPRAM are not loaded.
+        loaded: they are, or there are none.
+        flash_cs, flash_sck, flash_copi, flash_cipo: the pins of the flash that they come from, if there are any.
     """
 
-    def __init__(self, manifest: Manifest, plan: Plan, divisor: int, timeout: int) -> None:
+    def __init__(
+        self, manifest: Manifest, plan: Plan, divisor: int, timeout: int, flash_offset: int = 0, clock_hz: float = 12e6
+    ) -> None:
         self.receiver, self.transmitter = Receiver(divisor), Transmitter(divisor)
         self.requests, self.answers = Requests(manifest, timeout), Answers(manifest)
         self.pipeline = Pipeline(manifest, plan)
-        super().__init__({"rx": In(1, init=1), "tx": Out(1, init=1), "busy": Out(1), "refused": Out(1)})
+        self.flash = FlashReader(flash_offset, clock_hz) if self.pipeline.sprams else None
+        pins = {"flash_cs": Out(1), "flash_sck": Out(1), "flash_copi": Out(1), "flash_cipo": In(1)} if self.flash else {}
+        line = {"rx": In(1, init=1), "tx": Out(1, init=1)}
+        super().__init__({**line, "busy": Out(1), "refused": Out(1), "loaded": Out(1), **pins})
 
     def elaborate(self, platform: object) -> Module:  # noqa: D102
         m = Module()
@@ -57,21 +67,30 @@ class Shell(wiring.Component):
         connect(m, self.pipeline.o, self.answers.i)
         connect(m, self.answers.o, self.transmitter.i)
         m.d.comb += [self.receiver.rx.eq(self.rx), self.tx.eq(self.transmitter.tx), self.busy.eq(self.requests.busy)]
-        reply = self.requests.reply
+        reply, refused = self.requests.reply, Signal()
         with m.If(reply.valid & reply.ready):
-            m.d.sync += self.refused.eq(reply.p.status != Status.OK)
+            m.d.sync += refused.eq(reply.p.status != Status.OK)
+        loaded = self.pipeline.loaded
+        m.d.comb += [self.requests.loaded.eq(loaded), self.loaded.eq(loaded), self.refused.eq(refused | ~loaded)]
+        if self.flash is not None:
+            m.submodules.flash = flash = self.flash
+            connect(m, flash.o, self.pipeline.w)
+            m.d.comb += [self.flash_cs.eq(flash.cs), self.flash_sck.eq(flash.sck), self.flash_copi.eq(flash.copi)]
+            m.d.comb += flash.cipo.eq(self.flash_cipo)
         return m
 
 
-def shell_verilog(manifest: Manifest, plan: Plan, divisor: int, timeout: int) -> str:
+def shell_verilog(manifest: Manifest, plan: Plan, divisor: int, timeout: int, flash_offset: int = 0) -> str:
     """The Verilog text of a `Shell`, to simulate it: module ``shell``, ports ``clk``, ``rst`` and its members."""
     m = Module()
     m.domains.sync = domain = ClockDomain()
-    m.submodules.shell = shell = Shell(manifest, plan, divisor, timeout)
+    m.submodules.shell = shell = Shell(manifest, plan, divisor, timeout, flash_offset)
     ports = {"rx": shell.rx, "tx": shell.tx, "busy": shell.busy, "refused": shell.refused}
+    if shell.flash is not None:
+        ports |= {name: getattr(shell, name) for name in ("flash_cs", "flash_sck", "flash_copi", "flash_cipo")}
     wires = {name: Signal(name=name) for name in ports}
     for name, member in ports.items():
-        m.d.comb += member.eq(wires[name]) if name == "rx" else wires[name].eq(member)
+        m.d.comb += member.eq(wires[name]) if name in ("rx", "flash_cipo") else wires[name].eq(member)
     pins = [domain.clk, domain.rst, *wires.values()]
     text: str = verilog.convert(m, name="shell", ports=pins, emit_src=False, strip_internal_attrs=True)
     return text
@@ -92,7 +111,8 @@ class Top(Elaboratable):
 
     def __init__(self, board: Board, pll: Pll, manifest: Manifest, plan: Plan) -> None:
         self.board, self.pll = board, pll
-        self.shell = Shell(manifest, plan, divisor(pll.clock_hz, board.baud), round(IDLE_SECONDS * pll.clock_hz))
+        cycles = divisor(pll.clock_hz, board.baud), round(IDLE_SECONDS * pll.clock_hz)
+        self.shell = Shell(manifest, plan, *cycles, board.flash_offset, pll.clock_hz)
 
     def elaborate(self, platform: Any) -> Module:  # noqa: D102
         m = Module()
@@ -102,9 +122,19 @@ class Top(Elaboratable):
         m.submodules.rx = rx = io.Buffer("i", uart.rx)
         m.d.comb += self.shell.rx.eq(rx.i)
         leds = [platform.request(name, number, dir="-") for name, number in self.board.leds]
-        outputs = {"tx": (uart.tx, self.shell.tx), "ready": (leds[0], ready), "refused": (leds[1], self.shell.refused)}
+        outputs = {
+            "tx": (uart.tx, self.shell.tx),
+            "ready": (leds[0], ready & self.shell.loaded),
+            "refused": (leds[1], self.shell.refused),
+        }
         for name, member in self.board.high:
             outputs[f"{name}_{member}"] = (getattr(platform.request(name, 0, dir="-"), member), 1)
+        if self.shell.flash is not None:
+            pins = platform.request(self.board.flash, 0, dir="-")
+            m.submodules.cipo = cipo = io.Buffer("i", pins.cipo)
+            m.d.comb += self.shell.flash_cipo.eq(cipo.i)
+            outputs |= {f"flash_{name}": (getattr(pins, name), getattr(self.shell, f"flash_{name}")) for name in ("cs", "copi")}
+            outputs |= {"flash_clk": (pins.clk, self.shell.flash_sck), "flash_wp": (pins.wp, 0), "flash_hold": (pins.hold, 0)}
         for name, (pin, level) in outputs.items():
             m.submodules[name] = buffer = io.Buffer("o", pin)
             m.d.comb += buffer.o.eq(level)

@@ -13,6 +13,7 @@ ULX3S_25F = Board(
     luts=24288,
     dsps=28,
     rams=56,
+    sprams=0,
     multipliers=8,
     pll=Ecp5Pll,
     oscillator="clk25",

@@ -15,6 +15,7 @@ from ssm_hdl.fixed import Codes
 from ssm_hdl.gateware.layers import Layers
 from ssm_hdl.gateware.memories import Storage, shape_for
 from ssm_hdl.gateware.queue import Queue
+from ssm_hdl.gateware.spram import DEPTH, WIDTH
 from ssm_hdl.gateware.stream import lanes, reals, shape_of
 from ssm_hdl.gen.knapsack import Use
 from ssm_hdl.gen.pipeline import STAGES, Pipeline
@@ -37,6 +38,18 @@ def block_rams(storage: Storage, family: str) -> int:
     if not storage.block:
         return 0
     return min(-(-storage.depth // depth) * -(-storage.width // width) for depth, width in BLOCKS[family])
+
+
+def sprams(storage: Storage) -> int:
+    """SPRAMs of a memory; 0 if it is in none."""
+    return -(-storage.width // WIDTH) if storage.spram else 0
+
+
+def storages(pipeline: Pipeline) -> list[Storage]:
+    """Every memory of a pipeline: those of its stages, the queues between them, and those of the ring."""
+    between = [queue.storage for queue in pipeline.queues.values()]
+    ring = [] if pipeline.ring is None else pipeline.ring.storage
+    return [*between, *ring, *(storage for stage in pipeline.stages.values() for storage in stage.storage)]
 
 
 def stage_features(stage: Any, layers: Layers, plan: StagePlan) -> Features:
@@ -89,7 +102,20 @@ def use_of(layers: Layers, plan: StagePlan, family: str) -> Use:
     """What a stage takes of a device."""
     stage = STAGES[layers.node.op.op](layers, plan)
     luts = cost(layers.node.op.op, family, stage_features(stage, layers, plan))["luts"]
-    return Use(luts, plan.blocks, sum(block_rams(storage, family) for storage in stage.storage))
+    rams = sum(block_rams(storage, family) for storage in stage.storage)
+    return Use(luts, plan.blocks, rams, sum(sprams(storage) for storage in stage.storage))
+
+
+def spram_choices(layers: Layers, plan: StagePlan, family: str) -> list[tuple[str, ...]]:
+    """Tables of a stage to put into SPRAM: none, that which saves most block RAMs, the two that do, and so on."""
+    stage = STAGES[layers.node.op.op](layers, plan)
+    movable = [
+        (block_rams(storage, family), storage.name)
+        for storage in stage.storage
+        if storage.name in getattr(stage, "tables", {}) and storage.block and storage.depth <= DEPTH
+    ]
+    names = [name for _, name in sorted(movable, reverse=True)]
+    return [tuple(names[:count]) for count in range(len(names) + 1)]
 
 
 def between(pipeline: Pipeline) -> list[tuple[str, Features]]:
@@ -125,7 +151,7 @@ def _memories(storages: list[Storage]) -> Features:
     made = {"waiting": 0.0, "table": 0.0, "ports": 0.0, "addresses": 0.0}
     for storage in storages:
         made["addresses"] += (storage.depth - 1).bit_length()
-        if storage.block:
+        if storage.block or storage.spram:
             made["ports"] += storage.width
         elif storage.name in ("queue", "sums", "replay"):
             made["waiting"] += storage.bits

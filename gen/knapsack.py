@@ -14,11 +14,13 @@ class Use(NamedTuple):
         luts: LUT4s; on the iCE40 logic cells.
         dsps: DSP blocks.
         rams: block RAMs.
+        sprams: SPRAMs of an iCE40 UP5K.
     """
 
     luts: float
     dsps: float
     rams: float
+    sprams: float = 0
 
     def plus(self, other: "Use") -> "Use":
         """Both together."""

@@ -22,6 +22,7 @@ from ssm_hdl.gateware.queue import Queue
 from ssm_hdl.gateware.ring import WAITING, Ring
 from ssm_hdl.gateware.scan import Scan
 from ssm_hdl.gateware.slice import Slice
+from ssm_hdl.gateware.spram import Loader, image
 from ssm_hdl.gateware.stream import Fork, Repack, lanes, reals, shape_of, signature
 from ssm_hdl.gen.latency import turn
 from ssm_hdl.gen.plan import Plan, StagePlan
@@ -55,17 +56,22 @@ class Pipeline(wiring.Component):
         structure: which stages there are, and what they read.
         stages: their gateware, by name.
         ring: the way round the stages that serve several layers, if there are.
+        sprams: the tables in SPRAM, in the order in which `w` fills them.
         queues: what stands before an operation that joins two paths, by its name and the index of its input.
 
     Members:
         i: samples, one element a beat; ``last`` is true for every element of the last time step of a sequence.
         o: results, one element a beat, once a time step or once a sequence as the manifest's output edge says.
+        w: only with tables in SPRAM: the bytes of `image`; until it has taken all, after every reset, no sample is taken.
+        loaded: all tables are as they have to be; a wrong image leaves it low.
     """
 
     def __init__(self, manifest: Manifest, plan: Plan) -> None:
         self.manifest, self.plan = manifest, plan
         self.structure = structure = Structure.of(manifest, plan.share_layers)
         self.stages = {name: STAGES[layers.node.op.op](layers, plan.stages[name]) for name, layers in structure.stages.items()}
+        tables = [self.stages[name].tables[table] for name, stage in plan.stages.items() for table in stage.spram]
+        self.sprams = [table.to_spram() for table in tables]
         self.queues: dict[tuple[str, int], Queue] = {}
         self.ring: Ring | None = None
         self.ring = self._ring()
@@ -76,7 +82,9 @@ class Pipeline(wiring.Component):
                     source = structure.reads[name][index]
                     shape, beats = shape_of(structure.edges[source]), max(2, packets * structure.numbers(source) // lanes(sink))
                     self.queues[name, index] = Queue(shape, lanes(sink), beats, structure.layers(name))
-        super().__init__({"i": In(signature(shape_of(manifest.input))), "o": Out(signature(shape_of(manifest.output)))})
+        ports = {"i": In(signature(shape_of(manifest.input))), "o": Out(signature(shape_of(manifest.output)))}
+        weights = {"w": In(stream.Signature(8))} if self.sprams else {}
+        super().__init__({**ports, **weights, "loaded": Out(1)})
 
     @property
     def cycles(self) -> int:
@@ -103,7 +111,7 @@ class Pipeline(wiring.Component):
     def elaborate(self, platform: object) -> Module:  # noqa: D102
         m = Module()
         structure, output = self.structure, self.structure.output
-        branches = self._branches(m, self.manifest.input.name, flipped(self.i))
+        branches = self._branches(m, self.manifest.input.name, self._gate(m))
         if self.ring is not None:
             m.submodules[ENTRY] = self.ring
             branches |= self._branches(m, ENTRY, self.ring.entry) | self._branches(m, EXIT, self.ring.o)
@@ -123,6 +131,27 @@ class Pipeline(wiring.Component):
                 connect(m, self._fit(m, "ring", stream_name, branches[stream_name].pop(0), lanes(sink)), sink)
         connect(m, self._fit(m, "output", output, branches[output].pop(0), 1), flipped(self.o))
         return m
+
+    @property
+    def image(self) -> bytes:
+        """What ``w`` takes; empty if no table is in SPRAM."""
+        return image(self.sprams)
+
+    def _gate(self, m: Module) -> stream.Interface:
+        """The samples, once all tables are loaded."""
+        if not self.sprams:
+            m.d.comb += self.loaded.eq(1)
+            return flipped(self.i)
+        m.submodules.loader = loader = Loader(self.sprams)
+        connect(m, flipped(self.w), loader.i)
+        samples = signature(shape_of(self.manifest.input)).create()
+        m.d.comb += [
+            self.loaded.eq(loader.loaded),
+            samples.p.eq(self.i.p),
+            samples.valid.eq(self.i.valid & loader.loaded),
+            self.i.ready.eq(samples.ready & loader.loaded),
+        ]
+        return samples
 
     def _ring(self) -> Ring | None:
         """The way round the stages of all layers, for as many packets as keep the slowest of them busy."""

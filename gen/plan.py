@@ -47,6 +47,7 @@ class StagePlan:
         kind: kind of multiplier, one of `ssm_hdl.gateware.multiplier.KINDS`.
         pace: cycles that the plan leaves between two results.
         registers: the sums of a pool are registers, where block RAMs are scarcer.
+        spram: names of its tables that are in SPRAM instead of block RAM; see `ssm_hdl.gen.spram.spill`.
     """
 
     lanes: int = 1
@@ -56,6 +57,7 @@ class StagePlan:
     pace: int = 1
     registers: bool = False
     blocks: int = 0
+    spram: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,7 @@
 from dataclasses import dataclass
 
 from ssm_hdl import Manifest
-from ssm_hdl.gateware.memories import Storage
-from ssm_hdl.gen.costs import BLOCKS, between, block_rams, cost, stage_features
+from ssm_hdl.gen.costs import BLOCKS, between, block_rams, cost, sprams, stage_features, storages
 from ssm_hdl.gen.latency import latency
 from ssm_hdl.gen.pipeline import Pipeline
 from ssm_hdl.gen.plan import Plan
@@ -74,6 +73,7 @@ class Report:
         lut_multipliers: multipliers made of LUTs.
         memory_bits: bits of all memories.
         block_rams: block RAMs by family.
+        sprams: SPRAMs of an iCE40 UP5K.
         luts: LUT4s, on the iCE40 logic cells, an estimate; see `ssm_hdl.gen.costs`.
         flip_flops: flip-flops, an estimate.
         utilisation: products of real numbers in DSP blocks / (multipliers in DSP blocks x cycles).
@@ -92,6 +92,7 @@ class Report:
     lut_multipliers: int
     memory_bits: int
     block_rams: dict[str, int]
+    sprams: int
     luts: int
     flip_flops: int
     utilisation: float
@@ -147,15 +148,9 @@ def estimate(manifest: Manifest, plan: Plan) -> Report:
         lut_multipliers=sum(stage.multipliers for stage in stages if stage.kind == "lut"),
         memory_bits=sum(storage.bits for storage in memories),
         block_rams={family: sum(block_rams(storage, family) for storage in memories) for family in BLOCKS},
+        sprams=sum(sprams(storage) for storage in memories),
         luts=sum(stage.luts for stage in stages) + round(sum(other["luts"] for other in others)),
         flip_flops=sum(stage.flip_flops for stage in stages) + round(sum(other["flip_flops"] for other in others)),
         utilisation=products / (max(in_blocks, 1) * pipeline.cycles),
         stages=tuple(stages),
     )
-
-
-def storages(pipeline: Pipeline) -> list[Storage]:
-    """Every memory of a pipeline: those of its stages, the queues between them, and those of the ring."""
-    between = [queue.storage for queue in pipeline.queues.values()]
-    ring = [] if pipeline.ring is None else pipeline.ring.storage
-    return [*between, *ring, *(storage for stage in pipeline.stages.values() for storage in stage.storage)]

@@ -6,9 +6,9 @@ interval the stages are independent of each other but for the budget that they s
 knapsack with one choice for each stage (a scan and what reads its channels choose together), and it is solved exactly, as an
 integer program with a few hundred binary variables, by HiGHS (`scipy.optimize.milp`):
 
-    minimise    sum x[s, o] cost(s, o)              cost: the largest share of the device that an option takes, of anything
-    subject to  sum_o x[s, o] = 1                   for every stage s
-                sum x[s, o] use(s, o, r) <= budget(r)   for r in DSP blocks, LUTs, block RAMs
+    minimise    sum x[s, o] price . use(s, o)        what it takes, in LUTs (`PRICES`)
+    subject to  sum_o x[s, o] = 1                    for every stage s
+                sum x[s, o] use(s, o, r) <= budget(r)    for r in LUTs, DSP blocks, block RAMs, SPRAMs
 
 **Throughput.** Whatever fits at an interval fits at a longer one, since every folding that keeps up with the shorter keeps up with
 the longer: the shortest interval is found by bisection over those at which some folding changes.
@@ -20,23 +20,26 @@ program is solved again with less to spend.
 
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 from ssm_hdl import Manifest, SsmHdlError
 from ssm_hdl.gateware.folding import Folding
 from ssm_hdl.gateware.layers import Layers
 from ssm_hdl.gateware.memories import shape_for
-from ssm_hdl.gen.costs import use_of
+from ssm_hdl.gen.costs import spram_choices, use_of
 from ssm_hdl.gen.depth import find_layers
 from ssm_hdl.gen.devices import DEVICES, Device
 from ssm_hdl.gen.knapsack import NOTHING, Use, choose, pareto
-from ssm_hdl.gen.options import units
+from ssm_hdl.gen.options import Choice, units
 from ssm_hdl.gen.plan import Plan, StagePlan, intervals, plan_stage
 from ssm_hdl.gen.report import Report, estimate
 from ssm_hdl.gen.structure import Structure
 
 FILL = {"ice40": 0.85, "ecp5": 0.9}
 """Share of the LUTs of a device that a plan may take: with more, place and route does not get through, or not at a good clock."""
+
+PRICES = Use(luts=1, dsps=20, rams=40, sprams=40)
+"""What one of each costs, in LUTs: a DSP block is cheaper than the 70 LUTs or more of a multiplier of 8 bits, so that LUTs multiply
+where the DSP blocks end."""
 
 _TRIES = 4  # with less and less to spend, for what stands between the stages
 
@@ -134,18 +137,14 @@ class _Search:
         self.manifest, self.structure, self.device = manifest, structure, device
         luts = FILL[device.family] * device.luts - reserve.luts
         dsps = device.dsps - reserve.dsps if dsp is None else min(dsp, device.dsps - reserve.dsps)
-        self.budget = Use(luts, dsps, device.rams - reserve.rams)
+        self.budget = Use(luts, dsps, device.rams - reserve.rams, device.sprams)
         self.units = units(structure, manifest.steps, folding, (device.family, "lut"))
         self._uses: dict[object, Use] = {}
-
-    @cached_property
-    def prices(self) -> Use:
-        """What each costs: its share of the device."""
-        return Use(1 / self.device.luts, 1 / self.device.dsps, 1 / self.device.rams)
+        self._tables: dict[object, list[tuple[str, ...]]] = {}
 
     def price(self, report: Report) -> float:
         """What a pipeline costs."""
-        return sum(use * price for use, price in zip(_total(report, self.device), self.prices, strict=True))
+        return sum(use * price for use, price in zip(_total(report, self.device), PRICES, strict=True))
 
     def fastest(self) -> tuple[Plan, Report] | None:
         """The plan with the fewest cycles a step."""
@@ -177,7 +176,7 @@ class _Search:
             return None
         budget = self.budget
         for _ in range(_TRIES):
-            picked = choose([[use for use, _ in each] for each in options], budget, self.prices)
+            picked = choose([[use for use, _ in each] for each in options], budget, PRICES)
             if picked is None:
                 return None
             stages = {}
@@ -200,9 +199,20 @@ class _Search:
             yield self._costed([{name: plan} for plan in self._kinds(name, interval)])
         for unit in self.units:
             yield self._costed([
-                {name: self._plan(name, interval, c.folding, c.kind) for name, c in zip(unit.names, way, strict=True)}
+                dict(zip(unit.names, plans, strict=True))
                 for way in unit.within(interval)
+                for plans in product(*(self._placed(name, interval, c) for name, c in zip(unit.names, way, strict=True)))
             ])  # fmt: skip
+
+    def _placed(self, name: str, interval: int, choice: Choice) -> list[StagePlan]:
+        """A stage with its tables in block RAM, or some of them in SPRAM if the device has any."""
+        plan = self._plan(name, interval, choice.folding, choice.kind)
+        if not self.device.sprams:
+            return [plan]
+        key = _alike(self.structure.stages[name]), plan
+        if key not in self._tables:
+            self._tables[key] = spram_choices(self.structure.stages[name], plan, self.device.family)
+        return [replace(plan, spram=tables) for tables in self._tables[key]]
 
     def _plan(self, name: str, interval: int, folding: Folding | None, kind: str) -> StagePlan:
         return plan_stage(self.manifest, self.structure, name, interval, self.device.family, folding, kind)
@@ -235,7 +245,7 @@ class _Search:
 
 
 def _total(report: Report, device: Device) -> Use:
-    return Use(report.luts, report.dsp, report.block_rams[device.family])
+    return Use(report.luts, report.dsp, report.block_rams[device.family], report.sprams)
 
 
 def _alike(layers: Layers) -> Hashable:

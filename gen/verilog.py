@@ -15,7 +15,8 @@ def generate(manifest: Manifest, plan: Plan) -> str:
 
     The module has the manifest's name and these ports: ``clk``, ``rst`` (synchronous, active high), ``i_valid``, ``i_ready``,
     ``i_data`` (one code of the input format), ``i_last`` (this time step ends its sequence), and the same with ``o_`` for
-    the results. A transfer happens in a cycle in which ``valid`` and ``ready`` are both high.
+    the results; with tables in SPRAM also ``w_valid``, ``w_ready`` and ``w_data``, for the bytes of `weights`. A transfer
+    happens in a cycle in which ``valid`` and ``ready`` are both high.
     """
     m = Module()
     m.domains.sync = domain = ClockDomain()
@@ -32,5 +33,15 @@ def generate(manifest: Manifest, plan: Plan) -> str:
             wire = Signal(shape, name=f"{prefix}_{name}")
             ports.append(wire)
             m.d.comb += signal.eq(wire) if into != (name == "ready") else wire.eq(signal)
+    if pipeline.sprams:
+        for name, signal in (("valid", pipeline.w.valid), ("ready", pipeline.w.ready), ("data", pipeline.w.payload)):
+            wire = Signal(signal.shape(), name=f"w_{name}")
+            ports.append(wire)
+            m.d.comb += wire.eq(signal) if name == "ready" else signal.eq(wire)
     text: str = verilog.convert(m, name=manifest.name, ports=ports, emit_src=False, strip_internal_attrs=True)
     return text
+
+
+def weights(manifest: Manifest, plan: Plan) -> bytes:
+    """What the port ``w`` of the Verilog takes after every reset; empty if there is none."""
+    return Pipeline(manifest, plan).image

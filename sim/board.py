@@ -7,10 +7,12 @@ import select
 import threading
 import tty
 from collections.abc import Callable
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from types import TracebackType
 
+from ssm_hdl.sim.cells import with_cells
 from ssm_hdl.sim.compiler import Design, compile_verilog
 
 _LINT = """\
@@ -34,6 +36,7 @@ class VirtualBoard:
         linger: clock cycles that it runs on when nothing more happens.
         to_board: what becomes of bytes on their way to the board; damage them here.
         to_host: what becomes of bytes on their way to the host.
+        flash: contents of the flash that its pins ``flash_*`` are joined to, if it has them; it sleeps until it is woken.
         cache: folder that keeps what was compiled; see `ssm_hdl.sim.compiler.cache_folder`.
 
     Raises:
@@ -52,12 +55,18 @@ class VirtualBoard:
         linger: int = 0,
         to_board: Callable[[bytes], bytes] = bytes,
         to_host: Callable[[bytes], bytes] = bytes,
+        flash: bytes = b"",
         cache: Path | None = None,
     ) -> None:
         self.divisor, self.linger = divisor, linger
         self.to_board, self.to_host = to_board, to_host
         harness = resources.files("ssm_hdl.sim").joinpath("board.cpp").read_text(encoding="utf-8")
-        self._lib = ctypes.CDLL(str(compile_verilog(Design(verilog, top, lint=_LINT), harness, cache)))
+        design = Design(verilog, top, lint=_LINT)
+        if flash:
+            cells = with_cells(design, "ice40")
+            design, harness = replace(cells, lint=cells.lint + _LINT), "#define FLASH\n" + harness
+        self._flash = flash
+        self._lib = ctypes.CDLL(str(compile_verilog(design, harness, cache)))
         self._lib.board_new.restype = ctypes.c_void_p
         self._lib.board_free.argtypes = (ctypes.c_void_p,)
         size, count = ctypes.c_uint64, ctypes.POINTER(ctypes.c_uint64)
@@ -83,6 +92,8 @@ class VirtualBoard:
     def _serve(self) -> None:
         """Move bytes between the port and the pins until the context ends."""
         model = self._lib.board_new(self.divisor)
+        if self._flash:
+            self._lib.board_flash(ctypes.c_void_p(model), self._flash, ctypes.c_uint64(len(self._flash)))
         room = ctypes.create_string_buffer(_CYCLES // (10 * self.divisor) + 2)
         i_done, o_done = ctypes.c_uint64(), ctypes.c_uint64()
         coming, going, quiet = b"", b"", 0

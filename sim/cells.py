@@ -1,15 +1,16 @@
-"""The models of the cells of a family, which its designs instantiate: DSP blocks, and after synthesis everything."""
+"""Models of the cells of the families, for designs that instantiate them."""
 
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 
-from ssm_hdl import Manifest
-from ssm_hdl.gen.plan import Plan
-from ssm_hdl.gen.verilog import generate
 from ssm_hdl.gen.yosys import share_folder
 from ssm_hdl.sim.compiler import Design
 
-LINT = """\
+FAMILIES = ("ice40", "ecp5")
+"""The families whose cells there are models of."""
+
+_LINT = """\
 // Pins of a cell that are not used are left out.
 lint_off -rule PINMISSING
 // The models of the cells know delays, which Verilator leaves out, and only some of them a time unit.
@@ -24,26 +25,13 @@ lint_off -file "*/ecp5_cells.v"
 """
 
 
-def cell_models(family: str) -> tuple[Path, ...]:
-    """The files of a family's cells.
-
-    Raises:
-        SsmHdlError: Yosys, which brings most of them, is not installed.
-    """
+def with_cells(design: Design, family: str) -> Design:
+    """The design with the models of the cells of a family, from Yosys; as it was for a target that has none."""
+    if family not in FAMILIES:
+        return design
     share = share_folder() / family
-    if family == "ice40":
-        return (share / "cells_sim.v",)
-    own = Path(str(resources.files("ssm_hdl.sim").joinpath("ecp5_cells.v")))
-    return (own, share / "common_sim.vh", share / "ccu2c_sim.vh")
-
-
-def rtl(manifest: Manifest, plan: Plan) -> Design:
-    """The Verilog of a pipeline, with the models of the cells that it instantiates.
-
-    Raises:
-        SsmHdlError: the plan is for a family, and Yosys, which brings its cells, is not installed.
-    """
-    verilog = generate(manifest, plan)
-    if plan.target == "generic":
-        return Design(verilog, manifest.name)
-    return Design(verilog, manifest.name, cell_models(plan.target), LINT)
+    sources: tuple[Path, ...] = (share / "cells_sim.v",)
+    if family == "ecp5":
+        own = Path(str(resources.files("ssm_hdl.sim").joinpath("ecp5_cells.v")))
+        sources = (own, share / "common_sim.vh", share / "ccu2c_sim.vh")
+    return replace(design, sources=sources, lint=_LINT)

@@ -38,6 +38,7 @@ class Design:
         sources: Verilog files that it needs beside its own text, models of vendor cells for one.
         lint: lines of a Verilator configuration file, for warnings to be let pass beside `LINT`.
         optimise: level of the C++ compiler. 2 runs fastest; 0 compiles fastest, in a tenth of the time if it is a netlist.
+        weights: what its port ``w`` takes before the first sample, if it has one.
     """
 
     verilog: str
@@ -45,6 +46,7 @@ class Design:
     sources: tuple[Path, ...] = ()
     lint: str = ""
     optimise: int = 2
+    weights: bytes = b""
 
 
 def cache_folder() -> Path:

@@ -20,6 +20,8 @@ struct Job {
     uint64_t i_sequence;          // beats in a sequence
     uint64_t i_stall, o_stall;    // chance of a stall in a cycle, in units of 2**-32
     uint64_t random;              // state of the generator, not 0
+    const uint8_t* w_data;        // weights to send, before the first sample is taken
+    uint64_t w_beats, w_done;
     // How far it is.
     uint64_t i_done, o_done, cycle;
     uint64_t quiet;       // cycles since something moved
@@ -62,6 +64,9 @@ void model_reset(Model* model) {
     top.rst = 1;
     top.i_valid = 0;
     top.o_ready = 0;
+#ifdef WEIGHTS
+    top.w_valid = 0;
+#endif
     top.eval();
     tick(top);
     top.rst = 0;
@@ -82,6 +87,12 @@ void model_run(Model* model, Job* job, uint64_t cycles, uint64_t patience, uint6
             top.i_last = j.i_done % j.i_sequence >= j.i_sequence - j.i_packet;
         }
         top.o_ready = !(j.o_stall && chance(j.random, j.o_stall));
+#ifdef WEIGHTS
+        if (!top.w_valid && j.w_done < j.w_beats && !(j.i_stall && chance(j.random, j.i_stall))) {
+            top.w_valid = 1;
+            top.w_data = j.w_data[j.w_done];
+        }
+#endif
         top.eval();
         ++j.quiet;
         const bool sent = top.i_valid && top.i_ready;
@@ -104,8 +115,18 @@ void model_run(Model* model, Job* job, uint64_t cycles, uint64_t patience, uint6
             ++j.o_done;
             j.quiet = 0;
         }
+#ifdef WEIGHTS
+        const bool loaded = top.w_valid && top.w_ready;
+        if (loaded) {
+            ++j.w_done;
+            j.quiet = 0;
+        }
+#endif
         tick(top);
         if (sent) top.i_valid = 0;
+#ifdef WEIGHTS
+        if (loaded) top.w_valid = 0;
+#endif
     }
     *job = j;
 }

@@ -3,18 +3,16 @@
 import shutil
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from ssm_hdl import Manifest, SsmHdlError
 from ssm_hdl.gen.plan import Plan
-from ssm_hdl.gen.verilog import generate
+from ssm_hdl.gen.verilog import generate, weights
 from ssm_hdl.gen.yosys import run_yosys
-from ssm_hdl.sim.cells import LINT, cell_models
+from ssm_hdl.sim.cells import FAMILIES, with_cells
 from ssm_hdl.sim.compiler import Design, cache_folder
 from ssm_hdl.sim.verilated import VerilatedModel
-
-FAMILIES = ("ice40", "ecp5")
-"""The families whose cells there are models of."""
 
 _ACCEPTED = (
     r"Wire .* has an unprocessed 'init' attribute",  # of a register that went into an SB_MAC16, which starts at 0 as it did
@@ -50,7 +48,7 @@ def synthesise(verilog: str, top: str, family: str, options: Sequence[str] = (),
     run_yosys(commands, build / "yosys.log", _ACCEPTED)  # the folder stays if this fails, with the log that the error names
     netlist = (build / "netlist.v").read_text(encoding="utf-8")
     shutil.rmtree(build)
-    return Design(netlist, top, cell_models(family), LINT, optimise=0)
+    return with_cells(Design(netlist, top, optimise=0), family)
 
 
 def netlist_model(
@@ -70,5 +68,6 @@ def netlist_model(
     """
     if family not in FAMILIES:
         raise SsmHdlError(f"no cells of family {family!r}; there are {', '.join(FAMILIES)}")
-    verilog = generate(manifest, plan or Plan.fit(manifest, target=family))
-    return VerilatedModel(manifest, design=synthesise(verilog, manifest.name, family, options, cache), cache=cache)
+    plan = plan or Plan.fit(manifest, target=family)
+    design = synthesise(generate(manifest, plan), manifest.name, family, options, cache)
+    return VerilatedModel(manifest, design=replace(design, weights=weights(manifest, plan)), cache=cache)

@@ -14,7 +14,8 @@ import numpy as np
 from ssm_hdl import Manifest, SsmHdlError
 from ssm_hdl.fixed import Codes
 from ssm_hdl.gen.plan import Plan
-from ssm_hdl.sim.cells import rtl
+from ssm_hdl.gen.verilog import generate, weights
+from ssm_hdl.sim.cells import with_cells
 from ssm_hdl.sim.compiler import Design, compile_verilog
 
 PATIENCE = 1 << 20
@@ -81,6 +82,9 @@ class _Job(ctypes.Structure):
         ("i_stall", ctypes.c_uint64),
         ("o_stall", ctypes.c_uint64),
         ("random", ctypes.c_uint64),
+        ("w_data", ctypes.c_void_p),
+        ("w_beats", ctypes.c_uint64),
+        ("w_done", ctypes.c_uint64),
         ("i_done", ctypes.c_uint64),
         ("o_done", ctypes.c_uint64),
         ("cycle", ctypes.c_uint64),
@@ -107,9 +111,11 @@ class VerilatedModel:
     ) -> None:
         self.manifest = manifest
         if design is None:
-            design = rtl(manifest, plan or Plan.fit(manifest))
+            plan = plan or Plan.fit(manifest)
+            design = with_cells(Design(generate(manifest, plan), manifest.name, weights=weights(manifest, plan)), plan.target)
         self.design = design
         harness = resources.files("ssm_hdl.sim").joinpath("harness.cpp").read_text(encoding="utf-8")
+        harness = ("#define WEIGHTS\n" if design.weights else "") + harness
         self.library = compile_verilog(design, harness, cache)
         self._lib = ctypes.CDLL(str(self.library))
         self._lib.model_new.restype = ctypes.c_void_p
@@ -134,7 +140,7 @@ class VerilatedModel:
         Args:
             samples: codes of the input format, integers of shape (batch, steps, size).
             progress: called with the number of sequences done since the last call.
-            stalls: chance, in every cycle, that a sample is held back, and that a result is not taken.
+            stalls: chance, in every cycle, that a sample or a byte of weights is held back, and that a result is not taken.
             seed: of these chances; the same seed gives the same cycles.
             reset_after: run the samples for so many cycles first, then reset for one cycle, then run them again from
                 the start; the result is of the second run.
@@ -147,12 +153,12 @@ class VerilatedModel:
         samples = self.manifest.check_samples(samples)
         if not 0 <= stalls < 1:
             raise SsmHdlError(f"stalls is {stalls}; it is a chance in every cycle, from 0 to below 1")
-        job = _Buffers(self.manifest, samples, stalls, seed)
+        job = _Buffers(self.manifest, samples, stalls, seed, self.design.weights)
         start = time.perf_counter()
         model = self._lib.model_new()
         try:
             if reset_after is not None:
-                aborted = _Buffers(self.manifest, samples, stalls, seed)
+                aborted = _Buffers(self.manifest, samples, stalls, seed, self.design.weights)
                 self._lib.model_run(model, aborted.job, reset_after, patience, _DRAIN)
                 self._lib.model_reset(model)
             while not job.check(patience):
@@ -168,7 +174,7 @@ class VerilatedModel:
 class _Buffers:
     """The arrays of a run, and the job that points to them."""
 
-    def __init__(self, manifest: Manifest, samples: Codes, stalls: float, seed: int) -> None:
+    def __init__(self, manifest: Manifest, samples: Codes, stalls: float, seed: int, weights: bytes) -> None:
         batch, steps, size = samples.shape
         output = manifest.output
         self.manifest = manifest
@@ -179,11 +185,13 @@ class _Buffers:
         self.o_last = np.zeros(self.o_data.shape, np.uint8)
         self.i_cycles = np.zeros((batch, steps), np.uint64)
         self.o_cycles = np.zeros(self.packets, np.uint64)
+        self.weights = np.frombuffer(weights, np.uint8)
         random = int(np.random.SeedSequence(seed).generate_state(1, np.uint64)[0]) | 1
         chance = int(stalls * 2**32)
         self.job = _Job(
             *(array.ctypes.data for array in (self.i_data, self.o_data, self.o_last, self.i_cycles, self.o_cycles)),
             *(self.i_data.size, self.o_data.size, size, output.size, steps * size, chance, chance, random),
+            *(self.weights.ctypes.data, self.weights.size),
         )
 
     @property

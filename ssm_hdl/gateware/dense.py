@@ -10,7 +10,7 @@ from ssm_hdl.gateware import multiplier
 from ssm_hdl.gateware.arithmetic import REQUANTIZE_LATENCY, delay, tree, tree_latency
 from ssm_hdl.gateware.counter import Counter
 from ssm_hdl.gateware.folding import DenseFolding
-from ssm_hdl.gateware.layers import Layers, Nodes
+from ssm_hdl.gateware.layers import Layers, Nodes, Table
 from ssm_hdl.gateware.memories import Storage
 from ssm_hdl.gateware.operands import factors
 from ssm_hdl.gateware.queue import Places
@@ -89,6 +89,11 @@ class Dense(wiring.Component):
         behind = f.beats * (f.passes - 1) if f.shape[0] > f.groups else 0
         replay = self.replay.latency + f.beats * f.passes - 1 + behind if self.replay else 0
         return replay + self._to_queue + self.queue.latency
+
+    @property
+    def tables(self) -> dict[str, Table]:
+        """Those that may be in SPRAM, by the name of their storage."""
+        return {"weight": self._weight}
 
     @property
     def storage(self) -> list[Storage]:

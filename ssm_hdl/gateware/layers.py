@@ -2,6 +2,7 @@
 """What a stage is made for: one operation, or those of all the layers that share it."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TypeAlias
 
 import numpy as np
@@ -10,8 +11,9 @@ from amaranth.lib import stream
 
 from ssm_hdl.fixed import Codes, Format
 from ssm_hdl.gateware.arithmetic import delay, requantize
-from ssm_hdl.gateware.memories import Rom, Storage
+from ssm_hdl.gateware.memories import Rom, Storage, pack, shape_for, split
 from ssm_hdl.gateware.queue import Queue
+from ssm_hdl.gateware.spram import Spram
 from ssm_hdl.gateware.stream import shape_of, signature
 from ssm_hdl.operations import Edge, Node
 
@@ -25,10 +27,12 @@ class Table:
     Attributes:
         tables: the same.
         codes: the table; every layer but the last is padded to a power of two of words.
+        spram: the SPRAM that it is in, if it was moved to one.
     """
 
     def __init__(self, tables: Sequence[Codes]) -> None:
         self.tables = tables
+        self.spram: Spram | None = None
         distinct: list[Codes] = []
         self._which = [_place(table, distinct) for table in tables]
         self._distinct, self._bits = len(distinct), (len(tables[0]) - 1).bit_length()
@@ -37,7 +41,14 @@ class Table:
 
     def storage(self, name: str) -> Storage:
         """The memory that it is."""
-        return Storage.rom(name, self.codes)
+        storage = Storage.rom(name, self.codes)
+        return storage if self.spram is None else replace(storage, block=False, spram=True)
+
+    def to_spram(self) -> Spram:
+        """Move it to an SPRAM, which has to be loaded before a stage reads it."""
+        width = shape_for(self.codes).width
+        self.spram = Spram(pack(self.codes, width), width * self.codes.shape[1])
+        return self.spram
 
     def read(self, m: Module, name: str, place: Value, enable: ValueLike = 1) -> list[Value]:
         """The numbers at a place, a cycle later; the word is at its bottom, the layer on top."""
@@ -45,12 +56,16 @@ class Table:
         address = place
         if self._distinct < len(self.tables):
             address = Cat(word, choose(m, layer, self._which)) if self._distinct > 1 else word
-        numbers: list[Value] = Rom(m, name, self.codes, address, enable).numbers
-        return numbers
+        if self.spram is None:
+            numbers: list[Value] = Rom(m, name, self.codes, address, enable).numbers
+            return numbers
+        m.submodules[name] = self.spram
+        m.d.comb += [self.spram.address.eq(address), self.spram.enable.eq(enable)]
+        return split(self.spram.data, shape_for(self.codes))
 
     def read_late(self, m: Module, name: str, place: Value) -> list[Value]:
         """The numbers at a place, 2 cycles later, from a register: what a block RAM reads comes too late in a cycle for logic."""
-        if self.storage(name).block:
+        if self.storage(name).block or self.spram is not None:
             return [delay(m, number, 1) for number in self.read(m, name, place)]
         return self.read(m, name, delay(m, place, 1))
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from amaranth.hdl import Const, Module, Shape, ValueLike
+from amaranth.hdl import Const, Module, Shape, Value, ValueLike
 from amaranth.lib import memory
 
 from ssm_hdl.fixed import Codes, Format
@@ -26,6 +26,12 @@ def pack(codes: Codes, width: int) -> list[int]:
     return [sum((int(code) & mask) << (width * i) for i, code in enumerate(row)) for row in codes]
 
 
+def split(word: Value, shape: Shape) -> list[Value]:
+    """The numbers of a word that `pack` has made."""
+    numbers = [word[low : low + shape.width] for low in range(0, len(word), shape.width)]
+    return [number.as_signed() for number in numbers] if shape.signed else numbers
+
+
 @dataclass(frozen=True)
 class Storage:
     """A memory of a stage.
@@ -34,13 +40,15 @@ class Storage:
         name: what it holds.
         depth: words.
         width: bits of a word.
-        block: it goes to block RAM; to registers and LUTs otherwise.
+        block: it goes to block RAM; to registers and LUTs, or to SPRAM, otherwise.
+        spram: it goes to SPRAM.
     """
 
     name: str
     depth: int
     width: int
     block: bool
+    spram: bool = False
 
     @classmethod
     def rom(cls, name: str, codes: Codes) -> "Storage":
@@ -79,8 +87,7 @@ class Rom:
         m.submodules[name] = rom
         port = rom.read_port()
         m.d.comb += [port.addr.eq(address), port.en.eq(enable)]
-        numbers = [port.data[i * width : (i + 1) * width] for i in range(count)]
-        self.numbers = [number.as_signed() for number in numbers] if shape.signed else numbers
+        self.numbers = split(port.data, shape)
 
 
 class Ram:
@@ -105,4 +112,4 @@ class Ram:
         self.write, self.read = words.write_port(), words.read_port()
 
 
-__all__ = ["BLOCK_RAM_FROM", "Ram", "Rom", "Storage", "pack", "shape_for"]
+__all__ = ["BLOCK_RAM_FROM", "Ram", "Rom", "Storage", "pack", "shape_for", "split"]

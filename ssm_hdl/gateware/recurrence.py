@@ -9,7 +9,7 @@ from ssm_hdl.gateware import multiplier
 from ssm_hdl.gateware.arithmetic import REQUANTIZE_LATENCY, delay
 from ssm_hdl.gateware.dither import Dither
 from ssm_hdl.gateware.folding import ScanFolding
-from ssm_hdl.gateware.layers import Layers
+from ssm_hdl.gateware.layers import Layers, Table
 from ssm_hdl.gateware.memories import Storage
 from ssm_hdl.gateware.operands import PARTS, SHORT, transition
 from ssm_hdl.gateware.shift import Shifts
@@ -66,6 +66,12 @@ class Recurrence:
         self._aligned = self._multiplied + 1 + folding.align
         self._added = self._aligned + 1
         self.latency = self._added + REQUANTIZE_LATENCY
+
+    @property
+    def tables(self) -> dict[str, Table]:
+        """Its tables that may be in SPRAM, by the name of their storage."""
+        shifts = {"scale": self._scale, "shift": self._shift}
+        return {"code": self._code} | {name: shift.table for name, shift in shifts.items() if shift.storage(name)}
 
     @property
     def storage(self) -> list[Storage]:

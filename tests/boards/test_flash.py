@@ -1,0 +1,70 @@
+"""A board with tables in SPRAM, from the bytes of its flash to the results on its serial line."""
+
+import numpy as np
+import pytest
+import serial
+
+from ssm_hdl import SsmHdlError
+from ssm_hdl.boards.build import with_image
+from ssm_hdl.boards.catalog import find_board
+from ssm_hdl.boards.protocol import Status, bytes_to_codes, codes_to_bytes, fingerprint, request, split_answer
+from ssm_hdl.boards.shell import shell_verilog
+from ssm_hdl.gen.plan import Plan
+from ssm_hdl.gen.spram import spill
+from ssm_hdl.gen.verilog import weights
+from ssm_hdl.sim.board import VirtualBoard
+from ssm_hdl.sim.golden import run
+
+DIVISOR, TIMEOUT = 4, 4000
+BOARD = find_board("icebreaker")
+
+
+def ask(manifest, contents, cache, samples):
+    """Status and results of a sequence, on a board with these contents of its flash; it is asked until they are loaded."""
+    plan = spill(manifest, Plan.fit(manifest, 12, "ice40"), rams=0)
+    verilog = shell_verilog(manifest, plan, DIVISOR, TIMEOUT, BOARD.flash_offset)
+    data = request(7, fingerprint(manifest), codes_to_bytes(samples, manifest.input.format))
+    with (
+        VirtualBoard(verilog, "shell", DIVISOR, linger=200_000, flash=contents, cache=cache) as board,
+        serial.Serial(board.port, timeout=60) as port,
+    ):
+        for _ in range(20):
+            port.write(data)
+            head = port.read(5)
+            tag, status, results, rest = split_answer(head + port.read(int.from_bytes(head[3:], "little") + 2))
+            assert (tag, rest) == (7, b"")
+            if status != Status.NOT_LOADED:
+                break
+    return status, bytes_to_codes(results, manifest.output.format)
+
+
+@pytest.fixture
+def manifest(random_manifest):
+    return random_manifest(channels=16, modes=8, steps=4)
+
+
+def contents(manifest):
+    image = weights(manifest, spill(manifest, Plan.fit(manifest, 12, "ice40"), rams=0))
+    return with_image(BOARD, bytes(104_090), image)
+
+
+def test_results_equal_the_golden_model(manifest, random_samples, cache):
+    samples = random_samples(manifest, 1)
+    status, results = ask(manifest, contents(manifest), cache, samples)
+    assert status == Status.OK
+    assert np.array_equal(results, run(manifest, samples).outputs.ravel())
+
+
+@pytest.mark.parametrize("damage", [lambda data: data[:-1] + bytes([data[-1] ^ 1]), lambda data: data[:200_00]])
+def test_wrong_weights_are_refused(manifest, random_samples, cache, damage):
+    status, results = ask(manifest, damage(contents(manifest)), cache, random_samples(manifest, 1))
+    assert (status, len(results)) == (Status.NOT_LOADED, 0)
+
+
+def test_the_image_has_its_place():
+    assert with_image(BOARD, b"bits", b"") == b"bits"
+    whole = with_image(BOARD, b"bits", b"image")
+    assert whole[: BOARD.flash_offset] == b"bits".ljust(BOARD.flash_offset, b"\xff")
+    assert whole[BOARD.flash_offset :] == b"image"
+    with pytest.raises(SsmHdlError, match="the bitstream has 131,073 bytes; the weights begin at 131,072 of the flash"):
+        with_image(BOARD, bytes(131_073), b"image")
