@@ -6,6 +6,7 @@ from typing import Any
 
 from ssm_hdl.boards.pll import Ecp5Pll, Ice40Pll
 from ssm_hdl.errors import SsmHdlError
+from ssm_hdl.gen.devices import Device
 
 
 @dataclass(frozen=True)
@@ -15,12 +16,7 @@ class Board:
     Attributes:
         name: what the command line calls it.
         title: what people call it.
-        family: ``ice40`` or ``ecp5``; the target of a plan.
-        device: the device on it.
-        luts: LUT4 in the device.
-        dsps: multipliers in the device.
-        rams: block RAMs in the device.
-        sprams: SPRAMs in the device.
+        chip: the device on it.
         multipliers: multipliers to use unless the user says how many.
         pll: kind of PLL.
         oscillator: resource of the platform that is the oscillator.
@@ -38,12 +34,7 @@ class Board:
 
     name: str
     title: str
-    family: str
-    device: str
-    luts: int
-    dsps: int
-    rams: int
-    sprams: int
+    chip: Device
     multipliers: int
     pll: type[Ice40Pll] | type[Ecp5Pll]
     oscillator: str
@@ -57,6 +48,16 @@ class Board:
     platform: Callable[[], Any]
     flash: str = ""
     flash_offset: int = 0
+
+    @property
+    def family(self) -> str:
+        """``ice40`` or ``ecp5``; the target of a plan."""
+        return self.chip.family
+
+    @property
+    def device(self) -> str:
+        """What people call the device."""
+        return self.chip.title
 
 
 def platform_of(module: str, name: str) -> Callable[[], Any]:

@@ -219,11 +219,11 @@ def default_plan(
     Raises:
         SsmHdlError: the board does not have so many, or they are too few for the model.
     """
-    if dsp is not None and dsp > board.dsps:
-        raise SsmHdlError(f"{dsp} multipliers are more than the {board.dsps} of the {board.device} on the {board.title}")
+    if dsp is not None and dsp > board.chip.dsps:
+        raise SsmHdlError(f"{dsp} multipliers are more than the {board.chip.dsps} of the {board.device} on the {board.title}")
     plan = Plan.fit(manifest, board.multipliers if dsp is None else dsp, board.family, folding, share_layers)
     outside = expect(manifest, plan, board)["block RAMs"].used - estimate(manifest, plan).block_rams[board.family]
-    plan = spill(manifest, plan, board.rams - outside, board.sprams)
+    plan = spill(manifest, plan, board.chip.rams - outside, board.chip.sprams)
     rams = expect(manifest, plan, board)["block RAMs"]
     if rams.used <= rams.available:
         return plan

@@ -41,6 +41,9 @@ INTERVALS = (64, 512)
 FOLDED = 5
 """Foldings of a stage that are calibrated, spread over all that there are."""
 
+SAMPLES = 24
+"""Samples of an operation, at most."""
+
 MOST = 48
 """Multipliers of the largest of them."""
 
@@ -62,8 +65,18 @@ class Sample:
     make: Callable[[], Component]
 
 
-def samples(manifests: Sequence[Manifest], family: str) -> Iterator[Sample]:
-    """Every distinct stage of the manifests in several sizes, and what stands between stages."""
+def samples(manifests: Sequence[Manifest], family: str) -> list[Sample]:
+    """Distinct stages of the manifests in several sizes, evenly spread over all there are, and what stands between stages."""
+    found = list(_samples(manifests, family))
+    chosen = []
+    for op in dict.fromkeys(sample.op for sample in found):
+        each = [sample for sample in found if sample.op == op]
+        count = min(len(each), SAMPLES)
+        chosen += [each[k * len(each) // count] for k in range(count)]
+    return chosen
+
+
+def _samples(manifests: Sequence[Manifest], family: str) -> Iterator[Sample]:
     seen: set[str] = set()
     for manifest in manifests:
         for share in (False, True) if _layered(manifest) else (False,):
@@ -202,8 +215,10 @@ def judge(manifest: Manifest, plan: Plan, kept: Path) -> dict[str, Any]:
     family, report = plan.target, estimate(manifest, plan)
     found = synthesise(generate(manifest, plan), manifest.name, family, kept)
     answer: dict[str, Any] = {"cycles": report.cycles, "shared": plan.share_layers}
-    for what, guess in (
-        ("LUTs", report.luts), ("flip-flops", report.flip_flops), ("multipliers", report.dsp), ("block RAMs", report.block_rams[family]),
-    ):  # fmt: skip
-        answer[what] = {"estimated": guess, "synthesised": found[what], "error": round(guess / max(found[what], 1) - 1, 4)}
+    guesses = {
+        "LUTs": report.luts, "flip-flops": report.flip_flops, "multipliers": report.dsp, "block RAMs": report.block_rams[family]
+    }  # fmt: skip
+    for what, guess in guesses.items():
+        error = round(guess / max(found[what], 1) - 1, 4)
+        answer[what] = {"estimated": guess, "synthesised": found[what], "error": error}
     return answer

@@ -122,11 +122,11 @@ def cells(family: str, statistics: str) -> dict[str, int]:
 def count_cells(board: Board, statistics: str) -> dict[str, Usage]:
     """What a netlist takes of a board, from the JSON that Yosys's ``stat`` gives."""
     available = {
-        "LUTs": board.luts,
-        "flip-flops": board.luts,
-        "multipliers": board.dsps,
-        "block RAMs": board.rams,
-        "SPRAMs": board.sprams,
+        "LUTs": board.chip.luts,
+        "flip-flops": board.chip.luts,
+        "multipliers": board.chip.dsps,
+        "block RAMs": board.chip.rams,
+        "SPRAMs": board.chip.sprams,
     }
     return {what: Usage(used, available[what]) for what, used in cells(board.family, statistics).items()}
 

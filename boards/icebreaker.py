@@ -2,16 +2,12 @@
 
 from ssm_hdl.boards.board import Board, platform_of
 from ssm_hdl.boards.pll import Ice40Pll
+from ssm_hdl.gen.devices import UP5K
 
 ICEBREAKER = Board(
     name="icebreaker",
     title="iCEBreaker",
-    family="ice40",
-    device="iCE40UP5K",
-    luts=5280,
-    dsps=8,
-    rams=30,
-    sprams=4,
+    chip=UP5K,
     multipliers=8,
     pll=Ice40Pll,
     oscillator="clk12",

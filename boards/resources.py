@@ -8,8 +8,9 @@ from ssm_hdl.boards.board import Board
 from ssm_hdl.boards.catalog import BOARDS
 from ssm_hdl.boards.protocol import element_bytes
 from ssm_hdl.gateware.memories import Storage
-from ssm_hdl.gen.plan import Plan
 from ssm_hdl.gen.costs import BLOCKS, block_rams
+from ssm_hdl.gen.knapsack import Use
+from ssm_hdl.gen.plan import Plan
 from ssm_hdl.gen.report import estimate
 
 SHELL_LUTS = 500
@@ -37,14 +38,19 @@ class Usage:
 
 def expect(manifest: Manifest, plan: Plan, board: Board) -> dict[str, Usage]:
     """What a design will take: ``multipliers``, ``block RAMs`` and ``SPRAMs`` exactly, ``LUTs`` by estimate."""
-    report = estimate(manifest, plan)
-    buffer = Storage("samples", manifest.steps * manifest.input.size * element_bytes(manifest.input), 8, True)
+    report, shell = estimate(manifest, plan), shell_use(manifest, board)
     return {
-        "multipliers": Usage(report.dsp, board.dsps),
-        "block RAMs": Usage(report.block_rams[board.family] + block_rams(buffer, board.family), board.rams),
-        "SPRAMs": Usage(report.sprams, board.sprams),
-        "LUTs": Usage(report.luts + SHELL_LUTS, board.luts),
+        "multipliers": Usage(report.dsp, board.chip.dsps),
+        "block RAMs": Usage(report.block_rams[board.family] + int(shell.rams), board.chip.rams),
+        "SPRAMs": Usage(report.sprams, board.chip.sprams),
+        "LUTs": Usage(report.luts + int(shell.luts), board.chip.luts),
     }
+
+
+def shell_use(manifest: Manifest, board: Board) -> Use:
+    """What is around a pipeline: the serial line, the frames, and the buffer of a sequence of samples."""
+    buffer = Storage("samples", manifest.steps * manifest.input.size * element_bytes(manifest.input), 8, True)
+    return Use(SHELL_LUTS, 0, block_rams(buffer, board.family))
 
 
 def check_expected(manifest: Manifest, plan: Plan, board: Board) -> dict[str, Usage]:

@@ -4,16 +4,12 @@ from dataclasses import replace
 
 from ssm_hdl.boards.board import Board, platform_of
 from ssm_hdl.boards.pll import Ecp5Pll
+from ssm_hdl.gen.devices import ECP5_25F, ECP5_85F
 
 ULX3S_25F = Board(
     name="ulx3s-25f",
     title="ULX3S-25F",
-    family="ecp5",
-    device="LFE5U-25F",
-    luts=24288,
-    dsps=28,
-    rams=56,
-    sprams=0,
+    chip=ECP5_25F,
     multipliers=8,
     pll=Ecp5Pll,
     oscillator="clk25",
@@ -31,10 +27,7 @@ ULX3S_85F = replace(
     ULX3S_25F,
     name="ulx3s-85f",
     title="ULX3S-85F",
-    device="LFE5U-85F",
-    luts=83640,
-    dsps=156,
-    rams=208,
+    chip=ECP5_85F,
     route=("--85k", "--package", "CABGA381", "--speed", "6"),
     platform=platform_of("ulx3s", "ULX3S_85F_Platform"),
 )

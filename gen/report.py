@@ -2,6 +2,7 @@
 """What a pipeline will cost and how fast it will be, without synthesising it."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from ssm_hdl import Manifest
 from ssm_hdl.gen.costs import BLOCKS, between, block_rams, cost, sprams, stage_features, storages
@@ -22,6 +23,7 @@ class StageReport:
         op: kind of operation.
         layers: how many layers share it: it works so often in a time step.
         multiplications: products that one packet asks for at each layer, all layers together.
+        folding: name of the folding; empty where there is but one.
         multipliers: products side by side.
         dsp: DSP blocks that they take.
         products: products of real numbers that they make for one packet at each layer, all layers together.
@@ -33,6 +35,7 @@ class StageReport:
         block_rams: block RAMs of its memories, by family.
         luts: LUT4s, an estimate.
         flip_flops: flip-flops, an estimate.
+        intensity: products for each byte that it reads from its memories; 0 if it multiplies nothing.
         output: format of its results.
         size: elements of a packet of results.
     """
@@ -41,6 +44,7 @@ class StageReport:
     op: str
     layers: int
     multiplications: int
+    folding: str
     multipliers: int
     dsp: int
     products: int
@@ -52,6 +56,7 @@ class StageReport:
     block_rams: dict[str, int]
     luts: int
     flip_flops: int
+    intensity: float
     output: str
     size: int
 
@@ -114,6 +119,7 @@ def estimate(manifest: Manifest, plan: Plan) -> Report:
                 op=node.op.op,
                 layers=layers.count,
                 multiplications=sum(node.multiplications for node in layers.nodes),
+                folding=share.folding,
                 multipliers=share.multipliers,
                 dsp=getattr(stage, "blocks", 0),
                 products=getattr(stage, "products", 0) * layers.count,
@@ -125,6 +131,7 @@ def estimate(manifest: Manifest, plan: Plan) -> Report:
                 block_rams={family: sum(block_rams(storage, family) for storage in stage.storage) for family in BLOCKS},
                 luts=round(taken["luts"]),
                 flip_flops=round(taken["flip_flops"]),
+                intensity=_intensity(stage, share.multipliers),
                 output=str(node.output.format),
                 size=node.output.size,
             )
@@ -154,3 +161,9 @@ def estimate(manifest: Manifest, plan: Plan) -> Report:
         utilisation=products / (max(in_blocks, 1) * pipeline.cycles),
         stages=tuple(stages),
     )
+
+
+def _intensity(stage: Any, multipliers: int) -> float:
+    """Products for each byte read: every memory of the stage is read once in each of its cycles."""
+    bits = sum(storage.width for storage in stage.storage if storage.depth > 1 and storage.name != "queue")
+    return 8 * multipliers / bits if bits else 0.0

@@ -10,8 +10,8 @@ integer program with a few hundred binary variables, by HiGHS (`scipy.optimize.m
     subject to  sum_o x[s, o] = 1                    for every stage s
                 sum x[s, o] use(s, o, r) <= budget(r)    for r in LUTs, DSP blocks, block RAMs, SPRAMs
 
-**Throughput.** Whatever fits at an interval fits at a longer one, since every folding that keeps up with the shorter keeps up with
-the longer: the shortest interval is found by bisection over those at which some folding changes.
+**Throughput.** Whatever fits at an interval fits at a longer one, since every folding that keeps up with the shorter keeps up
+with the longer: the shortest interval is found by bisection over those at which some folding changes.
 
 The use of an option is the estimate of its stage (`ssm_hdl.gen.costs`). What stands between the stages depends on the options on
 both of its sides and is not in the program; the plan as a whole is estimated afterwards, and where it exceeds the budget, the
@@ -20,6 +20,7 @@ program is solved again with less to spend.
 
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 
 from ssm_hdl import Manifest, SsmHdlError
 from ssm_hdl.gateware.folding import Folding
@@ -38,8 +39,8 @@ FILL = {"ice40": 0.85, "ecp5": 0.9}
 """Share of the LUTs of a device that a plan may take: with more, place and route does not get through, or not at a good clock."""
 
 PRICES = Use(luts=1, dsps=20, rams=40, sprams=40)
-"""What one of each costs, in LUTs: a DSP block is cheaper than the 70 LUTs or more of a multiplier of 8 bits, so that LUTs multiply
-where the DSP blocks end."""
+"""What one of each costs, in LUTs: a DSP block is cheaper than the LUTs of a multiplier, so that LUTs multiply where the blocks
+end."""
 
 _TRIES = 4  # with less and less to spend, for what stands between the stages
 
@@ -108,8 +109,8 @@ def size(
     if not fastest or rate_hz is None:
         raise SsmHdlError(_misfit(manifest, device, searches, dsp))
     raise SsmHdlError(
-        f"{manifest.name} on the {device.title} cannot take {rate_hz:,.0f} time steps a second at {clock_hz / 1e6:g} MHz; the most "
-        f"that fits is {clock_hz / min(fastest):,.0f}, a step every {min(fastest):,} cycles (ask for it with --max)"
+        f"{manifest.name} on the {device.title} cannot take {rate_hz:,.0f} time steps a second at {clock_hz / 1e6:g} MHz; the "
+        f"most that fits is {clock_hz / min(fastest):,.0f}, a step every {min(fastest):,} cycles (ask for it with --max)"
     )
 
 
@@ -218,7 +219,7 @@ class _Search:
         return plan_stage(self.manifest, self.structure, name, interval, self.device.family, folding, kind)
 
     def _kinds(self, name: str, interval: int) -> list[StagePlan]:
-        """An element-wise stage with its multipliers in DSP blocks, or of LUTs; a pool with its sums in memory, or in registers."""
+        """An element-wise stage with its multipliers in DSP blocks or of LUTs; a pool with its sums in memory or in registers."""
         plans = [self._plan(name, interval, None, kind) for kind in (self.device.family, "lut")]
         if plans[0].multipliers:
             return plans
@@ -269,9 +270,8 @@ def _misfit(manifest: Manifest, device: Device, searches: Sequence["_Search"], d
     if least.luts > budget.luts:
         missing.append(f"it takes some {least.luts:,.0f} LUTs where {budget.luts:,.0f} can be used")
     if not missing:
-        missing.append(
-            f"what it saves in LUTs it takes in block RAMs or DSP blocks, of which there are {budget.rams:,.0f} and {budget.dsps:,.0f}"
-        )
+        blocks = f"{budget.rams:,.0f} and {budget.dsps:,.0f}"
+        missing.append(f"what it saves in LUTs it takes in block RAMs or DSP blocks, of which there are {blocks}")
     others = [other.title for other in DEVICES.values() if other is not device and _fits(manifest, other)]
     way = f"it fits the {' and the '.join(others)}" if others else "no device that is known holds it; give it narrower formats"
     return f"{manifest.name} does not fit the {device.title}: {', and '.join(missing)}; {way}"

@@ -52,10 +52,6 @@ class Folding:
         """Products of real numbers that the multipliers make for a packet."""
         raise NotImplementedError
 
-    def latency(self, kind: str) -> int:
-        """Cycles of a product."""
-        raise NotImplementedError
-
     def blocks(self, kind: str) -> int:
         """DSP blocks that the multipliers take."""
         raise NotImplementedError
@@ -186,7 +182,7 @@ class DenseFolding(Folding):
 
 @dataclass(frozen=True)
 class ScanFolding(Folding):
-    """How the C x N complex products fall onto multipliers: ``channels * within`` modes side by side, or one in ``phases`` cycles.
+    """How the C x N complex products fall onto multipliers: ``channels * within`` modes at once, or one in ``phases`` cycles.
 
     ``terms`` are the products of real numbers in a complex one; ``align`` is what it takes to bring the products of different
     modes to one scale; ``parts`` are those of an element of u; ``least`` are the cycles that a product has to take, since what is

@@ -41,8 +41,8 @@ class Scan(wiring.Component):
     Members:
         i: u, ``channels`` elements a beat, real and imaginary parts in turn if it is complex.
         o: h', ``2 * modes`` numbers a beat, real and imaginary parts in turn. If several channels are side by side with some of
-            their modes, so they are in a beat: the order of the packet is then the folding's, and only a `Dense` can read it whose
-            groups lie alike.
+            their modes, so they are in a beat: the order of the packet is then the folding's, and only a `Dense` can read it
+            whose groups lie alike.
     """
 
     def __init__(self, nodes: Nodes, folding: int | str = 1, kind: str = "dsp", pace: int = 1) -> None:

@@ -9,7 +9,9 @@ import typer
 
 from ssm_hdl.errors import SsmHdlError
 from ssm_hdl.sw.cli import (
+    bench,
     build,
+    calibrate,
     demo,
     evaluate,
     finetune,
@@ -35,7 +37,7 @@ app = typer.Typer(
 )
 _COMMANDS = (
     *(demo, train, importing, quantize, finetune, sensitivity, search, evaluate),
-    *(generate, simulate, build, program, run, info, reproduce),
+    *(generate, simulate, build, program, run, info, reproduce, bench, calibrate),
 )
 for module in _COMMANDS:
     app.command(module.NAME, epilog=f"Example: {module.EXAMPLE}")(module.command)

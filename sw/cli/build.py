@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ssm_hdl.sw.cli.console import Json, facts, messages, need, show
-from ssm_hdl.sw.cli.generate import Fold, ShareLayers, foldings
+from ssm_hdl.sw.cli.sizing import Fold, Max, Rate, ShareLayers, foldings
 
 if TYPE_CHECKING:
     from ssm_hdl.boards.build import BuildReport
@@ -21,9 +21,13 @@ def command(
     path: Annotated[Path, typer.Argument(metavar="MANIFEST", help="A manifest: its folder or manifest.yaml.")],
     board: Annotated[str, typer.Option(help=f"{BOARDS}.")],
     clock: Annotated[float | None, typer.Option(metavar="MHZ", help="Clock; that of the board if left out.")] = None,
-    dsp: Annotated[int | None, typer.Option(min=1, help="DSP blocks to spend; the board's own figure if left out.")] = None,
+    dsp: Annotated[
+        int | None, typer.Option(min=1, help="DSP blocks to spend; the board's own figure if left out, all with --rate or --max.")
+    ] = None,
+    rate: Rate = None,
+    fastest: Max = False,
     fold: Fold = None,
-    share_layers: ShareLayers = False,
+    share_layers: ShareLayers = None,
     out: Annotated[Path | None, typer.Option(help="Folder to write to; out/NAME-BOARD if left out.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -32,14 +36,27 @@ def command(
     from ssm_hdl import Manifest
     from ssm_hdl.boards.build import build, default_plan
     from ssm_hdl.boards.catalog import find_board
+    from ssm_hdl.boards.resources import shell_use
+    from ssm_hdl.errors import SsmHdlError
+    from ssm_hdl.gen.sizer import size
 
     manifest, device = Manifest.load(path), find_board(board)
-    plan = default_plan(manifest, device, dsp, foldings(fold), share_layers)
+    hz = None if clock is None else clock * 1e6
+    if rate is not None and fastest:
+        raise SsmHdlError("--rate and --max are two different wishes; choose one")
+    if rate is not None or fastest:
+        found = size(
+            manifest, device.chip, rate, clock_hz=hz or device.clock_hz, dsp=dsp, folding=foldings(fold),
+            share_layers=share_layers, reserve=shell_use(manifest, device),
+        )  # fmt: skip
+        plan = found.plan
+    else:
+        plan = default_plan(manifest, device, dsp, foldings(fold), bool(share_layers))
     report = build(
         manifest,
         device,
         out or Path("out") / f"{manifest.name}-{board}",
-        clock_hz=None if clock is None else clock * 1e6,
+        clock_hz=hz,
         plan=plan,
         progress=lambda line: messages().print(line, highlight=False, markup=False),
     )

@@ -24,7 +24,7 @@ def command(
     family: Annotated[list[str] | None, typer.Option(help="ice40 or ecp5; both if left out.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Synthesise single stages in many sizes, fit what they take, and judge the estimates of whole pipelines, which were not fitted."""
+    """Synthesise single stages in many sizes, fit what they take, and judge the estimates of whole pipelines."""
     need("pyosys", "scipy")
     from ssm_hdl import Manifest
     from ssm_hdl.boards import calibrate

@@ -8,92 +8,101 @@ import typer
 from rich.console import RenderableType
 
 from ssm_hdl.errors import SsmHdlError
-from ssm_hdl.sw.cli.console import Json, facts, show, table
+from ssm_hdl.sw.cli.console import Json, facts, need, show, table
+from ssm_hdl.sw.cli.sizing import Clock, DeviceName, Dsp, Fold, Max, Rate, ShareLayers, Target, plan_for
 
 if TYPE_CHECKING:
     from ssm_hdl.gen.report import Report
+    from ssm_hdl.gen.sizer import Sized
 
 NAME = "generate"
-EXAMPLE = "ssm-hdl generate manifests/s4d-16h --dsp 8 --target ecp5 --fold mixing=2 -o s4d_16h.v"
-
-Dsp = Annotated[int, typer.Option(min=1, help="DSP blocks to spend in all.")]
-Target = Annotated[str, typer.Option(help="Multipliers for: generic (any tool infers them), ice40 or ecp5 (instantiated).")]
-Fold = Annotated[
-    list[str] | None,
-    typer.Option(
-        metavar="STAGE=N",
-        help="Multipliers of one stage, or its folding such as 2x4 (rows x columns), where you decide; may be repeated.",
-    ),
-]
-ShareLayers = Annotated[
-    bool,
-    typer.Option(
-        "--share-layers",
-        help="The layers of a deep model share one set of stages: smaller, and as fast with as many multipliers.",
-    ),
-]
+EXAMPLE = "ssm-hdl generate manifests/s4d-16h --device lfe5u-25f --rate 16e3 -o s4d_16h.v"
 
 
 def command(
     path: Annotated[Path, typer.Argument(metavar="MANIFEST", help="A manifest: its folder or manifest.yaml.")],
-    dsp: Dsp = 8,
-    target: Target = "generic",
+    device: DeviceName = None,
+    rate: Rate = None,
+    fastest: Max = False,
+    clock: Clock = None,
+    dsp: Dsp = None,
+    target: Target = None,
     fold: Fold = None,
-    share_layers: ShareLayers = False,
+    share_layers: ShareLayers = None,
+    roofline: Annotated[
+        Path | None, typer.Option(help="Draw the plan under the limits of its device into this file, .svg, .png or .pdf.")
+    ] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="File to write; NAME.v if left out.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Write the Verilog of a manifest, one file for any tool, and print what it costs, stage by stage.
-
-    Tables in SPRAM, if it is for ice40 and needs some, go to a file beside it, NAME.weights.bin.
-    """
+    """Write the Verilog of a manifest, one file for any tool, and print what it costs, stage by stage."""
     from ssm_hdl import Manifest
     from ssm_hdl.files import write_atomically
-    from ssm_hdl.gen.plan import Plan
     from ssm_hdl.gen.report import estimate
-    from ssm_hdl.gen.spram import spill
     from ssm_hdl.gen.verilog import generate, weights
 
     manifest = Manifest.load(path)
-    plan = spill(manifest, Plan.fit(manifest, dsp, target, foldings(fold), share_layers))
-    report = estimate(manifest, plan)
+    plan, sized = plan_for(manifest, dsp, target, fold, share_layers, device, rate, fastest, clock)
+    if roofline is not None and sized is None:
+        raise SsmHdlError("--roofline draws the limits of a device; name it with --device")
+    report = estimate(manifest, plan) if sized is None else sized.report
     verilog, image, path = generate(manifest, plan), weights(manifest, plan), out or Path(f"{manifest.name}.v")
     files: dict[str, object] = {}
+    if roofline is not None and sized is not None:
+        need("matplotlib")
+        from ssm_hdl.sw.roofline import draw
+
+        files["roofline"] = str(draw(sized, roofline))
     if image:  # first, so that the Verilog never stands beside the weights of another
         files["weights"] = str(write_atomically(path.with_suffix(".weights.bin"), image))
     files["verilog"] = str(write_atomically(path, verilog))
-    named = {"Verilog": files["verilog"]} | ({"weights, for the port w": files["weights"]} if image else {})
-    show(as_json, {**files, **asdict(report)}, *tables(report, named))
+    names = {"roofline": "roofline", "weights": "weights, for the port w", "verilog": "Verilog"}
+    named = {names[kind]: file for kind, file in files.items()}
+    answer = {**files, **asdict(report)}
+    if sized is not None:
+        answer |= {"device": sized.device.name, "clock_hz": sized.clock_hz, "rate_hz": sized.rate_hz}
+    show(as_json, answer, *tables(report, _sized(sized) | named))
 
 
-def foldings(options: list[str] | None) -> dict[str, str]:
-    """The ``STAGE=N`` of a command line.
-
-    Raises:
-        SsmHdlError: one is not of this form.
-    """
-    folding = {}
-    for option in options or []:
-        stage, _, number = option.partition("=")
-        if not stage or not number[:1].isdecimal():
-            raise SsmHdlError(f"--fold {option} is not of the form STAGE=N, such as --fold mixing=2 or --fold mixing=2x4")
-        folding[stage] = number
-    return folding
+def _sized(sized: "Sized | None") -> dict[str, object]:
+    """What there is to say of a device."""
+    if sized is None:
+        return {}
+    device, report = sized.device, sized.report
+    products = report.multiplications * sized.rate_hz
+    taken = {
+        "LUTs": (report.luts, device.luts), "DSP blocks": (report.dsp, device.dsps),
+        "block RAMs": (report.block_rams[device.family], device.rams), "SPRAMs": (report.sprams, device.sprams),
+    }  # fmt: skip
+    shares = (f"{used:,} of {there:,} {what}" for what, (used, there) in taken.items() if there)
+    return {
+        "time steps a second": f"{sized.rate_hz:,.0f} at {sized.clock_hz / 1e6:g} MHz",
+        "multiplications a second": f"{products / 1e9:.3f} G, {products / device.limit:.0%} of {device.limit / 1e9:.2f} G, the "
+        "limit of the DSP blocks alone at the clock of a bare kernel",
+        f"of the {device.title}": ", ".join(shares),
+    }
 
 
 def tables(report: "Report", more: dict[str, object] | None = None) -> tuple[RenderableType, RenderableType]:
     """A report for people."""
-    stages = table("stage", "op", ">products", ">multipliers", ">cycles", ">latency", ">memory bits", ">busy")
+    from ssm_hdl.gen.report import COUNTED_AS
+
+    family = COUNTED_AS.get(report.target, report.target)
+    stages = table(
+        "stage", "op", ">products", "folding", ">multipliers", ">cycles", ">latency", ">DSP", ">RAM", ">LUT", ">busy"
+    )  # fmt: skip
     for stage in report.stages:
-        kind = " LUT" if stage.kind == "lut" else f" in {stage.blocks} DSP"
         stages.add_row(
             stage.name,
             stage.op if stage.layers == 1 else f"{stage.op} x {stage.layers} layers",
             f"{stage.multiplications:,}" if stage.multiplications else "",
-            f"{stage.multipliers}{kind}" if stage.multipliers else "",
+            stage.folding,
+            f"{stage.multipliers}{' LUT' if stage.kind == 'lut' else ''}" if stage.multipliers else "",
             f"{stage.cycles:,}",
             f"{stage.latency:,}",
-            f"{stage.memory_bits:,}" if stage.memory_bits else "",
+            str(stage.dsp or ""),
+            str(stage.block_rams[family] or ""),
+            f"{stage.luts:,}",
             f"{stage.busy:.0%}",
         )
     rams = ", ".join(f"{count} on {family}" for family, count in report.block_rams.items())
@@ -106,6 +115,6 @@ def tables(report: "Report", more: dict[str, object] | None = None) -> tuple[Ren
         "multipliers": f"{report.dsp_multipliers} in {report.dsp} DSP blocks ({report.utilisation:.0%} of their cycles used), "
         f"{report.lut_multipliers} of LUTs",
         "memory": f"{report.memory_bits:,} bits; block RAMs: {rams}" + (f"; SPRAMs: {report.sprams}" if report.sprams else ""),
-        "LUTs": f"about {report.luts:,}",
+        "LUTs, flip-flops": f"about {report.luts:,} and {report.flip_flops:,}",
     }
     return stages, facts(f"{report.name}  for {report.target}", summary | (more or {}))

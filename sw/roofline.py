@@ -1,0 +1,66 @@
+"""The roofline of a sized pipeline: how far its stages are from what multipliers and memories of the device can do."""
+
+import io
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from ssm_hdl import SsmHdlError
+from ssm_hdl.files import write_atomically
+from ssm_hdl.gen.costs import BLOCKS
+from ssm_hdl.gen.sizer import Sized
+from ssm_hdl.sw.plot import ACCENT, FAINT, GRID, INK
+
+SPRAM_BITS = 16
+"""Bits that an SPRAM gives a cycle."""
+
+
+def draw(sized: Sized, path: Path) -> Path:
+    """Draw it: products a second over products for each byte that is read from memory.
+
+    The roofs are the DSP blocks at the plan's clock, those and the multipliers of LUTs that the plan has, and the bytes that all
+    memories of the device give a cycle; dotted, the DSP blocks at the clock of a bare kernel. A point is a stage, the star the
+    pipeline.
+
+    Raises:
+        SsmHdlError: the file is of no kind that can be drawn, or cannot be written.
+    """
+    if path.suffix not in (".svg", ".png", ".pdf"):
+        raise SsmHdlError(f"cannot draw into {path}; name a .svg, .png or .pdf file")
+    device, report, rate = sized.device, sized.report, sized.rate_hz
+    figure = Figure(figsize=(7.2, 4.6), layout="constrained")
+    ax = figure.subplots()
+    dsp = device.dsps * device.lanes_per_dsp * sized.clock_hz
+    widest = max(width for _, width in BLOCKS[device.family])
+    memory = (device.rams * widest + device.sprams * SPRAM_BITS) / 8 * sized.clock_hz
+    points = {stage.name: (stage.intensity, stage.multiplications * rate) for stage in report.stages if stage.intensity}
+    everything = sum(products for _, products in points.values())
+    read = sum(products / intensity for intensity, products in points.values())
+    low, high = 0.2, max(8.0, *(2 * intensity for intensity, _ in points.values()))
+    for roof, name, style in (
+        (dsp, f"{device.dsps} DSP blocks at {sized.clock_hz / 1e6:g} MHz", "-"),
+        (dsp + report.lut_multipliers * sized.clock_hz, f"and {report.lut_multipliers} multipliers of LUTs", "--"),
+        (device.limit, f"DSP blocks at {device.kernel_hz / 1e6:g} MHz, a bare kernel", ":"),
+    ):
+        ax.plot([roof / memory, high], [roof, roof], style, color=INK, lw=1.2)
+        ax.text(high, roof, f"{name} ", size=7.5, color=INK, ha="right", va="bottom")
+    top = max(dsp + report.lut_multipliers * sized.clock_hz, device.limit)
+    ax.plot([low, top / memory], [low * memory, top], color=ACCENT, lw=1.2)
+    ax.text(low, low * memory, f"  memories, {memory / 1e9:.1f} GB/s", size=7.5, color=ACCENT, va="bottom")
+    for name, (intensity, products) in points.items():
+        ax.plot(intensity, products, "o", ms=4, color=FAINT)
+        ax.annotate(name, (intensity, products), size=6.5, color=FAINT, xytext=(4, -2), textcoords="offset points")
+    ax.plot(everything / read, everything, "*", ms=14, color=ACCENT, zorder=5)
+    ax.set(xscale="log", yscale="log", xlim=(low, high))
+    ax.set_xlabel("products for each byte read from memory", color=INK)
+    ax.set_ylabel("products a second", color=INK)
+    ax.set_title(
+        f"{report.name} on the {device.title}: {rate:,.0f} time steps a second, {everything / device.limit:.0%} of the limit",
+        size=9.5, color=INK,
+    )  # fmt: skip
+    ax.grid(color=GRID, lw=0.6)
+    ax.set_axisbelow(True)
+    ax.spines[["top", "right"]].set_visible(False)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format=path.suffix[1:], dpi=130)
+    return write_atomically(path, buffer.getvalue())
