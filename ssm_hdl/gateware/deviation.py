@@ -92,6 +92,7 @@ class Deviation:
         inverse = Signal(root.cells + root.inside, reset_less=True)
         total, term = self._sum(m, x, place, take)
         level, slope, inside = self._cell(m, v)
+        level = delay(m, level, 1)  # from a block RAM it comes late in a cycle, and it is needed only when the product is there
         first, second = Signal(self._other), Signal(self._factor)
         m.d.comb += [first.eq(Mux(turn, inside, term)), second.eq(Mux(turn, slope, delay(m, x, self._term)))]
         product = multiplier.multiply(m, "lut", first, second)

