@@ -8,9 +8,13 @@ VENV := .venv
 CLI := $(VENV)/bin/ssm-hdl
 READY := $(VENV)/installed
 SOURCES := $(shell find ssm_hdl gen sim boards sw -type f -not -name '*.pyc')
+BENCH := manifests/s4d-16h-w8a8x8@icebreaker manifests/s5-mnist-16h-w4a8@icebreaker \
+	manifests/s4d-64h-w8a8x8@ulx3s-25f@236000 manifests/s5-mnist-w4a8@ulx3s-25f@244000 manifests/s4d-64h-w8a8x8@ulx3s-85f@757000
+FITTED := s4d-16h-w8a8x8 s4d-16h s5-mnist-16h-w4a8 s5-mnist-w8a8x8
+JUDGED := digits s4d-64h-w4a6x8 s4d-64h-w8a8x8
 BOARDS := icebreaker ulx3s-25f ulx3s-85f
 
-.PHONY: help tools demo test train manifests accuracy rtl bitstreams reproduce-s4d reproduce-s5 formats sensitivity search clean
+.PHONY: help tools demo test train manifests accuracy rtl bitstreams bench calibrate reproduce-s4d reproduce-s5 formats sensitivity search clean
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -89,6 +93,12 @@ bitstreams: $(READY) ## results/bitstreams.json: S4D and S5 on the three boards
 	$(CLI) build manifests/s5-mnist-w4a8 --board ulx3s-25f --dsp 28 --share-layers --out out/s5-mnist-shared-ulx3s-25f --json \
 		> out/bitstreams-s5-mnist-shared-ulx3s-25f.json
 	$(call collect,bitstreams)
+
+bench: $(READY) ## results/bench.json, docs/bench.png: intervals in simulation, clocks by place and route, of the limits (an hour or two)
+	$(CLI) bench $(BENCH) --line manifests/s4d-16h-w8a8x8
+
+calibrate: $(READY) ## gen/costs.json, results/estimates.json: LUTs and flip-flops fitted to synthesis (half an hour on two cores)
+	$(CLI) calibrate $(addprefix manifests/,$(FITTED)) $(addprefix --judge manifests/,$(JUDGED))
 
 reproduce-s4d: $(READY) ## results/s4d.json: the paper's table beside ours, manifests/s4d-* made where missing (DATA=folder of MNIST)
 	$(CLI) reproduce s4d --data $(DATA) --results results/s4d.json

@@ -41,7 +41,7 @@ INTERVALS = (64, 512)
 FOLDED = 5
 """Foldings of a stage that are calibrated, spread over all that there are."""
 
-SAMPLES = 24
+SAMPLES = 32
 """Samples of an operation, at most."""
 
 MOST = 48
@@ -84,13 +84,13 @@ def _samples(manifests: Sequence[Manifest], family: str) -> Iterator[Sample]:
             for name, layers in structure.stages.items():
                 for plan in _plans(manifest, structure, name, family):
                     stage = STAGES[layers.node.op.op](layers, plan)
-                    features = costs.stage_features(stage, layers, plan)
+                    features = costs.stage_features(stage, layers, plan, family)
                     key = f"{_shape(layers)} {plan.folding} {plan.lanes} {plan.kind}"
                     if key not in seen:
                         seen.add(key)
                         made = lambda layers=layers, plan=plan: STAGES[layers.node.op.op](layers, plan)  # noqa: E731
                         yield Sample(layers.node.op.op, f"{manifest.name}.{name} {plan}", features, made)
-    yield from _between(manifests[0])
+    yield from _between(manifests[0], family)
 
 
 def _shape(layers: Layers) -> str:
@@ -126,19 +126,19 @@ def _layered(manifest: Manifest) -> bool:
     return True
 
 
-def _between(manifest: Manifest) -> Iterator[Sample]:
+def _between(manifest: Manifest, family: str) -> Iterator[Sample]:
     shape = shape_of(manifest.nodes[next(iter(manifest.nodes))].output)
     for few, many in ((1, 2), (1, 8), (4, 8), (2, 32)):
         for i, o, ahead in ((few, many, False), (few, many, True), (many, few, False)):
             features = costs.repack_features(i, o, shape.width, ahead)
-            yield Sample("repack", f"{i} to {o}", features, lambda i=i, o=o, ahead=ahead: Repack(shape, i, o, 1, ahead))
+            yield Sample("repack", f"{i} to {o}", features, lambda i=i, o=o, ahead=ahead: Repack(shape, i, o, 1, 1 + 99 * ahead))
     for layers in (2, 4):
         yield Sample("ring", f"{layers} layers", {"stage": 1.0}, lambda layers=layers: Ring(shape, 1, 8, layers, 2))
     for lanes in (1, 4):
         for depth in (2, 9, 40, 700):
             queue = Queue(shape, lanes, depth)
             made = lambda lanes=lanes, depth=depth: Queue(shape, lanes, depth)  # noqa: E731
-            yield Sample("queue", f"{depth} of {lanes}", costs.queue_features(queue), made)
+            yield Sample("queue", f"{depth} of {lanes}", costs.queue_features(queue, family), made)
     for ways in (2, 3):
         yield Sample("fork", f"{ways} ways", costs.fork_features(ways), lambda ways=ways: Fork(shape, 2, ways))
 

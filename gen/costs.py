@@ -33,11 +33,31 @@ BLOCKS = {
 """(depth, width) that a block RAM can be: the EBR of an iCE40, the DP16KD of an ECP5 with one read and one write port."""
 
 
+WRITTEN = ("queue", "replay", "sums", "state", "ring", "samples")
+"""Memories that are written; the others are tables of constants."""
+
+_BLOCK, _PIECE, _CHOICE = 128, 4, 0.5  # what Yosys says that a DP16KD costs, a TRELLIS_DPR16X4, a bit to choose one from the next
+
+
 def block_rams(storage: Storage, family: str) -> int:
     """Block RAMs of a memory, in the best of the shapes that a block can have; 0 if it is not in block RAM."""
     if not storage.block:
         return 0
-    return min(-(-storage.depth // depth) * -(-storage.width // width) for depth, width in BLOCKS[family])
+    blocks = min(-(-storage.depth // depth) * -(-storage.width // width) for depth, width in BLOCKS[family])
+    pieces, rows = _pieces(storage, family), -(-storage.depth // 16)
+    return 0 if 0 < _PIECE * pieces + _CHOICE * (rows - 1) * storage.width * (pieces > 0) < _BLOCK * blocks else blocks
+
+
+def distributed(storage: Storage, family: str) -> int:
+    """RAMs of 16 x 4 bits, made of LUTs, that it takes instead: on an ECP5, where Yosys finds them cheaper."""
+    return _pieces(storage, family) if storage.block and not block_rams(storage, family) else 0
+
+
+def _pieces(storage: Storage, family: str) -> int:
+    """RAMs of 16 x 4 bits that would hold a memory, if the family has them and it is written."""
+    if family != "ecp5" or storage.name not in WRITTEN:
+        return 0
+    return -(-storage.depth // 16) * -(-storage.width // 4)
 
 
 def sprams(storage: Storage) -> int:
@@ -52,9 +72,9 @@ def storages(pipeline: Pipeline) -> list[Storage]:
     return [*between, *ring, *(storage for stage in pipeline.stages.values() for storage in stage.storage)]
 
 
-def stage_features(stage: Any, layers: Layers, plan: StagePlan) -> Features:
+def stage_features(stage: Any, layers: Layers, plan: StagePlan, family: str) -> Features:
     """What a stage is made of, in bits."""
-    op, made = layers.node.op.op, _memories(stage.storage)
+    op, made = layers.node.op.op, _memories(stage.storage, family)
     made |= {"stage": 1, "layers": layers.count - 1, "lanes": lanes(stage.o), "output": lanes(stage.o) * layers.format.width}
     if plan.multipliers:
         made |= _multiplied(layers, plan)
@@ -62,9 +82,9 @@ def stage_features(stage: Any, layers: Layers, plan: StagePlan) -> Features:
     return made | (more(stage, layers, plan) if more else {"inputs": sum(_beat(sink) for sink in stage.sinks)})
 
 
-def queue_features(queue: Queue) -> Features:
+def queue_features(queue: Queue, family: str) -> Features:
     """What a queue between two stages is made of."""
-    return {"stage": 1, "width": queue.width, **_memories([queue.storage])}
+    return {"stage": 1, "width": queue.width, **_memories([queue.storage], family)}
 
 
 def repack_features(i_lanes: int, o_lanes: int, width: int, ahead: bool) -> Features:
@@ -101,7 +121,9 @@ def use(fitted: dict[str, dict[str, dict[str, dict[str, float]]]]) -> None:
 def use_of(layers: Layers, plan: StagePlan, family: str) -> Use:
     """What a stage takes of a device."""
     stage = STAGES[layers.node.op.op](layers, plan)
-    luts = cost(layers.node.op.op, family, stage_features(stage, layers, plan))["luts"]
+    for name in plan.spram:
+        stage.tables[name].to_spram()
+    luts = cost(layers.node.op.op, family, stage_features(stage, layers, plan, family))["luts"]
     rams = sum(block_rams(storage, family) for storage in stage.storage)
     return Use(luts, plan.blocks, rams, sum(sprams(storage) for storage in stage.storage))
 
@@ -118,7 +140,7 @@ def spram_choices(layers: Layers, plan: StagePlan, family: str) -> list[tuple[st
     return [tuple(names[:count]) for count in range(len(names) + 1)]
 
 
-def between(pipeline: Pipeline) -> list[tuple[str, Features]]:
+def between(pipeline: Pipeline, family: str) -> list[tuple[str, Features]]:
     """What stands between the stages of a pipeline: repacks, forks, queues, the ring; the kind of each and its features."""
     structure, found = pipeline.structure, list[tuple[str, Features]]()
     for name, reads in structure.reads.items():
@@ -126,7 +148,7 @@ def between(pipeline: Pipeline) -> list[tuple[str, Features]]:
             found += _repacks(pipeline, source, lanes(sink), pipeline.holds(name) > 1)
     found += _repacks(pipeline, structure.output, 1, False)
     queues = [*pipeline.queues.values(), *([pipeline.ring.waiting, pipeline.ring.loop] if pipeline.ring else [])]
-    found += [("queue", queue_features(queue)) for queue in queues]
+    found += [("queue", queue_features(queue, family)) for queue in queues]
     if pipeline.ring:
         found.append(("ring", {"stage": 1.0}))
     return found + [("fork", fork_features(ways)) for stream in structure.edges if (ways := structure.readers(stream)) > 1]
@@ -146,11 +168,12 @@ def _beat(port: Any) -> int:
     return sum(len(number) for number in port.p.data)
 
 
-def _memories(storages: list[Storage]) -> Features:
+def _memories(storages: list[Storage], family: str) -> Features:
     """Bits by where they are: in the registers of queues, in LUTs as tables, and at the ports of block RAMs."""
-    made = {"waiting": 0.0, "table": 0.0, "ports": 0.0, "addresses": 0.0}
+    made = {"waiting": 0.0, "table": 0.0, "ports": 0.0, "addresses": 0.0, "distributed": 0.0}
     for storage in storages:
         made["addresses"] += (storage.depth - 1).bit_length()
+        made["distributed"] += distributed(storage, family)
         if storage.block or storage.spram:
             made["ports"] += storage.width
         elif storage.name in ("queue", "sums", "replay"):

@@ -41,8 +41,8 @@ class Device:
         return self.dsps * self.lanes_per_dsp * self.kernel_hz
 
 
-UP5K = Device("up5k", "iCE40UP5K", "ice40", 5280, 8, 30, 4096, 4, 45e6, 80e6, 2)
-ECP5_25F = Device("lfe5u-25f", "LFE5U-25F", "ecp5", 24288, 28, 56, 18432, 0, 100e6, 190e6, 1)
+UP5K = Device("up5k", "iCE40UP5K", "ice40", 5280, 8, 30, 4096, 4, 48e6, 80e6, 2)
+ECP5_25F = Device("lfe5u-25f", "LFE5U-25F", "ecp5", 24288, 28, 56, 18432, 0, 125e6, 190e6, 1)
 ECP5_45F = Device("lfe5u-45f", "LFE5U-45F", "ecp5", 43848, 72, 108, 18432, 0, 100e6, 130e6, 1)
 ECP5_85F = Device("lfe5u-85f", "LFE5U-85F", "ecp5", 83640, 156, 208, 18432, 0, 100e6, 90e6, 1)
 

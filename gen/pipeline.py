@@ -118,7 +118,7 @@ class Pipeline(wiring.Component):
         for name, stage in self.stages.items():
             setattr(m.submodules, name, stage)
             for index, (stream_name, sink) in enumerate(zip(structure.reads[name], stage.sinks, strict=True)):
-                held = self.holds(name) > 1
+                held = self.holds(name)
                 source = self._fit(m, f"{name}_{index}", stream_name, branches[stream_name].pop(0), lanes(sink), held)
                 if queue := self.queues.get((name, index)):
                     m.submodules[f"{name}_{index}_queue"] = queue
@@ -174,7 +174,7 @@ class Pipeline(wiring.Component):
         return {name: list(fork.o)}
 
     def _fit(
-        self, m: Module, name: str, stream_name: str, source: stream.Interface, width: int, held: bool = False
+        self, m: Module, name: str, stream_name: str, source: stream.Interface, width: int, held: int = 1
     ) -> stream.Interface:
         """The stream with another number of lanes; through their greatest common divisor if neither is a multiple.
 

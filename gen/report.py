@@ -112,7 +112,7 @@ def estimate(manifest: Manifest, plan: Plan) -> Report:
     for name, stage in pipeline.stages.items():
         layers, share = pipeline.structure.stages[name], plan.stages[name]
         node = layers.node
-        taken = cost(node.op.op, family, stage_features(stage, layers, share))
+        taken = cost(node.op.op, family, stage_features(stage, layers, share, family))
         stages.append(
             StageReport(
                 name=name,
@@ -137,7 +137,7 @@ def estimate(manifest: Manifest, plan: Plan) -> Report:
             )
         )
     memories = storages(pipeline)
-    others = [cost(op, family, features) for op, features in between(pipeline)]
+    others = [cost(op, family, features) for op, features in between(pipeline, family)]
     multiplications = sum(node.multiplications for node in manifest.nodes.values() if not node.output.per_sequence)
     in_dsp = [stage for stage in stages if stage.dsp]
     in_blocks = sum(stage.multipliers for stage in in_dsp)

@@ -52,11 +52,16 @@ def measure(manifest: Manifest, plan: Plan) -> dict[str, Any]:
     return {"interval": compared.interval, "latency": model.run(codes[:1, :1]).latency, "outputs_compared": compared.elements}
 
 
-def row(manifest: Manifest, board: Board, clock_hz: float, kept: Path, step: Step) -> dict[str, Any]:
-    """The fastest pipeline of a model that fits a board with its shell: its figures, those of the same Verilog taken up again."""
-    sized = size(manifest, board.chip, clock_hz=clock_hz, reserve=shell_use(manifest, board))
+def row(manifest: Manifest, board: Board, rate_hz: float | None, kept: Path, step: Step) -> dict[str, Any]:
+    """A model on a board: the figures of the pipeline that reaches a rate at the least cost, or of the fastest that fits.
+
+    What was measured of the same Verilog before is taken up again.
+    """
+    clock_hz = board.chip.clock_hz
+    sized = size(manifest, board.chip, rate_hz, reserve=shell_use(manifest, board))
     key = sha256(f"{clock_hz} {SEEDS} {generate(manifest, sized.plan)}".encode()).hexdigest()
-    file = kept / f"{manifest.name}-{board.name}.json"
+    name = f"{manifest.name}-{board.name}-{sized.report.cycles}"
+    file = kept / f"{name}.json"
     if file.exists():
         known = dict(json.loads(file.read_text(encoding="utf-8")))
         if known.get("key") == key:
@@ -64,7 +69,7 @@ def row(manifest: Manifest, board: Board, clock_hz: float, kept: Path, step: Ste
     step(f"{manifest.name} on the {board.title}: {sized.report.cycles:,} cycles a step, simulation")
     found = measure(manifest, sized.plan)
     reached = clocks(
-        manifest, board, sized.plan, kept / f"{manifest.name}-{board.name}", clock_hz, SEEDS, lambda line: step(f"  {line}")
+        manifest, board, sized.plan, kept / name, clock_hz, SEEDS, lambda line: step(f"  {line}")
     )
     answer = {"key": key, **figures(manifest, board, sized, found, reached.reached_mhz)}
     answer["usage"] = {what: asdict(use) for what, use in reached.usage.items()}

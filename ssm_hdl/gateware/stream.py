@@ -86,17 +86,18 @@ class Repack(wiring.Component):
         i_lanes: numbers in a beat that comes in.
         o_lanes: numbers in a beat that goes out.
         layers: layers that its packets may be at.
-        ahead: gather a wider beat while the one before still waits, for a reader that takes its time with each.
+        held: cycles in which its reader works with each beat; the next is gathered meanwhile if there are several. If there are
+            enough of them, that it is ready does not depend on the reader, which keeps the paths of ready signals short.
 
     Members:
         i: beats in.
         o: beats out.
     """
 
-    def __init__(self, shape: Shape, i_lanes: int, o_lanes: int, layers: int = 1, ahead: bool = False) -> None:
+    def __init__(self, shape: Shape, i_lanes: int, o_lanes: int, layers: int = 1, held: int = 1) -> None:
         if max(i_lanes, o_lanes) % min(i_lanes, o_lanes):
             raise SsmHdlError(f"Repack goes between multiples, not from {i_lanes} to {o_lanes} numbers a beat")
-        self.i_lanes, self.o_lanes, self.ahead = i_lanes, o_lanes, ahead and o_lanes > i_lanes
+        self.i_lanes, self.o_lanes, self.held, self.ahead = i_lanes, o_lanes, held, held > 1 and o_lanes > i_lanes
         self.latency = 2 if self.ahead else 1
         super().__init__({"i": In(signature(shape, i_lanes, layers)), "o": Out(signature(shape, o_lanes, layers))})
 
@@ -113,13 +114,12 @@ class Repack(wiring.Component):
         ratio, step = self.o_lanes // self.i_lanes, Shape.cast(self.i.p.data.shape()).width
         beats, tag, numbers = self._registers(ratio)
         full, moves = beats == ratio, Signal()
-        m.d.comb += self.i.ready.eq(~full | moves)
         if self.ahead:
-            m.d.comb += moves.eq(full & (~self.o.valid | self.o.ready))
+            m.d.comb += [moves.eq(full & (~self.o.valid | self.o.ready)), self.i.ready.eq(~full | (moves & (self.held <= ratio)))]
             with m.If(~self.o.valid | self.o.ready):
                 m.d.sync += [self.o.valid.eq(full), self.o.p.data.eq(numbers), tag_of(self.o.p).eq(tag)]
         else:
-            m.d.comb += [moves.eq(full & self.o.ready), self.o.valid.eq(full)]
+            m.d.comb += [moves.eq(full & self.o.ready), self.o.valid.eq(full), self.i.ready.eq(~full | moves)]
             m.d.comb += [self.o.p.data.eq(numbers), tag_of(self.o.p).eq(tag)]
         with m.If(moves):
             m.d.sync += beats.eq(0)

@@ -13,7 +13,7 @@ EXAMPLE = "ssm-hdl bench manifests/s4d-16h-w8a8x8@icebreaker manifests/s4d-64h-w
 
 
 def command(
-    pairs: Annotated[list[str], typer.Argument(metavar="MANIFEST@BOARD...", help="Models, and the board of each.")],
+    pairs: Annotated[list[str], typer.Argument(metavar="MANIFEST@BOARD[@RATE]...", help="Models, the board of each, and time steps a second if not as many as fit.")],
     line: Annotated[Path | None, typer.Option(help="Manifest to draw throughput against multipliers of.")] = None,
     most: Annotated[int, typer.Option(min=1, help="DSP blocks of the largest of these.")] = 100,
     results: Annotated[Path, typer.Option(help="File to write the figures to.")] = Path("results/bench.json"),
@@ -33,16 +33,18 @@ def command(
 
     rows = []
     for pair in pairs:
-        path, at, name = pair.rpartition("@")
-        if not at:
-            raise SsmHdlError(f"{pair} is not of the form MANIFEST@BOARD, such as manifests/digits@icebreaker")
-        rows.append((Manifest.load(path), find_board(name)))
+        path, _, rest = pair.partition("@")
+        board, _, rate = rest.partition("@")
+        try:
+            rows.append((Manifest.load(path), find_board(board), float(rate) if rate else None))
+        except ValueError as error:
+            raise SsmHdlError(f"{pair} is not of the form MANIFEST@BOARD or MANIFEST@BOARD@RATE") from error
     say = messages()
 
     def step(text: str) -> None:
         say.print(text, highlight=False, markup=False)
 
-    answer: dict[str, Any] = {"rows": [bench.row(manifest, board, board.chip.clock_hz, kept, step) for manifest, board in rows]}
+    answer: dict[str, Any] = {"rows": [bench.row(*each, kept, step) for each in rows]}
     answer["line"] = [] if line is None else bench.line(Manifest.load(line), "ecp5", most, step)
     write_atomically(results, json.dumps(answer, indent=2) + "\n")
     draw(answer, picture)

@@ -2,11 +2,14 @@
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ssm_hdl.sw.cli.console import Json, need, progress, show, table
+
+if TYPE_CHECKING:
+    from ssm_hdl.gen.plan import Plan
 
 NAME = "calibrate"
 EXAMPLE = "ssm-hdl calibrate manifests/s4d-16h-w8a8x8 manifests/s5-mnist-16h-w4a8 --judge manifests/digits"
@@ -44,11 +47,11 @@ def command(
     write_atomically(coefficients, json.dumps(fitted, indent=1) + "\n")
     costs.use(fitted)
     answer: dict[str, Any] = {}
+    names = {id(manifest): path.name for path, manifest in zip(judge or [], judged, strict=True)}
     plans = [plan for manifest in judged for name in calibrate.FAMILIES for plan in calibrate.plans(manifest, name, DSP[name])]
     with progress("whole pipelines", len(plans)) as advance:
         for manifest, plan in plans:
-            key = f"{manifest.name} {plan.target} {plan.dsp} DSP{' shared' if plan.share_layers else ''}"
-            answer[key] = calibrate.judge(manifest, plan, kept)
+            answer[key_of(names[id(manifest)], plan)] = calibrate.judge(manifest, plan, kept)
             advance(1)
     write_atomically(results, json.dumps(answer, indent=2) + "\n")
     shown = table("pipeline", ">LUTs", ">estimated", ">error", ">flip-flops", ">error", ">block RAMs", ">estimated")
@@ -59,3 +62,8 @@ def command(
             f"{flip_flops['synthesised']:,}", f"{flip_flops['error']:+.0%}", str(rams["synthesised"]), str(rams["estimated"]),
         )  # fmt: skip
     show(as_json, answer, shown)
+
+
+def key_of(name: str, plan: "Plan") -> str:
+    """What a pipeline is called in the results."""
+    return f"{name} {plan.target} {plan.dsp} DSP{' shared' if plan.share_layers else ''}"

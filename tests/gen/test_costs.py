@@ -1,0 +1,45 @@
+"""Estimates against synthesis: block RAMs and DSP blocks exactly, LUTs and flip-flops as the calibration has judged them."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ssm_hdl import Manifest
+from ssm_hdl.boards.calibrate import judge, plans
+from ssm_hdl.gateware.memories import Storage
+from ssm_hdl.gen.costs import block_rams, distributed
+from ssm_hdl.gen.plan import Plan
+
+ROOT = Path(__file__).parents[2]
+RESULTS = json.loads((ROOT / "results" / "estimates.json").read_text(encoding="utf-8"))
+JUDGED = sorted({key.split()[0].replace("_", "-") for key in RESULTS})
+
+
+@pytest.mark.parametrize("family", ["ice40", "ecp5"])
+def test_a_small_pipeline(random_manifest, tmp_path, family):
+    manifest = random_manifest(channels=6, modes=4, steps=8)
+    found = judge(manifest, Plan.fit(manifest, 6, family), tmp_path)
+    assert found["multipliers"]["error"] == found["block RAMs"]["error"] == 0
+    assert abs(found["LUTs"]["error"]) < 0.4  # it is smaller than anything that was calibrated
+
+
+def test_small_memories_of_an_ecp5_are_luts():
+    queue = Storage("queue", 19, 129, True)
+    assert (block_rams(queue, "ecp5"), distributed(queue, "ecp5")) == (0, 66)
+    assert (block_rams(queue, "ice40"), distributed(queue, "ice40")) == (9, 0)
+    assert block_rams(Storage("weight", 19, 129, True), "ecp5") == 4  # a table of constants is none of these
+
+
+def test_the_judgement_is_of_these_coefficients():
+    """What is estimated now is what stands in the results; so the errors there are those of today's estimates."""
+    from ssm_hdl.gen.report import estimate
+    from ssm_hdl.sw.cli.calibrate import DSP, key_of
+
+    for name in ("digits", "s4d-64h-w8a8x8"):
+        manifest = Manifest.load(ROOT / "manifests" / name)
+        for family in ("ice40", "ecp5"):
+            for _, plan in plans(manifest, family, DSP[family]):
+                report, row = estimate(manifest, plan), RESULTS[key_of(name, plan)]
+                assert row["cycles"] == report.cycles
+                assert row["LUTs"]["estimated"] == report.luts and row["block RAMs"]["estimated"] == report.block_rams[family]

@@ -1,0 +1,103 @@
+"""Sizing for a device: the rate is reached, the budget kept, what cannot be is refused with what can."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from ssm_hdl import Manifest, SsmHdlError
+from ssm_hdl.gen.devices import DEVICES, find_device
+from ssm_hdl.gen.knapsack import Use
+from ssm_hdl.gen.sizer import FILL, size
+from ssm_hdl.sim.golden import run
+from ssm_hdl.sim.verilated import VerilatedModel
+
+SMALL = replace(DEVICES["up5k"], name="small", title="small", luts=4800, dsps=3, rams=11, sprams=1)
+
+
+@pytest.fixture(scope="module")
+def manifest(random_manifest):
+    return random_manifest(channels=16, modes=12, steps=16, classes=10, features=("narrow",))
+
+
+@pytest.mark.parametrize("device", [SMALL, *DEVICES.values()], ids=lambda device: device.name)
+def test_the_fastest_keeps_within_the_device(manifest, device):
+    sized = size(manifest, device)
+    report = sized.report
+    assert report.luts <= FILL[device.family] * device.luts and report.dsp <= device.dsps
+    assert report.block_rams[device.family] <= device.rams and report.sprams <= device.sprams
+    assert sized.rate_hz == device.clock_hz / report.cycles
+    assert report.cycles == size(manifest, device, sized.rate_hz).report.cycles
+    with pytest.raises(SsmHdlError, match=rf"the most that fits is {sized.rate_hz:,.0f}, a step every {report.cycles:,} cycles"):
+        size(manifest, device, 1.01 * sized.rate_hz)
+
+
+def test_a_lower_rate_costs_less(manifest):
+    device = DEVICES["lfe5u-25f"]
+    fast, slow, slowest = (size(manifest, device, rate) for rate in (1e6, 2e5, 16e3))
+    assert fast.report.luts > slow.report.luts > slowest.report.luts
+    for rate, sized in ((1e6, fast), (2e5, slow), (16e3, slowest)):
+        assert sized.rate_hz >= rate
+
+
+def test_luts_multiply_where_the_dsp_blocks_end(manifest):
+    device = DEVICES["lfe5u-25f"]
+    few, many = (size(manifest, replace(device, dsps=dsps)).report for dsps in (4, 28))
+    assert few.dsp <= 4 and few.lut_multipliers > few.dsp_multipliers
+    assert many.cycles <= few.cycles and many.dsp > 4
+
+
+def test_what_is_reserved_is_left(manifest):
+    reserve = Use(300, 1, 1)
+    report = size(manifest, SMALL, reserve=reserve).report
+    assert report.luts <= FILL["ice40"] * SMALL.luts - 300 and report.dsp <= 2 and report.block_rams["ice40"] <= 10
+
+
+def test_layers_share_stages_only_where_that_is_better(random_manifest):
+    deep = random_manifest(channels=8, modes=4, steps=8, layers=3, alike=True)
+    tight = replace(DEVICES["lfe5u-25f"], luts=8000, dsps=4)
+    little, much = size(deep, tight), size(deep, DEVICES["lfe5u-85f"])
+    assert little.plan.share_layers and not much.plan.share_layers
+    assert little.report.layers == 3 and little.report.cycles > much.report.cycles
+    assert not size(deep, DEVICES["lfe5u-85f"], 16e3, share_layers=False).plan.share_layers
+
+
+@pytest.mark.parametrize("device", [SMALL, DEVICES["lfe5u-25f"]], ids=lambda device: device.name)
+def test_bits_and_interval_of_a_sized_pipeline(manifest, random_samples, device):
+    """In the cells of the device, tables in SPRAM among them."""
+    sized = size(manifest, device)
+    assert bool(sized.report.sprams) == (device is SMALL)
+    samples = random_samples(manifest, batch=3)
+    model = VerilatedModel(manifest, sized.plan)
+    free = model.run(samples)
+    assert np.array_equal(free.outputs, run(manifest, samples).outputs)
+    assert free.interval == sized.report.cycles
+    assert np.array_equal(model.run(samples, stalls=0.4, seed=3).outputs, free.outputs)
+
+
+def test_refusals(manifest):
+    with pytest.raises(SsmHdlError, match=r"^device 'xc7' is not known; there are up5k, lfe5u-25f, lfe5u-45f, lfe5u-85f$"):
+        find_device("xc7")
+    assert find_device("LFE5U-25F") is DEVICES["lfe5u-25f"]
+    with pytest.raises(SsmHdlError, match="a rate of 0 time steps a second is none"):
+        size(manifest, SMALL, 0)
+    tiny = replace(SMALL, rams=2, sprams=0)
+    with pytest.raises(SsmHdlError, match=r"does not fit the small: .* block RAMs where there are 2, .* bits too many.*; it fits the iCE40UP5K"):
+        size(manifest, tiny)
+    with pytest.raises(SsmHdlError, match=r"some .* LUTs where"):
+        size(manifest, replace(SMALL, luts=800))
+
+
+def test_foldings_by_hand_are_kept_and_have_to_go_together(manifest):
+    device = DEVICES["lfe5u-25f"]
+    assert size(manifest, device, folding={"mixing": "2x4"}).plan.stages["mixing"].folding == "2x4"
+    with pytest.raises(SsmHdlError, match="the foldings ssm=2x1, readout=1x1x1 do not go together"):
+        size(manifest, device, folding={"ssm": "2x1", "readout": "1x1x1"})
+
+
+def test_the_largest_model_of_the_zoo_is_sized_for_every_device():
+    largest = Manifest.load("manifests/s5-mnist-w4a8")
+    found = {name: size(largest, device).report.cycles for name, device in DEVICES.items() if name != "up5k"}
+    assert found["lfe5u-25f"] > found["lfe5u-45f"] >= found["lfe5u-85f"]
+    with pytest.raises(SsmHdlError, match="s5_mnist does not fit the iCE40UP5K"):
+        size(largest, DEVICES["up5k"])
