@@ -12,7 +12,7 @@ from pathlib import Path
 from ssm_hdl import Manifest, SsmHdlError
 from ssm_hdl.boards import tools
 from ssm_hdl.boards.board import Board
-from ssm_hdl.boards.flow import FLOWS, Routed, count_cells, pack, route
+from ssm_hdl.boards.flow import FLOWS, Routed, of_board, pack, route, synthesise
 from ssm_hdl.boards.pll import Pll, find_pll
 from ssm_hdl.boards.protocol import fingerprint
 from ssm_hdl.boards.resources import Usage, check, check_expected, expect
@@ -21,7 +21,6 @@ from ssm_hdl.files import write_atomically
 from ssm_hdl.gen.plan import Plan
 from ssm_hdl.gen.report import estimate
 from ssm_hdl.gen.spram import spill
-from ssm_hdl.gen.yosys import run_yosys
 
 SEEDS = (1, 2, 3, 4, 5, 6, 7, 8)
 """Seeds that place and route tries, one after the other, until the timing is met."""
@@ -252,13 +251,7 @@ def _synthesise(board: Board, top: Top, folder: Path, log: Path, progress: Progr
         text = files[name]
         (folder / name).write_bytes(text if isinstance(text, bytes) else text.encode())
     progress("synthesis (Yosys)")
-    commands = [
-        ["read_verilog", str(folder / "top.debug.v")],
-        [*flow.synthesis, "-top", "top", "-json", str(folder / "top.json")],
-        ["tee", "-q", "-o", str(folder / "cells.json"), "stat", "-json"],
-    ]
-    run_yosys(commands, log)
-    return count_cells(board, (folder / "cells.json").read_text(encoding="utf-8"))
+    return of_board(board, synthesise(board.family, folder / "top.debug.v", "top", log))
 
 
 def _route(

@@ -6,6 +6,7 @@ import re
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,7 @@ from amaranth.lib.wiring import Component
 from scipy.optimize import nnls
 
 from ssm_hdl import Manifest, SsmHdlError
-from ssm_hdl.boards import tools
-from ssm_hdl.boards.flow import FLOWS, cells
+from ssm_hdl.boards import flow, tools
 from ssm_hdl.files import write_atomically
 from ssm_hdl.gateware.layers import Layers
 from ssm_hdl.gateware.queue import Queue
@@ -31,7 +31,6 @@ from ssm_hdl.gen.plan import Plan, StagePlan, plan_stage
 from ssm_hdl.gen.report import estimate
 from ssm_hdl.gen.structure import Structure
 from ssm_hdl.gen.verilog import generate
-from ssm_hdl.gen.yosys import run_yosys
 
 FAMILIES = ("ice40", "ecp5")
 
@@ -88,7 +87,7 @@ def _samples(manifests: Sequence[Manifest], family: str) -> Iterator[Sample]:
                     key = f"{_shape(layers)} {plan.folding} {plan.lanes} {plan.kind}"
                     if key not in seen:
                         seen.add(key)
-                        made = lambda layers=layers, plan=plan: STAGES[layers.node.op.op](layers, plan)  # noqa: E731
+                        made = partial(STAGES[layers.node.op.op], layers, plan)
                         yield Sample(layers.node.op.op, f"{manifest.name}.{name} {plan}", features, made)
     yield from _between(manifests[0], family)
 
@@ -103,10 +102,10 @@ def _plans(manifest: Manifest, structure: Structure, name: str, family: str) -> 
     layers = structure.stages[name]
     op = layers.node.op.op
     if op not in FOLDINGS:
-        kinds = (family, "lut") if layers.node.multiplications else (None,)
+        element_wise: tuple[str | None, ...] = (family, "lut") if layers.node.multiplications else (None,)
         for interval in INTERVALS:
-            for kind in kinds:
-                yield plan_stage(manifest, structure, name, interval, family, None, kind)
+            for each in element_wise:
+                yield plan_stage(manifest, structure, name, interval, family, None, each)
         return
     choices = [folding for folding in FOLDINGS[op].choices(layers) if folding.multipliers <= MOST and folding.suits(family)]
     spread = {round(k * (len(choices) - 1) / max(1, FOLDED - 1)) for k in range(FOLDED)}
@@ -131,16 +130,15 @@ def _between(manifest: Manifest, family: str) -> Iterator[Sample]:
     for few, many in ((1, 2), (1, 8), (4, 8), (2, 32)):
         for i, o, ahead in ((few, many, False), (few, many, True), (many, few, False)):
             features = costs.repack_features(i, o, shape.width, ahead)
-            yield Sample("repack", f"{i} to {o}", features, lambda i=i, o=o, ahead=ahead: Repack(shape, i, o, 1, 1 + 99 * ahead))
+            yield Sample("repack", f"{i} to {o}", features, partial(Repack, shape, i, o, 1, 1 + 99 * ahead))
     for layers in (2, 4):
-        yield Sample("ring", f"{layers} layers", {"stage": 1.0}, lambda layers=layers: Ring(shape, 1, 8, layers, 2))
+        yield Sample("ring", f"{layers} layers", {"stage": 1.0}, partial(Ring, shape, 1, 8, layers, 2))
     for lanes in (1, 4):
         for depth in (2, 9, 40, 700):
             queue = Queue(shape, lanes, depth)
-            made = lambda lanes=lanes, depth=depth: Queue(shape, lanes, depth)  # noqa: E731
-            yield Sample("queue", f"{depth} of {lanes}", costs.queue_features(queue, family), made)
+            yield Sample("queue", f"{depth} of {lanes}", costs.queue_features(queue, family), partial(Queue, shape, lanes, depth))
     for ways in (2, 3):
-        yield Sample("fork", f"{ways} ways", costs.fork_features(ways), lambda ways=ways: Fork(shape, 2, ways))
+        yield Sample("fork", f"{ways} ways", costs.fork_features(ways), partial(Fork, shape, 2, ways))
 
 
 def measure(sample: Sample, family: str, kept: Path) -> dict[str, int]:
@@ -160,7 +158,7 @@ def plans(manifest: Manifest, family: str, dsps: Sequence[int]) -> Iterator[tupl
 
 def synthesise(text: str, top: str, family: str, kept: Path) -> dict[str, int]:
     """LUTs and flip-flops of Verilog, and the blocks that it takes; what was synthesised before is kept in a folder."""
-    key = sha256(f"{family} {FLOWS[family].synthesis} {text}".encode()).hexdigest()[:24]
+    key = sha256(f"{family} {flow.FLOWS[family].synthesis} {text}".encode()).hexdigest()[:24]
     file = kept / f"{key}.json"
     if file.exists():
         return dict(json.loads(file.read_text(encoding="utf-8")))
@@ -168,13 +166,7 @@ def synthesise(text: str, top: str, family: str, kept: Path) -> dict[str, int]:
     with tempfile.TemporaryDirectory(dir=kept, prefix=".synthesis-") as name:
         folder = Path(name)
         (folder / "top.v").write_text(text, encoding="utf-8")
-        commands = [
-            ["read_verilog", str(folder / "top.v")],
-            [*FLOWS[family].synthesis, "-top", top, "-json", str(folder / "top.json")],
-            ["tee", "-q", "-o", str(folder / "cells.json"), "stat", "-json"],
-        ]
-        run_yosys(commands, folder / "yosys.log")
-        found = cells(family, (folder / "cells.json").read_text(encoding="utf-8"))
+        found = flow.synthesise(family, folder / "top.v", top, folder / "yosys.log")
         if family == "ice40":
             found["LUTs"] = _logic_cells(folder)
     write_atomically(file, json.dumps(found))

@@ -2,7 +2,7 @@
 
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -119,16 +119,43 @@ def cells(family: str, statistics: str) -> dict[str, int]:
     }
 
 
-def count_cells(board: Board, statistics: str) -> dict[str, Usage]:
-    """What a netlist takes of a board, from the JSON that Yosys's ``stat`` gives."""
+def of_board(board: Board, used: Mapping[str, int]) -> dict[str, Usage]:
+    """What a netlist takes of a board."""
+    chip = board.chip
     available = {
-        "LUTs": board.chip.luts,
-        "flip-flops": board.chip.luts,
-        "multipliers": board.chip.dsps,
-        "block RAMs": board.chip.rams,
-        "SPRAMs": board.chip.sprams,
-    }
-    return {what: Usage(used, available[what]) for what, used in cells(board.family, statistics).items()}
+        "LUTs": chip.luts, "flip-flops": chip.luts, "multipliers": chip.dsps, "block RAMs": chip.rams, "SPRAMs": chip.sprams
+    }  # fmt: skip
+    return {what: Usage(number, available[what]) for what, number in used.items()}
+
+
+_BROKEN = "Assert `GetSize(conn.first) == GetSize(conn.second)'"  # of Yosys 0.70, in abc9_ops -reintegrate, for some designs
+
+
+def synthesise(family: str, verilog: Path, top: str, log: Path) -> dict[str, int]:
+    """Synthesise a file into ``top.json`` beside it; what the netlist takes.
+
+    ABC9 knows delays; where it brings Yosys down, the older ABC maps the design.
+
+    Raises:
+        SsmHdlError: Yosys is not installed, failed or warned.
+    """
+    folder, statistics = verilog.parent, verilog.parent / "cells.json"
+
+    def run(options: Sequence[str]) -> None:
+        commands = [
+            ["read_verilog", str(verilog)],
+            [*options, "-top", top, "-json", str(folder / "top.json")],
+            ["tee", "-q", "-o", str(statistics), "stat", "-json"],
+        ]
+        run_yosys(commands, log)
+
+    try:
+        run(FLOWS[family].synthesis)
+    except SsmHdlError as error:
+        if _BROKEN not in str(error):
+            raise
+        run([option for option in FLOWS[family].synthesis if option != "-abc9"])
+    return cells(family, statistics.read_text(encoding="utf-8"))
 
 
 def synthesised(manifest: Manifest, family: str, plan: Plan) -> dict[str, int]:
@@ -138,15 +165,9 @@ def synthesised(manifest: Manifest, family: str, plan: Plan) -> dict[str, int]:
         SsmHdlError: Yosys is not installed, failed or warned.
     """
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        (folder / "pipeline.v").write_text(generate(manifest, plan), encoding="utf-8")
-        commands = [
-            ["read_verilog", str(folder / "pipeline.v")],
-            [*FLOWS[family].synthesis, "-top", manifest.name],
-            ["tee", "-q", "-o", str(folder / "cells.json"), "stat", "-json"],
-        ]
-        run_yosys(commands, folder / "yosys.log")
-        return cells(family, (folder / "cells.json").read_text(encoding="utf-8"))
+        file = Path(name) / "pipeline.v"
+        file.write_text(generate(manifest, plan), encoding="utf-8")
+        return synthesise(family, file, manifest.name, Path(name) / "yosys.log")
 
 
 def route(board: Board, folder: Path, seed: int, clock_hz: float, netlist: Mapping[str, Usage]) -> Routed:

@@ -95,7 +95,7 @@ def repack_features(i_lanes: int, o_lanes: int, width: int, ahead: bool) -> Feat
 
 def fork_features(ways: int) -> Features:
     """What a `Fork` is made of."""
-    return {"stage": 1, "ways": ways}
+    return {"stage": 1.0, "ways": float(ways)}
 
 
 def cost(op: str, family: str, features: Features) -> dict[str, float]:

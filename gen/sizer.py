@@ -180,7 +180,7 @@ class _Search:
             picked = choose([[use for use, _ in each] for each in options], budget, PRICES)
             if picked is None:
                 return None
-            stages = {}
+            stages: dict[str, StagePlan] = {}
             for each, index in zip(options, picked, strict=True):
                 stages |= each[index][1]
             plan = Plan(

@@ -68,9 +68,7 @@ def row(manifest: Manifest, board: Board, rate_hz: float | None, kept: Path, ste
             return known
     step(f"{manifest.name} on the {board.title}: {sized.report.cycles:,} cycles a step, simulation")
     found = measure(manifest, sized.plan)
-    reached = clocks(
-        manifest, board, sized.plan, kept / name, clock_hz, SEEDS, lambda line: step(f"  {line}")
-    )
+    reached = clocks(manifest, board, sized.plan, kept / name, clock_hz, SEEDS, lambda line: step(f"  {line}"))
     answer = {"key": key, **figures(manifest, board, sized, found, reached.reached_mhz)}
     answer["usage"] = {what: asdict(use) for what, use in reached.usage.items()}
     kept.mkdir(parents=True, exist_ok=True)

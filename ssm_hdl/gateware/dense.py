@@ -31,7 +31,7 @@ class Dense(wiring.Component):
 
     Args:
         nodes: the bound operation, or those of several layers.
-        folding: one of `DenseFolding.choices`, by its name or how many multipliers work side by side.
+        which: folding, one of `DenseFolding.choices`, by its name or how many multipliers work side by side.
         kind: kind of multiplier, one of `multiplier.KINDS`.
         pace: cycles between results that are enough; the queue at the end is only as deep as they need.
 
@@ -40,9 +40,9 @@ class Dense(wiring.Component):
         o: y, ``rows * groups`` numbers a beat.
     """
 
-    def __init__(self, nodes: Nodes, folding: int | str = 1, kind: str = "dsp", pace: int = 1) -> None:
+    def __init__(self, nodes: Nodes, which: int | str = 1, kind: str = "dsp", pace: int = 1) -> None:
         self.layers, self.kind, self.pace = Layers.of(nodes), kind, max(pace, 1)
-        self.folding = folding = DenseFolding.of(nodes, folding)
+        self.folding = folding = DenseFolding.of(nodes, which)
         layers, (x,), y = self.layers, self.layers.node.inputs, self.layers.node.output
         i_lanes, o_lanes = folding.i_lanes, folding.o_lanes
         super().__init__({"i": In(layers.signature(x, i_lanes)), "o": Out(layers.signature(y, o_lanes))})

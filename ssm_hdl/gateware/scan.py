@@ -30,7 +30,7 @@ class Scan(wiring.Component):
 
     Args:
         nodes: the bound operation, or those of several layers.
-        folding: one of `ScanFolding.choices`, by its name or how many multipliers work side by side.
+        which: folding, one of `ScanFolding.choices`, by its name or how many multipliers work side by side.
         kind: kind of multiplier, one of `multiplier.KINDS`.
         pace: cycles between results that are enough; the queue at the end is only as deep as they need.
 
@@ -45,9 +45,9 @@ class Scan(wiring.Component):
             whose groups lie alike.
     """
 
-    def __init__(self, nodes: Nodes, folding: int | str = 1, kind: str = "dsp", pace: int = 1) -> None:
+    def __init__(self, nodes: Nodes, which: int | str = 1, kind: str = "dsp", pace: int = 1) -> None:
         self.layers = layers = Layers.of(nodes)
-        self.kind, self.folding = kind, (folding := ScanFolding.of(nodes, folding))
+        self.kind, self.folding = kind, (folding := ScanFolding.of(nodes, which))
         (u,), h = layers.node.inputs, layers.node.output
         super().__init__({"i": In(layers.signature(u, folding.i_lanes)), "o": Out(layers.signature(h, folding.o_lanes))})
         self.recurrence = Recurrence(layers, folding, kind)

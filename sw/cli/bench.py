@@ -13,7 +13,12 @@ EXAMPLE = "ssm-hdl bench manifests/s4d-16h-w8a8x8@icebreaker manifests/s4d-64h-w
 
 
 def command(
-    pairs: Annotated[list[str], typer.Argument(metavar="MANIFEST@BOARD[@RATE]...", help="Models, the board of each, and time steps a second if not as many as fit.")],
+    pairs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="MANIFEST@BOARD[@RATE]...", help="Models, the board of each, and time steps a second if not as many as fit."
+        ),
+    ],
     line: Annotated[Path | None, typer.Option(help="Manifest to draw throughput against multipliers of.")] = None,
     most: Annotated[int, typer.Option(min=1, help="DSP blocks of the largest of these.")] = 100,
     results: Annotated[Path, typer.Option(help="File to write the figures to.")] = Path("results/bench.json"),
