@@ -134,7 +134,7 @@ _BROKEN = "Assert `GetSize(conn.first) == GetSize(conn.second)'"  # of Yosys 0.7
 def synthesise(family: str, verilog: Path, top: str, log: Path) -> dict[str, int]:
     """Synthesise a file into ``top.json`` beside it; what the netlist takes.
 
-    ABC9 knows delays; where it brings Yosys down, the older ABC maps the design.
+    Where ABC9 brings Yosys down on the flat design, module by module is mapped, and the result made flat.
 
     Raises:
         SsmHdlError: Yosys is not installed, failed or warned.
@@ -144,7 +144,10 @@ def synthesise(family: str, verilog: Path, top: str, log: Path) -> dict[str, int
     def run(options: Sequence[str]) -> None:
         commands = [
             ["read_verilog", str(verilog)],
-            [*options, "-top", top, "-json", str(folder / "top.json")],
+            [*options, "-top", top],
+            "flatten",
+            "opt_clean",
+            ["write_json", str(folder / "top.json")],
             ["tee", "-q", "-o", str(statistics), "stat", "-json"],
         ]
         run_yosys(commands, log)
@@ -154,7 +157,7 @@ def synthesise(family: str, verilog: Path, top: str, log: Path) -> dict[str, int
     except SsmHdlError as error:
         if _BROKEN not in str(error):
             raise
-        run([option for option in FLOWS[family].synthesis if option != "-abc9"])
+        run([*FLOWS[family].synthesis, "-noflatten"])
     return cells(family, statistics.read_text(encoding="utf-8"))
 
 

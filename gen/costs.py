@@ -190,7 +190,7 @@ def _multiplied(layers: Layers, plan: StagePlan) -> Features:
     a = shape_for(codes[0]).width if codes else node.inputs[0].format.width
     b = max(edge.format.width for edge in (node.output if node.op.op == "scan" else node.inputs[-1],))
     few, many = min(a, b), max(a, b)
-    made = {"operands": plan.multipliers * (a + b)}
+    made: Features = {"operands": plan.multipliers * (a + b)}
     return made | ({"adders": plan.multipliers * few * many, "made": plan.multipliers * (a + b)} if plan.kind == "lut" else {})
 
 
@@ -227,4 +227,5 @@ def _scan(stage: Any, layers: Layers, plan: StagePlan) -> Features:
 
 
 def _norm(stage: Any, layers: Layers, plan: StagePlan) -> Features:
-    return {"root": stage.deviation.root.width, "sums": layers.width, "inputs": layers.node.inputs[0].format.width}
+    made: Features = {"root": stage.deviation.root.width, "sums": layers.width}
+    return made | {"inputs": layers.node.inputs[0].format.width}

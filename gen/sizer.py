@@ -38,9 +38,9 @@ from ssm_hdl.gen.structure import Structure
 FILL = {"ice40": 0.85, "ecp5": 0.9}
 """Share of the LUTs of a device that a plan may take: with more, place and route does not get through, or not at a good clock."""
 
-PRICES = Use(luts=1, dsps=20, rams=40, sprams=40)
+PRICES = Use(luts=1, dsps=20, rams=40, sprams=200)
 """What one of each costs, in LUTs: a DSP block is cheaper than the LUTs of a multiplier, so that LUTs multiply where the blocks
-end."""
+end; the first SPRAM brings the logic that loads it."""
 
 _TRIES = 4  # with less and less to spend, for what stands between the stages
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 NAME = "calibrate"
 EXAMPLE = "ssm-hdl calibrate manifests/s4d-16h-w8a8x8 manifests/s5-mnist-16h-w4a8 --judge manifests/digits"
 
-DSP = {"ice40": (8,), "ecp5": (8, 28, 80)}
+DSP = {"ice40": (8,), "ecp5": (8, 28)}
 """DSP blocks of the pipelines that are judged."""
 
 
