@@ -21,9 +21,9 @@ MAY_IMPORT = {
 
 FOREIGN = {
     "ssm_hdl": {"amaranth", "numpy", "pydantic", "pydantic_core", "safetensors", "yaml"},
-    "gen": {"amaranth", "numpy", "pyosys"},
+    "gen": {"amaranth", "numpy", "pyosys", "scipy"},
     "sim": {"amaranth", "cocotb", "cocotb_tools", "numpy"},
-    "boards": {"amaranth", "amaranth_boards", "numpy"},
+    "boards": {"amaranth", "amaranth_boards", "numpy", "scipy"},
 }
 """Packages beside the standard library; the software may import any."""
 

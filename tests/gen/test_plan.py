@@ -29,7 +29,7 @@ def test_eight_multipliers(manifest):
     assert (report.cycles, report.dsp, report.dsp_multipliers, report.lut_multipliers) == (528, 6, 6, 3)
     assert report.multiplications == 16 + 4 * 512 + 2 * 528 + 512 + 16
     assert report.utilisation == (3 * 528 + 2 * 528 + 512) / (6 * 528)
-    assert {stage.name: stage.products for stage in report.stages if stage.blocks} == {
+    assert {stage.name: stage.products for stage in report.stages if stage.dsp} == {
         "ssm": 3 * 528, "readout": 2 * 528, "mixing": 512
     }  # fmt: skip
 

@@ -64,15 +64,19 @@ def test_layers_share_stages_only_where_that_is_better(random_manifest):
 
 @pytest.mark.parametrize("device", [SMALL, DEVICES["lfe5u-25f"]], ids=lambda device: device.name)
 def test_bits_and_interval_of_a_sized_pipeline(manifest, random_samples, device):
-    """In the cells of the device, tables in SPRAM among them."""
+    """In the cells of the device."""
     sized = size(manifest, device)
-    assert bool(sized.report.sprams) == (device is SMALL)
     samples = random_samples(manifest, batch=3)
     model = VerilatedModel(manifest, sized.plan)
     free = model.run(samples)
     assert np.array_equal(free.outputs, run(manifest, samples).outputs)
     assert free.interval == sized.report.cycles
     assert np.array_equal(model.run(samples, stalls=0.4, seed=3).outputs, free.outputs)
+
+
+def test_tables_go_to_spram_where_block_rams_end():
+    report = size(Manifest.load("manifests/s4d-64h-w4a6x8"), DEVICES["up5k"]).report
+    assert 0 < report.sprams <= 4 and report.block_rams["ice40"] <= 30
 
 
 def test_refusals(manifest):
@@ -82,9 +86,7 @@ def test_refusals(manifest):
     with pytest.raises(SsmHdlError, match="a rate of 0 time steps a second is none"):
         size(manifest, SMALL, 0)
     tiny = replace(SMALL, rams=2, sprams=0)
-    with pytest.raises(
-        SsmHdlError, match=r"does not fit the small: .* block RAMs where there are 2, .* bits too many.*; it fits the iCE40UP5K"
-    ):
+    with pytest.raises(SsmHdlError, match=r"the small: .* block RAMs where there are 2, .* bits too many.*; it fits the iCE40UP5K"):
         size(manifest, tiny)
     with pytest.raises(SsmHdlError, match=r"some .* LUTs where"):
         size(manifest, replace(SMALL, luts=800))
