@@ -5,7 +5,7 @@ import json
 import re
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
@@ -34,7 +34,7 @@ from ssm_hdl.gen.verilog import generate
 
 FAMILIES = ("ice40", "ecp5")
 
-INTERVALS = (64, 512)
+INTERVALS = (8, 64, 512)
 """Cycles per time step for which stages that are not folded are calibrated."""
 
 FOLDED = 5
@@ -84,7 +84,7 @@ def _samples(manifests: Sequence[Manifest], family: str) -> Iterator[Sample]:
                 for plan in _plans(manifest, structure, name, family):
                     stage = STAGES[layers.node.op.op](layers, plan)
                     features = costs.stage_features(stage, layers, plan, family)
-                    key = f"{_shape(layers)} {plan.folding} {plan.lanes} {plan.kind}"
+                    key = f"{_shape(layers)} {plan.folding} {plan.lanes} {plan.kind} {plan.registers}"
                     if key not in seen:
                         seen.add(key)
                         made = partial(STAGES[layers.node.op.op], layers, plan)
@@ -105,7 +105,10 @@ def _plans(manifest: Manifest, structure: Structure, name: str, family: str) -> 
         element_wise: tuple[str | None, ...] = (family, "lut") if layers.node.multiplications else (None,)
         for interval in INTERVALS:
             for each in element_wise:
-                yield plan_stage(manifest, structure, name, interval, family, None, each)
+                plan = plan_stage(manifest, structure, name, interval, family, None, each)
+                yield plan
+                if op == "pool":
+                    yield replace(plan, registers=True)
         return
     choices = [folding for folding in FOLDINGS[op].choices(layers) if folding.multipliers <= MOST and folding.suits(family)]
     spread = {round(k * (len(choices) - 1) / max(1, FOLDED - 1)) for k in range(FOLDED)}

@@ -32,31 +32,52 @@ BLOCKS = {
 }
 """(depth, width) that a block RAM can be: the EBR of an iCE40, the DP16KD of an ECP5 with one read and one write port."""
 
-
 WRITTEN = ("queue", "replay", "sums", "state", "ring", "samples")
 """Memories that are written; the others are tables of constants."""
 
-_BLOCK, _PIECE, _CHOICE = 128, 4, 0.5  # what Yosys says that a DP16KD costs, a TRELLIS_DPR16X4, a bit to choose one from the next
+_BLOCK = {"ice40": 64, "ecp5": 128}  # what Yosys says that a block RAM costs, in bits of registers
+_CHOICE, _PIECE, _SPARE = 0.5, 4, 2  # a bit to choose one row of blocks from the next, a RAM of 16 x 4 bits, by trial
 
 
 def block_rams(storage: Storage, family: str) -> int:
-    """Block RAMs of a memory, in the best of the shapes that a block can have; 0 if it is not in block RAM."""
-    if not storage.block:
+    """Block RAMs of a memory, in the best of the shapes that a block can have; 0 if it is not in block RAM.
+
+    Yosys packs them: a memory of d words takes ceil(d / depth) rows of blocks, and where a row leaves bits of its last block, the
+    next one goes there too. If it is written, it is made of registers where those are cheaper, on an ECP5 of RAMs of 16 x 4 bits.
+    """
+    if not storage.block or storage.width == storage.unused:
         return 0
-    blocks = min(-(-storage.depth // depth) * -(-storage.width // width) for depth, width in BLOCKS[family])
-    pieces, rows = _pieces(storage, family), -(-storage.depth // 16)
-    return 0 if 0 < _PIECE * pieces + _CHOICE * (rows - 1) * storage.width * (pieces > 0) < _BLOCK * blocks else blocks
+    blocks, _ = _rows(storage, family)
+    if storage.name not in WRITTEN:
+        return blocks
+    instead = _distributed_cost(storage) if family == "ecp5" else storage.depth * (storage.width - storage.unused) - _SPARE
+    return 0 if instead < _BLOCK[family] * blocks else blocks
+
+
+def _rows(storage: Storage, family: str) -> tuple[int, int]:
+    """Blocks, and rows of them."""
+    found = []
+    for depth, width in BLOCKS[family]:
+        rows = -(-storage.depth // depth)
+        used = storage.width - storage.unused
+        blocks = -(-rows * used // width)
+        found.append((_BLOCK[family] * blocks + _CHOICE * (rows - 1) * used, blocks, rows))
+    return min(found)[1:]
 
 
 def distributed(storage: Storage, family: str) -> int:
     """RAMs of 16 x 4 bits, made of LUTs, that it takes instead: on an ECP5, where Yosys finds them cheaper."""
-    return _pieces(storage, family) if storage.block and not block_rams(storage, family) else 0
+    small = family == "ecp5" and storage.block and storage.name in WRITTEN and not block_rams(storage, family)
+    return _pieces(storage) if small else 0
 
 
-def _pieces(storage: Storage, family: str) -> int:
-    """RAMs of 16 x 4 bits that would hold a memory, if the family has them and it is written."""
-    if family != "ecp5" or storage.name not in WRITTEN:
-        return 0
+def _distributed_cost(storage: Storage) -> float:
+    """What Yosys says that a memory of RAMs of 16 x 4 bits costs."""
+    return _PIECE * _pieces(storage) + _CHOICE * (-(-storage.depth // 16) - 1) * storage.width
+
+
+def _pieces(storage: Storage) -> int:
+    """RAMs of 16 x 4 bits that would hold a memory."""
     return -(-storage.depth // 16) * -(-storage.width // 4)
 
 
@@ -78,7 +99,7 @@ def stage_features(stage: Any, layers: Layers, plan: StagePlan, family: str) -> 
     made |= {"stage": 1, "layers": layers.count - 1, "lanes": lanes(stage.o), "output": lanes(stage.o) * layers.format.width}
     if plan.multipliers:
         made |= _multiplied(layers, plan)
-    more = {"dense": _dense, "scan": _scan, "norm": _norm}.get(op)
+    more = {"dense": _dense, "scan": _scan, "norm": _norm, "pool": _pool}.get(op)
     return made | (more(stage, layers, plan) if more else {"inputs": sum(_beat(sink) for sink in stage.sinks)})
 
 
@@ -169,15 +190,20 @@ def _beat(port: Any) -> int:
 
 
 def _memories(storages: list[Storage], family: str) -> Features:
-    """Bits by where they are: in the registers of queues, in LUTs as tables, and at the ports of block RAMs."""
-    made = {"waiting": 0.0, "table": 0.0, "ports": 0.0, "addresses": 0.0, "distributed": 0.0}
+    """Bits by where they are: in registers, in LUTs as tables, and at the ports of block RAMs, with what chooses one of them."""
+    made = dict.fromkeys(("waiting", "kept", "table", "ports", "choices", "addresses", "distributed"), 0.0)
     for storage in storages:
         made["addresses"] += (storage.depth - 1).bit_length()
         made["distributed"] += distributed(storage, family)
-        if storage.block or storage.spram:
+        if block_rams(storage, family):
             made["ports"] += storage.width
-        elif storage.name in ("queue", "sums", "replay"):
+            made["choices"] += (_rows(storage, family)[1] - 1) * storage.width
+        elif storage.spram or distributed(storage, family):
+            made["ports"] += storage.width
+        elif storage.name == "queue":
             made["waiting"] += storage.bits
+        elif storage.name in WRITTEN:
+            made["kept"] += storage.bits
         elif storage.depth > 1:
             made["table"] += storage.bits
     return made
@@ -224,6 +250,10 @@ def _scan(stage: Any, layers: Layers, plan: StagePlan) -> Features:
         "ahead": f.cycles < stage.loop,
         "modes": reals(layers.node.output) ** 0,
     }
+
+
+def _pool(stage: Any, layers: Layers, plan: StagePlan) -> Features:
+    return {"sums": plan.lanes * layers.width, "registers": plan.lanes * layers.width * plan.registers}
 
 
 def _norm(stage: Any, layers: Layers, plan: StagePlan) -> Features:

@@ -81,7 +81,8 @@ class Pipeline(wiring.Component):
                 if packets := slack.get((name, index)):
                     source = structure.reads[name][index]
                     shape, beats = shape_of(structure.edges[source]), max(2, packets * structure.numbers(source) // lanes(sink))
-                    self.queues[name, index] = Queue(shape, lanes(sink), beats, structure.layers(name))
+                    marked = structure.stages[name].marked and index == 0  # of two that are joined, `last` is that of the first
+                    self.queues[name, index] = Queue(shape, lanes(sink), beats, structure.layers(name), marked)
         ports = {"i": In(signature(shape_of(manifest.input))), "o": Out(signature(shape_of(manifest.output)))}
         weights = {"w": In(stream.Signature(8))} if self.sprams else {}
         super().__init__({**ports, **weights, "loaded": Out(1)})

@@ -128,7 +128,7 @@ def estimate(manifest: Manifest, plan: Plan) -> Report:
                 latency=stage.latency,
                 busy=stage.work * pipeline.structure.share(name, manifest.steps) / pipeline.cycles,
                 memory_bits=sum(storage.bits for storage in stage.storage),
-                block_rams={family: sum(block_rams(storage, family) for storage in stage.storage) for family in BLOCKS},
+                block_rams={family: sum(block_rams(each, family) for each in stage.storage) for family in BLOCKS},
                 luts=round(taken["luts"]),
                 flip_flops=round(taken["flip_flops"]),
                 intensity=_intensity(stage, share.multipliers),
@@ -136,7 +136,7 @@ def estimate(manifest: Manifest, plan: Plan) -> Report:
                 size=node.output.size,
             )
         )
-    memories = storages(pipeline)
+    stored = storages(pipeline)
     others = [cost(op, family, features) for op, features in between(pipeline, family)]
     multiplications = sum(node.multiplications for node in manifest.nodes.values() if not node.output.per_sequence)
     in_dsp = [stage for stage in stages if stage.dsp]
@@ -153,9 +153,9 @@ def estimate(manifest: Manifest, plan: Plan) -> Report:
         dsp=sum(stage.dsp for stage in stages),
         dsp_multipliers=in_blocks,
         lut_multipliers=sum(stage.multipliers for stage in stages if stage.kind == "lut"),
-        memory_bits=sum(storage.bits for storage in memories),
-        block_rams={family: sum(block_rams(storage, family) for storage in memories) for family in BLOCKS},
-        sprams=sum(sprams(storage) for storage in memories),
+        memory_bits=sum(storage.bits for storage in stored),
+        block_rams={family: sum(block_rams(storage, family) for storage in stored) for family in BLOCKS},
+        sprams=sum(sprams(storage) for storage in stored),
         luts=sum(stage.luts for stage in stages) + round(sum(other["luts"] for other in others)),
         flip_flops=sum(stage.flip_flops for stage in stages) + round(sum(other["flip_flops"] for other in others)),
         utilisation=products / (max(in_blocks, 1) * pipeline.cycles),

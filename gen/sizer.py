@@ -254,7 +254,7 @@ def _alike(layers: Layers) -> Hashable:
     node = layers.node
     edges = [(edge.size, edge.is_complex, edge.format.width, edge.format.signed) for edge in (*node.inputs, node.output)]
     arrays = [(name, array.shape, shape_for(array).width) for name, array in node.arrays.items()]
-    return layers.count, layers.width, node.op.op, tuple(edges), tuple(arrays)
+    return layers.count, layers.marked, layers.width, node.op.op, tuple(edges), tuple(arrays)
 
 
 def _misfit(manifest: Manifest, device: Device, searches: Sequence["_Search"], dsp: int | None) -> str:

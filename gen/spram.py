@@ -25,7 +25,7 @@ def spill(manifest: Manifest, plan: Plan, rams: int = UP5K_RAMS, cells: int = UP
     family = plan.target
     needed = sum(block_rams(storage, family) for storage in storages(pipeline))
     tables = [
-        (block_rams(storage, family), sprams(replace(storage, spram=True)), name, storage.name)
+        (block_rams(storage, family), sprams(stage.tables[storage.name].in_spram(storage.name)), name, storage.name)
         for name, stage in pipeline.stages.items()
         for storage in stage.storage
         if storage.name in getattr(stage, "tables", {}) and storage.block and storage.depth <= DEPTH

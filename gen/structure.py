@@ -61,7 +61,8 @@ class Structure:
         """
         if share_layers:
             return cls._shared(manifest)
-        stages = {name: Layers([node]) for name, node in manifest.nodes.items()}
+        marked = _marked(manifest)
+        stages = {name: Layers([node], name in marked) for name, node in manifest.nodes.items()}
         reads = {name: node.op.sources for name, node in manifest.nodes.items()}
         return cls(stages, reads, _edges(manifest, stages), manifest.graph.output)
 
@@ -105,6 +106,15 @@ class Structure:
     def numbers(self, stream: str) -> int:
         """Real numbers in a packet."""
         return reals(self.edges[stream])
+
+
+def _marked(manifest: Manifest) -> set[str]:
+    """The streams whose `last` somebody looks at: a join hands on that of the first, a scan and a pool look at what they read."""
+    found = {manifest.graph.output}
+    for name, node in reversed(manifest.nodes.items()):
+        if name in found or node.op.op in ("scan", "pool"):
+            found.add(node.op.sources[0])
+    return found
 
 
 def _edges(manifest: Manifest, stages: Mapping[str, Layers]) -> dict[str, Edge]:

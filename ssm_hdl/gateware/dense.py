@@ -54,7 +54,7 @@ class Dense(wiring.Component):
         self._to_queue = self._to_sum + 1 + REQUANTIZE_LATENCY
         self.replay = None
         if folding.passes > 1:
-            self.replay = Replay(shape_of(x), i_lanes, folding.beats, folding.passes, layers.count)
+            self.replay = Replay(shape_of(x), i_lanes, folding.beats, folding.passes, layers.count, layers.marked)
         self.queue = layers.queue(y, o_lanes, Places.needed(folding.beats + self._to_queue, max(folding.beats, pace)))
 
     @property

@@ -2,7 +2,6 @@
 """What a stage is made for: one operation, or those of all the layers that share it."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import TypeAlias
 
 import numpy as np
@@ -41,8 +40,11 @@ class Table:
 
     def storage(self, name: str) -> Storage:
         """The memory that it is."""
-        storage = Storage.rom(name, self.codes)
-        return storage if self.spram is None else replace(storage, block=False, spram=True)
+        return Storage.rom(name, self.codes) if self.spram is None else self.in_spram(name)
+
+    def in_spram(self, name: str) -> Storage:
+        """The memory that it would be in SPRAM."""
+        return Storage(name, len(self.codes), shape_for(self.codes).width * self.codes.shape[1], False, spram=True)
 
     def to_spram(self) -> Spram:
         """Move it to an SPRAM, which has to be loaded before a stage reads it."""
@@ -77,9 +79,10 @@ class Layers:
 
     Args:
         nodes: the bound operations, a layer each.
+        marked: somebody looks at the ``last`` of what they send.
 
     Attributes:
-        nodes: the same.
+        nodes, marked: the same.
         node: the first.
         count: how many there are.
         lift: for each layer, the bits by which its sums lose fewer than those of others when they are rounded.
@@ -87,8 +90,8 @@ class Layers:
         width: bits that hold every sum.
     """
 
-    def __init__(self, nodes: Sequence[Node]) -> None:
-        self.nodes, self.node, self.count = tuple(nodes), nodes[0], len(nodes)
+    def __init__(self, nodes: Sequence[Node], marked: bool = True) -> None:
+        self.nodes, self.node, self.count, self.marked = tuple(nodes), nodes[0], len(nodes), marked
         drops = [node.accumulator.f_bits - node.output.format.f_bits for node in nodes]
         self.drop = max(drops)
         self.lift = [self.drop - drop for drop in drops]
@@ -110,7 +113,7 @@ class Layers:
 
     def queue(self, edge: Edge, lanes: int, depth: int) -> Queue:
         """A queue of an edge's beats."""
-        return Queue(shape_of(edge), lanes, depth, self.count)
+        return Queue(shape_of(edge), lanes, depth, self.count, self.marked)
 
     def table(self, words: Callable[[Node, int], Codes]) -> Table:
         """The table of what ``words`` makes of each node and its lift."""

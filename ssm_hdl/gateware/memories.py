@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 from amaranth.hdl import Const, Module, Shape, Value, ValueLike
 from amaranth.lib import memory
 
@@ -40,8 +41,9 @@ class Storage:
         name: what it holds.
         depth: words.
         width: bits of a word.
-        block: it goes to block RAM; to registers and LUTs, or to SPRAM, otherwise.
+        block: synthesis puts it into block RAM, or wherever it finds it cheaper; to registers and LUTs, or to SPRAM, otherwise.
         spram: it goes to SPRAM.
+        unused: bits of a word that synthesis leaves out: the same in all words, or never looked at.
     """
 
     name: str
@@ -49,12 +51,16 @@ class Storage:
     width: int
     block: bool
     spram: bool = False
+    unused: int = 0
 
     @classmethod
     def rom(cls, name: str, codes: Codes) -> "Storage":
         """The table of constants that `Rom` makes of ``codes`` (words, numbers)."""
-        width = shape_for(codes).width * codes.shape[1]
-        return cls(name, len(codes), width, len(codes) * width >= BLOCK_ROM_FROM)
+        shape = shape_for(codes)
+        changing = np.bitwise_or.reduce(codes ^ codes[0], axis=0) & ((1 << shape.width) - 1)
+        width = shape.width * codes.shape[1]
+        unused = width - sum(int(bits).bit_count() for bits in changing)
+        return cls(name, len(codes), width, len(codes) * width >= BLOCK_ROM_FROM, unused=unused)
 
     @property
     def bits(self) -> int:

@@ -15,7 +15,7 @@ from ssm_hdl.gateware.counter import Counter
 from ssm_hdl.gateware.deviation import Deviation, Packet
 from ssm_hdl.gateware.folding import Folding
 from ssm_hdl.gateware.layers import Layers, Nodes
-from ssm_hdl.gateware.memories import BLOCK_RAM_FROM, Ram, Storage
+from ssm_hdl.gateware.memories import Ram, Storage
 from ssm_hdl.gateware.operands import PLAIN
 from ssm_hdl.gateware.queue import Places
 from ssm_hdl.gateware.shift import shift_latency, shift_left
@@ -139,7 +139,7 @@ class Norm(wiring.Component):
     def storage(self) -> list[Storage]:
         """Its memories."""
         depth, width = 3 * self.size, self.deviation.x.width
-        return [Storage("ring", depth, width, depth * width >= BLOCK_RAM_FROM), *self.deviation.storage, self.queue.storage]
+        return [Storage("ring", depth, width, True), *self.deviation.storage, self.queue.storage]
 
     def elaborate(self, platform: object) -> Module:  # noqa: D102
         m = Module()

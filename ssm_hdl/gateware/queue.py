@@ -19,16 +19,17 @@ class Queue(wiring.Component):
         lanes: numbers in a beat.
         depth: beats that it holds.
         layers: layers that its packets may be at.
+        marked: somebody looks at ``last``; it is not kept otherwise.
 
     Members:
         i: beats in.
         o: beats out.
     """
 
-    def __init__(self, shape: Shape, lanes: int, depth: int, layers: int = 1) -> None:
+    def __init__(self, shape: Shape, lanes: int, depth: int, layers: int = 1, marked: bool = True) -> None:
         self.depth = depth
         super().__init__({"i": In(signature(shape, lanes, layers)), "o": Out(signature(shape, lanes, layers))})
-        self.width = Shape.cast(self.i.p.shape()).width
+        self.width = Shape.cast(self.i.p.shape()).width if marked else shape.width * lanes
         self.block_ram = depth * self.width >= BLOCK_RAM_FROM and depth > 2
         self.latency = 3 if self.block_ram else 1
 
@@ -73,7 +74,7 @@ class Queue(wiring.Component):
         with m.If(move):
             m.d.sync += fetched.eq(fetch)
         with m.If(free):
-            m.d.sync += [self.o.valid.eq(fetched), Value.cast(self.o.payload).eq(read.data)]
+            m.d.sync += [self.o.valid.eq(fetched), Value.cast(self.o.payload)[: self.width].eq(read.data)]
 
     def _registers(self, m: Module) -> None:
         """A row of registers that moves up when the first leaves: its output is a register, with nothing to choose behind it."""
@@ -83,7 +84,7 @@ class Queue(wiring.Component):
         m.d.comb += [
             self.i.ready.eq(~full[-1]),
             self.o.valid.eq(full[0]),
-            Value.cast(self.o.payload).eq(beats[0]),
+            Value.cast(self.o.payload)[: self.width].eq(beats[0]),
         ]
         with m.If(push & ~pop):
             m.d.sync += full.eq(Cat(1, full[:-1]))

@@ -5,7 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from ssm_hdl.gateware.counter import Counter
-from ssm_hdl.gateware.memories import BLOCK_RAM_FROM, Ram, Storage
+from ssm_hdl.gateware.memories import Ram, Storage
 from ssm_hdl.gateware.stream import signature
 
 
@@ -20,6 +20,7 @@ class Replay(wiring.Component):
         beats: beats in a group.
         passes: times that a group is sent.
         layers: layers that its packets may be at.
+        marked: somebody looks at ``last``; it is not kept otherwise.
 
     Members:
         i: beats in.
@@ -28,20 +29,19 @@ class Replay(wiring.Component):
 
     latency = 2
 
-    def __init__(self, shape: Shape, lanes: int, beats: int, passes: int, layers: int = 1) -> None:
+    def __init__(self, shape: Shape, lanes: int, beats: int, passes: int, layers: int = 1, marked: bool = True) -> None:
         self.beats, self.passes = beats, passes
         super().__init__({"i": In(signature(shape, lanes, layers)), "o": Out(signature(shape, lanes, layers))})
+        self.width = Shape.cast(self.i.p.shape()).width if marked else shape.width * lanes
 
     @property
     def storage(self) -> Storage:
         """Its memory."""
-        width = Shape.cast(self.i.p.shape()).width
-        return Storage("replay", 2 * self.beats, width, 2 * self.beats * width >= BLOCK_RAM_FROM)
+        return Storage("replay", 2 * self.beats, self.width, True)
 
     def elaborate(self, platform: object) -> Module:  # noqa: D102
         m = Module()
-        width = Shape.cast(self.i.p.shape()).width
-        banks = Ram(m, "memory", width, 2 * self.beats)
+        banks = Ram(m, "memory", self.width, 2 * self.beats)
         write, read = banks.write, banks.read
         loaded = Signal(2)  # groups in the banks
         step = Signal()  # the registered read moves on
@@ -58,7 +58,7 @@ class Replay(wiring.Component):
             read.addr.eq(Mux(send_bank, self.beats, 0) + beat.value),
             step.eq(~self.o.valid | self.o.ready),
             read.en.eq(step),
-            Value.cast(self.o.payload).eq(read.data),
+            Value.cast(self.o.payload)[: self.width].eq(read.data),
         ]
         m.d.sync += [
             loaded.eq(loaded + load.wraps - turn.wraps),

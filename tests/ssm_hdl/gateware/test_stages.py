@@ -308,5 +308,5 @@ def test_cycles_and_blocks_of_two_products_in_a_block(make_nodes):
     assert [Scan(nodes["ssm"], 4, kind).loop for kind in ("dsp", "ice40", "ecp5")] == [10, 9, 11]
     wide = make_nodes()
     assert measures(lambda kind: Dense(wide["mixing"], 8, kind)) == [(0, 8), (-1, 4), (0, 8), (1, 0)]
-    assert measures(lambda kind: Scan(wide["ssm"], 9, kind, terms=3)) == [(0, 9), (0, 9), (0, 9), (3, 0)]
+    assert measures(lambda kind: Scan(wide["ssm"], "1x3*3", kind)) == [(0, 9), (0, 9), (0, 9), (3, 0)]
     assert measures(lambda kind: Multiply(nodes["glu"], 4, kind)) == [(0, 4), (-1, 2), (0, 4), (1, 0)]
