@@ -95,6 +95,8 @@ def size(
             where it would).
     """
     clock_hz = device.clock_hz if clock_hz is None else clock_hz
+    if not 0 < clock_hz < float("inf"):
+        raise SsmHdlError(f"a clock of {clock_hz / 1e6:g} MHz is none; ask for more than 0")
     if rate_hz is not None and not 0 < rate_hz < float("inf"):
         raise SsmHdlError(f"a rate of {rate_hz:g} time steps a second is none; ask for more than 0")
     searches = [

@@ -4,6 +4,7 @@ import io
 from pathlib import Path
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter, ScalarFormatter
 
 from ssm_hdl import SsmHdlError
 from ssm_hdl.files import write_atomically
@@ -36,15 +37,18 @@ def draw(sized: Sized, path: Path) -> Path:
     points = {stage.name: (stage.intensity, stage.multiplications * rate) for stage in report.stages if stage.intensity}
     everything = sum(products for _, products in points.values())
     read = sum(products / intensity for intensity, products in points.values())
-    low, high = 0.2, max(8.0, *(2 * intensity for intensity, _ in points.values()))
-    for roof, name, style in (
-        (dsp, f"{device.dsps} DSP blocks at {sized.clock_hz / 1e6:g} MHz", "-"),
-        (dsp + report.lut_multipliers * sized.clock_hz, f"and {report.lut_multipliers} multipliers of LUTs", "--"),
-        (device.limit, f"DSP blocks at {device.kernel_hz / 1e6:g} MHz, a bare kernel", ":"),
-    ):
+    low = min(0.2, *(intensity / 2 for intensity, _ in points.values()))
+    high = max(8.0, *(2 * intensity for intensity, _ in points.values()))
+    in_luts = report.lut_multipliers * sized.clock_hz
+    roofs = [(dsp, f"{device.dsps} DSP blocks at {sized.clock_hz / 1e6:g} MHz", "-", "top")]
+    roofs += [(device.limit, f"DSP blocks at {device.kernel_hz / 1e6:g} MHz, a bare kernel", ":", "bottom")]
+    if in_luts:
+        roofs.append((dsp + in_luts, f"and {report.lut_multipliers} multipliers of LUTs", "--", "bottom"))
+    for roof, name, style, side in roofs:
         ax.plot([roof / memory, high], [roof, roof], style, color=INK, lw=1.2)
-        ax.text(high, roof, f"{name} ", size=7.5, color=INK, ha="right", va="bottom")
-    top = max(dsp + report.lut_multipliers * sized.clock_hz, device.limit)
+        place = high if side == "bottom" and roof == device.limit else high / 4  # names of close roofs do not meet
+        ax.text(place, roof, f"{name} ", size=7.5, color=INK, ha="right", va=side)
+    top = max(dsp + in_luts, device.limit)
     ax.plot([low, top / memory], [low * memory, top], color=ACCENT, lw=1.2)
     ax.text(low, low * memory, f"  memories, {memory / 1e9:.1f} GB/s", size=7.5, color=ACCENT, va="bottom")
     for name, (intensity, products) in points.items():
@@ -52,10 +56,13 @@ def draw(sized: Sized, path: Path) -> Path:
         ax.annotate(name, (intensity, products), size=6.5, color=FAINT, xytext=(4, -2), textcoords="offset points")
     ax.plot(everything / read, everything, "*", ms=14, color=ACCENT, zorder=5)
     ax.set(xscale="log", yscale="log", xlim=(low, high))
+    ax.xaxis.set_major_formatter(ScalarFormatter())
+    ax.xaxis.set_minor_formatter(NullFormatter())
     ax.set_xlabel("products for each byte read from memory", color=INK)
     ax.set_ylabel("products a second", color=INK)
     ax.set_title(
-        f"{report.name} on the {device.title}: {rate:,.0f} time steps a second, {everything / device.limit:.0%} of the limit",
+        f"{report.name} on the {device.title}: {rate:,.0f} time steps a second, "
+        f"{everything / device.limit:.0%} of the limit of the DSP blocks",
         size=9.5, color=INK,
     )  # fmt: skip
     ax.grid(color=GRID, lw=0.6)

@@ -53,8 +53,11 @@ def command(
         from ssm_hdl.sw.roofline import draw
 
         files["roofline"] = str(draw(sized, roofline))
+    beside = path.with_suffix(".weights.bin")
     if image:  # first, so that the Verilog never stands beside the weights of another
-        files["weights"] = str(write_atomically(path.with_suffix(".weights.bin"), image))
+        files["weights"] = str(write_atomically(beside, image))
+    else:
+        beside.unlink(missing_ok=True)
     files["verilog"] = str(write_atomically(path, verilog))
     names = {"roofline": "roofline", "weights": "weights, for the port w", "verilog": "Verilog"}
     named = {names[kind]: file for kind, file in files.items()}

@@ -1,0 +1,99 @@
+"""``--device``, ``--rate``, ``--max`` and what belongs to them, on every command that has them."""
+
+import json
+
+import pytest
+
+from ssm_hdl import Manifest
+from ssm_hdl.gen.devices import DEVICES
+from ssm_hdl.gen.sizer import size
+from ssm_hdl.gen.verilog import generate
+
+
+@pytest.fixture(scope="module")
+def manifest(random_manifest, tmp_path_factory):
+    return random_manifest(channels=8, modes=4, steps=6).save(tmp_path_factory.mktemp("sizing") / "small")
+
+
+def test_a_rate_and_as_fast_as_it_goes(cli, manifest, tmp_path):
+    device = DEVICES["lfe5u-25f"]
+    for options, rate in ((("--rate", "16e3"), 16e3), (("--max",), None), ((), None)):
+        out = tmp_path / "top.v"
+        done = cli("generate", manifest, "--device", device.name, *options, "--json", "-o", out)
+        assert done.status == 0, done.err
+        answer, sized = json.loads(done.out), size(Manifest.load(manifest), device, rate)
+        assert (answer["cycles"], answer["dsp"], answer["rate_hz"]) == (sized.report.cycles, sized.report.dsp, sized.rate_hz)
+        assert answer["rate_hz"] >= (rate or 0) and answer["device"] == device.name
+        assert out.read_text() == generate(Manifest.load(manifest), sized.plan)
+
+
+def test_the_table_says_what_each_stage_takes_and_of_what_there_is(cli, manifest, tmp_path):
+    done = cli("generate", manifest, "--device", "up5k", "--rate", "1e4", "-o", tmp_path / "top.v")
+    for words in ("folding", "busy", "time steps a second", "of 5,280 LUTs", "of 8 DSP blocks", "of 30 block RAMs"):
+        assert words in done.out, words
+
+
+def test_other_clocks_and_fewer_blocks(cli, manifest, tmp_path):
+    def answer(*options):
+        return json.loads(cli("generate", manifest, "--device", "lfe5u-85f", *options, "--json", "-o", tmp_path / "top.v").out)
+
+    whole, slow, few = answer(), answer("--clock", 10), answer("--dsp", 4)
+    assert slow["rate_hz"] == 10e6 / whole["cycles"] and few["dsp"] <= 4
+
+
+@pytest.mark.parametrize("suffix,start", [("svg", b"<?xml"), ("png", b"\x89PNG"), ("pdf", b"%PDF")])
+def test_the_roofline_is_drawn(cli, manifest, tmp_path, suffix, start):
+    picture = tmp_path / f"roofline.{suffix}"
+    done = cli("generate", manifest, "--device", "up5k", "--max", "--roofline", picture, "-o", tmp_path / "top.v")
+    assert done.status == 0 and picture.read_bytes().startswith(start)
+
+
+def test_the_image_of_tables_in_spram_stands_beside_the_verilog_or_nothing_does(cli, manifest, tmp_path):
+    out, image = tmp_path / "top.v", tmp_path / "top.weights.bin"
+    assert cli("generate", "manifests/s4d-64h-w4a6x8", "--device", "up5k", "--rate", "1e4", "-o", out).status == 0
+    assert "w_valid" in out.read_text() and image.stat().st_size > 10_000
+    assert cli("generate", manifest, "--device", "up5k", "-o", out).status == 0
+    assert "w_valid" not in out.read_text() and not image.exists()
+
+
+@pytest.mark.parametrize("device", ["up5k", "lfe5u-25f"])
+def test_what_was_sized_gives_the_same_bits(cli, manifest, device):
+    done = cli("simulate", manifest, "--device", device, "--max", "--samples", "random", "--count", 4, "--json")
+    assert done.status == 0, done.err
+    assert json.loads(done.out)["differences"] == 0
+
+
+@pytest.mark.parametrize(
+    "words,options",
+    [
+        ("device 'xc7' is not known; there are up5k, lfe5u-25f, lfe5u-45f, lfe5u-85f", ("--device", "xc7")),
+        (r"cannot take 1,000,000,000 time .* at 48 MHz; the most that fits is .*--max", ("--device", "up5k", "--rate", "1e9")),
+        ("--rate, --max and --clock are of a device", ("--rate", "16e3")),
+        ("two different wishes", ("--device", "up5k", "--rate", "16e3", "--max")),
+        ("leave --target out", ("--device", "up5k", "--target", "ice40")),
+        ("--roofline draws the limits of a device", ("--roofline", "roofline.svg")),
+        (r"cannot draw into roofline.gif; name a .svg, .png or .pdf file", ("--device", "up5k", "--roofline", "roofline.gif")),
+        ("a clock of 0 MHz is none", ("--device", "up5k", "--clock", "0")),
+        ("a rate of nan time steps", ("--device", "up5k", "--rate", "nan")),
+        ("no layers", ("--device", "up5k", "--share-layers")),
+    ],
+)
+def test_refusals(refused, manifest, tmp_path, words, options):
+    out = tmp_path / "top.v"
+    refused(words, "generate", manifest, *options, "-o", out)
+    assert not out.exists()
+
+
+def test_a_model_that_is_too_large_is_told_where_it_would_fit(refused, tmp_path):
+    refused(
+        r"s5_mnist does not fit the iCE40UP5K: .*; it fits the LFE5U-25F",
+        "generate", "manifests/s5-mnist-w4a8", "--device", "up5k", "-o", tmp_path / "top.v",
+    )  # fmt: skip
+
+
+def test_a_benchmark_of_nothing_that_can_be_measured_is_refused(refused, manifest, tmp_path):
+    where = ("--results", tmp_path / "bench.json", "--picture", tmp_path / "bench.png", "--kept", tmp_path / "kept")
+    refused("board 'icestick' is not known", "bench", f"{manifest}@icestick", *where)
+    refused("not of the form MANIFEST@BOARD", "bench", f"{manifest}@icebreaker@fast", *where)
+    refused("cannot take", "bench", f"{manifest}@icebreaker@1e9", *where)
+    assert not (tmp_path / "bench.json").exists()
