@@ -26,7 +26,7 @@ from ssm_hdl.sim.verilated import VerilatedModel
 SEEDS = (1, 2, 3)
 """Seeds of place and route; the median is reported."""
 
-STEPS = 24
+STEPS = 96
 """Time steps of the sequences that the interval is measured on."""
 
 Step = Callable[[str], None]
@@ -52,24 +52,32 @@ def measure(manifest: Manifest, plan: Plan) -> dict[str, Any]:
     return {"interval": compared.interval, "latency": model.run(codes[:1, :1]).latency, "outputs_compared": compared.elements}
 
 
-def row(manifest: Manifest, board: Board, rate_hz: float | None, kept: Path, step: Step) -> dict[str, Any]:
+def row(name: str, manifest: Manifest, board: Board, rate_hz: float | None, kept: Path, step: Step) -> dict[str, Any]:
     """A model on a board: the figures of the pipeline that reaches a rate at the least cost, or of the fastest that fits.
 
     What was measured of the same Verilog before is taken up again.
+
+    Args:
+        name: what the manifest is called in the results.
+        manifest: the integer program.
+        board: where it goes, with the board's shell.
+        rate_hz: time steps a second; as many as fit if None.
+        kept: folder that keeps what was measured.
+        step: told what is done next.
     """
     clock_hz = board.chip.clock_hz
     sized = size(manifest, board.chip, rate_hz, reserve=shell_use(manifest, board))
     key = sha256(f"{clock_hz} {SEEDS} {generate(manifest, sized.plan)}".encode()).hexdigest()
-    name = f"{manifest.name}-{board.name}-{sized.report.cycles}"
-    file = kept / f"{name}.json"
+    place = kept / f"{name}-{board.name}-{sized.report.cycles}"
+    file = place.with_name(f"{place.name}.json")
     if file.exists():
         known = dict(json.loads(file.read_text(encoding="utf-8")))
         if known.get("key") == key:
             return known
     step(f"{manifest.name} on the {board.title}: {sized.report.cycles:,} cycles a step, simulation")
     found = measure(manifest, sized.plan)
-    reached = clocks(manifest, board, sized.plan, kept / name, clock_hz, SEEDS, lambda line: step(f"  {line}"))
-    answer = {"key": key, **figures(manifest, board, sized, found, reached.reached_mhz)}
+    reached = clocks(manifest, board, sized.plan, place, clock_hz, SEEDS, lambda line: step(f"  {line}"))
+    answer = {"manifest": name, "rate_asked": rate_hz, "key": key, **figures(manifest, board, sized, found, reached.reached_mhz)}
     answer["usage"] = {what: asdict(use) for what, use in reached.usage.items()}
     kept.mkdir(parents=True, exist_ok=True)
     write_atomically(file, json.dumps(answer, indent=2) + "\n")

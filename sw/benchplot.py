@@ -13,7 +13,7 @@ def draw(answer: dict[str, Any], path: Path) -> Path:
     figure = Figure(figsize=(10.4, 4.2), layout="constrained")
     left, right = figure.subplots(1, 2)
     rows = answer["rows"]
-    names = [f"{row['model']}\n{row['device']}" for row in rows]
+    names = [f"{row['manifest']}\n{row['device']}, {row['interval']:.0f}" for row in rows]
     shares = [100 * row["share_of_limit"] for row in rows]
     busy = [100 * (row["utilisation"] or 0) for row in rows]
     places = range(len(rows))

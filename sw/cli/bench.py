@@ -41,7 +41,7 @@ def command(
         path, _, rest = pair.partition("@")
         board, _, rate = rest.partition("@")
         try:
-            rows.append((Manifest.load(path), find_board(board), float(rate) if rate else None))
+            rows.append((Path(path).name, Manifest.load(path), find_board(board), float(rate) if rate else None))
         except ValueError as error:
             raise SsmHdlError(f"{pair} is not of the form MANIFEST@BOARD or MANIFEST@BOARD@RATE") from error
     say = messages()
@@ -58,7 +58,7 @@ def command(
     for row in answer["rows"]:
         luts, lanes = row["usage"]["LUTs"]["used"], row["dsp_multipliers"] + row["lut_multipliers"]
         shown.add_row(
-            row["model"],
+            row["manifest"],
             row["device"],
             f"{row['interval']:,.0f}",
             f"{row['dsp_multipliers']} + {row['lut_multipliers']} LUT",

@@ -1,0 +1,85 @@
+"""The benchmark: what it measures, what stands in results/ and on the page."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ssm_hdl import Manifest, SsmHdlError
+from ssm_hdl.boards.build import Clocks
+from ssm_hdl.boards.catalog import find_board
+from ssm_hdl.boards.resources import Usage, shell_use
+from ssm_hdl.gen.plan import Plan
+from ssm_hdl.gen.report import estimate
+from ssm_hdl.gen.sizer import size
+from ssm_hdl.sw import bench
+
+ROOT = Path(__file__).parents[2]
+RESULTS = json.loads((ROOT / "results" / "bench.json").read_text(encoding="utf-8"))
+ESTIMATES = json.loads((ROOT / "results" / "estimates.json").read_text(encoding="utf-8"))
+PAGE = (ROOT / "docs" / "sizing.md").read_text(encoding="utf-8").splitlines()
+ROWS = RESULTS["rows"]
+NAMES = [f"{row['manifest']}@{row['board']}" for row in ROWS]
+
+
+@pytest.fixture
+def reached(monkeypatch):
+    """Place and route that takes no time and says 50, 40 and 60 MHz; the calls to it."""
+    calls = []
+
+    def clocks(manifest, board, plan, out, clock_hz, seeds, progress):
+        calls.append((plan, clock_hz, seeds))
+        return Clocks({"LUTs": Usage(4000, 5280)}, (50.0, 40.0, 60.0))
+
+    monkeypatch.setattr(bench, "clocks", clocks)
+    return calls
+
+
+def test_a_row_is_measured_once(random_manifest, tmp_path, reached):
+    manifest, board, said = random_manifest(channels=8, modes=4, steps=16), find_board("icebreaker"), []
+    first = bench.row("small", manifest, board, None, tmp_path, said.append)
+    (plan, clock_hz, seeds), report = reached[0], size(manifest, board.chip, reserve=shell_use(manifest, board)).report
+    assert (clock_hz, len(seeds)) == (48e6, 3) and estimate(manifest, plan) == report
+    assert first["interval"] == report.cycles and first["clock_mhz"] == 50 and first["outputs_compared"] > 0
+    assert first["steps_per_second"] == round(50e6 / report.cycles, 1)
+    assert first["utilisation"] == round(report.utilisation, 4)
+    assert bench.row("small", manifest, board, None, tmp_path, said.append) == first
+    assert len(reached) == len(said) == 1
+
+
+def test_rtl_that_differs_is_refused(random_manifest, random_samples, monkeypatch):
+    manifest = random_manifest(channels=4, modes=3, steps=6)
+    other = random_manifest(channels=4, modes=3, steps=6, seed=1)
+    model = bench.VerilatedModel
+    monkeypatch.setattr(bench, "VerilatedModel", lambda _, plan: model(other, plan))
+    with pytest.raises(SsmHdlError, match="outputs of the RTL differ"):
+        bench.measure(manifest, Plan.fit(manifest, 8))
+
+
+def test_throughput_against_multipliers(random_manifest):
+    manifest = random_manifest(channels=8, modes=4, steps=16)
+    points = bench.line(manifest, "ecp5", 12, lambda text: None)
+    assert len(points) > 2 and all(point["interval"] == point["cycles"] for point in points)
+    assert [point["interval"] for point in points] == sorted({point["interval"] for point in points}, reverse=True)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=NAMES)
+def test_every_committed_row_is_that_of_todays_sizing(row):
+    manifest, board = Manifest.load(ROOT / "manifests" / row["manifest"]), find_board(row["board"])
+    sized = size(manifest, board.chip, row["rate_asked"], reserve=shell_use(manifest, board))
+    assert sized.report.cycles == row["interval"] and sized.report.dsp == row["dsp_blocks"]
+    assert sized.report.luts == row["luts_estimated"]
+    assert len(row["clocks_mhz"]) == 3
+
+
+@pytest.mark.parametrize("row", ROWS, ids=NAMES)
+def test_the_page_says_what_was_measured(row):
+    shown = [f"{row['interval']:,.0f}", f"{row['utilisation']:.1%}".replace("%", " %"), f"{row['clock_mhz']:.1f}"]
+    (line,) = [line for line in PAGE if f"| {row['manifest']} | {row['device']} | {shown[0]} |" in line]
+    assert all(f" {number} |" in line for number in shown), f"{line} lacks one of {shown}"
+
+
+@pytest.mark.parametrize("name", ESTIMATES)
+def test_the_page_says_what_was_estimated(name):
+    luts = ESTIMATES[name]["LUTs"]
+    assert f"| {name} | {luts['synthesised']:,} | {luts['estimated']:,} |" in "\n".join(PAGE)
