@@ -139,14 +139,14 @@ def use(fitted: dict[str, dict[str, dict[str, dict[str, float]]]]) -> None:
     known.update(fitted)
 
 
-def use_of(layers: Layers, plan: StagePlan, family: str) -> Use:
-    """What a stage takes of a device."""
+def use_of(layers: Layers, plan: StagePlan, family: str) -> tuple[Use, int]:
+    """What a stage takes of a device, and the cycles that a packet keeps it busy."""
     stage = STAGES[layers.node.op.op](layers, plan)
     for name in plan.spram:
         stage.tables[name].to_spram()
     luts = cost(layers.node.op.op, family, stage_features(stage, layers, plan, family))["luts"]
     rams = sum(block_rams(storage, family) for storage in stage.storage)
-    return Use(luts, plan.blocks, rams, sum(sprams(storage) for storage in stage.storage))
+    return Use(luts, plan.blocks, rams, sum(sprams(storage) for storage in stage.storage)), stage.work
 
 
 def spram_choices(layers: Layers, plan: StagePlan, family: str) -> list[tuple[str, ...]]:

@@ -15,12 +15,14 @@ class Use(NamedTuple):
         dsps: DSP blocks.
         rams: block RAMs.
         sprams: SPRAMs of an iCE40 UP5K.
+        idle: DSP blocks, as far as they have nothing to do.
     """
 
     luts: float
     dsps: float
     rams: float
     sprams: float = 0
+    idle: float = 0
 
     def plus(self, other: "Use") -> "Use":
         """Both together."""

@@ -38,9 +38,9 @@ from ssm_hdl.gen.structure import Structure
 FILL = {"ice40": 0.85, "ecp5": 0.9}
 """Share of the LUTs of a device that a plan may take: with more, place and route does not get through, or not at a good clock."""
 
-PRICES = Use(luts=1, dsps=20, rams=40, sprams=200)
-"""What one of each costs, in LUTs: a DSP block is cheaper than the LUTs of a multiplier, so that LUTs multiply where the blocks
-end; the first SPRAM brings the logic that loads it."""
+PRICES = Use(luts=1, dsps=20, rams=40, sprams=200, idle=100)
+"""What one of each costs, in LUTs: a DSP block that is busy is cheaper than the LUTs of a multiplier, one that is not is dearer,
+so that LUTs multiply what comes rarely, and where the blocks end; the first SPRAM brings the logic that loads it."""
 
 _TRIES = 4  # with less and less to spend, for what stands between the stages
 
@@ -105,7 +105,8 @@ def size(
     limit = None if rate_hz is None else int(clock_hz // rate_hz)
     plans = [plan for search in searches if (plan := search.fastest() if limit is None else search.at(limit)) is not None]
     if plans:
-        best = min(plans, key=lambda found: (found[1].cycles if limit is None else 0, searches[0].price(found[1])))
+        rank = [(report.cycles if limit is None else 0, price(report, device, limit or report.cycles)) for _, report in plans]
+        best = plans[rank.index(min(rank))]
         return Sized(device, clock_hz, *best)
     fastest = [found[1].cycles for search in searches if (found := search.fastest()) is not None]
     if not fastest or rate_hz is None:
@@ -140,14 +141,10 @@ class _Search:
         self.manifest, self.structure, self.device = manifest, structure, device
         luts = FILL[device.family] * device.luts - reserve.luts
         dsps = device.dsps - reserve.dsps if dsp is None else min(dsp, device.dsps - reserve.dsps)
-        self.budget = Use(luts, dsps, device.rams - reserve.rams, device.sprams)
+        self.budget = Use(luts, dsps, device.rams - reserve.rams, device.sprams, float("inf"))
         self.units = units(structure, manifest.steps, folding, (device.family, "lut"))
-        self._uses: dict[object, Use] = {}
+        self._uses: dict[object, tuple[Use, int]] = {}
         self._tables: dict[object, list[tuple[str, ...]]] = {}
-
-    def price(self, report: Report) -> float:
-        """What a pipeline costs."""
-        return sum(use * price for use, price in zip(_total(report, self.device), PRICES, strict=True))
 
     def fastest(self) -> tuple[Plan, Report] | None:
         """The plan with the fewest cycles a step."""
@@ -199,9 +196,9 @@ class _Search:
         """For each stage, or stages that choose together, what each option takes, and its plan."""
         alone = [name for name in self.structure.stages if not any(name in unit.names for unit in self.units)]
         for name in alone:
-            yield self._costed([{name: plan} for plan in self._kinds(name, interval)])
+            yield self._costed(interval, [{name: plan} for plan in self._kinds(name, interval)])
         for unit in self.units:
-            yield self._costed([
+            yield self._costed(interval, [
                 dict(zip(unit.names, plans, strict=True))
                 for way in unit.within(interval)
                 for plans in product(*(self._placed(name, interval, c) for name, c in zip(unit.names, way, strict=True)))
@@ -229,22 +226,30 @@ class _Search:
             return [plans[0], replace(plans[0], registers=True)]
         return plans[:1]
 
-    def _costed(self, ways: Sequence[dict[str, StagePlan]]) -> list[tuple[Use, dict[str, StagePlan]]]:
+    def _costed(self, interval: int, ways: Sequence[dict[str, StagePlan]]) -> list[tuple[Use, dict[str, StagePlan]]]:
         uses = []
         for way in ways:
             use = NOTHING
             for name, plan in way.items():
-                use = use.plus(self._use(name, plan))
+                taken, work = self._use(name, plan)
+                busy = min(1.0, work * self.structure.share(name, self.manifest.steps) / interval)
+                use = use.plus(taken._replace(idle=plan.blocks * (1 - busy)))
             uses.append(use)
         return [(uses[index], dict(ways[index])) for index in pareto(uses)]
 
-    def _use(self, name: str, plan: StagePlan) -> Use:
-        """What a stage takes; counted once for layers that are alike."""
+    def _use(self, name: str, plan: StagePlan) -> tuple[Use, int]:
+        """What a stage takes, and its cycles; counted once for layers that are alike."""
         layers = self.structure.stages[name]
         key = _alike(layers), plan
         if key not in self._uses:
             self._uses[key] = use_of(layers, plan, self.device.family)
         return self._uses[key]
+
+
+def price(report: Report, device: Device, interval: float) -> float:
+    """What a pipeline costs on a device where time steps come every so many cycles, in LUTs."""
+    idle = report.dsp * (1 - report.utilisation * report.cycles / interval)
+    return sum(use * price for use, price in zip(_total(report, device)._replace(idle=idle), PRICES, strict=True))
 
 
 def _total(report: Report, device: Device) -> Use:
