@@ -143,6 +143,7 @@ class Top(Elaboratable):
     def _clock(self, m: Module, platform: Any) -> Signal:
         """The domain ``sync`` from the PLL, in reset until it has been locked for a while."""
         clock, locked, ready = Signal(name="clock"), Signal(name="locked"), Signal(name="ready")
+        reset = Signal(init=1)  # a register of its own: it goes all over the device, and nothing has the time to stand in its way
         pin = platform.request(self.board.oscillator, 0, dir="-")
         m.submodules += self.pll.cell(pin.io, clock, locked)
         m.domains += [ClockDomain("start"), ClockDomain("sync")]
@@ -151,6 +152,6 @@ class Top(Elaboratable):
         left = Signal(range(cycles + 1), init=cycles)
         with m.If(left != 0):
             m.d.start += left.eq(left - 1)
-        m.d.start += ready.eq(left == 0)
-        m.d.comb += [ClockSignal("start").eq(clock), ClockSignal("sync").eq(clock), ResetSignal("sync").eq(~ready)]
+        m.d.start += [ready.eq(left == 0), reset.eq(~ready)]
+        m.d.comb += [ClockSignal("start").eq(clock), ClockSignal("sync").eq(clock), ResetSignal("sync").eq(reset)]
         return ready

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from statistics import median
@@ -67,20 +68,28 @@ def row(name: str, manifest: Manifest, board: Board, rate_hz: float | None, kept
     """
     clock_hz = board.chip.clock_hz
     sized = size(manifest, board.chip, rate_hz, reserve=shell_use(manifest, board))
-    key = sha256(f"{clock_hz} {SEEDS} {generate(manifest, sized.plan)}".encode()).hexdigest()
     place = kept / f"{name}-{board.name}-{sized.report.cycles}"
-    file = place.with_name(f"{place.name}.json")
+
+    def made() -> dict[str, Any]:
+        step(f"{manifest.name} on the {board.title}: {sized.report.cycles:,} cycles a step, simulation")
+        found = measure(manifest, sized.plan)
+        reached = clocks(manifest, board, sized.plan, place, clock_hz, SEEDS, lambda line: step(f"  {line}"))
+        answer = {"manifest": name, "rate_asked": rate_hz, **figures(manifest, board, sized, found, reached.reached_mhz)}
+        return answer | {"usage": {what: asdict(use) for what, use in reached.usage.items()}}
+
+    return _once(place.with_name(f"{place.name}.json"), f"{clock_hz} {SEEDS} {generate(manifest, sized.plan)}", made)
+
+
+def _once(file: Path, of: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What was made of the same before, or is made now, and kept in a file."""
+    key = sha256(of.encode()).hexdigest()
     if file.exists():
         known = dict(json.loads(file.read_text(encoding="utf-8")))
-        if known.get("key") == key:
+        if known.pop("key", None) == key:
             return known
-    step(f"{manifest.name} on the {board.title}: {sized.report.cycles:,} cycles a step, simulation")
-    found = measure(manifest, sized.plan)
-    reached = clocks(manifest, board, sized.plan, place, clock_hz, SEEDS, lambda line: step(f"  {line}"))
-    answer = {"manifest": name, "rate_asked": rate_hz, "key": key, **figures(manifest, board, sized, found, reached.reached_mhz)}
-    answer["usage"] = {what: asdict(use) for what, use in reached.usage.items()}
-    kept.mkdir(parents=True, exist_ok=True)
-    write_atomically(file, json.dumps(answer, indent=2) + "\n")
+    answer = make()
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(file, json.dumps({"key": key, **answer}, indent=2) + "\n")
     return answer
 
 
@@ -117,7 +126,7 @@ def figures(manifest: Manifest, board: Board, sized: Sized, found: dict[str, Any
     }
 
 
-def line(manifest: Manifest, target: str, most: int, step: Step) -> list[dict[str, Any]]:
+def line(manifest: Manifest, target: str, most: int, kept: Path, step: Step) -> list[dict[str, Any]]:
     """Throughput against multipliers, from the fewest to ``most`` DSP blocks: each plan's interval in simulation."""
     found: list[dict[str, Any]] = []
     for dsp in range(1, most + 1):
@@ -129,7 +138,8 @@ def line(manifest: Manifest, target: str, most: int, step: Step) -> list[dict[st
         if found and report.cycles == found[-1]["cycles"]:
             continue
         step(f"{manifest.name}: {report.dsp_multipliers} multipliers, {report.cycles:,} cycles a step")
-        interval = measure(manifest, plan)["interval"]
+        file = kept / f"{manifest.name}-{target}-{report.cycles}.json"
+        interval = _once(file, generate(manifest, plan), partial(measure, manifest, plan))["interval"]
         products = report.utilisation * report.cycles * report.dsp_multipliers
         found.append(
             {"multipliers": report.dsp_multipliers, "blocks": report.dsp, "cycles": report.cycles, "interval": interval,

@@ -50,7 +50,7 @@ def command(
         say.print(text, highlight=False, markup=False)
 
     answer: dict[str, Any] = {"rows": [bench.row(*each, kept, step) for each in rows]}
-    answer["line"] = [] if line is None else bench.line(Manifest.load(line), "ecp5", most, step)
+    answer["line"] = [] if line is None else bench.line(Manifest.load(line), "ecp5", most, kept, step)
     write_atomically(results, json.dumps(answer, indent=2) + "\n")
     draw(answer, picture)
     headings = "model|device|>interval|>multipliers|>busy|>clock|>steps a second|>G products/s|>of the limit|>LUTs|>a lane"

@@ -56,9 +56,9 @@ def test_rtl_that_differs_is_refused(random_manifest, random_samples, monkeypatc
         bench.measure(manifest, Plan.fit(manifest, 8))
 
 
-def test_throughput_against_multipliers(random_manifest):
+def test_throughput_against_multipliers(random_manifest, tmp_path):
     manifest = random_manifest(channels=8, modes=4, steps=16)
-    points = bench.line(manifest, "ecp5", 12, lambda text: None)
+    points = bench.line(manifest, "ecp5", 12, tmp_path, lambda text: None)
     assert len(points) > 2 and all(point["interval"] == point["cycles"] for point in points)
     assert [point["interval"] for point in points] == sorted({point["interval"] for point in points}, reverse=True)
 
