@@ -56,9 +56,9 @@ def command(
     beside = path.with_suffix(".weights.bin")
     if image:  # first, so that the Verilog never stands beside the weights of another
         files["weights"] = str(write_atomically(beside, image))
-    else:
-        beside.unlink(missing_ok=True)
     files["verilog"] = str(write_atomically(path, verilog))
+    if not image:
+        beside.unlink(missing_ok=True)
     names = {"roofline": "roofline", "weights": "weights, for the port w", "verilog": "Verilog"}
     named = {names[kind]: file for kind, file in files.items()}
     answer = {**files, **asdict(report)}
