@@ -67,7 +67,8 @@ def test_throughput_against_multipliers(random_manifest, tmp_path):
 def test_every_committed_row_is_that_of_todays_sizing(row):
     manifest, board = Manifest.load(ROOT / "manifests" / row["manifest"]), find_board(row["board"])
     sized = size(manifest, board.chip, row["rate_asked"], reserve=shell_use(manifest, board))
-    assert sized.report.cycles == row["interval"] and sized.report.dsp == row["dsp_blocks"]
+    assert sized.report.cycles == row["cycles_planned"] and sized.report.dsp == row["dsp_blocks"]
+    assert 1 <= row["interval"] / sized.report.cycles < 1.005  # of whole groups of steps, where layers share stages
     assert sized.report.luts == row["luts_estimated"]
     assert len(row["clocks_mhz"]) == 3
 
