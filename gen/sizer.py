@@ -277,8 +277,8 @@ def _misfit(manifest: Manifest, device: Device, searches: Sequence["_Search"], d
     if least.luts > budget.luts:
         missing.append(f"it takes some {least.luts:,.0f} LUTs where {budget.luts:,.0f} can be used")
     if not missing:
-        blocks = f"{budget.rams:,.0f} and {budget.dsps:,.0f}"
-        missing.append(f"what it saves in LUTs it takes in block RAMs or DSP blocks, of which there are {blocks}")
+        luts = f"{budget.luts:,.0f} LUTs ({FILL[device.family]:.0%} of them, since place and route needs the rest)"
+        missing.append(f"no plan keeps within {luts}, {budget.rams:,.0f} block RAMs and {budget.dsps:,.0f} DSP blocks")
     others = [other.title for other in DEVICES.values() if other is not device and _fits(manifest, other)]
     way = f"it fits the {' and the '.join(others)}" if others else "no device that is known holds it; give it narrower formats"
     return f"{manifest.name} does not fit the {device.title}: {', and '.join(missing)}; {way}"
