@@ -32,7 +32,7 @@ BLOCKS = {
 }
 """(depth, width) that a block RAM can be: the EBR of an iCE40, the DP16KD of an ECP5 with one read and one write port."""
 
-WRITTEN = ("queue", "replay", "sums", "state", "ring", "samples")
+WRITTEN = ("queue", "sums", "state", "ring", "samples")
 """Memories that are written; the others are tables of constants."""
 
 _BLOCK = {"ice40": 64, "ecp5": 128}  # what Yosys says that a block RAM costs, in bits of registers
@@ -88,7 +88,7 @@ def sprams(storage: Storage) -> int:
 
 def storages(pipeline: Pipeline) -> list[Storage]:
     """Every memory of a pipeline: those of its stages, the queues between them, and those of the ring."""
-    between = [queue.storage for queue in pipeline.queues.values()]
+    between = [queue.storage for queue in (pipeline.entry, *pipeline.queues.values())]
     ring = [] if pipeline.ring is None else pipeline.ring.storage
     return [*between, *ring, *(storage for stage in pipeline.stages.values() for storage in stage.storage)]
 
@@ -168,7 +168,7 @@ def between(pipeline: Pipeline, family: str) -> list[tuple[str, Features]]:
         for source, sink in zip(reads, pipeline.stages[name].sinks, strict=True):
             found += _repacks(pipeline, source, lanes(sink), pipeline.holds(name) > 1)
     found += _repacks(pipeline, structure.output, 1, False)
-    queues = [*pipeline.queues.values(), *([pipeline.ring.waiting, pipeline.ring.loop] if pipeline.ring else [])]
+    queues = [pipeline.entry, *pipeline.queues.values(), *([pipeline.ring.waiting, pipeline.ring.loop] if pipeline.ring else [])]
     found += [("queue", queue_features(queue, family)) for queue in queues]
     if pipeline.ring:
         found.append(("ring", {"stage": 1.0}))
@@ -230,7 +230,6 @@ def _dense(stage: Any, layers: Layers, plan: StagePlan) -> Features:
         "tree": rows * (terms * product + terms.bit_length()),
         "sums": rows * layers.width,
         "shifts": rows * layers.width * stage._scale.latency,
-        "replay": f.i_lanes * shape_of(x).width if stage.replay else 0,
     }
 
 

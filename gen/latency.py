@@ -21,7 +21,8 @@ def latency(pipeline: "Pipeline") -> int:
     Layers that share stages follow one another: a packet comes round behind the last stage, `Ring`'s latency later.
     """
     structure, ring = pipeline.structure, pipeline.ring
-    times: Times = {pipeline.manifest.input.name: (1 - structure.numbers(pipeline.manifest.input.name), 0)}
+    entry = pipeline.entry.latency
+    times: Times = {pipeline.manifest.input.name: (entry + 1 - structure.numbers(pipeline.manifest.input.name), entry)}
     loop = () if structure.loop is None else structure.loop.stages
     place = list(structure.stages).index(loop[0]) if loop else 0
     names = [name for name in structure.stages if name not in loop]
@@ -59,13 +60,12 @@ def _follow(pipeline: "Pipeline", names: Iterable[str], times: Times) -> None:
         beats = -(-structure.numbers(structure.reads[name][0]) // width)
         ends = [_arrival(pipeline, source, width, times, pipeline.holds(name) > 1) for source in structure.reads[name]]
         first, last = (max(each) for each in zip(*ends, strict=True))
-        replayed = getattr(stage, "replay", None) is not None
-        work = stage.work if op in ("scan", "embedding") else beats
+        work = stage.work if op in ("scan", "embedding", "dense") else beats
         taken = max(last + pipeline.holds(name) - 1, first + work - 1)
         done = taken + stage.latency + max((q.latency for (at, _), q in pipeline.queues.items() if at == name), default=0)
-        span = taken - first
-        if replayed or op == "norm":
-            span = stage.folding.cycles - stage.folding.beats if replayed else stage.span
+        span = stage.span if op == "norm" else taken - first
+        if op == "dense":  # the results of the last beat of every group in a burst
+            span = span * (stage.folding.blocks_of_groups - 1) // stage.folding.blocks_of_groups + stage.folding.passes - 1
         times[name] = (max(done - span, first), done)
 
 

@@ -12,7 +12,7 @@ from ssm_hdl import Manifest
 from ssm_hdl.gateware.add import Add
 from ssm_hdl.gateware.dense import Dense
 from ssm_hdl.gateware.embedding import Embedding
-from ssm_hdl.gateware.folding import ScanFolding
+from ssm_hdl.gateware.folding import Folding
 from ssm_hdl.gateware.layers import Layers
 from ssm_hdl.gateware.lookup import Lookup
 from ssm_hdl.gateware.multiply import Multiply
@@ -41,7 +41,7 @@ STAGES: dict[str, Callable[[Layers, StagePlan], wiring.Component]] = {
 }
 """The gateware of every operation of the vocabulary."""
 
-_PACKETS = {"dense": 3, "scan": 2, "norm": 3}
+_PACKETS = {"dense": 2, "scan": 2, "norm": 3}
 """Packets that the memories of a stage hold, 1 for the others; those in its pipeline come on top."""
 
 
@@ -58,6 +58,7 @@ class Pipeline(wiring.Component):
         ring: the way round the stages that serve several layers, if there are.
         sprams: the tables in SPRAM, in the order in which `w` fills them.
         queues: what stands before an operation that joins two paths, by its name and the index of its input.
+        entry: where the samples of a time step wait, so that who brings them does not have to.
 
     Members:
         i: samples, one element a beat; ``last`` is true for every element of the last time step of a sequence.
@@ -75,6 +76,7 @@ class Pipeline(wiring.Component):
         self.queues: dict[tuple[str, int], Queue] = {}
         self.ring: Ring | None = None
         self.ring = self._ring()
+        self.entry = Queue(shape_of(manifest.input), 1, max(2, manifest.input.size), marked=True)
         slack = self._slack()
         for name in structure.stages:
             for index, sink in enumerate(self.stages[name].sinks):
@@ -106,13 +108,15 @@ class Pipeline(wiring.Component):
 
     def holds(self, name: str) -> int:
         """Cycles in which a stage works with a beat before it takes the next."""
-        folding = getattr(self.stages[name], "folding", None)
-        return folding.phases * folding.words_per_beat if isinstance(folding, ScanFolding) else 1
+        folding: Folding | None = getattr(self.stages[name], "folding", None)
+        return folding.holds if folding is not None else 1
 
     def elaborate(self, platform: object) -> Module:  # noqa: D102
         m = Module()
         structure, output = self.structure, self.structure.output
-        branches = self._branches(m, self.manifest.input.name, self._gate(m))
+        m.submodules.entry = self.entry
+        connect(m, self._gate(m), self.entry.i)
+        branches = self._branches(m, self.manifest.input.name, self.entry.o)
         if self.ring is not None:
             m.submodules[ENTRY] = self.ring
             branches |= self._branches(m, ENTRY, self.ring.entry) | self._branches(m, EXIT, self.ring.o)

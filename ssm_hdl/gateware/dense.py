@@ -1,6 +1,7 @@
 # amaranth: UnusedElaboratable=no
 """Gateware of dense."""
 
+import numpy as np
 from amaranth.hdl import Cat, Module, Mux, Shape, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
@@ -14,26 +15,28 @@ from ssm_hdl.gateware.layers import Layers, Nodes, Table
 from ssm_hdl.gateware.memories import Storage
 from ssm_hdl.gateware.operands import factors
 from ssm_hdl.gateware.queue import Places
-from ssm_hdl.gateware.replay import Replay
 from ssm_hdl.gateware.shift import Shifts
-from ssm_hdl.gateware.stream import layer_of, shape_of, tag_of
+from ssm_hdl.gateware.stream import layer_of, tag_of
+from ssm_hdl.gateware.sums import Sums
 from ssm_hdl.operations import Node
 
 
 class Dense(wiring.Component):
     """y[g, m] = sum_n W[g, m, n] x[g, n] + b[g, m], rounded once.
 
+    Column by column: what comes in is multiplied by all of its rows, in ``passes`` cycles, and added to their sums, before the
+    next comes in. So the products are made while a packet is still coming, none of it has to be kept, and the results follow its
+    last beat one after the other, in a burst that the queue at the end takes up.
+
     Cycles per step: ``G M N / multipliers``, or ``pace`` for each result if that is more.
     Latency, last beat in to last beat out: ``5 + multiplier + levels + align + queue`` cycles, ``levels`` being those of the
-    adder tree over the columns and ``align`` those that bring the rows of a lane to one scale, 0 if they have one; if the input
-    is replayed, because fewer rows than M/G work side by side, ``1 + passes * beats`` more, and another ``(passes - 1) * beats``
-    if the group before is still being replayed.
+    adder tree over the columns and ``align`` those that bring the rows of a lane to one scale, 0 if they have one.
 
     Args:
         nodes: the bound operation, or those of several layers.
         which: folding, one of `DenseFolding.choices`, by its name or how many multipliers work side by side.
         kind: kind of multiplier, one of `multiplier.KINDS`.
-        pace: cycles between results that are enough; the queue at the end is only as deep as they need.
+        pace: cycles between results that are enough; the queue at the end is only as deep as bursts of them need.
 
     Members:
         i: x, ``columns * groups`` numbers a beat; the columns of each group in turn, in a beat too.
@@ -47,15 +50,13 @@ class Dense(wiring.Component):
         i_lanes, o_lanes = folding.i_lanes, folding.o_lanes
         super().__init__({"i": In(layers.signature(x, i_lanes)), "o": Out(layers.signature(y, o_lanes))})
         self._weight = layers.table(lambda node, lift: self._words(node))
-        self._bias = layers.table(lambda node, lift: node.arrays["bias"].reshape(-1, o_lanes) << lift)
-        self._scale = Shifts(layers.table(lambda node, lift: node.arrays["scale"].reshape(-1, o_lanes) + lift))
+        self._bias = layers.table(lambda node, lift: self._results(node.arrays["bias"]) << lift)
+        self._scale = Shifts(layers.table(lambda node, lift: self._results(node.arrays["scale"]) + lift))
         self._to_tree = 2 + folding.latency(kind) + tree_latency(folding.columns)
         self._to_sum = self._to_tree + self._scale.latency
         self._to_queue = self._to_sum + 1 + REQUANTIZE_LATENCY
-        self.replay = None
-        if folding.passes > 1:
-            self.replay = Replay(shape_of(x), i_lanes, folding.beats, folding.passes, layers.count, layers.marked)
-        self.queue = layers.queue(y, o_lanes, Places.needed(folding.beats + self._to_queue, max(folding.beats, pace)))
+        self._sums = Sums(folding.passes, layers.width * o_lanes) if folding.beats > 1 else None
+        self.queue = layers.queue(y, o_lanes, Places.needed(self._to_queue, max(folding.spacing, pace), folding.passes))
 
     @property
     def blocks(self) -> int:
@@ -85,10 +86,7 @@ class Dense(wiring.Component):
     @property
     def latency(self) -> int:
         """Cycles from the last beat of a packet in to its last beat out, when it meets no other and nothing stalls."""
-        f = self.folding
-        behind = f.beats * (f.passes - 1) if f.shape[0] > f.groups else 0
-        replay = self.replay.latency + f.beats * f.passes - 1 + behind if self.replay else 0
-        return replay + self._to_queue + self.queue.latency
+        return self._to_queue + self.queue.latency
 
     @property
     def tables(self) -> dict[str, Table]:
@@ -99,7 +97,7 @@ class Dense(wiring.Component):
     def storage(self) -> list[Storage]:
         """Its memories."""
         own = [self._weight.storage("weight"), self._bias.storage("bias"), *self._scale.storage("scale")]
-        return [*own, self.queue.storage, *([self.replay.storage] if self.replay else [])]
+        return [*own, self.queue.storage, *([self._sums.storage] if self._sums else [])]
 
     def weights(self) -> Codes:
         """Words of weight codes in the order of their use, layer after layer, (words, groups * rows * columns)."""
@@ -108,37 +106,37 @@ class Dense(wiring.Component):
     def _words(self, node: Node) -> Codes:
         """Those of one layer."""
         f = self.folding
-        split = factors(node).reshape(-1, f.groups, f.passes, f.rows, f.beats, f.columns)
-        return split.transpose(0, 2, 4, 1, 3, 5).reshape(f.words, f.multipliers)
+        split = factors(node).reshape(f.blocks_of_groups, f.groups, f.passes, f.rows, f.beats, f.columns)
+        return split.transpose(0, 4, 2, 1, 3, 5).reshape(f.words, f.multipliers)
+
+    def _results(self, constants: Codes) -> Codes:
+        """Constants of the results, (G M), in the order in which they come, (words, lanes): the pass at the bottom of the place."""
+        f = self.folding
+        split = constants.reshape(f.blocks_of_groups, f.passes, f.o_lanes)
+        padding = (1 << (f.passes - 1).bit_length()) - f.passes if f.blocks_of_groups > 1 else 0
+        return np.pad(split, ((0, 0), (0, padding), (0, 0)), mode="edge").reshape(-1, f.o_lanes)
 
     def elaborate(self, platform: object) -> Module:  # noqa: D102
         m = Module()
-        f, to_sum, width = self.folding, self._to_sum, self.layers.width
-        source = self.i
-        if self.replay is not None:
-            m.submodules.replay = self.replay
-            connect(m, flipped(self.i), self.replay.i)
-            source = self.replay.o
+        f, to_sum, width, source = self.folding, self._to_sum, self.layers.width, self.i
         m.submodules.queue = queue = self.queue
         connect(m, queue.o, flipped(self.o))
 
-        go, first, final, word, ends = self._issue(m, source)
+        go, first, final, word, ends = self._issue(m)
         weights = [delay(m, number, 1) for number in self._weight.read(m, "weights", word)]
         x = [delay(m, number, 2) for number in source.p.data]
         lanes = range(f.groups * f.rows)
         products = self._products(m, weights, x)
         sums = [tree(m, products[lane * f.columns : (lane + 1) * f.columns]) for lane in lanes]
         late = self._to_tree - 2  # to the tables: which result it is, counted there, takes fewer registers than handed on
-        result = Counter(m, f.words // f.beats, delay(m, ends, late, reset_less=False))
-        result = Cat(result.value, delay(m, layer_of(source.p), late))
+        turn = Counter(m, f.passes, delay(m, go, late, reset_less=False))
+        block = Counter(m, f.blocks_of_groups, delay(m, ends, late, reset_less=False))
+        result = Cat(turn.value, block.value, delay(m, layer_of(source.p), late))
         amounts = self._scale.read(m, "scale", result)
         sums = [self._scale.apply(m, lane, sums[lane], amounts[lane], width) for lane in lanes]
         bias = self._bias.read_late(m, "bias", delay(m, result, self._scale.latency))
-        valid, start = delay(m, go, to_sum, reset_less=False), delay(m, first, to_sum)
-        for lane in lanes:
-            total = Signal(Shape(width, True), reset_less=True, name=f"total_{lane}")
-            with m.If(valid):
-                m.d.sync += total.eq(Mux(start, bias[lane], total) + sums[lane])
+        totals = self._add(m, delay(m, go, to_sum, reset_less=False), delay(m, first, to_sum), turn.value, bias, sums)
+        for lane, total in enumerate(totals):
             m.d.comb += queue.i.p.data[lane].eq(self.layers.requantize(m, total))
         m.d.comb += [
             tag_of(queue.i.p).eq(delay(m, tag_of(source.p), self._to_queue)),
@@ -146,18 +144,33 @@ class Dense(wiring.Component):
         ]
         return m
 
-    def _issue(self, m: Module, source: stream.Interface) -> tuple[Value, Value, Value, Value, Value]:
-        """Take a beat when there is one and its result has a place; counts the words and the beats of a pass."""
-        f, layer = self.folding, layer_of(source.p)
-        go, begin = Signal(), Signal()
-        beat, word = Counter(m, f.beats, go), Counter(m, f.words, go)
+    def _issue(self, m: Module) -> tuple[Value, Value, Value, Value, Value]:
+        """Take a beat with all of its rows, pass by pass, and those of the last when their results have a place."""
+        f, source = self.folding, self.i
+        go, able, begin = Signal(), Signal(), Signal()
+        turn = Counter(m, f.passes, go)
+        beat, word = Counter(m, f.beats, turn.wraps), Counter(m, f.words, go)
         places = Places(m, self.queue, begin)
         m.d.comb += [
-            source.ready.eq(~beat.first | places.free),
-            go.eq(source.valid & source.ready),
-            begin.eq(go & beat.first),
+            able.eq(~beat.last | places.free),
+            go.eq(source.valid & able),
+            source.ready.eq(able & turn.last),
+            begin.eq(go & beat.last),
         ]
-        return go, beat.first, beat.last, Cat(word.value, layer), beat.wraps
+        return go, beat.first, beat.last, Cat(word.value, layer_of(source.p)), beat.wraps
+
+    def _add(self, m: Module, go: Value, first: Value, turn: Value, bias: list[Value], sums: list[Value]) -> list[Value]:
+        """The totals of the rows at hand, a cycle after their sums; those of the first beat begin with the bias."""
+        shape = Shape(self.layers.width, True)
+        if self._sums is None:
+            return [delay(m, (a + b)[: shape.width].as_signed(), 1) for a, b in zip(bias, sums, strict=True)]
+        new = Signal(shape.width * len(sums))
+        place = delay(m, turn, self._to_sum - self._sums.latency - (self._to_tree - 2))
+        kept = self._sums.keep(m, place, go, new)
+        before = [kept.value.word_select(lane, shape.width).as_signed() for lane in range(len(sums))]
+        totals = [Mux(first, start, old) + more for start, old, more in zip(bias, before, sums, strict=True)]
+        m.d.comb += new.eq(Cat(total[: shape.width] for total in totals))
+        return [kept.newest.word_select(lane, shape.width).as_signed() for lane in range(len(sums))]
 
     def _products(self, m: Module, weights: list[Value], x: list[Value]) -> list[Value]:
         """Those of every lane, column by column; the rows of a group have the same x."""

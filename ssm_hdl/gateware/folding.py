@@ -84,6 +84,11 @@ class Folding:
         """Numbers in a beat of the output."""
         raise NotImplementedError
 
+    @property
+    def holds(self) -> int:
+        """Cycles in which it works with a beat before it takes the next."""
+        raise NotImplementedError
+
     def interval(self, product: int) -> int:
         """Cycles per packet, with a multiplier that takes ``product``."""
         raise NotImplementedError
@@ -157,7 +162,7 @@ class DenseFolding(Folding):
 
     @property
     def passes(self) -> int:
-        """Times that the input of a group is read."""
+        """Cycles in which a beat is multiplied, by some rows in each."""
         return self.shape[1] // self.rows
 
     @property
@@ -166,9 +171,24 @@ class DenseFolding(Folding):
         return self.shape[2] // self.columns
 
     @property
+    def blocks_of_groups(self) -> int:
+        """Times that groups side by side work in a packet."""
+        return self.shape[0] // self.groups
+
+    @property
+    def holds(self) -> int:
+        """Cycles in which it works with a beat before it takes the next."""
+        return self.passes
+
+    @property
+    def spacing(self) -> int:
+        """Cycles between the results of a beat and those of the next."""
+        return 1 if self.passes > 1 else self.beats
+
+    @property
     def words(self) -> int:
         """Weight words of a packet."""
-        return self.shape[0] // self.groups * self.passes * self.beats
+        return self.blocks_of_groups * self.passes * self.beats
 
     @property
     def cycles(self) -> int:
@@ -302,6 +322,11 @@ class ScanFolding(Folding):
     def words_per_beat(self) -> int:
         """Memory words that one beat of u drives."""
         return self.shape[1] // self.within
+
+    @property
+    def holds(self) -> int:
+        """Cycles in which it works with a beat before it takes the next."""
+        return self.phases * self.words_per_beat
 
     def arrange(self, constants: Codes) -> Codes:
         """Constants of the modes, (C, N, ...), as they stand in the words of the memories: (words, those of a word)."""

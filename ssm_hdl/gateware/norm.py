@@ -41,6 +41,7 @@ class NormFolding(Folding):
     multipliers = 1
     i_lanes = 1
     o_lanes = 1
+    holds = 1
 
     @classmethod
     def choices(cls, nodes: Nodes, terms: int = PLAIN) -> Sequence[Self]:

@@ -116,9 +116,12 @@ class Places:
     """Cycles from the departure of a result to its place being free."""
 
     @classmethod
-    def needed(cls, latency: int, pace: int) -> int:
-        """Places for a result every ``pace`` cycles that takes ``latency`` cycles to the queue."""
-        return max(2, -(-(latency + cls.latency + 3) // pace))
+    def needed(cls, latency: int, pace: int, burst: int = 1) -> int:
+        """Places for results that take ``latency`` cycles to the queue and leave it every ``pace`` cycles.
+
+        They come as they leave, or ``burst`` of them in as many cycles, of which the places of those that have not left are taken.
+        """
+        return max(2, -(-((burst - 1) * (pace - 1) + latency + cls.latency + 3) // pace))
 
     def __init__(self, m: Module, queue: Queue, take: Value) -> None:
         places = Signal(range(queue.depth + 1), init=queue.depth)

@@ -1,0 +1,70 @@
+"""Running sums that are taken up in turn."""
+
+from typing import NamedTuple
+
+from amaranth.hdl import Cat, Module, Signal, Value
+
+from ssm_hdl.gateware.arithmetic import delay
+from ssm_hdl.gateware.memories import BLOCK_RAM_FROM, Ram, Storage
+
+
+class Kept(NamedTuple):
+    """Sums at hand.
+
+    Attributes:
+        value: what was kept at the place, `Sums.latency` cycles after it.
+        newest: what was kept last, a cycle after it was new.
+    """
+
+    value: Value
+    newest: Value
+
+
+class Sums:
+    """Words of sums, one of them taken up in a cycle: read, added to, and kept again.
+
+    They live in a memory with one read and one write a cycle; few of them, or all if it is asked for, in a ring of registers that
+    turns as each is taken up. Nothing is cleared: who takes up a word for the first time ignores what was kept.
+
+    Args:
+        words: how many there are.
+        width: bits of a word.
+        registers: keep them in registers.
+
+    Attributes:
+        storage: the memory.
+        latency: cycles to read a word.
+    """
+
+    def __init__(self, words: int, width: int, registers: bool = False) -> None:
+        self.words, self.width = words, width
+        # In a memory, fewer than four words would be read before they are written.
+        self.registers = registers or words < 4 or words * width < BLOCK_RAM_FROM
+        self.storage = Storage("sums", words, width, not self.registers)
+        self.latency = 0 if self.registers else 2
+
+    def keep(self, m: Module, place: Value, taken: Value, new: Value) -> Kept:
+        """Take up words.
+
+        Args:
+            m: the module they are in.
+            place: the place of a word, `latency` cycles before it is taken up; they follow one another and begin again.
+            taken: a word is taken up.
+            new: what it becomes.
+        """
+        if self.registers:
+            ring = Signal(self.width * self.words, reset_less=True)
+            with m.If(taken):
+                m.d.sync += ring.eq(Cat(ring[self.width :], new))
+            return Kept(ring[: self.width], ring[-self.width :])
+        sums = Ram(m, "sums", self.width, self.words)
+        m.d.comb += [
+            sums.read.addr.eq(place),
+            sums.write.addr.eq(delay(m, place, self.latency)),
+            sums.write.data.eq(new),
+            sums.write.en.eq(taken),
+        ]
+        return Kept(delay(m, sums.read.data, 1), delay(m, new, 1))
+
+
+__all__ = ["Kept", "Sums"]
