@@ -9,7 +9,7 @@ import json
 import math
 from functools import cache
 from importlib import resources
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from ssm_hdl.fixed import Codes
 from ssm_hdl.gateware.layers import Layers
@@ -139,14 +139,33 @@ def use(fitted: dict[str, dict[str, dict[str, dict[str, float]]]]) -> None:
     known.update(fitted)
 
 
-def use_of(layers: Layers, plan: StagePlan, family: str) -> tuple[Use, int]:
-    """What a stage takes of a device, and the cycles that a packet keeps it busy."""
+class Taken(NamedTuple):
+    """What a stage takes.
+
+    Attributes:
+        use: of the device.
+        work: cycles that a packet keeps it busy.
+        gathers: of a dense, the part of a packet that has to come before it begins.
+        behind: of a dense, the cycles that it works with the last beat.
+    """
+
+    use: Use
+    work: int
+    gathers: float = 0
+    behind: int = 0
+
+
+def use_of(layers: Layers, plan: StagePlan, family: str) -> Taken:
+    """What a stage takes."""
     stage = STAGES[layers.node.op.op](layers, plan)
     for name in plan.spram:
         stage.tables[name].to_spram()
     luts = cost(layers.node.op.op, family, stage_features(stage, layers, plan, family))["luts"]
     rams = sum(block_rams(storage, family) for storage in stage.storage)
-    return Use(luts, plan.blocks, rams, sum(sprams(storage) for storage in stage.storage)), stage.work
+    use = Use(luts, plan.blocks, rams, sum(sprams(storage) for storage in stage.storage))
+    if layers.node.op.op != "dense":
+        return Taken(use, stage.work)
+    return Taken(use, stage.work, stage.folding.i_lanes / reals(layers.node.inputs[0]), stage.folding.holds)
 
 
 def spram_choices(layers: Layers, plan: StagePlan, family: str) -> list[tuple[str, ...]]:

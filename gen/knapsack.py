@@ -16,6 +16,7 @@ class Use(NamedTuple):
         rams: block RAMs.
         sprams: SPRAMs of an iCE40 UP5K.
         idle: DSP blocks, as far as they have nothing to do.
+        wait: intervals that a time step waits longer for its result.
     """
 
     luts: float
@@ -23,6 +24,7 @@ class Use(NamedTuple):
     rams: float
     sprams: float = 0
     idle: float = 0
+    wait: float = 0
 
     def plus(self, other: "Use") -> "Use":
         """Both together."""

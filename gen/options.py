@@ -8,10 +8,14 @@ from itertools import product
 from ssm_hdl.errors import SsmHdlError
 from ssm_hdl.gateware.folding import DenseFolding, Folding, ScanFolding
 from ssm_hdl.gateware.norm import NormFolding
+from ssm_hdl.gateware.stream import reals
 from ssm_hdl.gen.structure import Structure
 
 FOLDINGS: dict[str, type[Folding]] = {"dense": DenseFolding, "scan": ScanFolding, "norm": NormFolding}
 """The operations that fold their products onto any number of multipliers."""
+
+_FEW = 10
+"""Multipliers that a stage may have though half of them would keep up: more make it wait less."""
 
 
 @dataclass(frozen=True)
@@ -47,10 +51,11 @@ class Unit:
         return {max(choice.interval for choice in way) for way in self.ways}
 
     def within(self, interval: int) -> list[tuple[Choice, ...]]:
-        """The ways that keep up with an interval, but for those with twice as many multipliers as another in any stage."""
+        """The ways that keep up with an interval, but for those with many more multipliers than another in any stage."""
         fast = [way for way in self.ways if all(choice.interval <= interval for choice in way)]
         least = [min((way[k].folding.multipliers for way in fast), default=0) for k in range(len(self.names))]
-        return [way for way in fast if all(choice.folding.multipliers < 2 * few for choice, few in zip(way, least, strict=True))]
+        most = [max(2 * few - 1, _FEW if len(self.names) == 1 else 0) for few in least]
+        return [way for way in fast if all(choice.folding.multipliers <= many for choice, many in zip(way, most, strict=True))]
 
 
 def units(structure: Structure, steps: int, decided: Mapping[str, str], kinds: Sequence[str]) -> list[Unit]:
@@ -75,7 +80,8 @@ def units(structure: Structure, steps: int, decided: Mapping[str, str], kinds: S
         if name not in taken:
             names = (name, *_followers(structure, name))
             taken |= set(names)
-            found.append(Unit(names, tuple(_together(names, [choices[each] for each in names]))))
+            ways = _together(names, [choices[each] for each in names], reals(folded[name].node.output) * folded[name].count)
+            found.append(Unit(names, tuple(ways)))
     return found
 
 
@@ -107,9 +113,14 @@ def _followers(structure: Structure, name: str) -> list[str]:
     return readers if all(alike) else []
 
 
-def _together(names: Sequence[str], choices: Sequence[Sequence[Choice]]) -> list[tuple[Choice, ...]]:
-    """Every combination whose stages agree on the order of what goes between them."""
-    ways = [way for way in product(*choices) if len({choice.folding.interleaved for choice in way}) == 1]
+def _together(names: Sequence[str], choices: Sequence[Sequence[Choice]], numbers: int) -> list[tuple[Choice, ...]]:
+    """Every combination whose stages agree on the order of the ``numbers`` that go between them, which are not what is slow."""
+    ways = [
+        way
+        for way in product(*choices)
+        if len({choice.folding.interleaved for choice in way}) == 1
+        and all(_flows(way[0], reader, numbers) for reader in way[1:])
+    ]
     if len(names) == 1:
         ways = [way for way in ways if way[0].folding.interleaved is None]
     if not ways:
@@ -119,6 +130,13 @@ def _together(names: Sequence[str], choices: Sequence[Sequence[Choice]]) -> list
             "and as many numbers of each, side by side"
         )
     return ways
+
+
+def _flows(source: Choice, reader: Choice, numbers: int) -> bool:
+    """Between beats of which neither is a multiple of the other, numbers go by as many as divide both; is it fast enough?"""
+    sent, read = source.folding.o_lanes, reader.folding.i_lanes
+    common = math.gcd(sent, read)
+    return common == min(sent, read) or numbers // common <= max(source.interval, reader.interval)
 
 
 __all__ = ["FOLDINGS", "Choice", "Unit", "units"]

@@ -29,7 +29,7 @@ from ssm_hdl.gen.plan import Plan, StagePlan
 from ssm_hdl.gen.structure import ENTRY, EXIT, Structure
 
 STAGES: dict[str, Callable[[Layers, StagePlan], wiring.Component]] = {
-    "dense": lambda layers, plan: Dense(layers, plan.folding, plan.kind, plan.pace),
+    "dense": lambda layers, plan: Dense(layers, plan.folding, plan.kind, plan.pace, plan.registers),
     "scan": lambda layers, plan: Scan(layers, plan.folding, plan.kind, plan.pace),
     "lookup": lambda layers, plan: Lookup(layers, plan.lanes, plan.pace),
     "multiply": lambda layers, plan: Multiply(layers, plan.lanes, plan.kind, plan.pace),
@@ -91,13 +91,20 @@ class Pipeline(wiring.Component):
 
     @property
     def cycles(self) -> int:
-        """Cycles per time step, the initiation interval: that of the slowest stage, of the ring, or of the ports."""
+        """Cycles per time step, the initiation interval: that of the slowest stage, of the ring, of the ports, or between stages."""
         steps = [reals(self.manifest.input), 0 if self.ring is None else self.ring.cycles]
         share = self.structure.share
         steps += [math.ceil(stage.cycles * share(name, self.manifest.steps)) for name, stage in self.stages.items()]
         if not self.manifest.output.per_sequence:
             steps.append(reals(self.manifest.output))
+        for name, reads in self.structure.reads.items():
+            steps += [self._fitted(source, lanes(self.stages[name].sinks[0])) * self.structure.layers(name) for source in reads]
         return max(steps)
+
+    def _fitted(self, stream: str, width: int) -> int:
+        """Cycles of a packet on its way to a reader of another width; see `_fit`. A stage that is no slower counts for itself."""
+        common = math.gcd(self.width(stream), width)
+        return self.structure.numbers(stream) // common if common < min(self.width(stream), width) else 0
 
     def width(self, stream: str) -> int:
         """Numbers in a beat of a stream, where it comes from."""

@@ -32,7 +32,7 @@ ELEMENTWISE = ("slice", "lookup", "multiply", "add")
 """Operations that make of every element one, or drop it."""
 
 _BURST = 2
-"""Results come in bursts (a gate after its values): stages are paced this much faster than the interval asks."""
+"""Results come in bursts: what makes one of every element is this much faster than the interval asks, so that little waits."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class StagePlan:
         blocks: DSP blocks that they take, two of them at times one.
         kind: kind of multiplier, one of `ssm_hdl.gateware.multiplier.KINDS`.
         pace: cycles that the plan leaves between two results.
-        registers: the sums of a pool are registers, where block RAMs are scarcer.
+        registers: the sums of a pool or a dense are registers, where block RAMs are scarcer.
         spram: names of its tables that are in SPRAM instead of block RAM; see `ssm_hdl.gen.spram.spill`.
     """
 
@@ -182,7 +182,7 @@ def plan_stage(
         multiplications = node.multiplications * structure.share(name, manifest.steps)
         kind = "lut" if multiplications <= max(LUT_MULTIPLICATIONS, interval // LUT_BUSY) else dsp_kind(target)
     if folding is None:
-        lanes = _lanes(node, int(time * min(_burst(structure, source) for source in structure.reads[name])))
+        lanes = _lanes(node, int(time / _BURST * min(_burst(structure, source) for source in structure.reads[name])))
         multipliers = lanes if node.multiplications else 0
     else:
         lanes, multipliers = folding.o_lanes, folding.multipliers

@@ -26,7 +26,7 @@ from ssm_hdl import Manifest, SsmHdlError
 from ssm_hdl.gateware.folding import Folding
 from ssm_hdl.gateware.layers import Layers
 from ssm_hdl.gateware.memories import shape_for
-from ssm_hdl.gen.costs import spram_choices, use_of
+from ssm_hdl.gen.costs import Taken, spram_choices, use_of
 from ssm_hdl.gen.depth import find_layers
 from ssm_hdl.gen.devices import DEVICES, Device
 from ssm_hdl.gen.knapsack import NOTHING, Use, choose, pareto
@@ -35,12 +35,13 @@ from ssm_hdl.gen.plan import Plan, StagePlan, intervals, plan_stage
 from ssm_hdl.gen.report import Report, estimate
 from ssm_hdl.gen.structure import Structure
 
-FILL = {"ice40": 0.85, "ecp5": 0.9}
+FILL = {"ice40": 0.88, "ecp5": 0.9}
 """Share of the LUTs of a device that a plan may take: with more, place and route does not get through, or not at a good clock."""
 
-PRICES = Use(luts=1, dsps=20, rams=40, sprams=200, idle=100)
+PRICES = Use(luts=1, dsps=20, rams=40, sprams=200, idle=200, wait=1500)
 """What one of each costs, in LUTs: a DSP block that is busy is cheaper than the LUTs of a multiplier, one that is not is dearer,
-so that LUTs multiply what comes rarely, and where the blocks end; the first SPRAM brings the logic that loads it."""
+so that LUTs multiply what comes rarely, and where the blocks end; the first SPRAM brings the logic that loads it. A result that
+comes an interval later, since a dense gathers many columns or has many rows to go through, may not save more than so much."""
 
 _TRIES = 4  # with less and less to spend, for what stands between the stages
 
@@ -141,18 +142,19 @@ class _Search:
         self.manifest, self.structure, self.device = manifest, structure, device
         luts = FILL[device.family] * device.luts - reserve.luts
         dsps = device.dsps - reserve.dsps if dsp is None else min(dsp, device.dsps - reserve.dsps)
-        self.budget = Use(luts, dsps, device.rams - reserve.rams, device.sprams, float("inf"))
+        self.budget = Use(luts, dsps, device.rams - reserve.rams, device.sprams, float("inf"), float("inf"))
         self.units = units(structure, manifest.steps, folding, (device.family, "lut"))
-        self._uses: dict[object, tuple[Use, int]] = {}
+        self._uses: dict[object, Taken] = {}
         self._tables: dict[object, list[tuple[str, ...]]] = {}
 
     def fastest(self) -> tuple[Plan, Report] | None:
         """The plan with the fewest cycles a step."""
         candidates = intervals(self.manifest, self.units)
+        latest = [after - 1 for after in candidates[1:]] + candidates[-1:]  # with the foldings of each; the rest has more time
         low, high, best = 0, len(candidates), None  # what is at high and beyond fits, what is below low does not
         while low < high:
             middle = (low + high) // 2
-            if (found := self.at(candidates[middle])) is None:
+            if (found := self.at(latest[middle])) is None:
                 low = middle + 1
             else:
                 best, high = found, middle
@@ -205,14 +207,15 @@ class _Search:
             ])  # fmt: skip
 
     def _placed(self, name: str, interval: int, choice: Choice) -> list[StagePlan]:
-        """A stage with its tables in block RAM, or some of them in SPRAM if the device has any."""
+        """A stage with all that it keeps in block RAM; if the device has few, some tables in SPRAM, or sums in registers."""
         plan = self._plan(name, interval, choice.folding, choice.kind)
         if not self.device.sprams:
             return [plan]
         key = _alike(self.structure.stages[name]), plan
         if key not in self._tables:
             self._tables[key] = spram_choices(self.structure.stages[name], plan, self.device.family)
-        return [replace(plan, spram=tables) for tables in self._tables[key]]
+        sums = (False, True) if self.structure.stages[name].node.op.op == "dense" else (False,)
+        return [replace(plan, spram=tables, registers=registers) for tables in self._tables[key] for registers in sums]
 
     def _plan(self, name: str, interval: int, folding: Folding | None, kind: str) -> StagePlan:
         return plan_stage(self.manifest, self.structure, name, interval, self.device.family, folding, kind)
@@ -231,14 +234,22 @@ class _Search:
         for way in ways:
             use = NOTHING
             for name, plan in way.items():
-                taken, work = self._use(name, plan)
-                busy = min(1.0, work * self.structure.share(name, self.manifest.steps) / interval)
-                use = use.plus(taken._replace(idle=plan.blocks * (1 - busy)))
+                taken = self._use(name, plan)
+                busy = min(1.0, taken.work * self.structure.share(name, self.manifest.steps) / interval)
+                idle, wait = plan.blocks * (1 - busy), self._wait(name, taken, interval)
+                use = use.plus(taken.use._replace(idle=idle, wait=wait))
             uses.append(use)
         return [(uses[index], dict(ways[index])) for index in pareto(uses)]
 
-    def _use(self, name: str, plan: StagePlan) -> tuple[Use, int]:
-        """What a stage takes, and its cycles; counted once for layers that are alike."""
+    def _wait(self, name: str, taken: Taken, interval: int) -> float:
+        """Intervals that go by while a stage gathers a beat and works with the last one; with all, if they come at once."""
+        layers = self.structure.stages[name]
+        if layers.node.output.per_sequence:
+            return taken.work / interval
+        return taken.gathers / layers.count + taken.behind / interval
+
+    def _use(self, name: str, plan: StagePlan) -> Taken:
+        """What a stage takes; counted once for layers that are alike."""
         layers = self.structure.stages[name]
         key = _alike(layers), plan
         if key not in self._uses:
@@ -249,7 +260,8 @@ class _Search:
 def price(report: Report, device: Device, interval: float) -> float:
     """What a pipeline costs on a device where time steps come every so many cycles, in LUTs."""
     idle = report.dsp * (1 - report.utilisation * report.cycles / interval)
-    return sum(use * price for use, price in zip(_total(report, device)._replace(idle=idle), PRICES, strict=True))
+    use = _total(report, device)._replace(idle=idle, wait=report.latency / interval)
+    return sum(number * each for number, each in zip(use, PRICES, strict=True))
 
 
 def _total(report: Report, device: Device) -> Use:

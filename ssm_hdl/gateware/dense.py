@@ -36,14 +36,15 @@ class Dense(wiring.Component):
         nodes: the bound operation, or those of several layers.
         which: folding, one of `DenseFolding.choices`, by its name or how many multipliers work side by side.
         kind: kind of multiplier, one of `multiplier.KINDS`.
-        pace: cycles between results that are enough; the queue at the end is only as deep as bursts of them need.
+        pace: cycles between results that are enough; the queue at the end is only as deep as bursts of them need then.
+        registers: keep the sums in registers, where block RAMs are scarce.
 
     Members:
         i: x, ``columns * groups`` numbers a beat; the columns of each group in turn, in a beat too.
         o: y, ``rows * groups`` numbers a beat.
     """
 
-    def __init__(self, nodes: Nodes, which: int | str = 1, kind: str = "dsp", pace: int = 1) -> None:
+    def __init__(self, nodes: Nodes, which: int | str = 1, kind: str = "dsp", pace: int = 1, registers: bool = False) -> None:
         self.layers, self.kind, self.pace = Layers.of(nodes), kind, max(pace, 1)
         self.folding = folding = DenseFolding.of(nodes, which)
         layers, (x,), y = self.layers, self.layers.node.inputs, self.layers.node.output
@@ -55,8 +56,9 @@ class Dense(wiring.Component):
         self._to_tree = 2 + folding.latency(kind) + tree_latency(folding.columns)
         self._to_sum = self._to_tree + self._scale.latency
         self._to_queue = self._to_sum + 1 + REQUANTIZE_LATENCY
-        self._sums = Sums(folding.passes, layers.width * o_lanes) if folding.beats > 1 else None
-        self.queue = layers.queue(y, o_lanes, Places.needed(self._to_queue, max(folding.spacing, pace), folding.passes))
+        self.sums = Sums(folding.passes, layers.width * o_lanes, registers) if folding.beats > 1 else None
+        burst = min(folding.passes, -(-folding.passes * folding.beats // self.pace))  # the others may wait for those before
+        self.queue = layers.queue(y, o_lanes, Places.needed(self._to_queue, max(folding.spacing, pace), burst))
 
     @property
     def blocks(self) -> int:
@@ -97,7 +99,7 @@ class Dense(wiring.Component):
     def storage(self) -> list[Storage]:
         """Its memories."""
         own = [self._weight.storage("weight"), self._bias.storage("bias"), *self._scale.storage("scale")]
-        return [*own, self.queue.storage, *([self._sums.storage] if self._sums else [])]
+        return [*own, self.queue.storage, *([self.sums.storage] if self.sums else [])]
 
     def weights(self) -> Codes:
         """Words of weight codes in the order of their use, layer after layer, (words, groups * rows * columns)."""
@@ -162,11 +164,11 @@ class Dense(wiring.Component):
     def _add(self, m: Module, go: Value, first: Value, turn: Value, bias: list[Value], sums: list[Value]) -> list[Value]:
         """The totals of the rows at hand, a cycle after their sums; those of the first beat begin with the bias."""
         shape = Shape(self.layers.width, True)
-        if self._sums is None:
+        if self.sums is None:
             return [delay(m, (a + b)[: shape.width].as_signed(), 1) for a, b in zip(bias, sums, strict=True)]
         new = Signal(shape.width * len(sums))
-        place = delay(m, turn, self._to_sum - self._sums.latency - (self._to_tree - 2))
-        kept = self._sums.keep(m, place, go, new)
+        place = delay(m, turn, self._to_sum - self.sums.latency - (self._to_tree - 2))
+        kept = self.sums.keep(m, place, go, new)
         before = [kept.value.word_select(lane, shape.width).as_signed() for lane in range(len(sums))]
         totals = [Mux(first, start, old) + more for start, old, more in zip(bias, before, sums, strict=True)]
         m.d.comb += new.eq(Cat(total[: shape.width] for total in totals))

@@ -5,7 +5,10 @@ from typing import NamedTuple
 from amaranth.hdl import Cat, Module, Signal, Value
 
 from ssm_hdl.gateware.arithmetic import delay
-from ssm_hdl.gateware.memories import BLOCK_RAM_FROM, Ram, Storage
+from ssm_hdl.gateware.memories import Ram, Storage
+
+MEMORY_FROM = 128
+"""Bits from which sums go to a memory: fewer than other memories, since a register of theirs takes a LUT of an iCE40."""
 
 
 class Kept(NamedTuple):
@@ -39,7 +42,7 @@ class Sums:
     def __init__(self, words: int, width: int, registers: bool = False) -> None:
         self.words, self.width = words, width
         # In a memory, fewer than four words would be read before they are written.
-        self.registers = registers or words < 4 or words * width < BLOCK_RAM_FROM
+        self.registers = registers or words < 4 or words * width < MEMORY_FROM
         self.storage = Storage("sums", words, width, not self.registers)
         self.latency = 0 if self.registers else 2
 
@@ -67,4 +70,4 @@ class Sums:
         return Kept(delay(m, sums.read.data, 1), delay(m, new, 1))
 
 
-__all__ = ["Kept", "Sums"]
+__all__ = ["MEMORY_FROM", "Kept", "Sums"]
