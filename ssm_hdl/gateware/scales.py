@@ -61,7 +61,7 @@ class Scales:
 
     def before(self, state: Value, number: Value) -> Value:
         """A part of a mode's state as it is multiplied."""
-        return Mux(number, state << self.raised, state) if self.raised else state
+        return Mux(number, state.shift_left(self.raised), state) if self.raised else state
 
     def behind(self, m: Module, mode: int, products: Value, number: Value, width: int) -> Value:
         """The sum of products of a mode at the scale of all, modulo 2**width, ``latency`` cycles later."""

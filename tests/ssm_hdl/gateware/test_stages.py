@@ -193,10 +193,11 @@ def test_scan_that_shifts_in_its_multipliers(make_nodes, byte_node, in_blocks, b
         assert (stage.blocks, stage.loop, width) == (plain.blocks // 2, plain.loop + 1, 4)
         return
     assert stage.blocks == plain.blocks and width <= 18
-    steps = {4: 0, 8: 0, 16: (spread // 2).bit_length()}[bits]
-    drive = Scan(node, folding, "dsp").recurrence._shift.latency
-    assert stage.loop == 6 + max(3 + steps, drive) + f.phases
-    assert memories.get("scale", 0) == f.modes * (steps or (bits == 8 and spread > 10))
+    room = 18 - bits - (f.terms == 3)
+    behind = 0 if spread <= 2 * room else (spread // 2).bit_length()
+    drive = plain.recurrence._shift.latency
+    assert stage.loop == 6 + max(3 + behind, drive) + f.phases
+    assert memories.get("scale", 0) == f.modes * (behind or spread > room)
 
 
 def test_scan_of_an_unsigned_input(make_nodes, check):
