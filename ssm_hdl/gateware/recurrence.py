@@ -2,7 +2,7 @@
 
 from typing import NamedTuple, TypeAlias
 
-from amaranth.hdl import Const, Module, Mux, Shape, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, Value
 from amaranth.lib import data
 
 from ssm_hdl.gateware import multiplier
@@ -49,7 +49,8 @@ class Recurrence:
     """h' = Abar h + 2**e u, complex, for the modes of a word; ``latency`` cycles after the word is read, from its last phase on.
 
     The products of a part are brought to the scale of all modes, where their scales differ, by `Scales`; what is added to their
-    sum, the drive and in delta form the state, comes together while the multipliers work.
+    sum, the drive and in delta form the state, comes together while the multipliers work. What rounds the sum is below the state
+    then, where that has no bits, and takes no adder.
 
     Args:
         layers: the bound scans, a layer each.
@@ -61,10 +62,14 @@ class Recurrence:
         assert isinstance(layers.node.op, Operation)
         self.layers, self.op, self.folding, self.kind = layers, layers.node.op, folding, kind
         self._scale, self._shift = folding.scales(layers, kind), Shifts(folding.amounts(layers, "shift"))
+        self._driven = _READ + self._shift.latency
         self._aligned = _READ + folding.latency(kind) + 1
         self._multiplied = self._aligned - self._scale.latency - 1
         self._added = self._aligned + 1
         self.latency = self._added + REQUANTIZE_LATENCY
+        self._within = self.op.delta and layers.drop > 0  # the addend has the offset of the rounding in it
+        self._offset = self._driven if self._within else self._added  # the cycle of that
+        self._width = layers.width + self._within
 
     @property
     def tables(self) -> dict[str, Table]:
@@ -100,10 +105,10 @@ class Recurrence:
             for part, product in self._sums(m, phase, products[mode]):
                 aligned = self._align(m, mode, product, scales[mode])
                 drive = self._drive(m, mode, _later(m, part, 1), numbers, shifts[mode])
-                total = Signal(Shape(self.layers.width, True), reset_less=True)
-                m.d.sync += total.eq(aligned + self._addend(m, part, state, drive))
-                offset = dither.offset(mode, _later(m, part, self._added - 2), self.layers.drop) if dither else None
-                stored.append(self.layers.requantize(m, total, offset))
+                offset = dither.offset(mode, _later(m, part, self._offset - 2), self.layers.drop) if dither else None
+                total = Signal(Shape(self._width, True), reset_less=True)
+                m.d.sync += total.eq(aligned + self._addend(m, part, state, drive, offset))
+                stored.append(self.layers.requantize(m, total, Const(0) if self._within else offset))
             parts += stored if f.phases == 1 else self._both(m, stored[0])
         return parts
 
@@ -114,8 +119,8 @@ class Recurrence:
         return self._shift.apply(m, mode, number, amount, self.layers.width)  # which holds it, by the bound
 
     def _dither(self, m: Module, issue: Issue, u: data.View) -> Dither:
-        """The dither, a cycle ahead of the sums."""
-        cycles = self._added - 1
+        """The dither, a cycle ahead of what it is added to."""
+        cycles = self._offset - 1
         done = delay(m, issue.final, cycles, reset_less=False)
         turns, wraps, last, layer = (delay(m, value, cycles) for value in (issue.turns, issue.wraps, u.last, layer_of(u)))
         return Dither(m, self.folding, done, turns, wraps, last, layer, self.layers.count)
@@ -177,17 +182,20 @@ class Recurrence:
     def _align(self, m: Module, mode: int, product: Value, scale: Value) -> Value:
         """The products of a mode at the scale of all."""
         scale = delay(m, scale, self._multiplied - 1) if self._scale.latency else scale
-        return self._scale.behind(m, mode, delay(m, product, 1), scale, self.layers.width)
+        return self._scale.behind(m, mode, delay(m, product, 1), scale, self._width)
 
-    def _addend(self, m: Module, part: Part, h: list[Value], drive: Value) -> Value:
-        """What is added to the aligned products: the drive and, in delta form, the state."""
-        age = 2 + self._shift.latency  # of the drive
+    def _addend(self, m: Module, part: Part, h: list[Value], drive: Value, offset: Value | None) -> Value:
+        """What is added to the aligned products: the drive and, in delta form, the state with the offset below it."""
+        drop = self.layers.drop
         if not self.op.delta:
-            return delay(m, drive, self._aligned - age)
-        kept = delay(m, _pick(part, h[_RE], h[_IM]), age - 1)
-        addend = Signal(Shape(self.layers.width, True), reset_less=True)
-        m.d.sync += addend.eq(kept.shift_left(self.layers.drop) + drive)
-        return delay(m, addend, self._aligned - age - 1)
+            return delay(m, drive, self._aligned - self._driven)
+        kept = delay(m, _pick(part, h[_RE], h[_IM]), self._driven - 1).shift_left(drop)
+        if self._within:
+            below = Const(1 << drop - 1, drop) if offset is None else Cat(offset, Const(0, drop))[:drop]
+            kept = Cat(below, kept[drop:]).as_signed()
+        addend = Signal(Shape(self._width, True), reset_less=True)
+        m.d.sync += addend.eq(kept + drive)
+        return delay(m, addend, self._aligned - self._driven - 1)
 
 
 def _later(m: Module, part: Part, cycles: int) -> Part:
