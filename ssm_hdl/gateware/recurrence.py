@@ -108,7 +108,7 @@ class Recurrence:
                 offset = dither.offset(mode, _later(m, part, self._offset - 2), self.layers.drop) if dither else None
                 total = Signal(Shape(self._width, True), reset_less=True)
                 m.d.sync += total.eq(aligned + self._addend(m, part, state, drive, offset))
-                stored.append(self.layers.requantize(m, total, Const(0) if self._within else offset))
+                stored.append(self.layers.floor(m, total) if self._within else self.layers.requantize(m, total, offset))
             parts += stored if f.phases == 1 else self._both(m, stored[0])
         return parts
 
