@@ -66,12 +66,13 @@ def multiply_all(
     groups: dict[int, list[int]] = {}  # of products that share b
     for index, (_, factor) in enumerate(products):
         groups.setdefault(id(factor), []).append(index)
-    shared = max(len(group) for group in groups.values())
+    shared, shape = max(len(group) for group in groups.values()), _product(a, b)
     if not pairs(kind, a, b, shared):
         cycles = latency(kind, a, b, shared)
-        return [_alone(m, kind, *product, cycles) for product in products]
+        made = [_alone(m, kind, *product, cycles) for product in products]
+        return [_read(product, shape) for product in made] if kind in ("ice40", "ecp5") else made  # of a cell all bits come
     results: dict[int, Value] = {}
-    shape, signs = _product(a, b), (Shape.cast(a).signed, Shape.cast(b).signed)
+    signs = Shape.cast(a).signed, Shape.cast(b).signed
     for group in [list(range(len(products)))] if kind == "ice40" else groups.values():
         for pair in (group[k : k + 2] for k in range(0, len(group), 2)):
             numbers = [products[index] for index in pair]
