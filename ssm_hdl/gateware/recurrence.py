@@ -12,6 +12,7 @@ from ssm_hdl.gateware.folding import ScanFolding
 from ssm_hdl.gateware.layers import Layers, Table
 from ssm_hdl.gateware.memories import Storage
 from ssm_hdl.gateware.operands import PARTS, SHORT
+from ssm_hdl.gateware.scales import Scales
 from ssm_hdl.gateware.shift import Shifts
 from ssm_hdl.gateware.stream import layer_of
 from ssm_hdl.operations import Scan as Operation
@@ -74,7 +75,7 @@ class Recurrence:
     @property
     def tables(self) -> dict[str, Table]:
         """Its tables that may be in SPRAM, by the name of their storage."""
-        shifts = {"scale": self._scale, "shift": self._shift}
+        shifts: dict[str, Scales | Shifts] = {"scale": self._scale, "shift": self._shift}
         return {"code": self._scale.codes} | {name: shift.table for name, shift in shifts.items() if shift.storage(name)}
 
     @property
