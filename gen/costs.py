@@ -262,6 +262,7 @@ def _scan(stage: Any, layers: Layers, plan: StagePlan) -> Features:
         "products": sums * (layers.format.width + shape_for(layers.node.arrays["code"]).width),
         "sums": sums * layers.width,
         "shifts": sums * layers.width * recurrence._scale.latency,
+        "raised": sums * (layers.format.width + recurrence._scale.raised) * (recurrence._scale.raised > 0),
         "drives": sums * layers.width * recurrence._shift.latency,
         "delta": sums * layers.width * getattr(op, "delta", False),
         "dither": sums * getattr(op, "dither", False),

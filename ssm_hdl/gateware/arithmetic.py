@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from amaranth.hdl import Module, Mux, Shape, Signal, Value, ValueLike
+from amaranth.hdl import Cat, Module, Mux, Shape, Signal, Value, ValueLike
 
 from ssm_hdl.fixed import Format, round_shift, saturate
 
@@ -53,4 +53,20 @@ def requantize(m: Module, value: Value, f_bits: int, format: Format, offset: Val
     return stored
 
 
-__all__ = ["REQUANTIZE_LATENCY", "delay", "requantize", "times", "times_latency", "tree", "tree_latency"]
+def floor(m: Module, value: Value, drop: int, format: Format) -> Value:
+    """``value`` less ``drop`` bits, rounded down and saturated, in the cycles of `requantize`.
+
+    What takes no adder to round can be seen to fit, by its upper bits, a cycle before it is stored: half the LUTs of comparing.
+    """
+    whole = Signal(Shape(max(len(value) - drop, format.width + 1), True))
+    m.d.comb += whole.eq(value >> drop)
+    above = whole[format.width - format.signed :]
+    fits = delay(m, ~above.any() | (above.all() if format.signed else 0), 1)
+    code, sign = delay(m, whole[: format.width], 1), delay(m, whole[-1], 1)
+    most = Cat((~sign).replicate(format.width - format.signed), sign)[: format.width]
+    stored = Signal(Shape(format.width, format.signed), reset_less=True)
+    m.d.sync += stored.eq(Mux(fits, code, most))
+    return stored
+
+
+__all__ = ["REQUANTIZE_LATENCY", "delay", "floor", "requantize", "times", "times_latency", "tree", "tree_latency"]

@@ -47,8 +47,9 @@ class Dither:
     def offset(self, lane: int, part: Value | int, drop: int) -> Value:
         """What is added to a part of the word's mode ``lane`` before ``drop`` bits are dropped, 1 cycle later."""
         mode = lane // self._folding.within * self._folding.shape[1] + lane % self._folding.within  # after the first
-        constant = Mux(part, dither(0, mode, 1), dither(0, mode, 0)) if isinstance(part, Value) else dither(0, mode, part)
-        number = delay(self._m, (self._word + constant)[:DITHER_BITS], 1)
+        real = (self._word + dither(0, mode, 0))[:DITHER_BITS]  # one adder for both parts, which differ in the upper two bits
+        between = Mux(part, dither(0, 0, 1), 0) if isinstance(part, Value) else dither(0, 0, part)
+        number = delay(self._m, (real + between)[:DITHER_BITS], 1)
         return dither_offset(number, drop)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 
@@ -11,11 +11,12 @@ from ssm_hdl.fixed import Codes
 from ssm_hdl.gateware import multiplier
 from ssm_hdl.gateware.layers import Layers, Nodes, Table
 from ssm_hdl.gateware.multiplier import Numbers
-from ssm_hdl.gateware.operands import PARTS, PLAIN, SHORT, factors, operands
+from ssm_hdl.gateware.operands import PARTS, PLAIN, SHORT, factors, state, transition
+from ssm_hdl.gateware.scales import Scales
 from ssm_hdl.gateware.shift import Shifts
 from ssm_hdl.gateware.stream import shape_of
 
-_AROUND = 6  # cycles of the loop of a scan beside its multiplier: to read a state, add, round and saturate
+_AROUND = 6  # cycles of the loop of a scan beside its products: to read a state, add, round and saturate
 
 
 class Folding:
@@ -200,13 +201,29 @@ class DenseFolding(Folding):
         return self.words
 
 
+class Operands(NamedTuple):
+    """What the operands of a scan's multipliers may be, and the cycles of the shift of what they make."""
+
+    code: Numbers
+    state: Numbers
+    align: int
+
+    @classmethod
+    def of(cls, scales: Scales) -> Self:
+        """Those of what brings the products to one scale."""
+        return cls(scales.code, scales.state, scales.latency)
+
+
+_NONE = Operands(range(1), range(1), 0)
+
+
 @dataclass(frozen=True)
 class ScanFolding(Folding):
     """How the C x N complex products fall onto multipliers: ``channels * within`` modes at once, or one in ``phases`` cycles.
 
-    ``terms`` are the products of real numbers in a complex one; ``align`` is what it takes to bring the products of different
-    modes to one scale; ``parts`` are those of an element of u; ``least`` are the cycles that a product has to take, since what is
-    added to it is not there before.
+    ``terms`` are the products of real numbers in a complex one; ``parts`` are those of an element of u; ``least`` are the cycles
+    that the products have to take, since what is added to them is not there before. ``late`` and ``early`` are what is multiplied
+    with the shifts to one scale behind the products and in front of the multipliers, as far as they have room.
     """
 
     shape: tuple[int, int]
@@ -215,10 +232,9 @@ class ScanFolding(Folding):
     phases: int
     terms: int
     parts: int
-    code: Numbers
-    state: Numbers
-    align: int = 0
     least: int = 0
+    late: Operands = _NONE
+    early: Operands = _NONE
 
     @classmethod
     def choices(cls, nodes: Nodes) -> Sequence[Self]:
@@ -231,15 +247,15 @@ class ScanFolding(Folding):
         channels, modes = shape = layers.node.arrays["scale"].shape
         ways = [(1, 1, PLAIN, PLAIN), (1, 1, 2, PLAIN), (1, 1, SHORT, SHORT)]
         ways += [(c, w, 1, terms) for c in _divisors(channels) for w in _divisors(modes) for terms in (PLAIN, SHORT)]
-        numbers = {terms: operands(layers, terms) for terms in (PLAIN, SHORT)}
-        made = [cls(shape, c, w, phases, terms, parts, *numbers[terms]) for c, w, phases, terms in ways]
+        made = [cls(shape, c, w, phases, terms, parts) for c, w, phases, terms in ways]
         ordered = sorted(made, key=lambda folding: (folding.multipliers, folding.channels))
         return [folding._timed(layers) for folding in ordered]
 
     def _timed(self, layers: Layers) -> Self:
-        """The same with the cycles of its shifts."""
-        align, drive = (Shifts(self.scales(layers, name)).latency for name in ("scale", "shift"))
-        return replace(self, align=align, least=drive + getattr(layers.node.op, "delta", False) - 1 - align)
+        """The same with what it multiplies and the cycles of its shifts."""
+        drive = Shifts(self.amounts(layers, "shift")).latency
+        late, early = (Operands.of(self._scales(layers, early)) for early in (False, True))
+        return replace(self, least=drive + getattr(layers.node.op, "delta", False) - 1, late=late, early=early)
 
     @property
     def name(self) -> str:
@@ -267,23 +283,39 @@ class ScanFolding(Folding):
         """Products of real numbers for a packet."""
         return self.words * self.modes * self.terms
 
+    def operands(self, kind: str) -> Operands:
+        """What is multiplied. Only a product that has a MULT18X18D alone has bits to spare."""
+        alone = kind == "ecp5" and not multiplier.pairs(kind, self.late.code, self.late.state, self._shared)
+        return self.early if alone else self.late
+
+    def scales(self, layers: Layers, kind: str) -> Scales:
+        """What brings the products to one scale."""
+        return self._scales(layers, self.operands(kind) is self.early)
+
     def latency(self, kind: str) -> int:
-        """Cycles of a product."""
-        return max(self.least, multiplier.latency(kind, self.code, self.state, self._shared))
+        """Cycles of a product until it is at the scale of all."""
+        return max(self.least, self._product(kind) + self.operands(kind).align)
 
     def wait(self, kind: str) -> int:
         """Cycles of them in which the product is there and what is added to it is not."""
-        return self.latency(kind) - multiplier.latency(kind, self.code, self.state, self._shared)
+        return self.latency(kind) - self._product(kind) - self.operands(kind).align
 
     def blocks(self, kind: str) -> int:
         """DSP blocks that the multipliers take."""
-        return multiplier.blocks(kind, self.code, self.state, self.multipliers, self._shared)
+        code, state, _ = self.operands(kind)
+        return multiplier.blocks(kind, code, state, self.multipliers, self._shared)
 
     def suits(self, kind: str) -> bool:
         """Sums of operands have a bit more, which not every multiplier takes, and half of an SB_MAC16 does not."""
         if kind == "lut":
             return self.terms == PLAIN
-        return self.terms == PLAIN or (kind != "ice40" and all(multiplier.fits(numbers) for numbers in (self.code, self.state)))
+        code, state, _ = self.operands(kind)
+        return self.terms == PLAIN or (kind != "ice40" and multiplier.fits(code) and multiplier.fits(state))
+
+    def _product(self, kind: str) -> int:
+        """Cycles of a product."""
+        code, state, _ = self.operands(kind)
+        return multiplier.latency(kind, code, state, self._shared)
 
     @property
     def _shared(self) -> int:
@@ -306,11 +338,11 @@ class ScanFolding(Folding):
         return self.words * self.phases
 
     def loop(self, product: int) -> int:
-        """Cycles from reading a state to having written it, with a multiplier that takes ``product``."""
-        return _AROUND + product + self.align + self.phases
+        """Cycles from reading a state to having written it, with products at one scale after ``product``."""
+        return _AROUND + product + self.phases
 
     def interval(self, product: int) -> int:
-        """Cycles per step, with a multiplier that takes ``product``."""
+        """Cycles per step, with products at one scale after ``product``."""
         return max(self.cycles, self.loop(product))
 
     @property
@@ -334,9 +366,13 @@ class ScanFolding(Folding):
         split = constants.reshape(channels // self.channels, self.channels, modes // self.within, self.within, *rest)
         return split.swapaxes(1, 2).reshape(self.words, -1)
 
-    def scales(self, layers: Layers, name: str = "scale") -> Table:
-        """The shifts that bring the modes of every layer to one scale."""
+    def amounts(self, layers: Layers, name: str) -> Table:
+        """The shifts that bring the products (``scale``) or the drives (``shift``) of every layer to one scale."""
         return layers.table(lambda node, lift: self.arrange(node.arrays[name]) + lift)
+
+    def _scales(self, layers: Layers, early: bool) -> Scales:
+        codes = layers.table(lambda node, lift: self.arrange(transition(node, self.terms)))
+        return Scales(codes, self.amounts(layers, "scale"), state(layers, self.terms), early)
 
 
 def _divisors(number: int) -> list[int]:

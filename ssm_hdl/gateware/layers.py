@@ -9,7 +9,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, ValueLike
 from amaranth.lib import stream
 
 from ssm_hdl.fixed import Codes, Format
-from ssm_hdl.gateware.arithmetic import delay, requantize
+from ssm_hdl.gateware.arithmetic import delay, floor, requantize
 from ssm_hdl.gateware.memories import Rom, Storage, pack, shape_for, split
 from ssm_hdl.gateware.queue import Queue
 from ssm_hdl.gateware.spram import Spram
@@ -127,6 +127,10 @@ class Layers:
     def requantize(self, m: Module, value: Value, offset: Value | None = None) -> Value:
         """A lifted sum, rounded and saturated, `ssm_hdl.gateware.arithmetic.REQUANTIZE_LATENCY` cycles later."""
         return requantize(m, value, self.format.f_bits + self.drop, self.format, offset)
+
+    def floor(self, m: Module, value: Value) -> Value:
+        """The same of a sum that has the offset of its rounding in it."""
+        return floor(m, value, self.drop, self.format)
 
 
 Nodes: TypeAlias = Node | Layers

@@ -35,14 +35,14 @@ def latency(kind: str, a: Numbers, b: Numbers, shared: int = 1) -> int:
         raise SsmHdlError(f"multiplier kind {kind!r}; there are {', '.join(KINDS)}")
     if kind == "lut":
         return adders.latency(Shape.cast(a), Shape.cast(b))
-    return DSP_LATENCY + {"ice40": -1, "ecp5": 1}[kind] * _pairs(kind, a, b, shared) if kind != "dsp" else DSP_LATENCY
+    return DSP_LATENCY + {"ice40": -1, "ecp5": 1}[kind] * pairs(kind, a, b, shared) if kind != "dsp" else DSP_LATENCY
 
 
 def blocks(kind: str, a: Numbers, b: Numbers, count: int, shared: int = 1) -> int:
     """DSP blocks of ``count`` products of a and b, of which ``shared`` at a time have the same b."""
     if kind == "lut":
         return 0
-    if not _pairs(kind, a, b, shared):
+    if not pairs(kind, a, b, shared):
         return count
     return -(-count // 2) if kind == "ice40" else count // shared * -(-shared // 2)
 
@@ -66,12 +66,13 @@ def multiply_all(
     groups: dict[int, list[int]] = {}  # of products that share b
     for index, (_, factor) in enumerate(products):
         groups.setdefault(id(factor), []).append(index)
-    shared = max(len(group) for group in groups.values())
-    if not _pairs(kind, a, b, shared):
+    shared, shape = max(len(group) for group in groups.values()), _product(a, b)
+    if not pairs(kind, a, b, shared):
         cycles = latency(kind, a, b, shared)
-        return [_alone(m, kind, *product, cycles) for product in products]
+        made = [_alone(m, kind, *product, cycles) for product in products]
+        return [_read(product, shape) for product in made] if kind in ("ice40", "ecp5") else made  # of a cell all bits come
     results: dict[int, Value] = {}
-    shape, signs = _product(a, b), (Shape.cast(a).signed, Shape.cast(b).signed)
+    signs = Shape.cast(a).signed, Shape.cast(b).signed
     for group in [list(range(len(products)))] if kind == "ice40" else groups.values():
         for pair in (group[k : k + 2] for k in range(0, len(group), 2)):
             numbers = [products[index] for index in pair]
@@ -86,17 +87,22 @@ def multiply(m: Module, kind: str, a: Value, b: Value) -> Value:
     return product
 
 
-def _pairs(kind: str, a: Numbers, b: Numbers, shared: int) -> bool:
+def pairs(kind: str, a: Numbers, b: Numbers, shared: int) -> bool:
     """Two products take one DSP block."""
     if kind == "ice40":
         return max(Shape.cast(a).width, Shape.cast(b).width) <= dsp.HALF
     return kind == "ecp5" and shared > 1 and fits(_packed(a, b)) and fits(b)
 
 
+def spare(numbers: Numbers) -> int:
+    """Bits that they leave of an operand of a MULT18X18D; below 0 if they do not fit."""
+    shape = Shape.cast(numbers)
+    return dsp.MULT18X18D - shape.width - (not shape.signed)
+
+
 def fits(numbers: Numbers) -> bool:
     """They go into a MULT18X18D."""
-    shape = Shape.cast(numbers)
-    return shape.width + (not shape.signed) <= dsp.MULT18X18D
+    return spare(numbers) >= 0
 
 
 def _bounds(numbers: Numbers) -> tuple[int, int]:

@@ -5,7 +5,6 @@ from amaranth.hdl import Shape
 
 from ssm_hdl.fixed import Codes
 from ssm_hdl.gateware.layers import Layers
-from ssm_hdl.gateware.multiplier import Numbers
 from ssm_hdl.gateware.stream import shape_of
 from ssm_hdl.operations import Node
 
@@ -28,10 +27,10 @@ def transition(node: Node, terms: int) -> Codes:
     return np.stack([c, d] if terms == PLAIN else [c, d - c, c + d], axis=-1)
 
 
-def operands(layers: Layers, terms: int) -> tuple[Numbers, Numbers]:
-    """What the code and the state of a scan may be in a product: the sum of both parts of the state has a bit more."""
-    state = shape_of(layers.node.output)
-    return layers.numbers(lambda node: transition(node, terms)), Shape(state.width + (terms == SHORT), state.signed)
+def state(layers: Layers, terms: int) -> Shape:
+    """What the state of a scan may be in a product: the sum of both parts has a bit more."""
+    part = shape_of(layers.node.output)
+    return Shape(part.width + (terms == SHORT), part.signed)
 
 
-__all__ = ["PARTS", "PLAIN", "SHORT", "factors", "operands", "transition"]
+__all__ = ["PARTS", "PLAIN", "SHORT", "factors", "state", "transition"]

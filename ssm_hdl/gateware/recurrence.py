@@ -2,7 +2,7 @@
 
 from typing import NamedTuple, TypeAlias
 
-from amaranth.hdl import Const, Module, Mux, Shape, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, Value
 from amaranth.lib import data
 
 from ssm_hdl.gateware import multiplier
@@ -11,7 +11,8 @@ from ssm_hdl.gateware.dither import Dither
 from ssm_hdl.gateware.folding import ScanFolding
 from ssm_hdl.gateware.layers import Layers, Table
 from ssm_hdl.gateware.memories import Storage
-from ssm_hdl.gateware.operands import PARTS, SHORT, transition
+from ssm_hdl.gateware.operands import PARTS, SHORT
+from ssm_hdl.gateware.scales import Scales
 from ssm_hdl.gateware.shift import Shifts
 from ssm_hdl.gateware.stream import layer_of
 from ssm_hdl.operations import Scan as Operation
@@ -48,8 +49,9 @@ class Issue(NamedTuple):
 class Recurrence:
     """h' = Abar h + 2**e u, complex, for the modes of a word; ``latency`` cycles after the word is read, from its last phase on.
 
-    The sum of the products of a part is shifted to the scale of all modes, where their scales differ; what is added to it, the
-    drive and in delta form the state, comes together while the multipliers work.
+    The products of a part are brought to the scale of all modes, where their scales differ, by `Scales`; what is added to their
+    sum, the drive and in delta form the state, comes together while the multipliers work. What rounds the sum is below the state
+    then, where that has no bits, and takes no adder.
 
     Args:
         layers: the bound scans, a layer each.
@@ -60,23 +62,26 @@ class Recurrence:
     def __init__(self, layers: Layers, folding: ScanFolding, kind: str) -> None:
         assert isinstance(layers.node.op, Operation)
         self.layers, self.op, self.folding, self.kind = layers, layers.node.op, folding, kind
-        self._scale, self._shift = (Shifts(folding.scales(layers, name)) for name in ("scale", "shift"))
-        self._code = layers.table(lambda node, lift: folding.arrange(transition(node, folding.terms)))
-        self._multiplied = _READ + folding.latency(kind)
-        self._aligned = self._multiplied + 1 + folding.align
+        self._scale, self._shift = folding.scales(layers, kind), Shifts(folding.amounts(layers, "shift"))
+        self._driven = _READ + self._shift.latency
+        self._aligned = _READ + folding.latency(kind) + 1
+        self._multiplied = self._aligned - self._scale.latency - 1
         self._added = self._aligned + 1
         self.latency = self._added + REQUANTIZE_LATENCY
+        self._within = self.op.delta and layers.drop > 0  # the addend has the offset of the rounding in it
+        self._offset = self._driven if self._within else self._added  # the cycle of that
+        self._width = layers.width + self._within
 
     @property
     def tables(self) -> dict[str, Table]:
         """Its tables that may be in SPRAM, by the name of their storage."""
-        shifts = {"scale": self._scale, "shift": self._shift}
-        return {"code": self._code} | {name: shift.table for name, shift in shifts.items() if shift.storage(name)}
+        shifts: dict[str, Scales | Shifts] = {"scale": self._scale, "shift": self._shift}
+        return {"code": self._scale.codes} | {name: shift.table for name, shift in shifts.items() if shift.storage(name)}
 
     @property
     def storage(self) -> list[Storage]:
         """Its tables."""
-        return [self._code.storage("code"), *self._scale.storage("scale"), *self._shift.storage("shift")]
+        return [self._scale.codes.storage("code"), *self._scale.storage("scale"), *self._shift.storage("shift")]
 
     def next(self, m: Module, issue: Issue, u: data.View, h: list[Value]) -> list[Value]:
         """The next states.
@@ -88,23 +93,23 @@ class Recurrence:
             h: the states of the word a cycle later, real and imaginary parts in turn.
         """
         f, modes = self.folding, range(self.folding.modes)
-        codes = self._code.read(m, "code", issue.word, issue.go)
-        amounts, shifts = self._scale.read(m, "scale", issue.word), self._shift.read(m, "shift", issue.word)
+        codes = self._scale.codes.read(m, "code", issue.word, issue.go)
+        scales, shifts = self._scale.read(m, "scale", issue.word), self._shift.read(m, "shift", issue.word)
         numbers = [delay(m, number, 2) for number in u.data]
         dither = self._dither(m, issue, u) if self.op.dither and self.layers.drop else None
         phase = delay(m, issue.phase, 1)
         states = [h[PARTS * mode : PARTS * mode + PARTS] for mode in modes]
-        products = self._products(m, phase, codes, states)
+        products = self._products(m, phase, codes, states, scales)
         parts = []
         for mode, state in enumerate(states):
             stored = []
             for part, product in self._sums(m, phase, products[mode]):
-                aligned = self._align(m, mode, product, amounts[mode])
+                aligned = self._align(m, mode, product, scales[mode])
                 drive = self._drive(m, mode, _later(m, part, 1), numbers, shifts[mode])
-                total = Signal(Shape(self.layers.width, True), reset_less=True)
-                m.d.sync += total.eq(aligned + self._addend(m, part, state, drive))
-                offset = dither.offset(mode, _later(m, part, self._added - 2), self.layers.drop) if dither else None
-                stored.append(self.layers.requantize(m, total, offset))
+                offset = dither.offset(mode, _later(m, part, self._offset - 2), self.layers.drop) if dither else None
+                total = Signal(Shape(self._width, True), reset_less=True)
+                m.d.sync += total.eq(aligned + self._addend(m, part, state, drive, offset))
+                stored.append(self.layers.floor(m, total) if self._within else self.layers.requantize(m, total, offset))
             parts += stored if f.phases == 1 else self._both(m, stored[0])
         return parts
 
@@ -115,41 +120,47 @@ class Recurrence:
         return self._shift.apply(m, mode, number, amount, self.layers.width)  # which holds it, by the bound
 
     def _dither(self, m: Module, issue: Issue, u: data.View) -> Dither:
-        """The dither, a cycle ahead of the sums."""
-        cycles = self._added - 1
+        """The dither, a cycle ahead of what it is added to."""
+        cycles = self._offset - 1
         done = delay(m, issue.final, cycles, reset_less=False)
         turns, wraps, last, layer = (delay(m, value, cycles) for value in (issue.turns, issue.wraps, u.last, layer_of(u)))
         return Dither(m, self.folding, done, turns, wraps, last, layer, self.layers.count)
 
-    def _products(self, m: Module, phase: Value, codes: list[Value], states: list[list[Value]]) -> list[list[Value]]:
+    def _products(
+        self, m: Module, phase: Value, codes: list[Value], states: list[list[Value]], scales: list[Value]
+    ) -> list[list[Value]]:
         """Those of every mode."""
         f = self.folding
         parts, count = len(codes) // f.modes, f.multipliers // f.modes
         pairs = []
         for mode, state in enumerate(states):
-            pairs += self._operands(m, phase, codes[parts * mode : parts * (mode + 1)], state)
-        products = multiplier.multiply_all(m, self.kind, pairs, f.code, f.state)
+            pairs += self._operands(m, phase, codes[parts * mode : parts * (mode + 1)], state, scales[mode])
+        products = multiplier.multiply_all(m, self.kind, pairs, self._scale.code, self._scale.state)
         products = [delay(m, product, f.wait(self.kind)) for product in products]
         return [products[count * mode : count * (mode + 1)] for mode in range(f.modes)]
 
-    def _operands(self, m: Module, phase: Value, code: list[Value], h: list[Value]) -> list[tuple[Value, Value]]:
+    def _operands(self, m: Module, phase: Value, code: list[Value], h: list[Value], scale: Value) -> list[tuple[Value, Value]]:
         """What is multiplied for a mode; of a product in three terms, the sum of both parts of h comes behind the registers."""
         (re, im), f = h, self.folding
+
+        def state(number: Value) -> Value:
+            return self._scale.before(delay(m, number, 1), scale)
+
         if f.phases == 1:
-            code, (re, im) = [delay(m, part, 1) for part in code], (delay(m, part, 1) for part in h)
+            code, (re, im) = [delay(m, part, 1) for part in code], (state(part) for part in h)
             if f.terms == SHORT:
                 return list(zip(code, (re + im, re, im), strict=True))
             return list(zip((*code, *code), (re, im, im, re), strict=True))
         if f.phases == 2:
             other = phase[-1]
             numbers = Mux(other, im, re), Mux(other, re, im)
-            return [(delay(m, part, 1), delay(m, number, 1)) for part, number in zip(code, numbers, strict=True)]
+            return [(delay(m, part, 1), state(number)) for part, number in zip(code, numbers, strict=True)]
         if f.terms == SHORT:
             first, last = phase == 0, phase[1]
             factor = Mux(last, code[2], Mux(first, code[1], code[0]))
-            return [(delay(m, factor, 1), delay(m, Mux(last, 0, re), 1) + delay(m, Mux(first, 0, im), 1))]
+            return [(delay(m, factor, 1), state(Mux(last, 0, re)) + state(Mux(first, 0, im)))]
         factor, number = Mux(phase[0], code[_IM], code[_RE]), Mux(phase[0] ^ phase[1], im, re)
-        return [(delay(m, factor, 1), delay(m, number, 1))]
+        return [(delay(m, factor, 1), state(number))]
 
     def _sums(self, m: Module, phase: Value, products: list[Value]) -> list[tuple[Part, Value]]:
         """The parts of code h: both at once, or one after the other as the sum or the difference of this product and the last."""
@@ -169,20 +180,23 @@ class Recurrence:
             return [stored, delay(m, stored, 1)]
         return [delay(m, stored, self.folding.phases // 2), stored]
 
-    def _align(self, m: Module, mode: int, product: Value, amount: Value) -> Value:
+    def _align(self, m: Module, mode: int, product: Value, scale: Value) -> Value:
         """The products of a mode at the scale of all."""
-        amount = delay(m, amount, self._multiplied - 1) if self.folding.align else amount
-        return self._scale.apply(m, mode, delay(m, product, 1), amount, self.layers.width)
+        scale = delay(m, scale, self._multiplied - 1) if self._scale.latency else scale
+        return self._scale.behind(m, mode, delay(m, product, 1), scale, self._width)
 
-    def _addend(self, m: Module, part: Part, h: list[Value], drive: Value) -> Value:
-        """What is added to the aligned products: the drive and, in delta form, the state."""
-        age = 2 + self._shift.latency  # of the drive
+    def _addend(self, m: Module, part: Part, h: list[Value], drive: Value, offset: Value | None) -> Value:
+        """What is added to the aligned products: the drive and, in delta form, the state with the offset below it."""
+        drop = self.layers.drop
         if not self.op.delta:
-            return delay(m, drive, self._aligned - age)
-        kept = delay(m, _pick(part, h[_RE], h[_IM]), age - 1)
-        addend = Signal(Shape(self.layers.width, True), reset_less=True)
-        m.d.sync += addend.eq(kept.shift_left(self.layers.drop) + drive)
-        return delay(m, addend, self._aligned - age - 1)
+            return delay(m, drive, self._aligned - self._driven)
+        kept = delay(m, _pick(part, h[_RE], h[_IM]), self._driven - 1).shift_left(drop)
+        if self._within:
+            below = Const(1 << drop - 1, drop) if offset is None else Cat(offset, Const(0, drop))[:drop]
+            kept = Cat(below, kept[drop:]).as_signed()
+        addend = Signal(Shape(self._width, True), reset_less=True)
+        m.d.sync += addend.eq(kept + drive)
+        return delay(m, addend, self._aligned - self._driven - 1)
 
 
 def _later(m: Module, part: Part, cycles: int) -> Part:

@@ -29,6 +29,15 @@ def test_interval_and_bits_of_every_size(random_manifest, random_samples, dsp, f
     assert np.array_equal(model.run(samples, stalls=0.5, seed=3).outputs, golden)
 
 
+@pytest.mark.parametrize("layers,share", [(0, False), (2, True)])
+def test_bits_of_a_family(random_manifest, random_samples, layers, share):
+    """What a scan shifts in the multipliers of an ECP5, in the models of its cells; layers that share it have other scales."""
+    manifest = random_manifest(channels=4, modes=3, steps=12, classes=5, layers=layers, alike=share, features=ALL)
+    samples = random_samples(manifest, batch=3)
+    model = VerilatedModel(manifest, Plan.fit(manifest, 24, "ecp5", share_layers=share))
+    assert np.array_equal(model.run(samples, stalls=0.3).outputs, run(manifest, samples).outputs)
+
+
 def test_results_every_step(random_manifest, random_samples):
     manifest = random_manifest(channels=4, modes=3, steps=12, pooled=False)
     samples = random_samples(manifest, batch=3)

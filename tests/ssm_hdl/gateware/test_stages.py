@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 
 from ssm_hdl import SQ, UQ, SsmHdlError
+from ssm_hdl.gateware import dsp
 from ssm_hdl.gateware.add import Add
+from ssm_hdl.gateware.arithmetic import delay
 from ssm_hdl.gateware.dense import Dense
 from ssm_hdl.gateware.embedding import Embedding
 from ssm_hdl.gateware.folding import DenseFolding, ScanFolding
@@ -151,6 +153,51 @@ def test_scan_in_few_bits(make_nodes, folding, kind, features, check):
     numbers, wider = (2, 0) if stage.folding.terms == 4 else (3, 1)
     assert widths["code"] == numbers * stage.folding.modes * ((4 if "narrow" in features else 16) + wider)
     assert ("scale" in widths) == (bits > 0)
+
+
+@pytest.fixture
+def in_blocks(monkeypatch):
+    """A MULT18X18D that Amaranth simulates."""
+
+    def mult18x18d(m, a, b):
+        a, b = (dsp.operand(value, dsp.MULT18X18D, "MULT18X18D").as_signed() for value in (a, b))
+        return delay(m, delay(m, a, 1) * delay(m, b, 1), 2)
+
+    monkeypatch.setattr(dsp, "mult18x18d", mult18x18d)
+
+
+@pytest.fixture
+def byte_node(make_nodes):
+    """A scan of codes and states of 8 bits, with exponents that spread further than such codes can be shifted in 18 bits."""
+    op, node = (make_nodes(features)["ssm"] for features in (("narrow", *ALL), ("narrow", "delta")))
+    op = op.op.model_copy(update={"format": SQ(1, 7), "transition": op.op.transition.model_copy(update={"format": SQ(1, 7)})})
+    exponent = np.array([[0, 5, 12], [12, 0, 3], [9, 12, 0], [1, 0, 12]])
+    codes = {"ssm.transition": 15 * node.arrays["code"], "ssm.transition.exponent": exponent, "ssm.exponent": -exponent}
+    return op.bind(node.inputs, Tensors(codes, {}), PACKETS)
+
+
+BLOCKS = ["1x1/4", "1x1/3", "1x1/2", "1x1", "1x1*3", "2x1", "2x1*3", "2x3", "1x3*3", "4x3*3"]
+
+
+@pytest.mark.parametrize("folding", BLOCKS)
+@pytest.mark.parametrize("bits", (4, 8, 16))
+def test_scan_that_shifts_in_its_multipliers(make_nodes, byte_node, in_blocks, bits, folding, check):
+    """Codes of 4 bits take all of a shift, but where two share a block; of 8 bits all but one of the state; of 16 bits some."""
+    node = {4: make_nodes(("narrow", *ALL))["ssm"], 8: byte_node, 16: make_nodes(ALL)["ssm"]}[bits]
+    check(lambda: Scan(node, folding, "ecp5"), node)
+    stage, plain = Scan(node, folding, "ecp5"), Scan(node, folding, "dsp")
+    f, memories = stage.folding, {storage.name: storage.width for storage in stage.storage}
+    spread = int(np.ptp(f.arrange(node.arrays["scale"]), axis=0).max())
+    width = memories["code"] // f.modes // (2 if f.terms == 4 else 3)
+    if bits == 4 and f.terms == 4 and f.phases == 1:
+        assert (stage.blocks, stage.loop, width) == (plain.blocks // 2, plain.loop + 1, 4)
+        return
+    assert stage.blocks == plain.blocks and width <= 18
+    room = 18 - bits - (f.terms == 3)
+    behind = 0 if spread <= 2 * room else (spread // 2).bit_length()
+    drive = plain.recurrence._shift.latency
+    assert stage.loop == 6 + max(3 + behind, drive) + f.phases
+    assert memories.get("scale", 0) == f.modes * (behind or spread > room)
 
 
 def test_scan_of_an_unsigned_input(make_nodes, check):
