@@ -150,11 +150,10 @@ class _Search:
     def fastest(self) -> tuple[Plan, Report] | None:
         """The plan with the fewest cycles a step."""
         candidates = intervals(self.manifest, self.units)
-        latest = [after - 1 for after in candidates[1:]] + candidates[-1:]  # with the foldings of each; the rest has more time
         low, high, best = 0, len(candidates), None  # what is at high and beyond fits, what is below low does not
         while low < high:
             middle = (low + high) // 2
-            if (found := self.at(latest[middle])) is None:
+            if (found := self.at(candidates[middle])) is None:
                 low = middle + 1
             else:
                 best, high = found, middle
@@ -171,9 +170,12 @@ class _Search:
 
     def at(self, interval: int) -> tuple[Plan, Report] | None:
         """The cheapest plan that takes a step in so many cycles."""
-        if interval < intervals(self.manifest, self.units)[0]:
+        candidates = intervals(self.manifest, self.units)
+        if interval < candidates[0]:
             return None
-        options = list(self._options(interval))
+        # The foldings are those of the next shorter interval that there is; what has none of its own may take until the next longer.
+        time = max(interval, next((other - 1 for other in candidates if other > interval), interval))
+        options = list(self._options(time))
         if not all(options):
             return None
         budget = self.budget
