@@ -48,7 +48,7 @@ def fuse(module: dict[str, Any]) -> None:
         for name, cell in cells.items()
         if cell["type"] == "LUT4" and (found := _tabulated(cell, "", lambda init, index: init[index])) is not None
     }
-    readers = _readers(module)
+    readers = readers_of(module)
     changed: set[tuple[str, str]] = set()
     gone: set[int] = set()
     more = True
@@ -75,7 +75,7 @@ def fuse(module: dict[str, Any]) -> None:
     module["netnames"] = {name: wire for name, wire in module["netnames"].items() if gone.isdisjoint(wire["bits"])}
 
 
-def _readers(module: dict[str, Any]) -> dict[int, set[tuple[str, str]]]:
+def readers_of(module: dict[str, Any]) -> dict[int, set[tuple[str, str]]]:
     """Who reads each net: of a CCU2C its name and the half, of other cells the name and the pin, and ports of the module."""
     readers: dict[int, set[tuple[str, str]]] = {}
     for name, port in module["ports"].items():
@@ -154,4 +154,4 @@ def _placed(half: _Function) -> tuple[list[int | str], str] | None:
     return None
 
 
-__all__ = ["fuse"]
+__all__ = ["fuse", "readers_of"]

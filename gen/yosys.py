@@ -12,6 +12,7 @@ from typing import Any
 
 from ssm_hdl.errors import SsmHdlError
 from ssm_hdl.gen.fuse import fuse
+from ssm_hdl.gen.outreg import register
 
 ACCEPTED = (
     r"Replacing memory .* with list of registers",  # small memories; the result is what the Verilog says
@@ -81,6 +82,7 @@ def synthesise(
     design: dict[str, Any] = json.loads(netlist.read_text(encoding="utf-8"))
     if synthesis[0] == "synth_ecp5":
         fuse(design["modules"][top])
+        register(design["modules"][top])
         netlist.write_text(json.dumps(design), encoding="utf-8")
     return Counter(cell["type"] for cell in design["modules"][top]["cells"].values())
 
