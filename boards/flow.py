@@ -2,7 +2,7 @@
 
 import json
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,9 +11,9 @@ from ssm_hdl.boards import tools
 from ssm_hdl.boards.board import Board
 from ssm_hdl.boards.resources import Usage
 from ssm_hdl.errors import SsmHdlError
+from ssm_hdl.gen import yosys
 from ssm_hdl.gen.plan import Plan
 from ssm_hdl.gen.verilog import generate
-from ssm_hdl.gen.yosys import run_yosys
 
 
 @dataclass(frozen=True)
@@ -110,9 +110,8 @@ class Routed:
     usage: dict[str, Usage]
 
 
-def cells(family: str, statistics: str) -> dict[str, int]:
-    """What a netlist takes, from the JSON that Yosys's ``stat`` gives."""
-    types: dict[str, int] = json.loads(statistics)["design"]["num_cells_by_type"]
+def cells(family: str, types: Mapping[str, int]) -> dict[str, int]:
+    """What a netlist takes, from how many cells of each type it has."""
     return {
         what: sum(number * size for cell, number in types.items() for start, size in kinds.items() if cell.startswith(start))
         for what, kinds in FLOWS[family].cells.items()
@@ -139,26 +138,14 @@ def synthesise(family: str, verilog: Path, top: str, log: Path) -> dict[str, int
     Raises:
         SsmHdlError: Yosys is not installed, failed or warned.
     """
-    folder, statistics = verilog.parent, verilog.parent / "cells.json"
-
-    def run(options: Sequence[str]) -> None:
-        commands = [
-            ["read_verilog", str(verilog)],
-            [*options, "-top", top],
-            "flatten",
-            "opt_clean",
-            ["write_json", str(folder / "top.json")],
-            ["tee", "-q", "-o", str(statistics), "stat", "-json"],
-        ]
-        run_yosys(commands, log)
-
+    synthesis, netlist = FLOWS[family].synthesis, verilog.parent / "top.json"
     try:
-        run(FLOWS[family].synthesis)
+        types = yosys.synthesise(verilog, top, synthesis, netlist, log)
     except SsmHdlError as error:
         if _BROKEN not in str(error):
             raise
-        run([*FLOWS[family].synthesis, "-noflatten"])
-    return cells(family, statistics.read_text(encoding="utf-8"))
+        types = yosys.synthesise(verilog, top, [*synthesis, "-noflatten"], netlist, log)
+    return cells(family, types)
 
 
 def synthesised(manifest: Manifest, family: str, plan: Plan) -> dict[str, int]:

@@ -5,10 +5,14 @@ import json
 import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from ssm_hdl.errors import SsmHdlError
+from ssm_hdl.gen.fuse import fuse
+from ssm_hdl.gen.outreg import register
 
 ACCEPTED = (
     r"Replacing memory .* with list of registers",  # small memories; the result is what the Verilog says
@@ -55,6 +59,32 @@ def run_yosys(commands: Sequence[str | Sequence[str]], log_path: Path | str, acc
         more = f" and {len(warnings) - 1} more" if len(warnings) > 1 else ""
         raise SsmHdlError(f"Yosys warns, so its netlist is not to be trusted: {warnings[0]}{more} (see {log_path})")
     return text
+
+
+def synthesise(
+    verilog: Path, top: str, synthesis: Sequence[str], netlist: Path, log_path: Path, accepted: Sequence[str] = ()
+) -> dict[str, int]:
+    """Synthesise a file into a flat netlist, JSON of Yosys, that of an ECP5 fused; how many cells of each type it has.
+
+    Args:
+        verilog: the file.
+        top: its top module.
+        synthesis: the Yosys command of a family, and its options.
+        netlist: the file to be written.
+        log_path: see `run_yosys`.
+        accepted: see `run_yosys`.
+
+    Raises:
+        SsmHdlError: Yosys is not installed, failed or warned.
+    """
+    commands = [["read_verilog", str(verilog)], [*synthesis, "-top", top], "flatten", "opt_clean", ["write_json", str(netlist)]]
+    run_yosys(commands, log_path, accepted)
+    design: dict[str, Any] = json.loads(netlist.read_text(encoding="utf-8"))
+    if synthesis[0] == "synth_ecp5":
+        fuse(design["modules"][top])
+        register(design["modules"][top])
+        netlist.write_text(json.dumps(design), encoding="utf-8")
+    return Counter(cell["type"] for cell in design["modules"][top]["cells"].values())
 
 
 def _serious(line: str, accepted: Sequence[str]) -> bool:

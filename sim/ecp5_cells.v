@@ -167,7 +167,7 @@ module DP16KD (
     localparam WIDE = DATA_WIDTH_A == 36 || DATA_WIDTH_B == 36;
 
     generate
-        if (REGMODE_A != "NOREG" || REGMODE_B != "NOREG") $error("DP16KD: no model of its output registers");
+        if (WIDE && REGMODE_A != REGMODE_B) $error("DP16KD: no model of an output register for a part of a word");
         if (CSDECODE_A != "0b000" || CSDECODE_B != "0b000") $error("DP16KD: no model of its chip selects");
         if (CLKAMUX != "CLKA" || CLKBMUX != "CLKB") $error("DP16KD: no model of inverted clocks");
     endgenerate
@@ -235,11 +235,11 @@ module DP16KD (
         words[{b[13:5], 1'b0}] <= new_b[17:0];
     end
 
-    DP16KD_OUTPUT #(WRITEMODE_A, RESETMODE) output_a (
-        CLKA, CEA, WEA, RSTA, pick(DATA_WIDTH_A, a, old_a), pick(DATA_WIDTH_A, a, new_a), read_a
+    DP16KD_OUTPUT #(WRITEMODE_A, RESETMODE, REGMODE_A) output_a (
+        CLKA, CEA, OCEA, WEA, RSTA, pick(DATA_WIDTH_A, a, old_a), pick(DATA_WIDTH_A, a, new_a), read_a
     );
-    DP16KD_OUTPUT #(WRITEMODE_B, RESETMODE) output_b (
-        CLKB, CEB, WEB, RSTB, pick(DATA_WIDTH_B, b, old_b), pick(DATA_WIDTH_B, b, new_b), read_b
+    DP16KD_OUTPUT #(WRITEMODE_B, RESETMODE, REGMODE_B) output_b (
+        CLKB, CEB, OCEB, WEB, RSTB, pick(DATA_WIDTH_B, b, old_b), pick(DATA_WIDTH_B, b, new_b), read_b
     );
 
     wire [17:0] do_a = DATA_WIDTH_B == 36 ? read_b[17:0] : read_a[17:0];
@@ -252,22 +252,25 @@ module DP16KD (
         DOB1, DOB0} = do_b;
 endmodule
 
-// What a port reads: held while disabled, and what a write does to it as its mode says.
+// What a port reads: held while disabled, and what a write does to it as its mode says; and the register behind it.
 module DP16KD_OUTPUT #(
-    parameter WRITEMODE = "NORMAL", RESETMODE = "SYNC"
+    parameter WRITEMODE = "NORMAL", RESETMODE = "SYNC", REGMODE = "NOREG"
 ) (
-    input CLK, CE, WE, RST,
+    input CLK, CE, OCE, WE, RST,
     input [35:0] old_data, new_data,
-    output reg [35:0] q
+    output [35:0] q
 );
+    reg [35:0] read = 0, registered = 0;
     wire moves = CE && (!WE || WRITEMODE != "NORMAL");
     wire [35:0] d = WE && WRITEMODE == "WRITETHROUGH" ? new_data : old_data;
-    initial q = 0;
     generate
         if (RESETMODE == "ASYNC") begin
-            always @(posedge CLK or posedge RST) if (RST) q <= 0; else if (moves) q <= d;
+            always @(posedge CLK or posedge RST) if (RST) read <= 0; else if (moves) read <= d;
+            always @(posedge CLK or posedge RST) if (RST) registered <= 0; else if (OCE) registered <= read;
         end else begin
-            always @(posedge CLK) if (RST) q <= 0; else if (moves) q <= d;
+            always @(posedge CLK) if (RST) read <= 0; else if (moves) read <= d;
+            always @(posedge CLK) if (OCE) registered <= RST ? 0 : read;
         end
     endgenerate
+    assign q = REGMODE == "OUTREG" ? registered : read;
 endmodule

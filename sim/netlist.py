@@ -7,9 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from ssm_hdl import Manifest, SsmHdlError
+from ssm_hdl.gen import yosys
 from ssm_hdl.gen.plan import Plan
 from ssm_hdl.gen.verilog import generate, weights
-from ssm_hdl.gen.yosys import run_yosys
 from ssm_hdl.sim.cells import FAMILIES, with_cells
 from ssm_hdl.sim.compiler import Design, cache_folder
 from ssm_hdl.sim.verilated import VerilatedModel
@@ -38,14 +38,15 @@ def synthesise(verilog: str, top: str, family: str, options: Sequence[str] = (),
     folder.mkdir(parents=True, exist_ok=True)
     build = Path(tempfile.mkdtemp(dir=folder, prefix=f".{family}-"))
     (build / "design.v").write_text(verilog, encoding="utf-8")
+    # the folder stays if this fails, with the log that the error names
+    yosys.synthesise(build / "design.v", top, [f"synth_{family}", *options], build / "top.json", build / "yosys.log", _ACCEPTED)
     commands = [
-        ["read_verilog", str(build / "design.v")],
-        [f"synth_{family}", "-top", top, *options],
+        ["read_json", str(build / "top.json")],
         ["splitnets"],  # bit by bit no carry chain looks like a loop, and Verilator makes less code of it
         ["opt_clean", "-purge"],
         ["write_verilog", "-noattr", str(build / "netlist.v")],
     ]
-    run_yosys(commands, build / "yosys.log", _ACCEPTED)  # the folder stays if this fails, with the log that the error names
+    yosys.run_yosys(commands, build / "verilog.log", _ACCEPTED)
     netlist = (build / "netlist.v").read_text(encoding="utf-8")
     shutil.rmtree(build)
     return with_cells(Design(netlist, top, optimise=0), family)

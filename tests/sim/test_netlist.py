@@ -156,6 +156,39 @@ def test_model_of_dp16kd(cache, tmp_path, width, depth, enable):
     assert differences == 0
 
 
+@pytest.mark.parametrize(
+    ("width", "registers", "taken"),
+    [
+        (9, "later <= read;", True),
+        (36, "later <= read;", True),
+        (18, "if (x[14]) later <= read;", True),  # enabled, the same for all bits
+        (18, "if (x[14]) later[8:0] <= read[8:0]; later[17:9] <= read[17:9];", False),
+        (18, "later <= x[14] ? 0 : read;", False),  # cleared
+        (18, "later <= read; other <= ^read;", False),  # read by more than the registers
+    ],
+)
+def test_output_registers_of_dp16kd(cache, tmp_path, width, registers, taken):
+    """The register behind a memory is in the block RAM where it can be, and computes the same."""
+    start, depth = tmp_path / "start.hex", 18 * 1024 // width
+    start.write_text("\n".join(f"{word:x}" for word in np.random.default_rng(0).integers(0, 1 << width, depth)))
+    body = f"""
+    reg [{width}-1:0] words [0:{depth}-1];
+    reg [{width}-1:0] read = 0, later = 0;
+    reg other = 0;
+    initial $readmemh("{start}", words);
+    always @(posedge clk) begin
+        if (x[13]) read <= words[x[32 +: {depth.bit_length() - 1}]];
+        {registers}
+    end
+    assign y = later ^ other;
+endmodule
+"""
+    differences, netlist = _differences(body, "ecp5", (), cache)
+    assert differences == 0
+    assert ('"OUTREG"' in netlist) == taken
+    assert (" TRELLIS_FF " in netlist) != taken
+
+
 @pytest.mark.parametrize("family", ["ice40", "ecp5"])
 def test_products(cache, family):
     """Signed and unsigned operands, a sum of two products, an accumulator: where the tools put registers and adders."""
