@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, TypeAlias
 
 from ssm_hdl.gateware.ring import Ring
-from ssm_hdl.gateware.stream import lanes
+from ssm_hdl.gateware.stream import lanes, reals
 from ssm_hdl.gen.structure import ENTRY, EXIT
 
 if TYPE_CHECKING:
@@ -56,7 +56,8 @@ def _follow(pipeline: "Pipeline", names: Iterable[str], times: Times) -> None:
     """
     for name in names:
         stage, structure = pipeline.stages[name], pipeline.structure
-        op, width = structure.stages[name].node.op.op, lanes(stage.sinks[0])
+        node, width = structure.stages[name].node, lanes(stage.sinks[0])
+        op = node.op.op
         beats = -(-structure.numbers(structure.reads[name][0]) // width)
         ends = [_arrival(pipeline, source, width, times, pipeline.holds(name) > 1) for source in structure.reads[name]]
         first, last = (max(each) for each in zip(*ends, strict=True))
@@ -65,7 +66,12 @@ def _follow(pipeline: "Pipeline", names: Iterable[str], times: Times) -> None:
         done = taken + stage.latency + max((q.latency for (at, _), q in pipeline.queues.items() if at == name), default=0)
         span = stage.span if op == "norm" else taken - first
         if op == "dense":  # the results of the last beat of every group in a burst
-            span = span * (stage.folding.blocks_of_groups - 1) // stage.folding.blocks_of_groups + stage.folding.passes - 1
+            span = span * (stage.folding.blocks_of_groups - 1) // stage.folding.blocks_of_groups + stage.burst
+            done += stage.burst - stage.folding.passes + 1
+        if op == "slice":  # its part of a packet
+            part, whole, start = span * reals(node.output), reals(node.inputs[0]), getattr(node.op, "start", 0)
+            done -= span - span * start // whole - part // whole
+            span = part // whole
         times[name] = (max(done - span, first), done)
 
 

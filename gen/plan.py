@@ -26,7 +26,8 @@ LUT_BUSY = 16
 """And so does one that a single multiplier would serve in less than one part in so many of the interval."""
 
 LUTS_ARE_SCARCE = ("ice40",)
-"""Targets on which multipliers left over replace those made of LUTs, though they are idle most of the time."""
+"""Targets on which multipliers left over replace those made of LUTs, though they are idle most of the time, and on which what
+comes once in a sequence has the smallest of queues."""
 
 ELEMENTWISE = ("slice", "lookup", "multiply", "add")
 """Operations that make of every element one, or drop it."""
@@ -186,7 +187,7 @@ def plan_stage(
         multipliers = lanes if node.multiplications else 0
     else:
         lanes, multipliers = folding.o_lanes, folding.multipliers
-    time *= manifest.steps if node.output.per_sequence else 1
+    time *= manifest.steps if node.output.per_sequence and target in LUTS_ARE_SCARCE else 1  # the result waits for its queue
     pace = max(1, time * lanes // (_BURST * reals(node.output)))
     return _counted(StagePlan(lanes, folding.name if folding else "", multipliers, kind, pace), layers, folding)
 

@@ -91,6 +91,13 @@ class Dense(wiring.Component):
         return self._to_queue + self.queue.latency
 
     @property
+    def burst(self) -> int:
+        """Cycles from the first result of a beat to its last: one for each, or as fast as places in the queue come back."""
+        back = self._to_queue + self.queue.latency + Places.latency
+        rounds, rest = divmod(self.folding.passes - 1, self.queue.depth)
+        return max(rounds * back + rest, self.folding.passes - 1)
+
+    @property
     def tables(self) -> dict[str, Table]:
         """Those that may be in SPRAM, by the name of their storage."""
         return {"weight": self._weight}
