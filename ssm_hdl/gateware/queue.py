@@ -73,8 +73,10 @@ class Queue(wiring.Component):
             m.d.sync += level.eq(level + Mux(push, 1, -1))
         with m.If(move):
             m.d.sync += fetched.eq(fetch)
+        out = Signal(self.width, reset_less=True)  # a block RAM's own register, on an ECP5
+        m.d.comb += Value.cast(self.o.payload)[: self.width].eq(out)
         with m.If(free):
-            m.d.sync += [self.o.valid.eq(fetched), Value.cast(self.o.payload)[: self.width].eq(read.data)]
+            m.d.sync += [self.o.valid.eq(fetched), out.eq(read.data)]
 
     def _registers(self, m: Module) -> None:
         """A row of registers that moves up when the first leaves: its output is a register, with nothing to choose behind it."""

@@ -90,7 +90,7 @@ class Recurrence:
             m: the module it goes to.
             issue: what is read.
             u: payload of the input, in the cycle of ``issue``.
-            h: the states of the word a cycle later, real and imaginary parts in turn.
+            h: the states of the word two cycles later, real and imaginary parts in turn.
         """
         f, modes = self.folding, range(self.folding.modes)
         codes = self._scale.codes.read(m, "code", issue.word, issue.go)
@@ -140,11 +140,11 @@ class Recurrence:
         return [products[count * mode : count * (mode + 1)] for mode in range(f.modes)]
 
     def _operands(self, m: Module, phase: Value, code: list[Value], h: list[Value], scale: Value) -> list[tuple[Value, Value]]:
-        """What is multiplied for a mode; of a product in three terms, the sum of both parts of h comes behind the registers."""
-        (re, im), f = h, self.folding
+        """What is multiplied for a mode, two cycles after it is read."""
+        (re, im), f, later = h, self.folding, delay(m, phase, 1)
 
         def state(number: Value) -> Value:
-            return self._scale.before(delay(m, number, 1), scale)
+            return self._scale.before(number, scale)
 
         if f.phases == 1:
             code, (re, im) = [delay(m, part, 1) for part in code], (state(part) for part in h)
@@ -152,14 +152,15 @@ class Recurrence:
                 return list(zip(code, (re + im, re, im), strict=True))
             return list(zip((*code, *code), (re, im, im, re), strict=True))
         if f.phases == 2:
-            other = phase[-1]
+            other = later[-1]
             numbers = Mux(other, im, re), Mux(other, re, im)
             return [(delay(m, part, 1), state(number)) for part, number in zip(code, numbers, strict=True)]
         if f.terms == SHORT:
             first, last = phase == 0, phase[1]
             factor = Mux(last, code[2], Mux(first, code[1], code[0]))
-            return [(delay(m, factor, 1), state(Mux(last, 0, re)) + state(Mux(first, 0, im)))]
-        factor, number = Mux(phase[0], code[_IM], code[_RE]), Mux(phase[0] ^ phase[1], im, re)
+            number = state(Mux(later[1], 0, re)) + state(Mux(later == 0, 0, im))
+            return [(delay(m, factor, 1), number)]
+        factor, number = Mux(phase[0], code[_IM], code[_RE]), Mux(later[0] ^ later[1], im, re)
         return [(delay(m, factor, 1), state(number))]
 
     def _sums(self, m: Module, phase: Value, products: list[Value]) -> list[tuple[Part, Value]]:
@@ -190,7 +191,7 @@ class Recurrence:
         drop = self.layers.drop
         if not self.op.delta:
             return delay(m, drive, self._aligned - self._driven)
-        kept = delay(m, _pick(part, h[_RE], h[_IM]), self._driven - 1).shift_left(drop)
+        kept = delay(m, _pick(_later(m, part, 1), h[_RE], h[_IM]), self._driven - 2).shift_left(drop)
         if self._within:
             below = Const(1 << drop - 1, drop) if offset is None else Cat(offset, Const(0, drop))[:drop]
             kept = Cat(below, kept[drop:]).as_signed()

@@ -107,8 +107,8 @@ class Scan(wiring.Component):
         state = Ram(m, "state", PARTS * bits * f.modes, self._states)
         read, write = state.read, state.write
         m.d.comb += [read.addr.eq(issue.word), read.en.eq(issue.go)]
-        fresh = delay(m, issue.fresh, 1)
-        h = [Mux(fresh, 0, read.data.word_select(i, bits)).as_signed() for i in range(PARTS * f.modes)]
+        kept, fresh = delay(m, read.data, 1), delay(m, issue.fresh, 2)  # nothing stands between a block RAM and the register
+        h = [Mux(fresh, 0, kept.word_select(i, bits)).as_signed() for i in range(PARTS * f.modes)]
         stored = Cat(self.recurrence.next(m, issue, self.i.p, h))
         m.d.comb += [
             write.addr.eq(Cat(Counter(m, self.folding.words, written).value, delay(m, layer_of(self.i.p), cycles))),
