@@ -118,8 +118,7 @@ def _together(names: Sequence[str], choices: Sequence[Sequence[Choice]], numbers
     ways = [
         way
         for way in product(*choices)
-        if len({choice.folding.interleaved for choice in way}) == 1
-        and all(_flows(way[0], reader, numbers) for reader in way[1:])
+        if len({choice.folding.interleaved for choice in way}) == 1 and all(_flows(way[0], reader, numbers) for reader in way[1:])
     ]
     if len(names) == 1:
         ways = [way for way in ways if way[0].folding.interleaved is None]

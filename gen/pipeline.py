@@ -91,7 +91,7 @@ class Pipeline(wiring.Component):
 
     @property
     def cycles(self) -> int:
-        """Cycles per time step, the initiation interval: that of the slowest stage, of the ring, of the ports, or between stages."""
+        """Cycles per time step, the initiation interval: of the slowest stage, of the ring, of the ports, or between stages."""
         steps = [reals(self.manifest.input), 0 if self.ring is None else self.ring.cycles]
         share = self.structure.share
         steps += [math.ceil(stage.cycles * share(name, self.manifest.steps)) for name, stage in self.stages.items()]

@@ -173,7 +173,7 @@ class _Search:
         candidates = intervals(self.manifest, self.units)
         if interval < candidates[0]:
             return None
-        # The foldings are those of the next shorter interval that there is; what has none of its own may take until the next longer.
+        # The foldings are those of the next shorter interval that there is; what has none may take until the next longer.
         time = max(interval, next((other - 1 for other in candidates if other > interval), interval))
         options = list(self._options(time))
         if not all(options):

@@ -119,7 +119,7 @@ class Dense(wiring.Component):
         return split.transpose(0, 4, 2, 1, 3, 5).reshape(f.words, f.multipliers)
 
     def _results(self, constants: Codes) -> Codes:
-        """Constants of the results, (G M), in the order in which they come, (words, lanes): the pass at the bottom of the place."""
+        """Constants of the results, (G M), in the order in which they come, (words, lanes): the pass at the bottom."""
         f = self.folding
         split = constants.reshape(f.blocks_of_groups, f.passes, f.o_lanes)
         padding = (1 << (f.passes - 1).bit_length()) - f.passes if f.blocks_of_groups > 1 else 0

@@ -121,7 +121,7 @@ class Places:
     def needed(cls, latency: int, pace: int, burst: int = 1) -> int:
         """Places for results that take ``latency`` cycles to the queue and leave it every ``pace`` cycles.
 
-        They come as they leave, or ``burst`` of them in as many cycles, of which the places of those that have not left are taken.
+        They come as they leave, or ``burst`` of them in as many cycles, and those that have not left take a place each.
         """
         return max(2, -(-((burst - 1) * (pace - 1) + latency + cls.latency + 3) // pace))
 
