@@ -80,6 +80,23 @@ def row(name: str, manifest: Manifest, board: Board, rate_hz: float | None, kept
     return _once(place.with_name(f"{place.name}.json"), f"{clock_hz} {SEEDS} {generate(manifest, sized.plan)}", made)
 
 
+def largest(name: str, manifest: Manifest, board: Board, kept: Path, step: Step) -> dict[str, Any]:
+    """A model in the fastest pipeline that fits a board, by estimate: its interval in simulation, without place and route.
+
+    Args:
+        name: what the manifest is called in the results.
+        manifest: the integer program.
+        board: where it goes, with the board's shell.
+        kept: folder that keeps what was measured.
+        step: told what is done next.
+    """
+    sized = size(manifest, board.chip, reserve=shell_use(manifest, board))
+    step(f"{manifest.name} as large as fits the {board.title}: {sized.report.cycles:,} cycles a step, simulation")
+    file = kept / f"{name}-{board.name}-largest-{sized.report.cycles}.json"
+    found = _once(file, generate(manifest, sized.plan), partial(measure, manifest, sized.plan))
+    return {"manifest": name, "clock_hz": board.chip.clock_hz, **_busy(manifest, board, sized, found)}
+
+
 def _once(file: Path, of: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     """What was made of the same before, or is made now, and kept in a file."""
     key = sha256(of.encode()).hexdigest()
@@ -94,9 +111,24 @@ def _once(file: Path, of: str, make: Callable[[], dict[str, Any]]) -> dict[str, 
 
 
 def figures(manifest: Manifest, board: Board, sized: Sized, found: dict[str, Any], reached: Sequence[float]) -> dict[str, Any]:
-    """What follows from the measurements."""
+    """What follows from the measurements, with the clocks of place and route."""
     report, chip = sized.report, board.chip
     clock, interval = median(reached) * 1e6, found["interval"]
+    return {
+        **_busy(manifest, board, sized, found),
+        "clocks_mhz": list(reached),
+        "clock_mhz": clock / 1e6,
+        "steps_per_second": round(clock / interval, 1),
+        "multiplications_per_second": round(report.multiplications * clock / interval),
+        "limit": chip.limit,
+        "share_of_limit": round(report.multiplications * clock / interval / chip.limit, 4),
+        "dsp_only_limit_at_this_clock": round(chip.dsps * chip.lanes_per_dsp * clock),
+    }
+
+
+def _busy(manifest: Manifest, board: Board, sized: Sized, found: dict[str, Any]) -> dict[str, Any]:
+    """What follows from the measurements in simulation."""
+    report, chip, interval = sized.report, board.chip, found["interval"]
     in_dsp = report.utilisation * report.cycles * report.dsp_multipliers  # products of real numbers a step
     lanes = report.dsp_multipliers + report.lut_multipliers
     return {
@@ -116,13 +148,6 @@ def figures(manifest: Manifest, board: Board, sized: Sized, found: dict[str, Any
         "dsp_blocks_of_device": round(report.dsp / chip.dsps, 4),
         "luts_estimated": report.luts,
         "luts_per_lane": round(report.luts / lanes, 1),
-        "clocks_mhz": list(reached),
-        "clock_mhz": clock / 1e6,
-        "steps_per_second": round(clock / interval, 1),
-        "multiplications_per_second": round(report.multiplications * clock / interval),
-        "limit": chip.limit,
-        "share_of_limit": round(report.multiplications * clock / interval / chip.limit, 4),
-        "dsp_only_limit_at_this_clock": round(chip.dsps * chip.lanes_per_dsp * clock),
     }
 
 

