@@ -41,7 +41,7 @@ INTERVALS = (8, 64, 512)
 FOLDED = 5
 """Foldings of a stage that are calibrated, spread over all that there are."""
 
-SAMPLES = 16
+SAMPLES = 32
 """Samples of an operation, at most."""
 
 MOST = 48

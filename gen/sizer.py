@@ -170,12 +170,9 @@ class _Search:
 
     def at(self, interval: int) -> tuple[Plan, Report] | None:
         """The cheapest plan that takes a step in so many cycles."""
-        candidates = intervals(self.manifest, self.units)
-        if interval < candidates[0]:
+        if interval < intervals(self.manifest, self.units)[0]:
             return None
-        # The foldings are those of the next shorter interval that there is; what has none may take until the next longer.
-        time = max(interval, next((other - 1 for other in candidates if other > interval), interval))
-        options = list(self._options(time))
+        options = list(self._options(interval))
         if not all(options):
             return None
         budget = self.budget
@@ -198,9 +195,12 @@ class _Search:
 
     def _options(self, interval: int) -> Iterator[list[tuple[Use, dict[str, StagePlan]]]]:
         """For each stage, or stages that choose together, what each option takes, and its plan."""
+        # The foldings are those of the next shorter interval that there is; what has none may take until the next longer.
+        longer = [other - 1 for other in intervals(self.manifest, self.units) if other > interval]
+        time = min(longer, default=interval)
         alone = [name for name in self.structure.stages if not any(name in unit.names for unit in self.units)]
         for name in alone:
-            yield self._costed(interval, [{name: plan} for plan in self._kinds(name, interval)])
+            yield self._costed(interval, [{name: plan} for plan in self._kinds(name, time)])
         for unit in self.units:
             yield self._costed(interval, [
                 dict(zip(unit.names, plans, strict=True))
