@@ -145,9 +145,15 @@ def _between(manifest: Manifest, family: str) -> Iterator[Sample]:
         yield Sample("fork", f"{ways} ways", costs.fork_features(ways), partial(Fork, shape, 2, ways))
 
 
-def measure(sample: Sample, family: str, kept: Path) -> dict[str, int]:
-    """What a sample takes."""
-    return synthesise(verilog.convert(sample.make(), name="top", emit_src=False, strip_internal_attrs=True), "top", family, kept)
+def measure(sample: Sample, family: str, kept: Path) -> dict[str, int] | None:
+    """What a sample takes; None if it brings Yosys down, see `ssm_hdl.boards.flow`: it is left out then."""
+    text = verilog.convert(sample.make(), name="top", emit_src=False, strip_internal_attrs=True)
+    try:
+        return synthesise(text, "top", family, kept)
+    except SsmHdlError as error:
+        if flow.BROKEN not in str(error):
+            raise
+        return None
 
 
 def plans(manifest: Manifest, family: str, dsps: Sequence[int]) -> Iterator[tuple[Manifest, Plan]]:

@@ -127,7 +127,7 @@ def of_board(board: Board, used: Mapping[str, int]) -> dict[str, Usage]:
     return {what: Usage(number, available[what]) for what, number in used.items()}
 
 
-_BROKEN = "Assert `GetSize(conn.first) == GetSize(conn.second)'"  # of Yosys 0.70, in abc9_ops -reintegrate, for some designs
+BROKEN = "Assert `GetSize(conn.first) == GetSize(conn.second)'"  # of Yosys 0.70, in abc9_ops -reintegrate, for some designs
 
 
 def synthesise(family: str, verilog: Path, top: str, log: Path) -> dict[str, int]:
@@ -142,7 +142,7 @@ def synthesise(family: str, verilog: Path, top: str, log: Path) -> dict[str, int
     try:
         types = yosys.synthesise(verilog, top, synthesis, netlist, log)
     except SsmHdlError as error:
-        if _BROKEN not in str(error):
+        if BROKEN not in str(error):
             raise
         types = yosys.synthesise(verilog, top, [*synthesis, "-noflatten"], netlist, log)
     return cells(family, types)

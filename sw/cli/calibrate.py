@@ -41,7 +41,8 @@ def command(
         measured = []
         with progress(f"{name}: single stages", len(samples)) as advance:
             for sample in samples:
-                measured.append((sample, calibrate.measure(sample, name, kept)))
+                if (found := calibrate.measure(sample, name, kept)) is not None:
+                    measured.append((sample, found))
                 advance(1)
         fitted[name] = calibrate.fit(measured)
     write_atomically(coefficients, json.dumps(fitted, indent=1) + "\n")
