@@ -8,9 +8,11 @@ VENV := .venv
 CLI := $(VENV)/bin/ssm-hdl
 READY := $(VENV)/installed
 SOURCES := $(shell find ssm_hdl gen sim boards sw -type f -not -name '*.pyc')
-BENCH := manifests/s4d-16h-w8a8x8@icebreaker manifests/s4d-64h-w4a6x8@icebreaker \
+BENCH := manifests/s4d-16h-w8a8x8@icebreaker@90000 manifests/s4d-64h-w4a6x8@icebreaker@22700 \
 	manifests/s4d-64h-w8a8x8@ulx3s-25f@236000 manifests/s5-mnist-w4a8@ulx3s-25f@488000 \
 	manifests/s4d-64h-w8a8x8@ulx3s-85f@757000 manifests/s5-mnist-w4a8@ulx3s-85f@1562500
+LARGEST := manifests/s4d-64h-w8a8x8@ulx3s-25f manifests/s5-mnist-w4a8@ulx3s-25f \
+	manifests/s4d-64h-w8a8x8@ulx3s-85f manifests/s5-mnist-w4a8@ulx3s-85f
 FITTED := s4d-16h-w8a8x8 s4d-16h s5-mnist-16h-w4a8 s5-mnist-w8a8x8
 JUDGED := digits s4d-64h-w4a6x8 s4d-64h-w8a8x8
 BOARDS := icebreaker ulx3s-25f ulx3s-85f
@@ -96,7 +98,7 @@ bitstreams: $(READY) ## results/bitstreams.json: S4D and S5 on the three boards
 	$(call collect,bitstreams)
 
 bench: $(READY) ## results/bench.json, docs/bench.png: intervals in simulation, clocks by place and route, of the limits (an hour or two)
-	$(CLI) bench $(BENCH) --line manifests/s4d-16h-w8a8x8
+	$(CLI) bench $(BENCH) $(addprefix --largest ,$(LARGEST)) --line manifests/s4d-16h-w8a8x8
 
 calibrate: $(READY) ## gen/costs.json, results/estimates.json: LUTs and flip-flops fitted to synthesis (half an hour on two cores)
 	$(CLI) calibrate $(addprefix manifests/,$(FITTED)) $(addprefix --judge manifests/,$(JUDGED))

@@ -35,7 +35,7 @@ from ssm_hdl.gen.plan import Plan, StagePlan, intervals, plan_stage
 from ssm_hdl.gen.report import Report, estimate
 from ssm_hdl.gen.structure import Structure
 
-FILL = {"ice40": 0.88, "ecp5": 0.9}
+FILL = {"ice40": 0.85, "ecp5": 0.9}
 """Share of the LUTs of a device that a plan may take: with more, place and route does not get through, or not at a good clock."""
 
 PRICES = Use(luts=1, dsps=20, rams=40, sprams=200, idle=200, wait=1500)
