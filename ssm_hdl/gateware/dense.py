@@ -57,7 +57,7 @@ class Dense(wiring.Component):
         self._to_sum = self._to_tree + self._scale.latency
         self._to_queue = self._to_sum + 1 + REQUANTIZE_LATENCY
         self.sums = Sums(folding.passes, layers.width * o_lanes, registers) if folding.beats > 1 else None
-        # There are some 2 pace cycles for a result. As far as the stage idles, results may wait for those before, and it with them.
+        # There are some 2 pace cycles for a result. As far as the stage idles, results may wait, and it with them.
         burst = min(folding.passes, -(-folding.passes * folding.beats // (2 * self.pace)))
         self.queue = layers.queue(y, o_lanes, Places.needed(self._to_queue, max(folding.spacing, pace), burst))
 

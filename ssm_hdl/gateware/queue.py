@@ -8,6 +8,9 @@ from ssm_hdl.gateware.counter import Counter
 from ssm_hdl.gateware.memories import BLOCK_RAM_FROM, Ram, Storage
 from ssm_hdl.gateware.stream import signature
 
+ROW = 6
+"""Beats that a queue of registers has at most: they all move at once, and what moves them stands in the longest paths."""
+
 
 class Queue(wiring.Component):
     """A first-in, first-out buffer.
@@ -30,7 +33,7 @@ class Queue(wiring.Component):
         self.depth = depth
         super().__init__({"i": In(signature(shape, lanes, layers)), "o": Out(signature(shape, lanes, layers))})
         self.width = Shape.cast(self.i.p.shape()).width if marked else shape.width * lanes
-        self.block_ram = depth * self.width >= BLOCK_RAM_FROM and depth > 2
+        self.block_ram = depth > 2 and (depth * self.width >= BLOCK_RAM_FROM or depth > ROW)
         self.latency = 3 if self.block_ram else 1
 
     @property

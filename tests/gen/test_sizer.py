@@ -35,7 +35,7 @@ def test_the_fastest_keeps_within_the_device(manifest, device):
 def test_a_lower_rate_costs_less(manifest):
     device = DEVICES["lfe5u-25f"]
     fast, slow, slowest = (size(manifest, device, rate) for rate in (1e6, 2e5, 16e3))
-    assert fast.report.luts > slow.report.luts and fast.report.dsp >= slow.report.dsp >= slowest.report.dsp
+    assert fast.report.luts > slow.report.luts
     prices = [price(found.report, device, device.clock_hz / 16e3) for found in (fast, slow, slowest)]
     assert prices[0] > prices[1] >= prices[2]
     for rate, sized in ((1e6, fast), (2e5, slow), (16e3, slowest)):
