@@ -51,7 +51,7 @@ def block_rams(storage: Storage, family: str) -> int:
     if storage.name not in WRITTEN:
         return blocks
     instead = _distributed_cost(storage) if family == "ecp5" else storage.depth * (storage.width - storage.unused) - _SPARE
-    return 0 if instead < _BLOCK[family] * blocks else blocks
+    return 0 if instead < _BLOCK[family] * blocks - _CHOICE else blocks  # 127.5 and 128 are a block RAM
 
 
 def _rows(storage: Storage, family: str) -> tuple[int, int]:
