@@ -71,7 +71,8 @@ def test_the_hardware_keeps_these_codes(random_manifest, features, pooled):
     for name, stage in stages.items():
         stored = {storage.name: storage.bits for storage in stage.storage}
         for storage, kind in {"state": "states", "sums": "accumulators"}.items():
-            if storage in stored:
+            passing = storage == "sums" and manifest.nodes[name].op.op == "dense"  # those of a step, gone with it
+            if storage in stored and not passing:
                 assert counted[name, kind].bits == stored[storage]
         for storage, kind in {"code": "transition", "weight": "weights"}.items():
             if storage in stored:  # a table is as wide as its numbers need, a format may be wider
