@@ -76,7 +76,7 @@ class Pipeline(wiring.Component):
         self.queues: dict[tuple[str, int], Queue] = {}
         self.ring: Ring | None = None
         self.ring = self._ring()
-        self.entry = Queue(shape_of(manifest.input), 1, max(2, manifest.input.size), marked=True)
+        self.entry = Queue(shape_of(manifest.input), 1, max(2, manifest.input.size))
         slack = self._slack()
         for name in structure.stages:
             for index, sink in enumerate(self.stages[name].sinks):
@@ -121,7 +121,7 @@ class Pipeline(wiring.Component):
     def elaborate(self, platform: object) -> Module:  # noqa: D102
         m = Module()
         structure, output = self.structure, self.structure.output
-        m.submodules.entry = self.entry
+        m.submodules["Entry"] = self.entry  # no operation can have this name
         connect(m, self._gate(m), self.entry.i)
         branches = self._branches(m, self.manifest.input.name, self.entry.o)
         if self.ring is not None:
