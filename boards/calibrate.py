@@ -21,6 +21,7 @@ from ssm_hdl import Manifest, SsmHdlError
 from ssm_hdl.boards import flow, tools
 from ssm_hdl.files import write_atomically
 from ssm_hdl.gateware.layers import Layers
+from ssm_hdl.gateware.memories import FAST
 from ssm_hdl.gateware.queue import Queue
 from ssm_hdl.gateware.ring import Ring
 from ssm_hdl.gateware.stream import Fork, Repack, shape_of
@@ -80,7 +81,7 @@ def _samples(manifests: Sequence[Manifest], family: str) -> Iterator[Sample]:
     seen: set[str] = set()
     for manifest in manifests:
         for share in (False, True) if _layered(manifest) else (False,):
-            structure = Structure.of(manifest, share)
+            structure = Structure.of(manifest, share, family)
             for name, layers in structure.stages.items():
                 for plan in _plans(manifest, structure, name, family):
                     stage = STAGES[layers.node.op.op](layers, plan)
@@ -139,8 +140,8 @@ def _between(manifest: Manifest, family: str) -> Iterator[Sample]:
         yield Sample("ring", f"{layers} layers", {"stage": 1.0}, partial(Ring, shape, 1, 8, layers, 2))
     for lanes in (1, 4):
         for depth in (2, 9, 40, 700):
-            queue = Queue(shape, lanes, depth)
-            yield Sample("queue", f"{depth} of {lanes}", costs.queue_features(queue, family), partial(Queue, shape, lanes, depth))
+            make = partial(Queue, shape, lanes, depth, fast=family in FAST)
+            yield Sample("queue", f"{depth} of {lanes}", costs.queue_features(make(), family), make)
     for ways in (2, 3):
         yield Sample("fork", f"{ways} ways", costs.fork_features(ways), partial(Fork, shape, 2, ways))
 

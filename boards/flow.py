@@ -12,6 +12,7 @@ from ssm_hdl.boards.board import Board
 from ssm_hdl.boards.resources import Usage
 from ssm_hdl.errors import SsmHdlError
 from ssm_hdl.gen import yosys
+from ssm_hdl.gen.chains import open_ends
 from ssm_hdl.gen.plan import Plan
 from ssm_hdl.gen.verilog import generate
 
@@ -133,7 +134,7 @@ BROKEN = "Assert `GetSize(conn.first) == GetSize(conn.second)'"  # of Yosys 0.70
 def synthesise(family: str, verilog: Path, top: str, log: Path) -> dict[str, int]:
     """Synthesise a file into ``top.json`` beside it; what the netlist takes.
 
-    Where ABC9 brings Yosys down on the flat design, module by module is mapped, and the result made flat.
+    Carries that nobody reads are taken away: nextpnr would bring them out of their chains. Where ABC9 brings Yosys down on the flat design, module by module is mapped, and the result made flat.
 
     Raises:
         SsmHdlError: Yosys is not installed, failed or warned.
@@ -145,6 +146,10 @@ def synthesise(family: str, verilog: Path, top: str, log: Path) -> dict[str, int
         if BROKEN not in str(error):
             raise
         types = yosys.synthesise(verilog, top, [*synthesis, "-noflatten"], netlist, log)
+    if family == "ecp5":
+        design = json.loads(netlist.read_text(encoding="utf-8"))
+        open_ends(design["modules"][top])
+        netlist.write_text(json.dumps(design), encoding="utf-8")
     return cells(family, types)
 
 

@@ -145,13 +145,11 @@ class Taken(NamedTuple):
     Attributes:
         use: of the device.
         work: cycles that a packet keeps it busy.
-        gathers: of a dense, the part of a packet that has to come before it begins.
         behind: of a dense, the cycles that it works with the last beat.
     """
 
     use: Use
     work: int
-    gathers: float = 0
     behind: int = 0
 
 
@@ -165,7 +163,7 @@ def use_of(layers: Layers, plan: StagePlan, family: str) -> Taken:
     use = Use(luts, plan.blocks, rams, sum(sprams(storage) for storage in stage.storage))
     if layers.node.op.op != "dense":
         return Taken(use, stage.work)
-    return Taken(use, stage.work, stage.folding.i_lanes / reals(layers.node.inputs[0]), stage.folding.holds)
+    return Taken(use, stage.work, stage.folding.holds)
 
 
 def spram_choices(layers: Layers, plan: StagePlan, family: str) -> list[tuple[str, ...]]:

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from itertools import permutations, product
 from typing import Any
 
-_PINS = "ABCD"
+PINS = "ABCD"
+"""The inputs of a LUT, and of each half of a CCU2C."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ def fuse(module: dict[str, Any]) -> None:
         for name, cell in cells.items()
         if cell["type"] == "CCU2C"
         for half in "01"
-        if (found := _half(cell, half)) is not None
+        if (found := half_of(cell, half)) is not None
     }
     luts = {
         name: found
@@ -71,7 +72,7 @@ def fuse(module: dict[str, Any]) -> None:
         placed = _placed(halves[name, half])
         assert placed is not None
         pins, cells[name]["parameters"][f"INIT{half}"] = placed
-        cells[name]["connections"].update({pin + half: [bit] for pin, bit in zip(_PINS, pins, strict=True)})
+        cells[name]["connections"].update({pin + half: [bit] for pin, bit in zip(PINS, pins, strict=True)})
     module["netnames"] = {name: wire for name, wire in module["netnames"].items() if gone.isdisjoint(wire["bits"])}
 
 
@@ -84,7 +85,7 @@ def readers_of(module: dict[str, Any]) -> dict[int, set[tuple[str, str]]]:
     for name, cell in module["cells"].items():
         for pin, bits in cell["connections"].items():
             if cell["port_directions"][pin] != "output":
-                half = cell["type"] == "CCU2C" and pin[0] in _PINS
+                half = cell["type"] == "CCU2C" and pin[0] in PINS and pin != "CIN"
                 for bit in bits:
                     readers.setdefault(bit, set()).add((name, pin[1:] if half else pin))
     return readers
@@ -95,7 +96,7 @@ def _output(lut: dict[str, Any]) -> int:
     return net
 
 
-def _half(cell: dict[str, Any], half: str) -> _Function | None:
+def half_of(cell: dict[str, Any], half: str) -> _Function | None:
     """What a half of a CCU2C computes, None if it does not take part in a carry chain."""
     if cell["parameters"][f"INJECT1_{half}"] != "NO":
         return None
@@ -104,7 +105,7 @@ def _half(cell: dict[str, Any], half: str) -> _Function | None:
 
 def _tabulated(cell: dict[str, Any], half: str, value: Callable[[list[int], int], int]) -> _Function | None:
     """The function of a cell, from its INIT and the index into it; None if one of its inputs or entries is not known."""
-    pins = [cell["connections"].get(pin + half, ["x"])[0] for pin in _PINS]
+    pins = [cell["connections"].get(pin + half, ["x"])[0] for pin in PINS]
     init = cell["parameters"][f"INIT{half}"]
     if set(map(str, pins)) & {"x", "z"} or set(init) - {"0", "1"}:
         return None
@@ -137,10 +138,10 @@ def _placed(half: _Function) -> tuple[list[int | str], str] | None:
 
     Pins that are left over are 1, so that with less than four nets the entries of G are not those of P.
     """
-    if len(half.nets) > len(_PINS):
+    if len(half.nets) > len(PINS):
         return None
     for order in permutations(half.nets):
-        pins: list[int | str] = [*order, *["1"] * (len(_PINS) - len(order))]
+        pins: list[int | str] = [*order, *["1"] * (len(PINS) - len(order))]
         init: dict[int, int] = {}
         wanted: set[tuple[int, int]] = set()
         for values in _assignments(order):
@@ -154,4 +155,4 @@ def _placed(half: _Function) -> tuple[list[int | str], str] | None:
     return None
 
 
-__all__ = ["fuse", "readers_of"]
+__all__ = ["PINS", "fuse", "half_of", "readers_of"]

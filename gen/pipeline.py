@@ -15,17 +15,18 @@ from ssm_hdl.gateware.embedding import Embedding
 from ssm_hdl.gateware.folding import Folding
 from ssm_hdl.gateware.layers import Layers
 from ssm_hdl.gateware.lookup import Lookup
+from ssm_hdl.gateware.memories import FAST
 from ssm_hdl.gateware.multiply import Multiply
 from ssm_hdl.gateware.norm import Norm
 from ssm_hdl.gateware.pool import Pool
-from ssm_hdl.gateware.queue import Queue
+from ssm_hdl.gateware.queue import BURST, Queue
 from ssm_hdl.gateware.ring import WAITING, Ring
 from ssm_hdl.gateware.scan import Scan
 from ssm_hdl.gateware.slice import Slice
 from ssm_hdl.gateware.spram import Loader, image
 from ssm_hdl.gateware.stream import Fork, Repack, lanes, reals, shape_of, signature
 from ssm_hdl.gen.latency import turn
-from ssm_hdl.gen.plan import Plan, StagePlan
+from ssm_hdl.gen.plan import LUTS_ARE_SCARCE, Plan, StagePlan
 from ssm_hdl.gen.structure import ENTRY, EXIT, Structure
 
 STAGES: dict[str, Callable[[Layers, StagePlan], wiring.Component]] = {
@@ -37,7 +38,7 @@ STAGES: dict[str, Callable[[Layers, StagePlan], wiring.Component]] = {
     "slice": lambda layers, plan: Slice(layers, plan.lanes),
     "embedding": lambda layers, plan: Embedding(layers.node, plan.pace),
     "norm": lambda layers, plan: Norm(layers, plan.kind, plan.pace),
-    "pool": lambda layers, plan: Pool(layers.node, plan.lanes, plan.pace, plan.registers),
+    "pool": lambda layers, plan: Pool(layers, plan.lanes, plan.pace, plan.registers),
 }
 """The gateware of every operation of the vocabulary."""
 
@@ -69,14 +70,15 @@ class Pipeline(wiring.Component):
 
     def __init__(self, manifest: Manifest, plan: Plan) -> None:
         self.manifest, self.plan = manifest, plan
-        self.structure = structure = Structure.of(manifest, plan.share_layers)
+        self.structure = structure = Structure.of(manifest, plan.share_layers, plan.target)
         self.stages = {name: STAGES[layers.node.op.op](layers, plan.stages[name]) for name, layers in structure.stages.items()}
         tables = [self.stages[name].tables[table] for name, stage in plan.stages.items() for table in stage.spram]
         self.sprams = [table.to_spram() for table in tables]
         self.queues: dict[tuple[str, int], Queue] = {}
         self.ring: Ring | None = None
         self.ring = self._ring()
-        self.entry = Queue(shape_of(manifest.input), 1, max(2, manifest.input.size))
+        fast = plan.target in FAST
+        self.entry = Queue(shape_of(manifest.input), 1, max(2, manifest.input.size), fast=fast)
         slack = self._slack()
         for name in structure.stages:
             for index, sink in enumerate(self.stages[name].sinks):
@@ -84,7 +86,7 @@ class Pipeline(wiring.Component):
                     source = structure.reads[name][index]
                     shape, beats = shape_of(structure.edges[source]), max(2, packets * structure.numbers(source) // lanes(sink))
                     marked = structure.stages[name].marked and index == 0  # of two that are joined, `last` is that of the first
-                    self.queues[name, index] = Queue(shape, lanes(sink), beats, structure.layers(name), marked)
+                    self.queues[name, index] = Queue(shape, lanes(sink), beats, structure.layers(name), marked, fast)
         ports = {"i": In(signature(shape_of(manifest.input))), "o": Out(signature(shape_of(manifest.output)))}
         weights = {"w": In(stream.Signature(8))} if self.sprams else {}
         super().__init__({**ports, **weights, "loaded": Out(1)})
@@ -181,7 +183,9 @@ class Pipeline(wiring.Component):
         if ways == 1:
             return {name: [source]}
         shape, layers = shape_of(self.structure.edges[name]), self.structure.layers(name)
-        m.submodules[f"{name}_fork"] = fork = Fork(shape, lanes(source), ways, layers)
+        beats = self.structure.numbers(name) // lanes(source) * layers
+        slow = self.plan.target in LUTS_ARE_SCARCE and 2 * BURST * beats <= self.cycles
+        m.submodules[f"{name}_fork"] = fork = Fork(shape, lanes(source), ways, layers, slow)
         connect(m, source, fork.i)
         return {name: list(fork.o)}
 

@@ -10,6 +10,7 @@ from ssm_hdl.gateware import multiply
 from ssm_hdl.gateware.folding import Folding
 from ssm_hdl.gateware.layers import Layers
 from ssm_hdl.gateware.memories import shape_for
+from ssm_hdl.gateware.queue import BURST
 from ssm_hdl.gateware.stream import reals
 from ssm_hdl.gen.options import FOLDINGS, Choice, Unit
 from ssm_hdl.gen.options import units as find_units
@@ -32,8 +33,8 @@ comes once in a sequence has the smallest of queues."""
 ELEMENTWISE = ("slice", "lookup", "multiply", "add")
 """Operations that make of every element one, or drop it."""
 
-_BURST = 2
-"""Results come in bursts: what makes one of every element is this much faster than the interval asks, so that little waits."""
+_SOON = 2 * BURST
+"""The same for the queues of what makes one of every element, which comes last: a result behind the other in a burst."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,7 @@ class Plan:
         """
         if target not in TARGETS:
             raise SsmHdlError(f"target {target!r} is not known; there are {', '.join(TARGETS)}")
-        structure = Structure.of(manifest, share_layers)
+        structure = Structure.of(manifest, share_layers, target)
         units = find_units(structure, manifest.steps, folding or {}, (dsp_kind(target),))
         for interval in intervals(manifest, units):
             picked: dict[str, Folding] = {}
@@ -183,12 +184,13 @@ def plan_stage(
         multiplications = node.multiplications * structure.share(name, manifest.steps)
         kind = "lut" if multiplications <= max(LUT_MULTIPLICATIONS, interval // LUT_BUSY) else dsp_kind(target)
     if folding is None:
-        lanes = _lanes(node, int(time / _BURST * min(_burst(structure, source) for source in structure.reads[name])))
+        lanes = _lanes(node, int(time / BURST * min(_burst(structure, source) for source in structure.reads[name])))
         multipliers = lanes if node.multiplications else 0
     else:
         lanes, multipliers = folding.o_lanes, folding.multipliers
     time *= manifest.steps if node.output.per_sequence and target in LUTS_ARE_SCARCE else 1  # the result waits for its queue
-    pace = max(1, time * lanes // (_BURST * reals(node.output)))
+    ahead = _SOON if node.op.op in (*ELEMENTWISE, "pool") else BURST
+    pace = max(1, time * lanes // (ahead * reals(node.output)))
     return _counted(StagePlan(lanes, folding.name if folding else "", multipliers, kind, pace), layers, folding)
 
 

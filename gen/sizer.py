@@ -26,6 +26,8 @@ from ssm_hdl import Manifest, SsmHdlError
 from ssm_hdl.gateware.folding import Folding
 from ssm_hdl.gateware.layers import Layers
 from ssm_hdl.gateware.memories import shape_for
+from ssm_hdl.gateware.queue import BURST
+from ssm_hdl.gateware.stream import reals
 from ssm_hdl.gen.costs import Taken, spram_choices, use_of
 from ssm_hdl.gen.depth import find_layers
 from ssm_hdl.gen.devices import DEVICES, Device
@@ -38,10 +40,13 @@ from ssm_hdl.gen.structure import Structure
 FILL = {"ice40": 0.85, "ecp5": 0.9}
 """Share of the LUTs of a device that a plan may take: with more, place and route does not get through, or not at a good clock."""
 
-PRICES = Use(luts=1, dsps=20, rams=40, sprams=200, idle=200, wait=1500)
+PRICES = Use(luts=1, dsps=20, rams=40, sprams=200, idle=200, wait=0)
 """What one of each costs, in LUTs: a DSP block that is busy is cheaper than the LUTs of a multiplier, one that is not is dearer,
 so that LUTs multiply what comes rarely, and where the blocks end; the first SPRAM brings the logic that loads it. A result that
-comes an interval later, since a dense gathers many columns or has many rows to go through, may not save more than so much."""
+comes an interval later, since a dense has many rows to go through, costs a share of the device."""
+
+WAIT = 0.2
+"""That share of the device's LUTs."""
 
 _TRIES = 4  # with less and less to spend, for what stands between the stages
 
@@ -101,7 +106,7 @@ def size(
     if rate_hz is not None and not 0 < rate_hz < float("inf"):
         raise SsmHdlError(f"a rate of {rate_hz:g} time steps a second is none; ask for more than 0")
     searches = [
-        _Search(manifest, structure, device, dsp, folding or {}, reserve) for structure in _structures(manifest, share_layers)
+        _Search(manifest, structure, device, dsp, folding or {}, reserve) for structure in _structures(manifest, device, share_layers)
     ]
     limit = None if rate_hz is None else int(clock_hz // rate_hz)
     plans = [plan for search in searches if (plan := search.fastest() if limit is None else search.at(limit)) is not None]
@@ -118,13 +123,14 @@ def size(
     )
 
 
-def _structures(manifest: Manifest, share_layers: bool | None) -> list[Structure]:
+def _structures(manifest: Manifest, device: Device, share_layers: bool | None) -> list[Structure]:
     if share_layers is None:
         try:
             find_layers(manifest)
         except SsmHdlError:
             share_layers = False
-    return [Structure.of(manifest, shared) for shared in ((False, True) if share_layers is None else (share_layers,))]
+    shares = (False, True) if share_layers is None else (share_layers,)
+    return [Structure.of(manifest, shared, device.family) for shared in shares]
 
 
 class _Search:
@@ -143,6 +149,7 @@ class _Search:
         luts = FILL[device.family] * device.luts - reserve.luts
         dsps = device.dsps - reserve.dsps if dsp is None else min(dsp, device.dsps - reserve.dsps)
         self.budget = Use(luts, dsps, device.rams - reserve.rams, device.sprams, float("inf"), float("inf"))
+        self.prices = prices(device)
         self.units = units(structure, manifest.steps, folding, (device.family, "lut"))
         self._uses: dict[object, Taken] = {}
         self._tables: dict[object, list[tuple[str, ...]]] = {}
@@ -177,7 +184,7 @@ class _Search:
             return None
         budget = self.budget
         for _ in range(_TRIES):
-            picked = choose([[use for use, _ in each] for each in options], budget, PRICES)
+            picked = choose([[use for use, _ in each] for each in options], budget, self.prices)
             if picked is None:
                 return None
             stages: dict[str, StagePlan] = {}
@@ -244,11 +251,10 @@ class _Search:
         return [(uses[index], dict(ways[index])) for index in pareto(uses)]
 
     def _wait(self, name: str, taken: Taken, interval: int) -> float:
-        """Intervals that go by while a stage gathers a beat and works with the last one; with all, if they come at once."""
-        layers = self.structure.stages[name]
-        if layers.node.output.per_sequence:
-            return taken.work / interval
-        return taken.gathers / layers.count + taken.behind / interval
+        """Intervals for which a stage works with its last beat and its results do not leave; with all, if they come at once."""
+        output = self.structure.stages[name].node.output
+        leave = 0 if output.per_sequence else min(reals(output), interval // BURST)
+        return max(0, (taken.work if output.per_sequence else taken.behind) - leave) / interval
 
     def _use(self, name: str, plan: StagePlan) -> Taken:
         """What a stage takes; counted once for layers that are alike."""
@@ -259,11 +265,16 @@ class _Search:
         return self._uses[key]
 
 
+def prices(device: Device) -> Use:
+    """What one of each costs on a device, in LUTs."""
+    return PRICES._replace(wait=WAIT * device.luts)
+
+
 def price(report: Report, device: Device, interval: float) -> float:
     """What a pipeline costs on a device where time steps come every so many cycles, in LUTs."""
     idle = report.dsp * (1 - report.utilisation * report.cycles / interval)
     use = _total(report, device)._replace(idle=idle, wait=report.latency / interval)
-    return sum(number * each for number, each in zip(use, PRICES, strict=True))
+    return sum(number * each for number, each in zip(use, prices(device), strict=True))
 
 
 def _total(report: Report, device: Device) -> Use:
@@ -300,5 +311,5 @@ def _misfit(manifest: Manifest, device: Device, searches: Sequence["_Search"], d
 
 def _fits(manifest: Manifest, device: Device) -> bool:
     return any(
-        _Search(manifest, structure, device, None, {}, NOTHING).slowest() is not None for structure in _structures(manifest, None)
+        _Search(manifest, structure, device, None, {}, NOTHING).slowest() is not None for structure in _structures(manifest, device, None)
     )

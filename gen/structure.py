@@ -49,38 +49,39 @@ class Structure:
     loop: Loop | None = None
 
     @classmethod
-    def of(cls, manifest: Manifest, share_layers: bool = False) -> "Structure":
+    def of(cls, manifest: Manifest, share_layers: bool = False, family: str = "generic") -> "Structure":
         """That of a manifest.
 
         Args:
             manifest: the integer program.
             share_layers: the layers, repetitions of the same operations, share their stages.
+            family: whose memories the stages have.
 
         Raises:
             SsmHdlError: there are no layers that can.
         """
         if share_layers:
-            return cls._shared(manifest)
+            return cls._shared(manifest, family)
         marked = _marked(manifest)
-        stages = {name: Layers([node], name in marked) for name, node in manifest.nodes.items()}
+        stages = {name: Layers([node], name in marked, family) for name, node in manifest.nodes.items()}
         reads = {name: node.op.sources for name, node in manifest.nodes.items()}
         return cls(stages, reads, _edges(manifest, stages), manifest.graph.output)
 
     @classmethod
-    def _shared(cls, manifest: Manifest) -> "Structure":
+    def _shared(cls, manifest: Manifest, family: str) -> "Structure":
         repetition = find_layers(manifest)
         inside = {node.name for nodes in repetition.positions for node in nodes}
         names = {*manifest.nodes, manifest.input.name}
         places: dict[str, Layers] = {}  # by the name of the stage
         for nodes in repetition.positions:
-            places[stage_name(nodes, names - {node.name for node in nodes} | places.keys())] = Layers(nodes)
+            places[stage_name(nodes, names - {node.name for node in nodes} | places.keys())] = Layers(nodes, family=family)
         renamed = {node.name: name for name, layers in places.items() for node in layers.nodes}  # streams by edge
         back = list(places)[repetition.back]
         behind = {**renamed, places[back].nodes[-1].name: EXIT}
         stages, reads = {}, {}
         for name, node in manifest.nodes.items():
             if name not in inside:
-                stages[name], reads[name] = Layers([node]), tuple(behind.get(source, source) for source in node.op.sources)
+                stages[name], reads[name] = Layers([node], family=family), tuple(behind.get(source, source) for source in node.op.sources)
             elif renamed[name] not in stages:
                 stages[renamed[name]] = places[renamed[name]]
                 outside = {repetition.source: ENTRY}

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ssm_hdl.errors import SsmHdlError
+from ssm_hdl.gen.chains import shorten
 from ssm_hdl.gen.fuse import fuse
 from ssm_hdl.gen.outreg import register
 
@@ -82,6 +83,7 @@ def synthesise(
     design: dict[str, Any] = json.loads(netlist.read_text(encoding="utf-8"))
     if synthesis[0] == "synth_ecp5":
         fuse(design["modules"][top])
+        shorten(design["modules"][top])
         register(design["modules"][top])
         netlist.write_text(json.dumps(design), encoding="utf-8")
     return Counter(cell["type"] for cell in design["modules"][top]["cells"].values())

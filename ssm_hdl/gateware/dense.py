@@ -2,7 +2,7 @@
 """Gateware of dense."""
 
 import numpy as np
-from amaranth.hdl import Cat, Module, Mux, Shape, Signal, Value
+from amaranth.hdl import Cat, Module, Shape, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -10,11 +10,12 @@ from ssm_hdl.fixed import Codes
 from ssm_hdl.gateware import multiplier
 from ssm_hdl.gateware.arithmetic import REQUANTIZE_LATENCY, delay, tree, tree_latency
 from ssm_hdl.gateware.counter import Counter
+from ssm_hdl.gateware.dsp import extended
 from ssm_hdl.gateware.folding import DenseFolding
 from ssm_hdl.gateware.layers import Layers, Nodes, Table
 from ssm_hdl.gateware.memories import Storage
 from ssm_hdl.gateware.operands import factors
-from ssm_hdl.gateware.queue import Places
+from ssm_hdl.gateware.queue import BURST, Places
 from ssm_hdl.gateware.shift import Shifts
 from ssm_hdl.gateware.stream import layer_of, tag_of
 from ssm_hdl.gateware.sums import Sums
@@ -56,9 +57,9 @@ class Dense(wiring.Component):
         self._to_tree = 2 + folding.latency(kind) + tree_latency(folding.columns)
         self._to_sum = self._to_tree + self._scale.latency
         self._to_queue = self._to_sum + 1 + REQUANTIZE_LATENCY
-        self.sums = Sums(folding.passes, layers.width * o_lanes, registers) if folding.beats > 1 else None
-        # There are some 2 pace cycles for a result. As far as the stage idles, results may wait, and it with them.
-        burst = min(folding.passes, -(-folding.passes * folding.beats // (2 * self.pace)))
+        self.sums = Sums(folding.passes, layers.width * o_lanes, registers, layers.fast) if folding.beats > 1 else None
+        # There are some BURST * pace cycles for a result. As far as the stage idles, results may wait, and it with them.
+        burst = min(folding.passes, -(-folding.passes * folding.beats // (BURST * self.pace)))
         self.queue = layers.queue(y, o_lanes, Places.needed(self._to_queue, max(folding.spacing, pace), burst))
 
     @property
@@ -133,7 +134,7 @@ class Dense(wiring.Component):
         connect(m, queue.o, flipped(self.o))
 
         go, first, final, word, ends = self._issue(m)
-        weights = [delay(m, number, 1) for number in self._weight.read(m, "weights", word)]
+        weights = self._weight.read_late(m, "weights", word)
         x = [delay(m, number, 2) for number in source.p.data]
         lanes = range(f.groups * f.rows)
         products = self._products(m, weights, x)
@@ -144,8 +145,9 @@ class Dense(wiring.Component):
         result = Cat(turn.value, block.value, delay(m, layer_of(source.p), late))
         amounts = self._scale.read(m, "scale", result)
         sums = [self._scale.apply(m, lane, sums[lane], amounts[lane], width) for lane in lanes]
-        bias = self._bias.read_late(m, "bias", delay(m, result, self._scale.latency))
-        totals = self._add(m, delay(m, go, to_sum, reset_less=False), delay(m, first, to_sum), turn.value, bias, sums)
+        place, ahead = delay(m, result, self._scale.latency), 0 if self.sums is None else self.sums.ahead
+        bias = (self._bias.read if ahead else self._bias.read_late)(m, "bias", place)
+        totals = self._add(m, delay(m, go, to_sum, reset_less=False), delay(m, first, to_sum - ahead), turn.value, bias, sums)
         for lane, total in enumerate(totals):
             m.d.comb += queue.i.p.data[lane].eq(self.layers.requantize(m, total))
         m.d.comb += [
@@ -176,9 +178,10 @@ class Dense(wiring.Component):
             return [delay(m, (a + b)[: shape.width].as_signed(), 1) for a, b in zip(bias, sums, strict=True)]
         new = Signal(shape.width * len(sums))
         place = delay(m, turn, self._to_sum - self.sums.latency - (self._to_tree - 2))
-        kept = self.sums.keep(m, place, go, new)
+        start = Cat(extended(number, shape.width) for number in bias)
+        kept = self.sums.keep(m, place, first, start, go, new)
         before = [kept.value.word_select(lane, shape.width).as_signed() for lane in range(len(sums))]
-        totals = [Mux(first, start, old) + more for start, old, more in zip(bias, before, sums, strict=True)]
+        totals = [old + more for old, more in zip(before, sums, strict=True)]
         m.d.comb += new.eq(Cat(total[: shape.width] for total in totals))
         return [kept.newest.word_select(lane, shape.width).as_signed() for lane in range(len(sums))]
 

@@ -10,7 +10,7 @@ from amaranth.lib import stream
 
 from ssm_hdl.fixed import Codes, Format
 from ssm_hdl.gateware.arithmetic import delay, floor, requantize
-from ssm_hdl.gateware.memories import Rom, Storage, pack, shape_for, split
+from ssm_hdl.gateware.memories import FAST, Rom, Storage, pack, shape_for, split
 from ssm_hdl.gateware.queue import Queue
 from ssm_hdl.gateware.spram import Spram
 from ssm_hdl.gateware.stream import shape_of, signature
@@ -22,15 +22,16 @@ class Table:
 
     Args:
         tables: (words, numbers) for each layer, all of one shape.
+        fast: see `ssm_hdl.gateware.memories.FAST`.
 
     Attributes:
-        tables: the same.
+        tables, fast: the same.
         codes: the table; every layer but the last is padded to a power of two of words.
         spram: the SPRAM that it is in, if it was moved to one.
     """
 
-    def __init__(self, tables: Sequence[Codes]) -> None:
-        self.tables = tables
+    def __init__(self, tables: Sequence[Codes], fast: bool = False) -> None:
+        self.tables, self.fast = tables, fast
         self.spram: Spram | None = None
         distinct: list[Codes] = []
         self._which = [_place(table, distinct) for table in tables]
@@ -66,8 +67,8 @@ class Table:
         return split(self.spram.data, shape_for(self.codes))
 
     def read_late(self, m: Module, name: str, place: Value) -> list[Value]:
-        """The numbers at a place, 2 cycles later, from a register: what a block RAM reads comes too late in a cycle for logic."""
-        if self.storage(name).block or self.spram is not None:
+        """The numbers at a place, 2 cycles later: from a register, if what is read comes too late in a cycle for logic."""
+        if (self.storage(name).block and not self.fast) or self.spram is not None:
             return [delay(m, number, 1) for number in self.read(m, name, place)]
         return self.read(m, name, delay(m, place, 1))
 
@@ -80,9 +81,11 @@ class Layers:
     Args:
         nodes: the bound operations, a layer each.
         marked: somebody looks at the ``last`` of what they send.
+        family: whose memories it has.
 
     Attributes:
         nodes, marked: the same.
+        fast: its block RAMs are; see `ssm_hdl.gateware.memories.FAST`.
         node: the first.
         count: how many there are.
         lift: for each layer, the bits by which its sums lose fewer than those of others when they are rounded.
@@ -90,8 +93,9 @@ class Layers:
         width: bits that hold every sum.
     """
 
-    def __init__(self, nodes: Sequence[Node], marked: bool = True) -> None:
+    def __init__(self, nodes: Sequence[Node], marked: bool = True, family: str = "generic") -> None:
         self.nodes, self.node, self.count, self.marked = tuple(nodes), nodes[0], len(nodes), marked
+        self.fast = family in FAST
         drops = [node.accumulator.f_bits - node.output.format.f_bits for node in nodes]
         self.drop = max(drops)
         self.lift = [self.drop - drop for drop in drops]
@@ -113,11 +117,11 @@ class Layers:
 
     def queue(self, edge: Edge, lanes: int, depth: int) -> Queue:
         """A queue of an edge's beats."""
-        return Queue(shape_of(edge), lanes, depth, self.count, self.marked)
+        return Queue(shape_of(edge), lanes, depth, self.count, self.marked, self.fast)
 
     def table(self, words: Callable[[Node, int], Codes]) -> Table:
         """The table of what ``words`` makes of each node and its lift."""
-        return Table([words(node, lift) for node, lift in zip(self.nodes, self.lift, strict=True)])
+        return Table([words(node, lift) for node, lift in zip(self.nodes, self.lift, strict=True)], self.fast)
 
     def numbers(self, codes: Callable[[Node], Codes]) -> range:
         """From the least to the greatest of what ``codes`` makes of each node."""

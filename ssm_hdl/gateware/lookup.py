@@ -4,21 +4,20 @@ from amaranth.hdl import Cat, Module, Value
 
 from ssm_hdl.gateware.arithmetic import delay
 from ssm_hdl.gateware.elementwise import Elementwise
-from ssm_hdl.gateware.layers import Nodes
+from ssm_hdl.gateware.layers import Layers, Nodes
 from ssm_hdl.gateware.memories import Storage
 
 
 class Lookup(Elementwise):
     """y = table[x], a table for every lane.
 
-    Cycles per step: ``n / lanes``. Latency: ``2 + queue`` cycles: the read and its register.
+    Cycles per step: ``n / lanes``. Latency: ``2 + queue`` cycles: the read and its register, which a fast memory does without.
 
     See `Elementwise` for arguments and members.
     """
 
-    depth = 2
-
     def __init__(self, nodes: Nodes, lanes: int = 1, pace: int = 1) -> None:
+        self.depth = 2 - Layers.of(nodes).fast
         super().__init__(nodes, lanes, pace)
         self._table = self.layers.table(lambda node, lift: node.arrays["table"].reshape(-1, 1))
 
@@ -31,4 +30,4 @@ class Lookup(Elementwise):
         """Read the table at the bit pattern of x."""
         (x,) = operands
         (entry,) = self._table.read(m, f"table_{lane}", Cat(x, layer))
-        return delay(m, entry, 1)
+        return delay(m, entry, self.depth - 1)

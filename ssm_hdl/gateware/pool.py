@@ -1,17 +1,17 @@
 # amaranth: UnusedElaboratable=no
 """Gateware of pool."""
 
-from amaranth.hdl import Cat, Module, Mux, Shape, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Shape, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ssm_hdl.gateware.arithmetic import REQUANTIZE_LATENCY, delay, requantize
 from ssm_hdl.gateware.counter import Counter
+from ssm_hdl.gateware.layers import Layers, Nodes
 from ssm_hdl.gateware.memories import Storage
 from ssm_hdl.gateware.queue import Places, Queue
 from ssm_hdl.gateware.stream import reals, shape_of, signature
 from ssm_hdl.gateware.sums import Sums
-from ssm_hdl.operations import Node
 from ssm_hdl.operations import Pool as PoolOperation
 
 
@@ -24,7 +24,7 @@ class Pool(wiring.Component):
     what a block RAM reads comes too late in a cycle to be added to.
 
     Args:
-        node: the bound operation.
+        nodes: the bound operation, or it as `Layers`.
         lanes: numbers in a beat.
         pace: cycles between beats of the result that are enough.
         registers: keep the sums in registers.
@@ -34,15 +34,17 @@ class Pool(wiring.Component):
         o: beats out, once a sequence.
     """
 
-    def __init__(self, node: Node, lanes: int = 1, pace: int = 1, registers: bool = False) -> None:
+    def __init__(self, nodes: Nodes, lanes: int = 1, pace: int = 1, registers: bool = False) -> None:
+        layers = Layers.of(nodes)
+        node = layers.node
         assert isinstance(node.op, PoolOperation)
         self.node, self.lanes, self.shift = node, lanes, node.op.shift
         x, y = shape_of(node.inputs[0]), shape_of(node.output)
         super().__init__({"i": In(signature(x, lanes)), "o": Out(signature(y, lanes))})
-        self.sums = Sums(self.cycles, node.accumulator.width * lanes, registers)
+        self.sums = Sums(self.cycles, node.accumulator.width * lanes, registers, layers.fast)
         self._read = max(1, self.sums.latency)
         self.depth = self._read + 1 + REQUANTIZE_LATENCY
-        self.queue = Queue(y, lanes, Places.needed(self.depth, pace))
+        self.queue = Queue(y, lanes, Places.needed(self.depth, pace), fast=layers.fast)
 
     @property
     def latency(self) -> int:
@@ -92,11 +94,11 @@ class Pool(wiring.Component):
         place, fresh = Counter(m, self.cycles, take), Signal(init=1)
         with m.If(place.wraps):
             m.d.sync += fresh.eq(self.i.p.last)
-        first, taken = delay(m, fresh, self._read), delay(m, take, self._read, reset_less=False)
+        first, taken = delay(m, fresh, self._read - self.sums.ahead), delay(m, take, self._read, reset_less=False)
         new = Signal(shape.width * self.lanes)
-        kept = self.sums.keep(m, place.value, taken, new)
+        kept = self.sums.keep(m, place.value, first, Const(0, len(new)), taken, new)
         before = [kept.value.word_select(lane, shape.width).as_signed() for lane in range(self.lanes)]
         x = [delay(m, number, self._read) for number in self.i.p.data]
-        totals = [(Mux(first, 0, old) + number)[: shape.width] for old, number in zip(before, x, strict=True)]
+        totals = [(old + number)[: shape.width] for old, number in zip(before, x, strict=True)]
         m.d.comb += new.eq(Cat(totals))
         return [kept.newest.word_select(lane, shape.width).as_signed() for lane in range(self.lanes)]

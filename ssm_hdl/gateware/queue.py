@@ -12,10 +12,14 @@ ROW = 6
 """Beats that a queue of registers has at most: they all move at once, and what moves them stands in the longest paths."""
 
 
+BURST = 2
+"""Results come in bursts: a stage has so many times the cycles for a result that the interval has, to let those of one leave."""
+
+
 class Queue(wiring.Component):
     """A first-in, first-out buffer.
 
-    One beat a cycle; latency 1 cycle in registers, 3 in block RAM.
+    One beat a cycle; latency 1 cycle in registers, 3 in block RAM, 2 in a fast one.
 
     Args:
         shape: shape of a number.
@@ -23,18 +27,19 @@ class Queue(wiring.Component):
         depth: beats that it holds.
         layers: layers that its packets may be at.
         marked: somebody looks at ``last``; it is not kept otherwise.
+        fast: see `ssm_hdl.gateware.memories.FAST`.
 
     Members:
         i: beats in.
         o: beats out.
     """
 
-    def __init__(self, shape: Shape, lanes: int, depth: int, layers: int = 1, marked: bool = True) -> None:
-        self.depth = depth
+    def __init__(self, shape: Shape, lanes: int, depth: int, layers: int = 1, marked: bool = True, fast: bool = False) -> None:
+        self.depth, self.fast = depth, fast
         super().__init__({"i": In(signature(shape, lanes, layers)), "o": Out(signature(shape, lanes, layers))})
         self.width = Shape.cast(self.i.p.shape()).width if marked else shape.width * lanes
         self.block_ram = depth > 2 and (depth * self.width >= BLOCK_RAM_FROM or depth > ROW)
-        self.latency = 3 if self.block_ram else 1
+        self.latency = 3 - fast if self.block_ram else 1
 
     @property
     def storage(self) -> Storage:
@@ -50,7 +55,7 @@ class Queue(wiring.Component):
         return m
 
     def _memory(self, m: Module) -> None:
-        """A memory, the beat that it has read, and a register with the beat before that.
+        """A memory, the beat that it has read, and, if it is slow, a register with the beat before that.
 
         Readiness is a register that looks one cycle back, so that it takes one place more: a comparison with the level would
         stand in the longest path of the pipeline.
@@ -58,12 +63,10 @@ class Queue(wiring.Component):
         places = self.depth + 1
         beats = Ram(m, "memory", self.width, places)
         write, read = beats.write, beats.read
-        level, fetched = Signal(range(places + 1)), Signal()  # beats in memory; one is read from it and not yet in the register
-        push, fetch, move, free = Signal(), Signal(), Signal(), Signal()
+        level, push, fetch, move, free = Signal(range(places + 1)), Signal(), Signal(), Signal(), Signal()
         m.d.comb += [
             push.eq(self.i.valid & self.i.ready),
             free.eq(~self.o.valid | self.o.ready),
-            move.eq(~fetched | free),
             fetch.eq((level != 0) & move),
             write.addr.eq(Counter(m, places, push).value),
             write.data.eq(self.i.payload),
@@ -74,10 +77,17 @@ class Queue(wiring.Component):
         m.d.sync += self.i.ready.eq(level < self.depth)
         with m.If(push ^ fetch):
             m.d.sync += level.eq(level + Mux(push, 1, -1))
+        payload = Value.cast(self.o.payload)[: self.width]
+        if self.fast:
+            m.d.comb += [move.eq(free), payload.eq(read.data)]
+            with m.If(free):
+                m.d.sync += self.o.valid.eq(fetch)
+            return
+        fetched = Signal()  # a beat that is read and not yet in the register
+        out = Signal(self.width, reset_less=True)  # a block RAM's own register, on an ECP5
+        m.d.comb += [move.eq(~fetched | free), payload.eq(out)]
         with m.If(move):
             m.d.sync += fetched.eq(fetch)
-        out = Signal(self.width, reset_less=True)  # a block RAM's own register, on an ECP5
-        m.d.comb += Value.cast(self.o.payload)[: self.width].eq(out)
         with m.If(free):
             m.d.sync += [self.o.valid.eq(fetched), out.eq(read.data)]
 

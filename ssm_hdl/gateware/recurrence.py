@@ -93,7 +93,8 @@ class Recurrence:
             h: the states of the word two cycles later, real and imaginary parts in turn.
         """
         f, modes = self.folding, range(self.folding.modes)
-        codes = self._scale.codes.read(m, "code", issue.word, issue.go)
+        table = self._scale.codes
+        codes = table.read_late(m, "code", issue.word) if f.phases <= 2 else table.read(m, "code", issue.word)
         scales, shifts = self._scale.read(m, "scale", issue.word), self._shift.read(m, "shift", issue.word)
         numbers = [delay(m, number, 2) for number in u.data]
         dither = self._dither(m, issue, u) if self.op.dither and self.layers.drop else None
@@ -140,21 +141,21 @@ class Recurrence:
         return [products[count * mode : count * (mode + 1)] for mode in range(f.modes)]
 
     def _operands(self, m: Module, phase: Value, code: list[Value], h: list[Value], scale: Value) -> list[tuple[Value, Value]]:
-        """What is multiplied for a mode, two cycles after it is read."""
+        """What is multiplied for a mode, two cycles after it is read; its code comes then, or a cycle before if there is to choose."""
         (re, im), f, later = h, self.folding, delay(m, phase, 1)
 
         def state(number: Value) -> Value:
             return self._scale.before(number, scale)
 
         if f.phases == 1:
-            code, (re, im) = [delay(m, part, 1) for part in code], (state(part) for part in h)
+            re, im = (state(part) for part in h)
             if f.terms == SHORT:
                 return list(zip(code, (re + im, re, im), strict=True))
             return list(zip((*code, *code), (re, im, im, re), strict=True))
         if f.phases == 2:
             other = later[-1]
             numbers = Mux(other, im, re), Mux(other, re, im)
-            return [(delay(m, part, 1), state(number)) for part, number in zip(code, numbers, strict=True)]
+            return [(part, state(number)) for part, number in zip(code, numbers, strict=True)]
         if f.terms == SHORT:
             first, last = phase == 0, phase[1]
             factor = Mux(last, code[2], Mux(first, code[1], code[0]))

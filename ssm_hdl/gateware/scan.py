@@ -107,8 +107,10 @@ class Scan(wiring.Component):
         state = Ram(m, "state", PARTS * bits * f.modes, self._states)
         read, write = state.read, state.write
         m.d.comb += [read.addr.eq(issue.word), read.en.eq(issue.go)]
-        kept, fresh = delay(m, read.data, 1), delay(m, issue.fresh, 2)  # nothing stands between a block RAM and the register
-        h = [Mux(fresh, 0, kept.word_select(i, bits)).as_signed() for i in range(PARTS * f.modes)]
+        ahead = int(self.layers.fast)  # nothing stands between a slow block RAM and the register
+        kept, fresh = delay(m, read.data, 1 - ahead), delay(m, issue.fresh, 2 - ahead)
+        kept = delay(m, Mux(fresh, 0, kept), ahead)
+        h = [kept.word_select(i, bits).as_signed() for i in range(PARTS * f.modes)]
         stored = Cat(self.recurrence.next(m, issue, self.i.p, h))
         m.d.comb += [
             write.addr.eq(Cat(Counter(m, self.folding.words, written).value, delay(m, layer_of(self.i.p), cycles))),

@@ -46,28 +46,29 @@ def layer_of(payload: data.View) -> Value:
 class Fork(wiring.Component):
     """Copies of one stream for several readers; each takes a beat when it can, none twice.
 
-    Latency 0.
+    A beat a cycle, or every other if it is slow. Latency 0.
 
     Args:
         shape: shape of a number.
         lanes: numbers in a beat.
         ways: number of readers.
         layers: layers that its packets may be at.
+        slow: that it is ready does not depend on its readers in the same cycle, which keeps the paths of ready signals short.
 
     Members:
         i: beats in.
         o: an array of streams out.
     """
 
-    def __init__(self, shape: Shape, lanes: int, ways: int, layers: int = 1) -> None:
-        self.ways = ways
+    def __init__(self, shape: Shape, lanes: int, ways: int, layers: int = 1, slow: bool = False) -> None:
+        self.ways, self.slow = ways, slow
         super().__init__({"i": In(signature(shape, lanes, layers)), "o": Out(signature(shape, lanes, layers)).array(ways)})
 
     def elaborate(self, platform: object) -> Module:  # noqa: D102
         m = Module()
         taken = Signal(self.ways)
         done = Cat(taken[way] | self.o[way].ready for way in range(self.ways))
-        m.d.comb += self.i.ready.eq(done.all())
+        m.d.comb += self.i.ready.eq((taken if self.slow else done).all())
         for way in range(self.ways):
             m.d.comb += [self.o[way].payload.eq(self.i.payload), self.o[way].valid.eq(self.i.valid & ~taken[way])]
         with m.If(self.i.valid):

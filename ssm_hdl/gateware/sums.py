@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from amaranth.hdl import Cat, Module, Signal, Value
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
 
 from ssm_hdl.gateware.arithmetic import delay
 from ssm_hdl.gateware.memories import Ram, Storage
@@ -15,7 +15,7 @@ class Kept(NamedTuple):
     """Sums at hand.
 
     Attributes:
-        value: what was kept at the place, `Sums.latency` cycles after it.
+        value: what was kept at the place, `Sums.latency` cycles after it, or what it begins with.
         newest: what was kept last, a cycle after it was new.
     """
 
@@ -27,31 +27,37 @@ class Sums:
     """Words of sums, one of them taken up in a cycle: read, added to, and kept again.
 
     They live in a memory with one read and one write a cycle; few of them, or all if it is asked for, in a ring of registers that
-    turns as each is taken up. Nothing is cleared: who takes up a word for the first time ignores what was kept.
+    turns as each is taken up. Nothing is cleared: who takes up a word for the first time says what it begins with.
 
     Args:
         words: how many there are.
         width: bits of a word.
         registers: keep them in registers.
+        fast: see `ssm_hdl.gateware.memories.FAST`.
 
     Attributes:
         storage: the memory.
         latency: cycles to read a word.
+        ahead: cycles before a word is taken up in which it has to be known whether it begins, and with what: those of a register
+            that has that to choose in front of it.
     """
 
-    def __init__(self, words: int, width: int, registers: bool = False) -> None:
+    def __init__(self, words: int, width: int, registers: bool = False, fast: bool = False) -> None:
         self.words, self.width = words, width
         # In a memory, fewer than four words would be read before they are written.
         self.registers = registers or words < 4 or words * width < MEMORY_FROM
         self.storage = Storage("sums", words, width, not self.registers)
         self.latency = 0 if self.registers else 2
+        self.ahead = int(fast and not self.registers)
 
-    def keep(self, m: Module, place: Value, taken: Value, new: Value) -> Kept:
+    def keep(self, m: Module, place: Value, begins: Value, start: Value, taken: Value, new: Value) -> Kept:
         """Take up words.
 
         Args:
             m: the module they are in.
             place: the place of a word, `latency` cycles before it is taken up; they follow one another and begin again.
+            begins: a word is taken up for the first time, `ahead` cycles before it is.
+            start: what it is then, in the same cycle.
             taken: a word is taken up.
             new: what it becomes.
         """
@@ -59,7 +65,7 @@ class Sums:
             ring = Signal(self.width * self.words, reset_less=True)
             with m.If(taken):
                 m.d.sync += ring.eq(Cat(ring[self.width :], new))
-            return Kept(ring[: self.width], ring[-self.width :])
+            return Kept(Mux(begins, start, ring[: self.width]), ring[-self.width :])
         sums = Ram(m, "sums", self.width, self.words)
         m.d.comb += [
             sums.read.addr.eq(place),
@@ -67,7 +73,8 @@ class Sums:
             sums.write.data.eq(new),
             sums.write.en.eq(taken),
         ]
-        return Kept(delay(m, sums.read.data, 1), delay(m, new, 1))
+        read = delay(m, sums.read.data, 1 - self.ahead)
+        return Kept(delay(m, Mux(begins, start, read), self.ahead), delay(m, new, 1))
 
 
 __all__ = ["MEMORY_FROM", "Kept", "Sums"]

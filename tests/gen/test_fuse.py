@@ -11,7 +11,6 @@ from amaranth.hdl import Module, Shape, Signal
 
 from ssm_hdl.gateware import adders
 from ssm_hdl.gen.fuse import fuse
-from ssm_hdl.gen.yosys import run_yosys, share_folder, synthesise
 
 S, U = (lambda width: Shape(width, True)), Shape
 
@@ -45,47 +44,22 @@ def products(*shapes):
     return verilog.convert(m, name="top", ports=ports, strip_internal_attrs=True)
 
 
-def synthesised(text, options, folder, monkeypatch):
-    """The netlists of a text before and after, and their cells."""
-    (folder / "top.v").write_text(text, encoding="utf-8")
-    found = {}
-    for name in ("gate", "gold"):
-        found[name] = synthesise(folder / "top.v", "top", ["synth_ecp5", *options], folder / f"{name}.json", folder / "log")
-        monkeypatch.setattr("ssm_hdl.gen.yosys.fuse", lambda module: None)
-    return found["gold"], found["gate"]
-
-
-def proved(folder):
-    """Yosys proves that both netlists are the same, with its own models of the cells; flip-flops keep their names."""
-    commands = []
-    for name in ("gold", "gate"):
-        commands += [
-            ["read_json", str(folder / f"{name}.json")],
-            ["delete", "=*", "top", "%d"],
-            ["read_verilog", "-overwrite", "-D", "NO_INCLUDES", str(share_folder() / "ecp5" / "cells_sim.v")],
-            *("hierarchy -top top", "proc", "flatten", "opt_clean"),
-            ["rename", "-hide", "w:*.*"],  # inside the cells
-            *(f"rename top {name}", f"design -stash {name}"),
-        ]
-    commands += [f"design -copy-from {name} {name}" for name in ("gold", "gate")]
-    commands += ["equiv_make gold gate equiv", "hierarchy -top equiv", "equiv_simple", "equiv_induct", "equiv_status -assert"]
-    return "Equivalence successfully proven!" in run_yosys(commands, folder / "proof.log")
-
-
 @pytest.mark.parametrize(
     ("text", "options"),
     [(products((S(4), S(8)), (U(3), S(5)), (S(5), U(5)), (U(8), S(8))), ("-abc9",)), (SUMS, ("-abc9",)), (SUMS, ())],
     ids=["products", "sums", "sums without ABC9"],
 )
-def test_proofs(text, options, tmp_path, monkeypatch):
-    before, after = synthesised(text, options, tmp_path, monkeypatch)
-    assert after["LUT4"] < before["LUT4"] and {**after, "LUT4": 0} == {**before, "LUT4": 0}
-    assert proved(tmp_path)
+def test_proofs(text, options, netlists, proved):
+    """Chains are shortened too: by nothing but LUTs for their lowest bits."""
+    before, fused, after = netlists(text, options, (), ("fuse",), ("fuse", "shorten"))
+    assert fused["LUT4"] < before["LUT4"] and {**fused, "LUT4": 0} == {**before, "LUT4": 0}
+    assert after["LUT4"] >= fused["LUT4"] and {**after, "LUT4": 0} == {**before, "LUT4": 0}
+    assert proved()
 
 
 @pytest.mark.parametrize(("a", "b", "luts", "fused"), [(4, 8, 62, 32), (8, 8, 136, 76), (9, 9, 182, 105)])
-def test_products(a, b, luts, fused, tmp_path, monkeypatch):
-    found = synthesised(products((S(a), S(b))), ("-abc9",), tmp_path, monkeypatch)
+def test_products(a, b, luts, fused, netlists):
+    found = netlists(products((S(a), S(b))), ("-abc9",), (), ("fuse",))
     assert [cells["LUT4"] + 2 * cells["CCU2C"] for cells in found] == [luts, fused]
 
 

@@ -10,7 +10,9 @@ from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import Out
 from amaranth.sim import Simulator
 
+from ssm_hdl.gateware import layers
 from ssm_hdl.gateware.memories import Ram
+from ssm_hdl.gen import pipeline
 from ssm_hdl.gen.plan import Plan
 from ssm_hdl.gen.verilog import generate
 from ssm_hdl.sim.compiler import Design
@@ -68,7 +70,11 @@ def test_the_poison_bites(monkeypatch, poisoned):
         ({"channels": 8, "modes": 6, "layers": 2, "alike": True}, 12, True),
     ],
 )
-def test_a_word_that_is_being_written_is_never_of_use(monkeypatch, random_manifest, random_samples, sizes, dsp, share):
+@pytest.mark.parametrize("fast", (False, True))
+def test_a_word_that_is_being_written_is_never_of_use(monkeypatch, random_manifest, random_samples, sizes, dsp, share, fast):
+    if fast:
+        for module in (layers, pipeline):
+            monkeypatch.setattr(module, "FAST", ("generic",))
     manifest = random_manifest(steps=8, **sizes)
     plan = Plan.fit(manifest, dsp, share_layers=share)
     assert "(* no_rw_check = 32'd1 *)" in generate(manifest, plan)

@@ -11,6 +11,7 @@ from ssm_hdl.gateware.arithmetic import delay
 from ssm_hdl.gateware.dense import Dense
 from ssm_hdl.gateware.embedding import Embedding
 from ssm_hdl.gateware.folding import DenseFolding, ScanFolding
+from ssm_hdl.gateware.layers import Layers
 from ssm_hdl.gateware.lookup import Lookup
 from ssm_hdl.gateware.memories import shape_for
 from ssm_hdl.gateware.multiply import Multiply
@@ -319,6 +320,29 @@ def test_pool_of_many_sums(lanes, registers, random_manifest, check):
     (_, sums) = Pool(node, lanes, registers=registers).storage
     assert sums.bits >= 256 and sums.block == (not registers and lanes < 12)
     check(lambda: Pool(node, lanes, registers=registers), node, per_step=False)
+
+
+FAST_STAGES = (
+    [(Dense, "mixing", folding) for folding in ("1x1", "2x1", "2x4", "8x4")]
+    + [(Dense, "readout", folding) for folding in ("1x1x2", "2x1x3")]
+    + [(Scan, "ssm", folding) for folding in ("1x1/4", "1x1/3", "1x1/2", "1x1", "2x1*3", "4x3")]
+    + [(Lookup, "gelu", 1), (Pool, "pool", 1), (Pool, "pool", 4)]
+)
+
+
+@pytest.mark.parametrize("make,name,how", FAST_STAGES)
+@pytest.mark.parametrize("features", [(), ("exponent", "narrow")], ids=["plain", "shifts"])
+def test_fast_memories_save_registers_behind_them(random_manifest, make, name, how, features, check):
+    node = random_manifest(channels=16, modes=3, steps=PACKETS, classes=6, features=features).nodes[name]
+
+    def of(family):
+        return make(Layers([node], family=family), how)
+
+    check(lambda: of("ice40"), node, per_step=name != "pool")
+    fast, slow = of("ice40"), of("ecp5")
+    saved = 1 if name == "gelu" else 0
+    assert slow.latency - fast.latency == saved + slow.queue.block_ram
+    assert fast.queue.depth == slow.queue.depth - saved
 
 
 @pytest.mark.parametrize("pace", (4, 33))
