@@ -134,7 +134,8 @@ BROKEN = "Assert `GetSize(conn.first) == GetSize(conn.second)'"  # of Yosys 0.70
 def synthesise(family: str, verilog: Path, top: str, log: Path) -> dict[str, int]:
     """Synthesise a file into ``top.json`` beside it; what the netlist takes.
 
-    Carries that nobody reads are taken away: nextpnr would bring them out of their chains. Where ABC9 brings Yosys down on the flat design, module by module is mapped, and the result made flat.
+    Carries that nobody reads are taken away: nextpnr would bring them out of their chains.
+    Where ABC9 brings Yosys down on the flat design, module by module is mapped, and the result made flat.
 
     Raises:
         SsmHdlError: Yosys is not installed, failed or warned.

@@ -105,9 +105,8 @@ def size(
         raise SsmHdlError(f"a clock of {clock_hz / 1e6:g} MHz is none; ask for more than 0")
     if rate_hz is not None and not 0 < rate_hz < float("inf"):
         raise SsmHdlError(f"a rate of {rate_hz:g} time steps a second is none; ask for more than 0")
-    searches = [
-        _Search(manifest, structure, device, dsp, folding or {}, reserve) for structure in _structures(manifest, device, share_layers)
-    ]
+    structures = _structures(manifest, device, share_layers)
+    searches = [_Search(manifest, structure, device, dsp, folding or {}, reserve) for structure in structures]
     limit = None if rate_hz is None else int(clock_hz // rate_hz)
     plans = [plan for search in searches if (plan := search.fastest() if limit is None else search.at(limit)) is not None]
     if plans:
@@ -310,6 +309,5 @@ def _misfit(manifest: Manifest, device: Device, searches: Sequence["_Search"], d
 
 
 def _fits(manifest: Manifest, device: Device) -> bool:
-    return any(
-        _Search(manifest, structure, device, None, {}, NOTHING).slowest() is not None for structure in _structures(manifest, device, None)
-    )
+    structures = _structures(manifest, device, None)
+    return any(_Search(manifest, structure, device, None, {}, NOTHING).slowest() is not None for structure in structures)

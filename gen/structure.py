@@ -81,7 +81,8 @@ class Structure:
         stages, reads = {}, {}
         for name, node in manifest.nodes.items():
             if name not in inside:
-                stages[name], reads[name] = Layers([node], family=family), tuple(behind.get(source, source) for source in node.op.sources)
+                stages[name] = Layers([node], family=family)
+                reads[name] = tuple(behind.get(source, source) for source in node.op.sources)
             elif renamed[name] not in stages:
                 stages[renamed[name]] = places[renamed[name]]
                 outside = {repetition.source: ENTRY}

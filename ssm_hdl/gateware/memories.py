@@ -16,8 +16,8 @@ BLOCK_RAM_FROM = 256
 
 
 FAST = ("ice40",)
-"""Families whose block RAMs read so fast, 1.2 ns of a cycle of 20 on the iCE40, that logic may stand behind them. Those of an ECP5
-take 5.8 ns, but have a register of their own behind what they read."""
+"""Families whose block RAMs read so fast, 1.2 ns of a cycle of 20 on the iCE40, that logic may stand behind them. Those of an
+ECP5 take 5.8 ns, but have a register of their own behind what they read."""
 
 
 def shape_for(codes: Codes) -> Shape:

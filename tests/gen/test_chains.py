@@ -14,7 +14,8 @@ WIDTHS = (5, 6, 7, 8)
 def sums(width):
     """Verilog of sums whose lowest bit is of two bits, of four, or is not looked at; of differences, and of a comparison."""
     return f"""
-module top(input clk, input [31:0] x, output reg [{width - 1}:0] sum, difference, both, counts, output reg [2:0] high, output reg less);
+module top(input clk, input [31:0] x, output reg [{width - 1}:0] sum, difference, both, counts,
+           output reg [2:0] high, output reg less);
     wire [{width - 1}:0] a = x[7:0], b = x[15:8], c = x[23:16], d = x[31:24], whole = a + b;
     always @(posedge clk) begin
         sum <= a + c;
