@@ -25,7 +25,7 @@ from ssm_hdl.gateware.memories import FAST
 from ssm_hdl.gateware.queue import Queue
 from ssm_hdl.gateware.ring import Ring
 from ssm_hdl.gateware.stream import Fork, Repack, shape_of
-from ssm_hdl.gen import costs, fuse, outreg
+from ssm_hdl.gen import chains, costs, fuse, outreg
 from ssm_hdl.gen.depth import find_layers
 from ssm_hdl.gen.options import FOLDINGS
 from ssm_hdl.gen.pipeline import STAGES
@@ -169,7 +169,7 @@ def plans(manifest: Manifest, family: str, dsps: Sequence[int]) -> Iterator[tupl
 
 def synthesise(text: str, top: str, family: str, kept: Path) -> dict[str, int]:
     """LUTs and flip-flops of Verilog, and the blocks that it takes; what was synthesised before is kept in a folder."""
-    fused = inspect.getsource(fuse) + inspect.getsource(outreg) if family == "ecp5" else ""
+    fused = "".join(map(inspect.getsource, (fuse, chains, outreg))) if family == "ecp5" else ""
     key = sha256(f"{family} {flow.FLOWS[family].synthesis} {text}{fused}".encode()).hexdigest()[:24]
     file = kept / f"{key}.json"
     if file.exists():

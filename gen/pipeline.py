@@ -183,11 +183,14 @@ class Pipeline(wiring.Component):
         if ways == 1:
             return {name: [source]}
         shape, layers = shape_of(self.structure.edges[name]), self.structure.layers(name)
-        beats = self.structure.numbers(name) // lanes(source) * layers
-        slow = self.plan.target in LUTS_ARE_SCARCE and 2 * BURST * beats <= self.cycles
-        m.submodules[f"{name}_fork"] = fork = Fork(shape, lanes(source), ways, layers, slow)
+        m.submodules[f"{name}_fork"] = fork = Fork(shape, lanes(source), ways, layers, self._slow(name, lanes(source), 2))
         connect(m, source, fork.i)
         return {name: list(fork.o)}
+
+    def _slow(self, stream: str, width: int, cycles: int) -> bool:
+        """What stands between stages may take so many cycles for each beat, where it makes what is the longest path shorter."""
+        beats = self.structure.numbers(stream) // width * self.structure.layers(stream)
+        return self.plan.target in LUTS_ARE_SCARCE and BURST * beats * cycles <= self.cycles
 
     def _fit(
         self, m: Module, name: str, stream_name: str, source: stream.Interface, width: int, held: int = 1
@@ -200,7 +203,9 @@ class Pipeline(wiring.Component):
         shape, layers = shape_of(self.structure.edges[stream_name]), self.structure.layers(stream_name)
         for step in [width] if common in (lanes(source), width) else [common, width]:
             if step != lanes(source):
-                m.submodules[f"{name}_repack_{step}"] = repack = Repack(shape, lanes(source), step, layers, held)
+                few, many = sorted((lanes(source), step))
+                slow = self._slow(stream_name, many, many // few + 1)
+                m.submodules[f"{name}_repack_{step}"] = repack = Repack(shape, lanes(source), step, layers, held, slow)
                 connect(m, source, repack.i)
                 source = repack.o
         return source

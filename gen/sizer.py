@@ -48,7 +48,9 @@ comes an interval later, since a dense has many rows to go through, costs a shar
 WAIT = 0.2
 """That share of the device's LUTs."""
 
-_TRIES = 4  # with less and less to spend, for what stands between the stages
+_TRIES = 6  # with less and less to spend, for what stands between the stages
+
+_SPARE_RAMS = {"ice40": 1, "ecp5": 0}  # nextpnr places the last of 30 block RAMs in hours, if at all
 
 
 @dataclass(frozen=True)
@@ -147,7 +149,8 @@ class _Search:
         self.manifest, self.structure, self.device = manifest, structure, device
         luts = FILL[device.family] * device.luts - reserve.luts
         dsps = device.dsps - reserve.dsps if dsp is None else min(dsp, device.dsps - reserve.dsps)
-        self.budget = Use(luts, dsps, device.rams - reserve.rams, device.sprams, float("inf"), float("inf"))
+        rams = device.rams - reserve.rams - _SPARE_RAMS[device.family]
+        self.budget = Use(luts, dsps, rams, device.sprams, float("inf"), float("inf"))
         self.prices = prices(device)
         self.units = units(structure, manifest.steps, folding, (device.family, "lut"))
         self._uses: dict[object, Taken] = {}
@@ -181,14 +184,16 @@ class _Search:
         options = list(self._options(interval))
         if not all(options):
             return None
-        budget = self.budget
+        between = NOTHING  # the most that has stood between the stages
         for _ in range(_TRIES):
-            picked = choose([[use for use, _ in each] for each in options], budget, self.prices)
+            left = Use(*(most - other for most, other in zip(self.budget, between, strict=True)))
+            picked = choose([[use for use, _ in each] for each in options], left, self.prices)
             if picked is None:
                 return None
-            stages: dict[str, StagePlan] = {}
+            stages, taken = dict[str, StagePlan](), NOTHING
             for each, index in zip(options, picked, strict=True):
                 stages |= each[index][1]
+                taken = taken.plus(each[index][0])
             plan = Plan(
                 self.device.family, {name: stages[name] for name in self.structure.stages}, self.structure.loop is not None
             )
@@ -196,7 +201,7 @@ class _Search:
             total = _total(report, self.device)
             if total.within(self.budget) and report.cycles <= interval:
                 return plan, report
-            budget = Use(*(now - max(0, taken - most) for now, taken, most in zip(budget, total, self.budget, strict=True)))
+            between = Use(*(max(most, whole - part) for most, whole, part in zip(between, total, taken, strict=True)))
         return None
 
     def _options(self, interval: int) -> Iterator[list[tuple[Use, dict[str, StagePlan]]]]:

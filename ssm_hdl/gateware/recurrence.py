@@ -141,7 +141,7 @@ class Recurrence:
         return [products[count * mode : count * (mode + 1)] for mode in range(f.modes)]
 
     def _operands(self, m: Module, phase: Value, code: list[Value], h: list[Value], scale: Value) -> list[tuple[Value, Value]]:
-        """What is multiplied for a mode, two cycles after it is read; its code is there then, or, to be chosen, a cycle before."""
+        """What is multiplied for a mode, two cycles after it is read; its code comes then, or, to be chosen, a cycle before."""
         (re, im), f, later = h, self.folding, delay(m, phase, 1)
 
         def state(number: Value) -> Value:

@@ -79,26 +79,28 @@ class Fork(wiring.Component):
 class Repack(wiring.Component):
     """Beats of one width to beats of another; the wider is a multiple of the narrower.
 
-    Cycles per packet of n numbers: ``n / min(i_lanes, o_lanes)``. Latency 1 cycle after the beat that completes an output, 2 if
-    it works ahead.
+    Cycles per packet of n numbers: ``n / min(i_lanes, o_lanes)``, and one more for each of the wider beats if it is slow. Latency
+    1 cycle after the beat that completes an output, 2 if it works ahead.
 
     Args:
         shape: shape of a number.
         i_lanes: numbers in a beat that comes in.
         o_lanes: numbers in a beat that goes out.
         layers: layers that its packets may be at.
-        held: cycles in which its reader works with each beat; the next is gathered meanwhile if there are several. If there are
-            enough of them, that it is ready does not depend on the reader, which keeps the paths of ready signals short.
+        held: cycles in which its reader works with each beat; the next is gathered meanwhile if there are several.
+        slow: that it is ready does not depend on its reader in the same cycle, which keeps the paths of ready signals short. It
+            does not either where a reader holds beats for long enough.
 
     Members:
         i: beats in.
         o: beats out.
     """
 
-    def __init__(self, shape: Shape, i_lanes: int, o_lanes: int, layers: int = 1, held: int = 1) -> None:
+    def __init__(self, shape: Shape, i_lanes: int, o_lanes: int, layers: int = 1, held: int = 1, slow: bool = False) -> None:
         if max(i_lanes, o_lanes) % min(i_lanes, o_lanes):
             raise SsmHdlError(f"Repack goes between multiples, not from {i_lanes} to {o_lanes} numbers a beat")
-        self.i_lanes, self.o_lanes, self.held, self.ahead = i_lanes, o_lanes, held, held > 1 and o_lanes > i_lanes
+        self.i_lanes, self.o_lanes, self.ahead = i_lanes, o_lanes, held > 1 and o_lanes > i_lanes
+        self.slow = slow or (self.ahead and held > o_lanes // i_lanes)
         self.latency = 2 if self.ahead else 1
         super().__init__({"i": In(signature(shape, i_lanes, layers)), "o": Out(signature(shape, o_lanes, layers))})
 
@@ -115,12 +117,14 @@ class Repack(wiring.Component):
         ratio, step = self.o_lanes // self.i_lanes, Shape.cast(self.i.p.data.shape()).width
         beats, tag, numbers = self._registers(ratio)
         full, moves = beats == ratio, Signal()
+        m.d.comb += self.i.ready.eq(~full | (0 if self.slow else moves))
         if self.ahead:
-            m.d.comb += [moves.eq(full & (~self.o.valid | self.o.ready)), self.i.ready.eq(~full | (moves & (self.held <= ratio)))]
-            with m.If(~self.o.valid | self.o.ready):
+            free = ~self.o.valid | self.o.ready
+            m.d.comb += moves.eq(full & free)
+            with m.If(free):
                 m.d.sync += [self.o.valid.eq(full), self.o.p.data.eq(numbers), tag_of(self.o.p).eq(tag)]
         else:
-            m.d.comb += [moves.eq(full & self.o.ready), self.o.valid.eq(full), self.i.ready.eq(~full | moves)]
+            m.d.comb += [moves.eq(full & self.o.ready), self.o.valid.eq(full)]
             m.d.comb += [self.o.p.data.eq(numbers), tag_of(self.o.p).eq(tag)]
         with m.If(moves):
             m.d.sync += beats.eq(0)
@@ -136,7 +140,8 @@ class Repack(wiring.Component):
         ratio, step = self.i_lanes // self.o_lanes, Shape.cast(self.o.p.data.shape()).width
         beats, tag, numbers = self._registers(ratio)
         m.d.comb += [self.o.p.data.eq(numbers), tag_of(self.o.p).eq(tag)]
-        m.d.comb += [self.o.valid.eq(beats != 0), self.i.ready.eq((beats == 0) | ((beats == 1) & self.o.ready))]
+        leaves = 0 if self.slow else (beats == 1) & self.o.ready
+        m.d.comb += [self.o.valid.eq(beats != 0), self.i.ready.eq((beats == 0) | leaves)]
         with m.If(self.o.valid & self.o.ready):
             m.d.sync += [numbers.eq(numbers >> step), beats.eq(beats - 1)]
         with m.If(self.i.valid & self.i.ready):
