@@ -313,9 +313,9 @@ class ScanFolding(Folding):
         return self.terms == PLAIN or (kind != "ice40" and multiplier.fits(code) and multiplier.fits(state))
 
     def _product(self, kind: str) -> int:
-        """Cycles of a product."""
+        """Cycles of a product; with sums of operands, one to add them: multipliers are far from what is around them."""
         code, state, _ = self.operands(kind)
-        return multiplier.latency(kind, code, state, self._shared)
+        return multiplier.latency(kind, code, state, self._shared) + (self.terms == SHORT)
 
     @property
     def _shared(self) -> int:

@@ -93,8 +93,9 @@ class Recurrence:
             h: the states of the word two cycles later, real and imaginary parts in turn.
         """
         f, modes = self.folding, range(self.folding.modes)
-        table = self._scale.codes
-        codes = table.read_late(m, "code", issue.word) if f.phases <= 2 else table.read(m, "code", issue.word)
+        table, short = self._scale.codes, f.terms == SHORT
+        place = delay(m, issue.word, int(short and f.phases == 1))
+        codes = table.read_late(m, "code", place) if f.phases <= 2 else table.read(m, "code", place)
         scales, shifts = self._scale.read(m, "scale", issue.word), self._shift.read(m, "shift", issue.word)
         numbers = [delay(m, number, 2) for number in u.data]
         dither = self._dither(m, issue, u) if self.op.dither and self.layers.drop else None
@@ -141,7 +142,10 @@ class Recurrence:
         return [products[count * mode : count * (mode + 1)] for mode in range(f.modes)]
 
     def _operands(self, m: Module, phase: Value, code: list[Value], h: list[Value], scale: Value) -> list[tuple[Value, Value]]:
-        """What is multiplied for a mode, two cycles after it is read; its code comes then, or, to be chosen, a cycle before."""
+        """What is multiplied for a mode, two cycles after it is read, or three with a sum; where codes are chosen from, at the first.
+
+        A sum has a register of its own, and what is multiplied beside it too.
+        """
         (re, im), f, later = h, self.folding, delay(m, phase, 1)
 
         def state(number: Value) -> Value:
@@ -150,7 +154,7 @@ class Recurrence:
         if f.phases == 1:
             re, im = (state(part) for part in h)
             if f.terms == SHORT:
-                return list(zip(code, (re + im, re, im), strict=True))
+                return list(zip(code, (delay(m, number, 1) for number in (re + im, re, im)), strict=True))
             return list(zip((*code, *code), (re, im, im, re), strict=True))
         if f.phases == 2:
             other = later[-1]
@@ -160,7 +164,7 @@ class Recurrence:
             first, last = phase == 0, phase[1]
             factor = Mux(last, code[2], Mux(first, code[1], code[0]))
             number = state(Mux(later[1], 0, re)) + state(Mux(later == 0, 0, im))
-            return [(delay(m, factor, 1), number)]
+            return [(delay(m, factor, 2), delay(m, number, 1))]
         factor, number = Mux(phase[0], code[_IM], code[_RE]), Mux(later[0] ^ later[1], im, re)
         return [(delay(m, factor, 1), state(number))]
 

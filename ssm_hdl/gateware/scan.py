@@ -25,8 +25,9 @@ class Scan(wiring.Component):
 
     Cycles per step: ``terms C N / multipliers``, or ``pace`` for each word of the memory if that is more; at least ``loop``, the
     cycles from reading a state to having written it.
-    Latency, last beat in to last beat out: ``6 + multiplier + align + queue`` cycles, ``align`` being those of the shift that
-    brings the products of different modes to one scale, 0 if they have one or are shifted in the multipliers (see `Scales`).
+    Latency, last beat in to last beat out: ``6 + multiplier + sum + align + queue`` cycles, ``sum`` being 1 for complex products
+    by three of real numbers, and ``align`` those of the shift that brings the products of different modes to one scale, 0 if they
+    have one or are shifted in the multipliers (see `Scales`).
 
     Args:
         nodes: the bound operation, or those of several layers.
