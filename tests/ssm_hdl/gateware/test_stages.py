@@ -130,7 +130,7 @@ def test_scan_by_three_products(nodes, name, kind):
     assert (short.products, four.products) == (36, 48)
     assert (short.cycles, short.multipliers) == ((36, 1) if name == "1x1/3" else (four.cycles, four.multipliers * 3 // 4))
     wider = kind == "lut"  # 17 bits are nine pairs, a tree of four levels
-    assert stage.loop == plain.loop - (name == "1x1/3") + wider
+    assert stage.loop == plain.loop + 1 - (name == "1x1/3") + wider
     width = next(storage.width for storage in stage.storage if storage.name == "code")
     assert width == 3 * 17 * short.modes
 
