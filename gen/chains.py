@@ -11,7 +11,7 @@ of a sum of two bits goes to a LUT of its own, and its half makes nothing but th
 reads is taken away by `open_ends`, for nextpnr alone: Yosys reads no netlist with an output on nothing.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import count
 from typing import Any, NamedTuple
 
@@ -54,7 +54,7 @@ def open_ends(module: dict[str, Any]) -> None:
             cell["connections"]["COUT"] = _OPEN
 
 
-def _begin(cells: dict[str, Any], chain: list[str], carry: int, readers: Mapping[int, object], free: Iterator[int]) -> None:
+def _begin(cells: dict[str, Any], chain: list[str], carry: int, readers: Mapping[Any, object], free: Iterator[int]) -> None:
     """Make the first carry of a chain within it, if there is room."""
     halves = [_taken(cells[name], half) for name in chain for half in "01"]
     last = cells[chain[-1]]["connections"]
@@ -68,16 +68,22 @@ def _begin(cells: dict[str, Any], chain: list[str], carry: int, readers: Mapping
             return
         total = halves[0].total
         if readers.get(total[0]):
-            pins = [*([net] for net in first.nets), *[["0"]] * (len(PINS) - len(first.nets))]
+            pins = _padded(first.nets, "0")
             sums = [first.table[index & (1 << len(first.nets)) - 1] & 1 ^ carry for index in range(16)]
             cells[f"{chain[0]}$sum"] = _lut(pins, sums, total)
             total = [next(free)]
         carries = [carry if both & 1 else both >> 1 for both in first.table]
-        pins = [*([net] for net in first.nets), *[["1"]] * (len(PINS) - len(first.nets))]
+        pins = _padded(first.nets, "1")
         start = sum(1 << len(first.nets) + place for place in range(2 - len(first.nets)))  # where pins that are left over are 1
         init = sum(bit << start + index for index, bit in enumerate(carries))
         _put(cells[chain[0]], "0", _Half(pins, f"{init:016b}", total))
     cells[chain[0]]["connections"]["CIN"] = _OPEN
+
+
+def _padded(nets: Sequence[int], constant: str) -> list[list[int | str]]:
+    """The inputs of a LUT that reads these nets."""
+    pins: list[int | str] = [*nets, *[constant] * (len(PINS) - len(nets))]
+    return [[pin] for pin in pins]
 
 
 def _taken(cell: dict[str, Any], half: str) -> _Half:

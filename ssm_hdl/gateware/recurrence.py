@@ -142,7 +142,7 @@ class Recurrence:
         return [products[count * mode : count * (mode + 1)] for mode in range(f.modes)]
 
     def _operands(self, m: Module, phase: Value, code: list[Value], h: list[Value], scale: Value) -> list[tuple[Value, Value]]:
-        """What is multiplied for a mode, two cycles after it is read, or three with a sum; of codes to choose from, all come at one.
+        """What is multiplied for a mode, two cycles after it is read, or three with a sum; codes to choose from come at one.
 
         A sum has a register of its own, and what is multiplied beside it too.
         """
