@@ -183,12 +183,17 @@ class Pipeline(wiring.Component):
         if ways == 1:
             return {name: [source]}
         shape, layers = shape_of(self.structure.edges[name]), self.structure.layers(name)
-        m.submodules[f"{name}_fork"] = fork = Fork(shape, lanes(source), ways, layers, self._slow(name, lanes(source), 2))
+        held = max(map(self.holds, [reader for reader, reads in self.structure.reads.items() if name in reads]), default=1)
+        slow = held == 1 and self._slow(name, lanes(source), 2)
+        m.submodules[f"{name}_fork"] = fork = Fork(shape, lanes(source), ways, layers, slow)
         connect(m, source, fork.i)
         return {name: list(fork.o)}
 
     def _slow(self, stream: str, width: int, cycles: int) -> bool:
-        """What stands between stages may take so many cycles for each beat, where it makes what is the longest path shorter."""
+        """What stands between stages may take so many cycles for each beat, where that makes what is the longest path shorter.
+
+        Not in front of one that holds beats, which may be busy all the time and has to find the next one at once.
+        """
         beats = self.structure.numbers(stream) // width * self.structure.layers(stream)
         return self.plan.target in LUTS_ARE_SCARCE and BURST * beats * cycles <= self.cycles
 
@@ -204,7 +209,8 @@ class Pipeline(wiring.Component):
         for step in [width] if common in (lanes(source), width) else [common, width]:
             if step != lanes(source):
                 few, many = sorted((lanes(source), step))
-                slow = self._slow(stream_name, many, many // few + 1)
+                at_once = held > 1 and step == few  # a wider beat is gathered ahead
+                slow = not at_once and self._slow(stream_name, many, many // few + 1)
                 m.submodules[f"{name}_repack_{step}"] = repack = Repack(shape, lanes(source), step, layers, held, slow)
                 connect(m, source, repack.i)
                 source = repack.o
