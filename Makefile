@@ -8,7 +8,7 @@ VENV := .venv
 CLI := $(VENV)/bin/ssm-hdl
 READY := $(VENV)/installed
 SOURCES := $(shell find ssm_hdl gen sim boards sw -type f -not -name '*.pyc')
-BENCH := manifests/s4d-16h-w8a8x8@icebreaker@90000 manifests/s4d-64h-w4a6x8@icebreaker@22700 \
+BENCH := manifests/s4d-16h-w8a8x8@icebreaker@90000 manifests/s4d-16h-w8a8x8@icebreaker manifests/s4d-64h-w4a6x8@icebreaker@22700 \
 	manifests/s4d-64h-w8a8x8@ulx3s-25f@236000 manifests/s5-mnist-w4a8@ulx3s-25f@488000 \
 	manifests/s4d-64h-w8a8x8@ulx3s-85f@757000 manifests/s5-mnist-w4a8@ulx3s-85f@1562500
 LARGEST := manifests/s4d-64h-w8a8x8@ulx3s-25f manifests/s5-mnist-w4a8@ulx3s-25f \

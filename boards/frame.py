@@ -87,25 +87,27 @@ class Requests(wiring.Component):
 
         def part(then: str) -> None:
             """A part of the frame, byte by byte; the line may fall silent in it."""
+            m.d.sync += status.eq(Status.BROKEN_OFF)  # if there is no more, a reply goes out with it
             with m.If(fresh):
                 m.d.sync += count.eq(Mux(ends, 1, count + 1))
                 with m.If(ends):
                     m.next = then
             with m.Elif(silent):
-                m.d.sync += status.eq(Status.BROKEN_OFF)
                 m.next = "REPLY"
 
+        # The status waits for nothing but the state: what would reply with it stands at the end of the longest paths.
         with m.FSM() as fsm:
             m.d.comb += self.busy.eq(noise | ~fsm.ongoing("HUNT"))
             with m.State("HUNT"):
                 m.d.sync += [crc.start.eq(1), crc.valid.eq(fresh), buffer.clear.eq(1)]
                 m.d.sync += [count.eq(1), Value.cast(header).eq(0)]
+                m.d.sync += status.eq(Status.BROKEN_OFF)
                 with m.If(fresh):
                     m.d.sync += noise.eq(~is_first)
                     with m.If(is_first):
                         m.next = "HEADER"
                 with m.Elif(noise & silent):
-                    m.d.sync += [status.eq(Status.BROKEN_OFF), noise.eq(0)]
+                    m.d.sync += noise.eq(0)
                     m.next = "REPLY"
             with m.State("HEADER"):
                 m.d.comb += length.eq(HEADER.size // 8)
@@ -151,10 +153,9 @@ class Requests(wiring.Component):
                     m.d.sync += self.reply.valid.eq(0)
                     m.next = "AFTER"
             with m.State("AFTER"):
-                m.d.sync += noise.eq(0)
+                m.d.sync += [noise.eq(0), status.eq(Status.OVERRUN)]
                 m.next = "HUNT"
                 with m.If(noise | fresh):
-                    m.d.sync += status.eq(Status.OVERRUN)
                     m.next = "IDLE"
         return m
 

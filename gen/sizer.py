@@ -301,7 +301,7 @@ def _misfit(manifest: Manifest, device: Device, searches: Sequence["_Search"], d
     if least.rams > budget.rams:
         bits = (least.rams - budget.rams) * device.ram_bits
         missing.append(
-            f"its memories take {least.rams:,.0f} block RAMs where there are {budget.rams:,.0f}, {bits:,.0f} bits too many"
+            f"its memories take {least.rams:,.0f} block RAMs where {budget.rams:,.0f} can be used, {bits:,.0f} bits too many"
         )
     if least.luts > budget.luts:
         missing.append(f"it takes some {least.luts:,.0f} LUTs where {budget.luts:,.0f} can be used")

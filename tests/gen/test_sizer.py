@@ -96,7 +96,7 @@ def test_refusals(manifest):
     with pytest.raises(SsmHdlError, match="a rate of 0 time steps a second is none"):
         size(manifest, SMALL, 0)
     tiny = replace(SMALL, rams=2, sprams=0)
-    with pytest.raises(SsmHdlError, match=r"small: .* block RAMs where there are 2, .* bits too many.*; it fits the iCE40UP5K"):
+    with pytest.raises(SsmHdlError, match=r"small: .* block RAMs where 1 can be used, .* bits too many.*; it fits the iCE40UP5K"):
         size(manifest, tiny)
     with pytest.raises(SsmHdlError, match=r"some .* LUTs where"):
         size(manifest, replace(SMALL, luts=800))
