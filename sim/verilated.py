@@ -25,6 +25,9 @@ _AT_ONCE = 1 << 19  # cycles between two calls of the progress callback
 _DRAIN = 4096  # cycles behind the last result in which no other may come
 
 
+_MOST = 0.8  # of the rounds of time steps that are alike, for their cycles to be the interval
+
+
 @dataclass(frozen=True)
 class Run:
     """What a pipeline did with a batch; times are clock cycles from the start of the run.
@@ -50,8 +53,17 @@ class Run:
 
     @property
     def interval(self) -> float:
-        """Cycles per time step, from one step taken to the next, over the second half of the run; NaN below 4 steps."""
+        """Cycles per time step, from one step taken to the next, over the second half of the run; NaN below 4 steps.
+
+        Where layers share stages, several steps go in one after the other, then none for long: what counts is the round of them
+        that comes again and again, if there is one. The end of a sequence may move a few.
+        """
         taken = self.i_cycles.ravel()[self.i_cycles.size // 2 :]
+        for group in range(1, len(taken) // 2 + 1):
+            spans = taken[group:] - taken[:-group]
+            usual = np.median(spans)
+            if (spans == usual).mean() > _MOST:
+                return float(usual) / group
         return float(taken[-1] - taken[0]) / (len(taken) - 1) if len(taken) > 1 else math.nan
 
     @property
