@@ -197,7 +197,7 @@ def test_scan_that_shifts_in_its_multipliers(make_nodes, byte_node, in_blocks, b
     room = 18 - bits - (f.terms == 3)
     behind = 0 if spread <= 2 * room else (spread // 2).bit_length()
     drive = plain.recurrence._shift.latency
-    assert stage.loop == 6 + max(3 + behind, drive) + f.phases
+    assert stage.loop == 6 + max(3 + (f.terms == 3) + behind, drive) + f.phases
     assert memories.get("scale", 0) == f.modes * (behind or spread > room)
 
 
