@@ -37,12 +37,12 @@ def shorten(module: dict[str, Any]) -> None:
     carries = [name for name, cell in cells.items() if cell["type"] == "CCU2C"]
     follows = {carry: name for name in carries if isinstance(carry := cells[name]["connections"]["CIN"][0], int)}
     for name in carries:
-        carry = cells[name]["connections"]["CIN"][0]
-        chain = [name]
+        carry, chain = cells[name]["connections"]["CIN"][0], [name]
+        if carry not in ("0", "1"):
+            continue
         while (following := follows.get(cells[chain[-1]]["connections"]["COUT"][0])) is not None:
             chain.append(following)
-        plain = all(cells[each]["parameters"][f"INJECT1_{half}"] == "NO" for each in chain for half in "01")
-        if carry in ("0", "1") and plain:
+        if all(cells[each]["parameters"][f"INJECT1_{half}"] == "NO" for each in chain for half in "01"):
             _begin(cells, chain, int(carry), readers, free)
 
 

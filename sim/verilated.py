@@ -24,7 +24,7 @@ PATIENCE = 1 << 20
 _AT_ONCE = 1 << 19  # cycles between two calls of the progress callback
 _DRAIN = 4096  # cycles behind the last result in which no other may come
 
-
+_ROUND = 64  # time steps that go in one after the other, at the most
 _MOST = 0.8  # of the rounds of time steps that are alike, for their cycles to be the interval
 
 
@@ -59,7 +59,7 @@ class Run:
         that comes again and again, if there is one. The end of a sequence may move a few.
         """
         taken = self.i_cycles.ravel()[self.i_cycles.size // 2 :]
-        for group in range(1, len(taken) // 2 + 1):
+        for group in range(1, min(_ROUND, len(taken) // 2) + 1):
             spans = taken[group:] - taken[:-group]
             usual = np.median(spans)
             if (spans == usual).mean() > _MOST:

@@ -125,7 +125,7 @@ def test_a_request_cut_off_in_the_middle_is_forgotten(random_manifest, random_sa
     with host_on(manifest, cache) as host:
         assert raw(host, frame[:-3]) == (77, Status.BROKEN_OFF, b"", b"")
         assert (host.run(samples) == run(manifest, samples).outputs).all()
-        # Without a pause the next request goes the way of the rest of the first; the host hears of it.
+        # Without a pause the next request goes the way of the rest of the first; the board says so.
         assert raw(host, frame[:-3] + frame) == (77, Status.DAMAGED, b"", b"")
         assert (host.run(samples) == run(manifest, samples).outputs).all()
 
