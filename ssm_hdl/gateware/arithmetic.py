@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from amaranth.hdl import Cat, Module, Mux, Shape, Signal, Value, ValueLike
 
-from ssm_hdl.fixed import Format, round_shift, saturate
+from ssm_hdl.fixed import Format, round_shift
 
 REQUANTIZE_LATENCY = 2
 """Cycles of `requantize`: one to round, one to saturate."""
@@ -48,24 +48,33 @@ def requantize(m: Module, value: Value, f_bits: int, format: Format, offset: Val
     """`ssm_hdl.fixed.requantize` in two registered steps; with an ``offset`` added in place of half a code."""
     drop = f_bits - format.f_bits
     rounded = delay(m, round_shift(value, drop) if offset is None else (value + offset) >> drop, 1)
-    stored = Signal(Shape(format.width, format.signed), reset_less=True)
-    m.d.sync += stored.eq(saturate(rounded, format, Mux))
-    return stored
+    return _saturate(m, *_fitted(m, rounded, format), format)
 
 
 def floor(m: Module, value: Value, drop: int, format: Format) -> Value:
     """``value`` less ``drop`` bits, rounded down and saturated, in the cycles of `requantize`.
 
-    What takes no adder to round can be seen to fit, by its upper bits, a cycle before it is stored: half the LUTs of comparing.
+    What takes no adder to round can be seen to fit a cycle before it is stored.
     """
-    whole = Signal(Shape(max(len(value) - drop, format.width + 1), True))
-    m.d.comb += whole.eq(value >> drop)
+    return _saturate(m, *(delay(m, part, 1) for part in _fitted(m, value >> drop, format)), format)
+
+
+def _fitted(m: Module, value: Value, format: Format) -> tuple[Value, Value, Value]:
+    """Whether a value has a code, that code, and the value's sign.
+
+    The bits above the code tell what `ssm_hdl.fixed.saturate` compares for, without carry chains: fewer LUTs, and faster.
+    """
+    whole = Signal(Shape(max(len(value) + (not value.shape().signed), format.width + 1), True))
+    m.d.comb += whole.eq(value)
     above = whole[format.width - format.signed :]
-    fits = delay(m, ~above.any() | (above.all() if format.signed else 0), 1)
-    code, sign = delay(m, whole[: format.width], 1), delay(m, whole[-1], 1)
-    most = Cat((~sign).replicate(format.width - format.signed), sign)[: format.width]
+    return ~above.any() | (above.all() if format.signed else 0), whole[: format.width], whole[-1]
+
+
+def _saturate(m: Module, fits: Value, code: Value, sign: Value, format: Format) -> Value:
+    """The code, or the one nearest to what has none, a cycle later."""
+    nearest = Cat((~sign).replicate(format.width - format.signed), sign)[: format.width]
     stored = Signal(Shape(format.width, format.signed), reset_less=True)
-    m.d.sync += stored.eq(Mux(fits, code, most))
+    m.d.sync += stored.eq(Mux(fits, code, nearest))
     return stored
 
 

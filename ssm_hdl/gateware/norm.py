@@ -65,15 +65,16 @@ class NormFolding(Folding):
 
     def interval(self, product: int) -> int:
         """Cycles per packet, whatever cycles a product takes."""
-        return max(self.size + self.used, self.around + 1)
+        return max(self.size, self.around) + 1
 
 
 class Norm(wiring.Component):
     """y = d / sqrt(V), d = n x - S, V = n sum x**2 - S**2 + epsilon, rounded once.
 
     One packet comes in and is summed up, the inverse root of another is taken, and a third is sent, all from a ring of memory.
+    What the elements of a packet have in common changes stage by stage of their way, so that packets follow without a gap.
 
-    Cycles per step: ``n + 3 + times + shift``, ``1 + around``, or ``pace`` for each result, whichever is most.
+    Cycles per step: ``n + 1``, ``1 + around``, or ``pace`` for each result, whichever is most.
     Latency, last beat in to last beat out: ``around + n + 5 + times + shift + multiplier + queue`` cycles, more with a pace.
     ``around``, from the last beat in to the inverse root, is ``4 + max(1, times) + 2 square + width / 2`` cycles; ``times`` is
     the levels of an adder tree for the bits that are 1 in n, ``square`` the cycles of a multiplier of adders, with
@@ -123,7 +124,7 @@ class Norm(wiring.Component):
     @property
     def cycles(self) -> int:
         """Cycles per packet, the initiation interval."""
-        return max(self.work, self.size * self.pace + self._used)
+        return max(self.work, self.size * self.pace)
 
     @property
     def latency(self) -> int:
@@ -151,11 +152,11 @@ class Norm(wiring.Component):
         take, leave = Signal(), Signal()
         place, to = Counter(m, self.size, take), Counter(m, 3 * self.size, take)
         packet = self.deviation.of(m, self.i.p.data[0], layer_of(self.i.p), place, take, leave)
-        sending, go = self._send(m, leave)
+        goes_on, go = self._send(m, leave)
         m.d.comb += [
             self.i.ready.eq(self.deviation.open),
             take.eq(self.i.valid & self.i.ready),
-            leave.eq(self.deviation.done & ~sending),
+            leave.eq(self.deviation.done & ~goes_on),
             write.addr.eq(to.value),
             write.data.eq(self.i.p.data[0]),
             write.en.eq(take),
@@ -175,22 +176,34 @@ class Norm(wiring.Component):
         return m
 
     def _send(self, m: Module, leave: Value) -> tuple[Value, Value]:
-        """A packet is on its way to the multiplier; an element is read."""
+        """There are elements of a packet to read behind this cycle's; one is read."""
         reading, go = Signal(), Signal()
         sent = Counter(m, self.size, go)
         places = Places(m, self.queue, go)
         m.d.comb += go.eq(reading & places.free)
-        m.d.sync += reading.eq((reading & ~sent.wraps) | leave)
-        return reading | delay(m, reading, self._used - 1, reset_less=False), go
+        goes_on = reading & ~sent.wraps
+        m.d.sync += reading.eq(goes_on | leave)
+        return goes_on, go
 
     def _result(self, m: Module, x: Value, packet: Packet, leave: Value) -> Value:
-        """y, of an element a cycle after it is read."""
-        root = self.deviation.root
-        total, shift, inverse = (Signal.like(value, reset_less=True) for value in packet)
-        with m.If(leave):
-            m.d.sync += [total.eq(packet.total), shift.eq(packet.shift), inverse.eq(packet.inverse)]
-        deviation, d = self.deviation, Signal(self.deviation.shifted)
+        """y, of an element a cycle after it is read.
+
+        The first element of a packet is read in the cycle after it leaves, at the earliest, and the last of the packet before
+        in that cycle, at the latest.
+        """
+        deviation, root, multiplied = self.deviation, self.deviation.root, times_latency(self.size)
+
+        def common(value: Value, cycles: int) -> Value:
+            """What the packet has, for an element so many cycles after it is read."""
+            kept = Signal.like(value, reset_less=True)
+            with m.If(delay(m, leave, cycles, reset_less=False)):
+                m.d.sync += kept.eq(value)
+            return kept
+
+        # S may be that of the next packet 3 cycles after this one leaves; the others are theirs later.
+        total, d = common(delay(m, packet.total, multiplied), 2 + multiplied), Signal(deviation.shifted)
         whole = delay(m, times(m, delay(m, x, 1), self.size) - total, 1)
+        shift, inverse = common(packet.shift, 3 + multiplied), common(packet.inverse, self._used)
         m.d.comb += d.eq(shift_left(m, whole, shift, deviation.most, len(d) + root.drop) >> root.drop)
         product = multiplier.multiply(m, self.kind, d, inverse)
-        return requantize(m, product, root.f_bits, self.deviation.format)
+        return requantize(m, product, root.f_bits, deviation.format)

@@ -49,9 +49,9 @@ def test_cycles_and_latency_of_norm_are_as_its_docstring_says():
     assert stage.deviation.root.width == 22
     square, multiplier, times, shift = 2 + 3, 3, 1, 2  # 10 bits of the slope are five pairs, a tree of three levels
     around = 4 + times + 2 * square + 22 // 2
-    assert (stage.deviation.latency, stage.cycles) == (around, max(12 + 3 + times + shift, 1 + around))
+    assert (stage.deviation.latency, stage.cycles) == (around, max(12 + 1, 1 + around))
     assert stage.latency == around + 12 + 5 + times + shift + multiplier + stage.queue.latency
-    assert Norm(norm(96, SQ(4, 4), SQ(5, 3)), "dsp").cycles == 96 + 3 + 1 + 2
+    assert Norm(norm(96, SQ(4, 4), SQ(5, 3)), "dsp").cycles == 96 + 1
 
 
 @pytest.mark.parametrize("stalls", (0.0, 0.4))
