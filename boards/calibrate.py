@@ -112,7 +112,7 @@ def _plans(manifest: Manifest, structure: Structure, name: str, family: str) -> 
                 if op == "pool":
                     yield replace(plan, registers=True)
         return
-    choices = [folding for folding in FOLDINGS[op].choices(layers) if folding.multipliers <= MOST and folding.suits(family)]
+    choices = [f for f in FOLDINGS[op].choices(layers) if f.exact and f.multipliers <= MOST and f.suits(family)]
     spread = {round(k * (len(choices) - 1) / max(1, FOLDED - 1)) for k in range(FOLDED)}
     for index in sorted(spread):
         folding = choices[index]

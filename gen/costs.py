@@ -6,7 +6,6 @@ single stages. On the iCE40 a LUT is a logic cell after packing, since a flip-fl
 """
 
 import json
-import math
 from functools import cache
 from importlib import resources
 from typing import Any, NamedTuple, TypeAlias
@@ -16,7 +15,7 @@ from ssm_hdl.gateware.layers import Layers
 from ssm_hdl.gateware.memories import Storage, shape_for
 from ssm_hdl.gateware.queue import Queue
 from ssm_hdl.gateware.spram import DEPTH, WIDTH
-from ssm_hdl.gateware.stream import lanes, reals, shape_of
+from ssm_hdl.gateware.stream import lanes, reals, shape_of, widths
 from ssm_hdl.gen.knapsack import Use
 from ssm_hdl.gen.pipeline import STAGES, Pipeline
 from ssm_hdl.gen.plan import StagePlan
@@ -183,8 +182,8 @@ def between(pipeline: Pipeline, family: str) -> list[tuple[str, Features]]:
     structure, found = pipeline.structure, list[tuple[str, Features]]()
     for name, reads in structure.reads.items():
         for source, sink in zip(reads, pipeline.stages[name].sinks, strict=True):
-            found += _repacks(pipeline, source, lanes(sink), pipeline.holds(name) > 1)
-    found += _repacks(pipeline, structure.output, 1, False)
+            found += _repacks(pipeline, source, name, lanes(sink), pipeline.holds(name) > 1)
+    found += _repacks(pipeline, structure.output, "", 1, False)
     queues = [pipeline.entry, *pipeline.queues.values(), *([pipeline.ring.waiting, pipeline.ring.loop] if pipeline.ring else [])]
     found += [("queue", queue_features(queue, family)) for queue in queues]
     if pipeline.ring:
@@ -192,13 +191,11 @@ def between(pipeline: Pipeline, family: str) -> list[tuple[str, Features]]:
     return found + [("fork", fork_features(ways)) for stream in structure.edges if (ways := structure.readers(stream)) > 1]
 
 
-def _repacks(pipeline: Pipeline, source: str, width: int, held: bool) -> list[tuple[str, Features]]:
-    i_lanes, number = pipeline.width(source), pipeline.structure.edges[source].format.width
-    common, found = math.gcd(i_lanes, width), []
-    for step in [width] if common in (i_lanes, width) else [common, width]:
-        if step != i_lanes:
-            found.append(("repack", repack_features(i_lanes, step, number, held)))
-            i_lanes = step
+def _repacks(pipeline: Pipeline, source: str, reader: str, width: int, held: bool) -> list[tuple[str, Features]]:
+    i_lanes, number, found = pipeline.width(source), pipeline.structure.edges[source].format.width, []
+    for step in widths(i_lanes, width, pipeline.structure.packet(source, reader)):
+        found.append(("repack", repack_features(i_lanes, step, number, held)))
+        i_lanes = step
     return found
 
 

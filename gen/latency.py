@@ -1,11 +1,10 @@
 """How long a time step takes through the stages, when nothing waits: the first and the last beat of its packets, edge by edge."""
 
-import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, TypeAlias
 
 from ssm_hdl.gateware.ring import Ring
-from ssm_hdl.gateware.stream import lanes, reals
+from ssm_hdl.gateware.stream import lanes, reals, widths
 from ssm_hdl.gen.structure import ENTRY, EXIT
 
 if TYPE_CHECKING:
@@ -28,7 +27,7 @@ def latency(pipeline: "Pipeline") -> int:
     names = [name for name in structure.stages if name not in loop]
     _follow(pipeline, names[:place], times)
     if ring is not None and structure.loop is not None:
-        _, gathered = _arrival(pipeline, structure.loop.source, pipeline.width(ENTRY), times)
+        _, gathered = _arrival(pipeline, structure.loop.source, "", pipeline.width(ENTRY), times)
         start, end = gathered + Ring.gathers, gathered + Ring.gathers + ring.beats - 1
         for _ in range(ring.layers):
             times[ENTRY] = start, end
@@ -59,7 +58,7 @@ def _follow(pipeline: "Pipeline", names: Iterable[str], times: Times) -> None:
         node, width = structure.stages[name].node, lanes(stage.sinks[0])
         op = node.op.op
         beats = -(-structure.numbers(structure.reads[name][0]) // width)
-        ends = [_arrival(pipeline, source, width, times, pipeline.holds(name) > 1) for source in structure.reads[name]]
+        ends = [_arrival(pipeline, source, name, width, times, pipeline.holds(name) > 1) for source in structure.reads[name]]
         first, last = (max(each) for each in zip(*ends, strict=True))
         work = stage.work if op in ("scan", "embedding", "dense") else beats
         taken = max(last + pipeline.holds(name) - 1, first + work - 1)
@@ -75,13 +74,14 @@ def _follow(pipeline: "Pipeline", names: Iterable[str], times: Times) -> None:
         times[name] = (max(done - span, first), done)
 
 
-def _arrival(pipeline: "Pipeline", source: str, width: int, times: Times, held: bool = False) -> tuple[int, int]:
-    """When a packet of a stream is there in beats of another width, through their greatest common divisor.
+def _arrival(pipeline: "Pipeline", source: str, reader: str, width: int, times: Times, held: bool = False) -> tuple[int, int]:
+    """When a packet of a stream is there in beats of another width, see `ssm_hdl.gateware.stream.widths`.
 
     A wider beat that its reader holds for long is gathered ahead, which takes a cycle more.
     """
-    i_lanes = pipeline.width(source)
-    common = math.gcd(i_lanes, width)
-    repack = (i_lanes // common if i_lanes > common else 0) + (width > common) * (1 + held)
+    i_lanes, repack = pipeline.width(source), 0
+    for step in widths(i_lanes, width, pipeline.structure.packet(source, reader)):
+        repack += i_lanes // step if i_lanes > step else 1 + held
+        i_lanes = step
     first, last = times[source]
     return first + repack, last + repack

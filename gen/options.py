@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from itertools import product
 
 from ssm_hdl.errors import SsmHdlError
-from ssm_hdl.gateware.folding import DenseFolding, Folding, ScanFolding
+from ssm_hdl.gateware.dense_folding import DenseFolding
+from ssm_hdl.gateware.folding import Folding
 from ssm_hdl.gateware.norm import NormFolding
-from ssm_hdl.gateware.stream import reals
+from ssm_hdl.gateware.scan_folding import ScanFolding
+from ssm_hdl.gateware.stream import passing
 from ssm_hdl.gen.structure import Structure
 
 FOLDINGS: dict[str, type[Folding]] = {"dense": DenseFolding, "scan": ScanFolding, "norm": NormFolding}
@@ -80,7 +82,8 @@ def units(structure: Structure, steps: int, decided: Mapping[str, str], kinds: S
         if name not in taken:
             names = (name, *_followers(structure, name))
             taken |= set(names)
-            ways = _together(names, [choices[each] for each in names], reals(folded[name].node.output) * folded[name].count)
+            packets = structure.packets(name, names[-1]), structure.packet(name, names[-1])
+            ways = _together(names, [choices[each] for each in names], *packets)
             found.append(Unit(names, tuple(ways)))
     return found
 
@@ -113,15 +116,16 @@ def _followers(structure: Structure, name: str) -> list[str]:
     return readers if all(alike) else []
 
 
-def _together(names: Sequence[str], choices: Sequence[Sequence[Choice]], numbers: int) -> list[tuple[Choice, ...]]:
-    """Every combination whose stages agree on the order of the ``numbers`` that go between them, which are not what is slow."""
+def _together(names: Sequence[str], choices: Sequence[Sequence[Choice]], packets: int, packet: int) -> list[tuple[Choice, ...]]:
+    """Every combination whose stages agree on the order of what goes between them, which is not what is slow."""
     ways = [
         way
         for way in product(*choices)
-        if len({choice.folding.interleaved for choice in way}) == 1 and all(_flows(way[0], reader, numbers) for reader in way[1:])
+        if len({choice.folding.interleaved for choice in way}) == 1
+        and all(_flows(way[0], reader, packets, packet) for reader in way[1:])
     ]
     if len(names) == 1:
-        ways = [way for way in ways if way[0].folding.interleaved is None]
+        ways = [way for way in ways if way[0].folding.plain]
     if not ways:
         folds = ", ".join(f"{name}={each[0].folding.name}" for name, each in zip(names, choices, strict=True))
         raise SsmHdlError(
@@ -131,11 +135,10 @@ def _together(names: Sequence[str], choices: Sequence[Sequence[Choice]], numbers
     return ways
 
 
-def _flows(source: Choice, reader: Choice, numbers: int) -> bool:
-    """Between beats of which neither is a multiple of the other, numbers go by as many as divide both; is it fast enough?"""
-    sent, read = source.folding.o_lanes, reader.folding.i_lanes
-    common = math.gcd(sent, read)
-    return common == min(sent, read) or numbers // common <= max(source.interval, reader.interval)
+def _flows(source: Choice, reader: Choice, packets: int, packet: int) -> bool:
+    """Do beats of one width become those of another in time? They may go by few numbers at a time, and be filled up."""
+    cycles = packets * passing(source.folding.o_lanes, reader.folding.i_lanes, packet)
+    return cycles <= max(source.interval, reader.interval)
 
 
 __all__ = ["FOLDINGS", "Choice", "Unit", "units"]

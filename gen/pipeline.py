@@ -24,7 +24,7 @@ from ssm_hdl.gateware.ring import WAITING, Ring
 from ssm_hdl.gateware.scan import Scan
 from ssm_hdl.gateware.slice import Slice
 from ssm_hdl.gateware.spram import Loader, image
-from ssm_hdl.gateware.stream import Fork, Repack, lanes, reals, shape_of, signature
+from ssm_hdl.gateware.stream import Fork, Repack, beats, lanes, passing, reals, shape_of, signature, widths
 from ssm_hdl.gen.latency import turn
 from ssm_hdl.gen.plan import LUTS_ARE_SCARCE, Plan, StagePlan
 from ssm_hdl.gen.structure import ENTRY, EXIT, Structure
@@ -84,9 +84,9 @@ class Pipeline(wiring.Component):
             for index, sink in enumerate(self.stages[name].sinks):
                 if packets := slack.get((name, index)):
                     source = structure.reads[name][index]
-                    shape, beats = shape_of(structure.edges[source]), max(2, packets * structure.numbers(source) // lanes(sink))
+                    shape, depth = shape_of(structure.edges[source]), max(2, packets * structure.numbers(source) // lanes(sink))
                     marked = structure.stages[name].marked and index == 0  # of two that are joined, `last` is that of the first
-                    self.queues[name, index] = Queue(shape, lanes(sink), beats, structure.layers(name), marked, fast)
+                    self.queues[name, index] = Queue(shape, lanes(sink), depth, structure.layers(name), marked, fast)
         ports = {"i": In(signature(shape_of(manifest.input))), "o": Out(signature(shape_of(manifest.output)))}
         weights = {"w": In(stream.Signature(8))} if self.sprams else {}
         super().__init__({**ports, **weights, "loaded": Out(1)})
@@ -100,13 +100,15 @@ class Pipeline(wiring.Component):
         if not self.manifest.output.per_sequence:
             steps.append(reals(self.manifest.output))
         for name, reads in self.structure.reads.items():
-            steps += [self._fitted(source, lanes(self.stages[name].sinks[0])) * self.structure.layers(name) for source in reads]
+            width = lanes(self.stages[name].sinks[0])
+            steps += [self._passing(source, name, width) for source in reads]
         return max(steps)
 
-    def _fitted(self, stream: str, width: int) -> int:
-        """Cycles of a packet on its way to a reader of another width; see `_fit`. A stage that is no slower counts for itself."""
-        common = math.gcd(self.width(stream), width)
-        return self.structure.numbers(stream) // common if common < min(self.width(stream), width) else 0
+    def _passing(self, stream: str, reader: str, width: int) -> int:
+        """Cycles of a time step on its way to a reader; see `_fit`."""
+        packets, packet = self.structure.packets(stream, reader), self.structure.packet(stream, reader)
+        steps = self.manifest.steps if self.structure.edges[stream].per_sequence else 1
+        return math.ceil(packets * passing(self.width(stream), width, packet) / steps)
 
     def width(self, stream: str) -> int:
         """Numbers in a beat of a stream, where it comes from."""
@@ -133,7 +135,7 @@ class Pipeline(wiring.Component):
             setattr(m.submodules, name, stage)
             for index, (stream_name, sink) in enumerate(zip(structure.reads[name], stage.sinks, strict=True)):
                 held = self.holds(name)
-                source = self._fit(m, f"{name}_{index}", stream_name, branches[stream_name].pop(0), lanes(sink), held)
+                source = self._fit(m, f"{name}_{index}", stream_name, branches[stream_name].pop(0), lanes(sink), name, held)
                 if queue := self.queues.get((name, index)):
                     m.submodules[f"{name}_{index}_queue"] = queue
                     connect(m, source, queue.i)
@@ -173,9 +175,9 @@ class Pipeline(wiring.Component):
         if loop is None:
             return None
         shape, width = shape_of(self.structure.edges[ENTRY]), self.width(ENTRY)
-        beats = self.structure.numbers(ENTRY) // width
-        self.ring = Ring(shape, width, beats, loop.layers, 1)  # has the cycles of a step, whatever its flight
-        return Ring(shape, width, beats, loop.layers, 1 + math.ceil(turn(self, beats) * loop.layers / self.cycles))
+        count = beats(self.structure.numbers(ENTRY), width)
+        self.ring = Ring(shape, width, count, loop.layers, 1)  # has the cycles of a step, whatever its flight
+        return Ring(shape, width, count, loop.layers, 1 + math.ceil(turn(self, count) * loop.layers / self.cycles))
 
     def _branches(self, m: Module, name: str, source: stream.Interface) -> dict[str, list[stream.Interface]]:
         """A stream for each of its readers."""
@@ -194,26 +196,22 @@ class Pipeline(wiring.Component):
 
         Not in front of one that holds beats, which may be busy all the time and has to find the next one at once.
         """
-        beats = self.structure.numbers(stream) // width * self.structure.layers(stream)
-        return self.plan.target in LUTS_ARE_SCARCE and BURST * beats * cycles <= self.cycles
+        count = beats(self.structure.numbers(stream), width) * self.structure.layers(stream)
+        return self.plan.target in LUTS_ARE_SCARCE and BURST * count * cycles <= self.cycles
 
     def _fit(
-        self, m: Module, name: str, stream_name: str, source: stream.Interface, width: int, held: int = 1
+        self, m: Module, name: str, stream_name: str, source: stream.Interface, width: int, reader: str = "", held: int = 1
     ) -> stream.Interface:
-        """The stream with another number of lanes; through their greatest common divisor if neither is a multiple.
-
-        Where its reader holds beats, the next is gathered meanwhile.
-        """
-        common = math.gcd(lanes(source), width)
+        """The stream with another number of lanes, see `widths`. Where its reader holds beats, the next is gathered meanwhile."""
         shape, layers = shape_of(self.structure.edges[stream_name]), self.structure.layers(stream_name)
-        for step in [width] if common in (lanes(source), width) else [common, width]:
-            if step != lanes(source):
-                few, many = sorted((lanes(source), step))
-                at_once = held > 1 and step == few  # a wider beat is gathered ahead
-                slow = not at_once and self._slow(stream_name, many, many // few + 1)
-                m.submodules[f"{name}_repack_{step}"] = repack = Repack(shape, lanes(source), step, layers, held, slow)
-                connect(m, source, repack.i)
-                source = repack.o
+        packet = self.structure.packet(stream_name, reader)
+        for step in widths(lanes(source), width, packet):
+            few, many = sorted((lanes(source), step))
+            at_once = held > 1 and step == few  # a wider beat is gathered ahead
+            slow = not at_once and self._slow(stream_name, many, many // few + 1)
+            m.submodules[f"{name}_repack_{step}"] = repack = Repack(shape, lanes(source), step, layers, held, slow, packet)
+            connect(m, source, repack.i)
+            source = repack.o
         return source
 
     def _slack(self) -> dict[tuple[str, int], int]:

@@ -33,8 +33,8 @@ comes once in a sequence has the smallest of queues."""
 ELEMENTWISE = ("slice", "lookup", "multiply", "add")
 """Operations that make of every element one, or drop it."""
 
-_SOON = 2 * BURST
-"""The same for the queues of what makes one of every element, which comes last: a result behind the other in a burst."""
+_SOON = 2
+"""The queues of what makes one of every element, which comes last, let its bursts go by in so many parts of their time."""
 
 
 @dataclass(frozen=True)
@@ -166,6 +166,7 @@ def plan_stage(
     target: str,
     folding: Folding | None,
     kind: str | None = None,
+    burst: int = BURST,
 ) -> StagePlan:
     """A stage that keeps up with an interval.
 
@@ -177,6 +178,7 @@ def plan_stage(
         target: one of `TARGETS`.
         folding: its folding, if it has several; an element-wise stage has as many lanes as keep up.
         kind: kind of its multipliers; if None, those of the target, or LUTs for few products.
+        burst: how many times as fast as the interval asks a packet goes through an element-wise stage.
     """
     layers = structure.stages[name]
     node, time = layers.node, _turn(interval, layers)
@@ -184,12 +186,12 @@ def plan_stage(
         multiplications = node.multiplications * structure.share(name, manifest.steps)
         kind = "lut" if multiplications <= max(LUT_MULTIPLICATIONS, interval // LUT_BUSY) else dsp_kind(target)
     if folding is None:
-        lanes = _lanes(node, int(time / BURST * min(_burst(structure, source) for source in structure.reads[name])))
+        lanes = _lanes(node, int(time / burst * min(_burst(structure, source) for source in structure.reads[name])))
         multipliers = lanes if node.multiplications else 0
     else:
         lanes, multipliers = folding.o_lanes, folding.multipliers
     time *= manifest.steps if node.output.per_sequence and target in LUTS_ARE_SCARCE else 1  # the result waits for its queue
-    ahead = _SOON if node.op.op in (*ELEMENTWISE, "pool") else BURST
+    ahead = _SOON * burst if node.op.op in (*ELEMENTWISE, "pool") else BURST
     pace = max(1, time * lanes // (ahead * reals(node.output)))
     return _counted(StagePlan(lanes, folding.name if folding else "", multipliers, kind, pace), layers, folding)
 

@@ -13,6 +13,9 @@ integer program with a few hundred binary variables, by HiGHS (`scipy.optimize.m
 **Throughput.** Whatever fits at an interval fits at a longer one, since every folding that keeps up with the shorter keeps up
 with the longer: the shortest interval is found by bisection over those at which some folding changes.
 
+**Latency.** What makes one of every element costs few LUTs, and a result waits for the packet that goes through it. So a plan is
+made for several speeds of these stages (`BURSTS`), and the one whose price, with that of waiting, is least is taken.
+
 The use of an option is the estimate of its stage (`ssm_hdl.gen.costs`). What stands between the stages depends on the options on
 both of its sides and is not in the program; the plan as a whole is estimated afterwards, and where it exceeds the budget, the
 program is solved again with less to spend.
@@ -46,7 +49,10 @@ so that LUTs multiply what comes rarely, and where the blocks end; the first SPR
 comes an interval later, since a dense has many rows to go through, costs a share of the device."""
 
 WAIT = 0.2
-"""That share of the device's LUTs."""
+"""That share of the device's LUTs, where a model has one scan; where it has several, each makes a result wait as long."""
+
+BURSTS = (BURST, 2 * BURST)
+"""How many times as fast as the interval asks packets may go through element-wise stages."""
 
 _TRIES = 6  # with less and less to spend, for what stands between the stages
 
@@ -162,26 +168,31 @@ class _Search:
         low, high, best = 0, len(candidates), None  # what is at high and beyond fits, what is below low does not
         while low < high:
             middle = (low + high) // 2
-            if (found := self.at(candidates[middle])) is None:
+            if self._at(candidates[middle], BURST) is None:
                 low = middle + 1
             else:
-                best, high = found, middle
-        return best
+                best = high = middle
+        return None if best is None else self.at(candidates[best])
 
     def slowest(self) -> tuple[Plan, Report] | None:
         """The cheapest plan at the longest interval at which there is anything to choose: if that does not fit, none does."""
-        return self.at(intervals(self.manifest, self.units)[-1])
+        return self._at(intervals(self.manifest, self.units)[-1], BURST)
 
     def least(self) -> Use:
         """The least that can be taken of each, at the longest interval."""
-        options = list(self._options(intervals(self.manifest, self.units)[-1]))
+        options = list(self._options(intervals(self.manifest, self.units)[-1], BURST))
         return Use(*(sum(min(use[what] for use, _ in each) for each in options) for what in range(len(NOTHING))))
 
     def at(self, interval: int) -> tuple[Plan, Report] | None:
         """The cheapest plan that takes a step in so many cycles."""
+        found = [plan for burst in BURSTS if (plan := self._at(interval, burst)) is not None]
+        return min(found, key=lambda plan: price(plan[1], self.device, interval), default=None)
+
+    def _at(self, interval: int, burst: int) -> tuple[Plan, Report] | None:
+        """The same with element-wise stages of one speed."""
         if interval < intervals(self.manifest, self.units)[0]:
             return None
-        options = list(self._options(interval))
+        options = list(self._options(interval, burst))
         if not all(options):
             return None
         between = NOTHING  # the most that has stood between the stages
@@ -204,16 +215,16 @@ class _Search:
             between = Use(*(max(most, whole - part) for most, whole, part in zip(between, total, taken, strict=True)))
         return None
 
-    def _options(self, interval: int) -> Iterator[list[tuple[Use, dict[str, StagePlan]]]]:
+    def _options(self, interval: int, burst: int) -> Iterator[list[tuple[Use, dict[str, StagePlan]]]]:
         """For each stage, or stages that choose together, what each option takes, and its plan."""
         # The foldings are those of the next shorter interval that there is; what has none may take until the next longer.
         longer = [other - 1 for other in intervals(self.manifest, self.units) if other > interval]
         time = min(longer, default=interval)
         alone = [name for name in self.structure.stages if not any(name in unit.names for unit in self.units)]
         for name in alone:
-            yield self._costed(interval, [{name: plan} for plan in self._kinds(name, time)])
+            yield self._costed(interval, burst, [{name: plan} for plan in self._kinds(name, time, burst)])
         for unit in self.units:
-            yield self._costed(interval, [
+            yield self._costed(interval, burst, [
                 dict(zip(unit.names, plans, strict=True))
                 for way in unit.within(interval)
                 for plans in product(*(self._placed(name, interval, c) for name, c in zip(unit.names, way, strict=True)))
@@ -230,34 +241,34 @@ class _Search:
         sums = (False, True) if self.structure.stages[name].node.op.op == "dense" else (False,)
         return [replace(plan, spram=tables, registers=registers) for tables in self._tables[key] for registers in sums]
 
-    def _plan(self, name: str, interval: int, folding: Folding | None, kind: str) -> StagePlan:
-        return plan_stage(self.manifest, self.structure, name, interval, self.device.family, folding, kind)
+    def _plan(self, name: str, interval: int, folding: Folding | None, kind: str, burst: int = BURST) -> StagePlan:
+        return plan_stage(self.manifest, self.structure, name, interval, self.device.family, folding, kind, burst)
 
-    def _kinds(self, name: str, interval: int) -> list[StagePlan]:
+    def _kinds(self, name: str, interval: int, burst: int) -> list[StagePlan]:
         """An element-wise stage with its multipliers in DSP blocks or of LUTs; a pool with its sums in memory or in registers."""
-        plans = [self._plan(name, interval, None, kind) for kind in (self.device.family, "lut")]
+        plans = [self._plan(name, interval, None, kind, burst) for kind in (self.device.family, "lut")]
         if plans[0].multipliers:
             return plans
         if self.structure.stages[name].node.op.op == "pool":
             return [plans[0], replace(plans[0], registers=True)]
         return plans[:1]
 
-    def _costed(self, interval: int, ways: Sequence[dict[str, StagePlan]]) -> list[tuple[Use, dict[str, StagePlan]]]:
+    def _costed(self, interval: int, burst: int, ways: Sequence[dict[str, StagePlan]]) -> list[tuple[Use, dict[str, StagePlan]]]:
         uses = []
         for way in ways:
             use = NOTHING
             for name, plan in way.items():
                 taken = self._use(name, plan)
                 busy = min(1.0, taken.work * self.structure.share(name, self.manifest.steps) / interval)
-                idle, wait = plan.blocks * (1 - busy), self._wait(name, taken, interval)
+                idle, wait = plan.blocks * (1 - busy), self._wait(name, taken, interval, burst)
                 use = use.plus(taken.use._replace(idle=idle, wait=wait))
             uses.append(use)
         return [(uses[index], dict(ways[index])) for index in pareto(uses)]
 
-    def _wait(self, name: str, taken: Taken, interval: int) -> float:
+    def _wait(self, name: str, taken: Taken, interval: int, burst: int) -> float:
         """Intervals for which a stage works with its last beat and its results do not leave; with all, if they come at once."""
         output = self.structure.stages[name].node.output
-        leave = 0 if output.per_sequence else min(reals(output), interval // BURST)
+        leave = 0 if output.per_sequence else min(reals(output), interval // burst)
         return max(0, (taken.work if output.per_sequence else taken.behind) - leave) / interval
 
     def _use(self, name: str, plan: StagePlan) -> Taken:
@@ -277,7 +288,8 @@ def prices(device: Device) -> Use:
 def price(report: Report, device: Device, interval: float) -> float:
     """What a pipeline costs on a device where time steps come every so many cycles, in LUTs."""
     idle = report.dsp * (1 - report.utilisation * report.cycles / interval)
-    use = _total(report, device)._replace(idle=idle, wait=report.latency / interval)
+    scans = sum(stage.layers for stage in report.stages if stage.op == "scan")
+    use = _total(report, device)._replace(idle=idle, wait=report.latency / interval / max(1, scans))
     return sum(number * each for number, each in zip(use, prices(device), strict=True))
 
 

@@ -105,6 +105,21 @@ class Structure:
         node = self.stages[name].node
         return self.stages[name].count / (steps if node.output.per_sequence and node.op.op != "pool" else 1)
 
+    def packet(self, stream: str, reader: str = "") -> int:
+        """Numbers of a stream behind which beats may be filled up: those of a channel, if a scan's are read by channels."""
+        return self.numbers(stream) // self._channels(stream, reader)
+
+    def packets(self, stream: str, reader: str = "") -> int:
+        """How many of them there are in a time step."""
+        return self._channels(stream, reader) * self.layers(stream)
+
+    def _channels(self, stream: str, reader: str) -> int:
+        source, to = self.stages.get(stream), self.stages.get(reader)
+        if source is None or to is None or (source.node.op.op, to.node.op.op) != ("scan", "dense"):
+            return 1
+        channels, groups = source.node.arrays["scale"].shape[0], to.node.arrays["weight"].shape[0]
+        return channels if channels == groups else 1
+
     def numbers(self, stream: str) -> int:
         """Real numbers in a packet."""
         return reals(self.edges[stream])

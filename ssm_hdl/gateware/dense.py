@@ -10,8 +10,8 @@ from ssm_hdl.fixed import Codes
 from ssm_hdl.gateware import multiplier
 from ssm_hdl.gateware.arithmetic import REQUANTIZE_LATENCY, delay, tree, tree_latency
 from ssm_hdl.gateware.counter import Counter
+from ssm_hdl.gateware.dense_folding import DenseFolding
 from ssm_hdl.gateware.dsp import extended
-from ssm_hdl.gateware.folding import DenseFolding
 from ssm_hdl.gateware.layers import Layers, Nodes, Table
 from ssm_hdl.gateware.memories import Storage
 from ssm_hdl.gateware.operands import factors
@@ -29,7 +29,8 @@ class Dense(wiring.Component):
     next comes in. So the products are made while a packet is still coming, none of it has to be kept, and the results follow its
     last beat one after the other, in a burst that the queue at the end takes up.
 
-    Cycles per step: ``G M N / multipliers``, or ``pace`` for each result if that is more.
+    Cycles per step: ``G M N / multipliers``, M and N being filled up to multiples of the rows and the columns side by side; or
+    ``pace`` for each beat of results if that is more.
     Latency, last beat in to last beat out: ``5 + multiplier + levels + align + queue`` cycles, ``levels`` being those of the
     adder tree over the columns and ``align`` those that bring the rows of a lane to one scale, 0 if they have one.
 
@@ -41,8 +42,9 @@ class Dense(wiring.Component):
         registers: keep the sums in registers, where block RAMs are scarce.
 
     Members:
-        i: x, ``columns * groups`` numbers a beat; the columns of each group in turn, in a beat too.
-        o: y, ``rows * groups`` numbers a beat.
+        i: x, ``columns * groups`` numbers a beat; the columns of each group in turn, in a beat too. The last of a group may be
+            filled up, with any numbers.
+        o: y, ``rows * groups`` numbers a beat, the last filled up with any.
     """
 
     def __init__(self, nodes: Nodes, which: int | str = 1, kind: str = "dsp", pace: int = 1, registers: bool = False) -> None:
@@ -117,13 +119,16 @@ class Dense(wiring.Component):
     def _words(self, node: Node) -> Codes:
         """Those of one layer."""
         f = self.folding
-        split = factors(node).reshape(f.blocks_of_groups, f.groups, f.passes, f.rows, f.beats, f.columns)
+        fill = (0, 0), (0, f.passes * f.rows - f.shape[1]), (0, f.beats * f.columns - f.shape[2])
+        filled = np.pad(factors(node).reshape(f.shape), fill)
+        split = filled.reshape(f.blocks_of_groups, f.groups, f.passes, f.rows, f.beats, f.columns)
         return split.transpose(0, 4, 2, 1, 3, 5).reshape(f.words, f.multipliers)
 
     def _results(self, constants: Codes) -> Codes:
         """Constants of the results, (G M), in the order in which they come, (words, lanes): the pass at the bottom."""
         f = self.folding
-        split = constants.reshape(f.blocks_of_groups, f.passes, f.o_lanes)
+        filled = np.pad(constants.ravel(), (0, f.blocks_of_groups * f.passes * f.o_lanes - constants.size), mode="edge")
+        split = filled.reshape(f.blocks_of_groups, f.passes, f.o_lanes)
         padding = (1 << (f.passes - 1).bit_length()) - f.passes if f.blocks_of_groups > 1 else 0
         return np.pad(split, ((0, 0), (0, padding), (0, 0)), mode="edge").reshape(-1, f.o_lanes)
 

@@ -3,8 +3,8 @@
 from amaranth.hdl import Module, Mux, Value
 
 from ssm_hdl.gateware.arithmetic import delay
-from ssm_hdl.gateware.folding import ScanFolding
 from ssm_hdl.gateware.layers import Registers
+from ssm_hdl.gateware.scan_folding import ScanFolding
 from ssm_hdl.operations.scan import DITHER_BITS, dither, dither_offset
 
 

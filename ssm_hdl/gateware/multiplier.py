@@ -108,7 +108,7 @@ def fits(numbers: Numbers) -> bool:
 def _bounds(numbers: Numbers) -> tuple[int, int]:
     """The least and the greatest."""
     if isinstance(numbers, range):
-        return min(numbers), max(numbers)
+        return numbers[0], numbers[-1]
     top = 1 << numbers.width - numbers.signed
     return -top if numbers.signed else 0, top - 1
 

@@ -16,7 +16,6 @@ from ssm_hdl.gateware.deviation import Deviation, Packet
 from ssm_hdl.gateware.folding import Folding
 from ssm_hdl.gateware.layers import Layers, Nodes
 from ssm_hdl.gateware.memories import Ram, Storage
-from ssm_hdl.gateware.operands import PLAIN
 from ssm_hdl.gateware.queue import Places
 from ssm_hdl.gateware.shift import shift_latency, shift_left
 from ssm_hdl.gateware.stream import layer_of, tag_of
@@ -44,9 +43,9 @@ class NormFolding(Folding):
     holds = 1
 
     @classmethod
-    def choices(cls, nodes: Nodes, terms: int = PLAIN) -> Sequence[Self]:
+    def every(cls, layers: Layers) -> Sequence[Self]:
         """The one there is."""
-        deviation = Deviation(Layers.of(nodes))
+        deviation = Deviation(layers)
         size, operands = deviation.size, (deviation.shifted, Shape(deviation.root.cells + deviation.root.inside))
         return [cls(size, operands, 3 + times_latency(size) + shift_latency(deviation.most), deviation.latency)]
 

@@ -8,11 +8,11 @@ from amaranth.lib import data
 from ssm_hdl.gateware import multiplier
 from ssm_hdl.gateware.arithmetic import REQUANTIZE_LATENCY, delay
 from ssm_hdl.gateware.dither import Dither
-from ssm_hdl.gateware.folding import ScanFolding
 from ssm_hdl.gateware.layers import Layers, Table
 from ssm_hdl.gateware.memories import Storage
 from ssm_hdl.gateware.operands import PARTS, SHORT
 from ssm_hdl.gateware.scales import Scales
+from ssm_hdl.gateware.scan_folding import ScanFolding
 from ssm_hdl.gateware.shift import Shifts
 from ssm_hdl.gateware.stream import layer_of
 from ssm_hdl.operations import Scan as Operation

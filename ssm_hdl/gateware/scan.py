@@ -7,12 +7,12 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ssm_hdl.gateware.arithmetic import delay
 from ssm_hdl.gateware.counter import Counter
-from ssm_hdl.gateware.folding import ScanFolding
 from ssm_hdl.gateware.layers import Layers, Nodes, Registers, Table
 from ssm_hdl.gateware.memories import Ram, Storage
 from ssm_hdl.gateware.operands import PARTS
 from ssm_hdl.gateware.queue import Places
 from ssm_hdl.gateware.recurrence import Issue, Recurrence
+from ssm_hdl.gateware.scan_folding import ScanFolding
 from ssm_hdl.gateware.stream import layer_of, tag_of
 
 
@@ -23,8 +23,8 @@ class Scan(wiring.Component):
     or after a step marked ``last``) ignores what it reads. It holds the states of all layers, each padded to a
     power of two of words.
 
-    Cycles per step: ``terms C N / multipliers``, or ``pace`` for each word of the memory if that is more; at least ``loop``, the
-    cycles from reading a state to having written it.
+    Cycles per step: ``terms C N / multipliers``, N being filled up to a multiple of the modes side by side, or ``pace`` for each
+    word of the memory if that is more; at least ``loop``, the cycles from reading a state to having written it.
     Latency, last beat in to last beat out: ``6 + multiplier + sum + align + queue`` cycles, ``sum`` being 1 for complex products
     by three of real numbers, and ``align`` those of the shift that brings the products of different modes to one scale, 0 if they
     have one or are shifted in the multipliers (see `Scales`).
@@ -43,7 +43,7 @@ class Scan(wiring.Component):
         i: u, ``channels`` elements a beat, real and imaginary parts in turn if it is complex.
         o: h', ``2 * modes`` numbers a beat, real and imaginary parts in turn. If several channels are side by side with some of
             their modes, so they are in a beat: the order of the packet is then the folding's, and only a `Dense` can read it
-            whose groups lie alike.
+            whose groups lie alike. The last beat of a channel is filled up with any numbers.
     """
 
     def __init__(self, nodes: Nodes, which: int | str = 1, kind: str = "dsp", pace: int = 1) -> None:

@@ -1,10 +1,13 @@
 """Streams between stages: beats of one or more numbers, a packet of beats for every time step."""
 
-from amaranth.hdl import Cat, Module, Mux, Shape, Signal, Value
+import math
+
+from amaranth.hdl import Cat, Module, Mux, Shape, Signal, Value, ValueLike
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ssm_hdl.errors import SsmHdlError
+from ssm_hdl.gateware.counter import Counter
 from ssm_hdl.operations import Edge
 
 
@@ -43,6 +46,35 @@ def layer_of(payload: data.View) -> Value:
     return tag_of(payload)[1:]
 
 
+def beats(numbers: int, lanes: int) -> int:
+    """Beats of so many numbers; where lanes do not divide them, the last is filled up with what does not count."""
+    return -(-numbers // lanes)
+
+
+def widths(i_lanes: int, o_lanes: int, packet: int) -> list[int]:
+    """The widths that beats have on their way from one to another: through a common divisor if neither is a multiple.
+
+    Beats of several packets are cut where packets end.
+
+    Args:
+        i_lanes: numbers in a beat that comes.
+        o_lanes: numbers in a beat that goes.
+        packet: numbers behind which beats are filled up, or a divisor of the lanes of beats that hold several.
+    """
+    common = math.gcd(i_lanes, o_lanes, *([packet] if max(i_lanes, o_lanes) > packet else []))
+    return [width for width, before in ((common, i_lanes), (o_lanes, common)) if width != before]
+
+
+def passing(i_lanes: int, o_lanes: int, packet: int) -> float:
+    """Cycles of a packet on that way; less than 1 where several share a beat."""
+    cycles, came = 0.0, i_lanes
+    for width in widths(i_lanes, o_lanes, packet):
+        few, many = sorted((came, width))
+        whole = many // few * beats(packet, many) if width > came else beats(packet, few)
+        cycles, came = max(cycles, whole if many <= packet else packet / few), width
+    return cycles
+
+
 class Fork(wiring.Component):
     """Copies of one stream for several readers; each takes a beat when it can, none twice.
 
@@ -79,8 +111,11 @@ class Fork(wiring.Component):
 class Repack(wiring.Component):
     """Beats of one width to beats of another; the wider is a multiple of the narrower.
 
-    Cycles per packet of n numbers: ``n / min(i_lanes, o_lanes)``, and one more for each of the wider beats if it is slow. Latency
-    1 cycle after the beat that completes an output, 2 if it works ahead.
+    Where the wider does not divide a packet, its last beat is filled up: such a beat is narrowed to those that hold something of
+    the packet, or takes the cycles of a whole one to be gathered.
+
+    Cycles per packet of n numbers: ``n / min(i_lanes, o_lanes)``, n being filled up where beats become wider, and one more for
+    each of the wider beats if it is slow. Latency 1 cycle after the beat that completes an output, 2 if it works ahead.
 
     Args:
         shape: shape of a number.
@@ -90,18 +125,24 @@ class Repack(wiring.Component):
         held: cycles in which its reader works with each beat; the next is gathered meanwhile if there are several.
         slow: that it is ready does not depend on its reader in the same cycle, which keeps the paths of ready signals short. It
             does not either where a reader holds beats for long enough.
+        packet: numbers of a packet; 0 if the wider of the beats divides it.
 
     Members:
         i: beats in.
         o: beats out.
     """
 
-    def __init__(self, shape: Shape, i_lanes: int, o_lanes: int, layers: int = 1, held: int = 1, slow: bool = False) -> None:
+    def __init__(
+        self, shape: Shape, i_lanes: int, o_lanes: int, layers: int = 1, held: int = 1, slow: bool = False, packet: int = 0
+    ) -> None:
         if max(i_lanes, o_lanes) % min(i_lanes, o_lanes):
             raise SsmHdlError(f"Repack goes between multiples, not from {i_lanes} to {o_lanes} numbers a beat")
         self.i_lanes, self.o_lanes, self.ahead = i_lanes, o_lanes, held > 1 and o_lanes > i_lanes
         self.slow = slow or (self.ahead and held > o_lanes // i_lanes)
         self.latency = 2 if self.ahead else 1
+        few, many = sorted((i_lanes, o_lanes))
+        self._packet = packet if many <= packet and packet % many else many
+        self._rest = beats(self._packet - (beats(self._packet, many) - 1) * many, few)  # of the narrower in the last of the wider
         super().__init__({"i": In(signature(shape, i_lanes, layers)), "o": Out(signature(shape, o_lanes, layers))})
 
     def elaborate(self, platform: object) -> Module:  # noqa: D102
@@ -115,9 +156,14 @@ class Repack(wiring.Component):
     def _widen(self, m: Module) -> None:
         """A register that fills beat by beat, newest on top; one more behind it, to work ahead."""
         ratio, step = self.o_lanes // self.i_lanes, Shape.cast(self.i.p.data.shape()).width
-        beats, tag, numbers = self._registers(ratio)
-        full, moves = beats == ratio, Signal()
-        m.d.comb += self.i.ready.eq(~full | (0 if self.slow else moves))
+        held, tag, numbers = self._registers(ratio)
+        full, moves, fills, takes = held == ratio, Signal(), Signal(), Signal()
+        m.d.comb += [self.i.ready.eq((~full | (0 if self.slow else moves)) & ~fills), takes.eq(self.i.valid & self.i.ready)]
+        if self._rest < ratio:
+            ends = Counter(m, beats(self._packet, self.i_lanes), takes).wraps
+            m.d.sync += fills.eq(ends | (fills & (held != ratio - 1)))
+        with m.If(takes):
+            m.d.sync += tag.eq(tag_of(self.i.p))
         if self.ahead:
             free = ~self.o.valid | self.o.ready
             m.d.comb += moves.eq(full & free)
@@ -127,27 +173,29 @@ class Repack(wiring.Component):
             m.d.comb += [moves.eq(full & self.o.ready), self.o.valid.eq(full)]
             m.d.comb += [self.o.p.data.eq(numbers), tag_of(self.o.p).eq(tag)]
         with m.If(moves):
-            m.d.sync += beats.eq(0)
-        with m.If(self.i.valid & self.i.ready):
+            m.d.sync += held.eq(0)
+        with m.If(takes | fills):
             m.d.sync += [
                 numbers.eq(Cat(numbers[step:], Value.cast(self.i.p.data))),
-                tag.eq(tag_of(self.i.p)),
-                beats.eq(Mux(full, 1, beats + 1)),
+                held.eq(Mux(full, 1, held + 1)),
             ]
 
     def _narrow(self, m: Module) -> None:
         """A register that empties beat by beat, oldest at the bottom."""
         ratio, step = self.i_lanes // self.o_lanes, Shape.cast(self.o.p.data.shape()).width
-        beats, tag, numbers = self._registers(ratio)
+        held, tag, numbers = self._registers(ratio)
         m.d.comb += [self.o.p.data.eq(numbers), tag_of(self.o.p).eq(tag)]
-        leaves = 0 if self.slow else (beats == 1) & self.o.ready
-        m.d.comb += [self.o.valid.eq(beats != 0), self.i.ready.eq((beats == 0) | leaves)]
+        leaves, takes = 0 if self.slow else (held == 1) & self.o.ready, Signal()
+        m.d.comb += [self.o.valid.eq(held != 0), self.i.ready.eq((held == 0) | leaves), takes.eq(self.i.valid & self.i.ready)]
+        some: ValueLike = ratio
+        if self._rest < ratio:
+            some = Mux(Counter(m, beats(self._packet, self.i_lanes), takes).last, self._rest, ratio)
         with m.If(self.o.valid & self.o.ready):
-            m.d.sync += [numbers.eq(numbers >> step), beats.eq(beats - 1)]
-        with m.If(self.i.valid & self.i.ready):
-            m.d.sync += [numbers.eq(self.i.p.data), tag.eq(tag_of(self.i.p)), beats.eq(ratio)]
+            m.d.sync += [numbers.eq(numbers >> step), held.eq(held - 1)]
+        with m.If(takes):
+            m.d.sync += [numbers.eq(self.i.p.data), tag.eq(tag_of(self.i.p)), held.eq(some)]
 
     def _registers(self, ratio: int) -> tuple[Signal, Signal, Signal]:
         """How many narrow beats are held, the tag that they share, and their numbers."""
         width = max(Shape.cast(port.p.data.shape()).width for port in (self.i, self.o))
-        return Signal(range(ratio + 1), name="beats"), Signal.like(tag_of(self.i.p), name="tag"), Signal(width, name="numbers")
+        return Signal(range(ratio + 1), name="held"), Signal.like(tag_of(self.i.p), name="tag"), Signal(width, name="numbers")

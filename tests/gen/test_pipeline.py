@@ -29,6 +29,33 @@ def test_interval_and_bits_of_every_size(random_manifest, random_samples, dsp, f
     assert np.array_equal(model.run(samples, stalls=0.5, seed=3).outputs, golden)
 
 
+@pytest.mark.parametrize(
+    "ssm,readout,mixing,decoder",
+    [
+        ("1x2*3", "1x1x4", "3x1", "2x1"),
+        ("1x2", "1x1x2", "6x2", "3x2"),
+        ("1x5*3", "1x1x10", "3x4", "1x1"),
+        ("1x1/2", "1x1x10", "6x4", "2x4"),
+        ("2x2", "2x1x4", "6x1", "3x1"),
+        ("1x1", "2x1x18", "3x2", "5x1"),
+    ],
+)
+def test_beats_that_are_filled_up(random_manifest, random_samples, ssm, readout, mixing, decoder):
+    """Modes, rows and columns side by side that do not divide what there is: 9 modes, 18 columns, 16 rows, 5 of the decoder."""
+    manifest = random_manifest(channels=8, modes=9, steps=24, classes=5, features=ALL)
+    folding = {"ssm": ssm, "readout": readout, "mixing": mixing, "decoder": decoder}
+    plan = Plan.fit(manifest, 200, folding=folding)
+    model, report = VerilatedModel(manifest, plan), estimate(manifest, plan)
+    samples = random_samples(manifest, batch=4)
+    golden = run(manifest, samples).outputs
+    freely = model.run(samples)
+    assert np.array_equal(freely.outputs, golden)
+    assert freely.interval == report.cycles
+    assert np.array_equal(model.run(samples, stalls=0.5, seed=3).outputs, golden)
+    alone = model.run(samples[:1, :1])
+    assert abs(alone.latency - report.latency) <= 0.06 * alone.latency
+
+
 @pytest.mark.parametrize("layers,share", [(0, False), (2, True)])
 def test_bits_of_a_family(random_manifest, random_samples, layers, share):
     """What a scan shifts in the multipliers of an ECP5, in the models of its cells; layers that share it have other scales."""

@@ -10,10 +10,14 @@ import pytest
 from amaranth.sim import Simulator
 
 from ssm_hdl.fixed import Codes
+from ssm_hdl.gateware.dense_folding import DenseFolding
+from ssm_hdl.gateware.scan_folding import ScanFolding
 from ssm_hdl.operations import Node
 from ssm_hdl.sim.golden import evaluate
 
 PACKETS = 24
+FILL = 1 << 62
+"""Stands for numbers that do not count."""
 
 
 @dataclass
@@ -88,19 +92,39 @@ def _beats(packets: Codes, lanes: int, ends: Collection[int] | None) -> list[tup
     return [(row[k : k + lanes], t in ends) for t, row in enumerate(rows) for k in range(0, len(row), lanes)]
 
 
+@dataclass
+class Order:
+    """How the numbers of packets stand in beats: so many ``parts`` one after the other, each in beats of ``width`` numbers.
+
+    The last of these is filled up; several parts may be side by side, see `Folding.interleaved`.
+    """
+
+    parts: int = 1
+    width: int = 1
+    interleaved: tuple[int, int] | None = None
+
+    def __call__(self, packets: Codes, fill: int) -> Codes:
+        split = packets.astype(np.int64).reshape(len(packets), self.parts, -1)
+        split = np.pad(split, ((0, 0), (0, 0), (0, -split.shape[2] % self.width)), constant_values=fill)
+        if self.interleaved is not None:
+            channels, numbers = self.interleaved
+            split = split.reshape(len(packets), self.parts // channels, channels, -1, numbers).swapaxes(2, 3)
+        return split.reshape(len(packets), -1)
+
+
 @pytest.fixture(scope="session")
-def interleave() -> Callable[..., Codes]:
-    """``interleave(node, packets, order)``: packets in the order of a folding that is ``interleaved``."""
-    return _interleave
+def orders() -> Callable[..., tuple[Order, Order]]:
+    """``orders(stage)``: those of its packets in and out."""
+    return _orders
 
 
-def _interleave(node: Node, packets: Codes, order: tuple[int, int] | None) -> Codes:
-    if order is None:
-        return packets
-    channels, numbers = order
-    groups = node.arrays["scale" if node.op.op == "scan" else "weight"].shape[0]
-    split = packets.reshape(len(packets), groups // channels, channels, -1, numbers)
-    return split.swapaxes(2, 3).reshape(len(packets), -1)
+def _orders(stage: Any) -> tuple[Order, Order]:
+    folding = getattr(stage, "folding", None)
+    if isinstance(folding, DenseFolding):
+        return Order(folding.shape[0], folding.columns, folding.interleaved), Order(width=folding.rows)
+    if isinstance(folding, ScanFolding):
+        return Order(), Order(folding.shape[0], 2 * folding.within, folding.interleaved)
+    return Order(), Order()
 
 
 @pytest.fixture(scope="session")
@@ -130,12 +154,12 @@ def check(run_stage: Callable[..., Run], random_packets: Callable[..., list[Code
     ) -> None:
         inputs = packets(node, PACKETS)
         golden = evaluate(node, *(each[np.newaxis] for each in inputs))
-        order = getattr(getattr(make(), "folding", None), "interleaved", None)
-        reads, sends = (order, None) if node.op.op == "dense" else (None, order)
-        inputs, expected = [_interleave(node, each, reads) for each in inputs], _interleave(node, golden.codes[0], sends).ravel()
+        reads, sends = _orders(make())
+        inputs, expected = [reads(each, node.inputs[0].format.max) for each in inputs], sends(golden.codes[0], FILL).ravel()
+        counts = expected != FILL
         for stalls in (0.0, 0.4):
             result = run_stage(make(), inputs, expected.size, stalls, seed=7)
-            assert np.array_equal(result.numbers, expected)
+            assert np.array_equal(result.numbers[counts], expected[counts])
             ends = len(result.last) // (PACKETS if per_step else 1)
             assert result.last[-ends:] == [1] * ends and not any(result.last[:-ends])
 

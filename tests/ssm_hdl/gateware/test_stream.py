@@ -7,7 +7,7 @@ from amaranth.hdl import Module, Shape
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from ssm_hdl.gateware.stream import Fork, Repack, signature
+from ssm_hdl.gateware.stream import Fork, Repack, passing, signature, widths
 
 SHAPE = Shape(9, True)
 PACKETS, NUMBERS = 12, 8
@@ -73,6 +73,35 @@ def test_repack(packets, run_stage, i_lanes, o_lanes, held, slow):
     assert (np.diff(taken)[period:] == wide).all()
     alone = run_stage(stage := Repacked(i_lanes, o_lanes, held=held, slow=slow), [packets[:1, :many]], many)
     assert alone.given[0] - alone.taken[-1] == stage.repack.latency
+
+
+@pytest.mark.parametrize("slow", (False, True))
+@pytest.mark.parametrize("i_lanes,o_lanes,held", [(1, 3, 1), (1, 5, 9), (2, 6, 2), (3, 1, 1), (6, 2, 1), (5, 1, 9), (7, 1, 1)])
+def test_repack_of_packets_that_beats_do_not_divide(packets, run_stage, i_lanes, o_lanes, held, slow):
+    """The last beat of 8 numbers is filled up: what fills it is dropped where it can be, and added where it has to be."""
+    few, many = sorted((i_lanes, o_lanes))
+    fill, beats = -(-NUMBERS // i_lanes) * i_lanes - NUMBERS, -(-NUMBERS // o_lanes)
+    inputs = np.pad(packets, ((0, 0), (0, fill)), constant_values=-99)
+
+    def make():
+        return Repacked(i_lanes, o_lanes, held=held, slow=slow, packet=NUMBERS)
+
+    for stalls in (0.0, 0.4):
+        run = run_stage(make(), [inputs], PACKETS * beats * o_lanes, stalls)
+        assert np.array_equal(run.numbers.reshape(PACKETS, -1)[:, :NUMBERS], packets)
+        assert run.last == [0] * (PACKETS - 1) * beats + [1] * beats
+    steady = run_stage(stage := make(), [inputs], PACKETS * beats * o_lanes)
+    whole = -(-NUMBERS // many) * (many // few) if o_lanes > i_lanes else -(-NUMBERS // few)  # a wider beat is gathered whole
+    starts = np.array(steady.taken).reshape(PACKETS, -1)[:, 0]
+    assert (np.diff(starts)[1:] == whole + stage.repack.slow * -(-NUMBERS // many)).all()
+    assert passing(i_lanes, o_lanes, NUMBERS) == whole
+
+
+def test_widths():
+    """Straight between multiples, else by a common divisor; that of the packet too, where beats hold several."""
+    assert widths(4, 4, 8) == [] and widths(1, 4, 8) == [4] and widths(6, 2, 8) == [2] and widths(6, 4, 8) == [2, 4]
+    assert widths(132, 4, 66) == [2, 4] and widths(132, 22, 66) == [22] and widths(10, 5, 66) == [5]
+    assert passing(132, 4, 66) == 34 and passing(132, 66, 66) == 1 and passing(66, 132, 66) == 1 and passing(2, 10, 66) == 35
 
 
 @pytest.mark.parametrize("late", (False, True))

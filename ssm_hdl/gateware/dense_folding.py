@@ -1,0 +1,136 @@
+"""How the products of a dense fall onto its multipliers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+from ssm_hdl.gateware import multiplier
+from ssm_hdl.gateware.folding import Folding, divisors, parts
+from ssm_hdl.gateware.layers import Layers
+from ssm_hdl.gateware.multiplier import Numbers
+from ssm_hdl.gateware.operands import PARTS, factors
+from ssm_hdl.gateware.stream import beats, shape_of
+
+
+@dataclass(frozen=True)
+class DenseFolding(Folding):
+    """How the M x N products of each of G groups fall onto multipliers: ``rows * columns * groups`` of them side by side.
+
+    All counts are of real numbers; the real part of a complex product is a real product of twice the columns. Rows or columns
+    side by side that do not divide all of them fill up the last beat: with results that do not count, with weights of 0.
+    """
+
+    shape: tuple[int, int, int]
+    groups: int
+    rows: int
+    columns: int
+    weights: Numbers
+    x: Numbers
+
+    @classmethod
+    def every(cls, layers: Layers) -> Sequence[Self]:
+        """Every folding, from 1 multiplier to all; of as many multipliers the fastest first, then those of more rows.
+
+        Several groups side by side have all of their rows side by side too, so that results come in their order. The rows of a
+        single group need not divide all of them, nor the columns of several, which come from a scan.
+        """
+        weight = layers.node.arrays["weight"]
+        groups, rows, columns = shape = (*weight.shape[:2], int(np.prod(weight.shape[2:])))
+        codes = layers.numbers(factors)
+        numbers = range(min(codes.start, 0), max(codes.stop, 1)), shape_of(layers.node.inputs[0])
+        of_modes = [PARTS * modes for modes in parts(columns // PARTS)] if layers.node.inputs[0].is_complex else []
+        some_rows, some_columns = parts(rows), divisors(columns)
+        if groups > 1:
+            some_rows, some_columns = divisors(rows), sorted({*parts(columns), *of_modes})
+        one = [cls(shape, 1, r, c, *numbers) for r in some_rows for c in some_columns]
+        several = [cls(shape, g, rows, c, *numbers) for g in divisors(groups)[1:] for c in some_columns]
+        return sorted(one + several, key=lambda folding: (folding.multipliers, folding.cycles, -folding.rows, folding.groups))
+
+    @property
+    def name(self) -> str:
+        """Rows x columns, before them the groups if there are several."""
+        return f"{self.groups}x{self.rows}x{self.columns}" if self.shape[0] > 1 else f"{self.rows}x{self.columns}"
+
+    @property
+    def interleaved(self) -> tuple[int, int] | None:
+        """Groups side by side and the columns of each, if these are not all."""
+        return (self.groups, self.columns) if self.groups > 1 and self.beats > 1 else None
+
+    @property
+    def plain(self) -> bool:
+        """No groups are filled up, which only a scan does that is folded alike."""
+        return self.interleaved is None and (self.shape[0] == 1 or self.shape[2] % self.columns == 0)
+
+    @property
+    def exact(self) -> bool:
+        """Its multipliers divide rows and columns."""
+        return self.shape[1] % self.rows == 0 and self.shape[2] % self.columns == 0
+
+    @property
+    def multipliers(self) -> int:
+        """Multipliers side by side."""
+        return self.groups * self.rows * self.columns
+
+    @property
+    def i_lanes(self) -> int:
+        """Numbers in a beat of the input."""
+        return self.groups * self.columns
+
+    @property
+    def o_lanes(self) -> int:
+        """Numbers in a beat of the output."""
+        return self.groups * self.rows
+
+    @property
+    def products(self) -> int:
+        """Products of real numbers for a packet."""
+        return int(np.prod(self.shape))
+
+    def latency(self, kind: str) -> int:
+        """Cycles of a product; the rows of a group share x."""
+        return multiplier.latency(kind, self.weights, self.x, self.rows)
+
+    def blocks(self, kind: str) -> int:
+        """DSP blocks that the multipliers take."""
+        return multiplier.blocks(kind, self.weights, self.x, self.multipliers, self.rows)
+
+    @property
+    def passes(self) -> int:
+        """Cycles in which a beat is multiplied, by some rows in each."""
+        return beats(self.shape[1], self.rows)
+
+    @property
+    def beats(self) -> int:
+        """Beats of a group's input."""
+        return beats(self.shape[2], self.columns)
+
+    @property
+    def blocks_of_groups(self) -> int:
+        """Times that groups side by side work in a packet."""
+        return self.shape[0] // self.groups
+
+    @property
+    def holds(self) -> int:
+        """Cycles in which it works with a beat before it takes the next."""
+        return self.passes
+
+    @property
+    def spacing(self) -> int:
+        """Cycles between the results of a beat and those of the next."""
+        return 1 if self.passes > 1 else self.beats
+
+    @property
+    def words(self) -> int:
+        """Weight words of a packet."""
+        return self.blocks_of_groups * self.passes * self.beats
+
+    @property
+    def cycles(self) -> int:
+        """Cycles in which the weight words of a packet are read."""
+        return self.words
+
+    def interval(self, product: int) -> int:
+        """Cycles per packet, whatever cycles a product takes."""
+        return self.words

@@ -1,0 +1,205 @@
+"""How the products of a scan fall onto its multipliers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple, Self
+
+import numpy as np
+
+from ssm_hdl.fixed import Codes
+from ssm_hdl.gateware import multiplier
+from ssm_hdl.gateware.folding import Folding, divisors, parts
+from ssm_hdl.gateware.layers import Layers, Table
+from ssm_hdl.gateware.multiplier import Numbers
+from ssm_hdl.gateware.operands import PARTS, PLAIN, SHORT, state, transition
+from ssm_hdl.gateware.scales import Scales
+from ssm_hdl.gateware.shift import Shifts
+from ssm_hdl.gateware.stream import beats
+
+_AROUND = 6  # cycles of the loop of a scan beside its products: to read a state, add, round and saturate
+
+
+class Operands(NamedTuple):
+    """What the operands of a scan's multipliers may be, and the cycles of the shift of what they make."""
+
+    code: Numbers
+    state: Numbers
+    align: int
+
+    @classmethod
+    def of(cls, scales: Scales) -> Self:
+        """Those of what brings the products to one scale."""
+        return cls(scales.code, scales.state, scales.latency)
+
+
+_NONE = Operands(range(1), range(1), 0)
+
+
+@dataclass(frozen=True)
+class ScanFolding(Folding):
+    """How the C x N complex products fall onto multipliers: ``channels * within`` modes at once, or one in ``phases`` cycles.
+
+    ``terms`` are the products of real numbers in a complex one; ``parts`` are those of an element of u; ``least`` are the cycles
+    that the products have to take, since what is added to them is not there before. Modes side by side that do not divide those
+    of a channel fill up its last word with modes that do not count. ``late`` and ``early`` are what is multiplied with the shifts
+    to one scale behind the products and in front of the multipliers, as far as they have room.
+    """
+
+    shape: tuple[int, int]
+    channels: int
+    within: int
+    phases: int
+    terms: int
+    parts: int
+    least: int = 0
+    late: Operands = _NONE
+    early: Operands = _NONE
+
+    @classmethod
+    def every(cls, layers: Layers) -> Sequence[Self]:
+        """Every folding: 1 or 2 multipliers for a mode, 3 or 4 for each of several modes, up to all modes of all channels.
+
+        Of as many multipliers, those first that fill up nothing, then those of fewer channels.
+        """
+        channels, modes = shape = layers.node.arrays["scale"].shape
+        ways = [(1, 1, PLAIN, PLAIN), (1, 1, 2, PLAIN), (1, 1, SHORT, SHORT)]
+        ways += [(c, w, 1, terms) for c in divisors(channels) for w in parts(modes) for terms in (PLAIN, SHORT)]
+        numbers = PARTS if layers.node.inputs[0].is_complex else 1
+        made = [cls(shape, c, w, phases, terms, numbers) for c, w, phases, terms in ways]
+        ordered = sorted(made, key=lambda folding: (folding.multipliers, not folding.exact, folding.channels))
+        return [folding._timed(layers) for folding in ordered]
+
+    def _timed(self, layers: Layers) -> Self:
+        """The same with what it multiplies and the cycles of its shifts."""
+        drive = Shifts(self.amounts(layers, "shift")).latency
+        late, early = (Operands.of(self._scales(layers, early)) for early in (False, True))
+        return replace(self, least=drive + getattr(layers.node.op, "delta", False) - 1, late=late, early=early)
+
+    @property
+    def name(self) -> str:
+        """Channels x modes of each; behind it the phases of a mode that has fewer multipliers than products, or 3 products."""
+        short = "" if self.terms == PLAIN else f"*{SHORT}"
+        return f"{self.channels}x{self.within}" + (f"/{self.phases}" if self.phases > 1 else short)
+
+    @property
+    def interleaved(self) -> tuple[int, int] | None:
+        """Channels side by side and the parts of the modes of each, if these are not all."""
+        return (self.channels, PARTS * self.within) if self.channels > 1 and self.within < self.shape[1] else None
+
+    @property
+    def plain(self) -> bool:
+        """No channels are filled up, which only a dense reads that is folded alike."""
+        return self.interleaved is None and self.exact
+
+    @property
+    def exact(self) -> bool:
+        """Its modes side by side divide those of a channel."""
+        return self.shape[1] % self.within == 0
+
+    @property
+    def modes(self) -> int:
+        """Modes side by side."""
+        return self.channels * self.within
+
+    @property
+    def multipliers(self) -> int:
+        """Multipliers side by side."""
+        return self.modes * self.terms // self.phases
+
+    @property
+    def products(self) -> int:
+        """Products of real numbers for a packet."""
+        return self.shape[0] * self.shape[1] * self.terms
+
+    def operands(self, kind: str) -> Operands:
+        """What is multiplied. Only a product that has a MULT18X18D alone has bits to spare."""
+        alone = kind == "ecp5" and not multiplier.pairs(kind, self.late.code, self.late.state, self._shared)
+        return self.early if alone else self.late
+
+    def scales(self, layers: Layers, kind: str) -> Scales:
+        """What brings the products to one scale."""
+        return self._scales(layers, self.operands(kind) is self.early)
+
+    def latency(self, kind: str) -> int:
+        """Cycles of a product until it is at the scale of all."""
+        return max(self.least, self._product(kind) + self.operands(kind).align)
+
+    def wait(self, kind: str) -> int:
+        """Cycles of them in which the product is there and what is added to it is not."""
+        return self.latency(kind) - self._product(kind) - self.operands(kind).align
+
+    def blocks(self, kind: str) -> int:
+        """DSP blocks that the multipliers take."""
+        code, state, _ = self.operands(kind)
+        return multiplier.blocks(kind, code, state, self.multipliers, self._shared)
+
+    def suits(self, kind: str) -> bool:
+        """Sums of operands have a bit more, which not every multiplier takes, and half of an SB_MAC16 does not."""
+        if kind == "lut":
+            return self.terms == PLAIN
+        code, state, _ = self.operands(kind)
+        return self.terms == PLAIN or (kind != "ice40" and multiplier.fits(code) and multiplier.fits(state))
+
+    def _product(self, kind: str) -> int:
+        """Cycles of a product; with sums of operands, one to add them: multipliers are far from what is around them."""
+        code, state, _ = self.operands(kind)
+        return multiplier.latency(kind, code, state, self._shared) + (self.terms == SHORT)
+
+    @property
+    def _shared(self) -> int:
+        """Products with the same part of a state: those of both parts of the code."""
+        return 2 if self.phases == 1 and self.terms == PLAIN else 1
+
+    @property
+    def o_lanes(self) -> int:
+        """Numbers in a beat of the output."""
+        return PARTS * self.modes
+
+    @property
+    def words(self) -> int:
+        """Memory words of a step."""
+        return self.shape[0] // self.channels * self.words_per_beat
+
+    @property
+    def cycles(self) -> int:
+        """Cycles in which the memory words of a step are read."""
+        return self.words * self.phases
+
+    def loop(self, product: int) -> int:
+        """Cycles from reading a state to having written it, with products at one scale after ``product``."""
+        return _AROUND + product + self.phases
+
+    def interval(self, product: int) -> int:
+        """Cycles per step, with products at one scale after ``product``."""
+        return max(self.cycles, self.loop(product))
+
+    @property
+    def i_lanes(self) -> int:
+        """Numbers in a beat of u."""
+        return self.parts * self.channels
+
+    @property
+    def words_per_beat(self) -> int:
+        """Memory words that one beat of u drives."""
+        return beats(self.shape[1], self.within)
+
+    @property
+    def holds(self) -> int:
+        """Cycles in which it works with a beat before it takes the next."""
+        return self.phases * self.words_per_beat
+
+    def arrange(self, constants: Codes) -> Codes:
+        """Constants of the modes, (C, N, ...), as they stand in the words of the memories: (words, those of a word)."""
+        (channels, modes), rest, words = self.shape, constants.shape[2:], self.words_per_beat
+        fill = (0, 0), (0, words * self.within - modes), *([(0, 0)] * len(rest))
+        filled = np.pad(constants, fill, mode="edge")
+        split = filled.reshape(channels // self.channels, self.channels, words, self.within, *rest)
+        return split.swapaxes(1, 2).reshape(self.words, -1)
+
+    def amounts(self, layers: Layers, name: str) -> Table:
+        """The shifts that bring the products (``scale``) or the drives (``shift``) of every layer to one scale."""
+        return layers.table(lambda node, lift: self.arrange(node.arrays[name]) + lift)
+
+    def _scales(self, layers: Layers, early: bool) -> Scales:
+        codes = layers.table(lambda node, lift: self.arrange(transition(node, self.terms)))
+        return Scales(codes, self.amounts(layers, "scale"), state(layers, self.terms), early)
