@@ -61,7 +61,7 @@ def _follow(pipeline: "Pipeline", names: Iterable[str], times: Times) -> None:
         ends = [_arrival(pipeline, source, name, width, times, pipeline.holds(name) > 1) for source in structure.reads[name]]
         first, last = (max(each) for each in zip(*ends, strict=True))
         work = stage.work if op in ("scan", "embedding", "dense") else beats
-        taken = max(last + pipeline.holds(name) - 1, first + work - 1)
+        taken = max(last + pipeline.holds(name) - 1, first + (stage.span if op in ("lookup", "multiply", "add") else work - 1))
         done = taken + stage.latency + max((q.latency for (at, _), q in pipeline.queues.items() if at == name), default=0)
         span = stage.span if op == "norm" else taken - first
         if op == "dense":  # the results of the last beat of every group in a burst

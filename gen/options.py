@@ -107,7 +107,7 @@ def _followers(structure: Structure, name: str) -> list[str]:
     layers = structure.stages[name]
     if layers.node.op.op != "scan" or name == structure.output or (structure.loop and structure.loop.back == name):
         return []
-    readers = [other for other, reads in structure.reads.items() if name in reads]
+    readers = structure.readers_of(name)
     channels = layers.node.arrays["scale"].shape[0]
     alike = [
         structure.stages[other].node.op.op == "dense" and structure.stages[other].node.arrays["weight"].shape[0] == channels > 1

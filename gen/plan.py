@@ -11,7 +11,7 @@ from ssm_hdl.gateware.folding import Folding
 from ssm_hdl.gateware.layers import Layers
 from ssm_hdl.gateware.memories import shape_for
 from ssm_hdl.gateware.queue import BURST
-from ssm_hdl.gateware.stream import reals
+from ssm_hdl.gateware.stream import passing, reals
 from ssm_hdl.gen.options import FOLDINGS, Choice, Unit
 from ssm_hdl.gen.options import units as find_units
 from ssm_hdl.gen.structure import Structure
@@ -113,7 +113,8 @@ class Plan:
         for interval in intervals(manifest, units):
             picked: dict[str, Folding] = {}
             for unit in units:
-                if ways := unit.within(interval):
+                ways = [way for way in unit.within(interval) if passes(manifest, structure, unit, way, interval, target)]
+                if ways:
                     way = min(ways, key=_fewest)
                     picked |= {name: choice.folding for name, choice in zip(unit.names, way, strict=True)}
             if len(picked) == sum(len(unit.names) for unit in units):
@@ -194,6 +195,36 @@ def plan_stage(
     ahead = _SOON * burst if node.op.op in (*ELEMENTWISE, "pool") else BURST
     pace = max(1, time * lanes // (ahead * reals(node.output)))
     return _counted(StagePlan(lanes, folding.name if folding else "", multipliers, kind, pace), layers, folding)
+
+
+def passes(
+    manifest: Manifest, structure: Structure, unit: Unit, way: Sequence[Choice], interval: int, target: str, burst: int = BURST
+) -> bool:
+    """What the stage of a unit sends gets to its readers in time, though it may go by few numbers at a time on the way.
+
+    Args:
+        manifest: the integer program.
+        structure: its stages.
+        unit: the stage; those that are folded together go together anyway.
+        way: its folding.
+        interval: cycles per time step.
+        target: one of `TARGETS`.
+        burst: see `plan_stage`.
+    """
+    (name, *others), folding = unit.names, way[0].folding
+    if others:
+        return True
+    packets = structure.packets(name) / (manifest.steps if structure.edges[name].per_sequence else 1)
+    for reader in structure.readers_of(name):
+        if structure.stages[reader].node.op.op not in FOLDINGS:
+            lanes = plan_stage(manifest, structure, reader, interval, target, None, None, burst).lanes
+        elif folding.exact:
+            continue
+        else:
+            lanes = 1  # at worst: they are folded on their own
+        if packets * passing(folding.o_lanes, lanes, structure.packet(name)) > interval:
+            return False
+    return True
 
 
 def dsp_kind(target: str) -> str:

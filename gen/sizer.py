@@ -36,7 +36,7 @@ from ssm_hdl.gen.depth import find_layers
 from ssm_hdl.gen.devices import DEVICES, Device
 from ssm_hdl.gen.knapsack import NOTHING, Use, choose, pareto
 from ssm_hdl.gen.options import Choice, units
-from ssm_hdl.gen.plan import Plan, StagePlan, intervals, plan_stage
+from ssm_hdl.gen.plan import Plan, StagePlan, intervals, passes, plan_stage
 from ssm_hdl.gen.report import Report, estimate
 from ssm_hdl.gen.structure import Structure
 
@@ -227,6 +227,7 @@ class _Search:
             yield self._costed(interval, burst, [
                 dict(zip(unit.names, plans, strict=True))
                 for way in unit.within(interval)
+                if passes(self.manifest, self.structure, unit, way, time, self.device.family, burst)
                 for plans in product(*(self._placed(name, interval, c) for name, c in zip(unit.names, way, strict=True)))
             ])  # fmt: skip
 

@@ -96,6 +96,10 @@ class Structure:
         ring = [] if self.loop is None else [self.loop.source, self.loop.back]
         return [*(name for names in self.reads.values() for name in names), *ring, self.output].count(stream)
 
+    def readers_of(self, stream: str) -> list[str]:
+        """The stages that read a stream."""
+        return [name for name, reads in self.reads.items() if stream in reads]
+
     def layers(self, stream: str) -> int:
         """Layers that the packets of a stream may be at."""
         return self.loop.layers if self.loop is not None and stream in (ENTRY, *self.loop.stages) else 1

@@ -97,9 +97,7 @@ class Dense(wiring.Component):
     @property
     def burst(self) -> int:
         """Cycles from the first result of a beat to its last: one for each, or as fast as places in the queue come back."""
-        back = self._to_queue + self.queue.latency + Places.latency
-        rounds, rest = divmod(self.folding.passes - 1, self.queue.depth)
-        return max(rounds * back + rest, self.folding.passes - 1)
+        return Places.span(self.queue, self._to_queue, self.folding.passes)
 
     @property
     def tables(self) -> dict[str, Table]:

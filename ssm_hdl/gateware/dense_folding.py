@@ -7,7 +7,7 @@ from typing import Self
 import numpy as np
 
 from ssm_hdl.gateware import multiplier
-from ssm_hdl.gateware.folding import Folding, divisors, parts
+from ssm_hdl.gateware.folding import Folding, divisors, parts, worth
 from ssm_hdl.gateware.layers import Layers
 from ssm_hdl.gateware.multiplier import Numbers
 from ssm_hdl.gateware.operands import PARTS, factors
@@ -34,7 +34,7 @@ class DenseFolding(Folding):
         """Every folding, from 1 multiplier to all; of as many multipliers the fastest first, then those of more rows.
 
         Several groups side by side have all of their rows side by side too, so that results come in their order. The rows of a
-        single group need not divide all of them, nor the columns of several, which come from a scan.
+        single group need not divide all of them if that pays, nor the columns of several, which come from a scan.
         """
         weight = layers.node.arrays["weight"]
         groups, rows, columns = shape = (*weight.shape[:2], int(np.prod(weight.shape[2:])))
@@ -45,6 +45,7 @@ class DenseFolding(Folding):
         if groups > 1:
             some_rows, some_columns = divisors(rows), sorted({*parts(columns), *of_modes})
         one = [cls(shape, 1, r, c, *numbers) for r in some_rows for c in some_columns]
+        one = worth(one) if groups == 1 else one
         several = [cls(shape, g, rows, c, *numbers) for g in divisors(groups)[1:] for c in some_columns]
         return sorted(one + several, key=lambda folding: (folding.multipliers, folding.cycles, -folding.rows, folding.groups))
 

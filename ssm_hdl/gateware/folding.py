@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from ssm_hdl.errors import SsmHdlError
 from ssm_hdl.gateware.layers import Layers, Nodes
@@ -92,6 +92,11 @@ class Folding:
         raise NotImplementedError
 
     @property
+    def cycles(self) -> int:
+        """Cycles in which its multipliers work for a packet."""
+        raise NotImplementedError
+
+    @property
     def holds(self) -> int:
         """Cycles in which it works with a beat before it takes the next."""
         raise NotImplementedError
@@ -101,11 +106,24 @@ class Folding:
         raise NotImplementedError
 
 
+AnyFolding = TypeVar("AnyFolding", bound=Folding)
+
+
 @lru_cache(maxsize=64)
 def _every(cls: type[Any], layers: Layers) -> Sequence[Any]:
     """Kept, since a sizer makes a stage in many foldings."""
     found: Sequence[Any] = cls.every(layers)
     return found
+
+
+def worth(foldings: Sequence[AnyFolding]) -> list[AnyFolding]:
+    """Those that fill up nothing, and those that are faster than each of these with as many multipliers."""
+    exact = [folding for folding in foldings if folding.exact]
+
+    def faster(folding: AnyFolding) -> bool:
+        return all(folding.cycles < other.cycles for other in exact if other.multipliers <= folding.multipliers)
+
+    return [folding for folding in foldings if folding.exact or faster(folding)]
 
 
 def divisors(number: int) -> list[int]:

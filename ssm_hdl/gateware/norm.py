@@ -133,8 +133,7 @@ class Norm(wiring.Component):
     @property
     def span(self) -> int:
         """Cycles from the first beat of a packet out to its last: they wait for places in the queue if there is a pace."""
-        places, turn = self.queue.depth, self._depth + self.queue.latency + Places.latency
-        return self.size - 1 + (self.size - 1) // places * max(0, turn - places)
+        return Places.span(self.queue, self._depth, self.size)
 
     @property
     def storage(self) -> list[Storage]:

@@ -138,6 +138,12 @@ class Places:
         """
         return max(2, -(-((burst - 1) * (pace - 1) + latency + cls.latency + 3) // pace))
 
+    @classmethod
+    def span(cls, queue: Queue, latency: int, count: int) -> int:
+        """Cycles from the first of so many results to the last, if nothing but places keeps them waiting."""
+        back = latency + queue.latency + cls.latency
+        return count - 1 + (count - 1) // queue.depth * max(0, back - queue.depth)
+
     def __init__(self, m: Module, queue: Queue, take: Value) -> None:
         places = Signal(range(queue.depth + 1), init=queue.depth)
         left = Signal()

@@ -8,7 +8,7 @@ import numpy as np
 
 from ssm_hdl.fixed import Codes
 from ssm_hdl.gateware import multiplier
-from ssm_hdl.gateware.folding import Folding, divisors, parts
+from ssm_hdl.gateware.folding import Folding, divisors, parts, worth
 from ssm_hdl.gateware.layers import Layers, Table
 from ssm_hdl.gateware.multiplier import Numbers
 from ssm_hdl.gateware.operands import PARTS, PLAIN, SHORT, state, transition
@@ -66,7 +66,8 @@ class ScanFolding(Folding):
         ways += [(c, w, 1, terms) for c in divisors(channels) for w in parts(modes) for terms in (PLAIN, SHORT)]
         numbers = PARTS if layers.node.inputs[0].is_complex else 1
         made = [cls(shape, c, w, phases, terms, numbers) for c, w, phases, terms in ways]
-        ordered = sorted(made, key=lambda folding: (folding.multipliers, not folding.exact, folding.channels))
+        some = [folding for terms in (PLAIN, SHORT) for folding in worth([each for each in made if each.terms == terms])]
+        ordered = sorted(some, key=lambda folding: (folding.multipliers, not folding.exact, folding.channels))
         return [folding._timed(layers) for folding in ordered]
 
     def _timed(self, layers: Layers) -> Self:

@@ -61,13 +61,15 @@ def widths(i_lanes: int, o_lanes: int, packet: int) -> list[int]:
         o_lanes: numbers in a beat that goes.
         packet: numbers behind which beats are filled up, or a divisor of the lanes of beats that hold several.
     """
+    if i_lanes == o_lanes:
+        return []
     common = math.gcd(i_lanes, o_lanes, *([packet] if max(i_lanes, o_lanes) > packet else []))
     return [width for width, before in ((common, i_lanes), (o_lanes, common)) if width != before]
 
 
 def passing(i_lanes: int, o_lanes: int, packet: int) -> float:
     """Cycles of a packet on that way; less than 1 where several share a beat."""
-    cycles, came = 0.0, i_lanes
+    cycles, came = packet / i_lanes, i_lanes
     for width in widths(i_lanes, o_lanes, packet):
         few, many = sorted((came, width))
         whole = many // few * beats(packet, many) if width > came else beats(packet, few)

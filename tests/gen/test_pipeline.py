@@ -32,11 +32,11 @@ def test_interval_and_bits_of_every_size(random_manifest, random_samples, dsp, f
 @pytest.mark.parametrize(
     "ssm,readout,mixing,decoder",
     [
-        ("1x2*3", "1x1x4", "3x1", "2x1"),
-        ("1x2", "1x1x2", "6x2", "3x2"),
+        ("1x5", "1x1x2", "3x1", "2x1"),
+        ("1x1/4", "1x1x4", "6x2", "3x2"),
         ("1x5*3", "1x1x10", "3x4", "1x1"),
         ("1x1/2", "1x1x10", "6x4", "2x4"),
-        ("2x2", "2x1x4", "6x1", "3x1"),
+        ("8x2*3", "8x1x4", "6x1", "3x1"),
         ("1x1", "2x1x18", "3x2", "5x1"),
     ],
 )

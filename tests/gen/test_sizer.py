@@ -7,8 +7,10 @@ import pytest
 
 from ssm_hdl import Manifest, SsmHdlError
 from ssm_hdl.gen.devices import DEVICES, find_device
-from ssm_hdl.gen.knapsack import Use
-from ssm_hdl.gen.sizer import FILL, price, size
+from ssm_hdl.gen.knapsack import NOTHING, Use
+from ssm_hdl.gen.plan import intervals
+from ssm_hdl.gen.sizer import FILL, _Search, price, size
+from ssm_hdl.gen.structure import Structure
 from ssm_hdl.sim.golden import run
 from ssm_hdl.sim.verilated import VerilatedModel
 
@@ -30,6 +32,19 @@ def test_the_fastest_keeps_within_the_device(manifest, device):
     assert report.cycles == size(manifest, device, sized.rate_hz).report.cycles
     with pytest.raises(SsmHdlError, match=rf"the most that fits is {sized.rate_hz:,.0f}, a step every {report.cycles:,} cycles"):
         size(manifest, device, 1.01 * sized.rate_hz)
+
+
+def test_what_fits_at_an_interval_fits_at_a_longer_one(manifest):
+    """Which the bisection needs; and what is planned for an interval keeps it, with rows that fill up beats too."""
+    device = DEVICES["lfe5u-25f"]
+    search = _Search(manifest, Structure.of(manifest, family=device.family), device, None, {}, NOTHING)
+    cycles = intervals(manifest, search.units)
+    found = [(interval, search.at(interval)) for interval in cycles[:: len(cycles) // 12]]
+    fits = [interval for interval, made in found if made is not None]
+    assert len(fits) > 6 and fits == [interval for interval, _ in found][-len(fits) :]
+    assert all(made[1].cycles <= interval for interval, made in found if made is not None)
+    foldings = {stage.folding for _, made in found if made is not None for stage in made[0].stages.values()}
+    assert foldings & {"3x1", "3x2", "3x4", "3x8", "3x16", "5x2", "6x1", "6x2", "6x4", "11x1", "11x2", "11x4"}
 
 
 def test_a_lower_rate_costs_less(manifest):

@@ -8,7 +8,6 @@ import pytest
 from ssm_hdl import Manifest, SsmHdlError
 from ssm_hdl.sw.data import load
 from ssm_hdl.sw.reproduce import TABLES, Row, measure
-from ssm_hdl.sw.reproduce.measure import SEQUENCES
 
 ROOT = Path(__file__).parents[2]
 
@@ -43,23 +42,23 @@ def test_every_committed_row_is_its_manifest(family):
 def test_a_row_is_measured_once(tmp_path):
     manifest, dataset = Manifest.load(ROOT / "manifests" / "digits"), load("digits")
     row, kept, steps = Row("digits", "w8a8"), tmp_path / "digits.json", []
-    answer = measure(row, manifest, dataset, kept, 1, steps.append)
+    answer = measure(row, manifest, dataset, kept, 1, steps.append, 2)
     assert len(steps) == 3
     assert answer["correct"] == 343 and answer["images"] == 350
-    assert answer["own"]["rtl"] == {"images": SEQUENCES, "outputs": 10 * SEQUENCES, "differences": 0}
+    assert answer["own"]["rtl"] == {"images": 2, "outputs": 20, "differences": 0}
     ecp5 = answer["own"]["ecp5"]
     assert ecp5["multipliers"] == ecp5["planned"] > 8
     assert ecp5["LUTs"] > 1000
     assert answer["memory"]["paper"] < answer["memory"]["ours"] < answer["memory"]["float_paper"]
-    again = measure(row, manifest, dataset, kept, 1, steps.append)
+    again = measure(row, manifest, dataset, kept, 1, steps.append, 2)
     assert len(steps) == 3
     assert json.loads(json.dumps(again)) == json.loads(json.dumps(answer))
     kept.write_text(json.dumps(answer | {"own": answer["own"] | {"hardware": "of other Verilog"}}))
-    assert measure(row, manifest, dataset, kept, 1, steps.append)["own"] == answer["own"]
+    assert measure(row, manifest, dataset, kept, 1, steps.append, 2)["own"] == answer["own"]
     assert len(steps) == 5  # all but the accuracy
     kept.write_text("{")
     with pytest.raises(SsmHdlError, match="is damaged or cannot be read"):
-        measure(row, manifest, dataset, kept, 1, steps.append)
+        measure(row, manifest, dataset, kept, 1, steps.append, 2)
 
 
 def test_an_unknown_row_is_refused(refused):

@@ -49,10 +49,10 @@ def dense_cases():
 
 
 SCANS = (
-    *("1x1/4", "1x1/3", "1x1/2", "1x1", "1x1*3", "1x2", "1x2*3", "1x3", "1x3*3"),
-    *("2x1", "2x1*3", "2x2", "2x2*3", "2x3", "2x3*3", "4x1", "4x1*3", "4x2", "4x2*3", "4x3", "4x3*3"),
+    *("1x1/4", "1x1/3", "1x1/2", "1x1", "1x1*3", "1x3", "1x3*3", "2x1", "2x1*3", "2x3", "2x3*3"),
+    *("4x1", "4x1*3", "4x3", "4x3*3"),
 )
-"""The foldings of a scan of 4 channels of 3 modes; where two are side by side, one fills up the second word of a channel."""
+"""The foldings of a scan of 4 channels of 3 modes."""
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -131,6 +131,18 @@ def test_scan(nodes, folding, kind, check):
     check(lambda: Scan(node, folding, kind), node)
 
 
+@pytest.mark.parametrize("features", [(), ("exponent", "delta", "dither")], ids=["plain", "all"])
+@pytest.mark.parametrize("folding", ["1x3*3", "1x3", "2x2*3", "2x2"])
+def test_scan_that_fills_up_words(random_manifest, folding, features, check):
+    """2 or 3 of 5 modes side by side. There are none that are no faster than what divides them with as few multipliers."""
+    node = random_manifest(channels=2, modes=5, steps=PACKETS, features=features).nodes["ssm"]
+    uneven = [choice.name for choice in ScanFolding.choices(node) if not choice.exact]
+    assert uneven == ["1x3*3", "1x3", "2x2*3", "2x2"]
+    stage = Scan(node, folding)
+    assert stage.folding.products == 10 * stage.folding.terms < stage.folding.multipliers * stage.folding.cycles
+    check(lambda: Scan(node, folding), node)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", [name for name in SCANS if "*" in name or name == "1x1/3"])
 def test_scan_by_three_products(nodes, name, kind):
@@ -151,7 +163,7 @@ FEATURES = (("exponent",), ("delta",), ("dither",), ALL, ("narrow",), ("narrow",
 
 
 @pytest.mark.parametrize("kind,features", [*(("dsp", each) for each in FEATURES), ("lut", FEATURES[-1])])
-@pytest.mark.parametrize("folding", [*SCANS[:6], "1x3*3", "2x1", "2x2*3", "2x3", "4x1*3", "4x2", "4x3", "4x3*3"])
+@pytest.mark.parametrize("folding", SCANS)
 def test_scan_in_few_bits(make_nodes, folding, kind, features, check):
     node, plain = (make_nodes(chosen)["ssm"] for chosen in (features, set(features) & {"narrow"}))
     check(lambda: Scan(node, folding, kind), node)
@@ -238,7 +250,7 @@ def test_scan_of_complex_elements(deep_nodes, folding, check):
 
 
 @pytest.mark.parametrize("features", [(), ALL], ids=["plain", "all"])
-@pytest.mark.parametrize("folding", ["1x1/4", "1x1/3", "1x1", "1x2*3", "2x1*3", "2x2", "4x3"])
+@pytest.mark.parametrize("folding", ["1x1/4", "1x1/3", "1x1", "2x1*3", "4x3"])
 def test_scan_of_complex_channels_with_several_modes(make_nodes, folding, features, check):
     node = make_nodes(features)["ssm"]
     codes = {"ssm.transition": node.arrays["code"], "ssm.exponent": np.arange(-12, 0).reshape(4, 3)}
@@ -256,7 +268,7 @@ def test_dense_from_and_to_complex_elements(deep_nodes, name, multipliers, check
 
 @pytest.mark.parametrize("stalls", (0.0, 0.4))
 @pytest.mark.parametrize("features", [(), ALL], ids=["plain", "all"])
-@pytest.mark.parametrize("folding", ["1x1/4", "1x1/3", "1x1/2", "1x1", "1x2*3", "2x1*3", "2x2", "4x3"])
+@pytest.mark.parametrize("folding", ["1x1/4", "1x1/3", "1x1/2", "1x1", "2x1*3", "4x3"])
 def test_scan_starts_afresh_after_a_step_marked_last(make_nodes, folding, features, stalls, run_stage, random_packets, orders):
     """States, and the dither, whatever the sequence before has left: one of one step, and two that differ in length."""
     node = make_nodes(features)["ssm"]

@@ -100,6 +100,7 @@ def test_repack_of_packets_that_beats_do_not_divide(packets, run_stage, i_lanes,
 def test_widths():
     """Straight between multiples, else by a common divisor; that of the packet too, where beats hold several."""
     assert widths(4, 4, 8) == [] and widths(1, 4, 8) == [4] and widths(6, 2, 8) == [2] and widths(6, 4, 8) == [2, 4]
+    assert widths(96, 96, 66) == [] and passing(96, 96, 66) == 66 / 96
     assert widths(132, 4, 66) == [2, 4] and widths(132, 22, 66) == [22] and widths(10, 5, 66) == [5]
     assert passing(132, 4, 66) == 34 and passing(132, 66, 66) == 1 and passing(66, 132, 66) == 1 and passing(2, 10, 66) == 35
 
