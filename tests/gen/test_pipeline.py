@@ -32,10 +32,10 @@ def test_interval_and_bits_of_every_size(random_manifest, random_samples, dsp, f
 @pytest.mark.parametrize(
     "ssm,readout,mixing,decoder",
     [
-        ("1x5", "1x1x2", "3x1", "2x1"),
-        ("1x1/4", "1x1x4", "6x2", "3x2"),
+        ("1x5", "1x1x2", "3x1", "3x1"),
+        ("1x1/4", "1x1x4", "6x2", "5x2"),
         ("1x5*3", "1x1x10", "3x4", "1x1"),
-        ("1x1/2", "1x1x10", "6x4", "2x4"),
+        ("1x1/2", "1x1x10", "6x4", "3x1"),
         ("8x2*3", "8x1x4", "6x1", "3x1"),
         ("1x1", "2x1x18", "3x2", "5x1"),
     ],
@@ -53,7 +53,7 @@ def test_beats_that_are_filled_up(random_manifest, random_samples, ssm, readout,
     assert freely.interval == report.cycles
     assert np.array_equal(model.run(samples, stalls=0.5, seed=3).outputs, golden)
     alone = model.run(samples[:1, :1])
-    assert abs(alone.latency - report.latency) <= 0.06 * alone.latency
+    assert abs(alone.latency - report.latency) <= 0.08 * alone.latency  # what fills up a beat is not waited for
 
 
 @pytest.mark.parametrize("layers,share", [(0, False), (2, True)])
