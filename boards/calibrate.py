@@ -29,8 +29,9 @@ from ssm_hdl.gen import chains, costs, fuse, outreg
 from ssm_hdl.gen.depth import find_layers
 from ssm_hdl.gen.options import FOLDINGS
 from ssm_hdl.gen.pipeline import STAGES
-from ssm_hdl.gen.plan import Plan, StagePlan, plan_stage
+from ssm_hdl.gen.plan import Plan
 from ssm_hdl.gen.report import estimate
+from ssm_hdl.gen.stage_plan import StagePlan, plan_stage
 from ssm_hdl.gen.structure import Structure
 from ssm_hdl.gen.verilog import generate
 

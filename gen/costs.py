@@ -14,75 +14,17 @@ from ssm_hdl.fixed import Codes
 from ssm_hdl.gateware.layers import Layers
 from ssm_hdl.gateware.memories import Storage, shape_for
 from ssm_hdl.gateware.queue import Queue
-from ssm_hdl.gateware.spram import DEPTH, WIDTH
+from ssm_hdl.gateware.spram import DEPTH
 from ssm_hdl.gateware.stream import lanes, reals, shape_of, widths
+from ssm_hdl.gen.blocks import WRITTEN, block_rams, distributed, rows, sprams
 from ssm_hdl.gen.knapsack import Use
 from ssm_hdl.gen.pipeline import STAGES, Pipeline
-from ssm_hdl.gen.plan import StagePlan
+from ssm_hdl.gen.stage_plan import StagePlan
 
 KINDS = ("luts", "flip_flops")
 """What is fitted."""
 
 Features: TypeAlias = dict[str, float]
-
-BLOCKS = {
-    "ice40": ((256, 16), (512, 8), (1024, 4), (2048, 2)),
-    "ecp5": ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1)),
-}
-"""(depth, width) that a block RAM can be: the EBR of an iCE40, the DP16KD of an ECP5 with one read and one write port."""
-
-WRITTEN = ("queue", "sums", "state", "ring", "samples")
-"""Memories that are written; the others are tables of constants."""
-
-_BLOCK = {"ice40": 64, "ecp5": 128}  # what Yosys says that a block RAM costs, in bits of registers
-_CHOICE, _PIECE, _SPARE = 0.5, 4, 2  # a bit to choose one row of blocks from the next, a RAM of 16 x 4 bits, by trial
-
-
-def block_rams(storage: Storage, family: str) -> int:
-    """Block RAMs of a memory, in the best of the shapes that a block can have; 0 if it is not in block RAM.
-
-    Yosys packs them: a memory of d words takes ceil(d / depth) rows of blocks, and where a row leaves bits of its last block, the
-    next one goes there too. If it is written, it is made of registers where those are cheaper, on an ECP5 of RAMs of 16 x 4 bits.
-    """
-    if not storage.block or storage.width == storage.unused:
-        return 0
-    blocks, _ = _rows(storage, family)
-    if storage.name not in WRITTEN:
-        return blocks
-    instead = _distributed_cost(storage) if family == "ecp5" else storage.depth * (storage.width - storage.unused) - _SPARE
-    return 0 if instead < _BLOCK[family] * blocks - _CHOICE else blocks  # 127.5 and 128 are a block RAM
-
-
-def _rows(storage: Storage, family: str) -> tuple[int, int]:
-    """Blocks, and rows of them."""
-    found = []
-    for depth, width in BLOCKS[family]:
-        rows = -(-storage.depth // depth)
-        used = storage.width - storage.unused
-        blocks = -(-rows * used // width)
-        found.append((_BLOCK[family] * blocks + _CHOICE * (rows - 1) * used, blocks, rows))
-    return min(found)[1:]
-
-
-def distributed(storage: Storage, family: str) -> int:
-    """RAMs of 16 x 4 bits, made of LUTs, that it takes instead: on an ECP5, where Yosys finds them cheaper."""
-    small = family == "ecp5" and storage.block and storage.name in WRITTEN and not block_rams(storage, family)
-    return _pieces(storage) if small else 0
-
-
-def _distributed_cost(storage: Storage) -> float:
-    """What Yosys says that a memory of RAMs of 16 x 4 bits costs."""
-    return _PIECE * _pieces(storage) + _CHOICE * (-(-storage.depth // 16) - 1) * storage.width
-
-
-def _pieces(storage: Storage) -> int:
-    """RAMs of 16 x 4 bits that would hold a memory."""
-    return -(-storage.depth // 16) * -(-storage.width // 4)
-
-
-def sprams(storage: Storage) -> int:
-    """SPRAMs of a memory; 0 if it is in none."""
-    return -(-storage.width // WIDTH) if storage.spram else 0
 
 
 def storages(pipeline: Pipeline) -> list[Storage]:
@@ -211,7 +153,7 @@ def _memories(storages: list[Storage], family: str) -> Features:
         made["distributed"] += distributed(storage, family)
         if block_rams(storage, family):
             made["ports"] += storage.width
-            made["choices"] += (_rows(storage, family)[1] - 1) * storage.width
+            made["choices"] += (rows(storage, family)[1] - 1) * storage.width
         elif storage.spram or distributed(storage, family):
             made["ports"] += storage.width
         elif storage.name == "queue":

@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 
-from ssm_hdl.errors import SsmHdlError
+from ssm_hdl import Manifest, SsmHdlError
 from ssm_hdl.gateware.dense_folding import DenseFolding
 from ssm_hdl.gateware.folding import Folding
 from ssm_hdl.gateware.norm import NormFolding
 from ssm_hdl.gateware.scan_folding import ScanFolding
-from ssm_hdl.gateware.stream import passing
+from ssm_hdl.gateware.stream import passing, reals
 from ssm_hdl.gen.structure import Structure
 
 FOLDINGS: dict[str, type[Folding]] = {"dense": DenseFolding, "scan": ScanFolding, "norm": NormFolding}
@@ -88,6 +88,13 @@ def units(structure: Structure, steps: int, decided: Mapping[str, str], kinds: S
     return found
 
 
+def intervals(manifest: Manifest, units: Sequence[Unit]) -> list[int]:
+    """Every interval at which something can be folded otherwise, the shortest first, none shorter than the ports allow."""
+    ports = max(manifest.input.size, 1 if manifest.output.per_sequence else manifest.output.size)
+    ports = max(ports, *(reals(node.output) for node in manifest.nodes.values() if node.op.op == "embedding"), 0)
+    return sorted({ports, *(max(ports, cycles) for unit in units for cycles in unit.intervals)})
+
+
 def _choices(structure: Structure, name: str, steps: int, decided: str | None, kinds: Sequence[str]) -> list[Choice]:
     layers = structure.stages[name]
     fold, share = FOLDINGS[layers.node.op.op], structure.share(name, steps)
@@ -141,4 +148,4 @@ def _flows(source: Choice, reader: Choice, packets: int, packet: int) -> bool:
     return cycles <= max(source.interval, reader.interval)
 
 
-__all__ = ["FOLDINGS", "Choice", "Unit", "units"]
+__all__ = ["FOLDINGS", "Choice", "Unit", "intervals", "units"]

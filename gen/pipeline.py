@@ -26,7 +26,8 @@ from ssm_hdl.gateware.slice import Slice
 from ssm_hdl.gateware.spram import Loader, image
 from ssm_hdl.gateware.stream import Fork, Repack, beats, lanes, passing, reals, shape_of, signature, widths
 from ssm_hdl.gen.latency import turn
-from ssm_hdl.gen.plan import LUTS_ARE_SCARCE, Plan, StagePlan
+from ssm_hdl.gen.plan import Plan
+from ssm_hdl.gen.stage_plan import LUTS_ARE_SCARCE, StagePlan
 from ssm_hdl.gen.structure import ENTRY, EXIT, Structure
 
 STAGES: dict[str, Callable[[Layers, StagePlan], wiring.Component]] = {

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ssm_hdl import Manifest
-from ssm_hdl.gen.costs import BLOCKS, between, block_rams, cost, sprams, stage_features, storages
+from ssm_hdl.gen.blocks import BLOCKS, block_rams, sprams
+from ssm_hdl.gen.costs import between, cost, stage_features, storages
 from ssm_hdl.gen.latency import latency
 from ssm_hdl.gen.pipeline import Pipeline
 from ssm_hdl.gen.plan import Plan

@@ -5,7 +5,8 @@ from dataclasses import replace
 
 from ssm_hdl import Manifest
 from ssm_hdl.gateware.spram import DEPTH
-from ssm_hdl.gen.costs import block_rams, sprams, storages
+from ssm_hdl.gen.blocks import block_rams, sprams
+from ssm_hdl.gen.costs import storages
 from ssm_hdl.gen.pipeline import Pipeline
 from ssm_hdl.gen.plan import Plan
 

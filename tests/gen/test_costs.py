@@ -8,7 +8,7 @@ import pytest
 from ssm_hdl import Manifest
 from ssm_hdl.boards.calibrate import judge, plans
 from ssm_hdl.gateware.memories import Storage
-from ssm_hdl.gen.costs import block_rams, distributed
+from ssm_hdl.gen.blocks import block_rams, distributed
 from ssm_hdl.gen.plan import Plan
 
 ROOT = Path(__file__).parents[2]

@@ -5,7 +5,7 @@ import pytest
 
 from ssm_hdl import SsmHdlError
 from ssm_hdl.gateware.memories import Storage
-from ssm_hdl.gen.costs import block_rams
+from ssm_hdl.gen.blocks import block_rams
 from ssm_hdl.gen.options import units
 from ssm_hdl.gen.pipeline import Pipeline
 from ssm_hdl.gen.plan import Plan

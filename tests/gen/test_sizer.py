@@ -8,8 +8,10 @@ import pytest
 from ssm_hdl import Manifest, SsmHdlError
 from ssm_hdl.gen.devices import DEVICES, find_device
 from ssm_hdl.gen.knapsack import NOTHING, Use
-from ssm_hdl.gen.plan import intervals
-from ssm_hdl.gen.sizer import FILL, _Search, price, size
+from ssm_hdl.gen.options import intervals
+from ssm_hdl.gen.prices import price
+from ssm_hdl.gen.search import FILL, Search
+from ssm_hdl.gen.sizer import size
 from ssm_hdl.gen.structure import Structure
 from ssm_hdl.sim.golden import run
 from ssm_hdl.sim.verilated import VerilatedModel
@@ -37,7 +39,7 @@ def test_the_fastest_keeps_within_the_device(manifest, device):
 def test_what_fits_at_an_interval_fits_at_a_longer_one(manifest):
     """Which the bisection needs; and what is planned for an interval keeps it, with rows that fill up beats too."""
     device = DEVICES["lfe5u-25f"]
-    search = _Search(manifest, Structure.of(manifest, family=device.family), device, None, {}, NOTHING)
+    search = Search(manifest, Structure.of(manifest, family=device.family), device, None, {}, NOTHING)
     cycles = intervals(manifest, search.units)
     found = [(interval, search.at(interval)) for interval in cycles[:: len(cycles) // 12]]
     fits = [interval for interval, made in found if made is not None]
