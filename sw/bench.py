@@ -74,10 +74,12 @@ def row(name: str, manifest: Manifest, board: Board, rate_hz: float | None, kept
         step(f"{manifest.name} on the {board.title}: {sized.report.cycles:,} cycles a step, simulation")
         found = measure(manifest, sized.plan)
         reached = clocks(manifest, board, sized.plan, place, clock_hz, SEEDS, lambda line: step(f"  {line}"))
-        answer = {"manifest": name, "rate_asked": rate_hz, **figures(manifest, board, sized, found, reached.reached_mhz)}
-        return answer | {"usage": {what: asdict(use) for what, use in reached.usage.items()}}
+        usage = {what: asdict(use) for what, use in reached.usage.items()}
+        return {"found": found, "clocks_mhz": list(reached.reached_mhz), "usage": usage}
 
-    return _once(place.with_name(f"{place.name}.json"), f"{clock_hz} {SEEDS} {generate(manifest, sized.plan)}", made)
+    known = _once(place.with_name(f"{place.name}.json"), f"{clock_hz} {SEEDS} {generate(manifest, sized.plan)}", made)
+    answer = {"manifest": name, "rate_asked": rate_hz, **figures(manifest, board, sized, known["found"], known["clocks_mhz"])}
+    return answer | {"usage": known["usage"]}
 
 
 def largest(name: str, manifest: Manifest, board: Board, kept: Path, step: Step) -> dict[str, Any]:
