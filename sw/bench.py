@@ -6,7 +6,7 @@ from dataclasses import asdict
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from statistics import median
+from statistics import mean, median
 from typing import Any
 
 import numpy as np
@@ -173,3 +173,16 @@ def line(manifest: Manifest, target: str, most: int, kept: Path, step: Step) -> 
              "of_linear": round(products / (report.dsp_multipliers * interval), 4)}
         )  # fmt: skip
     return found
+
+
+def straightness(line: Sequence[dict[str, Any]]) -> dict[str, float]:
+    """Throughput of the best plan as a share of a straight line's through the best of all: mean and least.
+
+    Over every number of multipliers from that of the first plan to that of the last; with a number between two plans, the
+    smaller one runs.
+    """
+    slope = max(1 / (point["interval"] * point["multipliers"]) for point in line)
+    counts = range(line[0]["multipliers"], line[-1]["multipliers"] + 1)
+    best = [max(1 / point["interval"] for point in line if point["multipliers"] <= count) for count in counts]
+    shares = [rate / (count * slope) for rate, count in zip(best, counts, strict=True)]
+    return {"mean": round(mean(shares), 4), "least": round(min(shares), 4)}

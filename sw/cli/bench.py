@@ -57,6 +57,7 @@ def command(
     answer: dict[str, Any] = {"rows": [bench.row(*each, kept, step) for each in rows]}
     answer["largest"] = [bench.largest(*each, kept, step) for each in fullest]
     answer["line"] = [] if line is None else bench.line(Manifest.load(line), "ecp5", most, kept, step)
+    answer["straightness"] = bench.straightness(answer["line"]) if answer["line"] else None
     write_atomically(results, json.dumps(answer, indent=2) + "\n")
     draw(answer, picture)
     headings = "model|device|>interval|>multipliers|>busy|>clock|>steps a second|>G products/s|>of the limit|>LUTs|>a lane"

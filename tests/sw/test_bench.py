@@ -63,6 +63,13 @@ def test_throughput_against_multipliers(random_manifest, tmp_path):
     assert [point["interval"] for point in points] == sorted({point["interval"] for point in points}, reverse=True)
 
 
+def test_straightness():
+    """Of 2, 3 and 4 multipliers, where there are plans for 2 and 4: 3 run at the rate of 2."""
+    line = [{"multipliers": 2, "interval": 60.0}, {"multipliers": 4, "interval": 30.0}]
+    assert bench.straightness(line) == {"mean": 0.8889, "least": 0.6667}
+    assert bench.straightness(RESULTS["line"]) == RESULTS["straightness"]
+
+
 @pytest.mark.parametrize("row", ROWS, ids=NAMES)
 def test_every_committed_row_is_that_of_todays_sizing(row):
     manifest, board = Manifest.load(ROOT / "manifests" / row["manifest"]), find_board(row["board"])
