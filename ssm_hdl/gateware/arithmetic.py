@@ -56,7 +56,8 @@ def floor(m: Module, value: Value, drop: int, format: Format) -> Value:
 
     What takes no adder to round can be seen to fit a cycle before it is stored.
     """
-    return _saturate(m, *(delay(m, part, 1) for part in _fitted(m, value >> drop, format)), format)
+    fits, code, sign = (delay(m, part, 1) for part in _fitted(m, value >> drop, format))
+    return _saturate(m, fits, code, sign, format)
 
 
 def _fitted(m: Module, value: Value, format: Format) -> tuple[Value, Value, Value]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, cast
 
 from ssm_hdl.errors import SsmHdlError
 from ssm_hdl.gateware.layers import Layers, Nodes
@@ -31,7 +31,7 @@ class Folding:
     @classmethod
     def choices(cls, nodes: Nodes) -> Sequence[Self]:
         """Every folding, from the fewest multipliers to the most."""
-        found: Sequence[Self] = _every(cls, Layers.of(nodes))
+        found: Sequence[Self] = _every(cast("Any", cls), Layers.of(nodes))
         return found
 
     @classmethod
