@@ -31,7 +31,7 @@ from ssm_hdl.gen.stage_plan import LUTS_ARE_SCARCE, StagePlan
 from ssm_hdl.gen.structure import ENTRY, EXIT, Structure
 
 STAGES: dict[str, Callable[[Layers, StagePlan], wiring.Component]] = {
-    "dense": lambda layers, plan: Dense(layers, plan.folding, plan.kind, plan.pace, plan.registers),
+    "dense": lambda layers, plan: Dense(layers, plan.folding, plan.kind, plan.pace, plan.registers, plan.steady),
     "scan": lambda layers, plan: Scan(layers, plan.folding, plan.kind, plan.pace),
     "lookup": lambda layers, plan: Lookup(layers, plan.lanes, plan.pace),
     "multiply": lambda layers, plan: Multiply(layers, plan.lanes, plan.kind, plan.pace),

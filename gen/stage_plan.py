@@ -43,6 +43,7 @@ class StagePlan:
         blocks: DSP blocks that they take, two of them at times one.
         kind: kind of multiplier, one of `ssm_hdl.gateware.multiplier.KINDS`.
         pace: cycles that the plan leaves between two results.
+        steady: cycles between the results of a dense in which a scan takes them; 1 if none does.
         registers: the sums of a pool or a dense are registers, where block RAMs are scarcer.
         spram: names of its tables that are in SPRAM instead of block RAM; see `ssm_hdl.gen.spram.spill`.
     """
@@ -52,6 +53,7 @@ class StagePlan:
     multipliers: int = 0
     kind: str = "dsp"
     pace: int = 1
+    steady: int = 1
     registers: bool = False
     blocks: int = 0
     spram: tuple[str, ...] = ()
@@ -92,7 +94,9 @@ def plan_stage(
     time *= manifest.steps if node.output.per_sequence and target in LUTS_ARE_SCARCE else 1  # the result waits for its queue
     ahead = _SOON * burst if node.op.op in (*ELEMENTWISE, "pool") else BURST
     pace = max(1, time * lanes // (ahead * reals(node.output)))
-    return counted(StagePlan(lanes, folding.name if folding else "", multipliers, kind, pace), layers, folding)
+    readers = [structure.stages[reader].node.op.op for reader in structure.readers_of(name)]
+    steady = max(1, time * lanes // reals(node.output)) if node.op.op == "dense" and "scan" in readers else 1
+    return counted(StagePlan(lanes, folding.name if folding else "", multipliers, kind, pace, steady), layers, folding)
 
 
 def passes(

@@ -3,6 +3,7 @@
 
 import numpy as np
 import pytest
+from amaranth.sim import Simulator
 
 from ssm_hdl import SQ, UQ, SsmHdlError
 from ssm_hdl.gateware import dsp
@@ -114,6 +115,29 @@ def test_dense_of_groups_with_several_rows(multipliers, scaled, check):
     )
     node = op.bind((Edge("x", 6, SQ(2, 6)),), Tensors(codes, {}), PACKETS)
     check(lambda: Dense(node, multipliers), node)
+
+
+def test_dense_holds_a_burst_for_a_reader_that_takes_its_results_evenly(random_manifest):
+    """48 results of 96 cycles, all of which come in the last 48, for a reader that takes one in two cycles."""
+    node = random_manifest(channels=24, modes=1, steps=PACKETS).nodes["mixing"]
+
+    def cycles(steady):
+        stage, taken = Dense(node, "1x12", steady=steady), []
+
+        async def bench(ctx):
+            ctx.set(stage.i.valid, 1)
+            for cycle in range(1000):
+                ctx.set(stage.o.ready, cycle % 2)
+                _, _, ready = await ctx.tick().sample(stage.i.ready)
+                taken.extend([cycle] * ready)
+
+        simulator = Simulator(stage)
+        simulator.add_clock(1e-6)
+        simulator.add_testbench(bench)
+        simulator.run()
+        return taken[-1] - taken[-3]  # two beats a packet
+
+    assert cycles(2) == 96 < cycles(1)
 
 
 def test_dense_says_how_it_can_fold(nodes):
