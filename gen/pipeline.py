@@ -3,6 +3,7 @@
 
 import math
 from collections.abc import Callable
+from functools import cached_property
 
 from amaranth.hdl import Module
 from amaranth.lib import stream, wiring
@@ -92,7 +93,7 @@ class Pipeline(wiring.Component):
         weights = {"w": In(stream.Signature(8))} if self.sprams else {}
         super().__init__({**ports, **weights, "loaded": Out(1)})
 
-    @property
+    @cached_property
     def cycles(self) -> int:
         """Cycles per time step, the initiation interval: of the slowest stage, of the ring, of the ports, or between stages."""
         steps = [reals(self.manifest.input), 0 if self.ring is None else self.ring.cycles]

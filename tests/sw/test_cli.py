@@ -300,7 +300,7 @@ def test_folds_that_do_not_exist_are_refused(refused, random_manifest, tmp_path)
     out = tmp_path / "top.v"
     refused("not of the form STAGE=N", "generate", manifest, "--fold", "mixing", "-o", out)
     refused("no stage 'mix'", "generate", manifest, "--fold", "mix=2", "-o", out)
-    refused("cannot fold onto 3", "generate", manifest, "--fold", "mixing=3", "-o", out)
+    refused("cannot fold onto 5", "generate", manifest, "--fold", "mixing=5", "-o", out)
     refused("too few", "generate", manifest, "--dsp", 1, "-o", out)
     refused("target 'xilinx'", "generate", manifest, "--target", "xilinx", "-o", out)
     assert not out.exists()
