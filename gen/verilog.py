@@ -1,6 +1,10 @@
 # amaranth: UnusedElaboratable=no
 """Verilog of a pipeline: one file, one top module with plain ports, any tool."""
 
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from amaranth.back import verilog
 from amaranth.hdl import ClockDomain, Module, Signal, Value
 
@@ -38,8 +42,21 @@ def generate(manifest: Manifest, plan: Plan) -> str:
             wire = Signal(signal.shape(), name=f"w_{name}")
             ports.append(wire)
             m.d.comb += wire.eq(signal) if name == "ready" else signal.eq(wire)
-    text: str = verilog.convert(m, name=manifest.name, ports=ports, emit_src=False, strip_internal_attrs=True)
+    with _uncollected():
+        text: str = verilog.convert(m, name=manifest.name, ports=ports, emit_src=False, strip_internal_attrs=True)
     return text
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without the garbage collector, which would walk millions of objects again and again that live until all is converted."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
 
 
 def weights(manifest: Manifest, plan: Plan) -> bytes:
