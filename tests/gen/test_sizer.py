@@ -130,5 +130,3 @@ def test_the_largest_model_of_the_zoo_is_sized_for_every_device():
     largest = Manifest.load("manifests/s5-mnist-w4a8")
     found = {name: size(largest, device).report.cycles for name, device in DEVICES.items() if name != "up5k"}
     assert found["lfe5u-25f"] > found["lfe5u-45f"] >= found["lfe5u-85f"]
-    with pytest.raises(SsmHdlError, match="s5_mnist does not fit the iCE40UP5K"):
-        size(largest, DEVICES["up5k"])
