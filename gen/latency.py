@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, TypeAlias
 
 from ssm_hdl.gateware.ring import Ring
-from ssm_hdl.gateware.stream import lanes, reals, widths
+from ssm_hdl.gateware.stream import beats, lanes, reals, widths
 from ssm_hdl.gen.structure import ENTRY, EXIT
 
 if TYPE_CHECKING:
@@ -39,11 +39,11 @@ def latency(pipeline: "Pipeline") -> int:
     return times[structure.output][1]
 
 
-def turn(pipeline: "Pipeline", beats: int) -> int:
-    """Cycles from the entry of a packet to that of whatever takes its place: itself one layer on, or a new one."""
+def turn(pipeline: "Pipeline", count: int) -> int:
+    """Cycles from the entry of a packet of so many beats to that of whatever takes its place: itself one layer on, or a new one."""
     loop = pipeline.structure.loop
     assert loop is not None
-    times: Times = {ENTRY: (0, beats - 1)}
+    times: Times = {ENTRY: (0, count - 1)}
     _follow(pipeline, loop.stages, times)
     return times[loop.back][1] + Ring.replaces
 
@@ -57,10 +57,10 @@ def _follow(pipeline: "Pipeline", names: Iterable[str], times: Times) -> None:
         stage, structure = pipeline.stages[name], pipeline.structure
         node, width = structure.stages[name].node, lanes(stage.sinks[0])
         op = node.op.op
-        beats = -(-structure.numbers(structure.reads[name][0]) // width)
+        count = beats(structure.numbers(structure.reads[name][0]), width)
         ends = [_arrival(pipeline, source, name, width, times, pipeline.holds(name) > 1) for source in structure.reads[name]]
         first, last = (max(each) for each in zip(*ends, strict=True))
-        work = stage.work if op in ("scan", "embedding", "dense") else beats
+        work = stage.work if op in ("scan", "embedding", "dense") else count
         taken = max(last + pipeline.holds(name) - 1, first + (stage.span if op in ("lookup", "multiply", "add") else work - 1))
         done = taken + stage.latency + max((q.latency for (at, _), q in pipeline.queues.items() if at == name), default=0)
         span = stage.span if op == "norm" else taken - first

@@ -10,7 +10,7 @@ from ssm_hdl.gateware.dense_folding import DenseFolding
 from ssm_hdl.gateware.folding import Folding
 from ssm_hdl.gateware.norm import NormFolding
 from ssm_hdl.gateware.scan_folding import ScanFolding
-from ssm_hdl.gateware.stream import passing, reals
+from ssm_hdl.gateware.stream import reals
 from ssm_hdl.gen.structure import Structure
 
 FOLDINGS: dict[str, type[Folding]] = {"dense": DenseFolding, "scan": ScanFolding, "norm": NormFolding}
@@ -82,8 +82,7 @@ def units(structure: Structure, steps: int, decided: Mapping[str, str], kinds: S
         if name not in taken:
             names = (name, *_followers(structure, name))
             taken |= set(names)
-            packets = structure.packets(name, names[-1]), structure.packet(name, names[-1])
-            ways = _together(names, [choices[each] for each in names], *packets)
+            ways = _together(structure, names, [choices[each] for each in names])
             found.append(Unit(names, tuple(ways)))
     return found
 
@@ -123,13 +122,19 @@ def _followers(structure: Structure, name: str) -> list[str]:
     return readers if all(alike) else []
 
 
-def _together(names: Sequence[str], choices: Sequence[Sequence[Choice]], packets: int, packet: int) -> list[tuple[Choice, ...]]:
+def _together(structure: Structure, names: Sequence[str], choices: Sequence[Sequence[Choice]]) -> list[tuple[Choice, ...]]:
     """Every combination whose stages agree on the order of what goes between them, which is not what is slow."""
+
+    def flows(source: Choice, name: str, reader: Choice) -> bool:
+        """Do beats of one width become those of another in time? They may go by few numbers at a time, and be filled up."""
+        cycles = structure.passing(names[0], name, source.folding.o_lanes, reader.folding.i_lanes, steps=1)
+        return cycles <= max(source.interval, reader.interval)
+
     ways = [
         way
         for way in product(*choices)
         if len({choice.folding.interleaved for choice in way}) == 1
-        and all(_flows(way[0], reader, packets, packet) for reader in way[1:])
+        and all(flows(way[0], name, reader) for name, reader in zip(names[1:], way[1:], strict=True))
     ]
     if len(names) == 1:
         ways = [way for way in ways if way[0].folding.plain]
@@ -140,12 +145,6 @@ def _together(names: Sequence[str], choices: Sequence[Sequence[Choice]], packets
             "and as many numbers of each, side by side"
         )
     return ways
-
-
-def _flows(source: Choice, reader: Choice, packets: int, packet: int) -> bool:
-    """Do beats of one width become those of another in time? They may go by few numbers at a time, and be filled up."""
-    cycles = packets * passing(source.folding.o_lanes, reader.folding.i_lanes, packet)
-    return cycles <= max(source.interval, reader.interval)
 
 
 __all__ = ["FOLDINGS", "Choice", "Unit", "intervals", "units"]

@@ -25,14 +25,14 @@ from ssm_hdl.gateware.ring import WAITING, Ring
 from ssm_hdl.gateware.scan import Scan
 from ssm_hdl.gateware.slice import Slice
 from ssm_hdl.gateware.spram import Loader, image
-from ssm_hdl.gateware.stream import Fork, Repack, beats, lanes, passing, reals, shape_of, signature, widths
+from ssm_hdl.gateware.stream import Fork, Repack, beats, lanes, reals, shape_of, signature, widths
 from ssm_hdl.gen.latency import turn
 from ssm_hdl.gen.plan import Plan
 from ssm_hdl.gen.stage_plan import LUTS_ARE_SCARCE, StagePlan
 from ssm_hdl.gen.structure import ENTRY, EXIT, Structure
 
 STAGES: dict[str, Callable[[Layers, StagePlan], wiring.Component]] = {
-    "dense": lambda layers, plan: Dense(layers, plan.folding, plan.kind, plan.pace, plan.registers, plan.steady),
+    "dense": lambda layers, plan: Dense(layers, plan.folding, plan.kind, plan.pace, plan.registers, plan.even),
     "scan": lambda layers, plan: Scan(layers, plan.folding, plan.kind, plan.pace),
     "lookup": lambda layers, plan: Lookup(layers, plan.lanes, plan.pace),
     "multiply": lambda layers, plan: Multiply(layers, plan.lanes, plan.kind, plan.pace),
@@ -103,14 +103,9 @@ class Pipeline(wiring.Component):
             steps.append(reals(self.manifest.output))
         for name, reads in self.structure.reads.items():
             width = lanes(self.stages[name].sinks[0])
-            steps += [self._passing(source, name, width) for source in reads]
+            passing = (self.structure.passing(source, name, self.width(source), width, self.manifest.steps) for source in reads)
+            steps += map(math.ceil, passing)
         return max(steps)
-
-    def _passing(self, stream: str, reader: str, width: int) -> int:
-        """Cycles of a time step on its way to a reader; see `_fit`."""
-        packets, packet = self.structure.packets(stream, reader), self.structure.packet(stream, reader)
-        steps = self.manifest.steps if self.structure.edges[stream].per_sequence else 1
-        return math.ceil(packets * passing(self.width(stream), width, packet) / steps)
 
     def width(self, stream: str) -> int:
         """Numbers in a beat of a stream, where it comes from."""

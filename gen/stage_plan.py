@@ -10,7 +10,7 @@ from ssm_hdl.gateware import multiply
 from ssm_hdl.gateware.folding import Folding
 from ssm_hdl.gateware.layers import Layers
 from ssm_hdl.gateware.queue import BURST
-from ssm_hdl.gateware.stream import passing, reals
+from ssm_hdl.gateware.stream import reals
 from ssm_hdl.gen.options import FOLDINGS, Choice, Unit
 from ssm_hdl.gen.structure import Structure
 from ssm_hdl.operations import Node
@@ -43,7 +43,7 @@ class StagePlan:
         blocks: DSP blocks that they take, two of them at times one.
         kind: kind of multiplier, one of `ssm_hdl.gateware.multiplier.KINDS`.
         pace: cycles that the plan leaves between two results.
-        steady: cycles between the results of a dense in which a scan takes them; 1 if none does.
+        even: a scan takes the results of a dense one by one, all through the interval.
         registers: the sums of a pool or a dense are registers, where block RAMs are scarcer.
         spram: names of its tables that are in SPRAM instead of block RAM; see `ssm_hdl.gen.spram.spill`.
     """
@@ -53,7 +53,7 @@ class StagePlan:
     multipliers: int = 0
     kind: str = "dsp"
     pace: int = 1
-    steady: int = 1
+    even: bool = False
     registers: bool = False
     blocks: int = 0
     spram: tuple[str, ...] = ()
@@ -94,9 +94,8 @@ def plan_stage(
     time *= manifest.steps if node.output.per_sequence and target in LUTS_ARE_SCARCE else 1  # the result waits for its queue
     ahead = _SOON * burst if node.op.op in (*ELEMENTWISE, "pool") else BURST
     pace = max(1, time * lanes // (ahead * reals(node.output)))
-    readers = [structure.stages[reader].node.op.op for reader in structure.readers_of(name)]
-    steady = max(1, time * lanes // reals(node.output)) if node.op.op == "dense" and "scan" in readers else 1
-    return counted(StagePlan(lanes, folding.name if folding else "", multipliers, kind, pace, steady), layers, folding)
+    even = node.op.op == "dense" and "scan" in (structure.stages[reader].node.op.op for reader in structure.readers_of(name))
+    return counted(StagePlan(lanes, folding.name if folding else "", multipliers, kind, pace, even), layers, folding)
 
 
 def passes(
@@ -116,7 +115,6 @@ def passes(
     (name, *others), folding = unit.names, way[0].folding
     if others:
         return True
-    packets = structure.packets(name) / (manifest.steps if structure.edges[name].per_sequence else 1)
     for reader in structure.readers_of(name):
         if structure.stages[reader].node.op.op not in FOLDINGS:
             lanes = plan_stage(manifest, structure, reader, interval, target, None, None, burst).lanes
@@ -124,7 +122,7 @@ def passes(
             continue
         else:
             lanes = 1  # at worst: they are folded on their own
-        if packets * passing(folding.o_lanes, lanes, structure.packet(name)) > interval:
+        if structure.passing(name, reader, folding.o_lanes, lanes, manifest.steps) > interval:
             return False
     return True
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from ssm_hdl import Manifest
 from ssm_hdl.gateware.layers import Layers
-from ssm_hdl.gateware.stream import reals
+from ssm_hdl.gateware.stream import passing, reals
 from ssm_hdl.gen.depth import find_layers, stage_name
 from ssm_hdl.operations import Edge
 
@@ -109,13 +109,22 @@ class Structure:
         node = self.stages[name].node
         return self.stages[name].count / (steps if node.output.per_sequence and node.op.op != "pool" else 1)
 
+    def passing(self, stream: str, reader: str, i_lanes: int, o_lanes: int, steps: int) -> float:
+        """Cycles of a time step on the way to a reader, from beats of one width to those of another.
+
+        Args:
+            stream: what is read.
+            reader: the stage that does.
+            i_lanes: numbers in a beat of the stream.
+            o_lanes: numbers in a beat as its reader takes it.
+            steps: time steps of a sequence, in which there are streams that come once.
+        """
+        packets = self._channels(stream, reader) * self.layers(stream)
+        return packets * passing(i_lanes, o_lanes, self.packet(stream, reader)) / (steps if self.edges[stream].per_sequence else 1)
+
     def packet(self, stream: str, reader: str = "") -> int:
         """Numbers of a stream behind which beats may be filled up: those of a channel, if a scan's are read by channels."""
         return self.numbers(stream) // self._channels(stream, reader)
-
-    def packets(self, stream: str, reader: str = "") -> int:
-        """How many of them there are in a time step."""
-        return self._channels(stream, reader) * self.layers(stream)
 
     def _channels(self, stream: str, reader: str) -> int:
         source, to = self.stages.get(stream), self.stages.get(reader)

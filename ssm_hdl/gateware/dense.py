@@ -40,8 +40,8 @@ class Dense(wiring.Component):
         kind: kind of multiplier, one of `multiplier.KINDS`.
         pace: cycles between results that are enough; the queue at the end is only as deep as bursts of them need then.
         registers: keep the sums in registers, where block RAMs are scarce.
-        steady: cycles between results as its reader takes them, if it takes them evenly, as a scan does, and not in bursts: the
-            queue holds what comes earlier, or the stage would wait in the middle of a burst.
+        even: its reader takes the results one by one, all through the interval, as a scan does: the queue holds what comes
+            earlier, or the stage would wait in the middle of a burst.
 
     Members:
         i: x, ``columns * groups`` numbers a beat; the columns of each group in turn, in a beat too. The last of a group may be
@@ -50,7 +50,7 @@ class Dense(wiring.Component):
     """
 
     def __init__(
-        self, nodes: Nodes, which: int | str = 1, kind: str = "dsp", pace: int = 1, registers: bool = False, steady: int = 1
+        self, nodes: Nodes, which: int | str = 1, kind: str = "dsp", pace: int = 1, registers: bool = False, even: bool = False
     ) -> None:
         self.layers, self.kind, self.pace = Layers.of(nodes), kind, max(pace, 1)
         self.folding = folding = DenseFolding.of(nodes, which)
@@ -65,11 +65,11 @@ class Dense(wiring.Component):
         self._to_queue = self._to_sum + 1 + REQUANTIZE_LATENCY
         self.sums = Sums(folding.passes, layers.width * o_lanes, registers, layers.fast) if folding.beats > 1 else None
         # There are some BURST * pace cycles for a result. As far as the stage idles, results may wait, and it with them.
-        burst = min(folding.passes, -(-folding.passes * folding.beats // (BURST * self.pace)))
+        each = BURST * self.pace
+        burst = min(folding.passes, -(-folding.passes * folding.beats // each))
         places = Places.needed(self._to_queue, max(folding.spacing, pace), burst)
-        if steady > 1:
-            burst = min(folding.passes, -(-folding.passes * folding.beats // steady))
-            places = max(places, Places.needed(self._to_queue, steady, burst))
+        if even:
+            places = max(places, Places.needed(self._to_queue, each, burst))
         self.queue = layers.queue(y, o_lanes, places)
 
     @property

@@ -121,8 +121,8 @@ def test_dense_holds_a_burst_for_a_reader_that_takes_its_results_evenly(random_m
     """48 results of 96 cycles, all of which come in the last 48, for a reader that takes one in two cycles."""
     node = random_manifest(channels=24, modes=1, steps=PACKETS).nodes["mixing"]
 
-    def cycles(steady):
-        stage, taken = Dense(node, "1x12", steady=steady), []
+    def cycles(even):
+        stage, taken = Dense(node, "1x12", even=even), []
 
         async def bench(ctx):
             ctx.set(stage.i.valid, 1)
@@ -137,7 +137,7 @@ def test_dense_holds_a_burst_for_a_reader_that_takes_its_results_evenly(random_m
         simulator.run()
         return taken[-1] - taken[-3]  # two beats a packet
 
-    assert cycles(2) == 96 < cycles(1)
+    assert cycles(even=True) == 96 < cycles(even=False)
 
 
 def test_dense_says_how_it_can_fold(nodes):
