@@ -16,7 +16,7 @@ from ssm_hdl.gen.structure import Structure
 FOLDINGS: dict[str, type[Folding]] = {"dense": DenseFolding, "scan": ScanFolding, "norm": NormFolding}
 """The operations that fold their products onto any number of multipliers."""
 
-_FEW = 10
+_FEW = 40
 """Multipliers that a stage may have though half of them would keep up: more make it wait less."""
 
 

@@ -13,17 +13,17 @@ WAIT = 0.2
 """That share of the device's LUTs, where a model has one scan; where it has several, each makes a result wait as long."""
 
 
-def prices(device: Device) -> Use:
-    """What one of each costs on a device, in LUTs."""
-    return PRICES._replace(wait=WAIT * device.luts)
+def prices(device: Device, scans: int) -> Use:
+    """What one of each costs on a device, in LUTs, for a model with so many scans."""
+    return PRICES._replace(wait=WAIT * device.luts / max(1, scans))
 
 
 def price(report: Report, device: Device, interval: float) -> float:
     """What a pipeline costs on a device where time steps come every so many cycles, in LUTs."""
     idle = report.dsp * (1 - report.utilisation * report.cycles / interval)
     scans = sum(stage.layers for stage in report.stages if stage.op == "scan")
-    use = total(report, device)._replace(idle=idle, wait=report.latency / interval / max(1, scans))
-    return sum(number * each for number, each in zip(use, prices(device), strict=True))
+    use = total(report, device)._replace(idle=idle, wait=report.latency / interval)
+    return sum(number * each for number, each in zip(use, prices(device, scans), strict=True))
 
 
 def total(report: Report, device: Device) -> Use:

@@ -61,7 +61,7 @@ class Search:
         dsps = device.dsps - reserve.dsps if dsp is None else min(dsp, device.dsps - reserve.dsps)
         rams = device.rams - reserve.rams - _SPARE_RAMS[device.family]
         self.budget = Use(luts, dsps, rams, device.sprams, float("inf"), float("inf"))
-        self.prices = prices(device)
+        self.prices = prices(device, sum(layers.count for layers in structure.stages.values() if layers.node.op.op == "scan"))
         self.units = units(structure, manifest.steps, folding, (device.family, "lut"))
         self._uses: dict[object, Taken] = {}
         self._tables: dict[object, list[tuple[str, ...]]] = {}

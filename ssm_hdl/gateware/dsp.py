@@ -57,7 +57,8 @@ def _sb_mac16(m: Module, a: Value, b: Value, a_signed: bool, b_signed: bool, out
 
 def mult18x18d(m: Module, a: Value, b: Value) -> Value:
     """a * b of 18 bits each, signed, in a MULT18X18D with its operand, pipeline and output registers, after 3 cycles."""
-    a, b = operand(a, MULT18X18D, "MULT18X18D"), operand(b, MULT18X18D, "MULT18X18D")
+    pins_a, pins_b = Signal(MULT18X18D), Signal(MULT18X18D)  # not bit by bit of what is multiplied, made anew for each
+    m.d.comb += [pins_a.eq(operand(a, MULT18X18D, "MULT18X18D")), pins_b.eq(operand(b, MULT18X18D, "MULT18X18D"))]
     product = Signal(Shape(2 * MULT18X18D, True))
     m.submodules += Instance(
         "MULT18X18D",
@@ -68,8 +69,8 @@ def mult18x18d(m: Module, a: Value, b: Value) -> Value:
         i_RST0=Const(0, 1),
         **{f"i_{pin}": Const(1, 1) for pin in ("SIGNEDA", "SIGNEDB")},
         **{f"i_{pin}": Const(0, 1) for pin in ("SOURCEA", "SOURCEB")},
-        **{f"i_A{bit}": a[bit] for bit in range(MULT18X18D)},
-        **{f"i_B{bit}": b[bit] for bit in range(MULT18X18D)},
+        **{f"i_A{bit}": pins_a[bit] for bit in range(MULT18X18D)},
+        **{f"i_B{bit}": pins_b[bit] for bit in range(MULT18X18D)},
         **{f"o_P{bit}": product[bit] for bit in range(2 * MULT18X18D)},
     )
     return product
