@@ -86,7 +86,7 @@ class Taken(NamedTuple):
     Attributes:
         use: of the device.
         work: cycles that a packet keeps it busy.
-        behind: of a dense, the cycles that it works with the last beat.
+        behind: of a dense, the cycles from the last beat until all results are under way.
     """
 
     use: Use
@@ -104,7 +104,7 @@ def use_of(layers: Layers, plan: StagePlan, family: str) -> Taken:
     use = Use(luts, plan.blocks, rams, sum(sprams(storage) for storage in stage.storage))
     if layers.node.op.op != "dense":
         return Taken(use, stage.work)
-    return Taken(use, stage.work, stage.folding.holds)
+    return Taken(use, stage.work, stage.burst + 1)
 
 
 def spram_choices(layers: Layers, plan: StagePlan, family: str) -> list[tuple[str, ...]]:

@@ -173,8 +173,9 @@ class Search:
     def _wait(self, name: str, taken: Taken, interval: int, burst: int) -> float:
         """Intervals for which a stage works with its last beat and its results do not leave; with all, if they come at once."""
         output = self.structure.stages[name].node.output
-        leave = 0 if output.per_sequence else min(reals(output), interval // burst)
-        return max(0, (taken.work if output.per_sequence else taken.behind) - leave) / interval
+        if output.per_sequence:
+            return (taken.work + taken.behind) / interval
+        return max(0, taken.behind - min(reals(output), interval // burst)) / interval
 
     def _use(self, name: str, plan: StagePlan) -> Taken:
         """What a stage takes; counted once for layers that are alike."""
