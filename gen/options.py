@@ -16,8 +16,8 @@ from ssm_hdl.gen.structure import Structure
 FOLDINGS: dict[str, type[Folding]] = {"dense": DenseFolding, "scan": ScanFolding, "norm": NormFolding}
 """The operations that fold their products onto any number of multipliers."""
 
-_FEW = 40
-"""Multipliers that a stage may have though half of them would keep up: more make it wait less."""
+FEW = 10
+"""Multipliers that a stage may have though half of them would keep up: results leave it earlier."""
 
 
 @dataclass(frozen=True)
@@ -52,11 +52,16 @@ class Unit:
         """The cycles per time step of all ways."""
         return {max(choice.interval for choice in way) for way in self.ways}
 
-    def within(self, interval: int) -> list[tuple[Choice, ...]]:
-        """The ways that keep up with an interval, but for those with many more multipliers than another in any stage."""
+    def within(self, interval: int, few: int = FEW) -> list[tuple[Choice, ...]]:
+        """The ways that keep up with an interval, but for those with many more multipliers than another in any stage.
+
+        Args:
+            interval: cycles per time step.
+            few: multipliers that are never many.
+        """
         fast = [way for way in self.ways if all(choice.interval <= interval for choice in way)]
         least = [min((way[k].folding.multipliers for way in fast), default=0) for k in range(len(self.names))]
-        most = [max(2 * few - 1, _FEW if len(self.names) == 1 else 0) for few in least]
+        most = [max(2 * number - 1, few if len(self.names) == 1 else 0) for number in least]
         return [way for way in fast if all(choice.folding.multipliers <= many for choice, many in zip(way, most, strict=True))]
 
 

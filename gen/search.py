@@ -13,7 +13,7 @@ from ssm_hdl.gateware.stream import reals
 from ssm_hdl.gen.costs import Taken, spram_choices, use_of
 from ssm_hdl.gen.devices import Device
 from ssm_hdl.gen.knapsack import NOTHING, Use, choose, pareto
-from ssm_hdl.gen.options import Choice, intervals, units
+from ssm_hdl.gen.options import FEW, Choice, intervals, units
 from ssm_hdl.gen.plan import Plan
 from ssm_hdl.gen.prices import price, prices, total
 from ssm_hdl.gen.report import Report, estimate
@@ -25,6 +25,11 @@ FILL = {"ice40": 0.85, "ecp5": 0.9}
 
 BURSTS = (BURST, 2 * BURST)
 """How many times as fast as the interval asks packets may go through element-wise stages."""
+
+_MANY = 40
+"""Multipliers that are too many for any stage that would keep up with half of them."""
+
+_LUTS = 100  # of a multiplier, with what is around it
 
 _TRIES = 6  # with less and less to spend, for what stands between the stages
 
@@ -62,41 +67,45 @@ class Search:
         rams = device.rams - reserve.rams - _SPARE_RAMS[device.family]
         self.budget = Use(luts, dsps, rams, device.sprams, float("inf"), float("inf"))
         self.prices = prices(device, sum(layers.count for layers in structure.stages.values() if layers.node.op.op == "scan"))
+        # results that leave earlier are worth, at most, what one costs that comes an interval late
+        self._few = max(FEW, min(_MANY, int(self.prices.wait) // _LUTS))
         self.units = units(structure, manifest.steps, folding, (device.family, "lut"))
         self._uses: dict[object, Taken] = {}
         self._tables: dict[object, list[tuple[str, ...]]] = {}
 
     def fastest(self) -> tuple[Plan, Report] | None:
         """The plan with the fewest cycles a step."""
+        if self.slowest() is None:
+            return None
         candidates = intervals(self.manifest, self.units)
-        low, high, best = 0, len(candidates), None  # what is at high and beyond fits, what is below low does not
+        low, high = 0, len(candidates) - 1  # what is at high and beyond fits, what is below low does not
         while low < high:
             middle = (low + high) // 2
-            if self._at(candidates[middle], BURST) is None:
+            if self._at(candidates[middle]) is None:
                 low = middle + 1
             else:
-                best = high = middle
-        return None if best is None else self.at(candidates[best])
+                high = middle
+        return self.at(candidates[high])
 
     def slowest(self) -> tuple[Plan, Report] | None:
         """The cheapest plan at the longest interval at which there is anything to choose: if that does not fit, none does."""
-        return self._at(intervals(self.manifest, self.units)[-1], BURST)
+        return self._at(intervals(self.manifest, self.units)[-1])
 
     def least(self) -> Use:
         """The least that can be taken of each, at the longest interval."""
-        options = list(self._options(intervals(self.manifest, self.units)[-1], BURST))
+        options = list(self._options(intervals(self.manifest, self.units)[-1]))
         return Use(*(sum(min(use[what] for use, _ in each) for each in options) for what in range(len(NOTHING))))
 
     def at(self, interval: int) -> tuple[Plan, Report] | None:
         """The cheapest plan that takes a step in so many cycles."""
-        found = [plan for burst in BURSTS if (plan := self._at(interval, burst)) is not None]
+        found = [plan for burst in BURSTS if (plan := self._at(interval, burst, self._few)) is not None]
         return min(found, key=lambda plan: price(plan[1], self.device, interval), default=None)
 
-    def _at(self, interval: int, burst: int) -> tuple[Plan, Report] | None:
-        """The same with element-wise stages of one speed."""
+    def _at(self, interval: int, burst: int = BURST, few: int = FEW) -> tuple[Plan, Report] | None:
+        """The same with element-wise stages of one speed; with few multipliers to choose from, to see whether anything fits."""
         if interval < intervals(self.manifest, self.units)[0]:
             return None
-        options = list(self._options(interval, burst))
+        options = list(self._options(interval, burst, few))
         if not all(options):
             return None
         between = NOTHING  # the most that has stood between the stages
@@ -119,7 +128,7 @@ class Search:
             between = Use(*(max(most, all_of_it - part) for most, all_of_it, part in zip(between, whole, taken, strict=True)))
         return None
 
-    def _options(self, interval: int, burst: int) -> Iterator[list[tuple[Use, dict[str, StagePlan]]]]:
+    def _options(self, interval: int, burst: int = BURST, few: int = FEW) -> Iterator[list[tuple[Use, dict[str, StagePlan]]]]:
         """For each stage, or stages that choose together, what each option takes, and its plan."""
         # The foldings are those of the next shorter interval that there is; what has none may take until the next longer.
         longer = [other - 1 for other in intervals(self.manifest, self.units) if other > interval]
@@ -130,7 +139,7 @@ class Search:
         for unit in self.units:
             yield self._costed(interval, burst, [
                 dict(zip(unit.names, plans, strict=True))
-                for way in unit.within(interval)
+                for way in unit.within(interval, few)
                 if passes(self.manifest, self.structure, unit, way, time, self.device.family, burst)
                 for plans in product(*(self._placed(name, interval, c) for name, c in zip(unit.names, way, strict=True)))
             ])  # fmt: skip

@@ -1,6 +1,7 @@
 """Streams between stages: beats of one or more numbers, a packet of beats for every time step."""
 
 import math
+from functools import lru_cache
 
 from amaranth.hdl import Cat, Module, Mux, Shape, Signal, Value, ValueLike
 from amaranth.lib import data, stream, wiring
@@ -21,6 +22,7 @@ def reals(edge: Edge) -> int:
     return edge.size * (2 if edge.is_complex else 1)
 
 
+@lru_cache(maxsize=1024)
 def signature(shape: Shape, lanes: int = 1, layers: int = 1) -> stream.Signature:
     """A stream of beats of ``lanes`` real numbers.
 
