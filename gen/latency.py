@@ -40,7 +40,7 @@ def latency(pipeline: "Pipeline") -> int:
 
 
 def turn(pipeline: "Pipeline", count: int) -> int:
-    """Cycles from the entry of a packet of so many beats to that of whatever takes its place: itself one layer on, or a new one."""
+    """Cycles from the entry of a packet of so many beats to that of what takes its place: itself one layer on, or a new one."""
     loop = pipeline.structure.loop
     assert loop is not None
     times: Times = {ENTRY: (0, count - 1)}

@@ -120,7 +120,8 @@ class Structure:
             steps: time steps of a sequence, in which there are streams that come once.
         """
         packets = self._channels(stream, reader) * self.layers(stream)
-        return packets * passing(i_lanes, o_lanes, self.packet(stream, reader)) / (steps if self.edges[stream].per_sequence else 1)
+        cycles = packets * passing(i_lanes, o_lanes, self.packet(stream, reader))
+        return cycles / steps if self.edges[stream].per_sequence else cycles
 
     def packet(self, stream: str, reader: str = "") -> int:
         """Numbers of a stream behind which beats may be filled up: those of a channel, if a scan's are read by channels."""
