@@ -13,8 +13,8 @@ from ssm_hdl.gen.knapsack import Use
 from ssm_hdl.gen.plan import Plan
 from ssm_hdl.gen.report import estimate
 
-SHELL_LUTS = 500
-"""LUTs of the serial line and the frames around a pipeline, without its sample buffer; measured, rounded up."""
+SHELL_LUTS, SHELL_FLIP_FLOPS = 500, 350
+"""Those of the serial line and the frames around a pipeline, without its sample buffer; measured, rounded up."""
 
 LUT_DOUBT = 4 / 3
 """How much too high the estimate of LUTs may be; a design is refused when even less than that does not fit."""
@@ -50,7 +50,7 @@ def expect(manifest: Manifest, plan: Plan, board: Board) -> dict[str, Usage]:
 def shell_use(manifest: Manifest, board: Board) -> Use:
     """What is around a pipeline: the serial line, the frames, and the buffer of a sequence of samples."""
     buffer = Storage("samples", manifest.steps * manifest.input.size * element_bytes(manifest.input), 8, True)
-    return Use(SHELL_LUTS, 0, block_rams(buffer, board.family))
+    return Use(SHELL_LUTS, SHELL_FLIP_FLOPS, 0, block_rams(buffer, board.family))
 
 
 def check_expected(manifest: Manifest, plan: Plan, board: Board) -> dict[str, Usage]:

@@ -99,9 +99,9 @@ def use_of(layers: Layers, plan: StagePlan, family: str) -> Taken:
     stage = STAGES[layers.node.op.op](layers, plan)
     for name in plan.spram:
         stage.tables[name].to_spram()
-    luts = cost(layers.node.op.op, family, stage_features(stage, layers, plan, family))["luts"]
+    taken = cost(layers.node.op.op, family, stage_features(stage, layers, plan, family))
     rams = sum(block_rams(storage, family) for storage in stage.storage)
-    use = Use(luts, plan.blocks, rams, sum(sprams(storage) for storage in stage.storage))
+    use = Use(taken["luts"], taken["flip_flops"], plan.blocks, rams, sum(sprams(storage) for storage in stage.storage))
     if layers.node.op.op != "dense":
         return Taken(use, stage.work)
     return Taken(use, stage.work, stage.burst + 1)

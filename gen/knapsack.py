@@ -12,6 +12,7 @@ class Use(NamedTuple):
 
     Attributes:
         luts: LUT4s; on the iCE40 logic cells.
+        flip_flops: flip-flops; of an iCE40 not to be counted, since each is in a logic cell.
         dsps: DSP blocks.
         rams: block RAMs.
         sprams: SPRAMs of an iCE40 UP5K.
@@ -20,6 +21,7 @@ class Use(NamedTuple):
     """
 
     luts: float
+    flip_flops: float
     dsps: float
     rams: float
     sprams: float = 0
@@ -35,7 +37,7 @@ class Use(NamedTuple):
         return all(a <= b for a, b in zip(self, other, strict=True))
 
 
-NOTHING = Use(0, 0, 0)
+NOTHING = Use(0, 0, 0, 0)
 
 
 def pareto(uses: Sequence[Use]) -> list[int]:

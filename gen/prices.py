@@ -4,7 +4,7 @@ from ssm_hdl.gen.devices import Device
 from ssm_hdl.gen.knapsack import Use
 from ssm_hdl.gen.report import Report
 
-PRICES = Use(luts=1, dsps=20, rams=40, sprams=200, idle=200, wait=0)
+PRICES = Use(luts=1, flip_flops=0, dsps=20, rams=40, sprams=200, idle=280, wait=0)
 """What one of each costs, in LUTs: a DSP block that is busy is cheaper than the LUTs of a multiplier, one that is not is dearer,
 so that LUTs multiply what comes rarely, and where the blocks end; the first SPRAM brings the logic that loads it. A result that
 comes an interval later, since a dense has many rows to go through, costs a share of the device."""
@@ -28,4 +28,4 @@ def price(report: Report, device: Device, interval: float) -> float:
 
 def total(report: Report, device: Device) -> Use:
     """What it takes."""
-    return Use(report.luts, report.dsp, report.block_rams[device.family], report.sprams)
+    return Use(report.luts, report.flip_flops, report.dsp, report.block_rams[device.family], report.sprams)

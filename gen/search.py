@@ -21,7 +21,8 @@ from ssm_hdl.gen.stage_plan import StagePlan, passes, plan_stage
 from ssm_hdl.gen.structure import Structure
 
 FILL = {"ice40": 0.85, "ecp5": 0.9}
-"""Share of the LUTs of a device that a plan may take: with more, place and route does not get through, or not at a good clock."""
+"""Share of the LUTs, and of the flip-flops, of a device that a plan may take: with more, place and route does not get through, or
+not at a good clock."""
 
 BURSTS = (BURST, 2 * BURST)
 """How many times as fast as the interval asks packets may go through element-wise stages."""
@@ -63,9 +64,10 @@ class Search:
     ) -> None:
         self.manifest, self.structure, self.device = manifest, structure, device
         luts = FILL[device.family] * device.luts - reserve.luts
+        flip_flops = FILL[device.family] * device.luts - reserve.flip_flops if device.family == "ecp5" else float("inf")
         dsps = device.dsps - reserve.dsps if dsp is None else min(dsp, device.dsps - reserve.dsps)
         rams = device.rams - reserve.rams - _SPARE_RAMS[device.family]
-        self.budget = Use(luts, dsps, rams, device.sprams, float("inf"), float("inf"))
+        self.budget = Use(luts, flip_flops, dsps, rams, device.sprams, float("inf"), float("inf"))
         self.prices = prices(device, sum(layers.count for layers in structure.stages.values() if layers.node.op.op == "scan"))
         # results that leave earlier are worth, at most, what one costs that comes an interval late
         self._few = max(FEW, min(_MANY, int(self.prices.wait) // _LUTS))

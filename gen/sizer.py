@@ -2,13 +2,13 @@
 
 **What is chosen.** The folding of every stage that multiplies, whether its multipliers are DSP blocks or LUTs, and whether the
 layers of a deep model share their stages. A pipeline runs at the pace of its slowest stage, so that for a given initiation
-interval the stages are independent of each other but for the budget that they share: DSP blocks, LUTs and block RAMs. That is a
+interval the stages are independent of each other but for the budget that they share: DSP blocks, LUTs, block RAMs. That is a
 knapsack with one choice for each stage (a scan and what reads its channels choose together), and it is solved exactly, as an
 integer program with a few hundred binary variables, by HiGHS (`scipy.optimize.milp`):
 
     minimise    sum x[s, o] price . use(s, o)        what it takes, in LUTs (`ssm_hdl.gen.prices`)
     subject to  sum_o x[s, o] = 1                    for every stage s
-                sum x[s, o] use(s, o, r) <= budget(r)    for r in LUTs, DSP blocks, block RAMs, SPRAMs
+                sum x[s, o] use(s, o, r) <= budget(r)    for r in LUTs, flip-flops, DSP blocks, block RAMs, SPRAMs
 
 **Throughput.** Whatever fits at an interval fits at a longer one, since every folding that keeps up with the shorter keeps up
 with the longer: the shortest interval is found by bisection over those at which some folding changes.
@@ -126,8 +126,9 @@ def _misfit(manifest: Manifest, device: Device, searches: Sequence[Search], dsp:
         missing.append(
             f"its memories take {least.rams:,.0f} block RAMs where {budget.rams:,.0f} can be used, {bits:,.0f} bits too many"
         )
-    if least.luts > budget.luts:
-        missing.append(f"it takes some {least.luts:,.0f} LUTs where {budget.luts:,.0f} can be used")
+    for what, some, can in (("LUTs", least.luts, budget.luts), ("flip-flops", least.flip_flops, budget.flip_flops)):
+        if some > can:
+            missing.append(f"it takes some {some:,.0f} {what} where {can:,.0f} can be used")
     if not missing:
         luts = f"{budget.luts:,.0f} LUTs ({FILL[device.family]:.0%} of them, since place and route needs the rest)"
         missing.append(f"no plan keeps within {luts}, {budget.rams:,.0f} block RAMs and {budget.dsps:,.0f} DSP blocks")

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 
 from ssm_hdl.gen.knapsack import NOTHING, Use, choose, pareto
 
-USES = st.builds(Use, *[st.integers(0, 6)] * 6)
+USES = st.builds(Use, *[st.integers(0, 6)] * 7)
 OPTIONS = st.lists(st.lists(USES, min_size=1, max_size=4), min_size=1, max_size=4)
-PRICES = Use(1, 3, 2, 5, 4, 1)
+PRICES = Use(1, 0, 3, 2, 5, 4, 1)
 
 
 def _cost(uses):
@@ -24,7 +24,7 @@ def _sum(uses):
 
 
 @settings(max_examples=60, deadline=None)
-@given(OPTIONS, st.builds(Use, *[st.integers(0, 14)] * 6))
+@given(OPTIONS, st.builds(Use, *[st.integers(0, 14)] * 7))
 def test_the_cheapest_that_fits(options, budget):
     fitting = [way for way in product(*options) if _sum(way).within(budget)]
     picked = choose(options, budget, PRICES)

@@ -30,6 +30,7 @@ def test_the_fastest_keeps_within_the_device(manifest, device):
     report = sized.report
     assert report.luts <= FILL[device.family] * device.luts and report.dsp <= device.dsps
     assert report.block_rams[device.family] <= device.rams and report.sprams <= device.sprams
+    assert device.family == "ice40" or report.flip_flops <= FILL[device.family] * device.luts
     assert sized.rate_hz == device.clock_hz / report.cycles
     assert report.cycles == size(manifest, device, sized.rate_hz).report.cycles
     with pytest.raises(SsmHdlError, match=rf"the most that fits is {sized.rate_hz:,.0f}, a step every {report.cycles:,} cycles"):
@@ -75,7 +76,7 @@ def test_dsp_blocks_are_for_what_keeps_them_busy():
 
 
 def test_what_is_reserved_is_left(manifest):
-    reserve = Use(300, 1, 1)
+    reserve = Use(300, 300, 1, 1)
     report = size(manifest, SMALL, reserve=reserve).report
     assert report.luts <= FILL["ice40"] * SMALL.luts - 300 and report.dsp <= 2 and report.block_rams["ice40"] <= 10
 
