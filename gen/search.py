@@ -101,7 +101,9 @@ class Search:
     def at(self, interval: int) -> tuple[Plan, Report] | None:
         """The cheapest plan that takes a step in so many cycles."""
         found = [plan for burst in BURSTS if (plan := self._at(interval, burst, self._few)) is not None]
-        return min(found, key=lambda plan: price(plan[1], self.device, interval), default=None)
+        if not found:  # with less to choose from, less may stand between the stages
+            return self._at(interval)
+        return min(found, key=lambda plan: price(plan[1], self.device, interval))
 
     def _at(self, interval: int, burst: int = BURST, few: int = FEW) -> tuple[Plan, Report] | None:
         """The same with element-wise stages of one speed; with few multipliers to choose from, to see whether anything fits."""

@@ -75,6 +75,13 @@ def test_dsp_blocks_are_for_what_keeps_them_busy():
     assert sized.report.utilisation > 0.88
 
 
+def test_flip_flops_are_of_the_device_too():
+    """With LUTs enough for 160 cycles a step, S4D-64h would have 25,325 flip-flops of the 24,288 of an LFE5U-25F."""
+    device, largest = DEVICES["lfe5u-25f"], Manifest.load("manifests/s4d-64h-w8a8x8")
+    report = size(largest, device).report
+    assert report.luts < 0.8 * device.luts and 0.8 * device.luts < report.flip_flops <= FILL["ecp5"] * device.luts
+
+
 def test_what_is_reserved_is_left(manifest):
     reserve = Use(300, 300, 1, 1)
     report = size(manifest, SMALL, reserve=reserve).report
