@@ -16,6 +16,7 @@ from ssm_hdl.gen.structure import Structure
 from ssm_hdl.sim.golden import run
 from ssm_hdl.sim.verilated import VerilatedModel
 
+FEW = replace(DEVICES["lfe5u-25f"], name="few", title="few", luts=9000, dsps=9)
 SMALL = replace(DEVICES["up5k"], name="small", title="small", luts=4800, dsps=3, rams=11, sprams=1)
 
 
@@ -97,7 +98,7 @@ def test_layers_share_stages_only_where_that_is_better(random_manifest):
     assert not size(deep, DEVICES["lfe5u-85f"], 16e3, share_layers=False).plan.share_layers
 
 
-@pytest.mark.parametrize("device", [SMALL, DEVICES["lfe5u-25f"]], ids=lambda device: device.name)
+@pytest.mark.parametrize("device", [SMALL, FEW], ids=lambda device: device.name)
 def test_bits_and_interval_of_a_sized_pipeline(manifest, random_samples, device):
     """In the cells of the device."""
     sized = size(manifest, device)

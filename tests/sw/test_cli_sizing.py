@@ -12,7 +12,7 @@ from ssm_hdl.gen.verilog import generate
 
 @pytest.fixture(scope="module")
 def manifest(random_manifest, tmp_path_factory):
-    return random_manifest(channels=8, modes=4, steps=6).save(tmp_path_factory.mktemp("sizing") / "small")
+    return random_manifest(channels=4, modes=4, steps=6).save(tmp_path_factory.mktemp("sizing") / "small")
 
 
 def test_a_rate_and_as_fast_as_it_goes(cli, manifest, tmp_path):
@@ -31,6 +31,8 @@ def test_the_table_says_what_each_stage_takes_and_of_what_there_is(cli, manifest
     done = cli("generate", manifest, "--device", "up5k", "--rate", "1e4", "-o", tmp_path / "top.v")
     for words in ("folding", "busy", "time steps a second", "of 5,280 LUTs", "of 8 DSP blocks", "of 30 block RAMs"):
         assert words in done.out, words
+    done = cli("generate", manifest, "--device", "lfe5u-25f", "--rate", "1e4", "-o", tmp_path / "top.v")
+    assert "of 24,288 LUTs" in done.out and "of 24,288 flip-flops" in done.out
 
 
 def test_other_clocks_and_fewer_blocks(cli, manifest, tmp_path):
