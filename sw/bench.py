@@ -149,6 +149,7 @@ def _busy(manifest: Manifest, board: Board, sized: Sized, found: dict[str, Any])
         "utilisation": round(in_dsp / (report.dsp_multipliers * interval), 4) if report.dsp_multipliers else None,
         "dsp_blocks_of_device": round(report.dsp / chip.dsps, 4),
         "luts_estimated": report.luts,
+        "flip_flops_estimated": report.flip_flops,
         "luts_per_lane": round(report.luts / lanes, 1),
     }
 

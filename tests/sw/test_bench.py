@@ -80,6 +80,14 @@ def test_every_committed_row_is_that_of_todays_sizing(row):
     assert len(row["clocks_mhz"]) == 3
 
 
+@pytest.mark.parametrize("row", RESULTS["largest"], ids=lambda row: f"{row['manifest']}@{row['board']}")
+def test_every_committed_largest_is_that_of_todays_sizing(row):
+    manifest, board = Manifest.load(ROOT / "manifests" / row["manifest"]), find_board(row["board"])
+    report = size(manifest, board.chip, reserve=shell_use(manifest, board)).report
+    assert (report.cycles, report.luts) == (row["cycles_planned"], row["luts_estimated"])
+    assert report.flip_flops == row["flip_flops_estimated"] < board.chip.luts
+
+
 @pytest.mark.parametrize("row", ROWS, ids=NAMES)
 def test_the_page_says_what_was_measured(row):
     shown = [f"{row['interval']:,.0f}", f"{row['utilisation']:.1%}".replace("%", " %"), f"{row['clock_mhz']:.1f}"]
