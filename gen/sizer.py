@@ -2,7 +2,7 @@
 
 **What is chosen.** The folding of every stage that multiplies, whether its multipliers are DSP blocks or LUTs, and whether the
 layers of a deep model share their stages. A pipeline runs at the pace of its slowest stage, so that for a given initiation
-interval the stages are independent of each other but for the budget that they share: DSP blocks, LUTs, block RAMs. That is a
+interval the stages are independent but for the budget that they share: DSP blocks, LUTs, flip-flops, block RAMs. That is a
 knapsack with one choice for each stage (a scan and what reads its channels choose together), and it is solved exactly, as an
 integer program with a few hundred binary variables, by HiGHS (`scipy.optimize.milp`):
 
