@@ -25,7 +25,7 @@ from ssm_hdl.gateware.memories import FAST
 from ssm_hdl.gateware.queue import Queue
 from ssm_hdl.gateware.ring import Ring
 from ssm_hdl.gateware.stream import Fork, Repack, shape_of
-from ssm_hdl.gen import chains, costs, fuse, outreg
+from ssm_hdl.gen import chains, costs, fuse, outreg, yosys
 from ssm_hdl.gen.depth import find_layers
 from ssm_hdl.gen.options import FOLDINGS
 from ssm_hdl.gen.pipeline import STAGES
@@ -113,12 +113,12 @@ def _plans(manifest: Manifest, structure: Structure, name: str, family: str) -> 
                 if op == "pool":
                     yield replace(plan, registers=True)
         return
-    choices = [f for f in FOLDINGS[op].choices(layers) if f.exact and f.multipliers <= MOST and f.suits(family)]
+    kinds = (family, "lut")
+    choices = [f for f in FOLDINGS[op].choices(layers) if f.exact and f.multipliers <= MOST and any(map(f.suits, kinds))]
     spread = {round(k * (len(choices) - 1) / max(1, FOLDED - 1)) for k in range(FOLDED)}
     for index in sorted(spread):
         folding = choices[index]
-        kinds = (family, "lut") if folding.multipliers <= MOST // 4 else (family,)
-        for kind in kinds:
+        for kind in filter(folding.suits, kinds):
             interval = folding.interval(folding.latency(kind)) * layers.count
             yield plan_stage(manifest, structure, name, interval, family, folding, kind)
 
@@ -171,7 +171,7 @@ def plans(manifest: Manifest, family: str, dsps: Sequence[int]) -> Iterator[tupl
 def synthesise(text: str, top: str, family: str, kept: Path) -> dict[str, int]:
     """LUTs and flip-flops of Verilog, and the blocks that it takes; what was synthesised before is kept in a folder."""
     fused = "".join(map(inspect.getsource, (fuse, chains, outreg))) if family == "ecp5" else ""
-    key = sha256(f"{family} {flow.FLOWS[family].synthesis} {text}{fused}".encode()).hexdigest()[:24]
+    key = sha256(f"{family} {flow.FLOWS[family].synthesis} {yosys.UNHURRIED} {text}{fused}".encode()).hexdigest()[:24]
     file = kept / f"{key}.json"
     if file.exists():
         return dict(json.loads(file.read_text(encoding="utf-8")))

@@ -13,7 +13,7 @@ class Device:
         name: what the command line calls it.
         title: what people call it.
         family: ``ice40`` or ``ecp5``; the target of a plan.
-        luts: LUT4s, and as many flip-flops; on the iCE40 logic cells, each a LUT4 and a flip-flop.
+        luts: LUT4s; on the iCE40 logic cells, each a LUT4 and a flip-flop.
         dsps: DSP blocks.
         rams: block RAMs.
         ram_bits: bits of a block RAM.
@@ -34,6 +34,11 @@ class Device:
     clock_hz: float
     kernel_hz: float
     lanes_per_dsp: int
+
+    @property
+    def flip_flops(self) -> int | None:
+        """Flip-flops, as many as LUTs; None where they are not to be counted, since each is in a logic cell with a LUT."""
+        return None if self.family == "ice40" else self.luts
 
     @property
     def limit(self) -> float:

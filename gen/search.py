@@ -63,8 +63,9 @@ class Search:
         reserve: Use,
     ) -> None:
         self.manifest, self.structure, self.device = manifest, structure, device
-        luts = FILL[device.family] * device.luts - reserve.luts
-        flip_flops = FILL[device.family] * device.luts - reserve.flip_flops if device.family == "ecp5" else float("inf")
+        fill = FILL[device.family]
+        luts = fill * device.luts - reserve.luts
+        flip_flops = float("inf") if device.flip_flops is None else fill * device.flip_flops - reserve.flip_flops
         dsps = device.dsps - reserve.dsps if dsp is None else min(dsp, device.dsps - reserve.dsps)
         rams = device.rams - reserve.rams - _SPARE_RAMS[device.family]
         self.budget = Use(luts, flip_flops, dsps, rams, device.sprams, float("inf"), float("inf"))

@@ -20,6 +20,10 @@ ACCEPTED = (
 )
 """Warnings that a correct design gives; any other is an error: a driver-driver conflict is a lost result."""
 
+UNHURRIED = 4000
+"""Picoseconds of logic that are not worth a LUT: ABC9 makes all as fast as the slowest path, or as this, and small designs, whose
+slowest is faster, would be several times as large."""
+
 
 def share_folder() -> Path:
     """The folder of the cell libraries that come with Yosys.
@@ -78,7 +82,8 @@ def synthesise(
     Raises:
         SsmHdlError: Yosys is not installed, failed or warned.
     """
-    commands = [["read_verilog", str(verilog)], [*synthesis, "-top", top], "flatten", "opt_clean", ["write_json", str(netlist)]]
+    source, hurry = ["read_verilog", str(verilog)], f"scratchpad -set abc9.D {UNHURRIED}"
+    commands = [source, hurry, [*synthesis, "-top", top], "flatten", "opt_clean", ["write_json", str(netlist)]]
     run_yosys(commands, log_path, accepted)
     design: dict[str, Any] = json.loads(netlist.read_text(encoding="utf-8"))
     if synthesis[0] == "synth_ecp5":

@@ -9,25 +9,31 @@ _BITS = 2
 after the other. Bit by bit in a tree it is 91 and 171: fewer LUTs, 48 and 77 for 60 and 132, but more registers."""
 
 
-def latency(a: Shape, b: Shape) -> int:
-    """Cycles of `multiply`: the operands' registers, the partial products, and the levels of the tree of their sums."""
-    return 2 + tree_latency(-(-min(a.width, b.width) // _BITS))
+ALL = 2
+"""Registers in front of the tree: of the operands, and of the partial products. The latter pay where a logic cell has a register
+anyway, as on the iCE40; the former do not where operands come from registers."""
 
 
-def multiply(m: Module, a: Value, b: Value) -> Value:
+def latency(a: Shape, b: Shape, registers: int = ALL) -> int:
+    """Cycles of `multiply`: the registers in front of the tree, and its levels."""
+    return registers + max(tree_latency(-(-min(a.width, b.width) // _BITS)), registers < ALL)
+
+
+def multiply(m: Module, a: Value, b: Value, registers: int = ALL) -> Value:
     """a * b, exact, after `latency` cycles; by shifts and a few adders if one of them is a constant."""
-    cycles = latency(a.shape(), b.shape())
+    cycles = latency(a.shape(), b.shape(), registers)
     for number, factor in ((a, b), (b, a)):
         if isinstance(factor, Const):
             digits = _digits(factor.value)
             levels = tree_latency(len(digits))
-            if levels < cycles:
+            if levels <= cycles:
                 terms = [(number << place) if digit > 0 else -(number << place) for place, digit in digits]
                 return delay(m, tree(m, terms or [Const(0, 1)]), cycles - levels)
     if len(a) < len(b):
         a, b = b, a
-    a, b = (value if isinstance(value, Const) else delay(m, value, 1) for value in (a, b))
-    return _tree(m, [delay(m, _partial(a, b, low), 1) for low in range(0, len(b), _BITS)], _BITS)
+    a, b = (value if isinstance(value, Const) else delay(m, value, registers > 0) for value in (a, b))
+    parts = [delay(m, _partial(a, b, low), registers == ALL) for low in range(0, len(b), _BITS)]
+    return delay(m, parts[0], registers < ALL) if len(parts) == 1 else _tree(m, parts, _BITS)
 
 
 def _partial(a: Value, b: Value, low: int) -> Value:
@@ -70,4 +76,4 @@ def _digits(constant: int) -> list[tuple[int, int]]:
     return digits
 
 
-__all__ = ["latency", "multiply"]
+__all__ = ["ALL", "latency", "multiply"]

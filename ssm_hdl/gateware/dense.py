@@ -119,7 +119,7 @@ class Dense(wiring.Component):
         return [*own, self.queue.storage, *([self.sums.storage] if self.sums else [])]
 
     def weights(self) -> Codes:
-        """Words of weight codes in the order of their use, layer after layer, (words, groups * rows * columns)."""
+        """Words of weight codes in the order of their use, as they are multiplied, (words, groups * rows * columns)."""
         return self._weight.codes
 
     def _words(self, node: Node) -> Codes:
@@ -128,6 +128,7 @@ class Dense(wiring.Component):
         fill = (0, 0), (0, f.passes * f.rows - f.shape[1]), (0, f.beats * f.columns - f.shape[2])
         filled = np.pad(factors(node).reshape(f.shape), fill)
         split = filled.reshape(f.blocks_of_groups, f.groups, f.passes, f.rows, f.beats, f.columns)
+        split = multiplier.lend(self.kind, split, 3, f.weights, f.x)
         return split.transpose(0, 4, 2, 1, 3, 5).reshape(f.words, f.multipliers)
 
     def _results(self, constants: Codes) -> Codes:
@@ -200,4 +201,5 @@ class Dense(wiring.Component):
         """Those of every lane, column by column; the rows of a group have the same x."""
         f = self.folding
         numbers = [x[k // (f.rows * f.columns) * f.columns + k % f.columns] for k in range(f.multipliers)]
-        return multiplier.multiply_all(m, self.kind, list(zip(weights, numbers, strict=True)), f.weights, f.x)
+        pairs = list(zip(weights, numbers, strict=True))
+        return multiplier.multiply_all(m, self.kind, pairs, f.weights, f.x, f.rows, f.registers)

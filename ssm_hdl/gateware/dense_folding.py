@@ -20,6 +20,7 @@ class DenseFolding(Folding):
 
     All counts are of real numbers; the real part of a complex product is a real product of twice the columns. Rows or columns
     side by side that do not divide all of them fill up the last beat: with results that do not count, with weights of 0.
+    ``registers`` are those in front of multipliers that are made of adders.
     """
 
     shape: tuple[int, int, int]
@@ -28,6 +29,7 @@ class DenseFolding(Folding):
     columns: int
     weights: Numbers
     x: Numbers
+    registers: int
 
     @classmethod
     def every(cls, layers: Layers) -> Sequence[Self]:
@@ -40,13 +42,14 @@ class DenseFolding(Folding):
         groups, rows, columns = shape = (*weight.shape[:2], int(np.prod(weight.shape[2:])))
         codes = layers.numbers(factors)
         numbers = range(min(codes.start, 0), max(codes.stop, 1)), shape_of(layers.node.inputs[0])
+        registers = layers.registers if layers.fast else 0  # all operands come from some
         of_modes = [PARTS * modes for modes in parts(columns // PARTS)] if layers.node.inputs[0].is_complex else []
         some_rows, some_columns = parts(rows), divisors(columns)
         if groups > 1:
             some_rows, some_columns = divisors(rows), sorted({*parts(columns), *of_modes})
-        one = [cls(shape, 1, r, c, *numbers) for r in some_rows for c in some_columns]
+        one = [cls(shape, 1, r, c, *numbers, registers) for r in some_rows for c in some_columns]
         one = worth(one) if groups == 1 else one
-        several = [cls(shape, g, rows, c, *numbers) for g in divisors(groups)[1:] for c in some_columns]
+        several = [cls(shape, g, rows, c, *numbers, registers) for g in divisors(groups)[1:] for c in some_columns]
         return sorted(one + several, key=lambda folding: (folding.multipliers, folding.cycles, -folding.rows, folding.groups))
 
     @property
@@ -91,7 +94,7 @@ class DenseFolding(Folding):
 
     def latency(self, kind: str) -> int:
         """Cycles of a product; the rows of a group share x."""
-        return multiplier.latency(kind, self.weights, self.x, self.rows)
+        return multiplier.latency(kind, self.weights, self.x, self.rows, self.registers)
 
     def blocks(self, kind: str) -> int:
         """DSP blocks that the multipliers take."""

@@ -50,6 +50,7 @@ class Deviation:
     """
 
     def __init__(self, layers: Layers) -> None:
+        self._registers = layers.registers
         node, f_bits = layers.node, [node.output.format.f_bits for node in layers.nodes]
         ops = [node.op for node in layers.nodes if isinstance(node.op, Norm)]
         self.center, self.size, self.x = ops[0].center, node.output.size, shape_of(node.inputs[0])
@@ -60,7 +61,7 @@ class Deviation:
         slope = int(node.arrays["slope"].max()).bit_length()
         self._factor = Shape(max(self.x.width, slope + self.x.signed), self.x.signed)
         self._other = self._others()
-        self._product = multiplier.latency("lut", self._other, self._factor)
+        self._product = multiplier.latency("lut", self._other, self._factor, registers=layers.registers)
         self._term = 1 + max(1, times_latency(self.size))  # cycles to the multiplier
         self.most = self.root.width // 2 - 1 + max(self._shifts)
         self._line = self._term + self._product + 3 + self.root.width // 2 - 1  # and for the place in a cell
@@ -95,7 +96,7 @@ class Deviation:
         level = delay(m, level, 1)  # from a block RAM it comes late in a cycle, and it is needed only when the product is there
         first, second = Signal(self._other), Signal(self._factor)
         m.d.comb += [first.eq(Mux(turn, inside, term)), second.eq(Mux(turn, slope, delay(m, x, self._term)))]
-        product = multiplier.multiply(m, "lut", first, second)
+        product = multiplier.multiply(m, "lut", first, second, self._registers)
         sums = self._term + self._product
         added, begins = delay(m, take, sums, reset_less=False), delay(m, place.first, sums)
         epsilon = choose(m, layer, self._epsilons, cycles=sums)

@@ -9,6 +9,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, ValueLike
 from amaranth.lib import stream
 
 from ssm_hdl.fixed import Codes, Format
+from ssm_hdl.gateware import adders
 from ssm_hdl.gateware.arithmetic import delay, floor, requantize
 from ssm_hdl.gateware.memories import FAST, Rom, Storage, pack, shape_for, split
 from ssm_hdl.gateware.queue import Queue
@@ -105,6 +106,11 @@ class Layers:
     def of(cls, nodes: "Nodes") -> "Layers":
         """Those of a stage for one operation, if it is but one."""
         return cls([nodes]) if isinstance(nodes, Node) else nodes
+
+    @property
+    def registers(self) -> int:
+        """Registers in front of multipliers made of adders: on the iCE40 all that there are, since its logic cells have them."""
+        return adders.ALL if self.fast else 1
 
     @property
     def format(self) -> Format:

@@ -1,7 +1,8 @@
 """Multipliers: products side by side, inferred, in the DSP blocks of the iCE40 and the ECP5, or made of adders.
 
 A DSP block makes two products where they fit: an SB_MAC16 any two of 8 bits, a MULT18X18D two that have the second operand in
-common, (a1 << k + a0) * b with k bits for a0 * b, if that fits its 18 bits.
+common, (a1 << k + a0) * b with k bits for a0 * b, if that fits its 18 bits. A negative a0 takes 1 from a1, in the table that
+they come from (`lend`): an adder in front of the block would be on the longest way that there is.
 """
 
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from typing import TypeAlias
 from amaranth.hdl import Cat, Module, Shape, Signal, Value
 
 from ssm_hdl.errors import SsmHdlError
+from ssm_hdl.fixed import Codes
 from ssm_hdl.gateware import adders, dsp
 from ssm_hdl.gateware.arithmetic import delay
 
@@ -25,8 +27,8 @@ Numbers: TypeAlias = Shape | range
 """What an operand may be: all numbers of a shape, or fewer of them."""
 
 
-def latency(kind: str, a: Numbers, b: Numbers, shared: int = 1) -> int:
-    """Cycles of products of a and b, of which ``shared`` at a time have the same b.
+def latency(kind: str, a: Numbers, b: Numbers, shared: int = 1, registers: int = adders.ALL) -> int:
+    """Cycles of products of a and b, of which ``shared`` at a time have the same b; ``registers`` as in `adders`.
 
     3 in a DSP block; 2 in half an SB_MAC16, 4 in half a MULT18X18D, with one more for the correction of the upper product;
     of adders what `adders.latency` says.
@@ -34,7 +36,7 @@ def latency(kind: str, a: Numbers, b: Numbers, shared: int = 1) -> int:
     if kind not in KINDS:
         raise SsmHdlError(f"multiplier kind {kind!r}; there are {', '.join(KINDS)}")
     if kind == "lut":
-        return adders.latency(Shape.cast(a), Shape.cast(b))
+        return adders.latency(Shape.cast(a), Shape.cast(b), registers)
     return DSP_LATENCY + {"ice40": -1, "ecp5": 1}[kind] * pairs(kind, a, b, shared) if kind != "dsp" else DSP_LATENCY
 
 
@@ -48,9 +50,15 @@ def blocks(kind: str, a: Numbers, b: Numbers, count: int, shared: int = 1) -> in
 
 
 def multiply_all(
-    m: Module, kind: str, products: Sequence[tuple[Value, Value]], a: Numbers | None = None, b: Numbers | None = None
+    m: Module,
+    kind: str,
+    products: Sequence[tuple[Value, Value]],
+    a: Numbers | None = None,
+    b: Numbers | None = None,
+    shared: int = 1,
+    registers: int = adders.ALL,
 ) -> list[Value]:
-    """The products, exact, all after `latency` cycles, every cycle; those that have the same Value as b share it.
+    """The products, exact, all after `latency` cycles, every cycle.
 
     Args:
         m: the module they go to.
@@ -58,19 +66,21 @@ def multiply_all(
         products: their operands.
         a: what the first operands may be, if that is less than their shapes say.
         b: what the second ones may be.
+        shared: as many at a time have the same Value as b; the first operands of those come from `lend` then.
+        registers: those in front of adders, see `adders`.
 
     Raises:
         SsmHdlError: an operand is too wide for the kind.
     """
     a, b = (_common(side) if given is None else given for given, side in zip((a, b), zip(*products, strict=True), strict=True))
+    shape = _product(a, b)
+    if not pairs(kind, a, b, shared):
+        cycles = latency(kind, a, b, shared, registers)
+        made = [_alone(m, kind, *product, cycles, registers) for product in products]
+        return [_read(product, shape) for product in made] if kind in ("ice40", "ecp5") else made  # of a cell all bits come
     groups: dict[int, list[int]] = {}  # of products that share b
     for index, (_, factor) in enumerate(products):
         groups.setdefault(id(factor), []).append(index)
-    shared, shape = max(len(group) for group in groups.values()), _product(a, b)
-    if not pairs(kind, a, b, shared):
-        cycles = latency(kind, a, b, shared)
-        made = [_alone(m, kind, *product, cycles) for product in products]
-        return [_read(product, shape) for product in made] if kind in ("ice40", "ecp5") else made  # of a cell all bits come
     results: dict[int, Value] = {}
     signs = Shape.cast(a).signed, Shape.cast(b).signed
     for group in [list(range(len(products)))] if kind == "ice40" else groups.values():
@@ -81,10 +91,23 @@ def multiply_all(
     return [results[index] for index in range(len(products))]
 
 
-def multiply(m: Module, kind: str, a: Value, b: Value) -> Value:
+def multiply(m: Module, kind: str, a: Value, b: Value, registers: int = adders.ALL) -> Value:
     """a * b, exact, after `latency` cycles, a product every cycle."""
-    (product,) = multiply_all(m, kind, [(a, b)])
+    (product,) = multiply_all(m, kind, [(a, b)], registers=registers)
     return product
+
+
+def lend(kind: str, codes: Codes, axis: int, a: Numbers, b: Numbers) -> Codes:
+    """Constant operands a as they are multiplied by b, which those along an axis share.
+
+    Of two in a MULT18X18D, the upper one has 1 less where the lower one is negative.
+    """
+    if kind != "ecp5" or not pairs(kind, a, b, codes.shape[axis]):
+        return codes
+    lent = codes.swapaxes(0, axis).copy()
+    upper = lent[1::2]
+    upper -= lent[: 2 * len(upper) : 2] < 0
+    return lent.swapaxes(0, axis)
 
 
 def pairs(kind: str, a: Numbers, b: Numbers, shared: int) -> bool:
@@ -133,7 +156,7 @@ def _common(values: Sequence[Value]) -> Shape:
     return Shape(max(shape.width + (signed and not shape.signed) for shape in shapes), signed)
 
 
-def _alone(m: Module, kind: str, a: Value, b: Value, cycles: int) -> Value:
+def _alone(m: Module, kind: str, a: Value, b: Value, cycles: int, registers: int) -> Value:
     """One product with a multiplier of its own."""
     match kind:
         case "dsp":
@@ -149,9 +172,9 @@ def _alone(m: Module, kind: str, a: Value, b: Value, cycles: int) -> Value:
         case "ecp5":
             return dsp.mult18x18d(m, a, b)
         case _:
-            spare = cycles - adders.latency(a.shape(), b.shape())
+            spare = cycles - adders.latency(a.shape(), b.shape(), registers)
             assert spare >= 0, "an operand is wider than it was said to be"
-            return delay(m, adders.multiply(m, a, b), spare)
+            return delay(m, adders.multiply(m, a, b, registers), spare)
 
 
 def _halves(m: Module, pair: Sequence[tuple[Value, Value]], shape: Shape, a_signed: bool, b_signed: bool) -> list[Value]:
@@ -163,16 +186,14 @@ def _halves(m: Module, pair: Sequence[tuple[Value, Value]], shape: Shape, a_sign
 def _shared(m: Module, pair: Sequence[tuple[Value, Value]], shape: Shape) -> list[Value]:
     """One or two products with the same second operand in a MULT18X18D.
 
-    (a1 << k) + a0 takes an adder for a1 alone, in front of the registers of the block. What a negative lower product takes from
-    the upper one is given back behind it.
+    The upper operand has lent 1 to a negative lower one. What a negative lower product takes from the upper one is given back
+    behind the block.
     """
     k = shape.width
     (low, b), *upper = pair
     if not upper:
         return [delay(m, _read(dsp.mult18x18d(m, low, b), shape), 1)]
     ((high, _),) = upper
-    if low.shape().signed:
-        high = high - low[-1]
     both = Cat(dsp.extended(low, k), high)
     product = dsp.mult18x18d(m, both.as_signed() if high.shape().signed else both, b)
     total = product[k : 2 * k] + (product[k - 1] if shape.signed else 0)

@@ -25,8 +25,8 @@ class Multiply(Elementwise):
     """
 
     def __init__(self, nodes: Nodes, lanes: int = 1, kind: str = "dsp", pace: int = 1) -> None:
-        self.kind = kind
-        self._product = multiplier.latency(kind, *(shape_of(edge) for edge in Layers.of(nodes).node.inputs))
+        self.kind, layers = kind, Layers.of(nodes)
+        self._product = multiplier.latency(kind, *(shape_of(edge) for edge in layers.node.inputs), registers=layers.registers)
         self.depth = self._product + REQUANTIZE_LATENCY
         super().__init__(nodes, lanes, pace)
 
@@ -42,7 +42,7 @@ class Multiply(Elementwise):
 
     def results(self, m: Module, operands: list[list[Value]], layer: Value) -> list[Value]:
         """The products, requantised."""
-        products = multiplier.multiply_all(m, self.kind, [(a, b) for a, b in operands])
+        products = multiplier.multiply_all(m, self.kind, [(a, b) for a, b in operands], registers=self.layers.registers)
         lifted = [choose(m, layer, self.layers.lift, product.shift_left, self._product) for product in products]
         return [self.layers.requantize(m, number) for number in lifted]
 

@@ -30,12 +30,14 @@ class NormFolding(Folding):
         operands: what d and the inverse root may be.
         used: cycles from reading an element to its product.
         around: cycles from the last element in to the inverse root.
+        registers: those in front of a multiplier made of adders.
     """
 
     size: int
     operands: tuple[Shape, Shape]
     used: int
     around: int
+    registers: int
 
     multipliers = 1
     i_lanes = 1
@@ -47,7 +49,8 @@ class NormFolding(Folding):
         """The one there is."""
         deviation = Deviation(layers)
         size, operands = deviation.size, (deviation.shifted, Shape(deviation.root.cells + deviation.root.inside))
-        return [cls(size, operands, 3 + times_latency(size) + shift_latency(deviation.most), deviation.latency)]
+        used = 3 + times_latency(size) + shift_latency(deviation.most)
+        return [cls(size, operands, used, deviation.latency, layers.registers)]
 
     @property
     def products(self) -> int:
@@ -56,7 +59,7 @@ class NormFolding(Folding):
 
     def latency(self, kind: str) -> int:
         """Cycles of a product."""
-        return multiplier.latency(kind, *self.operands)
+        return multiplier.latency(kind, *self.operands, registers=self.registers)
 
     def blocks(self, kind: str) -> int:
         """DSP blocks that the multiplier takes."""
@@ -203,5 +206,5 @@ class Norm(wiring.Component):
         whole = delay(m, times(m, delay(m, x, 1), self.size) - total, 1)
         shift, inverse = common(packet.shift, 3 + multiplied), common(packet.inverse, self._used)
         m.d.comb += d.eq(shift_left(m, whole, shift, deviation.most, len(d) + root.drop) >> root.drop)
-        product = multiplier.multiply(m, self.kind, d, inverse)
+        product = multiplier.multiply(m, self.kind, d, inverse, self.folding.registers)
         return requantize(m, product, root.f_bits, deviation.format)

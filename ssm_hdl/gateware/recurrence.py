@@ -137,7 +137,8 @@ class Recurrence:
         pairs = []
         for mode, state in enumerate(states):
             pairs += self._operands(m, phase, codes[parts * mode : parts * (mode + 1)], state, scales[mode])
-        products = multiplier.multiply_all(m, self.kind, pairs, self._scale.code, self._scale.state)
+        scale = self._scale
+        products = multiplier.multiply_all(m, self.kind, pairs, scale.code, scale.state, registers=f.registers)
         products = [delay(m, product, f.wait(self.kind)) for product in products]
         return [products[count * mode : count * (mode + 1)] for mode in range(f.modes)]
 

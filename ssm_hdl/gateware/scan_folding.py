@@ -7,7 +7,7 @@ from typing import NamedTuple, Self
 import numpy as np
 
 from ssm_hdl.fixed import Codes
-from ssm_hdl.gateware import multiplier
+from ssm_hdl.gateware import adders, multiplier
 from ssm_hdl.gateware.folding import Folding, divisors, parts, worth
 from ssm_hdl.gateware.layers import Layers, Table
 from ssm_hdl.gateware.multiplier import Numbers
@@ -40,7 +40,8 @@ class ScanFolding(Folding):
     """How the C x N complex products fall onto multipliers: ``channels * within`` modes at once, or one in ``phases`` cycles.
 
     ``terms`` are the products of real numbers in a complex one; ``parts`` are those of an element of u; ``least`` are the cycles
-    that the products have to take, since what is added to them is not there before. Modes side by side that do not divide those
+    that the products have to take, since what is added to them is not there before; ``registers`` are those in front of
+    multipliers made of adders. Modes side by side that do not divide those
     of a channel fill up its last word with modes that do not count. ``late`` and ``early`` are what is multiplied with the shifts
     to one scale behind the products and in front of the multipliers, as far as they have room.
     """
@@ -52,6 +53,7 @@ class ScanFolding(Folding):
     terms: int
     parts: int
     least: int = 0
+    registers: int = adders.ALL
     late: Operands = _NONE
     early: Operands = _NONE
 
@@ -74,7 +76,8 @@ class ScanFolding(Folding):
         """The same with what it multiplies and the cycles of its shifts."""
         drive = Shifts(self.amounts(layers, "shift")).latency
         late, early = (Operands.of(self._scales(layers, early)) for early in (False, True))
-        return replace(self, least=drive + getattr(layers.node.op, "delta", False) - 1, late=late, early=early)
+        least = drive + getattr(layers.node.op, "delta", False) - 1
+        return replace(self, least=least, late=late, early=early, registers=layers.registers)
 
     @property
     def name(self) -> str:
@@ -113,9 +116,8 @@ class ScanFolding(Folding):
         return self.shape[0] * self.shape[1] * self.terms
 
     def operands(self, kind: str) -> Operands:
-        """What is multiplied. Only a product that has a MULT18X18D alone has bits to spare."""
-        alone = kind == "ecp5" and not multiplier.pairs(kind, self.late.code, self.late.state, self._shared)
-        return self.early if alone else self.late
+        """What is multiplied: only a MULT18X18D has bits to spare."""
+        return self.early if kind == "ecp5" else self.late
 
     def scales(self, layers: Layers, kind: str) -> Scales:
         """What brings the products to one scale."""
@@ -132,7 +134,7 @@ class ScanFolding(Folding):
     def blocks(self, kind: str) -> int:
         """DSP blocks that the multipliers take."""
         code, state, _ = self.operands(kind)
-        return multiplier.blocks(kind, code, state, self.multipliers, self._shared)
+        return multiplier.blocks(kind, code, state, self.multipliers)
 
     def suits(self, kind: str) -> bool:
         """Sums of operands have a bit more, which not every multiplier takes, and half of an SB_MAC16 does not."""
@@ -144,12 +146,7 @@ class ScanFolding(Folding):
     def _product(self, kind: str) -> int:
         """Cycles of a product; with sums of operands, one to add them: multipliers are far from what is around them."""
         code, state, _ = self.operands(kind)
-        return multiplier.latency(kind, code, state, self._shared) + (self.terms == SHORT)
-
-    @property
-    def _shared(self) -> int:
-        """Products with the same part of a state: those of both parts of the code."""
-        return 2 if self.phases == 1 and self.terms == PLAIN else 1
+        return multiplier.latency(kind, code, state, registers=self.registers) + (self.terms == SHORT)
 
     @property
     def o_lanes(self) -> int:

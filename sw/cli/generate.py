@@ -75,7 +75,7 @@ def _sized(sized: "Sized | None") -> dict[str, object]:
     products = report.multiplications * sized.rate_hz
     taken = {
         "LUTs": (report.luts, device.luts), "DSP blocks": (report.dsp, device.dsps),
-        "flip-flops": (report.flip_flops, device.luts if device.family == "ecp5" else 0),
+        "flip-flops": (report.flip_flops, device.flip_flops or 0),
         "block RAMs": (report.block_rams[device.family], device.rams), "SPRAMs": (report.sprams, device.sprams),
     }  # fmt: skip
     shares = (f"{used:,} of {there:,} {what}" for what, (used, there) in taken.items() if there)

@@ -57,6 +57,13 @@ class Case(NamedTuple):
     def latency(self):
         return multiplier.latency(self.kind, self.within or self.a, self.b, self.shared)
 
+    @property
+    def stored(self):
+        """The shape of the first operands: those that lend 1 may have a bit more."""
+        least = self.within or range(-(1 << self.a.width - 1) if self.a.signed else 0, 1 << self.a.width - self.a.signed)
+        lends = self.kind == "ecp5" and self.a.signed and multiplier.pairs(self.kind, self.within or self.a, self.b, self.shared)
+        return Shape.cast(range(least[0] - 1, least[-1] + 1)) if lends else self.a
+
 
 class Products(wiring.Component):
     """The products of some cases, with operands of 32 bits and results of 64 whatever they need."""
@@ -69,10 +76,11 @@ class Products(wiring.Component):
         m = Module()
         for index, case in enumerate(self.cases):
             words = [self.x.word_select(2 * LANES * index + k, 32) for k in range(2 * LANES)]
-            a, b = ([Signal(shape) for _ in range(LANES)] for shape in (case.a, case.b))
+            a, b = ([Signal(shape) for _ in range(LANES)] for shape in (case.stored, case.b))
             m.d.comb += [number.eq(word) for number, word in zip(a + b, words, strict=True)]
             pairs = [(a[k], b[k // case.shared * case.shared]) for k in range(case.count)]
-            for k, product in enumerate(multiplier.multiply_all(m, case.kind, pairs, case.within)):
+            within = case.within or case.a
+            for k, product in enumerate(multiplier.multiply_all(m, case.kind, pairs, within, shared=case.shared)):
                 whole = Signal(S(64))
                 m.d.comb += [whole.eq(product), self.p.word_select(LANES * index + k, 64).eq(whole)]
         return m
@@ -131,7 +139,12 @@ def test_products(cache, family):
     function.argtypes = (ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p)
     dice = np.random.default_rng(0)
     operands = np.array([[numbers(dice, c.a, c.within), numbers(dice, c.b, None)] for c in cases])  # (case, side, cycle, lane)
-    given = np.ascontiguousarray(operands.transpose(2, 0, 1, 3).astype(np.int32))
+    given = operands.copy()
+    for case, (a, _) in zip(cases, given, strict=True):
+        for k in range(0, case.count, case.shared):
+            together = slice(k, min(k + case.shared, case.count))
+            a[:, together] = multiplier.lend(case.kind, a[:, together], 1, case.within or case.a, case.b)
+    given = np.ascontiguousarray(given.transpose(2, 0, 1, 3).astype(np.int32))
     products = np.zeros((CYCLES, len(cases), LANES), dtype=np.int64)
     function(CYCLES, given[0].size, given.ctypes.data, products.ctypes.data)
     for index, case in enumerate(cases):
@@ -177,9 +190,12 @@ def test_products_with_a_constant(constant, width):
 
 
 def test_latencies():
-    """2 + the levels of a tree with a leaf for each two bits of the narrower operand; 3 in a block, 2 and 4 in half a one."""
-    lut = {(4, 8): 3, (8, 4): 3, (8, 8): 4, (2, 16): 2, (1, 8): 2, (16, 16): 5, (9, 9): 5}
-    assert {widths: multiplier.latency("lut", S(widths[0]), S(widths[1])) for widths in lut} == lut
+    """The registers in front of a tree with a leaf for each two bits of the narrower operand, and its levels; 3 in a block, 2 and
+    4 in half a one."""
+    lut = {(4, 8): (1, 2, 3), (8, 4): (1, 2, 3), (8, 8): (2, 3, 4), (2, 16): (1, 2, 2), (1, 8): (1, 2, 2), (9, 9): (3, 4, 5)}
+    for widths, cycles in lut.items():
+        assert tuple(multiplier.latency("lut", *map(S, widths), registers=registers) for registers in range(3)) == cycles
+        assert multiplier.latency("lut", *map(S, widths)) == cycles[adders.ALL]
     assert multiplier.latency("dsp", S(4), S(4), 4) == 3
     assert [multiplier.latency("ice40", S(8), b) for b in (S(8), U(8), S(9))] == [2, 2, 3]
     assert [multiplier.latency("ecp5", S(4), S(8), shared) for shared in (1, 2)] == [3, 4]
@@ -190,22 +206,23 @@ def test_latencies():
 
 @pytest.mark.parametrize("signs", [(False, False), (False, True), (True, False), (True, True)])
 @pytest.mark.parametrize("narrow", (1, 2, 3, 5))
-def test_products_of_adders_of_every_width(narrow, signs):
+@pytest.mark.parametrize("registers", range(adders.ALL + 1))
+def test_products_of_adders_of_every_width(narrow, registers, signs):
     """Every product of so many bits by 8, on either side."""
     few, many = Shape(narrow, signs[0]), Shape(8, signs[1])
     m = Module()
     a, b = Signal(few), Signal(many)
-    products = [adders.multiply(m, a, b), adders.multiply(m, b, a)]
-    wrong = []
+    products = [adders.multiply(m, a, b, registers), adders.multiply(m, b, a, registers)]
+    wrong, cycles = [], adders.latency(few, many, registers)
 
     async def bench(ctx):
         values = [(x, y) for x in _all(few) for y in _all(many)]
-        for cycle in range(len(values) + adders.latency(few, many)):
+        for cycle in range(len(values) + cycles):
             if cycle < len(values):
                 ctx.set(a, values[cycle][0])
                 ctx.set(b, values[cycle][1])
             _, _, *made = await ctx.tick().sample(*products)
-            done = cycle - adders.latency(few, many)
+            done = cycle - cycles
             if done >= 0:
                 wrong.extend(values[done] for product in made if product != values[done][0] * values[done][1])
 
