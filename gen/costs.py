@@ -166,14 +166,15 @@ def _memories(storages: list[Storage], family: str) -> Features:
 
 
 def _multiplied(layers: Layers, plan: StagePlan) -> Features:
-    """Operands of the multipliers, and the adders of those made of LUTs."""
+    """Operands of the multipliers, those of the second ones in a DSP block, and the adders of those made of LUTs."""
     node = layers.node
     codes: list[Codes] = [node.arrays[name] for name in ("code", "slope") if name in node.arrays]
     a = shape_for(codes[0]).width if codes else node.inputs[0].format.width
     b = max(edge.format.width for edge in (node.output if node.op.op == "scan" else node.inputs[-1],))
     few, many = min(a, b), max(a, b)
-    made: Features = {"operands": plan.multipliers * (a + b)}
-    return made | ({"adders": plan.multipliers * few * many, "made": plan.multipliers * (a + b)} if plan.kind == "lut" else {})
+    of_luts = plan.multipliers - plan.in_blocks
+    made: Features = {"operands": plan.multipliers * (a + b), "halves": (plan.in_blocks - plan.blocks) * (a + b)}
+    return made | {"adders": of_luts * few * many, "made": of_luts * (a + b)}
 
 
 def _dense(stage: Any, layers: Layers, plan: StagePlan) -> Features:

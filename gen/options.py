@@ -65,7 +65,9 @@ class Unit:
         return [way for way in fast if all(choice.folding.multipliers <= many for choice, many in zip(way, most, strict=True))]
 
 
-def units(structure: Structure, steps: int, decided: Mapping[str, str], kinds: Sequence[str]) -> list[Unit]:
+def units(
+    structure: Structure, steps: int, decided: Mapping[str, str], kinds: Sequence[str], blocks: int | None = None
+) -> list[Unit]:
     """What there is to choose in a structure.
 
     Args:
@@ -73,6 +75,7 @@ def units(structure: Structure, steps: int, decided: Mapping[str, str], kinds: S
         steps: longest sequence, for stages that work once in each.
         decided: foldings of stages that the caller has chosen, by name.
         kinds: kinds of multipliers.
+        blocks: DSP blocks there are; a stage that would take more has some of its multipliers in them.
 
     Raises:
         SsmHdlError: ``decided`` names no stage that folds, or a folding that it does not have or that does not go with others.
@@ -81,7 +84,7 @@ def units(structure: Structure, steps: int, decided: Mapping[str, str], kinds: S
     for name in decided:
         if name not in folded:
             raise SsmHdlError(f"no stage {name!r} to fold; the stages that multiply are {', '.join(folded)}")
-    choices = {name: _choices(structure, name, steps, decided.get(name), kinds) for name in folded}
+    choices = {name: _choices(structure, name, steps, decided.get(name), kinds, blocks) for name in folded}
     found, taken = [], set[str]()
     for name in folded:
         if name not in taken:
@@ -99,18 +102,22 @@ def intervals(manifest: Manifest, units: Sequence[Unit]) -> list[int]:
     return sorted({ports, *(max(ports, cycles) for unit in units for cycles in unit.intervals)})
 
 
-def _choices(structure: Structure, name: str, steps: int, decided: str | None, kinds: Sequence[str]) -> list[Choice]:
+def _choices(
+    structure: Structure, name: str, steps: int, decided: str | None, kinds: Sequence[str], blocks: int | None
+) -> list[Choice]:
     layers = structure.stages[name]
     fold, share = FOLDINGS[layers.node.op.op], structure.share(name, steps)
     each = fold.choices(layers)
     if decided is not None:
         each = [folding for folding in each if decided == str(folding.multipliers)] or [fold.of(layers, decided)]
-    return [
-        Choice(folding, kind, math.ceil(folding.interval(folding.latency(kind)) * share))
-        for folding in each
-        for kind in kinds
-        if folding.suits(kind) or decided is not None
-    ]
+    made = [(folding, kind) for folding in each for kind in kinds if folding.suits(kind) or decided is not None]
+    if blocks is not None and decided is None:
+        made = [
+            (part, kind)
+            for folding, kind in made
+            for part in ([folding] if folding.blocks(kind) <= blocks else folding.partly(kind, blocks))
+        ]
+    return [Choice(folding, kind, math.ceil(folding.interval(folding.latency(kind)) * share)) for folding, kind in made]
 
 
 def _followers(structure: Structure, name: str) -> list[str]:

@@ -26,6 +26,7 @@ class StageReport:
         multiplications: products that one packet asks for at each layer, all layers together.
         folding: name of the folding; empty where there is but one.
         multipliers: products side by side.
+        dsp_multipliers: those of them that are in DSP blocks; the others are made of LUTs.
         dsp: DSP blocks that they take.
         products: products of real numbers that they make for one packet at each layer, all layers together.
         kind: kind of multiplier; empty where there is none.
@@ -47,6 +48,7 @@ class StageReport:
     multiplications: int
     folding: str
     multipliers: int
+    dsp_multipliers: int
     dsp: int
     products: int
     kind: str
@@ -122,6 +124,7 @@ def estimate(manifest: Manifest, plan: Plan) -> Report:
                 multiplications=sum(node.multiplications for node in layers.nodes),
                 folding=share.folding,
                 multipliers=share.multipliers,
+                dsp_multipliers=share.in_blocks,
                 dsp=getattr(stage, "blocks", 0),
                 products=getattr(stage, "products", 0) * layers.count,
                 kind=share.kind if share.multipliers else "",
@@ -140,9 +143,12 @@ def estimate(manifest: Manifest, plan: Plan) -> Report:
     stored = storages(pipeline)
     others = [cost(op, family, features) for op, features in between(pipeline, family)]
     multiplications = sum(node.multiplications for node in manifest.nodes.values() if not node.output.per_sequence)
-    in_dsp = [stage for stage in stages if stage.dsp]
-    in_blocks = sum(stage.multipliers for stage in in_dsp)
-    products = sum(stage.products * pipeline.structure.share(stage.name, manifest.steps) / stage.layers for stage in in_dsp)
+    in_blocks = sum(stage.dsp_multipliers for stage in stages)
+    products = 0.0  # in DSP blocks: all multipliers of a stage make as many
+    for stage in stages:
+        if stage.dsp_multipliers:
+            each = stage.products * pipeline.structure.share(stage.name, manifest.steps) / stage.layers
+            products += each * stage.dsp_multipliers / stage.multipliers
     return Report(
         name=manifest.name,
         target=plan.target,
@@ -153,7 +159,7 @@ def estimate(manifest: Manifest, plan: Plan) -> Report:
         multiplications=multiplications,
         dsp=sum(stage.dsp for stage in stages),
         dsp_multipliers=in_blocks,
-        lut_multipliers=sum(stage.multipliers for stage in stages if stage.kind == "lut"),
+        lut_multipliers=sum(stage.multipliers - stage.dsp_multipliers for stage in stages),
         memory_bits=sum(storage.bits for storage in stored),
         block_rams={family: sum(block_rams(storage, family) for storage in stored) for family in BLOCKS},
         sprams=sum(sprams(storage) for storage in stored),

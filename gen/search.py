@@ -72,7 +72,7 @@ class Search:
         self.prices = prices(device, sum(layers.count for layers in structure.stages.values() if layers.node.op.op == "scan"))
         # results that leave earlier are worth, at most, what one costs that comes an interval late
         self._few = max(FEW, min(_MANY, int(self.prices.wait) // _LUTS))
-        self.units = units(structure, manifest.steps, folding, (device.family, "lut"))
+        self.units = units(structure, manifest.steps, folding, (device.family, "lut"), int(dsps))
         self._uses: dict[object, Taken] = {}
         self._tables: dict[object, list[tuple[str, ...]]] = {}
 

@@ -91,7 +91,7 @@ def size(
         raise SsmHdlError(f"a rate of {rate_hz:g} time steps a second is none; ask for more than 0")
     structures = _structures(manifest, device, share_layers)
     searches = [Search(manifest, structure, device, dsp, folding or {}, reserve) for structure in structures]
-    limit = None if rate_hz is None else int(clock_hz // rate_hz)
+    limit = None if rate_hz is None else int(clock_hz / rate_hz * (1 + 1e-9))  # the clock over some cycles may be a hair too high
     plans = [plan for search in searches if (plan := search.fastest() if limit is None else search.at(limit)) is not None]
     if plans:
         rank = [(report.cycles if limit is None else 0, price(report, device, limit or report.cycles)) for _, report in plans]

@@ -40,6 +40,7 @@ class StagePlan:
         lanes: numbers in a beat of its output.
         folding: name of the folding, of the operations that have several.
         multipliers: products side by side; 0 where there is none.
+        in_blocks: those of them that are in DSP blocks; the others are made of LUTs.
         blocks: DSP blocks that they take, two of them at times one.
         kind: kind of multiplier, one of `ssm_hdl.gateware.multiplier.KINDS`.
         pace: cycles that the plan leaves between two results.
@@ -55,6 +56,7 @@ class StagePlan:
     pace: int = 1
     even: bool = False
     registers: bool = False
+    in_blocks: int = 0
     blocks: int = 0
     spram: tuple[str, ...] = ()
 
@@ -135,8 +137,11 @@ def dsp_kind(target: str) -> str:
 def counted(stage: StagePlan, layers: Layers, fold: Folding | None) -> StagePlan:
     """The same with the DSP blocks that it takes."""
     if fold is not None:
-        return replace(stage, blocks=fold.blocks(stage.kind))
-    return replace(stage, blocks=multiply.blocks(layers.node, stage.multipliers, stage.kind)) if stage.multipliers else stage
+        return replace(stage, in_blocks=fold.in_blocks(stage.kind), blocks=fold.blocks(stage.kind))
+    if not stage.multipliers:
+        return stage
+    in_blocks = 0 if stage.kind == "lut" else stage.multipliers
+    return replace(stage, in_blocks=in_blocks, blocks=multiply.blocks(layers.node, stage.multipliers, stage.kind))
 
 
 def _burst(structure: Structure, stream: str) -> Fraction:

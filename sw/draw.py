@@ -242,7 +242,8 @@ def _products(stage: StageReport) -> str:
     """The work of a stage and what does it."""
     if not stage.multiplications:
         return ""
-    return f"{stage.multiplications:,} × on {stage.multipliers} {'LUT' if stage.kind == 'lut' else 'DSP'}"
+    parts = (stage.dsp_multipliers, "DSP"), (stage.multipliers - stage.dsp_multipliers, "LUT")
+    return f"{stage.multiplications:,} × on {' + '.join(f'{number} {kind}' for number, kind in parts if number)}"
 
 
 def _towards(corner: tuple[float, float], other: tuple[float, float], distance: float) -> tuple[float, float]:

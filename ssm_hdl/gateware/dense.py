@@ -128,7 +128,9 @@ class Dense(wiring.Component):
         fill = (0, 0), (0, f.passes * f.rows - f.shape[1]), (0, f.beats * f.columns - f.shape[2])
         filled = np.pad(factors(node).reshape(f.shape), fill)
         split = filled.reshape(f.blocks_of_groups, f.groups, f.passes, f.rows, f.beats, f.columns)
-        split = multiplier.lend(self.kind, split, 3, f.weights, f.x)
+        for kind, columns, _ in f.kinds(self.kind):
+            those = np.s_[..., columns.start : columns.stop]
+            split[those] = multiplier.lend(kind, split[those], 3, f.weights, f.x)
         return split.transpose(0, 4, 2, 1, 3, 5).reshape(f.words, f.multipliers)
 
     def _results(self, constants: Codes) -> Codes:
@@ -201,5 +203,10 @@ class Dense(wiring.Component):
         """Those of every lane, column by column; the rows of a group have the same x."""
         f = self.folding
         numbers = [x[k // (f.rows * f.columns) * f.columns + k % f.columns] for k in range(f.multipliers)]
-        pairs = list(zip(weights, numbers, strict=True))
-        return multiplier.multiply_all(m, self.kind, pairs, f.weights, f.x, f.rows, f.registers)
+        made: dict[int, Value] = {}
+        for kind, columns, cycles in f.kinds(self.kind):
+            those = [k for k in range(f.multipliers) if k % f.columns in columns]
+            pairs = [(weights[k], numbers[k]) for k in those]
+            products = multiplier.multiply_all(m, kind, pairs, f.weights, f.x, f.rows, f.registers)
+            made |= {k: delay(m, product, f.latency(self.kind) - cycles) for k, product in zip(those, products, strict=True)}
+        return [made[k] for k in range(f.multipliers)]

@@ -1,17 +1,21 @@
 """How the products of a dense fall onto its multipliers."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
 
+from ssm_hdl.errors import SsmHdlError
 from ssm_hdl.gateware import multiplier
 from ssm_hdl.gateware.folding import Folding, divisors, parts, worth
-from ssm_hdl.gateware.layers import Layers
+from ssm_hdl.gateware.layers import Layers, Nodes
 from ssm_hdl.gateware.multiplier import Numbers
 from ssm_hdl.gateware.operands import PARTS, factors
 from ssm_hdl.gateware.stream import beats, shape_of
+
+_PARTLY = (1, 0.9, 0.75, 0.5)
+"""Shares of the DSP blocks that there are which a dense that would take more of them may have: others need some, too."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +24,7 @@ class DenseFolding(Folding):
 
     All counts are of real numbers; the real part of a complex product is a real product of twice the columns. Rows or columns
     side by side that do not divide all of them fill up the last beat: with results that do not count, with weights of 0.
-    ``registers`` are those in front of multipliers that are made of adders.
+    ``registers`` are those in front of multipliers made of adders; with ``columns_in_blocks``, those of the other columns are.
     """
 
     shape: tuple[int, int, int]
@@ -30,6 +34,18 @@ class DenseFolding(Folding):
     weights: Numbers
     x: Numbers
     registers: int
+    columns_in_blocks: int | None = None
+
+    @classmethod
+    def of(cls, nodes: Nodes, which: int | str) -> Self:
+        """The folding of a name, or the first onto a number of multipliers."""
+        whole, _, some = str(which).partition(":")
+        folding = super().of(nodes, whole if some else which)
+        if not some:
+            return folding
+        if some not in map(str, range(1, folding.columns)):
+            raise SsmHdlError(f"{which}: of the columns of {whole} side by side, 1 to {folding.columns - 1} may be in DSP blocks")
+        return replace(folding, columns_in_blocks=int(some))
 
     @classmethod
     def every(cls, layers: Layers) -> Sequence[Self]:
@@ -54,8 +70,9 @@ class DenseFolding(Folding):
 
     @property
     def name(self) -> str:
-        """Rows x columns, before them the groups if there are several."""
-        return f"{self.groups}x{self.rows}x{self.columns}" if self.shape[0] > 1 else f"{self.rows}x{self.columns}"
+        """Rows x columns, before them the groups if there are several; behind them the columns in DSP blocks, if not all are."""
+        some = "" if self.columns_in_blocks is None else f":{self.columns_in_blocks}"
+        return (f"{self.groups}x" if self.shape[0] > 1 else "") + f"{self.rows}x{self.columns}{some}"
 
     @property
     def interleaved(self) -> tuple[int, int] | None:
@@ -92,13 +109,30 @@ class DenseFolding(Folding):
         """Products of real numbers for a packet."""
         return int(np.prod(self.shape))
 
+    def kinds(self, kind: str) -> list[tuple[str, range, int]]:
+        """The kinds of the multipliers, the columns of each, and cycles of their products; the rows of a group share x."""
+        some = self.columns if self.columns_in_blocks is None or kind == "lut" else self.columns_in_blocks
+        split = [(kind, range(some)), ("lut", range(some, self.columns))]
+        numbers = self.weights, self.x, self.rows, self.registers
+        return [(each, columns, multiplier.latency(each, *numbers)) for each, columns in split if columns]
+
     def latency(self, kind: str) -> int:
-        """Cycles of a product; the rows of a group share x."""
-        return multiplier.latency(kind, self.weights, self.x, self.rows, self.registers)
+        """Cycles of a product."""
+        return max(cycles for _, _, cycles in self.kinds(kind))
 
     def blocks(self, kind: str) -> int:
         """DSP blocks that the multipliers take."""
-        return multiplier.blocks(kind, self.weights, self.x, self.multipliers, self.rows)
+        return multiplier.blocks(kind, self.weights, self.x, self.in_blocks(kind), self.rows)
+
+    def in_blocks(self, kind: str) -> int:
+        """Multipliers that are in them."""
+        return 0 if kind == "lut" else self.groups * self.rows * len(self.kinds(kind)[0][1])
+
+    def partly(self, kind: str, blocks: int) -> list[Self]:
+        """The same with some of its multipliers in at most so many DSP blocks, and the others made of LUTs."""
+        most = blocks // replace(self, columns=1).blocks(kind)
+        columns = {round(most * part) for part in _PARTLY} - {0}
+        return [replace(self, columns_in_blocks=some) for some in sorted(columns) if some < self.columns]
 
     @property
     def passes(self) -> int:

@@ -53,6 +53,14 @@ class Folding:
         """DSP blocks that the multipliers take."""
         raise NotImplementedError
 
+    def in_blocks(self, kind: str) -> int:
+        """Multipliers that are in them."""
+        return 0 if kind == "lut" else self.multipliers
+
+    def partly(self, kind: str, blocks: int) -> "Sequence[Self]":
+        """The same with some of its multipliers in at most so many DSP blocks, and the others made of LUTs."""
+        return []
+
     def latency(self, kind: str) -> int:
         """Cycles of a product."""
         raise NotImplementedError

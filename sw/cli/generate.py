@@ -87,6 +87,11 @@ def _sized(sized: "Sized | None") -> dict[str, object]:
     }
 
 
+def _multipliers(in_blocks: int, of_luts: int) -> str:
+    """Those of a stage."""
+    return " + ".join(f"{number}{kind}" for number, kind in ((in_blocks, ""), (of_luts, " LUT")) if number)
+
+
 def tables(report: "Report", more: dict[str, object] | None = None) -> tuple[RenderableType, RenderableType]:
     """A report for people."""
     from ssm_hdl.gen.report import COUNTED_AS
@@ -101,7 +106,7 @@ def tables(report: "Report", more: dict[str, object] | None = None) -> tuple[Ren
             stage.op if stage.layers == 1 else f"{stage.op} x {stage.layers} layers",
             f"{stage.multiplications:,}" if stage.multiplications else "",
             stage.folding,
-            f"{stage.multipliers}{' LUT' if stage.kind == 'lut' else ''}" if stage.multipliers else "",
+            _multipliers(stage.dsp_multipliers, stage.multipliers - stage.dsp_multipliers),
             f"{stage.cycles:,}",
             f"{stage.latency:,}",
             str(stage.dsp or ""),

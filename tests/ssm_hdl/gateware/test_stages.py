@@ -235,6 +235,28 @@ def test_dense_with_two_products_in_a_block(make_nodes, in_blocks, folding, chec
     assert set(np.unique(lent)) == {0, 1} and not lent.reshape(-1, stage.folding.rows, stage.folding.columns)[:, ::2].any()
 
 
+@pytest.mark.parametrize("features", [(), ("narrow",)], ids=["wide", "narrow"])
+@pytest.mark.parametrize("name,folding", [("mixing", "8x4:1"), ("mixing", "3x2:1"), ("mixing", "3x4:3"), ("readout", "4x1x6:5")])
+def test_dense_partly_in_blocks(make_nodes, in_blocks, name, folding, features, check):
+    """Some columns in DSP blocks, and the others of LUTs, which wait for them."""
+    node = make_nodes(features)[name]
+    check(lambda: Dense(node, folding, "ecp5"), node)
+    stage, whole = (Dense(node, each, "ecp5") for each in (folding, folding.partition(":")[0]))
+    some = int(folding.partition(":")[2])
+    assert stage.folding.name == folding and stage.latency == whole.latency and stage.cycles == whole.cycles
+    assert stage.folding.in_blocks("ecp5") * whole.folding.columns == whole.folding.multipliers * some
+    assert stage.blocks * whole.folding.columns == whole.blocks * some
+    (part,) = {part for part in whole.folding.partly("ecp5", stage.blocks) if part.columns_in_blocks == some}
+    assert part == stage.folding
+
+
+def test_dense_says_how_many_columns_may_be_in_blocks(nodes):
+    for name in ("8x4:4", "8x4:0", "8x4:x"):
+        with pytest.raises(SsmHdlError, match=rf"{name}: of the columns of 8x4 side by side, 1 to 3 may be in DSP blocks"):
+            Dense(nodes["mixing"], name, "ecp5")
+    assert not Dense(nodes["mixing"], "8x4", "ecp5").folding.partly("ecp5", 7)  # a column takes 8
+
+
 BLOCKS = ["1x1/4", "1x1/3", "1x1/2", "1x1", "1x1*3", "2x1", "2x1*3", "2x3", "1x3*3", "4x3*3"]
 
 
@@ -433,5 +455,6 @@ def test_cycles_and_blocks_of_two_products_in_a_block(make_nodes):
     wide = make_nodes()
     assert measures(lambda kind: Dense(wide["mixing"], 8, kind)) == [(0, 8), (-1, 4), (0, 8), (-1, 0)]
     assert measures(lambda kind: Scan(wide["ssm"], "1x3*3", kind)) == [(0, 9), (0, 9), (0, 9), (2, 0)]
-    assert [Dense(Layers([nodes["mixing"]], True, family), 8, "lut").folding.latency("lut") for family in ("ice40", "ecp5")] == [3, 1]
+    mixing = {family: Dense(Layers([nodes["mixing"]], True, family), 8, "lut").folding for family in ("ice40", "ecp5")}
+    assert {family: folding.latency("lut") for family, folding in mixing.items()} == {"ice40": 3, "ecp5": 1}
     assert measures(lambda kind: Multiply(nodes["glu"], 4, kind)) == [(0, 4), (-1, 2), (0, 4), (0, 0)]
