@@ -76,11 +76,11 @@ class Search:
         self._uses: dict[object, Taken] = {}
         self._tables: dict[object, list[tuple[str, ...]]] = {}
 
-    def fastest(self) -> tuple[Plan, Report] | None:
-        """The plan with the fewest cycles a step."""
-        if self.slowest() is None:
+    def fastest(self, most: int | None = None) -> tuple[Plan, Report] | None:
+        """The plan with the fewest cycles a step, if that has not more than ``most``."""
+        candidates = [cycles for cycles in intervals(self.manifest, self.units) if most is None or cycles <= most]
+        if not candidates or self._at(candidates[-1]) is None:
             return None
-        candidates = intervals(self.manifest, self.units)
         low, high = 0, len(candidates) - 1  # what is at high and beyond fits, what is below low does not
         while low < high:
             middle = (low + high) // 2

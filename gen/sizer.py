@@ -92,7 +92,11 @@ def size(
     structures = _structures(manifest, device, share_layers)
     searches = [Search(manifest, structure, device, dsp, folding or {}, reserve) for structure in structures]
     limit = None if rate_hz is None else int(clock_hz / rate_hz * (1 + 1e-9))  # the clock over some cycles may be a hair too high
-    plans = [plan for search in searches if (plan := search.fastest() if limit is None else search.at(limit)) is not None]
+    plans = list[tuple[Plan, Report]]()
+    for search in searches:
+        best_yet = min((report.cycles for _, report in plans), default=None)
+        plan = search.fastest(best_yet) if limit is None else search.at(limit)
+        plans += [] if plan is None else [plan]
     if plans:
         rank = [(report.cycles if limit is None else 0, price(report, device, limit or report.cycles)) for _, report in plans]
         best = plans[rank.index(min(rank))]
