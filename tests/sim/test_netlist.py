@@ -41,7 +41,7 @@ def test_bits(random_manifest, random_samples, tmp_path, family, target, options
     ("family", "cell", "features", "scan", "cells"),
     [
         ("ice40", "SB_MAC16", ("narrow",), 4, 1 + 2 + 3 + 3 + 2 + 1),  # encoder, scan, readout, mixing, gate, decoder
-        ("ecp5", "MULT18X18D", ("narrow",), 4, 1 + 2 + 6 + 3 + 3 + 1),
+        ("ecp5", "MULT18X18D", ("narrow",), 4, 1 + 4 + 6 + 3 + 3 + 1),
         ("ecp5", "MULT18X18D", (), "1x1/3", 1 + 1 + 6 + 6 + 1 + 1),
         ("ecp5", "MULT18X18D", ("delta", "dither"), 9, 1 + 9 + 6 + 6 + 3 + 1),
     ],
