@@ -38,13 +38,18 @@ class DenseFolding(Folding):
 
     @classmethod
     def of(cls, nodes: Nodes, which: int | str) -> Self:
-        """The folding of a name, or the first onto a number of multipliers."""
+        """The folding of a name, or the first onto a number of multipliers.
+
+        Raises:
+            SsmHdlError: there is none; the message lists what there is.
+        """
         whole, _, some = str(which).partition(":")
         folding = super().of(nodes, whole if some else which)
         if not some:
             return folding
         if some not in map(str, range(1, folding.columns)):
-            raise SsmHdlError(f"{which}: of the columns of {whole} side by side, 1 to {folding.columns - 1} may be in DSP blocks")
+            columns = f"{folding.columns} columns side by side, of which some, but not all, may be in DSP blocks"
+            raise SsmHdlError(f"{Layers.of(nodes).node.name}: cannot fold onto {which}; {whole} has {columns}")
         return replace(folding, columns_in_blocks=int(some))
 
     @classmethod

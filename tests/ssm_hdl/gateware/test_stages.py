@@ -252,7 +252,7 @@ def test_dense_partly_in_blocks(make_nodes, in_blocks, name, folding, features, 
 
 def test_dense_says_how_many_columns_may_be_in_blocks(nodes):
     for name in ("8x4:4", "8x4:0", "8x4:x"):
-        with pytest.raises(SsmHdlError, match=rf"{name}: of the columns of 8x4 side by side, 1 to 3 may be in DSP blocks"):
+        with pytest.raises(SsmHdlError, match=rf"mixing: cannot fold onto {name}; 8x4 has 4 columns side by side, of which some"):
             Dense(nodes["mixing"], name, "ecp5")
     assert not Dense(nodes["mixing"], "8x4", "ecp5").folding.partly("ecp5", 7)  # a column takes 8
 
