@@ -26,7 +26,8 @@ class Multiply(Elementwise):
 
     def __init__(self, nodes: Nodes, lanes: int = 1, kind: str = "dsp", pace: int = 1) -> None:
         self.kind, layers = kind, Layers.of(nodes)
-        self._product = multiplier.latency(kind, *(shape_of(edge) for edge in layers.node.inputs), registers=layers.registers)
+        a, b = (shape_of(edge) for edge in layers.node.inputs)
+        self._product = multiplier.latency(kind, a, b, registers=layers.registers)
         self.depth = self._product + REQUANTIZE_LATENCY
         super().__init__(nodes, lanes, pace)
 
