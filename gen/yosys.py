@@ -24,6 +24,13 @@ UNHURRIED = 4000
 """Picoseconds of logic that are not worth a LUT: ABC9 makes all as fast as the slowest path, or as this, and small designs, whose
 slowest is faster, would be several times as large."""
 
+CONTROL_SETS = (
+    "dfflegalize -cell $_DFF_?_ 01 -cell $_DFF_?P?_ r -cell $_SDFF_?P?_ r -cell $_DFFE_??_ 01 -cell $_DFFE_?P??_ r "
+    "-cell $_SDFFE_?P??_ r -mince 4 -minsrst 16"
+)
+"""What enables or resets few flip-flops of an ECP5 is logic in front of them: the eight of a tile share two resets, and where
+hundreds have one of their own, since Yosys makes resets of ANDs, nextpnr does not place a device that is nearly full."""
+
 
 def share_folder() -> Path:
     """The folder of the cell libraries that come with Yosys.
@@ -83,7 +90,11 @@ def synthesise(
         SsmHdlError: Yosys is not installed, failed or warned.
     """
     source, hurry = ["read_verilog", str(verilog)], f"scratchpad -set abc9.D {UNHURRIED}"
-    commands = [source, hurry, [*synthesis, "-top", top], "flatten", "opt_clean", ["write_json", str(netlist)]]
+    whole = [*synthesis, "-top", top]
+    mapped: list[str | list[str]] = [whole]
+    if synthesis[0] == "synth_ecp5":
+        mapped = [[*whole, "-run", "begin:map_ffs"], CONTROL_SETS, [*whole, "-run", "map_ffs:"]]
+    commands = [source, hurry, *mapped, "flatten", "opt_clean", ["write_json", str(netlist)]]
     run_yosys(commands, log_path, accepted)
     design: dict[str, Any] = json.loads(netlist.read_text(encoding="utf-8"))
     if synthesis[0] == "synth_ecp5":
