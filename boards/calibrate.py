@@ -170,7 +170,7 @@ def plans(manifest: Manifest, family: str, dsps: Sequence[int]) -> Iterator[tupl
 
 def synthesise(text: str, top: str, family: str, kept: Path) -> dict[str, int]:
     """LUTs and flip-flops of Verilog, and the blocks that it takes; what was synthesised before is kept in a folder."""
-    after = "".join(map(inspect.getsource, (fuse, chains, outreg))) + yosys.CONTROL_SETS if family == "ecp5" else ""
+    after = "".join(map(inspect.getsource, (fuse, chains, outreg))) if family == "ecp5" else ""
     key = sha256(f"{family} {flow.FLOWS[family].synthesis} {yosys.UNHURRIED} {text}{after}".encode()).hexdigest()[:24]
     file = kept / f"{key}.json"
     if file.exists():

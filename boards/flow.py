@@ -131,8 +131,8 @@ def of_board(board: Board, used: Mapping[str, int]) -> dict[str, Usage]:
 BROKEN = "Assert `GetSize(conn.first) == GetSize(conn.second)'"  # of Yosys 0.70, in abc9_ops -reintegrate, for some designs
 
 
-def synthesise(family: str, verilog: Path, top: str, log: Path) -> dict[str, int]:
-    """Synthesise a file into ``top.json`` beside it; what the netlist takes.
+def synthesise(family: str, verilog: Path, top: str, log: Path, crowded: bool = False) -> dict[str, int]:
+    """Synthesise a file into ``top.json`` beside it, for a ``crowded`` device or not; what the netlist takes.
 
     Carries that nobody reads are taken away: nextpnr would bring them out of their chains.
     Where ABC9 brings Yosys down on the flat design, module by module is mapped, and the result made flat.
@@ -142,11 +142,11 @@ def synthesise(family: str, verilog: Path, top: str, log: Path) -> dict[str, int
     """
     synthesis, netlist = FLOWS[family].synthesis, verilog.parent / "top.json"
     try:
-        types = yosys.synthesise(verilog, top, synthesis, netlist, log)
+        types = yosys.synthesise(verilog, top, synthesis, netlist, log, crowded=crowded)
     except SsmHdlError as error:
         if BROKEN not in str(error):
             raise
-        types = yosys.synthesise(verilog, top, [*synthesis, "-noflatten"], netlist, log)
+        types = yosys.synthesise(verilog, top, [*synthesis, "-noflatten"], netlist, log, crowded=crowded)
     if family == "ecp5":
         design = json.loads(netlist.read_text(encoding="utf-8"))
         open_ends(design["modules"][top])
