@@ -28,8 +28,8 @@ CONTROL_SETS = (
     "dfflegalize -cell $_DFF_?_ 01 -cell $_DFF_?P?_ r -cell $_SDFF_?P?_ r -cell $_DFFE_??_ 01 -cell $_DFFE_?P??_ r "
     "-cell $_SDFFE_?P??_ r -mince 4 -minsrst 16"
 )
-"""What enables or resets few flip-flops of a crowded ECP5 is logic in front of them: the eight of a tile share two resets, and where
-hundreds have one of their own, since Yosys makes resets of ANDs, nextpnr does not place a device that is nearly full."""
+"""What enables or resets few flip-flops of a crowded ECP5 is logic in front of them: the eight of a tile share two resets, and
+where hundreds have one of their own, since Yosys makes resets of ANDs, nextpnr does not place a device that is nearly full."""
 
 
 def share_folder() -> Path:
