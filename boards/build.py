@@ -23,8 +23,8 @@ from ssm_hdl.gen.report import estimate
 from ssm_hdl.gen.spram import spill
 
 CROWDED = 0.6
-"""Share of the LUTs or of the flip-flops of an ECP5 from which it is synthesised for a crowded device: emptier ones are routed
-sooner without."""
+"""Share of the LUTs or of the flip-flops of an ECP5 from which it is synthesised for a crowded device: emptier ones are placed
+without."""
 
 SEEDS = (1, 2, 3, 4, 5, 6, 7, 8)
 """Seeds that place and route tries, one after the other, until the timing is met."""
