@@ -57,7 +57,7 @@ class Folding:
         """Multipliers that are in them."""
         return 0 if kind == "lut" else self.multipliers
 
-    def partly(self, kind: str, blocks: int) -> "Sequence[Self]":
+    def partly(self, kind: str, blocks: int) -> Sequence[Self]:
         """The same with some of its multipliers in at most so many DSP blocks, and the others made of LUTs."""
         return []
 
