@@ -10,8 +10,9 @@ after the other. Bit by bit in a tree it is 91 and 171: fewer LUTs, 48 and 77 fo
 
 
 ALL = 2
-"""Registers in front of the tree: of the operands, and of the partial products. The latter pay where a logic cell has a register
-anyway, as on the iCE40; the former do not where operands come from registers."""
+"""Registers in front of the tree: of the operands, and of the partial products. Of the operands they bring those of all multipliers
+near them (S4D-64h on the LFE5U-25F: 134 MHz without, 143 with them); those of the partial products pay where a logic cell has a
+register anyway, as on the iCE40."""
 
 
 def latency(a: Shape, b: Shape, registers: int = ALL) -> int:
@@ -31,7 +32,7 @@ def multiply(m: Module, a: Value, b: Value, registers: int = ALL) -> Value:
                 return delay(m, tree(m, terms or [Const(0, 1)]), cycles - levels)
     if len(a) < len(b):
         a, b = b, a
-    a, b = (value if isinstance(value, Const) else delay(m, value, registers > 0) for value in (a, b))
+    a, b = (value if isinstance(value, Const) else delay(m, value, 1) for value in (a, b))
     parts = [delay(m, _partial(a, b, low), registers == ALL) for low in range(0, len(b), _BITS)]
     return delay(m, parts[0], registers < ALL) if len(parts) == 1 else _tree(m, parts, _BITS)
 

@@ -63,14 +63,13 @@ class DenseFolding(Folding):
         groups, rows, columns = shape = (*weight.shape[:2], int(np.prod(weight.shape[2:])))
         codes = layers.numbers(factors)
         numbers = range(min(codes.start, 0), max(codes.stop, 1)), shape_of(layers.node.inputs[0])
-        registers = layers.registers if layers.fast else 0  # all operands come from some
         of_modes = [PARTS * modes for modes in parts(columns // PARTS)] if layers.node.inputs[0].is_complex else []
         some_rows, some_columns = parts(rows), divisors(columns)
         if groups > 1:
             some_rows, some_columns = divisors(rows), sorted({*parts(columns), *of_modes})
-        one = [cls(shape, 1, r, c, *numbers, registers) for r in some_rows for c in some_columns]
+        one = [cls(shape, 1, r, c, *numbers, layers.registers) for r in some_rows for c in some_columns]
         one = worth(one) if groups == 1 else one
-        several = [cls(shape, g, rows, c, *numbers, registers) for g in divisors(groups)[1:] for c in some_columns]
+        several = [cls(shape, g, rows, c, *numbers, layers.registers) for g in divisors(groups)[1:] for c in some_columns]
         return sorted(one + several, key=lambda folding: (folding.multipliers, folding.cycles, -folding.rows, folding.groups))
 
     @property
