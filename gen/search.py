@@ -113,12 +113,16 @@ class Search:
         options = list(self._options(interval, burst, few))
         if not all(options):
             return None
-        between = NOTHING  # the most that has stood between the stages
+        # What to keep for what stands between the stages: in a try that was too little, and in this one.
+        little, spare = NOTHING, NOTHING
         for _ in range(_TRIES):
-            left = Use(*(most - other for most, other in zip(self.budget, between, strict=True)))
+            left = Use(*(most - other for most, other in zip(self.budget, spare, strict=True)))
             picked = choose([[use for use, _ in each] for each in options], left, self.prices)
             if picked is None:
-                return None
+                if spare == little:
+                    return None
+                spare = Use(*((a + b) / 2 for a, b in zip(little, spare, strict=True)))
+                continue
             stages, taken = dict[str, StagePlan](), NOTHING
             for each, index in zip(options, picked, strict=True):
                 stages |= each[index][1]
@@ -130,7 +134,10 @@ class Search:
             whole = total(report, self.device)
             if whole.within(self.budget) and report.cycles <= interval:
                 return plan, report
-            between = Use(*(max(most, all_of_it - part) for most, all_of_it, part in zip(between, whole, taken, strict=True)))
+            little, spare = spare, Use(*(
+                max(kept, all_of_it - part) if all_of_it > most else kept
+                for kept, all_of_it, part, most in zip(spare, whole, taken, self.budget, strict=True)
+            ))  # fmt: skip
         return None
 
     def _options(self, interval: int, burst: int = BURST, few: int = FEW) -> Iterator[list[tuple[Use, dict[str, StagePlan]]]]:
