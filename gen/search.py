@@ -32,7 +32,7 @@ _MANY = 40
 
 _LUTS = 100  # of a multiplier, with what is around it
 
-_TRIES = 6  # with less and less to spend, for what stands between the stages
+_TRIES = 6  # to find out what to keep for what stands between the stages
 
 _SPARE_RAMS = {"ice40": 1, "ecp5": 0}  # nextpnr places the last of 30 block RAMs in hours, if at all
 
@@ -81,7 +81,7 @@ class Search:
         candidates = [cycles for cycles in intervals(self.manifest, self.units) if most is None or cycles <= most]
         if not candidates or self._at(candidates[-1]) is None:
             return None
-        low, high = 0, len(candidates) - 1  # what is at high and beyond fits, what is below low does not
+        low, high = 0, len(candidates) - 1  # a plan is found at high and beyond, and none below low, as far as tries go
         while low < high:
             middle = (low + high) // 2
             if self._at(candidates[middle]) is None:
@@ -113,15 +113,14 @@ class Search:
         options = list(self._options(interval, burst, few))
         if not all(options):
             return None
-        # What to keep for what stands between the stages: in a try that was too little, and in this one.
-        little, spare = NOTHING, NOTHING
+        known, spare = NOTHING, NOTHING  # kept for what stands between the stages: less than enough, if any, and to be tried
         for _ in range(_TRIES):
             left = Use(*(most - other for most, other in zip(self.budget, spare, strict=True)))
             picked = choose([[use for use, _ in each] for each in options], left, self.prices)
             if picked is None:
-                if spare == little:
+                if spare == NOTHING:
                     return None
-                spare = Use(*((a + b) / 2 for a, b in zip(little, spare, strict=True)))
+                spare = Use(*((a + b) / 2 for a, b in zip(known, spare, strict=True)))
                 continue
             stages, taken = dict[str, StagePlan](), NOTHING
             for each, index in zip(options, picked, strict=True):
@@ -132,11 +131,11 @@ class Search:
             )
             report = estimate(self.manifest, plan)
             whole = total(report, self.device)
-            if whole.within(self.budget) and report.cycles <= interval:
-                return plan, report
-            little, spare = spare, Use(*(
-                max(kept, all_of_it - part) if all_of_it > most else kept
-                for kept, all_of_it, part, most in zip(spare, whole, taken, self.budget, strict=True)
+            if whole.within(self.budget):
+                return (plan, report) if report.cycles <= interval else None
+            known, spare = spare, Use(*(
+                all_of_it - part if all_of_it > most else before
+                for before, all_of_it, part, most in zip(spare, whole, taken, self.budget, strict=True)
             ))  # fmt: skip
         return None
 

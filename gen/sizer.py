@@ -17,8 +17,8 @@ with the longer: the shortest interval is found by bisection over those at which
 made for several speeds of these stages (`ssm_hdl.gen.search.BURSTS`), and that is taken whose price is least, waiting included.
 
 The use of an option is the estimate of its stage (`ssm_hdl.gen.costs`). What stands between the stages depends on the options on
-both of its sides and is not in the program; the plan as a whole is estimated afterwards, and where it exceeds the budget, the
-program is solved again with less to spend.
+both of its sides and is not in the program; the plan as a whole is estimated afterwards. Where it exceeds the budget, the program
+is solved again with less to spend of that, by what stands between the stages, and by half as much where then nothing fits.
 """
 
 from collections.abc import Mapping, Sequence

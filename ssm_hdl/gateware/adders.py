@@ -10,13 +10,13 @@ after the other. Bit by bit in a tree it is 91 and 171: fewer LUTs, 48 and 77 fo
 
 
 ALL = 2
-"""Registers in front of the tree: of the operands, and of the partial products. Of the operands they bring those of all multipliers
-near them (S4D-64h on the LFE5U-25F: 134 MHz without, 143 with them); those of the partial products pay where a logic cell has a
-register anyway, as on the iCE40."""
+"""Registers in front of a tree: of the operands, and of the partial products. Those of the operands keep the ways from their
+sources short (S4D-64h on the LFE5U-25F reaches 134 MHz without, 143 with them); those of the partial products pay only where a
+logic cell has a register anyway, as on the iCE40: elsewhere there is but 1."""
 
 
 def latency(a: Shape, b: Shape, registers: int = ALL) -> int:
-    """Cycles of `multiply`: the registers in front of the tree, and its levels."""
+    """Cycles of `multiply`: the registers, 1 or `ALL`, and the levels of the tree; with 1, a lone partial product has one."""
     return registers + max(tree_latency(-(-min(a.width, b.width) // _BITS)), registers < ALL)
 
 

@@ -151,5 +151,5 @@ class Places:
         m.d.sync += [
             left.eq(queue.o.valid & queue.o.ready),
             places.eq(places - take + left),
-            self.free.eq(Mux(take, places > 1, places > 0)),  # both compared before it is known: it comes late
+            self.free.eq(Mux(take, places > 1, places > 0)),  # take comes late: both are compared before
         ]

@@ -154,6 +154,9 @@ def test_foldings_by_hand_are_kept_and_have_to_go_together(manifest):
 
 
 def test_the_largest_model_of_the_zoo_is_sized_for_every_device():
+    """With DSP blocks that are busy, on the 25F too, where what stands between its stages has to fit with them."""
     largest = Manifest.load("manifests/s5-mnist-w4a8")
-    found = {name: size(largest, device).report.cycles for name, device in DEVICES.items() if name != "up5k"}
-    assert found["lfe5u-25f"] > found["lfe5u-45f"] >= found["lfe5u-85f"]
+    shell = Use(500, 350, 0, 1)
+    found = {name: size(largest, device, reserve=shell).report for name, device in DEVICES.items() if name != "up5k"}
+    assert found["lfe5u-25f"].cycles > found["lfe5u-45f"].cycles >= found["lfe5u-85f"].cycles
+    assert found["lfe5u-25f"].utilisation >= 0.92 and found["lfe5u-85f"].utilisation >= 0.92
