@@ -11,8 +11,8 @@ after the other. Bit by bit in a tree it is 91 and 171: fewer LUTs, 48 and 77 fo
 
 ALL = 2
 """Registers in front of a tree: of the operands, and of the partial products. Those of the operands keep the ways from their
-sources short (S4D-64h on the LFE5U-25F reaches 134 MHz without, 143 with them); those of the partial products pay only where a
-logic cell has a register anyway, as on the iCE40: elsewhere there is but 1."""
+sources short: with them nextpnr routes S4D-64h on the LFE5U-85F, sized for 757,000 steps a second, in 12 minutes, without them
+not in 14. Those of the partial products pay only where a logic cell has a register anyway, as on the iCE40."""
 
 
 def latency(a: Shape, b: Shape, registers: int = ALL) -> int:
