@@ -7,7 +7,7 @@ import pytest
 
 from ssm_hdl import Manifest, SsmHdlError
 from ssm_hdl.gen.devices import DEVICES, find_device
-from ssm_hdl.gen.knapsack import NOTHING, Use
+from ssm_hdl.gen.knapsack import NOTHING, Use, choose
 from ssm_hdl.gen.options import intervals
 from ssm_hdl.gen.prices import price
 from ssm_hdl.gen.search import FILL, Search
@@ -49,6 +49,27 @@ def test_what_fits_at_an_interval_fits_at_a_longer_one(manifest):
     assert all(made[1].cycles <= interval for interval, made in found if made is not None)
     foldings = {stage.folding for _, made in found if made is not None for stage in made[0].stages.values()}
     assert foldings & {"3x1", "3x2", "3x4", "3x8", "3x16", "5x2", "6x1", "6x2", "6x4", "11x1", "11x2", "11x4"}
+
+
+def test_what_is_kept_for_what_stands_between_stages(manifest, monkeypatch):
+    """As much of what a plan exceeds as stands between its stages, of nothing else; half of that where then nothing fits."""
+    device = DEVICES["lfe5u-25f"]
+    search = Search(manifest, Structure.of(manifest, False, "ecp5"), device, None, {}, NOTHING)
+    interval = intervals(manifest, search.units)[-1]
+    _, report = search._at(interval)
+    search.budget = search.budget._replace(flip_flops=report.flip_flops - 1)
+    asked = []
+
+    def choose_but_once(options, budget, prices):
+        asked.append(budget)
+        return None if len(asked) == 2 else choose(options, budget, prices)
+
+    monkeypatch.setattr("ssm_hdl.gen.search.choose", choose_but_once)
+    found = search._at(interval)
+    first, second, third = (use.flip_flops for use in asked[:3])
+    assert first == report.flip_flops - 1 and second < first and third == (first + second) / 2
+    assert all(use._replace(flip_flops=0) == asked[0]._replace(flip_flops=0) for use in asked[:3])
+    assert found is not None and found[1].flip_flops < report.flip_flops
 
 
 def test_a_lower_rate_costs_less(manifest):
