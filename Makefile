@@ -87,7 +87,7 @@ bitstreams: $(READY) ## results/bitstreams.json: S4D and S5 on the three boards
 		$(CLI) build manifests/$$model --board $$board --out out/$$model-$$board --json \
 			> out/bitstreams-$$model-$$board.json || exit 1; \
 	done; done
-	$(CLI) build manifests/s5-mnist-16h-w4a8 --board icebreaker --share-layers --fold drive=1 \
+	$(CLI) build manifests/s5-mnist-16h-w4a8 --board icebreaker --share-layers --fold drive=1 --clock 42 \
 		--out out/s5-mnist-16h-icebreaker --json > out/bitstreams-s5-mnist-16h-icebreaker.json
 	for board in ulx3s-25f ulx3s-85f; do \
 		$(CLI) build manifests/s5-mnist-w4a8 --board $$board --dsp 28 --out out/s5-mnist-$$board --json \
