@@ -445,15 +445,15 @@ def test_cycles_and_blocks_of_two_products_in_a_block(make_nodes):
         depth = stages["dsp"].latency - stages["dsp"].queue.latency
         return [(stage.latency - stage.queue.latency - depth, stage.blocks) for stage in stages.values()]
 
-    assert measures(lambda kind: Dense(nodes["mixing"], 1, kind)) == [(0, 1), (-1, 1), (0, 1), (-2, 0)]
-    assert measures(lambda kind: Dense(nodes["mixing"], 8, kind)) == [(0, 8), (-1, 4), (1, 4), (-2, 0)]
-    assert measures(lambda kind: Dense(nodes["mixing"], 32, kind)) == [(0, 32), (-1, 16), (1, 16), (-2, 0)]
-    assert measures(lambda kind: Dense(nodes["readout"], 3, kind)) == [(0, 3), (-1, 2), (0, 3), (-2, 0)]
+    assert measures(lambda kind: Dense(nodes["mixing"], 1, kind)) == [(0, 1), (-1, 1), (0, 1), (-1, 0)]
+    assert measures(lambda kind: Dense(nodes["mixing"], 8, kind)) == [(0, 8), (-1, 4), (1, 4), (-1, 0)]
+    assert measures(lambda kind: Dense(nodes["mixing"], 32, kind)) == [(0, 32), (-1, 16), (1, 16), (-1, 0)]
+    assert measures(lambda kind: Dense(nodes["readout"], 3, kind)) == [(0, 3), (-1, 2), (0, 3), (-1, 0)]
     assert measures(lambda kind: Scan(nodes["ssm"], 1, kind)) == [(0, 1), (-1, 1), (0, 1), (-1, 0)]
     assert measures(lambda kind: Scan(nodes["ssm"], 12, kind)) == [(0, 12), (-1, 6), (0, 12), (-1, 0)]
     assert [Scan(nodes["ssm"], 4, kind).loop for kind in ("dsp", "ice40", "ecp5")] == [10, 9, 10]
     wide = make_nodes()
-    assert measures(lambda kind: Dense(wide["mixing"], 8, kind)) == [(0, 8), (-1, 4), (0, 8), (-1, 0)]
+    assert measures(lambda kind: Dense(wide["mixing"], 8, kind)) == [(0, 8), (-1, 4), (0, 8), (0, 0)]
     assert measures(lambda kind: Scan(wide["ssm"], "1x3*3", kind)) == [(0, 9), (0, 9), (0, 9), (2, 0)]
     mixing = {family: Dense(Layers([nodes["mixing"]], True, family), 8, "lut").folding for family in ("ice40", "ecp5")}
     assert {family: folding.latency("lut") for family, folding in mixing.items()} == {"ice40": 3, "ecp5": 2}
