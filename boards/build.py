@@ -22,10 +22,6 @@ from ssm_hdl.gen.plan import Plan
 from ssm_hdl.gen.report import estimate
 from ssm_hdl.gen.spram import spill
 
-CROWDED = 0.6
-"""Share of the LUTs or of the flip-flops of an ECP5 from which it is synthesised for a crowded device: emptier ones are placed
-without."""
-
 SEEDS = (1, 2, 3, 4, 5, 6, 7, 8)
 """Seeds that place and route tries, one after the other, until the timing is met."""
 
@@ -255,12 +251,7 @@ def _synthesise(board: Board, top: Top, folder: Path, log: Path, progress: Progr
         text = files[name]
         (folder / name).write_bytes(text if isinstance(text, bytes) else text.encode())
     progress("synthesis (Yosys)")
-    netlist = of_board(board, synthesise(board.family, folder / "top.debug.v", "top", log))
-    crowded = any(netlist[what].used > CROWDED * netlist[what].available for what in ("LUTs", "flip-flops"))
-    if crowded and board.family == "ecp5":
-        progress("synthesis (Yosys) for a crowded device")
-        netlist = of_board(board, synthesise(board.family, folder / "top.debug.v", "top", log, crowded=True))
-    return netlist
+    return of_board(board, synthesise(board.family, folder / "top.debug.v", "top", log))
 
 
 def _route(

@@ -1,7 +1,6 @@
 # amaranth: UnusedElaboratable=no
 """Calibration of the estimates: synthesise single stages, fit what they take to what they are made of, judge whole pipelines."""
 
-import inspect
 import json
 import re
 import tempfile
@@ -25,7 +24,7 @@ from ssm_hdl.gateware.memories import FAST
 from ssm_hdl.gateware.queue import Queue
 from ssm_hdl.gateware.ring import Ring
 from ssm_hdl.gateware.stream import Fork, Repack, shape_of
-from ssm_hdl.gen import chains, costs, fuse, outreg, yosys
+from ssm_hdl.gen import costs
 from ssm_hdl.gen.depth import find_layers
 from ssm_hdl.gen.options import FOLDINGS
 from ssm_hdl.gen.pipeline import STAGES
@@ -40,13 +39,13 @@ FAMILIES = ("ice40", "ecp5")
 INTERVALS = (8, 64, 512)
 """Cycles per time step for which stages that are not folded are calibrated."""
 
-FOLDED = 5
+FOLDED = 7
 """Foldings of a stage that are calibrated, spread over all that there are."""
 
-SAMPLES = 32
+SAMPLES = 40
 """Samples of an operation, at most."""
 
-MOST = 48
+MOST = 72
 """Multipliers of the largest of them."""
 
 
@@ -170,8 +169,7 @@ def plans(manifest: Manifest, family: str, dsps: Sequence[int]) -> Iterator[tupl
 
 def synthesise(text: str, top: str, family: str, kept: Path) -> dict[str, int]:
     """LUTs and flip-flops of Verilog, and the blocks that it takes; what was synthesised before is kept in a folder."""
-    after = "".join(map(inspect.getsource, (fuse, chains, outreg))) if family == "ecp5" else ""
-    key = sha256(f"{family} {flow.FLOWS[family].synthesis} {yosys.UNHURRIED} {text}{after}".encode()).hexdigest()[:24]
+    key = sha256(f"{flow.recipe(family)} {text}".encode()).hexdigest()[:24]
     file = kept / f"{key}.json"
     if file.exists():
         return dict(json.loads(file.read_text(encoding="utf-8")))

@@ -1,5 +1,6 @@
 """What differs between the families on the way from RTL to a bitstream."""
 
+import inspect
 import json
 import tempfile
 from collections.abc import Mapping
@@ -11,8 +12,7 @@ from ssm_hdl.boards import tools
 from ssm_hdl.boards.board import Board
 from ssm_hdl.boards.resources import Usage
 from ssm_hdl.errors import SsmHdlError
-from ssm_hdl.gen import yosys
-from ssm_hdl.gen.chains import open_ends
+from ssm_hdl.gen import chains, fuse, outreg, yosys
 from ssm_hdl.gen.plan import Plan
 from ssm_hdl.gen.verilog import generate
 
@@ -128,11 +128,17 @@ def of_board(board: Board, used: Mapping[str, int]) -> dict[str, Usage]:
     return {what: Usage(number, available[what]) for what, number in used.items()}
 
 
+def recipe(family: str) -> str:
+    """All that decides what becomes of Verilog, so that what was synthesised before is known to be the same."""
+    after = [yosys.CONTROL_SETS, *map(inspect.getsource, (fuse, chains, outreg))] if family == "ecp5" else []
+    return "\n".join([family, *FLOWS[family].synthesis, str(yosys.UNHURRIED), *after])
+
+
 BROKEN = "Assert `GetSize(conn.first) == GetSize(conn.second)'"  # of Yosys 0.70, in abc9_ops -reintegrate, for some designs
 
 
-def synthesise(family: str, verilog: Path, top: str, log: Path, crowded: bool = False) -> dict[str, int]:
-    """Synthesise a file into ``top.json`` beside it, for a ``crowded`` device or not; what the netlist takes.
+def synthesise(family: str, verilog: Path, top: str, log: Path) -> dict[str, int]:
+    """Synthesise a file into ``top.json`` beside it; what the netlist takes.
 
     Carries that nobody reads are taken away: nextpnr would bring them out of their chains.
     Where ABC9 brings Yosys down on the flat design, module by module is mapped, and the result made flat.
@@ -142,14 +148,14 @@ def synthesise(family: str, verilog: Path, top: str, log: Path, crowded: bool = 
     """
     synthesis, netlist = FLOWS[family].synthesis, verilog.parent / "top.json"
     try:
-        types = yosys.synthesise(verilog, top, synthesis, netlist, log, crowded=crowded)
+        types = yosys.synthesise(verilog, top, synthesis, netlist, log)
     except SsmHdlError as error:
         if BROKEN not in str(error):
             raise
-        types = yosys.synthesise(verilog, top, [*synthesis, "-noflatten"], netlist, log, crowded=crowded)
+        types = yosys.synthesise(verilog, top, [*synthesis, "-noflatten"], netlist, log)
     if family == "ecp5":
         design = json.loads(netlist.read_text(encoding="utf-8"))
-        open_ends(design["modules"][top])
+        chains.open_ends(design["modules"][top])
         netlist.write_text(json.dumps(design), encoding="utf-8")
     return cells(family, types)
 

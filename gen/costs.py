@@ -15,9 +15,9 @@ from ssm_hdl.gateware.layers import Layers
 from ssm_hdl.gateware.memories import Storage, shape_for
 from ssm_hdl.gateware.queue import Queue
 from ssm_hdl.gateware.spram import DEPTH
-from ssm_hdl.gateware.stream import lanes, reals, shape_of, widths
+from ssm_hdl.gateware.stream import lanes, shape_of, widths
 from ssm_hdl.gen.blocks import WRITTEN, block_rams, distributed, rows, sprams
-from ssm_hdl.gen.knapsack import Use
+from ssm_hdl.gen.knapsack import NOTHING, Use
 from ssm_hdl.gen.pipeline import STAGES, Pipeline
 from ssm_hdl.gen.stage_plan import StagePlan
 
@@ -87,11 +87,13 @@ class Taken(NamedTuple):
         use: of the device.
         work: cycles that a packet keeps it busy.
         behind: of a dense, the cycles from the last beat until all results are under way.
+        before: what makes beats of a number each as wide as those that it multiplies.
     """
 
     use: Use
     work: int
     behind: int = 0
+    before: Use = NOTHING
 
 
 def use_of(layers: Layers, plan: StagePlan, family: str) -> Taken:
@@ -104,7 +106,9 @@ def use_of(layers: Layers, plan: StagePlan, family: str) -> Taken:
     use = Use(taken["luts"], taken["flip_flops"], plan.blocks, rams, sum(sprams(storage) for storage in stage.storage))
     if layers.node.op.op != "dense":
         return Taken(use, stage.work)
-    return Taken(use, stage.work, stage.burst + 1)
+    made = repack_features(1, stage.folding.i_lanes, shape_of(layers.node.inputs[0]).width, stage.folding.holds > 1)
+    before = cost("repack", family, made) if stage.folding.i_lanes > 1 else dict.fromkeys(KINDS, 0.0)
+    return Taken(use, stage.work, stage.burst + 1, Use(before["luts"], before["flip_flops"], 0, 0))
 
 
 def spram_choices(layers: Layers, plan: StagePlan, family: str) -> list[tuple[str, ...]]:
@@ -196,7 +200,7 @@ def _scan(stage: Any, layers: Layers, plan: StagePlan) -> Features:
     op = layers.node.op
     return {
         "parts": sums,
-        "phases": f.phases > 1,
+        "turns": sums * layers.format.width * (f.phases > 1),
         "products": sums * (layers.format.width + shape_for(layers.node.arrays["code"]).width),
         "sums": sums * layers.width,
         "shifts": sums * layers.width * recurrence._scale.latency,
@@ -205,7 +209,6 @@ def _scan(stage: Any, layers: Layers, plan: StagePlan) -> Features:
         "delta": sums * layers.width * getattr(op, "delta", False),
         "dither": sums * getattr(op, "dither", False),
         "ahead": f.cycles < stage.loop,
-        "modes": reals(layers.node.output) ** 0,
     }
 
 

@@ -32,6 +32,10 @@ class Use(NamedTuple):
         """Both together."""
         return Use(*(a + b for a, b in zip(self, other, strict=True)))
 
+    def less(self, other: "Use") -> "Use":
+        """What is left of it beside the other."""
+        return Use(*(a - b for a, b in zip(self, other, strict=True)))
+
     def within(self, other: "Use") -> bool:
         """The other is enough for it."""
         return all(a <= b for a, b in zip(self, other, strict=True))

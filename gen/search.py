@@ -101,43 +101,56 @@ class Search:
 
     def at(self, interval: int) -> tuple[Plan, Report] | None:
         """The cheapest plan that takes a step in so many cycles."""
-        found = [plan for burst in BURSTS if (plan := self._at(interval, burst, self._few)) is not None]
+        found = [plan for burst in BURSTS for plan in self._fitting(interval, burst, self._few)]
         if not found:  # with less to choose from, less may stand between the stages
             return self._at(interval)
         return min(found, key=lambda plan: price(plan[1], self.device, interval))
 
-    def _at(self, interval: int, burst: int = BURST, few: int = FEW) -> tuple[Plan, Report] | None:
-        """The same with element-wise stages of one speed; with few multipliers to choose from, to see whether anything fits."""
-        if interval < intervals(self.manifest, self.units)[0]:
-            return None
-        options = list(self._options(interval, burst, few))
+    def _at(self, interval: int) -> tuple[Plan, Report] | None:
+        """Any, with few multipliers to choose from, to see whether there is one."""
+        return next(self._fitting(interval, BURST, FEW), None)
+
+    def _fitting(self, interval: int, burst: int, few: int) -> Iterator[tuple[Plan, Report]]:
+        """Plans with element-wise stages of one speed, the cheapest each with so much kept for what stands between stages.
+
+        What that takes depends on the plan. What a plan exceeds is kept, until one fits, or nothing does; then what is halfway
+        between too little and that.
+        """
+        options = list(self._options(interval, burst, few)) if interval >= intervals(self.manifest, self.units)[0] else [[]]
         if not all(options):
-            return None
-        known, spare = NOTHING, NOTHING  # kept for what stands between the stages: less than enough, if any, and to be tried
+            return
+        little, spare, enough = NOTHING, NOTHING, None
         for _ in range(_TRIES):
-            left = Use(*(most - other for most, other in zip(self.budget, spare, strict=True)))
-            picked = choose([[use for use, _ in each] for each in options], left, self.prices)
+            picked = choose([[use for use, _ in each] for each in options], self.budget.less(spare), self.prices)
             if picked is None:
-                if spare == NOTHING:
-                    return None
-                spare = Use(*((a + b) / 2 for a, b in zip(known, spare, strict=True)))
-                continue
-            stages, taken = dict[str, StagePlan](), NOTHING
-            for each, index in zip(options, picked, strict=True):
-                stages |= each[index][1]
-                taken = taken.plus(each[index][0])
-            plan = Plan(
-                self.device.family, {name: stages[name] for name in self.structure.stages}, self.structure.loop is not None
-            )
-            report = estimate(self.manifest, plan)
-            whole = total(report, self.device)
-            if whole.within(self.budget):
-                return (plan, report) if report.cycles <= interval else None
-            known, spare = spare, Use(*(
-                all_of_it - part if all_of_it > most else before
-                for before, all_of_it, part, most in zip(spare, whole, taken, self.budget, strict=True)
-            ))  # fmt: skip
-        return None
+                enough = spare
+            else:
+                plan, report, taken = self._made([each[index] for each, index in zip(options, picked, strict=True)])
+                whole = total(report, self.device)
+                if not whole.within(self.budget):
+                    little = spare
+                else:
+                    enough = spare
+                    if report.cycles <= interval:
+                        yield plan, report
+            if enough is None:
+                spare = Use(*(
+                    all_of_it - part if all_of_it > most else before
+                    for before, all_of_it, part, most in zip(spare, whole, taken, self.budget, strict=True)
+                ))  # fmt: skip
+            elif enough == NOTHING:
+                return
+            else:
+                spare = Use(*((a + b) / 2 for a, b in zip(little, enough, strict=True)))
+
+    def _made(self, picked: Sequence[tuple[Use, dict[str, StagePlan]]]) -> tuple[Plan, Report, Use]:
+        """A plan of an option for each stage, and what the stages alone take."""
+        stages, taken = dict[str, StagePlan](), NOTHING
+        for use, plans in picked:
+            stages |= plans
+            taken = taken.plus(use)
+        plan = Plan(self.device.family, {name: stages[name] for name in self.structure.stages}, self.structure.loop is not None)
+        return plan, estimate(self.manifest, plan), taken
 
     def _options(self, interval: int, burst: int = BURST, few: int = FEW) -> Iterator[list[tuple[Use, dict[str, StagePlan]]]]:
         """For each stage, or stages that choose together, what each option takes, and its plan."""
@@ -187,6 +200,8 @@ class Search:
                 busy = min(1.0, taken.work * self.structure.share(name, self.manifest.steps) / interval)
                 idle, wait = plan.blocks * (1 - busy), self._wait(name, taken, interval, burst)
                 use = use.plus(taken.use._replace(idle=idle, wait=wait))
+                if len(way) == 1:  # what reads a scan takes the beats that this sends
+                    use = use.plus(taken.before)
             uses.append(use)
         return [(uses[index], dict(ways[index])) for index in pareto(uses)]
 

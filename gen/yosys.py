@@ -28,8 +28,9 @@ CONTROL_SETS = (
     "dfflegalize -cell $_DFF_?_ 01 -cell $_DFF_?P?_ r -cell $_SDFF_?P?_ r -cell $_DFFE_??_ 01 -cell $_DFFE_?P??_ r "
     "-cell $_SDFFE_?P??_ r -mince 4 -minsrst 16"
 )
-"""What enables or resets few flip-flops of a crowded ECP5 is logic in front of them: the eight of a tile share two resets, and
-where hundreds have one of their own, since Yosys makes resets of ANDs, nextpnr does not place a device that is nearly full."""
+"""What enables or resets few flip-flops of an ECP5 is logic in front of them: the eight of a tile share two resets, and where
+hundreds have one of their own, since Yosys makes resets of ANDs, nextpnr does not place a device that is nearly full, and its
+router does not get through one that is a quarter full."""
 
 
 def share_folder() -> Path:
@@ -80,7 +81,6 @@ def synthesise(
     netlist: Path,
     log_path: Path,
     accepted: Sequence[str] = (),
-    crowded: bool = False,
 ) -> dict[str, int]:
     """Synthesise a file into a flat netlist, JSON of Yosys, that of an ECP5 fused; how many cells of each type it has.
 
@@ -91,20 +91,19 @@ def synthesise(
         netlist: the file to be written.
         log_path: see `run_yosys`.
         accepted: see `run_yosys`.
-        crowded: the device is nearly full, see `CONTROL_SETS`.
 
     Raises:
         SsmHdlError: Yosys is not installed, failed or warned.
     """
-    source, hurry = ["read_verilog", str(verilog)], f"scratchpad -set abc9.D {UNHURRIED}"
+    source, hurry, ecp5 = ["read_verilog", str(verilog)], f"scratchpad -set abc9.D {UNHURRIED}", synthesis[0] == "synth_ecp5"
     whole = [*synthesis, "-top", top]
     mapped: list[str | list[str]] = [whole]
-    if crowded and synthesis[0] == "synth_ecp5":
+    if ecp5:
         mapped = [[*whole, "-run", "begin:map_ffs"], CONTROL_SETS, [*whole, "-run", "map_ffs:"]]
     commands = [source, hurry, *mapped, "flatten", "opt_clean", ["write_json", str(netlist)]]
     run_yosys(commands, log_path, accepted)
     design: dict[str, Any] = json.loads(netlist.read_text(encoding="utf-8"))
-    if synthesis[0] == "synth_ecp5":
+    if ecp5:
         fuse(design["modules"][top])
         shorten(design["modules"][top])
         register(design["modules"][top])

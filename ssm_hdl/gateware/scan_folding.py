@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -16,6 +17,7 @@ from ssm_hdl.gateware.scales import Scales
 from ssm_hdl.gateware.shift import Shifts
 from ssm_hdl.gateware.stream import beats
 
+_FEW = 8  # modes side by side that may have one multiplier each, for three products: of more, threes are close to any number
 _AROUND = 6  # cycles of the loop of a scan beside its products: to read a state, add, round and saturate
 
 
@@ -37,7 +39,7 @@ _NONE = Operands(range(1), range(1), 0)
 
 @dataclass(frozen=True)
 class ScanFolding(Folding):
-    """How the C x N complex products fall onto multipliers: ``channels * within`` modes at once, or one in ``phases`` cycles.
+    """How the C x N complex products fall onto multipliers: ``channels * within`` modes at once, in ``phases`` cycles.
 
     ``terms`` are the products of real numbers in a complex one; ``parts`` are those of an element of u; ``least`` are the cycles
     that the products have to take, since what is added to them is not there before; ``registers`` are those in front of
@@ -59,17 +61,20 @@ class ScanFolding(Folding):
 
     @classmethod
     def every(cls, layers: Layers) -> Sequence[Self]:
-        """Every folding: 1 or 2 multipliers for a mode, 3 or 4 for each of several modes, up to all modes of all channels.
+        """Every folding: 1 or 2 multipliers for a mode, 1 for each of few, 3 or 4 for each, up to all modes of all channels.
 
-        Of as many multipliers, those first that fill up nothing, then those of fewer channels.
+        Of as many multipliers, those first that fill up nothing, then those of fewer channels, then of fewer modes. Several
+        channels bind what reads them, so they do not stand for one.
         """
         channels, modes = shape = layers.node.arrays["scale"].shape
-        ways = [(1, 1, PLAIN, PLAIN), (1, 1, 2, PLAIN), (1, 1, SHORT, SHORT)]
-        ways += [(c, w, 1, terms) for c in divisors(channels) for w in parts(modes) for terms in (PLAIN, SHORT)]
+        sides = [(c, w) for c in divisors(channels) for w in parts(modes)]
+        ways = [(1, 1, PLAIN, PLAIN), (1, 1, 2, PLAIN)] + [(c, w, SHORT, SHORT) for c, w in sides if c * w <= _FEW]
+        ways += [(c, w, 1, terms) for c, w in sides for terms in (PLAIN, SHORT)]
         numbers = PARTS if layers.node.inputs[0].is_complex else 1
         made = [cls(shape, c, w, phases, terms, numbers) for c, w, phases, terms in ways]
-        some = [folding for terms in (PLAIN, SHORT) for folding in worth([each for each in made if each.terms == terms])]
-        ordered = sorted(some, key=lambda folding: (folding.multipliers, not folding.exact, folding.channels))
+        alike = [[f for f in made if (f.terms, f.channels == 1) == key] for key in product((PLAIN, SHORT), (True, False))]
+        some = [folding for group in alike for folding in worth(group)]
+        ordered = sorted(some, key=lambda f: (f.multipliers, not f.exact, f.channels, f.modes))
         return [folding._timed(layers) for folding in ordered]
 
     def _timed(self, layers: Layers) -> Self:

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from ssm_hdl import Manifest, SsmHdlError
+from ssm_hdl.boards.catalog import find_board
+from ssm_hdl.boards.resources import shell_use
 from ssm_hdl.gen.devices import DEVICES, find_device
 from ssm_hdl.gen.knapsack import NOTHING, Use, choose
 from ssm_hdl.gen.options import intervals
@@ -177,7 +179,7 @@ def test_foldings_by_hand_are_kept_and_have_to_go_together(manifest):
 def test_the_largest_model_of_the_zoo_is_sized_for_every_device():
     """With DSP blocks that are busy, on the 25F too, where what stands between its stages has to fit with them."""
     largest = Manifest.load("manifests/s5-mnist-w4a8")
-    shell = Use(500, 350, 0, 1)
+    shell = shell_use(largest, find_board("ulx3s-25f"))
     found = {name: size(largest, device, reserve=shell).report for name, device in DEVICES.items() if name != "up5k"}
     assert found["lfe5u-25f"].cycles > found["lfe5u-45f"].cycles >= found["lfe5u-85f"].cycles
     assert found["lfe5u-25f"].utilisation >= 0.92 and found["lfe5u-85f"].utilisation >= 0.92

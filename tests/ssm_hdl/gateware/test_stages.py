@@ -51,7 +51,7 @@ def dense_cases():
 
 SCANS = (
     *("1x1/4", "1x1/3", "1x1/2", "1x1", "1x1*3", "1x3", "1x3*3", "2x1", "2x1*3", "2x3", "2x3*3"),
-    *("4x1", "4x1*3", "4x3", "4x3*3"),
+    *("4x1", "4x1*3", "4x3", "4x3*3", "2x1/3", "1x2/3", "1x3/3", "4x1/3", "2x3/3", "1x2", "1x2*3"),
 )
 """The foldings of a scan of 4 channels of 3 modes."""
 
@@ -155,13 +155,16 @@ def test_scan(nodes, folding, kind, check):
     check(lambda: Scan(node, folding, kind), node)
 
 
+UNEVEN = ["1x2/3", "2x2/3", "1x2", "1x3*3", "1x3", "2x2*3", "2x2", "2x3*3", "2x3"]
+
+
 @pytest.mark.parametrize("features", [(), ("exponent", "delta", "dither")], ids=["plain", "all"])
-@pytest.mark.parametrize("folding", ["1x3*3", "1x3", "2x2*3", "2x2"])
+@pytest.mark.parametrize("folding", ["1x2/3", "2x2/3", "1x3", "2x2*3"])
 def test_scan_that_fills_up_words(random_manifest, folding, features, check):
     """2 or 3 of 5 modes side by side. There are none that are no faster than what divides them with as few multipliers."""
     node = random_manifest(channels=2, modes=5, steps=PACKETS, features=features).nodes["ssm"]
     uneven = [choice.name for choice in ScanFolding.choices(node) if not choice.exact]
-    assert uneven == ["1x3*3", "1x3", "2x2*3", "2x2"]
+    assert uneven == UNEVEN
     stage = Scan(node, folding)
     assert stage.folding.products == 10 * stage.folding.terms < stage.folding.multipliers * stage.folding.cycles
     check(lambda: Scan(node, folding), node)
@@ -180,6 +183,15 @@ def test_scan_by_three_products(nodes, name, kind):
     assert stage.loop == plain.loop + 1 - (name == "1x1/3") + wider
     width = next(storage.width for storage in stage.storage if storage.name == "code")
     assert width == 3 * 17 * short.modes
+
+
+@pytest.mark.parametrize("name,cycles", [("1x2/3", 24), ("2x1/3", 18), ("1x3/3", 12), ("4x1/3", 9), ("2x3/3", 6)])
+def test_scan_of_several_modes_with_a_multiplier_each(nodes, name, cycles):
+    """A third of the multipliers of as many modes by three products, three times the cycles, and the loop of one mode."""
+    short, one, all_at_once = (Scan(nodes["ssm"], each) for each in (name, "1x1/3", name.replace("/", "*")))
+    assert short.folding.cycles == cycles == 3 * all_at_once.folding.cycles
+    assert short.folding.multipliers == short.folding.modes == all_at_once.folding.multipliers // 3
+    assert short.loop == one.loop
 
 
 ALL = ("exponent", "delta", "dither")
@@ -257,7 +269,7 @@ def test_dense_says_how_many_columns_may_be_in_blocks(nodes):
     assert not Dense(nodes["mixing"], "8x4", "ecp5").folding.partly("ecp5", 7)  # a column takes 8
 
 
-BLOCKS = ["1x1/4", "1x1/3", "1x1/2", "1x1", "1x1*3", "2x1", "2x1*3", "2x3", "1x3*3", "4x3*3"]
+BLOCKS = ["1x1/4", "1x1/3", "1x1/2", "1x1", "1x1*3", "1x3/3", "2x1/3", "2x1", "2x1*3", "2x3", "1x3*3", "4x3*3"]
 
 
 @pytest.mark.parametrize("folding", BLOCKS)
@@ -293,7 +305,7 @@ def deep_nodes(random_manifest):
     return random_manifest(channels=4, modes=3, steps=PACKETS, layers=1, features=ALL).nodes
 
 
-COMPLEX = ["1x1/4", "1x1/3", "1x1/2", "1x1*3", "1x1", "3x1*3", "3x1"]
+COMPLEX = ["1x1/4", "1x1/3", "1x1/2", "1x1*3", "3x1/3", "1x1", "3x1*3", "3x1"]
 
 
 @pytest.mark.parametrize("folding", COMPLEX)
@@ -304,7 +316,7 @@ def test_scan_of_complex_elements(deep_nodes, folding, check):
 
 
 @pytest.mark.parametrize("features", [(), ALL], ids=["plain", "all"])
-@pytest.mark.parametrize("folding", ["1x1/4", "1x1/3", "1x1", "2x1*3", "4x3"])
+@pytest.mark.parametrize("folding", ["1x1/4", "1x1/3", "1x1", "1x3/3", "2x1/3", "2x1*3", "4x3"])
 def test_scan_of_complex_channels_with_several_modes(make_nodes, folding, features, check):
     node = make_nodes(features)["ssm"]
     codes = {"ssm.transition": node.arrays["code"], "ssm.exponent": np.arange(-12, 0).reshape(4, 3)}
@@ -322,7 +334,7 @@ def test_dense_from_and_to_complex_elements(deep_nodes, name, multipliers, check
 
 @pytest.mark.parametrize("stalls", (0.0, 0.4))
 @pytest.mark.parametrize("features", [(), ALL], ids=["plain", "all"])
-@pytest.mark.parametrize("folding", ["1x1/4", "1x1/3", "1x1/2", "1x1", "2x1*3", "4x3"])
+@pytest.mark.parametrize("folding", ["1x1/4", "1x1/3", "1x1/2", "1x1", "1x3/3", "2x3/3", "2x1*3", "4x3"])
 def test_scan_starts_afresh_after_a_step_marked_last(make_nodes, folding, features, stalls, run_stage, random_packets, orders):
     """States, and the dither, whatever the sequence before has left: one of one step, and two that differ in length."""
     node = make_nodes(features)["ssm"]
@@ -400,7 +412,7 @@ def test_pool_of_many_sums(lanes, registers, random_manifest, check):
 FAST_STAGES = (
     [(Dense, "mixing", folding) for folding in ("1x1", "2x1", "2x4", "8x4")]
     + [(Dense, "readout", folding) for folding in ("1x1x2", "2x1x3")]
-    + [(Scan, "ssm", folding) for folding in ("1x1/4", "1x1/3", "1x1/2", "1x1", "2x1*3", "4x3")]
+    + [(Scan, "ssm", folding) for folding in ("1x1/4", "1x1/3", "1x1/2", "1x1", "1x3/3", "2x1*3", "4x3")]
     + [(Lookup, "gelu", 1), (Pool, "pool", 1), (Pool, "pool", 4)]
 )
 
