@@ -100,7 +100,7 @@ bitstreams: $(READY) ## results/bitstreams.json: S4D and S5 on the three boards
 bench: $(READY) ## results/bench.json, docs/bench.png: intervals in simulation, clocks by place and route, of the limits (an hour or two)
 	$(CLI) bench $(BENCH) $(addprefix --largest ,$(LARGEST)) --line manifests/s4d-16h-w8a8x8
 
-calibrate: $(READY) ## gen/costs.json, results/estimates.json: LUTs and flip-flops fitted to synthesis (half an hour on two cores)
+calibrate: $(READY) ## gen/costs.json, results/estimates.json: LUTs and flip-flops fitted to synthesis (an hour on two cores)
 	$(CLI) calibrate $(addprefix manifests/,$(FITTED)) $(addprefix --judge manifests/,$(JUDGED))
 
 reproduce-s4d: $(READY) ## results/s4d.json: the paper's table beside ours, manifests/s4d-* made where missing (DATA=folder of MNIST)

@@ -169,7 +169,7 @@ def plans(manifest: Manifest, family: str, dsps: Sequence[int]) -> Iterator[tupl
 
 def synthesise(text: str, top: str, family: str, kept: Path) -> dict[str, int]:
     """LUTs and flip-flops of Verilog, and the blocks that it takes; what was synthesised before is kept in a folder."""
-    key = sha256(f"{flow.recipe(family)} {text}".encode()).hexdigest()[:24]
+    key = sha256(f"{flow.synthesis_key(family)} {text}".encode()).hexdigest()[:24]
     file = kept / f"{key}.json"
     if file.exists():
         return dict(json.loads(file.read_text(encoding="utf-8")))

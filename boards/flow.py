@@ -1,5 +1,6 @@
 """What differs between the families on the way from RTL to a bitstream."""
 
+import importlib.metadata
 import inspect
 import json
 import tempfile
@@ -128,10 +129,10 @@ def of_board(board: Board, used: Mapping[str, int]) -> dict[str, Usage]:
     return {what: Usage(number, available[what]) for what, number in used.items()}
 
 
-def recipe(family: str) -> str:
-    """All that decides what becomes of Verilog, so that what was synthesised before is known to be the same."""
-    after = [yosys.CONTROL_SETS, *map(inspect.getsource, (fuse, chains, outreg))] if family == "ecp5" else []
-    return "\n".join([family, *FLOWS[family].synthesis, str(yosys.UNHURRIED), *after])
+def synthesis_key(family: str) -> str:
+    """What Verilog goes through in synthesis: what was made of the same in the same way before need not be made again."""
+    passes = (yosys, fuse, chains, outreg) if family == "ecp5" else (yosys,)
+    return "\n".join([family, *FLOWS[family].synthesis, importlib.metadata.version("pyosys"), *map(inspect.getsource, passes)])
 
 
 BROKEN = "Assert `GetSize(conn.first) == GetSize(conn.second)'"  # of Yosys 0.70, in abc9_ops -reintegrate, for some designs

@@ -87,7 +87,7 @@ class Taken(NamedTuple):
         use: of the device.
         work: cycles that a packet keeps it busy.
         behind: of a dense, the cycles from the last beat until all results are under way.
-        before: what makes beats of a number each as wide as those that it multiplies.
+        before: of a dense, what makes beats as wide as those that it reads, if those that come have a number each: less if not.
     """
 
     use: Use

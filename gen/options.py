@@ -53,16 +53,20 @@ class Unit:
         return {max(choice.interval for choice in way) for way in self.ways}
 
     def within(self, interval: int, few: int = FEW) -> list[tuple[Choice, ...]]:
-        """The ways that keep up with an interval, but for those with many more multipliers than another in any stage.
+        """The ways that keep up with an interval, but for those with many more multipliers of a kind than another in any stage.
 
         Args:
             interval: cycles per time step.
             few: multipliers that are never many.
         """
         fast = [way for way in self.ways if all(choice.interval <= interval for choice in way)]
-        least = [min((way[k].folding.multipliers for way in fast), default=0) for k in range(len(self.names))]
-        most = [max(2 * number - 1, few if len(self.names) == 1 else 0) for number in least]
-        return [way for way in fast if all(choice.folding.multipliers <= many for choice, many in zip(way, most, strict=True))]
+        least: dict[tuple[int, str], int] = {}  # by kind, since not all kinds suit the folding with the fewest
+        for stage, choice in ((stage, choice) for way in fast for stage, choice in enumerate(way)):
+            number = choice.folding.multipliers
+            least[stage, choice.kind] = min(number, least.get((stage, choice.kind), number))
+        always = few if len(self.names) == 1 else 0
+        most = {key: max(2 * number - 1, always) for key, number in least.items()}
+        return [way for way in fast if all(c.folding.multipliers <= most[stage, c.kind] for stage, c in enumerate(way))]
 
 
 def units(
@@ -110,7 +114,9 @@ def _choices(
     each = fold.choices(layers)
     if decided is not None:
         each = [folding for folding in each if decided == str(folding.multipliers)] or [fold.of(layers, decided)]
-    made = [(folding, kind) for folding in each for kind in kinds if folding.suits(kind) or decided is not None]
+    made = [(folding, kind) for folding in each for kind in kinds if folding.suits(kind)]
+    if decided is not None and not made:
+        made = list(product(each, kinds))
     if blocks is not None and decided is None:
         made = [
             (part, kind)

@@ -90,9 +90,9 @@ class Search:
                 high = middle
         return self.at(candidates[high])
 
-    def slowest(self) -> tuple[Plan, Report] | None:
-        """The cheapest plan at the longest interval at which there is anything to choose: if that does not fit, none does."""
-        return self._at(intervals(self.manifest, self.units)[-1])
+    def possible(self) -> bool:
+        """A plan fits at the longest interval at which there is anything to choose: if none does, none fits at all."""
+        return self._at(intervals(self.manifest, self.units)[-1]) is not None
 
     def least(self) -> Use:
         """The least that can be taken of each, at the longest interval."""
@@ -113,35 +113,35 @@ class Search:
     def _fitting(self, interval: int, burst: int, few: int) -> Iterator[tuple[Plan, Report]]:
         """Plans with element-wise stages of one speed, the cheapest each with so much kept for what stands between stages.
 
-        What that takes depends on the plan. What a plan exceeds is kept, until one fits, or nothing does; then what is halfway
-        between too little and that.
+        What that takes depends on the plan. What a plan exceeds is kept, until one fits, or nothing is left to choose; then what
+        is halfway between too little and that.
         """
         options = list(self._options(interval, burst, few)) if interval >= intervals(self.manifest, self.units)[0] else [[]]
         if not all(options):
             return
-        little, spare, enough = NOTHING, NOTHING, None
+        little, spare, most = NOTHING, NOTHING, None
         for _ in range(_TRIES):
             picked = choose([[use for use, _ in each] for each in options], self.budget.less(spare), self.prices)
             if picked is None:
-                enough = spare
+                most = spare
             else:
                 plan, report, taken = self._made([each[index] for each, index in zip(options, picked, strict=True)])
                 whole = total(report, self.device)
                 if not whole.within(self.budget):
                     little = spare
                 else:
-                    enough = spare
+                    most = spare
                     if report.cycles <= interval:
                         yield plan, report
-            if enough is None:
+            if most is None:
                 spare = Use(*(
-                    all_of_it - part if all_of_it > most else before
-                    for before, all_of_it, part, most in zip(spare, whole, taken, self.budget, strict=True)
+                    all_of_it - part if all_of_it > limit else before
+                    for before, all_of_it, part, limit in zip(spare, whole, taken, self.budget, strict=True)
                 ))  # fmt: skip
-            elif enough == NOTHING:
+            elif most == NOTHING:
                 return
             else:
-                spare = Use(*((a + b) / 2 for a, b in zip(little, enough, strict=True)))
+                spare = Use(*((a + b) / 2 for a, b in zip(little, most, strict=True)))
 
     def _made(self, picked: Sequence[tuple[Use, dict[str, StagePlan]]]) -> tuple[Plan, Report, Use]:
         """A plan of an option for each stage, and what the stages alone take."""
@@ -200,7 +200,7 @@ class Search:
                 busy = min(1.0, taken.work * self.structure.share(name, self.manifest.steps) / interval)
                 idle, wait = plan.blocks * (1 - busy), self._wait(name, taken, interval, burst)
                 use = use.plus(taken.use._replace(idle=idle, wait=wait))
-                if len(way) == 1:  # what reads a scan takes the beats that this sends
+                if len(way) == 1:  # one folded together with a scan reads what this sends
                     use = use.plus(taken.before)
             uses.append(use)
         return [(uses[index], dict(ways[index])) for index in pareto(uses)]

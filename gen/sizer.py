@@ -17,8 +17,10 @@ with the longer: the shortest interval is found by bisection over those at which
 made for several speeds of these stages (`ssm_hdl.gen.search.BURSTS`), and that is taken whose price is least, waiting included.
 
 The use of an option is the estimate of its stage (`ssm_hdl.gen.costs`). What stands between the stages depends on the options on
-both of its sides and is not in the program; the plan as a whole is estimated afterwards. Where it exceeds the budget, the program
-is solved again with less to spend of that, by what stands between the stages, and by half as much where then nothing fits.
+both of its sides and is not in the program, but for a bound of what makes beats as wide as a dense reads them; the plan as a
+whole is estimated afterwards. Where it exceeds the budget, the program is solved again with less to spend of that, by what stands
+between the stages, until a plan fits or nothing is left to choose, and then by what is halfway between that and too little, a few
+times. The cheapest plan that fits is taken.
 """
 
 from collections.abc import Mapping, Sequence
@@ -143,4 +145,4 @@ def _misfit(manifest: Manifest, device: Device, searches: Sequence[Search], dsp:
 
 def _fits(manifest: Manifest, device: Device) -> bool:
     structures = _structures(manifest, device, None)
-    return any(Search(manifest, structure, device, None, {}, NOTHING).slowest() is not None for structure in structures)
+    return any(Search(manifest, structure, device, None, {}, NOTHING).possible() for structure in structures)

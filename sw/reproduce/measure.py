@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ssm_hdl import Manifest, SsmHdlError
-from ssm_hdl.boards.flow import synthesised
+from ssm_hdl.boards.flow import synthesis_key, synthesised
 from ssm_hdl.boards.protocol import fingerprint
 from ssm_hdl.files import write_atomically
 from ssm_hdl.fixed import Codes
@@ -145,10 +145,11 @@ def measure(
 def _pipeline(
     row: Row, manifest: Manifest, share: bool, samples: Codes, known: dict[str, Any], processes: int, step: Callable[[str], None]
 ) -> dict[str, Any]:
-    """What simulation and synthesis say of a pipeline; what is known, if it is of this Verilog."""
+    """What simulation and synthesis say of a pipeline; what is known, if it is of this Verilog, synthesised as now."""
     plan, generic = (Plan.fit(manifest, DSP, target, share_layers=share) for target in ("ecp5", "generic"))
     simulated = Design(generate(manifest, generic), manifest.name)
-    hardware = sha256(f"{len(samples)} {generate(manifest, plan)} {simulated.verilog}".encode()).hexdigest()
+    key = f"{len(samples)} {synthesis_key('ecp5')} {generate(manifest, plan)} {simulated.verilog}"
+    hardware = sha256(key.encode()).hexdigest()
     if known.get("hardware") == hardware:
         return known
     what = "of layers that share stages " if share else ""

@@ -8,12 +8,15 @@ import pytest
 from ssm_hdl import Manifest, SsmHdlError
 from ssm_hdl.boards.catalog import find_board
 from ssm_hdl.boards.resources import shell_use
+from ssm_hdl.gateware.queue import BURST
+from ssm_hdl.gen.costs import use_of
 from ssm_hdl.gen.devices import DEVICES, find_device
-from ssm_hdl.gen.knapsack import NOTHING, Use, choose
-from ssm_hdl.gen.options import intervals
+from ssm_hdl.gen.knapsack import NOTHING, Use
+from ssm_hdl.gen.options import FOLDINGS, intervals
 from ssm_hdl.gen.prices import price
-from ssm_hdl.gen.search import FILL, Search
+from ssm_hdl.gen.search import BURSTS, FILL, Search
 from ssm_hdl.gen.sizer import size
+from ssm_hdl.gen.stage_plan import plan_stage
 from ssm_hdl.gen.structure import Structure
 from ssm_hdl.sim.golden import run
 from ssm_hdl.sim.verilated import VerilatedModel
@@ -54,24 +57,58 @@ def test_what_fits_at_an_interval_fits_at_a_longer_one(manifest):
 
 
 def test_what_is_kept_for_what_stands_between_stages(manifest, monkeypatch):
-    """As much of what a plan exceeds as stands between its stages, of nothing else; half of that where then nothing fits."""
+    """What a plan exceeds is kept, of nothing else, until one fits; then what is halfway between too little and that."""
     device = DEVICES["lfe5u-25f"]
     search = Search(manifest, Structure.of(manifest, False, "ecp5"), device, None, {}, NOTHING)
     interval = intervals(manifest, search.units)[-1]
-    _, report = search._at(interval)
-    search.budget = search.budget._replace(flip_flops=report.flip_flops - 1)
-    asked = []
+    plan, report = search._at(interval)
+    limit, asked, between = search.budget.flip_flops, [], [300, 100, 200, None, 180, 160]
 
-    def choose_but_once(options, budget, prices):
-        asked.append(budget)
-        return None if len(asked) == 2 else choose(options, budget, prices)
+    def choose(options, budget, prices):
+        asked.append(limit - budget.flip_flops)
+        assert budget._replace(flip_flops=0) == search.budget._replace(flip_flops=0)
+        return None if between[len(asked) - 1] is None else [0] * len(options)
 
-    monkeypatch.setattr("ssm_hdl.gen.search.choose", choose_but_once)
-    found = search._at(interval)
-    first, second, third = (use.flip_flops for use in asked[:3])
-    assert first == report.flip_flops - 1 and second < first and third == (first + second) / 2
-    assert all(use._replace(flip_flops=0) == asked[0]._replace(flip_flops=0) for use in asked[:3])
-    assert found is not None and found[1].flip_flops < report.flip_flops
+    monkeypatch.setattr("ssm_hdl.gen.search.choose", choose)
+    monkeypatch.setattr(search, "_made", lambda picked: (plan, report, Use(0, limit - asked[-1], 0, 0)))
+    monkeypatch.setattr("ssm_hdl.gen.search.total", lambda *_: Use(0, limit - asked[-1] + between[len(asked) - 1], 0, 0))
+    assert list(search._fitting(interval, BURST, 10)) == [(plan, report)] * 3
+    assert asked == [0, 300, 150, 225, 187.5, 168.75]
+
+
+def test_the_cheapest_of_the_plans_that_fit_is_taken(manifest, monkeypatch):
+    device = DEVICES["lfe5u-25f"]
+    search = Search(manifest, Structure.of(manifest, False, "ecp5"), device, None, {}, NOTHING)
+    monkeypatch.setattr(search, "_fitting", lambda interval, burst, few: iter([("first", 3 * burst), ("second", 2 * burst)]))
+    monkeypatch.setattr("ssm_hdl.gen.search.price", lambda report, *_: report)
+    assert search.at(8) == ("second", 2 * min(BURSTS))
+
+
+def test_what_makes_beats_wider_is_counted_with_a_dense(manifest):
+    """Of one that is folded alone; what reads a scan takes its beats."""
+    structure = Structure.of(manifest, False, "ecp5")
+    search = Search(manifest, structure, DEVICES["lfe5u-25f"], None, {}, NOTHING)
+
+    def planned(name, folding):
+        layers = structure.stages[name]
+        plan = plan_stage(manifest, structure, name, 999, "ecp5", FOLDINGS[layers.node.op.op].of(layers, folding))
+        return plan, use_of(layers, plan, "ecp5")
+
+    for way in ({"mixing": "1x1"}, {"mixing": "1x4"}, {"ssm": "1x1*3", "readout": "1x1x2"}):
+        plans, taken = zip(*(planned(*each) for each in way.items()), strict=True)
+        ((counted, _),) = search._costed(999, BURST, [dict(zip(way, plans, strict=True))])
+        before = taken[0].before if len(way) == 1 else NOTHING
+        assert counted.luts == sum(each.use.luts for each in taken) + before.luts
+        assert counted.flip_flops == sum(each.use.flip_flops for each in taken) + before.flip_flops
+        assert [each.before != NOTHING for each in taken] == [folding in ("1x4", "1x1x2") for folding in way.values()]
+
+
+def test_what_the_fewest_multipliers_do_not_suit_is_not_left_out():
+    """One multiplier for each of four modes is of DSP blocks alone: LUTs, which take more of them, are not too many then."""
+    device, small = replace(DEVICES["lfe5u-25f"], rams=14), Manifest.load("manifests/s4d-16h-w8a8x8")
+    search = Search(small, Structure.of(small, False, "ecp5"), device, 4, {}, NOTHING)
+    fits = [search._at(interval) is not None for interval in (352, 391, 396, 432, 512, 528)]
+    assert fits[0] and fits == [True] * len(fits)
 
 
 def test_a_lower_rate_costs_less(manifest):

@@ -26,7 +26,7 @@ from ssm_hdl.sim.netlist import netlist_model, synthesise
 )
 def test_bits(random_manifest, random_samples, tmp_path, family, target, options, cell):
     manifest = random_manifest(channels=3, modes=3, steps=7)
-    folding = {"encoder": 1, "ssm": 2, "readout": 1, "mixing": 1, "decoder": 1}
+    folding = {"encoder": 1, "ssm": "1x1/2", "readout": 1, "mixing": 1, "decoder": 1}
     stages = Plan.fit(manifest, target=target, folding=folding).stages
     kind = "dsp" if target == "generic" else target
     plan = Plan(target, {name: dataclasses.replace(stage, kind=kind) for name, stage in stages.items()})
@@ -43,6 +43,7 @@ def test_bits(random_manifest, random_samples, tmp_path, family, target, options
         ("ice40", "SB_MAC16", ("narrow",), 4, 1 + 2 + 3 + 3 + 2 + 1),  # encoder, scan, readout, mixing, gate, decoder
         ("ecp5", "MULT18X18D", ("narrow",), 4, 1 + 4 + 6 + 3 + 3 + 1),
         ("ecp5", "MULT18X18D", (), "1x1/3", 1 + 1 + 6 + 6 + 1 + 1),
+        ("ecp5", "MULT18X18D", ("delta", "dither"), "1x3/3", 1 + 3 + 6 + 6 + 1 + 1),
         ("ecp5", "MULT18X18D", ("delta", "dither"), 9, 1 + 9 + 6 + 6 + 3 + 1),
     ],
 )
@@ -61,7 +62,7 @@ def test_bits_of_two_products_in_a_block_and_of_three_in_a_complex_one(
 
 def test_bits_of_a_dense_with_some_columns_in_blocks(random_manifest, random_samples, cache):
     manifest = random_manifest(channels=3, modes=3, steps=7, features=("narrow", "delta", "dither"))
-    plan = Plan.fit(manifest, 100, "ecp5", {"encoder": 1, "ssm": 2, "readout": 1, "mixing": "6x3:2", "decoder": 1})
+    plan = Plan.fit(manifest, 100, "ecp5", {"encoder": 1, "ssm": "1x1/2", "readout": 1, "mixing": "6x3:2", "decoder": 1})
     model = netlist_model(manifest, "ecp5", plan, cache=cache)
     assert compare(manifest, model, random_samples(manifest, 4), stalls=0.2).differences == 0
 
@@ -70,7 +71,7 @@ def test_bits_of_a_dense_with_some_columns_in_blocks(random_manifest, random_sam
 def test_bits_of_few_bits(random_manifest, random_samples, cache, family):
     """Codes of 4 bits with exponents, the delta form and dithered states, over more steps than the dither takes to repeat."""
     manifest = random_manifest(channels=2, modes=3, steps=260, features=("narrow", "exponent", "delta", "dither"))
-    folding = {"encoder": 1, "ssm": 2, "readout": 1, "mixing": 1, "decoder": 1}
+    folding = {"encoder": 1, "ssm": "1x1/2", "readout": 1, "mixing": 1, "decoder": 1}
     model = netlist_model(manifest, family, Plan.fit(manifest, target=family, folding=folding), cache=cache)
     assert compare(manifest, model, random_samples(manifest, 2), stalls=0.2).differences == 0
 

@@ -35,7 +35,8 @@ def reached(monkeypatch):
     return calls
 
 
-def test_a_row_is_measured_once(random_manifest, tmp_path, reached):
+def test_a_row_is_measured_once(random_manifest, tmp_path, reached, monkeypatch):
+    """And anew where synthesis has changed."""
     manifest, board, said = random_manifest(channels=8, modes=4, steps=16), find_board("icebreaker"), []
     first = bench.row("small", manifest, board, None, tmp_path, said.append)
     (plan, clock_hz, seeds), report = reached[0], size(manifest, board.chip, reserve=shell_use(manifest, board)).report
@@ -45,6 +46,9 @@ def test_a_row_is_measured_once(random_manifest, tmp_path, reached):
     assert first["utilisation"] == round(report.utilisation, 4)
     assert bench.row("small", manifest, board, None, tmp_path, said.append) == first
     assert len(reached) == len(said) == 1
+    monkeypatch.setattr(bench, "synthesis_key", lambda family: f"{family}, otherwise")
+    assert bench.row("small", manifest, board, None, tmp_path, said.append) == first
+    assert len(reached) == len(said) == 2
 
 
 def test_rtl_that_differs_is_refused(random_manifest, random_samples, monkeypatch):
@@ -68,6 +72,13 @@ def test_straightness():
     line = [{"multipliers": 2, "interval": 60.0}, {"multipliers": 4, "interval": 30.0}]
     assert bench.straightness(line) == {"mean": 0.8889, "least": 0.6667}
     assert bench.straightness(RESULTS["line"]) == RESULTS["straightness"]
+
+
+@pytest.mark.parametrize("point", RESULTS["line"][::5], ids=lambda point: str(point["blocks"]))
+def test_points_of_the_line_are_those_of_todays_plans(point):
+    manifest = Manifest.load(ROOT / "manifests" / "s4d-16h-w8a8x8")
+    report = estimate(manifest, Plan.fit(manifest, point["blocks"], "ecp5"))
+    assert (report.cycles, report.dsp, report.dsp_multipliers) == (point["interval"], point["blocks"], point["multipliers"])
 
 
 @pytest.mark.parametrize("row", ROWS, ids=NAMES)

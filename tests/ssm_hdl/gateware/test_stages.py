@@ -159,9 +159,9 @@ UNEVEN = ["1x2/3", "2x2/3", "1x2", "1x3*3", "1x3", "2x2*3", "2x2", "2x3*3", "2x3
 
 
 @pytest.mark.parametrize("features", [(), ("exponent", "delta", "dither")], ids=["plain", "all"])
-@pytest.mark.parametrize("folding", ["1x2/3", "2x2/3", "1x3", "2x2*3"])
+@pytest.mark.parametrize("folding", ["1x2/3", "2x2/3", "1x3*3", "1x3", "2x2*3", "2x2"])
 def test_scan_that_fills_up_words(random_manifest, folding, features, check):
-    """2 or 3 of 5 modes side by side. There are none that are no faster than what divides them with as few multipliers."""
+    """2 or 3 of 5 modes side by side, if that is faster than what divides them, of one channel or of two alike, with as few."""
     node = random_manifest(channels=2, modes=5, steps=PACKETS, features=features).nodes["ssm"]
     uneven = [choice.name for choice in ScanFolding.choices(node) if not choice.exact]
     assert uneven == UNEVEN
