@@ -67,7 +67,7 @@ def test_no_folding_within_the_budget_is_faster(manifest, dsp):
 
 def test_multipliers_left_over_on_an_ice40_replace_those_of_luts(manifest):
     """Where LUTs are scarce, the widest products first; the cycles stay."""
-    generic, ice40 = (Plan.fit(manifest, 9, target) for target in ("generic", "ice40"))
+    generic, ice40 = Plan.fit(manifest, 8), Plan.fit(manifest, 9, "ice40")
     assert (generic.dsp, ice40.dsp) == (6, 9)
     assert [name for name, stage in ice40.stages.items() if stage.kind == "lut" and stage.multipliers] == ["glu"]
     assert estimate(manifest, ice40).cycles == estimate(manifest, generic).cycles
