@@ -106,9 +106,12 @@ def use_of(layers: Layers, plan: StagePlan, family: str) -> Taken:
     use = Use(taken["luts"], taken["flip_flops"], plan.blocks, rams, sum(sprams(storage) for storage in stage.storage))
     if layers.node.op.op != "dense":
         return Taken(use, stage.work)
-    made = repack_features(1, stage.folding.i_lanes, shape_of(layers.node.inputs[0]).width, stage.folding.holds > 1)
-    before = cost("repack", family, made) if stage.folding.i_lanes > 1 else dict.fromkeys(KINDS, 0.0)
-    return Taken(use, stage.work, stage.burst + 1, Use(before["luts"], before["flip_flops"], 0, 0))
+    folding, before = stage.folding, NOTHING
+    if folding.i_lanes > 1:
+        width = shape_of(layers.node.inputs[0]).width
+        made = cost("repack", family, repack_features(1, folding.i_lanes, width, folding.holds > 1))
+        before = Use(made["luts"], made["flip_flops"], 0, 0)
+    return Taken(use, stage.work, stage.burst + 1, before)
 
 
 def spram_choices(layers: Layers, plan: StagePlan, family: str) -> list[tuple[str, ...]]:

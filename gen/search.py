@@ -116,7 +116,9 @@ class Search:
         What that takes depends on the plan. What a plan exceeds is kept, until one fits, or nothing is left to choose; then what
         is halfway between too little and that.
         """
-        options = list(self._options(interval, burst, few)) if interval >= intervals(self.manifest, self.units)[0] else [[]]
+        if interval < intervals(self.manifest, self.units)[0]:
+            return
+        options = list(self._options(interval, burst, few))
         if not all(options):
             return
         little, spare, most = NOTHING, NOTHING, None
