@@ -118,11 +118,7 @@ def _choices(
     if decided is not None and not made:
         made = list(product(each, kinds))
     if blocks is not None and decided is None:
-        made = [
-            (part, kind)
-            for folding, kind in made
-            for part in ([folding] if folding.blocks(kind) <= blocks else folding.partly(kind, blocks))
-        ]
+        made = [(way, kind) for folding, kind in made for way in folding.spread(kind, blocks)]
     return [Choice(folding, kind, math.ceil(folding.interval(folding.latency(kind)) * share)) for folding, kind in made]
 
 

@@ -200,19 +200,23 @@ class Search:
             for name, plan in way.items():
                 taken = self._use(name, plan)
                 busy = min(1.0, taken.work * self.structure.share(name, self.manifest.steps) / interval)
-                idle, wait = plan.blocks * (1 - busy), self._wait(name, taken, interval, burst)
+                idle, wait = plan.blocks * (1 - busy), self._wait(name, plan, taken, interval, burst)
                 use = use.plus(taken.use._replace(idle=idle, wait=wait))
                 if len(way) == 1:  # one folded together with a scan reads what this sends
                     use = use.plus(taken.before)
             uses.append(use)
         return [(uses[index], dict(ways[index])) for index in pareto(uses)]
 
-    def _wait(self, name: str, taken: Taken, interval: int, burst: int) -> float:
-        """Intervals for which a stage works with its last beat and its results do not leave; with all, if they come at once."""
+    def _wait(self, name: str, plan: StagePlan, taken: Taken, interval: int, burst: int) -> float:
+        """Intervals for which a stage works with its last beat and its results do not leave; with all, if they come at once.
+
+        What a scan reads may leave late, since the scan takes the whole interval for it anyway.
+        """
         output = self.structure.stages[name].node.output
         if output.per_sequence:
             return (taken.work + taken.behind) / interval
-        return max(0, taken.behind - min(reals(output), interval // burst)) / interval
+        leaving = interval if plan.even else min(reals(output), interval // burst)
+        return max(0, taken.behind - leaving) / interval
 
     def _use(self, name: str, plan: StagePlan) -> Taken:
         """What a stage takes; counted once for layers that are alike."""

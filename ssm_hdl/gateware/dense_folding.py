@@ -132,11 +132,16 @@ class DenseFolding(Folding):
         """Multipliers that are in them."""
         return 0 if kind == "lut" else self.groups * self.rows * len(self.kinds(kind)[0][1])
 
-    def partly(self, kind: str, blocks: int) -> list[Self]:
-        """The same with some of its multipliers in at most so many DSP blocks, and the others made of LUTs."""
+    def spread(self, kind: str, blocks: int) -> list[Self]:
+        """The ways to have its multipliers in at most so many DSP blocks: all; half of the columns; or, if all are too many, some.
+
+        The other columns are made of LUTs.
+        """
+        if kind == "lut":
+            return [self]
         most = blocks // replace(self, columns=1).blocks(kind)
-        columns = {round(most * part) for part in _PARTLY} - {0}
-        return [replace(self, columns_in_blocks=some) for some in sorted(columns) if some < self.columns]
+        whole, shares = ([self], {self.columns // 2}) if self.columns <= most else ([], {round(most * part) for part in _PARTLY})
+        return [*whole, *(replace(self, columns_in_blocks=some) for some in sorted(shares - {0}))]
 
     @property
     def passes(self) -> int:

@@ -57,9 +57,9 @@ class Folding:
         """Multipliers that are in them."""
         return 0 if kind == "lut" else self.multipliers
 
-    def partly(self, kind: str, blocks: int) -> Sequence[Self]:
-        """The same with some of its multipliers in at most so many DSP blocks, and the others made of LUTs."""
-        return []
+    def spread(self, kind: str, blocks: int) -> Sequence[Self]:
+        """The ways to have its multipliers in at most so many DSP blocks; some of them may be made of LUTs instead."""
+        return [self] if self.blocks(kind) <= blocks else []
 
     def latency(self, kind: str) -> int:
         """Cycles of a product."""
