@@ -14,7 +14,7 @@ import numpy as np
 from ssm_hdl import Manifest, SsmHdlError
 from ssm_hdl.boards.board import Board
 from ssm_hdl.boards.build import clocks
-from ssm_hdl.boards.flow import synthesis_key
+from ssm_hdl.boards.flow import routing_key, synthesis_key
 from ssm_hdl.boards.resources import shell_use
 from ssm_hdl.files import write_atomically
 from ssm_hdl.fixed import Codes
@@ -57,7 +57,7 @@ def measure(manifest: Manifest, plan: Plan) -> dict[str, Any]:
 def row(name: str, manifest: Manifest, board: Board, rate_hz: float | None, kept: Path, step: Step) -> dict[str, Any]:
     """A model on a board: the figures of the pipeline that reaches a rate at the least cost, or of the fastest that fits.
 
-    What was measured of the same Verilog, synthesised alike, before is taken up again.
+    What was measured of the same Verilog, in the same shell and by the same tools, before is taken up again.
 
     Args:
         name: what the manifest is called in the results.
@@ -78,7 +78,7 @@ def row(name: str, manifest: Manifest, board: Board, rate_hz: float | None, kept
         usage = {what: asdict(use) for what, use in reached.usage.items()}
         return {"found": found, "clocks_mhz": list(reached.reached_mhz), "usage": usage}
 
-    of = f"{clock_hz} {SEEDS} {synthesis_key(board.family)} {generate(manifest, sized.plan)}"
+    of = f"{clock_hz} {SEEDS} {synthesis_key(board.family)} {routing_key(board)} {generate(manifest, sized.plan)}"
     known = _once(place.with_name(f"{place.name}.json"), of, made)
     answer = {"manifest": name, "rate_asked": rate_hz, **figures(manifest, board, sized, known["found"], known["clocks_mhz"])}
     return answer | {"usage": known["usage"]}

@@ -133,9 +133,9 @@ class DenseFolding(Folding):
         return 0 if kind == "lut" else self.groups * self.rows * len(self.kinds(kind)[0][1])
 
     def spread(self, kind: str, blocks: int) -> list[Self]:
-        """The ways to have its multipliers in at most so many DSP blocks: all; half of the columns; or, if all are too many, some.
+        """The ways to have its multipliers in at most so many DSP blocks: all, or some columns, the others being made of LUTs.
 
-        The other columns are made of LUTs.
+        Where all may be in them, half of the columns may be too, so that others get the rest.
         """
         if kind == "lut":
             return [self]

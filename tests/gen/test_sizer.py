@@ -188,6 +188,20 @@ def test_what_takes_more_dsp_blocks_than_there_are_is_partly_in_them(random_samp
     assert np.array_equal(model.run(samples, stalls=0.4, seed=3).outputs, free.outputs)
 
 
+def test_dsp_blocks_are_filled_up_with_what_keeps_them_busy():
+    """The decoder works once a sequence, and half of a large dense takes the blocks that it does not get."""
+    device = DEVICES["lfe5u-25f"]
+    report = size(Manifest.load("manifests/s4d-64h-w8a8x8"), device, 236e3).report
+    assert any(2 * stage.dsp_multipliers == stage.multipliers for stage in report.stages)
+    assert report.dsp == device.dsps and report.utilisation > 0.98
+
+
+def test_what_a_scan_reads_may_leave_late():
+    """A scan takes an interval anyway, so that no second multiplier is worth it in front of one."""
+    stages = size(Manifest.load("manifests/s4d-64h-w4a6x8"), DEVICES["up5k"], 22700).report.stages
+    assert stages[0].name == "encoder" and stages[0].multipliers == 1 and stages[1].op == "scan"
+
+
 def test_tables_go_to_spram_where_block_rams_end():
     report = size(Manifest.load("manifests/s4d-64h-w4a6x8"), DEVICES["up5k"]).report
     assert 0 < report.sprams <= 4 and report.block_rams["ice40"] <= 30

@@ -36,7 +36,7 @@ def reached(monkeypatch):
 
 
 def test_a_row_is_measured_once(random_manifest, tmp_path, reached, monkeypatch):
-    """And anew where synthesis has changed."""
+    """And anew where synthesis has changed, or place and route."""
     manifest, board, said = random_manifest(channels=8, modes=4, steps=16), find_board("icebreaker"), []
     first = bench.row("small", manifest, board, None, tmp_path, said.append)
     (plan, clock_hz, seeds), report = reached[0], size(manifest, board.chip, reserve=shell_use(manifest, board)).report
@@ -46,9 +46,10 @@ def test_a_row_is_measured_once(random_manifest, tmp_path, reached, monkeypatch)
     assert first["utilisation"] == round(report.utilisation, 4)
     assert bench.row("small", manifest, board, None, tmp_path, said.append) == first
     assert len(reached) == len(said) == 1
-    monkeypatch.setattr(bench, "synthesis_key", lambda family: f"{family}, otherwise")
-    assert bench.row("small", manifest, board, None, tmp_path, said.append) == first
-    assert len(reached) == len(said) == 2
+    for count, key in enumerate(("synthesis_key", "routing_key"), 2):
+        monkeypatch.setattr(bench, key, lambda what: f"{what}, otherwise")
+        assert bench.row("small", manifest, board, None, tmp_path, said.append) == first
+        assert len(reached) == len(said) == count
 
 
 def test_rtl_that_differs_is_refused(random_manifest, random_samples, monkeypatch):

@@ -258,7 +258,7 @@ def test_dense_partly_in_blocks(make_nodes, in_blocks, name, folding, features, 
     assert stage.folding.name == folding and stage.latency == whole.latency and stage.cycles == whole.cycles
     assert stage.folding.in_blocks("ecp5") * whole.folding.columns == whole.folding.multipliers * some
     assert stage.blocks * whole.folding.columns == whole.blocks * some
-    (part,) = {part for part in whole.folding.partly("ecp5", stage.blocks) if part.columns_in_blocks == some}
+    (part,) = {part for part in whole.folding.spread("ecp5", stage.blocks) if part.columns_in_blocks == some}
     assert part == stage.folding
 
 
@@ -266,7 +266,13 @@ def test_dense_says_how_many_columns_may_be_in_blocks(nodes):
     for name in ("8x4:4", "8x4:0", "8x4:x"):
         with pytest.raises(SsmHdlError, match=rf"mixing: cannot fold onto {name}; 8x4 has 4 columns side by side, of which some"):
             Dense(nodes["mixing"], name, "ecp5")
-    assert not Dense(nodes["mixing"], "8x4", "ecp5").folding.partly("ecp5", 7)  # a column takes 8
+
+
+def test_dense_in_no_more_blocks_than_there_are(nodes):
+    folding = Dense(nodes["mixing"], "8x4", "ecp5").folding  # a column takes 8
+    names = {blocks: [way.name for way in folding.spread("ecp5", blocks)] for blocks in (7, 8, 31, 32)}
+    assert names == {7: [], 8: ["8x4:1"], 31: ["8x4:2", "8x4:3"], 32: ["8x4", "8x4:2"]}
+    assert folding.spread("lut", 0) == [folding]
 
 
 BLOCKS = ["1x1/4", "1x1/3", "1x1/2", "1x1", "1x1*3", "1x3/3", "2x1/3", "2x1", "2x1*3", "2x3", "1x3*3", "4x3*3"]
