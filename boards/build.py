@@ -12,7 +12,7 @@ from pathlib import Path
 from ssm_hdl import Manifest, SsmHdlError
 from ssm_hdl.boards import tools
 from ssm_hdl.boards.board import Board
-from ssm_hdl.boards.flow import FLOWS, Routed, of_board, pack, route, synthesise
+from ssm_hdl.boards.flow import FLOWS, PATIENCE_S, Routed, of_board, pack, route, synthesise
 from ssm_hdl.boards.pll import Pll, find_pll
 from ssm_hdl.boards.protocol import fingerprint
 from ssm_hdl.boards.resources import Usage, check, check_expected, expect
@@ -178,7 +178,7 @@ class Clocks:
 
     Attributes:
         usage: what it takes of the device.
-        reached_mhz: clock that each seed reached.
+        reached_mhz: clock that each seed reached; 0 if it took too long, see `ssm_hdl.boards.flow.PATIENCE_S`.
     """
 
     usage: dict[str, Usage]
@@ -201,7 +201,8 @@ def clocks(
         check(manifest.name, board, netlist, {what: use for what, use in netlist.items() if use.used > use.available})
         tried = [_attempt(board, pll, Path(name), seed, netlist, progress) for seed in seeds]
         shutil.copy(Path(name) / "nextpnr.log", out / "nextpnr.log")
-    return Clocks(tried[-1].usage, tuple(round(attempt.reached_hz / 1e6, 2) for attempt in tried))
+    usage = max(tried, key=lambda attempt: attempt.reached_hz).usage  # of one that came to its end
+    return Clocks(usage, tuple(round(attempt.reached_hz / 1e6, 2) for attempt in tried))
 
 
 def default_plan(
@@ -270,6 +271,9 @@ def _attempt(board: Board, pll: Pll, folder: Path, seed: int, netlist: dict[str,
     """Place and route by one seed."""
     progress(f"place and route ({FLOWS[board.family].router}), seed {seed}")
     routed = route(board, folder, seed, pll.clock_hz, netlist)
+    if not routed.reached_hz:
+        progress(f"given up after {PATIENCE_S / 60:g} minutes")
+        return routed
     verdict = "met" if routed.met else "not met"
     progress(f"clock {routed.reached_hz / 1e6:.2f} MHz, {pll.clock_hz / 1e6:g} MHz asked: {verdict}")
     return routed
@@ -281,7 +285,8 @@ def _missed(manifest: Manifest, board: Board, pll: Pll, tried: Sequence[Routed],
         (other.clock_hz for other in board.pll.candidates(board.oscillator_hz) if other.clock_hz <= 0.99 * best), default=None
     )
     way = f"ask for {slower / 1e6:g} MHz (--clock {slower / 1e6:g})" if slower else "make the model smaller"
+    reached = f"reached {best / 1e6:.2f} MHz at best" if best else f"was given up after {PATIENCE_S / 60:g} minutes each time"
     return (
-        f"{manifest.name} on the {board.title} does not reach {pll.clock_hz / 1e6:g} MHz: place and route reached "
-        f"{best / 1e6:.2f} MHz at best, with {len(tried)} seeds; {way}, or use fewer multipliers (critical path: {log})"
+        f"{manifest.name} on the {board.title} does not reach {pll.clock_hz / 1e6:g} MHz: place and route {reached}, "
+        f"with {len(tried)} seeds; {way}, or use fewer multipliers (critical path: {log})"
     )

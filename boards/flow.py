@@ -96,13 +96,17 @@ FLOWS = {
 """The flow of every family."""
 
 
+PATIENCE_S = 1800
+"""Seconds that a seed of place and route may take: most designs are done in a few minutes, some seeds in none at all."""
+
+
 @dataclass(frozen=True)
 class Routed:
     """A placed and routed design.
 
     Attributes:
         seed: the seed.
-        reached_hz: clock that it reaches; of several, the one with the least to spare.
+        reached_hz: clock that it reaches; of several, the one with the least to spare; 0 if it took longer than `PATIENCE_S`.
         met: every clock is reached.
         usage: what it takes.
     """
@@ -198,7 +202,9 @@ def route(board: Board, folder: Path, seed: int, clock_hz: float, netlist: Mappi
     report.unlink(missing_ok=True)
     files = ["--json", "top.json", f"--{flow.constraints}", f"top.{flow.constraints}", flow.routed, "top.routed"]
     arguments = [*board.route, *files, "--report", report.name, "--seed", str(seed)]
-    status = tools.run(flow.router, arguments, folder, "nextpnr.log")
+    status = tools.run(flow.router, arguments, folder, "nextpnr.log", PATIENCE_S)
+    if status is None:
+        return Routed(seed, 0, False, dict(netlist))
     if not report.exists():
         raise SsmHdlError(f"{flow.router} failed: {tools.errors(folder, 'nextpnr.log')}")
     answer = json.loads(report.read_text(encoding="utf-8"))

@@ -43,21 +43,25 @@ def version(tool: str) -> str:
     return (done.stdout or done.stderr).strip().partition("\n")[0] or tool
 
 
-def run(tool: str, arguments: Sequence[str], folder: Path, log: str) -> int:
-    """Run a tool in a folder, whose files it knows by their names alone; its exit status.
+def run(tool: str, arguments: Sequence[str], folder: Path, log: str, limit_s: float | None = None) -> int | None:
+    """Run a tool in a folder, whose files it knows by their names alone; its exit status, None if it was ended after so long.
 
     What it says goes to the file ``log`` of the folder while it runs.
     """
     # The tools from wheels see a /tmp of their own, so no argument may be an absolute path.
     with (folder / log).open("wb") as file:
-        return subprocess.run(
-            [*command(tool), *arguments],
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            stdout=file,
-            stderr=subprocess.STDOUT,
-            check=False,
-        ).returncode
+        try:
+            return subprocess.run(
+                [*command(tool), *arguments],
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                check=False,
+                timeout=limit_s,
+            ).returncode
+        except subprocess.TimeoutExpired:
+            return None
 
 
 def errors(folder: Path, log: str) -> str:
