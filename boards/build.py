@@ -5,17 +5,18 @@ import importlib.metadata
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from ssm_hdl import Manifest, SsmHdlError
 from ssm_hdl.boards import tools
 from ssm_hdl.boards.board import Board
-from ssm_hdl.boards.flow import FLOWS, PATIENCE_S, Routed, of_board, pack, route, synthesise
+from ssm_hdl.boards.flow import FLOWS, PATIENCE_S, Routed, pack
 from ssm_hdl.boards.pll import Pll, find_pll
 from ssm_hdl.boards.protocol import fingerprint
 from ssm_hdl.boards.resources import Usage, check, check_expected, expect
+from ssm_hdl.boards.seeds import Progress, attempt, synthesise_top
 from ssm_hdl.boards.shell import Top
 from ssm_hdl.files import write_atomically
 from ssm_hdl.gen.plan import Plan
@@ -27,8 +28,6 @@ SEEDS = (1, 2, 3, 4, 5, 6, 7, 8)
 
 REPORT = "report.json"
 """Name of the report beside a bitstream."""
-
-Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -132,7 +131,7 @@ def build(
         raise SsmHdlError(f"cannot write to {out}: {error.strerror}; choose another folder") from error
     with build_folder as name:
         folder = Path(name)
-        netlist = _synthesise(board, top, folder, out / "yosys.log", progress)
+        netlist = synthesise_top(board, top, folder, out / "yosys.log", progress)
         check(manifest.name, board, netlist, {what: use for what, use in netlist.items() if use.used > use.available})
         try:
             tried = _route(board, pll, folder, seeds, netlist, progress)
@@ -162,7 +161,7 @@ def build(
         steps_per_second=round(pll.clock_hz / cycles, 1),
         baud=board.baud,
         seed=routed.seed,
-        seeds={attempt.seed: round(attempt.reached_hz / 1e6, 2) for attempt in tried},
+        seeds={each.seed: round(each.reached_hz / 1e6, 2) for each in tried},
         tools=versions,
         bitstream=str(bitstream),
     )
@@ -170,39 +169,6 @@ def build(
     write_atomically(out / REPORT, report.to_json())
     progress(f"{bitstream}: {len(data):,} bytes")
     return report
-
-
-@dataclass(frozen=True)
-class Clocks:
-    """What place and route makes of a design, whatever its clock.
-
-    Attributes:
-        usage: what it takes of the device.
-        reached_mhz: clock that each seed reached; 0 if it took too long, see `ssm_hdl.boards.flow.PATIENCE_S`.
-    """
-
-    usage: dict[str, Usage]
-    reached_mhz: tuple[float, ...]
-
-
-def clocks(
-    manifest: Manifest, board: Board, plan: Plan, out: Path | str, clock_hz: float, seeds: Sequence[int], progress: Progress
-) -> Clocks:
-    """Place and route a pipeline with its shell by several seeds, whether or not the clock that is asked for is reached.
-
-    Raises:
-        SsmHdlError: it does not fit, or a tool is missing, failed or warned.
-    """
-    out = Path(out)
-    out.mkdir(parents=True, exist_ok=True)
-    pll = find_pll(board.pll, board.oscillator_hz, clock_hz)
-    with tempfile.TemporaryDirectory(dir=out, prefix=".clocks-") as name:
-        netlist = _synthesise(board, Top(board, pll, manifest, plan), Path(name), out / "yosys.log", progress)
-        check(manifest.name, board, netlist, {what: use for what, use in netlist.items() if use.used > use.available})
-        tried = [_attempt(board, pll, Path(name), seed, netlist, progress) for seed in seeds]
-        shutil.copy(Path(name) / "nextpnr.log", out / "nextpnr.log")
-    usage = max(tried, key=lambda attempt: attempt.reached_hz).usage  # of one that came to its end
-    return Clocks(usage, tuple(round(attempt.reached_hz / 1e6, 2) for attempt in tried))
 
 
 def default_plan(
@@ -242,45 +208,20 @@ def with_image(board: Board, bitstream: bytes, image: bytes) -> bytes:
     return bitstream.ljust(board.flash_offset, b"\xff") + image if image else bitstream
 
 
-def _synthesise(board: Board, top: Top, folder: Path, log: Path, progress: Progress) -> dict[str, Usage]:
-    """Write ``top.json`` and the constraints to a folder; what the netlist takes."""
-    flow = FLOWS[board.family]
-    progress("elaboration")
-    # The Verilog, as what the RAMs say of their ports does not come through in RTLIL.
-    files = board.platform().prepare(top, "top", debug_verilog=True).files
-    for name in ("top.debug.v", f"top.{flow.constraints}"):
-        text = files[name]
-        (folder / name).write_bytes(text if isinstance(text, bytes) else text.encode())
-    progress("synthesis (Yosys)")
-    return of_board(board, synthesise(board.family, folder / "top.debug.v", "top", log))
-
-
 def _route(
     board: Board, pll: Pll, folder: Path, seeds: Sequence[int], netlist: dict[str, Usage], progress: Progress
 ) -> list[Routed]:
     """Every attempt at place and route; the last met the timing, or none did."""
     tried: list[Routed] = []
     for seed in seeds:
-        tried.append(_attempt(board, pll, folder, seed, netlist, progress))
+        tried.append(attempt(board, pll, folder, seed, netlist, progress))
         if tried[-1].met:
             break
     return tried
 
 
-def _attempt(board: Board, pll: Pll, folder: Path, seed: int, netlist: dict[str, Usage], progress: Progress) -> Routed:
-    """Place and route by one seed."""
-    progress(f"place and route ({FLOWS[board.family].router}), seed {seed}")
-    routed = route(board, folder, seed, pll.clock_hz, netlist)
-    if not routed.reached_hz:
-        progress(f"given up after {PATIENCE_S / 60:g} minutes")
-        return routed
-    verdict = "met" if routed.met else "not met"
-    progress(f"clock {routed.reached_hz / 1e6:.2f} MHz, {pll.clock_hz / 1e6:g} MHz asked: {verdict}")
-    return routed
-
-
 def _missed(manifest: Manifest, board: Board, pll: Pll, tried: Sequence[Routed], log: Path) -> str:
-    best = max(attempt.reached_hz for attempt in tried)
+    best = max(each.reached_hz for each in tried)
     slower = max(
         (other.clock_hz for other in board.pll.candidates(board.oscillator_hz) if other.clock_hz <= 0.99 * best), default=None
     )

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from ssm_hdl import Manifest, SsmHdlError
-from ssm_hdl.boards.build import Clocks
 from ssm_hdl.boards.catalog import find_board
 from ssm_hdl.boards.resources import Usage, shell_use
+from ssm_hdl.boards.seeds import Clocks
 from ssm_hdl.gen.plan import Plan
 from ssm_hdl.gen.report import estimate
 from ssm_hdl.gen.sizer import size

@@ -1,0 +1,76 @@
+# amaranth: UnusedElaboratable=no
+"""The top level of a board through synthesis, and through place and route by one seed or several."""
+
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ssm_hdl import Manifest
+from ssm_hdl.boards.board import Board
+from ssm_hdl.boards.flow import FLOWS, PATIENCE_S, Routed, of_board, route, synthesise
+from ssm_hdl.boards.pll import Pll, find_pll
+from ssm_hdl.boards.resources import Usage, check
+from ssm_hdl.boards.shell import Top
+from ssm_hdl.gen.plan import Plan
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Clocks:
+    """What place and route makes of a design, whatever its clock.
+
+    Attributes:
+        usage: what it takes of the device.
+        reached_mhz: clock that each seed reached; 0 if it took too long, see `ssm_hdl.boards.flow.PATIENCE_S`.
+    """
+
+    usage: dict[str, Usage]
+    reached_mhz: tuple[float, ...]
+
+
+def clocks(
+    manifest: Manifest, board: Board, plan: Plan, out: Path | str, clock_hz: float, seeds: Sequence[int], progress: Progress
+) -> Clocks:
+    """Place and route a pipeline with its shell by several seeds, whether or not the clock that is asked for is reached.
+
+    Raises:
+        SsmHdlError: it does not fit, or a tool is missing, failed or warned.
+    """
+    out = Path(out)
+    out.mkdir(parents=True, exist_ok=True)
+    pll = find_pll(board.pll, board.oscillator_hz, clock_hz)
+    with tempfile.TemporaryDirectory(dir=out, prefix=".clocks-") as name:
+        netlist = synthesise_top(board, Top(board, pll, manifest, plan), Path(name), out / "yosys.log", progress)
+        check(manifest.name, board, netlist, {what: use for what, use in netlist.items() if use.used > use.available})
+        tried = [attempt(board, pll, Path(name), seed, netlist, progress) for seed in seeds]
+        shutil.copy(Path(name) / "nextpnr.log", out / "nextpnr.log")
+    usage = max(tried, key=lambda each: each.reached_hz).usage  # of one that came to its end
+    return Clocks(usage, tuple(round(each.reached_hz / 1e6, 2) for each in tried))
+
+
+def synthesise_top(board: Board, top: Top, folder: Path, log: Path, progress: Progress) -> dict[str, Usage]:
+    """Write ``top.json`` and the constraints to a folder; what the netlist takes."""
+    constraints = FLOWS[board.family].constraints
+    progress("elaboration")
+    # The Verilog, as what the RAMs say of their ports does not come through in RTLIL.
+    files = board.platform().prepare(top, "top", debug_verilog=True).files
+    for name in ("top.debug.v", f"top.{constraints}"):
+        text = files[name]
+        (folder / name).write_bytes(text if isinstance(text, bytes) else text.encode())
+    progress("synthesis (Yosys)")
+    return of_board(board, synthesise(board.family, folder / "top.debug.v", "top", log))
+
+
+def attempt(board: Board, pll: Pll, folder: Path, seed: int, netlist: dict[str, Usage], progress: Progress) -> Routed:
+    """Place and route by one seed."""
+    progress(f"place and route ({FLOWS[board.family].router}), seed {seed}")
+    routed = route(board, folder, seed, pll.clock_hz, netlist)
+    if not routed.reached_hz:
+        progress(f"given up after {PATIENCE_S / 60:g} minutes")
+        return routed
+    verdict = "met" if routed.met else "not met"
+    progress(f"clock {routed.reached_hz / 1e6:.2f} MHz, {pll.clock_hz / 1e6:g} MHz asked: {verdict}")
+    return routed
