@@ -9,10 +9,9 @@ CLI := $(VENV)/bin/ssm-hdl
 READY := $(VENV)/installed
 SOURCES := $(shell find ssm_hdl gen sim boards sw -type f -not -name '*.pyc')
 BENCH := manifests/s4d-16h-w8a8x8@icebreaker@90000 manifests/s4d-16h-w8a8x8@icebreaker manifests/s4d-64h-w4a6x8@icebreaker@22700 \
-	manifests/s4d-64h-w8a8x8@ulx3s-25f@236000 manifests/s5-mnist-w4a8@ulx3s-25f@488000 \
+	manifests/s4d-64h-w8a8x8@ulx3s-25f@236000 manifests/s5-mnist-w4a8@ulx3s-25f@488000 manifests/s5-mnist-w4a8@ulx3s-25f \
 	manifests/s4d-64h-w8a8x8@ulx3s-85f@757000 manifests/s5-mnist-w4a8@ulx3s-85f@1562500
-LARGEST := manifests/s4d-64h-w8a8x8@ulx3s-25f manifests/s5-mnist-w4a8@ulx3s-25f \
-	manifests/s4d-64h-w8a8x8@ulx3s-85f manifests/s5-mnist-w4a8@ulx3s-85f
+LARGEST := manifests/s4d-64h-w8a8x8@ulx3s-25f manifests/s4d-64h-w8a8x8@ulx3s-85f manifests/s5-mnist-w4a8@ulx3s-85f
 FITTED := s4d-16h-w8a8x8 s4d-16h s5-mnist-16h-w4a8 s5-mnist-w8a8x8
 JUDGED := digits s4d-64h-w4a6x8 s4d-64h-w8a8x8
 BOARDS := icebreaker ulx3s-25f ulx3s-85f
