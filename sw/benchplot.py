@@ -17,10 +17,11 @@ def draw(answer: dict[str, Any], path: Path) -> Path:
     shares = [100 * row["share_of_limit"] for row in rows]
     busy = [100 * (row["utilisation"] or 0) for row in rows]
     places = range(len(rows))
-    left.bar([place - 0.2 for place in places], shares, 0.4, color=ACCENT, label="of the limit (DSP blocks, bare kernel)")
-    left.bar([place + 0.2 for place in places], busy, 0.4, color=FAINT, label="cycles in which the DSP multipliers work")
-    left.set_xticks(list(places), names, size=7, rotation=20, ha="right")
-    left.set_ylabel("%", color=INK)
+    left.barh([place - 0.2 for place in places], shares, 0.4, color=ACCENT, label="of the limit (DSP blocks, bare kernel)")
+    left.barh([place + 0.2 for place in places], busy, 0.4, color=FAINT, label="cycles in which the DSP multipliers work")
+    left.set_yticks(list(places), names, size=7)
+    left.invert_yaxis()  # the first row on top
+    left.set_xlabel("%", color=INK)
     left.legend(fontsize=7.5, frameon=False)
     line = answer["line"]
     if line:
