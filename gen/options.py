@@ -79,7 +79,7 @@ def units(
         steps: longest sequence, for stages that work once in each.
         decided: foldings of stages that the caller has chosen, by name.
         kinds: kinds of multipliers.
-        blocks: DSP blocks there are; a stage that would take more has some of its multipliers in them.
+        blocks: DSP blocks there are, see `Folding.spread`; if None, a stage has all of its multipliers in them, or none.
 
     Raises:
         SsmHdlError: ``decided`` names no stage that folds, or a folding that it does not have or that does not go with others.

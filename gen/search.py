@@ -107,7 +107,7 @@ class Search:
         return min(found, key=lambda plan: price(plan[1], self.device, interval))
 
     def _at(self, interval: int) -> tuple[Plan, Report] | None:
-        """Any, with no more multipliers to choose from than are needed, to see whether there is one."""
+        """Any, with less than twice the multipliers that are needed, to see whether there is one."""
         return next(self._fitting(interval, BURST, 0), None)
 
     def _fitting(self, interval: int, burst: int, few: int) -> Iterator[tuple[Plan, Report]]:

@@ -135,11 +135,12 @@ class DenseFolding(Folding):
     def spread(self, kind: str, blocks: int) -> list[Self]:
         """The ways to have its multipliers in at most so many DSP blocks: all, or some columns, the others being made of LUTs.
 
-        Where all may be in them, half of the columns may be too, so that others get the rest.
+        Where all may be in them, half of the columns, rounded down, may be too, so that others get the rest.
         """
         if kind == "lut":
             return [self]
-        most = blocks // replace(self, columns=1).blocks(kind)
+        fits = [some for some in range(1, self.columns + 1) if replace(self, columns=some).blocks(kind) <= blocks]
+        most = max(fits, default=0)  # of an iCE40, two products share a block, of two columns where rows are odd
         whole, shares = ([self], {self.columns // 2}) if self.columns <= most else ([], {round(most * part) for part in _PARTLY})
         return [*whole, *(replace(self, columns_in_blocks=some) for some in sorted(shares - {0}))]
 

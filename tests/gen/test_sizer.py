@@ -192,8 +192,8 @@ def test_dsp_blocks_are_filled_up_with_what_keeps_them_busy():
     """The decoder works once a sequence, and half of a large dense takes the blocks that it does not get."""
     device = DEVICES["lfe5u-25f"]
     report = size(Manifest.load("manifests/s4d-64h-w8a8x8"), device, 236e3).report
-    assert any(2 * stage.dsp_multipliers == stage.multipliers for stage in report.stages)
-    assert report.dsp == device.dsps and report.utilisation > 0.98
+    assert any(0 < 2 * stage.dsp_multipliers == stage.multipliers for stage in report.stages)
+    assert report.dsp == device.dsps and report.utilisation > 0.985
 
 
 def test_what_a_scan_reads_may_leave_late():

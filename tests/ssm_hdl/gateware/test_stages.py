@@ -273,6 +273,8 @@ def test_dense_in_no_more_blocks_than_there_are(nodes):
     names = {blocks: [way.name for way in folding.spread("ecp5", blocks)] for blocks in (7, 8, 31, 32)}
     assert names == {7: [], 8: ["8x4:1"], 31: ["8x4:2", "8x4:3"], 32: ["8x4", "8x4:2"]}
     assert folding.spread("lut", 0) == [folding]
+    row = Dense(nodes["mixing"], "1x4", "ice40").folding
+    assert [way.name for way in row.spread("ice40", row.blocks("ice40"))] == ["1x4", "1x4:2"]
 
 
 BLOCKS = ["1x1/4", "1x1/3", "1x1/2", "1x1", "1x1*3", "1x3/3", "2x1/3", "2x1", "2x1*3", "2x3", "1x3*3", "4x3*3"]
