@@ -15,7 +15,7 @@ from ssm_hdl.boards.board import Board
 from ssm_hdl.boards.flow import FLOWS, PATIENCE_S, Routed, pack
 from ssm_hdl.boards.pll import Pll, find_pll
 from ssm_hdl.boards.protocol import fingerprint
-from ssm_hdl.boards.resources import Usage, check, check_expected, expect
+from ssm_hdl.boards.resources import Usage, check_expected, expect
 from ssm_hdl.boards.seeds import Progress, attempt, synthesise_top
 from ssm_hdl.boards.shell import Top
 from ssm_hdl.files import write_atomically
@@ -132,7 +132,6 @@ def build(
     with build_folder as name:
         folder = Path(name)
         netlist = synthesise_top(board, top, folder, out / "yosys.log", progress)
-        check(manifest.name, board, netlist, {what: use for what, use in netlist.items() if use.used > use.available})
         try:
             tried = _route(board, pll, folder, seeds, netlist, progress)
         finally:

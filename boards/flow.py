@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ssm_hdl import Manifest
-from ssm_hdl.boards import buffer, flash, frame, pll, protocol, tools, uart
-from ssm_hdl.boards import shell as shell_of_board
+from ssm_hdl.boards import tools
 from ssm_hdl.boards.board import Board
 from ssm_hdl.boards.resources import Usage
 from ssm_hdl.errors import SsmHdlError
@@ -138,12 +137,6 @@ def synthesis_key(family: str) -> str:
     """What Verilog goes through in synthesis: what was made of the same in the same way before need not be made again."""
     passes = (yosys, fuse, chains, outreg) if family == "ecp5" else (yosys,)
     return "\n".join([family, *FLOWS[family].synthesis, importlib.metadata.version("pyosys"), *map(inspect.getsource, passes)])
-
-
-def routing_key(board: Board) -> str:
-    """The same of place and route, with the shell that a board has around a pipeline."""
-    shell = (buffer, flash, frame, pll, protocol, shell_of_board, uart)
-    return "\n".join([board.device, *board.route, tools.version(FLOWS[board.family].router), *map(inspect.getsource, shell)])
 
 
 BROKEN = "Assert `GetSize(conn.first) == GetSize(conn.second)'"  # of Yosys 0.70, in abc9_ops -reintegrate, for some designs

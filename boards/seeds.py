@@ -1,6 +1,8 @@
 # amaranth: UnusedElaboratable=no
 """The top level of a board through synthesis, and through place and route by one seed or several."""
 
+import importlib.metadata
+import inspect
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
@@ -8,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ssm_hdl import Manifest
+from ssm_hdl.boards import buffer, flash, frame, pll, protocol, shell, tools, uart
 from ssm_hdl.boards.board import Board
 from ssm_hdl.boards.flow import FLOWS, PATIENCE_S, Routed, of_board, route, synthesise
 from ssm_hdl.boards.pll import Pll, find_pll
@@ -44,15 +47,26 @@ def clocks(
     pll = find_pll(board.pll, board.oscillator_hz, clock_hz)
     with tempfile.TemporaryDirectory(dir=out, prefix=".clocks-") as name:
         netlist = synthesise_top(board, Top(board, pll, manifest, plan), Path(name), out / "yosys.log", progress)
-        check(manifest.name, board, netlist, {what: use for what, use in netlist.items() if use.used > use.available})
         tried = [attempt(board, pll, Path(name), seed, netlist, progress) for seed in seeds]
         shutil.copy(Path(name) / "nextpnr.log", out / "nextpnr.log")
     usage = max(tried, key=lambda each: each.reached_hz).usage  # of one that came to its end
     return Clocks(usage, tuple(round(each.reached_hz / 1e6, 2) for each in tried))
 
 
+def routing_key(board: Board) -> str:
+    """What a pipeline has around it on a board, and what both go through in place and route, see `synthesis_key`."""
+    around = map(inspect.getsource, (buffer, flash, frame, pll, protocol, shell, uart))
+    wires = board.oscillator, board.oscillator_hz, board.baud, board.leds, board.high, board.flash, board.flash_offset
+    versions = importlib.metadata.version("amaranth-boards"), tools.version(FLOWS[board.family].router)
+    return "\n".join(map(str, (*board.route, PATIENCE_S, *wires, *versions, *around)))
+
+
 def synthesise_top(board: Board, top: Top, folder: Path, log: Path, progress: Progress) -> dict[str, Usage]:
-    """Write ``top.json`` and the constraints to a folder; what the netlist takes."""
+    """Write ``top.json`` and the constraints to a folder; what the netlist takes.
+
+    Raises:
+        SsmHdlError: it does not fit, or a tool is missing, failed or warned.
+    """
     constraints = FLOWS[board.family].constraints
     progress("elaboration")
     # The Verilog, as what the RAMs say of their ports does not come through in RTLIL.
@@ -61,7 +75,10 @@ def synthesise_top(board: Board, top: Top, folder: Path, log: Path, progress: Pr
         text = files[name]
         (folder / name).write_bytes(text if isinstance(text, bytes) else text.encode())
     progress("synthesis (Yosys)")
-    return of_board(board, synthesise(board.family, folder / "top.debug.v", "top", log))
+    netlist = of_board(board, synthesise(board.family, folder / "top.debug.v", "top", log))
+    beyond = {what: use for what, use in netlist.items() if use.used > use.available}
+    check(top.shell.pipeline.manifest.name, board, netlist, beyond)
+    return netlist
 
 
 def attempt(board: Board, pll: Pll, folder: Path, seed: int, netlist: dict[str, Usage], progress: Progress) -> Routed:

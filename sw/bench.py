@@ -13,9 +13,9 @@ import numpy as np
 
 from ssm_hdl import Manifest, SsmHdlError
 from ssm_hdl.boards.board import Board
-from ssm_hdl.boards.flow import routing_key, synthesis_key
+from ssm_hdl.boards.flow import synthesis_key
 from ssm_hdl.boards.resources import shell_use
-from ssm_hdl.boards.seeds import clocks
+from ssm_hdl.boards.seeds import clocks, routing_key
 from ssm_hdl.files import write_atomically
 from ssm_hdl.fixed import Codes
 from ssm_hdl.gen.plan import Plan
