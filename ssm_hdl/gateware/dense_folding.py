@@ -139,10 +139,11 @@ class DenseFolding(Folding):
         """
         if kind == "lut":
             return [self]
-        fits = [some for some in range(1, self.columns + 1) if replace(self, columns=some).blocks(kind) <= blocks]
-        most = max(fits, default=0)  # of an iCE40, two products share a block, of two columns where rows are odd
-        whole, shares = ([self], {self.columns // 2}) if self.columns <= most else ([], {round(most * part) for part in _PARTLY})
-        return [*whole, *(replace(self, columns_in_blocks=some) for some in sorted(shares - {0}))]
+        parts = {some: replace(self, columns_in_blocks=some) for some in range(1, self.columns)}
+        if self.blocks(kind) <= blocks:
+            return [self, *(part for some, part in parts.items() if some == self.columns // 2)]
+        most = max((some for some, part in parts.items() if part.blocks(kind) <= blocks), default=0)
+        return [parts[some] for some in sorted({round(most * share) for share in _PARTLY} - {0})]
 
     @property
     def passes(self) -> int:
