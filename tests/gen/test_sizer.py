@@ -52,6 +52,7 @@ def test_what_fits_at_an_interval_fits_at_a_longer_one(manifest):
     fits = [interval for interval, made in found if made is not None]
     assert len(fits) > 6 and fits == [interval for interval, _ in found][-len(fits) :]
     assert all(made[1].cycles <= interval for interval, made in found if made is not None)
+    assert all((search._at(interval) is None) == (made is None) for interval, made in found)  # by which it goes
     foldings = {stage.folding for _, made in found if made is not None for stage in made[0].stages.values()}
     assert foldings & {"3x1", "3x2", "3x4", "3x8", "3x16", "5x2", "6x1", "6x2", "6x4", "11x1", "11x2", "11x4"}
 
