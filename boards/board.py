@@ -4,9 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from ssm_hdl.boards.pll import Ecp5Pll, Ice40Pll
+from ssm_hdl.boards.families import FLOWS, Flow
+from ssm_hdl.boards.pll import Pll, find_pll
 from ssm_hdl.errors import SsmHdlError
-from ssm_hdl.gen.devices import Device
+from ssm_hdl.families import Device, Family
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,6 @@ class Board:
         title: what people call it.
         chip: the device on it.
         multipliers: multipliers to use unless the user says how many.
-        pll: kind of PLL.
         oscillator: resource of the platform that is the oscillator.
         oscillator_hz: its frequency.
         clock_hz: clock of the accelerator, unless the user asks for another.
@@ -36,7 +36,6 @@ class Board:
     title: str
     chip: Device
     multipliers: int
-    pll: type[Ice40Pll] | type[Ecp5Pll]
     oscillator: str
     oscillator_hz: float
     clock_hz: float
@@ -50,9 +49,22 @@ class Board:
     flash_offset: int = 0
 
     @property
-    def family(self) -> str:
-        """``ice40`` or ``ecp5``; the target of a plan."""
+    def family(self) -> Family:
+        """The family of its device."""
         return self.chip.family
+
+    @property
+    def flow(self) -> Flow:
+        """The tools of its family."""
+        return FLOWS[self.family.name]
+
+    def pll(self, clock_hz: float) -> Pll:
+        """The PLL setting that comes nearest to a clock.
+
+        Raises:
+            SsmHdlError: it would be more than 0.5 % off.
+        """
+        return find_pll(self.flow.pll, self.oscillator_hz, clock_hz)
 
     @property
     def device(self) -> str:

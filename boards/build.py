@@ -12,8 +12,8 @@ from pathlib import Path
 from ssm_hdl import Manifest, SsmHdlError
 from ssm_hdl.boards import tools
 from ssm_hdl.boards.board import Board
-from ssm_hdl.boards.flow import FLOWS, PATIENCE_S, Routed, pack
-from ssm_hdl.boards.pll import Pll, find_pll
+from ssm_hdl.boards.flow import PATIENCE_S, Routed, pack
+from ssm_hdl.boards.pll import Pll
 from ssm_hdl.boards.protocol import fingerprint
 from ssm_hdl.boards.resources import Usage, check_expected, expect
 from ssm_hdl.boards.seeds import Progress, attempt, synthesise_top
@@ -114,7 +114,7 @@ def build(
     if not 0 < asked_hz < float("inf"):
         raise SsmHdlError(f"a clock of {asked_hz / 1e6:g} MHz is none; the {board.title} runs at {board.clock_hz / 1e6:g}")
     plan = default_plan(manifest, board) if plan is None else plan
-    flow, pll = FLOWS[board.family], find_pll(board.pll, board.oscillator_hz, asked_hz)
+    flow, pll = board.flow, board.pll(asked_hz)
     top = Top(board, pll, manifest, plan)
     expected = check_expected(manifest, plan, board)
     progress(f"{manifest.name} for the {board.title}: {', '.join(f'{use} {name}' for name, use in expected.items())}")
@@ -186,8 +186,8 @@ def default_plan(
     """
     if dsp is not None and dsp > board.chip.dsps:
         raise SsmHdlError(f"{dsp} multipliers are more than the {board.chip.dsps} of the {board.device} on the {board.title}")
-    plan = Plan.fit(manifest, board.multipliers if dsp is None else dsp, board.family, folding, share_layers)
-    outside = expect(manifest, plan, board)["block RAMs"].used - estimate(manifest, plan).block_rams[board.family]
+    plan = Plan.fit(manifest, board.multipliers if dsp is None else dsp, board.family.name, folding, share_layers)
+    outside = expect(manifest, plan, board)["block RAMs"].used - estimate(manifest, plan).block_rams[board.family.name]
     plan = spill(manifest, plan, board.chip.rams - outside, board.chip.sprams)
     rams = expect(manifest, plan, board)["block RAMs"]
     if rams.used <= rams.available:
@@ -221,9 +221,8 @@ def _route(
 
 def _missed(manifest: Manifest, board: Board, pll: Pll, tried: Sequence[Routed], log: Path) -> str:
     best = max(each.reached_hz for each in tried)
-    slower = max(
-        (other.clock_hz for other in board.pll.candidates(board.oscillator_hz) if other.clock_hz <= 0.99 * best), default=None
-    )
+    clocks = (other.clock_hz for other in board.flow.pll.candidates(board.oscillator_hz))
+    slower = max((clock for clock in clocks if clock <= 0.99 * best), default=None)
     way = f"ask for {slower / 1e6:g} MHz (--clock {slower / 1e6:g})" if slower else "make the model smaller"
     reached = f"reached {best / 1e6:.2f} MHz at best" if best else f"was given up after {PATIENCE_S / 60:g} minutes each time"
     return (

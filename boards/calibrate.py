@@ -16,25 +16,23 @@ from amaranth.back import verilog
 from amaranth.lib.wiring import Component
 from scipy.optimize import nnls
 
-from ssm_hdl import Manifest, SsmHdlError
+from ssm_hdl import Manifest, SsmHdlError, registry
 from ssm_hdl.boards import flow, tools
+from ssm_hdl.boards.families import FLOWS, Flow
+from ssm_hdl.families import Family, find_family
 from ssm_hdl.files import write_atomically
 from ssm_hdl.gateware.layers import Layers
-from ssm_hdl.gateware.memories import FAST
 from ssm_hdl.gateware.queue import Queue
 from ssm_hdl.gateware.ring import Ring
+from ssm_hdl.gateware.stage import Features, StagePlan
 from ssm_hdl.gateware.stream import Fork, Repack, shape_of
 from ssm_hdl.gen import costs
 from ssm_hdl.gen.depth import find_layers
-from ssm_hdl.gen.options import FOLDINGS
-from ssm_hdl.gen.pipeline import STAGES
 from ssm_hdl.gen.plan import Plan
 from ssm_hdl.gen.report import estimate
-from ssm_hdl.gen.stage_plan import StagePlan, plan_stage
+from ssm_hdl.gen.stage_plan import plan_stage
 from ssm_hdl.gen.structure import Structure
 from ssm_hdl.gen.verilog import generate
-
-FAMILIES = ("ice40", "ecp5")
 
 INTERVALS = (8, 64, 512)
 """Cycles per time step for which stages that are not folded are calibrated."""
@@ -62,11 +60,11 @@ class Sample:
 
     op: str
     what: str
-    features: costs.Features
+    features: Features
     make: Callable[[], Component]
 
 
-def samples(manifests: Sequence[Manifest], family: str) -> list[Sample]:
+def samples(manifests: Sequence[Manifest], family: Family) -> list[Sample]:
     """Distinct stages of the manifests in several sizes, evenly spread over all there are, and what stands between stages."""
     found = list(_samples(manifests, family))
     chosen = []
@@ -77,19 +75,19 @@ def samples(manifests: Sequence[Manifest], family: str) -> list[Sample]:
     return chosen
 
 
-def _samples(manifests: Sequence[Manifest], family: str) -> Iterator[Sample]:
+def _samples(manifests: Sequence[Manifest], family: Family) -> Iterator[Sample]:
     seen: set[str] = set()
     for manifest in manifests:
         for share in (False, True) if _layered(manifest) else (False,):
             structure = Structure.of(manifest, share, family)
             for name, layers in structure.stages.items():
                 for plan in _plans(manifest, structure, name, family):
-                    stage = STAGES[layers.node.op.op](layers, plan)
-                    features = costs.stage_features(stage, layers, plan, family)
+                    stage = registry.stage(layers.node.op.op).build(layers, plan)
+                    features = costs.stage_features(stage, plan, family)
                     key = f"{_shape(layers)} {plan.folding} {plan.lanes} {plan.kind} {plan.registers}"
                     if key not in seen:
                         seen.add(key)
-                        made = partial(STAGES[layers.node.op.op], layers, plan)
+                        made = partial(registry.stage(layers.node.op.op).build, layers, plan)
                         yield Sample(layers.node.op.op, f"{manifest.name}.{name} {plan}", features, made)
     yield from _between(manifests[0], family)
 
@@ -100,26 +98,27 @@ def _shape(layers: Layers) -> str:
     return f"{layers.count} {layers.node.op.op} {edges} {[array.shape for array in layers.node.arrays.values()]}"
 
 
-def _plans(manifest: Manifest, structure: Structure, name: str, family: str) -> Iterator[StagePlan]:
+def _plans(manifest: Manifest, structure: Structure, name: str, family: Family) -> Iterator[StagePlan]:
     layers = structure.stages[name]
     op = layers.node.op.op
-    if op not in FOLDINGS:
-        element_wise: tuple[str | None, ...] = (family, "lut") if layers.node.multiplications else (None,)
+    fold = registry.stage(op).folds
+    if fold is None:
+        element_wise: tuple[str | None, ...] = ("dsp", "lut") if layers.node.multiplications else (None,)
         for interval in INTERVALS:
             for each in element_wise:
-                plan = plan_stage(manifest, structure, name, interval, family, None, each)
+                plan = plan_stage(manifest, structure, name, interval, family.name, None, each)
                 yield plan
-                if op == "pool":
+                if registry.stage(op).sums_in_registers:
                     yield replace(plan, registers=True)
         return
-    kinds = (family, "lut")
-    choices = [f for f in FOLDINGS[op].choices(layers) if f.exact and f.multipliers <= MOST and any(map(f.suits, kinds))]
+    kinds = ("dsp", "lut")
+    choices = [f for f in fold.choices(layers) if f.exact and f.multipliers <= MOST and any(map(f.suits, kinds))]
     spread = {round(k * (len(choices) - 1) / max(1, FOLDED - 1)) for k in range(FOLDED)}
     for index in sorted(spread):
         folding = choices[index]
         for kind in filter(folding.suits, kinds):
             interval = folding.interval(folding.latency(kind)) * layers.count
-            yield plan_stage(manifest, structure, name, interval, family, folding, kind)
+            yield plan_stage(manifest, structure, name, interval, family.name, folding, kind)
 
 
 def _layered(manifest: Manifest) -> bool:
@@ -130,7 +129,7 @@ def _layered(manifest: Manifest) -> bool:
     return True
 
 
-def _between(manifest: Manifest, family: str) -> Iterator[Sample]:
+def _between(manifest: Manifest, family: Family) -> Iterator[Sample]:
     shape = shape_of(manifest.nodes[next(iter(manifest.nodes))].output)
     for few, many in ((1, 2), (1, 8), (4, 8), (2, 32)):
         for i, o, ahead in ((few, many, False), (few, many, True), (many, few, False)):
@@ -140,13 +139,13 @@ def _between(manifest: Manifest, family: str) -> Iterator[Sample]:
         yield Sample("ring", f"{layers} layers", {"stage": 1.0}, partial(Ring, shape, 1, 8, layers, 2))
     for lanes in (1, 4):
         for depth in (2, 9, 40, 700):
-            make = partial(Queue, shape, lanes, depth, fast=family in FAST)
+            make = partial(Queue, shape, lanes, depth, fast=family.fast_rams)
             yield Sample("queue", f"{depth} of {lanes}", costs.queue_features(make(), family), make)
     for ways in (2, 3):
         yield Sample("fork", f"{ways} ways", costs.fork_features(ways), partial(Fork, shape, 2, ways))
 
 
-def measure(sample: Sample, family: str, kept: Path) -> dict[str, int] | None:
+def measure(sample: Sample, family: Family, kept: Path) -> dict[str, int] | None:
     """What a sample takes; None if it brings Yosys down, see `ssm_hdl.boards.flow`: it is left out then."""
     text = verilog.convert(sample.make(), name="top", emit_src=False, strip_internal_attrs=True)
     try:
@@ -157,17 +156,17 @@ def measure(sample: Sample, family: str, kept: Path) -> dict[str, int] | None:
         return None
 
 
-def plans(manifest: Manifest, family: str, dsps: Sequence[int]) -> Iterator[tuple[Manifest, Plan]]:
+def plans(manifest: Manifest, family: Family, dsps: Sequence[int]) -> Iterator[tuple[Manifest, Plan]]:
     """Whole pipelines to judge by: with so many DSP blocks, and sharing their stages if they have layers."""
     for dsp in dsps:
         for share in (False, True) if _layered(manifest) else (False,):
             try:
-                yield manifest, Plan.fit(manifest, dsp, family, share_layers=share)
+                yield manifest, Plan.fit(manifest, dsp, family.name, share_layers=share)
             except SsmHdlError:  # too few for a stage of its own for every operation
                 continue
 
 
-def synthesise(text: str, top: str, family: str, kept: Path) -> dict[str, int]:
+def synthesise(text: str, top: str, family: Family, kept: Path) -> dict[str, int]:
     """LUTs and flip-flops of Verilog, and the blocks that it takes; what was synthesised before is kept in a folder."""
     key = sha256(f"{flow.synthesis_key(family)} {text}".encode()).hexdigest()[:24]
     file = kept / f"{key}.json"
@@ -178,21 +177,20 @@ def synthesise(text: str, top: str, family: str, kept: Path) -> dict[str, int]:
         folder = Path(name)
         (folder / "top.v").write_text(text, encoding="utf-8")
         found = flow.synthesise(family, folder / "top.v", top, folder / "yosys.log")
-        if family == "ice40":
-            found["LUTs"] = _logic_cells(folder)
+        if FLOWS[family.name].pack_only:
+            found["LUTs"] = _logic_cells(FLOWS[family.name], folder)
     write_atomically(file, json.dumps(found))
     return found
 
 
-def _logic_cells(folder: Path) -> int:
-    """Logic cells of the iCE40 after packing: a flip-flop without a LUT takes one too."""
-    arguments = ["--up5k", "--package", "sg48", "--json", "top.json", "--pack-only"]
-    status = tools.run("nextpnr-ice40", arguments, folder, "pack.log")
+def _logic_cells(tool: Flow, folder: Path) -> int:
+    """Logic cells after packing: a flip-flop without a LUT takes one too."""
+    status = tools.run(tool.router, [*tool.pack_only, "--json", "top.json"], folder, "pack.log")
     log = (folder / "pack.log").read_text(encoding="utf-8")
-    found = re.search(r"ICESTORM_LC:\s*(\d+)/", log)
+    found = re.search(tool.packed, log)
     if found is None:
         raise SsmHdlError(
-            f"nextpnr-ice40 does not say how many logic cells there are: {tools.errors(folder, 'pack.log')} ({status})"
+            f"{tool.router} does not say how many logic cells there are: {tools.errors(folder, 'pack.log')} ({status})"
         )
     return int(found[1])
 
@@ -215,11 +213,12 @@ def fit(measured: Sequence[tuple[Sample, dict[str, int]]]) -> dict[str, Any]:
 
 def judge(manifest: Manifest, plan: Plan, kept: Path) -> dict[str, Any]:
     """A whole pipeline, estimated and synthesised."""
-    family, report = plan.target, estimate(manifest, plan)
+    family, report = find_family(plan.target), estimate(manifest, plan)
     found = synthesise(generate(manifest, plan), manifest.name, family, kept)
     answer: dict[str, Any] = {"cycles": report.cycles, "shared": plan.share_layers}
     guesses = {
-        "LUTs": report.luts, "flip-flops": report.flip_flops, "multipliers": report.dsp, "block RAMs": report.block_rams[family]
+        "LUTs": report.luts, "flip-flops": report.flip_flops, "multipliers": report.dsp,
+        "block RAMs": report.block_rams[family.name],
     }  # fmt: skip
     for what, guess in guesses.items():
         error = round(guess / max(found[what], 1) - 1, 4)

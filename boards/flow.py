@@ -1,4 +1,4 @@
-"""What differs between the families on the way from RTL to a bitstream."""
+"""From RTL to a bitstream: synthesis, place and route, packing, with the tools of the family."""
 
 import importlib.metadata
 import inspect
@@ -6,94 +6,20 @@ import json
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 
 from ssm_hdl import Manifest
 from ssm_hdl.boards import tools
 from ssm_hdl.boards.board import Board
+from ssm_hdl.boards.families import FLOWS
 from ssm_hdl.boards.resources import Usage
 from ssm_hdl.errors import SsmHdlError
-from ssm_hdl.gen import chains, fuse, outreg, yosys
+from ssm_hdl.families.base import Family
+from ssm_hdl.gen import yosys
 from ssm_hdl.gen.plan import Plan
 from ssm_hdl.gen.verilog import generate
-
-
-@dataclass(frozen=True)
-class Flow:
-    """The tools of a family.
-
-    Attributes:
-        synthesis: the Yosys command and its options.
-        router: program for place and route.
-        packer: program that makes the bitstream.
-        constraints: ending of the file of pins, and option of the router for it.
-        routed: option of the router for its result.
-        packing: arguments of the packer between its input and its output.
-        bitstream: ending of a bitstream.
-        cells: the cells of the netlist, by what they are and how they begin, and how many of it they are.
-        bels: what nextpnr calls the same, where it tells.
-    """
-
-    synthesis: tuple[str, ...]
-    router: str
-    packer: str
-    constraints: str
-    routed: str
-    packing: tuple[str, ...]
-    bitstream: str
-    cells: Mapping[str, Mapping[str, int]]
-    bels: Mapping[str, str]
-
-
-FLOWS = {
-    "ice40": Flow(
-        # The pipeline instantiates SB_MAC16 itself, so no -dsp: with it Yosys drops results. ABC9 knows delays.
-        synthesis=("synth_ice40", "-abc9", "-device", "u"),
-        router="nextpnr-ice40",
-        packer="icepack",
-        constraints="pcf",
-        routed="--asc",
-        packing=(),
-        bitstream="bin",
-        cells={
-            "LUTs": {"SB_LUT4": 1},
-            "flip-flops": {"SB_DFF": 1},
-            "multipliers": {"SB_MAC16": 1},
-            "block RAMs": {"SB_RAM40_4K": 1},
-            "SPRAMs": {"SB_SPRAM256KA": 1},
-        },
-        bels={
-            "LUTs": "ICESTORM_LC",
-            "multipliers": "ICESTORM_DSP",
-            "block RAMs": "ICESTORM_RAM",
-            "SPRAMs": "ICESTORM_SPRAM",
-        },
-    ),
-    "ecp5": Flow(
-        synthesis=("synth_ecp5", "-abc9"),
-        router="nextpnr-ecp5",
-        packer="ecppack",
-        constraints="lpf",
-        routed="--textcfg",
-        packing=("--compress",),
-        bitstream="bit",
-        cells={
-            "LUTs": {"LUT4": 1, "CCU2C": 2, "TRELLIS_DPR16X4": 6},
-            "flip-flops": {"TRELLIS_FF": 1},
-            "multipliers": {"MULT18X18D": 1},
-            "block RAMs": {"DP16KD": 1},
-            "SPRAMs": {},
-        },
-        bels={
-            "LUTs": "TRELLIS_COMB",
-            "flip-flops": "TRELLIS_FF",
-            "multipliers": "MULT18X18D",
-            "block RAMs": "DP16KD",
-        },
-    ),
-}
-"""The flow of every family."""
-
 
 PATIENCE_S = 1800
 """Seconds that a seed of place and route may take: most designs are done in a few minutes, some seeds in none at all."""
@@ -116,11 +42,11 @@ class Routed:
     usage: dict[str, Usage]
 
 
-def cells(family: str, types: Mapping[str, int]) -> dict[str, int]:
+def cells(family: Family, types: Mapping[str, int]) -> dict[str, int]:
     """What a netlist takes, from how many cells of each type it has."""
     return {
         what: sum(number * size for cell, number in types.items() for start, size in kinds.items() if cell.startswith(start))
-        for what, kinds in FLOWS[family].cells.items()
+        for what, kinds in FLOWS[family.name].cells.items()
     }
 
 
@@ -133,39 +59,40 @@ def of_board(board: Board, used: Mapping[str, int]) -> dict[str, Usage]:
     return {what: Usage(number, available[what]) for what, number in used.items()}
 
 
-def synthesis_key(family: str) -> str:
-    """What Verilog goes through in synthesis: what was made of the same in the same way before need not be made again."""
-    passes = (yosys, fuse, chains, outreg) if family == "ecp5" else (yosys,)
-    return "\n".join([family, *FLOWS[family].synthesis, importlib.metadata.version("pyosys"), *map(inspect.getsource, passes)])
+def synthesis_key(family: Family) -> str:
+    """A text that names every step of synthesis; the same Verilog under the same key need not be synthesised again."""
+    package = inspect.getmodule(type(family))
+    assert package is not None
+    folder = getattr(package, "__path__", None)
+    passes = [import_module(f"{package.__name__}.{found.name}") for found in iter_modules(folder)] if folder else []
+    return "\n".join([family.name, importlib.metadata.version("pyosys"), *map(inspect.getsource, (yosys, package, *passes))])
 
 
 BROKEN = "Assert `GetSize(conn.first) == GetSize(conn.second)'"  # of Yosys 0.70, in abc9_ops -reintegrate, for some designs
 
 
-def synthesise(family: str, verilog: Path, top: str, log: Path) -> dict[str, int]:
+def synthesise(family: Family, verilog: Path, top: str, log: Path) -> dict[str, int]:
     """Synthesise a file into ``top.json`` beside it; what the netlist takes.
 
-    Carries that nobody reads are taken away: nextpnr would bring them out of their chains.
-    Where ABC9 brings Yosys down on the flat design, module by module is mapped, and the result made flat.
+    Where ABC9 brings Yosys down on the flat design, modules are mapped one by one, and the result is flattened.
 
     Raises:
         SsmHdlError: Yosys is not installed, failed or warned.
     """
-    synthesis, netlist = FLOWS[family].synthesis, verilog.parent / "top.json"
+    netlist = verilog.parent / "top.json"
     try:
-        types = yosys.synthesise(verilog, top, synthesis, netlist, log)
+        types = yosys.synthesise(verilog, top, family, netlist, log)
     except SsmHdlError as error:
         if BROKEN not in str(error):
             raise
-        types = yosys.synthesise(verilog, top, [*synthesis, "-noflatten"], netlist, log)
-    if family == "ecp5":
-        design = json.loads(netlist.read_text(encoding="utf-8"))
-        chains.open_ends(design["modules"][top])
-        netlist.write_text(json.dumps(design), encoding="utf-8")
+        types = yosys.synthesise(verilog, top, family, netlist, log, [*family.synthesis[1:], "-noflatten"])
+    design = json.loads(netlist.read_text(encoding="utf-8"))
+    family.finish_for_router(design["modules"][top])
+    netlist.write_text(json.dumps(design), encoding="utf-8")
     return cells(family, types)
 
 
-def synthesised(manifest: Manifest, family: str, plan: Plan) -> dict[str, int]:
+def synthesised(manifest: Manifest, family: Family, plan: Plan) -> dict[str, int]:
     """What a pipeline alone takes of a family after synthesis: LUTs, flip-flops, multipliers, block RAMs.
 
     Raises:
@@ -190,7 +117,7 @@ def route(board: Board, folder: Path, seed: int, clock_hz: float, netlist: Mappi
     Raises:
         SsmHdlError: it failed for another reason than timing, or has not heard of the clock.
     """
-    flow = FLOWS[board.family]
+    flow = board.flow
     report = folder / "route.json"
     report.unlink(missing_ok=True)
     files = ["--json", "top.json", f"--{flow.constraints}", f"top.{flow.constraints}", flow.routed, "top.routed"]
@@ -221,7 +148,7 @@ def pack(board: Board, folder: Path) -> bytes:
     Raises:
         SsmHdlError: the packer failed.
     """
-    flow = FLOWS[board.family]
+    flow = board.flow
     if tools.run(flow.packer, [*flow.packing, "top.routed", "top.bits"], folder, "pack.log"):
         raise SsmHdlError(f"{flow.packer} failed: {tools.errors(folder, 'pack.log')}")
     return (folder / "top.bits").read_bytes()

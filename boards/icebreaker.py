@@ -1,15 +1,13 @@
 """The iCEBreaker: an iCE40 UP5K with an FT2232H."""
 
 from ssm_hdl.boards.board import Board, platform_of
-from ssm_hdl.boards.pll import Ice40Pll
-from ssm_hdl.gen.devices import UP5K
+from ssm_hdl.families.ice40 import UP5K
 
 ICEBREAKER = Board(
     name="icebreaker",
     title="iCEBreaker",
     chip=UP5K,
     multipliers=8,
-    pll=Ice40Pll,
     oscillator="clk12",
     oscillator_hz=12e6,
     clock_hz=45e6,

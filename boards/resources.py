@@ -8,7 +8,6 @@ from ssm_hdl.boards.board import Board
 from ssm_hdl.boards.catalog import BOARDS
 from ssm_hdl.boards.protocol import element_bytes
 from ssm_hdl.gateware.memories import Storage
-from ssm_hdl.gen.blocks import BLOCKS, block_rams
 from ssm_hdl.gen.knapsack import Use
 from ssm_hdl.gen.plan import Plan
 from ssm_hdl.gen.report import estimate
@@ -41,7 +40,7 @@ def expect(manifest: Manifest, plan: Plan, board: Board) -> dict[str, Usage]:
     report, shell = estimate(manifest, plan), shell_use(manifest, board)
     return {
         "multipliers": Usage(report.dsp, board.chip.dsps),
-        "block RAMs": Usage(report.block_rams[board.family] + int(shell.rams), board.chip.rams),
+        "block RAMs": Usage(report.block_rams[board.family.name] + int(shell.rams), board.chip.rams),
         "SPRAMs": Usage(report.sprams, board.chip.sprams),
         "LUTs": Usage(report.luts + int(shell.luts), board.chip.luts),
     }
@@ -49,8 +48,8 @@ def expect(manifest: Manifest, plan: Plan, board: Board) -> dict[str, Usage]:
 
 def shell_use(manifest: Manifest, board: Board) -> Use:
     """What is around a pipeline: the serial line, the frames, and the buffer of a sequence of samples."""
-    buffer = Storage("samples", manifest.steps * manifest.input.size * element_bytes(manifest.input), 8, True)
-    return Use(SHELL_LUTS, SHELL_FLIP_FLOPS, 0, block_rams(buffer, board.family))
+    buffer = Storage("samples", manifest.steps * manifest.input.size * element_bytes(manifest.input), 8, True, written=True)
+    return Use(SHELL_LUTS, SHELL_FLIP_FLOPS, 0, board.family.rams.blocks(buffer))
 
 
 def check_expected(manifest: Manifest, plan: Plan, board: Board) -> dict[str, Usage]:
@@ -69,7 +68,7 @@ def check_expected(manifest: Manifest, plan: Plan, board: Board) -> dict[str, Us
 def _memory(manifest: Manifest, plan: Plan, board: Board, beyond: Mapping[str, Usage]) -> str:
     """By how many bits the block RAMs are too few, and which boards have enough of them."""
     rams = beyond["block RAMs"]
-    bits = (rams.used - rams.available) * max(depth * width for depth, width in BLOCKS[board.family])
+    bits = (rams.used - rams.available) * board.family.rams.bits
     bare = replace(plan, stages={name: replace(stage, spram=()) for name, stage in plan.stages.items()})
     boards = [other.title for other in BOARDS.values() if _holds(manifest, bare, other)]
     return f"; its memories are {bits:,} bits too many in block RAMs, which {' or '.join(boards) or 'no board here'} would hold"

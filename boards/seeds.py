@@ -12,8 +12,8 @@ from pathlib import Path
 from ssm_hdl import Manifest
 from ssm_hdl.boards import buffer, flash, frame, pll, protocol, shell, tools, uart
 from ssm_hdl.boards.board import Board
-from ssm_hdl.boards.flow import FLOWS, PATIENCE_S, Routed, of_board, route, synthesise
-from ssm_hdl.boards.pll import Pll, find_pll
+from ssm_hdl.boards.flow import PATIENCE_S, Routed, of_board, route, synthesise
+from ssm_hdl.boards.pll import Pll
 from ssm_hdl.boards.resources import Usage, check
 from ssm_hdl.boards.shell import Top
 from ssm_hdl.gen.plan import Plan
@@ -44,7 +44,7 @@ def clocks(
     """
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
-    pll = find_pll(board.pll, board.oscillator_hz, clock_hz)
+    pll = board.pll(clock_hz)
     with tempfile.TemporaryDirectory(dir=out, prefix=".clocks-") as name:
         netlist = synthesise_top(board, Top(board, pll, manifest, plan), Path(name), out / "yosys.log", progress)
         tried = [attempt(board, pll, Path(name), seed, netlist, progress) for seed in seeds]
@@ -55,9 +55,9 @@ def clocks(
 
 def routing_key(board: Board) -> str:
     """What a pipeline has around it on a board, and what both go through in place and route, see `synthesis_key`."""
-    around = map(inspect.getsource, (buffer, flash, frame, pll, protocol, shell, uart))
+    around = [inspect.getsource(part) for part in (buffer, flash, frame, pll, board.flow.pll, protocol, shell, uart)]
     wires = board.oscillator, board.oscillator_hz, board.baud, board.leds, board.high, board.flash, board.flash_offset
-    versions = importlib.metadata.version("amaranth-boards"), tools.version(FLOWS[board.family].router)
+    versions = importlib.metadata.version("amaranth-boards"), tools.version(board.flow.router)
     return "\n".join(map(str, (*board.route, PATIENCE_S, *wires, *versions, *around)))
 
 
@@ -67,7 +67,7 @@ def synthesise_top(board: Board, top: Top, folder: Path, log: Path, progress: Pr
     Raises:
         SsmHdlError: it does not fit, or a tool is missing, failed or warned.
     """
-    constraints = FLOWS[board.family].constraints
+    constraints = board.flow.constraints
     progress("elaboration")
     # The Verilog, as what the RAMs say of their ports does not come through in RTLIL.
     files = board.platform().prepare(top, "top", debug_verilog=True).files
@@ -83,7 +83,7 @@ def synthesise_top(board: Board, top: Top, folder: Path, log: Path, progress: Pr
 
 def attempt(board: Board, pll: Pll, folder: Path, seed: int, netlist: dict[str, Usage], progress: Progress) -> Routed:
     """Place and route by one seed."""
-    progress(f"place and route ({FLOWS[board.family].router}), seed {seed}")
+    progress(f"place and route ({board.flow.router}), seed {seed}")
     routed = route(board, folder, seed, pll.clock_hz, netlist)
     if not routed.reached_hz:
         progress(f"given up after {PATIENCE_S / 60:g} minutes")

@@ -3,15 +3,13 @@
 from dataclasses import replace
 
 from ssm_hdl.boards.board import Board, platform_of
-from ssm_hdl.boards.pll import Ecp5Pll
-from ssm_hdl.gen.devices import ECP5_25F, ECP5_85F
+from ssm_hdl.families.ecp5 import ECP5_25F, ECP5_85F
 
 ULX3S_25F = Board(
     name="ulx3s-25f",
     title="ULX3S-25F",
     chip=ECP5_25F,
     multipliers=8,
-    pll=Ecp5Pll,
     oscillator="clk25",
     oscillator_hz=25e6,
     clock_hz=100e6,

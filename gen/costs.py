@@ -6,25 +6,26 @@ single stages. On the iCE40 a LUT is a logic cell after packing, since a flip-fl
 """
 
 import json
+from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from typing import Any, NamedTuple, TypeAlias
+from statistics import mean
+from typing import NamedTuple
 
-from ssm_hdl.fixed import Codes
+from ssm_hdl import registry
+from ssm_hdl.families.base import Family
+from ssm_hdl.families.rams import sprams
 from ssm_hdl.gateware.layers import Layers
-from ssm_hdl.gateware.memories import Storage, shape_for
+from ssm_hdl.gateware.memories import Storage
 from ssm_hdl.gateware.queue import Queue
 from ssm_hdl.gateware.spram import DEPTH
+from ssm_hdl.gateware.stage import Features, Stage, StagePlan
 from ssm_hdl.gateware.stream import lanes, shape_of, widths
-from ssm_hdl.gen.blocks import WRITTEN, block_rams, distributed, rows, sprams
 from ssm_hdl.gen.knapsack import NOTHING, Use
-from ssm_hdl.gen.pipeline import STAGES, Pipeline
-from ssm_hdl.gen.stage_plan import StagePlan
+from ssm_hdl.gen.pipeline import Pipeline
 
 KINDS = ("luts", "flip_flops")
 """What is fitted."""
-
-Features: TypeAlias = dict[str, float]
 
 
 def storages(pipeline: Pipeline) -> list[Storage]:
@@ -34,17 +35,14 @@ def storages(pipeline: Pipeline) -> list[Storage]:
     return [*between, *ring, *(storage for stage in pipeline.stages.values() for storage in stage.storage)]
 
 
-def stage_features(stage: Any, layers: Layers, plan: StagePlan, family: str) -> Features:
+def stage_features(stage: Stage, plan: StagePlan, family: Family) -> Features:
     """What a stage is made of, in bits."""
-    op, made = layers.node.op.op, _memories(stage.storage, family)
-    made |= {"stage": 1, "layers": layers.count - 1, "lanes": lanes(stage.o), "output": lanes(stage.o) * layers.format.width}
-    if plan.multipliers:
-        made |= _multiplied(layers, plan)
-    more = {"dense": _dense, "scan": _scan, "norm": _norm, "pool": _pool}.get(op)
-    return made | (more(stage, layers, plan) if more else {"inputs": sum(_beat(sink) for sink in stage.sinks)})
+    layers, width = stage.layers, lanes(stage.o)
+    counted = {"stage": 1, "layers": layers.count - 1, "lanes": width, "output": width * layers.format.width}
+    return _memories(stage.storage, family) | counted | _multipliers(stage, plan) | stage.features
 
 
-def queue_features(queue: Queue, family: str) -> Features:
+def queue_features(queue: Queue, family: Family) -> Features:
     """What a queue between two stages is made of."""
     return {"stage": 1, "width": queue.width, **_memories([queue.storage], family)}
 
@@ -60,10 +58,38 @@ def fork_features(ways: int) -> Features:
     return {"stage": 1.0, "ways": float(ways)}
 
 
-def cost(op: str, family: str, features: Features) -> dict[str, float]:
-    """LUTs and flip-flops of something with these features."""
-    known = coefficients()[family][op]
-    return {kind: sum(known[kind].get(name, 0.0) * value for name, value in features.items()) for kind in KINDS}
+@dataclass(frozen=True)
+class Cost:
+    """What something takes.
+
+    Attributes:
+        luts: LUT4s, on the iCE40 logic cells.
+        flip_flops: flip-flops.
+        fitted: the coefficients were fitted to synthesis; otherwise they are averages over other operations.
+    """
+
+    luts: float
+    flip_flops: float
+    fitted: bool = True
+
+
+def cost(op: str, family: Family, features: Features) -> Cost:
+    """LUTs and flip-flops of something with these features; by the averages of a feature where nothing is fitted."""
+    known = coefficients()[family.costs]
+    by_feature = known.get(op) or _averages(family.costs)
+    luts, flip_flops = (sum(by_feature[kind].get(name, 0.0) * value for name, value in features.items()) for kind in KINDS)
+    return Cost(luts, flip_flops, op in known)
+
+
+@cache
+def _averages(costs: str) -> dict[str, dict[str, float]]:
+    """The mean coefficient of every feature over the operations that have it."""
+    fitted: dict[str, dict[str, list[float]]] = {kind: {} for kind in KINDS}
+    for by_kind in coefficients()[costs].values():
+        for kind in KINDS:
+            for name, value in by_kind[kind].items():
+                fitted[kind].setdefault(name, []).append(value)
+    return {kind: {name: mean(values) for name, values in by_name.items()} for kind, by_name in fitted.items()}
 
 
 @cache
@@ -78,6 +104,7 @@ def use(fitted: dict[str, dict[str, dict[str, dict[str, float]]]]) -> None:
     known = coefficients()
     known.clear()
     known.update(fitted)
+    _averages.cache_clear()
 
 
 class Taken(NamedTuple):
@@ -96,37 +123,41 @@ class Taken(NamedTuple):
     before: Use = NOTHING
 
 
-def use_of(layers: Layers, plan: StagePlan, family: str) -> Taken:
+def use_of(layers: Layers, plan: StagePlan, family: Family) -> Taken:
     """What a stage takes."""
-    stage = STAGES[layers.node.op.op](layers, plan)
+    stage = build(layers, plan)
+    taken = cost(layers.node.op.op, family, stage_features(stage, plan, family))
+    rams = sum(family.rams.blocks(storage) for storage in stage.storage)
+    use = Use(taken.luts, taken.flip_flops, plan.blocks, rams, sum(sprams(storage) for storage in stage.storage))
+    before = NOTHING
+    if stage.burst and lanes(stage.sinks[0]) > 1:
+        width = shape_of(layers.node.inputs[0]).width
+        repack = cost("repack", family, repack_features(1, lanes(stage.sinks[0]), width, stage.holds > 1))
+        before = Use(repack.luts, repack.flip_flops, 0, 0)
+    return Taken(use, stage.work, stage.burst + 1 if stage.burst else 0, before)
+
+
+def build(layers: Layers, plan: StagePlan) -> Stage:
+    """The stage of a plan, with the tables in SPRAM that the plan puts there."""
+    stage = registry.stage(layers.node.op.op).build(layers, plan)
     for name in plan.spram:
         stage.tables[name].to_spram()
-    taken = cost(layers.node.op.op, family, stage_features(stage, layers, plan, family))
-    rams = sum(block_rams(storage, family) for storage in stage.storage)
-    use = Use(taken["luts"], taken["flip_flops"], plan.blocks, rams, sum(sprams(storage) for storage in stage.storage))
-    if layers.node.op.op != "dense":
-        return Taken(use, stage.work)
-    folding, before = stage.folding, NOTHING
-    if folding.i_lanes > 1:
-        width = shape_of(layers.node.inputs[0]).width
-        made = cost("repack", family, repack_features(1, folding.i_lanes, width, folding.holds > 1))
-        before = Use(made["luts"], made["flip_flops"], 0, 0)
-    return Taken(use, stage.work, stage.burst + 1, before)
+    return stage
 
 
-def spram_choices(layers: Layers, plan: StagePlan, family: str) -> list[tuple[str, ...]]:
-    """Tables of a stage to put into SPRAM: none, that which saves most block RAMs, the two that do, and so on."""
-    stage = STAGES[layers.node.op.op](layers, plan)
+def spram_choices(layers: Layers, plan: StagePlan, family: Family) -> list[tuple[str, ...]]:
+    """Tables of a stage to put into SPRAM: none, the one that saves most block RAMs, the two that do, and so on."""
+    stage = build(layers, plan)
     movable = [
-        (block_rams(storage, family), storage.name)
+        (family.rams.blocks(storage), storage.name)
         for storage in stage.storage
-        if storage.name in getattr(stage, "tables", {}) and storage.block and storage.depth <= DEPTH
+        if storage.name in stage.tables and storage.block and storage.depth <= DEPTH
     ]
     names = [name for _, name in sorted(movable, reverse=True)]
     return [tuple(names[:count]) for count in range(len(names) + 1)]
 
 
-def between(pipeline: Pipeline, family: str) -> list[tuple[str, Features]]:
+def between(pipeline: Pipeline, family: Family) -> list[tuple[str, Features]]:
     """What stands between the stages of a pipeline: repacks, forks, queues, the ring; the kind of each and its features."""
     structure, found = pipeline.structure, list[tuple[str, Features]]()
     for name, reads in structure.reads.items():
@@ -148,77 +179,33 @@ def _repacks(pipeline: Pipeline, source: str, reader: str, width: int, held: boo
     return found
 
 
-def _beat(port: Any) -> int:
-    return sum(len(number) for number in port.p.data)
-
-
-def _memories(storages: list[Storage], family: str) -> Features:
+def _memories(storages: list[Storage], family: Family) -> Features:
     """Bits by where they are: in registers, in LUTs as tables, and at the ports of block RAMs, with what chooses one of them."""
     made = dict.fromkeys(("waiting", "kept", "table", "ports", "choices", "addresses", "distributed"), 0.0)
+    rams = family.rams
     for storage in storages:
         made["addresses"] += (storage.depth - 1).bit_length()
-        made["distributed"] += distributed(storage, family)
-        if block_rams(storage, family):
+        lut_rams = rams.distributed(storage)
+        made["distributed"] += lut_rams
+        if rams.blocks(storage):
             made["ports"] += storage.width
-            made["choices"] += (rows(storage, family)[1] - 1) * storage.width
-        elif storage.spram or distributed(storage, family):
+            made["choices"] += (rams.rows(storage)[1] - 1) * storage.width
+        elif storage.spram or lut_rams:
             made["ports"] += storage.width
         elif storage.name == "queue":
             made["waiting"] += storage.bits
-        elif storage.name in WRITTEN:
+        elif storage.written:
             made["kept"] += storage.bits
         elif storage.depth > 1:
             made["table"] += storage.bits
     return made
 
 
-def _multiplied(layers: Layers, plan: StagePlan) -> Features:
-    """Operands of the multipliers, those of the second ones in a DSP block, and the adders of those made of LUTs."""
-    node = layers.node
-    codes: list[Codes] = [node.arrays[name] for name in ("code", "slope") if name in node.arrays]
-    a = shape_for(codes[0]).width if codes else node.inputs[0].format.width
-    b = max(edge.format.width for edge in (node.output if node.op.op == "scan" else node.inputs[-1],))
-    few, many = min(a, b), max(a, b)
+def _multipliers(stage: Stage, plan: StagePlan) -> Features:
+    """Operands of the multipliers, of the second ones in a DSP block, and the adders of those made of LUTs."""
+    if not plan.multipliers:
+        return {}
+    a, b = stage.operands
     of_luts = plan.multipliers - plan.in_blocks
-    made: Features = {"operands": plan.multipliers * (a + b), "halves": (plan.in_blocks - plan.blocks) * (a + b)}
-    return made | {"adders": of_luts * few * many, "made": of_luts * (a + b)}
-
-
-def _dense(stage: Any, layers: Layers, plan: StagePlan) -> Features:
-    f, (x,) = stage.folding, layers.node.inputs
-    rows = f.o_lanes
-    product = shape_of(x).width + shape_for(layers.node.arrays["code"]).width
-    terms = f.columns - 1
-    return {
-        "inputs": f.i_lanes * shape_of(x).width,
-        "tree": rows * (terms * product + terms.bit_length()),
-        "sums": rows * layers.width,
-        "shifts": rows * layers.width * stage._scale.latency,
-    }
-
-
-def _scan(stage: Any, layers: Layers, plan: StagePlan) -> Features:
-    f, recurrence = stage.folding, stage.recurrence
-    sums = (2 if f.phases == 1 else 1) * f.modes  # parts side by side
-    op = layers.node.op
-    return {
-        "parts": sums,
-        "turns": sums * layers.format.width * (f.phases > 1),
-        "products": sums * (layers.format.width + shape_for(layers.node.arrays["code"]).width),
-        "sums": sums * layers.width,
-        "shifts": sums * layers.width * recurrence._scale.latency,
-        "raised": sums * (layers.format.width + recurrence._scale.raised) * (recurrence._scale.raised > 0),
-        "drives": sums * layers.width * recurrence._shift.latency,
-        "delta": sums * layers.width * getattr(op, "delta", False),
-        "dither": sums * getattr(op, "dither", False),
-        "ahead": f.cycles < stage.loop,
-    }
-
-
-def _pool(stage: Any, layers: Layers, plan: StagePlan) -> Features:
-    return {"sums": plan.lanes * layers.width, "registers": plan.lanes * layers.width * plan.registers}
-
-
-def _norm(stage: Any, layers: Layers, plan: StagePlan) -> Features:
-    made: Features = {"root": stage.deviation.root.width, "sums": layers.width}
-    return made | {"inputs": layers.node.inputs[0].format.width}
+    operands: Features = {"operands": plan.multipliers * (a + b), "halves": (plan.in_blocks - plan.blocks) * (a + b)}
+    return operands | {"adders": of_luts * a * b, "made": of_luts * (a + b)}

@@ -3,14 +3,8 @@
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
-from ssm_hdl import Manifest, SsmHdlError
+from ssm_hdl import Manifest, SsmHdlError, registry
 from ssm_hdl.operations import Edge, Node
-
-SHARED = ("dense", "scan", "norm", "lookup", "multiply", "add", "slice")
-"""Operations whose stages serve several layers, where they read and write a packet a step."""
-
-_OF_A_LAYER = ("name", "input", "inputs", "format", "weight", "bias", "transition", "exponent", "function", "epsilon")
-"""Fields of operations that may differ between layers: names, constants and formats."""
 
 
 @dataclass(frozen=True)
@@ -96,10 +90,10 @@ def _number(kind: object, known: list[object]) -> int | None:
 
 def _kind(node: Node) -> object:
     """What has to be equal for two operations to share a stage, but for the widths of their edges; None if it cannot share."""
-    if node.op.op not in SHARED or node.output.per_sequence:
+    if not registry.stage(node.op.op).shareable or node.output.per_sequence:
         return None
-    options = {name: value for name, value in node.op.model_dump().items() if name not in _OF_A_LAYER}
-    shapes = [node.arrays[name].shape for name in ("weight", "transition") if name in node.arrays]
+    options = {name: value for name, value in node.op.model_dump().items() if name not in node.op.of_a_layer}
+    shapes = [node.arrays[name].shape for name in node.op.shaped]
     return options, shapes, [(edge.size, edge.is_complex, edge.per_sequence) for edge in (*node.inputs, node.output)]
 
 

@@ -5,16 +5,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 
-from ssm_hdl import Manifest, SsmHdlError
-from ssm_hdl.gateware.dense_folding import DenseFolding
+from ssm_hdl import Manifest, SsmHdlError, registry
 from ssm_hdl.gateware.folding import Folding
-from ssm_hdl.gateware.norm import NormFolding
-from ssm_hdl.gateware.scan_folding import ScanFolding
+from ssm_hdl.gateware.layers import Layers
+from ssm_hdl.gateware.stage import Stage
 from ssm_hdl.gateware.stream import reals
 from ssm_hdl.gen.structure import Structure
-
-FOLDINGS: dict[str, type[Folding]] = {"dense": DenseFolding, "scan": ScanFolding, "norm": NormFolding}
-"""The operations that fold their products onto any number of multipliers."""
 
 FEW = 10
 """Multipliers that a stage may have though half of them would keep up: results leave it earlier."""
@@ -84,7 +80,7 @@ def units(
     Raises:
         SsmHdlError: ``decided`` names no stage that folds, or a folding that it does not have or that does not go with others.
     """
-    folded = {name: layers for name, layers in structure.stages.items() if layers.node.op.op in FOLDINGS}
+    folded = {name: layers for name, layers in structure.stages.items() if stage_class(layers).folds}
     for name in decided:
         if name not in folded:
             raise SsmHdlError(f"no stage {name!r} to fold; the stages that multiply are {', '.join(folded)}")
@@ -102,7 +98,10 @@ def units(
 def intervals(manifest: Manifest, units: Sequence[Unit]) -> list[int]:
     """Every interval at which something can be folded otherwise, the shortest first, none shorter than the ports allow."""
     ports = max(manifest.input.size, 1 if manifest.output.per_sequence else manifest.output.size)
-    ports = max(ports, *(reals(node.output) for node in manifest.nodes.values() if node.op.op == "embedding"), 0)
+    for node in manifest.nodes.values():
+        stage = registry.stage(node.op.op)
+        if stage.folds is None:
+            ports = max(ports, reals(node.output) // stage.most_lanes(node))
     return sorted({ports, *(max(ports, cycles) for unit in units for cycles in unit.intervals)})
 
 
@@ -110,7 +109,8 @@ def _choices(
     structure: Structure, name: str, steps: int, decided: str | None, kinds: Sequence[str], blocks: int | None
 ) -> list[Choice]:
     layers = structure.stages[name]
-    fold, share = FOLDINGS[layers.node.op.op], structure.share(name, steps)
+    fold, share = stage_class(layers).folds, structure.share(name, steps)
+    assert fold is not None
     each = fold.choices(layers)
     if decided is not None:
         each = [folding for folding in each if decided == str(folding.multipliers)] or [fold.of(layers, decided)]
@@ -125,15 +125,12 @@ def _choices(
 def _followers(structure: Structure, name: str) -> list[str]:
     """The denses that can read the channels of a scan in the order of its folding: all that read it, or none."""
     layers = structure.stages[name]
-    if layers.node.op.op != "scan" or name == structure.output or (structure.loop and structure.loop.back == name):
+    channels = stage_class(layers).o_channels(layers.node)
+    if channels == 1 or name == structure.output or (structure.loop and structure.loop.back == name):
         return []
     readers = structure.readers_of(name)
-    channels = layers.node.arrays["scale"].shape[0]
-    alike = [
-        structure.stages[other].node.op.op == "dense" and structure.stages[other].node.arrays["weight"].shape[0] == channels > 1
-        for other in readers
-    ]
-    return readers if all(alike) else []
+    read = [structure.stages[other] for other in readers]
+    return readers if all(stage_class(reader).i_channels(reader.node) == channels for reader in read) else []
 
 
 def _together(structure: Structure, names: Sequence[str], choices: Sequence[Sequence[Choice]]) -> list[tuple[Choice, ...]]:
@@ -161,4 +158,9 @@ def _together(structure: Structure, names: Sequence[str], choices: Sequence[Sequ
     return ways
 
 
-__all__ = ["FOLDINGS", "Choice", "Unit", "intervals", "units"]
+def stage_class(layers: Layers) -> type[Stage]:
+    """The gateware of the operations of a stage."""
+    return registry.stage(layers.node.op.op)
+
+
+__all__ = ["Choice", "Unit", "intervals", "stage_class", "units"]

@@ -2,47 +2,21 @@
 """The pipeline of a manifest: its stages, and what stands between them."""
 
 import math
-from collections.abc import Callable
 from functools import cached_property
 
 from amaranth.hdl import Module
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from ssm_hdl import Manifest
-from ssm_hdl.gateware.add import Add
-from ssm_hdl.gateware.dense import Dense
-from ssm_hdl.gateware.embedding import Embedding
-from ssm_hdl.gateware.folding import Folding
-from ssm_hdl.gateware.layers import Layers
-from ssm_hdl.gateware.lookup import Lookup
-from ssm_hdl.gateware.memories import FAST
-from ssm_hdl.gateware.multiply import Multiply
-from ssm_hdl.gateware.norm import Norm
-from ssm_hdl.gateware.pool import Pool
+from ssm_hdl import Manifest, registry
+from ssm_hdl.families import find_family
 from ssm_hdl.gateware.queue import BURST, Queue
 from ssm_hdl.gateware.ring import WAITING, Ring
-from ssm_hdl.gateware.scan import Scan
-from ssm_hdl.gateware.slice import Slice
 from ssm_hdl.gateware.spram import Loader, image
 from ssm_hdl.gateware.stream import Fork, Repack, beats, lanes, reals, shape_of, signature, widths
 from ssm_hdl.gen.latency import turn
 from ssm_hdl.gen.plan import Plan
-from ssm_hdl.gen.stage_plan import LUTS_ARE_SCARCE, StagePlan
 from ssm_hdl.gen.structure import ENTRY, EXIT, Structure
-
-STAGES: dict[str, Callable[[Layers, StagePlan], wiring.Component]] = {
-    "dense": lambda layers, plan: Dense(layers, plan.folding, plan.kind, plan.pace, plan.registers, plan.even),
-    "scan": lambda layers, plan: Scan(layers, plan.folding, plan.kind, plan.pace),
-    "lookup": lambda layers, plan: Lookup(layers, plan.lanes, plan.pace),
-    "multiply": lambda layers, plan: Multiply(layers, plan.lanes, plan.kind, plan.pace),
-    "add": lambda layers, plan: Add(layers, plan.lanes, plan.pace),
-    "slice": lambda layers, plan: Slice(layers, plan.lanes),
-    "embedding": lambda layers, plan: Embedding(layers.node, plan.pace),
-    "norm": lambda layers, plan: Norm(layers, plan.kind, plan.pace),
-    "pool": lambda layers, plan: Pool(layers, plan.lanes, plan.pace, plan.registers),
-}
-"""The gateware of every operation of the vocabulary."""
 
 _PACKETS = {"dense": 2, "scan": 2, "norm": 3}
 """Packets that the memories of a stage hold, 1 for the others; those in its pipeline come on top."""
@@ -71,15 +45,17 @@ class Pipeline(wiring.Component):
     """
 
     def __init__(self, manifest: Manifest, plan: Plan) -> None:
-        self.manifest, self.plan = manifest, plan
-        self.structure = structure = Structure.of(manifest, plan.share_layers, plan.target)
-        self.stages = {name: STAGES[layers.node.op.op](layers, plan.stages[name]) for name, layers in structure.stages.items()}
+        self.manifest, self.plan, self.family = manifest, plan, find_family(plan.target)
+        self.structure = structure = Structure.of(manifest, plan.share_layers, self.family)
+        self.stages = {
+            name: registry.stage(layers.node.op.op).build(layers, plan.stages[name]) for name, layers in structure.stages.items()
+        }
         tables = [self.stages[name].tables[table] for name, stage in plan.stages.items() for table in stage.spram]
         self.sprams = [table.to_spram() for table in tables]
         self.queues: dict[tuple[str, int], Queue] = {}
         self.ring: Ring | None = None
         self.ring = self._ring()
-        fast = plan.target in FAST
+        fast = self.family.fast_rams
         self.entry = Queue(shape_of(manifest.input), 1, max(2, manifest.input.size), fast=fast)
         slack = self._slack()
         for name in structure.stages:
@@ -116,8 +92,7 @@ class Pipeline(wiring.Component):
 
     def holds(self, name: str) -> int:
         """Cycles in which a stage works with a beat before it takes the next."""
-        folding: Folding | None = getattr(self.stages[name], "folding", None)
-        return folding.holds if folding is not None else 1
+        return self.stages[name].holds
 
     def elaborate(self, platform: object) -> Module:  # noqa: D102
         m = Module()
@@ -194,7 +169,7 @@ class Pipeline(wiring.Component):
         Not in front of one that holds beats, which may be busy all the time and has to find the next one at once.
         """
         count = beats(self.structure.numbers(stream), width) * self.structure.layers(stream)
-        return self.plan.target in LUTS_ARE_SCARCE and BURST * count * cycles <= self.cycles
+        return self.family.slow_adapters and BURST * count * cycles <= self.cycles
 
     def _fit(
         self, m: Module, name: str, stream_name: str, source: stream.Interface, width: int, reader: str = "", held: int = 1

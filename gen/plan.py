@@ -4,11 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ssm_hdl import Manifest, SsmHdlError
+from ssm_hdl.families import find_family
 from ssm_hdl.gateware.folding import Folding
 from ssm_hdl.gateware.memories import shape_for
-from ssm_hdl.gen.options import FOLDINGS, Choice, intervals
+from ssm_hdl.gateware.stage import StagePlan
+from ssm_hdl.gen.options import Choice, intervals, stage_class
 from ssm_hdl.gen.options import units as find_units
-from ssm_hdl.gen.stage_plan import LUTS_ARE_SCARCE, StagePlan, counted, dsp_kind, passes, plan_stage
+from ssm_hdl.gen.stage_plan import LUTS_ARE_SCARCE, counted, dsp_kind, passes, plan_stage
 from ssm_hdl.gen.structure import Structure
 from ssm_hdl.operations import Node
 
@@ -62,7 +64,7 @@ class Plan:
         """
         if target not in TARGETS:
             raise SsmHdlError(f"target {target!r} is not known; there are {', '.join(TARGETS)}")
-        structure = Structure.of(manifest, share_layers, target)
+        structure = Structure.of(manifest, share_layers, find_family(target))
         units = find_units(structure, manifest.steps, folding or {}, (dsp_kind(target),))
         for interval in intervals(manifest, units):
             picked: dict[str, Folding] = {}
@@ -104,8 +106,8 @@ class Plan:
         stages, left = dict(self.stages), dsp - self.dsp
         in_luts = [name for name, stage in stages.items() if stage.multipliers and stage.kind == "lut"]
         for name in sorted(in_luts, key=lambda name: -_product_bits(structure.stages[name].node)):
-            layers, stage = structure.stages[name], replace(stages[name], kind=self.target)
-            fold = FOLDINGS.get(layers.node.op.op)
+            layers, stage = structure.stages[name], replace(stages[name], kind="dsp")
+            fold = stage_class(layers).folds
             stage = counted(stage, layers, fold.of(layers, stage.folding) if fold is not None else None)
             if stage.blocks <= left:
                 left -= stage.blocks

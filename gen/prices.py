@@ -1,6 +1,6 @@
 """What a pipeline costs on a device, in LUTs."""
 
-from ssm_hdl.gen.devices import Device
+from ssm_hdl.families import Device
 from ssm_hdl.gen.knapsack import Use
 from ssm_hdl.gen.report import Report
 
@@ -28,4 +28,4 @@ def price(report: Report, device: Device, interval: float) -> float:
 
 def total(report: Report, device: Device) -> Use:
     """What it takes."""
-    return Use(report.luts, report.flip_flops, report.dsp, report.block_rams[device.family], report.sprams)
+    return Use(report.luts, report.flip_flops, report.dsp, report.block_rams[device.family.name], report.sprams)

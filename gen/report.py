@@ -1,18 +1,21 @@
 # amaranth: UnusedElaboratable=no
 """What a pipeline will cost and how fast it will be, without synthesising it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from ssm_hdl import Manifest
-from ssm_hdl.gen.blocks import BLOCKS, block_rams, sprams
+from ssm_hdl.families import FAMILIES
+from ssm_hdl.families.rams import sprams
+from ssm_hdl.gateware.memories import Storage
+from ssm_hdl.gateware.stage import Stage
 from ssm_hdl.gen.costs import between, cost, stage_features, storages
 from ssm_hdl.gen.latency import latency
 from ssm_hdl.gen.pipeline import Pipeline
 from ssm_hdl.gen.plan import Plan
 
-COUNTED_AS = {"generic": "ecp5"}
-"""The family whose LUTs are estimated for a target that is none."""
+FITTED = [family for family in FAMILIES.values() if family.costs == family.name]
+"""The families with fitted costs, whose block RAMs a report counts."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,7 @@ class StageReport:
         block_rams: block RAMs of its memories, by family.
         luts: LUT4s, an estimate.
         flip_flops: flip-flops, an estimate.
+        fitted: the estimates were fitted to synthesis of this operation; otherwise they are averages over others.
         intensity: products for each byte that it reads from its memories; 0 if it multiplies nothing.
         output: format of its results.
         size: elements of a packet of results.
@@ -59,6 +63,7 @@ class StageReport:
     block_rams: dict[str, int]
     luts: int
     flip_flops: int
+    fitted: bool
     intensity: float
     output: str
     size: int
@@ -110,12 +115,12 @@ class Report:
 def estimate(manifest: Manifest, plan: Plan) -> Report:
     """The report of a manifest's pipeline under a plan."""
     pipeline = Pipeline(manifest, plan)
-    family = COUNTED_AS.get(plan.target, plan.target)
+    family = pipeline.family
     stages = []
     for name, stage in pipeline.stages.items():
         layers, share = pipeline.structure.stages[name], plan.stages[name]
         node = layers.node
-        taken = cost(node.op.op, family, stage_features(stage, layers, share, family))
+        taken = cost(node.op.op, family, stage_features(stage, share, family))
         stages.append(
             StageReport(
                 name=name,
@@ -125,16 +130,17 @@ def estimate(manifest: Manifest, plan: Plan) -> Report:
                 folding=share.folding,
                 multipliers=share.multipliers,
                 dsp_multipliers=share.in_blocks,
-                dsp=getattr(stage, "blocks", 0),
-                products=getattr(stage, "products", 0) * layers.count,
+                dsp=stage.blocks,
+                products=stage.products * layers.count,
                 kind=share.kind if share.multipliers else "",
                 cycles=stage.work,
                 latency=stage.latency,
                 busy=stage.work * pipeline.structure.share(name, manifest.steps) / pipeline.cycles,
                 memory_bits=sum(storage.bits for storage in stage.storage),
-                block_rams={family: sum(block_rams(each, family) for each in stage.storage) for family in BLOCKS},
-                luts=round(taken["luts"]),
-                flip_flops=round(taken["flip_flops"]),
+                block_rams=_block_rams(stage.storage),
+                luts=round(taken.luts),
+                flip_flops=round(taken.flip_flops),
+                fitted=taken.fitted,
                 intensity=_intensity(stage, share.multipliers),
                 output=str(node.output.format),
                 size=node.output.size,
@@ -145,10 +151,10 @@ def estimate(manifest: Manifest, plan: Plan) -> Report:
     multiplications = sum(node.multiplications for node in manifest.nodes.values() if not node.output.per_sequence)
     in_blocks = sum(stage.dsp_multipliers for stage in stages)
     products = 0.0  # in DSP blocks: all multipliers of a stage make as many
-    for stage in stages:
-        if stage.dsp_multipliers:
-            each = stage.products * pipeline.structure.share(stage.name, manifest.steps) / stage.layers
-            products += each * stage.dsp_multipliers / stage.multipliers
+    for row in stages:
+        if row.dsp_multipliers:
+            share_of_steps = pipeline.structure.share(row.name, manifest.steps) / row.layers
+            products += row.products * share_of_steps * row.dsp_multipliers / row.multipliers
     return Report(
         name=manifest.name,
         target=plan.target,
@@ -161,16 +167,21 @@ def estimate(manifest: Manifest, plan: Plan) -> Report:
         dsp_multipliers=in_blocks,
         lut_multipliers=sum(stage.multipliers - stage.dsp_multipliers for stage in stages),
         memory_bits=sum(storage.bits for storage in stored),
-        block_rams={family: sum(block_rams(storage, family) for storage in stored) for family in BLOCKS},
+        block_rams=_block_rams(stored),
         sprams=sum(sprams(storage) for storage in stored),
-        luts=sum(stage.luts for stage in stages) + round(sum(other["luts"] for other in others)),
-        flip_flops=sum(stage.flip_flops for stage in stages) + round(sum(other["flip_flops"] for other in others)),
+        luts=sum(stage.luts for stage in stages) + round(sum(other.luts for other in others)),
+        flip_flops=sum(stage.flip_flops for stage in stages) + round(sum(other.flip_flops for other in others)),
         utilisation=products / (max(in_blocks, 1) * pipeline.cycles),
         stages=tuple(stages),
     )
 
 
-def _intensity(stage: Any, multipliers: int) -> float:
+def _block_rams(storages: Sequence[Storage]) -> dict[str, int]:
+    """Block RAMs by family."""
+    return {family.name: sum(family.rams.blocks(storage) for storage in storages) for family in FITTED}
+
+
+def _intensity(stage: Stage, multipliers: int) -> float:
     """Products for each byte read: every memory of the stage is read once in each of its cycles."""
     bits = sum(storage.width for storage in stage.storage if storage.depth > 1 and storage.name != "queue")
     return 8 * multipliers / bits if bits else 0.0

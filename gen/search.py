@@ -5,24 +5,21 @@ from dataclasses import replace
 from itertools import product
 
 from ssm_hdl import Manifest
+from ssm_hdl.families.base import Device
 from ssm_hdl.gateware.folding import Folding
 from ssm_hdl.gateware.layers import Layers
 from ssm_hdl.gateware.memories import shape_for
 from ssm_hdl.gateware.queue import BURST
+from ssm_hdl.gateware.stage import StagePlan
 from ssm_hdl.gateware.stream import reals
 from ssm_hdl.gen.costs import Taken, spram_choices, use_of
-from ssm_hdl.gen.devices import Device
 from ssm_hdl.gen.knapsack import NOTHING, Use, choose, pareto
-from ssm_hdl.gen.options import FEW, Choice, intervals, units
+from ssm_hdl.gen.options import FEW, Choice, intervals, stage_class, units
 from ssm_hdl.gen.plan import Plan
 from ssm_hdl.gen.prices import price, prices, total
 from ssm_hdl.gen.report import Report, estimate
-from ssm_hdl.gen.stage_plan import StagePlan, passes, plan_stage
+from ssm_hdl.gen.stage_plan import passes, plan_stage
 from ssm_hdl.gen.structure import Structure
-
-FILL = {"ice40": 0.85, "ecp5": 0.9}
-"""Share of the LUTs, and of the flip-flops, of a device that a plan may take: with more, place and route does not get through, or
-not at a good clock."""
 
 BURSTS = (BURST, 2 * BURST)
 """How many times as fast as the interval asks packets may go through element-wise stages."""
@@ -33,8 +30,6 @@ _MANY = 40
 _LUTS = 100  # of a multiplier, with what is around it
 
 _TRIES = 6  # to find out what to keep for what stands between the stages
-
-_SPARE_RAMS = {"ice40": 1, "ecp5": 0}  # nextpnr places the last of 30 block RAMs in hours, if at all
 
 
 class Search:
@@ -63,16 +58,16 @@ class Search:
         reserve: Use,
     ) -> None:
         self.manifest, self.structure, self.device = manifest, structure, device
-        fill = FILL[device.family]
+        fill = device.family.fill
         luts = fill * device.luts - reserve.luts
         flip_flops = float("inf") if device.flip_flops is None else fill * device.flip_flops - reserve.flip_flops
         dsps = device.dsps - reserve.dsps if dsp is None else min(dsp, device.dsps - reserve.dsps)
-        rams = device.rams - reserve.rams - _SPARE_RAMS[device.family]
+        rams = device.rams - reserve.rams - device.family.reserved_rams
         self.budget = Use(luts, flip_flops, dsps, rams, device.sprams, float("inf"), float("inf"))
         self.prices = prices(device, sum(layers.count for layers in structure.stages.values() if layers.node.op.op == "scan"))
         # results that leave earlier are worth, at most, what one costs that comes an interval late
         self._few = max(FEW, min(_MANY, int(self.prices.wait) // _LUTS))
-        self.units = units(structure, manifest.steps, folding, (device.family, "lut"), int(dsps))
+        self.units = units(structure, manifest.steps, folding, ("dsp", "lut"), int(dsps))
         self._uses: dict[object, Taken] = {}
         self._tables: dict[object, list[tuple[str, ...]]] = {}
 
@@ -151,7 +146,8 @@ class Search:
         for use, plans in picked:
             stages |= plans
             taken = taken.plus(use)
-        plan = Plan(self.device.family, {name: stages[name] for name in self.structure.stages}, self.structure.loop is not None)
+        ordered = {name: stages[name] for name in self.structure.stages}
+        plan = Plan(self.device.family.name, ordered, self.structure.loop is not None)
         return plan, estimate(self.manifest, plan), taken
 
     def _options(self, interval: int, burst: int = BURST, few: int = FEW) -> Iterator[list[tuple[Use, dict[str, StagePlan]]]]:
@@ -166,7 +162,7 @@ class Search:
             yield self._costed(interval, burst, [
                 dict(zip(unit.names, plans, strict=True))
                 for way in unit.within(interval, few)
-                if passes(self.manifest, self.structure, unit, way, time, self.device.family, burst)
+                if passes(self.manifest, self.structure, unit, way, time, self.device.family.name, burst)
                 for plans in product(*(self._placed(name, interval, c) for name, c in zip(unit.names, way, strict=True)))
             ])  # fmt: skip
 
@@ -178,18 +174,18 @@ class Search:
         key = _alike(self.structure.stages[name]), plan
         if key not in self._tables:
             self._tables[key] = spram_choices(self.structure.stages[name], plan, self.device.family)
-        sums = (False, True) if self.structure.stages[name].node.op.op == "dense" else (False,)
+        sums = (False, True) if stage_class(self.structure.stages[name]).sums_in_registers else (False,)
         return [replace(plan, spram=tables, registers=registers) for tables in self._tables[key] for registers in sums]
 
     def _plan(self, name: str, interval: int, folding: Folding | None, kind: str, burst: int = BURST) -> StagePlan:
-        return plan_stage(self.manifest, self.structure, name, interval, self.device.family, folding, kind, burst)
+        return plan_stage(self.manifest, self.structure, name, interval, self.device.family.name, folding, kind, burst)
 
     def _kinds(self, name: str, interval: int, burst: int) -> list[StagePlan]:
         """An element-wise stage with its multipliers in DSP blocks or of LUTs; a pool with its sums in memory or in registers."""
-        plans = [self._plan(name, interval, None, kind, burst) for kind in (self.device.family, "lut")]
+        plans = [self._plan(name, interval, None, kind, burst) for kind in ("dsp", "lut")]
         if plans[0].multipliers:
             return plans
-        if self.structure.stages[name].node.op.op == "pool":
+        if stage_class(self.structure.stages[name]).sums_in_registers:
             return [plans[0], replace(plans[0], registers=True)]
         return plans[:1]
 

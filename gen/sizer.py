@@ -27,13 +27,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ssm_hdl import Manifest, SsmHdlError
+from ssm_hdl.families import DEVICES, Device
 from ssm_hdl.gen.depth import find_layers
-from ssm_hdl.gen.devices import DEVICES, Device
 from ssm_hdl.gen.knapsack import NOTHING, Use
 from ssm_hdl.gen.plan import Plan
 from ssm_hdl.gen.prices import price
 from ssm_hdl.gen.report import Report
-from ssm_hdl.gen.search import FILL, Search
+from ssm_hdl.gen.search import Search
 from ssm_hdl.gen.structure import Structure
 
 
@@ -136,7 +136,7 @@ def _misfit(manifest: Manifest, device: Device, searches: Sequence[Search], dsp:
         if some > can:
             missing.append(f"it takes some {some:,.0f} {what} where {can:,.0f} can be used")
     if not missing:
-        luts = f"{budget.luts:,.0f} LUTs ({FILL[device.family]:.0%} of them, since place and route needs the rest)"
+        luts = f"{budget.luts:,.0f} LUTs ({device.family.fill:.0%} of them, since place and route needs the rest)"
         missing.append(f"no plan keeps within {luts}, {budget.rams:,.0f} block RAMs and {budget.dsps:,.0f} DSP blocks")
     others = [other.title for other in DEVICES.values() if other is not device and _fits(manifest, other)]
     way = f"it fits the {' and the '.join(others)}" if others else "no device that is known holds it; give it narrower formats"

@@ -4,8 +4,9 @@
 from dataclasses import replace
 
 from ssm_hdl import Manifest
+from ssm_hdl.families import find_family
+from ssm_hdl.families.rams import sprams
 from ssm_hdl.gateware.spram import DEPTH
-from ssm_hdl.gen.blocks import block_rams, sprams
 from ssm_hdl.gen.costs import storages
 from ssm_hdl.gen.pipeline import Pipeline
 from ssm_hdl.gen.plan import Plan
@@ -23,13 +24,13 @@ def spill(manifest: Manifest, plan: Plan, rams: int = UP5K_RAMS, cells: int = UP
     if plan.target != "ice40":
         return plan
     pipeline = Pipeline(manifest, plan)
-    family = plan.target
-    needed = sum(block_rams(storage, family) for storage in storages(pipeline))
+    family = find_family(plan.target)
+    needed = sum(family.rams.blocks(storage) for storage in storages(pipeline))
     tables = [
-        (block_rams(storage, family), sprams(stage.tables[storage.name].in_spram(storage.name)), name, storage.name)
+        (family.rams.blocks(storage), sprams(stage.tables[storage.name].in_spram(storage.name)), name, storage.name)
         for name, stage in pipeline.stages.items()
         for storage in stage.storage
-        if storage.name in getattr(stage, "tables", {}) and storage.block and storage.depth <= DEPTH
+        if storage.name in stage.tables and storage.block and storage.depth <= DEPTH
     ]
     stages = dict(plan.stages)
     for freed, taken, name, table in sorted(tables, key=lambda table: -table[0]):

@@ -1,17 +1,16 @@
 """The plan of a stage: its lanes and multipliers, and what they have to keep up with."""
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 
-from ssm_hdl import Manifest
-from ssm_hdl.gateware import multiply
+from ssm_hdl import Manifest, registry
 from ssm_hdl.gateware.folding import Folding
 from ssm_hdl.gateware.layers import Layers
 from ssm_hdl.gateware.queue import BURST
+from ssm_hdl.gateware.stage import StagePlan
 from ssm_hdl.gateware.stream import reals
-from ssm_hdl.gen.options import FOLDINGS, Choice, Unit
+from ssm_hdl.gen.options import Choice, Unit, stage_class
 from ssm_hdl.gen.structure import Structure
 from ssm_hdl.operations import Node
 
@@ -25,40 +24,8 @@ LUTS_ARE_SCARCE = ("ice40",)
 """Targets on which multipliers left over replace those made of LUTs, though they are idle most of the time, and on which what
 comes once in a sequence has the smallest of queues."""
 
-ELEMENTWISE = ("slice", "lookup", "multiply", "add")
-"""Operations that make of every element one, or drop it."""
-
 _SOON = 2
 """The queues of what makes one of every element, which comes last, let its bursts go by in so many parts of their time."""
-
-
-@dataclass(frozen=True)
-class StagePlan:
-    """One stage.
-
-    Attributes:
-        lanes: numbers in a beat of its output.
-        folding: name of the folding, of the operations that have several.
-        multipliers: products side by side; 0 where there is none.
-        in_blocks: those of them that are in DSP blocks; the others are made of LUTs.
-        blocks: DSP blocks that they take, two of them at times one.
-        kind: kind of multiplier, one of `ssm_hdl.gateware.multiplier.KINDS`.
-        pace: cycles that the plan leaves between two results.
-        even: a scan takes the results of a dense one by one, all through the interval.
-        registers: the sums of a pool or a dense are registers, where block RAMs are scarcer.
-        spram: names of its tables that are in SPRAM instead of block RAM; see `ssm_hdl.gen.spram.spill`.
-    """
-
-    lanes: int = 1
-    folding: str = ""
-    multipliers: int = 0
-    kind: str = "dsp"
-    pace: int = 1
-    even: bool = False
-    registers: bool = False
-    in_blocks: int = 0
-    blocks: int = 0
-    spram: tuple[str, ...] = ()
 
 
 def plan_stage(
@@ -94,9 +61,9 @@ def plan_stage(
     else:
         lanes, multipliers = folding.o_lanes, folding.multipliers
     time *= manifest.steps if node.output.per_sequence and target in LUTS_ARE_SCARCE else 1  # the result waits for its queue
-    ahead = _SOON * burst if node.op.op in (*ELEMENTWISE, "pool") else BURST
+    ahead = _SOON * burst if stage_class(layers).streams else BURST
     pace = max(1, time * lanes // (ahead * reals(node.output)))
-    even = node.op.op == "dense" and "scan" in (structure.stages[reader].node.op.op for reader in structure.readers_of(name))
+    even = any(stage_class(structure.stages[reader]).takes_evenly for reader in structure.readers_of(name))
     return counted(StagePlan(lanes, folding.name if folding else "", multipliers, kind, pace, even), layers, folding)
 
 
@@ -118,7 +85,7 @@ def passes(
     if others:
         return True
     for reader in structure.readers_of(name):
-        if structure.stages[reader].node.op.op not in FOLDINGS:
+        if stage_class(structure.stages[reader]).folds is None:
             lanes = plan_stage(manifest, structure, reader, interval, target, None, None, burst).lanes
         elif folding.exact:
             continue
@@ -131,7 +98,7 @@ def passes(
 
 def dsp_kind(target: str) -> str:
     """The kind of a target's multipliers in DSP blocks."""
-    return "dsp" if target == "generic" else target
+    return "dsp"
 
 
 def counted(stage: StagePlan, layers: Layers, fold: Folding | None) -> StagePlan:
@@ -141,15 +108,16 @@ def counted(stage: StagePlan, layers: Layers, fold: Folding | None) -> StagePlan
     if not stage.multipliers:
         return stage
     in_blocks = 0 if stage.kind == "lut" else stage.multipliers
-    return replace(stage, in_blocks=in_blocks, blocks=multiply.blocks(layers.node, stage.multipliers, stage.kind))
+    blocks = registry.stage(layers.node.op.op).dsp_blocks(layers, stage.multipliers, stage.kind)
+    return replace(stage, in_blocks=in_blocks, blocks=blocks)
 
 
 def _burst(structure: Structure, stream: str) -> Fraction:
     """The share of the interval in which a stream has to be read: the parts of a sliced packet come one after the other."""
-    node = structure.stages[stream].node if stream in structure.stages else None
-    if node is None or node.op.op not in ELEMENTWISE:
+    if stream not in structure.stages or not stage_class(structure.stages[stream]).streams:
         return Fraction(1)
-    if node.op.op == "slice":
+    node = structure.stages[stream].node
+    if node.output.size < node.inputs[0].size:
         return Fraction(node.output.size, node.inputs[0].size)
     return min(_burst(structure, source) for source in structure.reads[stream])
 
@@ -162,5 +130,5 @@ def _turn(interval: int, layers: Layers) -> int:
 def _lanes(node: Node, interval: int) -> int:
     """Fewest numbers a beat with which a packet passes an element-wise stage within the interval."""
     size = reals(node.inputs[0])
-    unit = math.gcd(size, getattr(node.op, "start", 0), reals(node.output))
+    unit = registry.stage(node.op.op).most_lanes(node)
     return next((n for n in range(1, unit + 1) if unit % n == 0 and size // n <= interval), unit)

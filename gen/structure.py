@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ssm_hdl import Manifest
+from ssm_hdl import Manifest, registry
+from ssm_hdl.families.base import Family
+from ssm_hdl.families.generic import GENERIC
 from ssm_hdl.gateware.layers import Layers
 from ssm_hdl.gateware.stream import passing, reals
 from ssm_hdl.gen.depth import find_layers, stage_name
@@ -49,13 +51,13 @@ class Structure:
     loop: Loop | None = None
 
     @classmethod
-    def of(cls, manifest: Manifest, share_layers: bool = False, family: str = "generic") -> "Structure":
+    def of(cls, manifest: Manifest, share_layers: bool = False, family: Family = GENERIC) -> "Structure":
         """That of a manifest.
 
         Args:
             manifest: the integer program.
             share_layers: the layers, repetitions of the same operations, share their stages.
-            family: whose memories the stages have.
+            family: the FPGA family.
 
         Raises:
             SsmHdlError: there are no layers that can.
@@ -68,7 +70,7 @@ class Structure:
         return cls(stages, reads, _edges(manifest, stages), manifest.graph.output)
 
     @classmethod
-    def _shared(cls, manifest: Manifest, family: str) -> "Structure":
+    def _shared(cls, manifest: Manifest, family: Family) -> "Structure":
         repetition = find_layers(manifest)
         inside = {node.name for nodes in repetition.positions for node in nodes}
         names = {*manifest.nodes, manifest.input.name}
@@ -107,7 +109,7 @@ class Structure:
     def share(self, name: str, steps: int) -> float:
         """How often a stage works in a time step: once for each layer, or once in a sequence of ``steps``."""
         node = self.stages[name].node
-        return self.stages[name].count / (steps if node.output.per_sequence and node.op.op != "pool" else 1)
+        return self.stages[name].count / (steps if node.inputs[0].per_sequence else 1)
 
     def passing(self, stream: str, reader: str, i_lanes: int, o_lanes: int, steps: int) -> float:
         """Cycles of a time step on the way to a reader, from beats of one width to those of another.
@@ -129,10 +131,10 @@ class Structure:
 
     def _channels(self, stream: str, reader: str) -> int:
         source, to = self.stages.get(stream), self.stages.get(reader)
-        if source is None or to is None or (source.node.op.op, to.node.op.op) != ("scan", "dense"):
+        if source is None or to is None:
             return 1
-        channels, groups = source.node.arrays["scale"].shape[0], to.node.arrays["weight"].shape[0]
-        return channels if channels == groups else 1
+        channels = registry.stage(source.node.op.op).o_channels(source.node)
+        return channels if channels == registry.stage(to.node.op.op).i_channels(to.node) else 1
 
     def numbers(self, stream: str) -> int:
         """Real numbers in a packet."""
@@ -143,7 +145,7 @@ def _marked(manifest: Manifest) -> set[str]:
     """The streams whose `last` somebody looks at: a join hands on that of the first, a scan and a pool look at what they read."""
     found = {manifest.graph.output}
     for name, node in reversed(manifest.nodes.items()):
-        if name in found or node.op.op in ("scan", "pool"):
+        if name in found or registry.stage(node.op.op).reads_last:
             found.add(node.op.sources[0])
     return found
 

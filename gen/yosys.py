@@ -11,9 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ssm_hdl.errors import SsmHdlError
-from ssm_hdl.gen.chains import shorten
-from ssm_hdl.gen.fuse import fuse
-from ssm_hdl.gen.outreg import register
+from ssm_hdl.families.base import Family
 
 ACCEPTED = (
     r"Replacing memory .* with list of registers",  # small memories; the result is what the Verilog says
@@ -23,14 +21,6 @@ ACCEPTED = (
 UNHURRIED = 4000
 """Picoseconds of logic that are not worth a LUT: ABC9 makes all as fast as the slowest path, or as this, and small designs, whose
 slowest is faster, would be several times as large."""
-
-CONTROL_SETS = (
-    "dfflegalize -cell $_DFF_?_ 01 -cell $_DFF_?P?_ r -cell $_SDFF_?P?_ r -cell $_DFFE_??_ 01 -cell $_DFFE_?P??_ r "
-    "-cell $_SDFFE_?P??_ r -mince 4 -minsrst 16"
-)
-"""What enables or resets few flip-flops of an ECP5 is logic in front of them: the eight of a tile share two resets, and where
-hundreds have one of their own, since Yosys makes resets of ANDs, nextpnr does not place a device that is nearly full, and its
-router does not get through one that is a quarter full."""
 
 
 def share_folder() -> Path:
@@ -77,37 +67,32 @@ def run_yosys(commands: Sequence[str | Sequence[str]], log_path: Path | str, acc
 def synthesise(
     verilog: Path,
     top: str,
-    synthesis: Sequence[str],
+    family: Family,
     netlist: Path,
     log_path: Path,
+    options: Sequence[str] | None = None,
     accepted: Sequence[str] = (),
 ) -> dict[str, int]:
-    """Synthesise a file into a flat netlist, JSON of Yosys, that of an ECP5 fused; how many cells of each type it has.
+    """Synthesise a file into a flat netlist, JSON of Yosys, finished for the family; the cells of each type.
 
     Args:
         verilog: the file.
         top: its top module.
-        synthesis: the Yosys command of a family, and its options.
+        family: the family of the cells.
         netlist: the file to be written.
         log_path: see `run_yosys`.
+        options: of the family's Yosys command, in place of its own.
         accepted: see `run_yosys`.
 
     Raises:
         SsmHdlError: Yosys is not installed, failed or warned.
     """
-    source, hurry, ecp5 = ["read_verilog", str(verilog)], f"scratchpad -set abc9.D {UNHURRIED}", synthesis[0] == "synth_ecp5"
-    whole = [*synthesis, "-top", top]
-    mapped: list[str | list[str]] = [whole]
-    if ecp5:
-        mapped = [[*whole, "-run", "begin:map_ffs"], CONTROL_SETS, [*whole, "-run", "map_ffs:"]]
-    commands = [source, hurry, *mapped, "flatten", "opt_clean", ["write_json", str(netlist)]]
-    run_yosys(commands, log_path, accepted)
+    source, hurry = ["read_verilog", str(verilog)], f"scratchpad -set abc9.D {UNHURRIED}"
+    mapping = family.synthesis_script(top, family.synthesis[1:] if options is None else options)
+    run_yosys([source, hurry, *mapping, "flatten", "opt_clean", ["write_json", str(netlist)]], log_path, accepted)
     design: dict[str, Any] = json.loads(netlist.read_text(encoding="utf-8"))
-    if ecp5:
-        fuse(design["modules"][top])
-        shorten(design["modules"][top])
-        register(design["modules"][top])
-        netlist.write_text(json.dumps(design), encoding="utf-8")
+    family.finish(design["modules"][top])
+    netlist.write_text(json.dumps(design), encoding="utf-8")
     return Counter(cell["type"] for cell in design["modules"][top]["cells"].values())
 
 

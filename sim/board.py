@@ -12,6 +12,7 @@ from importlib import resources
 from pathlib import Path
 from types import TracebackType
 
+from ssm_hdl.families.ice40 import ICE40
 from ssm_hdl.sim.cells import with_cells
 from ssm_hdl.sim.compiler import Design, compile_verilog
 
@@ -63,7 +64,7 @@ class VirtualBoard:
         harness = resources.files("ssm_hdl.sim").joinpath("board.cpp").read_text(encoding="utf-8")
         design = Design(verilog, top, lint=_LINT)
         if flash:
-            cells = with_cells(design, "ice40")
+            cells = with_cells(design, ICE40)
             design, harness = replace(cells, lint=cells.lint + _LINT), "#define FLASH\n" + harness
         self._flash = flash
         self._lib = ctypes.CDLL(str(compile_verilog(design, harness, cache)))

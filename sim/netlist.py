@@ -7,10 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from ssm_hdl import Manifest, SsmHdlError
+from ssm_hdl.families.base import Family
 from ssm_hdl.gen import yosys
 from ssm_hdl.gen.plan import Plan
 from ssm_hdl.gen.verilog import generate, weights
-from ssm_hdl.sim.cells import FAMILIES, with_cells
+from ssm_hdl.sim.cells import with_cells
 from ssm_hdl.sim.compiler import Design, cache_folder
 from ssm_hdl.sim.verilated import VerilatedModel
 
@@ -19,27 +20,27 @@ _ACCEPTED = (
 )
 
 
-def synthesise(verilog: str, top: str, family: str, options: Sequence[str] = (), cache: Path | None = None) -> Design:
+def synthesise(verilog: str, top: str, family: Family, options: Sequence[str] = (), cache: Path | None = None) -> Design:
     """The netlist of a design in the cells of a family, flat, with the models of these cells.
 
     Args:
         verilog: text of the design.
         top: its top module.
-        family: one of `FAMILIES`.
-        options: of Yosys's ``synth_ice40`` or ``synth_ecp5``.
+        family: the family.
+        options: of the family's Yosys command.
         cache: folder to work in; `cache_folder` if None.
 
     Raises:
-        SsmHdlError: the family is not known, Yosys is not installed, failed, or warned.
+        SsmHdlError: the family has no cells, Yosys is not installed, failed, or warned.
     """
-    if family not in FAMILIES:
-        raise SsmHdlError(f"no cells of family {family!r}; there are {', '.join(FAMILIES)}")
+    if not family.synthesis:
+        raise SsmHdlError(f"a netlist has the cells of a family, and {family.title} has none; name a device")
     folder = cache_folder() if cache is None else cache
     folder.mkdir(parents=True, exist_ok=True)
-    build = Path(tempfile.mkdtemp(dir=folder, prefix=f".{family}-"))
+    build = Path(tempfile.mkdtemp(dir=folder, prefix=f".{family.name}-"))
     (build / "design.v").write_text(verilog, encoding="utf-8")
     # the folder stays if this fails, with the log that the error names
-    yosys.synthesise(build / "design.v", top, [f"synth_{family}", *options], build / "top.json", build / "yosys.log", _ACCEPTED)
+    yosys.synthesise(build / "design.v", top, family, build / "top.json", build / "yosys.log", options, _ACCEPTED)
     commands = [
         ["read_json", str(build / "top.json")],
         ["splitnets"],  # bit by bit no carry chain looks like a loop, and Verilator makes less code of it
@@ -53,22 +54,20 @@ def synthesise(verilog: str, top: str, family: str, options: Sequence[str] = (),
 
 
 def netlist_model(
-    manifest: Manifest, family: str, plan: Plan | None = None, options: Sequence[str] = (), cache: Path | None = None
+    manifest: Manifest, family: Family, plan: Plan | None = None, options: Sequence[str] = (), cache: Path | None = None
 ) -> VerilatedModel:
     """The pipeline of a manifest after synthesis, to be run and compared as the one before it.
 
     Args:
         manifest: the integer program.
-        family: one of `FAMILIES`.
+        family: the family.
         plan: its hardware; `Plan.fit` for the family if None.
-        options: of Yosys's ``synth_ice40`` or ``synth_ecp5``.
+        options: of the family's Yosys command.
         cache: folder that keeps what was compiled; see `ssm_hdl.sim.compiler.cache_folder`.
 
     Raises:
         SsmHdlError: the family is not known, a tool is missing, failed or warned.
     """
-    if family not in FAMILIES:
-        raise SsmHdlError(f"no cells of family {family!r}; there are {', '.join(FAMILIES)}")
-    plan = plan or Plan.fit(manifest, target=family)
+    plan = plan or Plan.fit(manifest, target=family.name)
     design = synthesise(generate(manifest, plan), manifest.name, family, options, cache)
     return VerilatedModel(manifest, design=replace(design, weights=weights(manifest, plan)), cache=cache)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ssm_hdl import Manifest, SsmHdlError
+from ssm_hdl.families import find_family
 from ssm_hdl.fixed import Codes
 from ssm_hdl.gen.plan import Plan
 from ssm_hdl.gen.verilog import generate, weights
@@ -124,7 +125,8 @@ class VerilatedModel:
         self.manifest = manifest
         if design is None:
             plan = plan or Plan.fit(manifest)
-            design = with_cells(Design(generate(manifest, plan), manifest.name, weights=weights(manifest, plan)), plan.target)
+            design = Design(generate(manifest, plan), manifest.name, weights=weights(manifest, plan))
+            design = with_cells(design, find_family(plan.target))
         self.design = design
         harness = resources.files("ssm_hdl.sim").joinpath("harness.cpp").read_text(encoding="utf-8")
         harness = ("#define WEIGHTS\n" if design.weights else "") + harness

@@ -8,7 +8,6 @@ from matplotlib.ticker import NullFormatter, ScalarFormatter
 
 from ssm_hdl import SsmHdlError
 from ssm_hdl.files import write_atomically
-from ssm_hdl.gen.blocks import BLOCKS
 from ssm_hdl.gen.sizer import Sized
 from ssm_hdl.sw.plot import ACCENT, FAINT, GRID, INK
 
@@ -32,7 +31,7 @@ def draw(sized: Sized, path: Path) -> Path:
     figure = Figure(figsize=(7.2, 4.6), layout="constrained")
     ax = figure.subplots()
     dsp = device.dsps * device.lanes_per_dsp * sized.clock_hz
-    widest = max(width for _, width in BLOCKS[device.family])
+    widest = device.family.rams.widest
     memory = (device.rams * widest + device.sprams * SPRAM_BITS) / 8 * sized.clock_hz
     points = {stage.name: (stage.intensity, stage.multiplications * rate) for stage in report.stages if stage.intensity}
     everything = sum(products for _, products in points.values())

@@ -10,32 +10,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from ssm_hdl import Manifest
+from ssm_hdl import Manifest, registry
 from ssm_hdl.fixed import Codes
 from ssm_hdl.operations import Node
-from ssm_hdl.sim.golden.add import add
-from ssm_hdl.sim.golden.dense import dense
-from ssm_hdl.sim.golden.embedding import embedding
-from ssm_hdl.sim.golden.lookup import lookup
-from ssm_hdl.sim.golden.multiply import multiply
-from ssm_hdl.sim.golden.norm import norm
-from ssm_hdl.sim.golden.pool import pool
-from ssm_hdl.sim.golden.scan import scan
-from ssm_hdl.sim.golden.slice import slice_
 from ssm_hdl.sim.golden.store import Stored
-
-FUNCTIONS: dict[str, Callable[..., Stored]] = {
-    "dense": dense,
-    "scan": scan,
-    "lookup": lookup,
-    "multiply": multiply,
-    "add": add,
-    "slice": slice_,
-    "pool": pool,
-    "norm": norm,
-    "embedding": embedding,
-}
-"""The golden function of every operation of the vocabulary."""
 
 _STATES_AT_ONCE = 1 << 23
 """Complex states held at a time, which bounds the memory of a run to a few hundred MiB."""
@@ -60,7 +38,8 @@ class Result:
 
 def evaluate(node: Node, *inputs: Codes) -> Stored:
     """Output codes of one node and their saturations."""
-    return FUNCTIONS[node.op.op](node, *inputs)
+    stored: Stored = registry.golden(node.op.op)(node, *inputs)
+    return stored
 
 
 def run(

@@ -5,7 +5,7 @@ from ssm_hdl.operations import Node
 from ssm_hdl.sim.golden.store import Stored, store
 
 
-def add(node: Node, a: Codes, b: Codes) -> Stored:
+def evaluate(node: Node, a: Codes, b: Codes) -> Stored:
     """y = a + b at the finer of the two scales."""
     f_bits = node.accumulator.f_bits
     a, b = (x << f_bits - edge.format.f_bits for x, edge in zip((a, b), node.inputs, strict=True))

@@ -7,7 +7,7 @@ from ssm_hdl.operations import Node
 from ssm_hdl.sim.golden.store import Stored, store
 
 
-def dense(node: Node, x: Codes) -> Stored:
+def evaluate(node: Node, x: Codes) -> Stored:
     """y = W x + b, x (..., N) or complex (..., N, 2), y (..., M) or complex (..., M / 2, 2)."""
     weight, bias, accumulator = node.arrays["weight"], node.arrays["bias"], node.accumulator
     groups, rows = weight.shape[:2]

@@ -7,7 +7,7 @@ from ssm_hdl.operations import Node
 from ssm_hdl.sim.golden.store import Stored
 
 
-def embedding(node: Node, x: Codes) -> Stored:
+def evaluate(node: Node, x: Codes) -> Stored:
     """y = W[x], x (..., n), y (..., n * M)."""
     code = node.arrays["code"]
     return Stored(code[np.minimum(x, len(code) - 1)].reshape(*x.shape[:-1], node.output.size), 0)

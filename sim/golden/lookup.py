@@ -5,7 +5,7 @@ from ssm_hdl.operations import Node
 from ssm_hdl.sim.golden.store import Stored
 
 
-def lookup(node: Node, x: Codes) -> Stored:
+def evaluate(node: Node, x: Codes) -> Stored:
     """y = table[x]; a saturated entry counts as one of the table, not of the run."""
     mask = (1 << node.inputs[0].format.width) - 1
     return Stored(node.arrays["table"][x & mask], 0)

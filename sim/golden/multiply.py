@@ -5,6 +5,6 @@ from ssm_hdl.operations import Node
 from ssm_hdl.sim.golden.store import Stored, store
 
 
-def multiply(node: Node, a: Codes, b: Codes) -> Stored:
+def evaluate(node: Node, a: Codes, b: Codes) -> Stored:
     """y = a o b."""
     return store(a * b, node.accumulator.f_bits, node.output.format)

@@ -8,7 +8,7 @@ from ssm_hdl.operations.norm import Root
 from ssm_hdl.sim.golden.store import Stored, store
 
 
-def norm(node: Node, x: Codes) -> Stored:
+def evaluate(node: Node, x: Codes) -> Stored:
     """y = d / sqrt(V), d = n x - S, V = n sum x**2 - S**2 + epsilon; x and y (..., n)."""
     assert isinstance(node.op, Norm)
     x, size, root = x.astype(np.int64, copy=False), x.shape[-1], Root.at(node)

@@ -8,7 +8,7 @@ from ssm_hdl.operations.scan import dither, dither_offset
 from ssm_hdl.sim.golden.store import Stored
 
 
-def scan(node: Node, u: Codes) -> Stored:
+def evaluate(node: Node, u: Codes) -> Stored:
     """h' = Abar h + 2**e u from h = 0, step by step; u (batch, steps, C) or (batch, steps, C, 2), h' (batch, steps, C*N, 2).
 
     The states, by far the largest edge of a model, come in the narrowest integers that hold them. The loop works in arrays

@@ -5,7 +5,7 @@ from ssm_hdl.operations import Node, Slice
 from ssm_hdl.sim.golden.store import Stored
 
 
-def slice_(node: Node, x: Codes) -> Stored:
+def evaluate(node: Node, x: Codes) -> Stored:
     """y = x[start : start + size]."""
     assert isinstance(node.op, Slice)
     return Stored(x[..., node.op.start : node.op.start + node.op.size], 0)

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
-from amaranth.hdl import Cat, Module, Mux, Shape, Signal, Value, ValueLike
+from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, Value, ValueLike
 
+from ssm_hdl.errors import SsmHdlError
 from ssm_hdl.fixed import Format, round_shift
 
 REQUANTIZE_LATENCY = 2
@@ -18,6 +19,27 @@ def delay(m: Module, value: ValueLike, cycles: int, reset_less: bool = True) -> 
         m.d.sync += stage.eq(value)
         value = stage
     return value
+
+
+def operand(value: Value, width: int, cell: str) -> Value:
+    """``value`` on the signed input of a DSP block.
+
+    Raises:
+        SsmHdlError: it is too wide.
+    """
+    needed = len(value) + (not value.shape().signed)
+    if needed > width:
+        raise SsmHdlError(
+            f"an operand of {needed} bits, sign included, does not fit the {width} bits of a {cell}; give the weight, the "
+            "transition, the state or the activation a narrower format"
+        )
+    return extended(value, width)
+
+
+def extended(value: Value, width: int) -> Value:
+    """``value`` in ``width`` bits."""
+    sign = value[-1] if value.shape().signed else Const(0, 1)
+    return Cat(value, sign.replicate(max(0, width - len(value))))[:width]
 
 
 def tree_latency(terms: int) -> int:
@@ -77,6 +99,3 @@ def _saturate(m: Module, fits: Value, code: Value, sign: Value, format: Format) 
     stored = Signal(Shape(format.width, format.signed), reset_less=True)
     m.d.sync += stored.eq(Mux(fits, code, nearest))
     return stored
-
-
-__all__ = ["REQUANTIZE_LATENCY", "delay", "floor", "requantize", "times", "times_latency", "tree", "tree_latency"]

@@ -1,28 +1,29 @@
 # amaranth: UnusedElaboratable=no
 """Gateware of dense."""
 
+from typing import Self
+
 import numpy as np
 from amaranth.hdl import Cat, Module, Shape, Signal, Value
-from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ssm_hdl.fixed import Codes
-from ssm_hdl.gateware import multiplier
-from ssm_hdl.gateware.arithmetic import REQUANTIZE_LATENCY, delay, tree, tree_latency
+from ssm_hdl.gateware.arithmetic import REQUANTIZE_LATENCY, delay, extended, tree, tree_latency
 from ssm_hdl.gateware.counter import Counter
 from ssm_hdl.gateware.dense_folding import DenseFolding
-from ssm_hdl.gateware.dsp import extended
 from ssm_hdl.gateware.layers import Layers, Nodes, Table
-from ssm_hdl.gateware.memories import Storage
+from ssm_hdl.gateware.memories import Storage, shape_for
+from ssm_hdl.gateware.multiplier import DSP
 from ssm_hdl.gateware.operands import factors
 from ssm_hdl.gateware.queue import BURST, Places
 from ssm_hdl.gateware.shift import Shifts
-from ssm_hdl.gateware.stream import layer_of, tag_of
+from ssm_hdl.gateware.stage import Features, FoldedStage, StagePlan
+from ssm_hdl.gateware.stream import layer_of, shape_of, tag_of
 from ssm_hdl.gateware.sums import Sums
 from ssm_hdl.operations import Node
 
 
-class Dense(wiring.Component):
+class Dense(FoldedStage):
     """y[g, m] = sum_n W[g, m, n] x[g, n] + b[g, m], rounded once.
 
     Column by column: what comes in is multiplied by all of its rows, in ``passes`` cycles, and added to their sums, before the
@@ -37,7 +38,7 @@ class Dense(wiring.Component):
     Args:
         nodes: the bound operation, or those of several layers.
         which: folding, one of `DenseFolding.choices`, by its name or how many multipliers work side by side.
-        kind: kind of multiplier, one of `multiplier.KINDS`.
+        kind: kind of multiplier, `DSP` or `LUT`.
         pace: cycles between results that are enough; the queue at the end is only as deep as bursts of them need then.
         registers: keep the sums in registers, where block RAMs are scarce.
         even: its reader takes the results one by one, all through the interval, as a scan does: the queue holds what comes
@@ -49,8 +50,22 @@ class Dense(wiring.Component):
         o: y, ``rows * groups`` numbers a beat, the last filled up with any.
     """
 
+    folds = DenseFolding
+    sums_in_registers = True
+    folding: DenseFolding
+
+    @classmethod
+    def build(cls, layers: Layers, plan: StagePlan) -> Self:
+        """With the folding, the multipliers, the pace and the registers of a plan."""
+        return cls(layers, plan.folding, plan.kind, plan.pace, plan.registers, plan.even)
+
+    @classmethod
+    def i_channels(cls, node: Node) -> int:
+        """Its groups."""
+        return int(node.arrays["weight"].shape[0])
+
     def __init__(
-        self, nodes: Nodes, which: int | str = 1, kind: str = "dsp", pace: int = 1, registers: bool = False, even: bool = False
+        self, nodes: Nodes, which: int | str = 1, kind: str = DSP, pace: int = 1, registers: bool = False, even: bool = False
     ) -> None:
         self.layers, self.kind, self.pace = Layers.of(nodes), kind, max(pace, 1)
         self.folding = folding = DenseFolding.of(nodes, which)
@@ -71,26 +86,6 @@ class Dense(wiring.Component):
         if even:
             places = max(places, Places.needed(self._to_queue, each, burst))
         self.queue = layers.queue(y, o_lanes, places)
-
-    @property
-    def blocks(self) -> int:
-        """DSP blocks."""
-        return self.folding.blocks(self.kind)
-
-    @property
-    def products(self) -> int:
-        """Products of real numbers that its multipliers make for a packet."""
-        return self.folding.products
-
-    @property
-    def work(self) -> int:
-        """Cycles that a packet keeps it busy."""
-        return self.folding.cycles
-
-    @property
-    def sinks(self) -> list[stream.Interface]:
-        """The one stream in."""
-        return [self.i]
 
     @property
     def cycles(self) -> int:
@@ -118,6 +113,20 @@ class Dense(wiring.Component):
         own = [self._weight.storage("weight"), self._bias.storage("bias"), *self._scale.storage("scale")]
         return [*own, self.queue.storage, *([self.sums.storage] if self.sums else [])]
 
+    @property
+    def operands(self) -> tuple[int, int]:
+        """Bits of the two operands of a product."""
+        node = self.layers.node
+        return shape_for(node.arrays["code"]).width, node.inputs[0].format.width
+
+    @property
+    def features(self) -> Features:
+        """Operands, adder trees, running sums and the shifts of rows."""
+        f, x = self.folding, shape_of(self.layers.node.inputs[0])
+        terms, product, sums = f.columns - 1, sum(self.operands), f.o_lanes * self.layers.width
+        tree = f.o_lanes * (terms * product + terms.bit_length())
+        return {"inputs": f.i_lanes * x.width, "tree": tree, "sums": sums, "shifts": sums * self._scale.latency}
+
     def weights(self) -> Codes:
         """Words of weight codes in the order of their use, as they are multiplied, (words, groups * rows * columns)."""
         return self._weight.codes
@@ -130,7 +139,7 @@ class Dense(wiring.Component):
         split = filled.reshape(f.blocks_of_groups, f.groups, f.passes, f.rows, f.beats, f.columns)
         for kind, columns, _ in f.kinds(self.kind):
             those = np.s_[..., columns.start : columns.stop]
-            split[those] = multiplier.lend(kind, split[those], 3, f.weights, f.x)
+            split[those] = f.family.multiplier(kind).borrow(split[those], 3, f.weights, f.x)
         return split.transpose(0, 4, 2, 1, 3, 5).reshape(f.words, f.multipliers)
 
     def _results(self, constants: Codes) -> Codes:
@@ -207,6 +216,6 @@ class Dense(wiring.Component):
         for kind, columns, cycles in f.kinds(self.kind):
             those = [k for k in range(f.multipliers) if k % f.columns in columns]
             pairs = [(weights[k], numbers[k]) for k in those]
-            products = multiplier.multiply_all(m, kind, pairs, f.weights, f.x, f.rows, f.registers)
+            products = f.family.multiplier(kind).multiply_all(m, pairs, f.weights, f.x, f.rows)
             made |= {k: delay(m, product, f.latency(self.kind) - cycles) for k, product in zip(those, products, strict=True)}
         return [made[k] for k in range(f.multipliers)]

@@ -7,10 +7,10 @@ from typing import Self
 import numpy as np
 
 from ssm_hdl.errors import SsmHdlError
-from ssm_hdl.gateware import multiplier
+from ssm_hdl.families.base import Family
 from ssm_hdl.gateware.folding import Folding, divisors, parts, worth
 from ssm_hdl.gateware.layers import Layers, Nodes
-from ssm_hdl.gateware.multiplier import Numbers
+from ssm_hdl.gateware.multiplier import LUT, Numbers
 from ssm_hdl.gateware.operands import PARTS, factors
 from ssm_hdl.gateware.stream import beats, shape_of
 
@@ -24,7 +24,7 @@ class DenseFolding(Folding):
 
     All counts are of real numbers; the real part of a complex product is a real product of twice the columns. Rows or columns
     side by side that do not divide all of them fill up the last beat: with results that do not count, with weights of 0.
-    ``registers`` are those in front of multipliers made of adders; with ``columns_in_blocks``, those of the other columns are.
+    With ``columns_in_blocks``, the multipliers of the other columns are made of LUTs.
     """
 
     shape: tuple[int, int, int]
@@ -33,7 +33,7 @@ class DenseFolding(Folding):
     columns: int
     weights: Numbers
     x: Numbers
-    registers: int
+    family: Family
     columns_in_blocks: int | None = None
 
     @classmethod
@@ -67,9 +67,9 @@ class DenseFolding(Folding):
         some_rows, some_columns = parts(rows), divisors(columns)
         if groups > 1:
             some_rows, some_columns = divisors(rows), sorted({*parts(columns), *of_modes})
-        one = [cls(shape, 1, r, c, *numbers, layers.registers) for r in some_rows for c in some_columns]
+        one = [cls(shape, 1, r, c, *numbers, layers.family) for r in some_rows for c in some_columns]
         one = worth(one) if groups == 1 else one
-        several = [cls(shape, g, rows, c, *numbers, layers.registers) for g in divisors(groups)[1:] for c in some_columns]
+        several = [cls(shape, g, rows, c, *numbers, layers.family) for g in divisors(groups)[1:] for c in some_columns]
         return sorted(one + several, key=lambda folding: (folding.multipliers, folding.cycles, -folding.rows, folding.groups))
 
     @property
@@ -115,10 +115,10 @@ class DenseFolding(Folding):
 
     def kinds(self, kind: str) -> list[tuple[str, range, int]]:
         """The kinds of the multipliers, the columns of each, and cycles of their products; the rows of a group share x."""
-        some = self.columns if self.columns_in_blocks is None or kind == "lut" else self.columns_in_blocks
-        split = [(kind, range(some)), ("lut", range(some, self.columns))]
-        numbers = self.weights, self.x, self.rows, self.registers
-        return [(each, columns, multiplier.latency(each, *numbers)) for each, columns in split if columns]
+        some = self.columns if self.columns_in_blocks is None or kind == LUT else self.columns_in_blocks
+        split = [(kind, range(some)), (LUT, range(some, self.columns))]
+        numbers = self.weights, self.x, self.rows
+        return [(each, columns, self.family.multiplier(each).latency(*numbers)) for each, columns in split if columns]
 
     def latency(self, kind: str) -> int:
         """Cycles of a product."""
@@ -126,18 +126,18 @@ class DenseFolding(Folding):
 
     def blocks(self, kind: str) -> int:
         """DSP blocks that the multipliers take."""
-        return multiplier.blocks(kind, self.weights, self.x, self.in_blocks(kind), self.rows)
+        return self.family.multiplier(kind).blocks(self.weights, self.x, self.in_blocks(kind), self.rows)
 
     def in_blocks(self, kind: str) -> int:
         """Multipliers that are in them."""
-        return 0 if kind == "lut" else self.groups * self.rows * len(self.kinds(kind)[0][1])
+        return 0 if kind == LUT else self.groups * self.rows * len(self.kinds(kind)[0][1])
 
     def spread(self, kind: str, blocks: int) -> list[Self]:
         """The ways to have its multipliers in at most so many DSP blocks: all, or some columns, the others being made of LUTs.
 
         Where all may be in them, half of the columns, rounded down, may be too, so that others get the rest.
         """
-        if kind == "lut":
+        if kind == LUT:
             return [self]
         parts = {some: replace(self, columns_in_blocks=some) for some in range(1, self.columns)}
         if self.blocks(kind) <= blocks:

@@ -5,7 +5,6 @@ from typing import NamedTuple
 from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, Value
 
 from ssm_hdl.fixed import Format
-from ssm_hdl.gateware import multiplier
 from ssm_hdl.gateware.arithmetic import delay, times, times_latency
 from ssm_hdl.gateware.counter import Counter
 from ssm_hdl.gateware.layers import Layers, choose
@@ -50,7 +49,7 @@ class Deviation:
     """
 
     def __init__(self, layers: Layers) -> None:
-        self._registers = layers.registers
+        self._multiplier = layers.family.lut
         node, f_bits = layers.node, [node.output.format.f_bits for node in layers.nodes]
         ops = [node.op for node in layers.nodes if isinstance(node.op, Norm)]
         self.center, self.size, self.x = ops[0].center, node.output.size, shape_of(node.inputs[0])
@@ -61,7 +60,7 @@ class Deviation:
         slope = int(node.arrays["slope"].max()).bit_length()
         self._factor = Shape(max(self.x.width, slope + self.x.signed), self.x.signed)
         self._other = self._others()
-        self._product = multiplier.latency("lut", self._other, self._factor, registers=layers.registers)
+        self._product = self._multiplier.latency(self._other, self._factor)
         self._term = 1 + max(1, times_latency(self.size))  # cycles to the multiplier
         self.most = self.root.width // 2 - 1 + max(self._shifts)
         self._line = self._term + self._product + 3 + self.root.width // 2 - 1  # and for the place in a cell
@@ -96,7 +95,7 @@ class Deviation:
         level = delay(m, level, 1)  # from a block RAM it comes late in a cycle, and it is needed only when the product is there
         first, second = Signal(self._other), Signal(self._factor)
         m.d.comb += [first.eq(Mux(turn, inside, term)), second.eq(Mux(turn, slope, delay(m, x, self._term)))]
-        product = multiplier.multiply(m, "lut", first, second, self._registers)
+        product = self._multiplier.multiply(m, first, second)
         sums = self._term + self._product
         added, begins = delay(m, take, sums, reset_less=False), delay(m, place.first, sums)
         epsilon = choose(m, layer, self._epsilons, cycles=sums)

@@ -1,18 +1,20 @@
 # amaranth: UnusedElaboratable=no
 """The frame of the element-wise stages: a short pipeline into a queue."""
 
+from typing import Self
+
 from amaranth.hdl import Cat, Module, Signal, Value
-from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ssm_hdl.gateware.arithmetic import delay
 from ssm_hdl.gateware.layers import Layers, Nodes
 from ssm_hdl.gateware.memories import Storage
 from ssm_hdl.gateware.queue import Places
+from ssm_hdl.gateware.stage import Stage, StagePlan
 from ssm_hdl.gateware.stream import layer_of, reals, tag_of
 
 
-class Elementwise(wiring.Component):
+class Elementwise(Stage):
     """One result for every number, or pair of numbers, in order.
 
     Cycles per step: ``n / lanes`` for packets of n numbers, ``pace`` times that at most if a pace is given. Latency: stated by
@@ -28,8 +30,15 @@ class Elementwise(wiring.Component):
         o: beats out.
     """
 
+    streams = True
+
     depth: int
     """Cycles of the computation."""
+
+    @classmethod
+    def build(cls, layers: Layers, plan: StagePlan) -> Self:
+        """With the lanes and the pace of a plan."""
+        return cls(layers, plan.lanes, plan.pace)
 
     def __init__(self, nodes: Nodes, lanes: int = 1, pace: int = 1) -> None:
         self.layers, self.lanes, self.pace = Layers.of(nodes), lanes, pace
@@ -42,11 +51,6 @@ class Elementwise(wiring.Component):
     def latency(self) -> int:
         """Cycles from an operand in to its result out."""
         return self.depth + self.queue.latency
-
-    @property
-    def sinks(self) -> list[stream.Interface]:
-        """The streams in, in the order of the operation's inputs."""
-        return [getattr(self, name) for name in "ij"[: len(self.node.inputs)]]
 
     @property
     def work(self) -> int:

@@ -1,20 +1,23 @@
 # amaranth: UnusedElaboratable=no
 """Gateware of embedding."""
 
+from typing import Self
+
 from amaranth.hdl import Module, Mux, Signal
-from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ssm_hdl.fixed import Codes
 from ssm_hdl.gateware.arithmetic import delay, times, times_latency
 from ssm_hdl.gateware.counter import Counter
+from ssm_hdl.gateware.layers import Layers, Nodes
 from ssm_hdl.gateware.memories import Rom, Storage
 from ssm_hdl.gateware.queue import Places, Queue
+from ssm_hdl.gateware.stage import Stage, StagePlan
 from ssm_hdl.gateware.stream import shape_of, signature
 from ssm_hdl.operations import Node
 
 
-class Embedding(wiring.Component):
+class Embedding(Stage):
     """y = W[x]: for every token its row, a number a beat, read from a table.
 
     Cycles per step: ``n M`` for n tokens, ``pace`` times that at most if a pace is given. Latency, last beat in to last beat out:
@@ -22,7 +25,7 @@ class Embedding(wiring.Component):
     input with the last number of its row.
 
     Args:
-        node: the bound operation.
+        nodes: the bound operation, or it as `Layers`.
         pace: cycles between beats that are enough; the queue at the end is only as deep as they need.
 
     Members:
@@ -30,8 +33,22 @@ class Embedding(wiring.Component):
         o: y, a number a beat.
     """
 
-    def __init__(self, node: Node, pace: int = 1) -> None:
-        self.node, self.pace = node, pace
+    shareable = False
+
+    @classmethod
+    def build(cls, layers: Layers, plan: StagePlan) -> Self:
+        """With the pace of a plan."""
+        return cls(layers, plan.pace)
+
+    @classmethod
+    def most_lanes(cls, node: Node) -> int:
+        """A token, and a number of its row, at a time."""
+        return 1
+
+    def __init__(self, nodes: Nodes, pace: int = 1) -> None:
+        self.layers = Layers.of(nodes)
+        self.node = node = self.layers.node
+        self.pace = pace
         x, y = shape_of(node.inputs[0]), shape_of(node.output)
         super().__init__({"i": In(signature(x)), "o": Out(signature(y))})
         self.rows, self.columns = node.arrays["code"].shape
@@ -42,11 +59,6 @@ class Embedding(wiring.Component):
     def work(self) -> int:
         """Cycles that a packet keeps it busy."""
         return self.node.output.size
-
-    @property
-    def sinks(self) -> list[stream.Interface]:
-        """The one stream in."""
-        return [self.i]
 
     @property
     def cycles(self) -> int:

@@ -6,6 +6,7 @@ from typing import Any, Self, TypeVar, cast
 
 from ssm_hdl.errors import SsmHdlError
 from ssm_hdl.gateware.layers import Layers, Nodes
+from ssm_hdl.gateware.multiplier import LUT
 from ssm_hdl.gateware.stream import beats
 
 
@@ -50,12 +51,12 @@ class Folding:
         raise NotImplementedError
 
     def blocks(self, kind: str) -> int:
-        """DSP blocks that the multipliers take."""
+        """DSP blocks of the multipliers, of a kind of the family."""
         raise NotImplementedError
 
     def in_blocks(self, kind: str) -> int:
-        """Multipliers that are in them."""
-        return 0 if kind == "lut" else self.multipliers
+        """Multipliers in these blocks."""
+        return 0 if kind == LUT else self.multipliers
 
     def spread(self, kind: str, blocks: int) -> Sequence[Self]:
         """The ways to have its multipliers in at most so many DSP blocks; some of them may be made of LUTs instead."""

@@ -8,10 +8,11 @@ import numpy as np
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, ValueLike
 from amaranth.lib import stream
 
+from ssm_hdl.families.base import Family
+from ssm_hdl.families.generic import GENERIC
 from ssm_hdl.fixed import Codes, Format
-from ssm_hdl.gateware import adders
 from ssm_hdl.gateware.arithmetic import delay, floor, requantize
-from ssm_hdl.gateware.memories import FAST, Rom, Storage, pack, shape_for, split
+from ssm_hdl.gateware.memories import Rom, Storage, pack, shape_for, split
 from ssm_hdl.gateware.queue import Queue
 from ssm_hdl.gateware.spram import Spram
 from ssm_hdl.gateware.stream import shape_of, signature
@@ -23,7 +24,7 @@ class Table:
 
     Args:
         tables: (words, numbers) for each layer, all of one shape.
-        fast: see `ssm_hdl.gateware.memories.FAST`.
+        fast: logic may follow what a block RAM reads, see `Family.fast_rams`.
 
     Attributes:
         tables, fast: the same.
@@ -82,11 +83,11 @@ class Layers:
     Args:
         nodes: the bound operations, a layer each.
         marked: somebody looks at the ``last`` of what they send.
-        family: whose memories it has.
+        family: the FPGA family.
 
     Attributes:
-        nodes, marked: the same.
-        fast: its block RAMs are; see `ssm_hdl.gateware.memories.FAST`.
+        nodes, marked, family: the same.
+        fast: logic may follow what a block RAM reads, see `Family.fast_rams`.
         node: the first.
         count: how many there are.
         lift: for each layer, the bits by which its sums lose fewer than those of others when they are rounded.
@@ -94,9 +95,9 @@ class Layers:
         width: bits that hold every sum.
     """
 
-    def __init__(self, nodes: Sequence[Node], marked: bool = True, family: str = "generic") -> None:
+    def __init__(self, nodes: Sequence[Node], marked: bool = True, family: Family = GENERIC) -> None:
         self.nodes, self.node, self.count, self.marked = tuple(nodes), nodes[0], len(nodes), marked
-        self.fast = family in FAST
+        self.family, self.fast = family, family.fast_rams
         drops = [node.accumulator.f_bits - node.output.format.f_bits for node in nodes]
         self.drop = max(drops)
         self.lift = [self.drop - drop for drop in drops]
@@ -106,11 +107,6 @@ class Layers:
     def of(cls, nodes: "Nodes") -> "Layers":
         """Those of a stage for one operation, if it is but one."""
         return cls([nodes]) if isinstance(nodes, Node) else nodes
-
-    @property
-    def registers(self) -> int:
-        """Registers in front of multipliers made of adders: on the iCE40 all that there are, since its logic cells have them."""
-        return adders.ALL if self.fast else 1
 
     @property
     def format(self) -> Format:

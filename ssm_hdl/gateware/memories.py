@@ -15,11 +15,6 @@ BLOCK_RAM_FROM = 256
 """Bits from which a memory that is written goes to block RAM; smaller ones are registers."""
 
 
-FAST = ("ice40",)
-"""Families whose block RAMs read so fast, 1.2 ns of a cycle of 20 on the iCE40, that logic may stand behind them. Those of an
-ECP5 take 5.8 ns, but have a register of their own behind what they read."""
-
-
 def shape_for(codes: Codes) -> Shape:
     """The narrowest shape that holds every code; unsigned if none is negative, which saves a bit of every word."""
     low, high = int(codes.min(initial=0)), int(codes.max(initial=0))
@@ -48,7 +43,8 @@ class Storage:
         width: bits of a word.
         block: synthesis puts it into block RAM, or wherever it finds it cheaper; to registers and LUTs, or to SPRAM, otherwise.
         spram: it goes to SPRAM.
-        unused: bits of a word that synthesis leaves out: the same in all words, or never looked at.
+        unused: bits of a word that synthesis leaves out: the same in all words, or never read.
+        written: the pipeline writes it; otherwise it is a table of constants.
     """
 
     name: str
@@ -57,6 +53,7 @@ class Storage:
     block: bool
     spram: bool = False
     unused: int = 0
+    written: bool = False
 
     @classmethod
     def rom(cls, name: str, codes: Codes) -> "Storage":
@@ -123,4 +120,4 @@ class Ram:
         self.write, self.read = words.write_port(), words.read_port()
 
 
-__all__ = ["BLOCK_RAM_FROM", "FAST", "Ram", "Rom", "Storage", "pack", "shape_for", "split"]
+__all__ = ["BLOCK_RAM_FROM", "Ram", "Rom", "Storage", "pack", "shape_for", "split"]

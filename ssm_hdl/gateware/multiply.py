@@ -1,13 +1,16 @@
+# amaranth: UnusedElaboratable=no
 """Gateware of multiply."""
+
+from typing import Self
 
 from amaranth.hdl import Module, Value
 
-from ssm_hdl.gateware import multiplier
 from ssm_hdl.gateware.arithmetic import REQUANTIZE_LATENCY
 from ssm_hdl.gateware.elementwise import Elementwise
 from ssm_hdl.gateware.layers import Layers, Nodes, choose
+from ssm_hdl.gateware.multiplier import DSP
+from ssm_hdl.gateware.stage import StagePlan
 from ssm_hdl.gateware.stream import shape_of
-from ssm_hdl.operations import Node
 
 
 class Multiply(Elementwise):
@@ -18,37 +21,48 @@ class Multiply(Elementwise):
     Args:
         nodes: the bound operation, or those of several layers.
         lanes: numbers in a beat, and multipliers.
-        kind: kind of multiplier, one of `multiplier.KINDS`.
+        kind: kind of multiplier, `DSP` or `LUT`.
         pace: cycles between beats that are enough.
 
     See `Elementwise` for the members.
     """
 
-    def __init__(self, nodes: Nodes, lanes: int = 1, kind: str = "dsp", pace: int = 1) -> None:
+    def __init__(self, nodes: Nodes, lanes: int = 1, kind: str = DSP, pace: int = 1) -> None:
         self.kind, layers = kind, Layers.of(nodes)
-        a, b = (shape_of(edge) for edge in layers.node.inputs)
-        self._product = multiplier.latency(kind, a, b, registers=layers.registers)
+        self._multiplier = layers.family.multiplier(kind)
+        self._product = self._multiplier.latency(*(shape_of(edge) for edge in layers.node.inputs))
         self.depth = self._product + REQUANTIZE_LATENCY
         super().__init__(nodes, lanes, pace)
+
+    @classmethod
+    def build(cls, layers: Layers, plan: StagePlan) -> Self:
+        """With the lanes, the multipliers and the pace of a plan."""
+        return cls(layers, plan.lanes, plan.kind, plan.pace)
+
+    @classmethod
+    def dsp_blocks(cls, layers: Layers, lanes: int, kind: str) -> int:
+        """DSP blocks of the multipliers of the lanes."""
+        a, b = (shape_of(edge) for edge in layers.node.inputs)
+        return layers.family.multiplier(kind).blocks(a, b, lanes)
 
     @property
     def blocks(self) -> int:
         """DSP blocks."""
-        return blocks(self.layers.node, self.lanes, self.kind)
+        return self.dsp_blocks(self.layers, self.lanes, self.kind)
 
     @property
     def products(self) -> int:
         """Products that its multipliers make for a packet."""
         return self.work * self.lanes
 
+    @property
+    def operands(self) -> tuple[int, int]:
+        """Bits of the two operands of a product."""
+        a, b = (edge.format.width for edge in self.layers.node.inputs)
+        return a, b
+
     def results(self, m: Module, operands: list[list[Value]], layer: Value) -> list[Value]:
         """The products, requantised."""
-        products = multiplier.multiply_all(m, self.kind, [(a, b) for a, b in operands], registers=self.layers.registers)
+        products = self._multiplier.multiply_all(m, [(a, b) for a, b in operands])
         lifted = [choose(m, layer, self.layers.lift, product.shift_left, self._product) for product in products]
         return [self.layers.requantize(m, number) for number in lifted]
-
-
-def blocks(node: Node, lanes: int, kind: str) -> int:
-    """DSP blocks that the multipliers of so many lanes take."""
-    a, b = (shape_of(edge) for edge in node.inputs)
-    return multiplier.blocks(kind, a, b, lanes)

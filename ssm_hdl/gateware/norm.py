@@ -6,18 +6,19 @@ from dataclasses import dataclass
 from typing import Self
 
 from amaranth.hdl import Module, Shape, Signal, Value
-from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from ssm_hdl.gateware import multiplier
+from ssm_hdl.families.base import Family
 from ssm_hdl.gateware.arithmetic import REQUANTIZE_LATENCY, delay, requantize, times, times_latency
 from ssm_hdl.gateware.counter import Counter
 from ssm_hdl.gateware.deviation import Deviation, Packet
 from ssm_hdl.gateware.folding import Folding
 from ssm_hdl.gateware.layers import Layers, Nodes
-from ssm_hdl.gateware.memories import Ram, Storage
+from ssm_hdl.gateware.memories import Ram, Storage, shape_for
+from ssm_hdl.gateware.multiplier import DSP
 from ssm_hdl.gateware.queue import Places
 from ssm_hdl.gateware.shift import shift_latency, shift_left
+from ssm_hdl.gateware.stage import Features, FoldedStage, StagePlan
 from ssm_hdl.gateware.stream import layer_of, tag_of
 
 
@@ -30,14 +31,14 @@ class NormFolding(Folding):
         operands: what d and the inverse root may be.
         used: cycles from reading an element to its product.
         around: cycles from the last element in to the inverse root.
-        registers: those in front of a multiplier made of adders.
+        family: the FPGA family.
     """
 
     size: int
     operands: tuple[Shape, Shape]
     used: int
     around: int
-    registers: int
+    family: Family
 
     multipliers = 1
     i_lanes = 1
@@ -50,7 +51,7 @@ class NormFolding(Folding):
         deviation = Deviation(layers)
         size, operands = deviation.size, (deviation.shifted, Shape(deviation.root.cells + deviation.root.inside))
         used = 3 + times_latency(size) + shift_latency(deviation.most)
-        return [cls(size, operands, used, deviation.latency, layers.registers)]
+        return [cls(size, operands, used, deviation.latency, layers.family)]
 
     @property
     def products(self) -> int:
@@ -59,18 +60,18 @@ class NormFolding(Folding):
 
     def latency(self, kind: str) -> int:
         """Cycles of a product."""
-        return multiplier.latency(kind, *self.operands, registers=self.registers)
+        return self.family.multiplier(kind).latency(*self.operands)
 
     def blocks(self, kind: str) -> int:
         """DSP blocks that the multiplier takes."""
-        return multiplier.blocks(kind, *self.operands, self.multipliers)
+        return self.family.multiplier(kind).blocks(*self.operands, self.multipliers)
 
     def interval(self, product: int) -> int:
         """Cycles per packet, whatever cycles a product takes."""
         return max(self.size, self.around) + 1
 
 
-class Norm(wiring.Component):
+class Norm(FoldedStage):
     """y = d / sqrt(V), d = n x - S, V = n sum x**2 - S**2 + epsilon, rounded once.
 
     One packet comes in and is summed up, the inverse root of another is taken, and a third is sent, all from a ring of memory.
@@ -85,7 +86,7 @@ class Norm(wiring.Component):
 
     Args:
         nodes: the bound operation, or those of several layers.
-        kind: kind of multiplier, one of `multiplier.KINDS`.
+        kind: kind of multiplier, `DSP` or `LUT`.
         pace: cycles between results that are enough; the queue at the end is only as deep as they need.
 
     Members:
@@ -93,8 +94,17 @@ class Norm(wiring.Component):
         o: y, a number a beat.
     """
 
-    def __init__(self, nodes: Nodes, kind: str = "dsp", pace: int = 1) -> None:
-        self.kind, self.pace, layers = kind, pace, Layers.of(nodes)
+    folds = NormFolding
+    folding: NormFolding
+
+    @classmethod
+    def build(cls, layers: Layers, plan: StagePlan) -> Self:
+        """With the multiplier and the pace of a plan."""
+        return cls(layers, plan.kind, plan.pace)
+
+    def __init__(self, nodes: Nodes, kind: str = DSP, pace: int = 1) -> None:
+        self.kind, self.pace = kind, pace
+        self.layers = layers = Layers.of(nodes)
         (x,), y = layers.node.inputs, layers.node.output
         self.deviation, self.size = Deviation(layers), y.size
         self.folding = NormFolding.of(nodes, 1)
@@ -104,24 +114,9 @@ class Norm(wiring.Component):
         self.queue = layers.queue(y, 1, Places.needed(self._depth, pace))
 
     @property
-    def blocks(self) -> int:
-        """DSP blocks."""
-        return self.folding.blocks(self.kind)
-
-    @property
-    def products(self) -> int:
-        """Products of real numbers that its multipliers make for a packet."""
-        return self.folding.products
-
-    @property
     def work(self) -> int:
         """Cycles that a packet keeps it busy."""
         return self.folding.interval(0)
-
-    @property
-    def sinks(self) -> list[stream.Interface]:
-        """The one stream in."""
-        return [self.i]
 
     @property
     def cycles(self) -> int:
@@ -142,7 +137,19 @@ class Norm(wiring.Component):
     def storage(self) -> list[Storage]:
         """Its memories."""
         depth, width = 3 * self.size, self.deviation.x.width
-        return [Storage("ring", depth, width, True), *self.deviation.storage, self.queue.storage]
+        return [Storage("ring", depth, width, True, written=True), *self.deviation.storage, self.queue.storage]
+
+    @property
+    def operands(self) -> tuple[int, int]:
+        """Bits of the two operands of a product."""
+        node = self.layers.node
+        return shape_for(node.arrays["slope"]).width, node.inputs[0].format.width
+
+    @property
+    def features(self) -> Features:
+        """V and its root, and the elements."""
+        width = self.layers.node.inputs[0].format.width
+        return {"root": self.deviation.root.width, "sums": self.layers.width, "inputs": width}
 
     def elaborate(self, platform: object) -> Module:  # noqa: D102
         m = Module()
@@ -206,5 +213,5 @@ class Norm(wiring.Component):
         whole = delay(m, times(m, delay(m, x, 1), self.size) - total, 1)
         shift, inverse = common(packet.shift, 3 + multiplied), common(packet.inverse, self._used)
         m.d.comb += d.eq(shift_left(m, whole, shift, deviation.most, len(d) + root.drop) >> root.drop)
-        product = multiplier.multiply(m, self.kind, d, inverse, self.folding.registers)
+        product = self.layers.family.multiplier(self.kind).multiply(m, d, inverse)
         return requantize(m, product, root.f_bits, deviation.format)

@@ -1,8 +1,9 @@
 # amaranth: UnusedElaboratable=no
 """Gateware of pool."""
 
+from typing import Self
+
 from amaranth.hdl import Cat, Const, Module, Shape, Signal, Value
-from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ssm_hdl.gateware.arithmetic import REQUANTIZE_LATENCY, delay, requantize
@@ -10,12 +11,13 @@ from ssm_hdl.gateware.counter import Counter
 from ssm_hdl.gateware.layers import Layers, Nodes
 from ssm_hdl.gateware.memories import Storage
 from ssm_hdl.gateware.queue import Places, Queue
+from ssm_hdl.gateware.stage import Features, Stage, StagePlan
 from ssm_hdl.gateware.stream import reals, shape_of, signature
 from ssm_hdl.gateware.sums import Sums
 from ssm_hdl.operations import Pool as PoolOperation
 
 
-class Pool(wiring.Component):
+class Pool(Stage):
     """y = 2**-shift sum_t x[t], sent after the step marked ``last``.
 
     Nothing is cleared, the first step of a sequence ignores what is kept of the sums.
@@ -34,11 +36,21 @@ class Pool(wiring.Component):
         o: beats out, once a sequence.
     """
 
+    shareable = False
+    reads_last = True
+    streams = True
+    sums_in_registers = True
+
+    @classmethod
+    def build(cls, layers: Layers, plan: StagePlan) -> Self:
+        """With the lanes, the pace and the registers of a plan."""
+        return cls(layers, plan.lanes, plan.pace, plan.registers)
+
     def __init__(self, nodes: Nodes, lanes: int = 1, pace: int = 1, registers: bool = False) -> None:
-        layers = Layers.of(nodes)
+        self.layers = layers = Layers.of(nodes)
         node = layers.node
         assert isinstance(node.op, PoolOperation)
-        self.node, self.lanes, self.shift = node, lanes, node.op.shift
+        self.node, self.lanes, self.shift, self._in_registers = node, lanes, node.op.shift, registers
         x, y = shape_of(node.inputs[0]), shape_of(node.output)
         super().__init__({"i": In(signature(x, lanes)), "o": Out(signature(y, lanes))})
         self.sums = Sums(self.cycles, node.accumulator.width * lanes, registers, layers.fast)
@@ -57,11 +69,6 @@ class Pool(wiring.Component):
         return self.cycles
 
     @property
-    def sinks(self) -> list[stream.Interface]:
-        """The one stream in."""
-        return [self.i]
-
-    @property
     def cycles(self) -> int:
         """Cycles per packet, the initiation interval."""
         return reals(self.node.inputs[0]) // self.lanes
@@ -70,6 +77,12 @@ class Pool(wiring.Component):
     def storage(self) -> list[Storage]:
         """Its memories."""
         return [self.queue.storage, self.sums.storage]
+
+    @property
+    def features(self) -> Features:
+        """Running sums, and those in registers."""
+        sums = self.lanes * self.layers.width
+        return {"sums": sums, "registers": sums * self._in_registers}
 
     def elaborate(self, platform: object) -> Module:  # noqa: D102
         m = Module()

@@ -27,7 +27,7 @@ class Queue(wiring.Component):
         depth: beats that it holds.
         layers: layers that its packets may be at.
         marked: somebody looks at ``last``; it is not kept otherwise.
-        fast: see `ssm_hdl.gateware.memories.FAST`.
+        fast: logic may follow what a block RAM reads, see `Family.fast_rams`.
 
     Members:
         i: beats in.
@@ -44,7 +44,7 @@ class Queue(wiring.Component):
     @property
     def storage(self) -> Storage:
         """Its memory."""
-        return Storage("queue", self.depth + self.block_ram, self.width, self.block_ram)
+        return Storage("queue", self.depth + self.block_ram, self.width, self.block_ram, written=True)
 
     def elaborate(self, platform: object) -> Module:  # noqa: D102
         m = Module()

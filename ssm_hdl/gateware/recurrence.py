@@ -5,7 +5,6 @@ from typing import NamedTuple, TypeAlias
 from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, Value
 from amaranth.lib import data
 
-from ssm_hdl.gateware import multiplier
 from ssm_hdl.gateware.arithmetic import REQUANTIZE_LATENCY, delay
 from ssm_hdl.gateware.dither import Dither
 from ssm_hdl.gateware.layers import Layers, Table
@@ -57,15 +56,19 @@ class Recurrence:
         layers: the bound scans, a layer each.
         folding: its folding.
         kind: kind of multiplier.
+
+    Attributes:
+        scales: brings the products to one scale.
+        drives: the shifts of the drive.
     """
 
     def __init__(self, layers: Layers, folding: ScanFolding, kind: str) -> None:
         assert isinstance(layers.node.op, Operation)
         self.layers, self.op, self.folding, self.kind = layers, layers.node.op, folding, kind
-        self._scale, self._shift = folding.scales(layers, kind), Shifts(folding.amounts(layers, "shift"))
-        self._driven = _READ + self._shift.latency
+        self.scales, self.drives = folding.scales(layers, kind), Shifts(folding.amounts(layers, "shift"))
+        self._driven = _READ + self.drives.latency
         self._aligned = _READ + folding.latency(kind) + 1
-        self._multiplied = self._aligned - self._scale.latency - 1
+        self._multiplied = self._aligned - self.scales.latency - 1
         self._added = self._aligned + 1
         self.latency = self._added + REQUANTIZE_LATENCY
         self._within = self.op.delta and layers.drop > 0  # the addend has the offset of the rounding in it
@@ -75,13 +78,13 @@ class Recurrence:
     @property
     def tables(self) -> dict[str, Table]:
         """Its tables that may be in SPRAM, by the name of their storage."""
-        shifts: dict[str, Scales | Shifts] = {"scale": self._scale, "shift": self._shift}
-        return {"code": self._scale.codes} | {name: shift.table for name, shift in shifts.items() if shift.storage(name)}
+        shifts: dict[str, Scales | Shifts] = {"scale": self.scales, "shift": self.drives}
+        return {"code": self.scales.codes} | {name: shift.table for name, shift in shifts.items() if shift.storage(name)}
 
     @property
     def storage(self) -> list[Storage]:
         """Its tables."""
-        return [self._scale.codes.storage("code"), *self._scale.storage("scale"), *self._shift.storage("shift")]
+        return [self.scales.codes.storage("code"), *self.scales.storage("scale"), *self.drives.storage("shift")]
 
     def next(self, m: Module, issue: Issue, u: data.View, h: list[Value]) -> list[Value]:
         """The next states.
@@ -93,10 +96,10 @@ class Recurrence:
             h: the states of the word two cycles later, real and imaginary parts in turn.
         """
         f, modes = self.folding, range(self.folding.modes)
-        table, short = self._scale.codes, f.terms == SHORT
+        table, short = self.scales.codes, f.terms == SHORT
         place = delay(m, issue.word, int(short and f.phases == 1))
         codes = table.read_late(m, "code", place) if f.phases <= 2 else table.read(m, "code", place)
-        scales, shifts = self._scale.read(m, "scale", issue.word), self._shift.read(m, "shift", issue.word)
+        scales, shifts = self.scales.read(m, "scale", issue.word), self.drives.read(m, "shift", issue.word)
         numbers = [delay(m, number, 2) for number in u.data]
         dither = self._dither(m, issue, u) if self.op.dither and self.layers.drop else None
         phase = delay(m, issue.phase, 1)
@@ -119,7 +122,7 @@ class Recurrence:
         """2**e u of a part of a mode at the scale of the sums, as soon as it is there, the cycles of the shift after u."""
         element = u[mode // self.folding.within * self.folding.parts :][: self.folding.parts]
         number = _pick(part, *element, *[Const(0)] * (PARTS - len(element)))
-        return self._shift.apply(m, mode, number, amount, self.layers.width)  # which holds it, by the bound
+        return self.drives.apply(m, mode, number, amount, self.layers.width)  # which holds it, by the bound
 
     def _dither(self, m: Module, issue: Issue, u: data.View) -> Dither:
         """The dither, a cycle ahead of what it is added to."""
@@ -137,8 +140,8 @@ class Recurrence:
         pairs = []
         for mode, state in enumerate(states):
             pairs += self._operands(m, phase, codes[parts * mode : parts * (mode + 1)], state, scales[mode])
-        scale = self._scale
-        products = multiplier.multiply_all(m, self.kind, pairs, scale.code, scale.state, registers=f.registers)
+        scale = self.scales
+        products = f.family.multiplier(self.kind).multiply_all(m, pairs, scale.code, scale.state)
         products = [delay(m, product, f.wait(self.kind)) for product in products]
         return [products[count * mode : count * (mode + 1)] for mode in range(f.modes)]
 
@@ -150,7 +153,7 @@ class Recurrence:
         (re, im), f, later = h, self.folding, delay(m, phase, 1)
 
         def state(number: Value) -> Value:
-            return self._scale.before(number, scale)
+            return self.scales.before(number, scale)
 
         if f.phases == 1:
             re, im = (state(part) for part in h)
@@ -189,8 +192,8 @@ class Recurrence:
 
     def _align(self, m: Module, mode: int, product: Value, scale: Value) -> Value:
         """The products of a mode at the scale of all."""
-        scale = delay(m, scale, self._multiplied - 1) if self._scale.latency else scale
-        return self._scale.behind(m, mode, delay(m, product, 1), scale, self._width)
+        scale = delay(m, scale, self._multiplied - 1) if self.scales.latency else scale
+        return self.scales.behind(m, mode, delay(m, product, 1), scale, self._width)
 
     def _addend(self, m: Module, part: Part, h: list[Value], drive: Value, offset: Value | None) -> Value:
         """What is added to the aligned products: the drive and, in delta form, the state with the offset below it."""

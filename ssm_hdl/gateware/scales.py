@@ -2,9 +2,9 @@
 
 from amaranth.hdl import Const, Module, Mux, Shape, Value
 
-from ssm_hdl.gateware import multiplier
 from ssm_hdl.gateware.layers import Table
 from ssm_hdl.gateware.memories import Storage
+from ssm_hdl.gateware.multiplier import Multiplier
 from ssm_hdl.gateware.shift import Shifts
 
 
@@ -20,7 +20,7 @@ class Scales:
         codes: (words, modes * numbers of each) of every layer.
         amounts: (words, modes) of every layer: by how much the products are to be shifted.
         state: what the states, or the sums of both parts of one, may be.
-        early: shift in front of the multipliers as far as they have room.
+        multiplier: shift before these multipliers as far as they have bits to spare; after the products if None.
 
     Attributes:
         codes: table of the codes.
@@ -30,10 +30,10 @@ class Scales:
         code, state: what the operands of the multipliers may be.
     """
 
-    def __init__(self, codes: Table, amounts: Table, state: Shape, early: bool) -> None:
+    def __init__(self, codes: Table, amounts: Table, state: Shape, multiplier: Multiplier | None = None) -> None:
         self._behind, self.raised = Shifts(amounts), 0
         self.table = self._behind.table
-        if early and self._behind.most:
+        if multiplier is not None and multiplier.shifts and self._behind.most:
             spread, room = self._behind.spread, max(0, multiplier.spare(_numbers(codes)))
             more = max(0, self._behind.most - room)
             if more <= min(room + 1, multiplier.spare(state)):  # what is raised has at least that much to be shifted

@@ -1,22 +1,26 @@
 # amaranth: UnusedElaboratable=no
 """Gateware of the diagonal scan."""
 
+from typing import Self
+
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
-from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ssm_hdl.gateware.arithmetic import delay
 from ssm_hdl.gateware.counter import Counter
 from ssm_hdl.gateware.layers import Layers, Nodes, Registers, Table
-from ssm_hdl.gateware.memories import Ram, Storage
+from ssm_hdl.gateware.memories import Ram, Storage, shape_for
+from ssm_hdl.gateware.multiplier import DSP
 from ssm_hdl.gateware.operands import PARTS
 from ssm_hdl.gateware.queue import Places
 from ssm_hdl.gateware.recurrence import Issue, Recurrence
 from ssm_hdl.gateware.scan_folding import ScanFolding
+from ssm_hdl.gateware.stage import Features, FoldedStage, StagePlan
 from ssm_hdl.gateware.stream import layer_of, tag_of
+from ssm_hdl.operations import Node
 
 
-class Scan(wiring.Component):
+class Scan(FoldedStage):
     """h'[c, n] = Abar[c, n] h[c, n] + 2**e[c, n] u[c], complex, rounded once; h = 0 before the first step of a sequence.
 
     The state lives in a memory with one read and one write a cycle; it is not cleared, the first step of a sequence (after reset
@@ -32,11 +36,10 @@ class Scan(wiring.Component):
     Args:
         nodes: the bound operation, or those of several layers.
         which: folding, one of `ScanFolding.choices`, by its name or how many multipliers work side by side.
-        kind: kind of multiplier, one of `multiplier.KINDS`.
+        kind: kind of multiplier, `DSP` or `LUT`.
         pace: cycles between results that are enough; the queue at the end is only as deep as they need.
 
     Attributes:
-        cycles: cycles per step, the initiation interval.
         loop: cycles from reading a state to having written it.
 
     Members:
@@ -46,35 +49,35 @@ class Scan(wiring.Component):
             whose groups lie alike. The last beat of a channel is filled up with any numbers.
     """
 
-    def __init__(self, nodes: Nodes, which: int | str = 1, kind: str = "dsp", pace: int = 1) -> None:
+    folds = ScanFolding
+    reads_last = True
+    takes_evenly = True
+    folding: ScanFolding
+
+    @classmethod
+    def build(cls, layers: Layers, plan: StagePlan) -> Self:
+        """With the folding, the multipliers and the pace of a plan."""
+        return cls(layers, plan.folding, plan.kind, plan.pace)
+
+    @classmethod
+    def o_channels(cls, node: Node) -> int:
+        """The channels of the state."""
+        return int(node.arrays["scale"].shape[0])
+
+    def __init__(self, nodes: Nodes, which: int | str = 1, kind: str = DSP, pace: int = 1) -> None:
         self.layers = layers = Layers.of(nodes)
         self.kind, self.folding = kind, (folding := ScanFolding.of(nodes, which))
         (u,), h = layers.node.inputs, layers.node.output
         super().__init__({"i": In(layers.signature(u, folding.i_lanes)), "o": Out(layers.signature(h, folding.o_lanes))})
         self.recurrence = Recurrence(layers, folding, kind)
         product = folding.latency(kind)
-        self.cycles, self.loop = max(folding.interval(product), folding.words * pace), folding.loop(product)
+        self._cycles, self.loop = max(folding.interval(product), folding.words * pace), folding.loop(product)
         self.queue = layers.queue(h, folding.o_lanes, Places.needed(self.loop, max(folding.phases, pace)))
 
     @property
-    def blocks(self) -> int:
-        """DSP blocks."""
-        return self.folding.blocks(self.kind)
-
-    @property
-    def products(self) -> int:
-        """Products of real numbers that its multipliers make for a packet."""
-        return self.folding.products
-
-    @property
-    def work(self) -> int:
-        """Cycles that a packet keeps it busy."""
-        return self.folding.cycles
-
-    @property
-    def sinks(self) -> list[stream.Interface]:
-        """The one stream in."""
-        return [self.i]
+    def cycles(self) -> int:
+        """Cycles per step, the initiation interval."""
+        return self._cycles
 
     @property
     def latency(self) -> int:
@@ -89,8 +92,33 @@ class Scan(wiring.Component):
     @property
     def storage(self) -> list[Storage]:
         """Its memories."""
-        state = Storage("state", self._states, self.layers.format.width * self.folding.o_lanes, True)
+        state = Storage("state", self._states, self.layers.format.width * self.folding.o_lanes, True, written=True)
         return [*self.recurrence.storage, state, self.queue.storage]
+
+    @property
+    def operands(self) -> tuple[int, int]:
+        """Bits of the two operands of a product."""
+        node = self.layers.node
+        return shape_for(node.arrays["code"]).width, node.output.format.width
+
+    @property
+    def features(self) -> Features:
+        """The parts of the states side by side: their products, sums, shifts and what the options of the scan add."""
+        f, layers, recurrence = self.folding, self.layers, self.recurrence
+        parts = (2 if f.phases == 1 else 1) * f.modes
+        raised = recurrence.scales.raised
+        return {
+            "parts": parts,
+            "turns": parts * layers.format.width * (f.phases > 1),
+            "products": parts * sum(self.operands),
+            "sums": parts * layers.width,
+            "shifts": parts * layers.width * recurrence.scales.latency,
+            "raised": parts * (layers.format.width + raised) * (raised > 0),
+            "drives": parts * layers.width * recurrence.drives.latency,
+            "delta": parts * layers.width * recurrence.op.delta,
+            "dither": parts * recurrence.op.dither,
+            "ahead": f.cycles < self.loop,
+        }
 
     @property
     def _states(self) -> int:

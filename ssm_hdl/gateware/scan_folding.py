@@ -7,11 +7,12 @@ from typing import NamedTuple, Self
 
 import numpy as np
 
+from ssm_hdl.families.base import Family
+from ssm_hdl.families.generic import GENERIC
 from ssm_hdl.fixed import Codes
-from ssm_hdl.gateware import adders, multiplier
 from ssm_hdl.gateware.folding import Folding, divisors, parts, worth
 from ssm_hdl.gateware.layers import Layers, Table
-from ssm_hdl.gateware.multiplier import Numbers
+from ssm_hdl.gateware.multiplier import Multiplier, Numbers
 from ssm_hdl.gateware.operands import PARTS, PLAIN, SHORT, state, transition
 from ssm_hdl.gateware.scales import Scales
 from ssm_hdl.gateware.shift import Shifts
@@ -42,10 +43,9 @@ class ScanFolding(Folding):
     """How the C x N complex products fall onto multipliers: ``channels * within`` modes at once, in ``phases`` cycles.
 
     ``terms`` are the products of real numbers in a complex one; ``parts`` are those of an element of u; ``least`` are the cycles
-    that the products have to take, since what is added to them is not there before; ``registers`` are those in front of
-    multipliers made of adders. Modes side by side that do not divide those
-    of a channel fill up its last word with modes that do not count. ``late`` and ``early`` are what is multiplied with the shifts
-    to one scale behind the products and in front of the multipliers, as far as they have room.
+    that the products have to take, since their addend is not there before. Modes side by side that do not divide the modes
+    of a channel fill up its last word with modes that do not count. ``late`` and ``early`` are the operands with the shifts to
+    one scale after the products, and before the multipliers where these have bits to spare.
     """
 
     shape: tuple[int, int]
@@ -55,7 +55,7 @@ class ScanFolding(Folding):
     terms: int
     parts: int
     least: int = 0
-    registers: int = adders.ALL
+    family: Family = GENERIC
     late: Operands = _NONE
     early: Operands = _NONE
 
@@ -80,9 +80,9 @@ class ScanFolding(Folding):
     def _timed(self, layers: Layers) -> Self:
         """The same with what it multiplies and the cycles of its shifts."""
         drive = Shifts(self.amounts(layers, "shift")).latency
-        late, early = (Operands.of(self._scales(layers, early)) for early in (False, True))
+        late, early = (Operands.of(self._scales(layers, dsp)) for dsp in (None, layers.family.dsp))
         least = drive + getattr(layers.node.op, "delta", False) - 1
-        return replace(self, least=least, late=late, early=early, registers=layers.registers)
+        return replace(self, least=least, late=late, early=early, family=layers.family)
 
     @property
     def name(self) -> str:
@@ -121,12 +121,12 @@ class ScanFolding(Folding):
         return self.shape[0] * self.shape[1] * self.terms
 
     def operands(self, kind: str) -> Operands:
-        """What is multiplied: only a MULT18X18D has bits to spare."""
-        return self.early if kind == "ecp5" else self.late
+        """The operands of a kind of multiplier."""
+        return self.early if self.family.multiplier(kind).shifts else self.late
 
     def scales(self, layers: Layers, kind: str) -> Scales:
         """What brings the products to one scale."""
-        return self._scales(layers, self.operands(kind) is self.early)
+        return self._scales(layers, self.family.multiplier(kind))
 
     def latency(self, kind: str) -> int:
         """Cycles of a product until it is at the scale of all."""
@@ -139,19 +139,17 @@ class ScanFolding(Folding):
     def blocks(self, kind: str) -> int:
         """DSP blocks that the multipliers take."""
         code, state, _ = self.operands(kind)
-        return multiplier.blocks(kind, code, state, self.multipliers)
+        return self.family.multiplier(kind).blocks(code, state, self.multipliers)
 
     def suits(self, kind: str) -> bool:
-        """Sums of operands have a bit more, which not every multiplier takes, and half of an SB_MAC16 does not."""
-        if kind == "lut":
-            return self.terms == PLAIN
+        """Three products need multipliers that take the sums of operands."""
         code, state, _ = self.operands(kind)
-        return self.terms == PLAIN or (kind != "ice40" and multiplier.fits(code) and multiplier.fits(state))
+        return self.terms == PLAIN or self.family.multiplier(kind).takes_sums(code, state)
 
     def _product(self, kind: str) -> int:
         """Cycles of a product; with sums of operands, one to add them: multipliers are far from what is around them."""
         code, state, _ = self.operands(kind)
-        return multiplier.latency(kind, code, state, registers=self.registers) + (self.terms == SHORT)
+        return self.family.multiplier(kind).latency(code, state) + (self.terms == SHORT)
 
     @property
     def o_lanes(self) -> int:
@@ -203,6 +201,6 @@ class ScanFolding(Folding):
         """The shifts that bring the products (``scale``) or the drives (``shift``) of every layer to one scale."""
         return layers.table(lambda node, lift: self.arrange(node.arrays[name]) + lift)
 
-    def _scales(self, layers: Layers, early: bool) -> Scales:
+    def _scales(self, layers: Layers, multiplier: Multiplier | None) -> Scales:
         codes = layers.table(lambda node, lift: self.arrange(transition(node, self.terms)))
-        return Scales(codes, self.amounts(layers, "scale"), state(layers, self.terms), early)
+        return Scales(codes, self.amounts(layers, "scale"), state(layers, self.terms), multiplier)

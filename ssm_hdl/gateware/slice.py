@@ -1,18 +1,23 @@
+# amaranth: UnusedElaboratable=no
 """Gateware of slice."""
 
+import math
+from typing import Self
+
 from amaranth.hdl import Module, Signal
-from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ssm_hdl.errors import SsmHdlError
 from ssm_hdl.gateware.counter import Counter
 from ssm_hdl.gateware.layers import Layers, Nodes
 from ssm_hdl.gateware.memories import Storage
+from ssm_hdl.gateware.stage import Stage, StagePlan
 from ssm_hdl.gateware.stream import reals
+from ssm_hdl.operations import Node
 from ssm_hdl.operations import Slice as SliceOperation
 
 
-class Slice(wiring.Component):
+class Slice(Stage):
     """y = x[start : start + size]: beats outside are dropped.
 
     Cycles per step: ``n / lanes`` for packets of n numbers in. Latency, last beat in to last beat out:
@@ -27,8 +32,21 @@ class Slice(wiring.Component):
         o: beats out.
     """
 
+    streams = True
+
+    @classmethod
+    def build(cls, layers: Layers, plan: StagePlan) -> Self:
+        """With the lanes of a plan."""
+        return cls(layers, plan.lanes)
+
+    @classmethod
+    def most_lanes(cls, node: Node) -> int:
+        """Lanes divide the packet, the part and where it starts."""
+        assert isinstance(node.op, SliceOperation)
+        return math.gcd(super().most_lanes(node), node.op.start)
+
     def __init__(self, nodes: Nodes, lanes: int = 1) -> None:
-        layers = Layers.of(nodes)
+        self.layers = layers = Layers.of(nodes)
         node = layers.node
         assert isinstance(node.op, SliceOperation)
         start, size = node.op.start, node.op.size
@@ -42,11 +60,6 @@ class Slice(wiring.Component):
     def work(self) -> int:
         """Cycles that a packet keeps it busy."""
         return self.cycles
-
-    @property
-    def sinks(self) -> list[stream.Interface]:
-        """The one stream in."""
-        return [self.i]
 
     @property
     def cycles(self) -> int:

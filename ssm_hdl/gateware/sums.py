@@ -33,7 +33,7 @@ class Sums:
         words: how many there are.
         width: bits of a word.
         registers: keep them in registers.
-        fast: see `ssm_hdl.gateware.memories.FAST`.
+        fast: logic may follow what a block RAM reads, see `Family.fast_rams`.
 
     Attributes:
         storage: the memory.
@@ -46,7 +46,7 @@ class Sums:
         self.words, self.width = words, width
         # In a memory, fewer than four words would be read before they are written.
         self.registers = registers or words < 4 or words * width < MEMORY_FROM
-        self.storage = Storage("sums", words, width, not self.registers)
+        self.storage = Storage("sums", words, width, not self.registers, written=True)
         self.latency = 0 if self.registers else 2
         self.ahead = int(fast and not self.registers)
 

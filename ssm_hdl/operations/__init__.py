@@ -2,8 +2,10 @@
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import GetCoreSchemaHandler
+from pydantic_core import CoreSchema, core_schema
 
+from ssm_hdl import registry
 from ssm_hdl.operations.add import Add
 from ssm_hdl.operations.base import Edge, Node, Operation, Tensor, Tensors
 from ssm_hdl.operations.dense import Dense
@@ -15,7 +17,17 @@ from ssm_hdl.operations.pool import Pool
 from ssm_hdl.operations.scan import Scan
 from ssm_hdl.operations.slice import Slice
 
-AnyOperation = Annotated[Dense | Scan | Lookup | Multiply | Add | Slice | Pool | Norm | Embedding, Field(discriminator="op")]
+
+class _Registered:
+    """Tells pydantic which operations there are: those of the registry."""
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        choices = {name: handler.generate_schema(registry.operation(name)) for name in registry.names()}
+        return core_schema.tagged_union_schema(choices, discriminator="op")
+
+
+AnyOperation = Annotated[Operation, _Registered]
 """An operation, told apart by its ``op`` field."""
 
 __all__ = [

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
@@ -188,7 +188,12 @@ class Operation(Strict):
     Attributes:
         name: name of the operation and of its output edge.
         op: which operation it is.
+        of_a_layer: fields that may differ between layers that share a stage: names, constants and formats.
+        shaped: arrays whose shapes have to agree between these layers.
     """
+
+    of_a_layer: ClassVar[frozenset[str]] = frozenset({"name", "input", "inputs", "format", "weight", "bias"})
+    shaped: ClassVar[tuple[str, ...]] = ()
 
     name: Name
     op: str
@@ -197,6 +202,11 @@ class Operation(Strict):
     def sources(self) -> tuple[str, ...]:
         """Names of the edges that it reads."""
         raise NotImplementedError
+
+    @property
+    def trained(self) -> tuple[Tensor, ...]:
+        """The tensors that QAT trains."""
+        return ()
 
     def bind(self, inputs: tuple[Edge, ...], tensors: Tensors, steps: int) -> Node:
         """The node that this operation is, given the edges it reads.

@@ -21,11 +21,18 @@ class Dense(Unary):
         format: format of y.
     """
 
+    shaped = ("weight",)
+
     op: Literal["dense"] = "dense"
     weight: Tensor
     bias: Tensor | None = None
     result: Literal["complex"] | None = None
     format: Format
+
+    @property
+    def trained(self) -> tuple[Tensor, ...]:
+        """Weight and bias."""
+        return (self.weight,) if self.bias is None else (self.weight, self.bias)
 
     def bind(self, inputs: tuple[Edge, ...], tensors: Tensors, steps: int) -> Node:
         """Arrays: ``weight`` (G, M/G, N/G) or (G, M/G, N/G, 2) and ``bias`` (M,) with the accumulator's fraction bits.

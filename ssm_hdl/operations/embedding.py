@@ -16,6 +16,11 @@ class Embedding(Unary):
     op: Literal["embedding"] = "embedding"
     weight: Tensor
 
+    @property
+    def trained(self) -> tuple[Tensor, ...]:
+        """The table."""
+        return (self.weight,)
+
     def bind(self, inputs: tuple[Edge, ...], tensors: Tensors, steps: int) -> Node:
         """Arrays: ``code`` (V, M)."""
         (x,) = inputs

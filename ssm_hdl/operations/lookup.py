@@ -21,6 +21,8 @@ class Lookup(Unary):
         format: format of y.
     """
 
+    of_a_layer = Unary.of_a_layer | {"function"}
+
     op: Literal["lookup"] = "lookup"
     function: str
     format: Format

@@ -30,6 +30,8 @@ class Norm(Unary):
         format: format of y, at most 16 bits; |y| stays below sqrt(n).
     """
 
+    of_a_layer = Unary.of_a_layer | {"epsilon"}
+
     op: Literal["norm"] = "norm"
     center: bool = True
     epsilon: Annotated[int, Field(ge=0)] = 0

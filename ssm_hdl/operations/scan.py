@@ -29,6 +29,9 @@ class Scan(Unary):
         format: format of the state, per part.
     """
 
+    of_a_layer = Unary.of_a_layer | {"transition", "exponent"}
+    shaped = ("transition",)
+
     op: Literal["scan"] = "scan"
     transition: Tensor
     delta: bool = False

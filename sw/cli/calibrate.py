@@ -9,13 +9,14 @@ import typer
 from ssm_hdl.sw.cli.console import Json, need, progress, show, table
 
 if TYPE_CHECKING:
+    from ssm_hdl.families import Family
     from ssm_hdl.gen.plan import Plan
 
 NAME = "calibrate"
 EXAMPLE = "ssm-hdl calibrate manifests/s4d-16h-w8a8x8 manifests/s5-mnist-16h-w4a8 --judge manifests/digits"
 
-DSP = {"ice40": (8,), "ecp5": (8, 28)}
-"""DSP blocks of the pipelines that are judged."""
+DSP = (8, 28)
+"""DSP blocks of the pipelines that are judged, where the largest device of a family has as many."""
 
 
 def command(
@@ -24,24 +25,27 @@ def command(
     coefficients: Annotated[Path, typer.Option(help="File to write what was fitted to.")] = Path("gen/costs.json"),
     results: Annotated[Path, typer.Option(help="File to write the judgement to.")] = Path("results/estimates.json"),
     kept: Annotated[Path, typer.Option(help="Folder that keeps what was synthesised.")] = Path("out/calibrate"),
-    family: Annotated[list[str] | None, typer.Option(help="ice40 or ecp5; both if left out.")] = None,
+    family: Annotated[list[str] | None, typer.Option(help="A family with a flow; all if left out.")] = None,
     as_json: Json = False,
 ) -> None:
     """Synthesise single stages in many sizes, fit what they take, and judge the estimates of whole pipelines."""
     need("pyosys", "scipy")
     from ssm_hdl import Manifest
     from ssm_hdl.boards import calibrate
+    from ssm_hdl.boards.families import FLOWS
+    from ssm_hdl.families import find_family
     from ssm_hdl.files import write_atomically
     from ssm_hdl.gen import costs
 
     loaded, judged = [Manifest.load(path) for path in manifests], [Manifest.load(path) for path in judge or []]
     fitted = dict(costs.coefficients())
-    for name in family or calibrate.FAMILIES:
-        samples = list(calibrate.samples(loaded, name))
+    for name in family or FLOWS:
+        chosen = find_family(name)
+        samples = list(calibrate.samples(loaded, chosen))
         measured = []
         with progress(f"{name}: single stages", len(samples)) as advance:
             for sample in samples:
-                if (found := calibrate.measure(sample, name, kept)) is not None:
+                if (found := calibrate.measure(sample, chosen, kept)) is not None:
                     measured.append((sample, found))
                 advance(1)
         fitted[name] = calibrate.fit(measured)
@@ -49,7 +53,8 @@ def command(
     costs.use(fitted)
     answer: dict[str, Any] = {}
     names = {id(manifest): path.name for path, manifest in zip(judge or [], judged, strict=True)}
-    plans = [plan for manifest in judged for name in calibrate.FAMILIES for plan in calibrate.plans(manifest, name, DSP[name])]
+    families = [find_family(name) for name in FLOWS]
+    plans = [plan for manifest in judged for each in families for plan in calibrate.plans(manifest, each, dsps(each))]
     with progress("whole pipelines", len(plans)) as advance:
         for manifest, plan in plans:
             answer[key_of(names[id(manifest)], plan)] = calibrate.judge(manifest, plan, kept)
@@ -63,6 +68,14 @@ def command(
             f"{flip_flops['synthesised']:,}", f"{flip_flops['error']:+.0%}", str(rams["synthesised"]), str(rams["estimated"]),
         )  # fmt: skip
     show(as_json, answer, shown)
+
+
+def dsps(family: "Family") -> list[int]:
+    """DSP blocks of the pipelines that are judged."""
+    from ssm_hdl.families import DEVICES
+
+    most = max(device.dsps for device in DEVICES.values() if device.family is family)
+    return [count for count in DSP if count <= most]
 
 
 def key_of(name: str, plan: "Plan") -> str:

@@ -76,7 +76,7 @@ def _sized(sized: "Sized | None") -> dict[str, object]:
     taken = {
         "LUTs": (report.luts, device.luts), "DSP blocks": (report.dsp, device.dsps),
         "flip-flops": (report.flip_flops, device.flip_flops or 0),
-        "block RAMs": (report.block_rams[device.family], device.rams), "SPRAMs": (report.sprams, device.sprams),
+        "block RAMs": (report.block_rams[device.family.name], device.rams), "SPRAMs": (report.sprams, device.sprams),
     }  # fmt: skip
     shares = (f"{used:,} of {there:,} {what}" for what, (used, there) in taken.items() if there)
     return {
@@ -94,9 +94,9 @@ def _multipliers(in_blocks: int, of_luts: int) -> str:
 
 def tables(report: "Report", more: dict[str, object] | None = None) -> tuple[RenderableType, RenderableType]:
     """A report for people."""
-    from ssm_hdl.gen.report import COUNTED_AS
+    from ssm_hdl.families import find_family
 
-    family = COUNTED_AS.get(report.target, report.target)
+    family = find_family(report.target).costs
     stages = table(
         "stage", "op", ">products", "folding", ">multipliers", ">cycles", ">latency", ">DSP", ">RAM", ">LUT", ">busy"
     )  # fmt: skip

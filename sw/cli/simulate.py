@@ -89,12 +89,13 @@ def simulate(
     manifest: "Manifest", plan: "Plan", codes: "Codes", netlist: str | None = None, stalls: float = 0.0, seed: int = 0
 ) -> "Comparison":
     """Compile a pipeline, or its netlist in the cells of a family, and compare it with the golden model."""
+    from ssm_hdl.families import find_family
     from ssm_hdl.sim.compare import compare
     from ssm_hdl.sim.netlist import netlist_model
     from ssm_hdl.sim.verilated import VerilatedModel
 
     with progress(f"{manifest.name}: compiling the {f'{netlist} netlist' if netlist else 'RTL'}", None):
-        model = netlist_model(manifest, netlist, plan) if netlist else VerilatedModel(manifest, plan)
+        model = netlist_model(manifest, find_family(netlist), plan) if netlist else VerilatedModel(manifest, plan)
     with progress(f"{manifest.name}: comparing", len(codes)) as advance:
         return compare(manifest, model, codes, advance, stalls=stalls, seed=seed, jobs=min(os.cpu_count() or 1, 8))
 

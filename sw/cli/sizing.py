@@ -80,7 +80,7 @@ def plan_for(
     Raises:
         SsmHdlError: the options contradict each other, or there is no such plan.
     """
-    from ssm_hdl.gen.devices import find_device
+    from ssm_hdl.families import find_device
     from ssm_hdl.gen.plan import Plan
     from ssm_hdl.gen.sizer import size
     from ssm_hdl.gen.spram import spill

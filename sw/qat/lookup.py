@@ -45,6 +45,6 @@ class _Lookup(torch.autograd.Function):
         return slope[at].mul_(gradients[0]), None
 
 
-def lookup(node: Node, x: Tensor) -> Tensor:
+def forward(node: Node, x: Tensor) -> Tensor:
     """y = table[x]."""
     return cast(Tensor, _Lookup.apply(x, node))  # type: ignore[no-untyped-call]

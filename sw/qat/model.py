@@ -7,29 +7,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ssm_hdl import Manifest, SsmHdlError
+from ssm_hdl import Manifest, SsmHdlError, registry
 from ssm_hdl.fixed import Format
-from ssm_hdl.operations import Dense, Embedding, Node, Norm, Scan, Tensors
-from ssm_hdl.sw.qat.add import add
-from ssm_hdl.sw.qat.dense import bias, dense, weights
-from ssm_hdl.sw.qat.embedding import embedding
-from ssm_hdl.sw.qat.lookup import lookup
-from ssm_hdl.sw.qat.multiply import multiply
-from ssm_hdl.sw.qat.norm import norm
-from ssm_hdl.sw.qat.pool import pool
+from ssm_hdl.operations import Node, Norm, Scan, Tensors
+from ssm_hdl.sw.qat.dense import bias, weights
 from ssm_hdl.sw.qat.scan import Bank, scan, states
-from ssm_hdl.sw.qat.slice import slice_
 from ssm_hdl.sw.qat.store import codes_of, store
-
-FUNCTIONS: dict[str, Callable[..., Tensor]] = {
-    "lookup": lookup,
-    "multiply": multiply,
-    "add": add,
-    "slice": slice_,
-    "pool": pool,
-    "norm": norm,
-}
-"""The operations without weights."""
 
 MAX_EXACT = 51
 """Widest sum, in bits, that float64 holds with a rounding offset on top."""
@@ -60,13 +43,9 @@ class QatModel(nn.Module):
                 bank, readers = Bank(node), manifest.consumers(node.name)
                 alone = node.inputs[0].is_complex or len(readers) > 1 or not bank.reads(manifest.nodes[readers[0]])
                 self.banks[node.name if alone else readers[0]] = bank
-            if isinstance(node.op, Embedding):
-                self._add_latent(node.op.weight.tensor, node.arrays["code"])
-            if isinstance(node.op, Dense):
-                self._add_latent(node.op.weight.tensor, node.arrays["code"])
-                if node.op.bias is not None:
-                    stored = manifest.tensors.get(node.name, node.op.bias.tensor, node.op.bias.format, (1,))
-                    self._add_latent(node.op.bias.tensor, stored)
+            for tensor in node.op.trained:
+                codes = manifest.tensors.codes[tensor.tensor]
+                self._add_latent(tensor.tensor, manifest.tensors.get(node.name, tensor.tensor, tensor.format, (codes.ndim,)))
 
     def _add_latent(self, name: str, codes: NDArray[np.int64]) -> None:
         if _key(name) in self.latents:
@@ -77,26 +56,25 @@ class QatModel(nn.Module):
         """Codes (float64) of the output edge, of input codes (B, steps, size) float64."""
         edges = {self.start.input.name: codes}
         for node in self.start.nodes.values():
-            if isinstance(node.op, Dense):
-                edges[node.name] = self._dense(node, edges)
-            elif isinstance(node.op, Embedding):
-                edges[node.name] = embedding(node, edges[node.op.input], self.latents[_key(node.op.weight.tensor)])
-            elif isinstance(node.op, Scan):
+            if isinstance(node.op, Scan):
                 if node.name in self.banks:
                     edges[node.name] = states(self.banks[node.name], edges[node.op.input])
+            elif node.name in self.banks:
+                edges[node.name] = self._readout(node, edges)
             else:
-                edges[node.name] = FUNCTIONS[node.op.op](node, *(edges[source] for source in node.op.sources))
+                inputs = [edges[source] for source in node.op.sources]
+                edges[node.name] = registry.qat(node.op.op)(node, *inputs, *self._latents(node))
         return edges[self.start.graph.output]
 
-    def _dense(self, node: Node, edges: dict[str, Tensor]) -> Tensor:
-        assert isinstance(node.op, Dense)
-        weight = weights(node, self.latents[_key(node.op.weight.tensor)])
-        offset = bias(node, self.latents[_key(node.op.bias.tensor)] if node.op.bias is not None else None)
-        if node.name in self.banks:  # the scan is done here
-            u = self.start.nodes[node.op.sources[0]].op.sources[0]
-            sums = scan(self.banks[node.name], edges[u], weight)
-            return store(sums + offset, node.accumulator.f_bits, node.output.format)
-        return dense(node, edges[node.op.sources[0]], weight, offset)
+    def _latents(self, node: Node) -> list[Tensor]:
+        return [self.latents[_key(tensor.tensor)] for tensor in node.op.trained]
+
+    def _readout(self, node: Node, edges: dict[str, Tensor]) -> Tensor:
+        """A dense and the scan that it reads, in one walk through time."""
+        weight, *offset = self._latents(node)
+        u = self.start.nodes[node.op.sources[0]].op.sources[0]
+        sums = scan(self.banks[node.name], edges[u], weights(node, weight))
+        return store(sums + bias(node, *offset), node.accumulator.f_bits, node.output.format)
 
     def manifest(self) -> Manifest:
         """The integer program as it is now."""
@@ -108,9 +86,7 @@ class QatModel(nn.Module):
         return Manifest(self.start.graph, Tensors(tensors, formats))
 
     def _formats(self) -> dict[str, Format]:
-        trained = [node.op for node in self.start.nodes.values() if isinstance(node.op, Dense | Embedding)]
-        stored = [op.weight for op in trained] + [op.bias for op in trained if isinstance(op, Dense) and op.bias is not None]
-        return {tensor.tensor: tensor.format for tensor in stored}
+        return {tensor.tensor: tensor.format for node in self.start.nodes.values() for tensor in node.op.trained}
 
 
 def _key(name: str) -> str:

@@ -30,7 +30,7 @@ class _Norm(torch.autograd.Function):
         return (size * gradient - along) * (inverse / format.lsb), None
 
 
-def norm(node: Node, x: Tensor) -> Tensor:
+def forward(node: Node, x: Tensor) -> Tensor:
     """y = d / sqrt(V), d = n x - S, V = n sum x**2 - S**2 + epsilon; x and y (..., n)."""
     assert isinstance(node.op, Norm)
     return cast(Tensor, _Norm.apply(x, node))  # type: ignore[no-untyped-call]

@@ -14,6 +14,7 @@ from typing import Any
 from ssm_hdl import Manifest, SsmHdlError
 from ssm_hdl.boards.flow import synthesis_key, synthesised
 from ssm_hdl.boards.protocol import fingerprint
+from ssm_hdl.families.ecp5 import ECP5
 from ssm_hdl.files import write_atomically
 from ssm_hdl.fixed import Codes
 from ssm_hdl.gen.plan import Plan
@@ -148,7 +149,7 @@ def _pipeline(
     """What simulation and synthesis say of a pipeline; what is known, if it is of this Verilog, synthesised as now."""
     plan, generic = (Plan.fit(manifest, DSP, target, share_layers=share) for target in ("ecp5", "generic"))
     simulated = Design(generate(manifest, generic), manifest.name)
-    key = f"{len(samples)} {synthesis_key('ecp5')} {generate(manifest, plan)} {simulated.verilog}"
+    key = f"{len(samples)} {synthesis_key(ECP5)} {generate(manifest, plan)} {simulated.verilog}"
     hardware = sha256(key.encode()).hexdigest()
     if known.get("hardware") == hardware:
         return known
@@ -165,7 +166,7 @@ def _pipeline(
         "interval": compared.interval,
         "cycles": report.cycles,
         "latency": report.latency,
-        "ecp5": synthesised(manifest, "ecp5", plan) | {"planned": report.dsp},
+        "ecp5": synthesised(manifest, ECP5, plan) | {"planned": report.dsp},
     }
 
 

@@ -5,8 +5,8 @@ from itertools import product
 
 import pytest
 
-from ssm_hdl.gen.chains import open_ends, shorten
-from ssm_hdl.gen.fuse import readers_of
+from ssm_hdl.families.ecp5.chains import open_ends, shorten
+from ssm_hdl.families.ecp5.fuse import readers_of
 
 WIDTHS = (5, 6, 7, 8)
 

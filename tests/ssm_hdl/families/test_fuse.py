@@ -9,8 +9,8 @@ import pytest
 from amaranth.back import verilog
 from amaranth.hdl import Module, Shape, Signal
 
+from ssm_hdl.families.ecp5.fuse import fuse
 from ssm_hdl.gateware import adders
-from ssm_hdl.gen.fuse import fuse
 
 S, U = (lambda width: Shape(width, True)), Shape
 

@@ -2,7 +2,7 @@
 
 A chain of CCU2Cs whose first carry is a constant, as Yosys makes them for adders, gets one more CCU2C from nextpnr that brings
 this carry; and whatever carry comes out of the last, one that takes it out, though nobody reads it. A half of a CCU2C where no
-carry goes on makes one of its own, whatever CIN is (see `ssm_hdl.gen.fuse` for P and G):
+carry goes on makes one of its own, whatever CIN is (see `ssm_hdl.families.ecp5.fuse` for P and G):
 
     COUT = CIN if P else G
 
@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import count
 from typing import Any, NamedTuple
 
-from ssm_hdl.gen.fuse import PINS, half_of, readers_of
+from ssm_hdl.families.ecp5.fuse import PINS, half_of, readers_of
 
 _OPEN = ["x"]  # a pin on nothing
 

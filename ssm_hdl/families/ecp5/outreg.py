@@ -7,7 +7,7 @@ never uses it, so the gateware's register after a block RAM is flip-flops, which
 
 from typing import Any
 
-from ssm_hdl.gen.fuse import readers_of
+from ssm_hdl.families.ecp5.fuse import readers_of
 
 
 def register(module: dict[str, Any]) -> None:

@@ -1,0 +1,38 @@
+"""FPGA families and their devices. A family is one module here, one in `ssm_hdl.boards.families`, and a line below."""
+
+from ssm_hdl.errors import SsmHdlError
+from ssm_hdl.families import ecp5, generic, ice40
+from ssm_hdl.families.base import Device, Family
+
+_MODULES = (generic, ice40, ecp5)
+
+DEVICES: dict[str, Device] = {device.name: device for module in _MODULES for device in module.DEVICES}
+"""Every device, by the name that the command line uses; of a family from the smallest to the largest."""
+
+FAMILIES: dict[str, Family] = {device.family.name: device.family for device in DEVICES.values()}
+"""Every family by name."""
+
+
+def find_device(name: str) -> Device:
+    """The device of a name, in capitals or not.
+
+    Raises:
+        SsmHdlError: there is none.
+    """
+    if name.lower() not in DEVICES:
+        raise SsmHdlError(f"device {name!r} is not known; there are {', '.join(DEVICES)}")
+    return DEVICES[name.lower()]
+
+
+def find_family(name: str) -> Family:
+    """The family of a name.
+
+    Raises:
+        SsmHdlError: there is none.
+    """
+    if name not in FAMILIES:
+        raise SsmHdlError(f"family {name!r} is not known; there are {', '.join(FAMILIES)}")
+    return FAMILIES[name]
+
+
+__all__ = ["DEVICES", "FAMILIES", "Device", "Family", "find_device", "find_family"]
