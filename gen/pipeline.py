@@ -97,7 +97,7 @@ class Pipeline(wiring.Component):
     def elaborate(self, platform: object) -> Module:  # noqa: D102
         m = Module()
         structure, output = self.structure, self.structure.output
-        m.submodules["Entry"] = self.entry  # no operation can have this name
+        m.submodules["Entry"] = self.entry  # adapters begin with a capital letter, which no name in a manifest has
         connect(m, self._gate(m), self.entry.i)
         branches = self._branches(m, self.manifest.input.name, self.entry.o)
         if self.ring is not None:
@@ -109,15 +109,15 @@ class Pipeline(wiring.Component):
                 held = self.holds(name)
                 source = self._fit(m, f"{name}_{index}", stream_name, branches[stream_name].pop(0), lanes(sink), name, held)
                 if queue := self.queues.get((name, index)):
-                    m.submodules[f"{name}_{index}_queue"] = queue
+                    m.submodules[f"Queue_{name}_{index}"] = queue
                     connect(m, source, queue.i)
                     source = queue.o
                 connect(m, source, sink)
             branches |= self._branches(m, name, stage.o)
         if self.ring is not None and structure.loop is not None:
             for stream_name, sink in ((structure.loop.source, self.ring.i), (structure.loop.back, self.ring.back)):
-                connect(m, self._fit(m, "ring", stream_name, branches[stream_name].pop(0), lanes(sink)), sink)
-        connect(m, self._fit(m, "output", output, branches[output].pop(0), 1), flipped(self.o))
+                connect(m, self._fit(m, f"Ring_{stream_name}", stream_name, branches[stream_name].pop(0), lanes(sink)), sink)
+        connect(m, self._fit(m, "Output", output, branches[output].pop(0), 1), flipped(self.o))
         return m
 
     @property
@@ -130,7 +130,7 @@ class Pipeline(wiring.Component):
         if not self.sprams:
             m.d.comb += self.loaded.eq(1)
             return flipped(self.i)
-        m.submodules.loader = loader = Loader(self.sprams)
+        m.submodules["Loader"] = loader = Loader(self.sprams)
         connect(m, flipped(self.w), loader.i)
         samples = signature(shape_of(self.manifest.input)).create()
         m.d.comb += [
@@ -159,7 +159,7 @@ class Pipeline(wiring.Component):
         shape, layers = shape_of(self.structure.edges[name]), self.structure.layers(name)
         held = max(map(self.holds, [reader for reader, reads in self.structure.reads.items() if name in reads]), default=1)
         slow = held == 1 and self._slow(name, lanes(source), 2)
-        m.submodules[f"{name}_fork"] = fork = Fork(shape, lanes(source), ways, layers, slow)
+        m.submodules[f"Fork_{name}"] = fork = Fork(shape, lanes(source), ways, layers, slow)
         connect(m, source, fork.i)
         return {name: list(fork.o)}
 
@@ -181,7 +181,7 @@ class Pipeline(wiring.Component):
             few, many = sorted((lanes(source), step))
             at_once = held > 1 and step == few  # a wider beat is gathered ahead
             slow = not at_once and self._slow(stream_name, many, many // few + 1)
-            m.submodules[f"{name}_repack_{step}"] = repack = Repack(shape, lanes(source), step, layers, held, slow, packet)
+            m.submodules[f"Repack_{name}_{step}"] = repack = Repack(shape, lanes(source), step, layers, held, slow, packet)
             connect(m, source, repack.i)
             source = repack.o
         return source

@@ -23,7 +23,7 @@ _KEYWORDS = """
     trireg type typedef union unique unique0 unsigned until until_with untyped use uwire var vectored virtual void wait wait_order
     wand weak weak0 weak1 while wildcard wire with within wor xnor xor
 """
-KEYWORDS = frozenset(_KEYWORDS.split())
+KEYWORDS = frozenset(_KEYWORDS.split()) | {"std"}  # a package that Verilator declares in every design
 
 
 def refuse_top(name: str) -> None:
