@@ -102,7 +102,10 @@ def intervals(manifest: Manifest, units: Sequence[Unit]) -> list[int]:
         stage = registry.stage(node.op.op)
         if stage.folds is None:
             ports = max(ports, reals(node.output) // stage.most_lanes(node))
-    return sorted({ports, *(max(ports, cycles) for unit in units for cycles in unit.intervals)})
+    found = {ports, *(max(ports, cycles) for unit in units for cycles in unit.intervals)}
+    # A repack may be slower than every stage: it passes single numbers, and those that fill up a last beat, fewer than the packet.
+    slowest = 2 * max(reals(edge) for node in manifest.nodes.values() for edge in (*node.inputs, node.output))
+    return sorted(found | {slowest} if slowest > max(found) else found)
 
 
 def _choices(
