@@ -37,6 +37,11 @@ class SbMac16(Multiplier):
         """A block for two products of 8 bits, or for one product."""
         return -(-count // 2) if _pairs(a, b) else count
 
+    def spare(self, numbers: Numbers) -> int:
+        """Bits of an operand that the numbers leave free; below 0 if they do not fit."""
+        shape = Shape.cast(numbers)
+        return int(WIDTH - shape.width - (not shape.signed))
+
     def products(self, m: Module, products: Products, a: Numbers, b: Numbers, shared: int) -> list[Value]:
         """The products, two in a block where they fit."""
         shape = product_shape(a, b)

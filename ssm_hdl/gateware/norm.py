@@ -15,7 +15,7 @@ from ssm_hdl.gateware.deviation import Deviation, Packet
 from ssm_hdl.gateware.folding import Folding
 from ssm_hdl.gateware.layers import Layers, Nodes
 from ssm_hdl.gateware.memories import Ram, Storage, shape_for
-from ssm_hdl.gateware.multiplier import DSP
+from ssm_hdl.gateware.multiplier import DSP, Multiplier
 from ssm_hdl.gateware.queue import Places
 from ssm_hdl.gateware.shift import shift_latency, shift_left
 from ssm_hdl.gateware.stage import Features, FoldedStage, StagePlan
@@ -25,6 +25,8 @@ from ssm_hdl.gateware.stream import layer_of, tag_of
 @dataclass(frozen=True)
 class NormFolding(Folding):
     """One multiplier, for the products of the elements and the inverse root: V has one of its own, of adders.
+
+    Where the operands do not fit a DSP block of the family, the multiplier is made of LUTs.
 
     Attributes:
         size: elements of a packet.
@@ -60,11 +62,20 @@ class NormFolding(Folding):
 
     def latency(self, kind: str) -> int:
         """Cycles of a product."""
-        return self.family.multiplier(kind).latency(*self.operands)
+        return self.multiplier(kind).latency(*self.operands)
 
     def blocks(self, kind: str) -> int:
         """DSP blocks that the multiplier takes."""
-        return self.family.multiplier(kind).blocks(*self.operands, self.multipliers)
+        return self.multiplier(kind).blocks(*self.operands, self.multipliers)
+
+    def in_blocks(self, kind: str) -> int:
+        """1, unless the multiplier is made of LUTs."""
+        return self.blocks(kind)
+
+    def multiplier(self, kind: str) -> Multiplier:
+        """The multiplier of a kind, or of LUTs."""
+        multiplier = self.family.multiplier(kind)
+        return multiplier if all(multiplier.spare(operand) >= 0 for operand in self.operands) else self.family.lut
 
     def interval(self, product: int) -> int:
         """Cycles per packet, whatever cycles a product takes."""
@@ -213,5 +224,5 @@ class Norm(FoldedStage):
         whole = delay(m, times(m, delay(m, x, 1), self.size) - total, 1)
         shift, inverse = common(packet.shift, 3 + multiplied), common(packet.inverse, self._used)
         m.d.comb += d.eq(shift_left(m, whole, shift, deviation.most, len(d) + root.drop) >> root.drop)
-        product = self.layers.family.multiplier(self.kind).multiply(m, d, inverse)
+        product = self.folding.multiplier(self.kind).multiply(m, d, inverse)
         return requantize(m, product, root.f_bits, deviation.format)
