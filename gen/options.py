@@ -103,7 +103,7 @@ def intervals(manifest: Manifest, units: Sequence[Unit]) -> list[int]:
         if stage.folds is None:
             ports = max(ports, reals(node.output) // stage.most_lanes(node))
     found = {ports, *(max(ports, cycles) for unit in units for cycles in unit.intervals)}
-    # A repack may be slower than every stage: it passes single numbers, and those that fill up a last beat, fewer than the packet.
+    # A repack can be slower than every stage: it may pass single numbers, with padding of the last beat that is below a packet.
     slowest = 2 * max(reals(edge) for node in manifest.nodes.values() for edge in (*node.inputs, node.output))
     return sorted(found | {slowest} if slowest > max(found) else found)
 

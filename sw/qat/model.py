@@ -37,8 +37,9 @@ class QatModel(nn.Module):
         self.latents = nn.ParameterDict()
         self.banks: dict[str, Bank] = {}  # by the name of the scan, or of the dense that it goes together with
         for node in manifest.nodes.values():
-            if node.accumulator.width > MAX_EXACT and not isinstance(node.op, Norm):
-                raise SsmHdlError(f"{node.name}: sums of {node.accumulator.width} bits; training takes at most {MAX_EXACT}")
+            width = max(node.accumulator.width * (not isinstance(node.op, Norm)), node.output.format.width)
+            if width > MAX_EXACT:
+                raise SsmHdlError(f"{node.name}: sums of {width} bits; training takes at most {MAX_EXACT}")
             if isinstance(node.op, Scan):
                 bank, readers = Bank(node), manifest.consumers(node.name)
                 alone = node.inputs[0].is_complex or len(readers) > 1 or not bank.reads(manifest.nodes[readers[0]])
