@@ -8,19 +8,20 @@ from ssm_hdl.sw.qat.store import codes_of, store
 
 
 def weights(node: Node, latent: Tensor) -> Tensor:
-    """The weights (G, M, K) or (G, M, K, 2) at the scale of the accumulator, from latent codes in the shape of ``code``."""
+    """Weights (G, M, K) or (G, M, K, 2) at the scale of the accumulator, from latent codes in the shape of ``code``."""
     assert isinstance(node.op, Dense)
     scale = torch.from_numpy(node.arrays["scale"]).double()
     return codes_of(latent, node.op.weight.format) * torch.exp2(scale.reshape(scale.shape + (1,) * (latent.ndim - 2)))
 
 
 def bias(node: Node, latent: Tensor | None) -> Tensor | float:
-    """The bias (M,) at the scale of the accumulator, from latent codes of its format."""
+    """Bias (M,) at the scale of the accumulator, from latent codes of its format."""
     assert isinstance(node.op, Dense)
     if latent is None or node.op.bias is None:
         return 0.0
     stored, f_bits = node.op.bias.format, node.accumulator.f_bits
     scaled = codes_of(latent, stored) * 2.0 ** (f_bits - stored.f_bits)
+    # A bias finer than the accumulator is rounded half up; its gradient goes straight through.
     return scaled + (torch.floor(scaled + 0.5) - scaled).detach()
 
 
