@@ -9,7 +9,7 @@ MOMENTUM = 0.05
 
 
 class BatchNorm(nn.Module):
-    """Batch normalisation over all but the last dimension; in evaluation one affine map, which folds into its neighbours.
+    """Batch normalisation over all dimensions but the last. In evaluation it is an affine map, which folds into its neighbours.
 
     Args:
         width: H.

@@ -1,4 +1,4 @@
-"""Lookup, differentiable: the table forward, the slope of the function it is made from backward."""
+"""Lookup, differentiable: the table forward, the slope of the table's function backward."""
 
 import math
 from collections.abc import Callable

@@ -18,7 +18,7 @@ class _Norm(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        """y = c d / sqrt(V), d = n x - S, and the gradient of V is 2 d; what saturates has none."""
+        """y = c d / sqrt(V), d = n x - S, and the gradient of V is 2 d; saturated outputs have no gradient."""
         (x,), op, format = ctx.saved_tensors, ctx.node.op, ctx.node.output.format
         size = x.shape[-1]
         sums = x.sum(-1, keepdim=True) * op.center

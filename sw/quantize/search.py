@@ -25,7 +25,7 @@ FINALISTS = 3
 
 
 @dataclass(frozen=True)
-class Found:
+class Outcome:
     """What a search came to.
 
     Attributes:
@@ -63,7 +63,7 @@ class Found:
         }
 
 
-def search(task: Task, report: Report | None = None, jobs: int = 1, progress: Callable[[int], None] | None = None) -> Found:
+def search(task: Task, report: Report | None = None, jobs: int = 1, progress: Callable[[int], None] | None = None) -> Outcome:
     """Take part in the study of a task until it has its trials, then choose.
 
     Args:
@@ -127,7 +127,7 @@ def _check_budget(task: Task, bench: Bench, study: optuna.Study) -> None:
         )
 
 
-def _choose(task: Task, study: optuna.Study, bench: Bench) -> Found:
+def _choose(task: Task, study: optuna.Study, bench: Bench) -> Outcome:
     """The best trials within the budget, measured on all validation samples."""
     distinct: dict[str, Trial] = {}
     for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
@@ -150,7 +150,7 @@ def _choose(task: Task, study: optuna.Study, bench: Bench) -> Found:
     finalists.sort(key=lambda pair: rank(pair[1]), reverse=True)
     name = f"{task.subject.checkpoint.stem}-{task.budget:.0f}b"
     recipe = task.recipe(finalists[0][0].params, name=name, samples=task.subject.samples)
-    return Found(task, trials, front(task, trials), finalists, bench.float_accuracy, recipe)
+    return Outcome(task, trials, front(task, trials), finalists, bench.float_accuracy, recipe)
 
 
 def front(task: Task, trials: Sequence[Trial]) -> list[Trial]:
@@ -162,7 +162,7 @@ def front(task: Task, trials: Sequence[Trial]) -> list[Trial]:
     return chosen
 
 
-def write(found: Found, folder: Path, command: str) -> Path:
+def write(found: Outcome, folder: Path, command: str) -> Path:
     """Write ``recipe.yaml``, with the command that found it, and ``front.json`` into a folder; the path of the former."""
     trial, whole = found.finalists[0]
     header = (
@@ -174,4 +174,4 @@ def write(found: Found, folder: Path, command: str) -> Path:
     return write_atomically(folder / "recipe.yaml", to_yaml(found.recipe, header))
 
 
-__all__ = ["Found", "front", "search", "write"]
+__all__ = ["Outcome", "front", "search", "write"]

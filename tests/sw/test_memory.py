@@ -11,7 +11,7 @@ from ssm_hdl import Manifest
 from ssm_hdl.gen.pipeline import Pipeline
 from ssm_hdl.gen.plan import Plan
 from ssm_hdl.sw.cli.info import describe
-from ssm_hdl.sw.memory import KINDS, hardware, paper, paper_float, paper_float_of, paper_nominal
+from ssm_hdl.sw.memory import MEMORY_KINDS, hardware, paper, paper_float, paper_float_of, paper_nominal
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = {"w8a8": (8, 8, 8, 8), "w4a6-16": (4, 6, 16, 16), "w4a6-8": (4, 6, 8, 8), "w4a6-6": (4, 6, 6, 6)}
@@ -99,5 +99,5 @@ def test_info_shows_both(digits):
     for way, counted in (("paper", paper(digits)), ("hardware", hardware(digits))):
         assert memory[way]["bits"] == counted.bits == sum(memory[way]["kinds"].values())
         assert memory[way]["bytes"] == counted.bits / 8
-        assert set(memory[way]["kinds"]) <= set(KINDS)
+        assert set(memory[way]["kinds"]) <= set(MEMORY_KINDS)
     assert 0 < memory["saved"] < 1
