@@ -8,14 +8,17 @@ from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
 import pytest
 from amaranth.hdl import Shape
 
+from ssm_hdl import SQ
 from ssm_hdl.families import FAMILIES
 from ssm_hdl.gateware.add import Add
 from ssm_hdl.gateware.dense import Dense
 from ssm_hdl.gateware.dense_folding import DenseFolding
 from ssm_hdl.gateware.embedding import Embedding
+from ssm_hdl.gateware.layers import Layers
 from ssm_hdl.gateware.lookup import Lookup
 from ssm_hdl.gateware.multiply import Multiply
 from ssm_hdl.gateware.norm import Norm
@@ -27,6 +30,8 @@ from ssm_hdl.gateware.shift import Shifts, shift_latency
 from ssm_hdl.gateware.slice import Slice
 from ssm_hdl.gateware.stream import reals
 from ssm_hdl.gen.structure import Structure
+from ssm_hdl.operations import Edge, Node, Tensors
+from ssm_hdl.operations import Scan as ScanOperation
 
 DOCS = Path(__file__).parents[1] / "docs"
 TRIES = 12
@@ -36,7 +41,7 @@ MODELS = (
     {"channels": 12, "modes": 5, "features": ("exponent", "delta", "dither")},
     {"channels": 4, "modes": 3, "features": ("exponent", "narrow"), "classes": 6},
     {"channels": 8, "modes": 6, "layers": 2, "alike": True, "features": ("exponent", "delta")},
-    {"channels": 6, "modes": 4, "layers": 1, "tokens": 11},
+    {"channels": 64, "modes": 4, "layers": 1, "tokens": 11},
 )
 
 
@@ -78,6 +83,18 @@ def value(formula: str, names: dict[str, int]) -> Fraction:
         raise AssertionError(f"{formula}: {ast.dump(node)} is not arithmetic")
 
     return walk(ast.parse(formula, mode="eval").body)
+
+
+def late_drive() -> Node:
+    """A scan whose drive is shifted for longer than its narrow products take."""
+    dice = np.random.default_rng(2)
+    codes = {"a": dice.integers(-7, 8, (3, 4, 2)), "e": dice.integers(-3, 5, (3, 4))}
+    op = ScanOperation.model_validate(
+        {"name": "late", "input": "u", "transition": {"tensor": "a", "format": SQ(1, 4)}, "exponent": "e", "format": SQ(1, 5)}
+        | {"op": "scan", "delta": True}
+    )
+    codes["a"][..., 0] = -abs(codes["a"][..., 0]) - 1
+    return op.bind((Edge("u", 3, SQ(2, 4)),), Tensors(codes, {}), steps=8)
 
 
 def dense(layers, dice: random.Random):
@@ -169,7 +186,7 @@ def test_a_stage_takes_the_cycles_of_the_page(random_manifest, name, family):
     dice, tries = random.Random(name), 0
     for model in MODELS:
         structure = Structure.of(random_manifest(**model), model.get("alike", False), family)
-        for layers in structure.stages.values():
+        for layers in (*structure.stages.values(), Layers([late_drive()], family=family)):
             if layers.node.op.op != name:
                 continue
             for _ in range(TRIES):
