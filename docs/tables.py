@@ -6,7 +6,7 @@
 import json
 import re
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -47,14 +47,33 @@ def quantized() -> Iterable[tuple[str, dict[str, Any]]]:
         yield from results(name).items()
 
 
-@table("manifest", "QAT", "paper PTQ %", "paper QAT %", "ours %", "images")
-def accuracy() -> Iterable[Row]:
+HEADLINES = (
+    *("s4d-16h-w8a8x8", "s4d-16h-w4a6x8", "s4d-16h-w4a6x8-qat", "s4d-64h-w4a6x8", "s4d-64h-a4x8-qat", "s4d-64h-tenth-qat"),
+    *("s5-mnist-w8a8x8", "s5-mnist-w4a8", "s5-mnist-w4a8-qat", "s5-mnist-16h-w4a8", "s5-listops-w8a8x8-qat"),
+)
+"""Models that README.md shows."""
+
+
+def accuracies(names: Collection[str] = ()) -> Iterable[Row]:
     """Accuracy beside the papers' figures for the same widths."""
     for name, row in quantized():
         training, paper = row["row"]["training"], row["paper"]
         epochs = f"{training['epochs']} epoch{'s' * (training['epochs'] > 1)}" if training else "-"
         papers = (f"{paper[key]:.2f}" if paper.get(key) else "-" for key in ("untrained", "trained"))
-        yield f"`{name}`", epochs, *papers, percent(row["accuracy"]), count(row["images"])
+        if not names or name in names:
+            yield f"`{name}`", epochs, *papers, percent(row["accuracy"]), count(row["images"])
+
+
+@table("manifest", "QAT", "paper PTQ %", "paper QAT %", "ours %", "samples")
+def accuracy() -> Iterable[Row]:
+    """All models."""
+    return accuracies()
+
+
+@table("manifest", "QAT", "paper PTQ %", "paper QAT %", "ours %", "samples")
+def headlines() -> Iterable[Row]:
+    """The models of `HEADLINES`."""
+    return accuracies(HEADLINES)
 
 
 @table("manifest", "paper, bytes", "paper's count, bytes", "every bit, bytes")
@@ -152,8 +171,46 @@ def bitstreams() -> Iterable[Row]:
         yield name, *clocks, *map(count, (*figures, row["cycles_per_step"], row["steps_per_second"]))
 
 
+@table("model", "arithmetic", "correct", "of", "%")
+def floats() -> Iterable[Row]:
+    """Accuracy of float and integer models."""
+    for row in results("accuracy").values():
+        yield (
+            row["name"].replace("_", "-"),
+            row["arithmetic"],
+            *map(count, (row["correct"], row["sequences"])),
+            percent(row["accuracy"]),
+        )
+
+
+@table("models", "simulated", "samples", "outputs", "differences")
+def equality() -> Iterable[Row]:
+    """RTL and netlists against the golden model."""
+    for row in results("rtl").values():
+        simulated = {"rtl": "RTL"}.get(row["simulated"], f"{row['simulated']} netlist")
+        yield row["name"].replace("_", "-"), simulated, *(count(row[key]) for key in ("sequences", "elements", "differences"))
+    for name in ("s4d", "s5", "s5-listops"):
+        for stages in ("own", "shared"):
+            runs = [row[stages]["rtl"] for row in results(name).values() if stages in row]
+            sums = (sum(run[key] for run in runs) for key in ("images", "outputs", "differences"))
+            if runs:
+                yield f"{len(runs)} of {name}", f"RTL, {stages} stages", *map(count, sums)
+
+
+@table("what", "largest error %")
+def errors() -> Iterable[Row]:
+    """Largest errors of the estimates."""
+    for kind in ("LUTs", "flip-flops", "multipliers", "block RAMs"):
+        error = max(abs(row[kind]["error"]) for row in results("estimates").values())
+        yield {"multipliers": "DSP blocks"}.get(kind, kind), percent(error, 1) if error else "0"
+
+
 TABLES = {
+    "floats": floats,
+    "equality": equality,
+    "errors": errors,
     "accuracy": accuracy,
+    "headlines": headlines,
     "memory": memory,
     "hardware": hardware,
     "shared": shared,
