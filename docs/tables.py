@@ -194,7 +194,7 @@ def equality() -> Iterable[Row]:
             runs = [row[stages]["rtl"] for row in results(name).values() if stages in row]
             sums = (sum(run[key] for run in runs) for key in ("images", "outputs", "differences"))
             if runs:
-                yield f"{len(runs)} of {name}", f"RTL, {stages} stages", *map(count, sums)
+                yield f"{name}, {len(runs)} manifests", f"RTL, {stages} stages", *map(count, sums)
 
 
 @table("what", "largest error %")
