@@ -27,11 +27,13 @@ class Scan(FoldedStage):
     or after a step marked ``last``) ignores what it reads. It holds the states of all layers, each padded to a
     power of two of words.
 
-    Cycles per step: ``terms C N / multipliers``, N being filled up to a multiple of the modes side by side, or ``pace`` for each
-    word of the memory if that is more; at least ``loop``, the cycles from reading a state to having written it.
-    Latency, last beat in to last beat out: ``6 + multiplier + sum + align + queue`` cycles, ``sum`` being 1 for complex products
-    by three of real numbers, and ``align`` those of the shift that brings the products of different modes to one scale, 0 if they
-    have one or are shifted in the multipliers (see `Scales`).
+    Cycles per step: ``C / channels * ceil(N / modes) * max(phases, pace)``, and at least ``loop = 6 + product + phases``.
+    Latency, last beat in to last beat out: ``6 + product + queue``.
+
+    ``product = max(multiplier + sum + align, drive + delta - 1)``: until the product has the scale of all modes, and until its
+    addend is there. ``sum`` is 1 for complex products by three of real numbers. ``align`` is the shift of the products to one
+    scale, 0 if they have one or the multipliers shift (see `Scales`). ``drive`` is the shift of u by e. ``delta`` is 1 in delta
+    form. docs/stages.md has all names.
 
     Args:
         nodes: the bound operation, or those of several layers.
