@@ -1,8 +1,30 @@
 """The one exception that a user's input can cause."""
 
+from collections.abc import Sequence
+
 
 class SsmHdlError(Exception):
     """A request that cannot be met; the message names the thing, its value and the way out.
 
     The command line prints the message alone, without a traceback, and exits with status 1.
     """
+
+
+def brief(value: object, most: int = 60) -> str:
+    """A value as a message shows it: on one line, cut after ``most`` characters.
+
+    Args:
+        value: a text, which is shown as it is, or anything else, of which the ``repr`` is shown.
+        most: characters of the answer.
+    """
+    text = " ".join((value if isinstance(value, str) else repr(value)).split())
+    return text if len(text) <= most else text[: most - 3] + "..."
+
+
+def listing(names: Sequence[str], most: int = 12) -> str:
+    """Names as a message lists them."""
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return (", ".join(map(brief, names[:most])) or "none") + more
+
+
+__all__ = ["SsmHdlError", "brief", "listing"]

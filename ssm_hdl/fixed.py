@@ -16,15 +16,18 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from pydantic import GetCoreSchemaHandler
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
-from ssm_hdl.errors import SsmHdlError
+from ssm_hdl.errors import SsmHdlError, brief
 
 Codes = NDArray[np.int64]
 
 MAX_WIDTH = 62
-"""Widest format, so that every sum of the golden model fits a 64-bit integer."""
+"""Bits of the widest format, and of the widest exact number of an operation: two of these add up in a 64-bit integer."""
+
+_FORMAT = r"\s*([SU])Q\(\s*(-?[0-9]{1,2})\s*,\s*(-?[0-9]{1,2})\s*\)\s*"
+"""A format as a text; more than two digits are a binary point far from every other."""
 
 
 @dataclass(frozen=True)
@@ -82,18 +85,22 @@ class Format:
         return f"{'SQ' if self.signed else 'UQ'}({self.i_bits}, {self.f_bits})"
 
     @classmethod
-    def parse(cls, text: str) -> "Format":
-        """The format that a text such as ``"SQ(1, 7)"`` or ``"UQ(0, 8)"`` names."""
-        match = re.fullmatch(r"\s*([SU])Q\(\s*(-?\d+)\s*,\s*(-?\d+)\s*\)\s*", text)
+    def parse(cls, text: object) -> "Format":
+        """The format that a text such as ``"SQ(1, 7)"`` or ``"UQ(0, 8)"`` names.
+
+        Raises:
+            SsmHdlError: it is not such a text, or there is no such format.
+        """
+        match = re.fullmatch(_FORMAT, text) if isinstance(text, str) else None
         if match is None:
-            raise SsmHdlError(f"{text!r} is not a format; write SQ(i, f) or UQ(i, f), for example SQ(1, 7)")
+            shown = brief(repr(text)) if isinstance(text, str | int | None) else f"a {type(text).__name__}"
+            raise SsmHdlError(f"{shown} is not a format; write SQ(i, f) or UQ(i, f) with i and f within 99, for example SQ(1, 7)")
         return cls(match[1] == "S", int(match[2]), int(match[3]))
 
     @classmethod
     def for_range(cls, low: int, high: int, f_bits: int) -> "Format":
         """The narrowest signed format with ``f_bits`` fraction bits that holds the codes ``low`` to ``high``."""
-        width = max(low.bit_length() if low >= 0 else (-low - 1).bit_length(), high.bit_length(), 1) + 1
-        return SQ(width - f_bits, f_bits)
+        return SQ(bits(low, high) - f_bits, f_bits)
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
@@ -101,13 +108,22 @@ class Format:
             if isinstance(value, Format):
                 return value
             try:
-                return cls.parse(str(value))
+                return cls.parse(value)
             except SsmHdlError as error:
                 raise ValueError(str(error)) from error
 
         return core_schema.no_info_plain_validator_function(
             validate, serialization=core_schema.plain_serializer_function_ser_schema(str)
         )
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {"type": "string", "pattern": f"^{_FORMAT}$"}
+
+
+def bits(low: int, high: int) -> int:
+    """Bits of the narrowest signed format, 2 at least, that holds the integers ``low`` to ``high``."""
+    return max((~low if low < 0 else low).bit_length(), (~high if high < 0 else high).bit_length(), 1) + 1
 
 
 def SQ(i_bits: int, f_bits: int) -> Format:

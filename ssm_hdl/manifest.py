@@ -1,25 +1,24 @@
-"""The manifest: a quantised model as a graph of integer operations, the one thing that all parts of the project share.
+"""The manifest: a quantised model as a graph of integer operations, which all parts of the project share.
 
 ``manifest.yaml`` is for people to read and edit, ``weights.safetensors`` beside it holds the integer arrays.
 """
 
-import json
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
-import yaml
-from pydantic import Field, ValidationError
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
+from pydantic import Field, ValidationError, field_validator
 
-from ssm_hdl.errors import SsmHdlError
+from ssm_hdl import document
+from ssm_hdl.errors import SsmHdlError, brief, listing
 from ssm_hdl.files import write_atomically
 from ssm_hdl.fixed import Codes, Format
+from ssm_hdl.identifiers import refuse_top
 from ssm_hdl.operations import AnyOperation, Edge, Node, Tensors
-from ssm_hdl.operations.base import Name, Strict
+from ssm_hdl.operations.base import MAX_SIZE, Name, Size, Strict
+from ssm_hdl.weights import load_tensors, tensors_to_bytes
 
 SCHEMA_VERSION = 1
 HEADER = """\
@@ -30,10 +29,10 @@ HEADER = """\
 
 
 class Input(Strict):
-    """The samples that the pipeline takes: ``size`` elements a time step."""
+    """The samples that the pipeline takes: ``size`` elements per time step."""
 
     name: Name
-    size: Annotated[int, Field(ge=1)]
+    size: Size
     format: Format
 
 
@@ -43,22 +42,28 @@ class Graph(Strict):
     Attributes:
         schema_version: version of this vocabulary, 1.
         name: name of the model, and of the Verilog module.
-        description: where it comes from, for people.
+        description: origin of the model, for people.
         steps: longest sequence in time steps; the accumulators over time are sized for it.
-        weights: file of the integer arrays, beside the manifest.
+        weights: name of the file of integer arrays, in the folder of the manifest.
         input: the samples.
-        operations: in an order in which each reads only what stands above it.
+        operations: in an order in which each reads only the input and operations above it.
         output: the operation whose output leaves the pipeline.
     """
 
     schema_version: Literal[1]
     name: Name
     description: str = ""
-    steps: Annotated[int, Field(ge=1, le=1 << 24)]
-    weights: str = "weights.safetensors"
+    steps: Annotated[int, Field(strict=True, ge=1, le=1 << 24)]
+    weights: Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.+-]*$", max_length=200)] = "weights.safetensors"
     input: Input
     operations: Annotated[tuple[AnyOperation, ...], Field(min_length=1)]
     output: Name
+
+    @field_validator("name")
+    @classmethod
+    def _is_module(cls, name: str) -> str:
+        refuse_top(name)
+        return name
 
 
 class Manifest:
@@ -85,14 +90,19 @@ class Manifest:
                 raise SsmHdlError(f"{op.name}: two operations, or an operation and the input, have this name")
             for source in op.sources:
                 if source not in edges:
-                    raise SsmHdlError(f"{op.name}: its input {source!r} is not defined above it; known there: {', '.join(edges)}")
+                    raise SsmHdlError(
+                        f"{op.name}: its input {source!r} is not defined above it; known there: {listing([*edges])}"
+                    )
             node = op.bind(tuple(edges[source] for source in op.sources), tensors, graph.steps)
             self.nodes[op.name] = node
+            if node.output.size > MAX_SIZE:
+                raise SsmHdlError(f"{op.name}: a packet of {node.output.size:,} elements; there are at most {MAX_SIZE:,}")
             edges[op.name] = node.output
         if graph.output not in self.nodes:
-            raise SsmHdlError(f"output {graph.output!r} is not an operation; there are {', '.join(self.nodes)}")
+            raise SsmHdlError(f"output {graph.output!r} is not an operation; there are {listing([*self.nodes])}")
+        read = {source for op in graph.operations for source in op.sources}
         for name in edges:
-            if name != graph.output and not self.consumers(name):
+            if name != graph.output and name not in read:
                 raise SsmHdlError(f"{name}: nothing reads it; remove it or make it the output")
         if self.output.is_complex:
             raise SsmHdlError(f"output {graph.output!r} is complex; end with a complex dense, which takes the real part")
@@ -118,14 +128,14 @@ class Manifest:
         return self.nodes[self.graph.output].output
 
     def consumers(self, name: str) -> list[str]:
-        """Names of the operations that read an edge, once for each time they read it."""
+        """Names of the operations that read an edge; twice if an operation reads it twice."""
         return [node.name for node in self.nodes.values() for source in node.op.sources if source == name]
 
     def check_samples(self, samples: np.ndarray[Any, Any]) -> Codes:
         """Samples as int64 codes of the input format, shape (batch, steps, size).
 
         Raises:
-            SsmHdlError: a shape, a type, a length or a value that the manifest does not take.
+            SsmHdlError: a shape, a type, a length or a value that does not fit the input.
         """
         edge = self.input
         if samples.ndim != 3 or samples.shape[2] != edge.size or not np.issubdtype(samples.dtype, np.integer):
@@ -153,7 +163,7 @@ class Manifest:
             path: ``manifest.yaml``, or the folder that holds it.
 
         Raises:
-            SsmHdlError: whatever does not fit, named, with the way out.
+            SsmHdlError: the first thing that does not fit, with the way out.
         """
         path = Path(path)
         path = path / "manifest.yaml" if path.is_dir() else path
@@ -161,7 +171,7 @@ class Manifest:
         return cls(graph, load_tensors(path.parent / graph.weights))
 
     def save(self, folder: Path | str) -> Path:
-        """Write ``manifest.yaml`` and its weights to a folder, each whole or not at all; the path of the former."""
+        """Write ``manifest.yaml`` and its weights to a folder, each whole or not at all; return the path of ``manifest.yaml``."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         write_atomically(folder / self.graph.weights, tensors_to_bytes(self.tensors))
@@ -176,37 +186,16 @@ class Manifest:
         output = fields.pop("output")
         fields["operations"] = operations
         fields["output"] = output
-        return HEADER + yaml.dump(fields, Dumper=_Dumper, sort_keys=False, width=120, default_flow_style=False)
-
-
-class _Dumper(yaml.SafeDumper):
-    """Block style, with the small things (a tensor, an input, a list of names) on one line."""
-
-    def represent_mapping(self, tag: str, mapping: Any, flow_style: bool | None = None) -> yaml.MappingNode:
-        small = isinstance(mapping, dict) and set(mapping) - {"exponent"} in ({"tensor", "format"}, {"name", "size", "format"})
-        return super().represent_mapping(tag, mapping, flow_style=True if small else flow_style)
-
-    def represent_sequence(self, tag: str, sequence: Any, flow_style: bool | None = None) -> yaml.SequenceNode:
-        names = all(isinstance(item, str) for item in sequence)
-        return super().represent_sequence(tag, sequence, flow_style=True if names else flow_style)
+        return HEADER + document.dump(fields)
 
 
 def _parse(path: Path) -> Graph:
     """The graph of a YAML file."""
-    try:
-        fields = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise SsmHdlError(f"{path} does not exist; `ssm-hdl quantize` writes a manifest") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise SsmHdlError(f"{path} cannot be read: {error}") from error
-    except yaml.YAMLError as error:
-        raise SsmHdlError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(fields, dict):
-        raise SsmHdlError(f"{path} is not a manifest: it holds no fields")
+    fields = document.read(path)
     version = fields.get("schema_version")
-    if version != SCHEMA_VERSION:
-        way_out = "upgrade ssm-hdl to read it" if isinstance(version, int) and version > SCHEMA_VERSION else "quantize again"
-        raise SsmHdlError(f"{path}: schema_version is {version!r}, this ssm-hdl reads {SCHEMA_VERSION}; {way_out}")
+    if type(version) is not int or version != SCHEMA_VERSION:
+        way_out = "upgrade ssm-hdl to read it" if type(version) is int and version > SCHEMA_VERSION else "quantize again"
+        raise SsmHdlError(f"{path}: schema_version is {brief(repr(version))}, this ssm-hdl reads {SCHEMA_VERSION}; {way_out}")
     try:
         return Graph.model_validate(fields)
     except ValidationError as error:
@@ -214,50 +203,22 @@ def _parse(path: Path) -> Graph:
 
 
 def _explain(error: ValidationError, fields: Mapping[str, Any]) -> str:
-    """The problems that pydantic found, each with the name of its operation and the value."""
+    """The first problems that pydantic found, each with the name of its operation and the value."""
+    problems = error.errors(include_url=False)
     lines = []
-    for problem in error.errors():
+    for problem in problems[:3]:
         where = list(problem["loc"])
         if where[0] == "operations" and len(where) > 1 and isinstance(where[1], int):
             op = fields["operations"][where[1]]
-            where[:2] = [op.get("name", f"operation {where[1]}") if isinstance(op, dict) else f"operation {where[1]}"]
-            where = [part for i, part in enumerate(where) if i != 1 or part != (op.get("op") if isinstance(op, dict) else 0)]
-        text = problem["msg"].removeprefix("Value error, ")
+            known = op if isinstance(op, dict) else {}
+            where = [part for i, part in enumerate(where) if i != 2 or part != known.get("op")][1:]
+            where[0] = known["name"] if isinstance(known.get("name"), str) else f"operation {where[0]}"
+        text = brief(problem["msg"].removeprefix("Value error, "), 300)
         value = problem["input"]
-        shown = "" if isinstance(value, dict | list) or repr(value) in text else f" (it is {value!r})"
-        lines.append(f"{'.'.join(map(str, where))}: {text}{shown}")
-    return "; ".join(lines)
+        shown = "" if isinstance(value, dict | list) or repr(value) in text else f" (it is {brief(repr(value))})"
+        lines.append(f"{'.'.join(brief(str(part)) for part in where)}: {text}{shown}")
+    more = f"; and {len(problems) - 3:,} more" if len(problems) > 3 else ""
+    return "; ".join(lines) + more
 
 
-def load_tensors(path: Path) -> Tensors:
-    """The integer arrays of a safetensors file and the formats they were stored in.
-
-    Raises:
-        SsmHdlError: the file is missing, truncated or not safetensors, or an array is not of integers.
-    """
-    codes: dict[str, Codes] = {}
-    try:
-        with safe_open(path, framework="numpy") as file:
-            stored = json.loads((file.metadata() or {}).get("formats", "{}"))
-            for name in file.keys():  # noqa: SIM118 - not a dict
-                array = file.get_tensor(name)
-                if not np.issubdtype(array.dtype, np.integer):
-                    bad = int(np.count_nonzero(~np.isfinite(array)))
-                    also = f", {bad} of them NaN or infinite" if bad else ""
-                    raise SsmHdlError(f"{path}: tensor {name!r} holds {array.dtype} numbers{also}; it must hold integer codes")
-                codes[name] = array.astype(np.int64)
-    except FileNotFoundError as error:
-        raise SsmHdlError(f"{path} does not exist; it belongs beside the manifest that names it") from error
-    except (SafetensorError, OSError, ValueError) as error:
-        raise SsmHdlError(f"{path} is damaged or not a safetensors file ({error}); quantize again") from error
-    return Tensors(codes, {name: Format.parse(text) for name, text in stored.items()})
-
-
-def tensors_to_bytes(tensors: Tensors) -> bytes:
-    """A safetensors file with every array in the narrowest integer type that holds it."""
-    arrays = {}
-    for name, codes in sorted(tensors.codes.items()):
-        low, high = int(codes.min(initial=0)), int(codes.max(initial=0))
-        arrays[name] = codes.astype(np.result_type(np.min_scalar_type(min(low, -1)), np.min_scalar_type(-high - 1)))
-    formats = {name: str(format) for name, format in sorted(tensors.formats.items())}
-    return save(arrays, metadata={"formats": json.dumps(formats)})
+__all__ = ["HEADER", "SCHEMA_VERSION", "Graph", "Input", "Manifest", "load_tensors", "tensors_to_bytes"]

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from ssm_hdl.fixed import Format
+from ssm_hdl.exact import bound, check_rounding
 from ssm_hdl.operations.base import Binary, Edge, Node, Tensors
 
 
@@ -18,4 +18,6 @@ class Add(Binary):
         f_bits = max(a.f_bits, b.f_bits)
         low = (a.min << f_bits - a.f_bits) + (b.min << f_bits - b.f_bits)
         high = (a.max << f_bits - a.f_bits) + (b.max << f_bits - b.f_bits)
-        return Node(self, inputs, output, Format.for_range(low, high, f_bits))
+        accumulator = bound(self.name, inputs, low, high, f_bits)
+        check_rounding(self.name, accumulator, f_bits, self.format)
+        return Node(self, inputs, output, accumulator)

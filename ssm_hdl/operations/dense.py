@@ -5,8 +5,9 @@ from typing import Literal
 import numpy as np
 
 from ssm_hdl.errors import SsmHdlError
-from ssm_hdl.fixed import Codes, Format, round_shift
-from ssm_hdl.operations.base import Edge, Node, Tensor, Tensors, Unary, bound, extremes
+from ssm_hdl.exact import bound, check_rounding, extremes, rescale
+from ssm_hdl.fixed import MAX_WIDTH, Codes, Format
+from ssm_hdl.operations.base import Edge, Node, Tensor, Tensors, Unary
 
 
 class Dense(Unary):
@@ -58,22 +59,29 @@ class Dense(Unary):
             codes = tensors.get(self.name, self.bias.tensor, self.bias.format, (1,))
             if codes.shape != bias.shape:
                 raise SsmHdlError(f"{self.name}: bias {self.bias.tensor!r} has shape {codes.shape}, not {bias.shape}")
-            bias = round_shift(codes, self.bias.format.f_bits - f_bits)
+            bias = rescale(self.name, f"bias {self.bias}", codes, self.bias.format.f_bits - f_bits)
         low, high = self._sums(weight, x)
+        operands = x, f"weight {self.weight}", *([] if self.bias is None else [f"bias {self.bias}"])
+        accumulator = bound(self.name, operands, low.ravel() + np.minimum(bias, 0), high.ravel() + np.maximum(bias, 0), f_bits)
+        check_rounding(self.name, accumulator, f_bits, self.format)
         size = groups * rows // (2 if self.result else 1)
         return Node(
             self,
             inputs,
             Edge(self.name, size, self.format, is_complex=self.result is not None, per_sequence=x.per_sequence),
-            bound(low.ravel() + np.minimum(bias, 0), high.ravel() + np.maximum(bias, 0), f_bits),
+            accumulator,
             {"weight": weight, "bias": bias, "code": code, "scale": scale},
             multiplications=weight.size,
         )
 
-    @staticmethod
-    def _sums(weight: Codes, x: Edge) -> tuple[Codes, Codes]:
-        """Least and greatest partial sum of each row in whatever order it is added, shape (G, M/G)."""
+    def _sums(self, weight: Codes, x: Edge) -> tuple[Codes, Codes]:
+        """Least and greatest partial sum of each row, in any order of its terms, shape (G, M/G)."""
         if x.is_complex:
             weight = np.concatenate([weight[..., 0], -weight[..., 1]], axis=-1)
-        low, high = extremes(weight, x.format)
+        low, high = extremes(self.name, f"{x} and weight {self.weight}", weight, x.format)
+        widest = max(-low.sum(axis=-1, dtype=np.float64).min(), high.sum(axis=-1, dtype=np.float64).max())
+        if widest > 1 << MAX_WIDTH:  # summed in floats, which do not wrap; int64 holds twice as much
+            raise SsmHdlError(
+                f"{self.name}: sums of {x} and weight {self.weight} pass {MAX_WIDTH} bits; give one a narrower format"
+            )
         return low.sum(axis=-1), high.sum(axis=-1)

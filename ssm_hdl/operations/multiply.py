@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from ssm_hdl.fixed import Format
+from ssm_hdl.exact import bound, check_rounding
 from ssm_hdl.operations.base import Binary, Edge, Node, Tensors
 
 
@@ -16,5 +16,6 @@ class Multiply(Binary):
         output = self.check(inputs)
         a, b = (edge.format for edge in inputs)
         corners = [x * y for x in (a.min, a.max) for y in (b.min, b.max)]
-        product = Format.for_range(min(corners), max(corners), a.f_bits + b.f_bits)
+        product = bound(self.name, inputs, min(corners), max(corners), a.f_bits + b.f_bits)
+        check_rounding(self.name, product, product.f_bits, self.format)
         return Node(self, inputs, output, product, multiplications=output.size)

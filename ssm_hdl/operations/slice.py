@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from ssm_hdl.errors import SsmHdlError
-from ssm_hdl.operations.base import Edge, Node, Tensors, Unary
+from ssm_hdl.operations.base import MAX_SIZE, Edge, Node, Size, Tensors, Unary
 
 
 class Slice(Unary):
@@ -17,8 +17,8 @@ class Slice(Unary):
     """
 
     op: Literal["slice"] = "slice"
-    start: Annotated[int, Field(ge=0)]
-    size: Annotated[int, Field(ge=1)]
+    start: Annotated[int, Field(strict=True, ge=0, le=MAX_SIZE)]
+    size: Size
 
     def bind(self, inputs: tuple[Edge, ...], tensors: Tensors, steps: int) -> Node:
         """No arrays."""

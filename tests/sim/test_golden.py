@@ -254,7 +254,7 @@ def test_embedding_is_a_dense_of_one_hot_elements():
         (SQ(4, 0), None, 5, r"^y: x is SQ\(4, 0\); tokens are counted in UQ\(i, 0\)$"),
         (UQ(3, 1), None, 5, r"^y: x is UQ\(3, 1\)"),
         (UQ(2, 0), None, 5, r"^y: 'w' has 5 rows; x in UQ\(2, 0\) tells 4 apart$"),
-        (UQ(3, 0), None, 0, r"^y: 'w' has 0 rows"),
+        (UQ(3, 0), None, 0, r"^y: tensor 'w' has shape \(0, 3\); every axis needs at least one element$"),
         (UQ(3, 0), "e", 5, r"^y: 'w' has exponents; the rows of an embedding have one scale$"),
     ],
 )
