@@ -4,9 +4,11 @@ import ast
 import math
 import random
 import re
+import sys
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
+from subprocess import run
 
 import numpy as np
 import pytest
@@ -214,3 +216,7 @@ def test_multipliers_of_the_page(family):
     luts = MULTIPLIER.get(f"LUTs, {family.name}", MULTIPLIER["LUTs"])
     for bits in range(1, 18):
         assert value(luts, {"bits": bits}) == family.lut.latency(Shape(bits), Shape(18))
+
+
+def test_tables_of_the_pages_are_those_of_the_results():
+    run([sys.executable, str(DOCS / "tables.py"), "--check"], check=True, timeout=60)
