@@ -1,3 +1,4 @@
+# amaranth: UnusedElaboratable=no
 """The formulas in docs/stages.md and docs/multipliers.md, evaluated as they stand there, equal what the gateware says."""
 
 import ast
