@@ -1,6 +1,8 @@
 # amaranth: UnusedElaboratable=no
 """Gateware of dense."""
 
+from itertools import count
+
 import numpy as np
 from amaranth.hdl import Cat, Module, Shape, Signal, Value
 from amaranth.lib import stream, wiring
@@ -19,6 +21,7 @@ from ssm_hdl.gateware.queue import BURST, Places
 from ssm_hdl.gateware.shift import Shifts
 from ssm_hdl.gateware.stream import layer_of, tag_of
 from ssm_hdl.gateware.sums import Sums
+from ssm_hdl.gateware.timing import Beats, Cycles, Process
 from ssm_hdl.operations import Node
 
 
@@ -210,3 +213,27 @@ class Dense(wiring.Component):
             products = multiplier.multiply_all(m, kind, pairs, f.weights, f.x, f.rows, f.registers)
             made |= {k: delay(m, product, f.latency(self.kind) - cycles) for k, product in zip(those, products, strict=True)}
         return [made[k] for k in range(f.multipliers)]
+
+    def timing(self, i: Beats, o: Beats) -> list[Process]:
+        """When its beats move: each is multiplied in some passes, and those of the last of a group need places."""
+        made = Beats()
+        return [Process(self._begin, i, made, o), *self.queue.drain(made, o)]
+
+    def _begin(self, i: Beats, made: Beats, o: Beats) -> Cycles:
+        begun, depth, left, result, f = -1, self.queue.depth, o.taken, 0, self.folding
+        for beat in count():
+            if len(i.offered) <= beat:
+                yield i.offered, beat
+            begun = max(begun, i.offered[beat] - 1)
+            if beat % f.beats == f.beats - 1:
+                for result in range(result, result + f.passes):
+                    begun += 1
+                    if result >= depth:
+                        if len(left) <= result - depth:
+                            yield left, result - depth
+                        begun = max(begun, left[result - depth] + Places.latency)
+                    made.offered.append(begun + self._to_queue)
+                result += 1
+            else:
+                begun += f.passes
+            i.taken.append(begun)

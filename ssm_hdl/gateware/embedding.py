@@ -1,6 +1,8 @@
 # amaranth: UnusedElaboratable=no
 """Gateware of embedding."""
 
+from itertools import count
+
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
@@ -11,6 +13,7 @@ from ssm_hdl.gateware.counter import Counter
 from ssm_hdl.gateware.memories import Rom, Storage
 from ssm_hdl.gateware.queue import Places, Queue
 from ssm_hdl.gateware.stream import shape_of, signature
+from ssm_hdl.gateware.timing import Beats, Cycles, Process
 from ssm_hdl.operations import Node
 
 
@@ -86,3 +89,23 @@ class Embedding(wiring.Component):
             queue.i.valid.eq(delay(m, go, self._depth, reset_less=False)),
         ]
         return m
+
+    def timing(self, i: Beats, o: Beats) -> list[Process]:
+        """When its beats move."""
+        made = Beats()
+        return [Process(self._begin, i, made, o), *self.queue.drain(made, o)]
+
+    def _begin(self, i: Beats, made: Beats, o: Beats) -> Cycles:
+        begun, depth, left = -1, self.queue.depth, o.taken
+        for beat in count():
+            if len(i.offered) <= beat:
+                yield i.offered, beat
+            begun = max(begun, i.offered[beat] - 1)
+            for number in range(beat * self.columns, (beat + 1) * self.columns):
+                begun += 1
+                if number >= depth:
+                    if len(left) <= number - depth:
+                        yield left, number - depth
+                    begun = max(begun, left[number - depth] + Places.latency)
+                made.offered.append(begun + self._depth)
+            i.taken.append(begun)
