@@ -1,6 +1,7 @@
 # amaranth: UnusedElaboratable=no
 """Gateware of the diagonal scan."""
 
+from itertools import count
 from typing import Self
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
@@ -17,6 +18,7 @@ from ssm_hdl.gateware.recurrence import Issue, Recurrence
 from ssm_hdl.gateware.scan_folding import ScanFolding
 from ssm_hdl.gateware.stage import Features, FoldedStage, StagePlan
 from ssm_hdl.gateware.stream import layer_of, tag_of
+from ssm_hdl.gateware.timing import Beats, Cycles, Process
 from ssm_hdl.operations import Node
 
 
@@ -178,3 +180,27 @@ class Scan(FoldedStage):
         with m.If(word.wraps):
             fresh.set(self.i.p.last)
         return Issue(go, Cat(word.value, layer), phase.value, fresh.value, final, beat.wraps, word.wraps)
+
+    def timing(self, i: Beats, o: Beats) -> list[Process]:
+        """When its beats move: a word is read when its result has a place and its states are written."""
+        made = Beats()
+        return [Process(self._read, i, made, o), *self.queue.drain(made, o)]
+
+    def _read(self, i: Beats, made: Beats, o: Beats) -> Cycles:
+        ended, depth, left, stored, f = -1, self.queue.depth, o.taken, made.offered, self.folding
+        loops = f.words if f.cycles < self.loop else 0
+        for beat in count():
+            if len(i.offered) <= beat:
+                yield i.offered, beat
+            ended = max(ended, i.offered[beat] - 1)
+            for word in range(beat * f.words_per_beat, (beat + 1) * f.words_per_beat):
+                begun = ended + 1
+                if word >= depth:
+                    if len(left) <= word - depth:
+                        yield left, word - depth
+                    begun = max(begun, left[word - depth] + Places.latency)
+                if loops and word >= loops:
+                    begun = max(begun, stored[word - loops] + 1)
+                ended = begun + f.phases - 1
+                stored.append(ended + self.recurrence.latency)
+            i.taken.append(ended)
