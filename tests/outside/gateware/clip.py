@@ -1,3 +1,4 @@
+# amaranth: UnusedElaboratable=no
 """Gateware of clip."""
 
 from amaranth.hdl import Module, Value
