@@ -102,7 +102,7 @@ def program(
         # Lower again after every fit, so that the next dense is fitted on the integers that it will see.
         lowered = lowering.lower(fitted)
         samples = samples or Samples(inputs, codes, lowered.manifest.input.name, codes.astype(np.int64))
-        samples = samples.until(lowered.manifest, layer.source)
+        samples = samples.until(lowered.manifest, layer.source)  # codes here no longer change: fitted layers are final
         if recipe.state_margin == "fit":
             lowering.margins[layer.readout] = _margins(lowering, layer, fitted, samples, progress)
         for name in layer.fitted:

@@ -143,6 +143,7 @@ class Bench:
         noise = float(((got - self.wanted) ** 2).sum())
         return Measured(
             accuracy=float((got.argmax(1) == self.labels).mean()),
+            # The bound keeps the ratio finite if the integers are exact.
             sqnr_db=round(10 * float(np.log10((self.wanted**2).sum() / max(noise, 1e-30))), 2),
             paper_bytes=memory.paper(manifest).bytes,
             hardware_bytes=memory.hardware(manifest).bytes,

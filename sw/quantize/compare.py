@@ -69,6 +69,7 @@ def compare(
             if isinstance(node.op, Pool):  # a sum divided by a power of two, not by the number of steps
                 real = real * codes.shape[1] / 2**node.op.shift
             integer = result.trace[name].reshape(real.shape) * format.lsb
+            # The bias excludes saturation, which has a figure of its own.
             clipped = np.clip(real, format.min * format.lsb, format.max * format.lsb)
             share = len(batch) / len(codes)
             over = tuple(range(real.ndim - 1))

@@ -66,6 +66,7 @@ def equalise(model: S4D, inputs: InputSpec, calibration: Calibration, recipe: Re
     # Variances alone: a later bias corrects the errors of the means.
     variance = gelu.mean(np.square) - gelu.mean() ** 2
     slope = gate.mean(lambda x: (sigmoid(x) * sigmoid(-x)) ** 2)
+    # glu = value * sigmoid(gate): an error of one counts with the mean square of the other, then with the decoder's weights.
     for_value = columns * calibration.edges["sigmoid"].mean(np.square)
     for_gate = columns * value.mean(np.square)
 
@@ -106,6 +107,7 @@ def _snap(model: S4D, inputs: InputSpec, scale: Floats, recipe: Recipe) -> Float
 def rescale(model: S4D, scale: Floats) -> S4D:
     """An equivalent model, with channel c of the residual stream multiplied by ``scale[c]``, (H,)."""
     s = torch.from_numpy(scale).float()
+    # Outputs of mixing are values, then gates, which are not scaled.
     value_alone = torch.cat([s, torch.ones_like(s)])
     factors = {
         "encoder.weight": s[:, None],

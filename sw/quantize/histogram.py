@@ -48,10 +48,12 @@ class Histogram:
                 "not finite; the model is not fit to be quantized, train it again"
             )
         self.low, self.high = np.minimum(self.low, values.min(0)), np.maximum(self.high, values.max(0))
+        # Powers of two double into each other: pairs of bins merge exactly, and 0 stays an edge between bins.
         while np.abs(values).max() >= HALF * self.width:
             pairs = self.counts.reshape(len(self.counts), HALF, 2).sum(-1)
             self.counts = np.pad(pairs, ((0, 0), (HALF // 2, HALF // 2)))
             self.width *= 2
+        # One flat count for all channels: the offset of a channel keeps its bins apart.
         bins = np.floor(values / self.width).astype(np.int64) + HALF + np.arange(len(self.counts)) * 2 * HALF
         self.counts += np.bincount(bins.ravel(), minlength=self.counts.size).reshape(self.counts.shape)
 
@@ -87,6 +89,7 @@ class Histogram:
         clipped = np.clip(values, format.min * format.lsb / scale, format.max * format.lsb / scale)
         rounding: Floats = np.where(clipped == values, (format.lsb / scale) ** 2 / 12, 0.0)
         if function is not None:
+            # To first order, a function multiplies a small error by its slope.
             slope = (function(values + self.width / 2) - function(values - self.width / 2)) / self.width
             values, clipped, rounding = function(values), function(clipped), rounding * slope**2
         errors: Floats = (self.counts * ((values - clipped) ** 2 + rounding)).sum(1) / self.counts.sum(1)

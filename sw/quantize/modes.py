@@ -68,6 +68,7 @@ def balance(modes: Modes, state: Format, least: int, u: Format, recipe: Recipe) 
     if not recipe.per_channel:
         top = np.full_like(top, top.max())
     lowest, best = np.full(len(top), np.inf), exponents[0]
+    # The first exponent gives the smallest weights. Finer formats clip some of them, which pays if it helps the others.
     for finer in range(recipe.weights["readout"] if recipe.clip == "mse" else 1):
         formats = [covering(float(one), recipe.weights["readout"] + finer) for one in top]
         errors = np.stack(

@@ -49,6 +49,7 @@ class Samples:
         if edge == self.edge:
             return self
         part = between(manifest, self.edge, edge)
+        # Codes of all samples are held: narrow ones save memory.
         width = np.int16 if manifest.nodes[edge].output.format.width <= 16 else np.int64
         batches = [self.at[start : start + BATCH] for start in range(0, len(self.at), BATCH)]
         return Samples(

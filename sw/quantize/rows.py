@@ -95,6 +95,7 @@ def _choose(candidates: Floats, gram: Floats, bias: Floats, width: int, recipe: 
         tops = np.full_like(tops, tops.max())
     first = np.vectorize(lambda top: covering(top, width).f_bits, otypes=[np.int64])(np.maximum(tops, 2.0**-24))
     f_bits = np.maximum(first, first.min())
+    # The exponents of a tensor may differ by less than MAX_SPREAD, and the formats tried need OCTAVES of that.
     f_bits = np.minimum(f_bits, f_bits.min() + MAX_SPREAD - OCTAVES)
     errors, tried = [], []
     for finer, weight in _formats(candidates, recipe):
@@ -128,6 +129,7 @@ def _round(weight: Floats, gram: Floats, format: Format) -> Codes:
     rest = np.take_along_axis(weight, order[:, np.newaxis], 2)
     sorted_gram = gram[groups[:, np.newaxis, np.newaxis], order[:, :, np.newaxis], order[:, np.newaxis]]
     damped = sorted_gram + np.eye(gram.shape[1]) * (1e-6 * np.trace(gram, axis1=1, axis2=2)[:, np.newaxis, np.newaxis] + 1e-30)
+    # Row k of this factor of the inverse says how the columns after k compensate an error in column k.
     upper = np.linalg.cholesky(np.linalg.inv(damped)).swapaxes(1, 2)
     codes = np.empty(rest.shape, np.int64)
     for k in range(rest.shape[2]):

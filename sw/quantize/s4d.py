@@ -49,6 +49,7 @@ class S4DLowering(Lowering):
         first = known or calibrate(model.trace, inputs, codes, progress)
         self.equalised = equalise(model, inputs, first, recipe)
         self.model = self.equalised.model
+        # With known states, the second run leaves out its slow part; the states just scale with the channels.
         self.calibration = calibrate(partial(self.model.trace, states=known is None), inputs, codes, progress)
         if known is not None:
             self.calibration = self.calibration.with_states(known, self.equalised.scale)

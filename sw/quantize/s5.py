@@ -201,6 +201,7 @@ def edges(model: S5, x: torch.Tensor) -> dict[str, torch.Tensor]:
     for k, block in enumerate(model.blocks):
         for name in (f"drive_{k}", f"state_{k}"):
             seen[name] = seen[name].reshape(*seen[name].shape[:-1], 2, -1).mT.flatten(-2)
+        # The model's readout includes the skip; the manifest has readout, skip and sum.
         seen[f"sum_{k}"], seen[f"skip_{k}"] = seen[f"readout_{k}"], seen[f"norm_{k}"] * block.seq.D.detach()
         seen[f"readout_{k}"] = seen[f"sum_{k}"] - seen[f"skip_{k}"]
         norms = [("norm", "carry", block.norm)] + ([("ff_norm", "ff_carry", block.ff_norm)] if model.config.hidden else [])

@@ -136,7 +136,7 @@ def sensitivity(
     for cell in wanted:
         if cell not in report.cells:
             part, width = cell
-            if width == width_of(base, part):
+            if width == width_of(base, part):  # the base itself, measured already
                 report.cells[cell] = report.base
             else:
                 try:

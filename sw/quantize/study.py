@@ -171,6 +171,7 @@ def take_part(task: Task, worker: int, bench: Bench | None = None, tell: Callabl
             trial.set_user_attr("error", str(error))
             study.tell(trial, state=TrialState.FAIL)
         else:
+            # Optuna prefers trials with a constraint of 0 or below.
             trial.set_constraint("budget", task.bytes_of(measured) - task.budget)
             trial.set_user_attr("measured", measured.to_json())
             study.tell(trial, (task.value_of(measured), task.bytes_of(measured)))

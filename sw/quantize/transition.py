@@ -64,10 +64,12 @@ def _store_delta(abar: Complexes, format: Format) -> Transition:
     delta = abar - 1
     largest = np.abs(real_pairs(delta)).max(-1)
     exponent = np.clip(np.floor(np.log2(1 / largest)), -1, min(MAX_F_BITS - format.f_bits, MAX_SPREAD - 1)).astype(np.int64)
+    # A part just below a power of two may round beyond the largest code.
     exponent = np.where((largest * np.exp2(exponent) > format.max * format.lsb) & (abar != 0), exponent - 1, exponent)
     lsb = np.exp2(-(exponent + format.f_bits))
     below = np.floor(real_pairs(delta) / lsb[..., np.newaxis]).astype(np.int64)
     wanted = np.log(np.where(abar == 0, 1, abar))
+    # Nearest codes alone may leave the unit circle, so the neighbours are tried too.
     best, codes = np.full(abar.shape, np.inf), below
     for re in _NEIGHBOURS:
         for im in _NEIGHBOURS:

@@ -1,4 +1,4 @@
-"""Post-training quantization: what comes out is the model, and is as good as the widths allow."""
+"""PTQ: the manifest computes the model, with the accuracy that the widths allow."""
 
 from dataclasses import replace
 from pathlib import Path
