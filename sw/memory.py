@@ -95,7 +95,7 @@ def paper_float(width: int, modes: int, classes: int) -> Memory:
 
 def _s4d(width: int, modes: int, classes: int) -> list[tuple[str, str, int]]:
     """Owner, kind and count of the numbers of the paper's S4D."""
-    complexes = 2 * width * modes
+    complexes = 2 * width * modes  # real and imaginary parts
     return [
         ("Abar", "transition", complexes),
         ("Bbar", "input matrix", complexes),

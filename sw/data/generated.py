@@ -38,6 +38,7 @@ def load(
         SsmHdlError: the file is damaged or holds another data set, or it cannot be written.
     """
     total = sum(sizes)
+    # The name holds steps and count, so that other sizes get files of their own.
     path = Path(folder) / f"{spec.name}-{spec.steps}-{total}.npz"
     if not path.is_file():
         with _bar(spec.name, total, progress) as advance:

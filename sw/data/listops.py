@@ -101,6 +101,7 @@ def text(codes: NDArray[np.integer]) -> str:
 
 def _different(steps: int, seed: int) -> Iterator[tuple[bytes, int]]:
     """Expressions of a permitted length and their values, without repetitions."""
+    # Python's own generator: its sequence does not change between versions, so the samples stay the same.
     draw, seen = random.Random(seed).random, set[bytes]()
     while True:
         tokens: list[int] = []

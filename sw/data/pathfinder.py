@@ -136,7 +136,7 @@ def generate(
 
 def make_scenes(random: np.random.Generator) -> Scenes:
     """A batch of scenes without the pictures in which a long path got stuck."""
-    near = np.zeros((BATCH, _CELLS**2), bool)
+    near = np.zeros((BATCH, _CELLS**2), bool)  # cells within DISTANCE of a dash
     long = np.zeros((BATCH, 2, DASHES, 2, 2))
     start = random.uniform(2 * SEED_DISTANCE, SIZE - 2 * SEED_DISTANCE, (BATCH, 2))
     between, *angles = random.uniform(-np.pi, np.pi, (3, BATCH))
@@ -146,11 +146,12 @@ def make_scenes(random: np.random.Generator) -> Scenes:
     alive = np.arange(BATCH)
     for number in range(1, DASHES):
         for path in range(2):
-            # The second path has to avoid the new dash of the first, which is not in the masks yet.
+            # The newest dash of the opposite path, which is not in the masks yet.
             avoid = long[alive, 1 - path, number - 1 + path]
             dash, well = _extend(random, long[alive, path, number - 1], near, alive, avoid)
             alive = alive[well]
             long[alive, path, number] = dash[well]
+            # One dash late: the next dash of a path is nearer to its neighbour than DISTANCE.
             _mark(near, alive, long[alive, path, number - 1])
     for path in range(2):
         _mark(near, alive, long[alive, path, -1])
@@ -211,6 +212,7 @@ def _extend(
     """The dashes (n, 2, 2) that follow ``last`` (n, 2, 2), and which of them fit."""
     along = (last[:, 1] - last[:, 0]) / LENGTH
     pivot = (last[:, 1] + MARGIN * along)[:, np.newaxis]
+    # An even grid with one random offset, then a choice by weight: few tries cover all angles.
     turns = np.pi * ((np.arange(TRIES) + random.random((len(last), 1))) / TRIES - 0.5)
     ahead = _unit(np.arctan2(along[:, 0], along[:, 1])[:, np.newaxis] + turns)
     candidates = np.stack([pivot + MARGIN * ahead, pivot + (MARGIN + LENGTH) * ahead], -2)

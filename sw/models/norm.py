@@ -26,6 +26,7 @@ class BatchNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """The normalised x (..., H)."""
+        # torch's function wants the channels in the second dimension.
         flat = x.reshape(-1, x.shape[-1])
         statistics = self.get_buffer("running_mean"), self.get_buffer("running_var")
         result = functional.batch_norm(flat, *statistics, self.weight, self.bias, self.training, MOMENTUM, self.epsilon)

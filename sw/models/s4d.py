@@ -69,6 +69,7 @@ class S4DKernel(nn.Module):
 
         The power l is split into l = i S + j, with S the root of ``steps``, rounded up: 2 S exponentials per mode, not S^2.
         """
+        # Rows of `high` are the powers i S, columns of the other factor the powers j: their product is an (S, S) grid of l.
         a_dt = self.a() * torch.exp(self.log_dt)[:, None]
         root = math.isqrt(steps - 1) + 1
         powers = torch.arange(root, device=a_dt.device) * a_dt[..., None]

@@ -74,6 +74,7 @@ class S5SSM(nn.Module):
         poles, b = self.discrete()
         drive = tap("drive", u @ torch.cat([b.real, b.imag]).mT)
         states = tap("state", recur(poles, drive))
+        # Re(C h) = Re C Re h - Im C Im h, as one real product.
         c = 2 * torch.cat([self.C[..., 0], -self.C[..., 1]], -1)
         return states @ c.mT + self.D * u
 

@@ -20,6 +20,7 @@ EXACT = {"nnan", "nsz", "reassoc", "contract"}
 @numba.njit(cache=True, nogil=True, fastmath=EXACT)
 def _mode(re, im, a_re, a_im, in_re, in_im, lsb, low, high):
     """The next state of a mode; ``in`` is the input with its gain, plus the offset."""
+    # `offset` holds the half, so the floor rounds half up. A power of two as `lsb` makes the product exact.
     next_re = np.floor((a_re * re - a_im * im + in_re) * lsb)
     next_im = np.floor((a_re * im + a_im * re + in_im) * lsb)
     return min(max(next_re, low), high), min(max(next_im, low), high)

@@ -12,6 +12,7 @@ from ssm_hdl.sim.golden import evaluate
 class _Norm(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, node: Node) -> Tensor:
+        # The golden model itself, so the forward pass is exact by construction.
         ctx.node = node
         ctx.save_for_backward(x)
         return torch.from_numpy(evaluate(node, x.long().numpy()).codes).double()

@@ -15,6 +15,7 @@ class _Store(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, f_bits: int, format: Format) -> Tensor:
         """Codes of exact sums with ``f_bits`` fraction bits: `ssm_hdl.fixed.requantize`, in floats that hold every bit."""
         ctx.scale = 2.0 ** (format.f_bits - f_bits)
+        # In place after the first product, to save memory.
         rounded = x.mul(ctx.scale).add_(0.5).floor_()
         codes = rounded.clamp(format.min, format.max)
         ctx.save_for_backward(codes == rounded)

@@ -15,7 +15,7 @@ from ssm_hdl.sim.verilated import VerilatedModel
 
 
 def plan_of(manifest, dsp=12, share=False):
-    """As many tables in SPRAM as there can be."""
+    """The largest number of tables in SPRAM."""
     plan = spill(manifest, Plan.fit(manifest, dsp, "ice40", share_layers=share), rams=0)
     assert estimate(manifest, plan).sprams > 1
     return plan

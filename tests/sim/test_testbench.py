@@ -1,4 +1,4 @@
-"""The cocotb testbench: it passes what is right, with stalls, and fails what is not."""
+"""The cocotb testbench: it passes a correct design, with stalls, and fails a wrong one."""
 
 from xml.etree import ElementTree
 

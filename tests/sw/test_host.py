@@ -151,7 +151,7 @@ def test_samples_are_checked_before_anything_is_sent(random_manifest, cache):
 
 @pytest.fixture
 def line():
-    """A pseudo-terminal with nothing behind it: the port, and the descriptor of its other end."""
+    """A pseudo-terminal that no board serves: the port, and the descriptor of its other end."""
     master, slave = os.openpty()
     tty.setraw(slave)
     yield os.ttyname(slave), master

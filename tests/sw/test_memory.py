@@ -73,7 +73,7 @@ def test_the_hardware_keeps_these_codes(random_manifest, features, pooled):
     for name, stage in stages.items():
         stored = {storage.name: storage.bits for storage in stage.storage}
         for storage, kind in {"state": "states", "sums": "accumulators"}.items():
-            passing = storage == "sums" and manifest.nodes[name].op.op == "dense"  # those of a step, gone with it
+            passing = storage == "sums" and manifest.nodes[name].op.op == "dense"  # its sums last for one step
             if storage in stored and not passing:
                 assert counted[name, kind].bits == stored[storage]
         for storage, kind in {"code": "transition", "weight": "weights"}.items():
