@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import yaml
 
-from ssm_hdl import Format, Manifest
+from ssm_hdl import Format, Manifest, registry
 from ssm_hdl.fixed import Codes
 from ssm_hdl.manifest import Graph
 from ssm_hdl.operations import Tensors
