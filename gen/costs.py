@@ -11,14 +11,15 @@ from importlib import resources
 from typing import Any, NamedTuple, TypeAlias
 
 from ssm_hdl.fixed import Codes
+from ssm_hdl.gateware.folding import Folding
 from ssm_hdl.gateware.layers import Layers
 from ssm_hdl.gateware.memories import Storage, shape_for
 from ssm_hdl.gateware.queue import Queue
 from ssm_hdl.gateware.spram import DEPTH
 from ssm_hdl.gateware.stream import lanes, shape_of, widths
 from ssm_hdl.gen.blocks import WRITTEN, block_rams, distributed, rows, sprams
-from ssm_hdl.gen.knapsack import NOTHING, Use
 from ssm_hdl.gen.pipeline import STAGES, Pipeline
+from ssm_hdl.gen.size.objective import Use
 from ssm_hdl.gen.stage_plan import StagePlan
 
 KINDS = ("luts", "flip_flops")
@@ -86,14 +87,18 @@ class Taken(NamedTuple):
     Attributes:
         use: of the device.
         work: cycles that a packet keeps it busy.
-        behind: of a dense, the cycles from the last beat until all results are under way.
-        before: of a dense, what makes beats as wide as those that it reads, if those that come have a number each: less if not.
+        burst: of a dense, the cycles from the last beat until all results are under way.
+        i_lanes: numbers in a beat of its inputs.
+        o_lanes: numbers in a beat of its output.
+        held: it works with a beat for several cycles.
     """
 
     use: Use
     work: int
-    behind: int = 0
-    before: Use = NOTHING
+    burst: int
+    i_lanes: int
+    o_lanes: int
+    held: bool
 
 
 def use_of(layers: Layers, plan: StagePlan, family: str) -> Taken:
@@ -104,14 +109,19 @@ def use_of(layers: Layers, plan: StagePlan, family: str) -> Taken:
     taken = cost(layers.node.op.op, family, stage_features(stage, layers, plan, family))
     rams = sum(block_rams(storage, family) for storage in stage.storage)
     use = Use(taken["luts"], taken["flip_flops"], plan.blocks, rams, sum(sprams(storage) for storage in stage.storage))
-    if layers.node.op.op != "dense":
-        return Taken(use, stage.work)
-    folding, before = stage.folding, NOTHING
-    if folding.i_lanes > 1:
-        width = shape_of(layers.node.inputs[0]).width
-        made = cost("repack", family, repack_features(1, folding.i_lanes, width, folding.holds > 1))
-        before = Use(made["luts"], made["flip_flops"], 0, 0)
-    return Taken(use, stage.work, stage.burst + 1, before)
+    folding: Folding | None = getattr(stage, "folding", None)
+    burst = stage.burst + 1 if layers.node.op.op == "dense" else 0
+    held = folding is not None and folding.holds > 1
+    return Taken(use, stage.work, burst, lanes(stage.sinks[0]), lanes(stage.o), held)
+
+
+def adapter_use(i_lanes: int, o_lanes: int, width: int, packet: int, held: bool, family: str) -> Use:
+    """What makes beats of one width into those of another: LUTs and flip-flops of its `Repack` chain."""
+    luts, flip_flops = 0.0, 0.0
+    for step in widths(i_lanes, o_lanes, packet):
+        taken = cost("repack", family, repack_features(i_lanes, step, width, held))
+        luts, flip_flops, i_lanes = luts + taken["luts"], flip_flops + taken["flip_flops"], step
+    return Use(luts, flip_flops, 0, 0)
 
 
 def spram_choices(layers: Layers, plan: StagePlan, family: str) -> list[tuple[str, ...]]:

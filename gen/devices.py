@@ -1,6 +1,7 @@
 """The devices that a pipeline can be sized for."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import inf
 
 from ssm_hdl.errors import SsmHdlError
 
@@ -18,7 +19,7 @@ class Device:
         rams: block RAMs.
         ram_bits: bits of a block RAM.
         sprams: single-port RAMs of 256 kbit.
-        clock_hz: clock that sized pipelines reach on it, by ``make bench``.
+        clock_hz: clock that sized pipelines reach on it, by ``make bench``; 0 if it is not known.
         kernel_hz: clock of a bare multiplier kernel, which is alone on it (`Device.limit`); from the issue's device facts.
         lanes_per_dsp: 8-bit products of a DSP block.
     """
@@ -26,9 +27,9 @@ class Device:
     name: str
     title: str
     family: str
-    luts: int
-    dsps: int
-    rams: int
+    luts: float
+    dsps: float
+    rams: float
     ram_bits: int
     sprams: int
     clock_hz: float
@@ -36,7 +37,7 @@ class Device:
     lanes_per_dsp: int
 
     @property
-    def flip_flops(self) -> int | None:
+    def flip_flops(self) -> float | None:
         """Flip-flops, as many as LUTs; None where they are not to be counted, since each is in a logic cell with a LUT."""
         return None if self.family == "ice40" else self.luts
 
@@ -55,12 +56,22 @@ DEVICES = {device.name: device for device in (UP5K, ECP5_25F, ECP5_45F, ECP5_85F
 """Every device, by the name that the command line uses, from the smallest to the largest."""
 
 
+GENERIC = Device("generic", "generic FPGA", "generic", inf, inf, inf, 18432, 0, 0, 0, 1)
+"""A device without limits, whose multipliers the tool infers. It has no clock of its own."""
+
+
+def unlimited(family: str) -> Device:
+    """A device of a family without limits but those of the caller."""
+    return GENERIC if family == GENERIC.family else replace(GENERIC, name=family, title=f"any {family}", family=family)
+
+
 def find_device(name: str) -> Device:
     """The device of a name, in capitals or not.
 
     Raises:
         SsmHdlError: there is none.
     """
-    if name.lower() not in DEVICES:
-        raise SsmHdlError(f"device {name!r} is not known; there are {', '.join(DEVICES)}")
-    return DEVICES[name.lower()]
+    devices = DEVICES | {GENERIC.name: GENERIC}
+    if name.lower() not in devices:
+        raise SsmHdlError(f"device {name!r} is not known; there are {', '.join(devices)}")
+    return devices[name.lower()]

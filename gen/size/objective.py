@@ -1,0 +1,86 @@
+"""The objective: what a plan may take of a device, and what it costs.
+
+`price` is the only function that weighs one resource against another. The integer program minimises it, and the plans that the
+program proposes are ranked by it. A price is what a resource keeps from others, in LUTs:
+
+- LUTs cost what they are. Everything else that a device has, other logic needs LUTs to make use of it.
+- DSP blocks and block RAMs of a device are there to be used. They cost a LUT each, so that of two plans with as many LUTs the one
+  with fewer blocks is taken. What other logic needs of them, ``reserve`` (``--share-device``) takes off the budget; a block that is
+  short is then worth the LUTs that it saves where it saves most.
+- Flip-flops cost nothing: there are as many as LUTs on an ECP5, and on an iCE40 each is in a logic cell, which counts as a LUT.
+- Latency costs nothing: it is bounded (``--latency``) or it is free.
+"""
+
+from typing import NamedTuple
+
+from ssm_hdl.gen.devices import Device
+
+
+class Use(NamedTuple):
+    """What something takes of a device, or what a device has.
+
+    Attributes:
+        luts: LUT4s; logic cells on the iCE40.
+        flip_flops: flip-flops; not limited on an iCE40, where each is in a logic cell.
+        dsps: DSP blocks.
+        rams: block RAMs.
+        sprams: SPRAMs of an iCE40 UP5K.
+        latency: cycles from the last sample in to the last result out, as far as they depend on choices.
+    """
+
+    luts: float
+    flip_flops: float
+    dsps: float
+    rams: float
+    sprams: float = 0
+    latency: float = 0
+
+    def plus(self, other: "Use") -> "Use":
+        """The sum."""
+        return Use(*(a + b for a, b in zip(self, other, strict=True)))
+
+    def less(self, other: "Use") -> "Use":
+        """The difference."""
+        return Use(*(a - b for a, b in zip(self, other, strict=True)))
+
+    def within(self, other: "Use") -> bool:
+        """No component exceeds the other's."""
+        return all(a <= b for a, b in zip(self, other, strict=True))
+
+
+NOTHING = Use(0, 0, 0, 0)
+
+PRICES = Use(luts=1, flip_flops=0, dsps=1, rams=1, sprams=200, latency=0)
+"""LUTs that a unit of each is worth. The SPRAMs of the UP5K need a loader, which no estimate counts."""
+
+FILL = {"ice40": 0.85, "ecp5": 0.9}
+"""Share of the LUTs and of the flip-flops of a device that a plan may take. It trades size for a clock: with more, place and route
+does not finish, or misses the device's clock."""
+
+_SPARE_RAMS = {"ice40": 1}  # nextpnr-ice40 places the last of 30 block RAMs in hours, if at all
+
+
+def price(use: Use) -> float:
+    """What it costs, in LUTs."""
+    return sum(number * each for number, each in zip(use, PRICES, strict=True))
+
+
+def budget(device: Device, dsp: int | None = None, reserve: Use = NOTHING, latency: int | None = None) -> Use:
+    """What a plan may take of a device.
+
+    Args:
+        device: the device.
+        dsp: limit of DSP blocks; those of the device if None.
+        reserve: what to leave for other logic.
+        latency: limit of the latency in cycles, if there is one.
+    """
+    fill, infinite = FILL.get(device.family, 1.0), float("inf")
+    dsps = device.dsps - reserve.dsps
+    return Use(
+        luts=fill * device.luts - reserve.luts,
+        flip_flops=infinite if device.flip_flops is None else fill * device.flip_flops - reserve.flip_flops,
+        dsps=dsps if dsp is None else min(dsp, dsps),
+        rams=device.rams - reserve.rams - _SPARE_RAMS.get(device.family, 0),
+        sprams=device.sprams - reserve.sprams,
+        latency=infinite if latency is None else latency,
+    )
