@@ -26,11 +26,14 @@ from ssm_hdl.gateware.ring import Ring
 from ssm_hdl.gateware.stream import Fork, Repack, shape_of
 from ssm_hdl.gen import costs
 from ssm_hdl.gen.depth import find_layers
-from ssm_hdl.gen.options import FOLDINGS
+from ssm_hdl.gen.devices import unlimited
 from ssm_hdl.gen.pipeline import STAGES
 from ssm_hdl.gen.plan import Plan
 from ssm_hdl.gen.report import estimate
-from ssm_hdl.gen.stage_plan import StagePlan, plan_stage
+from ssm_hdl.gen.size.foldings import FOLDINGS
+from ssm_hdl.gen.size.planner import plan_for
+from ssm_hdl.gen.size.stages import plan_stage
+from ssm_hdl.gen.stage_plan import StagePlan
 from ssm_hdl.gen.structure import Structure
 from ssm_hdl.gen.verilog import generate
 
@@ -104,10 +107,10 @@ def _plans(manifest: Manifest, structure: Structure, name: str, family: str) -> 
     layers = structure.stages[name]
     op = layers.node.op.op
     if op not in FOLDINGS:
-        element_wise: tuple[str | None, ...] = (family, "lut") if layers.node.multiplications else (None,)
+        element_wise = (family, "lut") if layers.node.multiplications else (family,)
         for interval in INTERVALS:
             for each in element_wise:
-                plan = plan_stage(manifest, structure, name, interval, family, None, each)
+                plan = plan_stage(manifest, structure, name, interval, each)
                 yield plan
                 if op == "pool":
                     yield replace(plan, registers=True)
@@ -119,7 +122,7 @@ def _plans(manifest: Manifest, structure: Structure, name: str, family: str) -> 
         folding = choices[index]
         for kind in filter(folding.suits, kinds):
             interval = folding.interval(folding.latency(kind)) * layers.count
-            yield plan_stage(manifest, structure, name, interval, family, folding, kind)
+            yield plan_stage(manifest, structure, name, interval, kind, folding)
 
 
 def _layered(manifest: Manifest) -> bool:
@@ -162,7 +165,7 @@ def plans(manifest: Manifest, family: str, dsps: Sequence[int]) -> Iterator[tupl
     for dsp in dsps:
         for share in (False, True) if _layered(manifest) else (False,):
             try:
-                yield manifest, Plan.fit(manifest, dsp, family, share_layers=share)
+                yield manifest, plan_for(manifest, unlimited(family), dsp=dsp, share_layers=share).plan
             except SsmHdlError:  # too few for a stage of its own for every operation
                 continue
 

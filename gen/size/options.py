@@ -15,7 +15,7 @@ from ssm_hdl.gen.costs import Taken, adapter_use, spram_choices, use_of
 from ssm_hdl.gen.devices import Device
 from ssm_hdl.gen.report import COUNTED_AS
 from ssm_hdl.gen.size.foldings import Choice, Unit, intervals, units
-from ssm_hdl.gen.size.objective import NOTHING, Use
+from ssm_hdl.gen.size.objective import NOTHING, Use, idle
 from ssm_hdl.gen.size.program import Link, pareto
 from ssm_hdl.gen.size.stages import lane_choices, plan_stage, waiting
 from ssm_hdl.gen.stage_plan import StagePlan
@@ -178,7 +178,8 @@ class Options:
         for name, plan in plans.items():
             taken = self._use(name, plan)
             inputs[name], outputs[name] = (taken.i_lanes, taken.held), taken.o_lanes
-            use = use.plus(taken.use)
+            busy = taken.work * self.structure.share(name, self.manifest.steps)
+            use = use.plus(taken.use._replace(idle=idle(plan.blocks, busy, interval)))
             if self.bounded:
                 node = self.structure.stages[name].node
                 use = use._replace(latency=use.latency + waiting(node, interval, plan, taken.work, taken.burst, speed))

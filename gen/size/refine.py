@@ -13,8 +13,8 @@ from ssm_hdl import Manifest
 from ssm_hdl.gateware.queue import BURST
 from ssm_hdl.gen.devices import Device
 from ssm_hdl.gen.plan import Plan
-from ssm_hdl.gen.report import COUNTED_AS, Report, estimate
-from ssm_hdl.gen.size.objective import NOTHING, Use, price
+from ssm_hdl.gen.report import Report, estimate
+from ssm_hdl.gen.size.objective import NOTHING, Use, idle, price
 from ssm_hdl.gen.size.options import Option, Options
 from ssm_hdl.gen.size.program import Program
 from ssm_hdl.gen.structure import Structure
@@ -125,7 +125,7 @@ class Search:
                 enough = reserve
             else:
                 picked, taken = answer
-                candidate, whole = self._made([each[index] for each, index in zip(options, picked, strict=True)])
+                candidate, whole = self._made([each[index] for each, index in zip(options, picked, strict=True)], interval)
                 least_rest = min(least_rest, candidate.price - price(taken))
                 if price(taken) + least_rest >= best:
                     return
@@ -145,19 +145,20 @@ class Search:
             else:
                 reserve = Use(*((a + b) / 2 for a, b in zip(little, enough, strict=True)))
 
-    def _made(self, picked: Sequence[Option]) -> tuple[Candidate, Use]:
+    def _made(self, picked: Sequence[Option], interval: int) -> tuple[Candidate, Use]:
         """The plan of an option for each stage, and what it takes as a whole."""
         stages = {name: plan for option in picked for name, plan in option.stages.items()}
         plan = Plan(self.device.family, {name: stages[name] for name in self.structure.stages}, self.structure.loop is not None)
         report = estimate(self.manifest, plan)
-        whole = use_of_plan(report)
+        whole = self.use_of(report, interval)
         return Candidate(plan, report, price(whole)), whole
 
-
-def use_of_plan(report: Report) -> Use:
-    """What a pipeline takes of a device."""
-    rams = report.block_rams[COUNTED_AS.get(report.target, report.target)]
-    return Use(report.luts, report.flip_flops, report.dsp, rams, report.sprams, report.latency)
+    def use_of(self, report: Report, interval: int) -> Use:
+        """What a pipeline takes of the device where time steps come every ``interval`` cycles."""
+        busy = ((stage.dsp, stage.cycles * self.structure.share(stage.name, self.manifest.steps)) for stage in report.stages)
+        idles = sum(idle(blocks, cycles, interval) for blocks, cycles in busy)
+        rams = report.block_rams[self.options.family]
+        return Use(report.luts, report.flip_flops, report.dsp, rams, report.sprams, idles, report.latency)
 
 
 def _raised(reserve: Use, whole: Use, taken: Use, budget: Use) -> Use:
