@@ -17,7 +17,6 @@ class Board:
         name: what the command line calls it.
         title: what people call it.
         chip: the device on it.
-        multipliers: multipliers to use unless the user says how many.
         pll: kind of PLL.
         oscillator: resource of the platform that is the oscillator.
         oscillator_hz: its frequency.
@@ -35,7 +34,6 @@ class Board:
     name: str
     title: str
     chip: Device
-    multipliers: int
     pll: type[Ice40Pll] | type[Ecp5Pll]
     oscillator: str
     oscillator_hz: float

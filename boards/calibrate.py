@@ -26,7 +26,7 @@ from ssm_hdl.gateware.ring import Ring
 from ssm_hdl.gateware.stream import Fork, Repack, shape_of
 from ssm_hdl.gen import costs
 from ssm_hdl.gen.depth import find_layers
-from ssm_hdl.gen.devices import unlimited
+from ssm_hdl.gen.devices import generic
 from ssm_hdl.gen.pipeline import STAGES
 from ssm_hdl.gen.plan import Plan
 from ssm_hdl.gen.report import estimate
@@ -165,7 +165,7 @@ def plans(manifest: Manifest, family: str, dsps: Sequence[int]) -> Iterator[tupl
     for dsp in dsps:
         for share in (False, True) if _layered(manifest) else (False,):
             try:
-                yield manifest, plan_for(manifest, unlimited(family), dsp=dsp, share_layers=share).plan
+                yield manifest, plan_for(manifest, generic(family), dsp=dsp, share_layers=share).plan
             except SsmHdlError:  # too few for a stage of its own for every operation
                 continue
 

@@ -8,7 +8,6 @@ ICEBREAKER = Board(
     name="icebreaker",
     title="iCEBreaker",
     chip=UP5K,
-    multipliers=8,
     pll=Ice40Pll,
     oscillator="clk12",
     oscillator_hz=12e6,

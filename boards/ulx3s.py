@@ -10,7 +10,6 @@ ULX3S_25F = Board(
     name="ulx3s-25f",
     title="ULX3S-25F",
     chip=ECP5_25F,
-    multipliers=8,
     pll=Ecp5Pll,
     oscillator="clk25",
     oscillator_hz=25e6,

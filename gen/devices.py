@@ -1,9 +1,11 @@
 """The devices that a pipeline can be sized for."""
 
 from dataclasses import dataclass, replace
-from math import inf
 
 from ssm_hdl.errors import SsmHdlError
+
+UNLIMITED = 10**9
+"""LUTs, DSP blocks or block RAMs of a device that has no limit of them."""
 
 
 @dataclass(frozen=True)
@@ -27,9 +29,9 @@ class Device:
     name: str
     title: str
     family: str
-    luts: float
-    dsps: float
-    rams: float
+    luts: int
+    dsps: int
+    rams: int
     ram_bits: int
     sprams: int
     clock_hz: float
@@ -37,9 +39,14 @@ class Device:
     lanes_per_dsp: int
 
     @property
-    def flip_flops(self) -> float | None:
+    def flip_flops(self) -> int | None:
         """Flip-flops, as many as LUTs; None where they are not to be counted, since each is in a logic cell with a LUT."""
         return None if self.family == "ice40" else self.luts
+
+    @property
+    def bounded(self) -> bool:
+        """It has only so many LUTs."""
+        return self.luts < UNLIMITED
 
     @property
     def limit(self) -> float:
@@ -56,13 +63,13 @@ DEVICES = {device.name: device for device in (UP5K, ECP5_25F, ECP5_45F, ECP5_85F
 """Every device, by the name that the command line uses, from the smallest to the largest."""
 
 
-GENERIC = Device("generic", "generic FPGA", "generic", inf, inf, inf, 18432, 0, 0, 0, 1)
-"""A device without limits, whose multipliers the tool infers. It has no clock of its own."""
+GENERIC = Device("generic", "generic device", "generic", UNLIMITED, UNLIMITED, UNLIMITED, 18432, 0, 0, 0, 1)
+"""A device without limits but those of the caller. Its multipliers are inferred by the tool; it has no clock of its own."""
 
 
-def unlimited(family: str) -> Device:
-    """A device of a family without limits but those of the caller."""
-    return GENERIC if family == GENERIC.family else replace(GENERIC, name=family, title=f"any {family}", family=family)
+def generic(family: str) -> Device:
+    """The same, with the multipliers and the memories of a family."""
+    return replace(GENERIC, title=f"generic {family}" if family != GENERIC.family else GENERIC.title, family=family)
 
 
 def find_device(name: str) -> Device:

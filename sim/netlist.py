@@ -8,7 +8,9 @@ from pathlib import Path
 
 from ssm_hdl import Manifest, SsmHdlError
 from ssm_hdl.gen import yosys
+from ssm_hdl.gen.devices import generic
 from ssm_hdl.gen.plan import Plan
+from ssm_hdl.gen.size.planner import plan_for
 from ssm_hdl.gen.verilog import generate, weights
 from ssm_hdl.sim.cells import FAMILIES, with_cells
 from ssm_hdl.sim.compiler import Design, cache_folder
@@ -60,7 +62,7 @@ def netlist_model(
     Args:
         manifest: the integer program.
         family: one of `FAMILIES`.
-        plan: its hardware; `Plan.fit` for the family if None.
+        plan: its hardware; that of `plan_for` for a generic device of the family if None.
         options: of Yosys's ``synth_ice40`` or ``synth_ecp5``.
         cache: folder that keeps what was compiled; see `ssm_hdl.sim.compiler.cache_folder`.
 
@@ -69,6 +71,6 @@ def netlist_model(
     """
     if family not in FAMILIES:
         raise SsmHdlError(f"no cells of family {family!r}; there are {', '.join(FAMILIES)}")
-    plan = plan or Plan.fit(manifest, target=family)
+    plan = plan or plan_for(manifest, generic(family)).plan
     design = synthesise(generate(manifest, plan), manifest.name, family, options, cache)
     return VerilatedModel(manifest, design=replace(design, weights=weights(manifest, plan)), cache=cache)

@@ -146,6 +146,7 @@ def _together(structure: Structure, names: Sequence[str], choices: Sequence[Sequ
         cycles = structure.passing(names[0], name, source.folding.o_lanes, reader.folding.i_lanes, steps=1)
         return cycles <= max(source.interval, reader.interval)
 
+    combinations: list[tuple[Choice, ...]]
     if len(names) == 1:
         combinations = [(choice,) for choice in choices[0] if choice.folding.plain]
     else:

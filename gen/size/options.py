@@ -1,7 +1,7 @@
 # amaranth: UnusedElaboratable=no
 """The options of every stage at an interval: what each takes, and with which adapters it goes together with its neighbours."""
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
@@ -22,8 +22,8 @@ from ssm_hdl.gen.stage_plan import StagePlan
 from ssm_hdl.gen.structure import ENTRY, EXIT, Structure
 
 FEW_PRODUCTS, SELDOM = 64, 16
-"""Where LUTs are not to multiply, they do so all the same for a stage with few products in a packet, or one that a multiplier would
-serve in less than one part in ``SELDOM`` of the interval: it would need a DSP block that does nothing."""
+"""Where LUTs are not to multiply, they do so all the same for a stage with few products in a packet, or one that a multiplier
+would serve in less than one part in ``SELDOM`` of the interval: it would need a DSP block that does nothing."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ class Options:
             outputs = [option.outputs[source] for option in options[self._place[source]]]
             inputs = [option.inputs[reader] for option in options[self._place[reader]]]
             adapters = {(a, b): self._adapter(stream, reader, a, b) for a in set(outputs) for b in set(inputs)}
-            fit = {
+            fit: dict[tuple[Hashable, Hashable], Use] = {
                 (a, b): use
                 for (a, b), use in sorted(adapters.items())
                 if self.structure.passing(stream, reader, a, b[0], self.manifest.steps) <= interval
@@ -162,7 +162,7 @@ class Options:
     def _placed(self, name: str, interval: int, choice: Choice, speed: int) -> list[StagePlan]:
         """A folding with its tables in block RAM or some in SPRAM, and the sums of a dense in memory or in registers."""
         plan = plan_stage(self.manifest, self.structure, name, interval, choice.kind, choice.folding, speed=speed)
-        layers, tables = self.structure.stages[name], [()]
+        layers, tables = self.structure.stages[name], list[tuple[str, ...]]([()])
         if self.device.sprams:
             key = _alike(layers), plan
             if key not in self._tables:

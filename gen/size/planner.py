@@ -13,14 +13,14 @@ the shortest is found by bisection.
 - A rate: the plan that reaches it with the least hardware.
 - The fastest (``--max``): the fewest cycles per step that fit the device, LUTs multiplying where the DSP blocks end; of the plans
   with as few cycles the cheapest.
-- Neither: the fewest cycles per step that the DSP blocks give, LUTs multiplying only what is small. Such a plan leaves most LUTs of
-  a large device alone, so that place and route takes minutes. What fits only with more multipliers of LUTs gets them.
+- Neither: the fewest cycles per step that the DSP blocks give, LUTs multiplying only what is small. Such a plan leaves most LUTs
+  of a large device alone, so that place and route takes minutes. What fits only with more multipliers of LUTs gets them.
 
 Latency is not weighed against hardware. ``latency`` bounds it, with each of the three.
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from ssm_hdl import Manifest, SsmHdlError
@@ -34,6 +34,8 @@ from ssm_hdl.gen.structure import Structure
 
 DSP = 8
 """Limit of DSP blocks on a device that has none: those of the smallest device, an iCE40 UP5K."""
+
+Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,7 @@ def plan_for(
     folding: Mapping[str, str] | None = None,
     share_layers: bool | None = None,
     reserve: Use = NOTHING,
+    progress: Progress = lambda line: None,
 ) -> Sized:
     """The plan of a manifest for a device.
 
@@ -84,21 +87,22 @@ def plan_for(
         folding: foldings that the caller decides, by stage: a number of multipliers, or the name of a folding.
         share_layers: the layers share their stages, or not; whatever is better if None.
         reserve: what to leave for other logic on the device.
+        progress: told what is tried next.
 
     Raises:
-        SsmHdlError: the rate or the latency is not reached (the message says what is), the model does not fit (it says by how much,
-            and where it would), or ``folding`` names what is not there.
+        SsmHdlError: the rate is not reached (the message says the highest), the model does not fit (it says by how much, and
+            where it would), or ``folding`` names what is not there.
     """
     clock_hz = device.clock_hz if clock_hz is None else clock_hz
     _check(device, rate_hz, fastest, clock_hz, dsp, latency)
-    if dsp is None and math.isinf(device.dsps):
+    if dsp is None and not device.bounded:
         dsp = DSP
     limits = budget(device, dsp, reserve, latency)
     structures = _structures(manifest, device, share_layers)
     limit = None if rate_hz is None else int(clock_hz / rate_hz * (1 + 1e-9))  # a rate that was printed is reached
-    luts_multiply = (True,) if limit is not None or fastest and device.luts < math.inf else (False, True)[: 1 + (device.luts < math.inf)]
-    for anything in luts_multiply:
-        searches = [Search(manifest, structure, device, limits, folding or {}, anything) for structure in structures]
+    first = limit is not None or (fastest and device.bounded)  # LUTs without limit would multiply without limit
+    for anything in [first] if first or not device.bounded else [False, True]:
+        searches = [Search(manifest, structure, device, limits, folding or {}, anything, progress) for structure in structures]
         found = list(_candidates(searches, limit))
         if found:
             best = min(found, key=lambda each: (0 if limit else each.report.cycles, each.price))
@@ -106,8 +110,8 @@ def plan_for(
     if limit is not None and (others := list(_candidates(searches, None))):
         cycles = min(each.report.cycles for each in others)
         raise SsmHdlError(
-            f"{manifest.name} on the {device.title} cannot take {rate_hz:,.0f} time steps a second at {clock_hz / 1e6:g} MHz; the "
-            f"most that fits is {math.floor(clock_hz / cycles):,}, a step every {cycles:,} cycles (ask for it with --max)"
+            f"{manifest.name} on the {device.title} cannot take {rate_hz:,.0f} time steps a second at {clock_hz / 1e6:g} MHz; "
+            f"the most that fits is {math.floor(clock_hz / cycles):,}, a step every {cycles:,} cycles (ask for it with --max)"
         )
     raise SsmHdlError(_misfit(manifest, device, searches[-1], latency))
 
@@ -122,9 +126,7 @@ def _candidates(searches: list[Search], limit: int | None) -> Iterator[Candidate
             yield found
 
 
-def _check(
-    device: Device, rate_hz: float | None, fastest: bool, clock_hz: float, dsp: int | None, latency: int | None
-) -> None:
+def _check(device: Device, rate_hz: float | None, fastest: bool, clock_hz: float, dsp: int | None, latency: int | None) -> None:
     """Refuse what nobody can mean.
 
     Raises:
@@ -132,7 +134,7 @@ def _check(
     """
     if rate_hz is not None and fastest:
         raise SsmHdlError("--rate and --max are two different wishes; choose one")
-    if not 0 <= clock_hz < math.inf or not clock_hz and device.clock_hz:
+    if not 0 <= clock_hz < math.inf or (not clock_hz and device.clock_hz):
         raise SsmHdlError(f"a clock of {clock_hz / 1e6:g} MHz is none; ask for more than 0")
     if rate_hz is not None and not 0 < rate_hz < math.inf:
         raise SsmHdlError(f"a rate of {rate_hz:g} time steps a second is none; ask for more than 0")

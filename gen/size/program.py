@@ -6,8 +6,8 @@
                 sum_b y[l, a, b] = sum x[s, o], o with output a      for every link l from s to t
                 sum_a y[l, a, b] = sum x[t, o], o with input b
 
-A link is a stream from one stage to another. Its adapter depends on the widths on both sides, hence on pairs of options; y is 1 for
-the pair of widths that is taken. Pairs that would be too slow have no adapter and no y.
+A link is a stream from one stage to another. Its adapter depends on the widths on both sides, hence on pairs of options; y is 1
+for the pair of widths that is taken. Pairs that would be too slow have no adapter and no y.
 """
 
 from collections.abc import Hashable, Mapping, Sequence
@@ -60,7 +60,9 @@ class Program:
         counts = [len(uses) for uses in options]
         self._firsts = np.concatenate([[0], np.cumsum(counts)]).astype(int)
         columns = [use for uses in options for use in uses]
-        rows: list[dict[int, float]] = [dict.fromkeys(range(a, b), 1.0) for a, b in zip(self._firsts, self._firsts[1:], strict=False)]
+        rows: list[dict[int, float]] = [
+            dict.fromkeys(range(a, b), 1.0) for a, b in zip(self._firsts, self._firsts[1:], strict=False)
+        ]
         self._choices = len(columns)
         for link in links:
             pairs = {pair: len(columns) + place for place, pair in enumerate(link.adapters)}

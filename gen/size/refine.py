@@ -5,7 +5,7 @@ depends on the pipeline as a whole, nor all of the latency. So a plan that it pr
 others by its whole price.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
 
@@ -20,7 +20,7 @@ from ssm_hdl.gen.size.program import Program
 from ssm_hdl.gen.structure import Structure
 
 TRIES = 8
-"""Solutions of the program that are estimated as a whole. It trades time for LUTs: a try takes 0.1 to 0.5 seconds for a large model."""
+"""Solutions of the program that are estimated as a whole. It trades time for LUTs: a try takes up to 0.5 seconds."""
 
 SPEEDS = (BURST, 2 * BURST, 4 * BURST)
 """How many times as fast as the interval asks results leave their queues, where the latency is bounded."""
@@ -48,6 +48,7 @@ class Search:
         budget: what a plan may take.
         folding: foldings that the caller decides, by stage.
         luts_multiply: see `Options`.
+        progress: told what is tried next.
     """
 
     def __init__(
@@ -58,7 +59,9 @@ class Search:
         budget: Use,
         folding: Mapping[str, str],
         luts_multiply: bool = True,
+        progress: Callable[[str], None] = lambda line: None,
     ) -> None:
+        self._progress = progress
         self.manifest, self.structure, self.device, self.budget = manifest, structure, device, budget
         self.bounded = budget.latency < inf
         self.options = Options(manifest, structure, device, budget.dsps, folding, luts_multiply, self.bounded)
@@ -107,9 +110,9 @@ class Search:
     def _fitting(self, interval: int, speed: int, many: int) -> Iterator[Candidate]:
         """Plans that fit.
 
-        Where the budget is short, what the program does not know is reserved: first what the last plan exceeded it by, until a plan
-        fits or the program has no solution, then what is halfway between too little and enough. Where a plan fits without, it is
-        excluded and the next best is tried, until none can be cheaper.
+        Where the budget is short, what the program does not know is reserved. The reserve is raised by the overrun until a plan
+        fits or the program has no solution, then bisected. Where a plan fits without a reserve, it is excluded and the next best
+        is tried, until none can be cheaper.
         """
         if interval < self.options.intervals[0]:
             return
@@ -117,7 +120,9 @@ class Search:
         program = Program([[option.use for option in each] for each in options], self.options.links(options, interval))
         reserve, little, enough = NOTHING, NOTHING, None
         excluded, best, least_rest = list[list[int]](), inf, inf
+        shared = "" if self.structure.loop is None else ", layers sharing stages"
         for _ in range(TRIES):
+            self._progress(f"{interval:,} cycles per step{shared}")
             answer = program.solve(self.budget.less(reserve), excluded)
             if answer is None:
                 if reserve == NOTHING:

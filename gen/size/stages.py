@@ -18,8 +18,8 @@ ELEMENTWISE = ("slice", "lookup", "multiply", "add")
 """Operations that make one element of each, or drop it."""
 
 WIDER = 4
-"""Lanes of an element-wise stage that are worth a look, as a multiple of the fewest that keep up: with the lanes of its neighbours
-it needs no adapters."""
+"""Lanes of an element-wise stage that are tried, as a multiple of the fewest that keep up. With those of its neighbours it needs
+no adapters."""
 
 
 def plan_stage(
@@ -62,7 +62,9 @@ def plan_stage(
 def lane_choices(structure: Structure, name: str, interval: int, speed: int = BURST) -> list[int]:
     """Numbers in a beat with which packets pass a stage without foldings in time, the fewest first."""
     node = structure.stages[name].node
-    time = int(_turn(interval, structure.stages[name]) / speed * min(_burst(structure, source) for source in structure.reads[name]))
+    time = int(
+        _turn(interval, structure.stages[name]) / speed * min(_burst(structure, source) for source in structure.reads[name])
+    )
     size = reals(node.inputs[0])
     unit = math.gcd(size, getattr(node.op, "start", 0), reals(node.output))
     divisors = [lanes for lanes in range(1, unit + 1) if unit % lanes == 0]
