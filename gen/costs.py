@@ -62,8 +62,9 @@ def fork_features(ways: int) -> Features:
 
 
 def cost(op: str, family: str, features: Features) -> dict[str, float]:
-    """LUTs and flip-flops of something with these features."""
-    known = coefficients()[family][op]
+    """LUTs and flip-flops of something with these features; of an operation that was not fitted, those of its memories."""
+    fitted = coefficients()[family]
+    known = fitted.get(op, fitted["queue"])
     return {kind: sum(known[kind].get(name, 0.0) * value for name, value in features.items()) for kind in KINDS}
 
 

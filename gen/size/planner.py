@@ -107,13 +107,21 @@ def plan_for(
         if found:
             best = min(found, key=lambda each: (0 if limit else each.report.cycles, each.price))
             return Sized(device, clock_hz, best.plan, best.report)
+    if latency is not None:
+        quick = plan_for(
+            manifest, device, fastest=True, dsp=dsp, folding=folding, share_layers=share_layers, reserve=reserve, progress=progress
+        ).report
+        raise SsmHdlError(
+            f"{manifest.name} on the {device.title}: no plan has a latency of at most {latency:,} cycles; the fastest, a step "
+            f"every {quick.cycles:,} cycles, has {quick.latency:,}"
+        )
     if limit is not None and (others := list(_candidates(searches, None))):
         cycles = min(each.report.cycles for each in others)
         raise SsmHdlError(
             f"{manifest.name} on the {device.title} cannot take {rate_hz:,.0f} time steps a second at {clock_hz / 1e6:g} MHz; "
             f"the most that fits is {math.floor(clock_hz / cycles):,}, a step every {cycles:,} cycles (ask for it with --max)"
         )
-    raise SsmHdlError(_misfit(manifest, device, searches[-1], latency))
+    raise SsmHdlError(_misfit(manifest, device, searches[-1]))
 
 
 def _candidates(searches: list[Search], limit: int | None) -> Iterator[Candidate]:
@@ -157,7 +165,7 @@ def _structures(manifest: Manifest, device: Device, share_layers: bool | None) -
     return [Structure.of(manifest, shared, device.family) for shared in choices]
 
 
-def _misfit(manifest: Manifest, device: Device, search: Search, latency: int | None) -> str:
+def _misfit(manifest: Manifest, device: Device, search: Search) -> str:
     """Why nothing fits, by how much, and where it would. ``search`` is that of the stages that take least."""
     least, limits = search.least(), search.budget
     missing = []
@@ -175,9 +183,9 @@ def _misfit(manifest: Manifest, device: Device, search: Search, latency: int | N
             missing.append(f"it takes at least {needed:,.0f} {what} where {limit:,.0f} can be used")
     if not missing:
         fill = FILL.get(device.family)
-        luts = f"{limits.luts:,.0f} LUTs" + (f" ({fill:.0%} of them, since place and route needs the rest)" if fill else "")
-        more = "" if latency is None else f" with a latency of {latency:,} cycles"
-        missing.append(f"no plan keeps within {luts}, {limits.rams:,.0f} block RAMs and {limits.dsps:,.0f} DSP blocks{more}")
+        luts = f"LUTs ({fill:.0%} of them, since place and route needs the rest)" if fill else "LUTs"
+        have = ((limits.luts, luts), (limits.rams, "block RAMs"), (limits.dsps, "DSP blocks"))
+        missing.append(f"no plan keeps within {', '.join(f'{limit:,.0f} {what}' for limit, what in have if limit < math.inf)}")
     others = [other.title for other in DEVICES.values() if other is not device and _fits(manifest, other)]
     where = f"it fits the {' and the '.join(others)}" if others else "no device that is known holds it; give it narrower formats"
     return f"{manifest.name} does not fit the {device.title}: {', and '.join(missing)}; {where}"
