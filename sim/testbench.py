@@ -15,6 +15,7 @@ from ssm_hdl import Manifest, SsmHdlError
 from ssm_hdl.files import write_atomically
 from ssm_hdl.fixed import Codes
 from ssm_hdl.gen.plan import Plan
+from ssm_hdl.gen.size.planner import plan_for
 from ssm_hdl.gen.verilog import generate
 from ssm_hdl.sim.compare import Comparison
 from ssm_hdl.sim.compiler import LINT, VERILATOR_FLAGS
@@ -41,7 +42,7 @@ def simulate(
     Args:
         manifest: the integer program.
         samples: codes of the input format, integers of shape (batch, steps, size), at least one sequence.
-        plan: its hardware; `Plan.fit` with its defaults if None.
+        plan: its hardware; that of `plan_for` for a generic device if None.
         verilog: other Verilog with the ports that `generate` gives; then ``plan`` is not used.
         stalls: chance, in every cycle, that a sample is held back, and that a result is not taken.
         seed: of these chances.
@@ -62,7 +63,7 @@ def simulate(
     try:
         manifest.save(build / "manifest")
         np.save(build / "samples.npy", samples, allow_pickle=False)
-        write_atomically(build / "design.v", verilog or generate(manifest, plan or Plan.fit(manifest)))
+        write_atomically(build / "design.v", verilog or generate(manifest, plan or plan_for(manifest).plan))
         write_atomically(build / "lint.vlt", LINT)
         for stale in ("results.xml", "comparison.json"):
             (build / stale).unlink(missing_ok=True)

@@ -234,14 +234,14 @@ class Dense(FoldedStage):
                 yield i.offered, beat
             begun = max(begun, i.offered[beat] - 1)
             if beat % f.beats == f.beats - 1:
-                for result in range(result, result + f.passes):
+                for _ in range(f.passes):
                     begun += 1
                     if result >= depth:
                         if len(left) <= result - depth:
                             yield left, result - depth
                         begun = max(begun, left[result - depth] + Places.latency)
                     made.offered.append(begun + self._to_queue)
-                result += 1
+                    result += 1
             else:
                 begun += f.passes
             i.taken.append(begun)

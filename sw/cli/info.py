@@ -25,7 +25,7 @@ def command(
     picture: Annotated[
         Path | None, typer.Option(help="Draw the pipeline of a manifest into this file, .svg, .png or .pdf.")
     ] = None,
-    dsp: Annotated[int, typer.Option(min=1, help="DSP blocks of the pipeline that is drawn.")] = 8,
+    dsp: Annotated[int, typer.Option(min=1, help="Limit of DSP blocks of the pipeline that is drawn.")] = 8,
     as_json: Json = False,
 ) -> None:
     """Show what a manifest holds (operations, formats, accumulators, memory, multiplications) or the origin of a checkpoint."""
@@ -49,10 +49,10 @@ def _manifest(path: Path, picture: Path | None, dsp: int, as_json: bool) -> None
     manifest = Manifest.load(path)
     if picture is not None:
         need("matplotlib")
-        from ssm_hdl.gen.plan import Plan
+        from ssm_hdl.gen.size.planner import plan_for
         from ssm_hdl.sw.draw import draw
 
-        draw(manifest, Plan.fit(manifest, dsp), picture)
+        draw(manifest, plan_for(manifest, dsp=dsp).plan, picture)
     answer = describe(manifest)
     operations = table("operation", "op", "reads", ">size", "format", "accumulator", ">products")
     for op in answer["operations"]:

@@ -9,7 +9,8 @@ from ssm_hdl import Manifest
 from ssm_hdl.boards.calibrate import judge, plans
 from ssm_hdl.gateware.memories import Storage
 from ssm_hdl.gen.blocks import block_rams, distributed
-from ssm_hdl.gen.plan import Plan
+from ssm_hdl.gen.devices import generic
+from ssm_hdl.gen.size.planner import plan_for
 
 ROOT = Path(__file__).parents[2]
 RESULTS = json.loads((ROOT / "results" / "estimates.json").read_text(encoding="utf-8"))
@@ -19,7 +20,7 @@ JUDGED = sorted({key.split()[0].replace("_", "-") for key in RESULTS})
 @pytest.mark.parametrize("family,dsp", [("ice40", 8), ("ecp5", 12)])
 def test_a_small_pipeline(tmp_path, family, dsp):
     manifest = Manifest.load(ROOT / "manifests" / "digits")
-    found = judge(manifest, Plan.fit(manifest, dsp, family), tmp_path)
+    found = judge(manifest, plan_for(manifest, generic(family), dsp=dsp, share_layers=False).plan, tmp_path)
     assert found["multipliers"]["error"] == found["block RAMs"]["error"] == 0
     assert abs(found["LUTs"]["error"]) < 0.15
 

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 from ssm_hdl import Manifest, SsmHdlError
+from ssm_hdl.gen.devices import generic
 from ssm_hdl.gen.plan import Plan
 from ssm_hdl.gen.report import estimate
+from ssm_hdl.gen.size.planner import plan_for
 from ssm_hdl.gen.yosys import run_yosys
 from ssm_hdl.sim.compare import compare
 from ssm_hdl.sim.compiler import Design, compile_verilog
@@ -27,7 +29,7 @@ from ssm_hdl.sim.netlist import netlist_model, synthesise
 def test_bits(random_manifest, random_samples, tmp_path, family, target, options, cell):
     manifest = random_manifest(channels=3, modes=3, steps=7)
     folding = {"encoder": 1, "ssm": "1x1/2", "readout": 1, "mixing": 1, "decoder": 1}
-    stages = Plan.fit(manifest, target=target, folding=folding).stages
+    stages = plan_for(manifest, generic(target), folding=folding, share_layers=False).plan.stages
     kind = "dsp" if target == "generic" else target
     plan = Plan(target, {name: dataclasses.replace(stage, kind=kind) for name, stage in stages.items()})
     assert estimate(manifest, plan).dsp == 7
@@ -52,7 +54,7 @@ def test_bits_of_two_products_in_a_block_and_of_three_in_a_complex_one(
 ):
     manifest = random_manifest(channels=3, modes=3, steps=7, features=features)
     folding = {"encoder": 1, "ssm": scan, "readout": 6, "mixing": 6, "decoder": 1}
-    stages = Plan.fit(manifest, 100, family, folding).stages
+    stages = plan_for(manifest, generic(family), dsp=100, folding=folding, share_layers=False).plan.stages
     plan = Plan(family, {name: dataclasses.replace(stage, kind=family) for name, stage in stages.items()})
     assert plan.stages["ssm"].folding.endswith(("*3", "/3")) == (features != ("narrow",))
     model = netlist_model(manifest, family, plan, cache=cache)
@@ -62,7 +64,13 @@ def test_bits_of_two_products_in_a_block_and_of_three_in_a_complex_one(
 
 def test_bits_of_a_dense_with_some_columns_in_blocks(random_manifest, random_samples, cache):
     manifest = random_manifest(channels=3, modes=3, steps=7, features=("narrow", "delta", "dither"))
-    plan = Plan.fit(manifest, 100, "ecp5", {"encoder": 1, "ssm": "1x1/2", "readout": 1, "mixing": "6x3:2", "decoder": 1})
+    plan = plan_for(
+        manifest,
+        generic("ecp5"),
+        dsp=100,
+        folding={"encoder": 1, "ssm": "1x1/2", "readout": 1, "mixing": "6x3:2", "decoder": 1},
+        share_layers=False,
+    ).plan
     model = netlist_model(manifest, "ecp5", plan, cache=cache)
     assert compare(manifest, model, random_samples(manifest, 4), stalls=0.2).differences == 0
 
@@ -72,7 +80,9 @@ def test_bits_of_few_bits(random_manifest, random_samples, cache, family):
     """Codes of 4 bits with exponents, the delta form and dithered states, over more steps than the dither takes to repeat."""
     manifest = random_manifest(channels=2, modes=3, steps=260, features=("narrow", "exponent", "delta", "dither"))
     folding = {"encoder": 1, "ssm": "1x1/2", "readout": 1, "mixing": 1, "decoder": 1}
-    model = netlist_model(manifest, family, Plan.fit(manifest, target=family, folding=folding), cache=cache)
+    model = netlist_model(
+        manifest, family, plan_for(manifest, generic(family), folding=folding, share_layers=False).plan, cache=cache
+    )
     assert compare(manifest, model, random_samples(manifest, 2), stalls=0.2).differences == 0
 
 
@@ -82,14 +92,14 @@ def test_bits_of_a_deep_model(random_manifest, random_samples, cache, family):
     whole = random_manifest(channels=2, modes=2, steps=5, layers=1, features=("narrow",))
     operations = whole.graph.operations[: list(whole.nodes).index("sum_1") + 1]
     manifest = Manifest(whole.graph.model_copy(update={"operations": operations, "output": "sum_1"}), whole.tensors)
-    model = netlist_model(manifest, family, Plan.fit(manifest, target=family), cache=cache)
+    model = netlist_model(manifest, family, plan_for(manifest, generic(family), share_layers=False).plan, cache=cache)
     assert compare(manifest, model, random_samples(manifest, 4), stalls=0.2).differences == 0
 
 
 def test_bits_of_layers_that_share_stages(random_manifest, random_samples, cache):
     """In cells of the iCE40, whose block RAMs promise nothing of a word that is read while it is written."""
     manifest = random_manifest(channels=4, modes=2, steps=5, layers=2, features=("narrow",), alike=True)
-    model = netlist_model(manifest, "ice40", Plan.fit(manifest, target="ice40", share_layers=True), cache=cache)
+    model = netlist_model(manifest, "ice40", plan_for(manifest, generic("ice40"), share_layers=True).plan, cache=cache)
     assert "SB_RAM40_4K" in model.design.verilog
     assert compare(manifest, model, random_samples(manifest, 6), stalls=0.2).differences == 0
 

@@ -6,19 +6,19 @@ import numpy as np
 import pytest
 
 from ssm_hdl import SsmHdlError
-from ssm_hdl.gen.plan import Plan
-from ssm_hdl.gen.report import estimate
-from ssm_hdl.gen.spram import spill
+from ssm_hdl.gen.devices import generic
+from ssm_hdl.gen.size.planner import plan_for
 from ssm_hdl.sim.golden import run
 from ssm_hdl.sim.netlist import netlist_model
 from ssm_hdl.sim.verilated import VerilatedModel
 
 
 def plan_of(manifest, dsp=12, share=False):
-    """The largest number of tables in SPRAM."""
-    plan = spill(manifest, Plan.fit(manifest, dsp, "ice40", share_layers=share), rams=0)
-    assert estimate(manifest, plan).sprams > 1
-    return plan
+    """With block RAMs so few that the tables are in SPRAM."""
+    device = replace(generic("ice40"), rams=20 if share else 12, sprams=8)
+    sized = plan_for(manifest, device, dsp=dsp, share_layers=share)
+    assert sized.report.sprams > 1
+    return sized.plan
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 
 from ssm_hdl import Manifest
 from ssm_hdl.gen.pipeline import Pipeline
-from ssm_hdl.gen.plan import Plan
+from ssm_hdl.gen.size.planner import plan_for
 from ssm_hdl.sw.cli.info import describe
 from ssm_hdl.sw.memory import MEMORY_KINDS, hardware, paper, paper_float, paper_float_of, paper_nominal
 
@@ -68,7 +68,7 @@ def test_the_hardware_keeps_these_codes(random_manifest, features, pooled):
     manifest = random_manifest(channels=4, modes=3, seed=1, pooled=pooled, features=features)
     counted = {(part.owner, part.kind): part for part in hardware(manifest).parts if part.kind != "exponents"}
     stages = Pipeline(
-        manifest, Plan.fit(manifest, folding={"ssm": "1x1", "mixing": "1x1"})
+        manifest, plan_for(manifest, folding={"ssm": "1x1", "mixing": "1x1"}, share_layers=False).plan
     ).stages  # no sums in the table, nothing filled up
     for name, stage in stages.items():
         stored = {storage.name: storage.bits for storage in stage.storage}

@@ -10,6 +10,8 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from amaranth.sim import Simulator
 
 from ssm_hdl import SQ
+from ssm_hdl.families.generic import GENERIC
+from ssm_hdl.families.ice40 import ICE40
 from ssm_hdl.gateware.add import Add
 from ssm_hdl.gateware.dense import Dense
 from ssm_hdl.gateware.embedding import Embedding
@@ -169,7 +171,7 @@ def test_scan(nodes, folding):
         check(lambda: Scan(nodes["ssm"], folding, "dsp", pace))
 
 
-@pytest.mark.parametrize("family", ("generic", "ice40"))
+@pytest.mark.parametrize("family", (GENERIC, ICE40), ids=str)
 def test_elementwise(nodes, family):
     for pace in (1, 4):
         check(lambda: Lookup(Layers([nodes["gelu"]], family=family), 2, pace))
