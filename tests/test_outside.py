@@ -7,9 +7,9 @@ import torch
 import yaml
 
 from ssm_hdl import Manifest, SsmHdlError, registry
-from ssm_hdl.families import find_family
-from ssm_hdl.gen.plan import Plan
+from ssm_hdl.families import FAMILIES, unlimited
 from ssm_hdl.gen.report import estimate
+from ssm_hdl.gen.size.planner import plan_for
 from ssm_hdl.gen.verilog import generate
 from ssm_hdl.manifest import Graph
 from ssm_hdl.operations import Tensors
@@ -56,13 +56,13 @@ def manifest(request) -> Manifest:
     return request.getfixturevalue(request.param)
 
 
-@pytest.mark.parametrize("target", ("generic", "ice40", "ecp5"))
-def test_rtl_and_netlists_equal_the_golden_model(manifest, random_samples, cache, target):
-    plan = Plan.fit(manifest, 9, target)
-    if target == "generic":
+@pytest.mark.parametrize("family", FAMILIES.values(), ids=str)
+def test_rtl_and_netlists_equal_the_golden_model(manifest, random_samples, cache, family):
+    plan = plan_for(manifest, unlimited(family), dsp=9).plan
+    if not family.synthesis:
         model = VerilatedModel(manifest, design=Design(generate(manifest, plan), manifest.name, optimise=0))
     else:
-        model = netlist_model(manifest, find_family(target), plan, cache=cache)
+        model = netlist_model(manifest, family, plan, cache=cache)
     for steps, stalls in ((manifest.steps, 0.0), (3, 0.4)):
         samples = random_samples(manifest, batch=6, steps=steps)
         assert np.array_equal(model.run(samples, stalls=stalls).outputs, run(manifest, samples).outputs)
@@ -86,7 +86,7 @@ def test_qat_equals_the_golden_model_and_has_gradients(manifest, random_samples)
 
 
 def test_estimates_are_marked_and_the_picture_has_it(clipped, tmp_path):
-    plan = Plan.fit(clipped, 9, "ecp5")
+    plan = plan_for(clipped, dsp=9).plan
     report = estimate(clipped, plan)
     marks = {stage.name: stage.fitted for stage in report.stages}
     assert not marks.pop("gelu") and all(marks.values())

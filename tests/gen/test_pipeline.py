@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from ssm_hdl import Manifest
-from ssm_hdl.gen.devices import generic
+from ssm_hdl.families import unlimited
+from ssm_hdl.families.ecp5 import ECP5
 from ssm_hdl.gen.pipeline import Pipeline
 from ssm_hdl.gen.report import estimate
 from ssm_hdl.gen.size.planner import plan_for
@@ -62,7 +63,7 @@ def test_bits_of_a_family(random_manifest, random_samples, layers, share):
     """What a scan shifts in the multipliers of an ECP5, in the models of its cells; layers that share it have other scales."""
     manifest = random_manifest(channels=4, modes=3, steps=12, classes=5, layers=layers, alike=share, features=ALL)
     samples = random_samples(manifest, batch=3)
-    model = VerilatedModel(manifest, plan_for(manifest, generic("ecp5"), dsp=24, share_layers=share).plan)
+    model = VerilatedModel(manifest, plan_for(manifest, unlimited(ECP5), dsp=24, share_layers=share).plan)
     assert np.array_equal(model.run(samples, stalls=0.3).outputs, run(manifest, samples).outputs)
 
 

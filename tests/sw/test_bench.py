@@ -9,7 +9,8 @@ from ssm_hdl import Manifest, SsmHdlError
 from ssm_hdl.boards.catalog import find_board
 from ssm_hdl.boards.resources import Usage, shell_use
 from ssm_hdl.boards.seeds import Clocks
-from ssm_hdl.gen.devices import generic
+from ssm_hdl.families import unlimited
+from ssm_hdl.families.ecp5 import ECP5
 from ssm_hdl.gen.report import estimate
 from ssm_hdl.gen.size.planner import plan_for
 from ssm_hdl.gen.sizer import size
@@ -64,7 +65,7 @@ def test_rtl_that_differs_is_refused(random_manifest, random_samples, monkeypatc
 
 def test_throughput_against_multipliers(random_manifest, tmp_path):
     manifest = random_manifest(channels=8, modes=4, steps=16)
-    points = bench.line(manifest, "ecp5", 12, tmp_path, lambda text: None)
+    points = bench.line(manifest, ECP5, 12, tmp_path, lambda text: None)
     assert len(points) > 2 and all(point["interval"] == point["cycles"] for point in points)
     assert [point["interval"] for point in points] == sorted({point["interval"] for point in points}, reverse=True)
 
@@ -79,7 +80,7 @@ def test_straightness():
 @pytest.mark.parametrize("point", RESULTS["line"][::5], ids=lambda point: str(point["blocks"]))
 def test_points_of_the_line_are_those_of_todays_plans(point):
     manifest = Manifest.load(ROOT / "manifests" / "s4d-16h-w8a8x8")
-    report = estimate(manifest, plan_for(manifest, generic("ecp5"), dsp=point["blocks"], share_layers=False).plan)
+    report = estimate(manifest, plan_for(manifest, unlimited(ECP5), dsp=point["blocks"], share_layers=False).plan)
     assert (report.cycles, report.dsp, report.dsp_multipliers) == (point["interval"], point["blocks"], point["multipliers"])
 
 
