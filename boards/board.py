@@ -18,7 +18,6 @@ class Board:
         name: what the command line calls it.
         title: what people call it.
         chip: the device on it.
-        multipliers: multipliers to use unless the user says how many.
         oscillator: resource of the platform that is the oscillator.
         oscillator_hz: its frequency.
         clock_hz: clock of the accelerator, unless the user asks for another.
@@ -35,7 +34,6 @@ class Board:
     name: str
     title: str
     chip: Device
-    multipliers: int
     oscillator: str
     oscillator_hz: float
     clock_hz: float

@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""Where a request waits until it is known to be good."""
+"""A buffer that holds the samples of a request until the request is checked."""
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import wiring
@@ -12,21 +12,21 @@ from ssm_hdl.gateware.stream import shape_of, signature
 
 
 class SampleBuffer(wiring.Component):
-    """The bytes of a sequence, stored until somebody says that they are good, then sent as samples.
+    """Stores the bytes of a sequence, then sends them as samples when it is told to.
 
-    A byte is stored every second cycle at most; an element is sent every ``2 * bytes + 1`` cycles.
+    It stores a byte every second cycle at most, and sends an element every ``2 * bytes + 1`` cycles.
 
     Args:
         manifest: the integer program whose sequences come.
 
     Members:
-        clear: forget what is stored.
+        clear: forget the stored bytes.
         store: store ``byte``.
         byte: the next byte of the sequence.
-        whole: what is stored is a whole number of time steps, not none, and all that came.
+        whole: the stored bytes are a whole number of time steps, at least one, and no byte came after the last step.
         in_range: every element is a code of the input format.
-        results: bytes of results that the pipeline will give for it.
-        send: let it go.
+        results: bytes of results that the pipeline gives for this sequence.
+        send: start to send the samples.
         o: samples.
     """
 
@@ -42,10 +42,11 @@ class SampleBuffer(wiring.Component):
         depth = self.steps * self.edge.size * self.bytes
         bytes_ = Ram(m, "memory", 8, depth)
         write, read = bytes_.write, bytes_.read
-        # The place of the byte that is stored or sent, and what follows from it one cycle later.
+        # The address of a byte stays for two cycles at least. So `element_ends` and `step_ends` may be registered, for short
+        # paths, and still hold when the byte is stored or sent.
         address, index, element = Signal(range(depth)), Signal(range(self.bytes)), Signal(range(self.edge.size))
         element_ends, step_ends = Signal(), Signal()
-        steps, step = Signal(range(self.steps + 1)), Signal(range(self.steps + 1))  # stored; that is being sent, from 1
+        steps, step = Signal(range(self.steps + 1)), Signal(range(self.steps + 1))  # steps stored; step being sent, from 1
         full, final = Signal(), Signal()
         surplus, bad = Signal(), Signal()
         advance = Signal()
@@ -87,7 +88,7 @@ class SampleBuffer(wiring.Component):
                 with m.If(self.send):
                     m.d.sync += address.eq(0)
                     m.next = "READ"
-            with m.State("READ"):
+            with m.State("READ"):  # the memory gives a byte one cycle after its address
                 m.next = "LOAD"
             with m.State("LOAD"):
                 m.d.comb += advance.eq(1)
@@ -104,7 +105,7 @@ class SampleBuffer(wiring.Component):
         return m
 
     def _wrong(self) -> Value:
-        """The last byte of an element says that it is no code of the format."""
+        """Whether the last byte of an element is wrong: its unused bits do not extend the sign, or are not 0."""
         unused = 8 * self.bytes - self.edge.format.width
         top = self.byte[8 - unused :]
         if not unused:

@@ -5,8 +5,8 @@ import importlib.metadata
 import json
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ssm_hdl import Manifest, SsmHdlError
@@ -15,13 +15,13 @@ from ssm_hdl.boards.board import Board
 from ssm_hdl.boards.flow import PATIENCE_S, Routed, pack
 from ssm_hdl.boards.pll import Pll
 from ssm_hdl.boards.protocol import fingerprint
-from ssm_hdl.boards.resources import Usage, check_expected, expect
+from ssm_hdl.boards.resources import Usage, check_expected, shell_use
 from ssm_hdl.boards.seeds import Progress, attempt, synthesise_top
 from ssm_hdl.boards.shell import Top
 from ssm_hdl.files import write_atomically
 from ssm_hdl.gen.plan import Plan
 from ssm_hdl.gen.report import estimate
-from ssm_hdl.gen.spram import spill
+from ssm_hdl.gen.size.planner import plan_for
 
 SEEDS = (1, 2, 3, 4, 5, 6, 7, 8)
 """Seeds that place and route tries, one after the other, until the timing is met."""
@@ -102,7 +102,7 @@ def build(
         board: the board.
         out: the folder.
         clock_hz: clock of the accelerator; the board's own if None.
-        plan: its hardware; what `default_plan` gives if None.
+        plan: its hardware; what `plan_for` gives for the device beside the shell if None.
         seeds: seeds of place and route to try until the timing is met.
         progress: called with a line of text when something begins or ends.
 
@@ -113,7 +113,7 @@ def build(
     out, asked_hz = Path(out), board.clock_hz if clock_hz is None else clock_hz
     if not 0 < asked_hz < float("inf"):
         raise SsmHdlError(f"a clock of {asked_hz / 1e6:g} MHz is none; the {board.title} runs at {board.clock_hz / 1e6:g}")
-    plan = default_plan(manifest, board) if plan is None else plan
+    plan = plan or plan_for(manifest, board.chip, clock_hz=asked_hz, reserve=shell_use(manifest, board)).plan
     flow, pll = board.flow, board.pll(asked_hz)
     top = Top(board, pll, manifest, plan)
     expected = check_expected(manifest, plan, board)
@@ -168,32 +168,6 @@ def build(
     write_atomically(out / REPORT, report.to_json())
     progress(f"{bitstream}: {len(data):,} bytes")
     return report
-
-
-def default_plan(
-    manifest: Manifest,
-    board: Board,
-    dsp: int | None = None,
-    folding: Mapping[str, str] | None = None,
-    share_layers: bool = False,
-) -> Plan:
-    """The plan for a board, within ``dsp`` multipliers or as many as the board's own figure says; see `Plan.fit`.
-
-    If it has too few block RAMs, tables of constants go to its SPRAMs; if that is not enough, the sums of pools become registers.
-
-    Raises:
-        SsmHdlError: the board does not have so many, or they are too few for the model.
-    """
-    if dsp is not None and dsp > board.chip.dsps:
-        raise SsmHdlError(f"{dsp} multipliers are more than the {board.chip.dsps} of the {board.device} on the {board.title}")
-    plan = Plan.fit(manifest, board.multipliers if dsp is None else dsp, board.family.name, folding, share_layers)
-    outside = expect(manifest, plan, board)["block RAMs"].used - estimate(manifest, plan).block_rams[board.family.name]
-    plan = spill(manifest, plan, board.chip.rams - outside, board.chip.sprams)
-    rams = expect(manifest, plan, board)["block RAMs"]
-    if rams.used <= rams.available:
-        return plan
-    pools = [name for name, node in manifest.nodes.items() if node.op.op == "pool"]
-    return replace(plan, stages={**plan.stages, **{name: replace(plan.stages[name], registers=True) for name in pools}})
 
 
 def with_image(board: Board, bitstream: bytes, image: bytes) -> bytes:

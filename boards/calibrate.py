@@ -19,9 +19,10 @@ from scipy.optimize import nnls
 from ssm_hdl import Manifest, SsmHdlError, registry
 from ssm_hdl.boards import flow, tools
 from ssm_hdl.boards.families import FLOWS, Flow
-from ssm_hdl.families import Family, find_family
+from ssm_hdl.families import Family, unlimited
 from ssm_hdl.files import write_atomically
 from ssm_hdl.gateware.layers import Layers
+from ssm_hdl.gateware.multiplier import DSP, LUT
 from ssm_hdl.gateware.queue import Queue
 from ssm_hdl.gateware.ring import Ring
 from ssm_hdl.gateware.stage import Features, StagePlan
@@ -30,7 +31,8 @@ from ssm_hdl.gen import costs
 from ssm_hdl.gen.depth import find_layers
 from ssm_hdl.gen.plan import Plan
 from ssm_hdl.gen.report import estimate
-from ssm_hdl.gen.stage_plan import plan_stage
+from ssm_hdl.gen.size.planner import plan_for
+from ssm_hdl.gen.size.stages import plan_stage
 from ssm_hdl.gen.structure import Structure
 from ssm_hdl.gen.verilog import generate
 
@@ -103,22 +105,22 @@ def _plans(manifest: Manifest, structure: Structure, name: str, family: Family) 
     op = layers.node.op.op
     fold = registry.stage(op).folds
     if fold is None:
-        element_wise: tuple[str | None, ...] = ("dsp", "lut") if layers.node.multiplications else (None,)
+        kinds = (DSP, LUT) if layers.node.multiplications else (DSP,)
         for interval in INTERVALS:
-            for each in element_wise:
-                plan = plan_stage(manifest, structure, name, interval, family.name, None, each)
+            for kind in kinds:
+                plan = plan_stage(manifest, structure, name, interval, kind)
                 yield plan
                 if registry.stage(op).sums_in_registers:
                     yield replace(plan, registers=True)
         return
-    kinds = ("dsp", "lut")
+    kinds = (DSP, LUT)
     choices = [f for f in fold.choices(layers) if f.exact and f.multipliers <= MOST and any(map(f.suits, kinds))]
     spread = {round(k * (len(choices) - 1) / max(1, FOLDED - 1)) for k in range(FOLDED)}
     for index in sorted(spread):
         folding = choices[index]
         for kind in filter(folding.suits, kinds):
             interval = folding.interval(folding.latency(kind)) * layers.count
-            yield plan_stage(manifest, structure, name, interval, family.name, folding, kind)
+            yield plan_stage(manifest, structure, name, interval, kind, folding)
 
 
 def _layered(manifest: Manifest) -> bool:
@@ -161,7 +163,7 @@ def plans(manifest: Manifest, family: Family, dsps: Sequence[int]) -> Iterator[t
     for dsp in dsps:
         for share in (False, True) if _layered(manifest) else (False,):
             try:
-                yield manifest, Plan.fit(manifest, dsp, family.name, share_layers=share)
+                yield manifest, plan_for(manifest, unlimited(family), dsp=dsp, share_layers=share).plan
             except SsmHdlError:  # too few for a stage of its own for every operation
                 continue
 
@@ -213,7 +215,7 @@ def fit(measured: Sequence[tuple[Sample, dict[str, int]]]) -> dict[str, Any]:
 
 def judge(manifest: Manifest, plan: Plan, kept: Path) -> dict[str, Any]:
     """A whole pipeline, estimated and synthesised."""
-    family, report = find_family(plan.target), estimate(manifest, plan)
+    family, report = plan.family, estimate(manifest, plan)
     found = synthesise(generate(manifest, plan), manifest.name, family, kept)
     answer: dict[str, Any] = {"cycles": report.cycles, "shared": plan.share_layers}
     guesses = {

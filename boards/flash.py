@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""The SPI flash that a board is configured from, which also holds what its SPRAM is loaded with."""
+"""A reader of the SPI flash that configures the board and that also holds the contents of its SPRAM."""
 
 import math
 
@@ -8,19 +8,22 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 WAKE, READ = 0xAB, 0x03
-"""Release from deep power-down, where a configured iCE40 may have left the flash; read on from an address of 24 bits."""
+"""SPI commands: release from deep power-down, and read from a 24-bit address on.
+
+The first is needed because an iCE40 may leave its flash powered down after configuration.
+"""
 
 HALF_SECONDS = 40e-9
-"""Half a bit at least: 12.5 MHz, where the plain read of every flash goes and its bits are there long before they are taken."""
+"""Shortest half of a bit, for 12.5 MHz: every flash supports its plain read there, and its bits settle well before the sample."""
 
 PAUSE_SECONDS = 50e-6
 """From the wake-up to the next command; flashes ask for 3 to 35 microseconds."""
 
 
 class FlashReader(wiring.Component):
-    """Bytes from the flash, from an address on, after every reset; its clock stands still while nobody takes them.
+    """Streams the flash from an address on, starting after every reset. SCK stops until a byte is taken.
 
-    A byte takes ``16 * half`` cycles. In SPI mode 0: bits change when the clock falls and are taken when it rises.
+    A byte takes ``16 * half`` cycles, in SPI mode 0: bits change on the falling edge and are sampled on the rising one.
 
     Args:
         address: of the first byte.
@@ -39,7 +42,7 @@ class FlashReader(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:  # noqa: D102
         m = Module()
-        out, left = Signal(32, init=WAKE << 24), Signal(range(33), init=8)  # bits to send, how many are left
+        out, left = Signal(32, init=WAKE << 24), Signal(range(33), init=8)  # bits to send; bits until the next pause
         time, wait = Signal(range(self.half), init=self.half - 1), Signal(range(self.pause), init=self.pause - 1)
         byte = Signal(8)
         m.d.comb += [self.copi.eq(out[-1]), self.o.payload.eq(byte)]

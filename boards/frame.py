@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""The gateware behind `ssm_hdl.boards.protocol`: requests to samples, results to answers."""
+"""Gateware for the frames of `ssm_hdl.boards.protocol`: requests become samples, results become answers."""
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, ValueLike
 from amaranth.lib import data, stream, wiring
@@ -11,20 +11,20 @@ from ssm_hdl.boards.protocol import ANSWER, CRC, REQUEST, Status, check_size, el
 from ssm_hdl.gateware.stream import shape_of, signature
 
 HEADER = data.StructLayout({"tag": 8, "model": 16, "length": 16})
-"""A request between its first byte and its samples."""
+"""The fields of a request between its first byte and its samples."""
 
 REPLY = data.StructLayout({"tag": 8, "status": 8, "length": 16})
-"""What an answer says beside its results."""
+"""The fields of an answer besides its results."""
 
 _CRC_BYTES = 2
 
 
 class Requests(wiring.Component):
-    """Bytes from the line to samples, whole frames at a time.
+    """Turns bytes from the line into samples, one whole frame at a time.
 
-    A frame is stored, checked, and only then are its samples let go, so that a damaged one leaves no trace in the
-    pipeline. Every request has one reply, which stays until its answer has left; the samples flow meanwhile. What is
-    no good is replied to when the line has been idle.
+    A frame is stored and checked before its samples are sent, so a damaged one leaves no trace in the pipeline. Every
+    request has one reply, which stays until its answer has left; the samples flow meanwhile. The reply to a faulty
+    request waits until the line has been idle.
 
     Args:
         manifest: the integer program whose sequences come.
@@ -33,9 +33,9 @@ class Requests(wiring.Component):
     Members:
         i: bytes from the line.
         o: samples.
-        reply: what became of the request, and the bytes of results that follow.
+        reply: status of the request, and the number of bytes of results that follow.
         busy: a request is coming or has not been answered.
-        loaded: the pipeline takes samples.
+        loaded: the pipeline accepts samples.
     """
 
     def __init__(self, manifest: Manifest, timeout: int) -> None:
@@ -51,13 +51,13 @@ class Requests(wiring.Component):
         m.submodules.buffer = buffer = SampleBuffer(self.manifest)
         m.submodules.crc = crc = CRC().create()
         connect(m, buffer.o, flipped(self.o))
-        # A byte is dealt with in the cycle after it came, in which no other comes; what others have to do with it is told
-        # them one cycle later. So no path is long, and every bit of state has its own short conditions.
+        # A byte is handled in the cycle after its transfer, when `ready` is low and no other byte comes. Its commands to the
+        # CRC and the buffer are registered once more. So every path is short.
         taken, fresh, byte = Signal(), Signal(), Signal(8)
         is_first, is_zero, was_zero = Signal(), Signal(), Signal()
         header, check, status = Signal(HEADER), Signal(8 * _CRC_BYTES), Signal(8)
-        count, length, ends = Signal(16, init=1), Signal(16), Signal()  # bytes of a part of the frame, from 1
-        noise = Signal()  # bytes came that belong to no frame
+        count, length, ends = Signal(16, init=1), Signal(16), Signal()  # byte in this part of the frame, from 1
+        noise = Signal()  # bytes outside of a frame came
         damaged, other = Signal(), Signal()
         silent = self._silence(m, taken)
         m.d.comb += [
@@ -86,8 +86,8 @@ class Requests(wiring.Component):
             ]
 
         def part(then: str) -> None:
-            """A part of the frame, byte by byte; the line may fall silent in it."""
-            m.d.sync += status.eq(Status.BROKEN_OFF)  # if there is no more, a reply goes out with it
+            """Receive one part of the frame byte by byte; the line may fall silent in it."""
+            m.d.sync += status.eq(Status.BROKEN_OFF)  # the reply if the line falls silent here
             with m.If(fresh):
                 m.d.sync += count.eq(Mux(ends, 1, count + 1))
                 with m.If(ends):
@@ -95,7 +95,7 @@ class Requests(wiring.Component):
             with m.Elif(silent):
                 m.next = "REPLY"
 
-        # The status waits for nothing but the state: what would reply with it stands at the end of the longest paths.
+        # The state alone sets `status`, before a reply is certain: the conditions of a reply end the longest paths.
         with m.FSM() as fsm:
             m.d.comb += self.busy.eq(noise | ~fsm.ongoing("HUNT"))
             with m.State("HUNT"):
@@ -125,7 +125,7 @@ class Requests(wiring.Component):
                 part("SETTLE")
                 with m.If(fresh):
                     m.d.sync += check.eq(Cat(check, byte)[8:])
-            with m.State("SETTLE"):
+            with m.State("SETTLE"):  # `check` is complete; its registered comparison takes this cycle
                 m.next = "JUDGE"
             with m.State("JUDGE"):
                 m.d.sync += noise.eq(fresh)
@@ -152,7 +152,7 @@ class Requests(wiring.Component):
                 with m.If(self.reply.valid & self.reply.ready):
                     m.d.sync += self.reply.valid.eq(0)
                     m.next = "AFTER"
-            with m.State("AFTER"):
+            with m.State("AFTER"):  # bytes that came before the answer had left get a reply of their own
                 m.d.sync += [noise.eq(0), status.eq(Status.OVERRUN)]
                 m.next = "HUNT"
                 with m.If(noise | fresh):
@@ -161,7 +161,7 @@ class Requests(wiring.Component):
 
     def _silence(self, m: Module, taken: Value) -> Value:
         """True from `timeout` cycles after a byte until the next."""
-        idle = Signal((self.timeout - 1).bit_length() + 1)
+        idle = Signal((self.timeout - 1).bit_length() + 1)  # stops at its top bit, which needs no comparison
         with m.If(taken):
             m.d.sync += idle.eq(0)
         with m.Elif(~idle[-1]):
@@ -170,13 +170,13 @@ class Requests(wiring.Component):
 
 
 class Answers(wiring.Component):
-    """Results to bytes for the line.
+    """Turns results into bytes for the line.
 
     Args:
         manifest: the integer program whose results come.
 
     Members:
-        reply: begins an answer; taken when the answer has left.
+        reply: starts an answer; accepted when the answer has left.
         i: results.
         o: bytes for the line.
     """
@@ -191,9 +191,9 @@ class Answers(wiring.Component):
         m.submodules.crc = crc = CRC().create()
         size = element_bytes(self.edge)
         begin = Cat(Const(ANSWER, 8), self.reply.payload)
-        word = Signal(max(len(begin), 8 * size))  # the next bytes, and which of them are there
-        there = Signal(len(word) // 8)
-        given, done = Signal(16), Signal()  # bytes of results that went to the word
+        word = Signal(max(len(begin), 8 * size))  # the next bytes
+        there = Signal(len(word) // 8)  # a 1 for each byte of `word` that has not been sent
+        given, done = Signal(16), Signal()  # bytes of results moved to `word`; all of them
         sent = self.o.valid & self.o.ready
         m.d.comb += [self.o.payload.eq(word[:8]), self.o.valid.eq(there[0]), crc.data.eq(word[:8])]
         m.d.sync += done.eq(given == self.reply.p.length)

@@ -7,7 +7,6 @@ ICEBREAKER = Board(
     name="icebreaker",
     title="iCEBreaker",
     chip=UP5K,
-    multipliers=8,
     oscillator="clk12",
     oscillator_hz=12e6,
     clock_hz=45e6,

@@ -1,4 +1,4 @@
-"""A bitstream into a board, with openFPGALoader."""
+"""Programs a board with openFPGALoader."""
 
 import shutil
 import subprocess
@@ -11,10 +11,12 @@ LOADER = "openFPGALoader"
 
 
 def program(bitstream: Path | str, board: Board) -> None:
-    """Load a bitstream into a board, until it is switched off; with weights for its SPRAM into its flash, for good.
+    """Load a bitstream into a board.
+
+    It goes to the FPGA and lasts until the board is switched off. A bitstream with SPRAM weights goes to the flash and stays.
 
     Args:
-        bitstream: what `ssm_hdl.boards.build.build` wrote.
+        bitstream: a file of `ssm_hdl.boards.build.build`.
         board: the board, plugged in.
 
     Raises:
@@ -25,11 +27,11 @@ def program(bitstream: Path | str, board: Board) -> None:
         raise SsmHdlError(f"{path} does not exist; `ssm-hdl build` writes a bitstream")
     loader = shutil.which(LOADER)
     if loader is None:
-        raise SsmHdlError(f"{LOADER} is not on the PATH; `apt install openfpgaloader`, or your system's way, brings it")
-    # What stands behind the bitstream is read from the flash, which openFPGALoader leaves alone unless it is told.
+        raise SsmHdlError(f"{LOADER} is not on the PATH; `apt install openfpgaloader`, or your package manager, brings it")
+    # The SPRAM weights after the bitstream are read from the flash, which openFPGALoader writes with this option only.
     flash = ["--write-flash"] if 0 < board.flash_offset < path.stat().st_size else []
     command = [loader, "--board", board.loader, *flash, str(path.absolute())]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", check=False)
     if done.returncode != 0:
-        said = " ".join((done.stderr or done.stdout).split())[-500:] or "it said nothing"
+        said = " ".join((done.stderr or done.stdout).split())[-500:] or "it said nothing"  # the cause is at the end
         raise SsmHdlError(f"{LOADER} did not program the {board.title}: {said}; check that the board is plugged in")

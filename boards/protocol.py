@@ -1,4 +1,4 @@
-"""The frames that host and board exchange, as both ends know them.
+"""The frames that host and board exchange, for both ends.
 
 A request, from the host::
 
@@ -8,12 +8,12 @@ An answer, from the board::
 
     0x5A | tag | status | length, 2 bytes | results | CRC-16
 
-Numbers of several bytes are little endian. ``tag`` is a number of the host's choice that comes back with the answer,
-so that a late answer is never taken for another's. ``model`` is the fingerprint of the manifest, so that a board that
-runs another model says so. ``length`` counts the bytes of the samples or results; the CRC covers everything in front.
+Numbers of several bytes are little endian. The host chooses ``tag`` and the answer repeats it, so a late answer is never
+mistaken for another one. ``model`` is the fingerprint of the manifest; a board with another model refuses the request.
+``length`` counts the bytes of the samples or results. The CRC covers all bytes before it.
 
 The samples are one whole sequence, of any length up to the manifest's steps: every element in order, each in
-``ceil(width / 8)`` bytes, zero-extended or sign-extended. The results have the same form: once a sequence or once a
+``ceil(width / 8)`` bytes, zero-extended or sign-extended. The results have the same form, once per sequence or once per
 step, as the manifest's output says. An error is answered with its status and no results, once the line has been idle.
 """
 
@@ -37,7 +37,7 @@ ANSWER = 0x5A
 """First byte of an answer."""
 
 CRC: Algorithm = catalog.CRC16_IBM_3740
-"""The CRC of both, which is also that of Python's ``binascii.crc_hqx`` begun with 0xFFFF."""
+"""The CRC of requests and answers. Python's ``binascii.crc_hqx`` computes the same from an initial value of 0xFFFF."""
 
 MAX_LENGTH = 0xFFFF
 """Most bytes of samples or results in a frame."""
@@ -51,7 +51,7 @@ ANSWER_OVERHEAD = _ANSWER_HEADER.size + _CRC_BYTES
 
 
 class Status(enum.IntEnum):
-    """What became of a request."""
+    """The outcome of a request."""
 
     OK = 0
     """It was run; the results follow."""
@@ -68,7 +68,7 @@ class Status(enum.IntEnum):
     OVERRUN = 6
     """More bytes came while the board was busy with a request."""
     NOT_LOADED = 7
-    """The weights that the board reads from its flash are not all there yet, or not those of this bitstream."""
+    """The weights in the flash have not all been read yet, or do not belong to this bitstream."""
 
 
 def element_bytes(edge: Edge) -> int:
@@ -77,7 +77,7 @@ def element_bytes(edge: Edge) -> int:
 
 
 def fingerprint(manifest: Manifest) -> int:
-    """16 bits that tell one integer program from another; names and descriptions of it do not matter."""
+    """16 bits that tell integer programs apart; names and descriptions do not count."""
     graph = manifest.graph.model_dump(mode="json", exclude={"name", "description", "weights"})
     digest = hashlib.sha256(json.dumps(graph, sort_keys=True).encode())
     for name, codes in sorted(manifest.tensors.codes.items()):
@@ -114,7 +114,7 @@ def bytes_to_codes(data: bytes, format: Format) -> Codes:
     wide = np.zeros((len(data) // size, 8), np.uint8)
     wide[:, :size] = np.frombuffer(data, np.uint8).reshape(-1, size)
     shift = 64 - format.width
-    codes = wide.view("<i8")[:, 0].astype(np.int64) << shift >> shift
+    codes = wide.view("<i8")[:, 0].astype(np.int64) << shift >> shift  # extends the sign
     return codes if format.signed else codes & ((1 << format.width) - 1)
 
 
@@ -129,7 +129,7 @@ def answer(tag: int, status: Status, results: bytes = b"") -> bytes:
 
 
 def split_answer(data: bytes) -> tuple[int, int, bytes, bytes] | None:
-    """The first answer in ``data``: its tag, status and results, and what stands behind it; None while it is not whole.
+    """Tag, status and results of the first answer in ``data``, and the bytes after it; None while it is incomplete.
 
     Raises:
         ValueError: ``data`` does not begin with an answer, or its CRC is wrong.

@@ -8,9 +8,9 @@ from ssm_hdl.boards.board import Board
 from ssm_hdl.boards.catalog import BOARDS
 from ssm_hdl.boards.protocol import element_bytes
 from ssm_hdl.gateware.memories import Storage
-from ssm_hdl.gen.knapsack import Use
 from ssm_hdl.gen.plan import Plan
 from ssm_hdl.gen.report import estimate
+from ssm_hdl.gen.size.objective import Use
 
 SHELL_LUTS, SHELL_FLIP_FLOPS = 500, 350
 """Those of the serial line and the frames around a pipeline, without its sample buffer; measured, rounded up."""

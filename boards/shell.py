@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""The accelerator behind a serial line, and that on a board."""
+"""The accelerator with a serial line, and this shell on the pins of a board."""
 
 from typing import Any
 
@@ -26,23 +26,23 @@ _RESET_SECONDS = 20e-6  # iCE40 block RAMs read 0 for some microseconds after co
 
 
 class Shell(wiring.Component):
-    """The pipeline of a manifest behind a serial line.
+    """The pipeline of a manifest with a serial line for samples and results.
 
     Args:
         manifest: the integer program.
         plan: its hardware.
-        divisor: clock cycles a bit.
+        divisor: clock cycles per bit.
         timeout: clock cycles without a byte after which a frame counts as broken off.
         flash_offset: where the contents of SPRAM begin in the flash.
-        clock_hz: the clock, which the flash is not to be too slow for.
+        clock_hz: the clock, which sets the divider of the flash's clock.
 
     Members:
         rx: the line from the host.
         tx: the line to the host.
         busy: a request is coming, running or being answered.
-        refused: the last request was not run, or the tables in SPRAM are not loaded.
-        loaded: they are, or there are none.
-        flash_cs, flash_sck, flash_copi, flash_cipo: the pins of the flash that they come from, if there are any.
+        refused: the last request was not run, or the SPRAM tables are not loaded.
+        loaded: the SPRAM tables are loaded, or there are none.
+        flash_cs, flash_sck, flash_copi, flash_cipo: pins of the flash with the SPRAM tables, if there are any.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class Shell(wiring.Component):
 
 
 def shell_verilog(manifest: Manifest, plan: Plan, divisor: int, timeout: int, flash_offset: int = 0) -> str:
-    """The Verilog text of a `Shell`, to simulate it: module ``shell``, ports ``clk``, ``rst`` and its members."""
+    """The Verilog text of a `Shell` for simulation: module ``shell``, ports ``clk``, ``rst`` and its members."""
     m = Module()
     m.domains.sync = domain = ClockDomain()
     m.submodules.shell = shell = Shell(manifest, plan, divisor, timeout, flash_offset)
@@ -97,7 +97,7 @@ def shell_verilog(manifest: Manifest, plan: Plan, divisor: int, timeout: int, fl
 
 
 class Top(Elaboratable):
-    """The shell on a board: its pins, its clock, and a reset that lasts until the clock is good.
+    """The shell on a board: its pins, its clock, and a reset that lasts until the clock is stable.
 
     Args:
         board: the board.
@@ -106,7 +106,7 @@ class Top(Elaboratable):
         plan: its hardware.
 
     Raises:
-        SsmHdlError: the clock does not go with the bit rate of the board's serial line.
+        SsmHdlError: the clock cannot make the bit rate of the board's serial line.
     """
 
     def __init__(self, board: Board, pll: Pll, manifest: Manifest, plan: Plan) -> None:
@@ -143,9 +143,10 @@ class Top(Elaboratable):
     def _clock(self, m: Module, platform: Any) -> Signal:
         """The domain ``sync`` from the PLL, in reset until it has been locked for a while."""
         clock, locked, ready = Signal(name="clock"), Signal(name="locked"), Signal(name="ready")
-        reset = Signal(init=1)  # a register of its own: it goes all over the device, and nothing has the time to stand in its way
+        reset = Signal(init=1)  # a register of its own: it crosses the whole device, which leaves no time for logic
         pin = platform.request(self.board.oscillator, 0, dir="-")
         m.submodules += self.pll.cell(pin.io, clock, locked)
+        # The counter needs a domain that only the lock resets: `sync` is in reset until it has counted.
         m.domains += [ClockDomain("start"), ClockDomain("sync")]
         m.submodules += ResetSynchronizer(~locked, domain="start")
         cycles = round(_RESET_SECONDS * self.pll.clock_hz)

@@ -1,4 +1,4 @@
-"""The tools behind a bitstream: nextpnr and the packers, from the machine if it has them, from their wheels otherwise."""
+"""Runs nextpnr and the packers: those on the machine, otherwise from their wheels."""
 
 import importlib.metadata
 import importlib.util
@@ -21,7 +21,7 @@ _WHEELS = {
 
 
 def command(tool: str) -> list[str]:
-    """The beginning of a command line that runs a tool.
+    """The first words of a command line that runs a tool.
 
     Raises:
         SsmHdlError: neither the machine nor a wheel has it.
@@ -31,11 +31,12 @@ def command(tool: str) -> list[str]:
         return [native]
     if importlib.util.find_spec(_module(tool)) is None:
         raise SsmHdlError(f'{tool} is missing; `pip install "ssm-hdl[boards]"` brings it, as the wheel {_WHEELS[tool]}')
+    # Without -P, a file in the working folder could shadow a module.
     return [sys.executable, "-P", "-m", "ssm_hdl.boards.tools", tool]
 
 
 def version(tool: str) -> str:
-    """What a tool calls itself, with its version."""
+    """Name and version of a tool, as it or its wheel states them."""
     native = shutil.which(tool)
     if native is None:
         return f"{_WHEELS[tool]} {importlib.metadata.version(_WHEELS[tool])}"
@@ -44,11 +45,11 @@ def version(tool: str) -> str:
 
 
 def run(tool: str, arguments: Sequence[str], folder: Path, log: str, limit_s: float | None = None) -> int | None:
-    """Run a tool in a folder, whose files it knows by their names alone; its exit status, None if it was ended after so long.
+    """Run a tool in a folder; its exit status, or None if it was stopped after ``limit_s``.
 
-    What it says goes to the file ``log`` of the folder while it runs.
+    Arguments name files of the folder without a path. Output goes to the file ``log`` of the folder while the tool runs.
     """
-    # The tools from wheels see a /tmp of their own, so no argument may be an absolute path.
+    # Tools from wheels run in WebAssembly with a /tmp of their own, so no argument may be an absolute path.
     with (folder / log).open("wb") as file:
         try:
             return subprocess.run(
@@ -67,8 +68,8 @@ def run(tool: str, arguments: Sequence[str], folder: Path, log: str, limit_s: fl
 def errors(folder: Path, log: str) -> str:
     """The error lines of a log, or its last line."""
     lines = (folder / log).read_text(encoding="utf-8", errors="replace").splitlines()
-    found = [line.strip() for line in lines if line.lower().startswith(("error", "fatal error"))]
-    return " ".join(found[:3] or lines[-1:]) or "it said nothing"
+    failures = [line.strip() for line in lines if line.lower().startswith(("error", "fatal error"))]
+    return " ".join(failures[:3] or lines[-1:]) or "it said nothing"
 
 
 def _module(tool: str) -> str:
@@ -76,7 +77,7 @@ def _module(tool: str) -> str:
 
 
 def main() -> None:
-    """The process: run a tool of a wheel; its name is the first argument."""
+    """Entry point of the process that runs a tool of a wheel; the first argument is its name."""
     tool = sys.argv[1]
     entry = getattr(import_module(_module(tool)), f"run_{tool.replace('-', '_')}")
     sys.exit(entry(sys.argv[2:]))

@@ -9,17 +9,17 @@ from amaranth.lib.wiring import In, Out
 from ssm_hdl.errors import SsmHdlError
 
 MIN_DIVISOR = 4
-"""Fewest clock cycles a bit that the receiver can sample in the middle of."""
+"""Fewest clock cycles per bit with which the receiver can sample in the middle of a bit."""
 
 TOLERANCE = 0.02
-"""Largest error of the bit rate: two ends that both have it still meet in the last of 10 bits."""
+"""Largest error of the bit rate. Two ends with opposite errors drift apart by 0.4 bits over a byte, less than half a bit."""
 
 FRAME_BITS = 10
 """Bits of a byte on the line: start, 8 data, stop."""
 
 
 def divisor(clock_hz: float, baud: int) -> int:
-    """Clock cycles a bit.
+    """Clock cycles per bit.
 
     Raises:
         SsmHdlError: the clock is too slow, or not near enough to a multiple of the bit rate.
@@ -39,17 +39,17 @@ def divisor(clock_hz: float, baud: int) -> int:
 
 def _check(divisor: int) -> None:
     if divisor < MIN_DIVISOR:
-        raise SsmHdlError(f"{divisor} clock cycles a bit are too few; the serial line needs {MIN_DIVISOR}")
+        raise SsmHdlError(f"{divisor} clock cycles per bit are too few; the serial line needs {MIN_DIVISOR}")
 
 
 class Receiver(wiring.Component):
-    """Bytes from a serial line.
+    """Receives bytes from a serial line.
 
-    A byte is there in the middle of its stop bit. One without a stop bit is dropped, as is one that comes while the
-    last has not been taken.
+    A byte is valid from the middle of its stop bit on. A byte without a stop bit is dropped. So is a byte that arrives
+    before the last one was taken.
 
     Args:
-        divisor: clock cycles a bit.
+        divisor: clock cycles per bit.
 
     Members:
         rx: the line.
@@ -65,8 +65,8 @@ class Receiver(wiring.Component):
         m = Module()
         line = Signal(init=1)
         m.submodules.synchronizer = FFSynchronizer(self.rx, line, init=1)
-        time, due = Signal(range(self.divisor)), Signal()  # until the next sample; it is now
-        bits = Signal(range(FRAME_BITS + 1))  # still to come
+        time, due = Signal(range(self.divisor)), Signal()  # cycles until the next sample; sample now
+        bits = Signal(range(FRAME_BITS + 1))  # bits of the byte still to come
         shift = Signal(8)
         with m.If(self.o.ready):
             m.d.sync += self.o.valid.eq(0)
@@ -85,10 +85,10 @@ class Receiver(wiring.Component):
 
 
 class Transmitter(wiring.Component):
-    """Bytes to a serial line, one every ``10 * divisor`` cycles; the first bit leaves one cycle after its byte came.
+    """Sends bytes to a serial line, one every ``10 * divisor`` cycles; the start bit leaves one cycle after the byte is taken.
 
     Args:
-        divisor: clock cycles a bit.
+        divisor: clock cycles per bit.
 
     Members:
         i: bytes.
@@ -102,10 +102,11 @@ class Transmitter(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:  # noqa: D102
         m = Module()
-        time, ends = Signal(range(self.divisor)), Signal()  # since this bit began; it is in its last cycle
+        time, ends = Signal(range(self.divisor)), Signal()  # cycles since this bit began; its last cycle
         left = Signal(FRAME_BITS)  # a 1 for every bit that has not ended
-        shift = Signal(FRAME_BITS - 1, init=-1)  # what follows on the line
+        shift = Signal(FRAME_BITS - 1, init=-1)  # the next bits on the line
         take = self.i.valid & self.i.ready
+        # `ready` is registered: it is set ahead, in the last bit, so that the next start bit follows without a gap.
         soon = time == self.divisor - 2
         m.d.sync += [
             ends.eq(soon & ~take),

@@ -9,7 +9,6 @@ ULX3S_25F = Board(
     name="ulx3s-25f",
     title="ULX3S-25F",
     chip=ECP5_25F,
-    multipliers=8,
     oscillator="clk25",
     oscillator_hz=25e6,
     clock_hz=100e6,

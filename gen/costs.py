@@ -20,9 +20,9 @@ from ssm_hdl.gateware.memories import Storage
 from ssm_hdl.gateware.queue import Queue
 from ssm_hdl.gateware.spram import DEPTH
 from ssm_hdl.gateware.stage import Features, Stage, StagePlan
-from ssm_hdl.gateware.stream import lanes, shape_of, widths
-from ssm_hdl.gen.knapsack import NOTHING, Use
+from ssm_hdl.gateware.stream import lanes, widths
 from ssm_hdl.gen.pipeline import Pipeline
+from ssm_hdl.gen.size.objective import Use
 
 KINDS = ("luts", "flip_flops")
 """What is fitted."""
@@ -113,14 +113,18 @@ class Taken(NamedTuple):
     Attributes:
         use: of the device.
         work: cycles that a packet keeps it busy.
-        behind: of a dense, the cycles from the last beat until all results are under way.
-        before: of a dense, what makes beats as wide as those that it reads, if those that come have a number each: less if not.
+        burst: of a dense, the cycles from the last beat until all results are under way.
+        i_lanes: numbers in a beat of its inputs.
+        o_lanes: numbers in a beat of its output.
+        held: it works with a beat for several cycles.
     """
 
     use: Use
     work: int
-    behind: int = 0
-    before: Use = NOTHING
+    burst: int
+    i_lanes: int
+    o_lanes: int
+    held: bool
 
 
 def use_of(layers: Layers, plan: StagePlan, family: Family) -> Taken:
@@ -129,12 +133,8 @@ def use_of(layers: Layers, plan: StagePlan, family: Family) -> Taken:
     taken = cost(layers.node.op.op, family, stage_features(stage, plan, family))
     rams = sum(family.rams.blocks(storage) for storage in stage.storage)
     use = Use(taken.luts, taken.flip_flops, plan.blocks, rams, sum(sprams(storage) for storage in stage.storage))
-    before = NOTHING
-    if stage.burst and lanes(stage.sinks[0]) > 1:
-        width = shape_of(layers.node.inputs[0]).width
-        repack = cost("repack", family, repack_features(1, lanes(stage.sinks[0]), width, stage.holds > 1))
-        before = Use(repack.luts, repack.flip_flops, 0, 0)
-    return Taken(use, stage.work, stage.burst + 1 if stage.burst else 0, before)
+    burst = stage.burst + 1 if stage.burst else 0
+    return Taken(use, stage.work, burst, lanes(stage.sinks[0]), lanes(stage.o), stage.holds > 1)
 
 
 def build(layers: Layers, plan: StagePlan) -> Stage:
@@ -143,6 +143,15 @@ def build(layers: Layers, plan: StagePlan) -> Stage:
     for name in plan.spram:
         stage.tables[name].to_spram()
     return stage
+
+
+def adapter_use(i_lanes: int, o_lanes: int, width: int, packet: int, held: bool, family: Family) -> Use:
+    """What makes beats of one width into those of another: LUTs and flip-flops of its `Repack` chain."""
+    luts, flip_flops = 0.0, 0.0
+    for step in widths(i_lanes, o_lanes, packet):
+        taken = cost("repack", family, repack_features(i_lanes, step, width, held))
+        luts, flip_flops, i_lanes = luts + taken.luts, flip_flops + taken.flip_flops, step
+    return Use(luts, flip_flops, 0, 0)
 
 
 def spram_choices(layers: Layers, plan: StagePlan, family: Family) -> list[tuple[str, ...]]:

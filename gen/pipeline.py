@@ -9,7 +9,6 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ssm_hdl import Manifest, registry
-from ssm_hdl.families import find_family
 from ssm_hdl.gateware.queue import BURST, Queue
 from ssm_hdl.gateware.ring import WAITING, Ring
 from ssm_hdl.gateware.spram import Loader, image
@@ -45,7 +44,7 @@ class Pipeline(wiring.Component):
     """
 
     def __init__(self, manifest: Manifest, plan: Plan) -> None:
-        self.manifest, self.plan, self.family = manifest, plan, find_family(plan.target)
+        self.manifest, self.plan, self.family = manifest, plan, plan.family
         self.structure = structure = Structure.of(manifest, plan.share_layers, self.family)
         self.stages = {
             name: registry.stage(layers.node.op.op).build(layers, plan.stages[name]) for name, layers in structure.stages.items()

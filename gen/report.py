@@ -75,7 +75,7 @@ class Report:
 
     Attributes:
         name: name of the model.
-        target: target of the plan.
+        family: name of the FPGA family.
         cycles: cycles per time step, the initiation interval; exact down to some 16 cycles, where single bubbles appear.
         latency: cycles from the last sample in to the last result out, in a pipeline that keeps pace.
         layers: how many layers share stages, 1 if none do.
@@ -94,7 +94,7 @@ class Report:
     """
 
     name: str
-    target: str
+    family: str
     cycles: int
     latency: int
     layers: int
@@ -157,7 +157,7 @@ def estimate(manifest: Manifest, plan: Plan) -> Report:
             products += row.products * share_of_steps * row.dsp_multipliers / row.multipliers
     return Report(
         name=manifest.name,
-        target=plan.target,
+        family=plan.family.name,
         cycles=pipeline.cycles,
         latency=latency(pipeline),
         layers=1 if pipeline.ring is None else pipeline.ring.layers,

@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""A design with a serial line, simulated behind a pseudo-terminal: to a host it is a board on a serial port."""
+"""A simulated design with a serial line on a pseudo-terminal: to a host it is a board on a serial port."""
 
 import ctypes
 import os
@@ -22,23 +22,23 @@ lint_off -rule CASEINCOMPLETE
 """
 
 _CYCLES = 20000
-"""Clock cycles simulated between two looks at the port."""
+"""Clock cycles simulated between two polls of the port."""
 
 
 class VirtualBoard:
-    """A design whose pins are joined to a serial port that any program can open; a context manager.
+    """A design with its pins on a serial port that any program can open; a context manager.
 
-    While nothing comes and the design is not busy, its time stands still, once it has been quiet for ``linger`` cycles.
+    Simulated time stops once nothing came and the design was idle for ``linger`` cycles; the next byte starts it again.
 
     Args:
         verilog: text of the design; its ports are ``clk``, ``rst``, ``rx``, ``tx`` and ``busy``.
         top: its top module.
-        divisor: clock cycles a bit.
-        linger: clock cycles that it runs on when nothing more happens.
-        to_board: what becomes of bytes on their way to the board; damage them here.
-        to_host: what becomes of bytes on their way to the host.
-        flash: contents of the flash that its pins ``flash_*`` are joined to, if it has them; it sleeps until it is woken.
-        cache: folder that keeps what was compiled; see `ssm_hdl.sim.compiler.cache_folder`.
+        divisor: clock cycles per bit.
+        linger: clock cycles to run on when nothing happens.
+        to_board: filter for bytes on their way to the board; a test damages them here.
+        to_host: filter for bytes on their way to the host.
+        flash: contents of the flash on the pins ``flash_*``, if the design has them; it sleeps until it is woken.
+        cache: folder for compiled designs; see `ssm_hdl.sim.compiler.cache_folder`.
 
     Raises:
         SsmHdlError: a tool is missing or failed.
@@ -95,13 +95,14 @@ class VirtualBoard:
         model = self._lib.board_new(self.divisor)
         if self._flash:
             self._lib.board_flash(ctypes.c_void_p(model), self._flash, ctypes.c_uint64(len(self._flash)))
-        room = ctypes.create_string_buffer(_CYCLES // (10 * self.divisor) + 2)
+        room = ctypes.create_string_buffer(_CYCLES // (10 * self.divisor) + 2)  # a byte takes 10 bits on the line
         i_done, o_done = ctypes.c_uint64(), ctypes.c_uint64()
         coming, going, quiet = b"", b"", 0
         try:
             while True:
                 rest = bool(not coming and quiet >= self.linger)
                 writing = [self._master] if going else []
+                # At rest this blocks until bytes come or the context ends; otherwise it only polls.
                 readable, writable, _ = select.select([self._wake, self._master], writing, [], None if rest else 0)
                 if self._wake in readable:
                     return

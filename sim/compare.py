@@ -48,7 +48,7 @@ def compare(
     seed: int = 0,
     jobs: int = 1,
 ) -> Comparison:
-    """Run a batch through both.
+    """Run a batch through the pipeline and the golden model, and compare the results.
 
     Args:
         manifest: the integer program.
@@ -66,7 +66,7 @@ def compare(
     parts = np.array_split(samples, max(1, min(jobs, len(samples))))
 
     def simulate(part: int) -> Run:
-        return model.run(parts[part], progress, stalls=stalls, seed=seed + part)
+        return model.run(parts[part], progress, stalls=stalls, seed=seed + part)  # stalls of its own for each part
 
     with ThreadPoolExecutor(len(parts)) as pool:
         runs = list(pool.map(simulate, range(len(parts))))
@@ -74,7 +74,7 @@ def compare(
 
 
 def judge(manifest: Manifest, samples: Codes, runs: Sequence[Run]) -> Comparison:
-    """Compare what pipelines gave for the parts of a batch, in order, with what the golden model gives for all of it."""
+    """Compare the results of pipelines for the parts of a batch, in order, with the golden model's results for all of it."""
     outputs, last = np.concatenate([run.outputs for run in runs]), np.concatenate([run.last for run in runs])
     expected = run(manifest, samples).outputs
     expected_last = np.ones(expected.shape, bool)

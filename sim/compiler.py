@@ -1,4 +1,4 @@
-"""Verilog to a shared library: Verilator, then the C++ compiler; kept in a cache, so that it is done once a design."""
+"""Compiles Verilog to a shared library with Verilator and the C++ compiler; a cache keeps the library of every design."""
 
 import hashlib
 import os
@@ -21,9 +21,10 @@ lint_off -rule UNSIGNED
 // Amaranth declares signals of 0 bits as [-1:0]; nothing reads them.
 lint_off -rule ASCRANGE
 """
-"""The only warnings of Verilator that are let pass; any other stops the build."""
+"""The only warnings of Verilator that are waived; any other stops the build."""
 
 VERILATOR_FLAGS = ("-O3", "--x-assign", "fast", "--x-initial", "fast", "--no-assert")
+# Semantic interposition would keep the compiler from inlining functions of the library into each other.
 CXX_FLAGS = ("-std=gnu++17", "-fPIC", "-fno-semantic-interposition")
 _RUNTIME = ("verilated.cpp", "verilated_threads.cpp")
 
@@ -35,10 +36,10 @@ class Design:
     Attributes:
         verilog: its text.
         top: its top module, which becomes the C++ class ``Vtop`` (header ``Vtop.h``).
-        sources: Verilog files that it needs beside its own text, models of vendor cells for one.
-        lint: lines of a Verilator configuration file, for warnings to be let pass beside `LINT`.
-        optimise: level of the C++ compiler. 2 runs fastest; 0 compiles fastest, in a tenth of the time if it is a netlist.
-        weights: what its port ``w`` takes before the first sample, if it has one.
+        sources: Verilog files that it needs besides its own text, such as models of vendor cells.
+        lint: lines of a Verilator configuration file that waive more warnings than `LINT`.
+        optimise: level of the C++ compiler. 2 runs fastest; 0 compiles fastest, a netlist in a tenth of the time.
+        weights: bytes for its port ``w`` before the first sample, if it has one.
     """
 
     verilog: str
@@ -50,7 +51,7 @@ class Design:
 
 
 def cache_folder() -> Path:
-    """Where compiled designs are kept: ``ssm-hdl/verilated`` in the user's cache; safe to delete at any time."""
+    """The folder of compiled designs: ``ssm-hdl/verilated`` in the user's cache; safe to delete at any time."""
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path.home() / ".cache") / "ssm-hdl" / "verilated"
 
@@ -61,7 +62,7 @@ def compile_verilog(design: Design, harness: str, cache: Path | None = None) -> 
     Args:
         design: the Verilog.
         harness: C++ text that drives it.
-        cache: folder that keeps what was built; `cache_folder` if None.
+        cache: folder for the library; `cache_folder` if None.
 
     Returns:
         The library, in the cache.
@@ -90,12 +91,12 @@ def compile_verilog(design: Design, harness: str, cache: Path | None = None) -> 
             options = [*VERILATOR_FLAGS, "--cc", "--top-module", design.top, "--prefix", "Vtop", "--Mdir", "."]
             run_tool(["verilator", *options, *files], environment, build)
             parts = [path.name for path in sorted(build.glob("Vtop*.cpp"))] + ["harness.cpp"]
-            # One translation unit is quicker to compile, and quicker when it runs, than one for each part.
+            # One translation unit compiles faster, and runs faster, than one for each part.
             (build / "all.cpp").write_text("".join(f'#include "{part}"\n' for part in parts), encoding="utf-8")
             runtime = _runtime(environment, folder, build, version)
             link: list[str | Path] = ["-shared", "-I.", *_includes(environment), "all.cpp", *runtime, "-o", "all.so"]
             run_tool(["g++", *flags, *link], environment, build)
-            (build / "all.so").replace(library)
+            (build / "all.so").replace(library)  # atomic: another process may compile the same design
     except OSError as error:
         raise SsmHdlError(f"cannot write the compiled design to {folder}: {error}; choose another folder") from error
     return library
@@ -107,17 +108,17 @@ def _runtime(environment: dict[str, str], folder: Path, build: Path, version: st
     key = _digest([version, *flags])
     objects = []
     for source in _RUNTIME:
-        kept = folder / f"{Path(source).stem}-{key}.o"
-        if not kept.exists():
+        cached = folder / f"{Path(source).stem}-{key}.o"
+        if not cached.exists():
             path = Path(_root(environment)) / "include" / source
             run_tool(["g++", *flags, *_includes(environment), "-c", path, "-o", f"{source}.o"], environment, build)
-            (build / f"{source}.o").replace(kept)
-        objects.append(kept.absolute())
+            (build / f"{source}.o").replace(cached)
+        objects.append(cached.absolute())
     return objects
 
 
 def _root(environment: dict[str, str]) -> str:
-    """Verilator's folder; one that the machine brings tells it itself."""
+    """Verilator's folder, which a Verilator of the machine reports itself."""
     return environment.get("VERILATOR_ROOT") or run_tool(["verilator", "--getenv", "VERILATOR_ROOT"], environment).strip()
 
 

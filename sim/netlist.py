@@ -7,9 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from ssm_hdl import Manifest, SsmHdlError
-from ssm_hdl.families.base import Family
+from ssm_hdl.families import Family, unlimited
 from ssm_hdl.gen import yosys
 from ssm_hdl.gen.plan import Plan
+from ssm_hdl.gen.size.planner import plan_for
 from ssm_hdl.gen.verilog import generate, weights
 from ssm_hdl.sim.cells import with_cells
 from ssm_hdl.sim.compiler import Design, cache_folder
@@ -61,13 +62,13 @@ def netlist_model(
     Args:
         manifest: the integer program.
         family: the family.
-        plan: its hardware; `Plan.fit` for the family if None.
+        plan: its hardware; that of `plan_for` for an unlimited device of the family if None.
         options: of the family's Yosys command.
         cache: folder that keeps what was compiled; see `ssm_hdl.sim.compiler.cache_folder`.
 
     Raises:
         SsmHdlError: the family is not known, a tool is missing, failed or warned.
     """
-    plan = plan or Plan.fit(manifest, target=family.name)
+    plan = plan or plan_for(manifest, unlimited(family)).plan
     design = synthesise(generate(manifest, plan), manifest.name, family, options, cache)
     return VerilatedModel(manifest, design=replace(design, weights=weights(manifest, plan)), cache=cache)

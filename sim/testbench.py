@@ -15,13 +15,14 @@ from ssm_hdl import Manifest, SsmHdlError
 from ssm_hdl.files import write_atomically
 from ssm_hdl.fixed import Codes
 from ssm_hdl.gen.plan import Plan
+from ssm_hdl.gen.size.planner import plan_for
 from ssm_hdl.gen.verilog import generate
 from ssm_hdl.sim.compare import Comparison
 from ssm_hdl.sim.compiler import LINT, VERILATOR_FLAGS
 from ssm_hdl.sim.tools import verilator_environment
 
 MODULE = "ssm_hdl.sim.testbench_cocotb"
-"""The cocotb test module, for those who have a cocotb set-up of their own; its docstring says what it reads."""
+"""The cocotb test module, for a cocotb set-up of your own; its docstring lists the environment variables that it reads."""
 
 
 def simulate(
@@ -41,12 +42,12 @@ def simulate(
     Args:
         manifest: the integer program.
         samples: codes of the input format, integers of shape (batch, steps, size), at least one sequence.
-        plan: its hardware; `Plan.fit` with its defaults if None.
+        plan: its hardware; that of `plan_for` for a generic device if None.
         verilog: other Verilog with the ports that `generate` gives; then ``plan`` is not used.
         stalls: chance, in every cycle, that a sample is held back, and that a result is not taken.
         seed: of these chances.
         patience: cycles without a transfer at either end after which the design counts as stuck.
-        folder: keeps what was built, ``results.xml``, ``testbench.log`` and the waves; none of it is kept if None.
+        folder: for the build, ``results.xml``, ``testbench.log`` and the waves; a temporary folder if None.
         waves: write ``dump.vcd`` to the folder.
 
     Raises:
@@ -62,7 +63,7 @@ def simulate(
     try:
         manifest.save(build / "manifest")
         np.save(build / "samples.npy", samples, allow_pickle=False)
-        write_atomically(build / "design.v", verilog or generate(manifest, plan or Plan.fit(manifest)))
+        write_atomically(build / "design.v", verilog or generate(manifest, plan or plan_for(manifest).plan))
         write_atomically(build / "lint.vlt", LINT)
         for stale in ("results.xml", "comparison.json"):
             (build / stale).unlink(missing_ok=True)
@@ -73,7 +74,7 @@ def simulate(
             "SSM_HDL_SEED": str(seed),
             "SSM_HDL_PATIENCE": str(patience),
             "SSM_HDL_COMPARISON": str(build / "comparison.json"),
-            # Python takes the time here: a compiler that optimises would take more of it than it saves.
+            # Python dominates the run time: optimised C++ would take longer to compile than it saves.
             "MAKEFLAGS": environment.get("MAKEFLAGS", " --") + " OPT_FAST=-O0 OPT_SLOW=-O0 OPT_GLOBAL=-O0",
         }
         return _run(manifest, build, environment, waves)
@@ -105,7 +106,10 @@ def _cause(results: Path) -> str:
 
 
 def main() -> int:
-    """The process that builds and runs: cocotb's runner takes its settings from the environment, and may end the process."""
+    """Entry point of the process that builds and runs.
+
+    It is a process of its own because cocotb's runner reads its settings from the environment and may end the process.
+    """
     from cocotb_tools.check_results import get_results
     from cocotb_tools.runner import get_runner
 

@@ -1,13 +1,24 @@
 """The cocotb test module of `ssm_hdl.sim.testbench`, for any generated top level under any simulator that cocotb knows.
 
-It reads its job from the environment:
+It reads its job from the environment.
 
-- ``SSM_HDL_MANIFEST``: the manifest that the top level was generated from;
-- ``SSM_HDL_SAMPLES``: a ``.npy`` file of samples, integers of shape (batch, steps, size); without it, 2 sequences at random;
-- ``SSM_HDL_STALLS``: chance of a stall in every cycle, at both ends; 0.2 without it;
-- ``SSM_HDL_SEED``: of the stalls and of random samples; 0 without it;
-- ``SSM_HDL_PATIENCE``: cycles without a transfer at either end after which the design counts as stuck; 131072 without it;
-- ``SSM_HDL_COMPARISON``: file to write the verdict to, a `Comparison` as JSON, if it is set.
+``SSM_HDL_MANIFEST``
+    The manifest that the top level was generated from.
+
+``SSM_HDL_SAMPLES``
+    A ``.npy`` file of samples, integers of shape (batch, steps, size). By default, 2 random sequences.
+
+``SSM_HDL_STALLS``
+    Chance of a stall in every cycle, at both ends. By default, 0.2.
+
+``SSM_HDL_SEED``
+    Seed of the stalls and of random samples. By default, 0.
+
+``SSM_HDL_PATIENCE``
+    Cycles without a transfer at either end after which the design counts as stuck. By default, 131072.
+
+``SSM_HDL_COMPARISON``
+    File for the verdict, a `Comparison` as JSON. By default, none is written.
 """
 
 import dataclasses
@@ -29,7 +40,7 @@ from ssm_hdl.fixed import Codes
 from ssm_hdl.sim.compare import judge
 from ssm_hdl.sim.verilated import Run
 
-_DRAIN = 256  # cycles behind the last result in which no other may come
+_DRAIN = 256  # cycles after the last result in which no further one may come
 
 
 @cocotb.test()
@@ -63,13 +74,13 @@ def _samples(manifest: Manifest, seed: int) -> Codes:
 
 
 class _Bench:
-    """Both ends of the pipeline; what goes in, what has come out, and when."""
+    """Both ends of the pipeline: samples, results, and the cycle of each."""
 
     def __init__(self, manifest: Manifest, samples: Codes, stalls: float, seed: int) -> None:
         self.manifest, self.stalls = manifest, stalls
         self.random = random.Random(seed)
         batch, steps, self.size = samples.shape
-        self.i_codes = samples & ((1 << manifest.input.format.width) - 1)
+        self.i_codes = samples & ((1 << manifest.input.format.width) - 1)  # bit patterns: the port is unsigned
         self.i_last = np.broadcast_to((np.arange(steps) == steps - 1)[None, :, None], samples.shape)
         packets = (batch,) if manifest.output.per_sequence else (batch, steps)
         self.outputs = np.zeros((*packets, manifest.output.size), np.int64)
@@ -77,7 +88,7 @@ class _Bench:
         self.i_cycles, self.o_cycles = np.zeros((batch, steps), np.int64), np.zeros(packets, np.int64)
 
     async def run(self, dut: Any, patience: int) -> None:
-        """Drive between the edges that count; what is valid and ready when all is settled moves at the next of them."""
+        """Drive at falling edges; a transfer that is valid and ready when all has settled happens at the next rising edge."""
         beats = list(zip(self.i_codes.ravel().tolist(), self.i_last.ravel().tolist(), strict=True))
         size, o_size, results = self.size, self.manifest.output.size, self.outputs.size
         sent = received = cycle = quiet = 0

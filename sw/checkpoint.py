@@ -1,4 +1,4 @@
-"""Checkpoints: one safetensors file with the float parameters; its metadata say how to use and how to repeat them."""
+"""Checkpoints: a safetensors file with the float parameters; its metadata hold the model, its inputs and its training command."""
 
 import json
 from collections.abc import Mapping
@@ -31,8 +31,8 @@ class Checkpoint:
     """A trained float model with its origin.
 
     Attributes:
-        model: the model, in evaluation.
-        inputs: what it is fed.
+        model: the model, in evaluation mode.
+        inputs: the samples that it takes.
         metadata: ``name``, ``accuracy`` on the test samples and ``val_accuracy`` (0 to 1), ``command``, ``seed``, as
             text; an imported checkpoint has ``name`` alone.
     """
@@ -42,10 +42,10 @@ class Checkpoint:
     metadata: Mapping[str, str]
 
     def require(self, family: type[M]) -> M:
-        """The model, if it is of a family.
+        """The model, which has to be of a family.
 
         Raises:
-            SsmHdlError: it is of another.
+            SsmHdlError: it is of another family.
         """
         if not isinstance(self.model, family):
             name = self.metadata.get("name", "the checkpoint")
@@ -61,6 +61,7 @@ class Checkpoint:
         config = self.model.config
         header = {"schema": SCHEMA, "model": config.family} | config.model_dump()
         header |= {f"inputs.{field.name}": getattr(self.inputs, field.name) for field in fields(InputSpec)}
+        # Only models of tokens have the field, so checkpoints of numbers keep their bytes.
         if not self.inputs.tokens:
             del header["inputs.tokens"]
         tensors = {name: tensor.detach().contiguous() for name, tensor in self.model.state_dict().items()}
@@ -95,18 +96,18 @@ def load(path: Path | str) -> Checkpoint:
 
 
 def fill(path: Path | str, config: Config, inputs: InputSpec, tensors: Mapping[str, Tensor]) -> Model:
-    """The model of a file's tensors, each checked; in evaluation.
+    """Build a model from the tensors of a file, all of them checked; in evaluation mode.
 
     Args:
         path: of the file, for the messages.
-        config: what the model is.
-        inputs: what it is fed.
+        config: options of the model.
+        inputs: the samples that it takes.
         tensors: its whole state, by name.
 
     Raises:
         SsmHdlError: a tensor that is missing, unknown, misshapen, not of real floating-point numbers, or not finite.
     """
-    with torch.device("meta"):
+    with torch.device("meta"):  # shapes without memory; `assign` below puts the tensors in place
         model = config.build(inputs)
     kind = type(model).__name__
     expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
@@ -134,7 +135,7 @@ def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Tensors and metadata of a safetensors file.
 
     Raises:
-        SsmHdlError: there is no whole one.
+        SsmHdlError: the file is missing, cut off or of another kind.
     """
     try:
         with safe_open(path, framework="pt") as file:
@@ -148,12 +149,12 @@ def _names(kind: type[InputSpec]) -> list[str]:
 
 
 def _sizes(config: Config) -> str:
-    """Its options as a message has them."""
+    """The options of a model, as text for a message."""
     return ", ".join(f"{name} {value}" for name, value in config.model_dump().items())
 
 
 def _parse(path: Path | str, kind: type[V], given: Mapping[str, Any], prefix: str) -> V:
-    """The metadata of ``kind``, from text."""
+    """Read metadata of ``kind`` from their text."""
     try:
         return TypeAdapter(kind).validate_python(given)
     except ValidationError as error:
@@ -165,7 +166,7 @@ def _parse(path: Path | str, kind: type[V], given: Mapping[str, Any], prefix: st
 
 
 def _sorted(data: bytes) -> bytes:
-    """The safetensors file ``data`` with its header sorted: the library writes it in a random order."""
+    """A safetensors file with its header sorted: the library writes it in random order, but equal models give equal files."""
     size = int.from_bytes(data[:8], "little")
     header = json.dumps(json.loads(data[8 : 8 + size]), sort_keys=True).encode()
     header += b" " * (-len(header) % 8)

@@ -10,11 +10,12 @@ from typing import Any
 from rich.console import Console
 
 from ssm_hdl import SsmHdlError
-from ssm_hdl.boards.build import BuildReport, build, default_plan
+from ssm_hdl.boards.build import BuildReport, build
 from ssm_hdl.boards.catalog import find_board
+from ssm_hdl.boards.resources import shell_use
 from ssm_hdl.files import write_atomically
-from ssm_hdl.gen.plan import Plan
-from ssm_hdl.gen.report import Report, estimate
+from ssm_hdl.gen.report import Report
+from ssm_hdl.gen.size.planner import plan_for
 from ssm_hdl.gen.verilog import generate
 from ssm_hdl.sim.compare import Comparison, compare
 from ssm_hdl.sim.netlist import netlist_model
@@ -31,6 +32,9 @@ MODEL, RECIPE, BOARD = "digits", "w8a8", "icebreaker"
 
 CLOCK_HZ = 36e6
 """A clock that the first attempt of place and route meets; `ssm-hdl build` tries harder, for the board's own."""
+
+RATE_HZ = 500e3
+"""Time steps a second: one every 72 cycles, the fewest that 8 DSP blocks give."""
 
 NETLIST_SEQUENCES = 2
 """Digits through the netlist, which simulates much slower than the RTL."""
@@ -109,16 +113,16 @@ def demo(out: Path, console: Console, bar: Bar) -> Demo:
     say(f"test accuracy: float {float_model.accuracy:.2%}, integer {integer.accuracy:.2%}")
 
     board = find_board(BOARD)
-    plan = default_plan(manifest, board)
-    generic = Plan.fit(manifest, plan.dsp)
-    report = estimate(manifest, plan)
-    files["Verilog"] = write_atomically(out / f"{MODEL}.v", generate(manifest, generic))
+    sized = plan_for(manifest, board.chip, RATE_HZ, clock_hz=CLOCK_HZ, reserve=shell_use(manifest, board))
+    plan, report = sized.plan, sized.report
+    inferred = plan_for(manifest, dsp=plan.dsp).plan
+    files["Verilog"] = write_atomically(out / f"{MODEL}.v", generate(manifest, inferred))
     files["picture"] = draw(manifest, plan, out / "pipeline.svg")
     files["picture, PNG"] = draw(manifest, plan, out / "pipeline.png")
     say(f"generated {report.cycles} cycles a time step on {report.dsp_multipliers} multipliers; {files['picture']} shows it")
 
     say("compiling the Verilog with Verilator")
-    model, codes = VerilatedModel(manifest, generic), manifest.check_samples(dataset.test.codes)
+    model, codes = VerilatedModel(manifest, inferred), manifest.check_samples(dataset.test.codes)
     with bar(f"{len(codes)} test digits through the RTL", len(codes)) as advance:
         rtl = _equal("RTL", compare(manifest, model, codes, advance))
     say(f"RTL equals golden model: {rtl.sequences} digits, {rtl.differences} differences, {rtl.cycles:,} cycles")

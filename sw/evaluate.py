@@ -20,21 +20,21 @@ if TYPE_CHECKING:
 
 
 BATCH = 100
-"""Sequences that are classified at a time."""
+"""Sequences per batch."""
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """How well a model does.
+    """The accuracy of a model.
 
     Attributes:
         name: of the model.
-        sequences: how many it classified.
-        correct: how many of them rightly.
+        sequences: number of sequences classified.
+        correct: number of correct classes among them.
         accuracy: the ratio of the two, 0 to 1.
-        classes: its answers, (sequences,), the first largest output of each.
-        saturations: saturated elements by operation; none for a float model.
-        elements: elements that each of these operations stored.
+        classes: the model's answers, (sequences,); of equal outputs the first counts.
+        saturations: saturated elements by operation; empty for a float model.
+        elements: stored elements by operation.
     """
 
     name: str
@@ -46,7 +46,7 @@ class Evaluation:
     elements: dict[str, int]
 
     def to_json(self) -> dict[str, Any]:
-        """All but the answers themselves, as JSON takes it."""
+        """All fields but ``classes``, for JSON."""
         fields = asdict(self)
         del fields["classes"]
         return fields
@@ -78,14 +78,14 @@ def evaluate_integer(
     """Classify samples with the golden model.
 
     Args:
-        manifest: an integer program with one output packet a sequence, one element a class.
+        manifest: an integer program with one output packet per sequence, one element per class.
         split: samples with their labels.
-        processes: that the golden model works in; more than one are spawned when there is more than one batch, so the
-            caller's main module has to stand that, as always with ``multiprocessing``.
+        processes: of the golden model. More than one are spawned if there are several batches, so the caller's main module
+            has to be importable, as always with ``multiprocessing``.
         progress: called with the number of sequences done since the last call.
 
     Raises:
-        SsmHdlError: the program answers every time step, its samples are others than these, or ``processes`` is below 1.
+        SsmHdlError: the program answers every time step, the samples do not fit it, or ``processes`` is below 1.
     """
     if not manifest.output.per_sequence:
         raise SsmHdlError(f"{manifest.name} answers every time step; accuracy needs one answer a sequence, from a pool")
@@ -112,7 +112,7 @@ def _run(manifest: Manifest, codes: NDArray[np.integer], processes: int) -> Iter
     if min(processes, len(batches)) <= 1:
         yield from (run(manifest, batch) for batch in batches)
         return
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("spawn")  # a fork could hang on a lock of another thread
     with ProcessPoolExecutor(min(processes, len(batches)), context) as pool:
         yield from pool.map(run, repeat(manifest), batches)
 
@@ -128,7 +128,7 @@ def _evaluation(
     saturations: dict[str, int] | None = None,
     elements: dict[str, int] | None = None,
 ) -> Evaluation:
-    """Batches of outputs (sequences, classes) beside the labels."""
+    """Compare batches of outputs (sequences, classes) with the labels."""
     if not len(split):
         raise SsmHdlError(f"{name} has no samples to classify; ask for one at least")
     classes = np.concatenate(outputs).argmax(axis=1)

@@ -26,8 +26,8 @@ from ssm_hdl.fixed import Codes
 BAUD = 1_000_000
 """Bit rate of the boards."""
 
-_MARGIN = 2.0  # seconds that an answer may be late by, for whatever lies between
-_SLOWEST = 1e7  # multiplications a second that any build does
+_MARGIN = 2.0  # seconds of delay allowed for drivers, USB and the host itself
+_SLOWEST = 1e7  # multiplications per second that every build reaches
 _POLL = 0.05  # seconds
 
 _MEANING = {
@@ -44,13 +44,13 @@ _MEANING = {
 class Host:
     """A board on a serial port; a context manager.
 
-    Nothing is tried a second time in silence: whatever goes wrong is an error.
+    There are no silent retries: every failure is an error.
 
     Args:
         port: the serial port, such as ``/dev/ttyUSB1`` or ``COM5``.
         manifest: the model that the board was built for.
         baud: bit rate of the board.
-        timeout: seconds to wait for the answer to one sequence; worked out from the manifest if None, generously.
+        timeout: seconds to wait for the answer to one sequence; a generous estimate from the manifest if None.
 
     Raises:
         SsmHdlError: pyserial is missing, or the port is not there or cannot be opened.
@@ -82,7 +82,7 @@ class Host:
             progress: called with the number of sequences done since the last call.
 
         Returns:
-            Codes of the output edge, (batch, steps, size), or (batch, size) if it comes once a sequence.
+            Codes of the output edge, (batch, steps, size), or (batch, size) if it comes once per sequence.
 
         Raises:
             SsmHdlError: samples that the manifest does not take; a board that does not answer, answers with a damaged
@@ -137,7 +137,7 @@ class Host:
                 refusal = f"the board on {self.port} refused a request: {_meaning(status)}"
                 if tag == self._tag:
                     raise SsmHdlError(refusal)
-        # An error whose tag is another's belongs to an older request, unless nothing else comes.
+        # An error with another tag may belong to an older request, so it counts only if no other answer came.
         if refusal:
             raise SsmHdlError(refusal)
         if received:
@@ -161,13 +161,13 @@ def _open(port: str, baud: int, timeout: float) -> Any:
 
 
 def _reason(port: str, error: Exception) -> str:
-    """Why a port cannot be opened, in words."""
+    """The reason why a port cannot be opened."""
     match getattr(error, "errno", None):
-        case 2:
+        case 2:  # ENOENT
             return "there is no such port"
-        case 13:
+        case 13:  # EACCES
             return "you may not use it (on Linux, join its group: `sudo usermod -aG dialout $USER`, then log in again)"
-        case 11 | 16:
+        case 11 | 16:  # EAGAIN, from the exclusive lock, and EBUSY
             return "another program uses it"
         case _:
             return " ".join(str(error).split())
@@ -187,9 +187,10 @@ def _meaning(status: int) -> str:
 
 
 def _patience(manifest: Manifest, baud: int) -> float:
-    """Seconds in which any build of a manifest answers to its longest sequence."""
+    """Seconds within which any build of a manifest answers its longest sequence."""
     packets = 1 if manifest.output.per_sequence else manifest.steps
     sizes = ((manifest.input, manifest.steps), (manifest.output, packets))
+    # A byte takes 10 bits on the line.
     line = sum(edge.size * element_bytes(edge) * count for edge, count in sizes) * 10 / baud
     work = sum(node.multiplications for node in manifest.nodes.values()) * manifest.steps / _SLOWEST
     return _MARGIN + 2 * line + work

@@ -1,7 +1,8 @@
-"""How much memory a model takes, counted in two ways: as the paper does, to compare with it, and bit by bit as hardware does.
+"""The memory of a model by two counts: the paper's, for comparison with it, and every bit that the hardware keeps.
 
-The paper is Zhao et al., arXiv 2506.12480: Abar, Bbar, C, D, the weights of the linear layers, the state and four activations
-of H at their bits, biases in 32 bits, no scales. In float 32 dt counts as (H, N), and is dropped when Abar is stored.
+The paper is Zhao et al., arXiv 2506.12480. It counts Abar, Bbar, C, D, the weights of the linear layers, the state and four
+activations of H at their bits, and biases in 32 bits; it counts no scales. In float 32, dt counts as (H, N); it is dropped when
+Abar is stored.
 """
 
 from collections.abc import Iterable, Iterator
@@ -15,8 +16,8 @@ from ssm_hdl.fixed import Codes, Format
 from ssm_hdl.operations import Dense, Embedding, Lookup, Node, Norm, Pool, Scan
 from ssm_hdl.operations.base import Tensor
 
-KINDS = ("transition", "input matrix", "weights", "biases", "exponents", "states", "activations", "accumulators", "tables")
-"""What memory is for; the tables are those of lookups."""
+MEMORY_KINDS = ("transition", "input matrix", "weights", "biases", "exponents", "states", "activations", "accumulators", "tables")
+"""Kinds of memory; ``tables`` belong to lookups, embeddings and norms."""
 
 FLOAT = 32
 """Bits of a float, and of the paper's biases."""
@@ -31,9 +32,9 @@ class Part:
 
     Attributes:
         owner: the operation or edge that it belongs to.
-        kind: one of ``KINDS``.
-        numbers: how many numbers it holds.
-        bits: of all of them together.
+        kind: one of ``MEMORY_KINDS``.
+        numbers: count of the numbers that it holds.
+        bits: of all numbers together.
     """
 
     owner: str
@@ -50,12 +51,12 @@ class Memory:
 
     @property
     def bits(self) -> int:
-        """All of it."""
+        """Bits of all parts."""
         return sum(part.bits for part in self.parts)
 
     @property
     def bytes(self) -> float:
-        """All of it."""
+        """Bytes of all parts."""
         return self.bits / 8
 
     def of(self, kind: str) -> int:
@@ -63,8 +64,8 @@ class Memory:
         return sum(part.bits for part in self.parts if part.kind == kind)
 
     def to_json(self) -> dict[str, Any]:
-        """In all, by kind, and by part, as JSON takes it."""
-        kinds = {kind: self.of(kind) for kind in KINDS if self.of(kind)}
+        """The sum, by kind, and by part, for JSON."""
+        kinds = {kind: self.of(kind) for kind in MEMORY_KINDS if self.of(kind)}
         parts = [{"owner": p.owner, "kind": p.kind, "numbers": p.numbers, "bits": p.bits} for p in self.parts]
         return {"bits": self.bits, "bytes": self.bytes, "kinds": kinds, "parts": parts}
 
@@ -94,7 +95,7 @@ def paper_float(width: int, modes: int, classes: int) -> Memory:
 
 def _s4d(width: int, modes: int, classes: int) -> list[tuple[str, str, int]]:
     """Owner, kind and count of the numbers of the paper's S4D."""
-    complexes = 2 * width * modes
+    complexes = 2 * width * modes  # real and imaginary parts
     return [
         ("Abar", "transition", complexes),
         ("Bbar", "input matrix", complexes),
@@ -108,10 +109,10 @@ def _s4d(width: int, modes: int, classes: int) -> list[tuple[str, str, int]]:
 
 
 def paper(manifest: Manifest) -> Memory:
-    """A manifest by the paper's rules, as it is: no Bbar where that is folded into C, no exponents, biases in 32 bits.
+    """The memory of a manifest by the paper's count: no Bbar where it is folded into C, no exponents, biases in 32 bits.
 
-    A mode whose pole is 0 in every channel is the skip D: no Abar, no state, and one real weight. Activations are four packets
-    of the size of a scan's input, at the mean width of all real edges of a time step.
+    A mode whose pole is 0 in every channel is the skip D: it has no Abar, no state, and one real weight. Activations are four
+    packets of the size of a scan's input, at the mean width of all real edges of a time step.
     """
     return Memory(tuple(_paper(manifest)))
 
@@ -138,13 +139,13 @@ def _paper(manifest: Manifest) -> Iterator[Part]:
 
 
 def _live(scan: Node) -> Codes:
-    """Which modes (C, N) have a state by the paper's rules."""
+    """Which modes (C, N) have a state by the paper's count."""
     transition = scan.arrays["transition"]
     return np.broadcast_to(transition.any(axis=(0, 2)), transition.shape[:2])
 
 
 def paper_float_of(manifest: Manifest) -> Memory | None:
-    """What a manifest with one scan would take as the paper's S4D in float 32; None if it has another number of scans."""
+    """The memory of a manifest with one scan as the paper's S4D in float 32; None if it has another number of scans."""
     scans = [node for node in manifest.nodes.values() if isinstance(node.op, Scan)]
     if len(scans) != 1:
         return None
@@ -152,10 +153,10 @@ def paper_float_of(manifest: Manifest) -> Memory | None:
 
 
 def hardware(manifest: Manifest) -> Memory:
-    """What the hardware keeps for a manifest, tensor by tensor; queues between the stages come on top (`ssm-hdl generate`).
+    """Every bit that the hardware keeps for a manifest; queues between the stages come on top (`ssm-hdl generate`).
 
-    Codes at their width, exponents in the bits that their spread needs, biases as wide as they are, all states, the accumulators
-    of pools, one packet of every edge (the states are those of their scan), one table for each lookup.
+    Weights count at their width, exponents at the bits of their spread, and biases at the bits of the largest one. To these come
+    all states, the accumulators of pools, the tables of lookups, and one packet for every edge but the states.
     """
     edge = manifest.input
     return Memory((Part(edge.name, "activations", edge.size, edge.size * edge.bits), *_stages(manifest.nodes.values())))
@@ -194,9 +195,9 @@ def _codes(node: Node, kind: str, tensor: Tensor) -> Part:
 
 
 def _spread(node: Node, array: str) -> Part:
-    """Exponents less their smallest, which is wired."""
+    """Exponents without their smallest, which is a constant in the wiring."""
     exponents = node.arrays[array]
     return Part(node.name, "exponents", exponents.size, exponents.size * int(np.ptp(exponents)).bit_length())
 
 
-__all__ = ["KINDS", "Memory", "Part", "hardware", "paper", "paper_float", "paper_float_of", "paper_nominal"]
+__all__ = ["MEMORY_KINDS", "Memory", "Part", "hardware", "paper", "paper_float", "paper_float_of", "paper_nominal"]

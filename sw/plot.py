@@ -1,4 +1,4 @@
-"""Plots of studies: heat maps of sensitivity, and the front of accuracy and memory."""
+"""Plots of studies: heat maps of sensitivity, and the Pareto front of accuracy and memory."""
 
 import io
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from ssm_hdl.sw.quantize.parts import PARTS, width_of
 from ssm_hdl.sw.quantize.sensitivity import Report
 
 if TYPE_CHECKING:
-    from ssm_hdl.sw.quantize.search import Found
+    from ssm_hdl.sw.quantize.search import Outcome
     from ssm_hdl.sw.quantize.study import Trial
 
 INK, FAINT, GRID, ACCENT = "#1f2933", "#7b8794", "#e4e7eb", "#9a3b52"
@@ -26,8 +26,8 @@ INK, FAINT, GRID, ACCENT = "#1f2933", "#7b8794", "#e4e7eb", "#9a3b52"
 LOST: Colormap = LinearSegmentedColormap.from_list("lost", ["#f5f7fa", "#e8c07d", "#b4483f", "#4a1c2a"])
 RATIO: Colormap = LinearSegmentedColormap.from_list("ratio", ["#4a1c2a", "#b4483f", "#e8c07d", "#dfe9e4", "#2f6690"])
 
-MOST_LOST = 20.0
-"""Points of accuracy beyond which the colour does not change."""
+MAX_LOST = 20.0
+"""Points of accuracy lost at the end of the colour scale."""
 
 
 def save(figure: Figure, path: Path) -> Path:
@@ -47,17 +47,17 @@ def heat_map(report: Report, path: Path) -> Path:
             lost[at], ratio[at] = 100 * (report.base.accuracy - cell.accuracy), cell.sqnr_db
     height = 1.5 + 0.3 * len(parts)
     figure = Figure(figsize=(2.6 + 1.16 * len(report.widths), height), layout="constrained")
-    left, right = figure.subplots(1, 2, sharey=True)
-    _map(left, lost, "points of accuracy lost", LOST, (0, MOST_LOST))
-    _map(right, ratio, "SQNR of the logits, dB", RATIO, (0, max(20.0, float(np.nanmax(ratio)))))
-    for ax in (left, right):
+    lost_axes, ratio_axes = figure.subplots(1, 2, sharey=True)
+    _map(lost_axes, lost, "points of accuracy lost", LOST, (0, MAX_LOST))
+    _map(ratio_axes, ratio, "SQNR of the logits, dB", RATIO, (0, max(20.0, float(np.nanmax(ratio)))))
+    for ax in (lost_axes, ratio_axes):
         ax.set_xticks(range(len(report.widths)), [str(width) for width in report.widths])
         ax.set_xlabel("bits", color=INK)
         for row, part in enumerate(parts):
             if (width := width_of(report.recipe, part)) in report.widths:
                 column = report.widths.index(width)
                 ax.add_patch(_frame(column, row))
-    left.set_yticks(range(len(parts)), parts)
+    lost_axes.set_yticks(range(len(parts)), parts)
     images = report.identity["images"]
     figure.suptitle(
         f"{report.model}: one part at a time, the rest as in {report.recipe.name} "
@@ -68,25 +68,24 @@ def heat_map(report: Report, path: Path) -> Path:
     return save(figure, path)
 
 
-def accuracy_memory(found: "Found", path: Path) -> Path:
-    """All trials of a search, the front, the budget and the chosen one."""
-    task, chosen = found.task, found.finalists[0][0]
+def accuracy_memory(result: "Outcome", path: Path) -> Path:
+    """Plot all trials of a search, the front, the budget and the chosen trial."""
+    task, chosen, unquantized = result.task, result.finalists[0][0], 100 * result.float_accuracy
     figure = Figure(figsize=(7.2, 4.4), layout="constrained")
     ax = figure.subplots()
 
     def place(trials: "Sequence[Trial]") -> tuple[list[float], list[float]]:
         return [task.bytes_of(t.measured) / 1e3 for t in trials], [100 * t.measured.accuracy for t in trials]
 
-    ax.scatter(*place(found.trials), s=14, color=FAINT, alpha=0.35, lw=0, label=f"{len(found.trials)} trials")
-    ax.plot(*place(found.front), color=RATIO(1.0), marker="o", ms=4, lw=1.2, drawstyle="steps-post", label="front")
+    ax.scatter(*place(result.trials), s=14, color=FAINT, alpha=0.35, lw=0, label=f"{len(result.trials)} trials")
+    ax.plot(*place(result.front), color=RATIO(1.0), marker="o", ms=4, lw=1.2, drawstyle="steps-post", label="front")
     ax.scatter(*place([chosen]), s=130, marker="*", color=ACCENT, zorder=5, label="chosen, by all validation samples")
     ax.axvline(task.budget / 1e3, color=ACCENT, lw=1, ls="--")
-    ax.axhline(100 * found.float_accuracy, color=INK, lw=0.8, ls=":")
-    ax.text(
-        0.995, 100 * found.float_accuracy, "float", size=8, color=INK, ha="right", va="bottom", transform=ax.get_yaxis_transform()
-    )
+    ax.axhline(unquantized, color=INK, lw=0.8, ls=":")
+    ax.text(0.995, unquantized, "float", size=8, color=INK, ha="right", va="bottom", transform=ax.get_yaxis_transform())
     ax.text(task.budget / 1e3, 0.02, " budget", size=8, color=ACCENT, transform=ax.get_xaxis_transform())
-    shown = [100 * found.float_accuracy, *(y for y in place([chosen, *found.trials])[1] if y > min(50, *place([chosen])[1]) - 1)]
+    # Trials far below the chosen one would flatten the front.
+    shown = [unquantized, *(y for y in place([chosen, *result.trials])[1] if y > min(50, *place([chosen])[1]) - 1)]
     ax.set_ylim(min(shown) - 1, max(shown) + 1)
     counted = "the paper's count" if task.accounting == "paper" else "every bit in hardware"
     ax.set_xlabel(f"memory, kB ({counted})", color=INK)
@@ -108,6 +107,7 @@ def _map(ax: Axes, values: NDArray[np.float64], title: str, colours: Colormap, l
             ax.text(column, row, "–", ha="center", va="center", size=7.5, color=FAINT)
             continue
         red, green, blue, _ = colours((np.clip(value, *limits) - limits[0]) / (limits[1] - limits[0]))
+        # White text on dark colours; the factors are roughly the eye's sensitivity.
         ink = "white" if 0.3 * red + 0.6 * green + 0.1 * blue < 0.55 else INK
         ax.text(column, row, f"{value:.1f}".replace("-0.0", "0.0"), ha="center", va="center", size=7.5, color=ink)
     ax.spines[:].set_visible(False)

@@ -1,4 +1,4 @@
-"""The models that are trained by name, and what a training run depends on."""
+"""The models that ``ssm-hdl train`` knows by name, with their training configurations."""
 
 from dataclasses import dataclass
 
@@ -10,21 +10,20 @@ from ssm_hdl.sw.models.s5 import S5Config
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """What a training run depends on, besides the data.
+    """The configuration of a training run; with the data it determines the result.
 
     Attributes:
         name: of the model; the command that repeats the run is ``ssm-hdl train NAME``.
         dataset: the data set that the model is meant for.
         model: its family, sizes and options.
         epochs: passes over the training data.
-        batch_size: samples a step of the optimiser.
-        learning_rate: highest of the one-cycle schedule.
-        ssm_learning_rate: the same for the dynamics of the model, which take no weight decay either.
+        batch_size: samples per step of the optimiser.
+        learning_rate: highest rate of the one-cycle schedule.
+        ssm_learning_rate: the same for the dynamics of the model, which have no weight decay.
         weight_decay: of AdamW.
-        label_smoothing: probability that the targets give to all classes alike.
-        warmup_fraction: part of the steps with a rising rate.
-        threads: of torch while training, whatever the machine has: sums in another order end in other weights. One is
-            fastest for small models.
+        label_smoothing: probability that the targets spread evenly over all classes.
+        warmup_fraction: fraction of the steps with a rising rate.
+        threads: of torch. A fixed number, because sums in another order give other weights; 1 is fastest for small models.
         seed: of the initial weights and the order of the samples.
     """
 
@@ -131,14 +130,14 @@ _CONFIGS = (
 )
 
 PRESETS = {config.name: config for config in _CONFIGS}
-"""The models that are trained by name."""
+"""The configurations by name."""
 
 
 def preset(name: str) -> TrainConfig:
     """The configuration called ``name``.
 
     Raises:
-        SsmHdlError: there is none.
+        SsmHdlError: no configuration has this name.
     """
     if name not in PRESETS:
         raise SsmHdlError(f"no model is called {name!r}; there are {', '.join(PRESETS)}")

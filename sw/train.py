@@ -21,13 +21,13 @@ from ssm_hdl.sw.presets import TrainConfig
 
 @dataclass(frozen=True)
 class Epoch:
-    """How far a training is.
+    """The state of a training run after an epoch.
 
     Attributes:
-        number: of the epoch that is over, from 1.
+        number: of the epoch, from 1.
         loss: mean cross-entropy over its training samples, in nats.
-        accuracy: on the validation samples after it, 0 to 1.
-        best: the best of these so far.
+        accuracy: on the validation samples, 0 to 1.
+        best: the best accuracy so far.
     """
 
     number: int
@@ -46,19 +46,19 @@ def train(
 ) -> Checkpoint:
     """Train a float model and keep the epoch that is best on the validation samples.
 
-    AdamW with a one-cycle schedule. Configuration, data, version of torch and kind of processor determine
-    the result.
+    The optimiser is AdamW with a one-cycle schedule. Configuration, data, version of torch and kind of processor determine the
+    result.
 
     Args:
-        dataset: what to train on.
+        dataset: the samples.
         config: sizes, rates, seed.
         progress: a console for the progress bar.
         on_epoch: called after each epoch.
         command: recorded in the checkpoint; ``ssm-hdl train NAME`` if left out.
-        device: of torch, such as ``cuda``; another one ends in other weights.
+        device: of torch, such as ``cuda``; another device gives other weights.
 
     Returns:
-        The checkpoint, its test accuracy in the metadata; nothing is written (``Checkpoint.save`` does).
+        The checkpoint with its test accuracy in the metadata. No file is written; ``Checkpoint.save`` writes one.
 
     Raises:
         SsmHdlError: the data set is not the one of the configuration, or the loss diverges.
@@ -71,7 +71,7 @@ def train(
     best, best_state = -1.0, dict[str, Tensor]()
     columns = TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn()
     with (
-        torch.random.fork_rng(devices=[]),
+        torch.random.fork_rng(devices=[]),  # leaves the caller's random numbers as they were
         _threads(config.threads),
         Progress(*columns, console=progress, disable=progress is None) as bar,
     ):
@@ -127,19 +127,19 @@ def logits(model: Model, inputs: Tensor, batch_size: int = 100) -> Tensor:
 
 
 def accuracy(model: Model, spec: InputSpec, split: Split) -> float:
-    """The part of ``split`` that the float model classifies correctly, 0 to 1."""
+    """The share of ``split`` that the float model classifies correctly, 0 to 1."""
     inputs, labels = tensors(spec, split)
     return (logits(model, inputs).argmax(1) == labels).double().mean().item()
 
 
 def _batches(samples: Tensor, size: int) -> Iterator[Tensor]:
-    """``samples`` cut along the first dimension."""
+    """``samples`` in batches of ``size`` along the first dimension."""
     return (samples[start : start + size] for start in range(0, len(samples), size))
 
 
 @contextmanager
 def _threads(count: int) -> Iterator[None]:
-    """As many threads of torch, for a while."""
+    """Set the number of torch's threads within a context."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:
@@ -149,7 +149,7 @@ def _threads(count: int) -> Iterator[None]:
 
 
 def _stepper(model: Model, config: TrainConfig, steps: int) -> Callable[[Tensor, Tensor], float]:
-    """A step of AdamW, with slower dynamics, as a function of a batch that returns the loss."""
+    """A function that takes a batch, does a step of AdamW, with slower dynamics, and returns the loss."""
     dynamics = model.dynamics()
     others = [parameter for parameter in model.parameters() if all(parameter is not one for one in dynamics)]
     optimizer = torch.optim.AdamW(
@@ -160,7 +160,7 @@ def _stepper(model: Model, config: TrainConfig, steps: int) -> Callable[[Tensor,
 
     def step(inputs: Tensor, labels: Tensor) -> float:
         loss = functional.cross_entropy(model(inputs), labels, label_smoothing=config.label_smoothing)
-        if torch.isfinite(loss):
+        if torch.isfinite(loss):  # otherwise the caller raises an error
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()

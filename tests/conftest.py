@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import yaml
 
-from ssm_hdl import Format, Manifest
+from ssm_hdl import Format, Manifest, registry
 from ssm_hdl.fixed import Codes
 from ssm_hdl.manifest import Graph
 from ssm_hdl.operations import Tensors
@@ -208,3 +208,11 @@ def cache(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
     """The folder that keeps compiled designs, one for all workers of a test run."""
     folder = tmp_path_factory.getbasetemp()
     return (folder if worker_id == "master" else folder.parent) / "verilated"
+
+
+@pytest.fixture
+def outside(monkeypatch):
+    """The operations of the package `tests/outside` are known."""
+    monkeypatch.syspath_prepend(Path(__file__).parent)
+    registry.register("clip", "outside")
+    registry.register("taps", "outside")

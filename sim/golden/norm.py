@@ -20,13 +20,15 @@ def evaluate(node: Node, x: Codes) -> Stored:
 
 
 def _inverse_root(node: Node, root: Root, v: Codes) -> tuple[Codes, Codes]:
-    """The pairs of bits that v is shifted by, and one over the root of what that gives."""
+    """The pairs of bits that normalise v, and one over the root of the normalised v."""
     shift = np.zeros_like(v)
+    # Binary search for the leading pair of bits: pairs, because the root halves a shift.
     for pairs in (1 << k for k in reversed(range((root.width // 2 - 1).bit_length()))):
         small = v < 1 << root.width - 2 * pairs
         v, shift = np.where(small, v << 2 * pairs, v), shift + pairs * small
     half = v >> root.width - 1
     fraction = (v << 1 - half) >> root.width - 1 - root.cells - root.inside & (1 << root.cells + root.inside) - 1
+    # The table holds the root and its slope at each cell; interpolate within the cell.
     cell, place = fraction >> root.inside, fraction & (1 << root.inside) - 1
     level, slope = (node.arrays[name][half << root.cells | cell] for name in ("level", "slope"))
     return shift, (level << root.inside - 2) - slope * place >> root.inside

@@ -3,6 +3,7 @@
 from ssm_hdl.errors import SsmHdlError
 from ssm_hdl.families import ecp5, generic, ice40
 from ssm_hdl.families.base import Device, Family
+from ssm_hdl.families.generic import GENERIC_DEVICE, unlimited
 
 _MODULES = (generic, ice40, ecp5)
 
@@ -35,4 +36,4 @@ def find_family(name: str) -> Family:
     return FAMILIES[name]
 
 
-__all__ = ["DEVICES", "FAMILIES", "Device", "Family", "find_device", "find_family"]
+__all__ = ["DEVICES", "FAMILIES", "GENERIC_DEVICE", "Device", "Family", "find_device", "find_family", "unlimited"]

@@ -61,6 +61,10 @@ class Family:
         return f"<family {self.name}>"
 
 
+UNLIMITED = 10**9
+"""LUTs, DSP blocks or block RAMs of a device without limits."""
+
+
 @dataclass(frozen=True)
 class Device:
     """A device, as far as a pipeline cares.
@@ -74,7 +78,7 @@ class Device:
         rams: block RAMs.
         ram_bits: bits of a block RAM.
         sprams: single-port RAMs of 256 kbit.
-        clock_hz: clock that sized pipelines reach on it, by ``make bench``.
+        clock_hz: clock that sized pipelines reach on it, by ``make bench``; 0 if it is not known.
         kernel_hz: clock of a bare multiplier kernel, alone on the device (`Device.limit`).
         lanes_per_dsp: 8-bit products of a DSP block per cycle.
     """
@@ -97,9 +101,14 @@ class Device:
         return None if self.family.packs_flip_flops else self.luts
 
     @property
+    def bounded(self) -> bool:
+        """Its LUTs have a limit."""
+        return self.luts < UNLIMITED
+
+    @property
     def limit(self) -> float:
         """Products per second of all DSP blocks at the clock of the bare kernel: the physical limit."""
         return self.dsps * self.lanes_per_dsp * self.kernel_hz
 
 
-__all__ = ["Device", "Family"]
+__all__ = ["UNLIMITED", "Device", "Family"]

@@ -1,17 +1,15 @@
 """No family in particular: any tool infers the multipliers, and no limit is known but the one that the user names."""
 
+from dataclasses import replace
 from typing import ClassVar
 
 from amaranth.hdl import Module, Signal, Value
 
-from ssm_hdl.families.base import Device, Family
+from ssm_hdl.families.base import UNLIMITED, Device, Family
 from ssm_hdl.families.ecp5 import ECP5
 from ssm_hdl.gateware.arithmetic import delay
 from ssm_hdl.gateware.multiplier import LutMultiplier, Multiplier, Numbers, Products
 from ssm_hdl.gateware.multiplier import bounds as bounds_of
-
-UNLIMITED = 1 << 40
-"""More of anything than a pipeline takes."""
 
 WIDTH = 18
 """Bits of an operand that the DSP blocks of most families take, sign included."""
@@ -62,4 +60,14 @@ class Generic(Family):
 
 GENERIC = Generic()
 
-DEVICES = (Device("generic", "any device", GENERIC, UNLIMITED, UNLIMITED, UNLIMITED, 18432, 0, 100e6, 100e6, 1),)
+GENERIC_DEVICE = Device("generic", "generic device", GENERIC, UNLIMITED, UNLIMITED, UNLIMITED, GENERIC.rams.bits, 0, 0, 0, 1)
+"""A device without limits but those of the caller, and without a clock of its own."""
+
+DEVICES = (GENERIC_DEVICE,)
+
+
+def unlimited(family: Family) -> Device:
+    """A device without limits that has the multipliers and the memories of a family."""
+    if family is GENERIC:
+        return GENERIC_DEVICE
+    return replace(GENERIC_DEVICE, title=f"generic {family.title}", family=family, ram_bits=family.rams.bits)

@@ -1,6 +1,7 @@
 # amaranth: UnusedElaboratable=no
 """Gateware of dense."""
 
+from itertools import count
 from typing import Self
 
 import numpy as np
@@ -20,6 +21,7 @@ from ssm_hdl.gateware.shift import Shifts
 from ssm_hdl.gateware.stage import Features, FoldedStage, StagePlan
 from ssm_hdl.gateware.stream import layer_of, shape_of, tag_of
 from ssm_hdl.gateware.sums import Sums
+from ssm_hdl.gateware.timing import Beats, Cycles, Process
 from ssm_hdl.operations import Node
 
 
@@ -219,3 +221,27 @@ class Dense(FoldedStage):
             products = f.family.multiplier(kind).multiply_all(m, pairs, f.weights, f.x, f.rows)
             made |= {k: delay(m, product, f.latency(self.kind) - cycles) for k, product in zip(those, products, strict=True)}
         return [made[k] for k in range(f.multipliers)]
+
+    def timing(self, i: Beats, o: Beats) -> list[Process]:
+        """When its beats move: each is multiplied in some passes, and those of the last of a group need places."""
+        made = Beats()
+        return [Process(self._begin, i, made, o), *self.queue.drain(made, o)]
+
+    def _begin(self, i: Beats, made: Beats, o: Beats) -> Cycles:
+        begun, depth, left, result, f = -1, self.queue.depth, o.taken, 0, self.folding
+        for beat in count():
+            if len(i.offered) <= beat:
+                yield i.offered, beat
+            begun = max(begun, i.offered[beat] - 1)
+            if beat % f.beats == f.beats - 1:
+                for _ in range(f.passes):
+                    begun += 1
+                    if result >= depth:
+                        if len(left) <= result - depth:
+                            yield left, result - depth
+                        begun = max(begun, left[result - depth] + Places.latency)
+                    made.offered.append(begun + self._to_queue)
+                    result += 1
+            else:
+                begun += f.passes
+            i.taken.append(begun)

@@ -111,6 +111,11 @@ class Deviation:
             m.d.sync += inverse.eq((level << root.inside - 2) - product >> root.inside)
         return Packet(total, shift, inverse)
 
+    @property
+    def takes_turn(self) -> int:
+        """Cycles from the last element of a packet to the one in which the multiplier is not for elements."""
+        return self._line - self._term
+
     def _others(self) -> Shape:
         """The shape of what x and the slope are multiplied by: n x_i - S_i-1 - S_i, and the place in a cell."""
         top = (1 << self.x.width - self.x.signed) - 1

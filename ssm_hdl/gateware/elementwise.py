@@ -1,6 +1,7 @@
 # amaranth: UnusedElaboratable=no
 """The frame of the element-wise stages: a short pipeline into a queue."""
 
+from itertools import count
 from typing import Self
 
 from amaranth.hdl import Cat, Module, Signal, Value
@@ -12,6 +13,7 @@ from ssm_hdl.gateware.memories import Storage
 from ssm_hdl.gateware.queue import Places
 from ssm_hdl.gateware.stage import Stage, StagePlan
 from ssm_hdl.gateware.stream import layer_of, reals, tag_of
+from ssm_hdl.gateware.timing import Beats, Cycles, Process
 
 
 class Elementwise(Stage):
@@ -98,3 +100,24 @@ class Elementwise(Stage):
             queue.i.valid.eq(delay(m, go, self.depth, reset_less=False)),
         ]
         return m
+
+    def timing(self, o: Beats, **sinks: Beats) -> list[Process]:
+        """When its beats move: a result is begun when all operands and a place in the queue are there."""
+        made = Beats()
+        return [Process(self._begin, made, o, *sinks.values()), *self.queue.drain(made, o)]
+
+    def _begin(self, made: Beats, o: Beats, *sinks: Beats) -> Cycles:
+        begun, depth, left = -1, self.queue.depth, o.taken
+        for beat in count():
+            begun += 1
+            for sink in sinks:
+                if len(sink.offered) <= beat:
+                    yield sink.offered, beat
+                begun = max(begun, sink.offered[beat])
+            if beat >= depth:
+                if len(left) <= beat - depth:
+                    yield left, beat - depth
+                begun = max(begun, left[beat - depth] + Places.latency)
+            for sink in sinks:
+                sink.taken.append(begun)
+            made.offered.append(begun + self.depth)

@@ -1,6 +1,7 @@
 # amaranth: UnusedElaboratable=no
 """Gateware of embedding."""
 
+from itertools import count
 from typing import Self
 
 from amaranth.hdl import Module, Mux, Signal
@@ -14,6 +15,7 @@ from ssm_hdl.gateware.memories import Rom, Storage
 from ssm_hdl.gateware.queue import Places, Queue
 from ssm_hdl.gateware.stage import Stage, StagePlan
 from ssm_hdl.gateware.stream import shape_of, signature
+from ssm_hdl.gateware.timing import Beats, Cycles, Process
 from ssm_hdl.operations import Node
 
 
@@ -98,3 +100,23 @@ class Embedding(Stage):
             queue.i.valid.eq(delay(m, go, self._depth, reset_less=False)),
         ]
         return m
+
+    def timing(self, i: Beats, o: Beats) -> list[Process]:
+        """When its beats move."""
+        made = Beats()
+        return [Process(self._begin, i, made, o), *self.queue.drain(made, o)]
+
+    def _begin(self, i: Beats, made: Beats, o: Beats) -> Cycles:
+        begun, depth, left = -1, self.queue.depth, o.taken
+        for beat in count():
+            if len(i.offered) <= beat:
+                yield i.offered, beat
+            begun = max(begun, i.offered[beat] - 1)
+            for number in range(beat * self.columns, (beat + 1) * self.columns):
+                begun += 1
+                if number >= depth:
+                    if len(left) <= number - depth:
+                        yield left, number - depth
+                    begun = max(begun, left[number - depth] + Places.latency)
+                made.offered.append(begun + self._depth)
+            i.taken.append(begun)

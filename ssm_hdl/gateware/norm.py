@@ -3,6 +3,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import Self
 
 from amaranth.hdl import Module, Shape, Signal, Value
@@ -20,6 +21,7 @@ from ssm_hdl.gateware.queue import Places
 from ssm_hdl.gateware.shift import shift_latency, shift_left
 from ssm_hdl.gateware.stage import Features, FoldedStage, StagePlan
 from ssm_hdl.gateware.stream import layer_of, tag_of
+from ssm_hdl.gateware.timing import Beats, Cycles, Process
 
 
 @dataclass(frozen=True)
@@ -226,3 +228,39 @@ class Norm(FoldedStage):
         m.d.comb += d.eq(shift_left(m, whole, shift, deviation.most, len(d) + root.drop) >> root.drop)
         product = self.folding.multiplier(self.kind).multiply(m, d, inverse)
         return requantize(m, product, root.f_bits, deviation.format)
+
+    def timing(self, i: Beats, o: Beats) -> list[Process]:
+        """When its beats move. Inside, a packet comes with its last element, and leaves to be sent once its root is there."""
+        root, made = Beats(), Beats()
+        return [Process(self._gather, i, root), Process(self._leave, root, made, o), *self.queue.drain(made, o)]
+
+    def _gather(self, i: Beats, root: Beats) -> Cycles:
+        taken, waits = -1, -1
+        for packet in count():
+            for beat in range(packet * self.size, (packet + 1) * self.size):
+                if len(i.offered) <= beat:
+                    yield i.offered, beat
+                taken = max(taken + 1, i.offered[beat])
+                if packet and beat % self.size == self.size - 1:
+                    if len(root.taken) < packet:
+                        yield root.taken, packet - 1
+                    taken = max(taken, root.taken[packet - 1] + 1)
+                taken += taken == waits
+                i.taken.append(taken)
+            root.offered.append(taken)
+            waits = taken + self.deviation.takes_turn
+
+    def _leave(self, root: Beats, made: Beats, o: Beats) -> Cycles:
+        read, depth, left = -1, self.queue.depth, o.taken
+        for packet in count():
+            if len(root.offered) <= packet:
+                yield root.offered, packet
+            read = max(read, root.offered[packet] + self.deviation.latency)
+            root.taken.append(read)
+            for beat in range(packet * self.size, (packet + 1) * self.size):
+                read += 1
+                if beat >= depth:
+                    if len(left) <= beat - depth:
+                        yield left, beat - depth
+                    read = max(read, left[beat - depth] + Places.latency)
+                made.offered.append(read + self._depth)

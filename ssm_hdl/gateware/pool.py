@@ -1,6 +1,7 @@
 # amaranth: UnusedElaboratable=no
 """Gateware of pool."""
 
+from itertools import count
 from typing import Self
 
 from amaranth.hdl import Cat, Const, Module, Shape, Signal, Value
@@ -14,6 +15,7 @@ from ssm_hdl.gateware.queue import Places, Queue
 from ssm_hdl.gateware.stage import Features, Stage, StagePlan
 from ssm_hdl.gateware.stream import reals, shape_of, signature
 from ssm_hdl.gateware.sums import Sums
+from ssm_hdl.gateware.timing import Beats, Cycles, Process
 from ssm_hdl.operations import Pool as PoolOperation
 
 
@@ -115,3 +117,25 @@ class Pool(Stage):
         totals = [(old + number)[: shape.width] for old, number in zip(before, x, strict=True)]
         m.d.comb += new.eq(Cat(totals))
         return [kept.newest.word_select(lane, shape.width).as_signed() for lane in range(self.lanes)]
+
+    def timing(self, i: Beats, o: Beats) -> list[Process]:
+        """When its beats move; the results of the last packet of a sequence need places."""
+        made = Beats()
+        return [Process(self._sum, i, made, o), *self.queue.drain(made, o)]
+
+    def _sum(self, i: Beats, made: Beats, o: Beats) -> Cycles:
+        taken, depth, left, sent, beats = -1, self.queue.depth, o.taken, 0, self.cycles
+        for packet in count():
+            ends = i.ends(packet)
+            for beat in range(packet * beats, (packet + 1) * beats):
+                if len(i.offered) <= beat:
+                    yield i.offered, beat
+                taken = max(taken + 1, i.offered[beat])
+                if ends:
+                    if sent >= depth:
+                        if len(left) <= sent - depth:
+                            yield left, sent - depth
+                        taken = max(taken, left[sent - depth] + Places.latency)
+                    made.offered.append(taken + self.depth)
+                    sent += 1
+                i.taken.append(taken)

@@ -1,6 +1,9 @@
 # amaranth: UnusedElaboratable=no
 """The way round a set of stages that serves all layers of a model: packets pass it once for each layer."""
 
+from functools import partial
+from itertools import count
+
 from amaranth.hdl import Module, Mux, Shape, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -9,6 +12,7 @@ from ssm_hdl.gateware.counter import Counter
 from ssm_hdl.gateware.memories import Storage
 from ssm_hdl.gateware.queue import Queue
 from ssm_hdl.gateware.stream import layer_of, signature, tag_of
+from ssm_hdl.gateware.timing import Beats, Cycles, Process
 
 WAITING = 2
 """Packets that may wait to be let in: one is gathered while another goes in."""
@@ -114,6 +118,66 @@ class Ring(wiring.Component):
             back.ready.eq(Mux(ends, self.o.ready, loop.ready)),
         ]
         return leaving.wraps
+
+    def timing(self, i: Beats, entry: Beats, back: Beats, o: Beats) -> list[Process]:
+        """When its beats move."""
+        new, comes, again = (Beats() for _ in range(3))
+        layers: list[int] = []  # of every packet, in the order in which they enter
+        return [
+            *self.waiting.timing(i, new),
+            *self.loop.timing(comes, again),
+            Process(partial(self._part, layers), back, o, comes),
+            Process(partial(self._choose, layers), i, new, again, o, entry, chooses=True),
+        ]
+
+    def _part(self, layers: list[int], back: Beats, o: Beats, comes: Beats) -> Cycles:
+        """What comes back goes out or round."""
+        for beat in count():
+            if len(back.offered) <= beat:
+                yield back.offered, beat
+            way = comes if layers[beat // self.beats] < self.layers - 1 else o
+            way.offered.append(back.offered[beat])
+            if len(way.taken) < len(way.offered):
+                yield way.taken, len(way.offered) - 1
+            back.taken.append(way.taken[-1])
+
+    def _choose(self, layers: list[int], i: Beats, new: Beats, again: Beats, o: Beats, entry: Beats) -> Cycles:
+        """The next packet that enters: one that comes round if it is there, else a new one as soon as that is let in."""
+        idle, beats = 0, self.beats  # the first cycle in which it may choose
+        while True:
+            fresh = layers.count(0)
+            came = len(layers) - fresh
+            rounds = sum(layer < self.layers - 1 for layer in layers) > came  # packets are on their way round
+            needs = [(i.taken, (fresh + 1) * beats - 1), (o.taken, (fresh + 1 - self.flight) * beats - 1)]
+            last = False  # what is not known comes later than what is
+            while True:
+                lacks = [(cycles, beat) for cycles, beat in needs if len(cycles) <= beat]
+                begins = max([idle, *(cycles[beat] + 1 for cycles, beat in needs if 0 <= beat < len(cycles))])
+                if rounds and len(again.offered) > came * beats:
+                    begins_again = max(idle, again.offered[came * beats])
+                    if begins_again <= begins or not lacks or last:
+                        rounds = begins_again <= begins or bool(lacks)
+                        begins = begins_again if rounds else begins
+                        break
+                elif not lacks and (last or not rounds):
+                    rounds = False
+                    break
+                else:
+                    lacks = [(again.offered, came * beats), *lacks] if rounds else lacks
+                last = bool((yield lacks[0]))
+            start, stream = (came, again) if rounds else (fresh, new)
+            looped = [layer + 1 for layer in layers if layer < self.layers - 1]
+            layers.append(looped[came] if rounds else 0)
+            moved = begins
+            for beat in range(start * beats, (start + 1) * beats):
+                while len(stream.offered) <= beat:  # whoever says that nothing else moves
+                    yield stream.offered, beat
+                entry.offered.append(max(stream.offered[beat], moved + 1))
+                while len(entry.taken) < len(entry.offered):
+                    yield entry.taken, len(entry.offered) - 1
+                moved = entry.taken[-1]
+                stream.taken.append(moved)
+            idle = moved + 1
 
 
 __all__ = ["Ring"]

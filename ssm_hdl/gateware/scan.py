@@ -1,6 +1,7 @@
 # amaranth: UnusedElaboratable=no
 """Gateware of the diagonal scan."""
 
+from itertools import count
 from typing import Self
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
@@ -17,6 +18,7 @@ from ssm_hdl.gateware.recurrence import Issue, Recurrence
 from ssm_hdl.gateware.scan_folding import ScanFolding
 from ssm_hdl.gateware.stage import Features, FoldedStage, StagePlan
 from ssm_hdl.gateware.stream import layer_of, tag_of
+from ssm_hdl.gateware.timing import Beats, Cycles, Process
 from ssm_hdl.operations import Node
 
 
@@ -27,11 +29,13 @@ class Scan(FoldedStage):
     or after a step marked ``last``) ignores what it reads. It holds the states of all layers, each padded to a
     power of two of words.
 
-    Cycles per step: ``terms C N / multipliers``, N being filled up to a multiple of the modes side by side, or ``pace`` for each
-    word of the memory if that is more; at least ``loop``, the cycles from reading a state to having written it.
-    Latency, last beat in to last beat out: ``6 + multiplier + sum + align + queue`` cycles, ``sum`` being 1 for complex products
-    by three of real numbers, and ``align`` those of the shift that brings the products of different modes to one scale, 0 if they
-    have one or are shifted in the multipliers (see `Scales`).
+    Cycles per step: ``C / channels * ceil(N / modes) * max(phases, pace)``, and at least ``loop = 6 + product + phases``.
+    Latency, last beat in to last beat out: ``6 + product + queue``.
+
+    ``product = max(multiplier + sum + align, drive + delta - 1)``: until the product has the scale of all modes, and until its
+    addend is there. ``sum`` is 1 for complex products by three of real numbers. ``align`` is the shift of the products to one
+    scale, 0 if they have one or the multipliers shift (see `Scales`). ``drive`` is the shift of u by e. ``delta`` is 1 in delta
+    form. docs/stages.md has all names.
 
     Args:
         nodes: the bound operation, or those of several layers.
@@ -176,3 +180,27 @@ class Scan(FoldedStage):
         with m.If(word.wraps):
             fresh.set(self.i.p.last)
         return Issue(go, Cat(word.value, layer), phase.value, fresh.value, final, beat.wraps, word.wraps)
+
+    def timing(self, i: Beats, o: Beats) -> list[Process]:
+        """When its beats move: a word is read when its result has a place and its states are written."""
+        made = Beats()
+        return [Process(self._read, i, made, o), *self.queue.drain(made, o)]
+
+    def _read(self, i: Beats, made: Beats, o: Beats) -> Cycles:
+        ended, depth, left, stored, f = -1, self.queue.depth, o.taken, made.offered, self.folding
+        loops = f.words if f.cycles < self.loop else 0
+        for beat in count():
+            if len(i.offered) <= beat:
+                yield i.offered, beat
+            ended = max(ended, i.offered[beat] - 1)
+            for word in range(beat * f.words_per_beat, (beat + 1) * f.words_per_beat):
+                begun = ended + 1
+                if word >= depth:
+                    if len(left) <= word - depth:
+                        yield left, word - depth
+                    begun = max(begun, left[word - depth] + Places.latency)
+                if loops and word >= loops:
+                    begun = max(begun, stored[word - loops] + 1)
+                ended = begun + f.phases - 1
+                stored.append(ended + self.recurrence.latency)
+            i.taken.append(ended)

@@ -2,6 +2,7 @@
 """Gateware of slice."""
 
 import math
+from itertools import count
 from typing import Self
 
 from amaranth.hdl import Module, Signal
@@ -13,6 +14,7 @@ from ssm_hdl.gateware.layers import Layers, Nodes
 from ssm_hdl.gateware.memories import Storage
 from ssm_hdl.gateware.stage import Stage, StagePlan
 from ssm_hdl.gateware.stream import reals
+from ssm_hdl.gateware.timing import Beats, Cycles, Process
 from ssm_hdl.operations import Node
 from ssm_hdl.operations import Slice as SliceOperation
 
@@ -89,3 +91,21 @@ class Slice(Stage):
             self.i.ready.eq(self.o.ready | ~inside),
         ]
         return m
+
+    def timing(self, i: Beats, o: Beats) -> list[Process]:
+        """When its beats move."""
+        return [Process(self._pass, i, o)]
+
+    def _pass(self, i: Beats, o: Beats) -> Cycles:
+        sent = 0
+        for beat in count():
+            if len(i.offered) <= beat:
+                yield i.offered, beat
+            cycle = i.offered[beat]
+            if self.start <= beat % self.cycles < self.stop:
+                o.offered.append(cycle)
+                if len(o.taken) <= sent:
+                    yield o.taken, sent
+                cycle = o.taken[sent]
+                sent += 1
+            i.taken.append(cycle)

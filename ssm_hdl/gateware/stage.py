@@ -2,6 +2,7 @@
 
 import math
 from abc import abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self, TypeAlias
 
@@ -12,6 +13,7 @@ from ssm_hdl.gateware.layers import Layers, Table
 from ssm_hdl.gateware.memories import Storage
 from ssm_hdl.gateware.multiplier import DSP
 from ssm_hdl.gateware.stream import lanes, reals
+from ssm_hdl.gateware.timing import Process
 from ssm_hdl.operations import Node
 
 Features: TypeAlias = dict[str, float]
@@ -65,6 +67,7 @@ class Stage(wiring.Component):
     Attributes:
         layers: the operations that it serves.
         o: the stream of results.
+        timing: makes the processes that decide when beats move, from its streams by name (see `ssm_hdl.gateware.timing`).
     """
 
     folds: ClassVar[type[Folding] | None] = None
@@ -76,6 +79,7 @@ class Stage(wiring.Component):
 
     layers: Layers
     o: stream.Interface
+    timing: Callable[..., list[Process]]
 
     @classmethod
     @abstractmethod

@@ -2,6 +2,7 @@
 
 import math
 from functools import lru_cache
+from itertools import count
 
 from amaranth.hdl import Cat, Module, Mux, Shape, Signal, Value, ValueLike
 from amaranth.lib import data, stream, wiring
@@ -9,6 +10,7 @@ from amaranth.lib.wiring import In, Out
 
 from ssm_hdl.errors import SsmHdlError
 from ssm_hdl.gateware.counter import Counter
+from ssm_hdl.gateware.timing import Beats, Cycles, Process
 from ssm_hdl.operations import Edge
 
 
@@ -111,6 +113,23 @@ class Fork(wiring.Component):
             m.d.sync += taken.eq(Mux(self.i.ready, 0, done))
         return m
 
+    def timing(self, i: Beats, o: list[Beats]) -> list[Process]:
+        """When its beats move: one goes when the last of the readers has it."""
+        return [Process(self._copy, i, o)]
+
+    def _copy(self, i: Beats, o: list[Beats]) -> Cycles:
+        for beat in count():
+            if len(i.offered) <= beat:
+                yield i.offered, beat
+            for way in o:
+                way.offered.append(i.offered[beat])
+            last = 0
+            for way in o:
+                if len(way.taken) <= beat:
+                    yield way.taken, beat
+                last = max(last, way.taken[beat])
+            i.taken.append(last + self.slow)
+
 
 class Repack(wiring.Component):
     """Beats of one width to beats of another; the wider is a multiple of the narrower.
@@ -203,3 +222,50 @@ class Repack(wiring.Component):
         """How many narrow beats are held, the tag that they share, and their numbers."""
         width = max(Shape.cast(port.p.data.shape()).width for port in (self.i, self.o))
         return Signal(range(ratio + 1), name="held"), Signal.like(tag_of(self.i.p), name="tag"), Signal(width, name="numbers")
+
+    def timing(self, i: Beats, o: Beats) -> list[Process]:
+        """When its beats move."""
+        return [Process(self._gather if self.o_lanes > self.i_lanes else self._scatter, i, o)]
+
+    @property
+    def _parts(self) -> list[int]:
+        """Narrow beats in each of the wide ones of a packet."""
+        many, few = max(self.i_lanes, self.o_lanes), min(self.i_lanes, self.o_lanes)
+        return [*[many // few] * (beats(self._packet, many) - 1), self._rest]
+
+    def _gather(self, i: Beats, o: Beats) -> Cycles:
+        beat, taken, left, parts, ratio = 0, -1, -1, self._parts, self.o_lanes // self.i_lanes
+        for wide in count():
+            for part in range(parts[wide % len(parts)]):
+                if len(i.offered) <= beat:
+                    yield i.offered, beat
+                if part == 0 and wide and not self.ahead:
+                    if len(o.taken) < wide:
+                        yield o.taken, wide - 1
+                    left = o.taken[wide - 1]
+                taken = max(i.offered[beat], taken + 1, left + self.slow if part == 0 else 0)
+                i.taken.append(taken)
+                beat += 1
+            full = taken + 1 + ratio - parts[wide % len(parts)]
+            if self.ahead:  # to another register, once the beat before has left that
+                if wide and len(o.taken) < wide:
+                    yield o.taken, wide - 1
+                left = max(full, o.taken[wide - 1] if wide else 0)
+                full = left + 1
+            o.offered.append(full)
+
+    def _scatter(self, i: Beats, o: Beats) -> Cycles:
+        beat, left, parts = 0, -1, self._parts
+        for wide in count():
+            if len(i.offered) <= wide:
+                yield i.offered, wide
+            left = max(i.offered[wide], left + self.slow if wide else 0)
+            i.taken.append(left)
+            left += 1
+            for _ in range(parts[wide % len(parts)]):
+                o.offered.append(left)
+                if len(o.taken) <= beat:
+                    yield o.taken, beat
+                left = o.taken[beat] + 1
+                beat += 1
+            left -= 1

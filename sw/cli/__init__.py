@@ -1,6 +1,6 @@
-"""The command line: ``ssm-hdl COMMAND``, one file a command.
+"""The command line ``ssm-hdl COMMAND``, one file per command.
 
-Nothing heavy is imported before a command needs it, so that ``--help`` answers at once and a missing extra is a message.
+Heavy packages are imported inside the commands. So ``--help`` answers at once, and a missing extra is a message.
 """
 
 import sys
@@ -44,7 +44,7 @@ for module in _COMMANDS:
 
 
 def main() -> None:
-    """Run a command: exit status 0 when it did what it was asked, 1 when it could not or found differences, 2 for wrong usage."""
+    """Run a command: exit status 0 for success, 1 for an error or for differences, 2 for wrong usage."""
     try:
         app()
     except SsmHdlError as error:

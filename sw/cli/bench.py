@@ -36,6 +36,7 @@ def command(
     from ssm_hdl.boards.board import Board
     from ssm_hdl.boards.catalog import find_board
     from ssm_hdl.errors import SsmHdlError
+    from ssm_hdl.families.ecp5 import ECP5
     from ssm_hdl.files import write_atomically
     from ssm_hdl.sw import bench
     from ssm_hdl.sw.benchplot import draw
@@ -56,7 +57,7 @@ def command(
 
     answer: dict[str, Any] = {"rows": [bench.row(*each, kept, step) for each in rows]}
     answer["largest"] = [bench.largest(*each, kept, step) for each in fullest]
-    answer["line"] = [] if line is None else bench.line(Manifest.load(line), "ecp5", most, kept, step)
+    answer["line"] = [] if line is None else bench.line(Manifest.load(line), ECP5, most, kept, step)
     answer["straightness"] = bench.straightness(answer["line"]) if answer["line"] else None
     write_atomically(results, json.dumps(answer, indent=2) + "\n")
     draw(answer, picture)

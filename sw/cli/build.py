@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ssm_hdl.sw.cli.console import Json, facts, messages, need, show
-from ssm_hdl.sw.cli.sizing import Fold, Max, Rate, ShareLayers, foldings
+from ssm_hdl.sw.cli.sizing import Dsp, Fold, Latency, Max, Rate, ShareDevice, ShareLayers, plan, reserved
 
 if TYPE_CHECKING:
     from ssm_hdl.boards.build import BuildReport
@@ -21,11 +21,11 @@ def command(
     path: Annotated[Path, typer.Argument(metavar="MANIFEST", help="A manifest: its folder or manifest.yaml.")],
     board: Annotated[str, typer.Option(help=f"{BOARDS}.")],
     clock: Annotated[float | None, typer.Option(metavar="MHZ", help="Clock; that of the board if left out.")] = None,
-    dsp: Annotated[
-        int | None, typer.Option(min=1, help="DSP blocks to spend; the board's own figure if left out, all with --rate or --max.")
-    ] = None,
     rate: Rate = None,
     fastest: Max = False,
+    latency: Latency = None,
+    dsp: Dsp = None,
+    share_device: ShareDevice = None,
     fold: Fold = None,
     share_layers: ShareLayers = None,
     out: Annotated[Path | None, typer.Option(help="Folder to write to; out/NAME-BOARD if left out.")] = None,
@@ -34,30 +34,19 @@ def command(
     """Build the bitstream of a manifest; a design that does not fit, or not at that clock, is refused with the numbers."""
     need("pyosys", "amaranth_boards")
     from ssm_hdl import Manifest
-    from ssm_hdl.boards.build import build, default_plan
+    from ssm_hdl.boards.build import build
     from ssm_hdl.boards.catalog import find_board
     from ssm_hdl.boards.resources import shell_use
-    from ssm_hdl.errors import SsmHdlError
-    from ssm_hdl.gen.sizer import size
 
     manifest, device = Manifest.load(path), find_board(board)
-    hz = None if clock is None else clock * 1e6
-    if rate is not None and fastest:
-        raise SsmHdlError("--rate and --max are two different wishes; choose one")
-    if rate is not None or fastest:
-        found = size(
-            manifest, device.chip, rate, clock_hz=hz or device.clock_hz, dsp=dsp, folding=foldings(fold),
-            share_layers=share_layers, reserve=shell_use(manifest, device),
-        )  # fmt: skip
-        plan = found.plan
-    else:
-        plan = default_plan(manifest, device, dsp, foldings(fold), bool(share_layers))
+    hz, reserve = device.clock_hz if clock is None else clock * 1e6, shell_use(manifest, device).plus(reserved(share_device))
+    sized = plan(manifest, device.chip, rate, fastest, hz, dsp, latency, fold, share_layers, reserve)
     report = build(
         manifest,
         device,
         out or Path("out") / f"{manifest.name}-{board}",
         clock_hz=hz,
-        plan=plan,
+        plan=sized.plan,
         progress=lambda line: messages().print(line, highlight=False, markup=False),
     )
     show(as_json, asdict(report), facts(f"{report.model} on the {device.title}", rows(report)))

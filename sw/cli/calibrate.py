@@ -80,4 +80,4 @@ def dsps(family: "Family") -> list[int]:
 
 def key_of(name: str, plan: "Plan") -> str:
     """What a pipeline is called in the results."""
-    return f"{name} {plan.target} {plan.dsp} DSP{' shared' if plan.share_layers else ''}"
+    return f"{name} {plan.family.name} {plan.dsp} DSP{' shared' if plan.share_layers else ''}"

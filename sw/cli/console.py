@@ -1,4 +1,4 @@
-"""What the commands share: results on stdout, progress and messages on stderr, and how they name what is missing."""
+"""Shared by the commands: results on stdout, progress and messages on stderr, and checks before long work."""
 
 import json
 import os
@@ -30,10 +30,10 @@ _EXTRAS |= {"pyosys": "boards", "amaranth_boards": "boards", "serial": "boards"}
 
 
 def need(*modules: str) -> None:
-    """Refuse to begin without the modules that a command imports on its way.
+    """Refuse to begin without the modules that a command imports later.
 
     Raises:
-        SsmHdlError: one is not installed; the message names the extra that has it.
+        SsmHdlError: a module is not installed; the message names its extra.
     """
     for module in modules:
         if find_spec(module) is None:
@@ -44,8 +44,9 @@ def need_writable(path: Path) -> None:
     """Refuse to begin long work whose result cannot be written.
 
     Raises:
-        SsmHdlError: ``path`` is a folder, or the folder it goes to cannot be written.
+        SsmHdlError: ``path`` is a folder, or its folder cannot be written.
     """
+    # The folder may not exist yet: the nearest existing one decides.
     above = next(parent for parent in path.absolute().parents if parent.exists())
     if path.is_dir() or not above.is_dir() or not os.access(above, os.W_OK):
         raise SsmHdlError(f"cannot write {path}; choose another place")
@@ -55,12 +56,12 @@ def need_device(device: str) -> None:
     """Refuse to begin on a device that torch does not have.
 
     Raises:
-        SsmHdlError: it has none of that name.
+        SsmHdlError: torch has no such device, or it does not work.
     """
     import torch
 
     try:
-        torch.zeros(1, device=device)
+        torch.zeros(1, device=device)  # the only test that sees a missing driver too
     except (RuntimeError, AssertionError) as error:
         reason = str(error).strip().split("\n")[0]
         raise SsmHdlError(f"torch cannot use the device {device!r}: {reason}; leave --device out for the CPU") from error
@@ -72,17 +73,18 @@ def messages() -> Console:
 
 
 def show(as_json: bool, answer: Mapping[str, Any], *tables: RenderableType) -> None:
-    """Put the answer of a command on stdout: as JSON, or as what a person reads."""
+    """Print the answer of a command on stdout: as JSON, or as tables."""
     if as_json:
         print(json.dumps(answer, indent=2))
     else:
         console = Console()
+        # In a pipe, rich would cut tables to 80 columns.
         (console if console.is_terminal else Console(width=120)).print(*tables, sep="\n")
 
 
 @contextmanager
 def progress(description: str, total: int | None) -> Iterator[Callable[[int], None]]:
-    """A progress bar on stderr if that is a terminal; what it yields is called with how much was done since the last call."""
+    """A progress bar on stderr if that is a terminal. It yields a function that takes the work done since the last call."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -97,17 +99,17 @@ def progress(description: str, total: int | None) -> Iterator[Callable[[int], No
 
 
 def table(*columns: str) -> Table:
-    """An empty table; a column whose heading starts with ``>`` is aligned to the right, and the first is never cut."""
-    made = Table(box=box.SIMPLE_HEAD, header_style="bold", padding=(0, 1))
+    """An empty table. A column whose heading starts with ``>`` is aligned to the right; the first column is never cut."""
+    grid = Table(box=box.SIMPLE_HEAD, header_style="bold", padding=(0, 1))
     for column in columns:
         first = column == columns[0]
-        made.add_column(column.removeprefix(">"), justify="right" if column.startswith(">") else "left", no_wrap=first)
-    return made
+        grid.add_column(column.removeprefix(">"), justify="right" if column.startswith(">") else "left", no_wrap=first)
+    return grid
 
 
 def facts(title: str, rows: Mapping[str, object]) -> RenderableType:
-    """A heading, and below it what and its value."""
-    made = Table.grid(padding=(0, 3))
+    """A heading, and below it names and values."""
+    grid = Table.grid(padding=(0, 3))
     for name, value in rows.items():
-        made.add_row(f"  {name}", Text(str(value)))
-    return Group(Text(title, style="bold"), made)
+        grid.add_row(f"  {name}", Text(str(value)))
+    return Group(Text(title, style="bold"), grid)

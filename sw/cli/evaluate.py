@@ -25,7 +25,7 @@ def command(
     ],
     data: Folder = None,
     split: Annotated[str, typer.Option(help="Part of the data set: train, val or test.")] = "test",
-    count: Annotated[int | None, typer.Option(min=1, help="The first so many samples; all if left out.")] = None,
+    count: Annotated[int | None, typer.Option(min=1, help="Number of samples, from the first on; all if left out.")] = None,
     processes: Annotated[int, typer.Option(min=1, help="Processes that the golden model works in.")] = min(
         os.cpu_count() or 1, 8
     ),

@@ -18,17 +18,17 @@ def command(
     data: Folder = None,
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the training samples.")] = 4,
     images: Annotated[int | None, typer.Option(min=1, help="Training samples of an epoch; all if left out.")] = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Samples a step of the optimiser.")] = 64,
+    batch_size: Annotated[int, typer.Option(min=1, help="Samples per step of the optimiser.")] = 64,
     learning_rate: Annotated[float, typer.Option(help="Largest step of a code, in parts of its tensor's mean size.")] = 0.003,
     label_smoothing: Annotated[float, typer.Option(min=0, max=0.9, help="Probability given to all classes alike.")] = 0.0,
     seed: Annotated[int, typer.Option(min=0, help="Of the order of the samples.")] = 0,
-    again: Annotated[bool, typer.Option("--again", help="Begin anew, even if a stopped run could be taken up.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Begin anew, even if a stopped run could be continued.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Train the codes of a manifest, with the integer program itself as the forward pass.
+    """Train the codes of a manifest (QAT), with the integer program itself as the forward pass.
 
-    The epoch that is best on the validation samples is kept. The run is kept beside the new manifest after each epoch; stop it
-    as you like, and the same command takes it up again, to the same codes.
+    The epoch that is best on the validation samples is kept. The run is saved beside the new manifest after each epoch. Stop it
+    as you like: the same command continues it, to the same codes.
     """
     need("torch", "sklearn", "numba")
     from ssm_hdl import Manifest
@@ -38,12 +38,12 @@ def command(
     manifest = Manifest.load(path)
     folder = out or Path("out") / f"{path.resolve().name}-qat"
     need_writable(folder / "manifest.yaml")
-    kept = folder / "run.safetensors"
+    run_file = folder / "run.safetensors"  # lets a stopped run go on; removed at the end
     config = FinetuneConfig(epochs, images, batch_size, learning_rate, label_smoothing, seed)
     if again:
-        kept.unlink(missing_ok=True)
+        run_file.unlink(missing_ok=True)
     began = time.monotonic()
-    done = finetune(manifest, dataset_of(manifest, data), config, kept, messages())
+    done = finetune(manifest, dataset_of(manifest, data), config, run_file, messages())
     answer = {
         "manifest": str(done.manifest.save(folder)),
         "name": manifest.name,
@@ -51,5 +51,5 @@ def command(
         "val_accuracy": done.best,
         "seconds": round(time.monotonic() - began, 1),
     }
-    kept.unlink(missing_ok=True)
+    run_file.unlink(missing_ok=True)
     show(as_json, answer, facts(f"fine-tuned {manifest.name}", answer))

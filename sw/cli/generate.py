@@ -1,5 +1,6 @@
 """``ssm-hdl generate``: Verilog from a manifest, and what it will cost."""
 
+import math
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,11 +10,24 @@ from rich.console import RenderableType
 
 from ssm_hdl.errors import SsmHdlError
 from ssm_hdl.sw.cli.console import Json, facts, need, show, table
-from ssm_hdl.sw.cli.sizing import Clock, DeviceName, Dsp, Fold, Max, Rate, ShareLayers, Target, plan_for
+from ssm_hdl.sw.cli.sizing import (
+    Clock,
+    DeviceName,
+    Dsp,
+    Fold,
+    Latency,
+    Max,
+    Rate,
+    ShareDevice,
+    ShareLayers,
+    Target,
+    plan,
+    reserved,
+)
 
 if TYPE_CHECKING:
     from ssm_hdl.gen.report import Report
-    from ssm_hdl.gen.sizer import Sized
+    from ssm_hdl.gen.size.planner import Sized
 
 NAME = "generate"
 EXAMPLE = "ssm-hdl generate manifests/s4d-16h --device lfe5u-25f --rate 16e3 -o s4d_16h.v"
@@ -21,14 +35,16 @@ EXAMPLE = "ssm-hdl generate manifests/s4d-16h --device lfe5u-25f --rate 16e3 -o 
 
 def command(
     path: Annotated[Path, typer.Argument(metavar="MANIFEST", help="A manifest: its folder or manifest.yaml.")],
-    device: DeviceName = None,
+    device: DeviceName = "generic",
     rate: Rate = None,
     fastest: Max = False,
     clock: Clock = None,
+    latency: Latency = None,
     dsp: Dsp = None,
-    target: Target = None,
+    share_device: ShareDevice = None,
     fold: Fold = None,
     share_layers: ShareLayers = None,
+    target: Target = None,
     roofline: Annotated[
         Path | None, typer.Option(help="Draw the plan under the limits of its device into this file, .svg, .png or .pdf.")
     ] = None,
@@ -37,18 +53,17 @@ def command(
 ) -> None:
     """Write the Verilog of a manifest, one file for any tool, and print what it costs, stage by stage."""
     from ssm_hdl import Manifest
+    from ssm_hdl.families import GENERIC_DEVICE, find_device
     from ssm_hdl.files import write_atomically
-    from ssm_hdl.gen.report import estimate
     from ssm_hdl.gen.verilog import generate, weights
 
-    manifest = Manifest.load(path)
-    plan, sized = plan_for(manifest, dsp, target, fold, share_layers, device, rate, fastest, clock)
-    if roofline is not None and sized is None:
+    manifest, on, hz = Manifest.load(path), find_device(device), None if clock is None else clock * 1e6
+    if roofline is not None and on is GENERIC_DEVICE:
         raise SsmHdlError("--roofline draws the limits of a device; name it with --device")
-    report = estimate(manifest, plan) if sized is None else sized.report
-    verilog, image, path = generate(manifest, plan), weights(manifest, plan), out or Path(f"{manifest.name}.v")
-    files: dict[str, object] = {}
-    if roofline is not None and sized is not None:
+    sized = plan(manifest, on, rate, fastest, hz, dsp, latency, fold, share_layers, reserved(share_device))
+    verilog, image = generate(manifest, sized.plan), weights(manifest, sized.plan)
+    path, files = out or Path(f"{manifest.name}.v"), dict[str, object]()
+    if roofline is not None:
         need("matplotlib")
         from ssm_hdl.sw.roofline import draw
 
@@ -61,17 +76,16 @@ def command(
         beside.unlink(missing_ok=True)
     names = {"roofline": "roofline", "weights": "weights, for the port w", "verilog": "Verilog"}
     named = {names[kind]: file for kind, file in files.items()}
-    answer = {**files, **asdict(report)}
-    if sized is not None:
-        answer |= {"device": sized.device.name, "clock_hz": sized.clock_hz, "rate_hz": sized.rate_hz}
-    show(as_json, answer, *tables(report, _sized(sized) | named))
+    answer = {**files, **asdict(sized.report), "device": on.name, "clock_hz": sized.clock_hz, "rate_hz": sized.rate_hz}
+    show(as_json, answer, *tables(sized.report, _on_device(sized) | named))
 
 
-def _sized(sized: "Sized | None") -> dict[str, object]:
-    """What there is to say of a device."""
-    if sized is None:
-        return {}
+def _on_device(sized: "Sized") -> dict[str, object]:
+    """What there is to say of a device: its clock, its limit, and the share of it that is taken."""
     device, report = sized.device, sized.report
+    rate = {"time steps a second": f"{math.floor(sized.rate_hz):,} at {sized.clock_hz / 1e6:g} MHz"} if sized.clock_hz else {}
+    if not device.bounded:
+        return dict(rate)
     products = report.multiplications * sized.rate_hz
     taken = {
         "LUTs": (report.luts, device.luts), "DSP blocks": (report.dsp, device.dsps),
@@ -80,7 +94,7 @@ def _sized(sized: "Sized | None") -> dict[str, object]:
     }  # fmt: skip
     shares = (f"{used:,} of {there:,} {what}" for what, (used, there) in taken.items() if there)
     return {
-        "time steps a second": f"{sized.rate_hz:,.0f} at {sized.clock_hz / 1e6:g} MHz",
+        **rate,
         "multiplications a second": f"{products / 1e9:.3f} G, {products / device.limit:.0%} of {device.limit / 1e9:.2f} G, the "
         "limit of the DSP blocks alone at the clock of a bare kernel",
         f"of the {device.title}": ", ".join(shares),
@@ -96,7 +110,7 @@ def tables(report: "Report", more: dict[str, object] | None = None) -> tuple[Ren
     """A report for people."""
     from ssm_hdl.families import find_family
 
-    family = find_family(report.target).costs
+    family = find_family(report.family).costs
     stages = table(
         "stage", "op", ">products", "folding", ">multipliers", ">cycles", ">latency", ">DSP", ">RAM", ">LUT", ">busy"
     )  # fmt: skip
@@ -126,4 +140,4 @@ def tables(report: "Report", more: dict[str, object] | None = None) -> tuple[Ren
         "memory": f"{report.memory_bits:,} bits; block RAMs: {rams}" + (f"; SPRAMs: {report.sprams}" if report.sprams else ""),
         "LUTs, flip-flops": f"about {report.luts:,} and {report.flip_flops:,}",
     }
-    return stages, facts(f"{report.name}  for {report.target}", summary | (more or {}))
+    return stages, facts(f"{report.name}  for {report.family}", summary | (more or {}))

@@ -1,4 +1,4 @@
-"""``ssm-hdl import``: a public checkpoint becomes one of ours."""
+"""``ssm-hdl import``: converts a public checkpoint to ours."""
 
 import dataclasses
 from pathlib import Path
@@ -35,7 +35,7 @@ def command(
     clip: Annotated[bool, typer.Option("--clip-eigs", help="Of s5-jax: it was trained with --clip_eigs.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Turn a public checkpoint into one of ours, every array checked; no code in it is run."""
+    """Convert a public checkpoint to ours. Every array is checked, and no code in the file is run."""
     need("torch", "numba")
     from ssm_hdl.sw import importers
     from ssm_hdl.sw.data import SPECS

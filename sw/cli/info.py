@@ -1,4 +1,4 @@
-"""``ssm-hdl info``: what a manifest or a checkpoint is."""
+"""``ssm-hdl info``: the contents of a manifest or a checkpoint."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -25,10 +25,10 @@ def command(
     picture: Annotated[
         Path | None, typer.Option(help="Draw the pipeline of a manifest into this file, .svg, .png or .pdf.")
     ] = None,
-    dsp: Annotated[int, typer.Option(min=1, help="DSP blocks of the pipeline that is drawn.")] = 8,
+    dsp: Annotated[int, typer.Option(min=1, help="Limit of DSP blocks of the pipeline that is drawn.")] = 8,
     as_json: Json = False,
 ) -> None:
-    """Say what a manifest holds (operations, formats, accumulators, memory, multiplications) or where a checkpoint comes from."""
+    """Show what a manifest holds (operations, formats, accumulators, memory, multiplications) or the origin of a checkpoint."""
     if is_checkpoint(path):
         if picture is not None:
             raise SsmHdlError(f"{path} is a checkpoint and has no pipeline to draw; quantize it first")
@@ -44,15 +44,15 @@ def is_checkpoint(path: Path) -> bool:
 
 def _manifest(path: Path, picture: Path | None, dsp: int, as_json: bool) -> None:
     from ssm_hdl import Manifest
-    from ssm_hdl.sw.memory import KINDS
+    from ssm_hdl.sw.memory import MEMORY_KINDS
 
     manifest = Manifest.load(path)
     if picture is not None:
         need("matplotlib")
-        from ssm_hdl.gen.plan import Plan
+        from ssm_hdl.gen.size.planner import plan_for
         from ssm_hdl.sw.draw import draw
 
-        draw(manifest, Plan.fit(manifest, dsp), picture)
+        draw(manifest, plan_for(manifest, dsp=dsp).plan, picture)
     answer = describe(manifest)
     operations = table("operation", "op", "reads", ">size", "format", "accumulator", ">products")
     for op in answer["operations"]:
@@ -64,17 +64,17 @@ def _manifest(path: Path, picture: Path | None, dsp: int, as_json: bool) -> None
     tensors = table("tensor", "shape", "stored as", ">bits")
     for name, tensor in answer["tensors"].items():
         tensors.add_row(name, " x ".join(map(str, tensor["shape"])), tensor["format"] or "integers", f"{tensor['bits']:,}")
-    memory = table("memory", ">bytes, paper's way", ">bytes in hardware")
+    memory = table("memory", ">bytes, paper's count", ">bytes in hardware")
     counted = answer["memory"]
-    for kind in (*KINDS, "in all"):
-        bits = [(way["kinds"] | {"in all": way["bits"]}).get(kind, 0) for way in (counted["paper"], counted["hardware"])]
+    for kind in (*MEMORY_KINDS, "in all"):
+        bits = [(total["kinds"] | {"in all": total["bits"]}).get(kind, 0) for total in (counted["paper"], counted["hardware"])]
         if any(bits):
-            memory.add_row(kind, *(f"{count / 8:,.0f}" if count else "" for count in bits), end_section=kind == KINDS[-1])
+            memory.add_row(kind, *(f"{count / 8:,.0f}" if count else "" for count in bits), end_section=kind == MEMORY_KINDS[-1])
     entry = answer["input"]
     summary = {
-        "input": f"{entry['name']}, {entry['size']} of {entry['format']} a step, up to {answer['steps']} steps",
+        "input": f"{entry['name']}, {entry['size']} of {entry['format']} per step, up to {answer['steps']} steps",
         "output": answer["output"],
-        "multiplications a step": f"{answer['multiplications']:,}",
+        "multiplications per step": f"{answer['multiplications']:,}",
         "weight bits": f"{answer['weight_bits']:,}",
         "state bits": f"{answer['state_bits']:,}",
         "saved of 32-bit floats": f"{counted['saved']:.1%} by the paper's count" if counted["saved"] is not None else "",
@@ -83,7 +83,7 @@ def _manifest(path: Path, picture: Path | None, dsp: int, as_json: bool) -> None
 
 
 def describe(manifest: "Manifest") -> dict[str, Any]:
-    """A manifest in JSON: its edges and tensors, and what follows from them."""
+    """A manifest in JSON: its edges and tensors, and the sums over them."""
     from ssm_hdl.sw.memory import hardware, paper, paper_float_of
 
     edge = manifest.input

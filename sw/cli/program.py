@@ -1,4 +1,4 @@
-"""``ssm-hdl program``: a bitstream into a board."""
+"""``ssm-hdl program``: loads a bitstream into a board."""
 
 from pathlib import Path
 from typing import Annotated
@@ -13,7 +13,7 @@ EXAMPLE = "ssm-hdl program out/digits-icebreaker/digits.bin --board icebreaker"
 
 
 def command(
-    bitstream: Annotated[Path, typer.Argument(help="What `ssm-hdl build` wrote: a .bin or .bit file.")],
+    bitstream: Annotated[Path, typer.Argument(help="A .bin or .bit file of `ssm-hdl build`.")],
     board: Annotated[str, typer.Option(help=f"{BOARDS}.")],
     as_json: Json = False,
 ) -> None:

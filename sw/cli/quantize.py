@@ -1,4 +1,4 @@
-"""``ssm-hdl quantize``: a checkpoint becomes a manifest."""
+"""``ssm-hdl quantize``: post-training quantization (PTQ) of a checkpoint to a manifest."""
 
 from pathlib import Path
 from typing import Annotated
@@ -20,7 +20,7 @@ def command(
     data: Folder = None,
     as_json: Json = False,
 ) -> None:
-    """Quantize a trained model to a manifest: integers from end to end, calibrated on training samples."""
+    """Quantize a trained model to a manifest (PTQ): integers from end to end, calibrated on training samples."""
     need("torch", "numba", "sklearn")
     from ssm_hdl.sw import checkpoint as checkpoints
     from ssm_hdl.sw.data import load

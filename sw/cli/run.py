@@ -1,4 +1,4 @@
-"""``ssm-hdl run``: samples to a board on a serial port, results back."""
+"""``ssm-hdl run``: runs samples on a board on a serial port."""
 
 import time
 from pathlib import Path
@@ -23,7 +23,7 @@ def command(
     data: Folder = None,
     count: Annotated[int | None, typer.Option(min=1, help="Sequences; all, or 10 random ones, if left out.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the random samples.")] = 0,
-    baud: Annotated[int | None, typer.Option(min=1, help="Bit rate of the board; that of all our boards if left out.")] = None,
+    baud: Annotated[int | None, typer.Option(min=1, help="Bit rate of the board; 1,000,000 if left out.")] = None,
     timeout: Annotated[float | None, typer.Option(min=0.1, help="Seconds to wait for an answer.")] = None,
     out: Annotated[Path | None, typer.Option(help="Write the output codes into this .npy file.")] = None,
     as_json: Json = False,

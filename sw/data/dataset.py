@@ -1,4 +1,4 @@
-"""What every data set provides."""
+"""The interface of every data set."""
 
 from dataclasses import dataclass, fields
 from typing import Any
@@ -31,13 +31,13 @@ class Split:
 
 @dataclass(frozen=True)
 class InputSpec:
-    """What a sample is: enough to feed a trained model without having its data set.
+    """A description of a sample: enough to feed a trained model without its data set.
 
     Attributes:
         name: of the data set.
         input_format: the fixed-point format of a code, such as ``UQ(0, 8)``.
         mean: subtracted from the value of a code, code * lsb.
-        std: divides it then.
+        std: divides the difference.
         steps: length of a sequence.
         classes: number of labels.
         tokens: size of the vocabulary if the codes are tokens, which a model looks up; 0 if they are numbers.
@@ -52,7 +52,7 @@ class InputSpec:
     tokens: int = 0
 
     def normalise(self, codes: NDArray[np.integer]) -> NDArray[Any]:
-        """What the float model sees of ``codes``, same shape: (code * lsb - mean) / std, float32; tokens as they are, int32."""
+        """Inputs of the float model, (code * lsb - mean) / std in float32, same shape; tokens stay as they are, in int32."""
         if self.tokens:
             return codes.astype(np.int32)
         values = codes * Format.parse(self.input_format).lsb
@@ -61,7 +61,7 @@ class InputSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class Dataset(InputSpec):
-    """A data set in three parts that share no sample; ``test`` is looked at once, after the training."""
+    """A data set in three parts that share no sample; ``test`` is used once, after the training."""
 
     train: Split
     val: Split

@@ -8,13 +8,13 @@ from ssm_hdl.errors import SsmHdlError
 from ssm_hdl.sw.data.dataset import Dataset, InputSpec, Split
 
 SPEC = InputSpec(name="digits", input_format="UQ(1, 4)", mean=0.305, std=0.376, steps=64, classes=10)
-"""A pixel is 0 to 16, that is 0 to 1 in sixteenths; mean and std are those of all pixels."""
+"""A pixel is 0 to 16, that is 0 to 1 in sixteenths; mean and std are taken over all pixels."""
 
 SIZES = (1297, 150, 350)
 """Samples of the three parts."""
 
 SEED = 0
-"""Of the shuffle before the split, the same for every training."""
+"""Seed of the shuffle before the split, the same for every training."""
 
 
 def load() -> Dataset:

@@ -1,4 +1,4 @@
-"""Data sets that are made by rules, and kept in a file so that they are made once."""
+"""Data sets that a program generates once and then reads from a file."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,12 +25,12 @@ Samples = tuple[NDArray[np.uint8], NDArray[np.int64]]
 def load(
     spec: InputSpec, sizes: tuple[int, int, int], make: Callable[[int, Advance], Samples], folder: Path | str, progress: bool
 ) -> Dataset:
-    """The data set from its file, which is made first where it is missing.
+    """Read a data set from its file, which is generated first where it is missing.
 
     Args:
-        spec: what a sample is.
+        spec: description of a sample.
         sizes: samples for training, validation and test.
-        make: makes as many samples as it is told, the same ones every time.
+        make: generates a number of samples, the same ones every time.
         folder: of the file.
         progress: show a progress bar while they are made.
 
@@ -38,6 +38,7 @@ def load(
         SsmHdlError: the file is damaged or holds another data set, or it cannot be written.
     """
     total = sum(sizes)
+    # The name holds steps and count, so that other sizes get files of their own.
     path = Path(folder) / f"{spec.name}-{spec.steps}-{total}.npz"
     if not path.is_file():
         with _bar(spec.name, total, progress) as advance:
@@ -53,7 +54,7 @@ def load(
 
 
 def _read(path: Path, spec: InputSpec, total: int) -> Samples:
-    """The samples of a file, their shapes and ranges checked."""
+    """Read samples from a file and check their shapes and ranges."""
     try:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             codes, labels = file["codes"], file["labels"]

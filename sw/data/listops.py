@@ -1,16 +1,18 @@
 """ListOps after the rules of the Long Range Arena (arXiv 2011.04006, section 2.2.1, and its generator), shortened.
 
-A sample is an expression such as ``[MAX 2 9 [MIN 4 7 ] 0 ]``, its class the value, 0 to 9. A tree begins with depth 1; a node of
-depth below 10 is an operator with probability 1/4 and else, like every node of depth 10, a digit. An operator has 2 to 10
-arguments and is minimum, maximum, median (of an even number the mean of the two in the middle, rounded down) or the sum modulo
-10, all with equal probability. Expressions whose number of tokens is not strictly between a quarter of the steps and the steps
-are thrown away, and so are repetitions. The Arena has 500 to 2,000 tokens; 128 steps, the default here,
-make that 33 to 127, which one core learns in half an hour.
+A sample is an expression such as ``[MAX 2 9 [MIN 4 7 ] 0 ]``; its class is its value, 0 to 9. A tree begins at depth 1. A node of
+depth below 10 is an operator with probability 1/4, and otherwise a digit, like every node of depth 10. An operator has 2 to 10
+arguments. It is minimum, maximum, median or the sum modulo 10, with equal probability. The median of an even number of arguments
+is the mean of the middle two, rounded down.
 
-Tokens are codes; padding is code 0, *behind* the expression, one token of it at least. So a model that goes through a sample in
-one direction knows that the expression is over, has it in its state while the padding runs by, and its mean over all steps,
-which hardware takes with a constant factor, sees the answer again and again; padding in front would leave the mean the last step
-alone. Every sample has the same number of steps, and no length has to travel beside it.
+Expressions are dropped if they repeat an earlier one, or if their number of tokens is not strictly between a quarter of the steps
+and the steps. The Arena has 500 to 2,000 tokens. The default of 128 steps gives 33 to 127 tokens, which one core learns in half
+an hour.
+
+Tokens are codes. Padding is code 0 and follows the expression, one token at least. So a streaming model knows when the expression
+is over, and its state holds the result while the padding runs by. The mean over all steps, which hardware takes with a constant
+factor, then sees the answer many times. With the padding first, only the last step would hold the answer. All samples have the
+same number of steps, so no length has to travel with them.
 """
 
 import random
@@ -36,7 +38,7 @@ SIZES = (96_000, 2_000, 2_000)
 """Samples of the three parts, as the Arena has them."""
 
 FOLDER = Path("data/listops")
-"""Where the samples are kept, unless a folder is given."""
+"""Default folder of the samples."""
 
 MAX_DEPTH, MAX_ARGUMENTS, OPERATOR_PROBABILITY = 10, 10, 0.25
 _MIN, _MAX, _MED = range(3)
@@ -50,7 +52,7 @@ def load(
     sizes: tuple[int, int, int] = SIZES,
     seed: int = 0,
 ) -> Dataset:
-    """ListOps, made at the first time (minutes) and kept in a file.
+    """ListOps; the first call generates it (minutes) and writes a file.
 
     Args:
         folder: of the file; ``data/listops`` if left out.
@@ -98,7 +100,8 @@ def text(codes: NDArray[np.integer]) -> str:
 
 
 def _different(steps: int, seed: int) -> Iterator[tuple[bytes, int]]:
-    """Expressions of a permitted length and their values, none twice."""
+    """Expressions of a permitted length and their values, without repetitions."""
+    # Python's own generator: its sequence does not change between versions, so the samples stay the same.
     draw, seen = random.Random(seed).random, set[bytes]()
     while True:
         tokens: list[int] = []
@@ -112,7 +115,7 @@ def _different(steps: int, seed: int) -> Iterator[tuple[bytes, int]]:
 
 
 def _tree(draw: Callable[[], float], tokens: list[int], steps: int, depth: int) -> int | None:
-    """Append a random expression to ``tokens``: its value, or None as soon as they are too many."""
+    """Append a random expression to ``tokens``; its value, or None as soon as there are too many tokens."""
     if depth == MAX_DEPTH or draw() > OPERATOR_PROBABILITY:
         digit = int(10 * draw())
         tokens.append(_DIGIT + digit)

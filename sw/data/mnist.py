@@ -25,20 +25,20 @@ from ssm_hdl.files import write_atomically
 from ssm_hdl.sw.data.dataset import Dataset, InputSpec, Split
 
 SPEC = InputSpec("mnist", "UQ(0, 8)", mean=0.1307 * 255 / 256, std=0.3081 * 255 / 256, steps=784, classes=10)
-"""A code is a byte, its value byte / 256; the usual mean 0.1307 and std 0.3081 are those of byte / 255."""
+"""A code is a byte with the value byte / 256. The usual mean 0.1307 and std 0.3081 refer to byte / 255."""
 
 VALIDATION = 5000
 """Samples at the end of the training files that choose the best epoch."""
 
 FOLDER = Path("data/mnist")
-"""Where the files are looked for and downloaded to, unless a folder is given."""
+"""Default folder of the files, also for downloads."""
 
 URL = "https://ossci-datasets.s3.amazonaws.com/mnist/"
-"""Where they are downloaded from."""
+"""Source of the downloads."""
 
 
 class IdxFile(NamedTuple):
-    """One of the four files: its name, the SHA-256 of its plain form (gzipped copies differ), and the shape inside."""
+    """One of the four files: its name, the SHA-256 of its plain form (gzipped copies differ), and the shape of its array."""
 
     name: str
     sha256: str
@@ -57,7 +57,7 @@ def load(folder: Path | str | None = None, progress: bool = False) -> Dataset:
     """MNIST as 55,000 training, 5,000 validation and 10,000 test samples.
 
     Args:
-        folder: the four files are here; without it they are in ``data/mnist`` and are downloaded there when missing.
+        folder: of the four files. Without it they are in ``data/mnist``, and are downloaded there when missing.
         progress: show a progress bar while downloading.
 
     Raises:
@@ -74,10 +74,10 @@ def load(folder: Path | str | None = None, progress: bool = False) -> Dataset:
 
 
 def download(folder: Path | str = FOLDER, progress: bool = False, url: str = URL) -> None:
-    """Fetch those of the four files that ``folder`` has neither gzipped nor plain; each is checked, then written whole.
+    """Fetch the files that ``folder`` has neither gzipped nor plain. A file is checked, then written whole.
 
     Raises:
-        SsmHdlError: no network, or what came is not the file that the checksum names.
+        SsmHdlError: no network, or the checksum of a file is wrong.
     """
     for file in FILES:
         if _find(Path(folder), file) is None:
@@ -85,7 +85,7 @@ def download(folder: Path | str = FOLDER, progress: bool = False, url: str = URL
 
 
 def _fetch(url: str, file: IdxFile, progress: bool) -> bytes:
-    """The gzipped file from ``url``, the checksum of its contents compared."""
+    """Download a gzipped file and check the checksum of its contents."""
     address = f"{url}{file.name}.gz"
     columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn()
     received = io.BytesIO()
@@ -95,15 +95,15 @@ def _fetch(url: str, file: IdxFile, progress: bool) -> bytes:
             while block := answer.read(1 << 16):
                 received.write(block)
                 bar.advance(task, len(block))
-        found = hashlib.sha256(gzip.decompress(received.getvalue())).hexdigest()
+        digest = hashlib.sha256(gzip.decompress(received.getvalue())).hexdigest()
     except (OSError, http.client.HTTPException, EOFError, zlib.error) as error:
         raise SsmHdlError(
             f"cannot download {address}: {getattr(error, 'reason', error)}; "
             f"put {', '.join(f'{one.name}.gz' for one in FILES)} into a folder and name it with --data"
         ) from error
-    if found != file.sha256:
+    if digest != file.sha256:
         raise SsmHdlError(
-            f"{address} holds other data (SHA-256 {found}) than {file.name} ({file.sha256}); "
+            f"{address} holds other data (SHA-256 {digest}) than {file.name} ({file.sha256}); "
             "get the files elsewhere and name their folder with --data"
         )
     return received.getvalue()
@@ -116,7 +116,7 @@ def _find(folder: Path, file: IdxFile) -> Path | None:
 
 
 def _read(folder: Path, file: IdxFile) -> NDArray[np.uint8]:
-    """The bytes of one IDX file in its shape."""
+    """Read one IDX file as an array of its shape."""
     path = _find(folder, file)
     if path is None:
         raise SsmHdlError(

@@ -1,4 +1,4 @@
-"""Public checkpoints, in the layouts that others write, become ours."""
+"""Importers: convert public checkpoints to ours, by the layout of the code that wrote them."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -17,11 +17,11 @@ from ssm_hdl.sw.models import Config
 
 @dataclass(frozen=True)
 class Layout:
-    """A way to lay out a checkpoint.
+    """A layout of checkpoints.
 
     Attributes:
-        read: takes its arrays, what the model is fed, and options; gives the model's options and its tensors by our names.
-        options: what ``read`` takes besides, which the arrays do not tell.
+        read: from arrays, a description of the inputs, and options to the model's config and its tensors by our names.
+        options: names of the options, which cover what the arrays do not tell.
     """
 
     read: Callable[..., tuple[Config, dict[str, Tensor]]]
@@ -33,21 +33,21 @@ LAYOUTS: Mapping[str, Layout] = {
     "s5-jax": Layout(s5_jax.read, ("gate", "discretization", "clip")),
     "s5-pytorch": Layout(s5_pytorch.read),
 }
-"""All of them, by name."""
+"""All layouts, by name."""
 
 
 def load(path: Path | str, layout: str, inputs: InputSpec, **options: object) -> Checkpoint:
     """Read a public checkpoint.
 
     Args:
-        path: a safetensors file, an .npz file of NumPy, or a state dict (or ``{"model": state dict}``) written by ``torch.save``,
-            which is read with ``weights_only=True``: no code in any of them is run.
-        layout: who wrote it, one of ``LAYOUTS``.
-        inputs: what the model was trained on, for example ``ssm_hdl.sw.data.SPECS["mnist"]``.
-        options: what the layout's module takes besides.
+        path: a safetensors file, an .npz file of NumPy, or a state dict (or ``{"model": state dict}``) by ``torch.save``. No code
+            in the file is run: ``torch.load`` gets ``weights_only=True``.
+        layout: one of ``LAYOUTS``.
+        inputs: the samples that the model was trained on, for example ``ssm_hdl.sw.data.SPECS["mnist"]``.
+        options: of the layout's module.
 
     Raises:
-        SsmHdlError: no such layout, not such a file, or a model that is not one of ours; the tensor is named.
+        SsmHdlError: no such layout, no such file, or a model that is not one of ours; the message names the tensor.
     """
     if layout not in LAYOUTS:
         raise SsmHdlError(f"no layout of checkpoints is called {layout!r}; there are {', '.join(LAYOUTS)}")

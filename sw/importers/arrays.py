@@ -1,4 +1,4 @@
-"""The arrays of a public checkpoint: read from its file without running anything in it, and taken one by one, checked."""
+"""The arrays of a public checkpoint: read without running code from the file, and checked one by one."""
 
 import zipfile
 import zlib
@@ -14,11 +14,11 @@ from ssm_hdl.sw.checkpoint import read_safetensors
 
 
 class Arrays:
-    """Arrays by name, and which of them have been used.
+    """Arrays by name, with a record of those in use.
 
     Attributes:
-        path: of their file, for the messages.
-        tensors: all of them.
+        path: of the file, for the messages.
+        tensors: all arrays.
     """
 
     def __init__(self, path: Path, tensors: Mapping[str, Tensor]) -> None:
@@ -29,11 +29,11 @@ class Arrays:
         """The arrays of a safetensors, .npz or torch file; a ``module.`` prefix is taken off.
 
         Raises:
-            SsmHdlError: not such a file, or other things than arrays in it.
+            SsmHdlError: another kind of file, or other contents than arrays.
         """
         try:
             with path.open("rb") as file:
-                safe = file.read(9)[8:] == b"{"
+                safe = file.read(9)[8:] == b"{"  # safetensors: 8 bytes of length, then a JSON header
         except OSError as error:
             raise SsmHdlError(f"cannot read {path}: {error.strerror}") from error
         tensors = read_safetensors(path)[0] if safe else _read_npz(path) if path.suffix == ".npz" else _read_torch(path)
@@ -52,17 +52,17 @@ class Arrays:
         Raises:
             SsmHdlError: there is no such array, or it has another number of dimensions.
         """
-        found = tuple(self.tensors[name].shape) if name in self.tensors else None
-        if found is None or len(found) != meaning.count(",") + (not meaning.endswith(",)")):
-            state = "is missing" if found is None else f"has shape {found}"
+        actual = tuple(self.tensors[name].shape) if name in self.tensors else None
+        if actual is None or len(actual) != meaning.count(",") + (not meaning.endswith(",)")):
+            state = "is missing" if actual is None else f"has shape {actual}"
             raise SsmHdlError(f"{self.path} has another layout: {name} {state}, it should have shape {meaning}")
-        return found
+        return actual
 
     def take(self, name: str, *shape: int) -> Tensor:
         """An array of a given shape.
 
         Raises:
-            SsmHdlError: it is missing, has another shape, or holds what is not a finite number.
+            SsmHdlError: it is missing, has another shape, or holds values that are not finite numbers.
         """
         if name not in self.tensors:
             raise SsmHdlError(f"{self.path} lacks {name} of shape {shape}")
@@ -77,17 +77,17 @@ class Arrays:
         return tensor
 
     def all_taken(self, layout: str) -> None:
-        """Refuse what nobody took.
+        """Refuse arrays that were not used.
 
         Raises:
-            SsmHdlError: the first array that is left.
+            SsmHdlError: names the first unused array.
         """
         for name in sorted(self.tensors.keys() - self._taken):
             raise SsmHdlError(f"{self.path} has {name}, which a model of layout {layout} that can be imported does not have")
 
 
 def _read_npz(path: Path) -> dict[str, Tensor]:
-    """Arrays of a file by ``numpy.savez``."""
+    """Read the arrays of a file by ``numpy.savez``."""
     try:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             return {name: torch.from_numpy(np.asarray(file[name])) for name in file.files}
@@ -96,7 +96,7 @@ def _read_npz(path: Path) -> dict[str, Tensor]:
 
 
 def _read_torch(path: Path) -> dict[str, Tensor]:
-    """Tensors of a state dict by ``torch.save``."""
+    """Read the tensors of a state dict by ``torch.save``."""
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file fails in any of torch.load's layers

@@ -1,4 +1,4 @@
-"""The minimal S4D of state-spaces/s4 (``s4d.py`` and the model of ``example.py``), one layer without norm: our own names."""
+"""Imports the minimal S4D of state-spaces/s4 (``s4d.py`` and the model of ``example.py``): one layer without norm, our names."""
 
 import torch
 from torch import Tensor
@@ -10,7 +10,7 @@ from ssm_hdl.sw.models.s4d import LAYER, S4DConfig
 
 
 def read(arrays: Arrays, inputs: InputSpec) -> tuple[S4DConfig, dict[str, Tensor]]:
-    """The options and the tensors of the model.
+    """Config and tensors of the model.
 
     Raises:
         SsmHdlError: several layers, a norm, or an array that is missing or misshapen.

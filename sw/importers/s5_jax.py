@@ -1,11 +1,11 @@
-"""S5 of the JAX code (lindermanlab/S5): the flax tree of its classification model, flattened to keys with slashes.
+"""Imports the S5 of the JAX code (lindermanlab/S5): the flax tree of its classifier, flattened to keys with slashes.
 
     flat = flax.traverse_util.flatten_dict({"params": state.params, "batch_stats": state.batch_stats}, sep="/")
     numpy.savez("s5.npz", **flat)                     # or safetensors.numpy.save_file(flat, "s5.safetensors")
 
-Both levels at the top may be left out, and dots may stand for slashes. What the tree does not tell is as the code has it if left
-alone: prenorm, conjugate symmetry, the mean over all steps. Kernels are (in, out) there, and (out, in) here; tokens go through a
-Dense there, one-hot, and here through the table that it amounts to.
+The two top levels may be left out, and dots may replace slashes. Options that the tree does not tell have the code's defaults:
+prenorm, conjugate symmetry, the mean over all steps. Kernels are (in, out) there and (out, in) here. Tokens go through a Dense
+there, one-hot; here they go through the equivalent table.
 """
 
 import re
@@ -20,21 +20,21 @@ from ssm_hdl.sw.models.s5 import S5Config
 from ssm_hdl.sw.models.s5_ssm import Discretization
 
 EPSILON = {"layer": 1e-6, "layer_bias": 1e-6, "batch": 1e-5}
-"""Flax's defaults, which the code leaves alone."""
+"""Flax's defaults, which the code does not change."""
 
 GATES = ("half_glu1", "half_glu2")
-"""What ``out2`` alone can belong to."""
+"""Gates that have ``out2`` as their only dense; the tree does not tell them apart."""
 
 
 def read(
     arrays: Arrays, inputs: InputSpec, gate: str = "half_glu1", discretization: str = "zoh", clip: bool = False
 ) -> tuple[S5Config, dict[str, Tensor]]:
-    """The options and the tensors of the model.
+    """Config and tensors of the model.
 
     Args:
         arrays: the flattened tree.
-        inputs: what the model is fed.
-        gate: ``half_glu1`` or ``half_glu2`` (``--activation_fn`` there), where the tree has ``out2`` alone.
+        inputs: the samples that the model takes.
+        gate: ``half_glu1`` or ``half_glu2`` (``--activation_fn`` there), if the tree has ``out2`` only.
         discretization: ``zoh`` or ``bilinear``.
         clip: whether it was trained with ``--clip_eigs``.
 
@@ -44,10 +44,10 @@ def read(
     arrays.tensors = {_plain(name): tensor for name, tensor in arrays.tensors.items()}
     layers = {int(match[1]) for name in arrays.tensors if (match := re.match(r"encoder/layers_(\d+)/seq/", name))}
     if layers != set(range(len(layers))) or not layers:
-        found = ", ".join(sorted(arrays.tensors)[:3])
+        names = ", ".join(sorted(arrays.tensors)[:3])
         raise SsmHdlError(
             f"{arrays.path} has another layout: an S5 of the JAX code has encoder/layers_0/seq/Lambda_re and so on, "
-            f"this has layers {sorted(layers)} and begins with {found}"
+            f"this has layers {sorted(layers)} and begins with {names}"
         )
     first = "encoder/layers_0"
     (modes,) = arrays.shape(f"{first}/seq/Lambda_re", "(P,)")
@@ -87,18 +87,18 @@ def read(
 
 
 def _block(arrays: Arrays, source: str, config: S5Config) -> dict[str, Tensor]:
-    """Norm and SSM of a block."""
+    """Tensors of the norm and the SSM of a block."""
     width, modes = config.width, config.modes
     shapes: dict[str, tuple[int, ...]] = {"Lambda_re": (modes,), "Lambda_im": (modes,), "D": (width,)}
     shapes |= {"B": (modes, width, 2), "C": (width, modes, 2)}
-    found: dict[str, Any] = {f"seq.{key}": arrays.take(f"{source}/seq/{key}", *shape) for key, shape in shapes.items()}
-    found["seq.log_step"] = arrays.take(f"{source}/seq/log_step", modes, 1)[:, 0]
+    tensors: dict[str, Any] = {f"seq.{key}": arrays.take(f"{source}/seq/{key}", *shape) for key, shape in shapes.items()}
+    tensors["seq.log_step"] = arrays.take(f"{source}/seq/log_step", modes, 1)[:, 0]
     norm = {"weight": "scale"}
     if config.norm != "layer":
         norm["bias"] = "bias"
     if config.norm == "batch":
         norm |= {"running_mean": "mean", "running_var": "var"}
-    return found | {f"norm.{ours}": arrays.take(f"{source}/norm/{theirs}", width) for ours, theirs in norm.items()}
+    return tensors | {f"norm.{ours}": arrays.take(f"{source}/norm/{theirs}", width) for ours, theirs in norm.items()}
 
 
 def _plain(name: str) -> str:

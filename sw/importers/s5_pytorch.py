@@ -1,12 +1,17 @@
-"""S5 of the package s5-pytorch 0.2.1: a stack of its ``S5Block`` between an ``encoder`` and a ``decoder``, mean over the steps.
+"""Imports the S5 of s5-pytorch 0.2.1: ``encoder``, a stack of ``S5Block``, the mean over the steps, ``decoder``.
 
     self.encoder = nn.Linear(1, H)                    # or nn.Embedding(tokens, H)
     self.layers = nn.ModuleList([S5Block(H, P, bidir=False) for _ in range(layers)])
     self.decoder = nn.Linear(H, classes)
 
-The blocks may have any name. What differs from the JAX code: all P eigenvalues are there, and y = Re(C h) without the factor 2,
-which is 2 Re((C / 2) h); the residual adds the normalised input; there is no gate behind the SSM, and a feed-forward network
-behind it. A block of ``liquid=True`` or a ``degree`` other than 1 has the same arrays, and would compute something else here.
+The blocks may have any name. They differ from the JAX code in four points:
+
+- All P eigenvalues are stored, and y = Re(C h) without the factor 2, which equals 2 Re((C / 2) h).
+- The residual adds the normalised input.
+- The SSM has no gate.
+- A feed-forward network follows the SSM.
+
+A block with ``liquid=True`` or a ``degree`` other than 1 has the same arrays. It cannot be refused, but computes something else.
 """
 
 import re
@@ -23,11 +28,10 @@ LAMBDA = "s5.seq.Lambda"
 
 
 def read(arrays: Arrays, inputs: InputSpec) -> tuple[S5Config, dict[str, Tensor]]:
-    """The options and the tensors of the model.
+    """Config and tensors of the model.
 
     Raises:
-        SsmHdlError: another layout, a bidirectional model, one of another kind than described above, or an array that is missing
-            or misshapen.
+        SsmHdlError: another layout, a bidirectional model, another kind of block, or an array that is missing or misshapen.
     """
     blocks = [name.removesuffix(LAMBDA) for name in arrays.tensors if name.endswith(LAMBDA)]
     blocks.sort(key=lambda name: [int(digits) for digits in re.findall(r"\d+", name)])
@@ -60,14 +64,14 @@ def read(arrays: Arrays, inputs: InputSpec) -> tuple[S5Config, dict[str, Tensor]
         tensors["encoder.bias"] = arrays.take("encoder.bias", width)
     for number, block in enumerate(blocks):
         eigenvalues = arrays.take(f"{block}s5.seq.Lambda", modes)
-        taken: dict[str, Tensor] = {"seq.Lambda_re": eigenvalues.real, "seq.Lambda_im": eigenvalues.imag}
-        taken["seq.B"] = arrays.take(f"{block}s5.seq.B", modes, width, 2)
-        taken["seq.C"] = torch.view_as_real(arrays.take(f"{block}s5.seq.C", width, modes) / 2)
-        taken["seq.D"] = arrays.take(f"{block}s5.seq.D", width)
-        taken["seq.log_step"] = arrays.take(f"{block}s5.seq.log_step", modes)
+        block_tensors: dict[str, Tensor] = {"seq.Lambda_re": eigenvalues.real, "seq.Lambda_im": eigenvalues.imag}
+        block_tensors["seq.B"] = arrays.take(f"{block}s5.seq.B", modes, width, 2)
+        block_tensors["seq.C"] = torch.view_as_real(arrays.take(f"{block}s5.seq.C", width, modes) / 2)
+        block_tensors["seq.D"] = arrays.take(f"{block}s5.seq.D", width)
+        block_tensors["seq.log_step"] = arrays.take(f"{block}s5.seq.log_step", modes)
         for ours, theirs in (("norm", "attn_norm"), ("ff_norm", "ff_norm")):
-            taken |= {f"{ours}.{part}": arrays.take(f"{block}{theirs}.{part}", width) for part in ("weight", "bias")}
-        taken["ff_enc.weight"] = arrays.take(f"{block}ff_enc.weight", 2 * hidden, width)
-        taken["ff_dec.weight"] = arrays.take(f"{block}ff_dec.weight", width, hidden)
-        tensors |= {f"layers.{number}.{name}": tensor for name, tensor in taken.items()}
+            block_tensors |= {f"{ours}.{part}": arrays.take(f"{block}{theirs}.{part}", width) for part in ("weight", "bias")}
+        block_tensors["ff_enc.weight"] = arrays.take(f"{block}ff_enc.weight", 2 * hidden, width)
+        block_tensors["ff_dec.weight"] = arrays.take(f"{block}ff_dec.weight", width, hidden)
+        tensors |= {f"layers.{number}.{name}": tensor for name, tensor in block_tensors.items()}
     return config, tensors

@@ -1,4 +1,4 @@
-"""What training, checkpoints and evaluation need of a model, whatever its family."""
+"""The interface of a model for training, checkpoints and evaluation, the same for every family."""
 
 from abc import ABC, abstractmethod
 from typing import ClassVar, cast
@@ -12,10 +12,10 @@ from ssm_hdl.sw.data import InputSpec
 
 
 class Config(BaseModel):
-    """The sizes and the options of a model; the fields are what a checkpoint keeps, but for those that are excluded.
+    """The sizes and the options of a model. A checkpoint holds all fields but the excluded ones.
 
     Attributes:
-        family: name of the family, as a checkpoint gives it.
+        family: name of the family in a checkpoint.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -25,17 +25,17 @@ class Config(BaseModel):
         """A new model with random weights.
 
         Raises:
-            SsmHdlError: sizes that make no model, or inputs that the family does not take.
+            SsmHdlError: invalid sizes, or inputs that the family does not take.
         """
         raise NotImplementedError
 
 
 class Model(nn.Module, ABC):
-    """A sequence classifier: ``forward`` is for training; ``step`` recurs, as hardware does, and equals it.
+    """A sequence classifier. ``forward`` is for training; ``step`` is the recurrence, as in hardware, and gives the same.
 
     Attributes:
-        config: what it was built from.
-        decoder: what the mean over the steps goes into.
+        config: sizes and options.
+        decoder: the last layer, on the mean over the steps.
     """
 
     decoder: nn.Linear
@@ -43,11 +43,11 @@ class Model(nn.Module, ABC):
     @property
     @abstractmethod
     def config(self) -> Config:
-        """What the model was built from."""
+        """Sizes and options of the model."""
 
     @abstractmethod
     def dynamics(self) -> list[nn.Parameter]:
-        """The parameters of the recurrence, which want a lower learning rate and no weight decay."""
+        """The parameters of the recurrence, which need a lower learning rate and no weight decay."""
 
     @abstractmethod
     def initial_state(self, batch: int) -> Tensor:
@@ -75,10 +75,10 @@ class Model(nn.Module, ABC):
 
 
 def check(what: str, dt_range: tuple[float, float], **sizes: int) -> None:
-    """Refuse a model ``what`` that has a size below 1, or steps that cannot be drawn.
+    """Refuse a model ``what`` with a size below 1, or with an invalid range of dt.
 
     Raises:
-        SsmHdlError: the size or the range.
+        SsmHdlError: names the size or the range.
     """
     for name, value in sizes.items():
         if value < 1:

@@ -22,14 +22,14 @@ def fft_length(least: int) -> int:
 class Convolution(torch.autograd.Function):
     """The causal convolution of u (B, H, L) with k (H, L): (B, H, L), by FFT.
 
-    The gradients are written out, as correlations over the same spectra: autograd would take that of a real FFT by a
-    a complex one of the full length, and spend 40 % of the training time there.
+    The gradients are written out, as correlations over the same spectra. Autograd would differentiate a real FFT by a complex
+    one of the full length, which takes 40 % of the training time.
     """
 
     @staticmethod
     def forward(ctx: Any, u: Tensor, k: Tensor) -> Tensor:
         """The convolution, the spectra kept for the gradients."""
-        ctx.length = fft_length(2 * u.shape[-1] - 1)
+        ctx.length = fft_length(2 * u.shape[-1] - 1)  # zero-padded, so that nothing wraps around
         spectra = torch.fft.rfft(u, n=ctx.length), torch.fft.rfft(k, n=ctx.length)
         ctx.save_for_backward(*spectra)
         result: Tensor = torch.fft.irfft(spectra[0] * spectra[1], n=ctx.length)

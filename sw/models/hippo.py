@@ -1,4 +1,4 @@
-"""Where the state matrices of an S5 begin: HiPPO-N, the normal part of HiPPO-LegS (arXiv 2208.04933, section 4.2)."""
+"""The initial state matrix of an S5: HiPPO-N, the normal part of HiPPO-LegS (arXiv 2208.04933, section 4.2)."""
 
 import torch
 from torch import Tensor
@@ -12,10 +12,10 @@ def normal_hippo(size: int) -> Tensor:
 
 
 def diagonal_hippo(modes: int, blocks: int) -> tuple[Tensor, Tensor]:
-    """HiPPO-N diagonalised, A = V diag(Lambda) V^H, of each conjugate pair the one with the negative imaginary part.
+    """HiPPO-N diagonalised, A = V diag(Lambda) V^H; of each conjugate pair, the eigenvalue with the negative imaginary part.
 
     Args:
-        modes: P, which stand for 2 P eigenvalues.
+        modes: P, which represent 2 P eigenvalues.
         blocks: J, equal blocks on the diagonal of A; divides P.
 
     Returns:
@@ -24,6 +24,7 @@ def diagonal_hippo(modes: int, blocks: int) -> tuple[Tensor, Tensor]:
     half = modes // blocks
     normal = normal_hippo(2 * half)
     skew = normal + 0.5 * torch.eye(2 * half, dtype=torch.float64)
+    # A skew-symmetric matrix times -i is Hermitian; `eigh` sorts its eigenvalues, the imaginary parts wanted here.
     imaginary, vectors = torch.linalg.eigh(-1j * skew)
     eigenvalues = torch.complex(torch.full_like(imaginary, -0.5), imaginary)
     diagonal: Tensor = torch.block_diag(*[vectors[:, :half]] * blocks)  # type: ignore[no-untyped-call]

@@ -1,17 +1,17 @@
-"""The diagonal recurrence compiled: a walk through time, over all modes side by side.
+"""The compiled diagonal recurrence: a loop over time, with all modes side by side.
 
-Complex numbers lie as in (B, L, 2 P): all real parts before all imaginary ones.
+Complex arrays are (B, L, 2 P), all real parts before all imaginary ones, so that the loop over modes vectorises.
 """
 
 import numba
 
 FAST = {"contract", "reassoc", "nsz"}
-"""What the compiler may assume: sums in any order, but no number that is not finite disappears."""
+"""Licence for the compiler: sums in any order. NaN and infinity stay, because training checks for them."""
 
 
 @numba.njit(cache=True, nogil=True, fastmath=FAST)
 def walk(real, imaginary, h, backward):
-    """h (B, L, 2 P), the drive when it begins, becomes the states; time runs the other way if ``backward``."""
+    """Turn the drive in h (B, L, 2 P) into the states, in place; time runs backwards if ``backward``."""
     batch, steps, modes = h.shape[0], h.shape[1], len(real)
     for b in range(batch):
         for k in range(1, steps):
@@ -24,7 +24,7 @@ def walk(real, imaginary, h, backward):
 
 @numba.njit(cache=True, nogil=True, fastmath=FAST)
 def correlate(g, h, result):
-    """result (B, 2 P), filled with zeros before: the sums over steps of g_t conj(h_{t-1}), both (B, L, 2 P)."""
+    """Add to result (B, 2 P) the sum over steps of g_t conj(h_{t-1}), both (B, L, 2 P)."""
     batch, steps, modes = g.shape[0], g.shape[1], g.shape[2] // 2
     for b in range(batch):
         for t in range(1, steps):

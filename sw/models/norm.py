@@ -9,7 +9,7 @@ MOMENTUM = 0.05
 
 
 class BatchNorm(nn.Module):
-    """Batch normalisation over all but the last dimension; in evaluation one affine map, which folds into its neighbours.
+    """Batch normalisation over all dimensions but the last. In evaluation it is an affine map, which folds into its neighbours.
 
     Args:
         width: H.
@@ -26,6 +26,7 @@ class BatchNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """The normalised x (..., H)."""
+        # torch's function wants the channels in the second dimension.
         flat = x.reshape(-1, x.shape[-1])
         statistics = self.get_buffer("running_mean"), self.get_buffer("running_var")
         result = functional.batch_norm(flat, *statistics, self.weight, self.bias, self.training, MOMENTUM, self.epsilon)

@@ -1,8 +1,8 @@
 """The diagonal recurrence h_t = a o h_{t-1} + v_t over whole sequences, with its gradients.
 
-On a CPU a compiled walk through time: on one core, with 64 sequences of 784 steps and 32 modes, forward and backward, it takes
-23 ms, the FFT convolution 216, a scan by chunks (two levels of triangular matrices) 230, the scan by doubling 294. Elsewhere that
-last one, in log2 L passes of torch.
+On a CPU this is a compiled loop over time; on other devices, a scan by doubling in log2 L passes of torch. Forward and backward
+times on one core, for 64 sequences of 784 steps and 32 modes: the loop 23 ms, the FFT convolution 216 ms, a scan by chunks with
+two levels of triangular matrices 230 ms, the scan by doubling 294 ms.
 """
 
 from typing import Any, cast
@@ -15,7 +15,7 @@ from ssm_hdl.sw.models.kernels import correlate, walk
 
 
 def double(a: Tensor, v: Tensor, backward: bool) -> Tensor:
-    """The states (B, L, 2 P) in log2 L passes, each of which looks twice as far back as the one before; for any device."""
+    """The states (B, L, 2 P) in log2 L passes, for any device; every pass reaches twice the distance of the one before."""
     h, reach = torch.complex(*v.chunk(2, -1)), 1
     while reach < h.shape[1]:
         shift = (0, 0, -reach, reach) if backward else (0, 0, reach, -reach)
@@ -24,7 +24,7 @@ def double(a: Tensor, v: Tensor, backward: bool) -> Tensor:
 
 
 def run(a: Tensor, v: Tensor, backward: bool = False) -> Tensor:
-    """The states (B, L, 2 P) of v, by whichever way suits the device; without gradients."""
+    """The states (B, L, 2 P) of v by the method that suits the device, without gradients."""
     if v.device.type != "cpu":
         return double(a, v, backward)
     h = v.detach().clone(memory_format=torch.contiguous_format)
@@ -33,7 +33,7 @@ def run(a: Tensor, v: Tensor, backward: bool = False) -> Tensor:
 
 
 class Recurrence(torch.autograd.Function):
-    """States and their gradients: those of v are the same recurrence, backwards and with conj(a)."""
+    """States and their gradients. The gradient of v is the same recurrence, backwards in time and with conj(a)."""
 
     @staticmethod
     def forward(ctx: Any, a: Tensor, v: Tensor) -> Tensor:

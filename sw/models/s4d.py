@@ -12,8 +12,8 @@ step dt:
     x'   = Abar x + Bbar u
     y    = 2 Re(sum_n C_n x'_n) + D u
 
-The factor 2 stands for the conjugate half that is not stored. The parameters carry the names and the shapes of the
-minimal S4D of state-spaces/s4 (``s4d.py``), so that its checkpoints are ours.
+The factor 2 stands for the conjugate half that is not stored. The parameters have the names and the shapes of the minimal
+S4D of state-spaces/s4 (``s4d.py``), so its checkpoints can be loaded.
 """
 
 import math
@@ -38,8 +38,8 @@ class S4DKernel(nn.Module):
 
     Args:
         width: H.
-        modes: N, complex modes a channel; each stands for itself and its conjugate.
-        dt_range: smallest and largest initial dt, which is drawn log-uniformly.
+        modes: N, complex modes per channel; a mode represents itself and its conjugate.
+        dt_range: smallest and largest initial dt, drawn log-uniformly.
     """
 
     def __init__(self, width: int, modes: int, dt_range: tuple[float, float]) -> None:
@@ -67,8 +67,9 @@ class S4DKernel(nn.Module):
     def forward(self, steps: int) -> Tensor:
         """The impulse response 2 Re(sum_n C_n Bbar_n Abar_n^l), shape (H, steps).
 
-        The power l is split into l = i S + j S the root of ``steps`` rounded up: 2 S exponentials a mode, not S^2.
+        The power l is split into l = i S + j, with S the root of ``steps``, rounded up: 2 S exponentials per mode, not S^2.
         """
+        # Rows of `high` are the powers i S, columns of the other factor the powers j: their product is an (S, S) grid of l.
         a_dt = self.a() * torch.exp(self.log_dt)[:, None]
         root = math.isqrt(steps - 1) + 1
         powers = torch.arange(root, device=a_dt.device) * a_dt[..., None]
@@ -108,7 +109,7 @@ class S4DConfig(Config):
 
     Attributes:
         width: H, channels.
-        modes: N, complex modes a channel.
+        modes: N, complex modes per channel.
         dt_range: smallest and largest initial dt.
     """
 
@@ -129,12 +130,12 @@ class S4D(Model):
 
     Args:
         width: H, channels.
-        modes: N, complex modes a channel.
+        modes: N, complex modes per channel.
         classes: outputs of the decoder.
         dt_range: smallest and largest initial dt; 1 / dt is the memory of a channel, in steps.
 
     Raises:
-        SsmHdlError: a size below 1, or a range that is not one of positive numbers.
+        SsmHdlError: a size below 1, or an invalid range.
     """
 
     def __init__(self, width: int = 16, modes: int = 32, classes: int = 10, dt_range: tuple[float, float] = (1e-3, 1e-1)) -> None:
@@ -161,7 +162,7 @@ class S4D(Model):
 
     @property
     def parameter_count(self) -> int:
-        """Parameters as the paper counts them, 2 H^2 + 208 H + 10 for N = 32: with B, which is 1 here (C has it)."""
+        """Parameters by the paper's count, 2 H^2 + 208 H + 10 for N = 32. It includes B, which is 1 here and part of C."""
         return sum(parameter.numel() for parameter in self.parameters()) + self.layer.kernel.C.numel()
 
     @property
@@ -211,9 +212,9 @@ class S4D(Model):
             states: also ``ssm``; it is N times larger than the others (``state_range`` needs no such memory).
 
         Returns:
-            In the order of the data flow: ``encoder`` (B, L, H), ``ssm`` (B, L, H, N) complex with Bbar folded out, so
-            h' = Abar h + u, ``readout``, ``gelu`` (B, L, H), ``mixing`` (B, L, 2H), ``value``, ``gate``, ``sigmoid``,
-            ``glu``, ``residual`` (B, L, H), ``pool`` (B, H), ``decoder`` (B, classes).
+            In the order of the data flow: ``encoder`` (B, L, H); ``ssm`` (B, L, H, N), complex; ``readout``, ``gelu``
+            (B, L, H); ``mixing`` (B, L, 2H); ``value``, ``gate``, ``sigmoid``, ``glu``, ``residual`` (B, L, H); ``pool`` (B, H);
+            ``decoder`` (B, classes). Bbar is left out of ``ssm``, so h' = Abar h + u.
         """
         encoded = self._encode(x)
         readout = self.layer.convolve(encoded)
@@ -230,9 +231,9 @@ class S4D(Model):
 
     @torch.no_grad()
     def state_range(self, x: Tensor, quantile: float = 1.0) -> Tensor:
-        """How large each mode's state gets: a quantile of |re| and |im| of ``ssm`` over inputs and steps, shape (H, N).
+        """The range of every mode's state: a quantile of |re| and |im| of ``ssm`` over inputs and steps, shape (H, N).
 
-        One channel is held at a time, B * L * N complex numbers.
+        The memory is one channel at a time, B * L * N complex numbers.
 
         Args:
             x: normalised inputs (B, L, 1).

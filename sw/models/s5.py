@@ -5,7 +5,7 @@
     pool     mean over the steps
     decoder  Linear(H -> classes)
 
-The SSM is in ``s5_ssm.py``. The parameters carry the names of the JAX code (lindermanlab/S5), matrices as torch has them.
+The SSM is in ``s5_ssm.py``. The parameters have the names of the JAX code (lindermanlab/S5); matrices are (out, in), as in torch.
 """
 
 from typing import ClassVar, Literal, cast
@@ -23,25 +23,25 @@ from ssm_hdl.sw.models.s5_ssm import S5SSM, Discretization, Tap
 
 
 class S5Config(Config):
-    """The options of an S5; those below ``clip`` concern its beginning and its training, and no checkpoint has them.
+    """The options of an S5. The last three are for initialisation and training only; checkpoints do not have them.
 
     Attributes:
         width: H, channels.
-        modes: P, complex modes a block.
-        layers: blocks.
+        modes: P, complex modes per block.
+        layers: number of blocks.
         norm: ``layer`` has a gain, ``layer_bias`` a bias too; ``batch`` has both.
         epsilon: added to the variance.
         gate: with g = GELU(y): ``none`` g; ``half_glu1`` g * sigmoid(W g + b); ``half_glu2`` y * sigmoid(W g + b);
             ``full_glu`` (V g + a) * sigmoid(W g + b).
         gelu: ``tanh``, the approximation of JAX, or ``erf``, the exact one.
         discretization: ``zoh`` or ``bilinear``.
-        skip: what the residual adds: the block's ``input`` or its ``norm``, as s5-pytorch does.
-        hidden: of a feed-forward network behind each block, norm, linear, value * GELU(gate), linear, with a residual of its own,
-            as s5-pytorch has it; 0 for none.
-        clip: no eigenvalue has a larger real part than -1e-4, so that every mode decays.
+        skip: the edge that the residual adds: the block's ``input`` or its ``norm``, as in s5-pytorch.
+        hidden: width of a feed-forward network after every block; 0 for none. It is a norm, a linear layer, value * GELU(gate), a
+            linear layer and a residual, as in s5-pytorch.
+        clip: limit the real parts of eigenvalues to -1e-4, so that every mode decays.
         blocks: J of the initial HiPPO-N.
         dt_range: smallest and largest initial dt; 1 / dt is the memory of a mode, in steps.
-        dropout: probability, of whole channels of a sequence.
+        dropout: probability that a channel is left out for a whole sequence.
     """
 
     family: ClassVar[str] = "s5"
@@ -66,7 +66,7 @@ class S5Config(Config):
 
 
 class S5Block(nn.Module):
-    """Norm, SSM, gate and residual; and norm, feed-forward network and residual if it has one."""
+    """Norm, SSM, gate and residual; optionally followed by norm, feed-forward network and residual."""
 
     def __init__(self, config: S5Config) -> None:
         super().__init__()
@@ -96,7 +96,7 @@ class S5Block(nn.Module):
         return self._mix(x, u, y, _pass), state
 
     def _mix(self, x: Tensor, u: Tensor, y: Tensor, tap: Tap) -> Tensor:
-        """What comes behind the SSM, all of it elementwise in time."""
+        """The operations after the SSM, all elementwise in time."""
         active = self._drop(tap("gelu", self._gelu(y)))
         out = active if self.config.gate != "half_glu2" else y
         if self.config.gate == "full_glu":
@@ -116,7 +116,7 @@ class S5Block(nn.Module):
         return functional.gelu(x, approximate="tanh" if self.config.gelu == "tanh" else "none")
 
     def _drop(self, x: Tensor) -> Tensor:
-        """Channels of x (B, L, H) left out for a whole sequence."""
+        """Leave out channels of x (B, L, H) for whole sequences."""
         return cast(Tensor, self.drop(x.mT).mT) if self.training and self.config.dropout else x
 
 
@@ -149,7 +149,7 @@ class S5(Model):
         return self._config
 
     def dynamics(self) -> list[nn.Parameter]:
-        """Lambda, B and the steps of all blocks, as the paper's optimiser has them."""
+        """Lambda, B and dt of all blocks, the same group as in the paper's optimiser."""
         return [parameter for block in self.blocks for parameter in _dynamics(block.seq)]
 
     @property
@@ -162,13 +162,14 @@ class S5(Model):
 
         Args:
             x: the inputs.
-            tap: called with every activation and its name, that of the edge and the number of its block from 0, such as
-                ``norm_0``; what it returns takes the place of the activation. ``drive`` and ``state`` are (B, L, 2 P), real parts
-                before imaginary ones.
+            tap: called with the name and the value of every activation; its result replaces the value. A name is the edge and the
+                number of the block from 0, such as ``norm_0``. ``drive`` and ``state`` are (B, L, 2 P), real parts before
+                imaginary ones.
         """
         see = tap or _pass
         x = see("encoder", self._encode(x))
         for number, block in enumerate(self.blocks):
+            # The default binds the number of this block; a plain closure would see the last one.
             x = block(x, lambda name, value, number=number: see(f"{name}_{number}", value))
         return see("decoder", self.decoder(see("pool", x.mean(1))))
 

@@ -20,16 +20,16 @@ from ssm_hdl.sw.models.hippo import diagonal_hippo
 from ssm_hdl.sw.models.recurrence import recur
 
 Tap = Callable[[str, Tensor], Tensor]
-"""Sees every activation by its name, and gives back what the model goes on with."""
+"""Called with the name and the value of every activation; returns the value that the model continues with."""
 
 Discretization = Literal["zoh", "bilinear"]
 
 STABLE = -1e-4
-"""Largest real part of an eigenvalue that is clipped."""
+"""Largest real part of a clipped eigenvalue."""
 
 
 class S5SSM(nn.Module):
-    """The SSM of one block, B and C initialised as the paper has it: random, in the basis of HiPPO-N's eigenvectors.
+    """The SSM of one block. B and C are initialised as in the paper: random, in the basis of HiPPO-N's eigenvectors.
 
     Args:
         width: H, channels.
@@ -37,7 +37,7 @@ class S5SSM(nn.Module):
         blocks: J of HiPPO-N; divides P.
         dt_range: smallest and largest initial dt.
         discretization: ``zoh`` or ``bilinear``.
-        clip: no eigenvalue has a larger real part than -1e-4.
+        clip: limit the real parts of eigenvalues to -1e-4.
     """
 
     def __init__(
@@ -70,10 +70,11 @@ class S5SSM(nn.Module):
         return poles, gain[:, None] * torch.view_as_complex(self.B)
 
     def forward(self, u: Tensor, tap: Tap) -> Tensor:
-        """The readout (B, L, H) of u (B, L, H); complex matrices as real ones, real parts before imaginary ones."""
+        """The readout (B, L, H) of u (B, L, H); complex matrices are real ones, real parts before imaginary ones."""
         poles, b = self.discrete()
         drive = tap("drive", u @ torch.cat([b.real, b.imag]).mT)
         states = tap("state", recur(poles, drive))
+        # Re(C h) = Re C Re h - Im C Im h, as one real product.
         c = 2 * torch.cat([self.C[..., 0], -self.C[..., 1]], -1)
         return states @ c.mT + self.D * u
 
@@ -85,6 +86,7 @@ class S5SSM(nn.Module):
 
 
 def _lecun(fan_in: int, *shape: int) -> Tensor:
-    """Random numbers of variance 1 / ``fan_in``, float64: normal, but none beyond two deviations, as JAX draws them."""
+    """Random numbers of variance 1 / ``fan_in``, float64: normal, truncated at two deviations, as in JAX."""
+    # The constant is the deviation of a standard normal truncated at 2, from jax.nn.initializers.
     deviation = fan_in**-0.5 / 0.87962566103423978
     return nn.init.trunc_normal_(torch.empty(shape, dtype=torch.float64), std=deviation, a=-2 * deviation, b=2 * deviation)

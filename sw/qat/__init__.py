@@ -1,1 +1,1 @@
-"""Quantisation-aware training: a manifest runs in torch as the integer program that it is, and gets better codes."""
+"""Quantisation-aware training (QAT): torch runs the integer program of a manifest and improves its codes."""

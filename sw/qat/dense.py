@@ -8,7 +8,7 @@ from ssm_hdl.sw.qat.store import codes_of, store
 
 
 def weights(node: Node, latent: Tensor) -> Tensor:
-    """The weights (G, M, K) or (G, M, K, 2) at the scale of the accumulator, from latent codes as the weights file has them."""
+    """Weights (G, M, K) or (G, M, K, 2) at the scale of the accumulator, from latent codes as the weights file has them."""
     assert isinstance(node.op, Dense)
     latent = latent.reshape(node.arrays["code"].shape)
     scale = torch.from_numpy(node.arrays["scale"]).double()
@@ -16,12 +16,13 @@ def weights(node: Node, latent: Tensor) -> Tensor:
 
 
 def bias(node: Node, latent: Tensor | None = None) -> Tensor | float:
-    """The bias (M,) at the scale of the accumulator, from latent codes of its format."""
+    """Bias (M,) at the scale of the accumulator, from latent codes of its format."""
     assert isinstance(node.op, Dense)
     if latent is None or node.op.bias is None:
         return 0.0
     stored, f_bits = node.op.bias.format, node.accumulator.f_bits
     scaled = codes_of(latent, stored) * 2.0 ** (f_bits - stored.f_bits)
+    # A bias finer than the accumulator is rounded half up; its gradient goes straight through.
     return scaled + (torch.floor(scaled + 0.5) - scaled).detach()
 
 

@@ -1,4 +1,4 @@
-"""Fine-tuning: Adam on the latent codes of a manifest, with the integer program itself as the forward pass."""
+"""Fine-tuning (QAT): Adam on the latent codes of a manifest, with the integer program itself as the forward pass."""
 
 import hashlib
 import json
@@ -24,19 +24,19 @@ from ssm_hdl.sw.qat.model import QatModel, outputs
 from ssm_hdl.sw.train import Epoch
 
 WARMUP = 0.05
-"""Part of the steps with a rising rate; it falls as a cosine after that."""
+"""Fraction of the steps with a rising rate; then the rate falls as a cosine."""
 
 
 @dataclass(frozen=True)
 class FinetuneConfig:
-    """What a fine-tuning depends on, besides the manifest and the data.
+    """The configuration of a fine-tuning; with the manifest and the data it determines the result.
 
     Attributes:
         epochs: passes over the training samples.
-        images: training samples of an epoch, others in each; all if None.
-        batch_size: samples a step of the optimiser.
-        learning_rate: a step of Adam moves a code by this part of its tensor's root mean square, at most.
-        label_smoothing: probability that the targets give to all classes alike.
+        images: training samples per epoch, a new choice in every epoch; all if None.
+        batch_size: samples per step of the optimiser.
+        learning_rate: largest change of a code per step of Adam, as a fraction of its tensor's root mean square.
+        label_smoothing: probability that the targets spread evenly over all classes.
         seed: of the order of the samples.
     """
 
@@ -55,12 +55,12 @@ class FinetuneConfig:
 
 @dataclass(frozen=True)
 class Finetuned:
-    """What came of a fine-tuning.
+    """The result of a fine-tuning.
 
     Attributes:
-        manifest: of the epoch that was best on the validation samples; the one it began with if none was better.
-        before: accuracy on the validation samples of the manifest it began with, 0 to 1.
-        best: of the one kept.
+        manifest: of the epoch that is best on the validation samples; the initial one if no epoch is better.
+        before: accuracy of the initial manifest on the validation samples, 0 to 1.
+        best: accuracy of ``manifest`` on them.
     """
 
     manifest: Manifest
@@ -69,7 +69,7 @@ class Finetuned:
 
 
 def accuracy(model: QatModel, split: Split) -> float:
-    """The part of ``split`` that the integer program classifies correctly, 0 to 1."""
+    """The share of ``split`` that the integer program classifies correctly, 0 to 1."""
     return float((outputs(model, split.codes).argmax(1) == split.labels).mean())
 
 
@@ -77,24 +77,24 @@ def finetune(
     manifest: Manifest,
     dataset: Dataset,
     config: FinetuneConfig,
-    kept: Path | None = None,
+    run_file: Path | None = None,
     progress: Console | None = None,
     on_epoch: Callable[[Epoch], None] | None = None,
 ) -> Finetuned:
     """Train the codes of a manifest.
 
     Args:
-        manifest: from post-training quantization; its formats, exponents and transition stay.
-        dataset: the training samples are trained on, the validation samples choose the epoch.
+        manifest: from PTQ; its formats, exponents and transition stay.
+        dataset: its training samples train the codes, its validation samples choose the epoch.
         config: rates, seed.
-        kept: file that the run is kept in after every epoch; if it is there already, the run is taken up again, and ends with
-            the codes that it would have ended with.
+        run_file: saves the run after every epoch. If the file exists, the run continues from it, to the same codes as without
+            the stop.
         progress: a console for the progress bar.
         on_epoch: called after each epoch.
 
     Raises:
-        SsmHdlError: the manifest does not take these samples or answers every step, the loss diverges, or ``kept`` belongs to
-            another run.
+        SsmHdlError: the manifest does not take these samples or answers every step, the loss diverges, or ``run_file`` belongs
+            to another run.
     """
     if not manifest.output.per_sequence or manifest.output.size != dataset.classes:
         raise SsmHdlError(
@@ -107,13 +107,14 @@ def finetune(
     columns = TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn()
     with Progress(*columns, console=progress, disable=progress is None) as bar:
         run = _Run(manifest, config, steps)
-        if kept is not None and kept.exists():
-            run.load(kept)
+        if run_file is not None and run_file.exists():
+            run.load(run_file)
         else:
             run.before = run.best = accuracy(run.model, dataset.val)
         task = bar.add_task(manifest.name, total=config.epochs * steps, completed=run.epoch * steps)
         for number in range(run.epoch + 1, config.epochs + 1):
             total = 0.0
+            # A seed per epoch, so that a continued run sees the same order.
             order = torch.randperm(len(codes), generator=torch.Generator().manual_seed(config.seed * 100_003 + number))[:images]
             for start in range(0, images, config.batch_size):
                 batch = order[start : start + config.batch_size]
@@ -121,8 +122,8 @@ def finetune(
                 bar.advance(task)
             run.check(total / images, math.log(dataset.classes))
             reached = run.finish(number, accuracy(run.model, dataset.val))
-            if kept is not None:
-                run.save(kept)
+            if run_file is not None:
+                run.save(run_file)
             epoch = Epoch(number, total / images, reached, run.best)
             bar.update(task, description=f"epoch {number}  loss {epoch.loss:.4f}  val {reached:.2%} (best {run.best:.2%})")
             if on_epoch is not None:
@@ -132,7 +133,7 @@ def finetune(
 
 
 class _Run:
-    """The state of a fine-tuning: everything that a later one goes on from."""
+    """The state of a fine-tuning: everything that a continued run needs."""
 
     def __init__(self, manifest: Manifest, config: FinetuneConfig, steps: int) -> None:
         self.model, self.config, self.total = QatModel(manifest), config, config.epochs * steps
@@ -140,6 +141,7 @@ class _Run:
         text = manifest.to_yaml().encode() + tensors_to_bytes(manifest.tensors)
         self.key = hashlib.sha256(text + json.dumps(asdict(config)).encode()).hexdigest()
         self.latents = dict(self.model.latents.items())
+        # Adam moves a parameter by the rate, whatever its gradient: codes need rates in proportion to their size.
         self.rates = {name: float(latent.detach().square().mean().sqrt().clamp(min=1)) for name, latent in self.latents.items()}
         groups = [{"params": [latent], "lr": config.learning_rate * self.rates[name]} for name, latent in self.latents.items()]
         self.optimizer = torch.optim.Adam(groups)
@@ -164,7 +166,7 @@ class _Run:
         return float(loss.item())
 
     def check(self, loss: float, guessing: float) -> None:
-        """An error if an epoch was worse than twice its start and guessing: codes saturate, so that no loss is NaN."""
+        """Raise an error if the loss of an epoch exceeds twice the first loss and guessing; saturating codes never give NaN."""
         if not loss <= 2 * max(guessing, self.first or 0.0):
             raise SsmHdlError(
                 f"fine-tuning diverged in epoch {self.epoch + 1}: a mean loss of {loss:.3g}, where guessing has {guessing:.3g}; "
@@ -172,7 +174,7 @@ class _Run:
             )
 
     def finish(self, epoch: int, reached: float) -> float:
-        """An epoch is over; the best latents so far are kept."""
+        """End an epoch and keep the best latents so far."""
         self.epoch = epoch
         if reached > self.best:
             self.best = reached
@@ -180,13 +182,13 @@ class _Run:
         return reached
 
     def restore(self) -> None:
-        """Back to the best latents."""
+        """Return to the best latents."""
         with torch.no_grad():
             for name, latent in self.latents.items():
                 latent.copy_(self.best_latents[name])
 
     def save(self, path: Path) -> None:
-        """Write all of it, whole or not at all."""
+        """Write the run, whole or not at all."""
         tensors: dict[str, Tensor] = {}
         for name, latent in self.latents.items():
             state = self.optimizer.state[latent]
@@ -197,7 +199,7 @@ class _Run:
         write_atomically(path, save(tensors, metadata={"key": self.key, "run": json.dumps(facts)}))
 
     def load(self, path: Path) -> None:
-        """Go on from a file of `save`.
+        """Continue from a file of `save`.
 
         Raises:
             SsmHdlError: it is damaged, or of another manifest or configuration.
@@ -225,6 +227,6 @@ class _Run:
                     "exp_avg": tensors[f"mean.{name}"],
                     "exp_avg_sq": tensors[f"square.{name}"],
                 }
-        self.schedule.last_epoch = facts["steps"]
+        self.schedule.last_epoch = facts["steps"]  # a schedule starts at step 0, so set the step and the rates by hand
         for group, base in zip(self.optimizer.param_groups, self.schedule.base_lrs, strict=True):
             group["lr"] = base * self._rate(facts["steps"])

@@ -1,21 +1,26 @@
-"""Compiled walks through time: the recurrence cannot be vectorised over steps where bits matter, but over modes it can.
+"""Compiled loops over time. Rounding forbids a scan over steps in parallel, but the modes of a step vectorise.
 
-Integers are in float64, which has a vector instruction to round, and is exact below 2**53. Shapes: inputs u (B, L, C), or
-(B, L, C, P) with the P parts that they have, one or two; real,
-imaginary and gain (C, N), the gain 2**shift of u; offset (C, period, 2, N), what is added at step t modulo the period before the
-sum, in units of ``lsb``, is rounded down; states are saturated to ``low`` to ``high``.
+Integers are in float64, which is exact below 2**53 and has a vector instruction to round. The arguments:
+
+- u (B, L, C): the inputs; (B, L, C, P) with P parts, 1 if they are real and 2 if they are complex.
+- real, imaginary (C, N): Abar.
+- gain (C, N): the factor 2**shift of u.
+- offset (C, period, 2, N): added at step t modulo the period, before the sum is rounded down. It holds the half or the dither.
+- lsb: a sum times ``lsb`` is a state before rounding.
+- low, high: the range to which states saturate.
 """
 
 import numba
 import numpy as np
 
 EXACT = {"nnan", "nsz", "reassoc", "contract"}
-"""What the compiler may assume: on integers below 2**53 in float64, any order of a sum is exact."""
+"""Licence for the compiler: on integers below 2**53 in float64, any order of a sum is exact."""
 
 
 @numba.njit(cache=True, nogil=True, fastmath=EXACT)
 def _mode(re, im, a_re, a_im, in_re, in_im, lsb, low, high):
-    """The state of a mode, one step on; ``in`` is what is added, the offset included."""
+    """The next state of a mode; ``in`` is the input with its gain, plus the offset."""
+    # `offset` holds the half, so the floor rounds half up. A power of two as `lsb` makes the product exact.
     next_re = np.floor((a_re * re - a_im * im + in_re) * lsb)
     next_im = np.floor((a_re * im + a_im * re + in_im) * lsb)
     return min(max(next_re, low), high), min(max(next_im, low), high)
@@ -23,7 +28,7 @@ def _mode(re, im, a_re, a_im, in_re, in_im, lsb, low, high):
 
 @numba.njit(cache=True, nogil=True, fastmath=EXACT)
 def walk(u, real, imaginary, gain, offset, lsb, low, high, weight, sums):
-    """Scan and the complex dense behind it: sums (B, L, C * M), filled, by weight (C, M, 2, N), Re and -Im."""
+    """Scan, then a complex dense: writes sums (B, L, C * M), with weight (C, M, 2, N) of Re and -Im."""
     batch, steps, channels = u.shape
     modes, period, rows = real.shape[1], offset.shape[1], weight.shape[1]
     h_re, h_im = np.zeros(modes), np.zeros(modes)
@@ -47,9 +52,9 @@ def walk(u, real, imaginary, gain, offset, lsb, low, high, weight, sums):
 
 @numba.njit(cache=True, nogil=True, fastmath=EXACT)
 def correlate(u, real, imaginary, gain, offset, lsb, low, high, gradient, result):
-    """result (B, C, M, 2, N), filled: the sum over steps of gradient (B, L, C * M) times the states, walked through again.
+    """Write result (B, C, M, 2, N), the sum over steps of gradient (B, L, C * M) times the states.
 
-    That is cheaper than to have written them down, and needs none of the memory.
+    It computes the states again. That is faster than to store them in the forward pass, and needs no memory.
     """
     batch, steps, channels = u.shape
     modes, period, rows = real.shape[1], offset.shape[1], result.shape[2]
@@ -74,7 +79,7 @@ def correlate(u, real, imaginary, gain, offset, lsb, low, high, gradient, result
 
 @numba.njit(cache=True, nogil=True, fastmath=EXACT)
 def states(u, real, imaginary, gain, offset, lsb, low, high, result):
-    """The scan alone: states (B, L, C, N, 2), filled, by u (B, L, C, P)."""
+    """The scan alone: writes states (B, L, C, N, 2) of u (B, L, C, P)."""
     batch, steps, channels, parts = u.shape
     modes, period = real.shape[1], offset.shape[1]
     h_re, h_im = np.zeros(real.shape), np.zeros(real.shape)
@@ -95,7 +100,7 @@ def states(u, real, imaginary, gain, offset, lsb, low, high, result):
 
 @numba.njit(cache=True, nogil=True, fastmath=EXACT)
 def adjoint(gradient, real, imaginary, gain, lsb, result):
-    """The linear scan backwards: result (B, L, C, P), filled, the gradient of u, of that of the states (B, L, C, N, 2)."""
+    """Adjoint of the linear scan: writes result (B, L, C, P), the gradient of u, by gradient (B, L, C, N, 2) of the states."""
     batch, steps, channels, parts = result.shape
     modes = real.shape[1]
     g_re, g_im = np.zeros(real.shape), np.zeros(real.shape)

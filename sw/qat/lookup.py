@@ -1,4 +1,4 @@
-"""Lookup, differentiable: the table forward, the slope of the function it is made from backward."""
+"""Lookup, differentiable: the table forward, the slope of the table's function backward."""
 
 import math
 from collections.abc import Callable
@@ -34,6 +34,7 @@ class _Lookup(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, node: Node) -> Tensor:
         assert isinstance(node.op, Lookup)
         source = node.inputs[0].format
+        # The table is indexed by the bit pattern of a code.
         at = x.long().bitwise_and_((1 << source.width) - 1)
         slope = SLOPES[node.op.function](torch.from_numpy(source.codes()).double() * source.lsb)
         ctx.save_for_backward(at, slope * (source.lsb / node.output.format.lsb))

@@ -12,13 +12,14 @@ from ssm_hdl.sim.golden import evaluate
 class _Norm(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, node: Node) -> Tensor:
+        # The golden model itself, so the forward pass is exact by construction.
         ctx.node = node
         ctx.save_for_backward(x)
         return torch.from_numpy(evaluate(node, x.long().numpy()).codes).double()
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        """y = c d / sqrt(V), d = n x - S, and the gradient of V is 2 d; what saturates has none."""
+        """y = c d / sqrt(V), d = n x - S, and the gradient of V is 2 d; saturated outputs have no gradient."""
         (x,), op, format = ctx.saved_tensors, ctx.node.op, ctx.node.output.format
         size = x.shape[-1]
         sums = x.sum(-1, keepdim=True) * op.center

@@ -1,8 +1,8 @@
-"""Diagonal scan, differentiable: with a dense that reads each channel by itself, for those states are too many, or alone.
+"""Diagonal scan, differentiable: alone, or fused with a dense that reads every channel by itself.
 
-Forward is the exact integer walk. Backward goes straight through the roundings: the read-out's weights see the states as they
-were, and the input sees the linear system, whose adjoint is a correlation with its impulse response, by FFT, or the recurrence
-backwards in time. Abar stays as it is.
+The fused form serves S4D, whose states are too many to store. Forward is the exact integer recurrence. Backward goes straight
+through the roundings. The gradient of the read-out's weights uses the rounded states. The gradient of the input is the adjoint of
+the linear system: a correlation with its impulse response, by FFT, or the recurrence backwards in time. Abar is not trained.
 """
 
 import itertools
@@ -25,10 +25,10 @@ CONJUGATE = np.array([1, -1])
 
 
 class Bank:
-    """A scan in the arrays of the compiled walks.
+    """A scan as arrays for the compiled loops.
 
     Args:
-        scan: the bound scan.
+        scan: the node of the scan.
     """
 
     def __init__(self, scan: Node) -> None:
@@ -44,7 +44,7 @@ class Bank:
         self.poles = torch.from_numpy((real + 1j * imaginary) * lsb)
 
     def reads(self, readout: Node) -> bool:
-        """A dense takes one group a channel, so that both may go together."""
+        """Whether a node is a dense with one group per channel, which can be fused with the scan."""
         weight = readout.arrays.get("weight")
         return isinstance(readout.op, Dense) and weight is not None and weight.shape[0] == len(self.poles)
 
@@ -56,7 +56,7 @@ class Bank:
         return torch.from_numpy(result).flatten(2, 3)
 
     def by_input(self, gradient: Tensor, parts: int) -> Tensor:
-        """Gradient (B, L, C, parts) of u, of that of the states (B, L, C * N, 2)."""
+        """Gradient (B, L, C, parts) of u, from the gradient (B, L, C * N, 2) of the states."""
         of_states = gradient.contiguous().numpy().reshape(*gradient.shape[:2], *self.poles.shape, 2)
         result = np.empty((*of_states.shape[:3], parts))
         real, imaginary, gain, _, lsb, _, _ = self.arrays
@@ -72,12 +72,13 @@ class Bank:
         return torch.from_numpy(sums)
 
     def by_weight(self, u: Tensor, gradient: Tensor, rows: int) -> Tensor:
-        """Gradient (C, M, N, 2) of the weight, of that of the sums (B, L, C * M)."""
+        """Gradient (C, M, N, 2) of the weight, from the gradient (B, L, C * M) of the sums."""
         inputs, sums = u.numpy(), gradient.numpy()
         channels, modes = self.poles.shape
-        each = np.empty((len(inputs), channels, rows, 2, modes))  # for every sample: the sum is the same in any number of threads
-        _spread(lambda part: kernels.correlate(inputs[part], *self.arrays, sums[part], each[part]), len(inputs))
-        return torch.from_numpy(each.sum(0).swapaxes(2, 3) * CONJUGATE)
+        # Per sample, then summed: so the result does not depend on the number of threads.
+        per_sample = np.empty((len(inputs), channels, rows, 2, modes))
+        _spread(lambda part: kernels.correlate(inputs[part], *self.arrays, sums[part], per_sample[part]), len(inputs))
+        return torch.from_numpy(per_sample.sum(0).swapaxes(2, 3) * CONJUGATE)
 
     def response(self, weight: Tensor, steps: int) -> Tensor:
         """Impulse response (C, M, steps) of the linear system, in codes of the sums per code of u."""
@@ -91,7 +92,7 @@ class Bank:
 
 
 def _offsets(scan: Node, channels: int, modes: int, drop: int) -> Any:
-    """What is added before the lowest ``drop`` bits are dropped, (C, period, 2, N)."""
+    """Offsets (C, period, 2, N) added before the lowest ``drop`` bits are dropped: a half, or the dither."""
     assert isinstance(scan.op, Scan)
     if not scan.op.dither or not drop:
         return np.full((channels, 1, 2, modes), 1 << drop >> 1)
@@ -106,7 +107,7 @@ def _pool(threads: int) -> ThreadPoolExecutor:
 
 
 def _spread(function: Callable[[slice], object], batch: int) -> None:
-    """Call ``function`` with slices of a batch, in as many threads as torch has."""
+    """Call ``function`` with slices of a batch, in torch's number of threads."""
     threads = max(1, min(torch.get_num_threads(), batch))
     edges: Sequence[int] = [batch * k // threads for k in range(threads + 1)]
     list(_pool(threads).map(function, [slice(a, b) for a, b in itertools.pairwise(edges)]))

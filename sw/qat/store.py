@@ -1,4 +1,4 @@
-"""Rounding with a gradient: the rules of `ssm_hdl.fixed` on the way forward, straight through on the way back."""
+"""Rounding with a gradient: the rules of `ssm_hdl.fixed` forward, straight through backward."""
 
 from typing import Any, cast
 
@@ -9,12 +9,13 @@ from ssm_hdl.fixed import Format, saturate
 
 
 class _Store(torch.autograd.Function):
-    """Sums to codes; what saturates has no gradient."""
+    """Sums to codes; saturated sums have no gradient."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, f_bits: int, format: Format) -> Tensor:
         """Codes of exact sums with ``f_bits`` fraction bits: `ssm_hdl.fixed.requantize`, in floats that hold every bit."""
         ctx.scale = 2.0 ** (format.f_bits - f_bits)
+        # In place after the first product, to save memory.
         rounded = x.mul(ctx.scale).add_(0.5).floor_()
         codes = rounded.clamp(format.min, format.max)
         ctx.save_for_backward(codes == rounded)
@@ -22,13 +23,13 @@ class _Store(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
-        """In codes of the output per code of the sum."""
+        """The gradient of the sum: scaled, and 0 where the code saturated."""
         (inside,) = ctx.saved_tensors
         return gradients[0].mul(ctx.scale).mul_(inside), None, None
 
 
 class _Latent(torch.autograd.Function):
-    """Latent codes to codes; a latent outside the format can only come back."""
+    """Latent codes to codes; a latent outside the format can only move back."""
 
     @staticmethod
     def forward(ctx: Any, latent: Tensor, format: Format) -> Tensor:
@@ -39,7 +40,7 @@ class _Latent(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        """Straight through, but not further out."""
+        """Straight through, but 0 where a step would move a latent further out."""
         (latent,) = ctx.saved_tensors
         gradient = gradients[0]
         outward = ((latent > ctx.format.max) & (gradient < 0)) | ((latent < ctx.format.min) & (gradient > 0))
@@ -52,5 +53,5 @@ def store(x: Tensor, f_bits: int, format: Format) -> Tensor:
 
 
 def codes_of(latent: Tensor, format: Format) -> Tensor:
-    """The codes (float64) that latent ones (float64) stand for."""
+    """Codes (float64) of latent codes (float64), rounded and saturated."""
     return cast(Tensor, _Latent.apply(latent, format))  # type: ignore[no-untyped-call]

@@ -1,4 +1,4 @@
-"""Post-training quantization: a float checkpoint and a recipe of bit widths become a manifest, integer from end to end."""
+"""Post-training quantization (PTQ): from a float checkpoint and a recipe of bit widths to a manifest, integer from end to end."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -22,13 +22,13 @@ from ssm_hdl.sw.quantize.s5 import S5Lowering
 __all__ = ["FAMILIES", "PRESETS", "EdgeError", "Quantized", "Recipe", "effort", "program", "quantize"]
 
 FAMILIES: dict[str, type[S4DLowering] | type[S5Lowering]] = {"s4d": S4DLowering, "s5": S5Lowering}
-"""How the models of a family are lowered."""
+"""The lowering of each family of models."""
 
 MARGINS = (1.25, 1.0, 0.8, 0.65, 0.5, 0.4)
-"""State margins that ``state_margin: fit`` tries."""
+"""State margins that ``state_margin: fit`` tries; below 1, the largest states saturate and the others are finer."""
 
 MARGIN_SAMPLES = 64
-"""Calibration samples that they are tried on, at most; and at most a quarter of all."""
+"""Most calibration samples for the choice of a margin, and at most a quarter of all: the choice takes ``len(MARGINS)`` fits."""
 
 Progress = Callable[[int], None]
 """Called with the number of sequences done since the last call."""
@@ -40,7 +40,7 @@ class Quantized:
 
     Attributes:
         manifest: the integer program.
-        errors: what is lost where, by edge, on the calibration samples.
+        errors: the quantization error of every edge, on the calibration samples.
     """
 
     manifest: Manifest
@@ -48,7 +48,7 @@ class Quantized:
 
 
 def effort(checkpoint: Checkpoint, dataset: Dataset, recipe: Recipe) -> int:
-    """Sequences that ``quantize`` runs in all, the total of its progress."""
+    """Number of sequences that ``quantize`` runs, the total of its progress."""
     family = FAMILIES[checkpoint.model.config.family]
     samples, layers = min(recipe.samples, len(dataset.train)), family.layers_of(checkpoint)
     tried = len(MARGINS) * _margin_samples(samples) * len(layers) if recipe.state_margin == "fit" else 0
@@ -56,10 +56,10 @@ def effort(checkpoint: Checkpoint, dataset: Dataset, recipe: Recipe) -> int:
 
 
 def quantize(checkpoint: Checkpoint, dataset: Dataset, recipe: Recipe, progress: Progress | None = None) -> Quantized:
-    """Quantize a trained model after its training.
+    """Quantize a trained model (PTQ).
 
-    Calibrate on training samples, lower the model to integers, and then fit one dense after the other to what the float model
-    computes there, given the integers that come before it.
+    Calibrate on training samples and lower the model to integers. Then fit one dense after the other to the output of the float
+    model, on the inputs that the integer program gives it.
 
     Args:
         checkpoint: the float model.
@@ -82,13 +82,13 @@ def program(
     known: Calibration | None = None,
     progress: Progress | None = None,
 ) -> tuple[Manifest, Lowering]:
-    """The integer program of `quantize`, and the float model that it stands for; without the errors.
+    """The integer program of `quantize` without the errors, and the lowering that made it.
 
     Args:
         checkpoint: the float model.
         dataset: what it was trained on.
         recipe: widths and rules.
-        known: ``observe`` of the family on the samples of the recipe, which many recipes may share.
+        known: ``observe`` of the family on the samples of the recipe; many recipes can share it.
         progress: called with the number of sequences done since the last call.
     """
     inputs = checkpoint.inputs
@@ -99,9 +99,10 @@ def program(
     fitted: dict[str, Rows] = {}
     samples: Samples | None = None
     for layer in lowering.layers:
+        # Lower again after every fit, so that the next dense is fitted on the integers that it will see.
         lowered = lowering.lower(fitted)
         samples = samples or Samples(inputs, codes, lowered.manifest.input.name, codes.astype(np.int64))
-        samples = samples.until(lowered.manifest, layer.source)
+        samples = samples.until(lowered.manifest, layer.source)  # codes here no longer change: fitted layers are final
         if recipe.state_margin == "fit":
             lowering.margins[layer.readout] = _margins(lowering, layer, fitted, samples, progress)
         for name in layer.fitted:
@@ -112,7 +113,7 @@ def program(
 
 
 def _margins(lowering: Lowering, layer: Layer, fitted: Mapping[str, Rows], samples: Samples, progress: Progress | None) -> Floats:
-    """The margins of the states of a layer of which the read-out makes most, one for each of its groups."""
+    """The state margins of a layer that give the read-out the least error, one per group of the read-out."""
     few, recipe, name, errors = samples.head(_margin_samples(len(samples.codes))), lowering.recipe, layer.readout, []
     for margin in MARGINS:
         lowering.margins[name] = np.array([margin])

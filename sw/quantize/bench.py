@@ -1,4 +1,4 @@
-"""Measuring recipes: quantize, run the integers on validation samples, count the memory; what all recipes share is done once."""
+"""Measures recipes: quantize, run the integers on validation samples, count the memory. All recipes share one calibration."""
 
 import multiprocessing
 import time
@@ -29,19 +29,19 @@ from ssm_hdl.sw.quantize.recipe import Recipe
 from ssm_hdl.sw.train import logits
 
 ACCOUNTINGS = {"paper": "paper_bytes", "ours": "hardware_bytes"}
-"""Ways to count memory, and the attribute of `Measured` that each is."""
+"""The counts of memory, and their attributes of `Measured`."""
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What a recipe comes to.
+    """The accuracy and the memory of a recipe.
 
     Attributes:
         accuracy: of the integers on the validation samples, 0 to 1.
-        sqnr_db: of their logits against those of the float model, in dB.
+        sqnr_db: signal-to-quantization-noise ratio of the logits against the float model, in dB.
         paper_bytes: memory by the paper's count.
-        hardware_bytes: every bit that the hardware keeps.
-        seconds: that it took to find out.
+        hardware_bytes: memory with every bit that the hardware keeps.
+        seconds: time of the measurement.
     """
 
     accuracy: float
@@ -51,17 +51,17 @@ class Measured:
     seconds: float
 
     def to_json(self) -> dict[str, float]:
-        """As JSON takes it."""
+        """The fields, for JSON."""
         return asdict(self)
 
 
 @dataclass(frozen=True)
 class Subject:
-    """What is measured, in words that another process or machine understands as well.
+    """A model and its samples, given by files and counts, so that another process or machine can measure it too.
 
     Attributes:
         checkpoint: file of the float model.
-        data: folder of the data set, for those that need one.
+        data: folder of the data set, if it needs one.
         samples: calibration sequences, from the training samples.
         images: validation sequences.
     """
@@ -77,7 +77,7 @@ class Subject:
         return FAMILY_PARTS[checkpoints.load(self.checkpoint).model.config.family]
 
     def identity(self) -> dict[str, Any]:
-        """What a result depends on: two subjects with the same are measured alike, wherever their files are."""
+        """Everything that a result depends on; subjects with equal identities give equal results, wherever their files are."""
         try:
             digest = sha256(self.checkpoint.read_bytes()).hexdigest()
         except OSError as error:
@@ -89,7 +89,7 @@ class Bench:
     """A float model, ready to be quantized by many recipes.
 
     Args:
-        subject: what is measured.
+        subject: the model and the samples.
         dataset: its data set, if it has been read already.
 
     Attributes:
@@ -108,7 +108,7 @@ class Bench:
 
     @cached_property
     def calibration(self) -> Calibration:
-        """Of the float model, with its states: the same for all recipes."""
+        """Calibration of the float model with its states, the same for all recipes."""
         family = FAMILIES[self.checkpoint.model.config.family]
         return family.observe(self.checkpoint, self.dataset.train.codes[: self.subject.samples])
 
@@ -120,7 +120,7 @@ class Bench:
 
     @property
     def float_accuracy(self) -> float:
-        """Of the float model on the validation samples, 0 to 1."""
+        """Accuracy of the float model on the validation samples, 0 to 1."""
         return float((self.wanted.argmax(1) == self.labels).mean())
 
     def on_all(self) -> "Bench":
@@ -130,7 +130,7 @@ class Bench:
         return bench
 
     def measure(self, recipe: Recipe) -> Measured:
-        """Quantize by a recipe, with the calibration samples of the subject, and see what came out.
+        """Quantize by a recipe, with the calibration samples of the subject, and measure the result.
 
         Raises:
             SsmHdlError: widths that cannot work.
@@ -143,6 +143,7 @@ class Bench:
         noise = float(((got - self.wanted) ** 2).sum())
         return Measured(
             accuracy=float((got.argmax(1) == self.labels).mean()),
+            # The bound keeps the ratio finite if the integers are exact.
             sqnr_db=round(10 * float(np.log10((self.wanted**2).sum() / max(noise, 1e-30))), 2),
             paper_bytes=memory.paper(manifest).bytes,
             hardware_bytes=memory.hardware(manifest).bytes,
@@ -152,7 +153,7 @@ class Bench:
 
 @contextmanager
 def processes(count: int, initializer: Callable[..., object] | None = None, *arguments: Any) -> Iterator[ProcessPoolExecutor]:
-    """A pool of processes that work side by side, each of them begun with ``initializer(*arguments)``.
+    """A pool of processes that work side by side; each starts with ``initializer(*arguments)``.
 
     Raises:
         SsmHdlError: one of them was killed.
@@ -169,7 +170,7 @@ def processes(count: int, initializer: Callable[..., object] | None = None, *arg
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """One thread for sums and products: several recipes side by side use the cores better than the small matrices of one."""
+    """Limit torch and BLAS to one thread: recipes side by side use the cores better than the small matrices of one recipe."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

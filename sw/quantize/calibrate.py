@@ -1,4 +1,4 @@
-"""Calibration: what the activations and the states of a float model look like on samples."""
+"""Calibration: statistics of the activations and the states of a float model on samples."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -18,10 +18,10 @@ BATCH = 16
 
 @dataclass(frozen=True)
 class Calibration:
-    """What a float model does on the calibration samples.
+    """Statistics of a float model on the calibration samples.
 
     Attributes:
-        edges: a histogram for each edge that was traced, but for complex states.
+        edges: a histogram for every traced edge but complex states.
         state_peak: largest |Re| or |Im| of each mode's state h' = Abar h + u, (H, N); empty unless traced.
         state_power: mean of |h|^2, (H, N); empty unless traced.
     """
@@ -30,9 +30,9 @@ class Calibration:
     state_peak: Floats
     state_power: Floats
 
-    def with_states(self, other: "Calibration", scale: Floats) -> "Calibration":
-        """The same with the states of an equivalent model, whose channels are ``1 / scale`` (H,) times as large."""
-        peak, power = (values * scale[:, np.newaxis] ** p for values, p in ((other.state_peak, 1), (other.state_power, 2)))
+    def with_states(self, source: "Calibration", scale: Floats) -> "Calibration":
+        """The same with the states of an equivalent model, whose channels are larger by the factor ``1 / scale``, (H,)."""
+        peak, power = (values * scale[:, np.newaxis] ** p for values, p in ((source.state_peak, 1), (source.state_power, 2)))
         return replace(self, state_peak=peak, state_power=power)
 
 
@@ -42,17 +42,17 @@ def calibrate(
     codes: NDArray[np.integer],
     progress: Callable[[int], None] | None = None,
 ) -> Calibration:
-    """Run a float model on samples, a few at a time, and keep statistics alone.
+    """Run a float model on samples in batches and collect statistics only.
 
     Args:
-        trace: the edges of the float model on normalised inputs, among them ``ssm`` (B, L, H, N) complex if its states are
-            to be looked at, which takes most of the time.
-        inputs: how its inputs are normalised.
+        trace: gives the edges of the float model on normalised inputs. With ``ssm`` (B, L, H, N), complex, it includes states,
+            which take most of the time.
+        inputs: normalisation of its inputs.
         codes: input codes (n, steps, 1), training samples.
         progress: called with the number of sequences done since the last call.
 
     Raises:
-        SsmHdlError: no samples, samples that are all one constant, or an activation that is not finite.
+        SsmHdlError: no samples, samples that are all the same constant, or an activation that is not finite.
     """
     if codes.ndim != 3 or not codes.size:
         raise SsmHdlError(f"calibration samples of shape {codes.shape}; at least one of shape (steps, 1) is needed")

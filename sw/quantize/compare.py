@@ -1,4 +1,4 @@
-"""What is lost where: the integer program beside the float model, edge by edge."""
+"""Quantization errors: the integer program against the float model, edge by edge."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,18 +14,18 @@ from ssm_hdl.sw.data import InputSpec
 from ssm_hdl.sw.quantize.histogram import Floats
 
 BATCH = 8
-"""Sequences at a time, whose states are held."""
+"""Sequences per batch; the states of a batch are in memory at once."""
 
 
 @dataclass(frozen=True)
 class EdgeError:
-    """How an edge of the integer program differs from that of the float model.
+    """The difference of an edge between the integer program and the float model.
 
     Attributes:
         name: of the edge.
         format: of its codes.
-        sqnr_db: signal to quantization noise ratio, in dB.
-        saturated: part of its elements that saturated, 0 to 1.
+        sqnr_db: signal-to-quantization-noise ratio, in dB.
+        saturated: share of its elements that saturated, 0 to 1.
         bias: mean error of each element, (size,), with the float values clipped to the format.
     """
 
@@ -43,17 +43,17 @@ def compare(
     codes: NDArray[np.integer],
     progress: Callable[[int], None] | None = None,
 ) -> dict[str, EdgeError]:
-    """Run both on the same samples.
+    """Run the integer program and the float model on the same samples.
 
     Args:
         manifest: the integer program.
-        wanted: the edges of the float model that it was lowered from.
-        inputs: how the inputs of the float model are normalised.
+        wanted: gives the edges of the float model.
+        inputs: normalisation of the inputs of the float model.
         codes: input codes (n, steps, 1).
         progress: called with the number of sequences done since the last call.
 
     Returns:
-        The error of every edge that the float model names, but for the states.
+        The error of every edge of the float model but the states.
     """
     signal: dict[str, float] = {}
     noise: dict[str, float] = {}
@@ -69,6 +69,7 @@ def compare(
             if isinstance(node.op, Pool):  # a sum divided by a power of two, not by the number of steps
                 real = real * codes.shape[1] / 2**node.op.shift
             integer = result.trace[name].reshape(real.shape) * format.lsb
+            # The bias excludes saturation, which has a figure of its own.
             clipped = np.clip(real, format.min * format.lsb, format.max * format.lsb)
             share = len(batch) / len(codes)
             over = tuple(range(real.ndim - 1))

@@ -1,4 +1,4 @@
-"""A manifest in the making: its operations so far, and the tensors that they name."""
+"""The builder of a manifest: its operations so far, and the tensors that they name."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -28,8 +28,8 @@ class Lowered:
 
     Attributes:
         manifest: the integer program.
-        weights: the float weights (G, M, K) of each dense that its codes stand for, columns of a complex one in pairs.
-        scales: what the float model's values of an edge are multiplied by in the manifest, where that is not 1.
+        weights: float weights (G, M, K) of every dense; the columns of a complex one are pairs.
+        scales: factors of edges, where not 1: a value in the manifest is the factor times the value of the float model.
     """
 
     manifest: Manifest
@@ -38,15 +38,17 @@ class Lowered:
 
 
 class Draft:
-    """Operations in order; a name that ends in ``_`` and a number belongs to a layer, the rest of it is the part of the recipe.
+    """Builds a manifest, operation by operation.
+
+    A name that ends in ``_`` and a number belongs to a layer. The name without this suffix is the part of the recipe.
 
     Args:
         recipe: widths and rule.
-        edges: a histogram for each edge that needs a format.
-        fitted: weights and biases by the name of their dense, in place of those of the float model.
+        edges: a histogram for every edge that needs a format.
+        fitted: weights and biases by the name of their dense; they replace the float model's.
 
     Attributes:
-        formats: of the edges so far.
+        formats: formats of the edges so far.
         scales: as in `Lowered`.
     """
 
@@ -60,7 +62,7 @@ class Draft:
         self._stored: dict[str, Format] = {}
 
     def add(self, op: str, name: str, **fields: Any) -> str:
-        """Append an operation with these fields, in the format of its edge unless they have one; returns its name."""
+        """Append an operation with these fields; without a format, it gets the format of its edge. Returns its name."""
         if op == "slice":
             self.formats[name] = self.formats[fields["input"]]
         elif op == "embedding":
@@ -73,17 +75,17 @@ class Draft:
         return name
 
     def table(self, name: str, function: str, source: str, part: str | None = None, **fields: Any) -> str:
-        """Append a lookup of ``function``, whose input has the width of a ``part`` of the recipe; its name."""
+        """Append a lookup of ``function``; returns its name. The ``part`` of the recipe gives the width of its input."""
         if (width := self.formats[source].width) > MAX_ADDRESS_BITS:
             part = part or part_of(source)
             raise SsmHdlError(
-                f"recipe {self.recipe.name}: {part} has {width} bits, and the table of {function} behind it takes at most "
+                f"recipe {self.recipe.name}: {part} has {width} bits, and the table of {function} after it takes at most "
                 f"{MAX_ADDRESS_BITS}; give {part} a width of its own"
             )
         return self.add("lookup", name, input=source, function=function, **fields)
 
     def dense(self, name: str, source: str, weight: Floats, bias: Floats, **fields: Any) -> str:
-        """Append a dense with float weights (G, M, K), pairs of columns if its input is complex, and a bias (G, M); its name."""
+        """Append a dense with float weights (G, M, K), in pairs of columns for complex inputs, and a bias (G, M); its name."""
         self._weights[name] = weight
         rows = self._fitted.get(name) or nearest(weight, bias, self.recipe.weights[part_of(name)], self.recipe)
         codes, exponent = rows.codes, rows.exponent
@@ -99,14 +101,14 @@ class Draft:
         return self.add("dense", name, input=source, **tensors, **fields)
 
     def scan(self, name: str, source: str, transition: Transition, exponent: Codes, format: Format) -> str:
-        """Append a scan by ``transition`` with the exponents (C, N) of its input; its name."""
+        """Append a scan by ``transition`` with the exponents (C, N) of its input; returns its name."""
         stored = self.tensor(f"{name}.transition", transition.codes, transition.format, transition.exponent)
         self._codes[f"{name}.exponent"] = exponent
         rules = {"delta": self.recipe.delta, "dither": self.recipe.dither}
         return self.add("scan", name, input=source, transition=stored, exponent=f"{name}.exponent", format=format, **rules)
 
     def tensor(self, name: str, codes: Codes, format: Format, exponent: Codes | None = None) -> dict[str, Any]:
-        """The field of an operation that names these codes."""
+        """Store codes; returns the field of an operation that names them."""
         self._codes[name], self._stored[name] = codes, format
         if exponent is None or not exponent.any():
             return {"tensor": name, "format": format}
@@ -114,11 +116,11 @@ class Draft:
         return {"tensor": name, "format": format, "exponent": f"{name}.exponent"}
 
     def edge(self, name: str, width: int | None = None, function: Callable[[Floats], Floats] | None = None) -> Format:
-        """The format of an edge, of the width that the recipe gives its part."""
+        """The format of an edge, with the width of its part in the recipe."""
         return edge_format(self._edges[name], width or self.recipe.activations[part_of(name)], self.recipe, function)
 
     def lowered(self, checkpoint: Checkpoint, what: str, source: str, output: str) -> Lowered:
-        """The manifest of a checkpoint, ``what`` with an input called ``source``."""
+        """Finish the manifest of a checkpoint; ``what`` describes the model, ``source`` names the input."""
         inputs, family = checkpoint.inputs, checkpoint.model.config.family
         name = re.sub(r"[^a-z0-9]+", "_", checkpoint.metadata.get("name", family).lower()).strip("_")
         fields = {
@@ -135,9 +137,9 @@ class Draft:
 
 
 def part_of(name: str) -> str:
-    """The part of a recipe that an edge or a tensor belongs to: its name without the number of a layer.
+    """The part of a recipe for an edge or a tensor: its name without the number of a layer.
 
-    A feed-forward network behind a layer has the widths of the layer for what both have.
+    The feed-forward network of a layer shares the widths of the layer, except for its own ``ff_enc`` and ``ff_dec``.
     """
     part = re.sub(r"_\d+$", "", name)
     return re.sub(r"^ff_(?!enc|dec)", "", part)

@@ -1,9 +1,9 @@
-"""Equalising: the scale of every channel is moved to where the integers of mixing are used best.
+"""Equalisation: scales every channel so that the integers of mixing are used best.
 
-Value and gate come out of one dense, mixing, so they share a format of its output and one of its weights. The gate has to
-stay as it is, for the sigmoid behind it is not linear. But a channel c of the residual stream may have any scale s[c]: the
-encoder's row and the value's row are multiplied by it, C, D and the decoder's column divided, and the model computes the
-same. (Cross-layer equalisation, Nagel et al., arXiv 1906.04721, section 4.1, here with the formats chosen at the same time.)
+Value and gate are outputs of one dense, mixing, so they share a format of outputs and a format of weights. The gate cannot be
+scaled, because the sigmoid after it is not linear. But a channel c of the residual stream may have any scale s[c]. Multiply the
+encoder's row and the value's row by s[c], divide C, D and the decoder's column by it, and the model computes the same. This is
+cross-layer equalisation (Nagel et al., arXiv 1906.04721, section 4.1), here with the formats chosen at the same time.
 """
 
 import copy
@@ -23,15 +23,15 @@ from ssm_hdl.sw.quantize.recipe import Recipe
 from ssm_hdl.sw.quantize.rows import nearest, values
 
 MIXING = f"{LAYER}.output_linear.0"
-"""The dense that value and gate come out of, in the model's parameters."""
+"""The dense with the outputs value and gate, in the names of the model's parameters."""
 
-OCTAVES, PARTS = 6, 8
-"""Scales tried for a channel, from the one at which no value is clipped: that many octaves, in that many parts."""
+OCTAVES, PER_OCTAVE = 6, 8
+"""Scales tried for a channel: octaves above the largest scale that clips no value, and scales per octave."""
 
 
 @dataclass(frozen=True)
 class Equalised:
-    """An S4D that computes what another one does, with the formats that its scales are made for.
+    """An equivalent S4D, and the format for which its scales were chosen.
 
     Attributes:
         model: the equivalent model.
@@ -45,7 +45,7 @@ class Equalised:
 
 
 def sigmoid(x: Floats) -> Floats:
-    """1 / (1 + exp(-x)), which the gate goes through."""
+    """1 / (1 + exp(-x)), the function of the gate, by a form that cannot overflow."""
     return np.asarray(0.5 + 0.5 * np.tanh(x / 2))
 
 
@@ -53,9 +53,9 @@ def equalise(model: S4D, inputs: InputSpec, calibration: Calibration, recipe: Re
     """Choose s and both formats of mixing, by the squared error at the decoder if the recipe's rule is ``mse``.
 
     Args:
-        model: the trained model, which stays as it is.
-        inputs: how its inputs are normalised.
-        calibration: of this model; its states are not looked at.
+        model: the trained model, which is not changed.
+        inputs: normalisation of its inputs.
+        calibration: of this model; its states are not needed.
         recipe: widths and rule.
     """
     value, gate, residual = (calibration.edges[name] for name in ("value", "gate", "residual"))
@@ -63,20 +63,22 @@ def equalise(model: S4D, inputs: InputSpec, calibration: Calibration, recipe: Re
     value_rows, gate_rows = np.split(weights, 2)
     columns = np.square(model.decoder.weight.detach().double().numpy()).sum(0)
     gelu = calibration.edges["gelu"]
+    # Variances alone: a later bias corrects the errors of the means.
     variance = gelu.mean(np.square) - gelu.mean() ** 2
     slope = gate.mean(lambda x: (sigmoid(x) * sigmoid(-x)) ** 2)
+    # glu = value * sigmoid(gate): an error of one counts with the mean square of the other, then with the decoder's weights.
     for_value = columns * calibration.edges["sigmoid"].mean(np.square)
     for_gate = columns * value.mean(np.square)
 
     def by_weight(rows: Floats, format: Format, scale: Floats | float) -> Floats:
-        """Mean squared error of each output, unscaled, if its row of weights is rounded; (rows,)."""
+        """Mean squared error (rows,) of the unscaled outputs, from the rounding of their rows of weights."""
         scale = np.broadcast_to(scale, len(rows))[:, np.newaxis]
         rounded = to_codes(rows * scale, format) * format.lsb / scale
         return np.asarray((rounded - rows) ** 2 @ variance)
 
     largest = np.maximum(reach(value, recipe), reach(residual, recipe))
-    largest = np.maximum(largest, largest.max() / 1024 or 1.0)  # a dead channel keeps a sane scale
-    steps = np.exp2(np.arange(OCTAVES * PARTS if recipe.clip == "mse" else 1) / PARTS)
+    largest = np.maximum(largest, largest.max() / 1024 or 1.0)  # a bounded scale for a dead channel
+    steps = np.exp2(np.arange(OCTAVES * PER_OCTAVE if recipe.clip == "mse" else 1) / PER_OCTAVE)
     best: tuple[float, Format, Floats] | None = None
     for mixing in candidates(covering(float(reach(gate, recipe).max()), recipe.activations["mixing"]), recipe):
         scales = mixing.max * mixing.lsb / largest * steps[:, np.newaxis]
@@ -96,15 +98,16 @@ def equalise(model: S4D, inputs: InputSpec, calibration: Calibration, recipe: Re
 
 
 def _snap(model: S4D, inputs: InputSpec, scale: Floats, recipe: Recipe) -> Floats:
-    """Factors (H,), close to 1, that bring the scaled weights of the encoder onto codes, where they lose nothing; 0 stays."""
+    """Factors (H,), close to 1, that move the encoder's scaled weights onto codes, so that rounding loses nothing; 0 stays."""
     weight = model.encoder.weight.detach().double().numpy() * scale[:, np.newaxis] / inputs.std
     stored = values(nearest(weight[np.newaxis], np.zeros((1, len(weight))), recipe.weights["encoder"], recipe))[0]
     return np.where((stored == 0) | (weight == 0), 1.0, stored / np.where(weight == 0, 1.0, weight))[:, 0]
 
 
 def rescale(model: S4D, scale: Floats) -> S4D:
-    """The model that computes the same with channel c of its residual stream ``scale[c]`` times as large; scale (H,)."""
+    """An equivalent model, with channel c of the residual stream multiplied by ``scale[c]``, (H,)."""
     s = torch.from_numpy(scale).float()
+    # Outputs of mixing are values, then gates, which are not scaled.
     value_alone = torch.cat([s, torch.ones_like(s)])
     factors = {
         "encoder.weight": s[:, None],

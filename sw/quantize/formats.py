@@ -1,4 +1,4 @@
-"""The format of a given width that suits an edge or a tensor."""
+"""The best format of a given width for an edge or a tensor."""
 
 import math
 from collections.abc import Callable
@@ -17,13 +17,13 @@ def covering(reach: float, width: int) -> Format:
 
 
 def candidates(widest: Format, recipe: Recipe) -> list[Format]:
-    """``widest``, and by the rule ``mse`` those of its width that clip more and round less."""
+    """``widest``, and by the rule ``mse`` also the formats of the same width that clip more and round less."""
     more = range(widest.width if recipe.clip == "mse" else 1)
     return [Format(widest.signed, widest.i_bits - bits, widest.f_bits + bits) for bits in more]
 
 
 def reach(histogram: Histogram, recipe: Recipe) -> Floats:
-    """The magnitude of each channel that a format has to hold by the recipe's rule, (channels,)."""
+    """The magnitude (channels,) that a format has to hold by the recipe's rule."""
     if recipe.clip == "percentile":
         return histogram.percentile(recipe.percentile)
     return np.asarray(np.maximum(-histogram.low, histogram.high))
@@ -35,8 +35,8 @@ def edge_format(histogram: Histogram, width: int, recipe: Recipe, function: Call
     Args:
         histogram: of its values.
         width: in bits.
-        recipe: says by which rule.
-        function: what the edge goes through next, where errors matter behind it only (rule ``mse``).
+        recipe: gives the rule.
+        function: the next operation on the edge; the rule ``mse`` then takes errors at its output.
     """
     tried = candidates(covering(float(reach(histogram, recipe).max()), width), recipe)
     return min(tried, key=lambda format: float(histogram.error(format, function=function).sum()))

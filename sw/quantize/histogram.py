@@ -1,4 +1,4 @@
-"""Histograms that grow with their data, and the format that suits one."""
+"""Histograms that grow with their data, and the error of a format on them."""
 
 from collections.abc import Callable
 
@@ -15,7 +15,7 @@ HALF = 1 << 12
 
 
 class Histogram:
-    """Values of an edge, channel by channel, in bins of one width that doubles whenever a value falls outside.
+    """Counts of the values of an edge, channel by channel. All bins have one width, which doubles when a value falls outside.
 
     Args:
         name: of the edge, for messages.
@@ -48,10 +48,12 @@ class Histogram:
                 "not finite; the model is not fit to be quantized, train it again"
             )
         self.low, self.high = np.minimum(self.low, values.min(0)), np.maximum(self.high, values.max(0))
+        # Powers of two double into each other: pairs of bins merge exactly, and 0 stays an edge between bins.
         while np.abs(values).max() >= HALF * self.width:
             pairs = self.counts.reshape(len(self.counts), HALF, 2).sum(-1)
             self.counts = np.pad(pairs, ((0, 0), (HALF // 2, HALF // 2)))
             self.width *= 2
+        # One flat count for all channels: the offset of a channel keeps its bins apart.
         bins = np.floor(values / self.width).astype(np.int64) + HALF + np.arange(len(self.counts)) * 2 * HALF
         self.counts += np.bincount(bins.ravel(), minlength=self.counts.size).reshape(self.counts.shape)
 
@@ -61,33 +63,34 @@ class Histogram:
         return (np.arange(-HALF, HALF, dtype=np.float64) + 0.5) * self.width
 
     def mean(self, function: Callable[[Floats], Floats] = np.asarray) -> Floats:
-        """Mean of ``function`` of the values of each channel, (channels,), bin by bin."""
+        """Mean (channels,) of ``function`` of the values, taken at the middle of the bins."""
         return np.asarray(self.counts @ function(self.centres) / self.counts.sum(1))
 
     def percentile(self, percentile: float) -> Floats:
-        """The magnitude that ``percentile`` % of the values of each channel do not pass, (channels,), bin by bin."""
+        """The percentile (channels,) of the magnitudes, rounded up to the end of a bin."""
         magnitudes = self.counts[:, HALF:] + self.counts[:, :HALF][:, ::-1]
         share = np.cumsum(magnitudes, axis=1) / magnitudes.sum(axis=1, keepdims=True)
         reached = (np.argmax(share >= percentile / 100, axis=1) + 1) * self.width
         return np.asarray(np.minimum(reached, np.maximum(-self.low, self.high)))
 
     def error(self, format: Format, scale: Floats | float = 1.0, function: Callable[[Floats], Floats] | None = None) -> Floats:
-        """Mean squared error of each channel in ``format``, in units of the unscaled edge, (channels,).
+        """Mean squared error (channels,) of ``format``, in units of the unscaled edge.
 
-        Two parts: what is clipped, and lsb^2 / 12, the variance of a rounding error, for all the rest. With a function,
-        both are measured behind it: what a sigmoid flattens may be clipped.
+        Clipped values count with their clipping error, all others with lsb^2 / 12, the variance of a rounding error. With a
+        function, both are taken at its output: a sigmoid flattens large values, so they may be clipped.
 
         Args:
             format: the format tried.
-            scale: the channels are multiplied by this first, (channels,).
-            function: what the values go through next.
+            scale: factor of the channels before the format, (channels,).
+            function: the next operation on the values.
         """
         scale = np.broadcast_to(np.asarray(scale, np.float64), len(self.counts))[:, np.newaxis]
         values = np.broadcast_to(self.centres, self.counts.shape)
-        kept = np.clip(values, format.min * format.lsb / scale, format.max * format.lsb / scale)
-        rounding: Floats = np.where(kept == values, (format.lsb / scale) ** 2 / 12, 0.0)
+        clipped = np.clip(values, format.min * format.lsb / scale, format.max * format.lsb / scale)
+        rounding: Floats = np.where(clipped == values, (format.lsb / scale) ** 2 / 12, 0.0)
         if function is not None:
+            # To first order, a function multiplies a small error by its slope.
             slope = (function(values + self.width / 2) - function(values - self.width / 2)) / self.width
-            values, kept, rounding = function(values), function(kept), rounding * slope**2
-        errors: Floats = (self.counts * ((values - kept) ** 2 + rounding)).sum(1) / self.counts.sum(1)
+            values, clipped, rounding = function(values), function(clipped), rounding * slope**2
+        errors: Floats = (self.counts * ((values - clipped) ** 2 + rounding)).sum(1) / self.counts.sum(1)
         return errors

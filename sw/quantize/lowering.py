@@ -1,4 +1,4 @@
-"""What a family of models brings along to be quantized: its calibration, and how it becomes a manifest."""
+"""The interface of a family of models for quantization: its calibration, and its lowering to a manifest."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -16,12 +16,12 @@ from ssm_hdl.sw.quantize.rows import Rows
 
 @dataclass(frozen=True)
 class Layer:
-    """A part of the manifest that is fitted as a whole, when all before it has been.
+    """A part of the manifest that is fitted as a whole, after all parts before it.
 
     Attributes:
-        source: the one edge that leads into it.
+        source: its only input edge.
         readout: the dense that reads its states.
-        fitted: what is fitted in it, in order.
+        fitted: the denses to fit, in order.
     """
 
     source: str
@@ -30,16 +30,16 @@ class Layer:
 
 
 class Lowering(ABC):
-    """A calibrated float model on its way to integers.
+    """A calibrated float model that can be lowered to integers.
 
     Args:
-        checkpoint: the model, what it is fed, and its name.
+        checkpoint: the model with its inputs and its name.
         recipe: widths and rule.
 
     Attributes:
         layers: in the order of the data flow.
-        calibrations: times that it runs the samples to be made.
-        margins: of the states in front of a read-out, (groups,), in parts of the largest ones; by the name of the read-out.
+        calibrations: number of runs over the samples before the first lowering.
+        margins: state margins by the name of the read-out, (groups,), relative to the largest states.
     """
 
     layers: Sequence[Layer]
@@ -50,18 +50,18 @@ class Lowering(ABC):
         self.margins: dict[str, Floats] = {}
 
     def margin(self, readout: str) -> Floats:
-        """The margin of the states in front of a read-out, (groups,) or (1,)."""
+        """The margin of the states of a read-out, (groups,) or (1,)."""
         fixed = 1.0 if self.recipe.state_margin == "fit" else self.recipe.state_margin
         return self.margins.get(readout, np.array([fixed]))
 
     @abstractmethod
     def lower(self, fitted: Mapping[str, Rows]) -> Lowered:
-        """The integer program, with these weights and biases in place of those of the float model.
+        """The integer program, with the weights and biases of the float model replaced where they are ``fitted``.
 
         Raises:
-            SsmHdlError: widths that cannot work together, named.
+            SsmHdlError: widths that cannot work together; the message names them.
         """
 
     @abstractmethod
     def wanted(self, x: Tensor) -> Mapping[str, Floats]:
-        """What the edges of the manifest stand for on normalised inputs x (B, L, 1), but for the states."""
+        """The float values of the manifest's edges, except states, on normalised inputs x (B, L, 1)."""

@@ -1,4 +1,4 @@
-"""The parts of a model that have a width of their own in a recipe, by one name each, such as ``weights.mixing`` or ``state``."""
+"""Names for the parts of a model that have a width of their own in a recipe, such as ``weights.mixing`` or ``state``."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,14 +9,14 @@ from pydantic import BaseModel, ValidationError
 from ssm_hdl.errors import SsmHdlError
 from ssm_hdl.sw.quantize.recipe import Activations, Recipe, Weights
 
-KINDS: dict[str, type[BaseModel]] = {"weights": Weights, "activations": Activations}
+WIDTH_FIELDS: dict[str, type[BaseModel]] = {"weights": Weights, "activations": Activations}
 """The fields of a recipe that hold several widths."""
 
 PARTS = (
-    *(f"{kind}.{name}" for kind, fields in KINDS.items() for name in fields.model_fields if name != "default"),
+    *(f"{kind}.{name}" for kind, fields in WIDTH_FIELDS.items() for name in fields.model_fields if name != "default"),
     *("transition", "state", "biases", "pool", "output"),
 )
-"""All of them, in the order of the recipe's fields."""
+"""All parts, in the order of the recipe's fields."""
 
 _S4D = {
     "weights": ("encoder", "readout", "mixing", "decoder"),
@@ -33,10 +33,10 @@ FAMILY_PARTS = {
     family: tuple(part for part in PARTS if "." not in part or part.partition(".")[2] in own[part.partition(".")[0]])
     for family, own in (("s4d", _S4D), ("s5", _S5))
 }
-"""Those that the models of a family have, in the same order."""
+"""The parts that the models of a family have, in the same order."""
 
 WIDTHS = tuple(range(2, 17))
-"""Widths that a recipe takes."""
+"""Widths that a recipe allows."""
 
 
 def width_of(recipe: Recipe, part: str) -> int:
@@ -50,12 +50,12 @@ def with_widths(recipe: Recipe, widths: Mapping[str, int], **fields: Any) -> Rec
     """A recipe with other widths for some parts, and other fields.
 
     Args:
-        recipe: the rest is its.
+        recipe: gives all other widths and fields.
         widths: bits by part.
         fields: of the recipe, such as ``samples``.
 
     Raises:
-        SsmHdlError: there is no such part, or a width that it cannot have.
+        SsmHdlError: there is no such part, or a width is not allowed.
     """
     changed: dict[str, Any] = recipe.model_dump() | fields
     for part, width in widths.items():
@@ -75,9 +75,9 @@ def with_widths(recipe: Recipe, widths: Mapping[str, int], **fields: Any) -> Rec
 
 
 def to_yaml(recipe: Recipe, header: str) -> str:
-    """A recipe as a file that ``Recipe.load`` reads, under lines of ``header`` as comments."""
-    fields = recipe.model_dump(exclude={*KINDS, "percentile"} if recipe.clip != "percentile" else set(KINDS))
-    for kind in KINDS:
+    """A recipe as YAML for ``Recipe.load``, with the lines of ``header`` as comments before it."""
+    fields = recipe.model_dump(exclude={*WIDTH_FIELDS, "percentile"} if recipe.clip != "percentile" else set(WIDTH_FIELDS))
+    for kind in WIDTH_FIELDS:
         own = {part.partition(".")[2]: width_of(recipe, part) for part in PARTS if part.startswith(f"{kind}.")}
         fields[kind] = {"default": max(own.values()), **own}
     order = [name for name in Recipe.model_fields if name in fields]

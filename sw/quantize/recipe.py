@@ -1,4 +1,4 @@
-"""Recipes: the bit widths of a quantised model, and how its formats are found."""
+"""Recipes: the bit widths of a quantised model, and the rules for its formats."""
 
 from importlib.resources import files
 from pathlib import Path
@@ -13,17 +13,17 @@ Width = Annotated[int, Field(ge=2, le=16, strict=True)]
 """Bits of a code, its sign included."""
 
 PRESETS = ("w8a8", "w8a8x8", "w4a8", "w4a6x8", "w4a6x6", "a6", "a4x8", "tenth")
-"""The recipes that have a name; each is a file of `ssm_hdl.recipes`."""
+"""Names of the built-in recipes, which are files of `ssm_hdl.recipes`."""
 
 
 class _Strict(BaseModel):
-    """A field that is not known is an error, so that a misspelt one cannot be ignored."""
+    """Refuses unknown fields, so that a misspelt one is not ignored."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class _Widths(_Strict):
-    """A width for all of a kind, and others for some by name; in YAML a plain number will do."""
+    """A default width, and widths by name that override it; in YAML, a plain number is the default."""
 
     default: Width
 
@@ -55,7 +55,7 @@ class Weights(_Widths):
 
 
 class Activations(_Widths):
-    """Widths of the edges that carry a value every time step."""
+    """Widths of the edges with a packet every time step."""
 
     encoder: Width | None = None
     readout: Width | None = None
@@ -76,28 +76,28 @@ class Activations(_Widths):
 
 
 class Recipe(_Strict):
-    """What post-training quantization is asked for.
+    """The widths and rules of PTQ.
 
     Attributes:
         name: of the recipe.
-        weights: bits of the weights of encoder, readout, mixing and decoder; of an S5 encoder, drive, readout, skip, gate,
-            value and decoder, in all layers, and of its feed-forward network (ff_enc, ff_dec) and carry.
-        activations: bits of encoder, readout, gelu, mixing (value and gate), sigmoid, glu and residual; of an S5 those of norm,
-            drive, skip, sum, gate and the rest, in all layers.
+        weights: bits of the weights. An S4D has encoder, readout, mixing and decoder. An S5 has encoder, drive, readout, skip,
+            value, gate, carry and decoder, and with a feed-forward network ff_enc and ff_dec; all layers share them.
+        activations: bits of the edges. An S4D has encoder, readout, gelu, mixing (value and gate), sigmoid, glu and residual.
+            An S5 also has norm, drive, skip, sum, value, gate, carry, ff_enc and ff_dec, but no mixing; all layers share them.
         transition: bits of each part of Abar.
         state: bits of each part of a state.
         biases: bits of all biases.
         pool: bits of the mean over time.
         output: bits of the decoder's output.
-        delta: store Abar - 1 with an exponent for each mode, instead of Abar.
-        dither: round the states by a fixed sequence with the mean of one half, instead of half up.
-        per_channel: an exponent for each row of the weights, instead of one format for a tensor.
+        delta: store Abar - 1 with an exponent per mode, instead of Abar.
+        dither: round the states with a fixed sequence of mean one half, instead of half up.
+        per_channel: an exponent per row of the weights, instead of one format for a tensor.
         samples: calibration sequences, from the training samples.
-        clip: ``mse`` takes the format with the least squared error, ``minmax`` clips nothing, ``percentile`` clips
-            what is beyond ``percentile``.
+        clip: ``mse`` takes the format with the least squared error, ``minmax`` clips nothing, ``percentile`` clips values beyond
+            ``percentile``.
         percentile: in %, for ``clip: percentile``.
-        state_margin: the state that may not saturate, in parts of the largest one of the calibration: above 1 for safety, below
-            for finer states. ``fit`` tries some and takes for each channel the one that the read-out makes most of.
+        state_margin: largest state without saturation, relative to the largest one in calibration. Above 1 it is safer, below 1
+            states are finer. ``fit`` tries several and takes, per channel, the one with the least error at the read-out.
     """
 
     name: str = Field(min_length=1)
@@ -118,10 +118,10 @@ class Recipe(_Strict):
 
     @classmethod
     def load(cls, recipe: Path | str) -> "Recipe":
-        """A recipe by its name or from a YAML file, whose stem is the name unless the file has one.
+        """Load a recipe by its name or from a YAML file. The stem of the file is the name, unless the file has a name.
 
         Raises:
-            SsmHdlError: there is none, or a field or a width that is not one.
+            SsmHdlError: there is no such recipe, or it has an unknown field or an invalid width.
         """
         if str(recipe) in PRESETS:
             text = (files("ssm_hdl.recipes") / f"{recipe}.yaml").read_text(encoding="utf-8")

@@ -1,7 +1,7 @@
-"""Reconstruction: every dense of the integer program is fitted to what the float model computes there.
+"""Reconstruction: fits every dense of the integer program to its output in the float model.
 
-One operation after the other, on the inputs that the integers before it really give it, with all their rounding: the read-out on
-the rounded states of the poles as they were stored, mixing on the table's output, the decoder on the sums over time.
+The denses are fitted one after the other, on the inputs that the integer program really gives them. So the read-out sees the
+rounded states of the stored poles, mixing sees the output of the table, and the decoder sees the sums over time.
 """
 
 from collections.abc import Callable, Mapping
@@ -21,17 +21,17 @@ from ssm_hdl.sw.quantize.histogram import Floats
 from ssm_hdl.sw.quantize.rows import Moments
 
 BATCH = 8
-"""Sequences at a time, whose states are held."""
+"""Sequences per batch; the states of a batch are in memory at once."""
 
 
 @dataclass(frozen=True)
 class Samples:
-    """Calibration samples, and how far the integer program has already been run on them.
+    """Calibration samples, and the integer program's codes of one edge on them, so that later layers start there.
 
     Attributes:
-        inputs: how the inputs of the float model are normalised.
+        inputs: normalisation of the inputs of the float model.
         codes: input codes (n, steps, 1).
-        edge: the edge that the program has been run to.
+        edge: the last edge computed.
         at: its codes (n, steps, size).
     """
 
@@ -41,14 +41,15 @@ class Samples:
     at: Codes
 
     def head(self, count: int) -> "Samples":
-        """The first ``count``."""
+        """The first ``count`` samples."""
         return Samples(self.inputs, self.codes[:count], self.edge, self.at[:count])
 
     def until(self, manifest: Manifest, edge: str) -> "Samples":
-        """Run on to ``edge``."""
+        """Run the program on to ``edge``."""
         if edge == self.edge:
             return self
         part = between(manifest, self.edge, edge)
+        # Codes of all samples are held: narrow ones save memory.
         width = np.int16 if manifest.nodes[edge].output.format.width <= 16 else np.int64
         batches = [self.at[start : start + BATCH] for start in range(0, len(self.at), BATCH)]
         return Samples(
@@ -63,12 +64,12 @@ def moments(
     samples: Samples,
     progress: Callable[[int], None] | None = None,
 ) -> Moments:
-    """What the dense ``name`` is fed by the integer program and what it should make of it, on samples.
+    """Second moments of a dense on samples: of its inputs in the integer program and its outputs in the float model.
 
     Args:
         manifest: the integer program.
         name: of the dense.
-        wanted: the edges of the float model that it was lowered from.
+        wanted: gives the edges of the float model.
         samples: run to an edge before it.
         progress: called with the number of sequences done since the last call.
     """
@@ -83,6 +84,7 @@ def moments(
     for start in range(0, len(samples.codes), BATCH):
         batch = samples.at[start : start + BATCH]
         source = batch if part is None else run(part, batch, trace=True).trace[edge.name]
+        # The real part of a product is a real product with (Re x, -Im x).
         x = source * (edge.format.lsb * (np.array([1, -1]) if edge.is_complex else 1))
         x = x.reshape(-1, groups, columns).swapaxes(0, 1)
         x = np.pad(x, ((0, 0), (0, 0), (0, 1)), constant_values=1)
@@ -97,11 +99,11 @@ def moments(
 
 
 def between(manifest: Manifest, start: str, end: str) -> Manifest:
-    """The part of a program from the edge ``start``, which all of it depends on, to that of ``end``."""
+    """The part of a program from the edge ``start`` to the edge ``end``; it must not depend on earlier edges."""
     operations = manifest.graph.operations
     names = [manifest.input.name, *(op.name for op in operations)]
-    kept = operations[names.index(start) : names.index(end)]
+    chosen = operations[names.index(start) : names.index(end)]
     edge = manifest.input if start == manifest.input.name else manifest.nodes[start].output
     source = Input(name=edge.name, size=edge.size, format=edge.format)
-    graph = manifest.graph.model_copy(update={"input": source, "operations": kept, "output": end})
+    graph = manifest.graph.model_copy(update={"input": source, "operations": chosen, "output": end})
     return Manifest(graph, manifest.tensors)

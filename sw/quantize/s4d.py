@@ -1,4 +1,4 @@
-"""Lowering: an S4D in floating point becomes a manifest."""
+"""Lowering of an S4D to a manifest."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -19,17 +19,17 @@ from ssm_hdl.sw.quantize.lowering import Layer, Lowering
 from ssm_hdl.sw.quantize.modes import Modes, balance
 from ssm_hdl.sw.quantize.recipe import Recipe
 from ssm_hdl.sw.quantize.rows import Rows
-from ssm_hdl.sw.quantize.transition import parts, store
+from ssm_hdl.sw.quantize.transition import real_pairs, store
 
 
 class S4DLowering(Lowering):
-    """An S4D, its channels equalised first.
+    """An S4D on its way to integers; its channels are equalised first.
 
     Args:
         checkpoint: the model.
         codes: input codes (n, steps, 1) to calibrate with.
         recipe: widths and rule.
-        known: `observe` of the checkpoint on these samples, which many recipes may share.
+        known: `observe` of the checkpoint on these samples; many recipes can share it.
         progress: called with the number of sequences done since the last call.
     """
 
@@ -49,6 +49,7 @@ class S4DLowering(Lowering):
         first = known or calibrate(model.trace, inputs, codes, progress)
         self.equalised = equalise(model, inputs, first, recipe)
         self.model = self.equalised.model
+        # With known states, the second run leaves out its slow part; the states just scale with the channels.
         self.calibration = calibrate(partial(self.model.trace, states=known is None), inputs, codes, progress)
         if known is not None:
             self.calibration = self.calibration.with_states(known, self.equalised.scale)
@@ -60,7 +61,7 @@ class S4DLowering(Lowering):
 
     @classmethod
     def layers_of(cls, checkpoint: Checkpoint) -> Sequence[Layer]:
-        """The one there is."""
+        """The only layer."""
         return cls.layers
 
     def wanted(self, x: torch.Tensor) -> dict[str, Floats]:
@@ -90,7 +91,7 @@ class S4DLowering(Lowering):
         return draft.lowered(self.checkpoint, f"S4D, H = {width}, N = {model.modes}", "pixel", decoder)
 
     def _ssm(self, draft: Draft, encoder: str) -> str:
-        """Scan and read-out, 2 Re(C Bbar h) + D u; the last mode of each channel is the skip D u, with its pole at 0."""
+        """Scan and read-out, 2 Re(C Bbar h) + D u. The skip D u is an extra mode per channel, with its pole at 0."""
         u, state, recipe, model = draft.formats[encoder], SQ(1, self.recipe.state - 1), self.recipe, self.model
         a, a_bar = numpy(model.layer.kernel.a()), numpy(model.a_bar)
         abar = store(np.pad(a_bar, ((0, 0), (0, 1))), recipe.transition, recipe.delta)
@@ -104,12 +105,12 @@ class S4DLowering(Lowering):
         )
         exponent = balance(modes, state, u.f_bits - abar.f_bits - state.f_bits, u, recipe)
         scan = draft.scan("ssm", encoder, abar, exponent, state)
-        weight = np.ldexp(parts(modes.gain), -exponent[..., np.newaxis]).reshape(len(exponent), 1, -1)
+        weight = np.ldexp(real_pairs(modes.gain), -exponent[..., np.newaxis]).reshape(len(exponent), 1, -1)
         return draft.dense(
             "readout", scan, weight, np.zeros((len(exponent), 1)), pairs=True, format=draft.edge("readout", function=gelu)
         )
 
 
 def _with_skip(modes: Floats, skip: Floats | float) -> Any:
-    """Values of all modes (H, N + 1), from those of the trained modes (H, N) and of the skip (H,)."""
+    """Values of all modes (H, N + 1): the trained modes (H, N), then the skip (H,)."""
     return np.concatenate([modes, np.broadcast_to(skip, len(modes))[:, np.newaxis]], axis=1)

@@ -1,8 +1,8 @@
-"""Lowering: an S5 in floating point becomes a manifest.
+"""Lowering of an S5 to a manifest.
 
-A block is norm, drive (Bbar), scan, readout (2 C), skip (D), sum, GELU, gate, sigmoid, glu and residual. The gain of a norm goes
-into what it is fed to; a norm over the batch is an affine map and goes there altogether. Powers of two balance the modes: the
-drive and the state of each fill their formats.
+A block is norm, drive (Bbar), scan, readout (2 C), skip (D), sum, GELU, gate, sigmoid, glu and residual. The gain of a norm is
+folded into the operations that read it. A batch norm is an affine map, which is folded whole. Powers of two balance the modes, so
+that the drive and the state of every mode fill their formats.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -24,20 +24,20 @@ from ssm_hdl.sw.quantize.histogram import Floats
 from ssm_hdl.sw.quantize.lowering import Layer, Lowering
 from ssm_hdl.sw.quantize.recipe import Recipe
 from ssm_hdl.sw.quantize.rows import Rows
-from ssm_hdl.sw.quantize.transition import parts, store
+from ssm_hdl.sw.quantize.transition import real_pairs, store
 
 GELUS = {"tanh": "gelu_tanh", "erf": "gelu"}
 """The table of each kind of GELU."""
 
 
 class S5Lowering(Lowering):
-    """An S5.
+    """An S5 on its way to integers.
 
     Args:
         checkpoint: the model.
         codes: input codes (n, steps, 1) to calibrate with.
         recipe: widths and rule.
-        known: `observe` of the checkpoint on these samples, which many recipes may share.
+        known: `observe` of the checkpoint on these samples; many recipes can share it.
         progress: called with the number of sequences done since the last call.
     """
 
@@ -55,7 +55,7 @@ class S5Lowering(Lowering):
         self.model = checkpoint.require(S5)
         self.layers = self.layers_of(checkpoint)
         self.edges = (known or calibrate(lambda x: edges(self.model, x), checkpoint.inputs, codes, progress)).edges
-        self._scales: Mapping[str, Floats] = {}  # as of the last lowering
+        self._scales: Mapping[str, Floats] = {}  # of the last lowering
 
     @classmethod
     def observe(cls, checkpoint: Checkpoint, codes: NDArray[np.integer]) -> Calibration:
@@ -65,7 +65,7 @@ class S5Lowering(Lowering):
 
     @classmethod
     def layers_of(cls, checkpoint: Checkpoint) -> Sequence[Layer]:
-        """Block by block; the decoder belongs to the last."""
+        """One layer per block; the decoder belongs to the last one."""
         config = checkpoint.require(S5).config
         gates = {"none": (), "full_glu": ("value", "gate")}.get(config.gate, ("gate",))
         fitted = ("drive", "readout", *gates, *(("ff_enc", "ff_dec") if config.hidden else ()))
@@ -77,7 +77,7 @@ class S5Lowering(Lowering):
         return layers
 
     def wanted(self, x: torch.Tensor) -> dict[str, Floats]:
-        """The activations of the model, drives in the units of the manifest."""
+        """The activations of the model; drives are in the units of the manifest."""
         seen = {name: values.double().numpy() for name, values in edges(self.model, x).items()}
         return {name: values * self._scales.get(name, 1.0) for name, values in seen.items() if not name.startswith("state_")}
 
@@ -100,7 +100,7 @@ class S5Lowering(Lowering):
         return lowered
 
     def _encoder(self, draft: Draft, source: str) -> str:
-        """A row of a table for a token; of a number, the encoder with the normalisation (x - mean) / std folded in."""
+        """For tokens, an embedding; for numbers, a dense with the normalisation (x - mean) / std folded in."""
         inputs, encoder = self.checkpoint.inputs, self.model.encoder
         weight = numpy(encoder.weight)
         if isinstance(encoder, nn.Embedding):
@@ -112,7 +112,7 @@ class S5Lowering(Lowering):
         return draft.dense("encoder", source, weight[np.newaxis], bias[np.newaxis])
 
     def _block(self, draft: Draft, k: str, block: S5Block, stream: str) -> str:
-        """The operations of block ``k`` on the edge ``stream``; its output."""
+        """Append the operations of block ``k`` on the edge ``stream``; returns its output."""
         config = self.model.config
         source, gain, offset = self._norm(draft, f"norm_{k}", block.norm, stream)
         readout = self._ssm(draft, k, block, source, gain, offset)
@@ -133,12 +133,12 @@ class S5Lowering(Lowering):
         return self._feed_forward(draft, k, block, stream) if config.hidden else stream
 
     def _feed_forward(self, draft: Draft, k: str, block: S5Block, stream: str) -> str:
-        """The network behind block ``k``, on its output."""
+        """Append the feed-forward network of block ``k`` on the edge ``stream``; returns its output."""
         config, weight = self.model.config, numpy(block.ff_enc.weight)
         source, gain, offset = self._norm(draft, f"ff_norm_{k}", block.ff_norm, stream)
-        both = draft.dense(f"ff_enc_{k}", source, (weight * gain)[np.newaxis], (weight @ offset)[np.newaxis])
-        value = draft.add("slice", f"ff_value_{k}", input=both, start=0, size=config.hidden)
-        gate = draft.add("slice", f"ff_gate_{k}", input=both, start=config.hidden, size=config.hidden)
+        halves = draft.dense(f"ff_enc_{k}", source, (weight * gain)[np.newaxis], (weight @ offset)[np.newaxis])
+        value = draft.add("slice", f"ff_value_{k}", input=halves, start=0, size=config.hidden)
+        gate = draft.add("slice", f"ff_gate_{k}", input=halves, start=config.hidden, size=config.hidden)
         active = draft.table(f"ff_gelu_{k}", GELUS[config.gelu], gate, "ff_enc")
         product = draft.add("multiply", f"ff_glu_{k}", inputs=[value, active])
         out = _linear(draft, f"ff_dec_{k}", block.ff_dec, product)
@@ -146,15 +146,16 @@ class S5Lowering(Lowering):
         return draft.add("add", f"ff_residual_{k}", inputs=[carried, out])
 
     def _norm(self, draft: Draft, name: str, norm: nn.Module, stream: str) -> tuple[str, Floats, Floats]:
-        """The edge behind a norm, its own or the one before, and the gain and the offset (H,) that are still to come."""
+        """The edge after a norm, and the gain and the offset (H,) that its readers have to fold in; a batch norm adds no edge."""
         is_norm, gain, offset = affine(norm)
         if not is_norm:
             return stream, gain, offset
+        # In the units of V = n sum x**2 - S**2, which has n**2 and two times the fraction bits.
         epsilon = round(self.model.config.epsilon * len(gain) ** 2 * 4.0 ** draft.formats[stream].f_bits)
         return draft.add("norm", name, input=stream, epsilon=epsilon), gain, offset
 
     def _ssm(self, draft: Draft, k: str, block: S5Block, source: str, gain: Floats, offset: Floats) -> str:
-        """Drive, scan and readout of a block; powers of two let drive and state of each mode fill their formats."""
+        """Append drive, scan and readout of a block; powers of two let drive and state of every mode fill their formats."""
         recipe = self.recipe
         poles, b = (numpy(values) for values in block.seq.discrete())
         c = 2 * (numpy(block.seq.C[..., 0]) + 1j * numpy(block.seq.C[..., 1]))
@@ -163,24 +164,25 @@ class S5Lowering(Lowering):
         peak = self._peak(f"state_{k}") * self.margin(f"readout_{k}")
         e = np.floor(np.log2(state.max * state.lsb / peak)).astype(np.int64)
         d = np.floor(np.log2(drive.max * drive.lsb / self._peak(f"drive_{k}"))).astype(np.int64)
-        d = np.minimum(d, e + abar.f_bits + state.f_bits - drive.f_bits)  # no bit of it is lost before the state is rounded
+        # The drive keeps all its bits until the state is rounded.
+        d = np.minimum(d, e + abar.f_bits + state.f_bits - drive.f_bits)
         draft.scales[f"drive_{k}"] = np.exp2(np.repeat(d, 2))
-        rows = np.ldexp(parts(b * gain).swapaxes(1, 2), d[:, np.newaxis, np.newaxis]).reshape(1, 2 * len(poles), -1)
-        bias = np.ldexp(parts(b @ offset), d[:, np.newaxis]).reshape(1, -1)
+        rows = np.ldexp(real_pairs(b * gain).swapaxes(1, 2), d[:, np.newaxis, np.newaxis]).reshape(1, 2 * len(poles), -1)
+        bias = np.ldexp(real_pairs(b @ offset), d[:, np.newaxis]).reshape(1, -1)
         driven = draft.dense(f"drive_{k}", source, rows, bias, result="complex", format=drive)
         scan = draft.scan(f"ssm_{k}", driven, abar, (e - d)[:, np.newaxis], state)
-        read = parts(c * np.exp2(-e.astype(np.float64))).reshape(1, len(c), -1)
+        read = real_pairs(c * np.exp2(-e.astype(np.float64))).reshape(1, len(c), -1)
         return draft.dense(f"readout_{k}", scan, read, np.zeros((1, len(c))), pairs=True)
 
     def _peak(self, name: str) -> Floats:
-        """The largest part of each mode, (P,), of a complex edge."""
+        """The largest |Re| or |Im| of every mode, (P,), of a complex edge."""
         histogram = self.edges[name]
         largest: Floats = np.maximum(-histogram.low, histogram.high).reshape(-1, 2).max(1)
         return np.asarray(np.maximum(largest, 2.0**-40))
 
 
 def affine(norm: nn.Module) -> tuple[bool, Floats, Floats]:
-    """Whether a norm is an operation, and the gain and the offset (H,) that come behind it."""
+    """Whether a norm is an operation of its own, and the gain and the offset (H,) after it."""
     assert isinstance(norm, BatchNorm | nn.LayerNorm)
     gain = numpy(norm.weight)
     offset = np.zeros_like(gain) if norm.bias is None else numpy(norm.bias)
@@ -191,7 +193,7 @@ def affine(norm: nn.Module) -> tuple[bool, Floats, Floats]:
 
 
 def edges(model: S5, x: torch.Tensor) -> dict[str, torch.Tensor]:
-    """What the edges of the manifest stand for, on normalised inputs x (B, L, 1), drives and states in units of the model.
+    """The float values of the manifest's edges on normalised inputs x (B, L, 1); drives and states are in units of the model.
 
     Complex edges are (B, L, 2 P), real and imaginary parts in turn.
     """
@@ -199,6 +201,7 @@ def edges(model: S5, x: torch.Tensor) -> dict[str, torch.Tensor]:
     for k, block in enumerate(model.blocks):
         for name in (f"drive_{k}", f"state_{k}"):
             seen[name] = seen[name].reshape(*seen[name].shape[:-1], 2, -1).mT.flatten(-2)
+        # The model's readout includes the skip; the manifest has readout, skip and sum.
         seen[f"sum_{k}"], seen[f"skip_{k}"] = seen[f"readout_{k}"], seen[f"norm_{k}"] * block.seq.D.detach()
         seen[f"readout_{k}"] = seen[f"sum_{k}"] - seen[f"skip_{k}"]
         norms = [("norm", "carry", block.norm)] + ([("ff_norm", "ff_carry", block.ff_norm)] if model.config.hidden else [])

@@ -1,4 +1,4 @@
-"""Mixed precision by search: the widths that lose least within a budget of memory."""
+"""Search for mixed precision: the widths with the best accuracy within a budget of memory."""
 
 import json
 import math
@@ -21,20 +21,20 @@ from ssm_hdl.sw.quantize.start import starts
 from ssm_hdl.sw.quantize.study import DONE, Task, Trial, measured_in, open_study, take_part
 
 FINALISTS = 3
-"""Best trials within the budget that are measured again, on all validation samples."""
+"""Number of the best trials within the budget, which are measured again on all validation samples."""
 
 
 @dataclass(frozen=True)
-class Found:
-    """What a search came to.
+class Outcome:
+    """The result of a search.
 
     Attributes:
-        task: what was searched for.
-        trials: all that worked.
-        front: those that no other beats in both accuracy and memory, by rising memory.
-        finalists: the best within the budget, the chosen one first, with what they come to on all validation samples.
+        task: the search task.
+        trials: all valid trials.
+        front: the Pareto front of accuracy and memory, by rising memory.
+        finalists: the best trials within the budget, the chosen one first, measured on all validation samples.
         float_accuracy: of the float model on the samples of the trials.
-        recipe: the chosen one.
+        recipe: of the chosen trial.
     """
 
     task: Task
@@ -45,7 +45,7 @@ class Found:
     recipe: Recipe = field(repr=False)
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON takes it."""
+        """The figures, for JSON."""
         task = self.task
         return {
             "model": task.subject.checkpoint.stem,
@@ -63,14 +63,14 @@ class Found:
         }
 
 
-def search(task: Task, report: Report | None = None, jobs: int = 1, progress: Callable[[int], None] | None = None) -> Found:
-    """Take part in the study of a task until it has its trials, then choose.
+def search(task: Task, report: Report | None = None, jobs: int = 1, progress: Callable[[int], None] | None = None) -> Outcome:
+    """Take part in the study of a task until it has all its trials, then choose a recipe.
 
     Args:
-        task: what is searched for.
-        report: sensitivity of the same model, which suggests where to start.
+        task: the search task.
+        report: sensitivity of the same model, which suggests the first trials.
         jobs: processes that work side by side.
-        progress: called with how many trials are done since the last call.
+        progress: called with the number of trials done since the last call.
 
     Raises:
         SsmHdlError: a budget that no recipe meets, or that none of the trials met; a storage that cannot be used.
@@ -84,7 +84,7 @@ def search(task: Task, report: Report | None = None, jobs: int = 1, progress: Ca
         trial.system_attrs.get("fixed_params", trial.params) for trial in study.get_trials(states=(*DONE, TrialState.WAITING))
     ]
     for params in starts(task.space, task.budget, ACCOUNTINGS[task.accounting], report):
-        if params not in begun:  # one that was only running may have been stopped
+        if params not in begun:  # a running trial does not count: its process may have been stopped
             study.enqueue_trial(params)
     tell = _Progress(study, progress)
     if jobs == 1:
@@ -101,7 +101,7 @@ def search(task: Task, report: Report | None = None, jobs: int = 1, progress: Ca
 
 
 class _Progress:
-    """Tells how many trials were done since it was last called, by whomever."""
+    """Reports the number of trials that all processes did since the last call."""
 
     def __init__(self, study: optuna.Study, progress: Callable[[int], None] | None) -> None:
         self.study, self.progress, self.told = study, progress, 0
@@ -114,7 +114,7 @@ class _Progress:
 
 
 def _check_budget(task: Task, bench: Bench, study: optuna.Study) -> None:
-    """An error if not even the narrowest recipe meets the budget; the study remembers what it takes."""
+    """Raise an error if even the narrowest recipe exceeds the budget; the study remembers its memory."""
     if "floor" not in study.user_attrs:
         fields = {"delta": True, "dither": True, "per_channel": False, "state_margin": 1.0}
         narrowest = with_widths(task.base, {part: low for part, (low, _) in task.space.items()}, **fields)
@@ -127,8 +127,8 @@ def _check_budget(task: Task, bench: Bench, study: optuna.Study) -> None:
         )
 
 
-def _choose(task: Task, study: optuna.Study, bench: Bench) -> Found:
-    """The best trials within the budget, measured on all validation samples."""
+def _choose(task: Task, study: optuna.Study, bench: Bench) -> Outcome:
+    """Measure the best trials within the budget on all validation samples, and choose one."""
     distinct: dict[str, Trial] = {}
     for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
         distinct.setdefault(json.dumps(trial.params, sort_keys=True), Trial(trial.number, trial.params, measured_in(trial)))
@@ -150,11 +150,11 @@ def _choose(task: Task, study: optuna.Study, bench: Bench) -> Found:
     finalists.sort(key=lambda pair: rank(pair[1]), reverse=True)
     name = f"{task.subject.checkpoint.stem}-{task.budget:.0f}b"
     recipe = task.recipe(finalists[0][0].params, name=name, samples=task.subject.samples)
-    return Found(task, trials, front(task, trials), finalists, bench.float_accuracy, recipe)
+    return Outcome(task, trials, front(task, trials), finalists, bench.float_accuracy, recipe)
 
 
 def front(task: Task, trials: Sequence[Trial]) -> list[Trial]:
-    """Trials that no other beats in what is maximised and in memory, by rising memory."""
+    """The Pareto front of the objective and memory, by rising memory."""
     chosen: list[Trial] = []
     for trial in sorted(trials, key=lambda trial: (task.bytes_of(trial.measured), -task.value_of(trial.measured))):
         if not chosen or task.value_of(trial.measured) > task.value_of(chosen[-1].measured):
@@ -162,16 +162,16 @@ def front(task: Task, trials: Sequence[Trial]) -> list[Trial]:
     return chosen
 
 
-def write(found: Found, folder: Path, command: str) -> Path:
-    """Write ``recipe.yaml``, with the command that found it, and ``front.json`` into a folder; the path of the former."""
-    trial, whole = found.finalists[0]
+def write(result: Outcome, folder: Path, command: str) -> Path:
+    """Write ``recipe.yaml``, with the command of the search, and ``front.json`` into a folder; the path of the recipe."""
+    trial, whole = result.finalists[0]
     header = (
         f"{command}\n"
-        f"trial {trial.number} of {len(found.trials)}: {whole.accuracy:.2%} of all validation samples, {whole.sqnr_db:.1f} dB,\n"
+        f"trial {trial.number} of {len(result.trials)}: {whole.accuracy:.2%} of all validation samples, {whole.sqnr_db:.1f} dB,\n"
         f"{whole.paper_bytes:,.0f} bytes by the paper's count, {whole.hardware_bytes:,.0f} bytes in hardware"
     )
-    write_atomically(folder / "front.json", json.dumps(found.to_json() | {"command": command}, indent=1) + "\n")
-    return write_atomically(folder / "recipe.yaml", to_yaml(found.recipe, header))
+    write_atomically(folder / "front.json", json.dumps(result.to_json() | {"command": command}, indent=1) + "\n")
+    return write_atomically(folder / "recipe.yaml", to_yaml(result.recipe, header))
 
 
-__all__ = ["Found", "front", "search", "write"]
+__all__ = ["Outcome", "front", "search", "write"]

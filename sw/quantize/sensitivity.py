@@ -1,4 +1,4 @@
-"""Sensitivity: what each part of a model costs at each width, the rest being as in a base recipe."""
+"""Sensitivity: accuracy and memory of a model with one part at another width, and the rest as in a base recipe."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -16,7 +16,7 @@ from ssm_hdl.sw.quantize.recipe import Recipe
 FILE = "sensitivity.json"
 
 MARGIN = 1.0
-"""Of the states where the base recipe has it fitted, which would take as long as all the rest of a run."""
+"""State margin if the base recipe has ``fit``, which would double the time of a run."""
 
 Cell = tuple[str, int]
 """A part and its width."""
@@ -29,10 +29,10 @@ class Report:
     Attributes:
         model: name of the float model.
         dataset: its data set.
-        identity: what the figures depend on: the checkpoint, the numbers of samples and the base recipe.
+        identity: everything that the figures depend on: the checkpoint, the numbers of samples and the base recipe.
         float_accuracy: of the float model on the validation samples, 0 to 1.
-        base: what the base recipe comes to.
-        cells: what each part and width comes to, or why it cannot work.
+        base: figures of the base recipe.
+        cells: figures by part and width, or the reason why the width cannot work.
     """
 
     model: str
@@ -53,12 +53,12 @@ class Report:
         return sorted({width for _, width in self.cells})
 
     def measured(self, part: str) -> dict[int, Measured]:
-        """The widths of a part that work, in rising order, with the base's own."""
+        """The valid widths of a part in rising order, the width of the base included."""
         cells = {width: cell for (name, width), cell in self.cells.items() if name == part and isinstance(cell, Measured)}
         return dict(sorted((cells | {width_of(self.recipe, part): self.base}).items()))
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON takes it, cells in the order of parts and widths."""
+        """The figures for JSON, cells in the order of parts and widths."""
         order = sorted(self.cells, key=lambda cell: (PARTS.index(cell[0]), cell[1]))
         cells = []
         for part, width in order:
@@ -102,19 +102,19 @@ def sensitivity(
     jobs: int = 1,
     progress: Callable[[int], None] | None = None,
 ) -> Report:
-    """Measure every part at every width; written after each, so that a stopped run goes on where it was.
+    """Measure every part at every width. The report is written after every cell, so a stopped run can go on.
 
     Args:
         subject: the model and the samples.
         base: widths of all other parts, and the rules.
-        widths: to be tried.
-        path: of the report; what is in it is not measured again.
-        parts: to be tried; all that the model has if left out.
+        widths: to try.
+        path: of the report; cells in it are not measured again.
+        parts: to try; all parts of the model if left out.
         jobs: processes that work side by side.
-        progress: called with how many cells are done since the last call; there are parts times widths.
+        progress: called with the number of cells done since the last call; the total is parts times widths.
 
     Raises:
-        SsmHdlError: a part or a width that is none, a base recipe that cannot work, or a file of other figures at ``path``.
+        SsmHdlError: an invalid part or width, a base recipe that cannot work, or a file of other figures at ``path``.
     """
     wanted = [(part, width) for part in parts or subject.parts for width in sorted(set(widths))]
     _check(subject, wanted, jobs)
@@ -136,7 +136,7 @@ def sensitivity(
     for cell in wanted:
         if cell not in report.cells:
             part, width = cell
-            if width == width_of(base, part):
+            if width == width_of(base, part):  # the base itself, measured already
                 report.cells[cell] = report.base
             else:
                 try:
@@ -176,13 +176,13 @@ def _check_same(path: Path, old: Mapping[str, Any], new: Mapping[str, Any]) -> N
 def measure_all(
     subject: Subject, recipes: Mapping[Cell, Recipe], jobs: int, bench: Bench | None = None
 ) -> Iterator[tuple[Cell, Measured | str]]:
-    """What recipes come to, or why they cannot work, as they are done.
+    """Measure recipes; yields their figures, or the reasons why they cannot work, as they are done.
 
     Args:
         subject: the model and the samples.
-        recipes: by anything.
+        recipes: by cell.
         jobs: processes; more than one are spawned, each with a bench of its own.
-        bench: of the subject, if there is one already, for the work of this process.
+        bench: of the subject, if there is one already; it serves a single process.
     """
     if min(jobs, len(recipes)) <= 1:
         if recipes:
@@ -199,7 +199,7 @@ def measure_all(
 
 
 _benches: list[Bench] = []
-"""The one bench of a process that was spawned."""
+"""The only bench of a spawned process; its initializer fills it."""
 
 
 def _open(subject: Subject) -> None:

@@ -1,4 +1,4 @@
-"""Where a search for mixed precision begins: its space, and recipes that are good guesses."""
+"""The start of a search for mixed precision: its space, and recipes that are good guesses."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import astuple
@@ -12,19 +12,19 @@ Params = Mapping[str, Any]
 """Widths by part."""
 
 Space = Mapping[str, tuple[int, int]]
-"""Least and most bits by part."""
+"""Fewest and most bits by part."""
 
 _WIDEST = {"weights": 8, "activations": 10, "transition": 10, "state": 12}
 
 UNIFORM = ((8, 8, 8, 8), (6, 8, 8, 8), (4, 6, 8, 8), (4, 6, 6, 6), (3, 6, 6, 6), (2, 4, 4, 6))
-"""Weights, activations, transition and state of recipes to start from, some of them the paper's."""
+"""Bits of weights, activations, transition and state of recipes to start from; some are from the S4D paper."""
 
 TARGETS = (1.15, 1.05, 1.0, 0.95, 0.9, 0.8)
-"""Memory, in parts of the budget, of the recipes that a sensitivity report suggests."""
+"""Memory of the recipes that a sensitivity report suggests, relative to the budget."""
 
 
 def space_of(parts: Iterable[str]) -> Space:
-    """What is searched of the parts of a model; biases, pool and output are small and stay as in the base."""
+    """The search space of the parts of a model. Biases, pool and output are small and stay as in the base."""
     return {part: (2, _WIDEST[kind]) for part in parts if (kind := part.partition(".")[0]) in _WIDEST}
 
 
@@ -32,9 +32,9 @@ def starts(space: Space, budget: float, attribute: str, report: Report | None = 
     """Parameters of the first trials.
 
     Args:
-        space: what is searched.
+        space: the search space.
         budget: bytes.
-        attribute: of `Measured`, the accounting of the budget.
+        attribute: of `Measured`, for the accounting of the budget.
         report: the sensitivity of the model, if known.
     """
     points = []
@@ -47,9 +47,10 @@ def starts(space: Space, budget: float, attribute: str, report: Report | None = 
 
 
 def allocate(space: Space, report: Report, attribute: str, target: float) -> dict[str, int]:
-    """Widths that add least noise to the logits for ``target`` bytes, if noise and memory of the parts just add up.
+    """Widths that add least noise to the logits for ``target`` bytes, if noise and memory of the parts simply add up.
 
-    From the widest on, the part whose next lower width costs least noise for a byte saved gives way, until the target is met.
+    It is greedy. All parts start at their widest. The part whose lower width adds least noise per byte saved is narrowed, until
+    the target is met.
     """
     tried = {part: {w: m for w, m in report.measured(part).items() if w <= space[part][1]} for part in space}
     tried = {part: _every_width(cells or {space[part][1]: report.base}) for part, cells in tried.items()}
@@ -76,7 +77,7 @@ def allocate(space: Space, report: Report, attribute: str, target: float) -> dic
 
 
 def _every_width(cells: Mapping[int, Measured]) -> dict[int, Measured]:
-    """With the widths between those that were tried, on a line in decibels and bytes."""
+    """Fill in the widths between the measured ones, linear in decibels and bytes."""
     every = dict(cells)
     for low, high in pairwise(sorted(cells)):
         for width in range(low + 1, high):
@@ -88,7 +89,7 @@ def _every_width(cells: Mapping[int, Measured]) -> dict[int, Measured]:
 
 
 def _noise(measured: Measured) -> float:
-    """Of the logits, in parts of their power."""
+    """Noise of the logits, relative to their power."""
     return float(10 ** (-measured.sqnr_db / 10))
 
 

@@ -1,7 +1,7 @@
-"""A study of mixed precision: what is searched for, and how trials are proposed, measured and kept.
+"""A study of mixed precision: its task, and the proposal, measurement and storage of its trials.
 
 Optuna (Akiba et al., arXiv 1907.10902) proposes widths, with tree-structured Parzen estimators for two objectives, accuracy and
-memory. A study lives in a file or a data base: the same command on another machine, or again, takes part in the same study.
+memory. A study is in a file or a data base. The same command joins it on another machine, or continues it later.
 """
 
 import json
@@ -30,23 +30,23 @@ DEVICES = {"up5k": 30 * 512, "lfe5u-25f": 56 * 2304, "lfe5u-45f": 108 * 2304, "l
 """Bytes of block RAM: 30 EBR of 4 kbit in an iCE40 UP5K, DP16KD of 18 kbit in the ECP5."""
 
 OBJECTIVES = {"accuracy": "accuracy", "sqnr": "sqnr_db"}
-"""What may be maximised, and the attribute of `Measured` that it is."""
+"""The objectives, which are maximised, and their attributes of `Measured`."""
 
 DONE = (TrialState.COMPLETE, TrialState.FAIL)
-"""States of trials that are over; one fails if its widths cannot work."""
+"""States of finished trials; a trial fails if its widths cannot work."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """What is searched for.
+    """A search task.
 
     Attributes:
         subject: the model and the samples.
         base: the parts that are not searched, and the rules.
         budget: bytes.
-        accounting: how they are counted, one of ``ACCOUNTINGS``.
-        objective: what is maximised, one of ``OBJECTIVES``.
-        trials: of the whole study, those of other processes and of earlier runs included.
+        accounting: the count of the bytes, one of ``ACCOUNTINGS``.
+        objective: one of ``OBJECTIVES``.
+        trials: of the whole study, other processes and earlier runs included.
         storage: file of a journal, or URL of a data base.
         seed: of the proposals.
     """
@@ -72,12 +72,12 @@ class Task:
 
     @cached_property
     def space(self) -> Space:
-        """Least and most bits of each part that is searched."""
+        """Fewest and most bits of every searched part."""
         return space_of(self.subject.parts)
 
     @property
     def study_name(self) -> str:
-        """A name for everything that the figures of a study depend on."""
+        """A name with a hash over everything that the figures of a study depend on."""
         fields = [
             self.subject.identity(),
             self.base.model_dump(mode="json", exclude_none=True),
@@ -89,26 +89,26 @@ class Task:
         return f"{self.subject.checkpoint.stem}-{sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:12]}"
 
     def bytes_of(self, measured: Measured) -> float:
-        """Memory by the accounting of the task."""
+        """Memory, by the accounting of the task."""
         return float(getattr(measured, ACCOUNTINGS[self.accounting]))
 
     def value_of(self, measured: Measured) -> float:
-        """What is maximised."""
+        """The objective of the task."""
         return float(getattr(measured, OBJECTIVES[self.objective]))
 
     def recipe(self, params: Params, **fields: Any) -> Recipe:
-        """The recipe that a trial's parameters are."""
+        """The recipe with the widths of a trial."""
         return with_widths(self.base, {part: int(params[part]) for part in self.space}, **fields)
 
 
 @dataclass(frozen=True)
 class Trial:
-    """A recipe that was measured.
+    """A measured recipe.
 
     Attributes:
         number: of the trial.
         params: widths by part.
-        measured: what they come to.
+        measured: its figures.
     """
 
     number: int
@@ -116,15 +116,15 @@ class Trial:
     measured: Measured
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON takes it."""
+        """The fields, for JSON."""
         return {"number": self.number, "params": self.params, **self.measured.to_json()}
 
 
 def budget_of(text: str) -> float:
-    """Bytes: a number, or the block RAM of a device.
+    """A budget in bytes, from a number or from the name of a device, whose block RAM it is.
 
     Raises:
-        SsmHdlError: neither.
+        SsmHdlError: neither of the two.
     """
     try:
         return float(DEVICES[text] if text in DEVICES else text.replace("_", ""))
@@ -133,7 +133,7 @@ def budget_of(text: str) -> float:
 
 
 def open_study(task: Task, worker: int = 0) -> optuna.Study:
-    """The study of a task, made if there is none yet."""
+    """Open the study of a task; create it if there is none yet."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
         storage: Any = task.storage
@@ -151,14 +151,15 @@ def open_study(task: Task, worker: int = 0) -> optuna.Study:
         study.sampler = optuna.samplers.TPESampler(
             n_startup_trials=len(starts(task.space, task.budget, ACCOUNTINGS[task.accounting])),
             multivariate=True,
-            constant_liar=True,
+            constant_liar=True,  # counts trials of other processes that still run
+            # Primes, so that processes and continued runs do not propose the same widths.
             seed=task.seed + 7919 * done + 104729 * worker,
         )
     return study
 
 
 def take_part(task: Task, worker: int, bench: Bench | None = None, tell: Callable[[], None] | None = None) -> None:
-    """Do trials until the study has them all."""
+    """Do trials until the study is complete."""
     study, bench = open_study(task, worker), bench or Bench(task.subject)
     space: dict[str, BaseDistribution] = {part: IntDistribution(low, high) for part, (low, high) in task.space.items()}
     while len(study.get_trials(deepcopy=False, states=DONE)) < task.trials:
@@ -170,6 +171,7 @@ def take_part(task: Task, worker: int, bench: Bench | None = None, tell: Callabl
             trial.set_user_attr("error", str(error))
             study.tell(trial, state=TrialState.FAIL)
         else:
+            # Optuna prefers trials with a constraint of 0 or below.
             trial.set_constraint("budget", task.bytes_of(measured) - task.budget)
             trial.set_user_attr("measured", measured.to_json())
             study.tell(trial, (task.value_of(measured), task.bytes_of(measured)))
@@ -178,13 +180,13 @@ def take_part(task: Task, worker: int, bench: Bench | None = None, tell: Callabl
 
 
 def _known(study: optuna.Study, params: Mapping[str, Any]) -> Measured | None:
-    """What the same parameters came to before."""
+    """The figures of an earlier trial with the same parameters: TPE repeats itself in a small space."""
     trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     return next((measured_in(trial) for trial in trials if trial.params == params), None)
 
 
 def measured_in(trial: FrozenTrial) -> Measured:
-    """What a trial that is complete came to."""
+    """The figures of a complete trial."""
     return Measured(**trial.user_attrs["measured"])
 
 

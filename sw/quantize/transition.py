@@ -1,4 +1,4 @@
-"""Storing Abar in few bits: no pole leaves the unit circle, and each keeps its phase and its decay as well as the bits allow."""
+"""Abar in few bits: poles stay inside the unit circle, and keep phase and decay to the precision of the bits."""
 
 from dataclasses import dataclass
 
@@ -12,10 +12,10 @@ from ssm_hdl.sw.quantize.histogram import Floats
 Complexes = NDArray[np.complex128]
 
 MAX_F_BITS = 18
-"""Fraction bits of a transition with its exponent, at most: one operand of a DSP block of the ECP5."""
+"""Most fraction bits of a transition with its exponent: one operand of a DSP block of the ECP5."""
 
 _NEIGHBOURS = range(-1, 3)
-"""Codes tried for a part, from the one below it."""
+"""Codes tried for a part, relative to the code below the exact value."""
 
 
 @dataclass(frozen=True)
@@ -24,9 +24,9 @@ class Transition:
 
     Attributes:
         codes: (C, N, 2).
-        exponent: of each mode, (C, N); None if all have the format's scale.
+        exponent: of each mode, (C, N); None if all modes have the format's scale.
         format: of the codes.
-        values: Abar as it will run, (C, N).
+        values: the stored Abar, (C, N).
     """
 
     codes: Codes
@@ -41,33 +41,35 @@ class Transition:
 
 
 def store(abar: Complexes, width: int, delta: bool) -> Transition:
-    """Abar (C, N), |Abar| < 1, in codes of ``width`` bits a part.
+    """Store Abar (C, N), |Abar| < 1, in codes of ``width`` bits per part.
 
     Args:
         abar: the poles; 0 is stored exactly.
         width: bits.
-        delta: store Abar - 1, with an exponent for each mode; otherwise Abar, each part rounded towards zero, so that no mode
-            decays more slowly than it was trained to.
+        delta: store Abar - 1, with an exponent per mode. Otherwise store Abar, with both parts rounded towards zero, so that no
+            mode decays more slowly than in training.
     """
     format = SQ(1, width - 1)
     if delta:
         return _store_delta(abar, format)
-    codes = np.trunc(np.ldexp(parts(abar), format.f_bits)).astype(np.int64)
+    codes = np.trunc(np.ldexp(real_pairs(abar), format.f_bits)).astype(np.int64)
     return Transition(codes, None, format, _complex(codes * format.lsb))
 
 
 def _store_delta(abar: Complexes, format: Format) -> Transition:
-    """Codes of Abar - 1: of those around it, the pair that moves log Abar least and stays inside the unit circle.
+    """Codes of Abar - 1: of the pairs near the exact value, the one inside the unit circle that changes log Abar least.
 
-    The response of a mode is exp(t log Abar), so that it is the logarithm, decay and phase, which has to be kept.
+    The response of a mode is exp(t log Abar), so the logarithm matters: decay and phase.
     """
     delta = abar - 1
-    largest = np.abs(parts(delta)).max(-1)
+    largest = np.abs(real_pairs(delta)).max(-1)
     exponent = np.clip(np.floor(np.log2(1 / largest)), -1, min(MAX_F_BITS - format.f_bits, MAX_SPREAD - 1)).astype(np.int64)
+    # A part just below a power of two may round beyond the largest code.
     exponent = np.where((largest * np.exp2(exponent) > format.max * format.lsb) & (abar != 0), exponent - 1, exponent)
     lsb = np.exp2(-(exponent + format.f_bits))
-    below = np.floor(parts(delta) / lsb[..., np.newaxis]).astype(np.int64)
+    below = np.floor(real_pairs(delta) / lsb[..., np.newaxis]).astype(np.int64)
     wanted = np.log(np.where(abar == 0, 1, abar))
+    # Nearest codes alone may leave the unit circle, so the neighbours are tried too.
     best, codes = np.full(abar.shape, np.inf), below
     for re in _NEIGHBOURS:
         for im in _NEIGHBOURS:
@@ -78,15 +80,15 @@ def _store_delta(abar: Complexes, format: Format) -> Transition:
             error = np.where(abar == 0, np.abs(value) - 1, np.where(fits, moved, np.inf))
             codes = np.where((error < best)[..., np.newaxis], tried, codes)
             best = np.minimum(error, best)
-    lost = np.isinf(best)  # too few bits for a pole inside the circle anywhere near: the mode keeps no memory
+    lost = np.isinf(best)  # too few bits for a pole inside the circle nearby: the mode gets no memory
     codes = np.where(lost[..., np.newaxis], [format.min, 0], codes)
     exponent = np.where(lost, 0, exponent)
     lsb = np.exp2(-(exponent + format.f_bits))
     return Transition(codes, exponent, format, 1 + _complex(codes * lsb[..., np.newaxis]))
 
 
-def parts(values: Complexes) -> Floats:
-    """Real and imaginary parts on a last axis."""
+def real_pairs(values: Complexes) -> Floats:
+    """Complex values as real and imaginary parts on a last axis."""
     return np.stack([values.real, values.imag], axis=-1)
 
 

@@ -6,4 +6,4 @@ from ssm_hdl.sw.reproduce.measure import Published, Row, Table, measure
 __all__ = ["TABLES", "Published", "Row", "Table", "measure"]
 
 TABLES = {"s4d": s4d.TABLE, "s5": s5.TABLE, "s5-listops": s5.LISTOPS}
-"""By the name that ``ssm-hdl reproduce`` takes."""
+"""The tables by their name in ``ssm-hdl reproduce``."""

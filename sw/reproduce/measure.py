@@ -14,11 +14,13 @@ from typing import Any
 from ssm_hdl import Manifest, SsmHdlError
 from ssm_hdl.boards.flow import synthesis_key, synthesised
 from ssm_hdl.boards.protocol import fingerprint
+from ssm_hdl.families import unlimited
 from ssm_hdl.families.ecp5 import ECP5
+from ssm_hdl.families.generic import GENERIC
 from ssm_hdl.files import write_atomically
 from ssm_hdl.fixed import Codes
-from ssm_hdl.gen.plan import Plan
 from ssm_hdl.gen.report import estimate
+from ssm_hdl.gen.size.planner import plan_for
 from ssm_hdl.gen.verilog import generate
 from ssm_hdl.sim.compare import compare
 from ssm_hdl.sim.compiler import Design
@@ -147,8 +149,8 @@ def _pipeline(
     row: Row, manifest: Manifest, share: bool, samples: Codes, known: dict[str, Any], processes: int, step: Callable[[str], None]
 ) -> dict[str, Any]:
     """What simulation and synthesis say of a pipeline; what is known, if it is of this Verilog, synthesised as now."""
-    plan, generic = (Plan.fit(manifest, DSP, target, share_layers=share) for target in ("ecp5", "generic"))
-    simulated = Design(generate(manifest, generic), manifest.name)
+    plan, inferred = (plan_for(manifest, unlimited(family), dsp=DSP, share_layers=share).plan for family in (ECP5, GENERIC))
+    simulated = Design(generate(manifest, inferred), manifest.name)
     key = f"{len(samples)} {synthesis_key(ECP5)} {generate(manifest, plan)} {simulated.verilog}"
     hardware = sha256(key.encode()).hexdigest()
     if known.get("hardware") == hardware:

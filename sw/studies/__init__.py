@@ -1,1 +1,1 @@
-"""Studies behind decisions: what was compared, kept runnable, with the results in results/ and docs/."""
+"""Comparisons on which decisions rest. They can be run again; their results are in results/ and docs/."""

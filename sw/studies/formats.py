@@ -1,8 +1,8 @@
-"""Number formats of the recurrence: which ways to store Abar and to round the state keep the read-out of a trained S4D.
+"""Compares number formats of the recurrence: forms of Abar and roundings of the state, by the read-out of a trained S4D.
 
-Each variant runs the scan of every channel on images, fits the read-out weights (in floating point, by least squares) to what the
-float model reads out, on the first half of the images, and reports the signal-to-noise ratio on the second half. So it says
-what the recurrence loses and nothing else can give back. ``python -m ssm_hdl.sw.studies.formats --help``.
+A variant runs the scan of every channel on images. On the first half of the images it fits the read-out weights, in floating
+point and by least squares, to the read-out of the float model. On the second half it measures the signal-to-noise ratio. So the
+ratio holds only the loss of the recurrence, which no later operation can undo. ``python -m ssm_hdl.sw.studies.formats --help``.
 """
 
 import json
@@ -29,27 +29,27 @@ ABAR_BITS = (8, 6, 5, 4)
 
 
 def cartesian(abar: Complexes, bits: int) -> Complexes:
-    """Both parts in one format, towards zero."""
+    """Both parts in one format, rounded towards zero."""
     return store(abar, bits, delta=False).values
 
 
 def delta(abar: Complexes, bits: int) -> Complexes:
-    """Abar - 1 with an exponent for each mode: what recipes call ``delta``."""
+    """Abar - 1 with an exponent per mode, the ``delta`` of recipes."""
     return store(abar, bits, delta=True).values
 
 
 def _upper(abar: Complexes) -> Complexes:
-    """Abar or its conjugate, whichever lies in the upper half plane: the read-out's C can be conjugated as well."""
+    """Abar or its conjugate in the upper half plane; conjugating C of the read-out too changes nothing."""
     return np.where(abar.imag < 0, abar.conj(), abar)
 
 
 def log_polar(abar: Complexes, bits: int) -> Complexes:
-    """One bit for the radius, 2 bits - 1 for the phase over half a turn (papers.md, section 1, the public replication)."""
+    """One bit for the radius, 2 ``bits`` - 1 for the phase over half a turn, as in the public replication of arXiv 2506.12480."""
     return _polar(abar, 2 * bits - 1, 1)
 
 
 def log_polar_by_head(abar: Complexes, bits: int) -> Complexes:
-    """Radius 1 - 2**-k, phase in units that each channel has an exponent for; k from 1 (4, 5 bits), 2 or 3 bits up."""
+    """Radius 1 - 2**-k with 1 bit for k (width 4), 2 (width 5) or 3; the unit of the phase has an exponent per channel."""
     radius_bits = {4: 1, 5: 2}.get(bits, 3)
     rows = [_polar(row[np.newaxis], 2 * bits - radius_bits, radius_bits, scaled=True)[0] for row in abar]
     return np.array(rows)
@@ -67,7 +67,7 @@ def _polar(abar: Complexes, phase_bits: int, radius_bits: int, scaled: bool = Fa
 
 
 def code_book(abar: Complexes, bits: int) -> Complexes:
-    """2**(2 bits) poles, at most 256, shared by all modes, by k-means in phase and logarithm of the decay."""
+    """A code book of 2**(2 ``bits``) poles, at most 256, for all modes: k-means over phase and logarithm of the decay."""
     upper = _upper(abar).ravel()
     features = np.stack([np.angle(upper) / 0.02, np.log(-np.log(np.abs(upper)))], axis=1)
     size = min(4**bits, 256, len(features))
@@ -135,7 +135,7 @@ def main(
     out: Annotated[Path, typer.Option(help="JSON file to write.")] = Path("results/formats.json"),
     samples: Annotated[int, typer.Option(min=4, help="Images, half of them to fit on.")] = 8,
 ) -> None:
-    """Compare the ways to store Abar and to round the state, and write the ratios in dB as JSON."""
+    """Compare forms of Abar and roundings of the state, and write the ratios in dB as JSON."""
     trained = checkpoints.load(checkpoint)
     model, inputs = trained.require(S4D), trained.inputs
     images = torch.from_numpy(inputs.normalise(load(inputs.name, data).train.codes[:samples]))

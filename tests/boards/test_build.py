@@ -5,13 +5,15 @@ import pytest
 from ssm_hdl import SsmHdlError
 from ssm_hdl.boards import build, flow, seeds
 from ssm_hdl.boards.catalog import find_board
+from ssm_hdl.boards.resources import shell_use
+from ssm_hdl.gen.size.planner import plan_for
 
 
 def test_a_seed_that_takes_too_long_is_given_up(double, tmp_path, monkeypatch):
     board, manifest, said = find_board("icebreaker"), double(), []
     for module in (flow, build, seeds):
         monkeypatch.setattr(module, "PATIENCE_S", 0.01)
-    plan = build.default_plan(manifest, board)
+    plan = plan_for(manifest, board.chip, reserve=shell_use(manifest, board)).plan
     found = seeds.clocks(manifest, board, plan, tmp_path, 45e6, (1, 2), said.append)
     assert found.reached_mhz == (0, 0) and found.usage["LUTs"].used > 0
     with pytest.raises(SsmHdlError, match=r"45 MHz: place and route was given up after .* minutes each time, with 1 seeds"):

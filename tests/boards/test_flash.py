@@ -1,5 +1,7 @@
 """A board with tables in SPRAM, from the bytes of its flash to the results on its serial line."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import serial
@@ -9,19 +11,21 @@ from ssm_hdl.boards.build import with_image
 from ssm_hdl.boards.catalog import find_board
 from ssm_hdl.boards.protocol import Status, bytes_to_codes, codes_to_bytes, fingerprint, request, split_answer
 from ssm_hdl.boards.shell import shell_verilog
-from ssm_hdl.gen.plan import Plan
-from ssm_hdl.gen.spram import spill
+from ssm_hdl.families import unlimited
+from ssm_hdl.families.ice40 import ICE40
+from ssm_hdl.gen.size.planner import plan_for
 from ssm_hdl.gen.verilog import weights
 from ssm_hdl.sim.board import VirtualBoard
 from ssm_hdl.sim.golden import run
 
 DIVISOR, TIMEOUT = 4, 4000
+FEW_RAMS = replace(unlimited(ICE40), rams=12, sprams=8)
 BOARD = find_board("icebreaker")
 
 
 def ask(manifest, contents, cache, samples):
     """Status and results of a sequence, on a board with these contents of its flash; it is asked until they are loaded."""
-    plan = spill(manifest, Plan.fit(manifest, 12, "ice40"), rams=0)
+    plan = plan_for(manifest, FEW_RAMS, dsp=12).plan
     verilog = shell_verilog(manifest, plan, DIVISOR, TIMEOUT, BOARD.flash_offset)
     data = request(7, fingerprint(manifest), codes_to_bytes(samples, manifest.input.format))
     with (
@@ -44,7 +48,7 @@ def manifest(random_manifest):
 
 
 def contents(manifest):
-    image = weights(manifest, spill(manifest, Plan.fit(manifest, 12, "ice40"), rams=0))
+    image = weights(manifest, plan_for(manifest, FEW_RAMS, dsp=12).plan)
     return with_image(BOARD, bytes(104_090), image)
 
 

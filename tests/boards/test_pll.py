@@ -6,7 +6,9 @@ import pytest
 
 from ssm_hdl import SsmHdlError
 from ssm_hdl.boards.catalog import BOARDS, find_board
-from ssm_hdl.boards.pll import Ecp5Pll, Ice40Pll, find_pll
+from ssm_hdl.boards.families.ecp5 import Ecp5Pll
+from ssm_hdl.boards.families.ice40 import Ice40Pll
+from ssm_hdl.boards.pll import find_pll
 from ssm_hdl.boards.uart import divisor
 
 
@@ -14,7 +16,7 @@ def test_clocks_of_the_boards():
     assert find_pll(Ice40Pll, 12e6, 48e6) == Ice40Pll(12e6, divr=0, divf=63, divq=4)
     assert find_pll(Ecp5Pll, 25e6, 100e6) == Ecp5Pll(25e6, clki_div=1, clkop_div=24, clkos_div=6)
     for board in BOARDS.values():
-        pll = find_pll(board.pll, board.oscillator_hz, board.clock_hz)
+        pll = board.pll(board.clock_hz)
         assert pll.clock_hz == board.clock_hz
         assert divisor(pll.clock_hz, board.baud) * board.baud == board.clock_hz
 

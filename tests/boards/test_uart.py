@@ -139,5 +139,5 @@ def test_divisor():
     with pytest.raises(SsmHdlError, match=r"4\.5 MHz gives 1,125,000 baud instead of 1,000,000, .* 2% off"):
         divisor(4.5e6, 1_000_000)
     for component in (Receiver, Transmitter):
-        with pytest.raises(SsmHdlError, match="3 clock cycles a bit are too few"):
+        with pytest.raises(SsmHdlError, match="3 clock cycles per bit are too few"):
             component(3)

@@ -11,8 +11,8 @@ import yaml
 from ssm_hdl import Manifest, SsmHdlError
 from ssm_hdl.gen.depth import find_layers, stage_name
 from ssm_hdl.gen.pipeline import Pipeline
-from ssm_hdl.gen.plan import Plan
 from ssm_hdl.gen.report import estimate
+from ssm_hdl.gen.size.planner import plan_for
 from ssm_hdl.gen.verilog import generate
 from ssm_hdl.manifest import Graph
 from ssm_hdl.sim.compiler import Design
@@ -33,7 +33,7 @@ def periodic(cycles: np.ndarray, group: int, interval: int) -> bool:
 def test_shared_stages_equal_the_golden_model(random_manifest, random_samples, layers, dsp, features):
     """Layers with different weights, exponents, binary points and tables; several sequences back to back."""
     manifest = random_manifest(channels=4, modes=3, steps=8, layers=layers, features=features, alike=True)
-    plan = Plan.fit(manifest, dsp, share_layers=True)
+    plan = plan_for(manifest, dsp=dsp, share_layers=True).plan
     report = estimate(manifest, plan)
     assert (report.layers, report.cycles) == (layers, {6: 46, 8: 69, 40: 92}[dsp])
     model = VerilatedModel(manifest, design=Design(generate(manifest, plan), manifest.name, optimise=0))
@@ -52,14 +52,14 @@ def test_shared_stages_equal_the_golden_model(random_manifest, random_samples, l
 def test_results_of_every_step(random_manifest, random_samples):
     manifest = random_manifest(channels=4, modes=3, steps=8, layers=2, alike=True, pooled=False)
     samples = random_samples(manifest, batch=4)
-    plan = Plan.fit(manifest, 8, share_layers=True)
+    plan = plan_for(manifest, dsp=8, share_layers=True).plan
     result = VerilatedModel(manifest, design=Design(generate(manifest, plan), manifest.name, optimise=0)).run(samples, stalls=0.3)
     assert np.array_equal(result.outputs, run(manifest, samples).outputs)
 
 
 def test_one_set_of_stages_in_place_of_four(random_manifest):
     manifest = random_manifest(channels=8, modes=6, steps=16, layers=4, alike=True)
-    own, shared = (Plan.fit(manifest, 40, share_layers=share) for share in (False, True))
+    own, shared = (plan_for(manifest, dsp=40, share_layers=share).plan for share in (False, True))
     pipeline = Pipeline(manifest, shared)
     assert tuple(pipeline.stages) == ("residual_0", *STAGES, "pool", "decoder")
     apart, together = estimate(manifest, own), estimate(manifest, shared)
@@ -74,9 +74,9 @@ def test_one_set_of_stages_in_place_of_four(random_manifest):
 
 def test_a_folding_names_the_shared_stage(random_manifest):
     manifest = random_manifest(channels=8, modes=6, steps=16, layers=2, alike=True)
-    assert Plan.fit(manifest, 12, folding={"drive": "2"}, share_layers=True).stages["drive"].multipliers == 2
+    assert plan_for(manifest, dsp=12, folding={"drive": "2"}, share_layers=True).plan.stages["drive"].multipliers == 2
     with pytest.raises(SsmHdlError, match="no stage 'drive_1' to fold; the stages that multiply are residual_0, norm, drive"):
-        Plan.fit(manifest, 12, folding={"drive_1": 2}, share_layers=True)
+        plan_for(manifest, dsp=12, folding={"drive_1": 2}, share_layers=True)
 
 
 def test_the_layers_are_found_in_the_graph(random_manifest):
@@ -99,15 +99,15 @@ def changed(manifest: Manifest, name: str, **fields: object) -> Manifest:
 
 def test_what_has_no_layers_or_different_ones_is_refused(random_manifest):
     with pytest.raises(SsmHdlError, match="random_s4d: no layers to share stages: no operations repeat"):
-        Plan.fit(random_manifest(), share_layers=True)
+        plan_for(random_manifest(), share_layers=True)
     with pytest.raises(SsmHdlError, match="no layers to share stages"):
-        Plan.fit(random_manifest(layers=2), share_layers=True)  # one norm centres, the other does not
+        plan_for(random_manifest(layers=2), share_layers=True)  # one norm centres, the other does not
     deeper = random_manifest(layers=4, alike=True)  # not two of them with stages of their own, unasked
     with pytest.raises(SsmHdlError, match=r"glu_1 is SQ\(3, 5\) and glu_3 is SQ\(5, 5\)"):
-        Plan.fit(changed(deeper, "glu_3", format="SQ(5, 5)"), share_layers=True)
+        plan_for(changed(deeper, "glu_3", format="SQ(5, 5)"), share_layers=True)
     wider = changed(random_manifest(layers=2, alike=True), "sum_2", format="SQ(4, 6)")
     with pytest.raises(SsmHdlError, match=r"sum_1 is SQ\(3, 5\) and sum_2 is SQ\(4, 6\), and they would share their wires"):
-        Plan.fit(wider, share_layers=True)
+        plan_for(wider, share_layers=True)
 
 
 def renamed(manifest: Manifest, names: dict[str, str]) -> Manifest:
@@ -122,8 +122,8 @@ def renamed(manifest: Manifest, names: dict[str, str]) -> Manifest:
 def test_no_name_of_an_operation_is_in_the_way(random_manifest, names):
     manifest = renamed(random_manifest(layers=2, alike=True), names)
     assert set(names.values()) <= manifest.nodes.keys()
-    assert len(Pipeline(manifest, Plan.fit(manifest, 40, share_layers=True)).stages) == len(STAGES) + 3
-    assert "module random_s5(" in generate(manifest, Plan.fit(manifest, 40, share_layers=True))
+    assert len(Pipeline(manifest, plan_for(manifest, dsp=40, share_layers=True).plan).stages) == len(STAGES) + 3
+    assert "module random_s5(" in generate(manifest, plan_for(manifest, dsp=40, share_layers=True).plan)
 
 
 def test_many_layers_are_found_soon(random_manifest):
@@ -144,7 +144,7 @@ def test_what_works_once_a_sequence_is_not_shared(random_manifest):
     graph["operations"][-1]["input"] = "bent_2"
     graph["operations"][-4]["format"] = "SQ(4, 4)"
     with pytest.raises(SsmHdlError, match="no layers to share stages"):
-        Plan.fit(Manifest(Graph.model_validate(graph), manifest.tensors), share_layers=True)
+        plan_for(Manifest(Graph.model_validate(graph), manifest.tensors), share_layers=True)
 
 
 def test_layers_that_would_change_the_width_of_the_ring_are_left_out(random_manifest):

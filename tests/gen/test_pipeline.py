@@ -5,9 +5,11 @@ import numpy as np
 import pytest
 
 from ssm_hdl import Manifest
+from ssm_hdl.families import unlimited
+from ssm_hdl.families.ecp5 import ECP5
 from ssm_hdl.gen.pipeline import Pipeline
-from ssm_hdl.gen.plan import Plan
 from ssm_hdl.gen.report import estimate
+from ssm_hdl.gen.size.planner import plan_for
 from ssm_hdl.gen.verilog import generate
 from ssm_hdl.sim.compiler import Design
 from ssm_hdl.sim.golden import run
@@ -19,7 +21,7 @@ ALL = ("exponent", "delta", "dither")
 @pytest.mark.parametrize("dsp,features", [(4, ()), (8, ()), (24, ()), (60, ()), (8, ALL), (60, ALL)])
 def test_interval_and_bits_of_every_size(random_manifest, random_samples, dsp, features):
     manifest = random_manifest(channels=8, modes=9, steps=24, classes=5, features=features)
-    plan = Plan.fit(manifest, dsp)
+    plan = plan_for(manifest, dsp=dsp, share_layers=False).plan
     model = VerilatedModel(manifest, plan)
     samples = random_samples(manifest, batch=4)
     golden = run(manifest, samples).outputs
@@ -44,7 +46,7 @@ def test_beats_that_are_filled_up(random_manifest, random_samples, ssm, readout,
     """Modes, rows and columns side by side that do not divide what there is: 9 modes, 18 columns, 16 rows, 5 of the decoder."""
     manifest = random_manifest(channels=8, modes=9, steps=24, classes=5, features=ALL)
     folding = {"ssm": ssm, "readout": readout, "mixing": mixing, "decoder": decoder}
-    plan = Plan.fit(manifest, 200, folding=folding)
+    plan = plan_for(manifest, dsp=200, folding=folding, share_layers=False).plan
     model, report = VerilatedModel(manifest, plan), estimate(manifest, plan)
     samples = random_samples(manifest, batch=4)
     golden = run(manifest, samples).outputs
@@ -61,14 +63,14 @@ def test_bits_of_a_family(random_manifest, random_samples, layers, share):
     """What a scan shifts in the multipliers of an ECP5, in the models of its cells; layers that share it have other scales."""
     manifest = random_manifest(channels=4, modes=3, steps=12, classes=5, layers=layers, alike=share, features=ALL)
     samples = random_samples(manifest, batch=3)
-    model = VerilatedModel(manifest, Plan.fit(manifest, 24, "ecp5", share_layers=share))
+    model = VerilatedModel(manifest, plan_for(manifest, unlimited(ECP5), dsp=24, share_layers=share).plan)
     assert np.array_equal(model.run(samples, stalls=0.3).outputs, run(manifest, samples).outputs)
 
 
 def test_results_every_step(random_manifest, random_samples):
     manifest = random_manifest(channels=4, modes=3, steps=12, pooled=False)
     samples = random_samples(manifest, batch=3)
-    result = VerilatedModel(manifest, Plan.fit(manifest, 8)).run(samples, stalls=0.3)
+    result = VerilatedModel(manifest, plan_for(manifest, dsp=8, share_layers=False).plan).run(samples, stalls=0.3)
     assert result.outputs.shape == (3, 12, 4)
     assert np.array_equal(result.outputs, run(manifest, samples).outputs)
 
@@ -77,7 +79,7 @@ def test_results_every_step(random_manifest, random_samples):
 def test_latency_of_a_step_alone_is_near_the_estimate(random_manifest, random_samples, features, sizes):
     manifest = random_manifest(channels=16, modes=33, steps=4, classes=10, features=features)
     for dsp in sizes:
-        plan = Plan.fit(manifest, dsp)
+        plan = plan_for(manifest, dsp=dsp, share_layers=False).plan
         alone = VerilatedModel(manifest, plan).run(random_samples(manifest, 1, 1))
         assert abs(alone.latency - estimate(manifest, plan).latency) <= 0.05 * alone.latency
 
@@ -86,7 +88,7 @@ def test_latency_of_a_step_alone_is_near_the_estimate(random_manifest, random_sa
 def test_a_deep_model(random_manifest, random_samples, layers, dsp, features):
     """Paths that skip norm, states and gate; the interval of a dense with 12 multipliers, and of the norm with 40."""
     manifest = random_manifest(channels=8, modes=6, steps=16, classes=5, layers=layers, features=features)
-    plan = Plan.fit(manifest, dsp)
+    plan = plan_for(manifest, dsp=dsp, share_layers=False).plan
     pipeline, report = Pipeline(manifest, plan), estimate(manifest, plan)
     design = Design(generate(manifest, plan), manifest.name, optimise=0)
     model = VerilatedModel(manifest, design=design)
@@ -127,25 +129,25 @@ def test_paths_that_cross_never_block_each_other(tmp_path, random_samples, bent,
     manifest = Manifest.load(tmp_path)
     samples = random_samples(manifest, batch=2)
     for stalls in (0.0, 0.6):
-        result = VerilatedModel(manifest, Plan.fit(manifest)).run(samples, stalls=stalls)
+        result = VerilatedModel(manifest, plan_for(manifest, share_layers=False).plan).run(samples, stalls=stalls)
         assert np.array_equal(result.outputs, run(manifest, samples).outputs)
 
 
 def test_verilog_has_plain_ports_and_the_name_of_the_model(random_manifest):
-    text = generate(random_manifest(), Plan.fit(random_manifest()))
+    text = generate(random_manifest(), plan_for(random_manifest(), share_layers=False).plan)
     for port in ("input clk;", "input rst;", "input i_valid;", "output i_ready;", "input [7:0] i_data;", "output o_valid;"):
         assert port in text
     assert "module random_s4d(" in text
 
 
 def test_the_same_verilog_twice_and_nothing_of_this_machine(random_manifest):
-    text = generate(random_manifest(), Plan.fit(random_manifest()))
-    assert text == generate(random_manifest(), Plan.fit(random_manifest()))
+    text = generate(random_manifest(), plan_for(random_manifest(), share_layers=False).plan)
+    assert text == generate(random_manifest(), plan_for(random_manifest(), share_layers=False).plan)
     assert ".py" not in text
 
 
 def test_stages_are_found_by_the_name_of_their_operation(random_manifest):
-    pipeline = Pipeline(random_manifest(), Plan.fit(random_manifest()))
+    pipeline = Pipeline(random_manifest(), plan_for(random_manifest(), share_layers=False).plan)
     for name, stage in pipeline.stages.items():
         op = random_manifest().nodes[name].op.op
         assert type(stage).__module__ == f"ssm_hdl.gateware.{op}"

@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 
+from ssm_hdl.families.ecp5 import ECP5
 from ssm_hdl.gen import yosys
 
 VERILOG = """
@@ -21,7 +22,7 @@ endmodule
 def test_few_flip_flops_of_an_ecp5_have_no_reset_and_no_enable_of_their_own(tmp_path):
     (tmp_path / "top.v").write_text(VERILOG)
     files = tmp_path / "top.json", tmp_path / "yosys.log"
-    yosys.synthesise(tmp_path / "top.v", "top", ("synth_ecp5", "-abc9"), *files)
+    yosys.synthesise(tmp_path / "top.v", "top", ECP5, *files)
     module = json.loads((tmp_path / "top.json").read_text())["modules"]["top"]
     names = {bits["bits"][0]: name for name, bits in module["netnames"].items() if name in ("clear", "wide", "some", "few")}
     flip_flops = [cell["connections"] for cell in module["cells"].values() if cell["type"] == "TRELLIS_FF"]
@@ -42,5 +43,5 @@ module top(input clk, input load, ready, input [31:0] x, output [7:0] y);
     end
 endmodule
 """)
-    cells = yosys.synthesise(tmp_path / "top.v", "top", ("synth_ecp5", "-abc9"), tmp_path / "top.json", tmp_path / "yosys.log")
+    cells = yosys.synthesise(tmp_path / "top.v", "top", ECP5, tmp_path / "top.json", tmp_path / "yosys.log")
     assert 32 <= cells["LUT4"] <= 48 and cells["TRELLIS_FF"] == 35

@@ -1,4 +1,4 @@
-"""Runs of whole manifests through the golden model: traces, saturations, batches, and what is refused."""
+"""Runs of whole manifests through the golden model: traces, saturations, batches, and refused samples."""
 
 import numpy as np
 import pytest

@@ -7,8 +7,13 @@ import numpy as np
 import pytest
 
 from ssm_hdl import Manifest, SsmHdlError
+from ssm_hdl.families import unlimited
+from ssm_hdl.families.ecp5 import ECP5
+from ssm_hdl.families.generic import GENERIC
+from ssm_hdl.families.ice40 import ICE40
 from ssm_hdl.gen.plan import Plan
 from ssm_hdl.gen.report import estimate
+from ssm_hdl.gen.size.planner import plan_for
 from ssm_hdl.gen.yosys import run_yosys
 from ssm_hdl.sim.compare import compare
 from ssm_hdl.sim.compiler import Design, compile_verilog
@@ -18,33 +23,32 @@ from ssm_hdl.sim.netlist import netlist_model, synthesise
 @pytest.mark.parametrize(
     ("family", "target", "options", "cell"),
     [
-        ("ice40", "ice40", (), "SB_MAC16"),
-        ("ecp5", "ecp5", (), "MULT18X18D"),
-        ("ice40", "generic", ("-dsp",), "SB_MAC16"),  # as a user may do it, with the Verilog for any tool
-        ("ecp5", "generic", (), "MULT18X18D"),
+        (ICE40, ICE40, (), "SB_MAC16"),
+        (ECP5, ECP5, (), "MULT18X18D"),
+        (ICE40, GENERIC, ("-dsp",), "SB_MAC16"),  # as a user may do it, with the Verilog for any tool
+        (ECP5, GENERIC, (), "MULT18X18D"),
     ],
 )
 def test_bits(random_manifest, random_samples, tmp_path, family, target, options, cell):
     manifest = random_manifest(channels=3, modes=3, steps=7)
     folding = {"encoder": 1, "ssm": "1x1/2", "readout": 1, "mixing": 1, "decoder": 1}
-    stages = Plan.fit(manifest, target=target, folding=folding).stages
-    kind = "dsp" if target == "generic" else target
-    plan = Plan(target, {name: dataclasses.replace(stage, kind=kind) for name, stage in stages.items()})
+    stages = plan_for(manifest, unlimited(target), folding=folding, share_layers=False).plan.stages
+    plan = Plan(target, {name: dataclasses.replace(stage, kind="dsp") for name, stage in stages.items()})
     assert estimate(manifest, plan).dsp == 7
     model = netlist_model(manifest, family, plan, options, tmp_path)
     assert model.design.verilog.count(f" {cell} ") == 7
     assert compare(manifest, model, random_samples(manifest, 4), stalls=0.2).differences == 0
-    assert not list(tmp_path.glob(f".{family}-*"))
+    assert not list(tmp_path.glob(f".{family.name}-*"))
 
 
 @pytest.mark.parametrize(
     ("family", "cell", "features", "scan", "cells"),
     [
-        ("ice40", "SB_MAC16", ("narrow",), 4, 1 + 2 + 3 + 3 + 2 + 1),  # encoder, scan, readout, mixing, gate, decoder
-        ("ecp5", "MULT18X18D", ("narrow",), 4, 1 + 4 + 6 + 3 + 3 + 1),
-        ("ecp5", "MULT18X18D", (), "1x1/3", 1 + 1 + 6 + 6 + 1 + 1),
-        ("ecp5", "MULT18X18D", ("delta", "dither"), "1x3/3", 1 + 3 + 6 + 6 + 1 + 1),
-        ("ecp5", "MULT18X18D", ("delta", "dither"), 9, 1 + 9 + 6 + 6 + 3 + 1),
+        (ICE40, "SB_MAC16", ("narrow",), 4, 1 + 2 + 3 + 3 + 2 + 1),  # encoder, scan, readout, mixing, gate, decoder
+        (ECP5, "MULT18X18D", ("narrow",), 4, 1 + 4 + 6 + 3 + 3 + 1),
+        (ECP5, "MULT18X18D", (), "1x1/3", 1 + 1 + 6 + 6 + 1 + 1),
+        (ECP5, "MULT18X18D", ("delta", "dither"), "1x3/3", 1 + 3 + 6 + 6 + 1 + 1),
+        (ECP5, "MULT18X18D", ("delta", "dither"), 9, 1 + 9 + 6 + 6 + 3 + 1),
     ],
 )
 def test_bits_of_two_products_in_a_block_and_of_three_in_a_complex_one(
@@ -52,8 +56,8 @@ def test_bits_of_two_products_in_a_block_and_of_three_in_a_complex_one(
 ):
     manifest = random_manifest(channels=3, modes=3, steps=7, features=features)
     folding = {"encoder": 1, "ssm": scan, "readout": 6, "mixing": 6, "decoder": 1}
-    stages = Plan.fit(manifest, 100, family, folding).stages
-    plan = Plan(family, {name: dataclasses.replace(stage, kind=family) for name, stage in stages.items()})
+    stages = plan_for(manifest, unlimited(family), dsp=100, folding=folding, share_layers=False).plan.stages
+    plan = Plan(family, {name: dataclasses.replace(stage, kind="dsp") for name, stage in stages.items()})
     assert plan.stages["ssm"].folding.endswith(("*3", "/3")) == (features != ("narrow",))
     model = netlist_model(manifest, family, plan, cache=cache)
     assert model.design.verilog.count(f" {cell} ") == estimate(manifest, plan).dsp == cells
@@ -62,34 +66,42 @@ def test_bits_of_two_products_in_a_block_and_of_three_in_a_complex_one(
 
 def test_bits_of_a_dense_with_some_columns_in_blocks(random_manifest, random_samples, cache):
     manifest = random_manifest(channels=3, modes=3, steps=7, features=("narrow", "delta", "dither"))
-    plan = Plan.fit(manifest, 100, "ecp5", {"encoder": 1, "ssm": "1x1/2", "readout": 1, "mixing": "6x3:2", "decoder": 1})
-    model = netlist_model(manifest, "ecp5", plan, cache=cache)
+    plan = plan_for(
+        manifest,
+        unlimited(ECP5),
+        dsp=100,
+        folding={"encoder": 1, "ssm": "1x1/2", "readout": 1, "mixing": "6x3:2", "decoder": 1},
+        share_layers=False,
+    ).plan
+    model = netlist_model(manifest, ECP5, plan, cache=cache)
     assert compare(manifest, model, random_samples(manifest, 4), stalls=0.2).differences == 0
 
 
-@pytest.mark.parametrize("family", ["ice40", "ecp5"])
+@pytest.mark.parametrize("family", [ICE40, ECP5], ids=str)
 def test_bits_of_few_bits(random_manifest, random_samples, cache, family):
     """Codes of 4 bits with exponents, the delta form and dithered states, over more steps than the dither takes to repeat."""
     manifest = random_manifest(channels=2, modes=3, steps=260, features=("narrow", "exponent", "delta", "dither"))
     folding = {"encoder": 1, "ssm": "1x1/2", "readout": 1, "mixing": 1, "decoder": 1}
-    model = netlist_model(manifest, family, Plan.fit(manifest, target=family, folding=folding), cache=cache)
+    model = netlist_model(
+        manifest, family, plan_for(manifest, unlimited(family), folding=folding, share_layers=False).plan, cache=cache
+    )
     assert compare(manifest, model, random_samples(manifest, 2), stalls=0.2).differences == 0
 
 
-@pytest.mark.parametrize("family", ["ice40", "ecp5"])
+@pytest.mark.parametrize("family", [ICE40, ECP5], ids=str)
 def test_bits_of_a_deep_model(random_manifest, random_samples, cache, family):
     """From the input to the sum of states and skip: norm, complex result, complex drive, complex weights that are not grouped."""
     whole = random_manifest(channels=2, modes=2, steps=5, layers=1, features=("narrow",))
     operations = whole.graph.operations[: list(whole.nodes).index("sum_1") + 1]
     manifest = Manifest(whole.graph.model_copy(update={"operations": operations, "output": "sum_1"}), whole.tensors)
-    model = netlist_model(manifest, family, Plan.fit(manifest, target=family), cache=cache)
+    model = netlist_model(manifest, family, plan_for(manifest, unlimited(family), share_layers=False).plan, cache=cache)
     assert compare(manifest, model, random_samples(manifest, 4), stalls=0.2).differences == 0
 
 
 def test_bits_of_layers_that_share_stages(random_manifest, random_samples, cache):
     """In cells of the iCE40, whose block RAMs promise nothing of a word that is read while it is written."""
     manifest = random_manifest(channels=4, modes=2, steps=5, layers=2, features=("narrow",), alike=True)
-    model = netlist_model(manifest, "ice40", Plan.fit(manifest, target="ice40", share_layers=True), cache=cache)
+    model = netlist_model(manifest, ICE40, plan_for(manifest, unlimited(ICE40), share_layers=True).plan, cache=cache)
     assert "SB_RAM40_4K" in model.design.verilog
     assert compare(manifest, model, random_samples(manifest, 6), stalls=0.2).differences == 0
 
@@ -159,7 +171,7 @@ def test_model_of_dp16kd(cache, tmp_path, width, depth, enable):
     start.write_text("\n".join(f"{word:x}" for word in np.random.default_rng(0).integers(0, 1 << width, depth)))
     low = depth.bit_length() - 1 - 6
     body = MEMORY.format(width=width, depth=depth, low=low, enable=enable, start=start)
-    differences, netlist = _differences(body, "ecp5", (), cache)
+    differences, netlist = _differences(body, ECP5, (), cache)
     assert "DP16KD" in netlist
     assert differences == 0
 
@@ -191,13 +203,13 @@ def test_output_registers_of_dp16kd(cache, tmp_path, width, registers, taken):
     assign y = later ^ other;
 endmodule
 """
-    differences, netlist = _differences(body, "ecp5", (), cache)
+    differences, netlist = _differences(body, ECP5, (), cache)
     assert differences == 0
     assert ('"OUTREG"' in netlist) == taken
     assert (" TRELLIS_FF " in netlist) != taken
 
 
-@pytest.mark.parametrize("family", ["ice40", "ecp5"])
+@pytest.mark.parametrize("family", [ICE40, ECP5], ids=str)
 def test_products(cache, family):
     """Signed and unsigned operands, a sum of two products, an accumulator: where the tools put registers and adders."""
     body = """
@@ -215,10 +227,10 @@ def test_products(cache, family):
     assign y = sum ^ {total, 36'h0} ^ {u, 20'h0};
 endmodule
 """
-    options = ("-dsp",) if family == "ice40" else ()
+    options = ("-dsp",) if family is ICE40 else ()
     differences, netlist = _differences(body, family, options, cache)
     assert differences == 0
-    assert ("SB_MAC16" if family == "ice40" else "MULT18X18D") in netlist
+    assert ("SB_MAC16" if family is ICE40 else "MULT18X18D") in netlist
 
 
 def test_modes_without_a_model(cache):
@@ -227,7 +239,7 @@ def test_modes_without_a_model(cache):
         MULT18X18D #(.REG_OUTPUT_CLK("CLK1")) cell_(.CLK0(clk), .CE0(1'b1), .RST0(1'b0), .A0(a), .B0(a), .P0(y));
     endmodule
     """
-    netlist = synthesise("module top(input a, output y); assign y = a; endmodule", "top", "ecp5", cache=cache)
+    netlist = synthesise("module top(input a, output y); assign y = a; endmodule", "top", ECP5, cache=cache)
     design = Design(text, "top", netlist.sources, netlist.lint + "lint_off -rule WIDTHTRUNC\n", 0)
     with pytest.raises(SsmHdlError, match="MULT18X18D: no model of a register with clock CLK1"):
         compile_verilog(design, HARNESS, cache)
@@ -244,7 +256,7 @@ def test_lost_results_are_errors(tmp_path):
 endmodule
 """
     with pytest.raises(SsmHdlError, match=r"Yosys warns, so its netlist is not to be trusted: Warning: Driver-driver"):
-        synthesise(HEAD + body, "dut", "ice40", ("-dsp",), tmp_path)
+        synthesise(HEAD + body, "dut", ICE40, ("-dsp",), tmp_path)
     (log,) = tmp_path.glob(".ice40-*/yosys.log")
     assert "Driver-driver conflict" in log.read_text()
 

@@ -59,7 +59,7 @@ def test_error_over_the_whole_range(size, x_format, y_format, fields):
     inside = (target > y_format.min) & (target < y_format.max)
     assert np.abs(result.codes[0] - target)[inside].max() < BOUND
     clipped = np.clip(target, y_format.min, y_format.max)
-    assert np.abs(result.codes[0] - clipped).max() < BOUND  # what is outside saturates, and nothing wraps around
+    assert np.abs(result.codes[0] - clipped).max() < BOUND  # values outside saturate, and nothing wraps around
     assert (result.saturations > 0) == (np.abs(target - clipped) > 1).any()
 
 

@@ -6,19 +6,20 @@ import numpy as np
 import pytest
 
 from ssm_hdl import SsmHdlError
-from ssm_hdl.gen.plan import Plan
-from ssm_hdl.gen.report import estimate
-from ssm_hdl.gen.spram import spill
+from ssm_hdl.families import unlimited
+from ssm_hdl.families.ice40 import ICE40
+from ssm_hdl.gen.size.planner import plan_for
 from ssm_hdl.sim.golden import run
 from ssm_hdl.sim.netlist import netlist_model
 from ssm_hdl.sim.verilated import VerilatedModel
 
 
 def plan_of(manifest, dsp=12, share=False):
-    """As many tables in SPRAM as there can be."""
-    plan = spill(manifest, Plan.fit(manifest, dsp, "ice40", share_layers=share), rams=0)
-    assert estimate(manifest, plan).sprams > 1
-    return plan
+    """With block RAMs so few that the tables are in SPRAM."""
+    device = replace(unlimited(ICE40), rams=20 if share else 12, sprams=8)
+    sized = plan_for(manifest, device, dsp=dsp, share_layers=share)
+    assert sized.report.sprams > 1
+    return sized.plan
 
 
 @pytest.mark.parametrize(
@@ -42,7 +43,7 @@ def test_rtl_equals_the_golden_model(random_manifest, random_samples, cache, siz
 
 def test_netlist_equals_the_golden_model(random_manifest, random_samples, cache):
     manifest = random_manifest(channels=16, modes=8, steps=4)
-    model = netlist_model(manifest, "ice40", plan_of(manifest), cache=cache)
+    model = netlist_model(manifest, ICE40, plan_of(manifest), cache=cache)
     assert "SB_SPRAM256KA" in model.design.verilog
     samples = random_samples(manifest, batch=2)
     for stalls in (0.0, 0.4):

@@ -1,4 +1,4 @@
-"""The cocotb testbench: it passes what is right, with stalls, and fails what is not."""
+"""The cocotb testbench: it passes a correct design, with stalls, and fails a wrong one."""
 
 from xml.etree import ElementTree
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ssm_hdl import Manifest, SsmHdlError
-from ssm_hdl.gen.plan import Plan
+from ssm_hdl.gen.size.planner import plan_for
 from ssm_hdl.gen.verilog import generate
 from ssm_hdl.operations import Tensors
 from ssm_hdl.sim import testbench
@@ -28,7 +28,7 @@ def test_a_wrong_weight_fails(random_manifest, random_samples, tmp_path):
     codes = {name: array.copy() for name, array in manifest.tensors.codes.items()}
     codes["mixing.bias"][0] //= 2
     other = Manifest(manifest.graph, Tensors(codes, manifest.tensors.formats))
-    verilog = generate(manifest, Plan.fit(manifest))
+    verilog = generate(manifest, plan_for(manifest, share_layers=False).plan)
     result = testbench.simulate(other, random_samples(manifest), verilog=verilog, folder=tmp_path)
     assert 0 < result.differences < result.elements == 30
     assert "element 0: the pipeline says" in result.first

@@ -10,7 +10,7 @@ import pytest
 
 from ssm_hdl import Manifest, SsmHdlError
 from ssm_hdl.gen.pipeline import Pipeline
-from ssm_hdl.gen.plan import Plan
+from ssm_hdl.gen.size.planner import plan_for
 from ssm_hdl.gen.verilog import generate
 from ssm_hdl.operations import Tensors
 from ssm_hdl.sim import tools
@@ -29,7 +29,7 @@ def manifest(request, random_manifest):
 
 @pytest.fixture(scope="module")
 def model(manifest, cache):
-    return _compile(manifest, Plan.fit(manifest), cache)
+    return _compile(manifest, plan_for(manifest, share_layers=False).plan, cache)
 
 
 def _compile(manifest, plan, cache):
@@ -54,7 +54,7 @@ def test_lengths(manifest, model, random_samples):
 
 def test_interval(manifest, model, random_samples):
     result = model.run(random_samples(manifest, batch=40))
-    assert result.interval == Pipeline(manifest, Plan.fit(manifest)).cycles
+    assert result.interval == Pipeline(manifest, plan_for(manifest, share_layers=False).plan).cycles
     assert result.cycles == result.o_cycles.max() + 1
     assert result.o_cycles[0].min() > result.i_cycles[0, 0]
 
@@ -195,6 +195,6 @@ def test_foldings(random_manifest, random_samples, cache, features):
     manifest = random_manifest(channels=2, modes=3, steps=5, features=features)
     ones = dict.fromkeys(("encoder", "ssm", "readout", "mixing", "decoder"), 1)
     for folding in ({}, ones):
-        plan = Plan.fit(manifest, folding=folding)
+        plan = plan_for(manifest, folding=folding, share_layers=False).plan
         model = _compile(manifest, plan, cache)
         assert compare(manifest, model, random_samples(manifest, 4), stalls=0.2).differences == 0

@@ -9,8 +9,10 @@ from ssm_hdl import Manifest, SsmHdlError
 from ssm_hdl.boards.catalog import find_board
 from ssm_hdl.boards.resources import Usage, shell_use
 from ssm_hdl.boards.seeds import Clocks
-from ssm_hdl.gen.plan import Plan
+from ssm_hdl.families import unlimited
+from ssm_hdl.families.ecp5 import ECP5
 from ssm_hdl.gen.report import estimate
+from ssm_hdl.gen.size.planner import plan_for
 from ssm_hdl.gen.sizer import size
 from ssm_hdl.sw import bench
 
@@ -58,12 +60,12 @@ def test_rtl_that_differs_is_refused(random_manifest, random_samples, monkeypatc
     model = bench.VerilatedModel
     monkeypatch.setattr(bench, "VerilatedModel", lambda _, plan: model(other, plan))
     with pytest.raises(SsmHdlError, match="outputs of the RTL differ"):
-        bench.measure(manifest, Plan.fit(manifest, 8))
+        bench.measure(manifest, plan_for(manifest, dsp=8, share_layers=False).plan)
 
 
 def test_throughput_against_multipliers(random_manifest, tmp_path):
     manifest = random_manifest(channels=8, modes=4, steps=16)
-    points = bench.line(manifest, "ecp5", 12, tmp_path, lambda text: None)
+    points = bench.line(manifest, ECP5, 12, tmp_path, lambda text: None)
     assert len(points) > 2 and all(point["interval"] == point["cycles"] for point in points)
     assert [point["interval"] for point in points] == sorted({point["interval"] for point in points}, reverse=True)
 
@@ -78,7 +80,7 @@ def test_straightness():
 @pytest.mark.parametrize("point", RESULTS["line"][::5], ids=lambda point: str(point["blocks"]))
 def test_points_of_the_line_are_those_of_todays_plans(point):
     manifest = Manifest.load(ROOT / "manifests" / "s4d-16h-w8a8x8")
-    report = estimate(manifest, Plan.fit(manifest, point["blocks"], "ecp5"))
+    report = estimate(manifest, plan_for(manifest, unlimited(ECP5), dsp=point["blocks"], share_layers=False).plan)
     assert (report.cycles, report.dsp, report.dsp_multipliers) == (point["interval"], point["blocks"], point["multipliers"])
 
 

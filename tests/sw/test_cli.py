@@ -109,12 +109,12 @@ def test_a_picture_is_drawn_in_each_format(cli, manifest, tmp_path):
 def test_the_picture_names_every_stage(random_manifest, tmp_path):
     from matplotlib import rc_context
 
-    from ssm_hdl.gen.plan import Plan
+    from ssm_hdl.gen.size.planner import plan_for
     from ssm_hdl.sw.draw import draw
 
     manifest = random_manifest(channels=2, modes=2, steps=6)
     with rc_context({"svg.fonttype": "none"}):
-        text = draw(manifest, Plan.fit(manifest), tmp_path / "picture.svg").read_text()
+        text = draw(manifest, plan_for(manifest, share_layers=False).plan, tmp_path / "picture.svg").read_text()
     for node in manifest.nodes.values():
         assert f">{node.name}</text>" in text and f">{node.op.op}</text>" in text
 

@@ -13,7 +13,7 @@ import serial
 from ssm_hdl import SsmHdlError
 from ssm_hdl.boards.protocol import Status, answer, codes_to_bytes, fingerprint, request, split_answer
 from ssm_hdl.boards.shell import shell_verilog
-from ssm_hdl.gen.plan import Plan
+from ssm_hdl.gen.size.planner import plan_for
 from ssm_hdl.sim.board import VirtualBoard
 from ssm_hdl.sim.golden import run
 from ssm_hdl.sw.host import Host
@@ -29,7 +29,7 @@ def host_on(manifest, cache, model=None, **line):
     on_board = model or manifest
     key = fingerprint(on_board)
     if key not in DESIGNS:
-        DESIGNS[key] = shell_verilog(on_board, Plan.fit(on_board), DIVISOR, TIMEOUT)
+        DESIGNS[key] = shell_verilog(on_board, plan_for(on_board, share_layers=False).plan, DIVISOR, TIMEOUT)
     with (
         VirtualBoard(DESIGNS[key], "shell", DIVISOR, linger=4 * TIMEOUT, cache=cache, **line) as board,
         Host(board.port, manifest, timeout=PATIENCE) as host,
@@ -151,7 +151,7 @@ def test_samples_are_checked_before_anything_is_sent(random_manifest, cache):
 
 @pytest.fixture
 def line():
-    """A pseudo-terminal with nothing behind it: the port, and the descriptor of its other end."""
+    """A pseudo-terminal that no board serves: the port, and the descriptor of its other end."""
     master, slave = os.openpty()
     tty.setraw(slave)
     yield os.ttyname(slave), master

@@ -166,7 +166,7 @@ class Stack(nn.Module):
 
 @pytest.fixture
 def stack():
-    """``stack(**options)``: a ``Stack`` with norms that are not those of the beginning."""
+    """``stack(**options)``: a ``Stack`` with norms that differ from their initial values."""
 
     def make(**options):
         torch.manual_seed(6)

@@ -62,7 +62,7 @@ def test_trees_follow_the_rules(samples):
 
 
 def test_an_operator_comes_with_a_probability_of_one_quarter():
-    """In trees as they are drawn, before those of a wrong length are thrown away, which prefers many operators."""
+    """In trees as drawn: dropping trees of a wrong length would favour many operators."""
     draw = np.random.default_rng(0).random
     operators = 0
     for _ in range(4000):

@@ -9,9 +9,9 @@ import pytest
 
 from ssm_hdl import Manifest
 from ssm_hdl.gen.pipeline import Pipeline
-from ssm_hdl.gen.plan import Plan
+from ssm_hdl.gen.size.planner import plan_for
 from ssm_hdl.sw.cli.info import describe
-from ssm_hdl.sw.memory import KINDS, hardware, paper, paper_float, paper_float_of, paper_nominal
+from ssm_hdl.sw.memory import MEMORY_KINDS, hardware, paper, paper_float, paper_float_of, paper_nominal
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = {"w8a8": (8, 8, 8, 8), "w4a6-16": (4, 6, 16, 16), "w4a6-8": (4, 6, 8, 8), "w4a6-6": (4, 6, 6, 6)}
@@ -68,12 +68,12 @@ def test_the_hardware_keeps_these_codes(random_manifest, features, pooled):
     manifest = random_manifest(channels=4, modes=3, seed=1, pooled=pooled, features=features)
     counted = {(part.owner, part.kind): part for part in hardware(manifest).parts if part.kind != "exponents"}
     stages = Pipeline(
-        manifest, Plan.fit(manifest, folding={"ssm": "1x1", "mixing": "1x1"})
+        manifest, plan_for(manifest, folding={"ssm": "1x1", "mixing": "1x1"}, share_layers=False).plan
     ).stages  # no sums in the table, nothing filled up
     for name, stage in stages.items():
         stored = {storage.name: storage.bits for storage in stage.storage}
         for storage, kind in {"state": "states", "sums": "accumulators"}.items():
-            passing = storage == "sums" and manifest.nodes[name].op.op == "dense"  # those of a step, gone with it
+            passing = storage == "sums" and manifest.nodes[name].op.op == "dense"  # its sums last for one step
             if storage in stored and not passing:
                 assert counted[name, kind].bits == stored[storage]
         for storage, kind in {"code": "transition", "weight": "weights"}.items():
@@ -99,5 +99,5 @@ def test_info_shows_both(digits):
     for way, counted in (("paper", paper(digits)), ("hardware", hardware(digits))):
         assert memory[way]["bits"] == counted.bits == sum(memory[way]["kinds"].values())
         assert memory[way]["bytes"] == counted.bits / 8
-        assert set(memory[way]["kinds"]) <= set(KINDS)
+        assert set(memory[way]["kinds"]) <= set(MEMORY_KINDS)
     assert 0 < memory["saved"] < 1

@@ -46,7 +46,7 @@ def test_a_path_goes_on_after_its_margins_and_turns_by_90_degrees_at_most(scenes
 
 
 def test_turns_prefer_straight_on(scenes):
-    """A density of cos^2 has half of its turns within 24 degrees; what is in the way changes that a little."""
+    """A density of cos^2 has half of its turns within 24 degrees; obstacles change this a little."""
     along = (scenes.long[:, :, :, 1] - scenes.long[:, :, :, 0]) / 2
     turns = np.degrees(np.arccos(np.clip((along[:, :, 1:] * along[:, :, :-1]).sum(-1), -1, 1)))
     assert 18 < np.median(turns) < 32

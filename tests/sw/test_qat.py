@@ -1,4 +1,4 @@
-"""Quantisation-aware training: the forward pass is the golden model's, the gradients are those of what it approximates."""
+"""Quantisation-aware training: the forward pass is the golden model's, the gradients are of the exact functions."""
 
 import json
 from functools import partial

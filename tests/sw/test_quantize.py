@@ -1,4 +1,4 @@
-"""Post-training quantization: what comes out is the model, and is as good as the widths allow."""
+"""PTQ: the manifest computes the model, with the accuracy that the widths allow."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -342,7 +342,7 @@ def test_bad_calibration_is_refused(small, digits):
     [
         (
             16,
-            "recipe own: readout has 16 bits, and the table of gelu behind it takes at most 12; give readout a width of its own",
+            "recipe own: readout has 16 bits, and the table of gelu after it takes at most 12; give readout a width of its own",
         ),
         ({"default": 8, "mixing": 13}, "mixing has 13 bits, and the table of sigmoid"),
     ],

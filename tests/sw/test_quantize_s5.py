@@ -1,4 +1,4 @@
-"""Post-training quantization of an S5: what comes out is the model, whatever its options."""
+"""PTQ of an S5: the manifest computes the model, with all options."""
 
 from dataclasses import replace
 from pathlib import Path

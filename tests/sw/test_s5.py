@@ -197,7 +197,7 @@ def test_dropout_leaves_out_whole_channels_in_training_alone():
     model.train()(x, lambda name, value: seen.setdefault(name, value))
     branch = seen["residual_0"] - seen["encoder"]
     dropped = (branch == 0).all(1).sum().item()
-    assert 32 < dropped < 62  # twice one half: behind the GELU and behind the gate
+    assert 32 < dropped < 62  # twice one half: after the GELU and after the gate
     assert (branch != 0).any(1).sum() == 64 - dropped
     model.eval()
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""Training: it learns, repeats itself, and says what is wrong."""
+"""Training: it learns, is repeatable, and reports errors."""
 
 import io
 import json

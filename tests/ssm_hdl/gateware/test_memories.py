@@ -13,7 +13,7 @@ from amaranth.sim import Simulator
 from ssm_hdl.gateware import layers
 from ssm_hdl.gateware.memories import Ram
 from ssm_hdl.gen import pipeline
-from ssm_hdl.gen.plan import Plan
+from ssm_hdl.gen.size.planner import plan_for
 from ssm_hdl.gen.verilog import generate
 from ssm_hdl.sim.compiler import Design
 from ssm_hdl.sim.golden import run
@@ -76,7 +76,7 @@ def test_a_word_that_is_being_written_is_never_of_use(monkeypatch, random_manife
         for module in (layers, pipeline):
             monkeypatch.setattr(module, "FAST", ("generic",))
     manifest = random_manifest(steps=8, **sizes)
-    plan = Plan.fit(manifest, dsp, share_layers=share)
+    plan = plan_for(manifest, dsp=dsp, share_layers=share).plan
     assert "(* no_rw_check = 32'd1 *)" in generate(manifest, plan)
     monkeypatch.setattr(Ram, "__init__", poison)
     verilog = generate(manifest, plan)

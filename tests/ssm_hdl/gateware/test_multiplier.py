@@ -13,13 +13,16 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.sim import Simulator
 
-from ssm_hdl import SsmHdlError
-from ssm_hdl.gateware import adders, multiplier
+from ssm_hdl.families import Family
+from ssm_hdl.families.ecp5 import ECP5
+from ssm_hdl.families.generic import GENERIC
+from ssm_hdl.families.ice40 import ICE40
+from ssm_hdl.gateware import adders
 from ssm_hdl.sim.compiler import compile_verilog
 from ssm_hdl.sim.netlist import synthesise
 
 S, U = (lambda width: Shape(width, True)), Shape
-CELLS = {"ice40": "SB_MAC16", "ecp5": "MULT18X18D"}
+CELLS = {ICE40: "SB_MAC16", ECP5: "MULT18X18D"}
 CYCLES = 4000
 
 LANES = 5
@@ -45,6 +48,7 @@ extern "C" void products(long cycles, long words, const unsigned* in, unsigned* 
 class Case(NamedTuple):
     """``count`` products a[k] * b[k // shared * shared]; ``within``, if not all numbers of a; and the DSP blocks they take."""
 
+    family: Family
     kind: str
     a: Shape
     b: Shape
@@ -54,15 +58,19 @@ class Case(NamedTuple):
     cells: int
 
     @property
+    def multiplier(self):
+        return self.family.multiplier(self.kind)
+
+    @property
     def latency(self):
-        return multiplier.latency(self.kind, self.within or self.a, self.b, self.shared)
+        return self.multiplier.latency(self.within or self.a, self.b, self.shared)
 
     @property
     def stored(self):
-        """The shape of the first operands: those that lend 1 may have a bit more."""
+        """The shape of the first operands: an upper one that a lower one borrows from may need a bit more."""
         least = self.within or range(-(1 << self.a.width - 1) if self.a.signed else 0, 1 << self.a.width - self.a.signed)
-        lends = self.kind == "ecp5" and self.a.signed and multiplier.pairs(self.kind, self.within or self.a, self.b, self.shared)
-        return Shape.cast(range(least[0] - 1, least[-1] + 1)) if lends else self.a
+        codes = self.multiplier.borrow(np.full((1, self.shared), least[0]), 1, self.within or self.a, self.b)
+        return Shape.cast(range(codes.min(), least[-1] + 1)) if codes.min() < least[0] else self.a
 
 
 class Products(wiring.Component):
@@ -80,7 +88,7 @@ class Products(wiring.Component):
             m.d.comb += [number.eq(word) for number, word in zip(a + b, words, strict=True)]
             pairs = [(a[k], b[k // case.shared * case.shared]) for k in range(case.count)]
             within = case.within or case.a
-            for k, product in enumerate(multiplier.multiply_all(m, case.kind, pairs, within, shared=case.shared)):
+            for k, product in enumerate(case.multiplier.multiply_all(m, pairs, within, shared=case.shared)):
                 whole = Signal(S(64))
                 m.d.comb += [whole.eq(product), self.p.word_select(LANES * index + k, 64).eq(whole)]
         return m
@@ -100,39 +108,39 @@ def numbers(dice, shape, within):
 
 
 CASES = [
-    ("ice40", S(16), S(16), 3, 1, None, 3),
-    ("ice40", S(8), S(9), 3, 1, None, 3),
-    ("ice40", S(8), S(8), 5, 1, None, 3),
-    ("ice40", S(8), S(8), 4, 2, None, 2),
-    ("ice40", S(4), U(8), 2, 1, None, 1),
-    ("ice40", U(8), S(8), 3, 1, None, 2),
-    ("ice40", U(8), U(8), 2, 1, None, 1),
-    ("ice40", U(3), U(5), 1, 1, None, 1),
-    ("ecp5", S(18), S(18), 2, 2, None, 2),
-    ("ecp5", S(4), S(8), 2, 1, None, 2),
-    ("ecp5", S(4), S(8), 4, 4, None, 2),
-    ("ecp5", S(4), S(8), 5, 5, None, 3),
-    ("ecp5", S(4), S(9), 4, 2, None, 2),
-    ("ecp5", S(5), S(8), 2, 2, None, 2),
-    ("ecp5", S(5), S(8), 2, 2, range(-8, 9), 1),
-    ("ecp5", S(5), U(7), 3, 3, None, 2),
-    ("ecp5", U(4), S(8), 2, 2, None, 1),
-    ("ecp5", U(4), U(9), 4, 4, None, 2),
-    ("ecp5", S(1), S(16), 2, 2, None, 2),
-    ("ecp5", U(1), S(15), 2, 2, None, 1),
+    (ICE40, "dsp", S(16), S(16), 3, 1, None, 3),
+    (ICE40, "dsp", S(8), S(9), 3, 1, None, 3),
+    (ICE40, "dsp", S(8), S(8), 5, 1, None, 3),
+    (ICE40, "dsp", S(8), S(8), 4, 2, None, 2),
+    (ICE40, "dsp", S(4), U(8), 2, 1, None, 1),
+    (ICE40, "dsp", U(8), S(8), 3, 1, None, 2),
+    (ICE40, "dsp", U(8), U(8), 2, 1, None, 1),
+    (ICE40, "dsp", U(3), U(5), 1, 1, None, 1),
+    (ECP5, "dsp", S(18), S(18), 2, 2, None, 2),
+    (ECP5, "dsp", S(4), S(8), 2, 1, None, 2),
+    (ECP5, "dsp", S(4), S(8), 4, 4, None, 2),
+    (ECP5, "dsp", S(4), S(8), 5, 5, None, 3),
+    (ECP5, "dsp", S(4), S(9), 4, 2, None, 2),
+    (ECP5, "dsp", S(5), S(8), 2, 2, None, 2),
+    (ECP5, "dsp", S(5), S(8), 2, 2, range(-8, 9), 1),
+    (ECP5, "dsp", S(5), U(7), 3, 3, None, 2),
+    (ECP5, "dsp", U(4), S(8), 2, 2, None, 1),
+    (ECP5, "dsp", U(4), U(9), 4, 4, None, 2),
+    (ECP5, "dsp", S(1), S(16), 2, 2, None, 2),
+    (ECP5, "dsp", U(1), S(15), 2, 2, None, 1),
 ]
 
 
 SHAPES = [(S(4), S(8)), (S(8), U(8)), (U(5), S(3)), (S(7), S(7)), (U(1), S(9)), (S(1), S(6)), (U(4), U(4)), (S(16), S(16))]
 
 
-@pytest.mark.parametrize("family", ["ice40", "ecp5"])
+@pytest.mark.parametrize("family", CELLS, ids=str)
 def test_products(cache, family):
     """Each in its cycle; those made of adders take no block."""
     cases = [Case(*case) for case in CASES if case[0] == family]
-    cases += [Case("lut", a, b, 2, 1, None, 0) for a, b in SHAPES]
-    if family == "ecp5":  # Yosys makes 16 bits of an iCE40's adders unless it is told -dsp, see test_netlist
-        cases += [Case("dsp", a, b, 1, 1, None, 1) for a, b in SHAPES[:2]]
+    cases += [Case(fabric, "lut", a, b, 2, 1, None, 0) for fabric in (GENERIC, ICE40) for a, b in SHAPES]
+    if family is ECP5:  # Yosys makes 16 bits of an iCE40's adders unless it is told -dsp, see test_netlist
+        cases += [Case(GENERIC, "dsp", a, b, 1, 1, None, 1) for a, b in SHAPES[:2]]
     design = synthesise(convert(cases), "top", family, cache=cache)
     design = dataclasses.replace(design, lint=design.lint + "lint_off -rule UNOPTFLAT\n")  # p, in carry chains
     function = ctypes.CDLL(str(compile_verilog(design, HARNESS, cache))).products
@@ -143,7 +151,7 @@ def test_products(cache, family):
     for case, (a, _) in zip(cases, given, strict=True):
         for k in range(0, case.count, case.shared):
             together = slice(k, min(k + case.shared, case.count))
-            a[:, together] = multiplier.lend(case.kind, a[:, together], 1, case.within or case.a, case.b)
+            a[:, together] = case.multiplier.borrow(a[:, together], 1, case.within or case.a, case.b)
     given = np.ascontiguousarray(given.transpose(2, 0, 1, 3).astype(np.int32))
     products = np.zeros((CYCLES, len(cases), LANES), dtype=np.int64)
     function(CYCLES, given[0].size, given.ctypes.data, products.ctypes.data)
@@ -158,10 +166,10 @@ def test_products(cache, family):
 
 @pytest.mark.parametrize("case", CASES)
 def test_blocks(case):
-    kind, a, b, count, shared, within, cells = case
-    assert multiplier.blocks(kind, within or a, b, count, shared) == cells
-    assert convert([Case(*case)]).count(f"{CELLS[kind]} ") == cells
-    assert multiplier.blocks("lut", a, b, count, shared) == 0 and multiplier.blocks("dsp", a, b, count, shared) == count
+    family, _, a, b, count, shared, within, cells = case
+    assert family.dsp.blocks(within or a, b, count, shared) == cells
+    assert convert([Case(*case)]).count(f"{CELLS[family]} ") == cells
+    assert family.lut.blocks(a, b, count, shared) == 0 and GENERIC.dsp.blocks(a, b, count, shared) == count
 
 
 @pytest.mark.parametrize("constant", (0, 1, -1, 2, -64, 64, 3, 85, -86, 127, -128))
@@ -169,9 +177,9 @@ def test_blocks(case):
 def test_products_with_a_constant(constant, width):
     """Of adders, in the cycles of any product; of a power of two without an adder."""
     m, x, p = Module(), Signal(S(width)), Signal(S(40))
-    m.d.comb += p.eq(multiplier.multiply(m, "lut", x, Const(constant, S(8))))
+    m.d.comb += p.eq(ICE40.lut.multiply(m, x, Const(constant, S(8))))
     codes = [-(1 << width - 1), 0, *np.random.default_rng(0).integers(-(1 << width - 1), 1 << width - 1, 50).tolist()]
-    cycles, seen = multiplier.latency("lut", S(width), S(8)), []
+    cycles, seen = ICE40.lut.latency(S(width), S(8)), []
 
     async def bench(ctx):
         for code in codes + [0] * cycles:
@@ -194,14 +202,11 @@ def test_latencies():
     4 in half a one."""
     lut = {(4, 8): (2, 3), (8, 4): (2, 3), (8, 8): (3, 4), (2, 16): (2, 2), (1, 8): (2, 2), (9, 9): (4, 5)}
     for widths, cycles in lut.items():
-        assert tuple(multiplier.latency("lut", *map(S, widths), registers=registers) for registers in (1, adders.ALL)) == cycles
-        assert multiplier.latency("lut", *map(S, widths)) == cycles[-1]
-    assert multiplier.latency("dsp", S(4), S(4), 4) == 3
-    assert [multiplier.latency("ice40", S(8), b) for b in (S(8), U(8), S(9))] == [2, 2, 3]
-    assert [multiplier.latency("ecp5", S(4), S(8), shared) for shared in (1, 2)] == [3, 4]
-    assert multiplier.latency("ecp5", S(8), S(8), 2) == 3
-    with pytest.raises(SsmHdlError, match=r"multiplier kind 'booth'; there are dsp, ice40, ecp5, lut"):
-        multiplier.latency("booth", S(4), S(4))
+        assert tuple(family.lut.latency(*map(S, widths)) for family in (ECP5, ICE40)) == cycles
+    assert GENERIC.dsp.latency(S(4), S(4), 4) == 3
+    assert [ICE40.dsp.latency(S(8), b) for b in (S(8), U(8), S(9))] == [2, 2, 3]
+    assert [ECP5.dsp.latency(S(4), S(8), shared) for shared in (1, 2)] == [3, 4]
+    assert ECP5.dsp.latency(S(8), S(8), 2) == 3
 
 
 @pytest.mark.parametrize("signs", [(False, False), (False, True), (True, False), (True, True)])

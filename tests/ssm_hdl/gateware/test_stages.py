@@ -6,9 +6,11 @@ import pytest
 from amaranth.sim import Simulator
 
 from ssm_hdl import SQ, UQ, SsmHdlError
-from ssm_hdl.gateware import dsp
+from ssm_hdl.families.ecp5 import ECP5, dsp
+from ssm_hdl.families.generic import GENERIC, Generic
+from ssm_hdl.families.ice40 import ICE40
 from ssm_hdl.gateware.add import Add
-from ssm_hdl.gateware.arithmetic import delay
+from ssm_hdl.gateware.arithmetic import delay, operand
 from ssm_hdl.gateware.dense import Dense
 from ssm_hdl.gateware.dense_folding import DenseFolding
 from ssm_hdl.gateware.embedding import Embedding
@@ -29,6 +31,11 @@ KINDS = ("dsp", "lut")
 FILL = 1 << 62
 """Stands for numbers that do not count."""
 PACKETS = 24
+
+
+def on(family, node):
+    """A node for a stage of a family."""
+    return Layers([node], family=family)
 
 
 @pytest.fixture
@@ -220,10 +227,10 @@ def in_blocks(monkeypatch):
     """A MULT18X18D that Amaranth simulates."""
 
     def mult18x18d(m, a, b):
-        a, b = (dsp.operand(value, dsp.MULT18X18D, "MULT18X18D").as_signed() for value in (a, b))
+        a, b = (operand(value, dsp.WIDTH, "MULT18X18D").as_signed() for value in (a, b))
         return delay(m, delay(m, a, 1) * delay(m, b, 1), 2)
 
-    monkeypatch.setattr(dsp, "mult18x18d", mult18x18d)
+    monkeypatch.setattr(dsp, "_cell", mult18x18d)
 
 
 @pytest.fixture
@@ -240,8 +247,8 @@ def byte_node(make_nodes):
 def test_dense_with_two_products_in_a_block(make_nodes, in_blocks, folding, check):
     """Of two weights with the same x, the upper one has lent 1 to a negative lower one, in the table or as a constant."""
     node = make_nodes(("narrow",))["mixing"]
-    check(lambda: Dense(node, folding, "ecp5"), node)
-    stage, plain = Dense(node, folding, "ecp5"), Dense(node, folding, "dsp")
+    check(lambda: Dense(on(ECP5, node), folding), node)
+    stage, plain = Dense(on(ECP5, node), folding), Dense(node, folding, "dsp")
     lent = plain.weights() - stage.weights()
     assert stage.blocks == -(-stage.folding.rows // 2) * stage.folding.columns < plain.blocks
     assert set(np.unique(lent)) == {0, 1} and not lent.reshape(-1, stage.folding.rows, stage.folding.columns)[:, ::2].any()
@@ -252,29 +259,29 @@ def test_dense_with_two_products_in_a_block(make_nodes, in_blocks, folding, chec
 def test_dense_partly_in_blocks(make_nodes, in_blocks, name, folding, features, check):
     """Some columns in DSP blocks, and the others of LUTs, which wait for them."""
     node = make_nodes(features)[name]
-    check(lambda: Dense(node, folding, "ecp5"), node)
-    stage, whole = (Dense(node, each, "ecp5") for each in (folding, folding.partition(":")[0]))
+    check(lambda: Dense(on(ECP5, node), folding), node)
+    stage, whole = (Dense(on(ECP5, node), each) for each in (folding, folding.partition(":")[0]))
     some = int(folding.partition(":")[2])
     assert stage.folding.name == folding and stage.latency == whole.latency and stage.cycles == whole.cycles
-    assert stage.folding.in_blocks("ecp5") * whole.folding.columns == whole.folding.multipliers * some
+    assert stage.folding.in_blocks("dsp") * whole.folding.columns == whole.folding.multipliers * some
     assert stage.blocks * whole.folding.columns == whole.blocks * some
-    (part,) = {part for part in whole.folding.spread("ecp5", stage.blocks) if part.columns_in_blocks == some}
+    (part,) = {part for part in whole.folding.spread("dsp", stage.blocks) if part.columns_in_blocks == some}
     assert part == stage.folding
 
 
 def test_dense_says_how_many_columns_may_be_in_blocks(nodes):
     for name in ("8x4:4", "8x4:0", "8x4:x"):
         with pytest.raises(SsmHdlError, match=rf"mixing: cannot fold onto {name}; 8x4 has 4 columns side by side, of which some"):
-            Dense(nodes["mixing"], name, "ecp5")
+            Dense(on(ECP5, nodes["mixing"]), name)
 
 
 def test_dense_in_no_more_blocks_than_there_are(nodes):
-    folding = Dense(nodes["mixing"], "8x4", "ecp5").folding  # a column takes 8
-    names = {blocks: [way.name for way in folding.spread("ecp5", blocks)] for blocks in (7, 8, 31, 32)}
+    folding = Dense(on(ECP5, nodes["mixing"]), "8x4").folding  # a column takes 8
+    names = {blocks: [way.name for way in folding.spread("dsp", blocks)] for blocks in (7, 8, 31, 32)}
     assert names == {7: [], 8: ["8x4:1"], 31: ["8x4:2", "8x4:3"], 32: ["8x4", "8x4:2"]}
     assert folding.spread("lut", 0) == [folding]
-    row = Dense(nodes["mixing"], "1x4", "ice40").folding
-    assert [way.name for way in row.spread("ice40", row.blocks("ice40"))] == ["1x4", "1x4:2"]
+    row = Dense(on(ICE40, nodes["mixing"]), "1x4").folding
+    assert [way.name for way in row.spread("dsp", row.blocks("dsp"))] == ["1x4", "1x4:2"]
 
 
 BLOCKS = ["1x1/4", "1x1/3", "1x1/2", "1x1", "1x1*3", "1x3/3", "2x1/3", "2x1", "2x1*3", "2x3", "1x3*3", "4x3*3"]
@@ -285,15 +292,15 @@ BLOCKS = ["1x1/4", "1x1/3", "1x1/2", "1x1", "1x1*3", "1x3/3", "2x1/3", "2x1", "2
 def test_scan_that_shifts_in_its_multipliers(make_nodes, byte_node, in_blocks, bits, folding, check):
     """Codes of 4 bits take all of a shift, of 8 bits all but one of the state, of 16 bits some."""
     node = {4: make_nodes(("narrow", *ALL))["ssm"], 8: byte_node, 16: make_nodes(ALL)["ssm"]}[bits]
-    check(lambda: Scan(node, folding, "ecp5"), node)
-    stage, plain = Scan(node, folding, "ecp5"), Scan(node, folding, "dsp")
+    check(lambda: Scan(on(ECP5, node), folding), node)
+    stage, plain = Scan(on(ECP5, node), folding), Scan(node, folding, "dsp")
     f, memories = stage.folding, {storage.name: storage.width for storage in stage.storage}
     spread = int(np.ptp(f.arrange(node.arrays["scale"]), axis=0).max())
     width = memories["code"] // f.modes // (2 if f.terms == 4 else 3)
     assert stage.blocks == plain.blocks and width <= 18
     room = 18 - bits - (f.terms == 3)
     behind = 0 if spread <= 2 * room else (spread // 2).bit_length()
-    drive = plain.recurrence._shift.latency
+    drive = plain.recurrence.drives.latency
     assert stage.loop == 6 + max(3 + (f.terms == 3) + behind, drive) + f.phases
     assert memories.get("scale", 0) == f.modes * (behind or spread > room)
 
@@ -417,6 +424,12 @@ def test_pool_of_many_sums(lanes, registers, random_manifest, check):
     check(lambda: Pool(node, lanes, registers=registers), node, per_step=False)
 
 
+class Fast(Generic):
+    """A family whose block RAMs are as fast as those of an iCE40, with multipliers that Amaranth simulates."""
+
+    fast_rams = True
+
+
 FAST_STAGES = (
     [(Dense, "mixing", folding) for folding in ("1x1", "2x1", "2x4", "8x4")]
     + [(Dense, "readout", folding) for folding in ("1x1x2", "2x1x3")]
@@ -431,10 +444,10 @@ def test_fast_memories_save_registers_behind_them(random_manifest, make, name, h
     node = random_manifest(channels=16, modes=3, steps=PACKETS, classes=6, features=features).nodes[name]
 
     def of(family):
-        return make(Layers([node], family=family), how)
+        return make(on(family, node), how)
 
-    check(lambda: of("ice40"), node, per_step=name != "pool")
-    fast, slow = of("ice40"), of("ecp5")
+    check(lambda: of(Fast()), node, per_step=name != "pool")
+    fast, slow = of(Fast()), of(GENERIC)
     saved = 1 if name == "gelu" else 0
     assert slow.latency - fast.latency == saved + slow.queue.block_ram
     assert fast.queue.depth == slow.queue.depth - saved
@@ -461,20 +474,20 @@ def test_cycles_and_blocks_of_two_products_in_a_block(make_nodes):
     nodes = make_nodes(("narrow",))
 
     def measures(make):
-        stages = {kind: make(kind) for kind in ("dsp", "ice40", "ecp5", "lut")}
-        depth = stages["dsp"].latency - stages["dsp"].queue.latency
-        return [(stage.latency - stage.queue.latency - depth, stage.blocks) for stage in stages.values()]
+        stages = [make(*each) for each in ((GENERIC, "dsp"), (ICE40, "dsp"), (ECP5, "dsp"), (GENERIC, "lut"))]
+        depth = stages[0].latency - stages[0].queue.latency
+        return [(stage.latency - stage.queue.latency - depth, stage.blocks) for stage in stages]
 
-    assert measures(lambda kind: Dense(nodes["mixing"], 1, kind)) == [(0, 1), (-1, 1), (0, 1), (-1, 0)]
-    assert measures(lambda kind: Dense(nodes["mixing"], 8, kind)) == [(0, 8), (-1, 4), (1, 4), (-1, 0)]
-    assert measures(lambda kind: Dense(nodes["mixing"], 32, kind)) == [(0, 32), (-1, 16), (1, 16), (-1, 0)]
-    assert measures(lambda kind: Dense(nodes["readout"], 3, kind)) == [(0, 3), (-1, 2), (0, 3), (-1, 0)]
-    assert measures(lambda kind: Scan(nodes["ssm"], 1, kind)) == [(0, 1), (-1, 1), (0, 1), (-1, 0)]
-    assert measures(lambda kind: Scan(nodes["ssm"], 12, kind)) == [(0, 12), (-1, 6), (0, 12), (-1, 0)]
-    assert [Scan(nodes["ssm"], 4, kind).loop for kind in ("dsp", "ice40", "ecp5")] == [10, 9, 10]
+    assert measures(lambda family, kind: Dense(on(family, nodes["mixing"]), 1, kind)) == [(0, 1), (-1, 1), (0, 1), (-1, 0)]
+    assert measures(lambda family, kind: Dense(on(family, nodes["mixing"]), 8, kind)) == [(0, 8), (-1, 4), (1, 4), (-1, 0)]
+    assert measures(lambda family, kind: Dense(on(family, nodes["mixing"]), 32, kind)) == [(0, 32), (-1, 16), (1, 16), (-1, 0)]
+    assert measures(lambda family, kind: Dense(on(family, nodes["readout"]), 3, kind)) == [(0, 3), (-1, 2), (0, 3), (-1, 0)]
+    assert measures(lambda family, kind: Scan(on(family, nodes["ssm"]), 1, kind)) == [(0, 1), (-1, 1), (0, 1), (-1, 0)]
+    assert measures(lambda family, kind: Scan(on(family, nodes["ssm"]), 12, kind)) == [(0, 12), (-1, 6), (0, 12), (-1, 0)]
+    assert [Scan(on(family, nodes["ssm"]), 4).loop for family in (GENERIC, ICE40, ECP5)] == [10, 9, 10]
     wide = make_nodes()
-    assert measures(lambda kind: Dense(wide["mixing"], 8, kind)) == [(0, 8), (-1, 4), (0, 8), (0, 0)]
-    assert measures(lambda kind: Scan(wide["ssm"], "1x3*3", kind)) == [(0, 9), (0, 9), (0, 9), (2, 0)]
-    mixing = {family: Dense(Layers([nodes["mixing"]], True, family), 8, "lut").folding for family in ("ice40", "ecp5")}
-    assert {family: folding.latency("lut") for family, folding in mixing.items()} == {"ice40": 3, "ecp5": 2}
-    assert measures(lambda kind: Multiply(nodes["glu"], 4, kind)) == [(0, 4), (-1, 2), (0, 4), (0, 0)]
+    assert measures(lambda family, kind: Dense(on(family, wide["mixing"]), 8, kind)) == [(0, 8), (-1, 4), (0, 8), (0, 0)]
+    assert measures(lambda family, kind: Scan(on(family, wide["ssm"]), "1x3*3", kind)) == [(0, 9), (0, 9), (0, 9), (2, 0)]
+    mixing = [Dense(on(family, nodes["mixing"]), 8, "lut").folding for family in (ICE40, ECP5)]
+    assert [folding.latency("lut") for folding in mixing] == [3, 2]
+    assert measures(lambda family, kind: Multiply(on(family, nodes["glu"]), 4, kind)) == [(0, 4), (-1, 2), (0, 4), (0, 0)]

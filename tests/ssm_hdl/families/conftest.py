@@ -2,7 +2,8 @@
 
 import pytest
 
-from ssm_hdl.gen import yosys
+from ssm_hdl.families import ecp5
+from ssm_hdl.families.ecp5 import ECP5
 from ssm_hdl.gen.yosys import run_yosys, share_folder, synthesise
 
 
@@ -12,13 +13,13 @@ def netlists(tmp_path, monkeypatch):
 
     def make(text, options, *steps):
         (tmp_path / "top.v").write_text(text, encoding="utf-8")
-        done = {name: getattr(yosys, name) for name in ("fuse", "shorten")}
+        done = {name: getattr(ecp5, name) for name in ("fuse", "shorten")}
         cells = []
         for index, each in enumerate(steps):
             for name, step in done.items():
-                monkeypatch.setattr(yosys, name, step if name in each else lambda module: None)
+                monkeypatch.setattr(ecp5, name, step if name in each else lambda module: None)
             netlist = tmp_path / f"{index}.json"
-            cells.append(synthesise(tmp_path / "top.v", "top", ["synth_ecp5", *options], netlist, tmp_path / "log"))
+            cells.append(synthesise(tmp_path / "top.v", "top", ECP5, netlist, tmp_path / "log", options))
         return cells
 
     return make

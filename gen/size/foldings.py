@@ -1,4 +1,4 @@
-"""The ways to fold the stages of a pipeline, those of a scan and of what reads its channels together."""
+"""The foldings of the stages of a pipeline; those of a scan and of its readers depend on each other."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -11,9 +11,6 @@ from ssm_hdl.gateware.layers import Layers
 from ssm_hdl.gateware.stage import Stage
 from ssm_hdl.gateware.stream import reals
 from ssm_hdl.gen.structure import Structure
-
-FEW = 10
-"""Multipliers that a stage may have though half of them would keep up: results leave it earlier."""
 
 
 @dataclass(frozen=True)
@@ -37,45 +34,52 @@ class Unit:
 
     Attributes:
         names: the stages.
-        ways: for each way a choice for each stage.
+        combinations: a choice for each stage, in every combination that goes together.
     """
 
     names: tuple[str, ...]
-    ways: tuple[tuple[Choice, ...], ...]
+    combinations: tuple[tuple[Choice, ...], ...]
 
     @property
     def intervals(self) -> set[int]:
-        """The cycles per time step of all ways."""
-        return {max(choice.interval for choice in way) for way in self.ways}
+        """The cycles per time step of all combinations."""
+        return {max(choice.interval for choice in choices) for choices in self.combinations}
 
-    def within(self, interval: int, few: int = FEW) -> list[tuple[Choice, ...]]:
-        """The ways that keep up with an interval, but for those with many more multipliers of a kind than another in any stage.
+    def within(self, interval: int, many: int = 0) -> list[tuple[Choice, ...]]:
+        """The combinations that keep up with an interval.
+
+        A folding is left out where another of as many multipliers as half of its own, and of the same kind, keeps up: it takes
+        more LUTs and is only faster.
 
         Args:
             interval: cycles per time step.
-            few: multipliers that are never many.
+            many: multipliers of a stage up to which none are left out, for a short latency.
         """
-        fast = [way for way in self.ways if all(choice.interval <= interval for choice in way)]
-        least: dict[tuple[int, str], int] = {}  # by kind, since not all kinds suit the folding with the fewest
-        for stage, choice in ((stage, choice) for way in fast for stage, choice in enumerate(way)):
+        fast = [choices for choices in self.combinations if all(choice.interval <= interval for choice in choices)]
+        least: dict[tuple[int, str], int] = {}  # by kind, since not every kind suits the folding with the fewest
+        for stage, choice in ((stage, choice) for choices in fast for stage, choice in enumerate(choices)):
             number = choice.folding.multipliers
             least[stage, choice.kind] = min(number, least.get((stage, choice.kind), number))
-        always = few if len(self.names) == 1 else 0
-        most = {key: max(2 * number - 1, always) for key, number in least.items()}
-        return [way for way in fast if all(c.folding.multipliers <= most[stage, c.kind] for stage, c in enumerate(way))]
+        most = {key: max(2 * number - 1, many) for key, number in least.items()}
+        return [
+            choices
+            for choices in fast
+            if all(choice.folding.multipliers <= most[stage, choice.kind] for stage, choice in enumerate(choices))
+        ]
 
 
 def units(
     structure: Structure, steps: int, decided: Mapping[str, str], kinds: Sequence[str], blocks: int | None = None
 ) -> list[Unit]:
-    """What there is to choose in a structure.
+    """The stages of a structure that have foldings.
 
     Args:
         structure: the stages.
         steps: longest sequence, for stages that work once in each.
         decided: foldings of stages that the caller has chosen, by name.
         kinds: kinds of multipliers.
-        blocks: DSP blocks there are, see `Folding.spread`; if None, a stage has all of its multipliers in them, or none.
+        blocks: DSP blocks that there are: a stage that needs more has some of its multipliers in them, see
+            `Folding.spread`. If None, all multipliers of a stage are in DSP blocks, or none.
 
     Raises:
         SsmHdlError: ``decided`` names no stage that folds, or a folding that it does not have or that does not go with others.
@@ -85,14 +89,13 @@ def units(
         if name not in folded:
             raise SsmHdlError(f"no stage {name!r} to fold; the stages that multiply are {', '.join(folded)}")
     choices = {name: _choices(structure, name, steps, decided.get(name), kinds, blocks) for name in folded}
-    found, taken = [], set[str]()
+    units, placed = [], set[str]()
     for name in folded:
-        if name not in taken:
+        if name not in placed:
             names = (name, *_followers(structure, name))
-            taken |= set(names)
-            ways = _together(structure, names, [choices[each] for each in names])
-            found.append(Unit(names, tuple(ways)))
-    return found
+            placed |= set(names)
+            units.append(Unit(names, tuple(_together(structure, names, [choices[name] for name in names]))))
+    return units
 
 
 def intervals(manifest: Manifest, units: Sequence[Unit]) -> list[int]:
@@ -100,7 +103,7 @@ def intervals(manifest: Manifest, units: Sequence[Unit]) -> list[int]:
     ports = max(manifest.input.size, 1 if manifest.output.per_sequence else manifest.output.size)
     for node in manifest.nodes.values():
         stage = registry.stage(node.op.op)
-        if stage.folds is None:
+        if stage.folds is None and not node.output.per_sequence:
             ports = max(ports, reals(node.output) // stage.most_lanes(node))
     found = {ports, *(max(ports, cycles) for unit in units for cycles in unit.intervals)}
     # A repack can be slower than every stage: it may pass single numbers, with padding of the last beat that is below a packet.
@@ -112,53 +115,54 @@ def _choices(
     structure: Structure, name: str, steps: int, decided: str | None, kinds: Sequence[str], blocks: int | None
 ) -> list[Choice]:
     layers = structure.stages[name]
-    fold, share = stage_class(layers).folds, structure.share(name, steps)
-    assert fold is not None
-    each = fold.choices(layers)
+    folds, share = stage_class(layers).folds, structure.share(name, steps)
+    assert folds is not None
+    foldings = folds.choices(layers)
     if decided is not None:
-        each = [folding for folding in each if decided == str(folding.multipliers)] or [fold.of(layers, decided)]
-    made = [(folding, kind) for folding in each for kind in kinds if folding.suits(kind)]
-    if decided is not None and not made:
-        made = list(product(each, kinds))
-    if blocks is not None and decided is None:
-        made = [(way, kind) for folding, kind in made for way in folding.spread(kind, blocks)]
-    return [Choice(folding, kind, math.ceil(folding.interval(folding.latency(kind)) * share)) for folding, kind in made]
+        foldings = [folding for folding in foldings if decided == str(folding.multipliers)] or [folds.of(layers, decided)]
+    suited = [(folding, kind) for folding in foldings for kind in kinds if folding.suits(kind)]
+    if decided is None and blocks is not None:
+        suited = [(part, kind) for folding, kind in suited for part in folding.spread(kind, blocks)]
+    elif not suited:
+        suited = list(product(foldings, kinds))
+    return [Choice(folding, kind, math.ceil(folding.interval(folding.latency(kind)) * share)) for folding, kind in suited]
 
 
 def _followers(structure: Structure, name: str) -> list[str]:
-    """The denses that can read the channels of a scan in the order of its folding: all that read it, or none."""
+    """The stages that can read the channels of a stage in the order of its folding: all that read it, or none."""
     layers = structure.stages[name]
     channels = stage_class(layers).o_channels(layers.node)
     if channels == 1 or name == structure.output or (structure.loop and structure.loop.back == name):
         return []
     readers = structure.readers_of(name)
-    read = [structure.stages[other] for other in readers]
-    return readers if all(stage_class(reader).i_channels(reader.node) == channels for reader in read) else []
+    read = [structure.stages[reader] for reader in readers]
+    return readers if all(stage_class(layers).i_channels(layers.node) == channels for layers in read) else []
 
 
 def _together(structure: Structure, names: Sequence[str], choices: Sequence[Sequence[Choice]]) -> list[tuple[Choice, ...]]:
-    """Every combination whose stages agree on the order of what goes between them, which is not what is slow."""
+    """Combinations whose stages agree on the order of elements, and whose adapter is not the bottleneck."""
 
     def flows(source: Choice, name: str, reader: Choice) -> bool:
-        """Do beats of one width become those of another in time? They may go by few numbers at a time, and be filled up."""
         cycles = structure.passing(names[0], name, source.folding.o_lanes, reader.folding.i_lanes, steps=1)
         return cycles <= max(source.interval, reader.interval)
 
-    ways = [
-        way
-        for way in product(*choices)
-        if len({choice.folding.interleaved for choice in way}) == 1
-        and all(flows(way[0], name, reader) for name, reader in zip(names[1:], way[1:], strict=True))
-    ]
+    combinations: list[tuple[Choice, ...]]
     if len(names) == 1:
-        ways = [way for way in ways if way[0].folding.plain]
-    if not ways:
-        folds = ", ".join(f"{name}={each[0].folding.name}" for name, each in zip(names, choices, strict=True))
+        combinations = [(choice,) for choice in choices[0] if choice.folding.plain]
+    else:
+        combinations = [
+            (source, *readers)
+            for source, *readers in product(*choices)
+            if all(reader.folding.interleaved == source.folding.interleaved for reader in readers)
+            and all(flows(source, name, reader) for name, reader in zip(names[1:], readers, strict=True))
+        ]
+    if not combinations:
+        folds = ", ".join(f"{name}={options[0].folding.name}" for name, options in zip(names, choices, strict=True))
         raise SsmHdlError(
             f"the foldings {folds} do not go together: what reads the channels of a scan must have as many of them, "
             "and as many numbers of each, side by side"
         )
-    return ways
+    return combinations
 
 
 def stage_class(layers: Layers) -> type[Stage]:

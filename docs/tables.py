@@ -1,0 +1,248 @@
+"""Tables of results in README.md and docs/, from results/*.json.
+
+``python docs/tables.py`` writes them between their marks. With ``--check``, exit status 1 says that a page is stale.
+"""
+
+import json
+import re
+import sys
+from collections.abc import Callable, Collection, Iterable
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+Row = Iterable[str]
+
+
+def results(name: str) -> Any:
+    """A file of results."""
+    return json.loads((ROOT / "results" / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def percent(share: float | None, digits: int = 2) -> str:
+    """A share of one, or a dash."""
+    return "-" if share is None else f"{100 * share:.{digits}f}"
+
+
+def count(number: float | None) -> str:
+    """A number with commas, or a dash."""
+    return "-" if number is None else f"{number:,.0f}"
+
+
+def table(*header: str) -> Callable[[Callable[[], Iterable[Row]]], Callable[[], str]]:
+    """A function that yields rows becomes one that returns Markdown."""
+
+    def decorate(rows: Callable[[], Iterable[Row]]) -> Callable[[], str]:
+        def text() -> str:
+            return "".join(f"| {' | '.join(row)} |\n" for row in (header, ["---"] * len(header), *rows()))
+
+        return text
+
+    return decorate
+
+
+def quantized() -> Iterable[tuple[str, dict[str, Any]]]:
+    """The quantised models, by name."""
+    for name in ("s4d", "s5", "s5-listops"):
+        yield from results(name).items()
+
+
+HEADLINES = (
+    *("s4d-16h-w8a8x8", "s4d-16h-w4a6x8", "s4d-16h-w4a6x8-qat", "s4d-64h-w4a6x8", "s4d-64h-a4x8-qat", "s4d-64h-tenth-qat"),
+    *("s5-mnist-w8a8x8", "s5-mnist-w4a8", "s5-mnist-w4a8-qat", "s5-mnist-16h-w4a8", "s5-listops-w8a8x8-qat"),
+)
+"""Models that README.md shows."""
+
+
+def accuracies(names: Collection[str] = ()) -> Iterable[Row]:
+    """Accuracy beside the papers' figures for the same widths."""
+    for name, row in quantized():
+        training, paper = row["row"]["training"], row["paper"]
+        epochs = f"{training['epochs']} epoch{'s' * (training['epochs'] > 1)}" if training else "-"
+        papers = (f"{paper[key]:.2f}" if paper.get(key) else "-" for key in ("untrained", "trained"))
+        if not names or name in names:
+            yield f"`{name}`", epochs, *papers, percent(row["accuracy"]), count(row["images"])
+
+
+@table("manifest", "QAT", "paper PTQ %", "paper QAT %", "ours %", "samples")
+def accuracy() -> Iterable[Row]:
+    """All models."""
+    return accuracies()
+
+
+@table("manifest", "QAT", "paper PTQ %", "paper QAT %", "ours %", "samples")
+def headlines() -> Iterable[Row]:
+    """The models of `HEADLINES`."""
+    return accuracies(HEADLINES)
+
+
+@table("manifest", "paper, bytes", "paper's count, bytes", "every bit, bytes")
+def memory() -> Iterable[Row]:
+    """Memory of the models."""
+    for name, row in quantized():
+        yield f"`{name}`", count(row["paper"].get("bytes")), count(row["memory"]["paper"]), count(row["memory"]["ours"])
+
+
+@table("manifest", "stages", "LUTs", "DSP blocks", "block RAMs", "cycles per step", "latency")
+def hardware() -> Iterable[Row]:
+    """ECP5 cells and cycles of the models."""
+    for name, row in quantized():
+        for stages in ("own", "shared"):
+            if stages in row:
+                yield hardware_row(name, stages, row[stages])
+
+
+def hardware_row(name: str, stages: str, pipeline: dict[str, Any]) -> Row:
+    """One pipeline."""
+    cells = pipeline["ecp5"]
+    figures = cells["LUTs"], cells["multipliers"], cells["block RAMs"], pipeline["cycles"], pipeline["latency"]
+    return f"`{name}`", stages, *map(count, figures)
+
+
+@table("manifest", "stages", "LUTs", "DSP blocks", "block RAMs", "cycles per step", "latency")
+def shared() -> Iterable[Row]:
+    """The same model with stages of its own and with shared ones."""
+    for name, row in quantized():
+        if "shared" in row and not name.endswith(("qat", "a6")):
+            yield hardware_row(name, "own", row["own"])
+            yield hardware_row(name, "shared", row["shared"])
+
+
+def bench(key: str) -> Iterable[tuple[str, str, dict[str, Any]]]:
+    """Rows of the benchmark, with model and device."""
+    for row in results("bench")[key]:
+        yield f"`{row['manifest']}`", row["device"], row
+
+
+@table("model", "device", "cycles per step", "steps per second", "clock, MHz", "busy %")
+def speed() -> Iterable[Row]:
+    """What sized pipelines reach."""
+    for model, device, row in bench("rows"):
+        clock = f"{row['clock_mhz']:.1f}"
+        yield model, device, count(row["cycles_planned"]), count(row["steps_per_second"]), clock, percent(row["utilisation"], 1)
+
+
+@table("model", "device", "DSP blocks", "multipliers in them", "of LUTs", "LUTs", "LUTs per multiplier", "latency")
+def size() -> Iterable[Row]:
+    """What sized pipelines take, with the shell of the board."""
+    for model, device, row in bench("rows"):
+        luts, in_blocks, of_luts = row["usage"]["LUTs"]["used"], row["dsp_multipliers"], row["lut_multipliers"]
+        figures = row["dsp_blocks"], in_blocks, of_luts, luts, luts / (in_blocks + of_luts), row["latency"]
+        yield model, device, *map(count, figures)
+
+
+@table("model", "device", "cycles per step", "G products per second", "of the limit %", "clocks of three seeds, MHz")
+def limit() -> Iterable[Row]:
+    """Products per second against the limit of the DSP blocks."""
+    for model, device, row in bench("rows"):
+        products = f"{row['multiplications_per_second'] / 1e9:.2f}"
+        seeds = ", ".join(f"{clock:.1f}" if clock else "-" for clock in row["clocks_mhz"])
+        yield model, device, count(row["cycles_planned"]), products, percent(row["share_of_limit"], 0), seeds
+
+
+@table("model", "device", "cycles per step", "DSP blocks", "multipliers in them", "of LUTs", "busy %", "LUTs", "flip-flops")
+def largest() -> Iterable[Row]:
+    """As large as fits; LUTs and flip-flops are estimates."""
+    for model, device, row in bench("largest"):
+        multipliers = (row[key] for key in ("cycles_planned", "dsp_blocks", "dsp_multipliers", "lut_multipliers"))
+        cells = row["luts_estimated"], row["flip_flops_estimated"]
+        yield model, device, *map(count, multipliers), percent(row["utilisation"], 1), *map(count, cells)
+
+
+@table("pipeline", "LUTs", "estimated", "flip-flops", "estimated ", "DSP blocks", "block RAMs")
+def estimates() -> Iterable[Row]:
+    """Estimates beside synthesis."""
+    for name, row in results("estimates").items():
+        cells: list[str] = []
+        for kind in ("LUTs", "flip-flops"):
+            cells += count(row[kind]["synthesised"]), f"{row[kind]['estimated']:,} ({row[kind]['error']:+.0%})"
+        for kind in ("multipliers", "block RAMs"):
+            done, estimated = row[kind]["synthesised"], row[kind]["estimated"]
+            cells.append(count(done) if done == estimated else f"{done:,}, estimated {estimated:,}")
+        yield name, *cells
+
+
+@table("bitstream", "clock asked, MHz", "reached", "LUTs", "DSP blocks", "block RAMs", "cycles per step", "steps per second")
+def bitstreams() -> Iterable[Row]:
+    """Bitstreams that meet their clock."""
+    for name, row in results("bitstreams").items():
+        clocks = f"{row['clock_asked_mhz']:g}", f"{row['clock_reached_mhz']:.2f}"
+        figures = (row[key]["used"] for key in ("luts", "multipliers", "block_rams"))
+        yield name, *clocks, *map(count, (*figures, row["cycles_per_step"], row["steps_per_second"]))
+
+
+@table("model", "arithmetic", "correct", "of", "%")
+def floats() -> Iterable[Row]:
+    """Accuracy of float and integer models."""
+    for row in results("accuracy").values():
+        yield (
+            row["name"].replace("_", "-"),
+            row["arithmetic"],
+            *map(count, (row["correct"], row["sequences"])),
+            percent(row["accuracy"]),
+        )
+
+
+@table("models", "simulated", "samples", "outputs", "differences")
+def equality() -> Iterable[Row]:
+    """RTL and netlists against the golden model."""
+    for row in results("rtl").values():
+        simulated = {"rtl": "RTL"}.get(row["simulated"], f"{row['simulated']} netlist")
+        yield row["name"].replace("_", "-"), simulated, *(count(row[key]) for key in ("sequences", "elements", "differences"))
+    for name in ("s4d", "s5", "s5-listops"):
+        for stages in ("own", "shared"):
+            runs = [row[stages]["rtl"] for row in results(name).values() if stages in row]
+            sums = (sum(run[key] for run in runs) for key in ("images", "outputs", "differences"))
+            if runs:
+                yield f"{name}, {len(runs)} manifests", f"RTL, {stages} stages", *map(count, sums)
+
+
+@table("what", "largest error %")
+def errors() -> Iterable[Row]:
+    """Largest errors of the estimates."""
+    for kind in ("LUTs", "flip-flops", "multipliers", "block RAMs"):
+        error = max(abs(row[kind]["error"]) for row in results("estimates").values())
+        yield {"multipliers": "DSP blocks"}.get(kind, kind), percent(error, 1) if error else "0"
+
+
+TABLES = {
+    "floats": floats,
+    "equality": equality,
+    "errors": errors,
+    "accuracy": accuracy,
+    "headlines": headlines,
+    "memory": memory,
+    "hardware": hardware,
+    "shared": shared,
+    "speed": speed,
+    "size": size,
+    "limit": limit,
+    "largest": largest,
+    "estimates": estimates,
+    "bitstreams": bitstreams,
+}
+"""By the name in their mark."""
+
+
+def filled(page: str) -> str:
+    """A page with its tables."""
+    return re.sub(
+        r"(<!-- results: (\w+) -->\n).*?(<!-- end -->)", lambda mark: mark[1] + TABLES[mark[2]]() + mark[3], page, flags=re.DOTALL
+    )
+
+
+def main() -> int:
+    """Write or check every page."""
+    stale = []
+    for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
+        page = path.read_text(encoding="utf-8")
+        if (text := filled(page)) != page:
+            stale.append(path.relative_to(ROOT))
+            if "--check" not in sys.argv:
+                path.write_text(text, encoding="utf-8")
+    print(*(f"{path}: {'stale' if '--check' in sys.argv else 'written'}" for path in stale), sep="\n")
+    return int("--check" in sys.argv and bool(stale))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

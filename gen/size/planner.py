@@ -1,0 +1,204 @@
+"""The planner: the plan that reaches a rate with the least hardware, or the fastest.
+
+**What is chosen.** The folding of every stage that multiplies, its multipliers in DSP blocks or of LUTs, the lanes of the others,
+tables in block RAM or SPRAM, and whether the layers of a deep model share their stages.
+
+**How.** A pipeline runs at the pace of its slowest stage. For a given interval the stages are independent but for the budget and
+for the adapters between them: an integer program (`ssm_hdl.gen.size.program`). Its solutions are estimated as a whole and ranked
+by the same price (`ssm_hdl.gen.size.refine`, `ssm_hdl.gen.size.objective`). Whatever fits at an interval fits at a longer one, so
+the shortest is found by bisection.
+
+**What is asked for.**
+
+- A rate: the plan that reaches it with the least hardware.
+- The fastest (``--max``): the fewest cycles per step that fit the device, LUTs multiplying where the DSP blocks end; of the plans
+  with as few cycles the cheapest.
+- Neither: the fewest cycles per step that the DSP blocks give, LUTs multiplying only what is small. Such a plan leaves most LUTs
+  of a large device alone, so that place and route takes minutes. What fits only with more multipliers of LUTs gets them.
+
+Latency is not weighed against hardware. ``latency`` bounds it, with each of the three.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from ssm_hdl import Manifest, SsmHdlError
+from ssm_hdl.families import DEVICES, GENERIC_DEVICE, Device
+from ssm_hdl.gen.depth import find_layers
+from ssm_hdl.gen.plan import Plan
+from ssm_hdl.gen.report import Report
+from ssm_hdl.gen.size.objective import NOTHING, Use, budget
+from ssm_hdl.gen.size.refine import Candidate, Search
+from ssm_hdl.gen.structure import Structure
+
+DSP = 8
+"""Limit of DSP blocks on a device that has none: those of the smallest device, an iCE40 UP5K."""
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Sized:
+    """A plan for a device.
+
+    Attributes:
+        device: the device.
+        clock_hz: the clock that it was sized for.
+        plan: the plan.
+        report: its estimates.
+    """
+
+    device: Device
+    clock_hz: float
+    plan: Plan
+    report: Report
+
+    @property
+    def rate_hz(self) -> float:
+        """Time steps a second."""
+        return self.clock_hz / self.report.cycles
+
+
+def plan_for(
+    manifest: Manifest,
+    device: Device = GENERIC_DEVICE,
+    rate_hz: float | None = None,
+    *,
+    fastest: bool = False,
+    clock_hz: float | None = None,
+    dsp: int | None = None,
+    latency: int | None = None,
+    folding: Mapping[str, str] | None = None,
+    share_layers: bool | None = None,
+    reserve: Use = NOTHING,
+    progress: Progress = lambda line: None,
+) -> Sized:
+    """The plan of a manifest for a device.
+
+    Args:
+        manifest: the integer program.
+        device: the device.
+        rate_hz: time steps a second to reach with the least hardware.
+        fastest: as many time steps a second as fit, with LUTs for what DSP blocks are too few for.
+        clock_hz: clock; that of the device if None.
+        dsp: limit of DSP blocks; those of the device if None, `DSP` where it has no limit.
+        latency: limit of the cycles from the last sample in to the last result out, for a step alone.
+        folding: foldings that the caller decides, by stage: a number of multipliers, or the name of a folding.
+        share_layers: the layers share their stages, or not; whatever is better if None.
+        reserve: what to leave for other logic on the device.
+        progress: told what is tried next.
+
+    Raises:
+        SsmHdlError: the rate is not reached (the message says the highest), the model does not fit (it says by how much, and
+            where it would), or ``folding`` names what is not there.
+    """
+    clock_hz = device.clock_hz if clock_hz is None else clock_hz
+    _check(device, rate_hz, fastest, clock_hz, dsp, latency)
+    if dsp is None and not device.bounded:
+        dsp = DSP
+    limits = budget(device, dsp, reserve, latency)
+    structures = _structures(manifest, device, share_layers)
+    limit = None if rate_hz is None else int(clock_hz / rate_hz * (1 + 1e-9))  # a rate that was printed is reached
+    first = limit is not None or (fastest and device.bounded)  # LUTs without limit would multiply without limit
+    for anything in [first] if first or not device.bounded else [False, True]:
+        searches = [Search(manifest, structure, device, limits, folding or {}, anything, progress) for structure in structures]
+        found = list(_candidates(searches, limit))
+        if found:
+            best = min(found, key=lambda each: (0 if limit else each.report.cycles, each.price))
+            return Sized(device, clock_hz, best.plan, best.report)
+    if latency is not None:
+        quick = plan_for(
+            manifest,
+            device,
+            fastest=True,
+            dsp=dsp,
+            folding=folding,
+            share_layers=share_layers,
+            reserve=reserve,
+            progress=progress,
+        ).report
+        raise SsmHdlError(
+            f"{manifest.name} on the {device.title}: no plan has a latency of at most {latency:,} cycles; the fastest, a step "
+            f"every {quick.cycles:,} cycles, has {quick.latency:,}"
+        )
+    if limit is not None and (others := list(_candidates(searches, None))):
+        cycles = min(each.report.cycles for each in others)
+        raise SsmHdlError(
+            f"{manifest.name} on the {device.title} cannot take {rate_hz:,.0f} time steps a second at {clock_hz / 1e6:g} MHz; "
+            f"the most that fits is {math.floor(clock_hz / cycles):,}, a step every {cycles:,} cycles (ask for it with --max)"
+        )
+    raise SsmHdlError(_misfit(manifest, device, searches[-1]))
+
+
+def _candidates(searches: list[Search], limit: int | None) -> Iterator[Candidate]:
+    """The best plan of each search: the cheapest within ``limit`` cycles per step, or the fastest."""
+    least = math.inf
+    for search in searches:
+        found = search.fastest(least) if limit is None else search.cheapest(limit)
+        if found is not None:
+            least = found.report.cycles
+            yield found
+
+
+def _check(device: Device, rate_hz: float | None, fastest: bool, clock_hz: float, dsp: int | None, latency: int | None) -> None:
+    """Refuse what nobody can mean.
+
+    Raises:
+        SsmHdlError: an argument has no sense, or two exclude each other.
+    """
+    if rate_hz is not None and fastest:
+        raise SsmHdlError("--rate and --max are two different wishes; choose one")
+    if not 0 <= clock_hz < math.inf or (not clock_hz and device.clock_hz):
+        raise SsmHdlError(f"a clock of {clock_hz / 1e6:g} MHz is none; ask for more than 0")
+    if rate_hz is not None and not 0 < rate_hz < math.inf:
+        raise SsmHdlError(f"a rate of {rate_hz:g} time steps a second is none; ask for more than 0")
+    if rate_hz is not None and not clock_hz:
+        raise SsmHdlError(f"a {device.title} has no clock of its own; give --rate a --clock")
+    if latency is not None and latency < 1:
+        raise SsmHdlError(f"a latency of {latency} cycles is none; ask for 1 or more")
+    if dsp is not None and dsp > device.dsps:
+        raise SsmHdlError(f"{dsp} DSP blocks are more than the {device.dsps} of the {device.title}")
+
+
+def _structures(manifest: Manifest, device: Device, share_layers: bool | None) -> list[Structure]:
+    """Stages of their own for every layer, and shared ones, where there is a choice."""
+    if share_layers is None:
+        try:
+            find_layers(manifest)
+        except SsmHdlError:
+            share_layers = False
+    choices = (False, True) if share_layers is None else (share_layers,)
+    return [Structure.of(manifest, shared, device.family) for shared in choices]
+
+
+def _misfit(manifest: Manifest, device: Device, search: Search) -> str:
+    """Why nothing fits, by how much, and where it would. ``search`` is that of the stages that take least."""
+    least, limits = search.least(), search.budget
+    missing = []
+    if least.rams > limits.rams:
+        bits = (least.rams - limits.rams) * device.ram_bits
+        missing.append(
+            f"its memories take {least.rams:,.0f} block RAMs where {limits.rams:,.0f} can be used, {bits:,.0f} bits too many"
+        )
+    for what, needed, limit in (
+        ("LUTs", least.luts, limits.luts),
+        ("flip-flops", least.flip_flops, limits.flip_flops),
+        ("DSP blocks", least.dsps, limits.dsps),
+    ):
+        if needed > limit:
+            missing.append(f"it takes at least {needed:,.0f} {what} where {limit:,.0f} can be used")
+    if not missing:
+        fill = device.family.fill
+        luts = f"LUTs ({fill:.0%} of them, since place and route needs the rest)" if fill < 1 else "LUTs"
+        have = ((limits.luts, luts), (limits.rams, "block RAMs"), (limits.dsps, "DSP blocks"))
+        missing.append(f"no plan keeps within {', '.join(f'{limit:,.0f} {what}' for limit, what in have if limit < math.inf)}")
+    others = [other.title for other in DEVICES.values() if other.bounded and other is not device and _fits(manifest, other)]
+    where = f"it fits the {' and the '.join(others)}" if others else "no device that is known holds it; give it narrower formats"
+    return f"{manifest.name} does not fit the {device.title}: {', and '.join(missing)}; {where}"
+
+
+def _fits(manifest: Manifest, device: Device) -> bool:
+    structures = _structures(manifest, device, None)
+    searches = [Search(manifest, structure, device, budget(device), {}) for structure in structures]
+    return any(search.feasible(search.options.intervals[-1]) for search in searches)

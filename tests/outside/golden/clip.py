@@ -1,0 +1,9 @@
+"""Golden model of clip."""
+
+from ssm_hdl.fixed import Codes
+from ssm_hdl.operations import Node
+from ssm_hdl.sim.golden.store import Stored, store
+
+
+def evaluate(node: Node, x: Codes) -> Stored:
+    return store(x, node.accumulator.f_bits, node.output.format)

@@ -1,0 +1,230 @@
+# amaranth: UnusedElaboratable=no
+"""The timing of every component alone: cycle by cycle what Amaranth simulates, whoever stalls."""
+
+import random
+
+import pytest
+from amaranth.hdl import Module, Shape
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+from amaranth.sim import Simulator
+
+from ssm_hdl import SQ
+from ssm_hdl.families.generic import GENERIC
+from ssm_hdl.families.ice40 import ICE40
+from ssm_hdl.gateware.add import Add
+from ssm_hdl.gateware.dense import Dense
+from ssm_hdl.gateware.embedding import Embedding
+from ssm_hdl.gateware.layers import Layers
+from ssm_hdl.gateware.lookup import Lookup
+from ssm_hdl.gateware.multiply import Multiply
+from ssm_hdl.gateware.norm import Norm
+from ssm_hdl.gateware.pool import Pool
+from ssm_hdl.gateware.queue import Queue
+from ssm_hdl.gateware.ring import Ring
+from ssm_hdl.gateware.scan import Scan
+from ssm_hdl.gateware.slice import Slice
+from ssm_hdl.gateware.stream import Fork, Repack, signature
+from ssm_hdl.gateware.timing import Beats, Process, Schedule
+from ssm_hdl.operations import Edge, Tensors
+from ssm_hdl.operations.norm import Norm as NormOperation
+
+SHAPE = Shape(6, True)
+CYCLES = 400
+STALLS = ((0.0, 0.0), (0.5, 0.1), (0.1, 0.5), (0.8, 0.8), (0.0, 0.9))
+ENDS = 3
+"""Packets of a sequence."""
+
+
+class Ends:
+    """One end of a stream outside a component: it stalls by chance, for some cycles or for many."""
+
+    def __init__(self, seed, stalls):
+        dice = random.Random(seed)
+        self.able = []
+        while len(self.able) < CYCLES:
+            length = dice.choice((1, 1, 1, 2, 20))
+            self.able += [dice.random() >= stalls] * length
+
+    def next(self, cycle):
+        """The first cycle from one on in which it does not stall."""
+        return next((later for later in range(cycle, CYCLES) if self.able[later]), max(cycle, CYCLES))
+
+    def source(self, o):
+        while not o.offered or o.taken[-1] < CYCLES:
+            o.offered.append(self.next(o.taken[-1] + 1 if o.taken else 0))
+            yield o.taken, len(o.taken)
+        yield [], 0
+
+    def sink(self, i):
+        while True:
+            yield i.offered, len(i.taken)
+            i.taken.append(self.next(i.offered[len(i.taken)]))
+
+
+def ports(component):
+    """The streams of a component by name, in and out."""
+    names = list(component.signature.members)
+    flow = {name: component.signature.members[name].flow.name for name in names}
+    ways = {name: getattr(component, name) for name in names}
+    return [{name: list(way) if isinstance(way, (list, tuple)) else [way] for name, way in ways.items() if flow[name] == side}
+            for side in ("In", "Out")]  # fmt: skip
+
+
+def simulate(component, ends, packet):
+    """Cycles of the transfers of every stream, by simulation."""
+    ins, outs = ports(component)
+    into = [(name, way, stream) for name, ways in ins.items() for way, stream in enumerate(ways)]
+    out = [(name, way, stream) for name, ways in outs.items() for way, stream in enumerate(ways)]
+    moved = {(name, way): [] for name, way, _ in into + out}
+
+    async def bench(ctx):
+        offered = [False] * len(into)
+        for cycle in range(CYCLES):
+            for index, (name, way, stream) in enumerate(into):
+                offered[index] = offered[index] or ends[name, way].able[cycle]
+                ctx.set(stream.valid, offered[index])
+                ctx.set(stream.p.last, len(moved[name, way]) // packet % ENDS == ENDS - 1)
+            for name, way, stream in out:
+                ctx.set(stream.ready, ends[name, way].able[cycle])
+            _, _, *moves = await ctx.tick().sample(*(stream.valid & stream.ready for _, _, stream in into + out))
+            for index, ((name, way, _), moves_now) in enumerate(zip(into + out, moves, strict=True)):
+                if moves_now:
+                    moved[name, way].append(cycle)
+                    if index < len(into):
+                        offered[index] = False
+
+    simulator = Simulator(component)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(bench)
+    simulator.run()
+    return moved
+
+
+def model(component, ends):
+    """The same by its timing."""
+    ins, outs = ports(component)
+    streams = {name: [Beats(name, lambda packet: packet % ENDS == ENDS - 1) for _ in ways] for name, ways in (ins | outs).items()}
+    ways = {name: each if isinstance(component, Fork) and name == "o" else each[0] for name, each in streams.items()}
+    processes = component.timing(**ways)
+    for side, act in ((ins, "source"), (outs, "sink")):
+        for name in side:
+            processes += [Process(getattr(ends[name, way], act), beats) for way, beats in enumerate(streams[name])]
+    Schedule(processes).run()
+    return {(name, way): [c for c in each.taken if c < CYCLES] for name, ways in streams.items() for way, each in enumerate(ways)}
+
+
+def check(make, packet=1 << 30):
+    """With random stalls at both ends, the cycles of all transfers are equal."""
+    for seed, (source, sink) in enumerate(STALLS):
+        component = make()
+        ins, outs = ports(component)
+        ends = {}
+        for side, stalls in ((ins, source), (outs, sink)):
+            for name, ways in side.items():
+                ends |= {(name, way): Ends(f"{seed} {name} {way}", stalls) for way in range(len(ways))}
+        assert model(component, ends) == simulate(component, ends, packet), (source, sink)
+
+
+@pytest.mark.parametrize("depth", (1, 2, 3, 6, 7, 9))
+@pytest.mark.parametrize("fast", (False, True))
+def test_queue(depth, fast):
+    check(lambda: Queue(SHAPE, 1, depth, fast=fast))
+    assert Queue(SHAPE, 1, depth, fast=fast).block_ram == (depth > 6)
+
+
+@pytest.mark.parametrize("slow", (False, True))
+@pytest.mark.parametrize("ways", (2, 3))
+def test_fork(slow, ways):
+    check(lambda: Fork(SHAPE, 1, ways, slow=slow))
+
+
+@pytest.mark.parametrize("slow", (False, True))
+@pytest.mark.parametrize("i_lanes,o_lanes,packet", [(1, 4, 0), (4, 1, 0), (1, 4, 10), (4, 1, 9), (2, 6, 8), (6, 2, 8), (1, 3, 1)])
+def test_repack(i_lanes, o_lanes, packet, slow):
+    for held in (1, 2, 30):
+        check(lambda: Repack(SHAPE, i_lanes, o_lanes, 1, held, slow, packet))
+
+
+@pytest.fixture
+def nodes(random_manifest):
+    return random_manifest(channels=4, modes=3, steps=ENDS, classes=6, features=("exponent",)).nodes
+
+
+FOLDINGS = {
+    "encoder": ("1x1", "4x1"),
+    "mixing": ("1x1", "3x2", "8x1", "4x2", "8x4"),
+    "readout": ("1x1x1", "1x1x4", "2x1x3", "4x1x6"),
+    "decoder": ("1x1", "6x1"),
+}
+
+
+@pytest.mark.parametrize("name,folding", [(name, folding) for name, each in FOLDINGS.items() for folding in each])
+def test_dense(nodes, name, folding):
+    for options in ({}, {"pace": 5}, {"pace": 3, "even": True}):
+        check(lambda: Dense(nodes[name], folding, "lut", **options))
+
+
+@pytest.mark.parametrize("folding", ("1x1/4", "1x1/3", "1x1/2", "1x1", "1x2", "2x1", "4x3", "2x3*3"))
+def test_scan(nodes, folding):
+    for pace in (1, 7):
+        check(lambda: Scan(nodes["ssm"], folding, "dsp", pace))
+
+
+@pytest.mark.parametrize("family", (GENERIC, ICE40), ids=str)
+def test_elementwise(nodes, family):
+    for pace in (1, 4):
+        check(lambda: Lookup(Layers([nodes["gelu"]], family=family), 2, pace))
+        check(lambda: Add(Layers([nodes["residual"]], family=family), 1, pace))
+        check(lambda: Multiply(Layers([nodes["glu"]], family=family), 1, "lut", pace))
+
+
+def test_slice(nodes):
+    for name in ("value", "gate"):
+        check(lambda: Slice(nodes[name], 2))
+
+
+def test_pool(nodes):
+    for pace in (1, 4):
+        for registers in (False, True):
+            check(lambda: Pool(nodes["pool"], 2, pace, registers), packet=2)
+
+
+def test_embedding(random_manifest):
+    node = random_manifest(channels=5, layers=1, tokens=7).nodes["residual_0"]
+    for pace in (1, 6):
+        check(lambda: Embedding(node, pace))
+
+
+@pytest.mark.parametrize("size,width", ((4, 4), (32, 4), (7, 7), (1, 2), (3, 2)))
+def test_norm(size, width):
+    op = NormOperation(name="y", input="x", format=SQ(3, 5), center=size > 1)
+    node = op.bind((Edge("x", size, SQ(width, 4)),), Tensors({}, {}), ENDS)
+    for pace in (1, 9):
+        check(lambda: Norm(node, "dsp", pace))
+
+
+class Rounds(wiring.Component):
+    """A ring around a queue, in place of stages."""
+
+    def __init__(self, beats, flight, held):
+        self.ring, self.stages = Ring(SHAPE, 1, beats, 3, flight), Queue(SHAPE, 1, held, 3)
+        super().__init__({"i": In(signature(SHAPE)), "o": Out(signature(SHAPE))})
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.ring, m.submodules.stages = self.ring, self.stages
+        connect(m, flipped(self.i), self.ring.i)
+        connect(m, self.ring.entry, self.stages.i)
+        connect(m, self.stages.o, self.ring.back)
+        connect(m, self.ring.o, flipped(self.o))
+        return m
+
+    def timing(self, i, o):
+        entry, back = Beats(), Beats()
+        return [*self.ring.timing(i, entry, back, o), *self.stages.timing(entry, back)]
+
+
+@pytest.mark.parametrize("beats,flight,held", [(3, 1, 3), (3, 2, 1), (2, 4, 30), (5, 3, 9)])
+def test_ring(beats, flight, held):
+    check(lambda: Rounds(beats, flight, held), packet=beats)

@@ -1,0 +1,223 @@
+# amaranth: UnusedElaboratable=no
+"""The formulas in docs/stages.md and docs/multipliers.md, evaluated as they stand there, equal what the gateware says."""
+
+import ast
+import math
+import random
+import re
+import sys
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from subprocess import run
+
+import numpy as np
+import pytest
+from amaranth.hdl import Shape
+
+from ssm_hdl import SQ
+from ssm_hdl.families import FAMILIES
+from ssm_hdl.gateware.add import Add
+from ssm_hdl.gateware.dense import Dense
+from ssm_hdl.gateware.dense_folding import DenseFolding
+from ssm_hdl.gateware.embedding import Embedding
+from ssm_hdl.gateware.layers import Layers
+from ssm_hdl.gateware.lookup import Lookup
+from ssm_hdl.gateware.multiply import Multiply
+from ssm_hdl.gateware.norm import Norm
+from ssm_hdl.gateware.pool import Pool
+from ssm_hdl.gateware.ring import Ring
+from ssm_hdl.gateware.scan import Scan
+from ssm_hdl.gateware.scan_folding import ScanFolding
+from ssm_hdl.gateware.shift import Shifts, shift_latency
+from ssm_hdl.gateware.slice import Slice
+from ssm_hdl.gateware.stream import reals
+from ssm_hdl.gen.structure import Structure
+from ssm_hdl.operations import Edge, Node, Tensors
+from ssm_hdl.operations import Scan as ScanOperation
+
+DOCS = Path(__file__).parents[1] / "docs"
+TRIES = 12
+"""Random foldings, kinds of multipliers and paces of a stage."""
+
+MODELS = (
+    {"channels": 12, "modes": 5, "features": ("exponent", "delta", "dither")},
+    {"channels": 4, "modes": 3, "features": ("exponent", "narrow"), "classes": 6},
+    {"channels": 8, "modes": 6, "layers": 2, "alike": True, "features": ("exponent", "delta")},
+    {"channels": 64, "modes": 4, "layers": 1, "tokens": 11},
+)
+
+
+def column(page: str, header: str) -> dict[str, str]:
+    """A column of the table of a page that has it, by the cells of the first column."""
+    lines = (DOCS / page).read_text(encoding="utf-8").splitlines()
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] if line.startswith("|") else [] for line in lines]
+    start = next(k for k, row in enumerate(rows) if header in row and re.fullmatch(r"[|: -]+", lines[k + 1]))
+    index, found = rows[start].index(header), {}
+    for row in rows[start + 2 :]:
+        if not row:
+            break
+        found |= dict.fromkeys(re.findall(r"`(\w+)`", row[0]) or [row[0]], row[index].strip("`"))
+    return found
+
+
+CYCLES, LATENCY = (column("stages.md", header) for header in ("cycles per packet", "latency"))
+TERMS = column("stages.md", "value")
+PRODUCTS, SIDES = column("stages.md", "multiplications"), column("stages.md", "multipliers")
+MULTIPLIER = column("multipliers.md", "`multiplier`")
+
+FUNCTIONS = {"max": max, "ceil": math.ceil, "floor": math.floor, "log2": math.log2}
+
+
+def value(formula: str, names: dict[str, int]) -> Fraction:
+    """The value of a formula; a name that is not given has one among `TERMS`."""
+
+    def walk(node: ast.expr) -> Fraction:
+        match node:
+            case ast.Constant(value=int(number)):
+                return Fraction(number)
+            case ast.Name(id=name):
+                return Fraction(int(names[name])) if name in names else value(TERMS[name], names)
+            case ast.Call(func=ast.Name(id=name), args=args):
+                return Fraction(FUNCTIONS[name](*map(walk, args)))
+            case ast.BinOp(left=left, op=op, right=right):
+                a, b = walk(left), walk(right)
+                return {ast.Add: a.__add__, ast.Sub: a.__sub__, ast.Mult: a.__mul__, ast.Div: a.__truediv__}[type(op)](b)
+        raise AssertionError(f"{formula}: {ast.dump(node)} is not arithmetic")
+
+    return walk(ast.parse(formula, mode="eval").body)
+
+
+def late_drive() -> Node:
+    """A scan whose drive is shifted for longer than its narrow products take."""
+    dice = np.random.default_rng(2)
+    codes = {"a": dice.integers(-7, 8, (3, 4, 2)), "e": dice.integers(-3, 5, (3, 4))}
+    op = ScanOperation.model_validate(
+        {"name": "late", "input": "u", "transition": {"tensor": "a", "format": SQ(1, 4)}, "exponent": "e", "format": SQ(1, 5)}
+        | {"op": "scan", "delta": True}
+    )
+    codes["a"][..., 0] = -abs(codes["a"][..., 0]) - 1
+    return op.bind((Edge("u", 3, SQ(2, 4)),), Tensors(codes, {}), steps=8)
+
+
+def dense(layers, dice: random.Random):
+    folding, kind = dice.choice(DenseFolding.choices(layers)), dice.choice(("dsp", "lut"))
+    stage = Dense(layers, folding.name, kind, pace := dice.choice((1, 2, 5)))
+    groups, rows, *columns = layers.node.arrays["weight"].shape
+    sizes = {"G": groups, "M": rows, "N": math.prod(columns), "columns": folding.columns}
+    side = {"groups": folding.groups, "rows": folding.rows, "pace": pace, "align": stage._scale.latency}
+    assert value(SIDES["dense" if groups == 1 else "dense of several groups"], sizes | side) == folding.multipliers
+    return stage, sizes | side | {"multiplier": folding.latency(kind)}
+
+
+def scan(layers, dice: random.Random):
+    kind = dice.choice(("dsp", "lut"))
+    folding = dice.choice([each for each in ScanFolding.choices(layers) if each.suits(kind)])
+    stage = Scan(layers, folding.name, kind, pace := dice.choice((1, 2, 7)))
+    code, state, align = folding.operands(kind)
+    channels, modes = layers.node.arrays["scale"].shape
+    names = {"C": channels, "N": modes, "channels": folding.channels, "modes": folding.within, "pace": pace, "align": align}
+    names |= {"terms": folding.terms, "phases": folding.phases, "sum": folding.terms == 3, "delta": layers.node.op.delta}
+    names |= {"multiplier": layers.family.multiplier(kind).latency(code, state)}
+    names |= {"drive": Shifts(folding.amounts(layers, "shift")).latency}
+    names |= {"K": (layers.node.arrays["transition"] != 0).any(axis=-1).sum()}
+    assert value("loop", names) == stage.loop
+    assert value(SIDES["scan, several cycles for a mode"], names) == folding.multipliers
+    if folding.phases == 1:
+        assert value(SIDES["scan"], names) == folding.multipliers
+    return stage, names
+
+
+def norm(layers, dice: random.Random):
+    stage = Norm(layers, kind := dice.choice(("dsp", "lut")), pace := dice.choice((1, 2, 5)))
+    signed, width = stage.deviation.x.signed, stage.deviation.x.width
+    factor = Shape(max(width, int(layers.node.arrays["slope"].max()).bit_length() + signed))
+    names = {"n": layers.node.output.size, "width": stage.deviation.root.width, "ones": stage.size.bit_count(), "pace": pace}
+    names |= {"square": layers.family.lut.latency(factor, factor), "bits": stage.deviation.most.bit_length()}
+    return stage, names | {"multiplier": stage.folding.latency(kind), "places": stage.queue.depth}
+
+
+def elementwise(make) -> Callable:
+    def build(layers, dice: random.Random):
+        size = math.gcd(reals(layers.node.output), reals(layers.node.inputs[0]), getattr(layers.node.op, "start", 0))
+        lanes = dice.choice([n for n in range(1, size + 1) if size % n == 0])
+        return make(layers, lanes, dice)
+
+    return build
+
+
+def lookup(layers, lanes, dice):
+    stage = Lookup(layers, lanes, pace := dice.choice((1, 3)))
+    return stage, {"n": reals(layers.node.output), "lanes": lanes, "pace": pace, "read": not layers.family.fast_rams}
+
+
+def multiply(layers, lanes, dice):
+    stage = Multiply(layers, lanes, kind := dice.choice(("dsp", "lut")), pace := dice.choice((1, 3)))
+    a, b = (Shape(edge.format.width, edge.format.signed) for edge in layers.node.inputs)
+    product = layers.family.multiplier(kind).latency(a, b)
+    return stage, {"n": reals(layers.node.output), "lanes": lanes, "pace": pace, "multiplier": product}
+
+
+def add(layers, lanes, dice):
+    return Add(layers, lanes, pace := dice.choice((1, 3))), {"n": reals(layers.node.output), "lanes": lanes, "pace": pace}
+
+
+def slice_(layers, lanes, dice):
+    op = layers.node.op
+    return Slice(layers, lanes), {"n": reals(layers.node.inputs[0]), "lanes": lanes, "start": op.start, "size": op.size}
+
+
+def pool(layers, lanes, dice):
+    stage = Pool(layers, lanes, registers=dice.choice((False, True)))
+    return stage, {"n": reals(layers.node.inputs[0]), "lanes": lanes, "memory": not stage.sums.registers}
+
+
+def embedding(layers, dice: random.Random):
+    stage, width = Embedding(layers.node, pace := dice.choice((1, 3))), layers.node.arrays["code"].shape[1]
+    return stage, {"n": layers.node.inputs[0].size, "M": width, "ones": width.bit_count(), "pace": pace}
+
+
+BUILD = {"dense": dense, "scan": scan, "norm": norm, "embedding": embedding} | {
+    name: elementwise(make)
+    for name, make in {"lookup": lookup, "multiply": multiply, "add": add, "slice": slice_, "pool": pool}.items()
+}
+
+
+@pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES)
+@pytest.mark.parametrize("name", [name for name in CYCLES if not name.startswith("ring")])
+def test_a_stage_takes_the_cycles_of_the_page(random_manifest, name, family):
+    dice, tries = random.Random(name), 0
+    for model in MODELS:
+        structure = Structure.of(random_manifest(**model), model.get("alike", False), family)
+        for layers in (*structure.stages.values(), Layers([late_drive()], family=family)):
+            if layers.node.op.op != name:
+                continue
+            for _ in range(TRIES):
+                stage, names = BUILD[name](layers, dice)
+                names |= {"queue": stage.queue.latency} if hasattr(stage, "queue") else {}
+                assert value(CYCLES[name], names) == stage.cycles
+                assert value(LATENCY[name], names) == stage.latency
+                assert value(PRODUCTS.get(name, PRODUCTS["all others"]), names) == layers.node.multiplications
+                tries += 1
+    assert tries
+
+
+def test_terms_of_the_page():
+    for most in range(200):
+        assert value(TERMS["shift"], {"bits": most.bit_length()}) == shift_latency(most)
+    for layers, beats in ((2, 3), (4, 32)):
+        assert value(CYCLES["ring of shared layers"], {"L": layers, "beats": beats}) == Ring(Shape(8), 1, beats, layers, 2).cycles
+
+
+@pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES)
+def test_multipliers_of_the_page(family):
+    whole, half = (MULTIPLIER.get(f"{part} of a DSP block, {family.name}", MULTIPLIER["DSP block"]) for part in ("all", "half"))
+    assert value(whole, {}) == family.dsp.latency(Shape(16, True), Shape(16, True), shared=2)
+    assert value(half, {}) == family.dsp.latency(Shape(4, True), Shape(8), shared=2)
+    luts = MULTIPLIER.get(f"LUTs, {family.name}", MULTIPLIER["LUTs"])
+    for bits in range(1, 18):
+        assert value(luts, {"bits": bits}) == family.lut.latency(Shape(bits), Shape(18))
+
+
+def test_tables_of_the_pages_are_those_of_the_results():
+    run([sys.executable, str(DOCS / "tables.py"), "--check"], check=True, timeout=60)

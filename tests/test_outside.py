@@ -1,0 +1,104 @@
+# amaranth: UnusedElaboratable=no
+"""Operations from outside: the four files of one go through every room without a change to the project."""
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from ssm_hdl import Manifest, SsmHdlError, registry
+from ssm_hdl.families import FAMILIES, unlimited
+from ssm_hdl.gen.report import estimate
+from ssm_hdl.gen.size.planner import plan_for
+from ssm_hdl.gen.verilog import generate
+from ssm_hdl.manifest import Graph
+from ssm_hdl.operations import Tensors
+from ssm_hdl.sim.compiler import Design
+from ssm_hdl.sim.golden import run
+from ssm_hdl.sim.netlist import netlist_model
+from ssm_hdl.sim.verilated import VerilatedModel
+from ssm_hdl.sw.draw import draw
+from ssm_hdl.sw.qat.model import QatModel, outputs
+
+
+@pytest.fixture
+def clipped(outside, random_manifest) -> Manifest:
+    """A small S4D with a clipped ReLU in place of its GELU."""
+    manifest = random_manifest(channels=4, modes=3, steps=6)
+    graph = yaml.safe_load(manifest.to_yaml())
+    (gelu,) = [op for op in graph["operations"] if op["op"] == "lookup" and op["name"] == "gelu"]
+    del gelu["function"]
+    gelu |= {"op": "clip", "format": "UQ(-1, 6)"}
+    return Manifest(Graph.model_validate(graph), manifest.tensors)
+
+
+CONVOLUTION = """
+schema_version: 1
+name: convolution
+steps: 9
+input: {name: x, size: 5, format: "SQ(1, 7)"}
+operations:
+- {name: line, op: taps, input: x, taps: 4}
+- {name: conv, op: dense, input: line, weight: {tensor: w, format: "SQ(1, 7)"}, format: "SQ(2, 6)"}
+output: conv
+"""
+
+
+@pytest.fixture
+def convolution(outside) -> Manifest:
+    """A causal depthwise convolution: a delay line, and a dense with a group for every channel."""
+    codes = np.random.default_rng(0).integers(-128, 128, (5, 1, 4))
+    return Manifest(Graph.model_validate(yaml.safe_load(CONVOLUTION)), Tensors({"w": codes}, {}))
+
+
+@pytest.fixture(params=["clipped", "convolution"])
+def manifest(request) -> Manifest:
+    return request.getfixturevalue(request.param)
+
+
+@pytest.mark.parametrize("family", FAMILIES.values(), ids=str)
+def test_rtl_and_netlists_equal_the_golden_model(manifest, random_samples, cache, family):
+    plan = plan_for(manifest, unlimited(family), dsp=9).plan
+    if not family.synthesis:
+        model = VerilatedModel(manifest, design=Design(generate(manifest, plan), manifest.name, optimise=0))
+    else:
+        model = netlist_model(manifest, family, plan, cache=cache)
+    for steps, stalls in ((manifest.steps, 0.0), (3, 0.4)):
+        samples = random_samples(manifest, batch=6, steps=steps)
+        assert np.array_equal(model.run(samples, stalls=stalls).outputs, run(manifest, samples).outputs)
+
+
+def test_the_golden_models_compute_what_they_say(clipped, convolution, random_samples):
+    trace = run(clipped, random_samples(clipped), trace=True).trace
+    exact = np.clip((trace["readout"] * 2.0 ** (6 - clipped.nodes["readout"].output.format.f_bits) + 0.5) // 1, 0, 31)
+    assert np.array_equal(trace["gelu"], exact) and {0, 31} < set(exact.ravel())
+    trace = run(convolution, random_samples(convolution), trace=True).trace
+    line = trace["line"].reshape(2, 9, 5, 4)
+    for age in range(4):  # the youngest comes last
+        assert np.array_equal(line[:, age:, :, 3 - age], trace["x"][:, : 9 - age]) and not line[:, :age, :, 3 - age].any()
+
+
+def test_qat_equals_the_golden_model_and_has_gradients(manifest, random_samples):
+    model, samples = QatModel(manifest), random_samples(manifest, batch=4)
+    assert np.array_equal(outputs(model, samples), run(manifest, samples).outputs)
+    model(torch.from_numpy(samples).double()).sum().backward()
+    assert all(latent.grad.abs().max() > 0 for latent in model.latents.values())
+
+
+def test_estimates_are_marked_and_the_picture_has_it(clipped, tmp_path):
+    plan = plan_for(clipped, dsp=9).plan
+    report = estimate(clipped, plan)
+    marks = {stage.name: stage.fitted for stage in report.stages}
+    assert not marks.pop("gelu") and all(marks.values())
+    (stage,) = [stage for stage in report.stages if stage.name == "gelu"]
+    assert stage.luts > 0 and stage.flip_flops > 0
+    assert "clip" in draw(clipped, plan, tmp_path / "pipeline.svg").read_text(encoding="utf-8")
+
+
+def test_what_is_not_known_is_named(outside):
+    with pytest.raises(SsmHdlError, match="operation 'clip' of elsewhere is known already; give it another name"):
+        registry.register("clip", "elsewhere")
+    with pytest.raises(SsmHdlError, match="operation 'dense' of elsewhere is known already"):
+        registry.register("dense", "elsewhere")
+    with pytest.raises(SsmHdlError, match="operation 'relu' is not known; there are add, clip, dense"):
+        registry.operation("relu")
