@@ -7,7 +7,6 @@ from typing import Any
 from ssm_hdl import Manifest
 from ssm_hdl.gen.blocks import BLOCKS, block_rams, sprams
 from ssm_hdl.gen.costs import between, cost, stage_features, storages
-from ssm_hdl.gen.latency import latency
 from ssm_hdl.gen.pipeline import Pipeline
 from ssm_hdl.gen.plan import Plan
 
@@ -130,7 +129,7 @@ def estimate(manifest: Manifest, plan: Plan) -> Report:
                 kind=share.kind if share.multipliers else "",
                 cycles=stage.work,
                 latency=stage.latency,
-                busy=stage.work * pipeline.structure.share(name, manifest.steps) / pipeline.cycles,
+                busy=stage.work * pipeline.structure.share(name, manifest.steps) / pipeline.bound,
                 memory_bits=sum(storage.bits for storage in stage.storage),
                 block_rams={family: sum(block_rams(each, family) for each in stage.storage) for family in BLOCKS},
                 luts=round(taken["luts"]),
@@ -152,8 +151,8 @@ def estimate(manifest: Manifest, plan: Plan) -> Report:
     return Report(
         name=manifest.name,
         target=plan.target,
-        cycles=pipeline.cycles,
-        latency=latency(pipeline),
+        cycles=pipeline.bound,
+        latency=0,
         layers=1 if pipeline.ring is None else pipeline.ring.layers,
         flight=0 if pipeline.ring is None else pipeline.ring.flight,
         multiplications=multiplications,
@@ -165,7 +164,7 @@ def estimate(manifest: Manifest, plan: Plan) -> Report:
         sprams=sum(sprams(storage) for storage in stored),
         luts=sum(stage.luts for stage in stages) + round(sum(other["luts"] for other in others)),
         flip_flops=sum(stage.flip_flops for stage in stages) + round(sum(other["flip_flops"] for other in others)),
-        utilisation=products / (max(in_blocks, 1) * pipeline.cycles),
+        utilisation=products / (max(in_blocks, 1) * pipeline.bound),
         stages=tuple(stages),
     )
 
