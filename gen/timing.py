@@ -48,7 +48,7 @@ class Timing:
             SsmHdlError: it would hang.
         """
         search = _Search(pipeline)
-        cycles, latency_full = search.within() or search.over()
+        cycles, latency_full = search.sequences() if pipeline.manifest.output.per_sequence else search.endless()[:2]
         return cls(cycles, search.latency_alone, latency_full)
 
 
@@ -60,7 +60,7 @@ class _Search:
     """
 
     def __init__(self, pipeline: "Pipeline") -> None:
-        manifest, self.network, self.output = pipeline.manifest, pipeline.network, pipeline.manifest.output
+        manifest, self.network = pipeline.manifest, pipeline.network
         self.name, self.size, self.steps = manifest.name, manifest.input.size, manifest.steps
         alone = Traffic(self.network, self.size)
         alone.feed(1)
@@ -73,7 +73,7 @@ class _Search:
         self.per_step = {link: count for link, count in beats.items() if link not in self.per_sequence}
         holders = ((link, self.network.components[link.source.component]) for link in beats if link.source.component)
         depths = [-(-depth // beats[link]) for link, component in holders for depth in _depths(component)]
-        self.memory = max(depths) + 3  # time steps that a process looks back, those of a norm included
+        self.memory = max(depths) + 2  # packets that a process looks back, those of a norm included
 
     def latency(self, traffic: Traffic, step: int, packet: int) -> int:
         """Cycles from the last sample of a time step in to the last result of a packet out."""
@@ -84,67 +84,88 @@ class _Search:
         if not goes_on:
             raise SsmHdlError(f"{self.name}: the pipeline would hang, waiting for {', '.join(traffic.stuck)}")
 
-    def settle(self, traffic: Traffic, counts: Mapping[Link, int], steps: int) -> tuple[int, int]:
-        """Feed until units of time steps repeat: how many of them do, and their cycles.
+    def endless(self) -> tuple[Fraction, int, int, int]:
+        """An endless sequence: cycles per time step, latency, time steps that repeat, and those until they do."""
+        traffic = Traffic(self.network, self.size, lambda step: False)
+        for _ in range(_MOST):
+            self.feed(traffic, 1)
+            if found := self.repeats(traffic, self.per_step, 1):
+                period, cycles = found
+                steps = range(len(traffic.o.taken) // self.results)[-period:]
+                latencies = [self.latency(traffic, step, step) for step in steps]
+                return Fraction(cycles, period), max(latencies, default=0), period, traffic.steps
+        raise SsmHdlError(f"{self.name}: its cycles do not repeat in {_MOST} time steps")
+
+    def sequences(self) -> tuple[Fraction, int]:
+        """Sequences one after the other: cycles per time step, and latency.
+
+        Of a long sequence the middle is left out, where its cycles repeat as in an endless one.
+        """
+        cycles, _, period, length = self.endless()
+        while True:
+            length *= 2
+            short = self.steps - (self.steps - length) // period * period if length < self.steps else self.steps
+            if found := self.shortened(short, period):
+                each, latency = found
+                return (each + (self.steps - short) * cycles) / self.steps, latency
+
+    def shortened(self, length: int, period: int) -> tuple[Fraction, int] | None:
+        """Cycles of a sequence of some length, and latency; None if one does not get to its repetition before it ends.
+
+        Then its results are also out: sequences do not wait for one another but for a moment.
+        """
+        traffic = Traffic(self.network, self.size, lambda step: step % length == length - 1)
+        counts = {link: count * length for link, count in self.per_step.items()} | self.per_sequence
+        for sequence in range(_MOST):
+            if length < self.steps:
+                self.feed(traffic, length - 1)
+                within = self.repeats(traffic, self.per_step, 1, period)
+                out = (len(traffic.streams[link.source].taken) == sequence * n for link, n in self.per_sequence.items())
+                if not within or not all(out):
+                    return None
+            self.feed(traffic, length - (traffic.steps - sequence * length))
+            if found := self.repeats(traffic, counts, length):
+                turns, cycles = found
+                ends = range(len(traffic.o.taken) // self.results)[-turns:]
+                return Fraction(cycles, turns), max(self.latency(traffic, (end + 1) * length - 1, end) for end in ends)
+        raise SsmHdlError(f"{self.name}: its cycles do not repeat in {_MOST} sequences")
+
+    def feed(self, traffic: Traffic, steps: int) -> None:
+        """Feed time steps; others follow."""
+        traffic.feed(steps, more=True)
+        self.fed(traffic, len(traffic.i.taken) == traffic.steps * self.size)
+
+    def repeats(
+        self, traffic: Traffic, counts: Mapping[Link, int], steps: int, period: int | None = None
+    ) -> tuple[int, int] | None:
+        """The period with which all streams repeat, and its cycles, for as long as any process looks back.
 
         Args:
             traffic: what moves.
-            counts: beats of a unit.
+            counts: beats of a unit, such as a time step or a sequence.
             steps: time steps of a unit.
+            period: the only period to try, in units.
         """
-        for units in range(1, _MOST):
-            traffic.feed(steps, more=True)
-            self.fed(traffic, len(traffic.i.taken) == traffic.steps * self.size)
-            ends = traffic.i.taken[steps * self.size - 1 :: steps * self.size]
-            for period in range(1, units // 3):
-                cycles = ends[-1] - ends[-1 - period]
-                if cycles == ends[-2] - ends[-2 - period] and self.repeats(traffic, counts, steps, period, cycles):
-                    return period, cycles
-        raise SsmHdlError(f"{self.name}: the pipeline does not repeat its cycles in {_MOST} rounds")
-
-    def repeats(self, traffic: Traffic, counts: Mapping[Link, int], steps: int, period: int, cycles: int) -> bool:
-        """The latest beats of all streams moved as those a period before, for as long as any process looks back."""
         units = traffic.steps // steps
-        late = max(units - len(traffic.streams[link.source].taken) // count for link, count in counts.items())
-        for link, count in counts.items():
-            taken, before = traffic.streams[link.source].taken, period * count
-            window = (period + self.memory + late) * count
-            if len(taken) < window + before:
-                return False
-            if any(now - then != cycles for now, then in zip(taken[-window:], taken[-window - before :], strict=False)):
-                return False
-        return True
+        ends = traffic.i.taken[steps * self.size - 1 :: steps * self.size]
+        late = None
+        for turns in range(1, units - self.memory) if period is None else [period]:
+            cycles = ends[-1] - ends[-1 - turns]
+            if cycles == ends[-2] - ends[-2 - turns]:
+                late = late or max(units - len(traffic.streams[link.source].taken) // count for link, count in counts.items())
+                if all(
+                    _repeats(traffic.streams[link.source].taken, turns * count, (turns + self.memory + late) * count, cycles)
+                    for link, count in counts.items()
+                ):
+                    return turns, cycles
+        return None
 
-    def within(self) -> tuple[Fraction, int] | None:
-        """Cycles per time step of an endless sequence, and the latency.
 
-        None if the results of a sequence are not out before the next one ends: then sequences may wait for one another.
-        """
-        ends: set[int] = set()
-        traffic = Traffic(self.network, self.size, ends.__contains__)
-        period, cycles = self.settle(traffic, self.per_step, 1)
-        if not self.output.per_sequence:
-            done = len(traffic.o.taken) // self.results
-            return Fraction(cycles, period), max(self.latency(traffic, step, step) for step in range(done - period, done))
-        latencies: list[int] = []
-        for _ in range(period):
-            end = traffic.steps + (len(latencies) - traffic.steps) % period  # another of those that take turns
-            ends.add(end)
-            while any(len(traffic.streams[link.source].taken) < len(ends) * count for link, count in self.per_sequence.items()):
-                if traffic.steps > end + self.steps:
-                    return None
-                traffic.feed(1, more=True)
-            latencies.append(self.latency(traffic, end, len(ends) - 1))
-        return (Fraction(cycles, period), max(latencies)) if self.repeats(traffic, self.per_step, 1, period, cycles) else None
-
-    def over(self) -> tuple[Fraction, int]:
-        """Cycles per time step of whole sequences, and the latency."""
-        traffic = Traffic(self.network, self.size, lambda step: step % self.steps == self.steps - 1)
-        counts = {link: count * self.steps for link, count in self.per_step.items()} | self.per_sequence
-        period, cycles = self.settle(traffic, counts, self.steps)
-        done = len(traffic.o.taken) // self.results
-        latencies = [self.latency(traffic, (k + 1) * self.steps - 1, k) for k in range(done - period, done)]
-        return Fraction(cycles, period * self.steps), max(latencies)
+def _repeats(taken: list[int], period: int, window: int, cycles: int) -> bool:
+    """Each of the latest beats came a number of cycles after the one a period before."""
+    if len(taken) < window + period:
+        return False
+    return all(now - then == cycles for now, then in zip(taken[-window:], taken[-window - period :], strict=False))
 
 
 def _depths(component: wiring.Component) -> list[int]:

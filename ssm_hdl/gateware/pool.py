@@ -126,12 +126,11 @@ class Pool(Stage):
     def _sum(self, i: Beats, made: Beats, o: Beats) -> Cycles:
         taken, depth, left, sent, beats = -1, self.queue.depth, o.taken, 0, self.cycles
         for packet in count():
-            ends = i.ends(packet)
             for beat in range(packet * beats, (packet + 1) * beats):
                 if len(i.offered) <= beat:
                     yield i.offered, beat
                 taken = max(taken + 1, i.offered[beat])
-                if ends:
+                if i.ends(packet):
                     if sent >= depth:
                         if len(left) <= sent - depth:
                             yield left, sent - depth
