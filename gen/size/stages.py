@@ -76,7 +76,7 @@ def _counted(stage: StagePlan, layers: Layers, folding: Folding | None) -> Stage
     if not stage.multipliers or stage.kind == LUT:
         return stage
     blocks = stage_class(layers).dsp_blocks(layers, stage.multipliers, stage.kind)
-    return replace(stage, in_blocks=stage.multipliers, blocks=blocks)
+    return replace(stage, in_blocks=stage.multipliers if blocks else 0, blocks=blocks)
 
 
 def _burst(structure: Structure, stream: str, known: dict[str, Fraction] | None = None) -> Fraction:

@@ -355,6 +355,23 @@ def test_a_norm_too_wide_for_a_dsp_block(tmp_path):
 
 
 @pytest.mark.parametrize(
+    "operations,format",
+    [
+        ((DENSE.replace("SQ(1, 7)", "SQ(2, 16)"),), "SQ(3, 5)"),
+        (("{name: y, op: multiply, inputs: [x, x], format: 'SQ(4, 5)'}",), "SQ(3, 17)"),
+        ((SCAN.replace("7", "19") % "x", DENSE.replace("x", "s")), "SQ(3, 5)"),
+    ],
+    ids=["dense", "multiply", "scan"],
+)
+def test_operands_too_wide_for_a_dsp_block(tmp_path, operations, format):
+    draw = np.random.default_rng(1).integers
+    arrays = {"a": draw(-(1 << 18), 1 << 18, (8, 2, 2)), "e": np.zeros((8, 2), int)}
+    arrays["w"] = draw(-128, 128, (8, 1, 2, 2)) if len(operations) > 1 else draw(-(1 << 17), 1 << 17, (16, 8))
+    write(tmp_path, text(*operations, size="8", format=format), arrays)
+    assert same_bits(tmp_path, device=DEVICES["up5k"])
+
+
+@pytest.mark.parametrize(
     "operation,format",
     [
         ("{name: y, op: add, inputs: [x, x], format: 'SQ(4, 53)'}", "UQ(7, 0)"),
