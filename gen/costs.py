@@ -12,15 +12,18 @@ from importlib import resources
 from statistics import mean
 from typing import NamedTuple
 
+from amaranth.hdl import Shape
+
 from ssm_hdl import registry
 from ssm_hdl.families.base import Family
 from ssm_hdl.families.rams import sprams
 from ssm_hdl.gateware.layers import Layers
 from ssm_hdl.gateware.memories import Storage
 from ssm_hdl.gateware.queue import Queue
+from ssm_hdl.gateware.ring import Ring
 from ssm_hdl.gateware.spram import DEPTH
 from ssm_hdl.gateware.stage import Features, Stage, StagePlan
-from ssm_hdl.gateware.stream import lanes, widths
+from ssm_hdl.gateware.stream import Fork, Repack, lanes, widths
 from ssm_hdl.gen.pipeline import Pipeline
 from ssm_hdl.gen.size.objective import Use
 
@@ -167,24 +170,19 @@ def spram_choices(layers: Layers, plan: StagePlan, family: Family) -> list[tuple
 
 
 def between(pipeline: Pipeline, family: Family) -> list[tuple[str, Features]]:
-    """What stands between the stages of a pipeline: repacks, forks, queues, the ring; the kind of each and its features."""
-    structure, found = pipeline.structure, list[tuple[str, Features]]()
-    for name, reads in structure.reads.items():
-        for source, sink in zip(reads, pipeline.stages[name].sinks, strict=True):
-            found += _repacks(pipeline, source, name, lanes(sink), pipeline.holds(name) > 1)
-    found += _repacks(pipeline, structure.output, "", 1, False)
-    queues = [pipeline.entry, *pipeline.queues.values(), *([pipeline.ring.waiting, pipeline.ring.loop] if pipeline.ring else [])]
-    found += [("queue", queue_features(queue, family)) for queue in queues]
-    if pipeline.ring:
-        found.append(("ring", {"stage": 1.0}))
-    return found + [("fork", fork_features(ways)) for stream in structure.edges if (ways := structure.readers(stream)) > 1]
-
-
-def _repacks(pipeline: Pipeline, source: str, reader: str, width: int, held: bool) -> list[tuple[str, Features]]:
-    i_lanes, number, found = pipeline.width(source), pipeline.structure.edges[source].format.width, []
-    for step in widths(i_lanes, width, pipeline.structure.packet(source, reader)):
-        found.append(("repack", repack_features(i_lanes, step, number, held)))
-        i_lanes = step
+    """The adapters of a pipeline, its queues and the ring: the kind of each and its features."""
+    found = list[tuple[str, Features]]()
+    for component in pipeline.network.components.values():
+        if isinstance(component, Repack):
+            number = Shape.cast(component.i.p.data.shape()).width // component.i_lanes
+            found.append(("repack", repack_features(component.i_lanes, component.o_lanes, number, component.ahead)))
+        elif isinstance(component, Fork):
+            found.append(("fork", fork_features(component.ways)))
+        elif isinstance(component, Queue):
+            found.append(("queue", queue_features(component, family)))
+        elif isinstance(component, Ring):
+            found += [("queue", queue_features(queue, family)) for queue in (component.waiting, component.loop)]
+            found.append(("ring", {"stage": 1.0}))
     return found
 
 

@@ -10,7 +10,6 @@ from ssm_hdl.families.rams import sprams
 from ssm_hdl.gateware.memories import Storage
 from ssm_hdl.gateware.stage import Stage
 from ssm_hdl.gen.costs import between, cost, stage_features, storages
-from ssm_hdl.gen.latency import latency
 from ssm_hdl.gen.pipeline import Pipeline
 from ssm_hdl.gen.plan import Plan
 
@@ -135,7 +134,7 @@ def estimate(manifest: Manifest, plan: Plan) -> Report:
                 kind=share.kind if share.multipliers else "",
                 cycles=stage.work,
                 latency=stage.latency,
-                busy=stage.work * pipeline.structure.share(name, manifest.steps) / pipeline.cycles,
+                busy=stage.work * pipeline.structure.share(name, manifest.steps) / pipeline.bound,
                 memory_bits=sum(storage.bits for storage in stage.storage),
                 block_rams=_block_rams(stage.storage),
                 luts=round(taken.luts),
@@ -158,8 +157,8 @@ def estimate(manifest: Manifest, plan: Plan) -> Report:
     return Report(
         name=manifest.name,
         family=plan.family.name,
-        cycles=pipeline.cycles,
-        latency=latency(pipeline),
+        cycles=pipeline.bound,
+        latency=0,
         layers=1 if pipeline.ring is None else pipeline.ring.layers,
         flight=0 if pipeline.ring is None else pipeline.ring.flight,
         multiplications=multiplications,
@@ -171,7 +170,7 @@ def estimate(manifest: Manifest, plan: Plan) -> Report:
         sprams=sum(sprams(storage) for storage in stored),
         luts=sum(stage.luts for stage in stages) + round(sum(other.luts for other in others)),
         flip_flops=sum(stage.flip_flops for stage in stages) + round(sum(other.flip_flops for other in others)),
-        utilisation=products / (max(in_blocks, 1) * pipeline.cycles),
+        utilisation=products / (max(in_blocks, 1) * pipeline.bound),
         stages=tuple(stages),
     )
 

@@ -89,11 +89,11 @@ class Schedule:
             near = [other for beats in process.streams for other in users[id(beats)]]
             process.neighbours = list(dict.fromkeys(near))
 
-    def run(self, more: bool = False) -> None:
+    def run(self, paused: Callable[[], bool] = lambda: False) -> None:
         """Go on until every process waits for what no other will do.
 
         Args:
-            more: beats may come from outside later. If not, a process that chooses the first of two beats, and knows when one
+            paused: beats may still come from outside. If not, a process that chooses the first of two beats, and knows when one
                 of them comes, learns that the other comes later: it depends on the choice.
         """
         ready = deque(process for process in self.processes if process.queued or process.able)
@@ -103,7 +103,7 @@ class Schedule:
             process = ready.popleft()
             process.go()
             ready += self._woken(process)
-            if not ready and not more:
+            if not ready and not paused():
                 for process in filter(lambda each: each.chooses, self.processes):
                     process.go(last=True)
                     ready += self._woken(process)

@@ -1,0 +1,151 @@
+"""What waits where paths join.
+
+A fork sends each beat to all of its readers, and takes the next one only when all have it. Where two of its paths meet again, an
+operation takes a beat from each. If the paths need different positions of a packet for their results, or different times, beats
+of one wait for the other's: in a queue, or the fork stops and with it the path that is waited for.
+
+The depth comes from one time step that goes alone through the pipeline, with room for everything at the inputs of joins: the most
+beats that wait there. With these depths the same step goes the same way, and so does every step that comes when the one before
+has left. Components read and write in an order that does not depend on time, so what a network moves does not depend on it
+either (Kahn 1974): if there is one order of events in which all beats get through, then they do whatever stalls, and however
+closely time steps follow one another. The ring is the only component that chooses by time, which of two packets enters first.
+Its stages get a sequence of packets that are all alike, for which the same holds, and it has room for all that return.
+From outside it is a buffer that keeps the order. So no pipeline can hang.
+
+Time steps follow every `Pipeline.bound` cycles. Then what waits is what one step leaves there, at that distance from the next:
+with that depth, steps at that distance never wait for room. As no beat comes later when another comes earlier, the pipeline keeps
+to that interval however early its samples come.
+
+Of the inputs of an operation, the one whose beats wait least has no queue, unless the step alone would stick without it.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from ssm_hdl.gateware.queue import Queue
+from ssm_hdl.gateware.ring import Ring
+from ssm_hdl.gateware.stream import beats, lanes, shape_of
+from ssm_hdl.gateware.timing import Beats, Cycles, Process, sink
+from ssm_hdl.gen.network import Port, width_of
+from ssm_hdl.gen.structure import ENTRY
+from ssm_hdl.gen.traffic import Traffic
+
+if TYPE_CHECKING:
+    from ssm_hdl.gen.pipeline import Pipeline
+
+Input: TypeAlias = tuple[str, int]
+"""A stage and the index of one of its inputs."""
+
+LEAST = 2
+"""Beats that a queue holds at least: one of a single register takes a beat every other cycle."""
+
+
+class Unbounded:
+    """A queue with room for everything and no latency, which only has a timing."""
+
+    def timing(self, i: Beats, o: Beats) -> list[Process]:
+        """When its beats move."""
+        return [Process(sink, i), Process(self._wait, i, o)]
+
+    def _wait(self, i: Beats, o: Beats) -> Cycles:
+        while True:
+            beat = len(o.offered)
+            if len(i.taken) <= beat:
+                yield i.taken, beat
+            if beat and len(o.taken) < beat:
+                yield o.taken, beat - 1
+            o.offered.append(max(i.taken[beat], o.taken[-1] + 1 if beat else 0))
+
+
+def joins(pipeline: "Pipeline") -> tuple[Ring | None, dict[Input, Queue]]:
+    """The ring of a pipeline, if it has one, and the queues at the inputs of its stages."""
+    structure = pipeline.structure
+    inputs = [(name, index) for name, reads in structure.reads.items() if len(reads) > 1 for index in range(len(reads))]
+    ring = _ring(pipeline, 1)
+    if not inputs and ring is None:
+        return None, {}
+    queued = set(inputs)
+    alone = _alone(pipeline, ring, queued)
+    for name, reads in structure.reads.items():
+        if len(reads) > 1:
+            waits = [sum(_waits(alone, (name, index))) for index in range(len(reads))]
+            queued.remove((name, waits.index(min(waits))))
+    waiting = {each for each in {*inputs} - queued if any(_waits(alone, each))}
+    if waiting:
+        without = _alone(pipeline, ring, queued)
+        if len(without.o.taken) < len(alone.o.taken):
+            queued |= waiting
+        else:
+            alone = without
+    if ring is not None:
+        ring = _ring(pipeline, 1 + math.ceil(_turn(alone, ring) * ring.layers / pipeline.bound))
+    return ring, {each: _queue(pipeline, alone, ring, each) for each in inputs if each in queued}
+
+
+def _ring(pipeline: "Pipeline", flight: int) -> Ring | None:
+    """The way round the stages of all layers, for packets in flight."""
+    structure, loop = pipeline.structure, pipeline.structure.loop
+    if loop is None:
+        return None
+    width = width_of(structure, pipeline.stages, ENTRY)
+    return Ring(shape_of(structure.edges[ENTRY]), width, beats(structure.numbers(ENTRY), width), loop.layers, flight)
+
+
+def _alone(pipeline: "Pipeline", ring: Ring | None, queued: set[Input]) -> Traffic:
+    """A time step alone, a sequence of one, with unbounded queues at some inputs."""
+    queues: Mapping[Input, Any] = {each: Unbounded() for each in queued}
+    traffic = Traffic(pipeline.assemble(ring, queues), pipeline.manifest.input.size)
+    traffic.feed(1)
+    return traffic
+
+
+def _turn(alone: Traffic, ring: Ring) -> int:
+    """Cycles from the entry of a packet to that of what takes its place: the same one layer on, or a new one."""
+    entry, back = (alone.streams[Port(ENTRY, member)].taken for member in ("entry", "back"))
+    return back[ring.beats - 1] - entry[0] + Ring.replaces
+
+
+def _stay(alone: Traffic, each: Input) -> tuple[list[int], list[int]]:
+    """When the beats come that an input takes, and when it takes them."""
+    name, index = each
+    queue = alone.streams.get(Port(f"{name}_{index}_Queue", "i"))
+    taken = alone.streams[Port(name, "ij"[index])]
+    return (taken.offered if queue is None else queue.offered), taken.taken
+
+
+def _waits(alone: Traffic, each: Input) -> list[int]:
+    return [left - came for came, left in zip(*_stay(alone, each), strict=True)]
+
+
+def _queue(pipeline: "Pipeline", alone: Traffic, ring: Ring | None, each: Input) -> Queue:
+    """The queue of an input, for the most beats that wait there when time steps follow one another."""
+    (name, index), structure = each, pipeline.structure
+    stream, layers = structure.reads[name][index], structure.stages[name]
+    came, left = (np.array(cycles) for cycles in _stay(alone, each))
+    interval = pipeline.bound * (pipeline.manifest.steps if structure.edges[stream].per_sequence else 1)
+    if ring is not None and structure.layers(name) > 1:  # packets follow one another as fast as its stages allow
+        assert structure.loop is not None
+        interval = max(ring.beats + 1, *(pipeline.stages[stage].work for stage in structure.loop.stages))
+        came, left = (cycles[: len(cycles) // ring.layers] for cycles in (came, left))
+    depth = most(came, np.maximum(left, came + 1), interval)
+    if ring is not None and structure.layers(name) > 1:
+        depth = min(depth, ring.flight * len(came))
+    width = lanes(pipeline.stages[name].sinks[index])
+    marked = layers.marked and index == 0  # of two that are joined, `last` is that of the first
+    fast = pipeline.family.fast_rams
+    return Queue(shape_of(structure.edges[stream]), width, max(LEAST, depth), structure.layers(name), marked, fast)
+
+
+def most(came: np.ndarray, left: np.ndarray, interval: int) -> int:
+    """The most beats that wait at once, if those that come and leave in these cycles do so again every interval."""
+    came_turns, came = np.divmod(np.sort(came), interval)
+    left_turns, left = np.divmod(left + 1, interval)
+    came, left = np.sort(came), np.sort(left)
+    waiting = np.searchsorted(came, came, "right") - np.searchsorted(left, came, "right")
+    return int((left_turns - came_turns).sum() + waiting.max())
+
+
+__all__ = ["Unbounded", "joins", "most"]

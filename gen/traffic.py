@@ -1,0 +1,63 @@
+"""A network in time: samples fed into it, and the cycles in which the beats of every stream move."""
+
+from collections.abc import Callable
+
+from ssm_hdl.gateware.timing import Beats, Process, Schedule, sink, source, stuck
+from ssm_hdl.gen.network import Network, Port
+
+
+class Traffic:
+    """What moves in a network that is fed without a pause, and drained without one.
+
+    Args:
+        network: the network.
+        size: samples of a time step.
+        ends: which time steps end a sequence; each unless told.
+
+    Attributes:
+        streams: the transfers of every link, by either of its ports.
+        i, o: those of the samples and of the results.
+    """
+
+    def __init__(self, network: Network, size: int, ends: Callable[[int], bool] = lambda step: True) -> None:
+        self.network, self.size = network, size
+        self.streams = network.streams(ends)
+        self.i, self.o = self.streams[Port("", "i")], self.streams[Port("", "o")]
+        self._earliest: list[int] = []
+        self._processes = [Process(source(self._earliest), self.i), Process(sink, self.o)]
+        members: dict[str, dict[str, Beats | list[Beats]]] = {name: {} for name in network.components}
+        for port, beats in sorted((port, beats) for port, beats in self.streams.items() if port.component):
+            if port.way is None:
+                members[port.component][port.member] = beats
+            else:
+                ways = members[port.component].setdefault(port.member, [])
+                assert isinstance(ways, list)
+                ways.append(beats)
+        for name, component in network.components.items():
+            self._processes += component.timing(**members[name])
+        self._schedule = Schedule(self._processes)
+
+    def feed(self, steps: int, more: bool = False, start: int = 0) -> None:
+        """Feed time steps and follow them as far as they get.
+
+        Args:
+            steps: how many more.
+            more: others will follow, without a pause.
+            start: the earliest cycle for their samples.
+        """
+        self._earliest += [start] * (steps * self.size)
+        source = self._processes[0]
+        self._schedule.run(lambda: more and source.waits[0] is self._earliest)
+
+    @property
+    def steps(self) -> int:
+        """Time steps fed."""
+        return len(self._earliest) // self.size
+
+    @property
+    def stuck(self) -> list[str]:
+        """What the processes wait for; of a network that has done all it was to do, the next time step."""
+        return stuck(self._processes)
+
+
+__all__ = ["Traffic"]
