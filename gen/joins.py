@@ -1,3 +1,4 @@
+# amaranth: UnusedElaboratable=no
 """What waits where paths join.
 
 A fork sends each beat to all of its readers, and takes the next one only when all have it. Where two of its paths meet again, an

@@ -3,10 +3,9 @@
 A number is an integer *code* and a format; its value is ``code * 2**-f_bits``. The names follow Amaranth's RFC 41, with the
 sign bit counted among the integer bits: ``SQ(1, 7)`` is 8 bits wide and covers [-1, 1).
 
-Rounding is half up: ``floor(x + 1/2)``. In hardware it is an added constant and a shift, with no look at the bits that are
-dropped; its bias against rounding half to even is ``2**-(k + 1)`` of a code when k bits are dropped, and k is large wherever
-a product is rounded. The rules below are generic in the type of number, so that Python integers, NumPy arrays, torch tensors
-and Amaranth values all go through these same lines.
+Rounding is half up: ``floor(x + 1/2)``. In hardware it is an added constant and a shift; rounding half to even would also need
+the dropped bits. When k bits are dropped its bias is ``2**-(k + 1)`` of a code, and k is large wherever a product is rounded. The
+rules below are generic in the type of number: Python integers, NumPy arrays, torch tensors and Amaranth values share them.
 """
 
 import re

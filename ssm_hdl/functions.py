@@ -8,9 +8,9 @@ import numpy as np
 
 from ssm_hdl.fixed import Codes, Format
 
-_DIGITS = 40  # far beyond the 62 bits of the widest format: no rounding of a table entry is ever in doubt
+_DIGITS = 40  # twice the 19 digits of 62 bits, so no rounding of a table entry is in doubt
 
-_FAR = 10_000  # exp of a number that far below 0 is 0 for every table, and exp of one farther above it passes the decimals
+_FAR = 10_000  # exp(-10,000) rounds to 0 in every table; exp(10,000 ..) would exceed the exponents of decimals
 
 
 def _erf(x: Decimal) -> Decimal:
@@ -80,7 +80,7 @@ def table(function: str, source: Format, target: Format) -> Codes:
         target: format of the entries.
 
     Returns:
-        Shape (2**source.width,): the entry for a code stands at its bit pattern read as unsigned.
+        Shape (2**source.width,): the entry of a code has the index of its bit pattern, read as unsigned.
     """
     return np.array(_entries(function, source, target), dtype=np.int64)
 
@@ -95,7 +95,7 @@ def _lines(cells: int, inside: int) -> tuple[tuple[int, int], ...]:
             half, cell = divmod(index, 1 << cells)
             left, middle, right = (1 / ((1 + half) * (1 + (cell + Decimal(x)) / (1 << cells))).sqrt() for x in ("0", "0.5", "1"))
             slope = int(((left - right) * 2**f_bits).to_integral_value())
-            sag = (left + right) / 2 - middle  # the best line lies below the chord by half of that
+            sag = (left + right) / 2 - middle  # the best line lies half of it below the chord
             level = (left - sag / 2) * 2 ** (f_bits + 2) + 2 - Decimal(slope) / 2 ** (inside - 1)  # half a code, half a place
             lines.append((min(int(level.to_integral_value()), (1 << f_bits + 2) - 1), slope))
         return tuple(lines)
@@ -106,7 +106,7 @@ def inverse_root(cells: int, inside: int) -> tuple[Codes, Codes]:
 
     Args:
         cells: bits of m below its leading one that choose a cell.
-        inside: bits below those, the place in the cell.
+        inside: bits below these, the place in the cell.
 
     Returns:
         ``level`` with ``cells + inside + 2`` fraction bits, the rounding included, and ``slope``, (2**(cells + 1),) each:

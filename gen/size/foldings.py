@@ -105,10 +105,7 @@ def intervals(manifest: Manifest, units: Sequence[Unit]) -> list[int]:
         stage = registry.stage(node.op.op)
         if stage.folds is None and not node.output.per_sequence:
             ports = max(ports, reals(node.output) // stage.most_lanes(node))
-    found = {ports, *(max(ports, cycles) for unit in units for cycles in unit.intervals)}
-    # A repack can be slower than every stage: it may pass single numbers, with padding of the last beat that is below a packet.
-    slowest = 2 * max(reals(edge) for node in manifest.nodes.values() for edge in (*node.inputs, node.output))
-    return sorted(found | {slowest} if slowest > max(found) else found)
+    return sorted({ports, *(max(ports, cycles) for unit in units for cycles in unit.intervals)})
 
 
 def _choices(

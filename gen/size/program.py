@@ -59,6 +59,8 @@ class Program:
     def __init__(self, options: Sequence[Sequence[Use]], links: Sequence[Link] = ()) -> None:
         counts = [len(uses) for uses in options]
         self._firsts = np.concatenate([[0], np.cumsum(counts)]).astype(int)
+        if not all(counts):
+            return  # a stage has no option: nothing to solve
         columns = [use for uses in options for use in uses]
         rows: list[dict[int, float]] = [
             dict.fromkeys(range(a, b), 1.0) for a, b in zip(self._firsts, self._firsts[1:], strict=False)

@@ -76,17 +76,31 @@ def _counted(stage: StagePlan, layers: Layers, folding: Folding | None) -> Stage
     if not stage.multipliers or stage.kind == LUT:
         return stage
     blocks = stage_class(layers).dsp_blocks(layers, stage.multipliers, stage.kind)
-    return replace(stage, in_blocks=stage.multipliers, blocks=blocks)
+    return replace(stage, in_blocks=stage.multipliers if blocks else 0, blocks=blocks)
 
 
-def _burst(structure: Structure, stream: str) -> Fraction:
-    """The share of the interval in which a stream has to be read: the parts of a sliced packet come one after the other."""
+def _burst(structure: Structure, stream: str, known: dict[str, Fraction] | None = None) -> Fraction:
+    """The share of the interval in which a stream has to be read: the parts of a sliced packet come one after the other.
+
+    Args:
+        structure: the stages.
+        stream: the stream.
+        known: answers so far; without them a chain of sums x + x would be walked once for each of its paths.
+    """
+    known = {} if known is None else known
+    if stream not in known:
+        known[stream] = _burst_of(structure, stream, known)
+    return known[stream]
+
+
+def _burst_of(structure: Structure, stream: str, known: dict[str, Fraction]) -> Fraction:
+    """As `_burst`, which keeps the answer."""
     if stream not in structure.stages or not stage_class(structure.stages[stream]).streams:
         return Fraction(1)
     node = structure.stages[stream].node
     if node.output.size < node.inputs[0].size:
         return Fraction(node.output.size, node.inputs[0].size)
-    return min(_burst(structure, source) for source in structure.reads[stream])
+    return min(_burst(structure, source, known) for source in structure.reads[stream])
 
 
 def _turn(interval: int, layers: Layers) -> int:

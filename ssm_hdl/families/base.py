@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from ssm_hdl.families.rams import BlockRams
-from ssm_hdl.gateware.multiplier import DSP, LUT, Multiplier
+from ssm_hdl.gateware.multiplier import DSP, LUT, Multiplier, Numbers
 
 
 class Family:
@@ -43,9 +43,10 @@ class Family:
     synthesis: ClassVar[tuple[str, ...]] = ()
     cell_models: ClassVar[tuple[str, ...]] = ()
 
-    def multiplier(self, kind: str) -> Multiplier:
-        """The multiplier of a kind, `DSP` or `LUT`."""
-        return {DSP: self.dsp, LUT: self.lut}[kind]
+    def multiplier(self, kind: str, *operands: Numbers) -> Multiplier:
+        """The multiplier of a kind, `DSP` or `LUT`; made of LUTs where one of the operands does not fit a DSP block."""
+        multiplier = {DSP: self.dsp, LUT: self.lut}[kind]
+        return multiplier if all(multiplier.spare(operand) >= 0 for operand in operands) else self.lut
 
     def synthesis_script(self, top: str, options: Sequence[str]) -> list[str | list[str]]:
         """The Yosys commands that map a design to the cells of the family, with options of its command."""

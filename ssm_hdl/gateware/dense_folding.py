@@ -132,6 +132,10 @@ class DenseFolding(Folding):
         """Multipliers that are in them."""
         return 0 if kind == LUT else self.groups * self.rows * len(self.kinds(kind)[0][1])
 
+    def suits(self, kind: str) -> bool:
+        """Both operands fit the kind."""
+        return all(self.family.multiplier(kind).spare(operand) >= 0 for operand in (self.weights, self.x))
+
     def spread(self, kind: str, blocks: int) -> list[Self]:
         """The ways to have its multipliers in at most so many DSP blocks: all, or some columns, the others being made of LUTs.
 

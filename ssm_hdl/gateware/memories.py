@@ -1,3 +1,4 @@
+# amaranth: UnusedElaboratable=no
 """Memories: tables of constants, and those that are written and read in the same cycle."""
 
 from dataclasses import dataclass

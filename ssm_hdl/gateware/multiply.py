@@ -29,8 +29,9 @@ class Multiply(Elementwise):
 
     def __init__(self, nodes: Nodes, lanes: int = 1, kind: str = DSP, pace: int = 1) -> None:
         self.kind, layers = kind, Layers.of(nodes)
-        self._multiplier = layers.family.multiplier(kind)
-        self._product = self._multiplier.latency(*(shape_of(edge) for edge in layers.node.inputs))
+        shapes = [shape_of(edge) for edge in layers.node.inputs]
+        self._multiplier = layers.family.multiplier(kind, *shapes)
+        self._product = self._multiplier.latency(*shapes)
         self.depth = self._product + REQUANTIZE_LATENCY
         super().__init__(nodes, lanes, pace)
 
@@ -43,7 +44,7 @@ class Multiply(Elementwise):
     def dsp_blocks(cls, layers: Layers, lanes: int, kind: str) -> int:
         """DSP blocks of the multipliers of the lanes."""
         a, b = (shape_of(edge) for edge in layers.node.inputs)
-        return layers.family.multiplier(kind).blocks(a, b, lanes)
+        return layers.family.multiplier(kind, a, b).blocks(a, b, lanes)
 
     @property
     def blocks(self) -> int:

@@ -76,8 +76,7 @@ class NormFolding(Folding):
 
     def multiplier(self, kind: str) -> Multiplier:
         """The multiplier of a kind, or of LUTs."""
-        multiplier = self.family.multiplier(kind)
-        return multiplier if all(multiplier.spare(operand) >= 0 for operand in self.operands) else self.family.lut
+        return self.family.multiplier(kind, *self.operands)
 
     def interval(self, product: int) -> int:
         """Cycles per packet, whatever cycles a product takes."""

@@ -142,9 +142,11 @@ class ScanFolding(Folding):
         return self.family.multiplier(kind).blocks(code, state, self.multipliers)
 
     def suits(self, kind: str) -> bool:
-        """Three products need multipliers that take the sums of operands."""
+        """Both operands fit the kind; three products need multipliers that take the sums of operands."""
         code, state, _ = self.operands(kind)
-        return self.terms == PLAIN or self.family.multiplier(kind).takes_sums(code, state)
+        multiplier = self.family.multiplier(kind)
+        fits = all(multiplier.spare(operand) >= 0 for operand in (code, state))
+        return fits and (self.terms == PLAIN or multiplier.takes_sums(code, state))
 
     def _product(self, kind: str) -> int:
         """Cycles of a product; with sums of operands, one to add them: multipliers are far from what is around them."""

@@ -14,7 +14,7 @@ MAX_ADDRESS_BITS = 12
 
 
 class Lookup(Unary):
-    """y = f(x), element by element, from a table that the two formats determine.
+    """y = f(x), element by element, from a table that follows from the two formats.
 
     Attributes:
         function: a name in `ssm_hdl.functions.FUNCTIONS`.
