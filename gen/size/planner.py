@@ -109,7 +109,14 @@ def plan_for(
             return Sized(device, clock_hz, best.plan, best.report)
     if latency is not None:
         quick = plan_for(
-            manifest, device, fastest=True, dsp=dsp, folding=folding, share_layers=share_layers, reserve=reserve, progress=progress
+            manifest,
+            device,
+            fastest=True,
+            dsp=dsp,
+            folding=folding,
+            share_layers=share_layers,
+            reserve=reserve,
+            progress=progress,
         ).report
         raise SsmHdlError(
             f"{manifest.name} on the {device.title}: no plan has a latency of at most {latency:,} cycles; the fastest, a step "
