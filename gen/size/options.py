@@ -21,6 +21,10 @@ from ssm_hdl.gen.size.program import Link, pareto
 from ssm_hdl.gen.size.stages import lane_choices, plan_stage, waiting
 from ssm_hdl.gen.structure import ENTRY, EXIT, Structure
 
+FEW = 4
+"""Multipliers of a stage up to which no folding is left out though half of them would keep up: few multipliers may take fewer LUTs
+than one, since those of a complex product that are side by side need no registers for its parts."""
+
 FEW_PRODUCTS, SELDOM = 64, 16
 """Where LUTs are not to multiply, they do so all the same for a stage with few products in a packet, or one that a multiplier
 would serve in less than one part in ``SELDOM`` of the interval: it would need a DSP block that does nothing."""
@@ -82,7 +86,7 @@ class Options:
         """Every interval at which something can be folded otherwise, the shortest first."""
         return intervals(self.manifest, self.units)
 
-    def at(self, interval: int, speed: int = BURST, many: int = 0) -> list[list[Option]]:
+    def at(self, interval: int, speed: int = BURST, many: int = FEW) -> list[list[Option]]:
         """The options of each entry of `names` that no other one beats.
 
         Args:
@@ -151,7 +155,7 @@ class Options:
         """Stages that are folded together."""
         return [
             self._option(dict(zip(unit.names, plans, strict=True)), interval, speed)
-            for choices in unit.within(interval, many if len(unit.names) == 1 else 0)
+            for choices in unit.within(interval, many if len(unit.names) == 1 else FEW)
             if all(self._suits(name, choice.kind, interval) for name, choice in zip(unit.names, choices, strict=True))
             for plans in product(
                 *(self._placed(name, interval, choice, speed) for name, choice in zip(unit.names, choices, strict=True))
@@ -160,15 +164,18 @@ class Options:
 
     def _placed(self, name: str, interval: int, choice: Choice, speed: int) -> list[StagePlan]:
         """A folding with its tables in block RAM or some in SPRAM, and the sums of a dense in memory or in registers."""
-        plan = plan_stage(self.manifest, self.structure, name, interval, choice.kind, choice.folding, speed=speed)
         layers, tables = self.structure.stages[name], list[tuple[str, ...]]([()])
+        paces = dict.fromkeys((speed, 2 * BURST) if layers.node.output.per_sequence else (speed,))  # a deep queue is in block RAM
+        plans = [
+            plan_stage(self.manifest, self.structure, name, interval, choice.kind, choice.folding, speed=each) for each in paces
+        ]
         if self.device.sprams:
-            key = _alike(layers), plan
+            key = _alike(layers), plans[0]
             if key not in self._tables:
-                self._tables[key] = spram_choices(layers, plan, self.family)
+                self._tables[key] = spram_choices(layers, plans[0], self.family)
             tables = self._tables[key]
         sums = (False, True) if stage_class(layers).sums_in_registers and self.device.sprams else (False,)
-        return [replace(plan, spram=names, registers=registers) for names in tables for registers in sums]
+        return [replace(plan, spram=names, registers=each) for plan in plans for names in tables for each in sums]
 
     def _option(self, plans: Mapping[str, StagePlan], interval: int, speed: int) -> Option:
         """What stages take, with the adapters between them and to the ports of the pipeline."""

@@ -15,18 +15,21 @@ from ssm_hdl.gateware.queue import BURST
 from ssm_hdl.gen.plan import Plan
 from ssm_hdl.gen.report import Report, estimate
 from ssm_hdl.gen.size.objective import NOTHING, Use, idle, price
-from ssm_hdl.gen.size.options import Option, Options
+from ssm_hdl.gen.size.options import FEW, Option, Options
 from ssm_hdl.gen.size.program import Program
 from ssm_hdl.gen.structure import Structure
 
 TRIES = 8
 """Solutions of the program that are estimated as a whole. It trades time for LUTs: a try takes up to 0.5 seconds."""
 
-SPEEDS = (BURST, 2 * BURST, 4 * BURST)
+SPEEDS = (BURST, 4 * BURST)
 """How many times as fast as the interval asks results leave their queues, where the latency is bounded."""
 
-MANY = 40
+MANY = 12
 """Multipliers that a stage may have though half of them would keep up, where the latency is bounded."""
+
+SHORTER = 0.8
+"""Ratio of the intervals that are tried where the latency is bounded. It trades LUTs for time, as the two above do."""
 
 
 @dataclass(frozen=True)
@@ -84,15 +87,15 @@ class Search:
     def cheapest(self, interval: int) -> Candidate | None:
         """The cheapest plan that takes a step in at most ``interval`` cycles.
 
-        A slower pipeline is never dearer, but for its latency: with a bound of that, shorter intervals are tried, too.
+        A shorter interval costs more. It is tried where no plan at a longer one keeps the bound of the latency.
         """
-        found = [self._cheapest(interval)]
-        if self.bounded:
-            shorter = int(min(interval, self.budget.latency))
-            while shorter >= self.options.intervals[0]:
-                found.append(self._cheapest(shorter))
-                shorter = shorter * 2 // 3
-        return min((each for each in found if each), key=lambda each: each.price, default=None)
+        shorter = int(min(interval, self.budget.latency))
+        while shorter >= self.options.intervals[0]:
+            found = self._cheapest(shorter)
+            if found is not None or not self.bounded:
+                return found
+            shorter = int(shorter * SHORTER)
+        return None
 
     def least(self) -> Use:
         """The least that can be taken of each resource, at the longest interval."""
@@ -105,7 +108,7 @@ class Search:
 
     def _variants(self) -> list[tuple[int, int]]:
         """Speeds, and multipliers up to which none are too many."""
-        return [(speed, MANY) for speed in SPEEDS] if self.bounded else [(BURST, 0)]
+        return [(speed, MANY) for speed in SPEEDS] if self.bounded else [(BURST, FEW)]
 
     def _fitting(self, interval: int, speed: int, many: int) -> Iterator[Candidate]:
         """Plans that fit.

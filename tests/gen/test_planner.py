@@ -1,0 +1,287 @@
+# amaranth: UnusedElaboratable=no
+"""The planner: the cheapest plan that fits, as all plans show it; rates, budgets and latencies; what it refuses."""
+
+from dataclasses import replace
+from itertools import product
+
+import numpy as np
+import pytest
+import yaml
+
+from ssm_hdl import Manifest, SsmHdlError
+from ssm_hdl.boards.catalog import find_board
+from ssm_hdl.boards.resources import shell_use
+from ssm_hdl.gateware.memories import Storage
+from ssm_hdl.gen.blocks import block_rams
+from ssm_hdl.gen.costs import use_of
+from ssm_hdl.gen.devices import DEVICES, GENERIC, find_device, generic
+from ssm_hdl.gen.size.objective import FILL, Use, budget, price
+from ssm_hdl.gen.size.planner import plan_for
+from ssm_hdl.gen.size.refine import Search
+from ssm_hdl.gen.structure import Structure
+from ssm_hdl.manifest import Graph
+from ssm_hdl.sim.golden import run
+from ssm_hdl.sim.verilated import VerilatedModel
+
+ECP5, UP5K = DEVICES["lfe5u-25f"], DEVICES["up5k"]
+FEW = replace(ECP5, name="few", title="few", luts=9000, dsps=9)
+SMALL = replace(UP5K, name="small", title="small", luts=4800, dsps=3, rams=11, sprams=1)
+
+
+@pytest.fixture(scope="module")
+def manifest(random_manifest):
+    return random_manifest(channels=16, modes=12, steps=16, classes=10, features=("narrow",))
+
+
+def searched(manifest, device, **folding):
+    """A search with foldings that are decided."""
+    return Search(manifest, Structure.of(manifest, False, device.family), device, budget(device), folding)
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("device", [UP5K, replace(ECP5, dsps=3), replace(ECP5, luts=3100)], ids=["ice40", "ecp5", "few LUTs"])
+def test_no_plan_is_cheaper(random_manifest, device, seed):
+    """All combinations of some options of each stage are estimated as wholes; those that fit are no cheaper."""
+    small, dice = random_manifest(channels=4, modes=3, steps=8, classes=3), np.random.default_rng(seed)
+    search, interval = searched(small, device), (24, 48)[seed % 2]
+    options = [list(each) for each in search.options.at(interval)]
+    wide = set(dice.choice(len(options), 6, replace=False))
+    some = [dice.permutation(len(each))[: 1 + (place in wide)] for place, each in enumerate(options)]
+    options = [[each[index] for index in sorted(indices)] for each, indices in zip(options, some, strict=True)]
+    search.options.at = lambda *_: options
+    made = [search._made(picked, interval) for picked in product(*options)]
+    fitting = [candidate for candidate, whole in made if whole.within(search.budget) and candidate.report.cycles <= interval]
+    found = search.cheapest(interval)
+    assert (found is None) == (not fitting)
+    if fitting:
+        assert found.price == min(candidate.price for candidate in fitting)
+
+
+def test_program_and_ranking_have_one_price(manifest):
+    """They count the same blocks, as idle as they are, and the same LUTs but for queues, forks and rounding."""
+    for device, interval in ((UP5K, 200), (ECP5, 48), (ECP5, 16)):
+        search = searched(manifest, device)
+        options = search.options.at(interval)
+        for picked in (tuple(each[0] for each in options), tuple(each[-1] for each in options)):
+            taken = picked[0].use
+            for option in picked[1:]:
+                taken = taken.plus(option.use)
+            candidate, whole = search._made(picked, interval)
+            assert (whole.dsps, whole.sprams) == (taken.dsps, taken.sprams)
+            assert whole.idle == pytest.approx(taken.idle, abs=1e-9)
+            assert candidate.price == price(whole) > price(taken)
+
+
+def test_what_an_option_takes_is_that_of_its_stage(random_manifest):
+    """Also of layers that differ only in how a scan rounds, or in the scales of their constants."""
+    deep = random_manifest(channels=4, modes=4, steps=8, layers=3, alike=True)
+    text = deep.graph.model_dump(exclude_none=True)
+    for op in text["operations"]:
+        op |= {"dither": True} if op["name"] == "ssm_2" else {}
+    mixed = Manifest(Graph.model_validate(yaml.safe_load(yaml.safe_dump(text))), deep.tensors)
+    options = searched(mixed, ECP5).options
+    kinds = set()
+    for each in options.at(options.intervals[-1]):
+        for option in each:
+            for name, plan in option.stages.items():
+                layers = options.structure.stages[name]
+                assert options._use(name, plan) == use_of(layers, plan, "ecp5"), name
+                kinds.add((layers.node.op.op, getattr(layers.node.op, "dither", None)))
+    assert {("scan", True), ("scan", False)} < kinds
+
+
+@pytest.mark.parametrize("device", [SMALL, *DEVICES.values()], ids=lambda device: device.name)
+def test_the_fastest_keeps_within_the_device(manifest, device):
+    sized = plan_for(manifest, device, fastest=True)
+    report = sized.report
+    assert report.luts <= FILL[device.family] * device.luts and report.dsp <= device.dsps
+    assert report.block_rams[device.family] <= device.rams and report.sprams <= device.sprams
+    assert device.family == "ice40" or report.flip_flops <= FILL[device.family] * device.luts
+    assert sized.rate_hz == device.clock_hz / report.cycles
+    assert report.cycles == plan_for(manifest, device, sized.rate_hz).report.cycles
+    with pytest.raises(SsmHdlError, match=rf"most that fits is {int(sized.rate_hz):,}, a step every {report.cycles:,} cycles"):
+        plan_for(manifest, device, 1.01 * sized.rate_hz)
+
+
+def test_a_rate_that_was_said_is_reached():
+    """264 cycles at 45 MHz are 170,454.5 steps a second."""
+    small = Manifest.load("manifests/s4d-16h-w8a8x8")
+    with pytest.raises(SsmHdlError, match="cannot take 170,455 .* the most that fits is 170,454, a step every 264 cycles"):
+        plan_for(small, UP5K, 170_455, clock_hz=45e6)
+    assert plan_for(small, UP5K, 170_454, clock_hz=45e6).report.cycles == 264
+
+
+def test_what_fits_at_an_interval_fits_at_a_longer_one(manifest):
+    """Which the bisection needs; and what is planned for an interval keeps it, with rows that fill up beats too."""
+    search = searched(manifest, ECP5)
+    intervals = search.options.intervals
+    found = [(interval, search.cheapest(interval)) for interval in intervals[:: len(intervals) // 12]]
+    fits = [interval for interval, made in found if made is not None]
+    assert len(fits) > 6 and fits == [interval for interval, _ in found][-len(fits) :]
+    assert all(made.report.cycles <= interval for interval, made in found if made is not None)
+    assert all(search.feasible(interval) == (made is not None) for interval, made in found)
+    prices = [made.price for _, made in found if made is not None]
+    assert all(b < a + 40 for a, b in zip(prices, prices[1:], strict=False))  # but for blocks that idle longer
+
+
+@pytest.mark.parametrize(
+    "name,device,rate,luts,dsps",
+    [
+        ("s4d-16h-w8a8x8", "up5k", 181_818, 3559, 8),
+        ("digits", "lfe5u-25f", 6.94e6, 4054, 28),
+        ("s4d-16h", "up5k", 100, 2147, 6),
+        ("s4d-16h-w8a8x8", "up5k", 16e3, 2477, 6),
+    ],
+)
+def test_least_hardware(name, device, rate, luts, dsps):
+    """DSP blocks that nobody else needs are used though they idle; no LUTs are spent on latency."""
+    report = plan_for(Manifest.load(f"manifests/{name}"), DEVICES[device], rate).report
+    assert report.luts <= luts and report.dsp == dsps
+
+
+def test_a_bound_of_the_latency():
+    """The plan that keeps it costs the least: less than one of a shorter latency, more than one without a bound."""
+    small = Manifest.load("manifests/s4d-16h-w8a8x8")
+    free, middle, short = (plan_for(small, UP5K, 60e3, latency=latency).report for latency in (None, 800, 600))
+    assert free.latency > 800 >= middle.latency > 600 >= short.latency
+    assert free.luts < middle.luts < short.luts
+    with pytest.raises(
+        SsmHdlError, match=r"no plan has a latency of at most 20 cycles; the fastest, a step every 264 cycles, has"
+    ):
+        plan_for(small, UP5K, 60e3, latency=20)
+
+
+def test_luts_multiply_where_the_dsp_blocks_end(random_manifest):
+    wide = random_manifest(channels=16, modes=12, steps=16, classes=10)
+    few, many = (plan_for(wide, replace(ECP5, dsps=dsps), fastest=True).report for dsps in (1, 28))
+    assert few.dsp <= 1 and few.lut_multipliers > few.dsp_multipliers
+    assert many.cycles <= few.cycles and many.dsp > 1
+
+
+def test_without_a_wish_the_dsp_blocks_decide(manifest):
+    """As many steps as they give, LUTs multiplying only what is small; as fast as it goes takes more of them."""
+    plain, most = plan_for(manifest, ECP5), plan_for(manifest, ECP5, fastest=True)
+    assert plain.report.cycles > most.report.cycles and plain.report.luts < most.report.luts
+    large = {stage.name for stage in plain.report.stages if stage.kind == "lut" and stage.multiplications > 64}
+    assert not large - {"decoder"}  # which works once a sequence
+    few = plan_for(manifest, replace(ECP5, dsps=1))  # too few for that
+    assert few.report.dsp <= 1
+
+
+@pytest.mark.parametrize("dsp", (4, 8, 12, 28, 156))
+def test_a_generic_device_has_no_limits_but_that_of_dsp_blocks(random_manifest, dsp):
+    wide = random_manifest(channels=16, modes=33, steps=16, classes=10)
+    sized = plan_for(wide, dsp=dsp)
+    assert sized.report.dsp == sized.plan.dsp <= dsp
+    faster = [interval for interval in Search(wide, Structure.of(wide), GENERIC, budget(GENERIC, dsp), {}, False).options.intervals
+              if interval < sized.report.cycles]  # fmt: skip
+    search = Search(wide, Structure.of(wide), GENERIC, budget(GENERIC, dsp), {}, False)
+    assert not any(map(search.feasible, faster[-4:]))
+    assert dsp != 8 or sized.report.cycles == 528
+
+
+def test_two_multipliers_in_a_block(random_manifest):
+    """Codes of 4 bits and states of 6: pairs of everything on an iCE40; on an ECP5 of rows side by side."""
+    narrow = random_manifest(channels=16, modes=32, steps=16, features=("narrow",))
+    reports = {family: plan_for(narrow, generic(family), dsp=8).report for family in ("generic", "ice40", "ecp5")}
+    assert {family: report.cycles for family, report in reports.items()} == {"generic": 512, "ice40": 256, "ecp5": 352}
+    assert reports["ice40"].dsp_multipliers > 8 and reports["generic"].dsp_multipliers == reports["generic"].dsp
+
+
+def test_flip_flops_are_of_the_device_too():
+    """They end a plan where LUTs do not: of an iCE40 they are not counted, since each is in a logic cell."""
+    largest = Manifest.load("manifests/s4d-64h-w8a8x8")
+    few = FILL["ecp5"] * ECP5.flip_flops - 10_000
+    report = plan_for(largest, ECP5, fastest=True, reserve=Use(0, 10_000, 0, 0)).report
+    assert report.luts < 0.7 * ECP5.luts and 0.9 * few < report.flip_flops <= few
+    assert UP5K.flip_flops is None
+
+
+def test_what_is_reserved_is_left(manifest):
+    report = plan_for(manifest, SMALL, fastest=True, reserve=Use(300, 300, 1, 1)).report
+    assert report.luts <= FILL["ice40"] * SMALL.luts - 300 and report.dsp <= 2 and report.block_rams["ice40"] <= 9
+
+
+def test_layers_share_stages_only_where_that_is_better(random_manifest):
+    deep = random_manifest(channels=8, modes=4, steps=8, layers=3, alike=True)
+    tight = replace(ECP5, luts=8000, dsps=4)
+    little, much = plan_for(deep, tight, fastest=True), plan_for(deep, DEVICES["lfe5u-85f"], fastest=True)
+    assert little.plan.share_layers and not much.plan.share_layers
+    assert little.report.layers == 3 and little.report.cycles > much.report.cycles
+    assert not plan_for(deep, DEVICES["lfe5u-85f"], 16e3, share_layers=False).plan.share_layers
+
+
+def test_a_deep_model_fits_a_board_without_options():
+    model, board = Manifest.load("manifests/s5-mnist-w4a8"), find_board("ulx3s-25f")
+    sized = plan_for(model, board.chip, clock_hz=board.clock_hz, reserve=shell_use(model, board))
+    assert sized.plan.share_layers and sized.report.cycles == 256 and sized.report.utilisation > 0.95
+
+
+@pytest.mark.parametrize("device", [SMALL, FEW], ids=lambda device: device.name)
+def test_bits_and_interval_of_a_sized_pipeline(manifest, random_samples, device):
+    """In the cells of the device."""
+    sized = plan_for(manifest, device, fastest=True)
+    samples = random_samples(manifest, batch=3)
+    model = VerilatedModel(manifest, sized.plan)
+    free = model.run(samples)
+    assert np.array_equal(free.outputs, run(manifest, samples).outputs)
+    assert free.interval == sized.report.cycles
+    assert np.array_equal(model.run(samples, stalls=0.4, seed=3).outputs, free.outputs)
+
+
+def test_what_takes_more_dsp_blocks_than_there_are_is_partly_in_them(random_samples):
+    digits = Manifest.load("manifests/digits")
+    sized = plan_for(digits, ECP5, fastest=True, dsp=12)
+    part = [stage for stage in sized.report.stages if 0 < stage.dsp_multipliers < stage.multipliers]
+    assert part and sized.report.dsp == sum(stage.dsp for stage in sized.report.stages) <= 12
+    samples = random_samples(digits, batch=2)
+    model = VerilatedModel(digits, sized.plan)
+    free = model.run(samples)
+    assert np.array_equal(free.outputs, run(digits, samples).outputs) and free.interval == sized.report.cycles
+    assert np.array_equal(model.run(samples, stalls=0.4, seed=3).outputs, free.outputs)
+
+
+def test_tables_go_to_spram_where_block_rams_end():
+    report = plan_for(Manifest.load("manifests/s4d-64h-w4a6x8"), UP5K, fastest=True).report
+    assert 0 < report.sprams <= 4 and report.block_rams["ice40"] <= 30
+
+
+def test_refusals(manifest):
+    with pytest.raises(SsmHdlError, match=r"^device 'xc7' is not known; there are up5k, .*, lfe5u-85f, generic$"):
+        find_device("xc7")
+    assert find_device("LFE5U-25F") is ECP5
+    for words, arguments in (
+        ("a rate of 0 time steps a second is none", {"rate_hz": 0}),
+        ("--rate and --max are two different wishes", {"rate_hz": 9, "fastest": True}),
+        ("a clock of -1 MHz is none", {"clock_hz": -1e6}),
+        ("9 DSP blocks are more than the 3 of the small", {"dsp": 9}),
+        ("no stage 'gelu' to fold; the stages that multiply are encoder, ssm, readout", {"folding": {"gelu": "2"}}),
+        ("mixing: cannot fold onto 77; it can onto 1, 2, 3, .* as 1x1, 2x1, 1x2, ", {"folding": {"mixing": "77"}}),
+        (
+            "small: .* at least 5 DSP blocks where 3 can be used",
+            {"folding": {"ssm": "1x1/4", "readout": "1x1x1", "mixing": "2x2"}},
+        ),
+    ):
+        with pytest.raises(SsmHdlError, match=words):
+            plan_for(manifest, SMALL, **arguments)
+    with pytest.raises(SsmHdlError, match="a generic device has no clock of its own; give --rate a --clock"):
+        plan_for(manifest, GENERIC, 9)
+    tiny = replace(SMALL, rams=2, sprams=0)
+    with pytest.raises(SsmHdlError, match=r"small: .* block RAMs where 1 can be used, .* bits too many.*; it fits the iCE40UP5K"):
+        plan_for(manifest, tiny)
+    with pytest.raises(SsmHdlError, match=r"at least .* LUTs where"):
+        plan_for(manifest, replace(SMALL, luts=800))
+
+
+def test_foldings_by_hand_are_kept_and_have_to_go_together(manifest):
+    assert plan_for(manifest, ECP5, folding={"mixing": "2x4"}).plan.stages["mixing"].folding == "2x4"
+    assert plan_for(manifest, dsp=12, folding={"mixing": "4"}).plan.stages["mixing"].multipliers == 4
+    with pytest.raises(SsmHdlError, match="the foldings ssm=2x1, readout=1x1x1 do not go together"):
+        plan_for(manifest, ECP5, folding={"ssm": "2x1", "readout": "1x1x1"})
+
+
+def test_block_rams_take_the_best_shape():
+    assert block_rams(Storage("state", 528, 32, True), "ice40") == 6
+    assert block_rams(Storage("state", 528, 32, True), "ecp5") == 2
+    assert block_rams(Storage("shift", 528, 4, True), "ice40") == 1
+    assert block_rams(Storage("bias", 16, 12, False), "ice40") == 0
