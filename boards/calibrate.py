@@ -215,7 +215,7 @@ def fit(measured: Sequence[tuple[Sample, dict[str, int]]]) -> dict[str, Any]:
 
 def judge(manifest: Manifest, plan: Plan, kept: Path) -> dict[str, Any]:
     """A whole pipeline, estimated and synthesised."""
-    family, report = plan.family, estimate(manifest, plan)
+    family, report = plan.family, estimate(manifest, plan, timed=False)
     found = synthesise(generate(manifest, plan), manifest.name, family, kept)
     answer: dict[str, Any] = {"cycles": report.cycles, "shared": plan.share_layers}
     guesses = {

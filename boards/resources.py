@@ -37,7 +37,7 @@ class Usage:
 
 def expect(manifest: Manifest, plan: Plan, board: Board) -> dict[str, Usage]:
     """What a design will take: ``multipliers``, ``block RAMs`` and ``SPRAMs`` exactly, ``LUTs`` by estimate."""
-    report, shell = estimate(manifest, plan), shell_use(manifest, board)
+    report, shell = estimate(manifest, plan, timed=False), shell_use(manifest, board)
     return {
         "multipliers": Usage(report.dsp, board.chip.dsps),
         "block RAMs": Usage(report.block_rams[board.family.name] + int(shell.rams), board.chip.rams),

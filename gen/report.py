@@ -12,6 +12,7 @@ from ssm_hdl.gateware.stage import Stage
 from ssm_hdl.gen.costs import between, cost, stage_features, storages
 from ssm_hdl.gen.pipeline import Pipeline
 from ssm_hdl.gen.plan import Plan
+from ssm_hdl.gen.timing import Timing
 
 FITTED = [family for family in FAMILIES.values() if family.costs == family.name]
 """The families with fitted costs, whose block RAMs a report counts."""
@@ -75,8 +76,10 @@ class Report:
     Attributes:
         name: name of the model.
         family: name of the FPGA family.
-        cycles: cycles per time step, the initiation interval; exact down to some 16 cycles, where single bubbles appear.
-        latency: cycles from the last sample in to the last result out, in a pipeline that keeps pace.
+        cycles: cycles per time step, the initiation interval, as the RTL has them; of an estimate without timing, the cycles that
+            the plan allows. Where several time steps take turns, it is their mean, which need not be whole.
+        latency_alone: cycles from the last sample of a time step in to its last result out, for a step alone in the pipeline.
+        latency_full: the same in a pipeline that is fed without a pause. Both are None in an estimate without timing.
         layers: how many layers share stages, 1 if none do.
         flight: time steps that may be under way in stages that layers share; 0 if none do.
         multiplications: products of a time step; what happens once a sequence is not counted.
@@ -94,8 +97,9 @@ class Report:
 
     name: str
     family: str
-    cycles: int
-    latency: int
+    cycles: float
+    latency_alone: int | None
+    latency_full: int | None
     layers: int
     flight: int
     multiplications: int
@@ -111,9 +115,22 @@ class Report:
     stages: tuple[StageReport, ...]
 
 
-def estimate(manifest: Manifest, plan: Plan) -> Report:
-    """The report of a manifest's pipeline under a plan."""
+def estimate(manifest: Manifest, plan: Plan, timed: bool = True) -> Report:
+    """The report of a manifest's pipeline under a plan.
+
+    Args:
+        manifest: the integer program.
+        plan: its hardware.
+        timed: state the cycles that the RTL has, which takes seconds for a large pipeline. Otherwise `Pipeline.bound`.
+
+    Raises:
+        SsmHdlError: the pipeline would hang.
+    """
     pipeline = Pipeline(manifest, plan)
+    timing = Timing.of(pipeline) if timed else None
+    cycles: float = pipeline.bound
+    if timing is not None:
+        cycles = timing.cycles.numerator if timing.cycles.denominator == 1 else float(timing.cycles)
     family = pipeline.family
     stages = []
     for name, stage in pipeline.stages.items():
@@ -134,7 +151,7 @@ def estimate(manifest: Manifest, plan: Plan) -> Report:
                 kind=share.kind if share.multipliers else "",
                 cycles=stage.work,
                 latency=stage.latency,
-                busy=stage.work * pipeline.structure.share(name, manifest.steps) / pipeline.bound,
+                busy=stage.work * pipeline.structure.share(name, manifest.steps) / cycles,
                 memory_bits=sum(storage.bits for storage in stage.storage),
                 block_rams=_block_rams(stage.storage),
                 luts=round(taken.luts),
@@ -157,8 +174,9 @@ def estimate(manifest: Manifest, plan: Plan) -> Report:
     return Report(
         name=manifest.name,
         family=plan.family.name,
-        cycles=pipeline.bound,
-        latency=0,
+        cycles=cycles,
+        latency_alone=timing.latency_alone if timing else None,
+        latency_full=timing.latency_full if timing else None,
         layers=1 if pipeline.ring is None else pipeline.ring.layers,
         flight=0 if pipeline.ring is None else pipeline.ring.flight,
         multiplications=multiplications,
@@ -170,7 +188,7 @@ def estimate(manifest: Manifest, plan: Plan) -> Report:
         sprams=sum(sprams(storage) for storage in stored),
         luts=sum(stage.luts for stage in stages) + round(sum(other.luts for other in others)),
         flip_flops=sum(stage.flip_flops for stage in stages) + round(sum(other.flip_flops for other in others)),
-        utilisation=products / (max(in_blocks, 1) * pipeline.bound),
+        utilisation=products / (max(in_blocks, 1) * cycles),
         stages=tuple(stages),
     )
 

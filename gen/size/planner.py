@@ -27,7 +27,7 @@ from ssm_hdl import Manifest, SsmHdlError
 from ssm_hdl.families import DEVICES, GENERIC_DEVICE, Device
 from ssm_hdl.gen.depth import find_layers
 from ssm_hdl.gen.plan import Plan
-from ssm_hdl.gen.report import Report
+from ssm_hdl.gen.report import Report, estimate
 from ssm_hdl.gen.size.objective import NOTHING, Use, budget
 from ssm_hdl.gen.size.refine import Candidate, Search
 from ssm_hdl.gen.structure import Structure
@@ -106,7 +106,7 @@ def plan_for(
         found = list(_candidates(searches, limit))
         if found:
             best = min(found, key=lambda each: (0 if limit else each.report.cycles, each.price))
-            return Sized(device, clock_hz, best.plan, best.report)
+            return Sized(device, clock_hz, best.plan, estimate(manifest, best.plan))
     if latency is not None:
         quick = plan_for(
             manifest,
@@ -120,7 +120,7 @@ def plan_for(
         ).report
         raise SsmHdlError(
             f"{manifest.name} on the {device.title}: no plan has a latency of at most {latency:,} cycles; the fastest, a step "
-            f"every {quick.cycles:,} cycles, has {quick.latency:,}"
+            f"every {quick.cycles:,} cycles, has {quick.latency_alone:,}"
         )
     if limit is not None and (others := list(_candidates(searches, None))):
         cycles = min(each.report.cycles for each in others)

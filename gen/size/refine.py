@@ -1,3 +1,4 @@
+# amaranth: UnusedElaboratable=no
 """The search: the cheapest plan for an interval, the shortest interval at which a plan fits.
 
 The integer program knows what stages and their adapters take. It does not know the queues of joins and of the ring, whose depth
@@ -6,18 +7,20 @@ others by its whole price.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 
 from ssm_hdl import Manifest
 from ssm_hdl.families import Device
 from ssm_hdl.gateware.queue import BURST
+from ssm_hdl.gen.pipeline import Pipeline
 from ssm_hdl.gen.plan import Plan
 from ssm_hdl.gen.report import Report, estimate
 from ssm_hdl.gen.size.objective import NOTHING, Use, idle, price
 from ssm_hdl.gen.size.options import FEW, Option, Options
 from ssm_hdl.gen.size.program import Program
 from ssm_hdl.gen.structure import Structure
+from ssm_hdl.gen.timing import latency_alone
 
 TRIES = 8
 """Solutions of the program that are estimated as a whole. It trades time for LUTs: a try takes up to 0.5 seconds."""
@@ -157,7 +160,9 @@ class Search:
         """The plan of an option for each stage, and what it takes as a whole."""
         stages = {name: plan for option in picked for name, plan in option.stages.items()}
         plan = Plan(self.device.family, {name: stages[name] for name in self.structure.stages}, self.structure.loop is not None)
-        report = estimate(self.manifest, plan)
+        report = estimate(self.manifest, plan, timed=False)
+        if self.bounded:
+            report = replace(report, latency_alone=latency_alone(Pipeline(self.manifest, plan)))
         whole = self.use_of(report, interval)
         return Candidate(plan, report, price(whole)), whole
 
@@ -166,7 +171,7 @@ class Search:
         busy = ((stage.dsp, stage.cycles * self.structure.share(stage.name, self.manifest.steps)) for stage in report.stages)
         idles = sum(idle(blocks, cycles, interval) for blocks, cycles in busy)
         rams = report.block_rams[self.options.family.costs]
-        return Use(report.luts, report.flip_flops, report.dsp, rams, report.sprams, idles, report.latency)
+        return Use(report.luts, report.flip_flops, report.dsp, rams, report.sprams, idles, report.latency_alone or 0)
 
 
 def _raised(reserve: Use, whole: Use, taken: Use, budget: Use) -> Use:

@@ -132,7 +132,8 @@ def tables(report: "Report", more: dict[str, object] | None = None) -> tuple[Ren
     shared = {"layers": f"{report.layers} share stages; {report.flight} time steps under way"} if report.layers > 1 else {}
     summary = {
         "cycles a time step": f"{report.cycles:,}",
-        "latency": f"{report.latency:,} cycles, last sample in to last result out",
+        "latency of a step alone": f"{report.latency_alone:,} cycles, last sample in to last result out",
+        "in the full pipeline": f"{report.latency_full:,} cycles",
         **shared,
         "multiplications a time step": f"{report.multiplications:,}",
         "multipliers": f"{report.dsp_multipliers} in {report.dsp} DSP blocks ({report.utilisation:.0%} of their cycles used), "
