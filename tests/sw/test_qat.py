@@ -18,7 +18,7 @@ from ssm_hdl.sw.models.convolution import convolve
 from ssm_hdl.sw.qat.finetune import FinetuneConfig, finetune
 from ssm_hdl.sw.qat.lookup import SLOPES
 from ssm_hdl.sw.qat.model import QatModel, outputs
-from ssm_hdl.sw.qat.norm import norm
+from ssm_hdl.sw.qat.norm import forward as norm
 from ssm_hdl.sw.qat.scan import Bank, scan, states
 from ssm_hdl.sw.qat.store import codes_of, store
 
