@@ -76,7 +76,7 @@ def test_a_folding_names_the_shared_stage(random_manifest):
     manifest = random_manifest(channels=8, modes=6, steps=16, layers=2, alike=True)
     assert plan_for(manifest, dsp=12, folding={"drive": "2"}, share_layers=True).plan.stages["drive"].multipliers == 2
     with pytest.raises(SsmHdlError, match="no stage 'drive_1' to fold; the stages that multiply are residual_0, norm, drive"):
-        plan_for(manifest, dsp=12, folding={"drive_1": 2}, share_layers=True).plan
+        plan_for(manifest, dsp=12, folding={"drive_1": 2}, share_layers=True)
 
 
 def test_the_layers_are_found_in_the_graph(random_manifest):
@@ -99,15 +99,15 @@ def changed(manifest: Manifest, name: str, **fields: object) -> Manifest:
 
 def test_what_has_no_layers_or_different_ones_is_refused(random_manifest):
     with pytest.raises(SsmHdlError, match="random_s4d: no layers to share stages: no operations repeat"):
-        plan_for(random_manifest(), share_layers=True).plan
+        plan_for(random_manifest(), share_layers=True)
     with pytest.raises(SsmHdlError, match="no layers to share stages"):
-        plan_for(random_manifest(layers=2), share_layers=True).plan  # one norm centres, the other does not
+        plan_for(random_manifest(layers=2), share_layers=True)  # one norm centres, the other does not
     deeper = random_manifest(layers=4, alike=True)  # not two of them with stages of their own, unasked
     with pytest.raises(SsmHdlError, match=r"glu_1 is SQ\(3, 5\) and glu_3 is SQ\(5, 5\)"):
-        plan_for(changed(deeper, "glu_3", format="SQ(5, 5)"), share_layers=True).plan
+        plan_for(changed(deeper, "glu_3", format="SQ(5, 5)"), share_layers=True)
     wider = changed(random_manifest(layers=2, alike=True), "sum_2", format="SQ(4, 6)")
     with pytest.raises(SsmHdlError, match=r"sum_1 is SQ\(3, 5\) and sum_2 is SQ\(4, 6\), and they would share their wires"):
-        plan_for(wider, share_layers=True).plan
+        plan_for(wider, share_layers=True)
 
 
 def renamed(manifest: Manifest, names: dict[str, str]) -> Manifest:
@@ -144,7 +144,7 @@ def test_what_works_once_a_sequence_is_not_shared(random_manifest):
     graph["operations"][-1]["input"] = "bent_2"
     graph["operations"][-4]["format"] = "SQ(4, 4)"
     with pytest.raises(SsmHdlError, match="no layers to share stages"):
-        plan_for(Manifest(Graph.model_validate(graph), manifest.tensors), share_layers=True).plan
+        plan_for(Manifest(Graph.model_validate(graph), manifest.tensors), share_layers=True)
 
 
 def test_layers_that_would_change_the_width_of_the_ring_are_left_out(random_manifest):
