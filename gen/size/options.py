@@ -22,8 +22,8 @@ from ssm_hdl.gen.size.stages import lane_choices, plan_stage, waiting
 from ssm_hdl.gen.structure import ENTRY, EXIT, Structure
 
 FEW = 4
-"""Multipliers of a stage up to which no folding is left out though half of them would keep up: few multipliers may take fewer LUTs
-than one, since those of a complex product that are side by side need no registers for its parts."""
+"""Multipliers of a stage up to which no folding is left out though half of them would keep up: those of a complex product side by
+side may take fewer LUTs than one that makes its parts in turn."""
 
 FEW_PRODUCTS, SELDOM = 64, 16
 """Where LUTs are not to multiply, they do so all the same for a stage with few products in a packet, or one that a multiplier

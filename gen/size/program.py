@@ -80,7 +80,6 @@ class Program:
         values, at, column = (np.array(each) for each in zip(*entries, strict=True))
         self._equal = csr_array((values, (at, column)), shape=(len(rows), len(columns)))
         self._right = np.array([1.0] * len(options) + [0.0] * (len(rows) - len(options)))
-        self._whole = np.concatenate([np.ones(self._choices), np.zeros(len(columns) - self._choices)])
 
     def solve(self, budget: Use, excluded: Sequence[Sequence[int]] = ()) -> tuple[list[int], Use] | None:
         """The index of an option for each stage, and what they take with their adapters; None if nothing keeps the budget.
@@ -98,7 +97,8 @@ class Program:
             row = np.zeros(len(self._prices))
             row[self._firsts[:-1] + picked] = 1
             constraints.append(LinearConstraint(row, -np.inf, len(picked) - 1))
-        answer = milp(self._prices, constraints=constraints, integrality=self._whole, bounds=Bounds(0, 1))
+        whole = np.ones(len(self._prices))  # y would be whole by itself, but HiGHS prints to stdout where variables are mixed
+        answer = milp(self._prices, constraints=constraints, integrality=whole, bounds=Bounds(0, 1))
         if answer.x is None:
             return None
         taken = np.flatnonzero(answer.x[: self._choices] > 0.5)

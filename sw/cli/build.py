@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ssm_hdl.sw.cli import sizing
 from ssm_hdl.sw.cli.console import Json, facts, messages, need, show
-from ssm_hdl.sw.cli.sizing import Dsp, Fold, Latency, Max, Rate, ShareDevice, ShareLayers, plan, reserved
 
 if TYPE_CHECKING:
     from ssm_hdl.boards.build import BuildReport
@@ -21,13 +21,13 @@ def command(
     path: Annotated[Path, typer.Argument(metavar="MANIFEST", help="A manifest: its folder or manifest.yaml.")],
     board: Annotated[str, typer.Option(help=f"{BOARDS}.")],
     clock: Annotated[float | None, typer.Option(metavar="MHZ", help="Clock; that of the board if left out.")] = None,
-    rate: Rate = None,
-    fastest: Max = False,
-    latency: Latency = None,
-    dsp: Dsp = None,
-    share_device: ShareDevice = None,
-    fold: Fold = None,
-    share_layers: ShareLayers = None,
+    rate: sizing.Rate = None,
+    fastest: sizing.Max = False,
+    latency: sizing.Latency = None,
+    dsp: sizing.Dsp = None,
+    share_device: sizing.ShareDevice = None,
+    fold: sizing.Fold = None,
+    share_layers: sizing.ShareLayers = None,
     out: Annotated[Path | None, typer.Option(help="Folder to write to; out/NAME-BOARD if left out.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -39,8 +39,11 @@ def command(
     from ssm_hdl.boards.resources import shell_use
 
     manifest, device = Manifest.load(path), find_board(board)
-    hz, reserve = device.clock_hz if clock is None else clock * 1e6, shell_use(manifest, device).plus(reserved(share_device))
-    sized = plan(manifest, device.chip, rate, fastest, hz, dsp, latency, fold, share_layers, reserve)
+    hz, reserve = (
+        device.clock_hz if clock is None else clock * 1e6,
+        shell_use(manifest, device).plus(sizing.reserved(share_device)),
+    )
+    sized = sizing.plan(manifest, device.chip, rate, fastest, hz, dsp, latency, fold, share_layers, reserve)
     report = build(
         manifest,
         device,

@@ -9,21 +9,8 @@ import typer
 from rich.console import RenderableType
 
 from ssm_hdl.errors import SsmHdlError
+from ssm_hdl.sw.cli import sizing
 from ssm_hdl.sw.cli.console import Json, facts, need, show, table
-from ssm_hdl.sw.cli.sizing import (
-    Clock,
-    DeviceName,
-    Dsp,
-    Fold,
-    Latency,
-    Max,
-    Rate,
-    ShareDevice,
-    ShareLayers,
-    Target,
-    plan,
-    reserved,
-)
 
 if TYPE_CHECKING:
     from ssm_hdl.gen.report import Report
@@ -35,16 +22,16 @@ EXAMPLE = "ssm-hdl generate manifests/s4d-16h --device lfe5u-25f --rate 16e3 -o 
 
 def command(
     path: Annotated[Path, typer.Argument(metavar="MANIFEST", help="A manifest: its folder or manifest.yaml.")],
-    device: DeviceName = "generic",
-    rate: Rate = None,
-    fastest: Max = False,
-    clock: Clock = None,
-    latency: Latency = None,
-    dsp: Dsp = None,
-    share_device: ShareDevice = None,
-    fold: Fold = None,
-    share_layers: ShareLayers = None,
-    target: Target = None,
+    device: sizing.DeviceName = "generic",
+    rate: sizing.Rate = None,
+    fastest: sizing.Max = False,
+    clock: sizing.Clock = None,
+    latency: sizing.Latency = None,
+    dsp: sizing.Dsp = None,
+    share_device: sizing.ShareDevice = None,
+    fold: sizing.Fold = None,
+    share_layers: sizing.ShareLayers = None,
+    target: sizing.Target = None,
     roofline: Annotated[
         Path | None, typer.Option(help="Draw the plan under the limits of its device into this file, .svg, .png or .pdf.")
     ] = None,
@@ -60,7 +47,7 @@ def command(
     manifest, on, hz = Manifest.load(path), find_device(device), None if clock is None else clock * 1e6
     if roofline is not None and on is GENERIC_DEVICE:
         raise SsmHdlError("--roofline draws the limits of a device; name it with --device")
-    sized = plan(manifest, on, rate, fastest, hz, dsp, latency, fold, share_layers, reserved(share_device))
+    sized = sizing.plan(manifest, on, rate, fastest, hz, dsp, latency, fold, share_layers, sizing.reserved(share_device))
     verilog, image = generate(manifest, sized.plan), weights(manifest, sized.plan)
     path, files = out or Path(f"{manifest.name}.v"), dict[str, object]()
     if roofline is not None:

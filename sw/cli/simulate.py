@@ -9,22 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ssm_hdl.sw.cli import sizing
 from ssm_hdl.sw.cli.console import Folder, Json, facts, need, progress, show
 from ssm_hdl.sw.cli.samples import samples_of
-from ssm_hdl.sw.cli.sizing import (
-    Clock,
-    DeviceName,
-    Dsp,
-    Fold,
-    Latency,
-    Max,
-    Rate,
-    ShareDevice,
-    ShareLayers,
-    Target,
-    plan,
-    reserved,
-)
 
 if TYPE_CHECKING:
     from ssm_hdl import Manifest
@@ -57,16 +44,16 @@ def command(
         bool, typer.Option("--cocotb", help="By the cocotb testbench, a few sequences only: it is slower.")
     ] = False,
     netlist: Annotated[Family | None, typer.Option(help="The netlist after synthesis instead, in cells of this family.")] = None,
-    device: DeviceName = "generic",
-    rate: Rate = None,
-    fastest: Max = False,
-    clock: Clock = None,
-    latency: Latency = None,
-    dsp: Dsp = None,
-    share_device: ShareDevice = None,
-    fold: Fold = None,
-    share_layers: ShareLayers = None,
-    target: Target = None,
+    device: sizing.DeviceName = "generic",
+    rate: sizing.Rate = None,
+    fastest: sizing.Max = False,
+    clock: sizing.Clock = None,
+    latency: sizing.Latency = None,
+    dsp: sizing.Dsp = None,
+    share_device: sizing.ShareDevice = None,
+    fold: sizing.Fold = None,
+    share_layers: sizing.ShareLayers = None,
+    target: sizing.Target = None,
     as_json: Json = False,
 ) -> None:
     """Compare every output element of the pipeline with the golden model, by equality; exit status 1 if one differs."""
@@ -83,7 +70,7 @@ def command(
         on = unlimited(find_family(netlist.value))
     if netlist and netlist.value != on.family.name:
         raise SsmHdlError(f"a netlist of {netlist.value} cells of a plan for {on.family.name}; leave --netlist or --device out")
-    planned = plan(manifest, on, rate, fastest, hz, dsp, latency, fold, share_layers, reserved(share_device)).plan
+    planned = sizing.plan(manifest, on, rate, fastest, hz, dsp, latency, fold, share_layers, sizing.reserved(share_device)).plan
     if cocotb and any(stage.spram for stage in planned.stages.values()):
         raise SsmHdlError(f"{manifest.name}: the cocotb testbench loads no SPRAM; leave --cocotb out, or use another device")
     codes = samples_of(manifest, samples, data, count, seed)

@@ -13,7 +13,6 @@ from ssm_hdl.families import unlimited
 from ssm_hdl.families.ecp5 import ECP5
 from ssm_hdl.gen.report import estimate
 from ssm_hdl.gen.size.planner import plan_for
-from ssm_hdl.gen.sizer import size
 from ssm_hdl.sw import bench
 
 ROOT = Path(__file__).parents[2]
@@ -41,7 +40,10 @@ def test_a_row_is_measured_once(random_manifest, tmp_path, reached, monkeypatch)
     """And anew where synthesis has changed, or place and route."""
     manifest, board, said = random_manifest(channels=8, modes=4, steps=16), find_board("icebreaker"), []
     first = bench.row("small", manifest, board, None, tmp_path, said.append)
-    (plan, clock_hz, seeds), report = reached[0], size(manifest, board.chip, reserve=shell_use(manifest, board)).report
+    (plan, clock_hz, seeds), report = (
+        reached[0],
+        plan_for(manifest, board.chip, fastest=True, reserve=shell_use(manifest, board)).report,
+    )
     assert (clock_hz, len(seeds)) == (48e6, 3) and estimate(manifest, plan) == report
     assert first["interval"] == report.cycles and first["clock_mhz"] == 50 and first["outputs_compared"] > 0
     assert first["steps_per_second"] == round(50e6 / report.cycles, 1)
@@ -87,7 +89,8 @@ def test_points_of_the_line_are_those_of_todays_plans(point):
 @pytest.mark.parametrize("row", ROWS, ids=NAMES)
 def test_every_committed_row_is_that_of_todays_sizing(row):
     manifest, board = Manifest.load(ROOT / "manifests" / row["manifest"]), find_board(row["board"])
-    sized = size(manifest, board.chip, row["rate_asked"], reserve=shell_use(manifest, board))
+    rate = row["rate_asked"]
+    sized = plan_for(manifest, board.chip, rate, fastest=rate is None, reserve=shell_use(manifest, board))
     assert sized.report.cycles == row["cycles_planned"] and sized.report.dsp == row["dsp_blocks"]
     assert 1 <= row["interval"] / sized.report.cycles < 1.005  # of whole groups of steps, where layers share stages
     assert sized.report.luts == row["luts_estimated"]
@@ -97,7 +100,7 @@ def test_every_committed_row_is_that_of_todays_sizing(row):
 @pytest.mark.parametrize("row", RESULTS["largest"], ids=lambda row: f"{row['manifest']}@{row['board']}")
 def test_every_committed_largest_is_that_of_todays_sizing(row):
     manifest, board = Manifest.load(ROOT / "manifests" / row["manifest"]), find_board(row["board"])
-    report = size(manifest, board.chip, reserve=shell_use(manifest, board)).report
+    report = plan_for(manifest, board.chip, fastest=True, reserve=shell_use(manifest, board)).report
     assert (report.cycles, report.luts) == (row["cycles_planned"], row["luts_estimated"])
     assert report.flip_flops == row["flip_flops_estimated"] < board.chip.luts
 

@@ -302,7 +302,7 @@ def test_folds_that_do_not_exist_are_refused(refused, random_manifest, tmp_path)
     refused("no stage 'mix'", "generate", manifest, "--fold", "mix=2", "-o", out)
     refused("cannot fold onto 5", "generate", manifest, "--fold", "mixing=5", "-o", out)
     refused("too few", "generate", manifest, "--dsp", 1, "-o", out)
-    refused("target 'xilinx'", "generate", manifest, "--target", "xilinx", "-o", out)
+    refused("device 'xilinx'", "generate", manifest, "--device", "xilinx", "-o", out)
     assert not out.exists()
 
 

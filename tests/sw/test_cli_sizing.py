@@ -6,7 +6,7 @@ import pytest
 
 from ssm_hdl import Manifest
 from ssm_hdl.gen.devices import DEVICES
-from ssm_hdl.gen.sizer import size
+from ssm_hdl.gen.size.planner import plan_for
 from ssm_hdl.gen.verilog import generate
 
 
@@ -17,11 +17,11 @@ def manifest(random_manifest, tmp_path_factory):
 
 def test_a_rate_and_as_fast_as_it_goes(cli, manifest, tmp_path):
     device = DEVICES["lfe5u-25f"]
-    for options, rate in ((("--rate", "16e3"), 16e3), (("--max",), None), ((), None)):
+    for options, rate, fastest in ((("--rate", "16e3"), 16e3, False), (("--max",), None, True), ((), None, False)):
         out = tmp_path / "top.v"
         done = cli("generate", manifest, "--device", device.name, *options, "--json", "-o", out)
         assert done.status == 0, done.err
-        answer, sized = json.loads(done.out), size(Manifest.load(manifest), device, rate)
+        answer, sized = json.loads(done.out), plan_for(Manifest.load(manifest), device, rate, fastest=fastest)
         assert (answer["cycles"], answer["dsp"], answer["rate_hz"]) == (sized.report.cycles, sized.report.dsp, sized.rate_hz)
         assert answer["rate_hz"] >= (rate or 0) and answer["device"] == device.name
         assert out.read_text() == generate(Manifest.load(manifest), sized.plan)
@@ -70,9 +70,10 @@ def test_what_was_sized_gives_the_same_bits(cli, manifest, device):
     [
         ("device 'xc7' is not known; there are up5k, lfe5u-25f, lfe5u-45f, lfe5u-85f", ("--device", "xc7")),
         (r"cannot take 1,000,000,000 time .* at 48 MHz; the most that fits is .*--max", ("--device", "up5k", "--rate", "1e9")),
-        ("--rate, --max and --clock are of a device", ("--rate", "16e3")),
+        ("a generic device has no clock of its own; give --rate a --clock", ("--rate", "16e3")),
+        ("--share-device 9,8 is not of the form LUTS,DSPS,RAMS", ("--share-device", "9,8")),
+        ("no plan has a latency of at most 3 cycles; the fastest, .* has", ("--device", "up5k", "--latency", "3")),
         ("two different wishes", ("--device", "up5k", "--rate", "16e3", "--max")),
-        ("leave --target out", ("--device", "up5k", "--target", "ice40")),
         ("--roofline draws the limits of a device", ("--roofline", "roofline.svg")),
         (r"cannot draw into roofline.gif; name a .svg, .png or .pdf file", ("--device", "up5k", "--roofline", "roofline.gif")),
         ("a clock of 0 MHz is none", ("--device", "up5k", "--clock", "0")),
@@ -84,6 +85,30 @@ def test_refusals(refused, manifest, tmp_path, words, options):
     out = tmp_path / "top.v"
     refused(words, "generate", manifest, *options, "-o", out)
     assert not out.exists()
+
+
+def test_what_replaces_an_option_that_is_gone(cli, manifest, tmp_path):
+    for command, target, device in (
+        ("generate", "ice40", "up5k"),
+        ("simulate", "ecp5", "lfe5u-25f"),
+        ("simulate", "generic", "generic"),
+    ):
+        done = cli(command, manifest, "--target", target)
+        assert (done.status, done.out) == (2, "")
+        assert done.err == f"ssm-hdl: --target is gone, a pipeline is planned for a device: --device {device}\n"
+
+
+def test_what_is_left_for_other_logic(cli, manifest, tmp_path):
+    out = tmp_path / "top.v"
+    done = cli("generate", manifest, "--device", "up5k", "--max", "--share-device", "1000,6,9", "--json", "-o", out)
+    answer = json.loads(done.out)
+    assert answer["dsp"] <= 2 and answer["luts"] <= 0.85 * 5280 - 1000 and answer["block_rams"]["ice40"] <= 20
+
+
+def test_a_search_that_takes_long_says_so(cli, manifest, tmp_path, monkeypatch):
+    monkeypatch.setattr("ssm_hdl.sw.cli.sizing.PATIENCE_S", 0)
+    done = cli("generate", manifest, "--device", "up5k", "--json", "-o", tmp_path / "top.v")
+    assert "0 s, planning, " in done.err and " cycles per step" in done.err and json.loads(done.out)["cycles"]
 
 
 def test_a_model_that_is_too_large_is_told_where_it_would_fit(refused, tmp_path):
