@@ -5,7 +5,7 @@ import json
 import pytest
 
 from ssm_hdl import Manifest
-from ssm_hdl.gen.devices import DEVICES
+from ssm_hdl.families import DEVICES
 from ssm_hdl.gen.size.planner import plan_for
 from ssm_hdl.gen.verilog import generate
 
