@@ -1,3 +1,4 @@
+# amaranth: UnusedElaboratable=no
 """What waits where paths join.
 
 A fork sends each beat to all of its readers, and takes the next one only when all have it. Where two of its paths meet again, an
@@ -8,8 +9,8 @@ The depth comes from one time step that goes alone through the pipeline, with ro
 beats that wait there. With these depths the same step goes the same way, and so does every step that comes when the one before
 has left. Components read and write in an order that does not depend on time, so what a network moves does not depend on it
 either (Kahn 1974): if there is one order of events in which all beats get through, then they do whatever stalls, and however
-closely time steps follow one another. The ring is the only component that chooses by time, which of two packets enters first.
-Its stages get a sequence of packets that are all alike, for which the same holds, and it has room for all that return, see `Ring`.
+closely time steps follow one another. The ring is the only component that chooses by time which of two packets enters first. Its
+stages get a sequence of packets that are all alike, for which the same holds, and it has room for all that return, see `Ring`.
 From outside it is a buffer that keeps the order. So no pipeline can hang.
 
 Time steps follow every `Pipeline.bound` cycles. Then what waits is what one step leaves there, at that distance from the next:
@@ -25,7 +26,6 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from ssm_hdl import SsmHdlError
 from ssm_hdl.gateware.memories import FAST
 from ssm_hdl.gateware.queue import Queue
 from ssm_hdl.gateware.ring import Ring

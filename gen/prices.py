@@ -20,9 +20,9 @@ def prices(device: Device, scans: int) -> Use:
 
 def price(report: Report, device: Device, interval: float) -> float:
     """What a pipeline costs on a device where time steps come every so many cycles, in LUTs."""
-    idle = report.dsp * (1 - report.utilisation * report.cycles / interval)
+    idle = report.dsp * (1 - report.products / (max(report.dsp_multipliers, 1) * interval))
     scans = sum(stage.layers for stage in report.stages if stage.op == "scan")
-    use = total(report, device)._replace(idle=idle, wait=report.latency / interval)
+    use = total(report, device)._replace(idle=idle, wait=report.latency_alone / interval)
     return sum(number * each for number, each in zip(use, prices(device, scans), strict=True))
 
 

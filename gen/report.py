@@ -1,7 +1,7 @@
 # amaranth: UnusedElaboratable=no
 """What a pipeline will cost and how fast it will be, without synthesising it."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from ssm_hdl import Manifest
@@ -9,6 +9,7 @@ from ssm_hdl.gen.blocks import BLOCKS, block_rams, sprams
 from ssm_hdl.gen.costs import between, cost, stage_features, storages
 from ssm_hdl.gen.pipeline import Pipeline
 from ssm_hdl.gen.plan import Plan
+from ssm_hdl.gen.timing import Timing
 
 COUNTED_AS = {"generic": "ecp5"}
 """The family whose LUTs are estimated for a target that is none."""
@@ -31,7 +32,7 @@ class StageReport:
         kind: kind of multiplier; empty where there is none.
         cycles: cycles that a packet keeps it busy.
         latency: cycles from the last beat of a packet in to its last beat out.
-        busy: share of the initiation interval in which it works.
+        load: cycles in which it works in a time step; the mean, if it works once a sequence.
         memory_bits: bits of its memories.
         block_rams: block RAMs of its memories, by family.
         luts: LUT4s, an estimate.
@@ -53,7 +54,7 @@ class StageReport:
     kind: str
     cycles: int
     latency: int
-    busy: float
+    load: float
     memory_bits: int
     block_rams: dict[str, int]
     luts: int
@@ -70,8 +71,7 @@ class Report:
     Attributes:
         name: name of the model.
         target: target of the plan.
-        cycles: cycles per time step, the initiation interval; exact down to some 16 cycles, where single bubbles appear.
-        latency: cycles from the last sample in to the last result out, in a pipeline that keeps pace.
+        bound: cycles per time step that the plan allows, see `Pipeline.bound`; for the choice between plans.
         layers: how many layers share stages, 1 if none do.
         flight: time steps that may be under way in stages that layers share; 0 if none do.
         multiplications: products of a time step; what happens once a sequence is not counted.
@@ -83,14 +83,14 @@ class Report:
         sprams: SPRAMs of an iCE40 UP5K.
         luts: LUT4s, on the iCE40 logic cells, an estimate; see `ssm_hdl.gen.costs`.
         flip_flops: flip-flops, an estimate.
-        utilisation: products of real numbers in DSP blocks / (multipliers in DSP blocks x cycles).
+        products: products of real numbers in DSP blocks in a time step.
         stages: the stages in order.
+        timing: its cycles, found when they are first asked for.
     """
 
     name: str
     target: str
-    cycles: int
-    latency: int
+    bound: int
     layers: int
     flight: int
     multiplications: int
@@ -102,8 +102,39 @@ class Report:
     sprams: int
     luts: int
     flip_flops: int
-    utilisation: float
+    products: float
     stages: tuple[StageReport, ...]
+    timing: Timing = field(repr=False, compare=False)
+
+    @property
+    def cycles(self) -> float:
+        """Cycles per time step, the initiation interval, see `Timing.cycles`."""
+        return self.timing.cycles
+
+    @property
+    def latency_alone(self) -> int:
+        """See `Timing.latency_alone`."""
+        return self.timing.latency_alone
+
+    @property
+    def latency_full(self) -> int:
+        """See `Timing.latency_full`."""
+        return self.timing.latency_full
+
+    @property
+    def utilisation(self) -> float:
+        """Products of real numbers in DSP blocks / (multipliers in DSP blocks x cycles)."""
+        return self.products / (max(self.dsp_multipliers, 1) * self.cycles)
+
+    def busy(self, stage: StageReport) -> float:
+        """The share of the cycles in which a stage works."""
+        return stage.load / self.cycles
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it, for JSON."""
+        found = {each.name: getattr(self, each.name) for each in fields(self) if each.name != "timing"}
+        found["stages"] = [asdict(stage) | {"busy": self.busy(stage)} for stage in self.stages]
+        return found | {name: getattr(self, name) for name in ("cycles", "latency_alone", "latency_full", "utilisation")}
 
 
 def estimate(manifest: Manifest, plan: Plan) -> Report:
@@ -129,7 +160,7 @@ def estimate(manifest: Manifest, plan: Plan) -> Report:
                 kind=share.kind if share.multipliers else "",
                 cycles=stage.work,
                 latency=stage.latency,
-                busy=stage.work * pipeline.structure.share(name, manifest.steps) / pipeline.bound,
+                load=stage.work * pipeline.structure.share(name, manifest.steps),
                 memory_bits=sum(storage.bits for storage in stage.storage),
                 block_rams={family: sum(block_rams(each, family) for each in stage.storage) for family in BLOCKS},
                 luts=round(taken["luts"]),
@@ -146,13 +177,16 @@ def estimate(manifest: Manifest, plan: Plan) -> Report:
     products = 0.0  # in DSP blocks: all multipliers of a stage make as many
     for stage in stages:
         if stage.dsp_multipliers:
-            each = stage.products * pipeline.structure.share(stage.name, manifest.steps) / stage.layers
-            products += each * stage.dsp_multipliers / stage.multipliers
+            products += (
+                stage.products
+                / stage.layers
+                * pipeline.structure.share(stage.name, manifest.steps)
+                * (stage.dsp_multipliers / stage.multipliers)
+            )
     return Report(
         name=manifest.name,
         target=plan.target,
-        cycles=pipeline.bound,
-        latency=0,
+        bound=pipeline.bound,
         layers=1 if pipeline.ring is None else pipeline.ring.layers,
         flight=0 if pipeline.ring is None else pipeline.ring.flight,
         multiplications=multiplications,
@@ -164,8 +198,9 @@ def estimate(manifest: Manifest, plan: Plan) -> Report:
         sprams=sum(sprams(storage) for storage in stored),
         luts=sum(stage.luts for stage in stages) + round(sum(other["luts"] for other in others)),
         flip_flops=sum(stage.flip_flops for stage in stages) + round(sum(other["flip_flops"] for other in others)),
-        utilisation=products / (max(in_blocks, 1) * pipeline.bound),
+        products=products,
         stages=tuple(stages),
+        timing=Timing(pipeline),
     )
 
 

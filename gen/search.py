@@ -133,7 +133,7 @@ class Search:
                     little = spare
                 else:
                     most = spare
-                    if report.cycles <= interval:
+                    if report.bound <= interval:
                         yield plan, report
             if most is None:
                 spare = Use(*(

@@ -96,14 +96,14 @@ def size(
     limit = None if rate_hz is None else int(clock_hz / rate_hz * (1 + 1e-9))  # the clock over some cycles may be a hair too high
     plans = list[tuple[Plan, Report]]()
     for search in searches:
-        best_yet = min((report.cycles for _, report in plans), default=None)
+        best_yet = min((report.bound for _, report in plans), default=None)
         plan = search.fastest(best_yet) if limit is None else search.at(limit)
         plans += [] if plan is None else [plan]
     if plans:
-        rank = [(report.cycles if limit is None else 0, price(report, device, limit or report.cycles)) for _, report in plans]
+        rank = [(report.bound if limit is None else 0, price(report, device, limit or report.bound)) for _, report in plans]
         best = plans[rank.index(min(rank))]
         return Sized(device, clock_hz, *best)
-    fastest = [found[1].cycles for search in searches if (found := search.fastest()) is not None]
+    fastest = [found[1].bound for search in searches if (found := search.fastest()) is not None]
     if not fastest or rate_hz is None:
         raise SsmHdlError(_misfit(manifest, device, searches, dsp))
     raise SsmHdlError(

@@ -133,7 +133,7 @@ def figures(manifest: Manifest, board: Board, sized: Sized, found: dict[str, Any
 def _busy(manifest: Manifest, board: Board, sized: Sized, found: dict[str, Any]) -> dict[str, Any]:
     """What follows from the measurements in simulation."""
     report, chip, interval = sized.report, board.chip, found["interval"]
-    in_dsp = report.utilisation * report.cycles * report.dsp_multipliers  # products of real numbers a step
+    in_dsp = report.products  # products of real numbers a step
     lanes = report.dsp_multipliers + report.lut_multipliers
     return {
         "model": manifest.name,
@@ -170,7 +170,7 @@ def line(manifest: Manifest, target: str, most: int, kept: Path, step: Step) -> 
         step(f"{manifest.name}: {report.dsp_multipliers} multipliers, {report.cycles:,} cycles a step")
         file = kept / f"{manifest.name}-{target}-{report.cycles}.json"
         interval = _once(file, generate(manifest, plan), partial(measure, manifest, plan))["interval"]
-        products = report.utilisation * report.cycles * report.dsp_multipliers
+        products = report.products
         found.append(
             {"multipliers": report.dsp_multipliers, "blocks": report.dsp, "cycles": report.cycles, "interval": interval,
              "of_linear": round(products / (report.dsp_multipliers * interval), 4)}

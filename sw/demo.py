@@ -68,7 +68,7 @@ class Demo:
         return {
             "float": self.float_model.to_json(),
             "integer": self.integer.to_json(),
-            "report": asdict(self.report),
+            "report": self.report.to_dict(),
             "rtl": asdict(self.rtl),
             "netlist": asdict(self.netlist),
             "bitstream": asdict(self.bitstream),
@@ -115,7 +115,7 @@ def demo(out: Path, console: Console, bar: Bar) -> Demo:
     files["Verilog"] = write_atomically(out / f"{MODEL}.v", generate(manifest, generic))
     files["picture"] = draw(manifest, plan, out / "pipeline.svg")
     files["picture, PNG"] = draw(manifest, plan, out / "pipeline.png")
-    say(f"generated {report.cycles} cycles a time step on {report.dsp_multipliers} multipliers; {files['picture']} shows it")
+    say(f"generated {report.cycles:.10g} cycles a time step on {report.dsp_multipliers} multipliers; {files['picture']} shows it")
 
     say("compiling the Verilog with Verilator")
     model, codes = VerilatedModel(manifest, generic), manifest.check_samples(dataset.test.codes)

@@ -126,7 +126,7 @@ class _Picture:
         edge, report = self.manifest.input, self.report
         self.ax.text(MARGIN + INDENT, self.height - 0.34, self.manifest.name, size=15, weight="bold", color=INK, va="center")
         text = (
-            f"{report.cycles:,} cycles a time step of {edge.size} × {edge.format.width} bit, up to {self.manifest.steps} steps"
+            f"{report.cycles:,.10g} cycles a time step of {edge.size} × {edge.format.width} bit, to {self.manifest.steps} steps"
             f"   ·   {report.multiplications:,} multiplications a step"
             f"   ·   {report.dsp_multipliers} multipliers in {report.dsp} DSP blocks"
             f", {report.utilisation:.0%} of their cycles used"
@@ -153,7 +153,7 @@ class _Picture:
         self.ax.text(x + 0.1, y + h - 0.145, name, size=9, weight="bold", color=PAPER, va="center", zorder=4)
         self.ax.text(x + w - 0.1, y + h - 0.145, op, size=7.5, color=PAPER, alpha=0.85, va="center", ha="right", zorder=4)
         once = node.output.per_sequence and op != "pool"
-        share = min(stage.busy, 1.0)
+        share = min(self.report.busy(stage), 1.0)
         lines = [
             f"{node.output.format}{' complex' if node.output.is_complex else ''}",
             _products(stage),

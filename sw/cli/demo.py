@@ -38,7 +38,7 @@ def _rows(found: "Demo") -> dict[str, object]:
         "RTL = golden model": f"{found.rtl.sequences} digits, {found.rtl.differences} differences",
         "netlist = golden model": f"{found.netlist.sequences} digits, {found.netlist.differences} differences",
         "cycles a time step": f"{found.rtl.interval:.0f}, for {found.report.multiplications} multiplications",
-        "latency": f"{found.report.latency:,} cycles, last sample in to last result out",
+        "latency of a step alone": f"{found.report.latency_alone:,} cycles, last sample in to last result out",
         "LUTs": built.luts,
         "DSP multipliers": built.multipliers,
         "block RAMs": built.block_rams,

@@ -1,6 +1,5 @@
 """``ssm-hdl generate``: Verilog from a manifest, and what it will cost."""
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -61,7 +60,7 @@ def command(
         beside.unlink(missing_ok=True)
     names = {"roofline": "roofline", "weights": "weights, for the port w", "verilog": "Verilog"}
     named = {names[kind]: file for kind, file in files.items()}
-    answer = {**files, **asdict(report)}
+    answer = {**files, **report.to_dict()}
     if sized is not None:
         answer |= {"device": sized.device.name, "clock_hz": sized.clock_hz, "rate_hz": sized.rate_hz}
     show(as_json, answer, *tables(report, _sized(sized) | named))
@@ -112,13 +111,14 @@ def tables(report: "Report", more: dict[str, object] | None = None) -> tuple[Ren
             str(stage.dsp or ""),
             str(stage.block_rams[family] or ""),
             f"{stage.luts:,}",
-            f"{stage.busy:.0%}",
+            f"{report.busy(stage):.0%}",
         )
     rams = ", ".join(f"{count} on {family}" for family, count in report.block_rams.items())
     shared = {"layers": f"{report.layers} share stages; {report.flight} time steps under way"} if report.layers > 1 else {}
     summary = {
-        "cycles a time step": f"{report.cycles:,}",
-        "latency": f"{report.latency:,} cycles, last sample in to last result out",
+        "cycles a time step": f"{report.cycles:,.10g}",
+        "latency of a step alone": f"{report.latency_alone:,} cycles, last sample in to last result out",
+        "in the full pipeline": f"{report.latency_full:,} cycles",
         **shared,
         "multiplications a time step": f"{report.multiplications:,}",
         "multipliers": f"{report.dsp_multipliers} in {report.dsp} DSP blocks ({report.utilisation:.0%} of their cycles used), "

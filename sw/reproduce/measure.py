@@ -164,7 +164,7 @@ def _pipeline(
         "rtl": {"images": compared.sequences, "outputs": compared.elements, "differences": compared.differences},
         "interval": compared.interval,
         "cycles": report.cycles,
-        "latency": report.latency,
+        "latency": report.latency_alone,
         "ecp5": synthesised(manifest, "ecp5", plan) | {"planned": report.dsp},
     }
 
