@@ -1,7 +1,7 @@
 # amaranth: UnusedElaboratable=no
 """The network of a pipeline: its components, and the streams that connect them.
 
-It is the one description of the structure. `Pipeline.elaborate` makes RTL of it, and `ssm_hdl.gen.timing` the cycles.
+It is the one description of the structure. `Pipeline.elaborate` makes RTL of it, `ssm_hdl.gen.traffic` cycles.
 """
 
 from collections.abc import Mapping
@@ -72,7 +72,7 @@ class Network:
         self.structure, self.stages, self.family, self.interval = structure, stages, family, interval
         self.components: dict[str, wiring.Component] = {}
         self.links: list[Link] = []
-        source = next(name for name in structure.edges if name not in (*stages, ENTRY, EXIT))
+        source = next(iter(structure.edges))  # the samples
         branches = self._fork(source, self._add("Entry", entry, source, Port("", "i")))
         if ring is not None:
             self.components[ENTRY] = ring

@@ -127,10 +127,8 @@ def estimate(manifest: Manifest, plan: Plan, timed: bool = True) -> Report:
         SsmHdlError: the pipeline would hang.
     """
     pipeline = Pipeline(manifest, plan)
-    timing = Timing.of(pipeline) if timed else None
-    cycles: float = pipeline.bound
-    if timing is not None:
-        cycles = timing.cycles.numerator if timing.cycles.denominator == 1 else float(timing.cycles)
+    timing = Timing(pipeline) if timed else None
+    cycles = timing.cycles if timing else pipeline.bound
     family = pipeline.family
     stages = []
     for name, stage in pipeline.stages.items():

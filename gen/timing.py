@@ -1,13 +1,13 @@
 """The cycles of a pipeline: those per time step, and two latencies, as its RTL has them.
 
-`Timing.of` feeds the network of a pipeline (see `ssm_hdl.gateware.timing`) until its transfers repeat. A process looks back at a
+`Timing` feeds the network of a pipeline (see `ssm_hdl.gateware.timing`) until its transfers repeat. A process looks back at a
 limited number of beats, and from equal cycles it makes equal cycles. So once the beats of all streams have moved as those some
 time steps before, each later by the same number of cycles, for as many time steps as any process looks back, they do so for ever.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from amaranth.lib import wiring
@@ -24,128 +24,144 @@ _MOST = 4000
 """Time steps, or sequences, that may pass until they repeat: more are an error of this module."""
 
 
-@dataclass(frozen=True)
 class Timing:
-    """What a pipeline needs.
+    """What a pipeline needs, fed and drained without a pause; found when it is first asked for.
 
-    Attributes:
-        cycles: per time step, if samples come and results leave without a pause; the mean, where several time steps take turns.
-        latency_alone: cycles from the last sample of a time step in to its last result out, for a step alone in the pipeline
-            (if results come once a sequence, for a sequence of one step).
-        latency_full: the same in a pipeline that is fed and drained without a pause, once its cycles repeat (if results come
-            once a sequence, for the last step of one); the most, where several time steps take turns.
-    """
-
-    cycles: Fraction
-    latency_alone: int
-    latency_full: int
-
-    @classmethod
-    def of(cls, pipeline: "Pipeline") -> "Timing":
-        """Those of a pipeline.
-
-        Raises:
-            SsmHdlError: it would hang.
-        """
-        search = _Search(pipeline)
-        cycles, latency_full = search.sequences() if pipeline.manifest.output.per_sequence else search.endless()[:2]
-        return cls(cycles, search.latency_alone, latency_full)
-
-
-def latency_alone(pipeline: "Pipeline") -> int:
-    """See `Timing`; this alone takes a fraction of the time.
+    Args:
+        pipeline: the pipeline.
 
     Raises:
-        SsmHdlError: it would hang.
-    """
-    return _Search(pipeline).latency_alone
-
-
-class _Search:
-    """Looks for a repetition.
-
-    Attributes:
-        latency_alone: see `Timing`.
+        SsmHdlError: whoever asks, it would hang.
     """
 
     def __init__(self, pipeline: "Pipeline") -> None:
-        manifest, self.network = pipeline.manifest, pipeline.network
-        self.name, self.size, self.steps = manifest.name, manifest.input.size, manifest.steps
-        alone = Traffic(self.network, self.size)
+        manifest, self._network = pipeline.manifest, pipeline.network
+        self._name, self._size, self._steps = manifest.name, manifest.input.size, manifest.steps
+        self._once = manifest.output.per_sequence
+
+    @cached_property
+    def latency_alone(self) -> int:
+        """Cycles from the last sample of a time step in to its last result out, for a step alone in the pipeline.
+
+        If there are results once a sequence, for a sequence of one step.
+        """
+        return self._latency(self._alone, 0, 0)
+
+    @property
+    def cycles(self) -> float:
+        """Cycles per time step; the mean, where several time steps take turns."""
+        cycles = self._steady[0]
+        return int(cycles) if cycles.denominator == 1 else float(cycles)
+
+    @property
+    def latency_full(self) -> int:
+        """Cycles from the last sample of a time step in to its last result out, once the cycles of the pipeline repeat.
+
+        The most, where several time steps take turns. If there are results once a sequence, for the last step of one.
+        """
+        return self._steady[1]
+
+    @cached_property
+    def _steady(self) -> tuple[Fraction, int]:
+        """Cycles per time step, and the latency."""
+        ends: set[int] = set()
+        traffic = Traffic(self._network, self._size, ends.__contains__)
+        period, cycles = self._settle(traffic)
+        if not self._once:
+            steps = range(len(traffic.o.taken) // len(self._alone.o.taken))[-period:]
+            return Fraction(cycles, period), max(self._latency(traffic, step, step) for step in steps)
+        length = 2 * traffic.steps
+        latency = self._ends(traffic, ends, period, cycles)
+        return (Fraction(cycles, period), latency) if latency else self._sequences(length, period, cycles)
+
+    @cached_property
+    def _alone(self) -> Traffic:
+        alone = Traffic(self._network, self._size)
         alone.feed(1)
-        self.results = len(alone.o.taken)
-        self.fed(alone, bool(self.results))
-        self.latency_alone = self.latency(alone, 0, 0)
-        edges = self.network.structure.edges
-        beats = {link: len(alone.streams[link.source].taken) for link in self.network.links}
-        self.per_sequence = {link: count for link, count in beats.items() if edges[link.stream].per_sequence}
-        self.per_step = {link: count for link, count in beats.items() if link not in self.per_sequence}
-        holders = ((link, self.network.components[link.source.component]) for link in beats if link.source.component)
-        depths = [-(-depth // beats[link]) for link, component in holders for depth in _depths(component)]
-        self.memory = max(depths) + 2  # packets that a process looks back, those of a norm included
+        self._check(alone, len(alone.o.taken) > 0)
+        return alone
 
-    def latency(self, traffic: Traffic, step: int, packet: int) -> int:
+    @cached_property
+    def _counts(self) -> tuple[dict[Link, int], dict[Link, int]]:
+        """Beats of the streams in a time step, and of those that come once a sequence in one."""
+        edges = self._network.structure.edges
+        beats = {link: len(self._alone.streams[link.source].taken) for link in self._network.links}
+        once = {link: count for link, count in beats.items() if edges[link.stream].per_sequence}
+        return {link: count for link, count in beats.items() if link not in once}, once
+
+    def _latency(self, traffic: Traffic, step: int, packet: int) -> int:
         """Cycles from the last sample of a time step in to the last result of a packet out."""
-        return traffic.o.taken[(packet + 1) * self.results - 1] - traffic.i.taken[(step + 1) * self.size - 1]
+        return traffic.o.taken[(packet + 1) * len(self._alone.o.taken) - 1] - traffic.i.taken[(step + 1) * self._size - 1]
 
-    def fed(self, traffic: Traffic, goes_on: bool) -> None:
+    def _check(self, traffic: Traffic, goes_on: bool) -> None:
         """Refuse a network that sticks."""
         if not goes_on:
-            raise SsmHdlError(f"{self.name}: the pipeline would hang, waiting for {', '.join(traffic.stuck)}")
+            raise SsmHdlError(f"{self._name}: the pipeline would hang, waiting for {', '.join(traffic.stuck)}")
 
-    def endless(self) -> tuple[Fraction, int, int, int]:
-        """An endless sequence: cycles per time step, latency, time steps that repeat, and those until they do."""
-        traffic = Traffic(self.network, self.size, lambda step: False)
+    def _settle(self, traffic: Traffic) -> tuple[int, int]:
+        """Feed time steps until they repeat: how many, and their cycles."""
         for _ in range(_MOST):
-            self.feed(traffic, 1)
-            if found := self.repeats(traffic, self.per_step, 1):
-                period, cycles = found
-                steps = range(len(traffic.o.taken) // self.results)[-period:]
-                latencies = [self.latency(traffic, step, step) for step in steps]
-                return Fraction(cycles, period), max(latencies, default=0), period, traffic.steps
-        raise SsmHdlError(f"{self.name}: its cycles do not repeat in {_MOST} time steps")
+            self._feed(traffic, 1)
+            if found := self._repeats(traffic, self._counts[0], 1):
+                return found
+        raise SsmHdlError(f"{self._name}: its cycles do not repeat in {_MOST} time steps")
 
-    def sequences(self) -> tuple[Fraction, int]:
-        """Sequences one after the other: cycles per time step, and latency.
+    def _ends(self, traffic: Traffic, ends: set[int], period: int, cycles: int) -> int | None:
+        """The latency of the end of a sequence, if no end delays other time steps and results are out before the next end."""
+        (each, once), start, latencies = self._counts, traffic.steps, list[int]()
+        for turn in range(period):
+            end = traffic.steps + (turn - traffic.steps) % period
+            ends.add(end)
+            while traffic.steps <= end or any(
+                len(traffic.streams[link.source].taken) < len(ends) * count for link, count in once.items()
+            ):
+                if traffic.steps > end + self._steps:
+                    return None
+                self._feed(traffic, 1)
+            latencies.append(self._latency(traffic, end, len(ends) - 1))
+        return max(latencies) if self._repeats(traffic, each, 1, period, traffic.steps - start) == (period, cycles) else None
+
+    def _sequences(self, length: int, period: int, cycles: int) -> tuple[Fraction, int]:
+        """Cycles per time step of sequences one after the other, and latency.
 
         Of a long sequence the middle is left out, where its cycles repeat as in an endless one.
         """
-        cycles, _, period, length = self.endless()
         while True:
+            short = self._steps - (self._steps - length) // period * period if length < self._steps else self._steps
+            if found := self._shortened(short, period, cycles):
+                whole, latency = found
+                return (whole + (self._steps - short) * Fraction(cycles, period)) / self._steps, latency
             length *= 2
-            short = self.steps - (self.steps - length) // period * period if length < self.steps else self.steps
-            if found := self.shortened(short, period):
-                each, latency = found
-                return (each + (self.steps - short) * cycles) / self.steps, latency
 
-    def shortened(self, length: int, period: int) -> tuple[Fraction, int] | None:
-        """Cycles of a sequence of some length, and latency; None if one does not get to its repetition before it ends.
+    def _shortened(self, length: int, period: int, cycles: int) -> tuple[Fraction, int] | None:
+        """Cycles of a sequence of some length, and latency.
 
-        Then its results are also out: sequences do not wait for one another but for a moment.
+        None if the length matters: before a sequence ends, its time steps repeat, and the results of the one before are out.
         """
-        traffic = Traffic(self.network, self.size, lambda step: step % length == length - 1)
-        counts = {link: count * length for link, count in self.per_step.items()} | self.per_sequence
+        traffic = Traffic(self._network, self._size, lambda step: step % length == length - 1)
+        each, once = self._counts
+        counts = {link: count * length for link, count in each.items()} | once
         for sequence in range(_MOST):
-            if length < self.steps:
-                self.feed(traffic, length - 1)
-                within = self.repeats(traffic, self.per_step, 1, period)
-                out = (len(traffic.streams[link.source].taken) == sequence * n for link, n in self.per_sequence.items())
-                if not within or not all(out):
+            if length < self._steps:
+                self._feed(traffic, length - 1)
+                settled = self._repeats(traffic, each, 1, period) == (period, cycles)
+                out = (len(traffic.streams[link.source].taken) == sequence * n for link, n in once.items())
+                if not settled or not all(out):
                     return None
-            self.feed(traffic, length - (traffic.steps - sequence * length))
-            if found := self.repeats(traffic, counts, length):
-                turns, cycles = found
-                ends = range(len(traffic.o.taken) // self.results)[-turns:]
-                return Fraction(cycles, turns), max(self.latency(traffic, (end + 1) * length - 1, end) for end in ends)
-        raise SsmHdlError(f"{self.name}: its cycles do not repeat in {_MOST} sequences")
+            self._feed(traffic, length - (traffic.steps - sequence * length))
+            if found := self._repeats(traffic, counts, length):
+                turns, total = found
+                ends = range(len(traffic.o.taken) // len(self._alone.o.taken))[-turns:]
+                return Fraction(total, turns), max(self._latency(traffic, (end + 1) * length - 1, end) for end in ends)
+        raise SsmHdlError(f"{self._name}: its cycles do not repeat in {_MOST} sequences")
 
-    def feed(self, traffic: Traffic, steps: int) -> None:
+    def _feed(self, traffic: Traffic, steps: int) -> None:
         """Feed time steps; others follow."""
         traffic.feed(steps, more=True)
-        self.fed(traffic, len(traffic.i.taken) == traffic.steps * self.size)
+        self._check(traffic, len(traffic.i.taken) == traffic.steps * self._size)
 
-    def repeats(
-        self, traffic: Traffic, counts: Mapping[Link, int], steps: int, period: int | None = None
+    def _repeats(
+        self, traffic: Traffic, counts: Mapping[Link, int], steps: int, period: int | None = None, least: int = 0
     ) -> tuple[int, int] | None:
         """The period with which all streams repeat, and its cycles, for as long as any process looks back.
 
@@ -154,20 +170,30 @@ class _Search:
             counts: beats of a unit, such as a time step or a sequence.
             steps: time steps of a unit.
             period: the only period to try, in units.
+            least: units that have to repeat at least.
         """
         units = traffic.steps // steps
-        ends = traffic.i.taken[steps * self.size - 1 :: steps * self.size]
-        late = None
-        for turns in range(1, units - self.memory) if period is None else [period]:
+        ends = traffic.i.taken[steps * self._size - 1 :: steps * self._size]
+        memory = self._memory(counts)
+        for turns in range(1, units - memory) if period is None else [period]:
             cycles = ends[-1] - ends[-1 - turns]
             if cycles == ends[-2] - ends[-2 - turns]:
-                late = late or max(units - len(traffic.streams[link.source].taken) // count for link, count in counts.items())
+                late = max(units - len(traffic.streams[link.source].taken) // count for link, count in counts.items())
+                window = max(turns + memory, least) + late
                 if all(
-                    _repeats(traffic.streams[link.source].taken, turns * count, (turns + self.memory + late) * count, cycles)
+                    _repeats(traffic.streams[link.source].taken, turns * count, window * count, cycles)
                     for link, count in counts.items()
                 ):
                     return turns, cycles
         return None
+
+    def _memory(self, counts: Mapping[Link, int]) -> int:
+        """Units that a process looks back: the depth of a queue, or the three packets of a norm."""
+        each, once = self._counts
+        beats = {
+            link: max(_depth(self._network.components.get(link.source.component)), 3 * (each | once)[link]) for link in counts
+        }
+        return max(-(-beats[link] // count) for link, count in counts.items())
 
 
 def _repeats(taken: list[int], period: int, window: int, cycles: int) -> bool:
@@ -177,9 +203,10 @@ def _repeats(taken: list[int], period: int, window: int, cycles: int) -> bool:
     return all(now - then == cycles for now, then in zip(taken[-window:], taken[-window - period :], strict=False))
 
 
-def _depths(component: wiring.Component) -> list[int]:
-    """Depths of the queues of a component, or of what is one."""
-    return [each.depth for each in (component, *vars(component).values()) if isinstance(each, Queue)]
+def _depth(component: wiring.Component | None) -> int:
+    """The depth of the deepest queue of a component, or of what is one."""
+    members = [] if component is None else [component, *vars(component).values()]
+    return max((each.depth for each in members if isinstance(each, Queue)), default=0)
 
 
-__all__ = ["Timing", "latency_alone"]
+__all__ = ["Timing"]

@@ -24,7 +24,7 @@ class Comparison:
         first: the first difference in words, or nothing.
         cycles: clock cycles simulated.
         interval: cycles per time step, see `Run.interval`.
-        latency: cycles from the last sample in to the last result out, the worst, see `Run.latency`.
+        latency: cycles from the last sample of a time step in to its last result out, the most, see `Run.latency`.
         cycles_per_second: speed of the simulation.
     """
 

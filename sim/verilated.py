@@ -56,26 +56,35 @@ class Run:
     def interval(self) -> float:
         """Cycles per time step, from one step taken to the next, over the second half of the run; NaN below 4 steps.
 
-        Where layers share stages, several steps go in one after the other, then none for long: what counts is the round of them
-        that comes again and again, if there is one. The end of a sequence may move a few.
+        The mean over whole sequences, if their ends repeat. If not, over the time steps of a round that comes again and again:
+        where layers share stages, several go in one after the other, then none for long. The end of a sequence may move a few.
         """
+        if (found := _round(self.i_cycles[len(self.i_cycles) // 2 :, -1], 1.0)) is not None:
+            return found / int(self.i_cycles.shape[1])
         taken = self.i_cycles.ravel()[self.i_cycles.size // 2 :]
-        for group in range(1, min(_ROUND, len(taken) // 2) + 1):
-            spans = taken[group:] - taken[:-group]
-            usual = np.median(spans)
-            if (spans == usual).mean() > _MOST:
-                return float(usual) / group
+        if (found := _round(taken, _MOST)) is not None:
+            return found
         return float(taken[-1] - taken[0]) / (len(taken) - 1) if len(taken) > 1 else math.nan
 
     @property
     def latency(self) -> int:
-        """Cycles from the last sample of a packet in to its last result out, the worst of the run.
+        """Cycles from the last sample of a packet in to its last result out, the most of the second half of the run.
 
-        A pipeline that is fed without a pause takes samples while it works on others; feed it a single step to see the
-        latency of that step alone.
+        Of a run of one time step it is `Timing.latency_alone`; of one without stalls that is long enough, `latency_full`.
         """
         taken = self.i_cycles if self.o_cycles.ndim == 2 else self.i_cycles[:, -1]
-        return int((self.o_cycles - taken).max(initial=0))
+        cycles = (self.o_cycles - taken).ravel()
+        return int(cycles[len(cycles) // 2 :].max(initial=0))
+
+
+def _round(taken: Codes, share: float) -> float | None:
+    """Cycles from one to the next, over the fewest of which more than a share of the spans, or all, are alike."""
+    for group in range(1, min(_ROUND, len(taken) // 2) + 1):
+        spans = taken[group:] - taken[:-group]
+        usual = np.median(spans)
+        if float((spans == usual).mean()) >= share:
+            return float(usual) / group
+    return None
 
 
 class _Job(ctypes.Structure):

@@ -20,7 +20,7 @@ from ssm_hdl.gen.size.objective import NOTHING, Use, idle, price
 from ssm_hdl.gen.size.options import FEW, Option, Options
 from ssm_hdl.gen.size.program import Program
 from ssm_hdl.gen.structure import Structure
-from ssm_hdl.gen.timing import latency_alone
+from ssm_hdl.gen.timing import Timing
 
 TRIES = 8
 """Solutions of the program that are estimated as a whole. It trades time for LUTs: a try takes up to 0.5 seconds."""
@@ -162,7 +162,7 @@ class Search:
         plan = Plan(self.device.family, {name: stages[name] for name in self.structure.stages}, self.structure.loop is not None)
         report = estimate(self.manifest, plan, timed=False)
         if self.bounded:
-            report = replace(report, latency_alone=latency_alone(Pipeline(self.manifest, plan)))
+            report = replace(report, latency_alone=Timing(Pipeline(self.manifest, plan)).latency_alone)
         whole = self.use_of(report, interval)
         return Candidate(plan, report, price(whole)), whole
 

@@ -228,13 +228,14 @@ class Dense(FoldedStage):
         return [Process(self._begin, i, made, o), *self.queue.drain(made, o)]
 
     def _begin(self, i: Beats, made: Beats, o: Beats) -> Cycles:
-        begun, depth, left, result, f = -1, self.queue.depth, o.taken, 0, self.folding
+        begun, depth, left, result = -1, self.queue.depth, o.taken, 0
+        beats, passes = self.folding.beats, self.folding.passes
         for beat in count():
             if len(i.offered) <= beat:
                 yield i.offered, beat
             begun = max(begun, i.offered[beat] - 1)
-            if beat % f.beats == f.beats - 1:
-                for _ in range(f.passes):
+            if beat % beats == beats - 1:
+                for _ in range(passes):
                     begun += 1
                     if result >= depth:
                         if len(left) <= result - depth:
@@ -243,5 +244,5 @@ class Dense(FoldedStage):
                     made.offered.append(begun + self._to_queue)
                     result += 1
             else:
-                begun += f.passes
+                begun += passes
             i.taken.append(begun)

@@ -188,12 +188,12 @@ class Scan(FoldedStage):
 
     def _read(self, i: Beats, made: Beats, o: Beats) -> Cycles:
         ended, depth, left, stored, f = -1, self.queue.depth, o.taken, made.offered, self.folding
-        loops = f.words if f.cycles < self.loop else 0
+        loops, phases, words = f.words if f.cycles < self.loop else 0, f.phases, f.words_per_beat
         for beat in count():
             if len(i.offered) <= beat:
                 yield i.offered, beat
             ended = max(ended, i.offered[beat] - 1)
-            for word in range(beat * f.words_per_beat, (beat + 1) * f.words_per_beat):
+            for word in range(beat * words, (beat + 1) * words):
                 begun = ended + 1
                 if word >= depth:
                     if len(left) <= word - depth:
@@ -201,6 +201,6 @@ class Scan(FoldedStage):
                     begun = max(begun, left[word - depth] + Places.latency)
                 if loops and word >= loops:
                     begun = max(begun, stored[word - loops] + 1)
-                ended = begun + f.phases - 1
+                ended = begun + phases - 1
                 stored.append(ended + self.recurrence.latency)
             i.taken.append(ended)

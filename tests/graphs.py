@@ -1,0 +1,165 @@
+"""Random small pipelines: graphs of every kind of operation, and plans of every kind of folding."""
+
+import numpy as np
+
+from ssm_hdl import Manifest, registry
+from ssm_hdl.families import FAMILIES
+from ssm_hdl.gateware.folding import divisors
+from ssm_hdl.gateware.multiplier import DSP, LUT
+from ssm_hdl.gateware.stage import StagePlan
+from ssm_hdl.gen.plan import Plan
+from ssm_hdl.gen.structure import Structure
+from ssm_hdl.manifest import Graph
+from ssm_hdl.operations import Tensors
+
+FORMAT = "SQ(2, 6)"
+
+
+class _Graph:
+    """A graph that grows."""
+
+    def __init__(self, dice: np.random.Generator) -> None:
+        self.dice, self.codes = dice, dict[str, np.ndarray]()
+        self.operations, self.sizes, self.read = list[dict](), dict[str, int](), set[str]()
+
+    def pick(self, *numbers: int) -> int:
+        return int(self.dice.choice(numbers))
+
+    def add(self, op: str, numbers: int, *sources: str, **fields: object) -> str:
+        name = f"{op}_{len(self.operations)}"
+        given = {"inputs": list(sources)} if len(sources) > 1 else {"input": sources[0]}
+        self.operations.append({"name": name, "op": op, **given, **fields})
+        self.sizes[name] = numbers
+        self.read |= set(sources)
+        return name
+
+    def tensor(self, *shape: int, format: str = "SQ(1, 3)") -> dict[str, str]:
+        name = f"tensor_{len(self.codes)}"
+        self.codes[name] = self.dice.integers(-8, 8, shape)
+        return {"tensor": name, "format": format}
+
+    def dense(self, source: str, rows: int) -> str:
+        return self.add("dense", rows, source, weight=self.tensor(rows, self.sizes[source]), format=FORMAT)
+
+    def grow(self, source: str) -> None:
+        """Add something that reads a stream."""
+        size = self.sizes[source]
+        kind = self.dice.choice(["lookup", "dense", "dense", "grouped", "slice", "scan", "scan", "norm", "add", "add"])
+        if kind == "lookup":
+            self.add("lookup", size, source, function="gelu", format=FORMAT)
+        elif kind == "dense":
+            self.dense(source, self.pick(1, 2, 3, 4, 6, 9))
+        elif kind == "grouped":
+            groups, rows = self.pick(*divisors(size)), self.pick(1, 2, 3)
+            weight = self.tensor(groups, rows, size // groups)
+            self.add("dense", groups * rows, source, weight=weight, format=FORMAT)
+        elif kind == "slice" and size > 1:
+            part = self.pick(*range(1, size))
+            start = self.pick(*range(size - part + 1))
+            self.add("slice", part, source, start=start, size=part)
+        elif kind == "scan":
+            self.scan(source)
+        elif kind == "norm" and size > 1:
+            self.add("norm", size, source, epsilon=3, format=FORMAT)
+        elif kind == "add":
+            same = [name for name, other in self.sizes.items() if other == size]
+            self.add(str(self.dice.choice(["add", "multiply"])), size, source, str(self.dice.choice(same)), format=FORMAT)
+
+    def scan(self, source: str) -> None:
+        """States, and the dense that reads them, by channels or all of them."""
+        channels, modes, rows = self.sizes[source], self.pick(1, 2, 3, 5), self.pick(1, 2, 3)
+        if self.dice.random() < 0.3:
+            channels = self.pick(1, 2, 4)
+            weight = self.tensor(2 * channels, self.sizes[source])
+            source = self.add("dense", channels, source, weight=weight, result="complex", format=FORMAT)
+            del self.sizes[source]  # nothing but a scan reads complex numbers
+        exponent = f"tensor_{len(self.codes)}"
+        self.codes[exponent] = self.dice.integers(-2, 1, (channels, modes))
+        transition = self.tensor(channels, modes, 2)
+        delta = bool(self.dice.random() < 0.3)
+        poles = self.dice.integers(-4, 5, (channels, modes, 2))  # inside the unit circle
+        poles[..., 0] = np.where(delta, abs(poles[..., 0]) - 8, poles[..., 0])
+        self.codes[transition["tensor"]] = poles
+        scan = self.add("scan", channels * modes, source, transition=transition, exponent=exponent, delta=delta, format=FORMAT)
+        for _ in range(self.pick(1, 1, 2)):
+            if self.dice.random() < 0.7:
+                self.add("dense", channels * rows, scan, weight=self.tensor(channels, rows, modes, 2), format=FORMAT)
+            else:
+                self.add("dense", rows, scan, weight=self.tensor(rows, channels * modes, 2), format=FORMAT)
+        del self.sizes[scan]
+
+    def join(self, names: list[str]) -> str:
+        """One stream of several."""
+        whole = names[0]
+        for name in names[1:]:
+            if self.sizes[name] != self.sizes[whole]:
+                name = self.dense(name, self.sizes[whole])
+            whole = self.add("add", self.sizes[whole], whole, name, format=FORMAT)
+        return whole
+
+    def unread(self) -> list[str]:
+        return [name for name in self.sizes if name not in self.read]
+
+
+def random_graph(seed: int) -> Manifest:
+    """A manifest of up to a dozen operations: forks, joins, slices, groups, states, norms, results each step or once."""
+    dice = np.random.default_rng(seed)
+    graph = _Graph(dice)
+    tokens, steps = dice.random() < 0.2, graph.pick(1, 2, 4, 8, 64)
+    size = graph.pick(1, 2, 3, 4, 6, 8)
+    graph.sizes["x"] = size
+    if tokens:
+        graph.add("embedding", 3 * size, "x", weight=graph.tensor(5, 3))
+        del graph.sizes["x"]
+    for _ in range(graph.pick(2, 3, 4, 6, 8)):
+        graph.grow(str(dice.choice(list(graph.sizes))))
+    whole = graph.join(graph.unread())
+    if whole == "x":
+        whole = graph.dense("x", 2)
+    if dice.random() < 0.5:
+        shift = steps.bit_length() - 1
+        parts = []
+        for _ in range(graph.pick(1, 1, 2)):
+            pool = graph.add("pool", graph.sizes[whole], whole, shift=shift, format="SQ(4, 6)")
+            parts.append(graph.dense(pool, graph.pick(1, 3, 4)))
+        whole = graph.join(parts)
+    x = {"name": "x", "size": size, "format": "UQ(3, 0)" if tokens else FORMAT}
+    fields = {"schema_version": 1, "name": f"graph_{seed}", "steps": steps, "input": x, "output": whole}
+    return Manifest(Graph.model_validate(fields | {"operations": graph.operations}), Tensors(graph.codes, {}))
+
+
+def random_plan(manifest: Manifest, seed: int, share_layers: bool = False) -> Plan:
+    """Some folding, lanes and pace of every stage, for some family."""
+    dice = np.random.default_rng(seed)
+    family = list(FAMILIES.values())[dice.integers(len(FAMILIES))]
+    structure = Structure.of(manifest, share_layers, family)
+    order: dict[str, object] = {}  # what a scan interleaves, by the denses that have to read it so
+    stages, rate = {}, int(dice.choice([1, 1, 2, 8, 40]))
+    for name, layers in structure.stages.items():
+        node, stage = layers.node, registry.stage(layers.node.op.op)
+        kind = str(dice.choice([LUT, DSP]))
+        pace = max(1, int(rate * dice.random() * 2))
+        if stage.folds is not None:
+            channels, readers = stage.o_channels(node), structure.readers_of(name)
+            read = [structure.stages[reader] for reader in readers]
+            alike = channels > 1 and all(registry.stage(r.node.op.op).i_channels(r.node) == channels for r in read)
+            foldings = [folding for folding in stage.folds.choices(layers) if folding.suits(kind)]
+            if not foldings:
+                kind, foldings = LUT, [folding for folding in stage.folds.choices(layers) if folding.suits(LUT)]
+            if name in order:
+                foldings = [folding for folding in foldings if folding.interleaved == order[name]]
+            elif alike:
+                offered = [{each.interleaved for each in registry.stage(r.node.op.op).folds.choices(r)} for r in read]
+                foldings = [folding for folding in foldings if all(folding.interleaved in each for each in offered)]
+            else:
+                foldings = [folding for folding in foldings if folding.plain]
+            folding = foldings[dice.integers(len(foldings))]
+            if alike:
+                order |= dict.fromkeys(readers, folding.interleaved)
+            even = any(registry.stage(r.node.op.op).takes_evenly for r in read)
+            sums = bool(dice.random() < 0.3)
+            stages[name] = StagePlan(folding.o_lanes, folding.name, folding.multipliers, kind, pace, even, sums)
+        else:
+            lanes = int(dice.choice(divisors(stage.most_lanes(node))))
+            stages[name] = StagePlan(lanes, "", lanes, kind, pace, registers=bool(dice.random() < 0.3))
+    return Plan(family, stages, share_layers)
