@@ -13,10 +13,10 @@ BENCH := manifests/s4d-16h-w8a8x8@icebreaker@90000 manifests/s4d-16h-w8a8x8@iceb
 	manifests/s4d-64h-w8a8x8@ulx3s-85f@757000 manifests/s5-mnist-w4a8@ulx3s-85f@1562500
 LARGEST := manifests/s4d-64h-w8a8x8@ulx3s-25f manifests/s4d-64h-w8a8x8@ulx3s-85f manifests/s5-mnist-w4a8@ulx3s-85f
 FITTED := s4d-16h-w8a8x8 s4d-16h s5-mnist-16h-w4a8 s5-mnist-w8a8x8
-JUDGED := digits s4d-64h-w4a6x8 s4d-64h-w8a8x8
+JUDGED := digits s4d-64h-w4a6x8 s4d-64h-w8a8x8 s5-mnist-w4a8
 BOARDS := icebreaker ulx3s-25f ulx3s-85f
 
-.PHONY: help tools demo test train manifests accuracy rtl bitstreams bench calibrate reproduce-s4d reproduce-s5 formats sensitivity search clean
+.PHONY: help tools demo test train manifests accuracy rtl bitstreams bench judge results calibrate reproduce-s4d reproduce-s5 formats sensitivity search clean
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -98,6 +98,13 @@ bitstreams: $(READY) ## results/bitstreams.json: S4D and S5 on the three boards
 
 bench: $(READY) ## results/bench.json, docs/bench.png: intervals in simulation, clocks by place and route, of the limits (an hour or two)
 	$(CLI) bench $(BENCH) $(addprefix --largest ,$(LARGEST)) --line manifests/s4d-16h-w8a8x8
+
+results: $(READY) ## every result that depends on gateware or planner, where it is stale (hours; DATA=folder of MNIST)
+	$(VENV)/bin/python -m ssm_hdl.sw.results
+	$(VENV)/bin/python docs/tables.py
+
+judge: $(READY) ## results/estimates.json: the estimates of whole pipelines against synthesis (twenty minutes)
+	$(CLI) calibrate $(addprefix --judge manifests/,$(JUDGED))
 
 calibrate: $(READY) ## gen/costs.json, results/estimates.json: LUTs and flip-flops fitted to synthesis (an hour on two cores)
 	$(CLI) calibrate $(addprefix manifests/,$(FITTED)) $(addprefix --judge manifests/,$(JUDGED))

@@ -20,7 +20,10 @@ DSP = (8, 28)
 
 
 def command(
-    manifests: Annotated[list[Path], typer.Argument(metavar="MANIFEST...", help="Manifests whose stages are synthesised.")],
+    manifests: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[MANIFEST...]", help="Manifests whose stages are synthesised; without any, it only judges."),
+    ] = None,
     judge: Annotated[list[Path] | None, typer.Option(help="Manifest of whole pipelines to judge by; may be repeated.")] = None,
     coefficients: Annotated[Path, typer.Option(help="File to write what was fitted to.")] = Path("gen/costs.json"),
     results: Annotated[Path, typer.Option(help="File to write the judgement to.")] = Path("results/estimates.json"),
@@ -37,9 +40,9 @@ def command(
     from ssm_hdl.files import write_atomically
     from ssm_hdl.gen import costs
 
-    loaded, judged = [Manifest.load(path) for path in manifests], [Manifest.load(path) for path in judge or []]
+    loaded, judged = [Manifest.load(path) for path in manifests or []], [Manifest.load(path) for path in judge or []]
     fitted = dict(costs.coefficients())
-    for name in family or FLOWS:
+    for name in (family or FLOWS) if loaded else ():
         chosen = find_family(name)
         samples = list(calibrate.samples(loaded, chosen))
         measured = []
@@ -49,8 +52,9 @@ def command(
                     measured.append((sample, found))
                 advance(1)
         fitted[name] = calibrate.fit(measured)
-    write_atomically(coefficients, json.dumps(fitted, indent=1) + "\n")
-    costs.use(fitted)
+    if loaded:
+        write_atomically(coefficients, json.dumps(fitted, indent=1) + "\n")
+        costs.use(fitted)
     answer: dict[str, Any] = {}
     names = {id(manifest): path.name for path, manifest in zip(judge or [], judged, strict=True)}
     families = [find_family(name) for name in FLOWS]
