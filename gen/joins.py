@@ -17,7 +17,8 @@ Time steps follow every `Pipeline.bound` cycles. Then what waits is what one ste
 with that depth, steps at that distance never wait for room. As no beat comes later when another comes earlier, the pipeline keeps
 to that interval however early its samples come.
 
-Of the inputs of an operation, the one whose beats wait least has no queue, unless the step alone would stick without it.
+Where no beat of the step waits there is no queue, nor at the input of an operation whose beats wait least, unless the step alone
+would stick without it.
 """
 
 import math
@@ -69,19 +70,14 @@ def joins(pipeline: "Pipeline") -> tuple[Ring | None, dict[Input, Queue]]:
     ring = _ring(pipeline, 1)
     if not inputs and ring is None:
         return None, {}
-    queued = set(inputs)
-    alone = _alone(pipeline, ring, queued)
-    for name, reads in structure.reads.items():
-        if len(reads) > 1:
-            waits = [sum(_waits(alone, (name, index))) for index in range(len(reads))]
-            queued.remove((name, waits.index(min(waits))))
-    waiting = {each for each in {*inputs} - queued if any(_waits(alone, each))}
-    if waiting:
-        without = _alone(pipeline, ring, queued)
-        if len(without.o.taken) < len(alone.o.taken):
-            queued |= waiting
-        else:
-            alone = without
+    alone = _alone(pipeline, ring, set(inputs))
+    waits = {each: sum(_waits(alone, each)) for each in inputs}
+    queued = {each for each in inputs if waits[each]}
+    least = {min((each for each in inputs if each[0] == name), key=waits.__getitem__) for name, _ in inputs} & queued
+    if least:
+        without = _alone(pipeline, ring, queued - least)
+        if len(without.o.taken) == len(alone.o.taken):
+            alone, queued = without, queued - least
     if ring is not None:
         ring = _ring(pipeline, 1 + math.ceil(_turn(alone, ring) * ring.layers / pipeline.bound))
     return ring, {each: _queue(pipeline, alone, ring, each) for each in inputs if each in queued}
