@@ -21,7 +21,7 @@ def test_the_largest_tables_go_first_and_only_as_many_as_have_to():
     report = estimate(manifest, spill(manifest, plan, 30))
     assert (report.block_rams["ice40"], report.sprams) == (28, 4)
     assert report.cycles == estimate(manifest, plan).cycles
-    assert report.latency == estimate(manifest, plan).latency
+    assert report.latency_alone == estimate(manifest, plan).latency_alone
 
 
 def test_only_the_ice40_has_them(random_manifest):
