@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING
 from amaranth.lib import wiring
 
 from ssm_hdl import SsmHdlError
-from ssm_hdl.gateware.queue import Queue
+from ssm_hdl.gateware.queue import Places, Queue
 from ssm_hdl.gen.network import Link
 from ssm_hdl.gen.traffic import Traffic
 
 if TYPE_CHECKING:
     from ssm_hdl.gen.pipeline import Pipeline
+
+_NEVER = 1 << 60
 
 _MOST = 4000
 """Time steps, or sequences, that may pass until they repeat: more are an error of this module."""
@@ -107,19 +109,23 @@ class Timing:
         raise SsmHdlError(f"{self._name}: its cycles do not repeat in {_MOST} time steps")
 
     def _ends(self, traffic: Traffic, ends: set[int], period: int, cycles: int) -> int | None:
-        """The latency of the end of a sequence, if no end delays other time steps and results are out before the next end."""
-        (each, once), start, latencies = self._counts, traffic.steps, list[int]()
+        """The latency of the end of a sequence; None if an end delays other time steps, or the end of the next sequence."""
+        start, latencies = traffic.steps, list[int]()
         for turn in range(period):
             end = traffic.steps + (turn - traffic.steps) % period
             ends.add(end)
-            while traffic.steps <= end or any(
-                len(traffic.streams[link.source].taken) < len(ends) * count for link, count in once.items()
-            ):
-                if traffic.steps > end + self._steps:
-                    return None
+            while traffic.steps <= end or self._out(traffic, len(ends)) >= _NEVER:
                 self._feed(traffic, 1)
+            if self._out(traffic, len(ends)) > traffic.i.taken[end * self._size] + self._steps * cycles // period:
+                return None
             latencies.append(self._latency(traffic, end, len(ends) - 1))
-        return max(latencies) if self._repeats(traffic, each, 1, period, traffic.steps - start) == (period, cycles) else None
+        found = self._repeats(traffic, self._counts[0], 1, period, traffic.steps - start)
+        return max(latencies) if found == (period, cycles) else None
+
+    def _out(self, traffic: Traffic, sequences: int) -> int:
+        """The cycle in which a number of sequences have left, and their places in queues are free; `_NEVER` if not yet."""
+        taken = [(traffic.streams[link.source].taken, sequences * count) for link, count in self._counts[1].items()]
+        return max(cycles[beats - 1] if len(cycles) >= beats else _NEVER for cycles, beats in taken) + Places.latency
 
     def _sequences(self, length: int, period: int, cycles: int) -> tuple[Fraction, int]:
         """Cycles per time step of sequences one after the other, and latency.
@@ -142,13 +148,12 @@ class Timing:
         each, once = self._counts
         counts = {link: count * length for link, count in each.items()} | once
         for sequence in range(_MOST):
-            if length < self._steps:
-                self._feed(traffic, length - 1)
-                settled = self._repeats(traffic, each, 1, period) == (period, cycles)
-                out = (len(traffic.streams[link.source].taken) == sequence * n for link, n in once.items())
-                if not settled or not all(out):
-                    return None
-            self._feed(traffic, length - (traffic.steps - sequence * length))
+            self._feed(traffic, length - 1)
+            settled = length == self._steps or self._repeats(traffic, each, 1, period) == (period, cycles)
+            self._feed(traffic, 1)
+            late = sequence and self._out(traffic, sequence) > traffic.i.taken[-self._size]
+            if not settled or (late and length < self._steps):
+                return None
             if found := self._repeats(traffic, counts, length):
                 turns, total = found
                 ends = range(len(traffic.o.taken) // len(self._alone.o.taken))[-turns:]

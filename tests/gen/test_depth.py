@@ -45,8 +45,7 @@ def test_shared_stages_equal_the_golden_model(random_manifest, random_samples, l
     assert any(periodic(taken, group, report.cycles) for group in range(1, 2 * report.flight + 1))  # or two rounds by turns
     for stalls in (0.5, 0.95):
         assert np.array_equal(model.run(samples, stalls=stalls, seed=3).outputs, golden)
-    alone = model.run(samples[:1, :1])
-    assert alone.latency == report.latency_alone
+    assert model.run(samples[:1, :1]).latency == report.latency_alone
 
 
 def test_results_of_every_step(random_manifest, random_samples):
@@ -69,7 +68,7 @@ def test_one_set_of_stages_in_place_of_four(random_manifest):
     assert 0.7 <= weights[1] / weights[0] <= 1.3  # those of all layers, behind fewer multipliers
     drive = next(stage for stage in together.stages if stage.name == "drive")
     assert drive.layers == 4 and drive.multiplications == 4 * 2 * 6 * 8
-    assert drive.busy == 4 * drive.cycles / together.cycles
+    assert together.busy(drive) == 4 * drive.cycles / together.cycles
 
 
 def test_a_folding_names_the_shared_stage(random_manifest):

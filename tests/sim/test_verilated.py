@@ -11,6 +11,7 @@ import pytest
 from ssm_hdl import Manifest, SsmHdlError
 from ssm_hdl.gen.pipeline import Pipeline
 from ssm_hdl.gen.size.planner import plan_for
+from ssm_hdl.gen.timing import Timing
 from ssm_hdl.gen.verilog import generate
 from ssm_hdl.operations import Tensors
 from ssm_hdl.sim import tools
@@ -54,7 +55,7 @@ def test_lengths(manifest, model, random_samples):
 
 def test_interval(manifest, model, random_samples):
     result = model.run(random_samples(manifest, batch=40))
-    assert result.interval == Pipeline(manifest, plan_for(manifest, share_layers=False).plan).cycles
+    assert result.interval == Timing(Pipeline(manifest, plan_for(manifest, share_layers=False).plan)).cycles
     assert result.cycles == result.o_cycles.max() + 1
     assert result.o_cycles[0].min() > result.i_cycles[0, 0]
 

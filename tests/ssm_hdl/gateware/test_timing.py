@@ -2,6 +2,7 @@
 """The timing of every component alone: cycle by cycle what Amaranth simulates, whoever stalls."""
 
 import random
+from functools import partial
 
 import pytest
 from amaranth.hdl import Module, Shape
@@ -129,21 +130,21 @@ def check(make, packet=1 << 30):
 @pytest.mark.parametrize("depth", (1, 2, 3, 6, 7, 9))
 @pytest.mark.parametrize("fast", (False, True))
 def test_queue(depth, fast):
-    check(lambda: Queue(SHAPE, 1, depth, fast=fast))
+    check(partial(Queue, SHAPE, 1, depth, fast=fast))
     assert Queue(SHAPE, 1, depth, fast=fast).block_ram == (depth > 6)
 
 
 @pytest.mark.parametrize("slow", (False, True))
 @pytest.mark.parametrize("ways", (2, 3))
 def test_fork(slow, ways):
-    check(lambda: Fork(SHAPE, 1, ways, slow=slow))
+    check(partial(Fork, SHAPE, 1, ways, slow=slow))
 
 
 @pytest.mark.parametrize("slow", (False, True))
 @pytest.mark.parametrize("i_lanes,o_lanes,packet", [(1, 4, 0), (4, 1, 0), (1, 4, 10), (4, 1, 9), (2, 6, 8), (6, 2, 8), (1, 3, 1)])
 def test_repack(i_lanes, o_lanes, packet, slow):
     for held in (1, 2, 30):
-        check(lambda: Repack(SHAPE, i_lanes, o_lanes, 1, held, slow, packet))
+        check(partial(Repack, SHAPE, i_lanes, o_lanes, 1, held, slow, packet))
 
 
 @pytest.fixture
@@ -162,38 +163,38 @@ FOLDINGS = {
 @pytest.mark.parametrize("name,folding", [(name, folding) for name, each in FOLDINGS.items() for folding in each])
 def test_dense(nodes, name, folding):
     for options in ({}, {"pace": 5}, {"pace": 3, "even": True}):
-        check(lambda: Dense(nodes[name], folding, "lut", **options))
+        check(partial(Dense, nodes[name], folding, "lut", **options))
 
 
 @pytest.mark.parametrize("folding", ("1x1/4", "1x1/3", "1x1/2", "1x1", "1x2", "2x1", "4x3", "2x3*3"))
 def test_scan(nodes, folding):
     for pace in (1, 7):
-        check(lambda: Scan(nodes["ssm"], folding, "dsp", pace))
+        check(partial(Scan, nodes["ssm"], folding, "dsp", pace))
 
 
 @pytest.mark.parametrize("family", (GENERIC, ICE40), ids=str)
 def test_elementwise(nodes, family):
     for pace in (1, 4):
-        check(lambda: Lookup(Layers([nodes["gelu"]], family=family), 2, pace))
-        check(lambda: Add(Layers([nodes["residual"]], family=family), 1, pace))
-        check(lambda: Multiply(Layers([nodes["glu"]], family=family), 1, "lut", pace))
+        check(partial(Lookup, Layers([nodes["gelu"]], family=family), 2, pace))
+        check(partial(Add, Layers([nodes["residual"]], family=family), 1, pace))
+        check(partial(Multiply, Layers([nodes["glu"]], family=family), 1, "lut", pace))
 
 
 def test_slice(nodes):
     for name in ("value", "gate"):
-        check(lambda: Slice(nodes[name], 2))
+        check(partial(Slice, nodes[name], 2))
 
 
 def test_pool(nodes):
     for pace in (1, 4):
         for registers in (False, True):
-            check(lambda: Pool(nodes["pool"], 2, pace, registers), packet=2)
+            check(partial(Pool, nodes["pool"], 2, pace, registers), packet=2)
 
 
 def test_embedding(random_manifest):
     node = random_manifest(channels=5, layers=1, tokens=7).nodes["residual_0"]
     for pace in (1, 6):
-        check(lambda: Embedding(node, pace))
+        check(partial(Embedding, node, pace))
 
 
 @pytest.mark.parametrize("size,width", ((4, 4), (32, 4), (7, 7), (1, 2), (3, 2)))
@@ -201,7 +202,7 @@ def test_norm(size, width):
     op = NormOperation(name="y", input="x", format=SQ(3, 5), center=size > 1)
     node = op.bind((Edge("x", size, SQ(width, 4)),), Tensors({}, {}), ENDS)
     for pace in (1, 9):
-        check(lambda: Norm(node, "dsp", pace))
+        check(partial(Norm, node, "dsp", pace))
 
 
 class Rounds(wiring.Component):
@@ -227,4 +228,4 @@ class Rounds(wiring.Component):
 
 @pytest.mark.parametrize("beats,flight,held", [(3, 1, 3), (3, 2, 1), (2, 4, 30), (5, 3, 9)])
 def test_ring(beats, flight, held):
-    check(lambda: Rounds(beats, flight, held), packet=beats)
+    check(partial(Rounds, beats, flight, held), packet=beats)
