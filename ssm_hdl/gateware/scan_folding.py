@@ -17,6 +17,7 @@ from ssm_hdl.gateware.operands import PARTS, PLAIN, SHORT, state, transition
 from ssm_hdl.gateware.scales import Scales
 from ssm_hdl.gateware.shift import Shifts
 from ssm_hdl.gateware.stream import beats
+from ssm_hdl.operations import Scan
 
 _FEW = 8  # modes side by side that may have one multiplier each, for three products: of more, threes are close to any number
 _AROUND = 6  # cycles of the loop of a scan beside its products: to read a state, add, round and saturate
@@ -81,7 +82,8 @@ class ScanFolding(Folding):
         """The same with what it multiplies and the cycles of its shifts."""
         drive = Shifts(self.amounts(layers, "shift")).latency
         late, early = (Operands.of(self._scales(layers, dsp)) for dsp in (None, layers.family.dsp))
-        least = drive + getattr(layers.node.op, "delta", False) - 1
+        assert isinstance(layers.node.op, Scan)
+        least = drive + layers.node.op.delta - 1
         return replace(self, least=least, late=late, early=early, family=layers.family)
 
     @property

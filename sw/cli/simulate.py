@@ -3,7 +3,6 @@
 import math
 import os
 from dataclasses import asdict
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,13 +22,6 @@ NAME = "simulate"
 EXAMPLE = "ssm-hdl simulate manifests/digits --samples test --stalls 0.3"
 
 
-class Family(StrEnum):
-    """Cells of a netlist."""
-
-    ICE40 = "ice40"
-    ECP5 = "ecp5"
-
-
 def command(
     path: Annotated[Path, typer.Argument(metavar="MANIFEST", help="A manifest: its folder or manifest.yaml.")],
     samples: Annotated[
@@ -43,7 +35,9 @@ def command(
     cocotb: Annotated[
         bool, typer.Option("--cocotb", help="By the cocotb testbench, a few sequences only: it is slower.")
     ] = False,
-    netlist: Annotated[Family | None, typer.Option(help="The netlist after synthesis instead, in cells of this family.")] = None,
+    netlist: Annotated[
+        str | None, typer.Option(metavar="FAMILY", help="The netlist after synthesis instead, in cells of ice40 or ecp5.")
+    ] = None,
     device: sizing.DeviceName = "generic",
     rate: sizing.Rate = None,
     fastest: sizing.Max = False,
@@ -67,9 +61,9 @@ def command(
     manifest = Manifest.load(path)
     on, hz = find_device(device), None if clock is None else clock * 1e6
     if netlist and on is GENERIC_DEVICE:
-        on = unlimited(find_family(netlist.value))
-    if netlist and netlist.value != on.family.name:
-        raise SsmHdlError(f"a netlist of {netlist.value} cells of a plan for {on.family.name}; leave --netlist or --device out")
+        on = unlimited(find_family(netlist))
+    if netlist and netlist != on.family.name:
+        raise SsmHdlError(f"a netlist of {netlist} cells of a plan for {on.family.name}; leave --netlist or --device out")
     planned = sizing.plan(manifest, on, rate, fastest, hz, dsp, latency, fold, share_layers, sizing.reserved(share_device)).plan
     if cocotb and any(stage.spram for stage in planned.stages.values()):
         raise SsmHdlError(f"{manifest.name}: the cocotb testbench loads no SPRAM; leave --cocotb out, or use another device")
@@ -80,8 +74,8 @@ def command(
         with progress(f"{manifest.name}: cocotb, {len(codes)} sequences", None):
             comparison = testbench(manifest, codes, planned, stalls=stalls, seed=seed)
     else:
-        comparison = simulate(manifest, planned, codes, netlist.value if netlist else None, stalls, seed)
-    what = "cocotb" if cocotb else netlist.value if netlist else "rtl"
+        comparison = simulate(manifest, planned, codes, netlist, stalls, seed)
+    what = "cocotb" if cocotb else netlist or "rtl"
     answer = {"name": manifest.name, "simulated": what, "samples": samples, **asdict(comparison)}
     if math.isnan(comparison.interval):
         answer["interval"] = None

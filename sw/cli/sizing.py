@@ -22,7 +22,11 @@ PATIENCE_S = 2.0
 
 def _removed(value: str | None) -> None:
     if value is not None:
-        instead = {"ice40": "--device up5k", "ecp5": "--device lfe5u-25f"}.get(value, "--device generic")
+        from ssm_hdl.families import DEVICES
+
+        instead = next(
+            (f"--device {name}" for name, device in DEVICES.items() if device.family.name == value), "--device generic"
+        )
         print(f"ssm-hdl: --target is gone, a pipeline is planned for a device: {instead}", file=sys.stderr)
         raise typer.Exit(2)
 
