@@ -68,7 +68,7 @@ def test_one_set_of_stages_in_place_of_four(random_manifest):
     assert 0.7 <= weights[1] / weights[0] <= 1.3  # those of all layers, behind fewer multipliers
     drive = next(stage for stage in together.stages if stage.name == "drive")
     assert drive.layers == 4 and drive.multiplications == 4 * 2 * 6 * 8
-    assert together.busy(drive) == 4 * drive.cycles / together.cycles
+    assert drive.busy == 4 * drive.cycles / together.cycles
 
 
 def test_a_folding_names_the_shared_stage(random_manifest):
