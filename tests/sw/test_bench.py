@@ -5,11 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from ssm_hdl import Manifest, SsmHdlError
+from ssm_hdl import SsmHdlError
 from ssm_hdl.boards.catalog import find_board
 from ssm_hdl.boards.resources import Usage, shell_use
 from ssm_hdl.boards.seeds import Clocks
-from ssm_hdl.families import unlimited
 from ssm_hdl.families.ecp5 import ECP5
 from ssm_hdl.gen.report import estimate
 from ssm_hdl.gen.size.planner import plan_for
@@ -77,42 +76,3 @@ def test_straightness():
     line = [{"multipliers": 2, "interval": 60.0}, {"multipliers": 4, "interval": 30.0}]
     assert bench.straightness(line) == {"mean": 0.8889, "least": 0.6667}
     assert bench.straightness(RESULTS["line"]) == RESULTS["straightness"]
-
-
-@pytest.mark.parametrize("point", RESULTS["line"][::5], ids=lambda point: str(point["blocks"]))
-def test_points_of_the_line_are_those_of_todays_plans(point):
-    manifest = Manifest.load(ROOT / "manifests" / "s4d-16h-w8a8x8")
-    report = estimate(manifest, plan_for(manifest, unlimited(ECP5), dsp=point["blocks"], share_layers=False).plan)
-    assert (report.cycles, report.dsp, report.dsp_multipliers) == (point["interval"], point["blocks"], point["multipliers"])
-
-
-@pytest.mark.parametrize("row", ROWS, ids=NAMES)
-def test_every_committed_row_is_that_of_todays_sizing(row):
-    manifest, board = Manifest.load(ROOT / "manifests" / row["manifest"]), find_board(row["board"])
-    rate = row["rate_asked"]
-    sized = plan_for(manifest, board.chip, rate, fastest=rate is None, reserve=shell_use(manifest, board))
-    assert sized.report.cycles == row["cycles_planned"] and sized.report.dsp == row["dsp_blocks"]
-    assert 1 <= row["interval"] / sized.report.cycles < 1.005  # of whole groups of steps, where layers share stages
-    assert sized.report.luts == row["luts_estimated"]
-    assert len(row["clocks_mhz"]) == 3
-
-
-@pytest.mark.parametrize("row", RESULTS["largest"], ids=lambda row: f"{row['manifest']}@{row['board']}")
-def test_every_committed_largest_is_that_of_todays_sizing(row):
-    manifest, board = Manifest.load(ROOT / "manifests" / row["manifest"]), find_board(row["board"])
-    report = plan_for(manifest, board.chip, fastest=True, reserve=shell_use(manifest, board)).report
-    assert (report.cycles, report.luts) == (row["cycles_planned"], row["luts_estimated"])
-    assert report.flip_flops == row["flip_flops_estimated"] < board.chip.luts
-
-
-@pytest.mark.parametrize("row", ROWS, ids=NAMES)
-def test_the_page_says_what_was_measured(row):
-    shown = [f"{row['interval']:,.0f}", f"{row['utilisation']:.1%}".replace("%", " %"), f"{row['clock_mhz']:.1f}"]
-    (line,) = [line for line in PAGE if f"| {row['manifest']} | {row['device']} | {shown[0]} |" in line]
-    assert all(f" {number} |" in line for number in shown), f"{line} lacks one of {shown}"
-
-
-@pytest.mark.parametrize("name", ESTIMATES)
-def test_the_page_says_what_was_estimated(name):
-    luts = ESTIMATES[name]["LUTs"]
-    assert f"| {name} | {luts['synthesised']:,} | {luts['estimated']:,} |" in "\n".join(PAGE)
