@@ -38,7 +38,7 @@ class Scan(FoldedStage):
     form. docs/stages.md has all names.
 
     Args:
-        nodes: the bound operation, or those of several layers.
+        nodes: the bound operation, or one for each of several layers.
         which: folding, one of `ScanFolding.choices`, by its name or how many multipliers work side by side.
         kind: kind of multiplier, `DSP` or `LUT`.
         pace: cycles between results that are enough; the queue at the end is only as deep as they need.
@@ -90,7 +90,7 @@ class Scan(FoldedStage):
 
     @property
     def tables(self) -> dict[str, Table]:
-        """Those that may be in SPRAM, by the name of their storage."""
+        """The tables that may be in SPRAM, by the name of their storage."""
         return self.recurrence.tables
 
     @property

@@ -38,8 +38,8 @@ class Sums:
     Attributes:
         storage: the memory.
         latency: cycles to read a word.
-        ahead: cycles before a word is taken up in which it has to be known whether it begins, and with what: those of a register
-            that has that to choose in front of it.
+        ahead: cycles from knowing whether a word begins, and with what, to taking it up: those of the register after the
+            multiplexer that chooses between the two.
     """
 
     def __init__(self, words: int, width: int, registers: bool = False, fast: bool = False) -> None:
