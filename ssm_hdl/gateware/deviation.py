@@ -31,8 +31,8 @@ class Packet(NamedTuple):
 class Deviation:
     """S, and one over the root of V = n sum x**2 - S**2 + epsilon.
 
-    V is summed as x_i (n x_i - S_i-1 - S_i), S_i being the sum up to x_i: one product an element. Then it is shifted by two bits
-    a cycle, and the multiplier, one of adders, makes the product of slope and place, for which an element has to wait a cycle.
+    V is summed as x_i (n x_i - S_i-1 - S_i), S_i being the sum up to x_i: one product per element. Then it is shifted by two
+    bits per cycle. The multiplier, one of adders, also makes the product of slope and place, and an element waits a cycle for it.
 
     Args:
         layers: the bound norms, a layer each. They are computed as one with the greatest V and the fewest fraction bits; a
