@@ -144,7 +144,7 @@ class _Wires:
         return source, back
 
     def _wiring(self, at: int, length: int) -> list[tuple[int, ...]]:
-        """For every operation of a block the places in it that it reads, -1 for what comes from outside."""
+        """For every operation of a block the places in it that it reads, -1 for inputs from outside."""
         return [tuple(max(read - at, -1) for read in reads) for reads in self.reads[at : at + length]]
 
 

@@ -1,21 +1,25 @@
 # amaranth: UnusedElaboratable=no
-"""What waits where paths join.
+"""Queues where paths join.
 
 A fork sends each beat to all of its readers, and takes the next one only when all have it. Where two of its paths meet again, an
 operation takes a beat from each. If the paths need different positions of a packet for their results, or different times, beats
-of one wait for the other's: in a queue, or the fork stops and with it the path that is waited for.
+of one wait for the other's. They wait in a queue, or the fork stops and with it the path that is waited for.
 
 The depth comes from one time step that goes alone through the pipeline, with room for everything at the inputs of joins: the most
 beats that wait there. With these depths the same step goes the same way, and so does every step that comes when the one before
-has left. Components read and write in an order that does not depend on time, so what a network moves does not depend on it
-either (Kahn 1974): if there is one order of events in which all beats get through, then they do whatever stalls, and however
-closely time steps follow one another. The ring is the only component that chooses by time which of two packets enters first. Its
-stages get a sequence of packets that are all alike, for which the same holds, and it has room for all that return, see `Ring`.
-From outside it is a buffer that keeps the order. So no pipeline can hang.
+has left.
 
-Time steps follow every `Pipeline.bound` cycles. Then what waits is what one step leaves there, at that distance from the next:
-with that depth, steps at that distance never wait for room. As no beat comes later when another comes earlier, the pipeline keeps
-to that interval however early its samples come.
+Components read and write in an order that does not depend on time, so the beats of a network do not depend on it either (Kahn
+1974). If all beats get through in one order of events, they do so whatever stalls, and however closely time steps follow one
+another.
+
+The ring is the only component that chooses by time which of two packets enters first. Its stages get a sequence of packets that
+are all alike, for which the same holds, and it has room for all that return, see `Ring`. From outside it is a buffer that keeps
+the order. So no pipeline can hang.
+
+Time steps follow every `Pipeline.bound` cycles. With the beats that one step leaves waiting at that distance from the next as
+the depth, steps at that distance never wait for room. As no beat comes later when another comes earlier, the pipeline keeps to
+that interval however early its samples come.
 
 Where no beat of the step waits there is no queue, nor at the input of an operation whose beats wait least, unless the step alone
 would stick without it.
@@ -100,7 +104,7 @@ def _alone(pipeline: "Pipeline", ring: Ring | None, queued: set[Input]) -> Traff
 
 
 def _turn(alone: Traffic, ring: Ring) -> int:
-    """Cycles from the entry of a packet to that of what takes its place: the same one layer on, or a new one."""
+    """Cycles from the entry of a packet to the entry of its successor: the same packet one layer on, or a new one."""
     entry, back = (alone.streams[Port(ENTRY, member)].taken for member in ("entry", "back"))
     return back[ring.beats - 1] - entry[0] + Ring.replaces
 
@@ -131,13 +135,13 @@ def _queue(pipeline: "Pipeline", alone: Traffic, ring: Ring | None, each: Input)
     if ring is not None and structure.layers(name) > 1:
         depth = min(depth, ring.flight * len(came))
     width = lanes(pipeline.stages[name].sinks[index])
-    marked = layers.marked and index == 0  # of two that are joined, `last` is that of the first
+    marked = layers.marked and index == 0  # a join takes `last` from its first input
     fast = pipeline.family.fast_rams
     return Queue(shape_of(structure.edges[stream]), width, max(LEAST, depth), structure.layers(name), marked, fast)
 
 
 def most(came: np.ndarray, left: np.ndarray, interval: int) -> int:
-    """The most beats that wait at once, if those that come and leave in these cycles do so again every interval."""
+    """The most beats that wait at once, if beats come and leave in these cycles of every interval."""
     came_turns, came = np.divmod(np.sort(came), interval)
     left_turns, left = np.divmod(left + 1, interval)
     came, left = np.sort(came), np.sort(left)

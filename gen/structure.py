@@ -52,7 +52,7 @@ class Structure:
 
     @classmethod
     def of(cls, manifest: Manifest, share_layers: bool = False, family: Family = GENERIC) -> "Structure":
-        """That of a manifest.
+        """The structure of a manifest.
 
         Args:
             manifest: the integer program.
@@ -112,11 +112,11 @@ class Structure:
         return self.stages[name].count / (steps if node.inputs[0].per_sequence else 1)
 
     def passing(self, stream: str, reader: str, i_lanes: int, o_lanes: int, steps: int) -> float:
-        """Cycles of a time step on the way to a reader, from beats of one width to those of another.
+        """Cycles of a time step on the way to a reader, from beats of one width to beats of another.
 
         Args:
-            stream: what is read.
-            reader: the stage that does.
+            stream: the stream that is read.
+            reader: the stage that reads it.
             i_lanes: numbers in a beat of the stream.
             o_lanes: numbers in a beat as its reader takes it.
             steps: time steps of a sequence, in which there are streams that come once.
@@ -126,7 +126,7 @@ class Structure:
         return cycles / steps if self.edges[stream].per_sequence else cycles
 
     def packet(self, stream: str, reader: str = "") -> int:
-        """Numbers of a stream behind which beats may be filled up: those of a channel, if a scan's are read by channels."""
+        """Numbers of a stream after which beats may be padded: one channel of a scan, if its channels are read one by one."""
         return self.numbers(stream) // self._channels(stream, reader)
 
     def _channels(self, stream: str, reader: str) -> int:
@@ -142,7 +142,7 @@ class Structure:
 
 
 def _marked(manifest: Manifest) -> set[str]:
-    """The streams whose `last` somebody looks at: a join hands on that of the first, a scan and a pool look at what they read."""
+    """The streams whose `last` is used: a scan and a pool read it, and a join passes on the one of its first input."""
     found = {manifest.graph.output}
     for name, node in reversed(manifest.nodes.items()):
         if name in found or registry.stage(node.op.op).reads_last:

@@ -1,8 +1,9 @@
-"""The cycles of a pipeline: those per time step, and two latencies, as its RTL has them.
+"""The cycles of a pipeline: per time step, and two latencies, as its RTL has them.
 
 `Timing` feeds the network of a pipeline (see `ssm_hdl.gateware.timing`) until its transfers repeat. A process looks back at a
-limited number of beats, and from equal cycles it makes equal cycles. So once the beats of all streams have moved as those some
-time steps before, each later by the same number of cycles, for as many time steps as any process looks back, they do so for ever.
+limited number of beats, and from equal cycles it makes equal cycles. Say that the beats of all streams have moved like the beats
+some time steps earlier, all later by the same number of cycles. Once that has lasted as long as any process looks back, it lasts
+for ever.
 """
 
 from collections.abc import Mapping
@@ -85,7 +86,7 @@ class Timing:
 
     @cached_property
     def _counts(self) -> tuple[dict[Link, int], dict[Link, int]]:
-        """Beats of the streams in a time step, and of those that come once a sequence in one."""
+        """Beats of the streams per time step, and of the streams that come once in a sequence, per sequence."""
         edges = self._network.structure.edges
         beats = {link: len(self._alone.streams[link.source].taken) for link in self._network.links}
         once = {link: count for link, count in beats.items() if edges[link.stream].per_sequence}
@@ -209,7 +210,7 @@ def _repeats(taken: list[int], period: int, window: int, cycles: int) -> bool:
 
 
 def _depth(component: wiring.Component | None) -> int:
-    """The depth of the deepest queue of a component, or of what is one."""
+    """The depth of the deepest queue of a component, which may be one itself."""
     members = [] if component is None else [component, *vars(component).values()]
     return max((each.depth for each in members if isinstance(each, Queue)), default=0)
 

@@ -7,7 +7,7 @@ from ssm_hdl.gen.network import Network, Port
 
 
 class Traffic:
-    """What moves in a network that is fed without a pause, and drained without one.
+    """Transfers of a network that is fed and drained without a pause.
 
     Args:
         network: the network.
@@ -16,7 +16,7 @@ class Traffic:
 
     Attributes:
         streams: the transfers of every link, by either of its ports.
-        i, o: those of the samples and of the results.
+        i, o: the transfers of the samples, and of the results.
     """
 
     def __init__(self, network: Network, size: int, ends: Callable[[int], bool] = lambda step: True) -> None:

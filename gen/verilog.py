@@ -17,10 +17,14 @@ from ssm_hdl.gen.plan import Plan
 def generate(manifest: Manifest, plan: Plan) -> str:
     """The Verilog text of the pipeline.
 
-    The module has the manifest's name and these ports: ``clk``, ``rst`` (synchronous, active high), ``i_valid``, ``i_ready``,
-    ``i_data`` (one code of the input format), ``i_last`` (this time step ends its sequence), and the same with ``o_`` for
-    the results; with tables in SPRAM also ``w_valid``, ``w_ready`` and ``w_data``, for the bytes of `weights`. A transfer
-    happens in a cycle in which ``valid`` and ``ready`` are both high.
+    The module has the manifest's name and these ports:
+
+    - ``clk``, ``rst`` (synchronous, active high),
+    - ``i_valid``, ``i_ready``, ``i_data`` (one code of the input format), ``i_last`` (this time step ends its sequence),
+    - the same with ``o_`` for the results,
+    - with tables in SPRAM also ``w_valid``, ``w_ready`` and ``w_data``, for the bytes of `weights`.
+
+    A transfer happens in a cycle in which ``valid`` and ``ready`` are both high.
     """
     m = Module()
     m.domains.sync = domain = ClockDomain()

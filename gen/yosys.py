@@ -97,7 +97,7 @@ def synthesise(
 
 
 def _serious(line: str, accepted: Sequence[str]) -> bool:
-    warning = re.match(r"Warning: (.*)", line)  # those of ABC and of the lexer of its own cell libraries begin otherwise
+    warning = re.match(r"Warning: (.*)", line)  # ABC and the lexer of its own cell libraries begin theirs otherwise
     return warning is not None and not any(re.match(pattern, warning[1]) for pattern in accepted)
 
 

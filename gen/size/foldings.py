@@ -1,4 +1,4 @@
-"""The foldings of the stages of a pipeline; those of a scan and of its readers depend on each other."""
+"""The foldings of the stages of a pipeline; a scan and its readers depend on each other in theirs."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -48,8 +48,8 @@ class Unit:
     def within(self, interval: int, many: int = 0) -> list[tuple[Choice, ...]]:
         """The combinations that keep up with an interval.
 
-        A folding is left out where another of as many multipliers as half of its own, and of the same kind, keeps up: it takes
-        more LUTs and is only faster.
+        A folding is left out where another of the same kind keeps up with half its multipliers or fewer: it takes more LUTs and
+        is only faster.
 
         Args:
             interval: cycles per time step.

@@ -3,13 +3,13 @@
 `price` is the only function that weighs one resource against another. The integer program minimises it, and the plans that the
 program proposes are ranked by it. A price is what a resource keeps from others, in LUTs:
 
-- LUTs cost what they are. Everything else that a device has, other logic needs LUTs to make use of it.
+- A LUT costs 1. Other logic needs LUTs to make use of anything else on the device.
 - DSP blocks are there to be used: one that is busy costs nothing, one that idles 40 LUTs.
-- Block RAMs are there to be used. They cost a LUT each: of two plans with as many LUTs the one with fewer of them is taken.
+- Block RAMs are there to be used. They cost a LUT each: of two plans with equal LUTs the one with fewer block RAMs is taken.
 - What other logic needs, ``reserve`` (``--share-device``) takes off the budget. A block that is short is then worth the LUTs that
   it saves where it saves most.
 - SPRAMs cost their loader.
-- Flip-flops cost nothing: there are as many as LUTs on an ECP5, and on an iCE40 each is in a logic cell, which counts as a LUT.
+- Flip-flops cost nothing: an ECP5 has one per LUT, and on an iCE40 each is in a logic cell, which counts as a LUT.
 - Latency costs nothing: it is bounded (``--latency``) or it is free.
 """
 
@@ -58,9 +58,9 @@ PRICES = Use(luts=1, flip_flops=0, dsps=0, rams=1, sprams=120, idle=40, latency=
 """LUTs that a unit of each is worth.
 
 - ``idle`` trades LUTs for DSP blocks that are busy. It is less than any multiplier of LUTs of an iCE40 takes (8 x 8 bits: 180
-  logic cells), so that blocks to spare are used. Where blocks are short it gives them to what keeps them busy: over the rows of
-  ``results/bench.json`` 40 takes up to 0.7 % more LUTs than 0, and its DSP multipliers are busy in up to 7 points more of their
-  cycles. 280 takes up to 22 % more.
+  logic cells), so that blocks to spare are used. Where blocks are short it gives them to the stages that keep them busy. Over the
+  rows of ``results/bench.json`` 40 takes up to 0.7 % more LUTs than 0, and its DSP multipliers are busy in up to 7 points more
+  of their cycles. 280 takes up to 22 % more.
 - ``sprams``: a loader of one SPRAM takes 120 logic cells (synthesised alone; of four 179), which no estimate counts.
 """
 
@@ -71,7 +71,7 @@ def price(use: Use) -> float:
 
 
 def idle(blocks: float, busy: float, interval: float) -> float:
-    """DSP blocks, as far as they have nothing to do while they are busy in so many cycles of an interval."""
+    """DSP blocks times the share of an interval in which they idle; they are busy in ``busy`` of its cycles."""
     return blocks * (1 - min(1.0, busy / interval))
 
 
@@ -80,7 +80,7 @@ def budget(device: Device, dsp: int | None = None, reserve: Use = NOTHING, laten
 
     Args:
         device: the device.
-        dsp: limit of DSP blocks; those of the device if None.
+        dsp: limit of DSP blocks; the number of the device if None.
         reserve: what to leave for other logic.
         latency: limit of the latency in cycles, if there is one.
     """

@@ -1,6 +1,6 @@
 """The planner: the plan that reaches a rate with the least hardware, or the fastest.
 
-**What is chosen.** The folding of every stage that multiplies, its multipliers in DSP blocks or of LUTs, the lanes of the others,
+**Choices.** The folding of every stage that multiplies, its multipliers in DSP blocks or of LUTs, the lanes of the others,
 tables in block RAM or SPRAM, and whether the layers of a deep model share their stages.
 
 **How.** A pipeline runs at the pace of its slowest stage. For a given interval the stages are independent but for the budget and
@@ -8,13 +8,14 @@ for the adapters between them: an integer program (`ssm_hdl.gen.size.program`). 
 by the same price (`ssm_hdl.gen.size.refine`, `ssm_hdl.gen.size.objective`). Whatever fits at an interval fits at a longer one, so
 the shortest is found by bisection.
 
-**What is asked for.**
+**Goals.**
 
 - A rate: the plan that reaches it with the least hardware.
-- The fastest (``--max``): the fewest cycles per step that fit the device, LUTs multiplying where the DSP blocks end; of the plans
-  with as few cycles the cheapest.
-- Neither: the fewest cycles per step that the DSP blocks give, LUTs multiplying only what is small. Such a plan leaves most LUTs
-  of a large device alone, so that place and route takes minutes. What fits only with more multipliers of LUTs gets them.
+- The fastest (``--max``): the fewest cycles per step that fit the device, LUTs multiplying where the DSP blocks end. Of equally
+  fast plans, the cheapest.
+- Neither: the fewest cycles per step that the DSP blocks give, LUTs multiplying only in small stages. Such a plan leaves most
+  LUTs of a large device alone, so that place and route takes minutes. A model that fits only with more multipliers of LUTs gets
+  them.
 
 Latency is not weighed against hardware. ``latency`` bounds it, with each of the three.
 """
@@ -33,7 +34,7 @@ from ssm_hdl.gen.size.refine import Candidate, Search
 from ssm_hdl.gen.structure import Structure
 
 DSP = 8
-"""Limit of DSP blocks on a device that has none: those of the smallest device, an iCE40 UP5K."""
+"""Limit of DSP blocks on a device that has none: the number of the smallest device, an iCE40 UP5K."""
 
 Progress = Callable[[str], None]
 
@@ -79,19 +80,19 @@ def plan_for(
     Args:
         manifest: the integer program.
         device: the device.
-        rate_hz: time steps a second to reach with the least hardware.
-        fastest: as many time steps a second as fit, with LUTs for what DSP blocks are too few for.
-        clock_hz: clock; that of the device if None.
-        dsp: limit of DSP blocks; those of the device if None, `DSP` where it has no limit.
+        rate_hz: time steps per second to reach with the least hardware.
+        fastest: the most time steps per second that fit, with multipliers of LUTs where DSP blocks are too few.
+        clock_hz: clock; the device's if None.
+        dsp: limit of DSP blocks; the number of the device if None, `DSP` where it has no limit.
         latency: limit of the cycles from the last sample in to the last result out, for a step alone.
         folding: foldings that the caller decides, by stage: a number of multipliers, or the name of a folding.
         share_layers: the layers share their stages, or not; whatever is better if None.
         reserve: what to leave for other logic on the device.
-        progress: told what is tried next.
+        progress: told the next attempt.
 
     Raises:
         SsmHdlError: the rate is not reached (the message says the highest), the model does not fit (it says by how much, and
-            where it would), or ``folding`` names what is not there.
+            where it would), or ``folding`` names an unknown stage or folding.
     """
     clock_hz = device.clock_hz if clock_hz is None else clock_hz
     _check(device, rate_hz, fastest, clock_hz, dsp, latency)
@@ -173,7 +174,7 @@ def _structures(manifest: Manifest, device: Device, share_layers: bool | None) -
 
 
 def _misfit(manifest: Manifest, device: Device, search: Search) -> str:
-    """Why nothing fits, by how much, and where it would. ``search`` is that of the stages that take least."""
+    """Why nothing fits, by how much, and where it would. ``search`` has the smallest stages."""
     least, limits = search.least(), search.budget
     missing = []
     if least.rams > limits.rams:

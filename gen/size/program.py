@@ -6,7 +6,7 @@
                 sum_b y[l, a, b] = sum x[s, o], o with output a      for every link l from s to t
                 sum_a y[l, a, b] = sum x[t, o], o with input b
 
-A link is a stream from one stage to another. Its adapter depends on the widths on both sides, hence on pairs of options; y is 1
+A link is a stream from one stage to another. Its adapter depends on the widths on both sides, hence on pairs of options. y is 1
 for the pair of widths that is taken. Pairs that would be too slow have no adapter and no y.
 """
 

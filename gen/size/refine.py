@@ -54,7 +54,7 @@ class Search:
         budget: what a plan may take.
         folding: foldings that the caller decides, by stage.
         luts_multiply: see `Options`.
-        progress: told what is tried next.
+        progress: told the next attempt.
     """
 
     def __init__(

@@ -10,9 +10,11 @@ after the other. Bit by bit in a tree it is 91 and 171: fewer LUTs, 48 and 77 fo
 
 
 ALL = 2
-"""Registers in front of a tree: of the operands, and of the partial products. Those of the operands keep the ways from their
-sources short: with them nextpnr routes S4D-64h on the LFE5U-85F, sized for 757,000 steps a second, in 12 minutes, without them
-not in 14. Those of the partial products pay only where a logic cell has a register anyway, as on the iCE40."""
+"""Registers before a tree: of the operands, and of the partial products.
+
+Operand registers keep the wires from their sources short: nextpnr routes S4D-64h on the LFE5U-85F, sized for 757,000 steps
+per second, in 12 minutes with them, and not in 14 without. Registers of partial products pay only where a logic cell has one
+anyway, as on the iCE40."""
 
 
 def latency(a: Shape, b: Shape, registers: int = ALL) -> int:
@@ -45,7 +47,7 @@ def _partial(a: Value, b: Value, low: int) -> Value:
         term = -term if b.shape().signed and bit == len(b) - 1 else term
         part = term if part is None else _add(part, term, place, len(a) + 1)
     assert part is not None
-    if low == len(b) - 1:  # the one that is left of an odd width: a sum with what is below may have a bit more
+    if low == len(b) - 1:  # the last row of an odd width: its sum with the rows below may have a bit more
         part = part + Const(0, Shape(len(part), part.shape().signed))
     return part
 

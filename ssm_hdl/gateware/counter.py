@@ -1,10 +1,10 @@
-"""Counting with as little logic in front of everything else as can be."""
+"""Counters with the least logic before their readers."""
 
 from amaranth.hdl import Module, Mux, Signal, Value
 
 
 class Counter:
-    """A counter that wraps; that it is about to is a register of its own, not a comparison in front of everything else.
+    """A counter that wraps; ``last`` is a register of its own, not a comparison before all that reads it.
 
     Args:
         m: the module it counts in.
@@ -15,7 +15,7 @@ class Counter:
         value: 0 to ``limit - 1``.
         first: the value is 0.
         last: the value is ``limit - 1``.
-        wraps: it is, and the counter advances.
+        wraps: ``last``, and the counter advances.
     """
 
     def __init__(self, m: Module, limit: int, advance: Value) -> None:

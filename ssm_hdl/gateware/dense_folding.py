@@ -54,7 +54,7 @@ class DenseFolding(Folding):
 
     @classmethod
     def every(cls, layers: Layers) -> Sequence[Self]:
-        """Every folding, from 1 multiplier to all; of as many multipliers the fastest first, then those of more rows.
+        """Every folding, ordered by multipliers, from 1 to all; of equal ones the fastest first, then the one of more rows.
 
         Several groups side by side have all of their rows side by side too, so that results come in their order. The rows of a
         single group need not divide all of them if that pays, nor the columns of several, which come from a scan.
@@ -74,7 +74,7 @@ class DenseFolding(Folding):
 
     @property
     def name(self) -> str:
-        """Rows x columns, before them the groups if there are several; behind them the columns in DSP blocks, if not all are."""
+        """Rows x columns: after the groups if there are several, and before the columns in DSP blocks if not all are."""
         some = "" if self.columns_in_blocks is None else f":{self.columns_in_blocks}"
         return (f"{self.groups}x" if self.shape[0] > 1 else "") + f"{self.rows}x{self.columns}{some}"
 
@@ -137,7 +137,7 @@ class DenseFolding(Folding):
         return all(self.family.multiplier(kind).spare(operand) >= 0 for operand in (self.weights, self.x))
 
     def spread(self, kind: str, blocks: int) -> list[Self]:
-        """The ways to have its multipliers in at most so many DSP blocks: all, or some columns, the others being made of LUTs.
+        """The splits of its multipliers: all or some columns in DSP blocks, ``blocks`` at most, and the others of LUTs.
 
         Where all may be in them, half of the columns, rounded down, may be too, so that others get the rest.
         """
@@ -171,7 +171,7 @@ class DenseFolding(Folding):
 
     @property
     def spacing(self) -> int:
-        """Cycles between the results of a beat and those of the next."""
+        """Cycles between the results of one beat and the results of the next."""
         return 1 if self.passes > 1 else self.beats
 
     @property

@@ -31,12 +31,12 @@ class Packet(NamedTuple):
 class Deviation:
     """S, and one over the root of V = n sum x**2 - S**2 + epsilon.
 
-    V is summed as x_i (n x_i - S_i-1 - S_i), S_i being the sum up to x_i: one product an element. Then it is shifted by two bits
-    a cycle, and the multiplier, one of adders, makes the product of slope and place, for which an element has to wait a cycle.
+    V is summed as x_i (n x_i - S_i-1 - S_i), S_i being the sum up to x_i: one product per element. Then it is shifted by two
+    bits per cycle. The multiplier, one of adders, also makes the product of slope and place, and an element waits a cycle for it.
 
     Args:
         layers: the bound norms, a layer each. They are computed as one with the greatest V and the fewest fraction bits; a
-            layer with more of these shifts d by as many more.
+            layer with more fraction bits shifts d by the difference.
 
     Attributes:
         root: how the roots are computed.
@@ -66,7 +66,7 @@ class Deviation:
         self._line = self._term + self._product + 3 + self.root.width // 2 - 1  # and for the place in a cell
         self.latency = self._line + self._product + 1
         self.open, self.done = Signal(init=1), Signal()
-        # What d is when it is multiplied: shifted by as many bits as V says, or as those of another layer, less those it drops.
+        # d as it is multiplied: shifted by the bits that V gives, or by the shift of another layer, less the bits it drops.
         bits = self.root.deviation(self.size, self.center).bit_length() + 1 + max(self._shifts)
         self.shifted = Shape(bits - self.root.drop, True)
 

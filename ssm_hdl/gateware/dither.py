@@ -9,7 +9,7 @@ from ssm_hdl.operations.scan import DITHER_BITS, dither, dither_offset
 
 
 class Dither:
-    """`ssm_hdl.operations.scan.dither` in step with the words of a scan: each lane adds its constant to that of the layer.
+    """`ssm_hdl.operations.scan.dither` in step with the words of a scan: each lane adds its constant to the one of the layer.
 
     Args:
         m: the module it counts in.
@@ -45,7 +45,7 @@ class Dither:
             words.set(Mux(wraps & last, 0, self._word + step))
 
     def offset(self, lane: int, part: Value | int, drop: int) -> Value:
-        """What is added to a part of the word's mode ``lane`` before ``drop`` bits are dropped, 1 cycle later."""
+        """The offset of a part of the word's mode ``lane``, added before ``drop`` bits are dropped, 1 cycle later."""
         mode = lane // self._folding.within * self._folding.shape[1] + lane % self._folding.within  # after the first
         real = (self._word + dither(0, mode, 0))[:DITHER_BITS]  # one adder for both parts, which differ in the upper two bits
         between = Mux(part, dither(0, 0, 1), 0) if isinstance(part, Value) else dither(0, 0, part)

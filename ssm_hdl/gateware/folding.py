@@ -42,7 +42,7 @@ class Folding:
 
     @property
     def name(self) -> str:
-        """What it is called, among those of its operation."""
+        """Its name, unique among the foldings of its operation."""
         return str(self.multipliers)
 
     @property
@@ -59,7 +59,7 @@ class Folding:
         return 0 if kind == LUT else self.multipliers
 
     def spread(self, kind: str, blocks: int) -> Sequence[Self]:
-        """The ways to have its multipliers in at most so many DSP blocks; some of them may be made of LUTs instead."""
+        """The splits of its multipliers between DSP blocks, ``blocks`` at most, and LUTs."""
         return [self] if self.blocks(kind) <= blocks else []
 
     def latency(self, kind: str) -> int:
@@ -126,7 +126,7 @@ def _every(cls: type[Any], layers: Layers) -> Sequence[Any]:
 
 
 def worth(foldings: Sequence[AnyFolding]) -> list[AnyFolding]:
-    """Those that fill up nothing, and those that are faster than each of these with as many multipliers."""
+    """The foldings without padding, and each padded one that is faster than all of them with no more multipliers."""
     exact = [folding for folding in foldings if folding.exact]
 
     def faster(folding: AnyFolding) -> bool:

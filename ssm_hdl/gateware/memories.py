@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""Memories: tables of constants, and those that are written and read in the same cycle."""
+"""Memories: tables of constants, and RAMs that are written and read in the same cycle."""
 
 from dataclasses import dataclass
 
@@ -100,10 +100,10 @@ class Rom:
 
 
 class Ram:
-    """A memory with one write and one read a cycle; what is read comes a cycle later.
+    """A memory with one write and one read per cycle; the word read comes a cycle later.
 
-    No word is read in the cycle in which it is written, or nobody looks at what is read then: synthesis is told so, since it
-    would otherwise put a row of registers around every block RAM of an iCE40.
+    No word is read in the cycle in which it is written, or its data are not used then. Synthesis is told so: it would otherwise
+    put a row of registers around every block RAM of an iCE40.
 
     Args:
         m: the module it goes to, as submodule ``name``.

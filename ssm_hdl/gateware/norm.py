@@ -91,13 +91,14 @@ class Norm(FoldedStage):
 
     Cycles per step: ``n + 1``, ``1 + around``, or ``pace`` for each result, whichever is most.
     Latency, last beat in to last beat out: ``around + n + 5 + times + shift + multiplier + queue`` cycles, more with a pace.
-    ``around``, from the last beat in to the inverse root, is ``4 + max(1, times) + 2 square + width / 2`` cycles; ``times`` is
-    the levels of an adder tree for the bits that are 1 in n, ``square`` the cycles of a multiplier of adders, with
-    the bits of x or of the slope on one side, ``width`` the bits of V, made even, and ``shift`` the cycles of a shift by up to
-    ``width / 2 - 1``.
+    ``around``, from the last beat in to the inverse root, is ``4 + max(1, times) + 2 square + width / 2`` cycles.
+
+    ``times`` is the levels of an adder tree for the bits that are 1 in n. ``square`` is the cycles of a multiplier of adders,
+    with the bits of x or of the slope on one side. ``width`` is the bits of V, made even. ``shift`` is the cycles of a shift by
+    up to ``width / 2 - 1``.
 
     Args:
-        nodes: the bound operation, or those of several layers.
+        nodes: the bound operation, or one for each of several layers.
         kind: kind of multiplier, `DSP` or `LUT`.
         pace: cycles between results that are enough; the queue at the end is only as deep as they need.
 
@@ -196,7 +197,7 @@ class Norm(FoldedStage):
         return m
 
     def _send(self, m: Module, leave: Value) -> tuple[Value, Value]:
-        """There are elements of a packet to read behind this cycle's; one is read."""
+        """Two flags: the packet has elements to read after this cycle's, and one is read in this cycle."""
         reading, go = Signal(), Signal()
         sent = Counter(m, self.size, go)
         places = Places(m, self.queue, go)
@@ -214,13 +215,13 @@ class Norm(FoldedStage):
         deviation, root, multiplied = self.deviation, self.deviation.root, times_latency(self.size)
 
         def common(value: Value, cycles: int) -> Value:
-            """What the packet has, for an element so many cycles after it is read."""
+            """A value of the packet, for an element ``cycles`` after it is read."""
             kept = Signal.like(value, reset_less=True)
             with m.If(delay(m, leave, cycles, reset_less=False)):
                 m.d.sync += kept.eq(value)
             return kept
 
-        # S may be that of the next packet 3 cycles after this one leaves; the others are theirs later.
+        # S may belong to the next packet 3 cycles after this one leaves; the other values change later.
         total, d = common(delay(m, packet.total, multiplied), 2 + multiplied), Signal(deviation.shifted)
         whole = delay(m, times(m, delay(m, x, 1), self.size) - total, 1)
         shift, inverse = common(packet.shift, 3 + multiplied), common(packet.inverse, self._used)

@@ -24,16 +24,16 @@ Part: TypeAlias = Value | int
 
 
 class Issue(NamedTuple):
-    """What is read in a cycle.
+    """The word that is read in a cycle, if any.
 
     Attributes:
-        go: something is.
+        go: a word is read.
         word: which word of the memories, and on top of it of which layer.
         phase: which of the cycles that a word takes.
         fresh: the step is the first of its sequence.
-        final: something is read, and the phase is the last.
-        turns: and the word is the last of its channels.
-        wraps: and of its step.
+        final: a word is read, and the phase is its last.
+        turns: ``final``, and the word is the last of its channels.
+        wraps: ``turns``, and the word is the last of its step.
     """
 
     go: Value
@@ -48,9 +48,9 @@ class Issue(NamedTuple):
 class Recurrence:
     """h' = Abar h + 2**e u, complex, for the modes of a word; ``latency`` cycles after the word is read, from its last phase on.
 
-    The products of a part are brought to the scale of all modes, where their scales differ, by `Scales`; what is added to their
-    sum, the drive and in delta form the state, comes together while the multipliers work. What rounds the sum is below the state
-    then, where that has no bits, and takes no adder.
+    Where the scales of the modes differ, `Scales` brings the products of a part to one scale. The addend of their sum, the drive
+    and in delta form the state, is added up while the multipliers work. In delta form the rounding constant falls on bits that
+    are zero in the state, so adding it takes no adder.
 
     Args:
         layers: the bound scans, a layer each.
@@ -91,7 +91,7 @@ class Recurrence:
 
         Args:
             m: the module it goes to.
-            issue: what is read.
+            issue: the word that is read.
             u: payload of the input, in the cycle of ``issue``.
             h: the states of the word two cycles later, real and imaginary parts in turn.
         """
@@ -134,7 +134,7 @@ class Recurrence:
     def _products(
         self, m: Module, phase: Value, codes: list[Value], states: list[list[Value]], scales: list[Value]
     ) -> list[list[Value]]:
-        """Those of every mode."""
+        """The products of every mode."""
         f = self.folding
         parts, count = len(codes) // f.modes, f.multipliers // f.modes
         pairs = []
@@ -146,9 +146,9 @@ class Recurrence:
         return [products[count * mode : count * (mode + 1)] for mode in range(f.modes)]
 
     def _operands(self, m: Module, phase: Value, code: list[Value], h: list[Value], scale: Value) -> list[tuple[Value, Value]]:
-        """What is multiplied for a mode, two cycles after it is read, or three with a sum; codes to choose from come at one.
+        """The operands of a mode, two cycles after they are read, or three with a sum; codes to choose from come after one.
 
-        A sum has a register of its own, and what is multiplied beside it too.
+        A sum has a register of its own, and so has the operand beside it.
         """
         (re, im), f, later = h, self.folding, delay(m, phase, 1)
 
@@ -196,7 +196,7 @@ class Recurrence:
         return self.scales.behind(m, mode, delay(m, product, 1), scale, self._width)
 
     def _addend(self, m: Module, part: Part, h: list[Value], drive: Value, offset: Value | None) -> Value:
-        """What is added to the aligned products: the drive and, in delta form, the state with the offset below it."""
+        """The addend of the aligned products: the drive and, in delta form, the state with the offset below it."""
         drop = self.layers.drop
         if not self.op.delta:
             return delay(m, drive, self._aligned - self._driven)

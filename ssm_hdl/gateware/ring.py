@@ -19,11 +19,11 @@ WAITING = 2
 
 
 class Ring(wiring.Component):
-    """Lets packets into the stages at layer 0, sends them back in at the next layer, and out behind the last.
+    """Lets packets into the stages at layer 0, sends them back in at the next layer, and out after the last.
 
-    Those that come round go first, a new one only when all of it is there, and none while ``flight`` are on their way: the queue
-    of those that come round has room for all of them, so that whatever is in the stages can always leave them. The order of
-    packets is that of their first entry, at every layer. Beats of different packets are never mixed.
+    Returning packets go first. A new packet enters only when it is complete, and only while fewer than ``flight`` are on their
+    way. The queue of returning packets has room for all of them, so packets can always leave the stages. At every layer,
+    packets keep the order of their first entry. Beats of different packets are never mixed.
 
     Cycles per packet let in: ``beats + 1``, so ``layers * (beats + 1)`` per step. Latency: ``1 + queue`` cycles from the first
     beat that comes round to its entry, `gathers` from the last beat of a new packet to the entry of its first, 0 to the outside.
@@ -46,7 +46,7 @@ class Ring(wiring.Component):
     """Cycles from the last beat of a new packet, with nobody before it, to the entry of its first."""
 
     replaces = 3
-    """Cycles from the last beat of a packet behind the last layer to the entry of the first of one that waits."""
+    """Cycles from the last beat of a packet after the last layer to the entry of the first beat of a packet that waits."""
 
     def __init__(self, shape: Shape, lanes: int, beats: int, layers: int, flight: int) -> None:
         self.beats, self.layers, self.flight = beats, layers, flight
@@ -131,7 +131,7 @@ class Ring(wiring.Component):
         ]
 
     def _part(self, layers: list[int], back: Beats, o: Beats, comes: Beats) -> Cycles:
-        """What comes back goes out or round."""
+        """Returning packets go out or round."""
         for beat in count():
             if len(back.offered) <= beat:
                 yield back.offered, beat
@@ -149,7 +149,7 @@ class Ring(wiring.Component):
             came = len(layers) - fresh
             rounds = sum(layer < self.layers - 1 for layer in layers) > came  # packets are on their way round
             needs = [(i.taken, (fresh + 1) * beats - 1), (o.taken, (fresh + 1 - self.flight) * beats - 1)]
-            last = False  # what is not known comes later than what is
+            last = False  # beats not yet known come later than known ones
             while True:
                 lacks = [(cycles, beat) for cycles, beat in needs if len(cycles) <= beat]
                 begins = max([idle, *(cycles[beat] + 1 for cycles, beat in needs if 0 <= beat < len(cycles))])

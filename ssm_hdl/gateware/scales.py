@@ -11,10 +11,11 @@ from ssm_hdl.gateware.shift import Shifts
 class Scales:
     """The codes of the modes as they are multiplied, and the left shifts that their products still need.
 
-    These stand behind the products, as those of a dense. But a MULT18X18D that makes one product has bits to spare in both of
-    its operands: ``early``, the codes stand in their table shifted by as much as fits. Where that is not enough, the state of a
-    mode is shifted too, by one amount or not at all, which is a multiplexer in front of the multiplier. Only if that has no room
-    for it either, there is a shift behind, of fewer bits, in steps of a power of two.
+    The shifts follow the products, as in a dense. But a MULT18X18D that makes one product has bits to spare in both operands.
+    With such a ``multiplier``, the codes are stored in their table already shifted, as far as they fit.
+
+    Where that is not enough, the state of a mode is shifted too, by one amount or not at all: a multiplexer before the
+    multiplier. Only if the state has no room either, a shift follows the products, of fewer bits, in steps of a power of two.
 
     Args:
         codes: (words, modes * numbers of each) of every layer.
@@ -25,8 +26,8 @@ class Scales:
     Attributes:
         codes: table of the codes.
         raised: bits by which the states of some modes are shifted; 0 if none is.
-        table: what is read for each mode: whether its state is, or its shift behind the products.
-        latency: cycles of the shift behind the products.
+        table: a number for each mode: whether its state is shifted, or the shift after its products.
+        latency: cycles of the shift after the products.
         code, state: what the operands of the multipliers may be.
     """
 
@@ -36,7 +37,7 @@ class Scales:
         if multiplier is not None and multiplier.shifts and self._behind.most:
             spread, room = self._behind.spread, max(0, multiplier.spare(_numbers(codes)))
             more = max(0, self._behind.most - room)
-            if more <= min(room + 1, multiplier.spare(state)):  # what is raised has at least that much to be shifted
+            if more <= min(room + 1, multiplier.spare(state)):  # a raised mode has a shift of room + 1 bits at least
                 early_bits, rest = [each - more * (each > room) for each in spread], [each * 0 for each in spread]
                 self.raised = more
             else:

@@ -25,9 +25,9 @@ from ssm_hdl.operations import Node
 class Scan(FoldedStage):
     """h'[c, n] = Abar[c, n] h[c, n] + 2**e[c, n] u[c], complex, rounded once; h = 0 before the first step of a sequence.
 
-    The state lives in a memory with one read and one write a cycle; it is not cleared, the first step of a sequence (after reset
-    or after a step marked ``last``) ignores what it reads. It holds the states of all layers, each padded to a
-    power of two of words.
+    The state lives in a memory with one read and one write per cycle. It is not cleared: the first step of a sequence (after
+    reset or after a step marked ``last``) ignores the words that it reads. The memory holds the states of all layers, each
+    padded to a power of two of words.
 
     Cycles per step: ``C / channels * ceil(N / modes) * max(phases, pace)``, and at least ``loop = 6 + product + phases``.
     Latency, last beat in to last beat out: ``6 + product + queue``.
@@ -38,7 +38,7 @@ class Scan(FoldedStage):
     form. docs/stages.md has all names.
 
     Args:
-        nodes: the bound operation, or those of several layers.
+        nodes: the bound operation, or one for each of several layers.
         which: folding, one of `ScanFolding.choices`, by its name or how many multipliers work side by side.
         kind: kind of multiplier, `DSP` or `LUT`.
         pace: cycles between results that are enough; the queue at the end is only as deep as they need.
@@ -49,8 +49,8 @@ class Scan(FoldedStage):
     Members:
         i: u, ``channels`` elements a beat, real and imaginary parts in turn if it is complex.
         o: h', ``2 * modes`` numbers a beat, real and imaginary parts in turn. If several channels are side by side with some of
-            their modes, so they are in a beat: the order of the packet is then the folding's, and only a `Dense` can read it
-            whose groups lie alike. The last beat of a channel is filled up with any numbers.
+            their modes, so they are in a beat. The packet then has the folding's order, and only a `Dense` whose groups lie
+            alike can read it. The last beat of a channel is filled up with any numbers.
     """
 
     folds = ScanFolding
@@ -90,7 +90,7 @@ class Scan(FoldedStage):
 
     @property
     def tables(self) -> dict[str, Table]:
-        """Those that may be in SPRAM, by the name of their storage."""
+        """The tables that may be in SPRAM, by the name of their storage."""
         return self.recurrence.tables
 
     @property

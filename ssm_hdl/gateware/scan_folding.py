@@ -32,7 +32,7 @@ class Operands(NamedTuple):
 
     @classmethod
     def of(cls, scales: Scales) -> Self:
-        """Those of what brings the products to one scale."""
+        """The operands of a scan whose products `Scales` brings to one scale."""
         return cls(scales.code, scales.state, scales.latency)
 
 
@@ -43,9 +43,9 @@ _NONE = Operands(range(1), range(1), 0)
 class ScanFolding(Folding):
     """How the C x N complex products fall onto multipliers: ``channels * within`` modes at once, in ``phases`` cycles.
 
-    ``terms`` are the products of real numbers in a complex one; ``parts`` are those of an element of u; ``least`` are the cycles
-    that the products have to take, since their addend is not there before. Modes side by side that do not divide the modes
-    of a channel fill up its last word with modes that do not count. ``late`` and ``early`` are the operands with the shifts to
+    ``terms`` are the products of real numbers in a complex one, ``parts`` the real numbers of an element of u. ``least`` is the
+    minimum of cycles of the products: their addend is not ready earlier. If the modes side by side do not divide the modes of a
+    channel, its last word is padded with modes that do not count. ``late`` and ``early`` are the operands with the shifts to
     one scale after the products, and before the multipliers where these have bits to spare.
     """
 
@@ -64,8 +64,8 @@ class ScanFolding(Folding):
     def every(cls, layers: Layers) -> Sequence[Self]:
         """Every folding: 1 or 2 multipliers for a mode, 1 for each of few, 3 or 4 for each, up to all modes of all channels.
 
-        Of as many multipliers, those first that fill up nothing, then those of fewer channels, then of fewer modes. Several
-        channels bind what reads them, so they do not stand for one.
+        Of equal multipliers, foldings without padding come first, then the ones of fewer channels, then of fewer modes. Several
+        channels side by side restrict their readers, so such a folding does not replace one of a single channel.
         """
         channels, modes = shape = layers.node.arrays["scale"].shape
         sides = [(c, w) for c in divisors(channels) for w in parts(modes)]
@@ -88,7 +88,7 @@ class ScanFolding(Folding):
 
     @property
     def name(self) -> str:
-        """Channels x modes of each; behind it the phases of a mode that has fewer multipliers than products, or 3 products."""
+        """Channels x modes of each, then the phases of a mode that has fewer multipliers than products, or the 3 products."""
         short = "" if self.terms == PLAIN else f"*{SHORT}"
         return f"{self.channels}x{self.within}" + (f"/{self.phases}" if self.phases > 1 else short)
 
@@ -104,7 +104,7 @@ class ScanFolding(Folding):
 
     @property
     def exact(self) -> bool:
-        """Its modes side by side divide those of a channel."""
+        """Its modes side by side divide the modes of a channel."""
         return self.shape[1] % self.within == 0
 
     @property
@@ -135,7 +135,7 @@ class ScanFolding(Folding):
         return max(self.least, self._product(kind) + self.operands(kind).align)
 
     def wait(self, kind: str) -> int:
-        """Cycles of them in which the product is there and what is added to it is not."""
+        """Cycles of `latency` in which the product is ready and waits for its addend."""
         return self.latency(kind) - self._product(kind) - self.operands(kind).align
 
     def blocks(self, kind: str) -> int:
@@ -151,7 +151,7 @@ class ScanFolding(Folding):
         return fits and (self.terms == PLAIN or multiplier.takes_sums(code, state))
 
     def _product(self, kind: str) -> int:
-        """Cycles of a product; with sums of operands, one to add them: multipliers are far from what is around them."""
+        """Cycles of a product; with sums of operands one more to add them, since multipliers lie far from other logic."""
         code, state, _ = self.operands(kind)
         return self.family.multiplier(kind).latency(code, state) + (self.terms == SHORT)
 
@@ -194,7 +194,7 @@ class ScanFolding(Folding):
         return self.phases * self.words_per_beat
 
     def arrange(self, constants: Codes) -> Codes:
-        """Constants of the modes, (C, N, ...), as they stand in the words of the memories: (words, those of a word)."""
+        """Constants of the modes, (C, N, ...), in the order of the memories: (words, constants of a word)."""
         (channels, modes), rest, words = self.shape, constants.shape[2:], self.words_per_beat
         fill = (0, 0), (0, words * self.within - modes), *([(0, 0)] * len(rest))
         filled = np.pad(constants, fill, mode="edge")

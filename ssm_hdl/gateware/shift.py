@@ -21,11 +21,11 @@ def shift_left(m: Module, value: Value, amount: Value, most: int, width: int, ze
 
     Args:
         m: the module it goes to.
-        value: what is shifted.
+        value: the number to shift.
         amount: by how much, 0 to ``most``.
         most: the largest amount.
         width: bits of the result that count.
-        zeros: bits at the bottom of what is shifted by that are 0 and not in the amount.
+        zeros: low bits of the shift that are always 0, and left out of ``amount``.
     """
     bits, step = most.bit_length(), _bits_a_step(most)
     grown = len(value) + (not value.shape().signed)

@@ -18,7 +18,7 @@ _CRC = catalog.CRC16_IBM_3740
 
 
 class Spram(wiring.Component):
-    """A table, in as many SB_SPRAM256KA side by side as its words are wide; a read takes 1 cycle, as from a `Rom`.
+    """A table in SB_SPRAM256KAs side by side, enough for the width of a word; a read takes 1 cycle, as from a `Rom`.
 
     While a word is written nothing is read. A reset leaves the contents.
 
@@ -74,7 +74,7 @@ def image(sprams: Sequence[Spram]) -> bytes:
 
 
 class Loader(wiring.Component):
-    """Fills tables, one behind the other, after every reset; a byte a cycle. It knows the length and the CRC-16 of their image.
+    """Fills tables, one after the other, after every reset; a byte per cycle. It knows the length and the CRC-16 of their image.
 
     Args:
         sprams: the tables.

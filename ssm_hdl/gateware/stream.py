@@ -51,7 +51,7 @@ def layer_of(payload: data.View) -> Value:
 
 
 def beats(numbers: int, lanes: int) -> int:
-    """Beats of so many numbers; where lanes do not divide them, the last is filled up with what does not count."""
+    """Beats that hold ``numbers``; where lanes do not divide them, the last is padded with numbers that do not count."""
     return -(-numbers // lanes)
 
 
@@ -63,7 +63,7 @@ def widths(i_lanes: int, o_lanes: int, packet: int) -> list[int]:
     Args:
         i_lanes: numbers in a beat that comes.
         o_lanes: numbers in a beat that goes.
-        packet: numbers behind which beats are filled up, or a divisor of the lanes of beats that hold several.
+        packet: numbers after which beats are filled up, or a divisor of the lanes of beats that hold several.
     """
     if i_lanes == o_lanes:
         return []
@@ -134,8 +134,8 @@ class Fork(wiring.Component):
 class Repack(wiring.Component):
     """Beats of one width to beats of another; the wider is a multiple of the narrower.
 
-    Where the wider does not divide a packet, its last beat is filled up: such a beat is narrowed to those that hold something of
-    the packet, or takes the cycles of a whole one to be gathered.
+    Where the wider beat does not divide a packet, the last one is padded. Narrowed, it becomes only the beats that hold numbers
+    of the packet. Gathered, it takes the cycles of a whole beat.
 
     Cycles per packet of n numbers: ``n / min(i_lanes, o_lanes)``, n being filled up where beats become wider, and one more for
     each of the wider beats if it is slow. Latency 1 cycle after the beat that completes an output, 2 if it works ahead.
@@ -177,7 +177,7 @@ class Repack(wiring.Component):
         return m
 
     def _widen(self, m: Module) -> None:
-        """A register that fills beat by beat, newest on top; one more behind it, to work ahead."""
+        """A register that fills beat by beat, newest on top, and a second one after it to work ahead."""
         ratio, step = self.o_lanes // self.i_lanes, Shape.cast(self.i.p.data.shape()).width
         held, tag, numbers = self._registers(ratio)
         full, moves, fills, takes = held == ratio, Signal(), Signal(), Signal()

@@ -26,8 +26,8 @@ class Kept(NamedTuple):
 class Sums:
     """Words of sums, one of them taken up in a cycle: read, added to, and kept again.
 
-    They live in a memory with one read and one write a cycle; few of them, or all if it is asked for, in a ring of registers that
-    turns as each is taken up. Nothing is cleared: who takes up a word for the first time says what it begins with.
+    They live in a memory with one read and one write per cycle. Few of them, or all if it is asked for, live in a ring of
+    registers that turns as each is taken up. Nothing is cleared: who takes up a word for the first time gives its start.
 
     Args:
         words: how many there are.
@@ -38,8 +38,8 @@ class Sums:
     Attributes:
         storage: the memory.
         latency: cycles to read a word.
-        ahead: cycles before a word is taken up in which it has to be known whether it begins, and with what: those of a register
-            that has that to choose in front of it.
+        ahead: cycles from knowing whether a word begins, and with what, to taking it up: one for a register after the
+            multiplexer of start and word, or none.
     """
 
     def __init__(self, words: int, width: int, registers: bool = False, fast: bool = False) -> None:

@@ -1,14 +1,14 @@
 """Shorter carry chains in a netlist of ECP5 cells: without the cells that place and route puts at both of their ends.
 
-A chain of CCU2Cs whose first carry is a constant, as Yosys makes them for adders, gets one more CCU2C from nextpnr that brings
-this carry; and whatever carry comes out of the last, one that takes it out, though nobody reads it. A half of a CCU2C where no
-carry goes on makes one of its own, whatever CIN is (see `ssm_hdl.families.ecp5.fuse` for P and G):
+Yosys makes adders of CCU2C chains whose first carry is a constant. For each, nextpnr adds a CCU2C that brings this carry. It
+adds another one for the carry out of the last CCU2C, even if that carry is unused. A half of a CCU2C where no carry goes on
+makes one of its own, whatever CIN is (see `ssm_hdl.families.ecp5.fuse` for P and G):
 
     COUT = CIN if P else G
 
 So where the last half of a chain is free, all move up by one, and the first makes the constant. Where it is not, the lowest bit
-of a sum of two bits goes to a LUT of its own, and its half makes nothing but the carry. That is `shorten`; a carry that nobody
-reads is taken away by `open_ends`, for nextpnr alone: Yosys reads no netlist with an output on nothing.
+of a sum of two bits goes to a LUT of its own, and its half makes nothing but the carry. That is `shorten`. `open_ends` removes
+unused carries, for nextpnr alone: Yosys reads no netlist with an unconnected output.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -47,7 +47,7 @@ def shorten(module: dict[str, Any]) -> None:
 
 
 def open_ends(module: dict[str, Any]) -> None:
-    """Take away the carries that nobody reads."""
+    """Remove the unused carries."""
     readers = readers_of(module)
     for cell in module["cells"].values():
         if cell["type"] == "CCU2C" and not readers.get(cell["connections"]["COUT"][0]):

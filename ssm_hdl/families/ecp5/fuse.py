@@ -1,13 +1,14 @@
 """Fewer cells in a netlist of ECP5 cells: LUTs that go into the halves of the carry chains that alone read them.
 
-A half of a CCU2C has a LUT of four inputs A, B, C, D. It gives P, whether a carry goes on; its four entries of C = D = 0 are at
-the same time a LUT of A and B, which gives G, the carry out where none goes on:
+A half of a CCU2C has a LUT of four inputs A, B, C, D. It gives P, whether a carry goes on. Its four entries of C = D = 0 are at
+the same time a LUT of A and B. That one gives G, the carry out where none goes on:
 
     S = P ^ CIN,    COUT = CIN if P else G,    P = INIT[A + 2 B + 4 C + 8 D],    G = INIT[A + 2 B]
 
 Yosys makes adders with P = A ^ B and G = A, so C and D are free. Where a product is made of LUTs, A and B are bits of partial
-products, ANDs of two bits, each in a LUT of its own: with P = (p & q) ^ (r & s) on the four inputs these LUTs are not needed. G
-counts only where P is 0, where both ANDs are equal, and the entries of r = s = 0 are p & q, as they have to be.
+products: ANDs of two bits, each in a LUT of its own. With P = (p & q) ^ (r & s) on the four inputs these LUTs are not needed.
+
+G counts only where P is 0, so where both ANDs are equal. Then G has to be p & q, and the entries of r = s = 0 are.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -21,7 +22,7 @@ PINS = "ABCD"
 
 @dataclass(frozen=True)
 class _Function:
-    """Of nets, by its value for each of their values; that of a half of a carry chain is P + 2 G."""
+    """A function of nets, by its value for each of their values; a half of a carry chain has P + 2 G."""
 
     nets: tuple[int, ...]
     table: tuple[int, ...]
@@ -33,8 +34,7 @@ class _Function:
 def fuse(module: dict[str, Any]) -> None:
     """Put LUTs into the carry chains of a flat module of ECP5 cells, from the JSON of Yosys, and take them out.
 
-    A LUT goes if all that it drives are halves with inputs to spare; if one of its readers needs it, it would go on to cost what
-    it does, and stays.
+    A LUT goes if it drives only halves with inputs to spare. If one reader still needs it, it would cost the same, so it stays.
     """
     cells = module["cells"]
     halves = {
@@ -136,7 +136,7 @@ def _substituted(half: _Function, net: int, lut: _Function) -> _Function:
 def _placed(half: _Function) -> tuple[list[int | str], str] | None:
     """Pins and INIT of a half that computes a function; None if there are none.
 
-    Pins that are left over are 1, so that with less than four nets the entries of G are not those of P.
+    Unused pins are 1, so that with less than four nets G and P have different entries.
     """
     if len(half.nets) > len(PINS):
         return None

@@ -1,6 +1,6 @@
 """Registers of a netlist of ECP5 cells that go into the block RAMs that they follow.
 
-A DP16KD has a register at its outputs, behind the one of the read itself: OUT gets what was read at each edge where OCE is 1,
+A DP16KD has a register at its outputs, after the one of the read itself: OUT gets the word read at each edge where OCE is 1,
 whatever the port's CE does, and both start at 0. With it the data come out 1.0 ns after the edge, without it after 5.8 ns. Yosys
 never uses it, so the gateware's register after a block RAM is flip-flops, which have to be near to be in time.
 """
@@ -13,8 +13,8 @@ from ssm_hdl.families.ecp5.fuse import readers_of
 def register(module: dict[str, Any]) -> None:
     """Put flip-flops into the block RAMs of a flat module of ECP5 cells, from the JSON of Yosys, and take them out.
 
-    Those of a port go if each bit that is read drives one of them and nothing else, all are enabled alike, start at 0 and are
-    never reset: RST of a block RAM would clear what is being read too.
+    The flip-flops of a port go if each bit read drives one of them and nothing else, and all are enabled alike, start at 0 and
+    are never reset. RST of a block RAM would clear the word being read too.
     """
     cells, readers = module["cells"], readers_of(module)
     gone: set[int] = set()
