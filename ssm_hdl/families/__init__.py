@@ -21,7 +21,8 @@ def find_device(name: str) -> Device:
         SsmHdlError: there is none.
     """
     if name.lower() not in DEVICES:
-        raise SsmHdlError(f"device {name!r} is not known; there are {', '.join(DEVICES)}")
+        known = sorted(DEVICES, key=lambda each: not DEVICES[each].bounded)
+        raise SsmHdlError(f"device {name!r} is not known; there are {', '.join(known)}")
     return DEVICES[name.lower()]
 
 
