@@ -32,9 +32,20 @@ def refuse_top(name: str) -> None:
     Raises:
         ValueError: it is a keyword or the name of a port.
     """
-    what = "a keyword of SystemVerilog" if name in KEYWORDS else "a port of the Verilog module" if _PORT.fullmatch(name) else None
-    if what is not None:
+    if (what := _taken(name)) is not None:
         raise ValueError(f"{name!r} is {what}, and the module gets this name; choose another, such as {name}_model")
 
 
-__all__ = ["KEYWORDS", "refuse_top"]
+def top_name(title: str, otherwise: str) -> str:
+    """A name that the top module can have, made of somebody's title; of ``otherwise`` where the title has no letter first."""
+    name = re.sub(r"[^a-z0-9]+", "_", title.lower()).strip("_")
+    name = name if name[:1].isalpha() else f"{otherwise}_{name}".strip("_")
+    return name if _taken(name) is None else f"{name}_model"
+
+
+def _taken(name: str) -> str | None:
+    """What a name is already, if the top module cannot have it."""
+    return "a keyword of SystemVerilog" if name in KEYWORDS else "a port of the Verilog module" if _PORT.fullmatch(name) else None
+
+
+__all__ = ["KEYWORDS", "refuse_top", "top_name"]

@@ -11,6 +11,7 @@ import torch
 from ssm_hdl import Format, Manifest, SsmHdlError
 from ssm_hdl.fixed import Codes
 from ssm_hdl.fixed import quantize as to_codes
+from ssm_hdl.identifiers import top_name
 from ssm_hdl.manifest import SCHEMA_VERSION, Graph
 from ssm_hdl.operations import Tensors
 from ssm_hdl.operations.lookup import MAX_ADDRESS_BITS
@@ -122,10 +123,9 @@ class Draft:
     def lowered(self, checkpoint: Checkpoint, what: str, source: str, output: str) -> Lowered:
         """Finish the manifest of a checkpoint; ``what`` describes the model, ``source`` names the input."""
         inputs, family = checkpoint.inputs, checkpoint.model.config.family
-        name = re.sub(r"[^a-z0-9]+", "_", checkpoint.metadata.get("name", family).lower()).strip("_")
         fields = {
             "schema_version": SCHEMA_VERSION,
-            "name": name if name[:1].isalpha() else f"{family}_{name}".strip("_"),
+            "name": top_name(checkpoint.metadata.get("name", family), family),
             "description": f"{what}, for {inputs.name}; quantized by recipe {self.recipe.name}",
             "steps": inputs.steps,
             "input": {"name": source, "size": 1, "format": inputs.input_format},

@@ -10,9 +10,8 @@ from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import Out
 from amaranth.sim import Simulator
 
-from ssm_hdl.gateware import layers
+from ssm_hdl.families import GENERIC_DEVICE
 from ssm_hdl.gateware.memories import Ram
-from ssm_hdl.gen import pipeline
 from ssm_hdl.gen.size.planner import plan_for
 from ssm_hdl.gen.verilog import generate
 from ssm_hdl.sim.compiler import Design
@@ -73,8 +72,7 @@ def test_the_poison_bites(monkeypatch, poisoned):
 @pytest.mark.parametrize("fast", (False, True))
 def test_a_word_that_is_being_written_is_never_of_use(monkeypatch, random_manifest, random_samples, sizes, dsp, share, fast):
     if fast:
-        for module in (layers, pipeline):
-            monkeypatch.setattr(module, "FAST", ("generic",))
+        monkeypatch.setattr(type(GENERIC_DEVICE.family), "fast_rams", True)
     manifest = random_manifest(steps=8, **sizes)
     plan = plan_for(manifest, dsp=dsp, share_layers=share).plan
     assert "(* no_rw_check = 32'd1 *)" in generate(manifest, plan)
