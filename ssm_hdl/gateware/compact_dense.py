@@ -3,8 +3,7 @@
 
 from typing import NamedTuple, Self
 
-import numpy as np
-from amaranth.hdl import Array, Cat, Const, Module, Mux, Shape, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, Value
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ssm_hdl.fixed import Codes
@@ -18,6 +17,7 @@ from ssm_hdl.gateware.operands import factors
 from ssm_hdl.gateware.queue import Places
 from ssm_hdl.gateware.stage import Features, FoldedStage, StagePlan
 from ssm_hdl.gateware.stream import shape_of, tag_of
+from ssm_hdl.operations import Node
 
 
 class Source(NamedTuple):
@@ -46,13 +46,14 @@ class CompactDense(FoldedStage):
     A packet of several columns and rows is kept in a memory of two packets, since every row reads all of it. With one row for
     each group, x is multiplied as it comes; with one column, it stays at the door for all rows.
 
-    Cycles per step: ``G M max(N + 1, pace)``. Latency, last beat in to last beat out: ``read + 1 + multiplier + queue`` cycles if x
-    is not kept; otherwise ``N + 1`` more, and those from the first row to the last (`span`).
+    Cycles per step: ``G M max(N + 1, pace)``. Latency, last beat in to last beat out: ``read + sum + queue`` cycles if x is not
+    kept; otherwise ``N + 1`` more, and those from the first row to the last (`span`).
 
     Args:
         nodes: the bound operation, or those of several layers; one group, or one row for each.
         kind: kind of multiplier, `DSP` or `LUT`.
         pace: cycles between results that are enough; the queue at the end is only as deep as they need.
+        even: its reader keeps a result until it has worked with it, as a scan does: the next has a place of its own meanwhile.
 
     Members:
         i: x, a number a beat.
@@ -74,9 +75,9 @@ class CompactDense(FoldedStage):
     @classmethod
     def build(cls, layers: Layers, plan: StagePlan) -> Self:
         """With the multiplier and the pace of a plan."""
-        return cls(layers, plan.kind, plan.pace)
+        return cls(layers, plan.kind, plan.pace, plan.even)
 
-    def __init__(self, nodes: Nodes, kind: str = DSP, pace: int = 1) -> None:
+    def __init__(self, nodes: Nodes, kind: str = DSP, pace: int = 1, even: bool = False) -> None:
         self.layers, self.kind = (layers := Layers.of(nodes)), kind
         (x,), y = layers.node.inputs, layers.node.output
         self.folding = DenseFolding.of(nodes, 1)
@@ -93,7 +94,7 @@ class CompactDense(FoldedStage):
         self._slots = self._columns + 1
         self._flight = self._columns + self._to_sum
         self._pace = max(self._slots, pace)
-        self.queue = layers.queue(y, 1, -(-(self._flight + Places.latency + 3) // self._pace))
+        self.queue = layers.queue(y, 1, max(1 + even, -(-(self._flight + Places.latency + 3) // self._pace)))
 
     @property
     def cycles(self) -> int:
@@ -163,12 +164,12 @@ class CompactDense(FoldedStage):
         x = shape_of(self.layers.node.inputs[0])
         return shape_for(self._weight.codes), Shape(x.width + self._least, x.signed)
 
-    def _weights(self, node, lift: int) -> Codes:
+    def _weights(self, node: Node, lift: int) -> Codes:
         """The shifted codes of a layer, (words, 1)."""
         spread = node.arrays["scale"].reshape(-1, 1) + lift - self._least
         return (factors(node).reshape(self._rows, self._columns) << spread).reshape(-1, 1)
 
-    def _biases(self, node, lift: int) -> Codes:
+    def _biases(self, node: Node, lift: int) -> Codes:
         """What the sums of a layer begin with, (rows, 1)."""
         half = 1 << self.layers.drop - 1 if self.layers.drop > 0 else 0
         return (node.arrays["bias"].reshape(-1, 1) << lift) + half

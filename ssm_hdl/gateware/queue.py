@@ -151,5 +151,7 @@ class Places:
         m.d.sync += [
             left.eq(queue.o.valid & queue.o.ready),
             places.eq(places - take + left),
-            self.free.eq(Mux(take, places > 1, places > 0)),  # take comes late: both are compared before
+            self.free.eq(
+                Mux(take, places > 1 if queue.depth > 1 else 0, places > 0)
+            ),  # take comes late: both are compared before
         ]
