@@ -86,7 +86,7 @@ def _halves(m: Module, a: Sequence[Value], b: Sequence[Value], a_signed: bool, b
 
 
 def _sum(m: Module, a: Value, b: Value, addend: Value, upper: int, pins: Mapping[str, Value]) -> Value:
-    """A sum with a * b of 16 bits each, signed, after 4 cycles: with itself (``upper`` 0), or with the addend a cycle before (1)."""
+    """a * b of 16 bits each, signed, added to the sum of before (``upper`` is 0) or to the addend (1), after 4 cycles."""
     a, b, addend = operand(a, WIDTH, "SB_MAC16"), operand(b, WIDTH, "SB_MAC16"), extended(addend, 2 * WIDTH)
     true = ("PIPELINE_16x16_MULT_REG1", "PIPELINE_16x16_MULT_REG2", "C_REG", "D_REG")
     halves = {f"p_{half}ADDSUB_{name}": Const(value, bits) for half, carry in (("TOP", 2), ("BOT", 0)) for name, value, bits in (
