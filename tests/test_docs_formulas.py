@@ -161,14 +161,26 @@ def lookup(layers, lanes, dice):
 
 
 def multiply(layers, lanes, dice):
-    stage = Multiply(layers, lanes, kind := dice.choice(("dsp", "lut")), pace := dice.choice((1, 3)))
+    kind, pace, compact = dice.choice(("dsp", "lut")), dice.choice((1, 3)), dice.choice((False, True))
+    stage = Multiply(layers, lanes, kind, pace, compact)
     a, b = (Shape(edge.format.width, edge.format.signed) for edge in layers.node.inputs)
     product = layers.family.multiplier(kind).latency(a, b)
-    return stage, {"n": reals(layers.node.output), "lanes": lanes, "pace": pace, "multiplier": product}
+    return stage, {
+        "n": reals(layers.node.output),
+        "lanes": lanes,
+        "pace": pace,
+        "multiplier": product,
+        "round": 2 * (not compact),
+    }
 
 
 def add(layers, lanes, dice):
     return Add(layers, lanes, pace := dice.choice((1, 3))), {"n": reals(layers.node.output), "lanes": lanes, "pace": pace}
+
+
+def compact_add(layers, lanes, dice):
+    stage = Add(layers, lanes, pace := dice.choice((1, 3, 20)), compact=True)
+    return stage, {"n": reals(layers.node.output), "lanes": lanes, "pace": pace}
 
 
 def slice_(layers, lanes, dice):
@@ -177,8 +189,13 @@ def slice_(layers, lanes, dice):
 
 
 def pool(layers, lanes, dice):
-    stage = Pool(layers, lanes, registers=dice.choice((False, True)))
-    return stage, {"n": reals(layers.node.inputs[0]), "lanes": lanes, "memory": not stage.sums.registers}
+    stage = Pool(layers, lanes, registers=dice.choice((False, True)), compact=(compact := dice.choice((False, True))))
+    return stage, {
+        "n": reals(layers.node.inputs[0]),
+        "lanes": lanes,
+        "memory": not stage.sums.registers,
+        "round": 2 * (not compact),
+    }
 
 
 def embedding(layers, dice: random.Random):
@@ -188,7 +205,14 @@ def embedding(layers, dice: random.Random):
 
 BUILD = {"dense": dense, "dense, compact": compact_dense, "scan": scan, "norm": norm, "embedding": embedding} | {
     name: elementwise(make)
-    for name, make in {"lookup": lookup, "multiply": multiply, "add": add, "slice": slice_, "pool": pool}.items()
+    for name, make in {
+        "lookup": lookup,
+        "multiply": multiply,
+        "add": add,
+        "add, compact": compact_add,
+        "slice": slice_,
+        "pool": pool,
+    }.items()
 }
 
 

@@ -83,7 +83,7 @@ def floor(m: Module, value: Value, drop: int, format: Format) -> Value:
 
 
 def saturated(m: Module, value: Value, drop: int, format: Format) -> Value:
-    """``value`` less ``drop`` bits, rounded down and saturated, in the same cycle: for a path of no other logic."""
+    """As `floor`, in the same cycle: for a path with no other logic."""
     return _nearest(*_fitted(m, value >> drop if drop > 0 else value << -drop, format), format)
 
 

@@ -94,7 +94,7 @@ class CompactDense(FoldedStage):
         self._slots = self._columns + 1
         self._flight = self._columns + self._to_sum
         self._pace = max(self._slots, pace)
-        self.queue = layers.queue(y, 1, max(1 + even, -(-(self._flight + Places.latency + 3) // self._pace)))
+        self.queue = layers.queue(y, 1, Places.needed(self._flight, self._pace, least=1 + even))
 
     @property
     def cycles(self) -> int:

@@ -5,8 +5,12 @@ import numpy as np
 import pytest
 
 from ssm_hdl.families.generic import Generic
+from ssm_hdl.gateware.add import Add
 from ssm_hdl.gateware.compact_dense import CompactDense
 from ssm_hdl.gateware.layers import Layers
+from ssm_hdl.gateware.lookup import Lookup
+from ssm_hdl.gateware.multiply import Multiply
+from ssm_hdl.gateware.pool import Pool
 from ssm_hdl.sim.golden import evaluate
 
 PACKETS = 24
@@ -39,3 +43,26 @@ def test_compact_dense(random_manifest, name, channels, features, family, check,
     (packet,), slow = random_packets(node, 1), CompactDense(layers, pace=40)
     run = run_stage(slow, [packet], node.output.size)
     assert run.given[-1] - run.taken[-1] == slow.latency
+
+
+@pytest.mark.parametrize("family", (Generic(), Fast()), ids=("slow", "fast"))
+@pytest.mark.parametrize("make,name", [(Add, "residual"), (Lookup, "gelu"), (Multiply, "glu"), (Pool, "pool")])
+def test_compact_stages(random_manifest, make, name, family, check, run_stage, random_packets):
+    node = random_manifest(channels=8, modes=3, steps=PACKETS, classes=6).nodes[name]
+    layers = Layers([node], family=family)
+    for lanes in (1, 2):
+        check(lambda lanes=lanes: make(layers, lanes, compact=True), node, per_step=name != "pool")
+
+    slow = make(layers, pace=12, compact=True)
+    assert slow.queue.depth == 1 and slow.latency <= make(layers, pace=12).latency
+    packets = random_packets(node, PACKETS)
+    golden = evaluate(node, *(each[np.newaxis] for each in packets)).codes.ravel()
+    run = run_stage(slow, packets, golden.size, stalls=0.3)
+    assert np.array_equal(run.numbers, golden)
+
+
+def test_the_only_result_under_way_leaves_within_the_pace(random_manifest, run_stage, random_packets):
+    node = random_manifest(channels=8, modes=3, steps=PACKETS, classes=6).nodes["residual"]
+    stage = Add(Layers([node]), pace=8, compact=True)
+    run = run_stage(stage, random_packets(node, PACKETS), PACKETS * 8)
+    assert stage.queue.depth == 1 and run.given[-1] - run.given[0] <= PACKETS * stage.cycles
