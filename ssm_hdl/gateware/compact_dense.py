@@ -6,6 +6,7 @@ from typing import NamedTuple, Self
 from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, Value
 from amaranth.lib.wiring import In, Out, connect, flipped
 
+from ssm_hdl.errors import SsmHdlError
 from ssm_hdl.fixed import Codes
 from ssm_hdl.gateware.arithmetic import delay, saturated
 from ssm_hdl.gateware.counter import Counter
@@ -83,6 +84,10 @@ class CompactDense(FoldedStage):
         self.folding = DenseFolding.of(nodes, 1)
         super().__init__({"i": In(layers.signature(x)), "o": Out(layers.signature(y))})
         groups, rows, self._columns = self.folding.shape
+        if groups > 1 and rows > 1:
+            raise SsmHdlError(
+                f"{layers.node.name}: {groups} groups of {rows} rows have no compact form; a group may have one row"
+            )
         self._rows = groups * rows
         self._kept = rows > 1 and self._columns > 1
         self._least = min(int(node.arrays["scale"].min()) + lift for node, lift in zip(layers.nodes, layers.lift, strict=True))
@@ -109,7 +114,7 @@ class CompactDense(FoldedStage):
     @property
     def holds(self) -> int:
         """Cycles in which it works with a beat before it takes the next."""
-        return 1 if self._columns > 1 else self.work
+        return 1 if self._columns > 1 else self.folding.shape[1] * self._slots
 
     @property
     def burst(self) -> int:
@@ -210,7 +215,7 @@ class CompactDense(FoldedStage):
         """Where the numbers of the rows are."""
         if self._kept:
             return self._memory(m, column, row)
-        number, one = self.i.p.data[0], self._columns == 1
+        number, one = self.i.p.data[0], self.folding.shape[1] > 1
         m.d.comb += self.i.ready.eq(running & (row.last if one else 1))
         return Source(delay(m, number, self._read), tag_of(self.i.p), Const(1) if one else self.i.valid, self.i.valid)
 

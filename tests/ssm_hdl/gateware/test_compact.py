@@ -4,6 +4,7 @@
 import numpy as np
 import pytest
 
+from ssm_hdl import SsmHdlError
 from ssm_hdl.families.generic import Generic
 from ssm_hdl.gateware.add import Add
 from ssm_hdl.gateware.compact_dense import CompactDense
@@ -11,6 +12,7 @@ from ssm_hdl.gateware.layers import Layers
 from ssm_hdl.gateware.lookup import Lookup
 from ssm_hdl.gateware.multiply import Multiply
 from ssm_hdl.gateware.pool import Pool
+from ssm_hdl.operations import Tensors
 from ssm_hdl.sim.golden import evaluate
 
 PACKETS = 24
@@ -43,6 +45,21 @@ def test_compact_dense(random_manifest, name, channels, features, family, check,
     (packet,), slow = random_packets(node, 1), CompactDense(layers, pace=40)
     run = run_stage(slow, [packet], node.output.size)
     assert run.given[-1] - run.taken[-1] == slow.latency
+
+
+@pytest.mark.parametrize("name", ["drive_1", "readout_1", "skip_1"])
+def test_compact_dense_of_complex_elements_and_of_a_number_for_each_group(random_manifest, name, check):
+    node = random_manifest(channels=4, modes=3, layers=2, steps=PACKETS, features=("exponent", "delta")).nodes[name]
+    check(lambda: CompactDense(node), node)
+
+
+def test_compact_dense_refuses_groups_of_several_rows(random_manifest):
+    node = random_manifest(channels=4, modes=3, layers=2, steps=PACKETS).nodes["skip_1"]
+    op = node.op.model_copy(update={"bias": None})
+    weight = np.ones((2, 2, 2), dtype=np.int64)
+    node = op.bind(node.inputs, Tensors({op.weight.tensor: weight}, {}), PACKETS)
+    with pytest.raises(SsmHdlError, match=r"^skip_1: 2 groups of 2 rows have no compact form; a group may have one row$"):
+        CompactDense(node)
 
 
 @pytest.mark.parametrize("family", (Generic(), Fast()), ids=("slow", "fast"))
