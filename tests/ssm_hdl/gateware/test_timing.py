@@ -167,7 +167,7 @@ def test_dense(nodes, name, folding):
 
 
 @pytest.mark.parametrize("fast", (False, True))
-@pytest.mark.parametrize("name", ("input_projection", "readout_1", "mixing_1", "decoder", "skip_1"))
+@pytest.mark.parametrize("name", ("residual_0", "readout_1", "mixing_1", "decoder", "skip_1"))
 def test_compact_dense(random_manifest, name, fast, monkeypatch):
     """With the generic family's multipliers: Amaranth does not simulate an SB_MAC16."""
     monkeypatch.setattr(Generic, "fast_rams", fast)
