@@ -158,7 +158,7 @@ class CompactDense(FoldedStage):
     def features(self) -> Features:
         """Its input, and the sum where it is in logic."""
         in_block = self.kind == DSP and self._multiplier.accumulates(*self._factors, self._width)
-        return {**super().features, "compact": 1, "sums": self._width * (not in_block)}
+        return {**super().features, "sums": self._width * (not in_block)}
 
     @property
     def _bits(self) -> int:
