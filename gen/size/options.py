@@ -181,11 +181,11 @@ class Options:
     def _forms(self, name: str, plans: Sequence[StagePlan], interval: int) -> list[StagePlan]:
         """The plans, and the compact forms that keep up with an interval, where it is known what they take."""
         layers, share = self.structure.stages[name], self.structure.share(name, self.manifest.steps)
+        keeps = any(stage_class(self.structure.stages[reader]).folds for reader in self.structure.readers_of(name))
         compact = [
             replace(plan, compact=True)
-            for plan in plans
-            if not plan.registers
-            and knows(kind_of(layers.node.op.op, replace(plan, compact=True)), self.family)
+            for plan in (replace(plan, even=plan.even or keeps) for plan in plans if not plan.registers)
+            if knows(kind_of(layers.node.op.op, replace(plan, compact=True)), self.family)
             and stage_class(layers).compacts(layers, plan)
         ]
         return [*plans, *(plan for plan in compact if self._use(name, plan).cycles * share <= interval)]

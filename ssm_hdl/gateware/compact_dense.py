@@ -56,7 +56,7 @@ class CompactDense(FoldedStage):
         nodes: the bound operation, or those of several layers; one group, or one row for each.
         kind: kind of multiplier, `DSP` or `LUT`.
         pace: cycles between results that are enough; the queue at the end is only as deep as they need.
-        even: its reader keeps a result until it has worked with it, as a scan does: the next has a place of its own meanwhile.
+        even: its reader keeps a result until it has worked with it, as a scan or a dense does: that has a place more.
 
     Members:
         i: x, a number a beat.
@@ -101,7 +101,7 @@ class CompactDense(FoldedStage):
         self._slots = self._columns + 1
         self._flight = self._columns + self._to_sum
         self._pace = max(self._slots, pace)
-        self.queue = layers.queue(y, 1, Places.needed(self._flight, self._pace, least=1 + even))
+        self.queue = layers.queue(y, 1, Places.needed(self._flight, self._pace, least=1) + even)
 
     @property
     def cycles(self) -> int:

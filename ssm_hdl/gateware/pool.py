@@ -33,6 +33,7 @@ class Pool(Stage):
         pace: cycles between beats of the result that are enough.
         registers: keep the sums in registers.
         compact: fewer registers, where it idles: results are rounded in one cycle, and one may be the only one under way.
+        even: in the compact form, its reader keeps a result until it has worked with it: that has a place more.
 
     Members:
         i: beats in.
@@ -47,14 +48,16 @@ class Pool(Stage):
     @classmethod
     def build(cls, layers: Layers, plan: StagePlan) -> Self:
         """With the lanes, the pace and the registers of a plan."""
-        return cls(layers, plan.lanes, plan.pace, plan.registers, plan.compact)
+        return cls(layers, plan.lanes, plan.pace, plan.registers, plan.compact, plan.even)
 
     @classmethod
     def compacts(cls, layers: Layers, plan: StagePlan) -> bool:
         """Always."""
         return True
 
-    def __init__(self, nodes: Nodes, lanes: int = 1, pace: int = 1, registers: bool = False, compact: bool = False) -> None:
+    def __init__(
+        self, nodes: Nodes, lanes: int = 1, pace: int = 1, registers: bool = False, compact: bool = False, even: bool = False
+    ) -> None:
         self.layers = layers = Layers.of(nodes)
         node = layers.node
         assert isinstance(node.op, PoolOperation)
@@ -65,7 +68,8 @@ class Pool(Stage):
         self._read = max(1, self.sums.latency)
         self._compact = compact
         self.depth = self._read + 1 + REQUANTIZE_LATENCY * (not compact)
-        self.queue = Queue(y, lanes, Places.needed(self.depth, pace, least=2 - compact), fast=layers.fast)
+        places = Places.needed(self.depth, pace, least=2 - compact) + (compact and even)
+        self.queue = Queue(y, lanes, places, fast=layers.fast)
 
     @property
     def latency(self) -> int:
