@@ -101,7 +101,8 @@ class CompactDense(FoldedStage):
         self._slots = self._columns + 1
         self._flight = self._columns + self._to_sum
         self._pace = max(self._slots, pace)
-        self.queue = layers.queue(y, 1, Places.needed(self._flight, self._pace, least=1) + even)
+        more = even or rows == 1  # one that takes x as it comes does not let it wait for a place
+        self.queue = layers.queue(y, 1, Places.needed(self._flight, self._pace, least=1) + more)
 
     @property
     def cycles(self) -> int:
