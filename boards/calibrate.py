@@ -42,6 +42,9 @@ INTERVALS = (8, 64, 512)
 FOLDED = 7
 """Foldings of a stage that are calibrated, spread over all that there are."""
 
+IDLE = 64
+"""Cycles between results of a compact stage that idles."""
+
 SAMPLES = 40
 """Samples of an operation, at most."""
 
@@ -83,15 +86,25 @@ def _samples(manifests: Sequence[Manifest], family: Family) -> Iterator[Sample]:
         for share in (False, True) if _layered(manifest) else (False,):
             structure = Structure.of(manifest, share, family)
             for name, layers in structure.stages.items():
-                for plan in _plans(manifest, structure, name, family):
+                for plan in _forms(layers, _plans(manifest, structure, name, family)):
                     stage = registry.stage(layers.node.op.op).build(layers, plan)
                     features = costs.stage_features(stage, plan, family)
-                    key = f"{_shape(layers)} {plan.folding} {plan.lanes} {plan.kind} {plan.registers}"
+                    op = costs.kind_of(layers.node.op.op, plan)
+                    key = f"{_shape(layers)} {op} {plan.folding} {plan.lanes} {plan.kind} {plan.registers}"
+                    key += f" {plan.pace}" * plan.compact
                     if key not in seen:
                         seen.add(key)
                         made = partial(registry.stage(layers.node.op.op).build, layers, plan)
-                        yield Sample(layers.node.op.op, f"{manifest.name}.{name} {plan}", features, made)
+                        yield Sample(op, f"{manifest.name}.{name} {plan}", features, made)
     yield from _between(manifests[0], family)
+
+
+def _forms(layers: Layers, plans: Iterator[StagePlan]) -> Iterator[StagePlan]:
+    """The plans, and their compact forms, busy and idle."""
+    for plan in plans:
+        yield plan
+        if not plan.registers and registry.stage(layers.node.op.op).compacts(layers, plan):
+            yield from (replace(plan, compact=True, pace=pace) for pace in dict.fromkeys((plan.pace, IDLE)))
 
 
 def _shape(layers: Layers) -> str:

@@ -30,6 +30,9 @@ from ssm_hdl.gen.size.objective import Use
 KINDS = ("luts", "flip_flops")
 """What is fitted."""
 
+_COMPACT = ", compact"
+"""What the name of an operation ends with where its stages have the compact form."""
+
 
 def storages(pipeline: Pipeline) -> list[Storage]:
     """Every memory of a pipeline: those of its stages, the queues between them, and those of the ring."""
@@ -61,6 +64,16 @@ def fork_features(ways: int) -> Features:
     return {"stage": 1.0, "ways": float(ways)}
 
 
+def kind_of(op: str, plan: StagePlan) -> str:
+    """What the coefficients of a stage are for: its operation, or that in the compact form."""
+    return op + _COMPACT * plan.compact
+
+
+def knows(kind: str, family: Family) -> bool:
+    """Coefficients were fitted to synthesis."""
+    return kind in coefficients()[family.costs]
+
+
 @dataclass(frozen=True)
 class Cost:
     """What something takes.
@@ -88,7 +101,7 @@ def cost(op: str, family: Family, features: Features) -> Cost:
 def _averages(costs: str) -> dict[str, dict[str, float]]:
     """The mean coefficient of every feature over the operations that have it."""
     fitted: dict[str, dict[str, list[float]]] = {kind: {} for kind in KINDS}
-    for by_kind in coefficients()[costs].values():
+    for by_kind in (each for op, each in coefficients()[costs].items() if not op.endswith(_COMPACT)):
         for kind in KINDS:
             for name, value in by_kind[kind].items():
                 fitted[kind].setdefault(name, []).append(value)
@@ -116,6 +129,7 @@ class Taken(NamedTuple):
     Attributes:
         use: of the device.
         work: cycles that a packet keeps it busy.
+        cycles: cycles per packet at its pace.
         burst: of a dense, the cycles from the last beat until all results are under way.
         i_lanes: numbers in a beat of its inputs.
         o_lanes: numbers in a beat of its output.
@@ -124,6 +138,7 @@ class Taken(NamedTuple):
 
     use: Use
     work: int
+    cycles: int
     burst: int
     i_lanes: int
     o_lanes: int
@@ -133,11 +148,11 @@ class Taken(NamedTuple):
 def use_of(layers: Layers, plan: StagePlan, family: Family) -> Taken:
     """What a stage takes."""
     stage = build(layers, plan)
-    taken = cost(layers.node.op.op, family, stage_features(stage, plan, family))
+    taken = cost(kind_of(layers.node.op.op, plan), family, stage_features(stage, plan, family))
     rams = sum(family.rams.blocks(storage) for storage in stage.storage)
     use = Use(taken.luts, taken.flip_flops, plan.blocks, rams, sum(sprams(storage) for storage in stage.storage))
     burst = stage.burst + 1 if stage.burst else 0
-    return Taken(use, stage.work, burst, lanes(stage.sinks[0]), lanes(stage.o), stage.holds > 1)
+    return Taken(use, stage.work, stage.cycles, burst, lanes(stage.sinks[0]), lanes(stage.o), stage.holds > 1)
 
 
 def build(layers: Layers, plan: StagePlan) -> Stage:

@@ -9,7 +9,7 @@ from ssm_hdl.families import FAMILIES
 from ssm_hdl.families.rams import sprams
 from ssm_hdl.gateware.memories import Storage
 from ssm_hdl.gateware.stage import Stage
-from ssm_hdl.gen.costs import between, cost, stage_features, storages
+from ssm_hdl.gen.costs import between, cost, kind_of, stage_features, storages
 from ssm_hdl.gen.pipeline import Pipeline
 from ssm_hdl.gen.plan import Plan
 from ssm_hdl.gen.timing import Timing
@@ -134,7 +134,7 @@ def estimate(manifest: Manifest, plan: Plan, timed: bool = True) -> Report:
     for name, stage in pipeline.stages.items():
         layers, share = pipeline.structure.stages[name], plan.stages[name]
         node = layers.node
-        taken = cost(node.op.op, family, stage_features(stage, share, family))
+        taken = cost(kind_of(node.op.op, share), family, stage_features(stage, share, family))
         stages.append(
             StageReport(
                 name=name,

@@ -14,7 +14,7 @@ from ssm_hdl.gateware.memories import shape_for
 from ssm_hdl.gateware.multiplier import DSP, LUT
 from ssm_hdl.gateware.queue import BURST
 from ssm_hdl.gateware.stage import StagePlan
-from ssm_hdl.gen.costs import Taken, adapter_use, spram_choices, use_of
+from ssm_hdl.gen.costs import Taken, adapter_use, kind_of, knows, spram_choices, use_of
 from ssm_hdl.gen.size.foldings import Choice, Unit, intervals, stage_class, units
 from ssm_hdl.gen.size.objective import NOTHING, Use, idle
 from ssm_hdl.gen.size.program import Link, pareto
@@ -144,12 +144,12 @@ class Options:
         kinds = [kind for kind in (DSP, LUT) if self._suits(name, kind, interval)]
         layers = self.structure.stages[name]
         node, sums = layers.node, stage_class(layers).sums_in_registers
-        made = []
+        made = list[StagePlan]()
         for lanes in lane_choices(self.structure, name, time, speed):
             for kind in kinds if node.multiplications else kinds[:1]:
                 plan = plan_stage(self.manifest, self.structure, name, time, kind, lanes=lanes, speed=speed)
-                made += [{name: plan}, *([{name: replace(plan, registers=True)}] if sums else [])]
-        return [self._option(plans, interval, speed) for plans in made]
+                made += [plan, *([replace(plan, registers=True)] if sums else [])]
+        return [self._option({name: plan}, interval, speed) for plan in self._forms(name, made, interval)]
 
     def _folded(self, unit: Unit, interval: int, speed: int, many: int) -> list[Option]:
         """Stages that are folded together."""
@@ -175,7 +175,20 @@ class Options:
                 self._tables[key] = spram_choices(layers, plans[0], self.family)
             tables = self._tables[key]
         sums = (False, True) if stage_class(layers).sums_in_registers and self.device.sprams else (False,)
-        return [replace(plan, spram=names, registers=each) for plan in plans for names in tables for each in sums]
+        made = [replace(plan, spram=names, registers=each) for plan in plans for names in tables for each in sums]
+        return self._forms(name, made, interval)
+
+    def _forms(self, name: str, plans: Sequence[StagePlan], interval: int) -> list[StagePlan]:
+        """The plans, and the compact forms that keep up with an interval, where it is known what they take."""
+        layers, share = self.structure.stages[name], self.structure.share(name, self.manifest.steps)
+        keeps = any(stage_class(self.structure.stages[reader]).folds for reader in self.structure.readers_of(name))
+        compact = [
+            replace(plan, compact=True)
+            for plan in (replace(plan, even=plan.even or keeps) for plan in plans if not plan.registers)
+            if knows(kind_of(layers.node.op.op, replace(plan, compact=True)), self.family)
+            and stage_class(layers).compacts(layers, plan)
+        ]
+        return [*plans, *(plan for plan in compact if self._use(name, plan).cycles * share <= interval)]
 
     def _option(self, plans: Mapping[str, StagePlan], interval: int, speed: int) -> Option:
         """What stages take, with the adapters between them and to the ports of the pipeline."""
@@ -216,7 +229,7 @@ class Options:
     def _use(self, name: str, plan: StagePlan) -> Taken:
         """What a stage takes; worked out once for layers that are alike."""
         layers = self.structure.stages[name]
-        key = _alike(layers), plan
+        key = name if plan.compact else _alike(layers), plan  # tables of a compact dense are as wide as its shifted codes are
         if key not in self._taken:
             self._taken[key] = use_of(layers, plan, self.family)
         return self._taken[key]

@@ -1,6 +1,7 @@
 """The iCE40 UltraPlus: SB_MAC16, EBR of 4 kbit, SPRAM, logic cells of a LUT4 and a flip-flop."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import ClassVar
 
 from amaranth.hdl import Cat, ClockSignal, Const, Instance, Module, Shape, Signal, Value
@@ -55,6 +56,19 @@ class SbMac16(Multiplier):
             results += [narrowed(half, shape) for half in halves[: len(pair)]]
         return results
 
+    def accumulates(self, a: Numbers, b: Numbers, width: int) -> bool:
+        """The adder has as many bits as a product."""
+        return width <= 2 * WIDTH and all(numbers.width + (not numbers.signed) <= WIDTH for numbers in map(Shape.cast, (a, b)))
+
+    def sum_latency(self, a: Numbers, b: Numbers) -> int:
+        """That of a product of 16 bits, and its sum."""
+        return 4
+
+    def accumulate(self, m: Module, a: Value, b: Value, start: Value, load: Value, hold: Value, width: int) -> Value:
+        """The sum is in the block."""
+        both = {f"{name}{half}": pin for name, pin in (("OLOAD", load), ("OHOLD", hold)) for half in ("TOP", "BOT")}
+        return _sum(m, a, b, start, 0, both)[:width].as_signed()
+
 
 def _pairs(a: Numbers, b: Numbers) -> bool:
     """Two products take one block."""
@@ -76,7 +90,26 @@ def _halves(m: Module, a: Sequence[Value], b: Sequence[Value], a_signed: bool, b
     return (low.as_signed(), high.as_signed()) if a_signed or b_signed else (low, high)
 
 
-def _cell(m: Module, a: Value, b: Value, a_signed: bool, b_signed: bool, output: int, true: Sequence[str]) -> Value:
+def _sum(m: Module, a: Value, b: Value, addend: Value, upper: int, pins: Mapping[str, Value]) -> Value:
+    """a * b of 16 bits each, signed, added to the sum of before (``upper`` is 0) or to the addend (1), after 4 cycles."""
+    a, b, addend = operand(a, WIDTH, "SB_MAC16"), operand(b, WIDTH, "SB_MAC16"), extended(addend, 2 * WIDTH)
+    true = ("PIPELINE_16x16_MULT_REG1", "PIPELINE_16x16_MULT_REG2", "C_REG", "D_REG")
+    halves = {f"p_{half}ADDSUB_{name}": Const(value, bits) for half, carry in (("TOP", 2), ("BOT", 0)) for name, value, bits in (
+        ("LOWERINPUT", 2, 2), ("UPPERINPUT", upper, 1), ("CARRYSELECT", carry, 2))}  # fmt: skip
+    return _cell(m, a, b, True, True, 1, true, {"C": addend[WIDTH:], "D": addend[:WIDTH], **pins}, halves)
+
+
+def _cell(
+    m: Module,
+    a: Value,
+    b: Value,
+    a_signed: bool,
+    b_signed: bool,
+    output: int,
+    true: Sequence[str],
+    pins: Mapping[str, Value] = MappingProxyType({}),
+    parameters: Mapping[str, Value] = MappingProxyType({}),
+) -> Value:
     """The cell, fully registered: nextpnr-ice40 has no timing for paths through it."""
     product = Signal(2 * WIDTH)
     registers = ("A_REG", "B_REG", "TOP_8x8_MULT_REG", "BOT_8x8_MULT_REG")
@@ -92,8 +125,9 @@ def _cell(m: Module, a: Value, b: Value, a_signed: bool, b_signed: bool, output:
         i_A=a,
         i_B=b,
         o_O=product,
-        **{f"i_{pin}": Const(0, 16) for pin in ("C", "D")},
-        **{f"i_{pin}": Const(0, 1) for pin in _UNUSED},
+        **{f"i_{pin}": pins.get(pin, Const(0, 16)) for pin in ("C", "D")},
+        **{f"i_{pin}": pins.get(pin, Const(0, 1)) for pin in _UNUSED},
+        **parameters,
     )
     return product
 

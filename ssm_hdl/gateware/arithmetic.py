@@ -82,6 +82,11 @@ def floor(m: Module, value: Value, drop: int, format: Format) -> Value:
     return _saturate(m, fits, code, sign, format)
 
 
+def saturated(m: Module, value: Value, drop: int, format: Format) -> Value:
+    """As `floor`, in the same cycle: for a path with no other logic."""
+    return _nearest(*_fitted(m, value >> drop if drop > 0 else value << -drop, format), format)
+
+
 def _fitted(m: Module, value: Value, format: Format) -> tuple[Value, Value, Value]:
     """Whether a value has a code, that code, and the value's sign.
 
@@ -95,7 +100,11 @@ def _fitted(m: Module, value: Value, format: Format) -> tuple[Value, Value, Valu
 
 def _saturate(m: Module, fits: Value, code: Value, sign: Value, format: Format) -> Value:
     """The code, or the one nearest to what has none, a cycle later."""
-    nearest = Cat((~sign).replicate(format.width - format.signed), sign)[: format.width]
     stored = Signal(Shape(format.width, format.signed), reset_less=True)
-    m.d.sync += stored.eq(Mux(fits, code, nearest))
+    m.d.sync += stored.eq(_nearest(fits, code, sign, format))
     return stored
+
+
+def _nearest(fits: Value, code: Value, sign: Value, format: Format) -> Value:
+    """The code, or the one nearest to what has none."""
+    return Mux(fits, code, Cat((~sign).replicate(format.width - format.signed), sign)[: format.width])

@@ -10,6 +10,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ssm_hdl.fixed import Codes
 from ssm_hdl.gateware.arithmetic import REQUANTIZE_LATENCY, delay, extended, tree, tree_latency
+from ssm_hdl.gateware.compact_dense import CompactDense
 from ssm_hdl.gateware.counter import Counter
 from ssm_hdl.gateware.dense_folding import DenseFolding
 from ssm_hdl.gateware.layers import Layers, Nodes, Table
@@ -57,9 +58,16 @@ class Dense(FoldedStage):
     folding: DenseFolding
 
     @classmethod
-    def build(cls, layers: Layers, plan: StagePlan) -> Self:
+    def build(cls, layers: Layers, plan: StagePlan) -> Self | CompactDense:
         """With the folding, the multipliers, the pace and the registers of a plan."""
+        if plan.compact:
+            return CompactDense.build(layers, plan)
         return cls(layers, plan.folding, plan.kind, plan.pace, plan.registers, plan.even)
+
+    @classmethod
+    def compacts(cls, layers: Layers, plan: StagePlan) -> bool:
+        """See `CompactDense`."""
+        return CompactDense.compacts(layers, plan)
 
     @classmethod
     def i_channels(cls, node: Node) -> int:

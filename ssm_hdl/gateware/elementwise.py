@@ -26,6 +26,7 @@ class Elementwise(Stage):
         nodes: the bound operation, or those of several layers.
         lanes: numbers in a beat.
         pace: cycles between beats that are enough; the queue at the end is only as deep as they need.
+        compact: fewer registers: results are rounded in one cycle, and one may be the only one under way.
 
     Members:
         i, and j with two operands: beats in.
@@ -40,14 +41,19 @@ class Elementwise(Stage):
     @classmethod
     def build(cls, layers: Layers, plan: StagePlan) -> Self:
         """With the lanes and the pace of a plan."""
-        return cls(layers, plan.lanes, plan.pace)
+        return cls(layers, plan.lanes, plan.pace, plan.compact)
 
-    def __init__(self, nodes: Nodes, lanes: int = 1, pace: int = 1) -> None:
+    @classmethod
+    def compacts(cls, layers: Layers, plan: StagePlan) -> bool:
+        """Its reader takes a result as soon as it is there."""
+        return not plan.even
+
+    def __init__(self, nodes: Nodes, lanes: int = 1, pace: int = 1, compact: bool = False) -> None:
         self.layers, self.lanes, self.pace = Layers.of(nodes), lanes, pace
         self.node = node = self.layers.node
         members = {name: In(self.layers.signature(edge, lanes)) for name, edge in zip("ij", node.inputs, strict=False)}
         super().__init__({**members, "o": Out(self.layers.signature(node.output, lanes))})
-        self.queue = self.layers.queue(node.output, lanes, Places.needed(self.depth, pace))
+        self.queue = self.layers.queue(node.output, lanes, Places.needed(self.depth, pace, least=2 - compact))
 
     @property
     def latency(self) -> int:

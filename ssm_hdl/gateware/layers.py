@@ -11,7 +11,7 @@ from amaranth.lib import stream
 from ssm_hdl.families.base import Family
 from ssm_hdl.families.generic import GENERIC
 from ssm_hdl.fixed import Codes, Format
-from ssm_hdl.gateware.arithmetic import delay, floor, requantize
+from ssm_hdl.gateware.arithmetic import delay, floor, requantize, saturated
 from ssm_hdl.gateware.memories import Rom, Storage, pack, shape_for, split
 from ssm_hdl.gateware.queue import Queue
 from ssm_hdl.gateware.spram import Spram
@@ -133,6 +133,10 @@ class Layers:
     def requantize(self, m: Module, value: Value, offset: Value | None = None) -> Value:
         """A lifted sum, rounded and saturated, `ssm_hdl.gateware.arithmetic.REQUANTIZE_LATENCY` cycles later."""
         return requantize(m, value, self.format.f_bits + self.drop, self.format, offset)
+
+    def rounded(self, m: Module, value: Value) -> Value:
+        """As `requantize`, in the same cycle: for stages that idle."""
+        return saturated(m, value + (1 << self.drop - 1 if self.drop > 0 else 0), self.drop, self.format)
 
     def floor(self, m: Module, value: Value) -> Value:
         """The same of a sum that has the offset of its rounding in it."""

@@ -16,9 +16,9 @@ class Lookup(Elementwise):
     See `Elementwise` for arguments and members.
     """
 
-    def __init__(self, nodes: Nodes, lanes: int = 1, pace: int = 1) -> None:
+    def __init__(self, nodes: Nodes, lanes: int = 1, pace: int = 1, compact: bool = False) -> None:
         self.depth = 2 - Layers.of(nodes).fast
-        super().__init__(nodes, lanes, pace)
+        super().__init__(nodes, lanes, pace, compact)
         self._table = self.layers.table(lambda node, lift: node.arrays["table"].reshape(-1, 1))
 
     @property

@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import TypeAlias
 
-from amaranth.hdl import Module, Shape, Value
+from amaranth.hdl import Module, Mux, Shape, Signal, Value
 
 from ssm_hdl.fixed import Codes
 from ssm_hdl.gateware import adders
@@ -56,6 +56,32 @@ class Multiplier(ABC):
     def borrow(self, codes: Codes, axis: int, a: Numbers, b: Numbers) -> Codes:
         """Constant operands a as the table holds them; those along an axis share b."""
         return codes
+
+    def accumulates(self, a: Numbers, b: Numbers, width: int) -> bool:
+        """`accumulate` takes no logic for sums of this width."""
+        return False
+
+    def sum_latency(self, a: Numbers, b: Numbers) -> int:
+        """Cycles from the operands of a product to the sum that it is in, of `accumulate`."""
+        return self.latency(a, b) + 1
+
+    def accumulate(self, m: Module, a: Value, b: Value, start: Value, load: Value, hold: Value, width: int) -> Value:
+        """A running sum of products, signed, modulo 2**width.
+
+        Args:
+            m: the module that gets it.
+            a: the first operand.
+            b: the second operand.
+            start: what the sum begins with, a cycle before ``load``.
+            load: the sum begins, in the place of the product of `sum_latency` - 1 cycles ago.
+            hold: that product does not count; only where ``load`` is false.
+            width: bits of the sum.
+        """
+        total, first = Signal(Shape(width, True), reset_less=True), delay(m, start, 1)
+        product = self.multiply(m, a, b)
+        with m.If(~hold):
+            m.d.sync += total.eq(Mux(load, first, total + product))
+        return total
 
     def multiply_all(
         self, m: Module, products: Products, a: Numbers | None = None, b: Numbers | None = None, shared: int = 1

@@ -7,7 +7,7 @@ from typing import Self
 from amaranth.hdl import Cat, Const, Module, Shape, Signal, Value
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from ssm_hdl.gateware.arithmetic import REQUANTIZE_LATENCY, delay, requantize
+from ssm_hdl.gateware.arithmetic import REQUANTIZE_LATENCY, delay, requantize, saturated
 from ssm_hdl.gateware.counter import Counter
 from ssm_hdl.gateware.layers import Layers, Nodes
 from ssm_hdl.gateware.memories import Storage
@@ -25,13 +25,15 @@ class Pool(Stage):
     Nothing is cleared, the first step of a sequence ignores what is kept of the sums.
 
     Cycles per step: ``n / lanes``. Latency, of the last step: ``4 + queue`` cycles, one more if the sums are in a memory, since
-    what a block RAM reads comes too late in a cycle to be added to.
+    what a block RAM reads comes too late in a cycle to be added to, and two less in the compact form.
 
     Args:
         nodes: the bound operation, or it as `Layers`.
         lanes: numbers in a beat.
         pace: cycles between beats of the result that are enough.
         registers: keep the sums in registers.
+        compact: fewer registers, where it idles: results are rounded in one cycle, and one may be the only one under way.
+        even: in the compact form, its reader keeps a result until it has worked with it: that has a place more.
 
     Members:
         i: beats in.
@@ -46,9 +48,16 @@ class Pool(Stage):
     @classmethod
     def build(cls, layers: Layers, plan: StagePlan) -> Self:
         """With the lanes, the pace and the registers of a plan."""
-        return cls(layers, plan.lanes, plan.pace, plan.registers)
+        return cls(layers, plan.lanes, plan.pace, plan.registers, plan.compact, plan.even)
 
-    def __init__(self, nodes: Nodes, lanes: int = 1, pace: int = 1, registers: bool = False) -> None:
+    @classmethod
+    def compacts(cls, layers: Layers, plan: StagePlan) -> bool:
+        """Always."""
+        return True
+
+    def __init__(
+        self, nodes: Nodes, lanes: int = 1, pace: int = 1, registers: bool = False, compact: bool = False, even: bool = False
+    ) -> None:
         self.layers = layers = Layers.of(nodes)
         node = layers.node
         assert isinstance(node.op, PoolOperation)
@@ -57,8 +66,10 @@ class Pool(Stage):
         super().__init__({"i": In(signature(x, lanes)), "o": Out(signature(y, lanes))})
         self.sums = Sums(self.cycles, node.accumulator.width * lanes, registers, layers.fast)
         self._read = max(1, self.sums.latency)
-        self.depth = self._read + 1 + REQUANTIZE_LATENCY
-        self.queue = Queue(y, lanes, Places.needed(self.depth, pace), fast=layers.fast)
+        self._compact = compact
+        self.depth = self._read + 1 + REQUANTIZE_LATENCY * (not compact)
+        places = Places.needed(self.depth, pace, least=2 - compact) + (compact and even)
+        self.queue = Queue(y, lanes, places, fast=layers.fast)
 
     @property
     def latency(self) -> int:
@@ -97,9 +108,14 @@ class Pool(Stage):
             take.eq(self.i.valid & self.i.ready),
             end.eq(take & self.i.p.last),
         ]
-        f_bits = self.node.accumulator.f_bits + self.shift
+        y, f_bits = self.node.output.format, self.node.accumulator.f_bits + self.shift
         for lane, total in enumerate(self._sums(m, take)):
-            m.d.comb += queue.i.p.data[lane].eq(requantize(m, total, f_bits, self.node.output.format))
+            if self._compact:
+                drop = f_bits - y.f_bits
+                code = saturated(m, total + (1 << drop - 1 if drop > 0 else 0), drop, y)
+            else:
+                code = requantize(m, total, f_bits, y)
+            m.d.comb += queue.i.p.data[lane].eq(code)
         m.d.comb += [queue.i.p.last.eq(1), queue.i.valid.eq(delay(m, end, self.depth, reset_less=False))]
         return m
 

@@ -200,12 +200,13 @@ class Places:
     """Cycles from the departure of a result to its place being free."""
 
     @classmethod
-    def needed(cls, latency: int, pace: int, burst: int = 1) -> int:
+    def needed(cls, latency: int, pace: int, burst: int = 1, least: int = 2) -> int:
         """Places for results that take ``latency`` cycles to the queue and leave it every ``pace`` cycles.
 
         They come as they leave, or ``burst`` of them in as many cycles, and those that have not left take a place each.
+        With less than 2 places as the ``least``, a result may have to leave before the next is begun.
         """
-        return max(2, -(-((burst - 1) * (pace - 1) + latency + cls.latency + 3) // pace))
+        return max(least, -(-((burst - 1) * (pace - 1) + latency + cls.latency + 3) // pace))
 
     @classmethod
     def span(cls, queue: Queue, latency: int, count: int) -> int:
@@ -220,5 +221,7 @@ class Places:
         m.d.sync += [
             left.eq(queue.o.valid & queue.o.ready),
             places.eq(places - take + left),
-            self.free.eq(Mux(take, places > 1, places > 0)),  # take comes late: both are compared before
+            self.free.eq(
+                Mux(take, places > 1 if queue.depth > 1 else 0, places > 0)
+            ),  # take comes late: both are compared before
         ]

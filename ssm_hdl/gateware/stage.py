@@ -35,6 +35,7 @@ class StagePlan:
         in_blocks: multipliers in DSP blocks; the others are made of LUTs.
         blocks: DSP blocks of these multipliers; two may share one.
         spram: names of its tables that are in SPRAM instead of block RAM.
+        compact: it has the form that takes the fewest logic cells, for a stage that idles; see `Stage.compacts`.
     """
 
     lanes: int = 1
@@ -47,6 +48,7 @@ class StagePlan:
     in_blocks: int = 0
     blocks: int = 0
     spram: tuple[str, ...] = ()
+    compact: bool = False
 
 
 class Stage(wiring.Component):
@@ -90,6 +92,11 @@ class Stage(wiring.Component):
     def most_lanes(cls, node: Node) -> int:
         """The most lanes of a stage without a folding; any divisor will do as well."""
         return math.gcd(reals(node.inputs[0]), reals(node.output))
+
+    @classmethod
+    def compacts(cls, layers: Layers, plan: StagePlan) -> bool:
+        """A plan may ask for the compact form."""
+        return False
 
     @classmethod
     def i_channels(cls, node: Node) -> int:

@@ -14,7 +14,7 @@ from ssm_hdl.boards.resources import shell_use
 from ssm_hdl.families import DEVICES, FAMILIES, find_device, unlimited
 from ssm_hdl.families.generic import GENERIC_DEVICE as GENERIC
 from ssm_hdl.gateware.memories import Storage
-from ssm_hdl.gen.costs import use_of
+from ssm_hdl.gen.costs import build, use_of
 from ssm_hdl.gen.size.objective import Use, budget, price
 from ssm_hdl.gen.size.planner import plan_for
 from ssm_hdl.gen.size.refine import Search
@@ -91,6 +91,18 @@ def test_what_an_option_takes_is_that_of_its_stage(random_manifest):
                 assert options._use(name, plan) == use_of(layers, plan, ECP5.family), name
                 kinds.add((layers.node.op.op, getattr(layers.node.op, "dither", None)))
     assert {("scan", True), ("scan", False)} < kinds
+
+
+def test_compact_forms_are_options_where_they_keep_up(manifest):
+    options = searched(manifest, UP5K).options
+    for interval in (200, 600, 4000):
+        for each in options.at(interval):
+            for name, plan in (pair for option in each for pair in option.stages.items() if pair[1].compact):
+                layers, share = options.structure.stages[name], options.structure.share(name, manifest.steps)
+                assert build(layers, plan).cycles * share <= interval
+    every = {name: plan for each in options.at(4000) for option in each for name, plan in option.stages.items() if plan.compact}
+    assert {"dense", "lookup", "add", "pool"} <= {options.structure.stages[name].node.op.op for name in every}
+    assert not any(plan.compact for each in searched(manifest, ECP5).options.at(4000) for o in each for plan in o.stages.values())
 
 
 @pytest.mark.parametrize(

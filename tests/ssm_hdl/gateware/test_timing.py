@@ -11,9 +11,10 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from amaranth.sim import Simulator
 
 from ssm_hdl import SQ
-from ssm_hdl.families.generic import GENERIC
+from ssm_hdl.families.generic import GENERIC, Generic
 from ssm_hdl.families.ice40 import ICE40
 from ssm_hdl.gateware.add import Add
+from ssm_hdl.gateware.compact_dense import CompactDense
 from ssm_hdl.gateware.dense import Dense
 from ssm_hdl.gateware.embedding import Embedding
 from ssm_hdl.gateware.layers import Layers
@@ -166,6 +167,16 @@ def test_dense(nodes, name, folding):
         check(partial(Dense, nodes[name], folding, "lut", **options))
 
 
+@pytest.mark.parametrize("fast", (False, True))
+@pytest.mark.parametrize("name", ("residual_0", "readout_1", "mixing_1", "decoder", "skip_1"))
+def test_compact_dense(random_manifest, name, fast, monkeypatch):
+    """With the generic family's multipliers: Amaranth does not simulate an SB_MAC16."""
+    monkeypatch.setattr(Generic, "fast_rams", fast)
+    nodes = random_manifest(channels=4, modes=3, layers=2, steps=ENDS, classes=6, features=("exponent", "delta")).nodes
+    for options in ({}, {"pace": 40}, {"pace": 40, "even": True}):
+        check(partial(CompactDense, nodes[name], **options))
+
+
 @pytest.mark.parametrize("folding", ("1x1/4", "1x1/3", "1x1/2", "1x1", "1x2", "2x1", "4x3", "2x3*3"))
 def test_scan(nodes, folding):
     for pace in (1, 7):
@@ -174,10 +185,10 @@ def test_scan(nodes, folding):
 
 @pytest.mark.parametrize("family", (GENERIC, ICE40), ids=str)
 def test_elementwise(nodes, family):
-    for pace in (1, 4):
-        check(partial(Lookup, Layers([nodes["gelu"]], family=family), 2, pace))
-        check(partial(Add, Layers([nodes["residual"]], family=family), 1, pace))
-        check(partial(Multiply, Layers([nodes["glu"]], family=family), 1, "lut", pace))
+    for pace, compact in ((1, False), (4, False), (1, True), (20, True)):
+        check(partial(Lookup, Layers([nodes["gelu"]], family=family), 2, pace, compact))
+        check(partial(Add, Layers([nodes["residual"]], family=family), 1, pace, compact))
+        check(partial(Multiply, Layers([nodes["glu"]], family=family), 1, "lut", pace, compact))
 
 
 def test_slice(nodes):
@@ -186,9 +197,9 @@ def test_slice(nodes):
 
 
 def test_pool(nodes):
-    for pace in (1, 4):
+    for pace, compact in ((1, False), (4, False), (1, True), (20, True)):
         for registers in (False, True):
-            check(partial(Pool, nodes["pool"], 2, pace, registers), packet=2)
+            check(partial(Pool, nodes["pool"], 2, pace, registers, compact), packet=2)
 
 
 def test_embedding(random_manifest):
