@@ -68,7 +68,7 @@ class BuildReport:
     multipliers: Usage
     block_rams: Usage
     sprams: Usage
-    cycles_per_step: int
+    cycles_per_step: float
     steps_per_second: float
     baud: int
     seed: int

@@ -124,7 +124,7 @@ def _queue(pipeline: "Pipeline", alone: Traffic, ring: Ring | None, each: Input)
     stream, layers = structure.reads[name][index], structure.stages[name]
     came, left = (np.array(cycles) for cycles in _stay(alone, each))
     interval = pipeline.bound * (pipeline.manifest.steps if structure.edges[stream].per_sequence else 1)
-    if ring is not None and structure.layers(name) > 1:  # packets follow one another as fast as its stages allow
+    if ring is not None and structure.loop is not None and structure.layers(name) > 1:  # packets follow one another as fast as its stages allow
         interval = max(ring.beats + 1, *(pipeline.stages[stage].work for stage in structure.loop.stages))
         came, left = (cycles[: len(cycles) // ring.layers] for cycles in (came, left))
     depth = most(came, np.maximum(left, came + 1), interval)

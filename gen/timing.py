@@ -123,7 +123,7 @@ class Timing:
         return max(latencies) if found == (period, cycles) else None
 
     def _out(self, traffic: Traffic, sequences: int) -> int:
-        """The cycle in which a number of sequences have left, with their places in queues; `_NEVER` or more if they have not yet."""
+        """The cycle in which sequences have left, and their places in queues are free; `_NEVER` or more if they are in."""
         taken = [(traffic.streams[link.source].taken, sequences * count) for link, count in self._counts[1].items()]
         return max(cycles[beats - 1] if len(cycles) >= beats else _NEVER for cycles, beats in taken) + Places.latency
 

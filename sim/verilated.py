@@ -59,7 +59,7 @@ class Run:
         where layers share stages, several go in one after the other, then none for long. The end of a sequence may move a few.
         """
         if (found := _round(self.i_cycles[len(self.i_cycles) // 2 :, -1], 1.0)) is not None:
-            return found / self.i_cycles.shape[1]
+            return float(found / self.i_cycles.shape[1])
         taken = self.i_cycles.ravel()[self.i_cycles.size // 2 :]
         if (found := _round(taken, _MOST)) is not None:
             return found

@@ -100,7 +100,7 @@ def test_a_pipeline_that_would_hang_is_refused():
     assert isinstance(Timing(pipeline).latency_alone, int)
     pipeline.network = pipeline.assemble(None, {})
     with pytest.raises(
-        SsmHdlError, match="joined: the pipeline would hang, waiting for .*room for slice to y, .*a beat of dense to y"
+        SsmHdlError, match=r"joined: the pipeline would hang, waiting for .*room for slice to y, .*a beat of dense to y"
     ):
         Timing(pipeline).cycles  # noqa: B018
 
