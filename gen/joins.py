@@ -32,6 +32,7 @@ from ssm_hdl.gateware.queue import Queue
 from ssm_hdl.gateware.ring import Ring
 from ssm_hdl.gateware.stream import beats, lanes, shape_of
 from ssm_hdl.gateware.timing import Beats, Cycles, Process, sink
+from ssm_hdl.gen.blocks import distributed
 from ssm_hdl.gen.network import Port, width_of
 from ssm_hdl.gen.structure import ENTRY
 from ssm_hdl.gen.traffic import Traffic
@@ -44,6 +45,10 @@ Input: TypeAlias = tuple[str, int]
 
 LEAST = 2
 """Beats that a queue holds at least: one of a single register takes a beat every other cycle."""
+
+PIECES = 8
+"""RAMs of 16 x 4 bits, of some 4 LUTs each, up to which a queue of an ECP5 is made of them. A larger one is as deep as Yosys
+wants it for a block RAM: those of `s4d-64h-w8a8x8` on the 25F would take 140 of 5,200 LUTs instead of 2 of its 56 block RAMs."""
 
 
 class Unbounded:
@@ -124,7 +129,9 @@ def _queue(pipeline: "Pipeline", alone: Traffic, ring: Ring | None, each: Input)
     stream, layers = structure.reads[name][index], structure.stages[name]
     came, left = (np.array(cycles) for cycles in _stay(alone, each))
     interval = pipeline.bound * (pipeline.manifest.steps if structure.edges[stream].per_sequence else 1)
-    if ring is not None and structure.loop is not None and structure.layers(name) > 1:  # packets follow one another as fast as its stages allow
+    if (
+        ring is not None and structure.loop is not None and structure.layers(name) > 1
+    ):  # packets follow one another as fast as its stages allow
         interval = max(ring.beats + 1, *(pipeline.stages[stage].work for stage in structure.loop.stages))
         came, left = (cycles[: len(cycles) // ring.layers] for cycles in (came, left))
     depth = most(came, np.maximum(left, came + 1), interval)
@@ -133,7 +140,14 @@ def _queue(pipeline: "Pipeline", alone: Traffic, ring: Ring | None, each: Input)
     width = lanes(pipeline.stages[name].sinks[index])
     marked = layers.marked and index == 0  # of two that are joined, `last` is that of the first
     fast = pipeline.plan.target in FAST
-    return Queue(shape_of(structure.edges[stream]), width, max(LEAST, depth), structure.layers(name), marked, fast)
+
+    def queue(depth: int) -> Queue:
+        return Queue(shape_of(structure.edges[stream]), width, depth, structure.layers(name), marked, fast)
+
+    depth = max(LEAST, depth)
+    while distributed(queue(depth).storage, pipeline.plan.target) > PIECES:
+        depth += 1
+    return queue(depth)
 
 
 def most(came: np.ndarray, left: np.ndarray, interval: int) -> int:
