@@ -27,6 +27,7 @@ would stick without it.
 
 import math
 from collections.abc import Mapping
+from itertools import count
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -47,6 +48,10 @@ Input: TypeAlias = tuple[str, int]
 
 LEAST = 2
 """Beats that a queue holds at least: one of a single register takes a beat every other cycle."""
+
+PIECES = 8
+"""RAMs of 16 x 4 bits, of some 4 LUTs each, that a queue is made of at most. One that needs more is so deep that Yosys takes a
+block RAM for it: those of `s4d-64h-w8a8x8` on the 25F would take 140 of 5,200 LUTs, and take 2 of 56 block RAMs."""
 
 
 class Unbounded:
@@ -136,8 +141,9 @@ def _queue(pipeline: "Pipeline", alone: Traffic, ring: Ring | None, each: Input)
         depth = min(depth, ring.flight * len(came))
     width = lanes(pipeline.stages[name].sinks[index])
     marked = layers.marked and index == 0  # a join takes `last` from its first input
-    fast = pipeline.family.fast_rams
-    return Queue(shape_of(structure.edges[stream]), width, max(LEAST, depth), structure.layers(name), marked, fast)
+    family, shape = pipeline.family, shape_of(structure.edges[stream])
+    queues = (Queue(shape, width, each, structure.layers(name), marked, family.fast_rams) for each in count(max(LEAST, depth)))
+    return next(queue for queue in queues if family.rams.distributed(queue.storage) <= PIECES)
 
 
 def most(came: np.ndarray, left: np.ndarray, interval: int) -> int:

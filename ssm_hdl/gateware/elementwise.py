@@ -66,11 +66,6 @@ class Elementwise(Stage):
         return reals(self.node.output) // self.lanes
 
     @property
-    def span(self) -> int:
-        """Cycles from the first beat of a packet to its last, if they come one behind the other."""
-        return Places.span(self.queue, self.depth, self.work)
-
-    @property
     def cycles(self) -> int:
         """Cycles per packet, the initiation interval."""
         return self.work * self.pace

@@ -26,7 +26,7 @@ class Ring(wiring.Component):
     packets keep the order of their first entry. Beats of different packets are never mixed.
 
     Cycles per packet let in: ``beats + 1``, so ``layers * (beats + 1)`` per step. Latency: ``1 + queue`` cycles from the first
-    beat that comes round to its entry, `gathers` from the last beat of a new packet to the entry of its first, 0 to the outside.
+    beat that comes round to its entry, 2 from the last beat of a new packet to the entry of its first, 0 to the outside.
 
     Args:
         shape: shape of a number.
@@ -41,9 +41,6 @@ class Ring(wiring.Component):
         back: packets from the stages.
         o: packets to the outside.
     """
-
-    gathers = 2
-    """Cycles from the last beat of a new packet, with nobody before it, to the entry of its first."""
 
     replaces = 3
     """Cycles from the last beat of a packet after the last layer to the entry of the first beat of a packet that waits."""
