@@ -33,7 +33,7 @@ class Pool(Stage):
         pace: cycles between beats of the result that are enough.
         registers: keep the sums in registers.
         compact: fewer registers, where it idles: results are rounded in one cycle, and one may be the only one under way.
-        even: in the compact form, its reader keeps a result until it has worked with it: that has a place more.
+        even: its reader takes the results one by one, for longer than a time step takes: the queue holds them all.
 
     Members:
         i: beats in.
@@ -68,8 +68,8 @@ class Pool(Stage):
         self._read = max(1, self.sums.latency)
         self._compact = compact
         self.depth = self._read + 1 + REQUANTIZE_LATENCY * (not compact)
-        places = Places.needed(self.depth, pace, least=2 - compact) + (compact and even)
-        self.queue = Queue(y, lanes, places, fast=layers.fast)
+        places = Places.needed(self.depth, pace, least=2 - compact)
+        self.queue = Queue(y, lanes, max(places, self.cycles * even), fast=layers.fast)
 
     @property
     def latency(self) -> int:
