@@ -127,7 +127,7 @@ class Search:
     def _cheapest(self, interval: int, below: float = inf) -> Candidate | None:
         best = None
         for variant in self._variants():
-            for best in self._fitting(interval, *variant, below):  # noqa: B007
+            for best in self._fitting(interval, *variant, below):
                 below = best.price
         return best
 
