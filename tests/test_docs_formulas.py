@@ -24,6 +24,7 @@ from ssm_hdl.gateware.dense_folding import DenseFolding
 from ssm_hdl.gateware.embedding import Embedding
 from ssm_hdl.gateware.layers import Layers
 from ssm_hdl.gateware.lookup import Lookup
+from ssm_hdl.gateware.mean import Mean
 from ssm_hdl.gateware.multiply import Multiply
 from ssm_hdl.gateware.norm import Norm
 from ssm_hdl.gateware.pool import Pool
@@ -42,7 +43,7 @@ TRIES = 12
 """Random foldings, kinds of multipliers and paces of a stage."""
 
 MODELS = (
-    {"channels": 12, "modes": 5, "features": ("exponent", "delta", "dither")},
+    {"channels": 12, "modes": 5, "features": ("exponent", "delta", "dither", "mean")},
     {"channels": 4, "modes": 3, "features": ("exponent", "narrow"), "classes": 6},
     {"channels": 8, "modes": 6, "layers": 2, "alike": True, "features": ("exponent", "delta")},
     {"channels": 64, "modes": 4, "layers": 1, "tokens": 11},
@@ -198,6 +199,12 @@ def pool(layers, lanes, dice):
     }
 
 
+def mean(layers, lanes, dice):
+    stage, node = Mean(layers, lanes, dice.choice((False, True))), layers.node
+    names = {"n": reals(node.inputs[0]), "lanes": lanes, "T": int(node.arrays["steps"][0]), "bits": node.output.format.width}
+    return stage, names | {"memory": not stage.sums.sums.registers}
+
+
 def embedding(layers, dice: random.Random):
     stage, width = Embedding(layers.node, pace := dice.choice((1, 3))), layers.node.arrays["code"].shape[1]
     return stage, {"n": layers.node.inputs[0].size, "M": width, "ones": width.bit_count(), "pace": pace}
@@ -212,6 +219,7 @@ BUILD = {"dense": dense, "dense, compact": compact_dense, "scan": scan, "norm": 
         "add, compact": compact_add,
         "slice": slice_,
         "pool": pool,
+        "mean": mean,
     }.items()
 }
 

@@ -34,6 +34,7 @@ class Pool(Stage):
         registers: keep the sums in registers.
         compact: fewer registers, where it idles: results are rounded in one cycle, and one may be the only one under way.
         even: in the compact form, its reader keeps a result until it has worked with it: that has a place more.
+        least: places of the queue at the end, at least.
 
     Members:
         i: beats in.
@@ -56,7 +57,14 @@ class Pool(Stage):
         return True
 
     def __init__(
-        self, nodes: Nodes, lanes: int = 1, pace: int = 1, registers: bool = False, compact: bool = False, even: bool = False
+        self,
+        nodes: Nodes,
+        lanes: int = 1,
+        pace: int = 1,
+        registers: bool = False,
+        compact: bool = False,
+        even: bool = False,
+        least: int = 1,
     ) -> None:
         self.layers = layers = Layers.of(nodes)
         node = layers.node
@@ -68,7 +76,7 @@ class Pool(Stage):
         self._read = max(1, self.sums.latency)
         self._compact = compact
         self.depth = self._read + 1 + REQUANTIZE_LATENCY * (not compact)
-        places = Places.needed(self.depth, pace, least=2 - compact) + (compact and even)
+        places = Places.needed(self.depth, pace, least=max(least, 2 - compact)) + (compact and even)
         self.queue = Queue(y, lanes, places, fast=layers.fast)
 
     @property

@@ -11,6 +11,7 @@ from ssm_hdl.operations.base import Edge, Node, Operation, Tensor, Tensors
 from ssm_hdl.operations.dense import Dense
 from ssm_hdl.operations.embedding import Embedding
 from ssm_hdl.operations.lookup import Lookup
+from ssm_hdl.operations.mean import Mean
 from ssm_hdl.operations.multiply import Multiply
 from ssm_hdl.operations.norm import Norm
 from ssm_hdl.operations.pool import Pool
@@ -37,6 +38,7 @@ __all__ = [
     "Edge",
     "Embedding",
     "Lookup",
+    "Mean",
     "Multiply",
     "Node",
     "Norm",

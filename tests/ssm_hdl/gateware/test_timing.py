@@ -19,6 +19,7 @@ from ssm_hdl.gateware.dense import Dense
 from ssm_hdl.gateware.embedding import Embedding
 from ssm_hdl.gateware.layers import Layers
 from ssm_hdl.gateware.lookup import Lookup
+from ssm_hdl.gateware.mean import Mean
 from ssm_hdl.gateware.multiply import Multiply
 from ssm_hdl.gateware.norm import Norm
 from ssm_hdl.gateware.pool import Pool
@@ -29,6 +30,7 @@ from ssm_hdl.gateware.slice import Slice
 from ssm_hdl.gateware.stream import Fork, Repack, signature
 from ssm_hdl.gateware.timing import Beats, Process, Schedule
 from ssm_hdl.operations import Edge, Tensors
+from ssm_hdl.operations import Mean as MeanOperation
 from ssm_hdl.operations.norm import Norm as NormOperation
 
 SHAPE = Shape(6, True)
@@ -200,6 +202,14 @@ def test_pool(nodes):
     for pace, compact in ((1, False), (4, False), (1, True), (20, True)):
         for registers in (False, True):
             check(partial(Pool, nodes["pool"], 2, pace, registers, compact), packet=2)
+
+
+@pytest.mark.parametrize("size,lanes", [(1, 1), (6, 1), (6, 2), (24, 1)])
+def test_mean(size, lanes):
+    op = MeanOperation(name="y", input="x", format=SQ(3, 9))
+    node = op.bind((Edge("x", size, SQ(3, 4)),), Tensors({}, {}), ENDS)
+    for registers in (False, True):
+        check(partial(Mean, node, lanes, registers), packet=size // lanes)
 
 
 def test_embedding(random_manifest):
