@@ -149,7 +149,8 @@ def random_manifest() -> Callable[..., Manifest]:
     ``delta`` and ``dither``, as the scan has them; ``narrow``, codes of 4 bits and states of 6; ``mean``, a mean over time
     in place of a pool. It has the shape of an S4D, or with ``layers`` that of an S5: so many blocks of norm, one state of
     ``modes`` modes for all channels, gate and residual. They cannot share stages, unless they are to be ``alike``; then they
-    differ in their binary points and tables. With ``tokens`` its input is not pixels but one of so many tokens, or a code past them.
+    differ in their binary points and tables. With ``tokens`` its input is one of so many
+    tokens, or a code past them.
     """
 
     def make(
