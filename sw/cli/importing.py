@@ -45,7 +45,7 @@ def command(
     if std is not None and not std > 0:
         raise SsmHdlError(f"a standard deviation of {std} divides nothing; give a positive --std")
     spec = SPECS[inputs]
-    spec = dataclasses.replace(spec, mean=spec.mean if mean is None else mean, std=spec.std if std is None else std)
+    spec = dataclasses.replace(spec, mean=spec.mean if mean is None else (mean,), std=spec.std if std is None else (std,))
     options = {"gate": gate, "discretization": discretization, "clip": clip or None}
     given = {name: value for name, value in options.items() if value is not None}
     target = out or Path("out") / f"{path.stem}.safetensors"

@@ -74,6 +74,16 @@ class Model(nn.Module, ABC):
         return cast(Tensor, self.decoder(total / x.shape[1]))
 
 
+def mean_over(x: Tensor, dim: int, lengths: Tensor | None = None) -> Tensor:
+    """The mean of x over its steps, which are its dimension ``dim``; of sequence b the first ``lengths[b]``, all for None."""
+    if lengths is None:
+        return x.mean(dim)
+    shape = [1] * x.ndim
+    shape[dim] = -1
+    inside = torch.arange(x.shape[dim], device=x.device).view(shape) < lengths.view(-1, *[1] * (x.ndim - 1))
+    return (x * inside).sum(dim) / lengths.view(-1, *[1] * (x.ndim - 2))
+
+
 def check(what: str, dt_range: tuple[float, float], **sizes: int) -> None:
     """Refuse a model ``what`` with a size below 1, or with an invalid range of dt.
 

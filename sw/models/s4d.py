@@ -26,7 +26,7 @@ from torch.nn import functional
 
 from ssm_hdl.errors import SsmHdlError
 from ssm_hdl.sw.data import InputSpec
-from ssm_hdl.sw.models.base import Config, Model, check
+from ssm_hdl.sw.models.base import Config, Model, check, mean_over
 from ssm_hdl.sw.models.convolution import convolve
 
 LAYER = "s4_layers.0"
@@ -122,7 +122,7 @@ class S4DConfig(Config):
         """A new model with random weights."""
         if inputs.tokens:
             raise SsmHdlError(f"an S4D takes numbers, and {inputs.name} has tokens; train an S5 on it")
-        return S4D(self.width, self.modes, inputs.classes, self.dt_range)
+        return S4D(self.width, self.modes, inputs.outputs, self.dt_range)
 
 
 class S4D(Model):
@@ -185,12 +185,11 @@ class S4D(Model):
         """D (H), detached."""
         return self.layer.D.detach()
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Logits (B, classes) of normalised inputs x (B, L, 1), by convolution."""
+    def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Logits (B, classes) of normalised inputs x (B, L, 1), of which sequence b has ``lengths[b]`` steps; by convolution."""
         encoded = self._encode(x)
         _, value, gate = self.layer.mix(self.layer.convolve(encoded))
-        pooled = (encoded + value * torch.sigmoid(gate)).mean(-1)
-        return cast(Tensor, self.decoder(pooled))
+        return cast(Tensor, self.decoder(mean_over(encoded + value * torch.sigmoid(gate), -1, lengths)))
 
     def initial_state(self, batch: int) -> Tensor:
         """The zero state (batch, H, N), complex."""

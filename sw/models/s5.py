@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from ssm_hdl.errors import SsmHdlError
 from ssm_hdl.sw.data import InputSpec
-from ssm_hdl.sw.models.base import Config, Model, check
+from ssm_hdl.sw.models.base import Config, Model, check, mean_over
 from ssm_hdl.sw.models.norm import make_norm
 from ssm_hdl.sw.models.s5_ssm import S5SSM, Discretization, Tap
 
@@ -62,7 +62,7 @@ class S5Config(Config):
 
     def build(self, inputs: InputSpec) -> "S5":
         """A new model with random weights."""
-        return S5(self, inputs.classes, inputs.tokens)
+        return S5(self, inputs.outputs, inputs.tokens)
 
 
 class S5Block(nn.Module):
@@ -157,7 +157,7 @@ class S5(Model):
         """The blocks, from the input to the output."""
         return [cast(S5Block, block) for block in self.layers]
 
-    def forward(self, x: Tensor, tap: Tap | None = None) -> Tensor:
+    def forward(self, x: Tensor, tap: Tap | None = None, lengths: Tensor | None = None) -> Tensor:
         """Logits (B, classes) of normalised inputs or tokens x (B, L, 1).
 
         Args:
@@ -165,13 +165,14 @@ class S5(Model):
             tap: called with the name and the value of every activation; its result replaces the value. A name is the edge and the
                 number of the block from 0, such as ``norm_0``. ``drive`` and ``state`` are (B, L, 2 P), real parts before
                 imaginary ones.
+            lengths: steps of each sequence (B,); all of them if None.
         """
         see = tap or _pass
         x = see("encoder", self._encode(x))
         for number, block in enumerate(self.blocks):
             # The default binds the number of this block; a plain closure would see the last one.
             x = block(x, lambda name, value, number=number: see(f"{name}_{number}", value))
-        return see("decoder", self.decoder(see("pool", x.mean(1))))
+        return see("decoder", self.decoder(see("pool", mean_over(x, 1, lengths))))
 
     @torch.no_grad()
     def trace(self, x: Tensor) -> dict[str, Tensor]:
