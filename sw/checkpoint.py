@@ -48,7 +48,7 @@ class Checkpoint:
         """
         if not isinstance(self.model, family):
             name = self.metadata.get("name", "the checkpoint")
-            raise SsmHdlError(f"{name} is an {type(self.model).__name__}; this is for an {family.__name__}")
+            raise SsmHdlError(f"{name} is {self.model.config.title}; this is for models of {family.__name__}")
         return self.model
 
     def save(self, path: Path | str) -> Path:
@@ -104,10 +104,10 @@ def fill(path: Path | str, config: Config, inputs: InputSpec, tensors: Mapping[s
     """
     with torch.device("meta"):  # shapes without memory; `assign` below puts the tensors in place
         model = config.build(inputs)
-    kind = type(model).__name__
+    kind = config.title
     expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     for name in sorted(tensors.keys() - expected.keys()):
-        raise SsmHdlError(f"{path} has a tensor {name}, which an {kind} of {_sizes(config)} does not have")
+        raise SsmHdlError(f"{path} has a tensor {name}, which {kind} of {_sizes(config)} does not have")
     for name, shape in expected.items():
         if name not in tensors:
             raise SsmHdlError(f"{path} lacks the tensor {name} of shape {shape}")
@@ -116,10 +116,10 @@ def fill(path: Path | str, config: Config, inputs: InputSpec, tensors: Mapping[s
             takes = f"{inputs.tokens} tokens" if inputs.tokens else f"{inputs.channels} input{'s' * (inputs.channels > 1)}"
             raise SsmHdlError(
                 f"{path}: {name} has shape {tuple(tensor.shape)}; "
-                f"an {kind} of {_sizes(config)}, {takes} and {inputs.outputs} outputs has {shape}"
+                f"{kind} of {_sizes(config)}, {takes} and {inputs.outputs} outputs has {shape}"
             )
         if not tensor.is_floating_point():
-            raise SsmHdlError(f"{path}: {name} is {tensor.dtype}; the parameters of an {kind} are real floating-point numbers")
+            raise SsmHdlError(f"{path}: {name} is {tensor.dtype}; the parameters of {kind} are real floating-point numbers")
         if not torch.isfinite(tensor).all():
             raise SsmHdlError(f"{path}: {name} has {int((~torch.isfinite(tensor)).sum())} values that are not finite")
     model.load_state_dict({name: tensor.float().contiguous() for name, tensor in tensors.items()}, assign=True)
