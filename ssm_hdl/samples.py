@@ -22,6 +22,10 @@ def _listed(value: object) -> object:
     return json.loads(value) if value.startswith("[") else [value]
 
 
+def _list(values: tuple[str, ...] | float) -> str:
+    return ", ".join(values) if isinstance(values, tuple) else f"{values:g}"
+
+
 Numbers = Annotated[tuple[float, ...], BeforeValidator(_listed)]
 Names = Annotated[tuple[str, ...], BeforeValidator(_listed)]
 
@@ -99,6 +103,27 @@ class InputSpec:
             return codes.astype(np.int32)
         mean, std = (np.array(one) if self.channels > 1 else one[0] for one in (self.mean, self.std))
         return ((codes * Format.parse(self.input_format).lsb - mean) / std).astype(np.float32)
+
+    def check_fits(self, model: "InputSpec") -> None:
+        """Refuse samples that a model was not trained for.
+
+        Args:
+            model: what it was trained on. Names and the rate are compared where both are known.
+
+        Raises:
+            SsmHdlError: the samples differ from those; the message names the first difference.
+        """
+        for what in ("input_format", "channels", "tokens", "per_step", "classes", "targets"):
+            ours, theirs = getattr(self, what), getattr(model, what)
+            if ours != theirs:
+                raise SsmHdlError(f"{self.name} has {what} {ours}; the model, trained on {model.name}, has {what} {theirs}")
+        for what in ("class_names", "channel_names", "rate"):
+            ours, theirs = getattr(self, what), getattr(model, what)
+            if ours and theirs and ours != theirs:
+                raise SsmHdlError(
+                    f"{self.name} has the {what.replace('_', ' ')} {brief(_list(ours))}; "
+                    f"the model, trained on {model.name}, has {brief(_list(theirs))}"
+                )
 
     def facts(self) -> dict[str, Any]:
         """The fields, without those that are as they are by default."""

@@ -32,7 +32,7 @@ class Checkpoint:
     Attributes:
         model: the model, in evaluation mode.
         inputs: the samples that it takes.
-        metadata: ``name``, ``accuracy`` on the test samples and ``val_accuracy`` (0 to 1), ``command``, ``seed``, as
+        metadata: ``name``, ``accuracy`` (or ``r2``) on the test samples and ``val_accuracy``, ``command``, ``seed``, as
             text; an imported checkpoint has ``name`` alone.
     """
 

@@ -29,6 +29,11 @@ class Split:
     def __len__(self) -> int:
         return len(self.labels)
 
+    @property
+    def per_step(self) -> bool:
+        """There is a label for every step."""
+        return self.labels.ndim - (self.labels.dtype.kind == "f") == 2
+
     def head(self, count: int | None) -> "Split":
         """The first ``count`` samples; all of them for None."""
         return Split(self.codes[:count], self.labels[:count], None if self.lengths is None else self.lengths[:count])
@@ -41,6 +46,14 @@ class Dataset(InputSpec):
     train: Split
     val: Split
     test: Split
+
+    def all(self) -> Split:
+        """All samples: training, validation, test."""
+        parts = self.train, self.val, self.test
+        lengths = (
+            None if self.train.lengths is None else np.concatenate([part.lengths for part in parts if part.lengths is not None])
+        )
+        return Split(np.concatenate([part.codes for part in parts]), np.concatenate([part.labels for part in parts]), lengths)
 
     @property
     def spec(self) -> InputSpec:
