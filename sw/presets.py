@@ -1,8 +1,11 @@
 """The models that ``ssm-hdl train`` knows by name, with their training configurations."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
-from ssm_hdl.errors import SsmHdlError
+from pydantic import ValidationError
+
+from ssm_hdl.errors import SsmHdlError, UsageError
 from ssm_hdl.sw.models import Config
 from ssm_hdl.sw.models.s4d import S4DConfig
 from ssm_hdl.sw.models.s5 import S5Config
@@ -133,6 +136,26 @@ PRESETS = {config.name: config for config in _CONFIGS}
 """The configurations by name."""
 
 
+def change(config: TrainConfig, options: Sequence[str]) -> TrainConfig:
+    """The configuration with other options of its model, each ``NAME=VALUE``.
+
+    Raises:
+        SsmHdlError: the model has no such option, or it does not take the value.
+    """
+    fields = type(config.model).model_fields
+    values = {name: getattr(config.model, name) for name in fields}
+    for option in options:
+        name, _, value = option.partition("=")
+        if name not in fields:
+            raise UsageError(f"--set {option}: a model of {config.name} has no option {name!r}; there are {', '.join(fields)}")
+        values[name] = value
+    try:
+        return replace(config, model=type(config.model).model_validate(values))
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise UsageError(f"--set {first['loc'][0]}={first['input']}: {first['msg']}") from error
+
+
 def preset(name: str) -> TrainConfig:
     """The configuration called ``name``.
 
@@ -140,5 +163,5 @@ def preset(name: str) -> TrainConfig:
         SsmHdlError: no configuration has this name.
     """
     if name not in PRESETS:
-        raise SsmHdlError(f"no model is called {name!r}; there are {', '.join(PRESETS)}")
+        raise UsageError(f"no model is called {name!r}; there are {', '.join(PRESETS)}")
     return PRESETS[name]

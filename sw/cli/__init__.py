@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from ssm_hdl.errors import SsmHdlError
+from ssm_hdl.errors import SsmHdlError, UsageError
 from ssm_hdl.sw.cli import (
     bench,
     build,
@@ -49,7 +49,7 @@ def main() -> None:
         app()
     except SsmHdlError as error:
         print(f"ssm-hdl: {error}", file=sys.stderr)
-        sys.exit(1)
+        sys.exit(2 if isinstance(error, UsageError) else 1)
 
 
 __all__ = ["app", "main"]

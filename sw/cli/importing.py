@@ -2,12 +2,15 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ssm_hdl.errors import SsmHdlError
-from ssm_hdl.sw.cli.console import Json, facts, need, need_writable, show
+from ssm_hdl.errors import UsageError
+from ssm_hdl.sw.cli.console import Json, Window, facts, need, need_writable, show
+
+if TYPE_CHECKING:
+    from ssm_hdl.sw.data import InputSpec
 
 NAME = "import"
 EXAMPLE = "ssm-hdl import s5.safetensors --from s5-pytorch --inputs mnist --out checkpoints/s5.safetensors"
@@ -16,16 +19,19 @@ EXAMPLE = "ssm-hdl import s5.safetensors --from s5-pytorch --inputs mnist --out 
 def command(
     path: Annotated[Path, typer.Argument(metavar="FILE", help="Safetensors, .npz of NumPy, or a torch state dict.")],
     layout: Annotated[str, typer.Option("--from", metavar="LAYOUT", help="Who wrote it: s4d, s5-jax or s5-pytorch.")],
-    inputs: Annotated[str, typer.Option(metavar="DATASET", help="What it was trained on: digits, mnist, ...")],
+    inputs: Annotated[
+        str, typer.Option(metavar="DATASET|FILE.npz", help="What it was trained on: digits, mnist, ..., or samples in a file.")
+    ],
     out: Annotated[Path | None, typer.Option(help="Checkpoint to write; out/FILE.safetensors if left out.")] = None,
     mean: Annotated[
-        float | None,
+        str | None,
         typer.Option(
-            help="What it was trained to see subtracted from a code's value, code * lsb; ours if left out, 0 for nothing."
+            help="What it was trained to see subtracted, from the value of a code or from x of a file: a number, or one "
+            "per channel with commas; ours if left out, 0 for nothing."
         ),
     ] = None,
     std: Annotated[
-        float | None,
+        str | None,
         typer.Option(
             help="What divides that; ours if left out, 1 for nothing (0.99609375 makes MNIST's bytes / 256 bytes / 255)."
         ),
@@ -33,19 +39,20 @@ def command(
     gate: Annotated[str | None, typer.Option(help="Of s5-jax: half_glu1 (if left out) or half_glu2.")] = None,
     discretization: Annotated[str | None, typer.Option(help="Of s5-jax: zoh (if left out) or bilinear.")] = None,
     clip: Annotated[bool, typer.Option("--clip-eigs", help="Of s5-jax: it was trained with --clip_eigs.")] = False,
+    window: Window = None,
     as_json: Json = False,
 ) -> None:
     """Convert a public checkpoint to ours. Every array is checked, and no code in the file is run."""
     need("torch", "numba")
     from ssm_hdl.sw import importers
-    from ssm_hdl.sw.data import SPECS
+    from ssm_hdl.sw.data import SPECS, load
 
-    if inputs not in SPECS:
-        raise SsmHdlError(f"no data set is called {inputs!r}; there are {', '.join(SPECS)}")
-    if std is not None and not std > 0:
-        raise SsmHdlError(f"a standard deviation of {std} divides nothing; give a positive --std")
-    spec = SPECS[inputs]
-    spec = dataclasses.replace(spec, mean=spec.mean if mean is None else mean, std=spec.std if std is None else std)
+    spec = SPECS[inputs] if inputs in SPECS else load(inputs, window=window).spec
+    spec = dataclasses.replace(
+        spec,
+        mean=spec.mean if mean is None else numbers("mean", mean, spec),
+        std=spec.std if std is None else numbers("std", std, spec),
+    )
     options = {"gate": gate, "discretization": discretization, "clip": clip or None}
     given = {name: value for name, value in options.items() if value is not None}
     target = out or Path("out") / f"{path.stem}.safetensors"
@@ -56,7 +63,25 @@ def command(
         "checkpoint": str(target),
         "model": checkpoint.model.config.family,
         **checkpoint.model.config.model_dump(),
-        "dataset": inputs,
+        "dataset": spec.name,
         "parameters": sum(parameter.numel() for parameter in checkpoint.model.parameters()),
     }
     show(as_json, answer, facts(f"imported {path.name}", answer))
+
+
+def numbers(name: str, text: str, spec: "InputSpec") -> tuple[float, ...]:
+    """The numbers of ``--mean`` or ``--std``, one for all channels or one for each, in the unit of the data.
+
+    Raises:
+        SsmHdlError: it is not that.
+    """
+    try:
+        values = [float(part) for part in text.split(",")]
+    except ValueError as error:
+        raise UsageError(f"--{name} {text} is no number, and no list of numbers with commas") from error
+    values = values * spec.channels if len(values) == 1 else values
+    if len(values) != spec.channels:
+        raise UsageError(f"--{name} {text} has {len(values)} numbers; {spec.name} has {spec.channels} channels")
+    if name == "std" and not min(values) > 0:
+        raise UsageError(f"a standard deviation of {min(values)} divides nothing; give a positive --std")
+    return tuple(value / scale for value, scale in zip(values, spec.scale or (1.0,) * spec.channels, strict=True))

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ssm_hdl.errors import SsmHdlError
+from ssm_hdl.errors import UsageError
 from ssm_hdl.sw.cli.console import Json, facts, need, show, table
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def command(
     """Show what a manifest holds (operations, formats, accumulators, memory, multiplications) or the origin of a checkpoint."""
     if is_checkpoint(path):
         if picture is not None:
-            raise SsmHdlError(f"{path} is a checkpoint and has no pipeline to draw; quantize it first")
+            raise UsageError(f"{path} is a checkpoint and has no pipeline to draw; quantize it first")
         _checkpoint(path, as_json)
     else:
         _manifest(path, picture, dsp, as_json)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ssm_hdl.errors import SsmHdlError
+from ssm_hdl.errors import UsageError
 
 if TYPE_CHECKING:
     from ssm_hdl import Manifest
@@ -84,7 +84,7 @@ def foldings(options: list[str] | None) -> dict[str, str]:
     for option in options or []:
         stage, _, number = option.partition("=")
         if not stage or not number[:1].isdecimal():
-            raise SsmHdlError(f"--fold {option} is not of the form STAGE=N, such as --fold mixing=2 or --fold mixing=2x4")
+            raise UsageError(f"--fold {option} is not of the form STAGE=N, such as --fold mixing=2 or --fold mixing=2x4")
         folding[stage] = number
     return folding
 
@@ -101,7 +101,7 @@ def reserved(option: str | None) -> "Use":
         return NOTHING
     numbers = option.split(",")
     if len(numbers) != 3 or not all(number.isdecimal() for number in numbers):
-        raise SsmHdlError(f"--share-device {option} is not of the form LUTS,DSPS,RAMS, such as --share-device 2000,4,6")
+        raise UsageError(f"--share-device {option} is not of the form LUTS,DSPS,RAMS, such as --share-device 2000,4,6")
     luts, dsps, rams = map(int, numbers)
     return Use(luts, luts, dsps, rams)
 

@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 from torch import Tensor
 
-from ssm_hdl.errors import SsmHdlError
+from ssm_hdl.errors import UsageError
 from ssm_hdl.sw.checkpoint import Checkpoint, fill
 from ssm_hdl.sw.data import InputSpec
 from ssm_hdl.sw.importers import s4d, s5_jax, s5_pytorch
@@ -50,10 +50,10 @@ def load(path: Path | str, layout: str, inputs: InputSpec, **options: object) ->
         SsmHdlError: no such layout, no such file, or a model that is not one of ours; the message names the tensor.
     """
     if layout not in LAYOUTS:
-        raise SsmHdlError(f"no layout of checkpoints is called {layout!r}; there are {', '.join(LAYOUTS)}")
+        raise UsageError(f"no layout of checkpoints is called {layout!r}; there are {', '.join(LAYOUTS)}")
     for name in options.keys() - set(LAYOUTS[layout].options):
         owners = " or ".join(key for key, value in LAYOUTS.items() if name in value.options) or "no layout"
-        raise SsmHdlError(f"{name} {options[name]} is an option of {owners}; a checkpoint of {layout} leaves no choice there")
+        raise UsageError(f"{name} {options[name]} is an option of {owners}; a checkpoint of {layout} leaves no choice there")
     arrays = Arrays.read(Path(path))
     config, tensors = LAYOUTS[layout].read(arrays, inputs, **options)
     arrays.all_taken(layout)

@@ -19,7 +19,7 @@ from threadpoolctl import threadpool_limits
 from ssm_hdl.errors import SsmHdlError
 from ssm_hdl.sw import checkpoint as checkpoints
 from ssm_hdl.sw import memory
-from ssm_hdl.sw.data import Dataset, load
+from ssm_hdl.sw.data import Dataset, load_for
 from ssm_hdl.sw.qat.model import QatModel, outputs
 from ssm_hdl.sw.quantize import FAMILIES, program
 from ssm_hdl.sw.quantize.calibrate import Calibration
@@ -102,7 +102,7 @@ class Bench:
             raise SsmHdlError(f"{subject.samples} calibration and {subject.images} validation samples; take at least 1 of each")
         self.subject = subject
         self.checkpoint = checkpoints.load(subject.checkpoint)
-        self.dataset = dataset or load(self.checkpoint.inputs.name, subject.data)
+        self.dataset = dataset or load_for(self.checkpoint.inputs, subject.data)
         split = self.dataset.val.head(subject.images)
         self.codes, self.labels = split.codes, split.labels
 

@@ -128,7 +128,8 @@ class Draft:
             "name": top_name(checkpoint.metadata.get("name", family), family),
             "description": f"{what}, for {inputs.name}; quantized by recipe {self.recipe.name}",
             "steps": inputs.steps,
-            "input": {"name": source, "size": 1, "format": inputs.input_format},
+            "input": {"name": source, "size": inputs.channels, "format": inputs.input_format},
+            "samples": inputs,
             "operations": self._operations,
             "output": output,
         }

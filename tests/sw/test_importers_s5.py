@@ -240,7 +240,7 @@ def test_the_command_imports_and_says_what_it_cannot(cli, refused, stack, tmp_pa
     done = cli(*words, "--mean", 0, "--std", 1, "--json")
     assert done.status == 0, done.err
     found = checkpoint.load(tmp_path / "ours.safetensors")
-    assert (found.inputs.mean, found.inputs.std, found.model.config.layers) == (0, 1, 2)
+    assert (found.inputs.mean, found.inputs.std, found.model.config.layers) == ((0.0,), (1.0,), 2)
     assert '"skip": "norm"' in done.out
     refused("--std", *words, "--std", 0)
     refused("gate half_glu1 is an option of s5-jax", *words, "--gate", "half_glu1")
