@@ -154,18 +154,20 @@ class Mean(Stage):
             ended += i.ends(packet)
 
     def _results(self, gated: Beats, sums: Beats, o: Beats) -> Cycles:
-        free = 0
-        for beat, packet in enumerate(packet for packet in count() if gated.ends(packet) for _ in range(self._beats)):
-            if len(gated.taken) < (packet + 1) * self._beats:
-                yield gated.taken, (packet + 1) * self._beats - 1
-            if len(sums.offered) <= beat:
-                yield sums.offered, beat
-            loaded = max(free, sums.offered[beat], gated.taken[(packet + 1) * self._beats - 1] + 1)
-            sums.taken.append(loaded)
-            o.offered.append(loaded + self.divider.cycles)
-            if len(o.taken) <= beat:
-                yield o.taken, beat
-            free = o.taken[beat] + 1
+        free, beat = 0, 0
+        for packet in count():
+            end = (packet + 1) * self._beats - 1
+            if len(gated.taken) <= end:
+                yield gated.taken, end
+            for _ in range(self._beats * gated.ends(packet)):
+                if len(sums.offered) <= beat:
+                    yield sums.offered, beat
+                loaded = max(free, sums.offered[beat], gated.taken[end] + 1)
+                sums.taken.append(loaded)
+                o.offered.append(loaded + self.divider.cycles)
+                if len(o.taken) <= beat:
+                    yield o.taken, beat
+                free, beat = o.taken[beat] + 1, beat + 1
 
 
 def _summed(node: Node) -> Node:

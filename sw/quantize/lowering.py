@@ -84,13 +84,8 @@ class Lowering(ABC):
 
     def decode(self, draft: Draft, decoder: nn.Linear, stream: str, pooling: str = "mean") -> str:
         """Append pool and decoder."""
-        steps, gain = self.checkpoint.inputs.steps, 1.0
-        if pooling in ("last", "max"):
-            raise SsmHdlError(f"the integers have no pool by {pooling}; train with the mean over the steps")
-        if pooling == "mean":
-            shift = (steps - 1).bit_length()  # 2**shift: the number of steps, or the next power of two
-            gain = 2.0**shift / steps
-            stream = draft.add("pool", "pool", input=stream, shift=shift, format=draft.edge("pool", self.recipe.pool))
-        weight, bias = numpy(decoder.weight) * gain, numpy(decoder.bias)
+        if pooling != "none":
+            stream = draft.add(pooling, "pool", input=stream, format=draft.edge("pool", self.recipe.pool))
+        weight, bias = numpy(decoder.weight), numpy(decoder.bias)
         output = draft.edge("decoder", self.recipe.output)
         return draft.dense("decoder", stream, weight[np.newaxis], bias[np.newaxis], format=output)
