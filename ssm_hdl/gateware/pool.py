@@ -68,8 +68,8 @@ class Pool(Stage):
     ) -> None:
         self.layers = layers = Layers.of(nodes)
         node = layers.node
-        assert isinstance(node.op, PoolOperation)
-        self.node, self.lanes, self.shift, self._in_registers = node, lanes, node.op.shift, registers
+        self.node, self.lanes, self._in_registers = node, lanes, registers
+        self.shift = node.op.shift if isinstance(node.op, PoolOperation) else 0
         x, y = shape_of(node.inputs[0]), shape_of(node.output)
         super().__init__({"i": In(signature(x, lanes)), "o": Out(signature(y, lanes))})
         self.sums = Sums(self.cycles, node.accumulator.width * lanes, registers, layers.fast)
@@ -105,6 +105,14 @@ class Pool(Stage):
         sums = self.lanes * self.layers.width
         return {"sums": sums, "registers": sums * self._in_registers}
 
+    def start(self) -> int:
+        """What is kept before the first step of a sequence."""
+        return 0
+
+    def taken_in(self, kept: Value, number: Value) -> Value:
+        """What is kept once a number has come."""
+        return kept + number
+
     def elaborate(self, platform: object) -> Module:  # noqa: D102
         m = Module()
         m.submodules.queue = queue = self.queue
@@ -135,10 +143,11 @@ class Pool(Stage):
             m.d.sync += fresh.eq(self.i.p.last)
         first, taken = delay(m, fresh, self._read - self.sums.ahead), delay(m, take, self._read, reset_less=False)
         new = Signal(shape.width * self.lanes)
-        kept = self.sums.keep(m, place.value, first, Const(0, len(new)), taken, new)
+        start = Cat(Const(self.start(), shape).as_unsigned() for _ in range(self.lanes))
+        kept = self.sums.keep(m, place.value, first, start, taken, new)
         before = [kept.value.word_select(lane, shape.width).as_signed() for lane in range(self.lanes)]
         x = [delay(m, number, self._read) for number in self.i.p.data]
-        totals = [(old + number)[: shape.width] for old, number in zip(before, x, strict=True)]
+        totals = [self.taken_in(old, number)[: shape.width] for old, number in zip(before, x, strict=True)]
         m.d.comb += new.eq(Cat(totals))
         return [kept.newest.word_select(lane, shape.width).as_signed() for lane in range(self.lanes)]
 

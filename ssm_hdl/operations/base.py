@@ -136,16 +136,10 @@ class Unary(Operation):
 
 
 class OverTime(Unary):
-    """What sums up a sequence.
+    """What makes one packet of a sequence."""
 
-    Attributes:
-        format: format of the result.
-    """
-
-    format: Format
-
-    def sums(self, x: Edge, steps: int) -> Format:
-        """The accumulator of ``steps`` packets of x.
+    def once(self, x: Edge, format: Format) -> Edge:
+        """The output edge.
 
         Raises:
             SsmHdlError: x is complex, or comes once per sequence.
@@ -153,6 +147,10 @@ class OverTime(Unary):
         self.refuse_complex((x,))
         if x.per_sequence:
             raise SsmHdlError(f"{self.name}: its input {x.name} comes once per sequence; there is nothing to sum over time")
+        return Edge(self.name, x.size, format, per_sequence=True)
+
+    def sums(self, x: Edge, steps: int) -> Format:
+        """The accumulator of ``steps`` packets of x."""
         return bound(self.name, (x, f"{steps} steps"), steps * x.format.min, steps * x.format.max, x.format.f_bits)
 
 

@@ -5,7 +5,7 @@ from typing import Literal
 import numpy as np
 
 from ssm_hdl.errors import SsmHdlError
-from ssm_hdl.fixed import MAX_WIDTH
+from ssm_hdl.fixed import MAX_WIDTH, Format
 from ssm_hdl.operations.base import Edge, Node, OverTime, Tensors
 
 
@@ -14,19 +14,22 @@ class Mean(OverTime):
 
     In integers, y is ``round_divide(sum << up, T << down)``: ``up`` or ``down`` is the difference of the fraction bits of y and
     x, the other is 0.
+
+    Attributes:
+        format: format of the result.
     """
 
     op: Literal["mean"] = "mean"
+    format: Format
 
     def bind(self, inputs: tuple[Edge, ...], tensors: Tensors, steps: int) -> Node:
         """``steps`` as the only array; the accumulator holds the sum of so many inputs."""
         (x,) = inputs
-        sums = self.sums(x, steps)
+        output, sums = self.once(x, self.format), self.sums(x, steps)
         more = self.format.f_bits - x.format.f_bits
         if max(sums.width + max(more, 0), steps.bit_length() + max(-more, 0)) + 2 > MAX_WIDTH:
             raise SsmHdlError(
                 f"{self.name}: the quotient of its sum in {sums} and {steps} steps in {self.format} passes {MAX_WIDTH} bits; "
                 "give its output a binary point closer to its input's"
             )
-        output = Edge(self.name, x.size, self.format, per_sequence=True)
         return Node(self, inputs, output, sums, {"steps": np.array([steps])})

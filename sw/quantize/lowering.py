@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor, nn
 
-from ssm_hdl.errors import SsmHdlError
 from ssm_hdl.fixed import quantize as to_codes
 from ssm_hdl.sw.checkpoint import Checkpoint
 from ssm_hdl.sw.quantize.draft import Draft, Lowered, numpy
@@ -30,6 +29,10 @@ class Layer:
     source: str
     readout: str
     fitted: Sequence[str]
+
+
+POOLS = {"mean": "mean", "last": "last", "max": "largest"}
+"""The operation of each pooling."""
 
 
 class Lowering(ABC):
@@ -85,7 +88,8 @@ class Lowering(ABC):
     def decode(self, draft: Draft, decoder: nn.Linear, stream: str, pooling: str = "mean") -> str:
         """Append pool and decoder."""
         if pooling != "none":
-            stream = draft.add(pooling, "pool", input=stream, format=draft.edge("pool", self.recipe.pool))
+            fields = {"format": draft.edge("pool", self.recipe.pool)} if pooling == "mean" else {}
+            stream = draft.add(POOLS[pooling], "pool", input=stream, **fields)
         weight, bias = numpy(decoder.weight), numpy(decoder.bias)
         output = draft.edge("decoder", self.recipe.output)
         return draft.dense("decoder", stream, weight[np.newaxis], bias[np.newaxis], format=output)

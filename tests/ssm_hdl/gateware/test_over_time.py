@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""The mean of sequences of any length: gateware, equal to its golden function."""
+"""What sums up sequences of any length, by their mean, largest or last packet: gateware, equal to its golden function."""
 
 import random
 
@@ -8,9 +8,13 @@ import pytest
 
 from ssm_hdl import SQ, UQ
 from ssm_hdl.families.ice40 import ICE40
+from ssm_hdl.gateware.largest import Largest
+from ssm_hdl.gateware.last import Last
 from ssm_hdl.gateware.layers import Layers
 from ssm_hdl.gateware.mean import Mean
 from ssm_hdl.operations import Edge, Tensors
+from ssm_hdl.operations import Largest as LargestOperation
+from ssm_hdl.operations import Last as LastOperation
 from ssm_hdl.operations import Mean as MeanOperation
 from ssm_hdl.sim.golden import evaluate
 
@@ -55,3 +59,12 @@ def test_sequences_of_any_length_in_a_row(x, y, size, lanes, family, run_stage):
         expected = np.concatenate([evaluate(node, each).codes.ravel() for each in packets])
         whole, ends = np.concatenate(packets, axis=1)[0], set(np.cumsum(lengths) - 1)
         assert np.array_equal(run_stage(make(), [whole], expected.size, stalls, 3, ends).numbers, expected)
+
+
+@pytest.mark.parametrize("x", (SQ(3, 5), UQ(0, 8), UQ(0, 2)), ids=str)
+@pytest.mark.parametrize("lanes", (1, 2))
+@pytest.mark.parametrize("operation,stage", [(LargestOperation, Largest), (LastOperation, Last)])
+def test_largest_and_last(operation, stage, x, lanes, check):
+    node = operation(name="y", input="x").bind((Edge("x", 6, x),), Tensors({}, {}), STEPS)
+    check(lambda: stage(node, lanes), node, per_step=False)
+    check(lambda: stage(Layers([node], family=ICE40), lanes), node, per_step=False)
