@@ -22,6 +22,8 @@ from ssm_hdl.gateware.compact_dense import CompactDense
 from ssm_hdl.gateware.dense import Dense
 from ssm_hdl.gateware.dense_folding import DenseFolding
 from ssm_hdl.gateware.embedding import Embedding
+from ssm_hdl.gateware.largest import Largest
+from ssm_hdl.gateware.last import Last
 from ssm_hdl.gateware.layers import Layers
 from ssm_hdl.gateware.lookup import Lookup
 from ssm_hdl.gateware.mean import Mean
@@ -36,6 +38,8 @@ from ssm_hdl.gateware.slice import Slice
 from ssm_hdl.gateware.stream import reals
 from ssm_hdl.gen.structure import Structure
 from ssm_hdl.operations import Edge, Node, Tensors
+from ssm_hdl.operations import Largest as LargestOperation
+from ssm_hdl.operations import Last as LastOperation
 from ssm_hdl.operations import Scan as ScanOperation
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -100,6 +104,14 @@ def late_drive() -> Node:
     )
     codes["a"][..., 0] = -abs(codes["a"][..., 0]) - 1
     return op.bind((Edge("u", 3, SQ(2, 4)),), Tensors(codes, {}), steps=8)
+
+
+def once() -> list[Node]:
+    """What no model of the tests has."""
+    x = Edge("x", 6, SQ(3, 5))
+    return [
+        operation(name="y", input="x").bind((x,), Tensors({}, {}), steps=8) for operation in (LargestOperation, LastOperation)
+    ]
 
 
 def dense(layers, dice: random.Random):
@@ -199,6 +211,15 @@ def pool(layers, lanes, dice):
     }
 
 
+def largest(layers, lanes, dice):
+    stage = Largest(layers, lanes, registers=dice.choice((False, True)))
+    return stage, {"n": reals(layers.node.inputs[0]), "lanes": lanes, "memory": not stage.sums.registers}
+
+
+def last(layers, lanes, dice):
+    return Last(layers, lanes), {"n": reals(layers.node.inputs[0]), "lanes": lanes}
+
+
 def mean(layers, lanes, dice):
     stage, node = Mean(layers, lanes, dice.choice((False, True))), layers.node
     names = {"n": reals(node.inputs[0]), "lanes": lanes, "T": int(node.arrays["steps"][0]), "bits": node.output.format.width}
@@ -219,6 +240,8 @@ BUILD = {"dense": dense, "dense, compact": compact_dense, "scan": scan, "norm": 
         "add, compact": compact_add,
         "slice": slice_,
         "pool": pool,
+        "largest": largest,
+        "last": last,
         "mean": mean,
     }.items()
 }
@@ -230,7 +253,7 @@ def test_a_stage_takes_the_cycles_of_the_page(random_manifest, name, family):
     dice, tries = random.Random(name), 0
     for model in MODELS:
         structure = Structure.of(random_manifest(**model), model.get("alike", False), family)
-        for layers in (*structure.stages.values(), Layers([late_drive()], family=family)):
+        for layers in (*structure.stages.values(), *(Layers([node], family=family) for node in (late_drive(), *once()))):
             if layers.node.op.op != name.partition(",")[0]:
                 continue
             for _ in range(TRIES):
