@@ -1,4 +1,4 @@
-"""S4D. One layer without norm: the model of "Quantizing Small-Scale State-Space Models for Edge AI" (Zhao et al., arXiv 2506.12480).
+"""S4D. One layer: the model of "Quantizing Small-Scale State-Space Models for Edge AI" (Zhao et al., arXiv 2506.12480).
 
     encoder  Linear(1 -> H)
     block    x <- x + GLU(Linear_{H->2H}(GELU(SSM(x))))        GLU(a, g) = a * sigmoid(g)
@@ -113,7 +113,7 @@ class S4DSSM(nn.Module):
 
     @torch.no_grad()
     def states(self, u: Tensor) -> Tensor:
-        """Of the states h' = Abar h + u for u (B, L, H): the largest |Re| or |Im|, and the mean of |h|^2; (2, H, N)."""
+        """Of the states h' = Abar h + u for u (B, L, H): the largest |Re| or |Im|, and the sum of |h|^2; (2, H, N)."""
         a_bar = self.kernel.discrete()[0]
         state = a_bar.new_zeros(len(u), *a_bar.shape)
         peak, power = torch.zeros(a_bar.shape), torch.zeros(a_bar.shape, dtype=torch.float64)
@@ -121,8 +121,8 @@ class S4DSSM(nn.Module):
             state = a_bar * state + step[..., None]
             parts = torch.view_as_real(state)
             peak = torch.maximum(peak, parts.abs().amax((0, 3)))
-            power += parts.square().sum(3).mean(0)
-        return torch.stack([peak.double(), power / u.shape[1]])
+            power += parts.square().sum((0, 3))
+        return torch.stack([peak.double(), power])
 
 
 class S4DLayer(S4DSSM):

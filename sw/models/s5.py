@@ -1,4 +1,4 @@
-"""S5: the model of "Simplified State Space Layers for Sequence Modeling" (Smith et al., arXiv 2208.04933), a `Stack` of `S5SSM`."""
+"""S5, a `Stack` of `S5SSM`: "Simplified State Space Layers for Sequence Modeling" (Smith et al., arXiv 2208.04933)."""
 
 from typing import ClassVar
 

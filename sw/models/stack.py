@@ -6,8 +6,8 @@
     pool     over the steps
     decoder  Linear(H -> classes)
 
-The families differ in the SSM only, the attribute ``seq`` of a block: `S5SSM` in ``s5_ssm.py``, `S4DSSM` in ``s4d.py``. Parameters
-have the names of the JAX code of S5 (lindermanlab/S5); matrices are (out, in), as in torch.
+The families differ in the SSM only, ``seq`` of a block: `S5SSM` in ``s5_ssm.py``, `S4DSSM` in ``s4d.py``. Parameters have the
+names of the JAX code of S5 (lindermanlab/S5); matrices are (out, in), as in torch.
 """
 
 from collections.abc import Callable
@@ -59,7 +59,7 @@ class StackConfig(Config):
         skip: the edge that the residual adds: the block's ``input`` or its ``norm``, as in s5-pytorch.
         hidden: width of a feed-forward network after every block; 0 for none. It is a norm, a linear layer, value * GELU(gate), a
             linear layer and a residual, as in s5-pytorch.
-        pooling: ``mean`` of the steps, their ``last``, the largest of each channel (``max``), or ``none``: an answer at every step.
+        pooling: ``mean`` of the steps, their ``last``, the largest of each channel (``max``), or ``none``: an answer a step.
         dt_range: smallest and largest initial dt; 1 / dt is the memory of a mode, in steps.
         dropout: probability that a channel is left out for a whole sequence.
     """

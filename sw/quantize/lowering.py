@@ -5,10 +5,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from torch import Tensor
+from torch import Tensor, nn
 
+from ssm_hdl.errors import SsmHdlError
+from ssm_hdl.fixed import quantize as to_codes
 from ssm_hdl.sw.checkpoint import Checkpoint
-from ssm_hdl.sw.quantize.draft import Lowered
+from ssm_hdl.sw.quantize.draft import Draft, Lowered, numpy
+from ssm_hdl.sw.quantize.formats import tensor_format
 from ssm_hdl.sw.quantize.histogram import Floats
 from ssm_hdl.sw.quantize.recipe import Recipe
 from ssm_hdl.sw.quantize.rows import Rows
@@ -64,4 +67,30 @@ class Lowering(ABC):
 
     @abstractmethod
     def wanted(self, x: Tensor) -> Mapping[str, Floats]:
-        """The float values of the manifest's edges, except states, on normalised inputs x (B, L, 1)."""
+        """The float values of the manifest's edges, except states, on normalised inputs x (B, L, channels)."""
+
+    def encode(self, draft: Draft, encoder: nn.Module, source: str) -> str:
+        """Append the encoder: for tokens an embedding; for numbers a dense with the normalisation (x - mean) / std folded in."""
+        inputs = self.checkpoint.inputs
+        assert isinstance(encoder, nn.Embedding | nn.Linear)
+        weight = numpy(encoder.weight)
+        if isinstance(encoder, nn.Embedding):
+            format = tensor_format(weight, self.recipe.weights["encoder"], self.recipe)
+            table = draft.tensor("encoder.weight", to_codes(weight, format), format)
+            return draft.add("embedding", "encoder", input=source, weight=table)
+        weight = weight / np.array(inputs.std)
+        bias = numpy(encoder.bias) - (weight * np.array(inputs.mean)).sum(1)
+        return draft.dense("encoder", source, weight[np.newaxis], bias[np.newaxis])
+
+    def decode(self, draft: Draft, decoder: nn.Linear, stream: str, pooling: str = "mean") -> str:
+        """Append pool and decoder."""
+        steps, gain = self.checkpoint.inputs.steps, 1.0
+        if pooling in ("last", "max"):
+            raise SsmHdlError(f"the integers have no pool by {pooling}; train with the mean over the steps")
+        if pooling == "mean":
+            shift = (steps - 1).bit_length()  # 2**shift: the number of steps, or the next power of two
+            gain = 2.0**shift / steps
+            stream = draft.add("pool", "pool", input=stream, shift=shift, format=draft.edge("pool", self.recipe.pool))
+        weight, bias = numpy(decoder.weight) * gain, numpy(decoder.bias)
+        output = draft.edge("decoder", self.recipe.output)
+        return draft.dense("decoder", stream, weight[np.newaxis], bias[np.newaxis], format=output)
