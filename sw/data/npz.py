@@ -214,7 +214,7 @@ def _labels(file: _File, x: Array, y: Array | None, like: InputSpec | None) -> t
             + ", and -1 is for a step without one" * per_step
         )
     if count < 2:
-        file.fail("all labels are class 0; there have to be two classes (write floats for regression)")
+        file.fail("y names fewer than two classes; write floats for regression")
     return y.astype(np.int64), count, 0, per_step
 
 
