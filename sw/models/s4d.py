@@ -61,11 +61,14 @@ class S4DKernel(nn.Module):
         """A (H, N), complex, in continuous time."""
         return torch.complex(-torch.exp(self.log_A_real), self.A_imag)
 
+    def exponent(self) -> Tensor:
+        """A dt (H, N), complex."""
+        return self.a() * torch.exp(self.log_dt)[:, None]
+
     def discrete(self) -> tuple[Tensor, Tensor]:
         """(Abar, Bbar), each (H, N) complex, by zero-order hold."""
-        a = self.a()
-        a_bar = torch.exp(a * torch.exp(self.log_dt)[:, None])
-        return a_bar, (a_bar - 1) / a
+        a_bar = torch.exp(self.exponent())
+        return a_bar, (a_bar - 1) / self.a()
 
     def forward(self, steps: int) -> Tensor:
         """The impulse response 2 Re(sum_n C_n Bbar_n Abar_n^l), shape (H, steps).
@@ -73,7 +76,7 @@ class S4DKernel(nn.Module):
         The power l is split into l = i S + j, with S the root of ``steps``, rounded up: 2 S exponentials per mode, not S^2.
         """
         # Rows of `high` are the powers i S, columns of the other factor the powers j: their product is an (S, S) grid of l.
-        a_dt = self.a() * torch.exp(self.log_dt)[:, None]
+        a_dt = self.exponent()
         root = math.isqrt(steps - 1) + 1
         powers = torch.arange(root, device=a_dt.device) * a_dt[..., None]
         high = (self.c() * self.discrete()[1])[..., None] * torch.exp(powers * root)
@@ -92,6 +95,10 @@ class S4DSSM(nn.Module):
     def dynamics(self) -> list[nn.Parameter]:
         """The parameters of A and dt."""
         return [self.kernel.log_dt, self.kernel.log_A_real, self.kernel.A_imag]
+
+    def exponent(self) -> Tensor:
+        """A dt (H, N), complex."""
+        return self.kernel.exponent()
 
     def discrete(self) -> tuple[Tensor, Tensor]:
         """(Abar, Bbar), each (H, N) complex."""
@@ -210,8 +217,8 @@ class S4D(Model):
         return self.layer.dynamics()
 
     def discrete(self) -> dict[str, Tensor]:
-        """Abar and Bbar."""
-        return {"Abar": self.a_bar, "Bbar": self.b_bar}
+        """A dt, Abar and Bbar."""
+        return {"A dt": self.layer.exponent(), "Abar": self.a_bar, "Bbar": self.b_bar}
 
     @property
     def layer(self) -> S4DLayer:

@@ -55,10 +55,17 @@ class S5SSM(nn.Module):
         self.D = nn.Parameter(torch.randn(width))
         self.log_step = nn.Parameter(torch.rand(modes) * (high - low) + low)
 
+    def eigenvalues(self) -> Tensor:
+        """Lambda (P,), complex."""
+        return torch.complex(self.Lambda_re.clamp(max=STABLE) if self.clip else self.Lambda_re, self.Lambda_im)
+
+    def exponent(self) -> Tensor:
+        """Lambda dt (P,), complex."""
+        return self.eigenvalues() * torch.exp(self.log_step)
+
     def discrete(self) -> tuple[Tensor, Tensor]:
         """Lbar (P,) and Bbar (P, H), complex."""
-        real = self.Lambda_re.clamp(max=STABLE) if self.clip else self.Lambda_re
-        eigenvalues, step = torch.complex(real, self.Lambda_im), torch.exp(self.log_step)
+        eigenvalues, step = self.eigenvalues(), torch.exp(self.log_step)
         if self.discretization == "bilinear":
             half = eigenvalues * step / 2
             poles, gain = (1 + half) / (1 - half), step / (1 - half)

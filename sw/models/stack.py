@@ -36,6 +36,9 @@ class SSM(Protocol):
     def step(self, u: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """One step: u (B, H) and state (B, ...) complex to the readout (B, H) and the new state."""
 
+    def exponent(self) -> Tensor:
+        """A dt, of the shape of a state, complex."""
+
     def discrete(self) -> tuple[Tensor, Tensor]:
         """Abar, of the shape of a state, and Bbar; complex."""
 
@@ -190,9 +193,12 @@ class Stack(Model):
         return [parameter for block in self.blocks for parameter in block.seq.dynamics()]
 
     def discrete(self) -> dict[str, Tensor]:
-        """Abar and Bbar of every block."""
-        pairs = (zip(("Abar", "Bbar"), block.seq.discrete(), strict=True) for block in self.blocks)
-        return {f"{name} of layer {number}": value for number, pair in enumerate(pairs) for name, value in pair}
+        """A dt, Abar and Bbar of every block."""
+        values = {}
+        for k, block in enumerate(self.blocks):
+            for name, value in zip(("A dt", "Abar", "Bbar"), (block.seq.exponent(), *block.seq.discrete()), strict=True):
+                values[f"{name} of layer {k}"] = value
+        return values
 
     @property
     def blocks(self) -> list[Block]:

@@ -166,8 +166,8 @@ class StackLowering(Lowering):
             out = _linear(draft, f"value_{k}", block.out1, active)
         if config.gate != "none":
             if config.gate == "glu":
-                halves = (self.edges[f"{half}_{k}"] for half in ("value", "gate"))
-                format = gated_format(*halves, self.recipe.activations["mixing"], self.recipe)
+                width = self.recipe.activations["mixing"]
+                format = gated_format(self.edges[f"value_{k}"], self.edges[f"gate_{k}"], width, self.recipe)
                 gate = _linear(draft, f"mixing_{k}", block.out, active, format=format)
                 out, gate = _halves(draft, gate, (f"value_{k}", f"gate_{k}"), config.width)
             else:
