@@ -5,7 +5,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from ssm_hdl.sw.plot import ACCENT, FAINT, GRID, INK, save
+from ssm_hdl.sw.figures import ACCENT, FAINT, GRID, INK, save
 
 
 def draw(answer: dict[str, Any], path: Path) -> Path:

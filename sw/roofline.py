@@ -9,7 +9,7 @@ from matplotlib.ticker import NullFormatter, ScalarFormatter
 from ssm_hdl import SsmHdlError
 from ssm_hdl.files import write_atomically
 from ssm_hdl.gen.size.planner import Sized
-from ssm_hdl.sw.plot import ACCENT, FAINT, GRID, INK
+from ssm_hdl.sw.figures import ACCENT, FAINT, GRID, INK
 
 SPRAM_BITS = 16
 """Bits that an SPRAM gives a cycle."""

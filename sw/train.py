@@ -71,7 +71,7 @@ def train(
     if dataset.name != config.dataset:
         raise SsmHdlError(f"{config.name} is trained on {config.dataset}, not on {dataset.name}")
     samples, val = labelled(dataset.train, dataset.name), labelled(dataset.val, f"the validation part of {dataset.name}")
-    center, spread = _units(samples.labels if dataset.targets else np.zeros((1, 1)))
+    center, spread = units(samples.labels if dataset.targets else np.zeros((1, 1)))
     if dataset.targets:  # numbers are learnt in units of their own, which the decoder takes up at the end
         samples, val = (replace(part, labels=(part.labels - center) / spread) for part in (samples, val))
     inputs, labels = tensors(dataset, samples)
@@ -184,7 +184,7 @@ def loss_of(outputs: Tensor, labels: Tensor, label_smoothing: float = 0.0) -> Te
     )
 
 
-def _units(labels: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def units(labels: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Mean and deviation of each number of a label; a number that never changes has the deviation 1."""
     numbers = labels.reshape(-1, labels.shape[-1]).astype(np.float64)
     spread = np.nanstd(numbers, 0)

@@ -12,6 +12,7 @@ from ssm_hdl.sw.cli import (
     bench,
     build,
     calibrate,
+    data,
     demo,
     evaluate,
     finetune,
@@ -36,7 +37,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 _COMMANDS = (
-    *(demo, train, importing, quantize, finetune, sensitivity, search, evaluate),
+    *(demo, data, train, importing, quantize, finetune, sensitivity, search, evaluate),
     *(generate, simulate, build, program, run, info, reproduce, bench, calibrate),
 )
 for module in _COMMANDS:

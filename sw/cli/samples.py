@@ -91,7 +91,7 @@ def samples_of(
     """
     from ssm_hdl.sw.data import Split
 
-    edge, path = manifest.input, Path(source)
+    edge = manifest.input
     if source in SPLITS:
         split = split_of(dataset_of(manifest, data, window), source, count)
         manifest.check_samples(split.codes)
@@ -99,8 +99,10 @@ def samples_of(
     if source == "random":
         shape = (count or 10, manifest.steps, edge.size)
         codes = np.random.default_rng(seed).integers(edge.format.min, edge.format.max + 1, shape)
+    elif not source.endswith(".npy"):
+        raise UsageError(f"there are no samples {source!r}; there are random, {', '.join(SPLITS)}, or a .npy file of codes")
     else:
-        codes = manifest.check_samples(_read(path)[:count])
+        codes = manifest.check_samples(_read(Path(source))[:count])
     return Split(codes, np.full(codes.shape[: 1 if manifest.output.per_sequence else 2], UNLABELLED))
 
 

@@ -34,6 +34,11 @@ class Split:
         """There is a label for every step."""
         return self.labels.ndim - (self.labels.dtype.kind == "f") == 2
 
+    def inside(self) -> NDArray[np.bool_]:
+        """Whether a step is one of the sequence, not padding; (n, steps)."""
+        steps = np.arange(self.codes.shape[1])
+        return steps < np.full((len(self), 1), len(steps)) if self.lengths is None else steps < self.lengths[:, np.newaxis]
+
     def head(self, count: int | None) -> "Split":
         """The first ``count`` samples; all of them for None."""
         return Split(self.codes[:count], self.labels[:count], None if self.lengths is None else self.lengths[:count])

@@ -38,7 +38,10 @@ KINDS |= {"rate": "iuf", "format": "U", "mean": "iuf", "std": "iuf"}
 """The arrays of a file, and NumPy's kinds of number or text that each may have."""
 
 FLOAT_BITS = 12
-"""Bits of a code that a float becomes unless ``format`` says more: an LSB is 1/2048 of the range, as a good ADC resolves."""
+"""Bits of a code that a float becomes unless ``format`` says more: an LSB is 1/2048 of the range, as a good ADC resolves.
+
+More are taken where the deviation of a channel would have less than 32 codes.
+"""
 
 MAX_CLASSES = 4096
 """Most classes; a larger label is something else."""
@@ -211,7 +214,7 @@ def _labels(file: _File, x: Array, y: Array | None, like: InputSpec | None) -> t
             + ", and -1 is for a step without one" * per_step
         )
     if count < 2:
-        file.fail("all labels are class 0; there have to be two classes (write floats for regression)")
+        file.fail("y names fewer than two classes; write floats for regression")
     return y.astype(np.int64), count, 0, per_step
 
 
@@ -230,7 +233,11 @@ def _format(file: _File, x: Array, train: Array, like: InputSpec | None) -> tupl
     if real:
         largest = np.abs(train).max((0, 1)).astype(float)
         scale = tuple(2.0 ** math.ceil(math.log2(peak)) if peak > 0 else 1.0 for peak in largest)
-        return wanted or (SQ(1, FLOAT_BITS - 1) if train.min() < 0 else UQ(0, FLOAT_BITS)), scale
+        spread = train.std((0, 1)) / np.array(scale)
+        # A channel with a large offset needs more bits for what changes.
+        fine = max(math.ceil(5 - math.log2(one)) for one in (*spread[spread > 0].tolist(), 1.0))
+        fraction = min(max(FLOAT_BITS - 1, fine), MAX_BITS - 1)
+        return wanted or (SQ(1, fraction) if train.min() < 0 else UQ(0, fraction)), scale
     low, high = int(x.min()), int(x.max())
     width = bits(low, high)  # of a signed code
     format = wanted or (SQ(width, 0) if low < 0 else UQ(max(1, width - 1), 0))
