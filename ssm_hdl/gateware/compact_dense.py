@@ -19,7 +19,7 @@ from ssm_hdl.gateware.operands import factors
 from ssm_hdl.gateware.queue import Places
 from ssm_hdl.gateware.stage import Features, FoldedStage, StagePlan
 from ssm_hdl.gateware.stream import shape_of, tag_of
-from ssm_hdl.gateware.timing import Beats, Cycles, Process
+from ssm_hdl.gateware.timing import Beats, Cycles, Process, known
 from ssm_hdl.operations import Node
 
 
@@ -260,35 +260,24 @@ class CompactDense(FoldedStage):
         taken = -1
         for packet in count():
             if packet > 1:
-                if len(packets.taken) <= packet - 2:
-                    yield packets.taken, packet - 2
-                taken = max(taken, packets.taken[packet - 2])
+                taken = max(taken, (yield from known(packets.taken, packet - 2)))
             for beat in range(packet * self._columns, (packet + 1) * self._columns):
-                if len(i.offered) <= beat:
-                    yield i.offered, beat
-                taken = max(taken + 1, i.offered[beat])
+                taken = max(taken + 1, (yield from known(i.offered, beat)))
                 i.taken.append(taken)
             packets.offered.append(taken + 1)
 
     def _begin(self, x: Beats, made: Beats, o: Beats) -> Cycles:
-        slot, depth, left, stays = -1, self.queue.depth, o.taken, self.folding.shape[1] > 1
+        slot, stays = -1, self.folding.shape[1] > 1
         for row in count():
             beat = row // self._rows if stays else row * self._columns
-            if len(x.offered) <= beat:
-                yield x.offered, beat
-            slot = max(slot + 1, x.offered[beat])
-            if row >= depth:
-                if len(left) <= row - depth:
-                    yield left, row - depth
-                slot = max(slot, left[row - depth] + Places.latency)
+            slot = max(slot + 1, (yield from known(x.offered, beat)))
+            slot = yield from self.queue.place(o, row, slot)
             if stays:
                 slot += self._columns
                 if row % self._rows == self._rows - 1:
                     x.taken.append(slot)
             else:
                 for each in range(beat, beat + self._columns):
-                    if len(x.offered) <= each:
-                        yield x.offered, each
-                    slot = max(slot + 1, x.offered[each])
+                    slot = max(slot + 1, (yield from known(x.offered, each)))
                     x.taken.append(slot)
             made.offered.append(slot + self._to_sum)

@@ -22,7 +22,7 @@ from ssm_hdl.gateware.shift import Shifts
 from ssm_hdl.gateware.stage import Features, FoldedStage, StagePlan
 from ssm_hdl.gateware.stream import layer_of, shape_of, tag_of
 from ssm_hdl.gateware.sums import Sums
-from ssm_hdl.gateware.timing import Beats, Cycles, Process
+from ssm_hdl.gateware.timing import Beats, Cycles, Process, known
 from ssm_hdl.operations import Node
 
 
@@ -236,21 +236,14 @@ class Dense(FoldedStage):
         return [Process(self._begin, i, made, o), *self.queue.drain(made, o)]
 
     def _begin(self, i: Beats, made: Beats, o: Beats) -> Cycles:
-        begun, depth, left, result = -1, self.queue.depth, o.taken, 0
+        begun, results = -1, count()
         beats, passes = self.folding.beats, self.folding.passes
         for beat in count():
-            if len(i.offered) <= beat:
-                yield i.offered, beat
-            begun = max(begun, i.offered[beat] - 1)
+            begun = max(begun, (yield from known(i.offered, beat)) - 1)
             if beat % beats == beats - 1:
                 for _ in range(passes):
-                    begun += 1
-                    if result >= depth:
-                        if len(left) <= result - depth:
-                            yield left, result - depth
-                        begun = max(begun, left[result - depth] + Places.latency)
+                    begun = yield from self.queue.place(o, next(results), begun + 1)
                     made.offered.append(begun + self._to_queue)
-                    result += 1
             else:
                 begun += passes
             i.taken.append(begun)

@@ -13,7 +13,7 @@ from ssm_hdl.gateware.memories import Storage
 from ssm_hdl.gateware.queue import Places
 from ssm_hdl.gateware.stage import Stage, StagePlan
 from ssm_hdl.gateware.stream import layer_of, reals, tag_of
-from ssm_hdl.gateware.timing import Beats, Cycles, Process
+from ssm_hdl.gateware.timing import Beats, Cycles, Process, known
 
 
 class Elementwise(Stage):
@@ -108,17 +108,12 @@ class Elementwise(Stage):
         return [Process(self._begin, made, o, *sinks.values()), *self.queue.drain(made, o)]
 
     def _begin(self, made: Beats, o: Beats, *sinks: Beats) -> Cycles:
-        begun, depth, left = -1, self.queue.depth, o.taken
+        begun = -1
         for beat in count():
             begun += 1
             for sink in sinks:
-                if len(sink.offered) <= beat:
-                    yield sink.offered, beat
-                begun = max(begun, sink.offered[beat])
-            if beat >= depth:
-                if len(left) <= beat - depth:
-                    yield left, beat - depth
-                begun = max(begun, left[beat - depth] + Places.latency)
+                begun = max(begun, (yield from known(sink.offered, beat)))
+            begun = yield from self.queue.place(o, beat, begun)
             for sink in sinks:
                 sink.taken.append(begun)
             made.offered.append(begun + self.depth)

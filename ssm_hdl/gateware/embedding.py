@@ -15,7 +15,7 @@ from ssm_hdl.gateware.memories import Rom, Storage
 from ssm_hdl.gateware.queue import Places, Queue
 from ssm_hdl.gateware.stage import Stage, StagePlan
 from ssm_hdl.gateware.stream import shape_of, signature
-from ssm_hdl.gateware.timing import Beats, Cycles, Process
+from ssm_hdl.gateware.timing import Beats, Cycles, Process, known
 from ssm_hdl.operations import Node
 
 
@@ -107,16 +107,10 @@ class Embedding(Stage):
         return [Process(self._begin, i, made, o), *self.queue.drain(made, o)]
 
     def _begin(self, i: Beats, made: Beats, o: Beats) -> Cycles:
-        begun, depth, left = -1, self.queue.depth, o.taken
+        begun = -1
         for beat in count():
-            if len(i.offered) <= beat:
-                yield i.offered, beat
-            begun = max(begun, i.offered[beat] - 1)
+            begun = max(begun, (yield from known(i.offered, beat)) - 1)
             for number in range(beat * self.columns, (beat + 1) * self.columns):
-                begun += 1
-                if number >= depth:
-                    if len(left) <= number - depth:
-                        yield left, number - depth
-                    begun = max(begun, left[number - depth] + Places.latency)
+                begun = yield from self.queue.place(o, number, begun + 1)
                 made.offered.append(begun + self._depth)
             i.taken.append(begun)

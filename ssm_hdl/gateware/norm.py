@@ -21,7 +21,7 @@ from ssm_hdl.gateware.queue import Places
 from ssm_hdl.gateware.shift import shift_latency, shift_left
 from ssm_hdl.gateware.stage import Features, FoldedStage, StagePlan
 from ssm_hdl.gateware.stream import layer_of, tag_of
-from ssm_hdl.gateware.timing import Beats, Cycles, Process
+from ssm_hdl.gateware.timing import Beats, Cycles, Process, known
 
 
 @dataclass(frozen=True)
@@ -238,29 +238,19 @@ class Norm(FoldedStage):
         taken, waits = -1, -1
         for packet in count():
             for beat in range(packet * self.size, (packet + 1) * self.size):
-                if len(i.offered) <= beat:
-                    yield i.offered, beat
-                taken = max(taken + 1, i.offered[beat])
+                taken = max(taken + 1, (yield from known(i.offered, beat)))
                 if packet and beat % self.size == self.size - 1:
-                    if len(root.taken) < packet:
-                        yield root.taken, packet - 1
-                    taken = max(taken, root.taken[packet - 1] + 1)
+                    taken = max(taken, (yield from known(root.taken, packet - 1)) + 1)
                 taken += taken == waits
                 i.taken.append(taken)
             root.offered.append(taken)
             waits = taken + self.deviation.takes_turn
 
     def _leave(self, root: Beats, made: Beats, o: Beats) -> Cycles:
-        read, depth, left = -1, self.queue.depth, o.taken
+        read = -1
         for packet in count():
-            if len(root.offered) <= packet:
-                yield root.offered, packet
-            read = max(read, root.offered[packet] + self.deviation.latency)
+            read = max(read, (yield from known(root.offered, packet)) + self.deviation.latency)
             root.taken.append(read)
             for beat in range(packet * self.size, (packet + 1) * self.size):
-                read += 1
-                if beat >= depth:
-                    if len(left) <= beat - depth:
-                        yield left, beat - depth
-                    read = max(read, left[beat - depth] + Places.latency)
+                read = yield from self.queue.place(o, beat, read + 1)
                 made.offered.append(read + self._depth)

@@ -15,7 +15,7 @@ from ssm_hdl.gateware.queue import Places, Queue
 from ssm_hdl.gateware.stage import Features, Stage, StagePlan
 from ssm_hdl.gateware.stream import reals, shape_of, signature
 from ssm_hdl.gateware.sums import Sums
-from ssm_hdl.gateware.timing import Beats, Cycles, Process
+from ssm_hdl.gateware.timing import Beats, Cycles, Process, known
 from ssm_hdl.operations import Pool as PoolOperation
 
 
@@ -140,17 +140,11 @@ class Pool(Stage):
         return [Process(self._sum, i, made, o), *self.queue.drain(made, o)]
 
     def _sum(self, i: Beats, made: Beats, o: Beats) -> Cycles:
-        taken, depth, left, sent, beats = -1, self.queue.depth, o.taken, 0, self.cycles
+        taken, results, beats = -1, count(), self.cycles
         for packet in count():
             for beat in range(packet * beats, (packet + 1) * beats):
-                if len(i.offered) <= beat:
-                    yield i.offered, beat
-                taken = max(taken + 1, i.offered[beat])
+                taken = max(taken + 1, (yield from known(i.offered, beat)))
                 if i.ends(packet):
-                    if sent >= depth:
-                        if len(left) <= sent - depth:
-                            yield left, sent - depth
-                        taken = max(taken, left[sent - depth] + Places.latency)
+                    taken = yield from self.queue.place(o, next(results), taken)
                     made.offered.append(taken + self.depth)
-                    sent += 1
                 i.taken.append(taken)

@@ -18,7 +18,7 @@ from ssm_hdl.gateware.recurrence import Issue, Recurrence
 from ssm_hdl.gateware.scan_folding import ScanFolding
 from ssm_hdl.gateware.stage import Features, FoldedStage, StagePlan
 from ssm_hdl.gateware.stream import layer_of, tag_of
-from ssm_hdl.gateware.timing import Beats, Cycles, Process
+from ssm_hdl.gateware.timing import Beats, Cycles, Process, known
 from ssm_hdl.operations import Node
 
 
@@ -187,18 +187,12 @@ class Scan(FoldedStage):
         return [Process(self._read, i, made, o), *self.queue.drain(made, o)]
 
     def _read(self, i: Beats, made: Beats, o: Beats) -> Cycles:
-        ended, depth, left, stored, f = -1, self.queue.depth, o.taken, made.offered, self.folding
+        ended, stored, f = -1, made.offered, self.folding
         loops, phases, words = f.words if f.cycles < self.loop else 0, f.phases, f.words_per_beat
         for beat in count():
-            if len(i.offered) <= beat:
-                yield i.offered, beat
-            ended = max(ended, i.offered[beat] - 1)
+            ended = max(ended, (yield from known(i.offered, beat)) - 1)
             for word in range(beat * words, (beat + 1) * words):
-                begun = ended + 1
-                if word >= depth:
-                    if len(left) <= word - depth:
-                        yield left, word - depth
-                    begun = max(begun, left[word - depth] + Places.latency)
+                begun = yield from self.queue.place(o, word, ended + 1)
                 if loops and word >= loops:
                     begun = max(begun, stored[word - loops] + 1)
                 ended = begun + phases - 1
