@@ -75,7 +75,10 @@ def test_what_was_sized_gives_the_same_bits(cli, manifest, device):
         ("no plan has a latency of at most 3 cycles; the fastest, .* has", ("--device", "up5k", "--latency", "3")),
         ("two different wishes", ("--device", "up5k", "--rate", "16e3", "--max")),
         ("--roofline draws the limits of a device", ("--roofline", "roofline.svg")),
-        (r"cannot draw into roofline.gif; name a .svg, .png or .pdf file", ("--device", "up5k", "--roofline", "roofline.gif")),
+        (
+            r"cannot draw into roofline.gif; give it one of the endings .svg, .png, .pdf",
+            ("--device", "up5k", "--roofline", "roofline.gif"),
+        ),
         ("a clock of 0 MHz is none", ("--device", "up5k", "--clock", "0")),
         ("a rate of nan time steps", ("--device", "up5k", "--rate", "nan")),
         ("no layers", ("--device", "up5k", "--share-layers")),
