@@ -5,7 +5,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from ssm_hdl.sw.figures import ACCENT, FAINT, GRID, INK, save
+from ssm_hdl.sw.figures import ACCENT, FAINT, INK, plain, save
 
 
 def draw(answer: dict[str, Any], path: Path) -> Path:
@@ -37,7 +37,5 @@ def draw(answer: dict[str, Any], path: Path) -> Path:
     right.set_xlabel("multipliers", color=INK)
     right.set_ylabel("time steps a cycle", color=INK)
     for ax in (left, right):
-        ax.grid(color=GRID, lw=0.6)
-        ax.set_axisbelow(True)
-        ax.spines[["top", "right"]].set_visible(False)
+        plain(ax)
     return save(figure, path)

@@ -5,21 +5,21 @@ from itertools import count
 from typing import Self
 
 from amaranth.hdl import Cat, Const, Module, Shape, Signal, Value
-from amaranth.lib.wiring import In, Out, connect, flipped
+from amaranth.lib.wiring import In, Out
 
 from ssm_hdl.gateware.arithmetic import REQUANTIZE_LATENCY, delay, requantize, saturated
 from ssm_hdl.gateware.counter import Counter
 from ssm_hdl.gateware.layers import Layers, Nodes
 from ssm_hdl.gateware.memories import Storage
 from ssm_hdl.gateware.queue import Places, Queue
-from ssm_hdl.gateware.stage import Features, Stage, StagePlan
+from ssm_hdl.gateware.stage import Features, QueuedStage, StagePlan
 from ssm_hdl.gateware.stream import reals, shape_of, signature
 from ssm_hdl.gateware.sums import Sums
-from ssm_hdl.gateware.timing import Beats, Cycles, Process
+from ssm_hdl.gateware.timing import Beats, Cycles, known
 from ssm_hdl.operations import Pool as PoolOperation
 
 
-class Pool(Stage):
+class Pool(QueuedStage):
     """y = 2**-shift sum_t x[t], sent after the step marked ``last``.
 
     Nothing is cleared, the first step of a sequence ignores what is kept of the sums.
@@ -80,11 +80,6 @@ class Pool(Stage):
         self.queue = Queue(y, lanes, places, fast=layers.fast)
 
     @property
-    def latency(self) -> int:
-        """Cycles from the last beat of a sequence in to its last beat out."""
-        return self.depth + self.queue.latency
-
-    @property
     def work(self) -> int:
         """Cycles that a packet keeps it busy."""
         return self.cycles
@@ -114,9 +109,7 @@ class Pool(Stage):
         return kept + number
 
     def elaborate(self, platform: object) -> Module:  # noqa: D102
-        m = Module()
-        m.submodules.queue = queue = self.queue
-        connect(m, queue.o, flipped(self.o))
+        m, queue = self.module(), self.queue
         take, end = Signal(), Signal()
         places = Places(m, queue, end)
         m.d.comb += [
@@ -151,23 +144,13 @@ class Pool(Stage):
         m.d.comb += new.eq(Cat(totals))
         return [kept.newest.word_select(lane, shape.width).as_signed() for lane in range(self.lanes)]
 
-    def timing(self, i: Beats, o: Beats) -> list[Process]:
-        """When its beats move; the results of the last packet of a sequence need places."""
-        made = Beats()
-        return [Process(self._sum, i, made, o), *self.queue.drain(made, o)]
-
-    def _sum(self, i: Beats, made: Beats, o: Beats) -> Cycles:
-        taken, depth, left, sent, beats = -1, self.queue.depth, o.taken, 0, self.cycles
+    def begin(self, made: Beats, o: Beats, i: Beats) -> Cycles:
+        """The results of the last packet of a sequence need places."""
+        taken, results, beats = -1, count(), self.cycles
         for packet in count():
             for beat in range(packet * beats, (packet + 1) * beats):
-                if len(i.offered) <= beat:
-                    yield i.offered, beat
-                taken = max(taken + 1, i.offered[beat])
+                taken = max(taken + 1, (yield from known(i.offered, beat)))
                 if i.ends(packet):
-                    if sent >= depth:
-                        if len(left) <= sent - depth:
-                            yield left, sent - depth
-                        taken = max(taken, left[sent - depth] + Places.latency)
+                    taken = yield from self.queue.place(o, next(results), taken)
                     made.offered.append(taken + self.depth)
-                    sent += 1
                 i.taken.append(taken)
