@@ -1,3 +1,4 @@
+# amaranth: UnusedElaboratable=no
 """Gateware of last."""
 
 from itertools import count
