@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from ssm_hdl.errors import SsmHdlError, UsageError
 from ssm_hdl.sw.models import Config
-from ssm_hdl.sw.models.s4d import S4DConfig
+from ssm_hdl.sw.models.s4d import DeepS4DConfig, S4DConfig
 from ssm_hdl.sw.models.s5 import S5Config
 
 
@@ -77,6 +77,27 @@ _CONFIGS = (
         epochs=16,
         batch_size=64,
         learning_rate=5e-3,
+        ssm_learning_rate=2e-3,
+        threads=1,
+    ),
+    TrainConfig(
+        name="s4d-deep-digits",
+        dataset="digits",
+        model=DeepS4DConfig(width=8, modes=8, layers=2, dt_range=(1e-2, 1.0)),
+        epochs=60,
+        batch_size=32,
+        learning_rate=2e-2,
+        ssm_learning_rate=1e-2,
+        label_smoothing=0.1,
+        threads=1,
+    ),
+    TrainConfig(
+        name="s4d-deep-16h",
+        dataset="mnist",
+        model=DeepS4DConfig(width=16, modes=16, layers=4, norm="layer"),
+        epochs=20,
+        batch_size=64,
+        learning_rate=1e-2,
         ssm_learning_rate=2e-3,
         threads=1,
     ),
