@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
-from ssm_hdl.sw.figures import ACCENT, FAINT, GRID, INK, save
+from ssm_hdl.sw.figures import ACCENT, FAINT, INK, plain, save
 from ssm_hdl.sw.quantize.bench import Measured
 from ssm_hdl.sw.quantize.parts import PARTS, width_of
 from ssm_hdl.sw.quantize.sensitivity import Report
@@ -80,9 +80,7 @@ def accuracy_memory(result: "Outcome", path: Path) -> Path:
     counted = "the paper's count" if task.accounting == "paper" else "every bit in hardware"
     ax.set_xlabel(f"memory, kB ({counted})", color=INK)
     ax.set_ylabel(f"accuracy on {task.subject.images} validation images, %", color=INK)
-    ax.grid(color=GRID, lw=0.6)
-    ax.set_axisbelow(True)
-    ax.spines[["top", "right"]].set_visible(False)
+    plain(ax)
     ax.tick_params(labelsize=8, labelcolor=INK)
     ax.legend(fontsize=8, frameon=False, loc="lower right")
     return save(figure, path)
@@ -105,6 +103,3 @@ def _map(ax: Axes, values: NDArray[np.float64], title: str, colours: Colormap, l
 
 def _frame(column: int, row: int) -> Rectangle:
     return Rectangle((column - 0.47, row - 0.45), 0.94, 0.9, fill=False, ec=INK, lw=1.1)
-
-
-__all__ = ["accuracy_memory", "heat_map", "save"]

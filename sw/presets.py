@@ -17,7 +17,7 @@ class TrainConfig:
 
     Attributes:
         name: of the model; the command that repeats the run is ``ssm-hdl train NAME``.
-        dataset: the data set that the model is meant for.
+        dataset: the data set that the model is meant for; ``OWN`` for samples in a file.
         model: its family, sizes and options.
         epochs: passes over the training data.
         batch_size: samples per step of the optimiser.
@@ -49,7 +49,20 @@ class TrainConfig:
                 raise SsmHdlError(f"training with {field} {getattr(self, field)} does nothing; it has to be above 0")
 
 
+OWN = "your own"
+"""In place of a data set: the samples are in a file."""
+
 _CONFIGS = (
+    TrainConfig(
+        name="small",
+        dataset=OWN,
+        model=DeepS4DConfig(width=8, modes=8, norm="batch", dt_range=(1e-2, 1.0)),
+        epochs=40,
+        batch_size=32,
+        learning_rate=1e-2,
+        ssm_learning_rate=4e-3,
+        threads=1,
+    ),
     TrainConfig(
         name="digits",
         dataset="digits",
@@ -169,7 +182,7 @@ def change(config: TrainConfig, options: Sequence[str]) -> TrainConfig:
         name, _, value = option.partition("=")
         if name not in fields:
             raise UsageError(f"--set {option}: a model of {config.name} has no option {name!r}; there are {', '.join(fields)}")
-        values[name] = value
+        values[name] = value.split(",") if "," in value else value
     try:
         return replace(config, model=type(config.model).model_validate(values))
     except ValidationError as error:

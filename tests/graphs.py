@@ -1,4 +1,6 @@
-"""Random small pipelines: graphs of every kind of operation, and plans of every kind of folding."""
+"""Random small pipelines: graphs of every kind of operation, and plans of every kind of folding and form."""
+
+from dataclasses import replace
 
 import numpy as np
 
@@ -7,6 +9,7 @@ from ssm_hdl.families import FAMILIES
 from ssm_hdl.gateware.folding import divisors
 from ssm_hdl.gateware.multiplier import DSP, LUT
 from ssm_hdl.gateware.stage import StagePlan
+from ssm_hdl.gen.costs import build
 from ssm_hdl.gen.plan import Plan
 from ssm_hdl.gen.structure import Structure
 from ssm_hdl.manifest import Graph
@@ -120,7 +123,9 @@ def random_graph(seed: int) -> Manifest:
         shift = steps.bit_length() - 1
         parts = []
         for _ in range(graph.pick(1, 1, 2)):
-            pool = graph.add("pool", graph.sizes[whole], whole, shift=shift, format="SQ(4, 6)")
+            op = str(dice.choice(("pool", "mean", "largest", "last")))
+            fields = {"pool": {"shift": shift, "format": "SQ(4, 6)"}, "mean": {"format": "SQ(4, 6)"}}.get(op, {})
+            pool = graph.add(op, graph.sizes[whole], whole, **fields)
             parts.append(graph.dense(pool, graph.pick(1, 3, 4)))
         whole = graph.join(parts)
     x = {"name": "x", "size": size, "format": "UQ(3, 0)" if tokens else FORMAT}
@@ -129,9 +134,10 @@ def random_graph(seed: int) -> Manifest:
 
 
 def random_plan(manifest: Manifest, seed: int, share_layers: bool = False) -> Plan:
-    """Some folding, lanes and pace of every stage, for some family."""
+    """Some folding, lanes, pace, form and memory of every stage, for some family."""
     dice = np.random.default_rng(seed)
     family = list(FAMILIES.values())[dice.integers(len(FAMILIES))]
+    small, spram = dice.random() < 0.5, dice.random() < 0.3  # small: compact forms, and foldings that have one
     structure = Structure.of(manifest, share_layers, family)
     order: dict[str, object] = {}  # what a scan interleaves, by the denses that have to read it so
     stages, rate = {}, int(dice.choice([1, 1, 2, 8, 40]))
@@ -153,7 +159,7 @@ def random_plan(manifest: Manifest, seed: int, share_layers: bool = False) -> Pl
                 foldings = [folding for folding in foldings if all(folding.interleaved in each for each in offered)]
             else:
                 foldings = [folding for folding in foldings if folding.plain]
-            folding = foldings[dice.integers(len(foldings))]
+            folding = foldings[0 if small else dice.integers(len(foldings))]
             if alike:
                 order |= dict.fromkeys(readers, folding.interleaved)
             even = any(registry.stage(r.node.op.op).takes_evenly for r in read)
@@ -161,5 +167,9 @@ def random_plan(manifest: Manifest, seed: int, share_layers: bool = False) -> Pl
             stages[name] = StagePlan(folding.o_lanes, folding.name, folding.multipliers, kind, pace, even, sums)
         else:
             lanes = int(dice.choice(divisors(stage.most_lanes(node))))
-            stages[name] = StagePlan(lanes, "", lanes, kind, pace, registers=bool(dice.random() < 0.3))
+            stages[name] = StagePlan(lanes, "", lanes, kind, pace, bool(dice.random() < 0.3), registers=bool(dice.random() < 0.3))
+        if small and stage.compacts(layers, stages[name]):
+            stages[name] = replace(stages[name], compact=True, even=bool(dice.random() < 0.5))
+        tables = build(layers, stages[name]).tables if spram and family.has_sprams else []
+        stages[name] = replace(stages[name], spram=tuple(table for table in tables if dice.random() < 0.5))
     return Plan(family, stages, share_layers)

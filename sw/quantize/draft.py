@@ -64,7 +64,7 @@ class Draft:
 
     def add(self, op: str, name: str, **fields: Any) -> str:
         """Append an operation with these fields; without a format, it gets the format of its edge. Returns its name."""
-        if op == "slice":
+        if op in ("slice", "last", "largest"):
             self.formats[name] = self.formats[fields["input"]]
         elif op == "embedding":
             self.formats[name] = fields["weight"]["format"]

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor, nn
 
-from ssm_hdl.errors import SsmHdlError
 from ssm_hdl.fixed import quantize as to_codes
 from ssm_hdl.sw.checkpoint import Checkpoint
 from ssm_hdl.sw.quantize.draft import Draft, Lowered, numpy
@@ -30,6 +29,10 @@ class Layer:
     source: str
     readout: str
     fitted: Sequence[str]
+
+
+POOLS = {"mean": "mean", "last": "last", "max": "largest"}
+"""The operation of each pooling."""
 
 
 class Lowering(ABC):
@@ -84,13 +87,9 @@ class Lowering(ABC):
 
     def decode(self, draft: Draft, decoder: nn.Linear, stream: str, pooling: str = "mean") -> str:
         """Append pool and decoder."""
-        steps, gain = self.checkpoint.inputs.steps, 1.0
-        if pooling in ("last", "max"):
-            raise SsmHdlError(f"the integers have no pool by {pooling}; train with the mean over the steps")
-        if pooling == "mean":
-            shift = (steps - 1).bit_length()  # 2**shift: the number of steps, or the next power of two
-            gain = 2.0**shift / steps
-            stream = draft.add("pool", "pool", input=stream, shift=shift, format=draft.edge("pool", self.recipe.pool))
-        weight, bias = numpy(decoder.weight) * gain, numpy(decoder.bias)
+        if pooling != "none":
+            fields = {"format": draft.edge("pool", self.recipe.pool)} if pooling == "mean" else {}
+            stream = draft.add(POOLS[pooling], "pool", input=stream, **fields)
+        weight, bias = numpy(decoder.weight), numpy(decoder.bias)
         output = draft.edge("decoder", self.recipe.output)
         return draft.dense("decoder", stream, weight[np.newaxis], bias[np.newaxis], format=output)

@@ -13,7 +13,7 @@ from ssm_hdl.gen.pipeline import Pipeline
 from ssm_hdl.gen.plan import Plan
 from ssm_hdl.gen.timing import Timing
 from ssm_hdl.gen.traffic import Traffic
-from ssm_hdl.gen.verilog import generate
+from ssm_hdl.gen.verilog import generate, weights
 from ssm_hdl.manifest import Graph
 from ssm_hdl.operations import Tensors
 from ssm_hdl.sim.cells import with_cells
@@ -28,15 +28,18 @@ STEPS = 384
 def check(manifest, plan, samples):
     """Cycle by cycle at both ends the RTL does what the network does, its figures are those stated, and stalls are no harm."""
     pipeline = Pipeline(manifest, plan)
-    model = VerilatedModel(manifest, design=with_cells(Design(generate(manifest, plan), manifest.name, optimise=0), plan.family))
+    design = Design(generate(manifest, plan), manifest.name, weights=weights(manifest, plan), optimise=0)
+    model = VerilatedModel(manifest, design=with_cells(design, plan.family))
     steps = manifest.steps
     batch = samples(manifest, max(4, STEPS // steps), steps)
     found = model.run(batch)
     traffic = Traffic(pipeline.network, manifest.input.size, lambda step: step % steps == steps - 1)
     traffic.feed(found.i_cycles.size)
     results = len(traffic.o.taken) // found.o_cycles.size
-    assert traffic.i.taken[manifest.input.size - 1 :: manifest.input.size] == found.i_cycles.ravel().tolist()
-    assert traffic.o.taken[results - 1 :: results] == found.o_cycles.ravel().tolist()
+    taken, left = traffic.i.taken[manifest.input.size - 1 :: manifest.input.size], traffic.o.taken[results - 1 :: results]
+    loading = found.i_cycles[0, 0] - taken[0] if pipeline.sprams else 0
+    assert taken == (found.i_cycles.ravel() - loading).tolist()
+    assert left == (found.o_cycles.ravel() - loading).tolist()
     timing = Timing(pipeline)
     assert (found.interval, found.latency) == (timing.cycles, timing.latency_full)
     assert model.run(batch[:1, :1]).latency == timing.latency_alone

@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 
 from ssm_hdl import registry
+from ssm_hdl.families import unlimited
 from ssm_hdl.families.ice40 import ICE40
-from ssm_hdl.gen.plan import Plan
+from ssm_hdl.gen.size.planner import plan_for
 from ssm_hdl.gen.structure import Structure
 from ssm_hdl.sim.compare import compare
 from ssm_hdl.sim.netlist import netlist_model
@@ -17,7 +18,7 @@ from ssm_hdl.sim.verilated import VerilatedModel
 def test_bits_of_compact_stages(random_manifest, random_samples, cache, features):
     manifest = random_manifest(channels=3, modes=3, steps=7, features=features)
     folding = {"encoder": 1, "ssm": "1x1/2", "readout": 1, "mixing": 1, "decoder": 1}
-    plan, stages = Plan.fit(manifest, target="ice40", folding=folding), {}
+    plan, stages = plan_for(manifest, unlimited(ICE40), folding=folding, share_layers=False).plan, {}
     for name, layers in Structure.of(manifest, family=ICE40).stages.items():
         stage = replace(plan.stages[name], kind="dsp")
         compacts = registry.stage(layers.node.op.op).compacts(layers, stage)
@@ -31,7 +32,7 @@ def test_bits_of_compact_stages(random_manifest, random_samples, cache, features
 def test_compact_stages_that_layers_share(random_manifest, random_samples, cache):
     """Tables have the constants of all layers, and a packet that is kept has its layer beside it."""
     manifest = random_manifest(channels=4, modes=3, layers=2, alike=True, steps=7, features=("exponent", "delta"))
-    plan = Plan.fit(manifest, 12, share_layers=True)
+    plan = plan_for(manifest, dsp=12, share_layers=True).plan
     shared = Structure.of(manifest, True).stages
     stages = {
         name: replace(stage, compact=shared[name].node.op.op in ("dense", "lookup", "multiply", "add") and stage.multipliers <= 1)

@@ -75,7 +75,10 @@ def test_what_was_sized_gives_the_same_bits(cli, manifest, device):
         ("no plan has a latency of at most 3 cycles; the fastest, .* has", ("--device", "up5k", "--latency", "3")),
         ("two different wishes", ("--device", "up5k", "--rate", "16e3", "--max")),
         ("--roofline draws the limits of a device", ("--roofline", "roofline.svg")),
-        (r"cannot draw into roofline.gif; name a .svg, .png or .pdf file", ("--device", "up5k", "--roofline", "roofline.gif")),
+        (
+            r"cannot draw into roofline.gif; give it one of the endings .svg, .png, .pdf",
+            ("--device", "up5k", "--roofline", "roofline.gif"),
+        ),
         ("a clock of 0 MHz is none", ("--device", "up5k", "--clock", "0")),
         ("a rate of nan time steps", ("--device", "up5k", "--rate", "nan")),
         ("no layers", ("--device", "up5k", "--share-layers")),
@@ -108,7 +111,7 @@ def test_what_is_left_for_other_logic(cli, manifest, tmp_path):
 def test_a_search_that_takes_long_says_so(cli, manifest, tmp_path, monkeypatch):
     monkeypatch.setattr("ssm_hdl.sw.cli.sizing.PATIENCE_S", 0)
     done = cli("generate", manifest, "--device", "up5k", "--json", "-o", tmp_path / "top.v")
-    assert "0 s, planning, " in done.err and " cycles per step" in done.err and json.loads(done.out)["cycles"]
+    assert " s, planning, " in done.err and " cycles per step" in done.err and json.loads(done.out)["cycles"]
 
 
 def test_a_model_that_is_too_large_is_told_where_it_would_fit(refused, tmp_path):
