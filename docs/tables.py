@@ -131,9 +131,9 @@ def size() -> Iterable[Row]:
         yield model, device, *map(count, figures)
 
 
-@table("model", "device", "cycles per step", "G products per second", "of the limit %", "clocks of three seeds, MHz")
+@table("model", "device", "cycles per step", "G products per second", "of all DSP blocks %", "clocks of three seeds, MHz")
 def limit() -> Iterable[Row]:
-    """Products per second against the limit of the DSP blocks."""
+    """Products per second against those of all DSP blocks."""
     for model, device, row in bench("rows"):
         products = f"{row['multiplications_per_second'] / 1e9:.2f}"
         seeds = ", ".join(f"{clock:.1f}" if clock else "-" for clock in row["clocks_mhz"])

@@ -35,7 +35,7 @@ import numpy as np
 from ssm_hdl.gateware.queue import Queue
 from ssm_hdl.gateware.ring import Ring
 from ssm_hdl.gateware.stream import beats, lanes, shape_of
-from ssm_hdl.gateware.timing import Beats, Cycles, Process, sink
+from ssm_hdl.gateware.timing import Beats, Cycles, Process, known, sink
 from ssm_hdl.gen.network import Port, width_of
 from ssm_hdl.gen.structure import ENTRY
 from ssm_hdl.gen.traffic import Traffic
@@ -64,11 +64,8 @@ class Unbounded:
     def _wait(self, i: Beats, o: Beats) -> Cycles:
         while True:
             beat = len(o.offered)
-            if len(i.taken) <= beat:
-                yield i.taken, beat
-            if beat and len(o.taken) < beat:
-                yield o.taken, beat - 1
-            o.offered.append(max(i.taken[beat], o.taken[-1] + 1 if beat else 0))
+            comes = yield from known(i.taken, beat)
+            o.offered.append(max(comes, (yield from known(o.taken, beat - 1)) + 1 if beat else 0))
 
 
 def joins(pipeline: "Pipeline") -> tuple[Ring | None, dict[Input, Queue]]:
@@ -157,6 +154,3 @@ def most(came: np.ndarray, left: np.ndarray, interval: int) -> int:
     came, left = np.sort(came), np.sort(left)
     waiting = np.searchsorted(came, came, "right") - np.searchsorted(left, came, "right")
     return int((left_turns - came_turns).sum() + waiting.max())
-
-
-__all__ = ["Unbounded", "joins", "most"]

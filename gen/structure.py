@@ -156,6 +156,3 @@ def _marked(manifest: Manifest) -> set[str]:
 
 def _edges(manifest: Manifest, stages: Mapping[str, Layers]) -> dict[str, Edge]:
     return {manifest.input.name: manifest.input} | {name: layers.node.output for name, layers in stages.items()}
-
-
-__all__ = ["ENTRY", "EXIT", "Loop", "Structure"]

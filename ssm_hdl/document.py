@@ -119,8 +119,5 @@ class _Dumper(yaml.SafeDumper):
         return super().represent_mapping(tag, mapping, flow_style=True if small else flow_style)
 
     def represent_sequence(self, tag: str, sequence: Any, flow_style: bool | None = None) -> yaml.SequenceNode:
-        names = all(isinstance(item, str) for item in sequence)
+        names = all(isinstance(item, str | float) for item in sequence)
         return super().represent_sequence(tag, sequence, flow_style=True if names else flow_style)
-
-
-__all__ = ["MAX_BYTES", "MAX_DEPTH", "dump", "parse", "read"]

@@ -10,6 +10,10 @@ class SsmHdlError(Exception):
     """
 
 
+class UsageError(SsmHdlError):
+    """Wrong usage, such as a name that is not known: the command line exits with status 2."""
+
+
 def brief(value: object, most: int = 60) -> str:
     """A value as a message shows it: on one line, cut after ``most`` characters.
 
@@ -25,6 +29,3 @@ def listing(names: Sequence[str], most: int = 12) -> str:
     """Names as a message lists them."""
     more = f" and {len(names) - most:,} more" if len(names) > most else ""
     return (", ".join(map(brief, names[:most])) or "none") + more
-
-
-__all__ = ["SsmHdlError", "brief", "listing"]

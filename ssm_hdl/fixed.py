@@ -142,6 +142,11 @@ def round_shift(x: Any, shift: int) -> Any:
     return (x + (1 << (shift - 1))) >> shift
 
 
+def round_divide(x: Any, divisor: Any) -> Any:
+    """``floor(x / divisor + 1/2)``, the rounding rule for a divisor above 0 that is no power of two."""
+    return (2 * x + divisor) // (2 * divisor)
+
+
 def saturate(x: Any, format: Format, select: Callable[[Any, Any, Any], Any] = np.where) -> Any:
     """``x`` clamped to the codes of ``format``, the saturation rule.
 

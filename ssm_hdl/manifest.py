@@ -12,12 +12,13 @@ import numpy as np
 from pydantic import Field, ValidationError, field_validator
 
 from ssm_hdl import document
-from ssm_hdl.errors import SsmHdlError, brief, listing
+from ssm_hdl.errors import SsmHdlError, UsageError, brief, listing
 from ssm_hdl.files import write_atomically
 from ssm_hdl.fixed import Codes, Format
 from ssm_hdl.identifiers import refuse_top
 from ssm_hdl.operations import AnyOperation, Edge, Node, Tensors
 from ssm_hdl.operations.base import MAX_SIZE, Name, Size, Strict
+from ssm_hdl.samples import InputSpec
 from ssm_hdl.weights import load_tensors, tensors_to_bytes
 
 SCHEMA_VERSION = 1
@@ -46,6 +47,7 @@ class Graph(Strict):
         steps: longest sequence in time steps; the accumulators over time are sized for it.
         weights: name of the file of integer arrays, in the folder of the manifest.
         input: the samples.
+        samples: what the model was trained on; manifests by hand may leave it out, and the hardware does not depend on it.
         operations: in an order in which each reads only the input and operations above it.
         output: the operation whose output leaves the pipeline.
     """
@@ -56,6 +58,7 @@ class Graph(Strict):
     steps: Annotated[int, Field(strict=True, ge=1, le=1 << 24)]
     weights: Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.+-]*$", max_length=200)] = "weights.safetensors"
     input: Input
+    samples: InputSpec | None = None
     operations: Annotated[tuple[AnyOperation, ...], Field(min_length=1)]
     output: Name
 
@@ -167,6 +170,9 @@ class Manifest:
         """
         path = Path(path)
         path = path / "manifest.yaml" if path.is_dir() else path
+        if path.suffix in (".safetensors", ".npz", ".npy"):
+            kind = "a checkpoint or weights" if path.suffix == ".safetensors" else "samples"
+            raise UsageError(f"{path} is {kind}, not a manifest; name the folder that `ssm-hdl quantize` wrote")
         graph = _parse(path)
         return cls(graph, load_tensors(path.parent / graph.weights))
 
@@ -184,6 +190,8 @@ class Manifest:
         fields = self.graph.model_dump(mode="json", exclude_none=True)
         operations = [{"name": op.pop("name"), "op": op.pop("op"), **op} for op in fields.pop("operations")]
         output = fields.pop("output")
+        if self.graph.samples:
+            fields["samples"] = self.graph.samples.facts()
         fields["operations"] = operations
         fields["output"] = output
         return HEADER + document.dump(fields)

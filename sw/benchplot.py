@@ -1,11 +1,11 @@
-"""The plot of the benchmark: the share of the limit by model and device, and throughput against multipliers."""
+"""The plot of the benchmark: products per second by model and device, and throughput against multipliers."""
 
 from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
 
-from ssm_hdl.sw.plot import ACCENT, FAINT, GRID, INK, save
+from ssm_hdl.sw.figures import ACCENT, FAINT, INK, plain, save
 
 
 def draw(answer: dict[str, Any], path: Path) -> Path:
@@ -14,14 +14,17 @@ def draw(answer: dict[str, Any], path: Path) -> Path:
     left, right = figure.subplots(1, 2)
     rows = answer["rows"]
     names = [f"{row['manifest']}\n{row['device']}, {row['interval']:.0f}" for row in rows]
-    shares = [100 * row["share_of_limit"] for row in rows]
-    busy = [100 * (row["utilisation"] or 0) for row in rows]
     places = range(len(rows))
-    left.barh([place - 0.2 for place in places], shares, 0.4, color=ACCENT, label="of the limit (DSP blocks, bare kernel)")
-    left.barh([place + 0.2 for place in places], busy, 0.4, color=FAINT, label="cycles in which the DSP multipliers work")
+    blocks = [row["limit"] / 1e9 for row in rows]
+    made = [row["multiplications_per_second"] / 1e9 for row in rows]
+    left.hlines(places, blocks, made, color=FAINT, lw=1)
+    left.scatter(blocks, places, s=170, marker="|", color=INK, zorder=3, label="bare multipliers in all DSP blocks")
+    left.scatter(made, places, s=36, color=ACCENT, zorder=3, label="pipeline")
+    left.set_xscale("log")
+    left.xaxis.set_major_formatter("{x:g}")
     left.set_yticks(list(places), names, size=7)
     left.invert_yaxis()  # the first row on top
-    left.set_xlabel("%", color=INK)
+    left.set_xlabel("G products per second; LUTs multiply, too", color=INK)
     left.legend(fontsize=7.5, frameon=False)
     line = answer["line"]
     if line:
@@ -34,7 +37,5 @@ def draw(answer: dict[str, Any], path: Path) -> Path:
     right.set_xlabel("multipliers", color=INK)
     right.set_ylabel("time steps a cycle", color=INK)
     for ax in (left, right):
-        ax.grid(color=GRID, lw=0.6)
-        ax.set_axisbelow(True)
-        ax.spines[["top", "right"]].set_visible(False)
+        plain(ax)
     return save(figure, path)

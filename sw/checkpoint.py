@@ -13,9 +13,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from ssm_hdl.errors import SsmHdlError
+from ssm_hdl.errors import SsmHdlError, UsageError
 from ssm_hdl.files import write_atomically
-from ssm_hdl.fixed import Format
 from ssm_hdl.sw.data import InputSpec
 from ssm_hdl.sw.models import CONFIGS, Config, Model
 
@@ -33,7 +32,7 @@ class Checkpoint:
     Attributes:
         model: the model, in evaluation mode.
         inputs: the samples that it takes.
-        metadata: ``name``, ``accuracy`` on the test samples and ``val_accuracy`` (0 to 1), ``command``, ``seed``, as
+        metadata: ``name``, ``accuracy`` (or ``r2``) on the test samples and ``val_accuracy``, ``command``, ``seed``, as
             text; an imported checkpoint has ``name`` alone.
     """
 
@@ -49,7 +48,7 @@ class Checkpoint:
         """
         if not isinstance(self.model, family):
             name = self.metadata.get("name", "the checkpoint")
-            raise SsmHdlError(f"{name} is an {type(self.model).__name__}; this is for an {family.__name__}")
+            raise SsmHdlError(f"{name} is {self.model.config.title}; this is for models of {family.__name__}")
         return self.model
 
     def save(self, path: Path | str) -> Path:
@@ -60,10 +59,7 @@ class Checkpoint:
         """
         config = self.model.config
         header = {"schema": SCHEMA, "model": config.family} | config.model_dump()
-        header |= {f"inputs.{field.name}": getattr(self.inputs, field.name) for field in fields(InputSpec)}
-        # Only models of tokens have the field, so checkpoints of numbers keep their bytes.
-        if not self.inputs.tokens:
-            del header["inputs.tokens"]
+        header |= {f"inputs.{name}": _text(value) for name, value in self.inputs.facts().items()}
         tensors = {name: tensor.detach().contiguous() for name, tensor in self.model.state_dict().items()}
         text = {key: str(value) for key, value in (header | dict(self.metadata)).items()}
         return write_atomically(path, _sorted(save(tensors, text)))
@@ -76,7 +72,11 @@ def load(path: Path | str) -> Checkpoint:
         SsmHdlError: no such file, not a checkpoint, cut off, another schema or family, or a tensor that is missing, has another
             shape than the metadata say, or is not finite.
     """
-    tensors, header = read_safetensors(Path(path))
+    path = Path(path)
+    if path.is_dir() or path.suffix in (".yaml", ".yml", ".npz", ".npy"):
+        kind = "samples" if path.suffix in (".npz", ".npy") else "a manifest"
+        raise UsageError(f"{path} is {kind}, not a checkpoint; name a .safetensors file of `ssm-hdl train` or `ssm-hdl import`")
+    tensors, header = read_safetensors(path)
     if "schema" not in header:
         raise SsmHdlError(
             f"{path} is not a checkpoint of ssm-hdl: no 'schema' in its metadata; `ssm-hdl import` reads public ones"
@@ -89,7 +89,6 @@ def load(path: Path | str) -> Checkpoint:
         )
     given = {name: header.pop(f"inputs.{name}") for name in _names(InputSpec) if f"inputs.{name}" in header}
     inputs = _parse(path, InputSpec, given, "inputs.")
-    Format.parse(inputs.input_format)
     options = {name: header.pop(name) for name in CONFIGS[family].model_fields if name in header}
     config = _parse(path, CONFIGS[family], options, "")
     return Checkpoint(fill(path, config, inputs, tensors), inputs, MappingProxyType(header))
@@ -109,22 +108,22 @@ def fill(path: Path | str, config: Config, inputs: InputSpec, tensors: Mapping[s
     """
     with torch.device("meta"):  # shapes without memory; `assign` below puts the tensors in place
         model = config.build(inputs)
-    kind = type(model).__name__
+    kind = config.title
     expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     for name in sorted(tensors.keys() - expected.keys()):
-        raise SsmHdlError(f"{path} has a tensor {name}, which an {kind} of {_sizes(config)} does not have")
+        raise SsmHdlError(f"{path} has a tensor {name}, which {kind} of {_sizes(config)} does not have")
     for name, shape in expected.items():
         if name not in tensors:
             raise SsmHdlError(f"{path} lacks the tensor {name} of shape {shape}")
         tensor = tensors[name]
         if tuple(tensor.shape) != shape:
-            takes = f"{inputs.tokens} tokens" if inputs.tokens else "1 input"
+            takes = f"{inputs.tokens} tokens" if inputs.tokens else f"{inputs.channels} input{'s' * (inputs.channels > 1)}"
             raise SsmHdlError(
                 f"{path}: {name} has shape {tuple(tensor.shape)}; "
-                f"an {kind} of {_sizes(config)}, {takes} and {inputs.classes} classes has {shape}"
+                f"{kind} of {_sizes(config)}, {takes} and {inputs.outputs} outputs has {shape}"
             )
         if not tensor.is_floating_point():
-            raise SsmHdlError(f"{path}: {name} is {tensor.dtype}; the parameters of an {kind} are real floating-point numbers")
+            raise SsmHdlError(f"{path}: {name} is {tensor.dtype}; the parameters of {kind} are real floating-point numbers")
         if not torch.isfinite(tensor).all():
             raise SsmHdlError(f"{path}: {name} has {int((~torch.isfinite(tensor)).sum())} values that are not finite")
     model.load_state_dict({name: tensor.float().contiguous() for name, tensor in tensors.items()}, assign=True)
@@ -142,6 +141,13 @@ def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
     except (OSError, SafetensorError) as error:
         raise SsmHdlError(f"cannot read {path}: {error}; is it a whole safetensors file?") from error
+
+
+def _text(value: object) -> object:
+    """A list as JSON, but a single number alone: older checkpoints have one channel and keep their bytes."""
+    if not isinstance(value, list):
+        return value
+    return value[0] if len(value) == 1 and isinstance(value[0], float) else json.dumps(value)
 
 
 def _names(kind: type[InputSpec]) -> list[str]:

@@ -1,6 +1,5 @@
 """The picture of a pipeline: a box for every stage, the streams between them, and how busy each stage is."""
 
-import io
 import math
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -13,14 +12,11 @@ from matplotlib.patches import FancyBboxPatch, PathPatch, Rectangle
 from matplotlib.path import Path as Curve
 
 from ssm_hdl import Manifest
-from ssm_hdl.errors import SsmHdlError
-from ssm_hdl.files import write_atomically
 from ssm_hdl.gen.plan import Plan
 from ssm_hdl.gen.report import StageReport, estimate
 from ssm_hdl.operations import Edge
+from ssm_hdl.sw.figures import FAINT, INK, save
 from ssm_hdl.sw.layout import Layout, Place
-
-SUFFIXES = (".svg", ".png", ".pdf")
 
 COLOURS = {
     "dense": "#2f6690",
@@ -35,7 +31,7 @@ COLOURS = {
 }
 """Of the heading of a box, by operation."""
 
-INK, FAINT, LINE, BUSY, PAPER = "#1f2933", "#7b8794", "#9aa5b1", "#e07a1f", "#ffffff"
+LINE, BUSY, PAPER = "#9aa5b1", "#e07a1f", "#ffffff"
 BOX, GAP, LANE, GUTTER, MARGIN, INDENT, HEAD = (1.95, 1.16), 0.86, 0.2, 0.74, 0.3, 0.2, 0.86
 """Inches: a box; between columns, lanes and lines; around everything, left of the first column, above the first line."""
 TRACK, PORT = 0.15, 0.2
@@ -54,17 +50,9 @@ def draw(manifest: Manifest, plan: Plan, path: Path | str) -> Path:
         SsmHdlError: another ending, or the file cannot be written.
     """
     path = Path(path)
-    if path.suffix not in SUFFIXES:
-        raise SsmHdlError(f"cannot draw into {path}; give it one of the endings {', '.join(SUFFIXES)}")
-    buffer = io.BytesIO()
+    dates = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}  # left out, so that the file is the same every time
     with matplotlib.rc_context({"svg.hashsalt": manifest.name, "font.family": "DejaVu Sans"}):
-        _Picture(manifest, plan).figure.savefig(
-            buffer, format=path.suffix[1:], dpi=150, metadata=None if path.suffix == ".png" else {_DATE[path.suffix]: None}
-        )
-    return write_atomically(path, buffer.getvalue())
-
-
-_DATE = {".svg": "Date", ".pdf": "CreationDate"}
+        return save(_Picture(manifest, plan).figure, path, dpi=150, metadata=dates.get(path.suffix))
 
 
 def _stream(edge: Edge) -> str:

@@ -1,9 +1,9 @@
-"""Accuracy on a data set: of the float model, and of the integer program by the golden model."""
+"""Scores on samples: of the float model, and of the integer program by the golden model."""
 
 import multiprocessing
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 
 from ssm_hdl import Manifest, SsmHdlError
 from ssm_hdl.fixed import Codes
+from ssm_hdl.samples import UNLABELLED
 from ssm_hdl.sim.golden import Result, run
 from ssm_hdl.sw.data import Split
+from ssm_hdl.sw.score import scores
 
 if TYPE_CHECKING:
     from ssm_hdl.sw.checkpoint import Checkpoint
@@ -22,38 +24,70 @@ if TYPE_CHECKING:
 BATCH = 100
 """Sequences per batch."""
 
+Batch = tuple[NDArray[np.intp], NDArray[np.integer]]
+"""Indices of sequences, and their codes."""
+
+Progress = Callable[[int], None]
+"""Called with the number of sequences done since the last call."""
+
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The accuracy of a model.
+    """What a model puts out, and its scores.
 
     Attributes:
         name: of the model.
-        sequences: number of sequences classified.
-        correct: number of correct classes among them.
-        accuracy: the ratio of the two, 0 to 1.
-        classes: the model's answers, (sequences,); of equal outputs the first counts.
+        outputs: (sequences, outputs) or (sequences, steps, outputs), zeros after the end of a sequence: codes of an integer
+            program, values of a float model.
+        labels: of the samples, as in `Split`.
+        scores: of `ssm_hdl.sw.score.scores`; empty without labels.
         saturations: saturated elements by operation; empty for a float model.
         elements: stored elements by operation.
     """
 
     name: str
-    sequences: int
-    correct: int
-    accuracy: float
-    classes: Codes
+    outputs: NDArray[Any]
+    labels: NDArray[Any]
+    scores: dict[str, float]
     saturations: dict[str, int]
     elements: dict[str, int]
 
+    @property
+    def sequences(self) -> int:
+        """Number of sequences."""
+        return len(self.outputs)
+
+    @property
+    def labelled(self) -> int:
+        """Number of labels that were scored."""
+        if self.labels.dtype.kind == "f":
+            return int((~np.isnan(self.labels).any(-1)).sum())
+        return int((self.labels != UNLABELLED).sum())
+
+    @property
+    def accuracy(self) -> float:
+        """The share of correct classes, 0 to 1."""
+        return self.scores["accuracy"]
+
+    @property
+    def classes(self) -> Codes:
+        """The answers, (sequences,) or (sequences, steps); of equal outputs the first counts."""
+        return np.asarray(self.outputs.argmax(-1))
+
+    @property
+    def correct(self) -> int:
+        """Number of correct classes."""
+        return int(np.count_nonzero((self.classes == self.labels) & (self.labels != UNLABELLED)))
+
     def to_json(self) -> dict[str, Any]:
-        """All fields but ``classes``, for JSON."""
-        fields = asdict(self)
-        del fields["classes"]
-        return fields
+        """Counts and scores, for JSON."""
+        counts = {"name": self.name, "sequences": self.sequences, "labelled": self.labelled}
+        counts |= {"correct": self.correct} if "accuracy" in self.scores else {}
+        return counts | self.scores | {"saturations": self.saturations, "elements": self.elements}
 
 
-def evaluate_float(checkpoint: "Checkpoint", split: Split, progress: Callable[[int], None] | None = None) -> Evaluation:
-    """Classify samples with the float model, by convolution.
+def evaluate_float(checkpoint: "Checkpoint", split: Split, progress: Progress | None = None) -> Evaluation:
+    """Run samples through the float model, by convolution.
 
     Args:
         checkpoint: the model.
@@ -64,51 +98,54 @@ def evaluate_float(checkpoint: "Checkpoint", split: Split, progress: Callable[[i
 
     from ssm_hdl.sw.train import logits
 
-    outputs = []
-    for batch in _batches(split.codes):
-        outputs.append(logits(checkpoint.model, torch.from_numpy(checkpoint.inputs.normalise(batch))).numpy())
-        if progress is not None:
-            progress(len(batch))
-    return _evaluation(checkpoint.metadata.get("name", "s4d"), split, outputs)
+    def values(codes: NDArray[np.integer]) -> NDArray[Any]:
+        return np.asarray(logits(checkpoint.model, torch.from_numpy(checkpoint.inputs.normalise(codes))).numpy())
+
+    name, parts = checkpoint.metadata.get("name", "model"), batches(split)
+    outputs = gather(name, split, parts, (values(codes) for _, codes in parts), progress)
+    return Evaluation(name, outputs, split.labels, scores(outputs, split.labels), {}, {})
 
 
-def evaluate_integer(
-    manifest: Manifest, split: Split, processes: int = 1, progress: Callable[[int], None] | None = None
-) -> Evaluation:
-    """Classify samples with the golden model.
+def evaluate_integer(manifest: Manifest, split: Split, processes: int = 1, progress: Progress | None = None) -> Evaluation:
+    """Run samples through the golden model.
 
     Args:
-        manifest: an integer program with one output packet per sequence, one element per class.
+        manifest: an integer program.
         split: samples with their labels.
         processes: of the golden model. More than one are spawned if there are several batches, so the caller's main module
             has to be importable, as always with ``multiprocessing``.
         progress: called with the number of sequences done since the last call.
 
     Raises:
-        SsmHdlError: the program answers every time step, the samples do not fit it, or ``processes`` is below 1.
+        SsmHdlError: the samples or their labels do not fit the program, or ``processes`` is below 1.
     """
-    if not manifest.output.per_sequence:
-        raise SsmHdlError(f"{manifest.name} answers every time step; accuracy needs one answer a sequence, from a pool")
+    if manifest.output.per_sequence == split.per_step:
+        puts, labels = ("a sequence", "each step")[:: 1 if manifest.output.per_sequence else -1]
+        raise SsmHdlError(f"{manifest.name} has one answer for {puts}, and the samples have a label for {labels}")
     if processes < 1:
         raise SsmHdlError(f"{processes} processes do no work; give 1 or more")
     manifest.check_samples(split.codes)
-    results = []
-    for result in _run(manifest, split.codes, processes):
-        results.append(result)
-        if progress is not None:
-            progress(len(result.outputs))
-    return _evaluation(
+    parts = batches(split)
+    results = list[Result]()
+
+    def codes() -> Iterator[Codes]:
+        for result in _run(manifest, [codes for _, codes in parts], processes):
+            results.append(result)
+            yield result.outputs
+
+    outputs = gather(manifest.name, split, parts, codes(), progress)
+    return Evaluation(
         manifest.name,
-        split,
-        [result.outputs for result in results],
+        outputs,
+        split.labels,
+        scores(outputs * manifest.output.format.lsb, split.labels),  # numbers are scored in the unit of the labels
         {name: sum(result.saturations[name] for result in results) for name in manifest.nodes},
         {name: sum(result.elements[name] for result in results) for name in manifest.nodes},
     )
 
 
-def _run(manifest: Manifest, codes: NDArray[np.integer], processes: int) -> Iterator[Result]:
+def _run(manifest: Manifest, batches: list[NDArray[np.integer]], processes: int) -> Iterator[Result]:
     """The golden model's results, batch by batch and in order."""
-    batches = _batches(codes)
     if min(processes, len(batches)) <= 1:
         yield from (run(manifest, batch) for batch in batches)
         return
@@ -117,20 +154,30 @@ def _run(manifest: Manifest, codes: NDArray[np.integer], processes: int) -> Iter
         yield from pool.map(run, repeat(manifest), batches)
 
 
-def _batches(codes: NDArray[np.integer]) -> list[NDArray[np.integer]]:
-    return [codes[start : start + BATCH] for start in range(0, len(codes), BATCH)]
+def batches(split: Split) -> list[Batch]:
+    """Samples in batches, each of sequences of one length and without padding."""
+    if split.lengths is None:
+        groups = [np.arange(len(split))]
+    else:
+        groups = [np.flatnonzero(split.lengths == length) for length in np.unique(split.lengths)]
+    parts = [group[start : start + BATCH] for group in groups for start in range(0, len(group), BATCH)]
+    return [(part, split.codes[part, : None if split.lengths is None else split.lengths[part[0]]]) for part in parts]
 
 
-def _evaluation(
-    name: str,
-    split: Split,
-    outputs: list[NDArray[Any]],
-    saturations: dict[str, int] | None = None,
-    elements: dict[str, int] | None = None,
-) -> Evaluation:
-    """Compare batches of outputs (sequences, classes) with the labels."""
+def gather(
+    name: str, split: Split, parts: list[Batch], results: Iterator[NDArray[Any]], progress: Progress | None = None
+) -> NDArray[Any]:
+    """The outputs of all batches, in the order of the samples."""
     if not len(split):
-        raise SsmHdlError(f"{name} has no samples to classify; ask for one at least")
-    classes = np.concatenate(outputs).argmax(axis=1)
-    correct = int(np.count_nonzero(classes == split.labels))
-    return Evaluation(name, len(split), correct, correct / len(split), classes, saturations or {}, elements or {})
+        raise SsmHdlError(f"{name} has no samples to run; ask for one at least, or for another part (--split)")
+    whole = np.zeros(0)
+    for (index, _), result in zip(parts, results, strict=True):
+        if not whole.size:
+            whole = np.zeros((len(split), *split.codes.shape[1 : result.ndim - 1], result.shape[-1]), result.dtype)
+        if result.ndim == 3:
+            whole[index, : result.shape[1]] = result
+        else:
+            whole[index] = result
+        if progress is not None:
+            progress(len(index))
+    return whole

@@ -1,6 +1,5 @@
 """Plots of studies: heat maps of sensitivity, and the Pareto front of accuracy and memory."""
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
-from ssm_hdl.files import write_atomically
+from ssm_hdl.sw.figures import ACCENT, FAINT, INK, plain, save
 from ssm_hdl.sw.quantize.bench import Measured
 from ssm_hdl.sw.quantize.parts import PARTS, width_of
 from ssm_hdl.sw.quantize.sensitivity import Report
@@ -21,20 +20,11 @@ if TYPE_CHECKING:
     from ssm_hdl.sw.quantize.search import Outcome
     from ssm_hdl.sw.quantize.study import Trial
 
-INK, FAINT, GRID, ACCENT = "#1f2933", "#7b8794", "#e4e7eb", "#9a3b52"
-
 LOST: Colormap = LinearSegmentedColormap.from_list("lost", ["#f5f7fa", "#e8c07d", "#b4483f", "#4a1c2a"])
 RATIO: Colormap = LinearSegmentedColormap.from_list("ratio", ["#4a1c2a", "#b4483f", "#e8c07d", "#dfe9e4", "#2f6690"])
 
 MAX_LOST = 20.0
 """Points of accuracy lost at the end of the colour scale."""
-
-
-def save(figure: Figure, path: Path) -> Path:
-    """Write a figure as PNG, whole or not at all."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=130)
-    return write_atomically(path, buffer.getvalue())
 
 
 def heat_map(report: Report, path: Path) -> Path:
@@ -90,9 +80,7 @@ def accuracy_memory(result: "Outcome", path: Path) -> Path:
     counted = "the paper's count" if task.accounting == "paper" else "every bit in hardware"
     ax.set_xlabel(f"memory, kB ({counted})", color=INK)
     ax.set_ylabel(f"accuracy on {task.subject.images} validation images, %", color=INK)
-    ax.grid(color=GRID, lw=0.6)
-    ax.set_axisbelow(True)
-    ax.spines[["top", "right"]].set_visible(False)
+    plain(ax)
     ax.tick_params(labelsize=8, labelcolor=INK)
     ax.legend(fontsize=8, frameon=False, loc="lower right")
     return save(figure, path)
@@ -115,6 +103,3 @@ def _map(ax: Axes, values: NDArray[np.float64], title: str, colours: Colormap, l
 
 def _frame(column: int, row: int) -> Rectangle:
     return Rectangle((column - 0.47, row - 0.45), 0.94, 0.9, fill=False, ec=INK, lw=1.1)
-
-
-__all__ = ["accuracy_memory", "heat_map", "save"]

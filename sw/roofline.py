@@ -1,15 +1,12 @@
 """The roofline of a sized pipeline: how far its stages are from what multipliers and memories of the device can do."""
 
-import io
 from pathlib import Path
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, ScalarFormatter
 
-from ssm_hdl import SsmHdlError
-from ssm_hdl.files import write_atomically
 from ssm_hdl.gen.size.planner import Sized
-from ssm_hdl.sw.plot import ACCENT, FAINT, GRID, INK
+from ssm_hdl.sw.figures import ACCENT, FAINT, INK, plain, save
 
 SPRAM_BITS = 16
 """Bits that an SPRAM gives a cycle."""
@@ -25,8 +22,6 @@ def draw(sized: Sized, path: Path) -> Path:
     Raises:
         SsmHdlError: the file is of no kind that can be drawn, or cannot be written.
     """
-    if path.suffix not in (".svg", ".png", ".pdf"):
-        raise SsmHdlError(f"cannot draw into {path}; name a .svg, .png or .pdf file")
     device, report, rate = sized.device, sized.report, sized.rate_hz
     figure = Figure(figsize=(7.2, 4.6), layout="constrained")
     ax = figure.subplots()
@@ -61,12 +56,8 @@ def draw(sized: Sized, path: Path) -> Path:
     ax.set_ylabel("products a second", color=INK)
     ax.set_title(
         f"{report.name} on the {device.title}: {rate:,.0f} time steps a second, "
-        f"{everything / device.limit:.0%} of the limit of the DSP blocks",
+        f"{everything / device.limit:.0%} of what all DSP blocks make",
         size=9.5, color=INK,
     )  # fmt: skip
-    ax.grid(color=GRID, lw=0.6)
-    ax.set_axisbelow(True)
-    ax.spines[["top", "right"]].set_visible(False)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format=path.suffix[1:], dpi=130)
-    return write_atomically(path, buffer.getvalue())
+    plain(ax)
+    return save(figure, path)

@@ -4,19 +4,24 @@ import copy
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch import Tensor
 from torch.nn import functional
 
 from ssm_hdl.errors import SsmHdlError
+from ssm_hdl.samples import UNLABELLED
 from ssm_hdl.sw.checkpoint import Checkpoint
 from ssm_hdl.sw.data import Dataset, InputSpec, Split
 from ssm_hdl.sw.models import Model
 from ssm_hdl.sw.presets import TrainConfig
+from ssm_hdl.sw.score import score
 
 
 @dataclass(frozen=True)
@@ -25,9 +30,9 @@ class Epoch:
 
     Attributes:
         number: of the epoch, from 1.
-        loss: mean cross-entropy over its training samples, in nats.
-        accuracy: on the validation samples, 0 to 1.
-        best: the best accuracy so far.
+        loss: mean over its training samples: cross-entropy in nats, or squared error in variances of the labels.
+        accuracy: on the validation samples, 0 to 1; R2 if the labels are numbers.
+        best: the best so far.
     """
 
     number: int
@@ -58,17 +63,21 @@ def train(
         device: of torch, such as ``cuda``; another device gives other weights.
 
     Returns:
-        The checkpoint with its test accuracy in the metadata. No file is written; ``Checkpoint.save`` writes one.
+        The checkpoint with its accuracy, or R2, on the test samples. No file is written; ``Checkpoint.save`` writes one.
 
     Raises:
         SsmHdlError: the data set is not the one of the configuration, or the loss diverges.
     """
     if dataset.name != config.dataset:
         raise SsmHdlError(f"{config.name} is trained on {config.dataset}, not on {dataset.name}")
-    inputs, labels = tensors(dataset, dataset.train)
+    samples, val = labelled(dataset.train, dataset.name), labelled(dataset.val, f"the validation part of {dataset.name}")
+    center, spread = units(samples.labels if dataset.targets else np.zeros((1, 1)))
+    if dataset.targets:  # numbers are learnt in units of their own, which the decoder takes up at the end
+        samples, val = (replace(part, labels=(part.labels - center) / spread) for part in (samples, val))
+    inputs, labels = tensors(dataset, samples)
     steps = config.epochs * math.ceil(len(labels) / config.batch_size)
     order = torch.Generator().manual_seed(config.seed)
-    best, best_state = -1.0, dict[str, Tensor]()
+    best, best_state = -math.inf, dict[str, Tensor]()
     columns = TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn()
     with (
         torch.random.fork_rng(devices=[]),  # leaves the caller's random numbers as they were
@@ -83,7 +92,8 @@ def train(
             total = 0.0
             model.train()
             for batch in _batches(torch.randperm(len(labels), generator=order), config.batch_size):
-                loss = step(inputs[batch].to(device), labels[batch].to(device))
+                lengths = None if samples.lengths is None else torch.from_numpy(samples.lengths)[batch].to(device)
+                loss = step(inputs[batch].to(device), labels[batch].to(device), lengths)
                 if not math.isfinite(loss):
                     raise SsmHdlError(
                         f"training {config.name} diverged in epoch {number} (loss {loss}); "
@@ -92,7 +102,7 @@ def train(
                 total += loss * len(batch)
                 bar.advance(task)
             model.eval()
-            reached = accuracy(model, dataset, dataset.val)
+            reached = accuracy(model, dataset, val)
             if reached > best:
                 best, best_state = reached, copy.deepcopy(model.state_dict())
             epoch = Epoch(number, total / len(labels), reached, best)
@@ -101,13 +111,18 @@ def train(
                 on_epoch(epoch)
         model.load_state_dict(best_state)
         model.to("cpu")
+    if dataset.targets:
+        with torch.no_grad():
+            model.decoder.weight.mul_(torch.from_numpy(spread)[:, np.newaxis])
+            model.decoder.bias.mul_(torch.from_numpy(spread)).add_(torch.from_numpy(center))
+    what = "accuracy" if dataset.classes else "r2"
     return Checkpoint(
         model,
         dataset.spec,
         {
             "name": config.name,
-            "accuracy": f"{accuracy(model, dataset, dataset.test):.4f}",
-            "val_accuracy": f"{best:.4f}",
+            what: f"{accuracy(model, dataset, dataset.test):.4f}",
+            f"val_{what}": f"{best:.4f}",
             "command": command or f"ssm-hdl train {config.name}",
             "seed": str(config.seed),
         },
@@ -115,21 +130,65 @@ def train(
 
 
 def tensors(spec: InputSpec, split: Split) -> tuple[Tensor, Tensor]:
-    """Normalised inputs (n, steps, 1) float32, or tokens, and labels (n,) int64 of ``split``."""
-    return torch.from_numpy(spec.normalise(split.codes)), torch.from_numpy(split.labels)
+    """Normalised inputs (n, steps, channels) float32, or tokens, and the labels of ``split``, int64 or float32."""
+    labels = torch.from_numpy(split.labels)
+    return torch.from_numpy(spec.normalise(split.codes)), labels.float() if labels.is_floating_point() else labels
+
+
+def labelled(split: Split, name: str) -> Split:
+    """The sequences with a label at least.
+
+    Raises:
+        SsmHdlError: there is none; the message names the samples.
+    """
+    known = ~np.isnan(split.labels) if split.labels.dtype.kind == "f" else split.labels != UNLABELLED
+    chosen = np.flatnonzero(known.reshape(len(split), -1).any(1))
+    if not len(chosen):
+        raise SsmHdlError(f"{name} has no sample with a label; give it more samples, or another split")
+    return Split(split.codes[chosen], split.labels[chosen], None if split.lengths is None else split.lengths[chosen])
 
 
 @torch.no_grad()
-def logits(model: Model, inputs: Tensor, batch_size: int = 100) -> Tensor:
-    """Logits (n, classes) of normalised inputs (n, steps, 1), a batch at a time."""
+def logits(model: Model, inputs: Tensor, batch_size: int = 100, lengths: Tensor | None = None) -> Tensor:
+    """Outputs (n, outputs) or (n, steps, outputs) of normalised inputs (n, steps, channels), a batch at a time."""
     device = model.decoder.weight.device
-    return torch.cat([model(batch.to(device)).cpu() for batch in _batches(inputs, batch_size)])
+    outputs = []
+    for batch in _batches(torch.arange(len(inputs)), batch_size):
+        among = {} if lengths is None else {"lengths": lengths[batch].to(device)}
+        outputs.append(model(inputs[batch].to(device), **among).cpu())
+    return torch.cat(outputs)
 
 
 def accuracy(model: Model, spec: InputSpec, split: Split) -> float:
-    """The share of ``split`` that the float model classifies correctly, 0 to 1."""
-    inputs, labels = tensors(spec, split)
-    return (logits(model, inputs).argmax(1) == labels).double().mean().item()
+    """The share of ``split`` that the float model classifies correctly, 0 to 1; R2 if the labels are numbers."""
+    if not len(split):
+        return math.nan
+    inputs, _ = tensors(spec, split)
+    lengths = None if split.lengths is None else torch.from_numpy(split.lengths)
+    return score(logits(model, inputs, lengths=lengths).double().numpy(), split.labels)
+
+
+def loss_of(outputs: Tensor, labels: Tensor, label_smoothing: float = 0.0) -> Tensor:
+    """The mean loss over all labels that there are.
+
+    Args:
+        outputs: (..., outputs).
+        labels: classes (...), int64; or numbers (..., outputs).
+        label_smoothing: probability that the targets spread evenly over all classes.
+    """
+    if labels.is_floating_point():
+        known = ~labels.isnan()
+        return functional.mse_loss(outputs[known], labels[known])
+    return functional.cross_entropy(
+        outputs.flatten(0, -2), labels.flatten(), ignore_index=UNLABELLED, label_smoothing=label_smoothing
+    )
+
+
+def units(labels: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean and deviation of each number of a label; a number that never changes has the deviation 1."""
+    numbers = labels.reshape(-1, labels.shape[-1]).astype(np.float64)
+    spread = np.nanstd(numbers, 0)
+    return np.nanmean(numbers, 0), np.where(spread > 0, spread, 1.0)
 
 
 def _batches(samples: Tensor, size: int) -> Iterator[Tensor]:
@@ -148,7 +207,7 @@ def _threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _stepper(model: Model, config: TrainConfig, steps: int) -> Callable[[Tensor, Tensor], float]:
+def _stepper(model: Model, config: TrainConfig, steps: int) -> Callable[[Tensor, Tensor, Tensor | None], float]:
     """A function that takes a batch, does a step of AdamW, with slower dynamics, and returns the loss."""
     dynamics = model.dynamics()
     others = [parameter for parameter in model.parameters() if all(parameter is not one for one in dynamics)]
@@ -158,8 +217,9 @@ def _stepper(model: Model, config: TrainConfig, steps: int) -> Callable[[Tensor,
     rates = [config.learning_rate, config.ssm_learning_rate]
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rates, total_steps=steps, pct_start=config.warmup_fraction)
 
-    def step(inputs: Tensor, labels: Tensor) -> float:
-        loss = functional.cross_entropy(model(inputs), labels, label_smoothing=config.label_smoothing)
+    def step(inputs: Tensor, labels: Tensor, lengths: Tensor | None) -> float:
+        outputs = model(inputs) if lengths is None else model(inputs, lengths=lengths)
+        loss = loss_of(outputs, labels, config.label_smoothing)
         if torch.isfinite(loss):  # otherwise the caller raises an error
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]

@@ -38,7 +38,7 @@ operations:
 """
 
 _POOLED = """\
-- {{name: pool, op: pool, input: {end}, shift: {shift}, format: "SQ(4, 8)"}}
+- {{name: pool, op: {pool}, input: {end}, format: "SQ(4, 8)"}}
 - {{name: decoder, op: dense, input: pool, weight: {{tensor: decoder.weight, format: "{weight}"}},
    bias: {{tensor: decoder.bias, format: "SQ(2, 10)"}}, format: "SQ(6, 10)"}}
 output: decoder
@@ -99,7 +99,7 @@ class _Draw:
     """Random codes of a manifest's tensors, and the formats that they are stored in."""
 
     def __init__(self, seed: int, features: Collection[str]) -> None:
-        assert set(features) <= {"exponent", "delta", "dither", "narrow"}
+        assert set(features) <= {"exponent", "delta", "dither", "narrow", "mean"}
         self.random, self.features = np.random.default_rng(seed), features
         self.pole_format, self.state_format, self.weight_format = NARROW if "narrow" in features else WIDE
         self.codes: dict[str, Codes] = {}
@@ -146,10 +146,11 @@ def random_manifest() -> Callable[..., Manifest]:
     ``channels`` (H) heads of ``modes`` (N) complex modes, the last of which has its pole at 0; ``steps`` time steps;
     ``classes`` outputs a sequence. With ``pooled=False`` it ends with the residual: ``channels`` outputs a time step.
     ``features`` are any of: ``exponent``, the channels of the transition and of the weights behind it have random scales;
-    ``delta`` and ``dither``, as the scan has them; ``narrow``, codes of 4 bits and states of 6. It has the shape of an S4D, or
-    with ``layers`` that of an S5: so many blocks of norm, one state of ``modes`` modes for all channels, gate and residual. They
-    cannot share stages, unless they are to be ``alike``; then they differ in their binary points and tables. With ``tokens`` its
-    input is not pixels but one of so many tokens, or a code past them.
+    ``delta`` and ``dither``, as the scan has them; ``narrow``, codes of 4 bits and states of 6; ``mean``, a mean over time
+    in place of a pool. It has the shape of an S4D, or with ``layers`` that of an S5: so many blocks of norm, one state of
+    ``modes`` modes for all channels, gate and residual. They cannot share stages, unless they are to be ``alike``; then they
+    differ in their binary points and tables. With ``tokens`` its input is one of so many
+    tokens, or a code past them.
     """
 
     def make(
@@ -185,8 +186,9 @@ def random_manifest() -> Callable[..., Manifest]:
             draw.dense("mixing", 0.7, 2 * channels, channels)
         if pooled:
             draw.dense("decoder", 1, classes, channels)
+        pool = "mean" if "mean" in features else f"pool, shift: {int(np.log2(steps))}"
         text += _POOLED if pooled else "output: {end}\n"
-        return draw.manifest(text, channels=channels, steps=steps, shift=int(np.log2(steps)), end=end)
+        return draw.manifest(text, channels=channels, steps=steps, pool=pool, end=end)
 
     return make
 

@@ -22,8 +22,11 @@ from ssm_hdl.gateware.compact_dense import CompactDense
 from ssm_hdl.gateware.dense import Dense
 from ssm_hdl.gateware.dense_folding import DenseFolding
 from ssm_hdl.gateware.embedding import Embedding
+from ssm_hdl.gateware.largest import Largest
+from ssm_hdl.gateware.last import Last
 from ssm_hdl.gateware.layers import Layers
 from ssm_hdl.gateware.lookup import Lookup
+from ssm_hdl.gateware.mean import Mean
 from ssm_hdl.gateware.multiply import Multiply
 from ssm_hdl.gateware.norm import Norm
 from ssm_hdl.gateware.pool import Pool
@@ -35,6 +38,8 @@ from ssm_hdl.gateware.slice import Slice
 from ssm_hdl.gateware.stream import reals
 from ssm_hdl.gen.structure import Structure
 from ssm_hdl.operations import Edge, Node, Tensors
+from ssm_hdl.operations import Largest as LargestOperation
+from ssm_hdl.operations import Last as LastOperation
 from ssm_hdl.operations import Scan as ScanOperation
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -42,7 +47,7 @@ TRIES = 12
 """Random foldings, kinds of multipliers and paces of a stage."""
 
 MODELS = (
-    {"channels": 12, "modes": 5, "features": ("exponent", "delta", "dither")},
+    {"channels": 12, "modes": 5, "features": ("exponent", "delta", "dither", "mean")},
     {"channels": 4, "modes": 3, "features": ("exponent", "narrow"), "classes": 6},
     {"channels": 8, "modes": 6, "layers": 2, "alike": True, "features": ("exponent", "delta")},
     {"channels": 64, "modes": 4, "layers": 1, "tokens": 11},
@@ -99,6 +104,14 @@ def late_drive() -> Node:
     )
     codes["a"][..., 0] = -abs(codes["a"][..., 0]) - 1
     return op.bind((Edge("u", 3, SQ(2, 4)),), Tensors(codes, {}), steps=8)
+
+
+def once() -> list[Node]:
+    """What no model of the tests has."""
+    x = Edge("x", 6, SQ(3, 5))
+    return [
+        operation(name="y", input="x").bind((x,), Tensors({}, {}), steps=8) for operation in (LargestOperation, LastOperation)
+    ]
 
 
 def dense(layers, dice: random.Random):
@@ -198,6 +211,21 @@ def pool(layers, lanes, dice):
     }
 
 
+def largest(layers, lanes, dice):
+    stage = Largest(layers, lanes, registers=dice.choice((False, True)))
+    return stage, {"n": reals(layers.node.inputs[0]), "lanes": lanes, "memory": not stage.sums.registers}
+
+
+def last(layers, lanes, dice):
+    return Last(layers, lanes), {"n": reals(layers.node.inputs[0]), "lanes": lanes}
+
+
+def mean(layers, lanes, dice):
+    stage, node = Mean(layers, lanes, dice.choice((False, True))), layers.node
+    names = {"n": reals(node.inputs[0]), "lanes": lanes, "T": int(node.arrays["steps"][0]), "bits": node.output.format.width}
+    return stage, names | {"memory": not stage.sums.sums.registers}
+
+
 def embedding(layers, dice: random.Random):
     stage, width = Embedding(layers.node, pace := dice.choice((1, 3))), layers.node.arrays["code"].shape[1]
     return stage, {"n": layers.node.inputs[0].size, "M": width, "ones": width.bit_count(), "pace": pace}
@@ -212,6 +240,9 @@ BUILD = {"dense": dense, "dense, compact": compact_dense, "scan": scan, "norm": 
         "add, compact": compact_add,
         "slice": slice_,
         "pool": pool,
+        "largest": largest,
+        "last": last,
+        "mean": mean,
     }.items()
 }
 
@@ -222,7 +253,7 @@ def test_a_stage_takes_the_cycles_of_the_page(random_manifest, name, family):
     dice, tries = random.Random(name), 0
     for model in MODELS:
         structure = Structure.of(random_manifest(**model), model.get("alike", False), family)
-        for layers in (*structure.stages.values(), Layers([late_drive()], family=family)):
+        for layers in (*structure.stages.values(), *(Layers([node], family=family) for node in (late_drive(), *once()))):
             if layers.node.op.op != name.partition(",")[0]:
                 continue
             for _ in range(TRIES):

@@ -1,6 +1,6 @@
 """FPGA families and their devices. A family is one module here, one in `ssm_hdl.boards.families`, and a line below."""
 
-from ssm_hdl.errors import SsmHdlError
+from ssm_hdl.errors import UsageError
 from ssm_hdl.families import ecp5, generic, ice40
 from ssm_hdl.families.base import Device, Family
 from ssm_hdl.families.generic import GENERIC_DEVICE, unlimited
@@ -22,7 +22,7 @@ def find_device(name: str) -> Device:
     """
     if name.lower() not in DEVICES:
         known = sorted(DEVICES, key=lambda each: not DEVICES[each].bounded)
-        raise SsmHdlError(f"device {name!r} is not known; there are {', '.join(known)}")
+        raise UsageError(f"device {name!r} is not known; there are {', '.join(known)}")
     return DEVICES[name.lower()]
 
 
@@ -33,7 +33,7 @@ def find_family(name: str) -> Family:
         SsmHdlError: there is none.
     """
     if name not in FAMILIES:
-        raise SsmHdlError(f"family {name!r} is not known; there are {', '.join(FAMILIES)}")
+        raise UsageError(f"family {name!r} is not known; there are {', '.join(FAMILIES)}")
     return FAMILIES[name]
 
 

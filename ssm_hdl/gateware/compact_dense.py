@@ -5,7 +5,7 @@ from itertools import count
 from typing import NamedTuple, Self
 
 from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, Value
-from amaranth.lib.wiring import In, Out, connect, flipped
+from amaranth.lib.wiring import In, Out
 
 from ssm_hdl.errors import SsmHdlError
 from ssm_hdl.fixed import Codes
@@ -19,7 +19,7 @@ from ssm_hdl.gateware.operands import factors
 from ssm_hdl.gateware.queue import Places
 from ssm_hdl.gateware.stage import Features, FoldedStage, StagePlan
 from ssm_hdl.gateware.stream import shape_of, tag_of
-from ssm_hdl.gateware.timing import Beats, Cycles, Process
+from ssm_hdl.gateware.timing import Beats, Cycles, Process, known
 from ssm_hdl.operations import Node
 
 
@@ -97,9 +97,9 @@ class CompactDense(FoldedStage):
         self._width = layers.width + (layers.drop > 0)
         self._multiplier = layers.family.multiplier(kind)
         self._read = 2 - layers.fast
-        self._to_sum = self._read + self._multiplier.sum_latency(*self._factors)
+        self.depth = self._read + self._multiplier.sum_latency(*self._factors)
         self._slots = self._columns + 1
-        self._flight = self._columns + self._to_sum
+        self._flight = self._columns + self.depth
         self._pace = max(self._slots, pace)
         more = even or rows == 1  # one that takes x as it comes does not let it wait for a place
         self.queue = layers.queue(y, 1, Places.needed(self._flight, self._pace, least=1) + more)
@@ -135,7 +135,7 @@ class CompactDense(FoldedStage):
     @property
     def latency(self) -> int:
         """Cycles from the last beat of a packet in to its last beat out, when it meets no other and nothing stalls."""
-        return (1 + self.span + self._columns if self._kept else 0) + self._to_sum + self.queue.latency
+        return (1 + self.span + self._columns if self._kept else 0) + super().latency
 
     @property
     def tables(self) -> dict[str, Table]:
@@ -183,9 +183,7 @@ class CompactDense(FoldedStage):
         return (node.arrays["bias"].reshape(-1, 1) << lift) + half
 
     def elaborate(self, platform: object) -> Module:  # noqa: D102
-        m = Module()
-        m.submodules.queue = queue = self.queue
-        connect(m, queue.o, flipped(self.o))
+        m, queue = self.module(), self.queue
         running, start, step = Signal(), Signal(), Signal()
         places = Places(m, queue, start)
         column = Counter(m, self._columns, step)
@@ -199,7 +197,7 @@ class CompactDense(FoldedStage):
         word = Cat(column.value, row.value) if whole else Counter(m, self._rows * self._columns, step).value
         read = self._weight.read if self.layers.fast else self._weight.read_late
         (weight,) = read(m, "weights", Cat(word, layer))
-        to_load = self._to_sum - 1  # to where a product is added, and a bias taken
+        to_load = self.depth - 1  # to where a product is added, and a bias taken
         early = max(0, to_load - 1 - self._read - self._columns)  # a row stays for its slots, so its bias is hardly delayed
         place = Cat(delay(m, row.value, early), delay(m, layer, early))
         (bias,) = (self._bias.read if self.layers.fast else self._bias.read_late)(m, "bias", place)
@@ -209,7 +207,7 @@ class CompactDense(FoldedStage):
         total = self._multiplier.accumulate(m, weight, number, bias, ~adds, stalled, self._width)
         m.d.comb += [
             queue.i.p.data[0].eq(saturated(m, total, self.layers.drop, self.layers.format)),
-            tag_of(queue.i.p).eq(delay(m, source.tag, self._to_sum)),
+            tag_of(queue.i.p).eq(delay(m, source.tag, self.depth)),
             queue.i.valid.eq(~adds & delay(m, adds, 1, reset_less=False)),
         ]
         return m
@@ -248,47 +246,36 @@ class CompactDense(FoldedStage):
         number = packets.read.data.as_signed() if self.i.p.data.shape().elem_shape.signed else packets.read.data
         return Source(delay(m, number, self._read - 1), Mux(read, tags[1], tags[0]), Const(1), filled[0])
 
-    def timing(self, i: Beats, o: Beats) -> list[Process]:
-        """When its beats move: a row is begun when its numbers and a place are there, or the first of them if it takes them."""
-        made = Beats()
+    def timing(self, o: Beats, **sinks: Beats) -> list[Process]:
+        """When its beats move, and whole packets where they are kept."""
         if not self._kept:
-            return [Process(self._begin, i, made, o), *self.queue.drain(made, o)]
+            return super().timing(o, **sinks)
         packets = Beats()  # offered once they are whole, taken when the last row has read them
-        return [Process(self._keep, i, packets), Process(self._begin, packets, made, o), *self.queue.drain(made, o)]
+        return [Process(self._keep, *sinks.values(), packets), *super().timing(o, packets=packets)]
 
     def _keep(self, i: Beats, packets: Beats) -> Cycles:
         taken = -1
         for packet in count():
             if packet > 1:
-                if len(packets.taken) <= packet - 2:
-                    yield packets.taken, packet - 2
-                taken = max(taken, packets.taken[packet - 2])
+                taken = max(taken, (yield from known(packets.taken, packet - 2)))
             for beat in range(packet * self._columns, (packet + 1) * self._columns):
-                if len(i.offered) <= beat:
-                    yield i.offered, beat
-                taken = max(taken + 1, i.offered[beat])
+                taken = max(taken + 1, (yield from known(i.offered, beat)))
                 i.taken.append(taken)
             packets.offered.append(taken + 1)
 
-    def _begin(self, x: Beats, made: Beats, o: Beats) -> Cycles:
-        slot, depth, left, stays = -1, self.queue.depth, o.taken, self.folding.shape[1] > 1
+    def begin(self, made: Beats, o: Beats, x: Beats) -> Cycles:
+        """A row is begun when its numbers and a place are there, or the first of them if it takes them."""
+        slot, stays = -1, self.folding.shape[1] > 1
         for row in count():
             beat = row // self._rows if stays else row * self._columns
-            if len(x.offered) <= beat:
-                yield x.offered, beat
-            slot = max(slot + 1, x.offered[beat])
-            if row >= depth:
-                if len(left) <= row - depth:
-                    yield left, row - depth
-                slot = max(slot, left[row - depth] + Places.latency)
+            slot = max(slot + 1, (yield from known(x.offered, beat)))
+            slot = yield from self.queue.place(o, row, slot)
             if stays:
                 slot += self._columns
                 if row % self._rows == self._rows - 1:
                     x.taken.append(slot)
             else:
                 for each in range(beat, beat + self._columns):
-                    if len(x.offered) <= each:
-                        yield x.offered, each
-                    slot = max(slot + 1, x.offered[each])
+                    slot = max(slot + 1, (yield from known(x.offered, each)))
                     x.taken.append(slot)
-            made.offered.append(slot + self._to_sum)
+            made.offered.append(slot + self.depth)

@@ -6,7 +6,7 @@ from typing import Self
 
 import numpy as np
 from amaranth.hdl import Cat, Module, Shape, Signal, Value
-from amaranth.lib.wiring import In, Out, connect, flipped
+from amaranth.lib.wiring import In, Out
 
 from ssm_hdl.fixed import Codes
 from ssm_hdl.gateware.arithmetic import REQUANTIZE_LATENCY, delay, extended, tree, tree_latency
@@ -22,7 +22,7 @@ from ssm_hdl.gateware.shift import Shifts
 from ssm_hdl.gateware.stage import Features, FoldedStage, StagePlan
 from ssm_hdl.gateware.stream import layer_of, shape_of, tag_of
 from ssm_hdl.gateware.sums import Sums
-from ssm_hdl.gateware.timing import Beats, Cycles, Process
+from ssm_hdl.gateware.timing import Beats, Cycles, known
 from ssm_hdl.operations import Node
 
 
@@ -87,14 +87,14 @@ class Dense(FoldedStage):
         self._scale = Shifts(layers.table(lambda node, lift: self._results(node.arrays["scale"]) + lift))
         self._to_tree = 2 + folding.latency(kind) + tree_latency(folding.columns)
         self._to_sum = self._to_tree + self._scale.latency
-        self._to_queue = self._to_sum + 1 + REQUANTIZE_LATENCY
+        self.depth = self._to_sum + 1 + REQUANTIZE_LATENCY
         self.sums = Sums(folding.passes, layers.width * o_lanes, registers, layers.fast) if folding.beats > 1 else None
         # There are some BURST * pace cycles for a result. As far as the stage idles, results may wait, and it with them.
         each = BURST * self.pace
         burst = min(folding.passes, -(-folding.passes * folding.beats // each))
-        places = Places.needed(self._to_queue, max(folding.spacing, pace), burst)
+        places = Places.needed(self.depth, max(folding.spacing, pace), burst)
         if even:
-            places = max(places, Places.needed(self._to_queue, each, burst))
+            places = max(places, Places.needed(self.depth, each, burst))
         self.queue = layers.queue(y, o_lanes, places)
 
     @property
@@ -103,14 +103,9 @@ class Dense(FoldedStage):
         return max(self.folding.cycles, self.folding.cycles // self.folding.beats * self.pace)
 
     @property
-    def latency(self) -> int:
-        """Cycles from the last beat of a packet in to its last beat out, when it meets no other and nothing stalls."""
-        return self._to_queue + self.queue.latency
-
-    @property
     def burst(self) -> int:
         """Cycles from the first result of a beat to its last: one for each, or as fast as places in the queue come back."""
-        return Places.span(self.queue, self._to_queue, self.folding.passes)
+        return Places.span(self.queue, self.depth, self.folding.passes)
 
     @property
     def tables(self) -> dict[str, Table]:
@@ -161,11 +156,8 @@ class Dense(FoldedStage):
         return np.pad(split, ((0, 0), (0, padding), (0, 0)), mode="edge").reshape(-1, f.o_lanes)
 
     def elaborate(self, platform: object) -> Module:  # noqa: D102
-        m = Module()
+        m, queue = self.module(), self.queue
         f, to_sum, width, source = self.folding, self._to_sum, self.layers.width, self.i
-        m.submodules.queue = queue = self.queue
-        connect(m, queue.o, flipped(self.o))
-
         go, first, final, word, ends = self._issue(m)
         weights = self._weight.read_late(m, "weights", word)
         x = [delay(m, number, 2) for number in source.p.data]
@@ -184,8 +176,8 @@ class Dense(FoldedStage):
         for lane, total in enumerate(totals):
             m.d.comb += queue.i.p.data[lane].eq(self.layers.requantize(m, total))
         m.d.comb += [
-            tag_of(queue.i.p).eq(delay(m, tag_of(source.p), self._to_queue)),
-            queue.i.valid.eq(delay(m, go & final, self._to_queue, reset_less=False)),
+            tag_of(queue.i.p).eq(delay(m, tag_of(source.p), self.depth)),
+            queue.i.valid.eq(delay(m, go & final, self.depth, reset_less=False)),
         ]
         return m
 
@@ -230,27 +222,16 @@ class Dense(FoldedStage):
             made |= {k: delay(m, product, f.latency(self.kind) - cycles) for k, product in zip(those, products, strict=True)}
         return [made[k] for k in range(f.multipliers)]
 
-    def timing(self, i: Beats, o: Beats) -> list[Process]:
-        """When its beats move: each is multiplied in some passes, and those of the last of a group need places."""
-        made = Beats()
-        return [Process(self._begin, i, made, o), *self.queue.drain(made, o)]
-
-    def _begin(self, i: Beats, made: Beats, o: Beats) -> Cycles:
-        begun, depth, left, result = -1, self.queue.depth, o.taken, 0
+    def begin(self, made: Beats, o: Beats, i: Beats) -> Cycles:
+        """Each beat is multiplied in some passes, and those of the last of a group need places."""
+        begun, results = -1, count()
         beats, passes = self.folding.beats, self.folding.passes
         for beat in count():
-            if len(i.offered) <= beat:
-                yield i.offered, beat
-            begun = max(begun, i.offered[beat] - 1)
+            begun = max(begun, (yield from known(i.offered, beat)) - 1)
             if beat % beats == beats - 1:
                 for _ in range(passes):
-                    begun += 1
-                    if result >= depth:
-                        if len(left) <= result - depth:
-                            yield left, result - depth
-                        begun = max(begun, left[result - depth] + Places.latency)
-                    made.offered.append(begun + self._to_queue)
-                    result += 1
+                    begun = yield from self.queue.place(o, next(results), begun + 1)
+                    made.offered.append(begun + self.depth)
             else:
                 begun += passes
             i.taken.append(begun)

@@ -5,18 +5,18 @@ from itertools import count
 from typing import Self
 
 from amaranth.hdl import Cat, Module, Signal, Value
-from amaranth.lib.wiring import In, Out, connect, flipped
+from amaranth.lib.wiring import In, Out
 
 from ssm_hdl.gateware.arithmetic import delay
 from ssm_hdl.gateware.layers import Layers, Nodes
 from ssm_hdl.gateware.memories import Storage
 from ssm_hdl.gateware.queue import Places
-from ssm_hdl.gateware.stage import Stage, StagePlan
+from ssm_hdl.gateware.stage import QueuedStage, StagePlan
 from ssm_hdl.gateware.stream import layer_of, reals, tag_of
-from ssm_hdl.gateware.timing import Beats, Cycles, Process
+from ssm_hdl.gateware.timing import Beats, Cycles, known
 
 
-class Elementwise(Stage):
+class Elementwise(QueuedStage):
     """One result for every number, or pair of numbers, in order.
 
     Cycles per step: ``n / lanes`` for packets of n numbers, ``pace`` times that at most if a pace is given. Latency: stated by
@@ -35,9 +35,6 @@ class Elementwise(Stage):
 
     streams = True
 
-    depth: int
-    """Cycles of the computation."""
-
     @classmethod
     def build(cls, layers: Layers, plan: StagePlan) -> Self:
         """With the lanes and the pace of a plan."""
@@ -54,11 +51,6 @@ class Elementwise(Stage):
         members = {name: In(self.layers.signature(edge, lanes)) for name, edge in zip("ij", node.inputs, strict=False)}
         super().__init__({**members, "o": Out(self.layers.signature(node.output, lanes))})
         self.queue = self.layers.queue(node.output, lanes, Places.needed(self.depth, pace, least=2 - compact))
-
-    @property
-    def latency(self) -> int:
-        """Cycles from an operand in to its result out."""
-        return self.depth + self.queue.latency
 
     @property
     def work(self) -> int:
@@ -84,9 +76,7 @@ class Elementwise(Stage):
         return [self.compute(m, lane, each, layer) for lane, each in enumerate(operands)]
 
     def elaborate(self, platform: object) -> Module:  # noqa: D102
-        m = Module()
-        m.submodules.queue = queue = self.queue
-        connect(m, queue.o, flipped(self.o))
+        m, queue = self.module(), self.queue
         go = Signal()
         places = Places(m, queue, go)
         m.d.comb += go.eq(Cat(places.free, *(sink.valid for sink in self.sinks)).all())
@@ -102,23 +92,14 @@ class Elementwise(Stage):
         ]
         return m
 
-    def timing(self, o: Beats, **sinks: Beats) -> list[Process]:
-        """When its beats move: a result is begun when all operands and a place in the queue are there."""
-        made = Beats()
-        return [Process(self._begin, made, o, *sinks.values()), *self.queue.drain(made, o)]
-
-    def _begin(self, made: Beats, o: Beats, *sinks: Beats) -> Cycles:
-        begun, depth, left = -1, self.queue.depth, o.taken
+    def begin(self, made: Beats, o: Beats, *sinks: Beats) -> Cycles:
+        """A result is begun when all operands and a place in the queue are there."""
+        begun = -1
         for beat in count():
             begun += 1
             for sink in sinks:
-                if len(sink.offered) <= beat:
-                    yield sink.offered, beat
-                begun = max(begun, sink.offered[beat])
-            if beat >= depth:
-                if len(left) <= beat - depth:
-                    yield left, beat - depth
-                begun = max(begun, left[beat - depth] + Places.latency)
+                begun = max(begun, (yield from known(sink.offered, beat)))
+            begun = yield from self.queue.place(o, beat, begun)
             for sink in sinks:
                 sink.taken.append(begun)
             made.offered.append(begun + self.depth)

@@ -5,7 +5,7 @@ from itertools import count
 from typing import Self
 
 from amaranth.hdl import Module, Mux, Signal
-from amaranth.lib.wiring import In, Out, connect, flipped
+from amaranth.lib.wiring import In, Out
 
 from ssm_hdl.fixed import Codes
 from ssm_hdl.gateware.arithmetic import delay, times, times_latency
@@ -13,13 +13,13 @@ from ssm_hdl.gateware.counter import Counter
 from ssm_hdl.gateware.layers import Layers, Nodes
 from ssm_hdl.gateware.memories import Rom, Storage
 from ssm_hdl.gateware.queue import Places, Queue
-from ssm_hdl.gateware.stage import Stage, StagePlan
+from ssm_hdl.gateware.stage import QueuedStage, StagePlan
 from ssm_hdl.gateware.stream import shape_of, signature
-from ssm_hdl.gateware.timing import Beats, Cycles, Process
+from ssm_hdl.gateware.timing import Beats, Cycles, known
 from ssm_hdl.operations import Node
 
 
-class Embedding(Stage):
+class Embedding(QueuedStage):
     """y = W[x]: for every token its row, a number a beat, read from a table.
 
     Cycles per step: ``n M`` for n tokens, ``pace`` times that at most if a pace is given. Latency, last beat in to last beat out:
@@ -54,8 +54,8 @@ class Embedding(Stage):
         x, y = shape_of(node.inputs[0]), shape_of(node.output)
         super().__init__({"i": In(signature(x)), "o": Out(signature(y))})
         self.rows, self.columns = node.arrays["code"].shape
-        self._depth = 3 + times_latency(self.columns)
-        self.queue = Queue(y, 1, Places.needed(self._depth, pace))
+        self.depth = 3 + times_latency(self.columns)
+        self.queue = Queue(y, 1, Places.needed(self.depth, pace))
 
     @property
     def work(self) -> int:
@@ -68,11 +68,6 @@ class Embedding(Stage):
         return self.work * self.pace
 
     @property
-    def latency(self) -> int:
-        """Cycles from the last beat of a packet in to its last beat out."""
-        return self._depth + self.queue.latency
-
-    @property
     def storage(self) -> list[Storage]:
         """Its memories."""
         return [Storage.rom("table", self.table()), self.queue.storage]
@@ -82,9 +77,7 @@ class Embedding(Stage):
         return self.node.arrays["code"].reshape(-1, 1)
 
     def elaborate(self, platform: object) -> Module:  # noqa: D102
-        m = Module()
-        m.submodules.queue = queue = self.queue
-        connect(m, queue.o, flipped(self.o))
+        m, queue = self.module(), self.queue
         go = Signal()
         column = Counter(m, self.columns, go)
         places = Places(m, queue, go)
@@ -96,27 +89,17 @@ class Embedding(Stage):
         (number,) = Rom(m, "table", self.table(), address).numbers
         m.d.comb += [
             queue.i.p.data[0].eq(delay(m, number, 1)),
-            queue.i.p.last.eq(delay(m, self.i.p.last, self._depth)),
-            queue.i.valid.eq(delay(m, go, self._depth, reset_less=False)),
+            queue.i.p.last.eq(delay(m, self.i.p.last, self.depth)),
+            queue.i.valid.eq(delay(m, go, self.depth, reset_less=False)),
         ]
         return m
 
-    def timing(self, i: Beats, o: Beats) -> list[Process]:
-        """When its beats move."""
-        made = Beats()
-        return [Process(self._begin, i, made, o), *self.queue.drain(made, o)]
-
-    def _begin(self, i: Beats, made: Beats, o: Beats) -> Cycles:
-        begun, depth, left = -1, self.queue.depth, o.taken
+    def begin(self, made: Beats, o: Beats, i: Beats) -> Cycles:
+        """A number of the row of a token in each cycle."""
+        begun = -1
         for beat in count():
-            if len(i.offered) <= beat:
-                yield i.offered, beat
-            begun = max(begun, i.offered[beat] - 1)
+            begun = max(begun, (yield from known(i.offered, beat)) - 1)
             for number in range(beat * self.columns, (beat + 1) * self.columns):
-                begun += 1
-                if number >= depth:
-                    if len(left) <= number - depth:
-                        yield left, number - depth
-                    begun = max(begun, left[number - depth] + Places.latency)
-                made.offered.append(begun + self._depth)
+                begun = yield from self.queue.place(o, number, begun + 1)
+                made.offered.append(begun + self.depth)
             i.taken.append(begun)

@@ -7,7 +7,7 @@ from itertools import count
 from typing import Self
 
 from amaranth.hdl import Module, Shape, Signal, Value
-from amaranth.lib.wiring import In, Out, connect, flipped
+from amaranth.lib.wiring import In, Out
 
 from ssm_hdl.families.base import Family
 from ssm_hdl.gateware.arithmetic import REQUANTIZE_LATENCY, delay, requantize, times, times_latency
@@ -21,7 +21,7 @@ from ssm_hdl.gateware.queue import Places
 from ssm_hdl.gateware.shift import shift_latency, shift_left
 from ssm_hdl.gateware.stage import Features, FoldedStage, StagePlan
 from ssm_hdl.gateware.stream import layer_of, tag_of
-from ssm_hdl.gateware.timing import Beats, Cycles, Process
+from ssm_hdl.gateware.timing import Beats, Cycles, Process, known
 
 
 @dataclass(frozen=True)
@@ -123,8 +123,8 @@ class Norm(FoldedStage):
         self.folding = NormFolding.of(nodes, 1)
         super().__init__({"i": In(layers.signature(x)), "o": Out(layers.signature(y))})
         self._used = self.folding.used
-        self._depth = self._used + self.folding.latency(kind) + REQUANTIZE_LATENCY
-        self.queue = layers.queue(y, 1, Places.needed(self._depth, pace))
+        self.depth = self._used + self.folding.latency(kind) + REQUANTIZE_LATENCY
+        self.queue = layers.queue(y, 1, Places.needed(self.depth, pace))
 
     @property
     def work(self) -> int:
@@ -139,12 +139,12 @@ class Norm(FoldedStage):
     @property
     def latency(self) -> int:
         """Cycles from the last beat of a packet in to its last beat out, when it meets no other and nothing stalls."""
-        return self.deviation.latency + 1 + self.span + self._depth + self.queue.latency
+        return self.deviation.latency + 1 + self.span + super().latency
 
     @property
     def span(self) -> int:
         """Cycles from the first beat of a packet out to its last: they wait for places in the queue if there is a pace."""
-        return Places.span(self.queue, self._depth, self.size)
+        return Places.span(self.queue, self.depth, self.size)
 
     @property
     def storage(self) -> list[Storage]:
@@ -165,9 +165,7 @@ class Norm(FoldedStage):
         return {"root": self.deviation.root.width, "sums": self.layers.width, "inputs": width}
 
     def elaborate(self, platform: object) -> Module:  # noqa: D102
-        m = Module()
-        m.submodules.queue = queue = self.queue
-        connect(m, queue.o, flipped(self.o))
+        m, queue = self.module(), self.queue
         ring = Ram(m, "ring", self.deviation.x.width, 3 * self.size)
         write, read = ring.write, ring.read
         take, leave = Signal(), Signal()
@@ -191,8 +189,8 @@ class Norm(FoldedStage):
             m.d.sync += sent.eq(tag)
         m.d.comb += [
             queue.i.p.data[0].eq(self._result(m, x, packet, leave)),
-            tag_of(queue.i.p).eq(delay(m, sent, self._depth)),
-            queue.i.valid.eq(delay(m, go, self._depth, reset_less=False)),
+            tag_of(queue.i.p).eq(delay(m, sent, self.depth)),
+            queue.i.valid.eq(delay(m, go, self.depth, reset_less=False)),
         ]
         return m
 
@@ -229,38 +227,29 @@ class Norm(FoldedStage):
         product = self.folding.multiplier(self.kind).multiply(m, d, inverse)
         return requantize(m, product, root.f_bits, deviation.format)
 
-    def timing(self, i: Beats, o: Beats) -> list[Process]:
+    def timing(self, o: Beats, **sinks: Beats) -> list[Process]:
         """When its beats move. Inside, a packet comes with its last element, and leaves to be sent once its root is there."""
-        root, made = Beats(), Beats()
-        return [Process(self._gather, i, root), Process(self._leave, root, made, o), *self.queue.drain(made, o)]
+        root = Beats()
+        return [Process(self._gather, *sinks.values(), root), *super().timing(o, root=root)]
 
     def _gather(self, i: Beats, root: Beats) -> Cycles:
         taken, waits = -1, -1
         for packet in count():
             for beat in range(packet * self.size, (packet + 1) * self.size):
-                if len(i.offered) <= beat:
-                    yield i.offered, beat
-                taken = max(taken + 1, i.offered[beat])
+                taken = max(taken + 1, (yield from known(i.offered, beat)))
                 if packet and beat % self.size == self.size - 1:
-                    if len(root.taken) < packet:
-                        yield root.taken, packet - 1
-                    taken = max(taken, root.taken[packet - 1] + 1)
+                    taken = max(taken, (yield from known(root.taken, packet - 1)) + 1)
                 taken += taken == waits
                 i.taken.append(taken)
             root.offered.append(taken)
             waits = taken + self.deviation.takes_turn
 
-    def _leave(self, root: Beats, made: Beats, o: Beats) -> Cycles:
-        read, depth, left = -1, self.queue.depth, o.taken
+    def begin(self, made: Beats, o: Beats, root: Beats) -> Cycles:
+        """A packet is sent once its root is there."""
+        read = -1
         for packet in count():
-            if len(root.offered) <= packet:
-                yield root.offered, packet
-            read = max(read, root.offered[packet] + self.deviation.latency)
+            read = max(read, (yield from known(root.offered, packet)) + self.deviation.latency)
             root.taken.append(read)
             for beat in range(packet * self.size, (packet + 1) * self.size):
-                read += 1
-                if beat >= depth:
-                    if len(left) <= beat - depth:
-                        yield left, beat - depth
-                    read = max(read, left[beat - depth] + Places.latency)
-                made.offered.append(read + self._depth)
+                read = yield from self.queue.place(o, beat, read + 1)
+                made.offered.append(read + self.depth)

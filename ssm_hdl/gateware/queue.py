@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 from ssm_hdl.gateware.counter import Counter
 from ssm_hdl.gateware.memories import BLOCK_RAM_FROM, Ram, Storage
 from ssm_hdl.gateware.stream import signature
-from ssm_hdl.gateware.timing import Beats, Cycles, Process
+from ssm_hdl.gateware.timing import Beats, Cycle, Cycles, Process, known
 
 ROW = 6
 """Beats that a queue of registers has at most: they all move at once, and what moves them stands in the longest paths."""
@@ -124,29 +124,27 @@ class Queue(wiring.Component):
         """When beats leave that are offered at its input only when there is room."""
         return [Process(self._read if self.block_ram else self._shift_out, i, o)]
 
+    def place(self, o: Beats, result: int, cycle: int) -> Cycle:
+        """A cycle, or the first after it in which `Places` has a place for a result."""
+        if result < self.depth:
+            return cycle
+        return max(cycle, (yield from known(o.taken, result - self.depth)) + Places.latency)
+
     def _fill(self, i: Beats, inside: Beats, o: Beats) -> Cycles:
         """``taken`` of the beats inside is when they are read from the memory, which makes room for others."""
         left, late = (inside.taken, 2) if self.block_ram else (o.taken, 1)
         before, depth = -late, self.depth
         for beat in count():
-            if len(i.offered) <= beat:
-                yield i.offered, beat
-            cycle = max(i.offered[beat], before + 1)
+            cycle = max((yield from known(i.offered, beat)), before + 1)
             if late == 2:  # that there is room is seen a cycle later, and so is the beat that takes the last of it
                 cycle = max(cycle, 1)
                 seen = beat - depth - (cycle == before + 1)
                 if seen >= 0:
-                    if len(left) <= seen:
-                        yield left, seen
-                    if left[seen] > cycle - 2 and seen < beat - depth:
+                    if (yield from known(left, seen)) > cycle - 2 and seen < beat - depth:
                         seen, cycle = seen + 1, cycle + 1
-                        if len(left) <= seen:
-                            yield left, seen
-                    cycle = max(cycle, left[seen] + 2)
+                    cycle = max(cycle, (yield from known(left, seen)) + 2)
             elif beat >= depth:
-                if len(left) <= beat - depth:
-                    yield left, beat - depth
-                cycle = max(cycle, left[beat - depth] + 1)
+                cycle = max(cycle, (yield from known(left, beat - depth)) + 1)
             i.taken.append(cycle)
             inside.offered.append(cycle)
             before = cycle
@@ -154,26 +152,18 @@ class Queue(wiring.Component):
     def _shift_out(self, i: Beats, o: Beats) -> Cycles:
         left = -1
         for beat in count():
-            if len(i.offered) <= beat:
-                yield i.offered, beat
-            o.offered.append(max(i.offered[beat], left) + 1)
-            if len(o.taken) <= beat:
-                yield o.taken, beat
-            left = o.taken[beat]
+            o.offered.append(max((yield from known(i.offered, beat)), left) + 1)
+            left = yield from known(o.taken, beat)
 
     def _read(self, i: Beats, o: Beats) -> Cycles:
         """Read from memory, and moved to the register at the output if there is one; each when the beat before makes room."""
         left = moved = -1
         for beat in count():
-            if len(i.offered) <= beat:
-                yield i.offered, beat
-            read = max(i.offered[beat] + 1, moved)
+            read = max((yield from known(i.offered, beat)) + 1, moved)
             if not self.fast:
                 i.taken.append(read)
             if beat:
-                if len(o.taken) < beat:
-                    yield o.taken, beat - 1
-                left = o.taken[beat - 1]
+                left = yield from known(o.taken, beat - 1)
             if self.fast:
                 moved = max(read, left)
                 i.taken.append(moved)

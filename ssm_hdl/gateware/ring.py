@@ -12,7 +12,7 @@ from ssm_hdl.gateware.counter import Counter
 from ssm_hdl.gateware.memories import Storage
 from ssm_hdl.gateware.queue import Queue
 from ssm_hdl.gateware.stream import layer_of, signature, tag_of
-from ssm_hdl.gateware.timing import Beats, Cycles, Process
+from ssm_hdl.gateware.timing import Beats, Cycles, Process, known
 
 WAITING = 2
 """Packets that may wait to be let in: one is gathered while another goes in."""
@@ -130,13 +130,10 @@ class Ring(wiring.Component):
     def _part(self, layers: list[int], back: Beats, o: Beats, comes: Beats) -> Cycles:
         """Returning packets go out or round."""
         for beat in count():
-            if len(back.offered) <= beat:
-                yield back.offered, beat
+            cycle = yield from known(back.offered, beat)
             way = comes if layers[beat // self.beats] < self.layers - 1 else o
-            way.offered.append(back.offered[beat])
-            if len(way.taken) < len(way.offered):
-                yield way.taken, len(way.offered) - 1
-            back.taken.append(way.taken[-1])
+            way.offered.append(cycle)
+            back.taken.append((yield from known(way.taken, len(way.offered) - 1)))
 
     def _choose(self, layers: list[int], i: Beats, new: Beats, again: Beats, o: Beats, entry: Beats) -> Cycles:
         """The next packet that enters: one that comes round if it is there, else a new one as soon as that is let in."""
@@ -175,6 +172,3 @@ class Ring(wiring.Component):
                 moved = entry.taken[-1]
                 stream.taken.append(moved)
             idle = moved + 1
-
-
-__all__ = ["Ring"]

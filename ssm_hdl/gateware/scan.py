@@ -5,7 +5,7 @@ from itertools import count
 from typing import Self
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
-from amaranth.lib.wiring import In, Out, connect, flipped
+from amaranth.lib.wiring import In, Out
 
 from ssm_hdl.gateware.arithmetic import delay
 from ssm_hdl.gateware.counter import Counter
@@ -18,7 +18,7 @@ from ssm_hdl.gateware.recurrence import Issue, Recurrence
 from ssm_hdl.gateware.scan_folding import ScanFolding
 from ssm_hdl.gateware.stage import Features, FoldedStage, StagePlan
 from ssm_hdl.gateware.stream import layer_of, tag_of
-from ssm_hdl.gateware.timing import Beats, Cycles, Process
+from ssm_hdl.gateware.timing import Beats, Cycles, known
 from ssm_hdl.operations import Node
 
 
@@ -74,6 +74,7 @@ class Scan(FoldedStage):
         (u,), h = layers.node.inputs, layers.node.output
         super().__init__({"i": In(layers.signature(u, folding.i_lanes)), "o": Out(layers.signature(h, folding.o_lanes))})
         self.recurrence = Recurrence(layers, folding, kind)
+        self.depth = self.recurrence.latency
         product = folding.latency(kind)
         self._cycles, self.loop = max(folding.interval(product), folding.words * pace), folding.loop(product)
         self.queue = layers.queue(h, folding.o_lanes, Places.needed(self.loop, max(folding.phases, pace)))
@@ -82,11 +83,6 @@ class Scan(FoldedStage):
     def cycles(self) -> int:
         """Cycles per step, the initiation interval."""
         return self._cycles
-
-    @property
-    def latency(self) -> int:
-        """Cycles from the last beat of a step in to its last beat out, when nothing stalls."""
-        return self.recurrence.latency + self.queue.latency
 
     @property
     def tables(self) -> dict[str, Table]:
@@ -130,10 +126,8 @@ class Scan(FoldedStage):
         return (self.layers.count - 1 << (self.folding.words - 1).bit_length()) + self.folding.words
 
     def elaborate(self, platform: object) -> Module:  # noqa: D102
-        m = Module()
-        f, queue, bits, cycles = self.folding, self.queue, self.layers.format.width, self.recurrence.latency
-        m.submodules.queue = queue
-        connect(m, queue.o, flipped(self.o))
+        m = self.module()
+        f, queue, bits, cycles = self.folding, self.queue, self.layers.format.width, self.depth
         written = Signal()
         issue = self._issue(m, written)
 
@@ -181,26 +175,16 @@ class Scan(FoldedStage):
             fresh.set(self.i.p.last)
         return Issue(go, Cat(word.value, layer), phase.value, fresh.value, final, beat.wraps, word.wraps)
 
-    def timing(self, i: Beats, o: Beats) -> list[Process]:
-        """When its beats move: a word is read when its result has a place and its states are written."""
-        made = Beats()
-        return [Process(self._read, i, made, o), *self.queue.drain(made, o)]
-
-    def _read(self, i: Beats, made: Beats, o: Beats) -> Cycles:
-        ended, depth, left, stored, f = -1, self.queue.depth, o.taken, made.offered, self.folding
+    def begin(self, made: Beats, o: Beats, i: Beats) -> Cycles:
+        """A word is read when its result has a place and its states are written."""
+        ended, stored, f = -1, made.offered, self.folding
         loops, phases, words = f.words if f.cycles < self.loop else 0, f.phases, f.words_per_beat
         for beat in count():
-            if len(i.offered) <= beat:
-                yield i.offered, beat
-            ended = max(ended, i.offered[beat] - 1)
+            ended = max(ended, (yield from known(i.offered, beat)) - 1)
             for word in range(beat * words, (beat + 1) * words):
-                begun = ended + 1
-                if word >= depth:
-                    if len(left) <= word - depth:
-                        yield left, word - depth
-                    begun = max(begun, left[word - depth] + Places.latency)
+                begun = yield from self.queue.place(o, word, ended + 1)
                 if loops and word >= loops:
                     begun = max(begun, stored[word - loops] + 1)
                 ended = begun + phases - 1
-                stored.append(ended + self.recurrence.latency)
+                stored.append(ended + self.depth)
             i.taken.append(ended)

@@ -14,7 +14,7 @@ from ssm_hdl.gateware.layers import Layers, Nodes
 from ssm_hdl.gateware.memories import Storage
 from ssm_hdl.gateware.stage import Stage, StagePlan
 from ssm_hdl.gateware.stream import reals
-from ssm_hdl.gateware.timing import Beats, Cycles, Process
+from ssm_hdl.gateware.timing import Beats, Cycles, Process, known
 from ssm_hdl.operations import Node
 from ssm_hdl.operations import Slice as SliceOperation
 
@@ -97,15 +97,9 @@ class Slice(Stage):
         return [Process(self._pass, i, o)]
 
     def _pass(self, i: Beats, o: Beats) -> Cycles:
-        sent = 0
         for beat in count():
-            if len(i.offered) <= beat:
-                yield i.offered, beat
-            cycle = i.offered[beat]
+            cycle = yield from known(i.offered, beat)
             if self.start <= beat % self.cycles < self.stop:
                 o.offered.append(cycle)
-                if len(o.taken) <= sent:
-                    yield o.taken, sent
-                cycle = o.taken[sent]
-                sent += 1
+                cycle = yield from known(o.taken, len(o.offered) - 1)
             i.taken.append(cycle)

@@ -6,14 +6,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self, TypeAlias
 
+from amaranth.hdl import Module
 from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import connect, flipped
 
 from ssm_hdl.gateware.folding import Folding
 from ssm_hdl.gateware.layers import Layers, Table
 from ssm_hdl.gateware.memories import Storage
 from ssm_hdl.gateware.multiplier import DSP
+from ssm_hdl.gateware.queue import Queue
 from ssm_hdl.gateware.stream import lanes, reals
-from ssm_hdl.gateware.timing import Process
+from ssm_hdl.gateware.timing import Beats, Cycles, Process
 from ssm_hdl.operations import Node
 
 Features: TypeAlias = dict[str, float]
@@ -174,7 +177,39 @@ class Stage(wiring.Component):
         return {"inputs": sum(_beat(sink) for sink in self.sinks)}
 
 
-class FoldedStage(Stage):
+class QueuedStage(Stage):
+    """A stage that is a pipeline into a queue: nothing stalls in it, since a result is begun when it has a place there.
+
+    Attributes:
+        queue: the queue.
+        depth: cycles from the beat that completes a result to the queue.
+        begin: makes the process that takes beats and begins results, from ``made`` (the results at the queue), ``o`` and the
+            streams in.
+    """
+
+    queue: Queue
+    depth: int
+    begin: Callable[..., Cycles]
+
+    @property
+    def latency(self) -> int:
+        """Cycles from the last beat of a packet in to its last beat out, when it meets no other and nothing stalls."""
+        return self.depth + self.queue.latency
+
+    def module(self) -> Module:
+        """A module with the queue, connected to the output."""
+        m = Module()
+        m.submodules.queue = self.queue
+        connect(m, self.queue.o, flipped(self.o))
+        return m
+
+    def timing(self, o: Beats, **sinks: Beats) -> list[Process]:
+        """When its beats move."""
+        made = Beats()
+        return [Process(self.begin, made, o, *sinks.values()), *self.queue.drain(made, o)]
+
+
+class FoldedStage(QueuedStage):
     """A stage whose products fall onto multipliers by a folding.
 
     Attributes:
@@ -209,6 +244,3 @@ class FoldedStage(Stage):
 def _beat(port: Any) -> int:
     """Bits of the numbers of a beat."""
     return lanes(port) * port.p.data.shape().elem_shape.width
-
-
-__all__ = ["Features", "FoldedStage", "Stage", "StagePlan"]

@@ -10,7 +10,7 @@ from amaranth.lib.wiring import In, Out
 
 from ssm_hdl.errors import SsmHdlError
 from ssm_hdl.gateware.counter import Counter
-from ssm_hdl.gateware.timing import Beats, Cycles, Process
+from ssm_hdl.gateware.timing import Beats, Cycles, Process, known
 from ssm_hdl.operations import Edge
 
 
@@ -119,15 +119,12 @@ class Fork(wiring.Component):
 
     def _copy(self, i: Beats, o: list[Beats]) -> Cycles:
         for beat in count():
-            if len(i.offered) <= beat:
-                yield i.offered, beat
+            cycle = yield from known(i.offered, beat)
             for way in o:
-                way.offered.append(i.offered[beat])
+                way.offered.append(cycle)
             last = 0
             for way in o:
-                if len(way.taken) <= beat:
-                    yield way.taken, beat
-                last = max(last, way.taken[beat])
+                last = max(last, (yield from known(way.taken, beat)))
             i.taken.append(last + self.slow)
 
 
@@ -237,35 +234,26 @@ class Repack(wiring.Component):
         beat, taken, left, parts, ratio = 0, -1, -1, self._parts, self.o_lanes // self.i_lanes
         for wide in count():
             for part in range(parts[wide % len(parts)]):
-                if len(i.offered) <= beat:
-                    yield i.offered, beat
+                came = yield from known(i.offered, beat)
                 if part == 0 and wide and not self.ahead:
-                    if len(o.taken) < wide:
-                        yield o.taken, wide - 1
-                    left = o.taken[wide - 1]
-                taken = max(i.offered[beat], taken + 1, left + self.slow if part == 0 else 0)
+                    left = yield from known(o.taken, wide - 1)
+                taken = max(came, taken + 1, left + self.slow if part == 0 else 0)
                 i.taken.append(taken)
                 beat += 1
             full = taken + 1 + ratio - parts[wide % len(parts)]
             if self.ahead:  # to another register, once the beat before has left that
-                if wide and len(o.taken) < wide:
-                    yield o.taken, wide - 1
-                left = max(full, o.taken[wide - 1] if wide else 0)
+                left = max(full, (yield from known(o.taken, wide - 1)) if wide else 0)
                 full = left + 1
             o.offered.append(full)
 
     def _scatter(self, i: Beats, o: Beats) -> Cycles:
         beat, left, parts = 0, -1, self._parts
         for wide in count():
-            if len(i.offered) <= wide:
-                yield i.offered, wide
-            left = max(i.offered[wide], left + self.slow if wide else 0)
+            left = max((yield from known(i.offered, wide)), left + self.slow if wide else 0)
             i.taken.append(left)
             left += 1
             for _ in range(parts[wide % len(parts)]):
                 o.offered.append(left)
-                if len(o.taken) <= beat:
-                    yield o.taken, beat
-                left = o.taken[beat] + 1
+                left = (yield from known(o.taken, beat)) + 1
                 beat += 1
             left -= 1

@@ -21,6 +21,16 @@ Wait: TypeAlias = tuple[list[int], int]
 Cycles: TypeAlias = Generator[Wait, bool | None]
 """A process: it yields what it waits for, and goes on once that is known."""
 
+Cycle: TypeAlias = Generator[Wait, bool | None, int]
+"""A part of a process that returns a cycle."""
+
+
+def known(cycles: list[int], index: int) -> Cycle:
+    """A cycle of a list, as soon as it is known."""
+    if len(cycles) <= index:
+        yield cycles, index
+    return cycles[index]
+
 
 class Beats:
     """The transfers of a stream.
@@ -132,12 +142,8 @@ def source(earliest: list[int]) -> Callable[[Beats], Cycles]:
     def run(o: Beats) -> Cycles:
         before = -1
         for beat in count():
-            if len(earliest) <= beat:
-                yield earliest, beat
-            o.offered.append(max(earliest[beat], before + 1))
-            if len(o.taken) <= beat:
-                yield o.taken, beat
-            before = o.taken[beat]
+            o.offered.append(max((yield from known(earliest, beat)), before + 1))
+            before = yield from known(o.taken, beat)
 
     return run
 
@@ -147,6 +153,3 @@ def sink(i: Beats) -> Cycles:
     while True:
         i.taken += i.offered[len(i.taken) :]
         yield i.offered, len(i.taken)
-
-
-__all__ = ["Beats", "Cycles", "Process", "Schedule", "sink", "source", "stuck"]

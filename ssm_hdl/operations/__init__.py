@@ -10,7 +10,10 @@ from ssm_hdl.operations.add import Add
 from ssm_hdl.operations.base import Edge, Node, Operation, Tensor, Tensors
 from ssm_hdl.operations.dense import Dense
 from ssm_hdl.operations.embedding import Embedding
+from ssm_hdl.operations.largest import Largest
+from ssm_hdl.operations.last import Last
 from ssm_hdl.operations.lookup import Lookup
+from ssm_hdl.operations.mean import Mean
 from ssm_hdl.operations.multiply import Multiply
 from ssm_hdl.operations.norm import Norm
 from ssm_hdl.operations.pool import Pool
@@ -36,7 +39,10 @@ __all__ = [
     "Dense",
     "Edge",
     "Embedding",
+    "Largest",
+    "Last",
     "Lookup",
+    "Mean",
     "Multiply",
     "Node",
     "Norm",

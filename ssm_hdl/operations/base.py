@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from ssm_hdl.errors import SsmHdlError
+from ssm_hdl.exact import bound
 from ssm_hdl.fixed import Codes, Format
 from ssm_hdl.tensors import MAX_SPREAD, Scaled, Strict, Tensor, Tensors
 
@@ -134,6 +135,25 @@ class Unary(Operation):
         return (self.input,)
 
 
+class OverTime(Unary):
+    """What makes one packet of a sequence."""
+
+    def once(self, x: Edge, format: Format) -> Edge:
+        """The output edge.
+
+        Raises:
+            SsmHdlError: x is complex, or comes once per sequence.
+        """
+        self.refuse_complex((x,))
+        if x.per_sequence:
+            raise SsmHdlError(f"{self.name}: its input {x.name} comes once per sequence; there is nothing to sum over time")
+        return Edge(self.name, x.size, format, per_sequence=True)
+
+    def sums(self, x: Edge, steps: int) -> Format:
+        """The accumulator of ``steps`` packets of x."""
+        return bound(self.name, (x, f"{steps} steps"), steps * x.format.min, steps * x.format.max, x.format.f_bits)
+
+
 class Binary(Operation):
     """An element-wise operation with two real inputs of one size."""
 
@@ -167,6 +187,7 @@ __all__ = [
     "Name",
     "Node",
     "Operation",
+    "OverTime",
     "Scaled",
     "Size",
     "Strict",

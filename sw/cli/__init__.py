@@ -7,11 +7,12 @@ import sys
 
 import typer
 
-from ssm_hdl.errors import SsmHdlError
+from ssm_hdl.errors import SsmHdlError, UsageError
 from ssm_hdl.sw.cli import (
     bench,
     build,
     calibrate,
+    data,
     demo,
     evaluate,
     finetune,
@@ -36,7 +37,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 _COMMANDS = (
-    *(demo, train, importing, quantize, finetune, sensitivity, search, evaluate),
+    *(demo, data, train, importing, quantize, finetune, sensitivity, search, evaluate),
     *(generate, simulate, build, program, run, info, reproduce, bench, calibrate),
 )
 for module in _COMMANDS:
@@ -49,7 +50,7 @@ def main() -> None:
         app()
     except SsmHdlError as error:
         print(f"ssm-hdl: {error}", file=sys.stderr)
-        sys.exit(1)
+        sys.exit(2 if isinstance(error, UsageError) else 1)
 
 
 __all__ = ["app", "main"]

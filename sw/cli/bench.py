@@ -35,7 +35,7 @@ def command(
     from ssm_hdl import Manifest
     from ssm_hdl.boards.board import Board
     from ssm_hdl.boards.catalog import find_board
-    from ssm_hdl.errors import SsmHdlError
+    from ssm_hdl.errors import UsageError
     from ssm_hdl.families.ecp5 import ECP5
     from ssm_hdl.files import write_atomically
     from ssm_hdl.sw import bench
@@ -47,7 +47,7 @@ def command(
         try:
             return Path(path).name, Manifest.load(path), find_board(board), float(rate) if rate else None
         except ValueError as error:
-            raise SsmHdlError(f"{pair} is not of the form MANIFEST@BOARD or MANIFEST@BOARD@RATE") from error
+            raise UsageError(f"{pair} is not of the form MANIFEST@BOARD or MANIFEST@BOARD@RATE") from error
 
     rows, fullest = [read(pair) for pair in pairs], [read(pair)[:3] for pair in largest or []]
     say = messages()
@@ -61,7 +61,7 @@ def command(
     answer["straightness"] = bench.straightness(answer["line"]) if answer["line"] else None
     write_atomically(results, json.dumps(answer, indent=2) + "\n")
     draw(answer, picture)
-    headings = "model|device|>interval|>multipliers|>busy|>clock|>steps a second|>G products/s|>of the limit|>LUTs|>a lane"
+    headings = "model|device|>interval|>multipliers|>busy|>clock|>steps a second|>G products/s|>of all DSP|>LUTs|>a lane"
     shown = table(*headings.split("|"))
     for row in answer["rows"]:
         luts, lanes = row["usage"]["LUTs"]["used"], row["dsp_multipliers"] + row["lut_multipliers"]

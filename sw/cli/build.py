@@ -1,6 +1,6 @@
 """``ssm-hdl build``: a bitstream for a board."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,17 +17,11 @@ EXAMPLE = "ssm-hdl build manifests/s4d-16h --board ulx3s-85f --clock 100"
 BOARDS = "icebreaker, ulx3s-25f or ulx3s-85f"
 
 
+@sizing.sized
 def command(
     path: Annotated[Path, typer.Argument(metavar="MANIFEST", help="A manifest: its folder or manifest.yaml.")],
+    size: sizing.Size,
     board: Annotated[str, typer.Option(help=f"{BOARDS}.")],
-    clock: Annotated[float | None, typer.Option(metavar="MHZ", help="Clock; that of the board if left out.")] = None,
-    rate: sizing.Rate = None,
-    fastest: sizing.Max = False,
-    latency: sizing.Latency = None,
-    dsp: sizing.Dsp = None,
-    share_device: sizing.ShareDevice = None,
-    fold: sizing.Fold = None,
-    share_layers: sizing.ShareLayers = None,
     out: Annotated[Path | None, typer.Option(help="Folder to write to; out/NAME-BOARD if left out.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -39,16 +33,13 @@ def command(
     from ssm_hdl.boards.resources import shell_use
 
     manifest, device = Manifest.load(path), find_board(board)
-    hz, reserve = (
-        device.clock_hz if clock is None else clock * 1e6,
-        shell_use(manifest, device).plus(sizing.reserved(share_device)),
-    )
-    sized = sizing.plan(manifest, device.chip, rate, fastest, hz, dsp, latency, fold, share_layers, reserve)
+    size = replace(size, clock=device.clock_hz / 1e6 if size.clock is None else size.clock)
+    sized = size.plan(manifest, device.chip, shell_use(manifest, device))
     report = build(
         manifest,
         device,
         out or Path("out") / f"{manifest.name}-{board}",
-        clock_hz=hz,
+        clock_hz=sized.clock_hz,
         plan=sized.plan,
         progress=lambda line: messages().print(line, highlight=False, markup=False),
     )

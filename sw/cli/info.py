@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ssm_hdl.errors import SsmHdlError
+from ssm_hdl.errors import UsageError
 from ssm_hdl.sw.cli.console import Json, facts, need, show, table
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def command(
     """Show what a manifest holds (operations, formats, accumulators, memory, multiplications) or the origin of a checkpoint."""
     if is_checkpoint(path):
         if picture is not None:
-            raise SsmHdlError(f"{path} is a checkpoint and has no pipeline to draw; quantize it first")
+            raise UsageError(f"{path} is a checkpoint and has no pipeline to draw; quantize it first")
         _checkpoint(path, as_json)
     else:
         _manifest(path, picture, dsp, as_json)
@@ -117,6 +117,7 @@ def describe(manifest: "Manifest") -> dict[str, Any]:
         "name": manifest.name,
         "description": manifest.graph.description,
         "steps": manifest.steps,
+        "samples": manifest.graph.samples.facts() if manifest.graph.samples else None,
         "input": {"name": edge.name, "size": edge.size, "format": str(edge.format)},
         "output": manifest.graph.output,
         "operations": operations,
@@ -144,9 +145,7 @@ def _checkpoint(path: Path, as_json: bool) -> None:
         **model.config.model_dump(),
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "dataset": checkpoint.inputs.name,
-        "input_format": checkpoint.inputs.input_format,
-        "steps": checkpoint.inputs.steps,
-        "classes": checkpoint.inputs.classes,
+        **{name: value for name, value in checkpoint.inputs.facts().items() if name != "name"},
         **checkpoint.metadata,
     }
     show(as_json, answer, facts(str(path), answer))

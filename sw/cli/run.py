@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from ssm_hdl.sw.cli.console import Folder, Json, facts, need, need_writable, progress, show
-from ssm_hdl.sw.cli.samples import SPLITS, dataset_of, samples_of, split_of
+from ssm_hdl.sw.cli.console import Folder, Json, Window, facts, need, need_writable, progress, save_array, show
+from ssm_hdl.sw.cli.samples import samples_of
 
 NAME = "run"
 EXAMPLE = "ssm-hdl run manifests/digits --port /dev/ttyUSB1 --samples test --count 20"
@@ -18,9 +18,10 @@ def command(
     port: Annotated[str, typer.Option(help="Serial port of the board, such as /dev/ttyUSB1 or COM5.")],
     samples: Annotated[
         str,
-        typer.Option(help="random, a part of the manifest's data set (test, val, train), or a .npy file (batch, steps, size)."),
+        typer.Option(help="random, a part of the data (test, val, train, all), or a .npy file (batch, steps, size)."),
     ] = "random",
     data: Folder = None,
+    window: Window = None,
     count: Annotated[int | None, typer.Option(min=1, help="Sequences; all, or 10 random ones, if left out.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the random samples.")] = 0,
     baud: Annotated[int | None, typer.Option(min=1, help="Bit rate of the board; 1,000,000 if left out.")] = None,
@@ -32,45 +33,35 @@ def command(
     need("serial")
     from ssm_hdl import Manifest
     from ssm_hdl.sim.golden import run
+    from ssm_hdl.sw.evaluate import batches, gather
     from ssm_hdl.sw.host import BAUD, Host
+    from ssm_hdl.sw.score import scores
 
     manifest = Manifest.load(path)
     if out is not None:
         need_writable(out)
-    codes = samples_of(manifest, samples, data, count, seed)
+    split = samples_of(manifest, samples, data, count, seed, window)
+    parts = batches(split)
     with Host(port, manifest, baud or BAUD, timeout) as host:
         began = time.monotonic()
-        with progress(f"{manifest.name} on {port}", len(codes)) as advance:
-            outputs = host.run(codes, advance)
+        with progress(f"{manifest.name} on {port}", len(split)) as advance:
+            outputs = gather(
+                manifest.name, split, parts, (host.run(manifest.check_samples(codes), advance) for _, codes in parts)
+            )
         seconds = time.monotonic() - began
-    expected = run(manifest, codes).outputs
+    expected = gather(manifest.name, split, parts, (run(manifest, codes).outputs for _, codes in parts))
     answer: dict[str, Any] = {
         "name": manifest.name,
         "port": port,
         "samples": samples,
-        "sequences": len(codes),
+        "sequences": len(split),
         "elements": expected.size,
         "differences": int((outputs != expected).sum()),
         "seconds": round(seconds, 3),
     }
-    if samples in SPLITS and manifest.output.per_sequence:
-        labels = split_of(dataset_of(manifest, data), samples, count).labels
-        answer["accuracy"] = float((outputs.argmax(axis=1) == labels).mean())
+    answer |= scores(outputs * manifest.output.format.lsb, split.labels)
     if out is not None:
-        answer["outputs"] = str(_save(out, outputs))
+        answer["outputs"] = str(save_array(out, outputs))
     show(as_json, answer, facts(f"{manifest.name} on {port}", answer))
     if answer["differences"]:
         raise typer.Exit(1)
-
-
-def _save(path: Path, outputs: Any) -> Path:
-    """Write an array as .npy."""
-    import io
-
-    import numpy as np
-
-    from ssm_hdl.files import write_atomically
-
-    buffer = io.BytesIO()
-    np.save(buffer, outputs, allow_pickle=False)
-    return write_atomically(path, buffer.getvalue())

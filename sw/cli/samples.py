@@ -1,39 +1,64 @@
 """Samples for a command: from a data set, from a file, or random."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ssm_hdl.errors import SsmHdlError
+from ssm_hdl.errors import SsmHdlError, UsageError
+from ssm_hdl.samples import UNLABELLED, InputSpec
 from ssm_hdl.sw.cli.console import need
 
 if TYPE_CHECKING:
     from ssm_hdl import Manifest
-    from ssm_hdl.fixed import Codes
     from ssm_hdl.sw.data import Dataset, Split
 
-SPLITS = ("train", "val", "test")
+SPLITS = ("train", "val", "test", "all")
 
 
-def dataset_of(manifest: "Manifest", folder: Path | None) -> "Dataset":
-    """The data set whose samples a manifest takes, recognised by the format and the length of a sequence.
+def inputs_of(manifest: "Manifest") -> InputSpec | None:
+    """What a manifest takes: what it states, or else the data set of the same format, length and classes, if there is one."""
+    from ssm_hdl.sw.data import SPECS
+
+    edge, output = manifest.input, manifest.output
+    if (stated := manifest.graph.samples) is not None:
+        return replace(stated, input_format=str(edge.format))  # which is there to be edited
+    for spec in SPECS.values():
+        wanted = (spec.input_format, spec.steps, spec.channels, spec.classes, spec.per_step)
+        if wanted == (str(edge.format), manifest.steps, edge.size, output.size, not output.per_sequence):
+            return spec
+    return None
+
+
+def dataset_of(manifest: "Manifest", data: Path | None, window: int | None = None) -> "Dataset":
+    """Samples that a manifest takes, from its data set or from an .npz file.
+
+    Args:
+        manifest: the integer program.
+        data: folder of the data set, or an .npz file.
+        window: steps of the windows that a recording is cut into; those of the training if None.
 
     Raises:
-        SsmHdlError: no data set fits, or its files are missing or damaged.
+        SsmHdlError: nothing fits, or the files are missing or damaged.
     """
-    from ssm_hdl.sw.data import SPECS, load
+    from ssm_hdl.sw.data import SPECS, load_for
 
-    for spec in SPECS.values():
-        if (spec.input_format, spec.steps) == (str(manifest.input.format), manifest.steps) and manifest.input.size == 1:
-            if spec.name == "digits":
-                need("sklearn")
-            return load(spec.name, folder, progress=True)
-    known = ", ".join(f"{spec.name} ({spec.steps} steps of {spec.input_format})" for spec in SPECS.values())
-    raise SsmHdlError(
-        f"no data set has sequences of {manifest.steps} steps of {manifest.input.size} x {manifest.input.format}, which "
-        f"{manifest.name} takes; there are {known}; give samples in a file with --samples FILE.npy"
-    )
+    inputs, edge, output = inputs_of(manifest), manifest.input, manifest.output
+    if inputs is None:
+        if data is None or data.suffix != ".npz":
+            known = ", ".join(f"{spec.name} ({spec.steps} steps of {spec.input_format})" for spec in SPECS.values())
+            raise SsmHdlError(
+                f"no data set has sequences of {manifest.steps} steps of {edge.size} x {edge.format} and {output.size} classes, "
+                f"which {manifest.name} takes; there are {known}; give your own with --data FILE.npz"
+            )
+        # A manifest by hand does not say what it was trained on; its ports say which codes and labels there can be.
+        classes, mean, std = output.size if output.size > 1 else 0, (0.0,) * edge.size, (1.0,) * edge.size
+        inputs = InputSpec(manifest.name, str(edge.format), mean, std, manifest.steps, classes, targets=int(not classes))
+        inputs = replace(inputs, per_step=not output.per_sequence)
+    if inputs.name == "digits" and data is None:
+        need("sklearn")
+    return load_for(inputs, data, progress=True, window=window)
 
 
 def split_of(dataset: "Dataset", name: str, count: int | None) -> "Split":
@@ -43,39 +68,54 @@ def split_of(dataset: "Dataset", name: str, count: int | None) -> "Split":
         SsmHdlError: there is no such part.
     """
     if name not in SPLITS:
-        raise SsmHdlError(f"a data set has no part {name!r}; there are {', '.join(SPLITS)}")
-    split: Split = getattr(dataset, name)
+        raise UsageError(f"a data set has no part {name!r}; there are {', '.join(SPLITS)}")
+    split: Split = dataset.all() if name == "all" else getattr(dataset, name)
     return split.head(count)
 
 
-def samples_of(manifest: "Manifest", source: str, folder: Path | None, count: int | None, seed: int) -> "Codes":
-    """Sequences for a manifest, checked, (batch, steps, size).
+def samples_of(
+    manifest: "Manifest", source: str, data: Path | None, count: int | None, seed: int = 0, window: int | None = None
+) -> "Split":
+    """Sequences for a manifest, checked; without labels where they are not from a data set.
 
     Args:
         manifest: the integer program.
         source: ``random``, the name of a part of the data set that the manifest is for, or a .npy file of integer codes.
-        folder: of the data set, if it has files.
+        data: folder of the data set, or an .npz file.
         count: sequences; all of a file or a data set, and 10 random ones, if None.
         seed: of the random ones.
+        window: steps of the windows that a recording is cut into.
 
     Raises:
         SsmHdlError: no such file or part of a data set, or samples that the manifest does not take.
     """
+    from ssm_hdl.sw.data import Split
+
     edge = manifest.input
+    if source in SPLITS:
+        split = split_of(dataset_of(manifest, data, window), source, count)
+        manifest.check_samples(split.codes)
+        return split
     if source == "random":
         shape = (count or 10, manifest.steps, edge.size)
-        return np.random.default_rng(seed).integers(edge.format.min, edge.format.max + 1, shape)
-    if source in SPLITS:
-        return manifest.check_samples(split_of(dataset_of(manifest, folder), source, count).codes)
-    path = Path(source)
+        codes = np.random.default_rng(seed).integers(edge.format.min, edge.format.max + 1, shape)
+    elif not source.endswith(".npy"):
+        raise UsageError(f"there are no samples {source!r}; there are random, {', '.join(SPLITS)}, or a .npy file of codes")
+    else:
+        codes = manifest.check_samples(_read(Path(source))[:count])
+    return Split(codes, np.full(codes.shape[: 1 if manifest.output.per_sequence else 2], UNLABELLED))
+
+
+def _read(path: Path) -> np.ndarray:
+    """The array of a .npy file."""
     try:
         samples = np.load(path, allow_pickle=False)
     except FileNotFoundError as error:
-        raise SsmHdlError(f"{path} does not exist; --samples takes random, {', '.join(SPLITS)} or a .npy file") from error
+        raise SsmHdlError(f"{path} does not exist; there are random, {', '.join(SPLITS)}, or a .npy file") from error
     except (OSError, ValueError, EOFError) as error:
         raise SsmHdlError(f"{path} is not a .npy file of numbers ({error}); write one with numpy.save") from error
     if not isinstance(samples, np.ndarray):
-        raise SsmHdlError(f"{path} holds several arrays; --samples takes a .npy file with one")
+        raise SsmHdlError(f"{path} holds several arrays; give them with --data, and name a part of them: {', '.join(SPLITS)}")
     if len(samples) == 0:
         raise SsmHdlError(f"{path} holds no sequence")
-    return manifest.check_samples(samples[:count])
+    return samples

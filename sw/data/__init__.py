@@ -2,33 +2,62 @@
 
 from pathlib import Path
 
-from ssm_hdl.errors import SsmHdlError
-from ssm_hdl.sw.data import digits, listops, mnist, pathfinder
+from ssm_hdl.errors import SsmHdlError, UsageError
+from ssm_hdl.sw.data import digits, listops, mnist, npz, pathfinder
 from ssm_hdl.sw.data.dataset import Dataset, InputSpec, Split
 
 SPECS = {spec.name: spec for spec in (digits.SPEC, mnist.SPEC, listops.SPEC, pathfinder.SPEC)}
 """The samples of each data set, described without their data."""
 
-__all__ = ["SPECS", "Dataset", "InputSpec", "Split", "load"]
+__all__ = ["SPECS", "Dataset", "InputSpec", "Split", "load", "load_for"]
 
 
-def load(name: str, folder: Path | str | None = None, progress: bool = False) -> Dataset:
+def load(
+    name: str, folder: Path | str | None = None, progress: bool = False, window: int | None = None, hop: int | None = None
+) -> Dataset:
     """The data set ``name``.
 
     Args:
-        name: ``digits`` (comes with scikit-learn), ``mnist``, ``listops`` or ``pathfinder`` (both generated).
+        name: ``digits`` (comes with scikit-learn), ``mnist``, ``listops`` or ``pathfinder`` (both generated), or an .npz file.
         folder: of the IDX files of MNIST, or of a generated data set. Without it, files are in ``data/NAME``, downloaded or
-            generated there first where they are missing.
+            generated there first where they are missing. An .npz file replaces the data set.
         progress: show a progress bar while downloading or generating.
+        window: steps of the windows that a recording in an .npz file is cut into.
+        hop: steps from one window to the next.
 
     Raises:
         SsmHdlError: no such data set, or its files are missing or damaged.
     """
+    if (path := Path(folder or name)).suffix == ".npz":
+        return npz.load(path, None, window, hop)
+    if window or hop:
+        raise UsageError(f"--window and --hop cut a recording in an .npz file; {name} has sequences already")
     loaders = {"mnist": mnist.load, "listops": listops.load, "pathfinder": pathfinder.load}
     if name in loaders:
         return loaders[name](folder, progress)
     if name != "digits":
-        raise SsmHdlError(f"no data set is called {name!r}; there are {', '.join(sorted(SPECS))}")
+        raise UsageError(f"no data set is called {name!r}; there are {', '.join(sorted(SPECS))}, or give an .npz file")
     if folder is not None:
         raise SsmHdlError(f"digits comes with scikit-learn and is not read from {folder}; leave the folder out")
     return digits.load()
+
+
+def load_for(inputs: InputSpec, data: Path | str | None = None, progress: bool = False, window: int | None = None) -> Dataset:
+    """Samples for a model, checked to be of the kind that it was trained on.
+
+    Args:
+        inputs: what it was trained on.
+        data: folder of that data set, or an .npz file.
+        progress: show a progress bar while downloading or generating.
+        window: steps of the windows that a recording is cut into; those that it was trained on if None.
+
+    Raises:
+        SsmHdlError: there are no such samples, or they differ from what the model was trained on.
+    """
+    if data is not None and Path(data).suffix == ".npz":
+        return npz.load(data, inputs, window)
+    if inputs.name not in SPECS:
+        raise SsmHdlError(f"the model was trained on {inputs.name}; name that file, or one like it, with --data FILE.npz")
+    dataset = load(inputs.name, data, progress, window)
+    dataset.check_fits(inputs)
+    return dataset

@@ -6,7 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ssm_hdl.fixed import Format
+from ssm_hdl.samples import UNLABELLED, InputSpec
+
+__all__ = ["UNLABELLED", "Dataset", "InputSpec", "Split"]
 
 
 @dataclass(frozen=True)
@@ -14,49 +16,32 @@ class Split:
     """A part of a data set.
 
     Attributes:
-        codes: input codes (n, steps, 1), uint8.
-        labels: classes (n,), int64.
+        codes: input codes (n, steps, channels), integers.
+        labels: classes (n,) or (n, steps), int64, where -1 is no class; or numbers (n, targets) or (n, steps, targets), float64,
+            where NaN is no number.
+        lengths: steps of each sequence (n,), int64, 1 at least; the codes after them are padding. All steps if None.
     """
 
-    codes: NDArray[np.uint8]
-    labels: NDArray[np.int64]
+    codes: NDArray[np.integer]
+    labels: NDArray[Any]
+    lengths: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
 
+    @property
+    def per_step(self) -> bool:
+        """There is a label for every step."""
+        return self.labels.ndim - (self.labels.dtype.kind == "f") == 2
+
+    def inside(self) -> NDArray[np.bool_]:
+        """Whether a step is one of the sequence, not padding; (n, steps)."""
+        steps = np.arange(self.codes.shape[1])
+        return steps < np.full((len(self), 1), len(steps)) if self.lengths is None else steps < self.lengths[:, np.newaxis]
+
     def head(self, count: int | None) -> "Split":
         """The first ``count`` samples; all of them for None."""
-        return Split(self.codes[:count], self.labels[:count])
-
-
-@dataclass(frozen=True)
-class InputSpec:
-    """A description of a sample: enough to feed a trained model without its data set.
-
-    Attributes:
-        name: of the data set.
-        input_format: the fixed-point format of a code, such as ``UQ(0, 8)``.
-        mean: subtracted from the value of a code, code * lsb.
-        std: divides the difference.
-        steps: length of a sequence.
-        classes: number of labels.
-        tokens: size of the vocabulary if the codes are tokens, which a model looks up; 0 if they are numbers.
-    """
-
-    name: str
-    input_format: str
-    mean: float
-    std: float
-    steps: int
-    classes: int
-    tokens: int = 0
-
-    def normalise(self, codes: NDArray[np.integer]) -> NDArray[Any]:
-        """Inputs of the float model, (code * lsb - mean) / std in float32, same shape; tokens stay as they are, in int32."""
-        if self.tokens:
-            return codes.astype(np.int32)
-        values = codes * Format.parse(self.input_format).lsb
-        return ((values - self.mean) / self.std).astype(np.float32)
+        return Split(self.codes[:count], self.labels[:count], None if self.lengths is None else self.lengths[:count])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +51,14 @@ class Dataset(InputSpec):
     train: Split
     val: Split
     test: Split
+
+    def all(self) -> Split:
+        """All samples: training, validation, test."""
+        parts = self.train, self.val, self.test
+        lengths = (
+            None if self.train.lengths is None else np.concatenate([part.lengths for part in parts if part.lengths is not None])
+        )
+        return Split(np.concatenate([part.codes for part in parts]), np.concatenate([part.labels for part in parts]), lengths)
 
     @property
     def spec(self) -> InputSpec:

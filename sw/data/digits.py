@@ -7,7 +7,7 @@ import numpy as np
 from ssm_hdl.errors import SsmHdlError
 from ssm_hdl.sw.data.dataset import Dataset, InputSpec, Split
 
-SPEC = InputSpec(name="digits", input_format="UQ(1, 4)", mean=0.305, std=0.376, steps=64, classes=10)
+SPEC = InputSpec(name="digits", input_format="UQ(1, 4)", mean=(0.305,), std=(0.376,), steps=64, classes=10)
 """A pixel is 0 to 16, that is 0 to 1 in sixteenths; mean and std are taken over all pixels."""
 
 SIZES = (1297, 150, 350)

@@ -31,7 +31,7 @@ OPERATORS = ("[MIN", "[MAX", "[MED", "[SM")
 VOCABULARY = ("", *map(str, range(10)), *OPERATORS, "]")
 """Tokens by their code; the first is the padding."""
 
-SPEC = InputSpec("listops", "UQ(4, 0)", mean=0.0, std=1.0, steps=128, classes=10, tokens=len(VOCABULARY))
+SPEC = InputSpec("listops", "UQ(4, 0)", mean=(0.0,), std=(1.0,), steps=128, classes=10, tokens=len(VOCABULARY))
 """A code is one of 16 tokens."""
 
 SIZES = (96_000, 2_000, 2_000)

@@ -24,7 +24,7 @@ from ssm_hdl.errors import SsmHdlError
 from ssm_hdl.files import write_atomically
 from ssm_hdl.sw.data.dataset import Dataset, InputSpec, Split
 
-SPEC = InputSpec("mnist", "UQ(0, 8)", mean=0.1307 * 255 / 256, std=0.3081 * 255 / 256, steps=784, classes=10)
+SPEC = InputSpec("mnist", "UQ(0, 8)", mean=(0.1307 * 255 / 256,), std=(0.3081 * 255 / 256,), steps=784, classes=10)
 """A code is a byte with the value byte / 256. The usual mean 0.1307 and std 0.3081 refer to byte / 255."""
 
 VALIDATION = 5000

@@ -31,7 +31,7 @@ Floats = NDArray[np.float64]
 SIZE = 32
 """Pixels of a side."""
 
-SPEC = InputSpec("pathfinder", "UQ(0, 8)", mean=0.088, std=0.215, steps=SIZE * SIZE, classes=2)
+SPEC = InputSpec("pathfinder", "UQ(0, 8)", mean=(0.088,), std=(0.215,), steps=SIZE * SIZE, classes=2)
 """A code is a byte; mean and std are taken over all pixels."""
 
 SIZES = (20_000, 2_000, 2_000)

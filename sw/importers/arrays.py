@@ -1,16 +1,13 @@
-"""The arrays of a public checkpoint: read without running code from the file, and checked one by one."""
+"""The arrays of a public checkpoint, checked one by one."""
 
-import zipfile
-import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NoReturn
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from ssm_hdl.errors import SsmHdlError
-from ssm_hdl.sw.checkpoint import read_safetensors
+from ssm_hdl.errors import SsmHdlError, UsageError, listing
 
 
 class Arrays:
@@ -24,23 +21,16 @@ class Arrays:
     def __init__(self, path: Path, tensors: Mapping[str, Tensor]) -> None:
         self.path, self.tensors, self._taken = path, dict(tensors), set[str]()
 
-    @classmethod
-    def read(cls, path: Path) -> "Arrays":
-        """The arrays of a safetensors, .npz or torch file; a ``module.`` prefix is taken off.
-
-        Raises:
-            SsmHdlError: another kind of file, or other contents than arrays.
-        """
-        try:
-            with path.open("rb") as file:
-                safe = file.read(9)[8:] == b"{"  # safetensors: 8 bytes of length, then a JSON header
-        except OSError as error:
-            raise SsmHdlError(f"cannot read {path}: {error.strerror}") from error
-        tensors = read_safetensors(path)[0] if safe else _read_npz(path) if path.suffix == ".npz" else _read_torch(path)
-        return cls(path, {name.removeprefix("module."): tensor for name, tensor in tensors.items()})
-
     def __contains__(self, name: str) -> bool:
         return name in self.tensors
+
+    def fail(self, what: str) -> NoReturn:
+        """Refuse the checkpoint."""
+        raise SsmHdlError(f"{self.path} {what}")
+
+    def first(self, *names: str) -> str:
+        """The first of ``names`` that there is, or else the last, which will be missed then."""
+        return next((name for name in names if name in self.tensors), names[-1])
 
     def shape(self, name: str, meaning: str) -> tuple[int, ...]:
         """The shape of an array that the sizes of the model are read from.
@@ -55,56 +45,60 @@ class Arrays:
         actual = tuple(self.tensors[name].shape) if name in self.tensors else None
         if actual is None or len(actual) != meaning.count(",") + (not meaning.endswith(",)")):
             state = "is missing" if actual is None else f"has shape {actual}"
-            raise SsmHdlError(f"{self.path} has another layout: {name} {state}, it should have shape {meaning}")
+            self.fail(f"has another layout: {name} {state}, it should have shape {meaning}")
         return actual
 
     def take(self, name: str, *shape: int) -> Tensor:
-        """An array of a given shape.
+        """An array of a given shape; 16-bit floats in 32 bits.
 
         Raises:
             SsmHdlError: it is missing, has another shape, or holds values that are not finite numbers.
         """
         if name not in self.tensors:
-            raise SsmHdlError(f"{self.path} lacks {name} of shape {shape}")
+            known = listing(sorted(self.tensors.keys() - self._taken))
+            self.fail(f"lacks {name} of shape {shape}; if it is there by another name, give --map NAME={name}; there are {known}")
         tensor = self.tensors[name]
         if tuple(tensor.shape) != shape:
             raise SsmHdlError(f"{self.path}: {name} has shape {tuple(tensor.shape)}, it should have {shape}")
         if not (tensor.is_floating_point() or tensor.is_complex()):
             raise SsmHdlError(f"{self.path}: {name} is {tensor.dtype}; floating-point numbers are wanted")
+        tensor = tensor.float() if tensor.element_size() < 4 else tensor
         if not torch.isfinite(tensor).all():
             raise SsmHdlError(f"{self.path}: {name} has {int((~torch.isfinite(tensor)).sum())} values that are not finite")
         self._taken.add(name)
         return tensor
 
     def all_taken(self, layout: str) -> None:
-        """Refuse arrays that were not used.
+        """Refuse arrays that were not used; counters, which are integers without a dimension, may be left.
 
         Raises:
             SsmHdlError: names the first unused array.
         """
         for name in sorted(self.tensors.keys() - self._taken):
-            raise SsmHdlError(f"{self.path} has {name}, which a model of layout {layout} that can be imported does not have")
+            if self.tensors[name].ndim or self.tensors[name].is_floating_point():
+                self.fail(f"has {name}, which a model of layout {layout} that can be imported does not have")
+
+    def ask(self, option: str, given: str | None, choices: Sequence[str], why: str) -> str:
+        """The value of an option that the arrays do not tell.
+
+        Raises:
+            UsageError: it was not given, or is none of ``choices``.
+        """
+        if given is None or given not in choices:
+            value = "" if given is None else f" {given} is no choice;"
+            flag = option.replace("_", "-")
+            raise Unanswered(f"{self.path}:{value} {why}; give --{flag} {' or '.join(choices)}", option, choices)
+        return given
 
 
-def _read_npz(path: Path) -> dict[str, Tensor]:
-    """Read the arrays of a file by ``numpy.savez``."""
-    try:
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-            return {name: torch.from_numpy(np.asarray(file[name])) for name in file.files}
-    except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise SsmHdlError(f"cannot read {path} as arrays of numbers by numpy.savez: {error}") from error
+class Unanswered(UsageError):
+    """A question about a checkpoint.
 
+    Attributes:
+        option: that answers it.
+        choices: its values.
+    """
 
-def _read_torch(path: Path) -> dict[str, Tensor]:
-    """Read the tensors of a state dict by ``torch.save``."""
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a damaged file fails in any of torch.load's layers
-        reason = str(error).strip().split("\n")[0]
-        raise SsmHdlError(f"cannot read {path} as safetensors or as a torch state dict of tensors alone: {reason}") from error
-    for key in ("model", "state_dict"):
-        if isinstance(content, dict) and isinstance(content.get(key), dict):
-            content = content[key]
-    if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
-        raise SsmHdlError(f"{path} holds no state dict; save model.state_dict()")
-    return {str(name): tensor for name, tensor in content.items()}
+    def __init__(self, message: str, option: str, choices: Sequence[str]) -> None:
+        super().__init__(message)
+        self.option, self.choices = option, choices

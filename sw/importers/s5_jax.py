@@ -1,4 +1,4 @@
-"""Imports the S5 of the JAX code (lindermanlab/S5): the flax tree of its classifier, flattened to keys with slashes.
+"""Imports the S5 of the JAX code (lindermanlab/S5) and the LRU (NicolasZucchet/minimal-LRU): the flax tree of a classifier.
 
     flat = flax.traverse_util.flatten_dict({"params": state.params, "batch_stats": state.batch_stats}, sep="/")
     numpy.savez("s5.npz", **flat)                     # or safetensors.numpy.save_file(flat, "s5.safetensors")
@@ -6,28 +6,53 @@
 The two top levels may be left out, and dots may replace slashes. Options that the tree does not tell have the code's defaults:
 prenorm, conjugate symmetry, the mean over all steps. Kernels are (in, out) there and (out, in) here. Tokens go through a Dense
 there, one-hot; here they go through the equivalent table.
+
+A state dict of torch with the same modules (``layers.0.seq``, ``norm``, ``out1``, ``out2``) is read too. Its norm order and
+activation are asked for.
+
+An LRU, h' = Lambda h + exp(gamma_log) B u and y = Re(C h) + D u with Lambda = exp(-exp(nu_log) + i exp(theta_log)), is an S5 of
+steps of 1 whose Bbar is B, and of half the C.
 """
 
 import re
-from typing import Any, get_args
+from typing import Any
 
+import torch
 from torch import Tensor
 
-from ssm_hdl.errors import SsmHdlError
+from ssm_hdl.errors import UsageError
 from ssm_hdl.sw.data import InputSpec
 from ssm_hdl.sw.importers.arrays import Arrays
+from ssm_hdl.sw.importers.stacks import ACTIVATIONS, ORDERS, blocks_of
 from ssm_hdl.sw.models.s5 import S5Config
-from ssm_hdl.sw.models.s5_ssm import Discretization
 
 EPSILON = {"layer": 1e-6, "layer_bias": 1e-6, "batch": 1e-5}
-"""Flax's defaults, which the code does not change."""
+"""Flax's defaults, which the code does not change; torch has 1e-5."""
 
 GATES = ("half_glu1", "half_glu2")
 """Gates that have ``out2`` as their only dense; the tree does not tell them apart."""
 
+DISCRETIZATIONS = ("zoh", "bilinear")
+
+NORM = {"weight": ("scale", "weight"), "bias": ("bias",), "running_mean": ("mean", "running_mean")}
+NORM |= {"running_var": ("var", "running_var")}
+"""Names of a norm's arrays, in flax and torch."""
+
+
+def recognise(arrays: Arrays) -> bool:
+    """Whether a block has Lambda_re or nu_log."""
+    return any(re.search(r"[./](Lambda_re|nu_log)$", name) for name in arrays.tensors)
+
 
 def read(
-    arrays: Arrays, inputs: InputSpec, gate: str = "half_glu1", discretization: str = "zoh", clip: bool = False
+    arrays: Arrays,
+    inputs: InputSpec,
+    gate: str = "half_glu1",
+    discretization: str = "zoh",
+    clip: bool = False,
+    norm_order: str | None = None,
+    activation: str | None = None,
+    pooling: str = "mean",
 ) -> tuple[S5Config, dict[str, Tensor]]:
     """Config and tensors of the model.
 
@@ -35,71 +60,102 @@ def read(
         arrays: the flattened tree.
         inputs: the samples that the model takes.
         gate: ``half_glu1`` or ``half_glu2`` (``--activation_fn`` there), if the tree has ``out2`` only.
-        discretization: ``zoh`` or ``bilinear``.
+        discretization: ``zoh`` or ``bilinear``, of an S5.
         clip: whether it was trained with ``--clip_eigs``.
+        norm_order: ``prenorm`` or ``postnorm``; the first, if it is a flax tree.
+        activation: ``gelu`` or ``gelu_tanh``; the second, if it is a flax tree.
+        pooling: of the steps.
 
     Raises:
         SsmHdlError: another layout, a bidirectional model, or an array that is missing or misshapen.
     """
-    arrays.tensors = {_plain(name): tensor for name, tensor in arrays.tensors.items()}
-    layers = {int(match[1]) for name in arrays.tensors if (match := re.match(r"encoder/layers_(\d+)/seq/", name))}
-    if layers != set(range(len(layers))) or not layers:
-        names = ", ".join(sorted(arrays.tensors)[:3])
-        raise SsmHdlError(
-            f"{arrays.path} has another layout: an S5 of the JAX code has encoder/layers_0/seq/Lambda_re and so on, "
-            f"this has layers {sorted(layers)} and begins with {names}"
-        )
-    first = "encoder/layers_0"
-    (modes,) = arrays.shape(f"{first}/seq/Lambda_re", "(P,)")
-    (width,) = arrays.shape(f"{first}/seq/D", "(H,)")
+    arrays.tensors = {re.sub(r"^(params|batch_stats)/", "", name.replace(".", "/")): t for name, t in arrays.tensors.items()}
+    blocks = blocks_of(arrays, r"\w+/(?:Lambda_re|nu_log)")
+    first = next(name for name in arrays.tensors if re.search(r"/(Lambda_re|nu_log)$", name))
+    seq, lru = first.split("/")[-2], first.endswith("nu_log")
+    (modes,) = arrays.shape(f"{blocks[0]}{seq}/{'nu_log' if lru else 'Lambda_re'}", "(P,)")
+    d = f"{blocks[0]}{seq}/D"
+    if d in arrays and arrays.tensors[d].ndim == 2:
+        arrays.fail(f"has a dense D ({d} of shape {tuple(arrays.tensors[d].shape)}); models with one D a channel can be imported")
+    (width,) = arrays.shape(d, "(H,)")
     for name, tensor in arrays.tensors.items():
-        if name.endswith(("/seq/C1", "/seq/C2")) or (name.endswith("/seq/C") and tensor.shape[1:2] == (2 * modes,)):
-            raise SsmHdlError(f"{arrays.path} is bidirectional ({name}), so it cannot be streamed; train one in one direction")
-    norm = "batch" if f"{first}/norm/mean" in arrays else "layer_bias" if f"{first}/norm/bias" in arrays else "layer"
-    if f"{first}/out1/kernel" in arrays:
-        gate = "full_glu"
-    elif f"{first}/out2/kernel" not in arrays:
-        gate = "none"
-    elif gate not in GATES:
-        raise SsmHdlError(f"a gate of {gate!r} is not what {arrays.path} has ({first}/out2); it is one of {', '.join(GATES)}")
-    if discretization not in get_args(Discretization):
-        raise SsmHdlError(f"no discretization is called {discretization!r}; there are {', '.join(get_args(Discretization))}")
-    config = S5Config.model_validate(
-        {"width": width, "modes": modes, "layers": len(layers), "norm": norm, "epsilon": EPSILON[norm]}
-        | {"gate": gate, "discretization": discretization, "clip": clip}
+        if name.endswith(("/C1", "/C2")) or (name.endswith(f"{seq}/C") and tensor.shape[1:2] == (2 * modes,)):
+            arrays.fail(f"is bidirectional ({name}), so it cannot be streamed; train one in one direction")
+    flax = "decoder/kernel" in arrays
+    base = next(
+        (f"{name}/" for name in ("norm", "normalization") if any(f"{blocks[0]}{name}/" in n for n in arrays.tensors)), "norm/"
     )
+    parts = {ours: arrays.first(*(f"{blocks[0]}{base}{name}" for name in names)) for ours, names in NORM.items()}
+    norm = "batch" if parts["running_mean"] in arrays else "layer_bias" if parts["bias"] in arrays else "layer"
+    outs = [name for name in ("out1", "out2") if any(f"{blocks[0]}{name}/{kind}" in arrays for kind in ("kernel", "weight"))]
+    if outs != ["out2"]:
+        gate = "full_glu" if len(outs) == 2 else "none"
+    elif gate not in GATES:
+        raise UsageError(f"a gate of {gate!r} is not what {arrays.path} has ({blocks[0]}out2); it is one of {', '.join(GATES)}")
+    if discretization not in DISCRETIZATIONS:
+        raise UsageError(f"no discretization is called {discretization!r}; there are {', '.join(DISCRETIZATIONS)}")
+    why = "the arrays of torch do not tell it"
+    order = arrays.ask(
+        "norm_order", norm_order or ("prenorm" if flax else None), ORDERS, f"norm before the SSM or after the residual: {why}"
+    )
+    active = arrays.ask("activation", activation or ("gelu_tanh" if flax else None), tuple(ACTIVATIONS), f"activation: {why}")
+    options: dict[str, Any] = {"width": width, "modes": modes, "layers": len(blocks), "norm": norm, "order": order, "gate": gate}
+    options |= {"epsilon": EPSILON[norm] if flax else 1e-5, "gelu": ACTIVATIONS[active], "pooling": pooling}
+    options |= {"discretization": "none" if lru else discretization, "clip": clip and not lru}
+    config = S5Config.model_validate(options)
     tensors: dict[str, Tensor] = {}
 
     def dense(source: str, name: str, inward: int, outward: int) -> None:
-        tensors[f"{name}.weight"] = arrays.take(f"{source}/kernel", inward, outward).mT
+        if f"{source}/weight" in arrays:
+            tensors[f"{name}.weight"] = arrays.take(f"{source}/weight", outward, inward)
+        else:
+            tensors[f"{name}.weight"] = arrays.take(f"{source}/kernel", inward, outward).mT
         tensors[f"{name}.bias"] = arrays.take(f"{source}/bias", outward)
 
-    dense("encoder/encoder", "encoder", inputs.tokens or 1, width)
-    dense("decoder", "decoder", width, inputs.classes)
-    if inputs.tokens:
-        tensors["encoder.weight"] = tensors["encoder.weight"].mT + tensors.pop("encoder.bias")
-    for i in range(len(layers)):
-        source, name = f"encoder/layers_{i}", f"layers.{i}"
-        tensors |= {f"{name}.{key}": value for key, value in _block(arrays, source, config).items()}
-        for out in {"none": (), "full_glu": ("out1", "out2")}.get(gate, ("out2",)):
-            dense(f"{source}/{out}", f"{name}.{out}", width, width)
+    nested = any(name.startswith("encoder/encoder/") for name in arrays.tensors)
+    if inputs.tokens and "encoder/weight" in arrays:  # an embedding of torch
+        tensors["encoder.weight"] = arrays.take("encoder/weight", inputs.tokens, width)
+    else:
+        dense("encoder/encoder" if flax or nested else "encoder", "encoder", inputs.tokens or inputs.channels, width)
+        if inputs.tokens:
+            tensors["encoder.weight"] = tensors["encoder.weight"].mT + tensors.pop("encoder.bias")
+    dense("decoder", "decoder", width, inputs.outputs)
+    for number, source in enumerate(blocks):
+        name = f"layers.{number}"
+        own = (_lru if lru else _s5)(arrays, f"{source}{seq}/", width, modes)
+        tensors |= {f"{name}.seq.{key}": value for key, value in own.items()}
+        for ours in ("weight", *(("bias",) * (norm != "layer")), *(("running_mean", "running_var") * (norm == "batch"))):
+            tensors[f"{name}.norm.{ours}"] = arrays.take(parts[ours].replace(blocks[0], source, 1), width)
+        for out in outs:
+            dense(f"{source}{out}", f"{name}.{out}", width, width)
     return config, tensors
 
 
-def _block(arrays: Arrays, source: str, config: S5Config) -> dict[str, Tensor]:
-    """Tensors of the norm and the SSM of a block."""
-    width, modes = config.width, config.modes
+def _s5(arrays: Arrays, source: str, width: int, modes: int) -> dict[str, Tensor]:
+    """Tensors of the SSM of an S5."""
     shapes: dict[str, tuple[int, ...]] = {"Lambda_re": (modes,), "Lambda_im": (modes,), "D": (width,)}
     shapes |= {"B": (modes, width, 2), "C": (width, modes, 2)}
-    tensors: dict[str, Any] = {f"seq.{key}": arrays.take(f"{source}/seq/{key}", *shape) for key, shape in shapes.items()}
-    tensors["seq.log_step"] = arrays.take(f"{source}/seq/log_step", modes, 1)[:, 0]
-    norm = {"weight": "scale"}
-    if config.norm != "layer":
-        norm["bias"] = "bias"
-    if config.norm == "batch":
-        norm |= {"running_mean": "mean", "running_var": "var"}
-    return tensors | {f"norm.{ours}": arrays.take(f"{source}/norm/{theirs}", width) for ours, theirs in norm.items()}
+    tensors = {key: arrays.take(f"{source}{key}", *shape) for key, shape in shapes.items()}
+    step = f"{source}log_step"
+    flat = arrays.tensors.get(step, torch.empty(0, 1)).ndim == 1
+    return tensors | {"log_step": arrays.take(step, *((modes,) if flat else (modes, 1))).reshape(modes)}
 
 
-def _plain(name: str) -> str:
-    return re.sub(r"^(params|batch_stats)/", "", name.replace(".", "/"))
+def _lru(arrays: Arrays, source: str, width: int, modes: int) -> dict[str, Tensor]:
+    """Tensors of the S5 that an LRU is."""
+    nu, theta, gamma = (arrays.take(f"{source}{name}_log", modes).double() for name in ("nu", "theta", "gamma"))
+    b, c = _matrix(arrays, f"{source}B", modes, width), _matrix(arrays, f"{source}C", width, modes)
+    tensors = {"Lambda_re": -nu.exp(), "Lambda_im": theta.exp(), "log_step": torch.zeros(modes)}
+    tensors |= {"B": torch.view_as_real(b * gamma.exp()[:, None]), "C": torch.view_as_real(c / 2)}
+    return {name: tensor.float() for name, tensor in tensors.items()} | {"D": arrays.take(f"{source}D", width)}
+
+
+def _matrix(arrays: Arrays, name: str, *shape: int) -> Tensor:
+    """A complex matrix: of complex numbers, of pairs, or of two real matrices."""
+    if name in arrays:
+        pairs = arrays.tensors[name].is_floating_point()
+        matrix = arrays.take(name, *shape, *((2,) * pairs))
+        return (torch.view_as_complex(matrix.double()) if pairs else matrix).to(torch.complex128)
+    real = arrays.first(f"{name}_real", f"{name}_re")
+    imaginary = arrays.first(f"{name}_imag", f"{name}_img", f"{name}_im")
+    return torch.complex(arrays.take(real, *shape).double(), arrays.take(imaginary, *shape).double())

@@ -22,9 +22,15 @@ from torch import Tensor
 from ssm_hdl.errors import SsmHdlError
 from ssm_hdl.sw.data import InputSpec
 from ssm_hdl.sw.importers.arrays import Arrays
+from ssm_hdl.sw.importers.stacks import read_ends
 from ssm_hdl.sw.models.s5 import S5Config
 
 LAMBDA = "s5.seq.Lambda"
+
+
+def recognise(arrays: Arrays) -> bool:
+    """Whether a block has its Lambda."""
+    return any(name.endswith(LAMBDA) for name in arrays.tensors)
 
 
 def read(arrays: Arrays, inputs: InputSpec) -> tuple[S5Config, dict[str, Tensor]]:
@@ -55,13 +61,7 @@ def read(arrays: Arrays, inputs: InputSpec) -> tuple[S5Config, dict[str, Tensor]
         width=width, modes=modes, layers=len(blocks), norm="layer_bias", epsilon=1e-5, gate="none", gelu="erf", skip="norm",
         hidden=hidden, clip=False,
     )  # fmt: skip
-    tensors = {"decoder.weight": arrays.take("decoder.weight", inputs.classes, width)}
-    tensors["decoder.bias"] = arrays.take("decoder.bias", inputs.classes)
-    if inputs.tokens:
-        tensors["encoder.weight"] = arrays.take("encoder.weight", inputs.tokens, width)
-    else:
-        tensors["encoder.weight"] = arrays.take("encoder.weight", width, 1)
-        tensors["encoder.bias"] = arrays.take("encoder.bias", width)
+    tensors = read_ends(arrays, inputs, width)
     for number, block in enumerate(blocks):
         eigenvalues = arrays.take(f"{block}s5.seq.Lambda", modes)
         block_tensors: dict[str, Tensor] = {"seq.Lambda_re": eigenvalues.real, "seq.Lambda_im": eigenvalues.imag}

@@ -16,10 +16,12 @@ class Config(BaseModel):
 
     Attributes:
         family: name of the family in a checkpoint.
+        title: of a model in messages, with its article.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     family: ClassVar[str]
+    title: ClassVar[str]
 
     def build(self, inputs: InputSpec) -> "Model":
         """A new model with random weights.
@@ -35,7 +37,7 @@ class Model(nn.Module, ABC):
 
     Attributes:
         config: sizes and options.
-        decoder: the last layer, on the mean over the steps.
+        decoder: the last layer.
     """
 
     decoder: nn.Linear
@@ -58,20 +60,38 @@ class Model(nn.Module, ABC):
         """One time step, as streaming inference takes it.
 
         Args:
-            x: normalised inputs (B, 1), or tokens.
+            x: normalised inputs (B, channels), or tokens.
             state: (B, ...) complex, ``initial_state`` at first.
 
         Returns:
-            The last block's output (B, H), whose mean over the steps goes into ``decoder``, and the next state.
+            The last block's output (B, H), which is pooled over the steps and goes into ``decoder``, and the next state.
         """
 
+    @abstractmethod
+    def discrete(self) -> dict[str, Tensor]:
+        """The coefficients of the recurrence, complex, by their names in messages."""
+
+    def pool(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """The packet (B, H) that the decoder reads, of all outputs x (B, L, H): their mean."""
+        return mean_over(x, 1, lengths)
+
     def forward_recurrent(self, x: Tensor) -> Tensor:
-        """Logits (B, classes) of inputs x (B, L, 1), step by step: ``forward`` up to float rounding."""
-        state, total = self.initial_state(len(x)), torch.zeros(())
+        """Logits of inputs x (B, L, channels), step by step: ``forward`` up to float rounding."""
+        state, outputs = self.initial_state(len(x)), []
         for x_step in x.unbind(1):
             output, state = self.step(x_step, state)
-            total = total + output
-        return cast(Tensor, self.decoder(total / x.shape[1]))
+            outputs.append(output)
+        return cast(Tensor, self.decoder(self.pool(torch.stack(outputs, 1))))
+
+
+def mean_over(x: Tensor, dim: int, lengths: Tensor | None = None) -> Tensor:
+    """The mean of x over its steps, which are its dimension ``dim``; of sequence b the first ``lengths[b]``, all for None."""
+    if lengths is None:
+        return x.mean(dim)
+    shape = [1] * x.ndim
+    shape[dim] = -1
+    inside = torch.arange(x.shape[dim], device=x.device).view(shape) < lengths.view(-1, *[1] * (x.ndim - 1))
+    return (x * inside).sum(dim) / lengths.view(-1, *[1] * (x.ndim - 2))
 
 
 def check(what: str, dt_range: tuple[float, float], **sizes: int) -> None:

@@ -34,7 +34,9 @@ class BatchNorm(nn.Module):
 
 
 def make_norm(kind: str, width: int, epsilon: float) -> nn.Module:
-    """A norm of ``width`` channels: ``layer`` with a gain, ``layer_bias`` with a bias too, or ``batch``."""
+    """A norm of ``width`` channels: ``layer`` with a gain, ``layer_bias`` with a bias too, ``batch``, or ``none``."""
+    if kind == "none":
+        return nn.Identity()
     if kind == "batch":
         return BatchNorm(width, epsilon)
     return nn.LayerNorm(width, epsilon, bias=kind == "layer_bias")

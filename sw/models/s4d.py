@@ -1,4 +1,4 @@
-"""S4D, one layer: the model of "Quantizing Small-Scale State-Space Models for Edge AI" (Zhao et al., arXiv 2506.12480).
+"""S4D. One layer: the model of "Quantizing Small-Scale State-Space Models for Edge AI" (Zhao et al., arXiv 2506.12480).
 
     encoder  Linear(1 -> H)
     block    x <- x + GLU(Linear_{H->2H}(GELU(SSM(x))))        GLU(a, g) = a * sigmoid(g)
@@ -14,10 +14,12 @@ step dt:
 
 The factor 2 stands for the conjugate half that is not stored. The parameters have the names and the shapes of the minimal
 S4D of state-spaces/s4 (``s4d.py``), so its checkpoints can be loaded.
+
+A deep S4D is a `Stack` of the same SSMs.
 """
 
 import math
-from typing import ClassVar, cast
+from typing import ClassVar, Literal, cast
 
 import torch
 from pydantic import Field
@@ -26,8 +28,9 @@ from torch.nn import functional
 
 from ssm_hdl.errors import SsmHdlError
 from ssm_hdl.sw.data import InputSpec
-from ssm_hdl.sw.models.base import Config, Model, check
+from ssm_hdl.sw.models.base import Config, Model, check, mean_over
 from ssm_hdl.sw.models.convolution import convolve
+from ssm_hdl.sw.models.stack import StackConfig, Tap
 
 LAYER = "s4_layers.0"
 """The one block, in the names of the parameters."""
@@ -58,11 +61,14 @@ class S4DKernel(nn.Module):
         """A (H, N), complex, in continuous time."""
         return torch.complex(-torch.exp(self.log_A_real), self.A_imag)
 
+    def exponent(self) -> Tensor:
+        """A dt (H, N), complex."""
+        return self.a() * torch.exp(self.log_dt)[:, None]
+
     def discrete(self) -> tuple[Tensor, Tensor]:
         """(Abar, Bbar), each (H, N) complex, by zero-order hold."""
-        a = self.a()
-        a_bar = torch.exp(a * torch.exp(self.log_dt)[:, None])
-        return a_bar, (a_bar - 1) / a
+        a_bar = torch.exp(self.exponent())
+        return a_bar, (a_bar - 1) / self.a()
 
     def forward(self, steps: int) -> Tensor:
         """The impulse response 2 Re(sum_n C_n Bbar_n Abar_n^l), shape (H, steps).
@@ -70,7 +76,7 @@ class S4DKernel(nn.Module):
         The power l is split into l = i S + j, with S the root of ``steps``, rounded up: 2 S exponentials per mode, not S^2.
         """
         # Rows of `high` are the powers i S, columns of the other factor the powers j: their product is an (S, S) grid of l.
-        a_dt = self.a() * torch.exp(self.log_dt)[:, None]
+        a_dt = self.exponent()
         root = math.isqrt(steps - 1) + 1
         powers = torch.arange(root, device=a_dt.device) * a_dt[..., None]
         high = (self.c() * self.discrete()[1])[..., None] * torch.exp(powers * root)
@@ -78,24 +84,60 @@ class S4DKernel(nn.Module):
         return 2 * response.real.reshape(len(a_dt), -1)[:, :steps]
 
 
-class S4DLayer(nn.Module):
-    """One block without its residual: SSM, GELU, mixing, GLU. Tensors are channels first, (B, H, L)."""
+class S4DSSM(nn.Module):
+    """H SSMs side by side, with their skip."""
 
     def __init__(self, width: int, modes: int, dt_range: tuple[float, float]) -> None:
         super().__init__()
         self.kernel = S4DKernel(width, modes, dt_range)
         self.D = nn.Parameter(torch.randn(width))
-        self.output_linear = nn.Sequential(nn.Conv1d(width, 2 * width, kernel_size=1))
+
+    def dynamics(self) -> list[nn.Parameter]:
+        """The parameters of A and dt."""
+        return [self.kernel.log_dt, self.kernel.log_A_real, self.kernel.A_imag]
+
+    def exponent(self) -> Tensor:
+        """A dt (H, N), complex."""
+        return self.kernel.exponent()
+
+    def discrete(self) -> tuple[Tensor, Tensor]:
+        """(Abar, Bbar), each (H, N) complex."""
+        return self.kernel.discrete()
+
+    def forward(self, u: Tensor, tap: Tap) -> Tensor:
+        """The readout (B, L, H) of u (B, L, H)."""
+        return self.convolve(u.mT).mT
 
     def convolve(self, u: Tensor) -> Tensor:
         """Y (B, H, L) of u (B, H, L): the SSM as one long convolution, by FFT."""
         return convolve(u, self.kernel(u.shape[-1])) + self.D[:, None] * u
 
-    def recur(self, u: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+    def step(self, u: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """One step of the SSM: u (B, H) and state (B, H, N) complex to y (B, H) and the new state."""
         a_bar, b_bar = self.kernel.discrete()
         state = a_bar * state + b_bar * u[..., None]
         return 2 * (self.kernel.c() * state).sum(-1).real + self.D * u, state
+
+    @torch.no_grad()
+    def states(self, u: Tensor) -> Tensor:
+        """Of the states h' = Abar h + u for u (B, L, H): the largest |Re| or |Im|, and the sum of |h|^2; (2, H, N)."""
+        a_bar = self.kernel.discrete()[0]
+        state = a_bar.new_zeros(len(u), *a_bar.shape)
+        peak, power = torch.zeros(a_bar.shape), torch.zeros(a_bar.shape, dtype=torch.float64)
+        for step in u.unbind(1):
+            state = a_bar * state + step[..., None]
+            parts = torch.view_as_real(state)
+            peak = torch.maximum(peak, parts.abs().amax((0, 3)))
+            power += parts.square().sum((0, 3))
+        return torch.stack([peak.double(), power])
+
+
+class S4DLayer(S4DSSM):
+    """One block without its residual: SSM, GELU, mixing, GLU. Tensors are channels first, (B, H, L)."""
+
+    def __init__(self, width: int, modes: int, dt_range: tuple[float, float]) -> None:
+        super().__init__(width, modes, dt_range)
+        self.output_linear = nn.Sequential(nn.Conv1d(width, 2 * width, kernel_size=1))
 
     def mix(self, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """GELU (B, H, L), value (B, H, L) and gate (B, H, L) of the readout y (B, H, L)."""
@@ -114,19 +156,38 @@ class S4DConfig(Config):
     """
 
     family: ClassVar[str] = "s4d"
+    title: ClassVar[str] = "an S4D"
     width: int
     modes: int
     dt_range: tuple[float, float] = Field(default=(1e-3, 1e-1), exclude=True)
 
     def build(self, inputs: InputSpec) -> "S4D":
         """A new model with random weights."""
-        if inputs.tokens:
-            raise SsmHdlError(f"an S4D takes numbers, and {inputs.name} has tokens; train an S5 on it")
-        return S4D(self.width, self.modes, inputs.classes, self.dt_range)
+        if inputs.tokens or inputs.channels > 1 or inputs.per_step:
+            raise SsmHdlError(
+                f"an S4D of one layer takes one number a step and answers once a sequence, and {inputs.name} differs; "
+                "train a deep S4D or an S5 on it"
+            )
+        return S4D(self.width, self.modes, inputs.outputs, self.dt_range)
+
+
+class DeepS4DConfig(StackConfig):
+    """The options of a deep S4D, by default those of the model in ``example.py`` of state-spaces/s4."""
+
+    family: ClassVar[str] = "s4d_deep"
+    title: ClassVar[str] = "a deep S4D"
+    norm: Literal["none", "layer", "layer_bias", "batch"] = "layer_bias"
+    epsilon: float = 1e-5
+    gate: Literal["none", "half_glu1", "half_glu2", "full_glu", "glu"] = "glu"
+    gelu: Literal["tanh", "erf"] = "erf"
+
+    def ssm(self) -> S4DSSM:
+        """A new SSM for a block."""
+        return S4DSSM(self.width, self.modes, self.dt_range)
 
 
 class S4D(Model):
-    """The whole model; ``forward`` convolves, for training.
+    """The model of one layer; ``forward`` convolves, for training.
 
     Args:
         width: H, channels.
@@ -153,7 +214,11 @@ class S4D(Model):
 
     def dynamics(self) -> list[nn.Parameter]:
         """The parameters of A and dt."""
-        return [self.layer.kernel.log_dt, self.layer.kernel.log_A_real, self.layer.kernel.A_imag]
+        return self.layer.dynamics()
+
+    def discrete(self) -> dict[str, Tensor]:
+        """A dt, Abar and Bbar."""
+        return {"A dt": self.layer.exponent(), "Abar": self.a_bar, "Bbar": self.b_bar}
 
     @property
     def layer(self) -> S4DLayer:
@@ -185,12 +250,11 @@ class S4D(Model):
         """D (H), detached."""
         return self.layer.D.detach()
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Logits (B, classes) of normalised inputs x (B, L, 1), by convolution."""
+    def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Logits (B, classes) of normalised inputs x (B, L, 1), of which sequence b has ``lengths[b]`` steps; by convolution."""
         encoded = self._encode(x)
         _, value, gate = self.layer.mix(self.layer.convolve(encoded))
-        pooled = (encoded + value * torch.sigmoid(gate)).mean(-1)
-        return cast(Tensor, self.decoder(pooled))
+        return cast(Tensor, self.decoder(mean_over(encoded + value * torch.sigmoid(gate), -1, lengths)))
 
     def initial_state(self, batch: int) -> Tensor:
         """The zero state (batch, H, N), complex."""
@@ -199,7 +263,7 @@ class S4D(Model):
     def step(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """One time step: x (B, 1) and state (B, H, N) to the block's output (B, H) and the next state."""
         encoded = self.encoder(x)
-        y, state = self.layer.recur(encoded, state)
+        y, state = self.layer.step(encoded, state)
         _, value, gate = self.layer.mix(y[..., None])
         return encoded + (value * torch.sigmoid(gate))[..., 0], state
 

@@ -7,10 +7,10 @@ One complex state of P modes is shared by all H channels:
 
 The factor 2 stands for the conjugate half that is not stored. Zero-order hold: Lbar = exp(L dt), Bbar = ((Lbar - 1) / L) B;
 bilinear: Lbar = (1 + L dt/2) / (1 - L dt/2), Bbar = (dt / (1 - L dt/2)) B (arXiv 2208.04933, section 3 and its code).
+None: Lbar = exp(L dt), Bbar = B.
 """
 
 import math
-from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -18,11 +18,9 @@ from torch import Tensor, nn
 
 from ssm_hdl.sw.models.hippo import diagonal_hippo
 from ssm_hdl.sw.models.recurrence import recur
+from ssm_hdl.sw.models.stack import Tap
 
-Tap = Callable[[str, Tensor], Tensor]
-"""Called with the name and the value of every activation; returns the value that the model continues with."""
-
-Discretization = Literal["zoh", "bilinear"]
+Discretization = Literal["zoh", "bilinear", "none"]
 
 STABLE = -1e-4
 """Largest real part of a clipped eigenvalue."""
@@ -36,7 +34,7 @@ class S5SSM(nn.Module):
         modes: P, complex modes.
         blocks: J of HiPPO-N; divides P.
         dt_range: smallest and largest initial dt.
-        discretization: ``zoh`` or ``bilinear``.
+        discretization: ``zoh``, ``bilinear`` or ``none``.
         clip: limit the real parts of eigenvalues to -1e-4.
     """
 
@@ -57,17 +55,28 @@ class S5SSM(nn.Module):
         self.D = nn.Parameter(torch.randn(width))
         self.log_step = nn.Parameter(torch.rand(modes) * (high - low) + low)
 
+    def eigenvalues(self) -> Tensor:
+        """Lambda (P,), complex."""
+        return torch.complex(self.Lambda_re.clamp(max=STABLE) if self.clip else self.Lambda_re, self.Lambda_im)
+
+    def exponent(self) -> Tensor:
+        """Lambda dt (P,), complex."""
+        return self.eigenvalues() * torch.exp(self.log_step)
+
     def discrete(self) -> tuple[Tensor, Tensor]:
         """Lbar (P,) and Bbar (P, H), complex."""
-        real = self.Lambda_re.clamp(max=STABLE) if self.clip else self.Lambda_re
-        eigenvalues, step = torch.complex(real, self.Lambda_im), torch.exp(self.log_step)
-        if self.discretization == "zoh":
-            poles = torch.exp(eigenvalues * step)
-            gain = (poles - 1) / eigenvalues
-        else:
+        eigenvalues, step = self.eigenvalues(), torch.exp(self.log_step)
+        if self.discretization == "bilinear":
             half = eigenvalues * step / 2
             poles, gain = (1 + half) / (1 - half), step / (1 - half)
+        else:
+            poles = torch.exp(eigenvalues * step)
+            gain = (poles - 1) / eigenvalues if self.discretization == "zoh" else torch.ones_like(poles)
         return poles, gain[:, None] * torch.view_as_complex(self.B)
+
+    def dynamics(self) -> list[nn.Parameter]:
+        """Lambda, B and dt, the same group as in the paper's optimiser."""
+        return [self.Lambda_re, self.Lambda_im, self.B, self.log_step]
 
     def forward(self, u: Tensor, tap: Tap) -> Tensor:
         """The readout (B, L, H) of u (B, L, H); complex matrices are real ones, real parts before imaginary ones."""

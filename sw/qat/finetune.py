@@ -14,14 +14,14 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
-from torch.nn import functional
 
 from ssm_hdl import Manifest, SsmHdlError
 from ssm_hdl.files import write_atomically
 from ssm_hdl.manifest import tensors_to_bytes
 from ssm_hdl.sw.data import Dataset, Split
 from ssm_hdl.sw.qat.model import QatModel, outputs
-from ssm_hdl.sw.train import Epoch
+from ssm_hdl.sw.score import score
+from ssm_hdl.sw.train import Epoch, labelled, loss_of, units
 
 WARMUP = 0.05
 """Fraction of the steps with a rising rate; then the rate falls as a cosine."""
@@ -59,8 +59,8 @@ class Finetuned:
 
     Attributes:
         manifest: of the epoch that is best on the validation samples; the initial one if no epoch is better.
-        before: accuracy of the initial manifest on the validation samples, 0 to 1.
-        best: accuracy of ``manifest`` on them.
+        before: accuracy of the initial manifest on the validation samples, 0 to 1; R2 if the labels are numbers.
+        best: the same of ``manifest``.
     """
 
     manifest: Manifest
@@ -69,8 +69,8 @@ class Finetuned:
 
 
 def accuracy(model: QatModel, split: Split) -> float:
-    """The share of ``split`` that the integer program classifies correctly, 0 to 1."""
-    return float((outputs(model, split.codes).argmax(1) == split.labels).mean())
+    """The share of ``split`` that the integer program classifies correctly, 0 to 1; R2 if the labels are numbers."""
+    return score(outputs(model, split.codes) * model.start.output.format.lsb, split.labels)
 
 
 def finetune(
@@ -96,17 +96,22 @@ def finetune(
         SsmHdlError: the manifest does not take these samples or answers every step, the loss diverges, or ``run_file`` belongs
             to another run.
     """
-    if not manifest.output.per_sequence or manifest.output.size != dataset.classes:
+    if manifest.output.per_sequence == dataset.per_step or manifest.output.size != dataset.outputs:
         raise SsmHdlError(
-            f"{manifest.name} does not put out one number for each of the {dataset.classes} classes of {dataset.name}"
+            f"{manifest.name} does not put out the {dataset.outputs} numbers for each "
+            f"{'step' if dataset.per_step else 'sequence'} of {dataset.name}"
         )
     manifest.check_samples(dataset.train.codes[:1])
-    codes, labels = dataset.train.codes, torch.from_numpy(dataset.train.labels)
+    samples = labelled(dataset.train, dataset.name)
+    codes, labels = samples.codes, torch.from_numpy(samples.labels)
+    # Of numbers the loss is in variances: guessing the mean has the loss 1.
+    spread = None if dataset.classes else torch.from_numpy(units(samples.labels)[1])
+    guessing = math.log(dataset.classes) if dataset.classes else 1.0
     images = min(config.images or len(codes), len(codes))
     steps = math.ceil(images / config.batch_size)
     columns = TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn()
     with Progress(*columns, console=progress, disable=progress is None) as bar:
-        run = _Run(manifest, config, steps)
+        run = _Run(manifest, config, steps, spread)
         if run_file is not None and run_file.exists():
             run.load(run_file)
         else:
@@ -120,7 +125,7 @@ def finetune(
                 batch = order[start : start + config.batch_size]
                 total += run.step(torch.from_numpy(codes[batch.numpy()]).double(), labels[batch]) * len(batch)
                 bar.advance(task)
-            run.check(total / images, math.log(dataset.classes))
+            run.check(total / images, guessing)
             reached = run.finish(number, accuracy(run.model, dataset.val))
             if run_file is not None:
                 run.save(run_file)
@@ -135,9 +140,9 @@ def finetune(
 class _Run:
     """The state of a fine-tuning: everything that a continued run needs."""
 
-    def __init__(self, manifest: Manifest, config: FinetuneConfig, steps: int) -> None:
+    def __init__(self, manifest: Manifest, config: FinetuneConfig, steps: int, spread: Tensor | None) -> None:
         self.model, self.config, self.total = QatModel(manifest), config, config.epochs * steps
-        self.lsb = manifest.output.format.lsb
+        self.lsb, self.spread = manifest.output.format.lsb, 1.0 if spread is None else spread
         text = manifest.to_yaml().encode() + tensors_to_bytes(manifest.tensors)
         self.key = hashlib.sha256(text + json.dumps(asdict(config)).encode()).hexdigest()
         self.latents = dict(self.model.latents.items())
@@ -156,8 +161,8 @@ class _Run:
 
     def step(self, inputs: Tensor, labels: Tensor) -> float:
         """One step of Adam; the loss in nats."""
-        logits = self.model(inputs) * self.lsb
-        loss = functional.cross_entropy(logits, labels, label_smoothing=self.config.label_smoothing)
+        values = self.model(inputs) * self.lsb / self.spread
+        loss = loss_of(values, labels / self.spread if labels.is_floating_point() else labels, self.config.label_smoothing)
         self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()

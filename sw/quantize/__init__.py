@@ -16,12 +16,17 @@ from ssm_hdl.sw.quantize.lowering import Layer, Lowering
 from ssm_hdl.sw.quantize.recipe import PRESETS, Recipe
 from ssm_hdl.sw.quantize.reconstruct import Samples, moments
 from ssm_hdl.sw.quantize.rows import Rows, error, fit
-from ssm_hdl.sw.quantize.s4d import S4DLowering
+from ssm_hdl.sw.quantize.s4d import DeepS4DLowering, S4DLowering
 from ssm_hdl.sw.quantize.s5 import S5Lowering
+from ssm_hdl.sw.quantize.stack import StackLowering
 
 __all__ = ["FAMILIES", "PRESETS", "EdgeError", "Quantized", "Recipe", "effort", "program", "quantize"]
 
-FAMILIES: dict[str, type[S4DLowering] | type[S5Lowering]] = {"s4d": S4DLowering, "s5": S5Lowering}
+FAMILIES: dict[str, type[S4DLowering] | type[StackLowering]] = {
+    "s4d": S4DLowering,
+    "s4d_deep": DeepS4DLowering,
+    "s5": S5Lowering,
+}
 """The lowering of each family of models."""
 
 MARGINS = (1.25, 1.0, 0.8, 0.65, 0.5, 0.4)

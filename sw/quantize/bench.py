@@ -19,13 +19,14 @@ from threadpoolctl import threadpool_limits
 from ssm_hdl.errors import SsmHdlError
 from ssm_hdl.sw import checkpoint as checkpoints
 from ssm_hdl.sw import memory
-from ssm_hdl.sw.data import Dataset, load
+from ssm_hdl.sw.data import Dataset, load_for
 from ssm_hdl.sw.qat.model import QatModel, outputs
 from ssm_hdl.sw.quantize import FAMILIES, program
 from ssm_hdl.sw.quantize.calibrate import Calibration
 from ssm_hdl.sw.quantize.histogram import Floats
 from ssm_hdl.sw.quantize.parts import FAMILY_PARTS
 from ssm_hdl.sw.quantize.recipe import Recipe
+from ssm_hdl.sw.score import score
 from ssm_hdl.sw.train import logits
 
 ACCOUNTINGS = {"paper": "paper_bytes", "ours": "hardware_bytes"}
@@ -37,7 +38,7 @@ class Measured:
     """The accuracy and the memory of a recipe.
 
     Attributes:
-        accuracy: of the integers on the validation samples, 0 to 1.
+        accuracy: of the integers on the validation samples, 0 to 1; R2 if the labels are numbers.
         sqnr_db: signal-to-quantization-noise ratio of the logits against the float model, in dB.
         paper_bytes: memory by the paper's count.
         hardware_bytes: memory with every bit that the hardware keeps.
@@ -94,7 +95,7 @@ class Bench:
 
     Attributes:
         codes: validation samples (n, steps, 1).
-        labels: their classes (n,).
+        labels: of these, as in `Split`.
     """
 
     def __init__(self, subject: Subject, dataset: Dataset | None = None) -> None:
@@ -102,7 +103,7 @@ class Bench:
             raise SsmHdlError(f"{subject.samples} calibration and {subject.images} validation samples; take at least 1 of each")
         self.subject = subject
         self.checkpoint = checkpoints.load(subject.checkpoint)
-        self.dataset = dataset or load(self.checkpoint.inputs.name, subject.data)
+        self.dataset = dataset or load_for(self.checkpoint.inputs, subject.data)
         split = self.dataset.val.head(subject.images)
         self.codes, self.labels = split.codes, split.labels
 
@@ -121,7 +122,7 @@ class Bench:
     @property
     def float_accuracy(self) -> float:
         """Accuracy of the float model on the validation samples, 0 to 1."""
-        return float((self.wanted.argmax(1) == self.labels).mean())
+        return score(self.wanted, self.labels)
 
     def on_all(self) -> "Bench":
         """The same on all validation samples."""
@@ -142,7 +143,7 @@ class Bench:
             got = outputs(QatModel(manifest), self.codes) * manifest.output.format.lsb
         noise = float(((got - self.wanted) ** 2).sum())
         return Measured(
-            accuracy=float((got.argmax(1) == self.labels).mean()),
+            accuracy=score(got, self.labels),
             # The bound keeps the ratio finite if the integers are exact.
             sqnr_db=round(10 * float(np.log10((self.wanted**2).sum() / max(noise, 1e-30))), 2),
             paper_bytes=memory.paper(manifest).bytes,

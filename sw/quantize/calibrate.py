@@ -21,19 +21,18 @@ class Calibration:
     """Statistics of a float model on the calibration samples.
 
     Attributes:
-        edges: a histogram for every traced edge but complex states.
-        state_peak: largest |Re| or |Im| of each mode's state h' = Abar h + u, (H, N); empty unless traced.
-        state_power: mean of |h|^2, (H, N); empty unless traced.
+        edges: a histogram for every traced edge.
+        states: by the name of a scan with real inputs, of each state h' = Abar h + u, the largest |Re| or |Im| and the mean of
+            |h|^2, (2, H, N); empty unless traced.
     """
 
     edges: Mapping[str, Histogram]
-    state_peak: Floats
-    state_power: Floats
+    states: Mapping[str, Floats]
 
     def with_states(self, source: "Calibration", scale: Floats) -> "Calibration":
         """The same with the states of an equivalent model, whose channels are larger by the factor ``1 / scale``, (H,)."""
-        peak, power = (values * scale[:, np.newaxis] ** p for values, p in ((source.state_peak, 1), (source.state_power, 2)))
-        return replace(self, state_peak=peak, state_power=power)
+        power = np.stack([scale, scale**2])[..., np.newaxis]
+        return replace(self, states={name: values * power for name, values in source.states.items()})
 
 
 def calibrate(
@@ -45,31 +44,31 @@ def calibrate(
     """Run a float model on samples in batches and collect statistics only.
 
     Args:
-        trace: gives the edges of the float model on normalised inputs. With ``ssm`` (B, L, H, N), complex, it includes states,
-            which take most of the time.
+        trace: gives the edges of the float model on normalised inputs. Where the name begins with ``ssm``, it gives statistics of
+            the states of a scan, (2, H, N): the largest magnitudes, and the sum of |h|^2 over samples and steps.
         inputs: normalisation of its inputs.
-        codes: input codes (n, steps, 1), training samples.
+        codes: input codes (n, steps, channels), training samples.
         progress: called with the number of sequences done since the last call.
 
     Raises:
         SsmHdlError: no samples, samples that are all the same constant, or an activation that is not finite.
     """
     if codes.ndim != 3 or not codes.size:
-        raise SsmHdlError(f"calibration samples of shape {codes.shape}; at least one of shape (steps, 1) is needed")
+        raise SsmHdlError(f"calibration samples of shape {codes.shape}; at least one of shape (steps, channels) is needed")
     if codes.min() == codes.max():
         raise SsmHdlError(f"all calibration samples are the constant {codes.min()}; nothing can be learnt from them")
     edges: dict[str, Histogram] = {}
-    peak = power = np.zeros((0, 0))
+    states: dict[str, Floats] = {}
     for start in range(0, len(codes), BATCH):
         batch = codes[start : start + BATCH]
-        seen = dict(trace(torch.from_numpy(inputs.normalise(batch))))
-        if "ssm" in seen:
-            h = torch.view_as_real(seen.pop("ssm"))
-            largest = h.abs().amax((0, 1, 4)).double().numpy()
-            mean = h.square().sum((1, 4)).double().sum(0).numpy() / (len(codes) * codes.shape[1])
-            peak, power = (np.maximum(peak, largest), power + mean) if start else (largest, mean)
-        for name, values in seen.items():
-            edges.setdefault(name, Histogram(name, values.shape[-1])).add(values.numpy())
+        for name, values in trace(torch.from_numpy(inputs.normalise(batch))).items():
+            if name.startswith("ssm"):
+                peak, total = values.double().numpy()
+                now = np.stack([peak, total / (len(codes) * codes.shape[1])])
+                before = states.get(name, np.zeros_like(now))
+                states[name] = np.stack([np.maximum(before[0], now[0]), before[1] + now[1]])
+            else:
+                edges.setdefault(name, Histogram(name, values.shape[-1])).add(values.numpy())
         if progress is not None:
             progress(len(batch))
-    return Calibration(edges, peak, power)
+    return Calibration(edges, states)

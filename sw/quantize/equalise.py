@@ -17,7 +17,7 @@ from ssm_hdl.fixed import quantize as to_codes
 from ssm_hdl.sw.data import InputSpec
 from ssm_hdl.sw.models.s4d import LAYER, S4D
 from ssm_hdl.sw.quantize.calibrate import Calibration
-from ssm_hdl.sw.quantize.formats import candidates, covering, reach
+from ssm_hdl.sw.quantize.formats import candidates, covering, reach, sigmoid
 from ssm_hdl.sw.quantize.histogram import Floats
 from ssm_hdl.sw.quantize.recipe import Recipe
 from ssm_hdl.sw.quantize.rows import nearest, values
@@ -42,11 +42,6 @@ class Equalised:
     model: S4D
     mixing: Format
     scale: Floats
-
-
-def sigmoid(x: Floats) -> Floats:
-    """1 / (1 + exp(-x)), the function of the gate, by a form that cannot overflow."""
-    return np.asarray(0.5 + 0.5 * np.tanh(x / 2))
 
 
 def equalise(model: S4D, inputs: InputSpec, calibration: Calibration, recipe: Recipe) -> Equalised:
@@ -99,7 +94,7 @@ def equalise(model: S4D, inputs: InputSpec, calibration: Calibration, recipe: Re
 
 def _snap(model: S4D, inputs: InputSpec, scale: Floats, recipe: Recipe) -> Floats:
     """Factors (H,), close to 1, that move the encoder's scaled weights onto codes, so that rounding loses nothing; 0 stays."""
-    weight = model.encoder.weight.detach().double().numpy() * scale[:, np.newaxis] / inputs.std
+    weight = model.encoder.weight.detach().double().numpy() * scale[:, np.newaxis] / np.array(inputs.std)
     stored = values(nearest(weight[np.newaxis], np.zeros((1, len(weight))), recipe.weights["encoder"], recipe))[0]
     return np.where((stored == 0) | (weight == 0), 1.0, stored / np.where(weight == 0, 1.0, weight))[:, 0]
 

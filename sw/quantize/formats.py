@@ -42,6 +42,22 @@ def edge_format(histogram: Histogram, width: int, recipe: Recipe, function: Call
     return min(tried, key=lambda format: float(histogram.error(format, function=function).sum()))
 
 
+def sigmoid(x: Floats) -> Floats:
+    """1 / (1 + exp(-x)), the function of a gate, by a form that cannot overflow."""
+    return np.asarray(0.5 + 0.5 * np.tanh(x / 2))
+
+
+def gated_format(value: Histogram, gate: Histogram, width: int, recipe: Recipe) -> Format:
+    """The signed format that ``value`` and ``gate`` share, by the squared error of value * sigmoid(gate)."""
+    widest = max(float(reach(value, recipe).max()), float(reach(gate, recipe).max()))
+    by_value, by_gate = gate.mean(lambda x: sigmoid(x) ** 2), value.mean(np.square)
+
+    def error(format: Format) -> float:
+        return float(by_value @ value.error(format) + by_gate @ gate.error(format, function=sigmoid))
+
+    return min(candidates(covering(widest, width), recipe), key=error)
+
+
 def tensor_format(values: Floats, width: int, recipe: Recipe) -> Format:
     """The signed format of a tensor: the one with the least squared error, or the one that clips nothing."""
     tried = candidates(covering(float(np.abs(values).max()), width), recipe)

@@ -22,6 +22,10 @@ _S4D = {
     "weights": ("encoder", "readout", "mixing", "decoder"),
     "activations": ("encoder", "readout", "gelu", "mixing", "sigmoid", "glu", "residual"),
 }
+_DEEP_S4D = {
+    "weights": (*_S4D["weights"], "carry"),
+    "activations": (*_S4D["activations"], "norm", "carry"),
+}
 _S5 = {
     "weights": ("encoder", "drive", "readout", "skip", "value", "gate", "carry", "ff_enc", "ff_dec", "decoder"),
     "activations": (
@@ -31,7 +35,7 @@ _S5 = {
 }
 FAMILY_PARTS = {
     family: tuple(part for part in PARTS if "." not in part or part.partition(".")[2] in own[part.partition(".")[0]])
-    for family, own in (("s4d", _S4D), ("s5", _S5))
+    for family, own in (("s4d", _S4D), ("s4d_deep", _DEEP_S4D), ("s5", _S5))
 }
 """The parts that the models of a family have, in the same order."""
 

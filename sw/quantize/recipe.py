@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from ssm_hdl.errors import SsmHdlError
+from ssm_hdl.errors import SsmHdlError, UsageError
 
 Width = Annotated[int, Field(ge=2, le=16, strict=True)]
 """Bits of a code, its sign included."""
@@ -144,7 +144,7 @@ def _read(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
-        raise SsmHdlError(
+        raise UsageError(
             f"no recipe is called {str(path)!r}, and there is no such file; there are {', '.join(PRESETS)}"
         ) from error
     except (OSError, UnicodeDecodeError) as error:

@@ -1,7 +1,6 @@
-"""Lowering of an S4D to a manifest."""
+"""Lowering of an S4D to a manifest: of one layer, with its channels equalised, and of a deep one."""
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,7 +9,8 @@ from numpy.typing import NDArray
 
 from ssm_hdl import SQ, UQ
 from ssm_hdl.sw.checkpoint import Checkpoint
-from ssm_hdl.sw.models.s4d import S4D
+from ssm_hdl.sw.models.s4d import S4D, S4DSSM
+from ssm_hdl.sw.models.stack import Block
 from ssm_hdl.sw.quantize.calibrate import Calibration, calibrate
 from ssm_hdl.sw.quantize.draft import Draft, Lowered, gelu, numpy
 from ssm_hdl.sw.quantize.equalise import MIXING, equalise
@@ -19,11 +19,12 @@ from ssm_hdl.sw.quantize.lowering import Layer, Lowering
 from ssm_hdl.sw.quantize.modes import Modes, balance
 from ssm_hdl.sw.quantize.recipe import Recipe
 from ssm_hdl.sw.quantize.rows import Rows
+from ssm_hdl.sw.quantize.stack import StackLowering, affine
 from ssm_hdl.sw.quantize.transition import real_pairs, store
 
 
 class S4DLowering(Lowering):
-    """An S4D on its way to integers; its channels are equalised first.
+    """An S4D of one layer on its way to integers; its channels are equalised first.
 
     Args:
         checkpoint: the model.
@@ -50,14 +51,16 @@ class S4DLowering(Lowering):
         self.equalised = equalise(model, inputs, first, recipe)
         self.model = self.equalised.model
         # With known states, the second run leaves out its slow part; the states just scale with the channels.
-        self.calibration = calibrate(partial(self.model.trace, states=known is None), inputs, codes, progress)
+        trace = self.model.trace if known else lambda x: _trace(self.model, x)
+        self.calibration = calibrate(trace, inputs, codes, progress)
         if known is not None:
             self.calibration = self.calibration.with_states(known, self.equalised.scale)
 
     @classmethod
     def observe(cls, checkpoint: Checkpoint, codes: NDArray[np.integer]) -> Calibration:
         """The calibration that does not depend on the recipe."""
-        return calibrate(partial(checkpoint.require(S4D).trace, states=True), checkpoint.inputs, codes)
+        model = checkpoint.require(S4D)
+        return calibrate(lambda x: _trace(model, x), checkpoint.inputs, codes)
 
     @classmethod
     def layers_of(cls, checkpoint: Checkpoint) -> Sequence[Layer]:
@@ -70,12 +73,10 @@ class S4DLowering(Lowering):
 
     def lower(self, fitted: Mapping[str, Rows]) -> Lowered:
         """The integer program."""
-        model, inputs, recipe, width = self.model, self.checkpoint.inputs, self.recipe, self.model.width
-        draft = Draft(recipe, self.calibration.edges, fitted)
-        shift = (inputs.steps - 1).bit_length()  # 2**shift: the number of steps, or the next power of two
-        weight, bias = numpy(model.encoder.weight) / inputs.std, numpy(model.encoder.bias)
-        encoder = draft.dense("encoder", "pixel", weight[np.newaxis], (bias - weight[:, 0] * inputs.mean)[np.newaxis])
-        gelued = draft.table("gelu", "gelu", self._ssm(draft, encoder))
+        model, recipe, width = self.model, self.recipe, self.model.width
+        draft = Draft(recipe, self.calibration.edges, fitted, self.memory)
+        encoder = self.encode(draft, model.encoder, "pixel")
+        gelued = draft.table("gelu", "gelu", bank(self, draft, "", model.layer, encoder, self.calibration))
         parameters = dict(model.named_parameters())
         weight, bias = numpy(parameters[f"{MIXING}.weight"])[..., 0], numpy(parameters[f"{MIXING}.bias"])
         mixing = draft.dense("mixing", gelued, weight[np.newaxis], bias[np.newaxis], format=self.equalised.mixing)
@@ -84,31 +85,73 @@ class S4DLowering(Lowering):
         sigmoid = draft.table("sigmoid", "sigmoid", gate, "mixing", format=UQ(0, recipe.activations["sigmoid"]))
         glu = draft.add("multiply", "glu", inputs=[value, sigmoid])
         residual = draft.add("add", "residual", inputs=[encoder, glu])
-        pool = draft.add("pool", "pool", input=residual, shift=shift, format=draft.edge("pool", recipe.pool))
-        weight, bias = numpy(model.decoder.weight) * (2.0**shift / inputs.steps), numpy(model.decoder.bias)
-        output = draft.edge("decoder", recipe.output)
-        decoder = draft.dense("decoder", pool, weight[np.newaxis], bias[np.newaxis], format=output)
+        decoder = self.decode(draft, model.decoder, residual)
         return draft.lowered(self.checkpoint, f"S4D, H = {width}, N = {model.modes}", "pixel", decoder)
 
-    def _ssm(self, draft: Draft, encoder: str) -> str:
-        """Scan and read-out, 2 Re(C Bbar h) + D u. The skip D u is an extra mode per channel, with its pole at 0."""
-        u, state, recipe, model = draft.formats[encoder], SQ(1, self.recipe.state - 1), self.recipe, self.model
-        a, a_bar = numpy(model.layer.kernel.a()), numpy(model.a_bar)
-        abar = store(np.pad(a_bar, ((0, 0), (0, 1))), recipe.transition, recipe.delta)
-        peak = self.calibration.state_peak * self.margin("readout")[:, np.newaxis]
-        modes = Modes(
-            transition=abar.values,
-            gain=_with_skip(2 * numpy(model.c) * (a_bar - 1) / a, numpy(model.d)),
-            peak=_with_skip(peak, u.max * u.lsb),
-            power=_with_skip(self.calibration.state_power, self.calibration.edges["encoder"].mean(np.square)),
-            steps=self.checkpoint.inputs.steps,
-        )
-        exponent = balance(modes, state, u.f_bits - abar.f_bits - state.f_bits, u, recipe)
-        scan = draft.scan("ssm", encoder, abar, exponent, state)
-        weight = np.ldexp(real_pairs(modes.gain), -exponent[..., np.newaxis]).reshape(len(exponent), 1, -1)
-        return draft.dense(
-            "readout", scan, weight, np.zeros((len(exponent), 1)), pairs=True, format=draft.edge("readout", function=gelu)
-        )
+
+class DeepS4DLowering(StackLowering):
+    """A deep S4D on its way to integers."""
+
+    denses = ("readout",)
+    folds_offset = False
+
+    @property
+    def title(self) -> str:
+        """Its sizes, but the modes."""
+        return f"S4D, H = {self.model.config.width}, N"
+
+    @classmethod
+    def trace_ssm(cls, seen: dict[str, torch.Tensor], k: str, block: Block, u: torch.Tensor, states: bool) -> None:
+        """Statistics of the states, of the normalised input if the readout has the gain of the norm."""
+        assert isinstance(block.seq, S4DSSM)
+        if states:
+            folded = block.config.order == "prenorm" and not cls._carries(block, affine(block.norm)[2])
+            seen[f"ssm_{k}"] = block.seq.states(seen.get(f"norm_{k}", u) if folded else u)
+
+    def ssm(self, draft: Draft, k: str, block: Block, source: str, gain: Floats, offset: Floats) -> str:
+        """Append scan and readout."""
+        assert isinstance(block.seq, S4DSSM)
+        return bank(self, draft, f"_{k}", block.seq, source, self.calibration, gain)
+
+
+def bank(
+    lowering: Lowering, draft: Draft, suffix: str, seq: S4DSSM, source: str, calibration: Calibration, norm: Floats | float = 1.0
+) -> str:
+    """Append scan and read-out, 2 Re(C Bbar h) + D u. The skip D u is an extra mode per channel, with its pole at 0.
+
+    Args:
+        lowering: gives recipe, length and margins.
+        draft: to append to.
+        suffix: of the names.
+        seq: the SSMs.
+        source: their input, u = norm * source.
+        calibration: with the states for the input ``source``.
+        norm: gain (H,), which the read-out takes.
+    """
+    u, state, recipe = draft.formats[source], SQ(1, lowering.recipe.state - 1), lowering.recipe
+    readout = f"readout{suffix}"
+    a, a_bar = numpy(seq.kernel.a()), numpy(seq.kernel.discrete()[0])
+    abar = store(np.pad(a_bar, ((0, 0), (0, 1))), recipe.transition, recipe.delta)
+    peak, power = calibration.states[f"ssm{suffix}"]
+    gain = _with_skip(2 * numpy(seq.kernel.c()) * (a_bar - 1) / a, numpy(seq.D))
+    modes = Modes(
+        transition=abar.values,
+        gain=gain * np.reshape(norm, (-1, 1)),
+        peak=_with_skip(peak * lowering.margin(readout)[:, np.newaxis], u.max * u.lsb),
+        power=_with_skip(power, calibration.edges[source].mean(np.square)),
+        steps=lowering.checkpoint.inputs.steps,
+    )
+    exponent = balance(modes, state, u.f_bits - abar.f_bits - state.f_bits, u, recipe)
+    scan = draft.scan(f"ssm{suffix}", source, abar, exponent, state)
+    weight = np.ldexp(real_pairs(modes.gain), -exponent[..., np.newaxis]).reshape(len(exponent), 1, -1)
+    return draft.dense(readout, scan, weight, np.zeros((len(exponent), 1)), pairs=True, format=draft.edge(readout, function=gelu))
+
+
+def _trace(model: S4D, x: torch.Tensor) -> dict[str, torch.Tensor]:
+    """The trace of an S4D of one layer, with statistics of its states."""
+    seen = model.trace(x, states=True)
+    h = torch.view_as_real(seen["ssm"])
+    return seen | {"ssm": torch.stack([h.abs().amax((0, 1, 4)).double(), h.square().sum((1, 4)).double().sum(0)])}
 
 
 def _with_skip(modes: Floats, skip: Floats | float) -> Any:

@@ -20,7 +20,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
-from ssm_hdl.errors import SsmHdlError
+from ssm_hdl.errors import SsmHdlError, UsageError
 from ssm_hdl.sw.quantize.bench import ACCOUNTINGS, Bench, Measured, Subject
 from ssm_hdl.sw.quantize.parts import with_widths
 from ssm_hdl.sw.quantize.recipe import Recipe
@@ -62,9 +62,9 @@ class Task:
 
     def __post_init__(self) -> None:
         if self.accounting not in ACCOUNTINGS:
-            raise SsmHdlError(f"no accounting is called {self.accounting!r}; there are {', '.join(ACCOUNTINGS)}")
+            raise UsageError(f"no accounting is called {self.accounting!r}; there are {', '.join(ACCOUNTINGS)}")
         if self.objective not in OBJECTIVES:
-            raise SsmHdlError(f"no objective is called {self.objective!r}; there are {', '.join(OBJECTIVES)}")
+            raise UsageError(f"no objective is called {self.objective!r}; there are {', '.join(OBJECTIVES)}")
         if self.trials < 1 or not (self.budget > 0 and math.isfinite(self.budget)):
             raise SsmHdlError(
                 f"a search of {self.trials} trials within {self.budget:g} bytes finds nothing; give more than 0 of both"
@@ -129,7 +129,7 @@ def budget_of(text: str) -> float:
     try:
         return float(DEVICES[text] if text in DEVICES else text.replace("_", ""))
     except ValueError as error:
-        raise SsmHdlError(f"{text!r} is no number of bytes, and no device; there are {', '.join(DEVICES)}") from error
+        raise UsageError(f"{text!r} is no number of bytes, and no device; there are {', '.join(DEVICES)}") from error
 
 
 def open_study(task: Task, worker: int = 0) -> optuna.Study:

@@ -10,7 +10,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ssm_hdl import SQ, UQ, Format, SsmHdlError
-from ssm_hdl.operations import Add, Dense, Edge, Embedding, Lookup, Multiply, Pool, Scan, Slice, Tensor, Tensors
+from ssm_hdl.operations import (
+    Add,
+    Dense,
+    Edge,
+    Embedding,
+    Largest,
+    Last,
+    Lookup,
+    Mean,
+    Multiply,
+    Pool,
+    Scan,
+    Slice,
+    Tensor,
+    Tensors,
+)
 from ssm_hdl.operations.base import MAX_SPREAD
 from ssm_hdl.sim.golden import evaluate
 
@@ -221,6 +236,22 @@ def test_pool(seed, x_format, y_format, shift, steps):
     node = bind(Pool(name="y", input="x", shift=shift, format=y_format), (Edge("x", 3, x_format),))
     sums = [sum(value(code, x_format) for code in x[b, :, n]) / 2**shift for b in range(2) for n in range(3)]
     check(stored(sums, y_format), evaluate(node, x), (2, 3))
+
+
+@given(SEEDS, FORMATS, FORMATS, st.integers(1, 8))
+def test_mean(seed, x_format, y_format, steps):
+    x = draw(np.random.default_rng(seed), x_format, 2, steps, 3)
+    node = bind(Mean(name="y", input="x", format=y_format), (Edge("x", 3, x_format),))
+    means = [sum(value(code, x_format) for code in x[b, :, n]) / steps for b in range(2) for n in range(3)]
+    check(stored(means, y_format), evaluate(node, x), (2, 3))
+
+
+@given(SEEDS, FORMATS, st.integers(1, 8), st.booleans())
+def test_largest_and_last(seed, x_format, steps, largest):
+    x = draw(np.random.default_rng(seed), x_format, 2, steps, 3)
+    node = bind((Largest if largest else Last)(name="y", input="x"), (Edge("x", 3, x_format),))
+    rows = [x[b, :, n].tolist() for b in range(2) for n in range(3)]
+    check(Answer([max(row) if largest else row[-1] for row in rows], 0), evaluate(node, x), (2, 3))
 
 
 @pytest.mark.parametrize("x_format", [SQ(3, 5), SQ(5, -1), Format.parse("UQ(2, 4)")])

@@ -32,11 +32,14 @@ def cli(capsys, monkeypatch):
 
 @pytest.fixture
 def refused(cli):
-    """``refused(words, *arguments)``: the command says one line with these words on stderr, nothing else, and exits with 1."""
+    """``refused(words, *arguments)``: the command says one line with these words on stderr, nothing else, and exits with 1.
 
-    def check(words, *arguments):
+    ``status=2`` is for wrong usage.
+    """
+
+    def check(words, *arguments, status=1):
         done = cli(*arguments)
-        assert done.status == 1
+        assert done.status == status
         assert done.out == ""
         message = done.err.strip().splitlines()[-1]
         assert message.startswith("ssm-hdl: ") and re.search(words, message), done.err

@@ -10,7 +10,8 @@ from safetensors.torch import load_file, save_file
 from ssm_hdl import SsmHdlError
 from ssm_hdl.sw import checkpoint, data
 from ssm_hdl.sw.models.s4d import S4D
-from ssm_hdl.sw.models.s5 import S5, S5Config
+from ssm_hdl.sw.models.s5 import S5Config
+from ssm_hdl.sw.models.stack import Stack as S5
 
 SPEC = data.SPECS["digits"]
 
@@ -59,7 +60,7 @@ def test_an_s5_survives_its_file_with_all_its_options(tmp_path, tokens):
 
 def test_a_model_of_another_family_is_refused(saved):
     assert saved[0].require(S4D) is saved[0].model
-    with pytest.raises(SsmHdlError, match="test is an S4D; this is for an S5"):
+    with pytest.raises(SsmHdlError, match="test is an S4D; this is for models of Stack"):
         saved[0].require(S5)
 
 
@@ -89,7 +90,7 @@ def nan_c():
         ({}, {"inputs.mean": None}, "lacks 'inputs.mean' in its metadata"),
         ({}, {"inputs.input_format": "float"}, "'float' is not a format"),
         ({}, {"schema": "2"}, "schema 2, model s4d; this version reads schema 1"),
-        ({}, {"model": "mamba"}, "schema 1, model mamba; .* model s4d or s5"),
+        ({}, {"model": "mamba"}, "schema 1, model mamba; .* model s4d or s4d_deep or s5"),
         ({}, {"schema": None}, "is not a checkpoint of ssm-hdl"),
     ],
 )

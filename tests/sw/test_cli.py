@@ -76,6 +76,14 @@ def test_wrong_usage_exits_with_2(cli, manifest):
     assert cli("generate", manifest, "--dsp", "0").status == 2
     assert cli("nonsense").status == 2
     assert cli("simulate", manifest, "--netlist", "xilinx").status == 2
+    for words in (
+        ("train", "mamba"), ("build", manifest, "--board", "arty"), ("generate", manifest, "--device", "xc7"),
+        ("reproduce", "s6"), ("data", "cifar"), ("eval", manifest, "--split", "mine"), ("train", "digits", "--set", "width=wide"),
+        ("train", "digits", "--set", "depth=2"), ("train", "digits", "--window", "3"),
+        ("quantize", ROOT / "checkpoints" / "digits.safetensors", "--recipe", "w1"),
+    ):  # fmt: skip
+        done = cli(*words)
+        assert (done.status, done.out, done.err.count("\n")) == (2, "", 1), words
 
 
 def test_json_is_all_that_comes_on_stdout(cli, manifest, tmp_path):
@@ -209,8 +217,8 @@ def test_bad_samples_are_refused(refused, manifest, tmp_path):
     refused("no data set has sequences of 6 steps", "simulate", manifest, "--samples", "test")
 
 
-def test_a_folder_without_mnist_is_refused(refused, random_manifest, tmp_path):
-    folder = random_manifest(channels=2, modes=2, steps=784).save(tmp_path / "mnist").parent
+def test_a_folder_without_mnist_is_refused(refused, tmp_path):
+    folder = ROOT / "manifests" / "s4d-16h"
     (tmp_path / "empty").mkdir()
     words = r"empty has no train-images-idx3-ubyte\.gz"
     refused(words, "eval", folder, "--data", tmp_path / "empty")
@@ -276,7 +284,7 @@ def test_a_board_that_is_too_small_or_unknown_is_refused_before_synthesis(refuse
     out = tmp_path / "bitstream"
     refused("does not fit the", "build", large, "--board", "icebreaker", "--out", out)
     refused("9 DSP blocks are more than the 8", "build", manifest, "--board", "icebreaker", "--dsp", 9, "--out", out)
-    refused("board 'icestick' is not known", "build", manifest, "--board", "icestick", "--out", out)
+    refused("board 'icestick' is not known", "build", manifest, "--board", "icestick", "--out", out, status=2)
     refused("does not reach a clock of 500 MHz", "build", manifest, "--board", "icebreaker", "--clock", 500, "--out", out)
     assert not out.exists()
 
@@ -298,11 +306,11 @@ def test_a_place_that_cannot_be_written_is_refused(refused, manifest, tmp_path):
 def test_folds_that_do_not_exist_are_refused(refused, random_manifest, tmp_path):
     manifest = random_manifest(channels=8, modes=4, steps=6).save(tmp_path / "wide")
     out = tmp_path / "top.v"
-    refused("not of the form STAGE=N", "generate", manifest, "--fold", "mixing", "-o", out)
+    refused("not of the form STAGE=N", "generate", manifest, "--fold", "mixing", "-o", out, status=2)
     refused("no stage 'mix'", "generate", manifest, "--fold", "mix=2", "-o", out)
     refused("cannot fold onto 5", "generate", manifest, "--fold", "mixing=5", "-o", out)
     refused("at least 2 DSP blocks where 1 can be used", "generate", manifest, "--dsp", 1, "-o", out)
-    refused("device 'xilinx'", "generate", manifest, "--device", "xilinx", "-o", out)
+    refused("device 'xilinx'", "generate", manifest, "--device", "xilinx", "-o", out, status=2)
     assert not out.exists()
 
 

@@ -45,8 +45,9 @@ def test_integer_accuracy(random_manifest, split):
     assert json.loads(json.dumps(evaluation.to_json())) == {
         "name": "random_s4d",
         "sequences": 250,
+        "labelled": 250,
         "correct": 166,
-        "accuracy": 166 / 250,
+        **evaluation.scores,
         "saturations": whole.saturations,
         "elements": whole.elements,
     }
@@ -59,11 +60,31 @@ def test_processes_make_no_difference(random_manifest, split):
 
 
 def test_what_cannot_be_evaluated_is_refused(random_manifest, split):
-    with pytest.raises(SsmHdlError, match="answers every time step"):
+    with pytest.raises(SsmHdlError, match="random_s4d has one answer for each step, and the samples have a label for a sequence"):
         evaluate_integer(random_manifest(pooled=False), split)
     with pytest.raises(SsmHdlError, match="0 processes"):
         evaluate_integer(random_manifest(), split, 0)
-    with pytest.raises(SsmHdlError, match="no samples to classify"):
+    with pytest.raises(SsmHdlError, match="no samples to run"):
         evaluate_integer(random_manifest(), split.head(0))
     with pytest.raises(SsmHdlError, match="random_s4d takes 1 to 6"):
         evaluate_integer(random_manifest(), Split(np.zeros((2, 7, 1), np.uint8), np.zeros(2, np.int64)))
+
+
+def test_sequences_of_different_lengths_are_run_without_their_padding(random_manifest, split):
+    manifest = random_manifest(pooled=False)
+    lengths = 1 + np.arange(250) % 6
+    labels = np.where(np.arange(6) < lengths[:, np.newaxis], 1, -1)
+    found = evaluate_integer(manifest, Split(split.codes, labels, lengths))
+    for number in (0, 4, 5):
+        expected = run(manifest, split.codes[number : number + 1, : lengths[number]]).outputs[0]
+        assert np.array_equal(found.outputs[number, : lengths[number]], expected)
+        assert not found.outputs[number, lengths[number] :].any()
+    assert found.elements["encoder"] == lengths.sum() * manifest.nodes["encoder"].output.size
+    assert found.labelled == lengths.sum()
+
+
+def test_numbers_are_scored_in_the_unit_of_the_labels(random_manifest, split):
+    manifest = random_manifest()
+    outputs = run(manifest, split.codes).outputs * manifest.output.format.lsb
+    scores = evaluate_integer(manifest, Split(split.codes, outputs + 0.5)).scores
+    assert scores["mse"] == pytest.approx(0.25) and scores["r2"] < 1

@@ -23,7 +23,7 @@ from ssm_hdl.sw.qat.scan import Bank, scan, states
 from ssm_hdl.sw.qat.store import codes_of, store
 
 ROOT = Path(__file__).parents[2]
-FEATURES = [(), ("exponent",), ("delta",), ("dither",), ("exponent", "delta", "dither", "narrow")]
+FEATURES = [(), ("exponent",), ("delta",), ("dither",), ("exponent", "delta", "dither", "narrow"), ("mean",)]
 
 
 @pytest.fixture(scope="module")

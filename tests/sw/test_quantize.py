@@ -369,8 +369,9 @@ def test_calibration_is_the_trace_of_all_samples(small, digits):
     calibration = S4DLowering.observe(small, codes)
     trace = small.model.trace(torch.from_numpy(small.inputs.normalise(codes)), states=True)
     states = trace.pop("ssm").numpy()
-    np.testing.assert_allclose(calibration.state_peak, np.maximum(abs(states.real), abs(states.imag)).max((0, 1)), rtol=1e-6)
-    np.testing.assert_allclose(calibration.state_power, (abs(states) ** 2).mean((0, 1)), rtol=1e-4)
+    peak, power = calibration.states["ssm"]
+    np.testing.assert_allclose(peak, np.maximum(abs(states.real), abs(states.imag)).max((0, 1)), rtol=1e-6)
+    np.testing.assert_allclose(power, (abs(states) ** 2).mean((0, 1)), rtol=1e-4)
     assert calibration.edges.keys() == trace.keys()
     for name, edge in trace.items():
         histogram = calibration.edges[name]

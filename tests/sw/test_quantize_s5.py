@@ -17,7 +17,8 @@ from ssm_hdl.sw.models.s5 import S5Config
 from ssm_hdl.sw.qat.model import QatModel, outputs
 from ssm_hdl.sw.quantize import Recipe, effort, program, quantize
 from ssm_hdl.sw.quantize.bench import Bench, Subject
-from ssm_hdl.sw.quantize.s5 import S5Lowering, affine
+from ssm_hdl.sw.quantize.s5 import S5Lowering
+from ssm_hdl.sw.quantize.stack import affine
 from ssm_hdl.sw.train import logits
 
 CHECKPOINT = Path(__file__).parents[2] / "checkpoints" / "s5-digits.safetensors"

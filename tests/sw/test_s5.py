@@ -9,7 +9,8 @@ from ssm_hdl import SsmHdlError
 from ssm_hdl.sw.models.hippo import diagonal_hippo, normal_hippo
 from ssm_hdl.sw.models.norm import BatchNorm
 from ssm_hdl.sw.models.recurrence import double, recur, run
-from ssm_hdl.sw.models.s5 import S5, S5Config
+from ssm_hdl.sw.models.s5 import S5Config
+from ssm_hdl.sw.models.stack import Stack as S5
 
 SMALL = {"width": 5, "modes": 4, "layers": 2}
 

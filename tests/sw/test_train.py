@@ -118,7 +118,7 @@ def untrained(dataset, config):
 
 
 def test_an_s4d_is_not_trained_on_tokens(digits):
-    with pytest.raises(SsmHdlError, match="an S4D takes numbers, and digits has tokens; train an S5"):
+    with pytest.raises(SsmHdlError, match="digits differs; train a deep S4D or an S5"):
         train(replace(digits, tokens=32), TINY)
 
 

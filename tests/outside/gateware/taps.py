@@ -4,7 +4,7 @@
 from typing import Self
 
 from amaranth.hdl import Cat, Const, Module, Signal, Value
-from amaranth.lib.wiring import In, Out, connect, flipped
+from amaranth.lib.wiring import In, Out
 
 from ssm_hdl.gateware.arithmetic import delay
 from ssm_hdl.gateware.counter import Counter
@@ -12,13 +12,13 @@ from ssm_hdl.gateware.elementwise import Elementwise
 from ssm_hdl.gateware.layers import Layers, Nodes
 from ssm_hdl.gateware.memories import Storage
 from ssm_hdl.gateware.queue import Places
-from ssm_hdl.gateware.stage import Stage, StagePlan
+from ssm_hdl.gateware.stage import QueuedStage, StagePlan
 from ssm_hdl.gateware.stream import shape_of, tag_of
 from ssm_hdl.gateware.sums import Sums
 from ssm_hdl.operations import Node
 
 
-class Taps(Stage):
+class Taps(QueuedStage):
     """y[c K + k] = x_(t - K + 1 + k)[c].
 
     A word of memory holds the last K - 1 values of an element. Nothing is cleared: the first step of a sequence ignores what it
@@ -57,17 +57,11 @@ class Taps(Stage):
         return self.size * self.pace
 
     @property
-    def latency(self) -> int:
-        return self.depth + self.queue.latency
-
-    @property
     def storage(self) -> list[Storage]:
         return [self.line.storage, self.queue.storage]
 
     def elaborate(self, platform: object) -> Module:
-        m = Module()
-        m.submodules.queue = queue = self.queue
-        connect(m, queue.o, flipped(self.o))
+        m, queue = self.module(), self.queue
         go = Signal()
         places = Places(m, queue, go)
         m.d.comb += [self.i.ready.eq(places.free), go.eq(self.i.valid & places.free)]
@@ -89,5 +83,4 @@ class Taps(Stage):
         return values
 
     # A result for every beat that finds a place: beats move as in an element-wise stage.
-    timing = Elementwise.timing
-    _begin = Elementwise._begin
+    begin = Elementwise.begin

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from amaranth.hdl import ClockDomain, Module
 from amaranth.sim import Simulator
 
 from ssm_hdl.fixed import Codes
@@ -75,7 +76,10 @@ def run_stage() -> Callable[..., Run]:
                     return
             raise AssertionError(f"{len(numbers)} of {expected} numbers in 20,000 cycles")
 
-        simulator = Simulator(stage)
+        top = Module()
+        top.domains.sync = ClockDomain()  # one that has no registers has no domain of its own
+        top.submodules.stage = stage
+        simulator = Simulator(top)
         simulator.add_clock(1e-6)
         simulator.add_testbench(bench)
         simulator.run()

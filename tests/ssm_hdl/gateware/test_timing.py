@@ -5,7 +5,7 @@ import random
 from functools import partial
 
 import pytest
-from amaranth.hdl import Module, Shape
+from amaranth.hdl import ClockDomain, Module, Shape
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 from amaranth.sim import Simulator
@@ -17,8 +17,11 @@ from ssm_hdl.gateware.add import Add
 from ssm_hdl.gateware.compact_dense import CompactDense
 from ssm_hdl.gateware.dense import Dense
 from ssm_hdl.gateware.embedding import Embedding
+from ssm_hdl.gateware.largest import Largest
+from ssm_hdl.gateware.last import Last
 from ssm_hdl.gateware.layers import Layers
 from ssm_hdl.gateware.lookup import Lookup
+from ssm_hdl.gateware.mean import Mean
 from ssm_hdl.gateware.multiply import Multiply
 from ssm_hdl.gateware.norm import Norm
 from ssm_hdl.gateware.pool import Pool
@@ -29,6 +32,9 @@ from ssm_hdl.gateware.slice import Slice
 from ssm_hdl.gateware.stream import Fork, Repack, signature
 from ssm_hdl.gateware.timing import Beats, Process, Schedule
 from ssm_hdl.operations import Edge, Tensors
+from ssm_hdl.operations import Largest as LargestOperation
+from ssm_hdl.operations import Last as LastOperation
+from ssm_hdl.operations import Mean as MeanOperation
 from ssm_hdl.operations.norm import Norm as NormOperation
 
 SHAPE = Shape(6, True)
@@ -96,7 +102,10 @@ def simulate(component, ends, packet):
                     if index < len(into):
                         offered[index] = False
 
-    simulator = Simulator(component)
+    top = Module()
+    top.domains.sync = ClockDomain()  # one that has no registers has no domain of its own
+    top.submodules.component = component
+    simulator = Simulator(top)
     simulator.add_clock(1e-6)
     simulator.add_testbench(bench)
     simulator.run()
@@ -200,6 +209,21 @@ def test_pool(nodes):
     for pace, compact in ((1, False), (4, False), (1, True), (20, True)):
         for registers in (False, True):
             check(partial(Pool, nodes["pool"], 2, pace, registers, compact), packet=2)
+
+
+@pytest.mark.parametrize("size,lanes", [(1, 1), (6, 1), (6, 2), (24, 1)])
+def test_mean(size, lanes):
+    op = MeanOperation(name="y", input="x", format=SQ(3, 9))
+    node = op.bind((Edge("x", size, SQ(3, 4)),), Tensors({}, {}), ENDS)
+    for registers in (False, True):
+        check(partial(Mean, node, lanes, registers), packet=size // lanes)
+
+
+def test_largest_and_last(nodes):
+    x = nodes["pool"].inputs
+    for lanes in (1, 2):
+        check(partial(Largest, LargestOperation(name="y", input="x").bind(x, Tensors({}, {}), ENDS), lanes), packet=4 // lanes)
+        check(partial(Last, LastOperation(name="y", input="x").bind(x, Tensors({}, {}), ENDS), lanes), packet=4 // lanes)
 
 
 def test_embedding(random_manifest):

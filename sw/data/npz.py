@@ -1,0 +1,275 @@
+"""A user's own data: an .npz file of NumPy with ``x``, ``y``, and what is known of them.
+
+| array | shape | holds |
+|---|---|---|
+| x | (samples, steps, channels), or a recording (steps, channels) | integers, which are the codes, or floats |
+| y | (samples,) or (samples, steps); of a recording (steps,) | classes, -1 for a step without one |
+| y | the same, or with the numbers of a label as a last dimension | floats for regression, NaN for a step without a label |
+| length | (samples,) | steps of each sequence; what follows is padding |
+| split | (samples,); of a recording (steps,) | train, val or test, or 0, 1 and 2 |
+| recording | (steps,) | a number for each recording; no window crosses from one to the next |
+| classes, channels | (classes,), (channels,) | their names |
+| rate | () | time steps per second |
+| format | () | fixed-point format of the codes, such as SQ(1, 11) |
+| mean, std | (channels,) | the normalisation, in the unit of x |
+"""
+
+import math
+import struct
+import zlib
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NoReturn
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ssm_hdl.errors import SsmHdlError, brief, listing
+from ssm_hdl.fixed import SQ, UQ, Format, bits
+from ssm_hdl.samples import UNLABELLED
+from ssm_hdl.sw.data.cut import PARTS, Cut, parts_of
+from ssm_hdl.sw.data.dataset import Dataset, InputSpec, Split
+
+Array = NDArray[Any]
+
+KINDS = {"x": "biuf", "y": "biuf", "length": "iu", "split": "iuU", "recording": "iu", "classes": "U", "channels": "U"}
+KINDS |= {"rate": "iuf", "format": "U", "mean": "iuf", "std": "iuf"}
+"""The arrays of a file, and NumPy's kinds of number or text that each may have."""
+
+FLOAT_BITS = 12
+"""Bits of a code that a float becomes unless ``format`` says more: an LSB is 1/2048 of the range, as a good ADC resolves.
+
+More are taken where the deviation of a channel would have less than 32 codes.
+"""
+
+MAX_CLASSES = 4096
+"""Most classes; a larger label is something else."""
+
+MAX_BITS = 24
+"""Bits of the widest code; float32, in which the float model is trained, holds no more."""
+
+
+def load(path: Path | str, like: InputSpec | None = None, window: int | None = None, hop: int | None = None) -> Dataset:
+    """Read, check and split a file.
+
+    Args:
+        path: of the file.
+        like: what a model was trained on: its format, scales and normalisation are taken, and the file has to fit. ``y`` may then
+            be missing. Without it they follow from the training part.
+        window: steps of the windows that a recording is cut into; those of ``like`` if None.
+        hop: steps from one window of the training part to the next; ``window`` if None. Others never overlap.
+
+    Raises:
+        SsmHdlError: the first thing that is wrong with the file.
+    """
+    file = _File(Path(path))
+    x, given = file.arrays["x"], file.arrays.get("y")
+    if x.ndim not in (2, 3) or not x.size:
+        file.fail(f"x has shape {x.shape}; it is (samples, steps, channels), or (steps, channels) of a recording, and not empty")
+    if like is not None and x.shape[-1] != like.channels:
+        file.fail(f"x has {x.shape[-1]} channels; the model, trained on {like.name}, takes {like.channels}")
+    y, classes, targets, per_step = _labels(file, x, given, like)
+    nothing = np.nan if targets else UNLABELLED
+    parts = parts_of(len(x), file.split(len(x)), ordered=x.ndim == 2)
+    if x.ndim == 3:
+        if window or hop:
+            file.fail(f"x of shape {x.shape} has {len(x):,} sequences already; a window cuts a recording (steps, channels)")
+        lengths = file.take("length", len(x))
+        if lengths is not None:
+            if not (lengths.min() >= 1 and lengths.max() <= x.shape[1]):
+                file.fail(f"length goes from {lengths.min()} to {lengths.max()}; a sequence of x has 1 to {x.shape[1]} steps")
+            padding = np.arange(x.shape[1]) >= lengths[:, np.newaxis]
+            x = np.where(padding[..., np.newaxis], x.dtype.type(0), x)
+            if per_step:
+                y[padding] = nothing
+    else:
+        window = window or (like.steps if like else None)
+        if window is None:
+            file.fail(
+                f"x of shape {x.shape} is a recording (steps, channels), to be cut by --window; "
+                "sequences of one channel have the shape (samples, steps, 1)"
+            )
+        cut = Cut.plan(parts, file.take("recording", len(x)), window, hop or window)
+        x, y, parts, lengths = cut.apply(x, 0), cut.apply(y, nothing), cut.parts, cut.lengths
+    if not np.isfinite(x).all():
+        where = tuple(int(index) for index in np.argwhere(~np.isfinite(x))[0])
+        file.fail(f"x is {x[where]} at {where} (sample, step, channel); remove or repair what is no finite number")
+    learnt = parts == PARTS.index("train")
+    if like is None and not learnt.any():
+        file.fail("no sample is for training; `split` has to name train")
+    inside = np.ones(x.shape[:2], bool) if lengths is None else np.arange(x.shape[1]) < lengths[:, np.newaxis]
+    format, scale = _format(file, x, x[learnt], like)
+    codes = _codes(x, format, scale, file)
+    mean, std = _normalisation(file, codes[learnt][inside[learnt]] * format.lsb, scale, like)
+    names = {name: tuple(file.arrays[name].tolist()) if name in file.arrays else () for name in ("classes", "channels")}
+    spec = InputSpec(
+        name=file.path.name,
+        input_format=str(format),
+        mean=mean,
+        std=std,
+        steps=x.shape[1],
+        classes=classes,
+        targets=targets,
+        per_step=per_step,
+        scale=scale,
+        rate=float(file.arrays["rate"].item()) if "rate" in file.arrays else 0.0,
+        class_names=names["classes"],
+        channel_names=names["channels"],
+    )
+    if like is not None:
+        spec.check_fits(like)
+        spec = replace(like, steps=x.shape[1])
+    chosen = [np.flatnonzero(parts == number) for number in range(len(PARTS))]
+    train, val, test = (Split(codes[one], y[one], None if lengths is None else lengths[one]) for one in chosen)
+    return Dataset(**vars(spec), train=train, val=val, test=test)
+
+
+class _File:
+    """The arrays of a file, by name; the kind of each is checked."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            with path.open("rb") as stream:
+                content = np.load(stream, allow_pickle=False)
+                if isinstance(content, np.ndarray):
+                    raise ValueError("it holds one array without a name, write it with numpy.savez")
+                self.arrays: dict[str, Array] = {name: np.asarray(content[name]) for name in content.files}
+        except OSError as error:
+            raise SsmHdlError(f"cannot read {path}: {error.strerror or error}") from error
+        except (ValueError, TypeError, KeyError, EOFError, BadZipFile, zlib.error, struct.error, SyntaxError, MemoryError,
+                NotImplementedError, RuntimeError) as error:  # fmt: skip
+            reason = "it holds objects, not numbers" if "allow_pickle" in str(error) else brief(str(error), 200)
+            raise SsmHdlError(f"{path} is not an .npz file of arrays: {reason}") from error
+        for name, array in self.arrays.items():
+            if name not in KINDS:
+                self.fail(f"there is an array {brief(name)!r}; known are {listing([*KINDS])}")
+            if array.dtype.kind not in KINDS[name]:
+                self.fail(f"{name} is of type {array.dtype}; {'text' if KINDS[name] == 'U' else 'numbers'} are wanted")
+        if "x" not in self.arrays:
+            self.fail("there is no array x")
+        for name in ("rate", "format"):
+            if name in self.arrays and self.arrays[name].size != 1:
+                self.fail(f"{name} has shape {self.arrays[name].shape}; it is a single value")
+        if "rate" in self.arrays and not 0 < float(self.arrays["rate"].item()) < math.inf:
+            self.fail(f"rate is {self.arrays['rate']}; it is a number of time steps per second")
+
+    def fail(self, what: str) -> NoReturn:
+        raise SsmHdlError(f"{self.path}: {what}")
+
+    def take(self, name: str, count: int) -> Array | None:
+        """The whole numbers (count,) of an array, if there is one."""
+        array = self.arrays.get(name)
+        if array is not None and array.shape != (count,):
+            self.fail(f"{name} has shape {array.shape}; it goes with {count:,} entries of x")
+        return None if array is None or array.dtype.kind == "U" else array.astype(np.int64)
+
+    def split(self, count: int) -> Array | None:
+        """The part of each entry as a number, if it is given."""
+        array = self.arrays.get("split")
+        numbers = self.take("split", count)
+        if array is None:
+            return None
+        if numbers is None:
+            numbers = np.full(count, -1)
+            for number, name in enumerate(PARTS):
+                numbers[array == name] = number
+        if not np.isin(numbers, range(len(PARTS))).all():
+            wrong = array[~np.isin(numbers, range(len(PARTS)))][0]
+            self.fail(f"split has {brief(str(wrong))!r}; there are {', '.join(PARTS)}, or 0, 1, 2")
+        return numbers
+
+
+def _labels(file: _File, x: Array, y: Array | None, like: InputSpec | None) -> tuple[Array, int, int, bool]:
+    """Labels, number of classes, number of targets, and whether each step has a label."""
+    steps = x.shape[-2]
+    if y is None:
+        if like is None:
+            file.fail("there is no array y, the labels")
+        shape = (x.shape[:-1] if like.per_step or x.ndim == 2 else (len(x),)) + ((like.targets,) if like.targets else ())
+        empty = np.full(shape, np.nan) if like.targets else np.full(shape, UNLABELLED)
+        return empty, like.classes, like.targets, like.per_step
+    number, kinds = y.dtype.kind == "f", ("classes, integers", "numbers for regression, floats")
+    if like is not None and number != bool(like.targets):
+        file.fail(f"y are {kinds[number]}; the model, trained on {like.name}, puts out {kinds[not number]}")
+    lead = (len(x), steps) if x.ndim == 3 else (steps,)
+    per_step = x.ndim == 2 or y.shape[:2] == lead
+    shape = lead if per_step else lead[:1]
+    if y.shape != shape and not (number and y.ndim == len(shape) + 1 and y.shape[:-1] == shape and y.shape[-1]):
+        file.fail(f"y has shape {y.shape} and x {x.shape}; y is ({len(x):,},)" + f" or {lead}" * (x.ndim == 3))
+    if number:
+        if np.isinf(y).any() or (np.isnan(y).any() and not per_step):
+            file.fail("y is not a finite number everywhere; NaN is for steps without a label alone")
+        y = (y if y.ndim > len(shape) else y[..., np.newaxis]).astype(np.float64)
+        return y, 0, y.shape[-1], per_step
+    names, least = file.arrays.get("classes"), UNLABELLED if per_step else 0
+    count = like.classes if like else len(names) if names is not None and names.ndim else int(y.max()) + 1
+    if names is not None and names.shape != (count,):
+        file.fail(f"classes has shape {names.shape}; names of {count} classes are wanted")
+    if y.min() < least or y.max() >= min(count, MAX_CLASSES):
+        bad = y.min() if y.min() < least else y.max()
+        file.fail(
+            f"y has the label {bad}; classes are 0 to {min(count, MAX_CLASSES) - 1}"
+            + ", and -1 is for a step without one" * per_step
+        )
+    if count < 2:
+        file.fail("y names fewer than two classes; write floats for regression")
+    return y.astype(np.int64), count, 0, per_step
+
+
+def _format(file: _File, x: Array, train: Array, like: InputSpec | None) -> tuple[Format, tuple[float, ...]]:
+    """The format of the codes and, of floats, the scale of each channel."""
+    real, stated = x.dtype.kind == "f", file.arrays.get("format")
+    wanted = None if stated is None else Format.parse(str(stated.item()))
+    if like is not None:
+        format = Format.parse(like.input_format)
+        if real != bool(like.scale):
+            kinds = ("integers, the codes themselves", "floats")
+            file.fail(f"x are {kinds[real]}; the model, trained on {like.name}, takes {kinds[not real]}")
+        if wanted not in (None, format):
+            file.fail(f"the codes are of format {wanted}; the model, trained on {like.name}, takes {format}")
+        return format, like.scale
+    if real:
+        largest = np.abs(train).max((0, 1)).astype(float)
+        scale = tuple(2.0 ** math.ceil(math.log2(peak)) if peak > 0 else 1.0 for peak in largest)
+        spread = train.std((0, 1)) / np.array(scale)
+        # A channel with a large offset needs more bits for what changes.
+        fine = max(math.ceil(5 - math.log2(one)) for one in (*spread[spread > 0].tolist(), 1.0))
+        fraction = min(max(FLOAT_BITS - 1, fine), MAX_BITS - 1)
+        return wanted or (SQ(1, fraction) if train.min() < 0 else UQ(0, fraction)), scale
+    low, high = int(x.min()), int(x.max())
+    width = bits(low, high)  # of a signed code
+    format = wanted or (SQ(width, 0) if low < 0 else UQ(max(1, width - 1), 0))
+    if format.width > MAX_BITS:
+        file.fail(f"x goes from {low:,} to {high:,}, codes of {format.width} bits; a code has {MAX_BITS} at most")
+    return format, ()
+
+
+def _codes(x: Array, format: Format, scale: tuple[float, ...], file: _File) -> NDArray[np.integer]:
+    """Samples as codes; floats are rounded half up and saturate."""
+    if scale:
+        x = np.clip(np.floor(x / np.array(scale) / format.lsb + 0.5), format.min, format.max)
+    elif x.min() < format.min or x.max() > format.max:
+        file.fail(f"x goes from {x.min()} to {x.max()}; codes of {format} are {format.min} to {format.max}")
+    return x.astype(np.uint8 if x.dtype == np.uint8 else np.int16 if format.width <= 15 + format.signed else np.int32)
+
+
+def _normalisation(
+    file: _File, values: Array, scale: tuple[float, ...], like: InputSpec | None
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and deviation of the channels: what the file says, or else of the values (steps, channels) of the training part."""
+    channels, unit = values.shape[-1], np.array(scale or 1.0)
+    stated = {name: file.arrays[name] for name in ("mean", "std") if name in file.arrays}
+    if len(stated) == 1:
+        file.fail("there is only one of mean and std; write both or none")
+    for name, array in stated.items():
+        if array.shape not in ((), (channels,)) or not np.isfinite(array).all() or (name == "std" and array.min() <= 0):
+            file.fail(f"{name} is {brief(str(array))}; {channels} finite numbers are wanted" + ", above 0" * (name == "std"))
+    mean, std = (tuple(np.broadcast_to(array / unit, channels).tolist()) for array in stated.values()) if stated else ((), ())
+    if like is not None:
+        if stated and (mean, std) != (like.mean, like.std):
+            file.fail(f"mean and std are not those that the model was trained with, on {like.name}; leave them out")
+        return like.mean, like.std
+    # A channel that never changes has no deviation; it becomes 0.
+    return (mean, std) if stated else (tuple(values.mean(0).tolist()), tuple((one or 1.0) for one in values.std(0).tolist()))

@@ -1,0 +1,165 @@
+"""Files of public checkpoints: recognised by their content, unwrapped, and read without running code from them."""
+
+import re
+import zipfile
+import zlib
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ssm_hdl.errors import SsmHdlError, UsageError, brief, listing
+from ssm_hdl.sw.checkpoint import read_safetensors
+
+WRAPPERS = ("module", "_orig_mod", "model", "net", "ema", "ema_model", "state_dict", "model_state_dict")
+"""Prefixes that training code puts before the names of parameters, and keys under which it saves them."""
+
+SIGNS = {b"version https://git-lfs": "a pointer of Git LFS; fetch the file itself with git lfs pull"}
+SIGNS |= {b"/annex/objects": "a pointer of git-annex; fetch the file itself with git annex get"}
+SIGNS |= {
+    b"\x89HDF\r\n": "HDF5; save the arrays with numpy.savez",
+    b"\x93NUMPY": "a single array; save all by name with numpy.savez",
+}
+SIGNS |= {
+    b"\x1f\x8b": "compressed with gzip; unpack it",
+    b"<!DOCTYPE": "a web page; download the file itself",
+    b"<html": "a web page",
+}
+"""First bytes of files that hold no arrays by name, and what they are."""
+
+
+class Inert:
+    """What becomes of NumPy's scalars in a torch file: nothing."""
+
+    def __init__(self, *arguments: object) -> None:
+        pass
+
+    def __setstate__(self, state: object) -> None:
+        pass
+
+
+class InertDict:
+    """What any other class or function in a torch file that is not torch's becomes: a plain dict. Nothing of it is run."""
+
+    def __new__(cls, *arguments: object) -> Any:
+        """The one kind of dict that torch fills and gives attributes."""
+        return OrderedDict[Any, Any]()
+
+
+def read(path: Path, key: str | None, renamed: Mapping[str, str]) -> dict[str, Tensor]:
+    """The arrays of a safetensors, .npz or torch file by their names, without the prefixes of wrappers.
+
+    Args:
+        path: of the file.
+        key: of the state dict, if a torch file holds several.
+        renamed: new names by old ones, of arrays or of dotted parts of names.
+
+    Raises:
+        SsmHdlError: another kind of file, other contents than arrays, or two arrays of one name.
+    """
+    try:
+        with path.open("rb") as file:
+            start = file.read(64)
+    except OSError as error:
+        raise SsmHdlError(f"cannot read {path}: {error.strerror}") from error
+    for sign, meaning in SIGNS.items():
+        if start.startswith(sign):
+            raise SsmHdlError(f"cannot read {path}: it is {meaning}")
+    if start[8:9] == b"{":  # 8 bytes of length, then a JSON header
+        tensors = read_safetensors(path)[0]
+    elif _is_npz(path):
+        tensors = _read_npz(path)
+    else:
+        tensors = _read_torch(path, key)
+    for name, tensor in tensors.items():
+        _check(path, name, tensor)
+    return _rename(path, tensors, renamed)
+
+
+def _check(path: Path, name: str, tensor: Tensor) -> None:
+    """Refuse a tensor whose numbers are not all in the file."""
+    kind = "on the meta device, without its numbers" if tensor.is_meta else f"{tensor.layout} and not dense".replace("torch.", "")
+    if tensor.is_meta or tensor.layout != torch.strided or tensor.is_quantized:
+        raise SsmHdlError(f"{path}: {name} is {kind if not tensor.is_quantized else 'quantized'}; save dense tensors of floats")
+    held = tensor.untyped_storage().nbytes()
+    if tensor.numel() * tensor.element_size() > held:
+        raise SsmHdlError(f"{path}: {name} of shape {tuple(tensor.shape)} has only {held:,} bytes; save it with .contiguous()")
+
+
+def _rename(path: Path, tensors: Mapping[str, Tensor], renamed: Mapping[str, str]) -> dict[str, Tensor]:
+    """Take off the prefixes of wrappers, then apply ``renamed``."""
+    result: dict[str, Tensor] = {}
+    origin: dict[str, str] = {}
+    used = set[str]()
+    for old, tensor in tensors.items():
+        name = re.sub(r"(^|[./])_orig_mod[./]", r"\1", old)
+        while (head := re.match(r"([^./]*)[./]", name)) and head[1] in WRAPPERS:
+            name = name[head.end() :]
+        for before, after in renamed.items():
+            changed = re.sub(rf"(?<![^./]){re.escape(before)}(?![^./])", after.replace("\\", r"\\"), name)
+            if changed != name:
+                name = changed
+                used.add(before)
+        if name in result:
+            raise SsmHdlError(f"{path} has both {origin[name]} and {old}, which name the same array; keep one of them")
+        result[name], origin[name] = tensor, old
+    if left := sorted(renamed.keys() - used):
+        raise UsageError(f"--map {left[0]}: {path} has no such name; it has {listing(sorted(result))}")
+    return result
+
+
+def _is_npz(path: Path) -> bool:
+    try:
+        with zipfile.ZipFile(path) as file:
+            return not any(name.endswith("data.pkl") for name in file.namelist())
+    except (zipfile.BadZipFile, OSError, ValueError):
+        return path.suffix == ".npz"
+
+
+def _read_npz(path: Path) -> dict[str, Tensor]:
+    """Read the arrays of a file by ``numpy.savez``."""
+    try:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
+            arrays = {name: np.asarray(file[name]) for name in file.files}
+        return {name: torch.from_numpy(array) for name, array in arrays.items() if array.dtype.kind in "biufc"}
+    except (OSError, ValueError, TypeError, EOFError, MemoryError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
+        raise SsmHdlError(f"cannot read {path} as arrays of numbers by numpy.savez: {brief(str(error), 120)}") from error
+
+
+def _read_torch(path: Path, key: str | None) -> dict[str, Tensor]:
+    """Read the tensors of a state dict by ``torch.save``."""
+    try:
+        unknown = torch.serialization.get_unsafe_globals_in_checkpoint(str(path)) if zipfile.is_zipfile(path) else []
+        inert: list[Any] = [(Inert if name.startswith("numpy.") else InertDict, name) for name in unknown]
+        with torch.serialization.safe_globals(inert):
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a damaged file fails in any of torch.load's layers
+        reason = re.search(r"(?:GLOBAL|global|class) ([\w.]+)", str(error))
+        what = f"it holds {reason[1]}, which is more than tensors" if reason else "it is cut off, damaged or of another kind"
+        raise SsmHdlError(f"cannot read {path} as safetensors, .npz or a torch state dict of tensors alone: {what}") from error
+    found = dict(_state_dicts(content, ()))
+    if key is not None:
+        found = {words: tensors for words, tensors in found.items() if ".".join(words) == key} or found
+    if not found:
+        raise SsmHdlError(f"{path} holds no state dict; save model.state_dict()")
+    if len(found) > 1:
+        names = ", ".join(".".join(words) for words in found)
+        raise UsageError(f"{path} holds several state dicts; give --key with one of {names}")
+    return next(iter(found.values()))
+
+
+def _state_dicts(content: object, words: Sequence[str]) -> Iterator[tuple[tuple[str, ...], dict[str, Tensor]]]:
+    """All dicts of tensors by name in nested dicts, with the keys that lead there; the state of an optimizer has no names."""
+    if not isinstance(content, dict):
+        return
+    tensors = {name: value for name, value in content.items() if isinstance(name, str) and isinstance(value, Tensor)}
+    if any("." in name or "/" in name for name in tensors):
+        yield tuple(words), tensors
+        return
+    for name, value in content.items():
+        if isinstance(name, str) and "optim" not in name:
+            yield from _state_dicts(value, (*words, name))

@@ -1,0 +1,85 @@
+"""What the arrays of a checkpoint do not tell, measured: every reading classifies labelled samples, and the best is right."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+from ssm_hdl.errors import UsageError
+from ssm_hdl.sw.checkpoint import Checkpoint
+from ssm_hdl.sw.data import InputSpec, Split
+from ssm_hdl.sw.evaluate import evaluate_float
+from ssm_hdl.sw.importers.arrays import Unanswered
+
+SAMPLES = 500
+"""Most samples that a reading is measured on: a right reading and a wrong one are many deviations apart."""
+
+Reader = Callable[[InputSpec, Mapping[str, Any]], Checkpoint]
+"""Reads the checkpoint for these inputs with these options."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A reading of a checkpoint, measured.
+
+    Attributes:
+        options: that the arrays do not tell.
+        checkpoint: as read with them.
+        score: accuracy, or the R2 of a regression.
+    """
+
+    options: Mapping[str, str]
+    checkpoint: Checkpoint
+    score: float
+
+
+def normalisations(inputs: InputSpec) -> dict[str, InputSpec]:
+    """Usual normalisations of the same codes by what they do to a value x, in the unit of the data."""
+    scale = inputs.scale or (1.0,) * inputs.channels
+    top = 255 / 256 if inputs.input_format == "UQ(0, 8)" else 1.0  # of bytes, whose largest becomes 1
+    mapped = {"as of the data set": inputs}
+    mapped["none"] = replace(inputs, mean=(0.0,) * inputs.channels, std=tuple(top / one for one in scale))
+    if top < 1:
+        mapped["(x - 0.5) / 0.5"] = replace(inputs, mean=(top / 2,) * inputs.channels, std=(top / 2,) * inputs.channels)
+    return mapped
+
+
+def measure(reader: Reader, inputs: InputSpec, options: Mapping[str, Any], split: Split, normalised: bool) -> list[Reading]:
+    """All readings of a checkpoint on labelled samples, the best first.
+
+    Args:
+        reader: of the checkpoint.
+        inputs: the samples.
+        options: that were given.
+        split: samples with their labels.
+        normalised: the normalisation was given too.
+
+    Raises:
+        UsageError: two readings are equally good.
+    """
+    readings = []
+    for name, spec in ({"given": inputs} if normalised else normalisations(inputs)).items():
+        for chosen, checkpoint in _answers(partial(reader, spec), dict(options)):
+            scores = evaluate_float(checkpoint, split.head(SAMPLES)).scores
+            answer = {name: value for name, value in chosen.items() if name not in options} | {"normalisation": name}
+            readings.append(Reading(answer, checkpoint, scores.get("accuracy", scores.get("r2", 0.0))))
+    readings.sort(key=lambda reading: -reading.score)
+    if len(readings) > 1 and readings[0].score == readings[1].score:
+        a, b = (", ".join(f"{key} {value}" for key, value in reading.options.items()) for reading in readings[:2])
+        raise UsageError(
+            f"{a} and {b} fit equally well ({readings[0].score:.2%} of the samples); say which it is, or give more samples"
+        )
+    return readings
+
+
+def _answers(
+    read: Callable[[Mapping[str, Any]], Checkpoint], given: dict[str, Any]
+) -> Iterator[tuple[dict[str, Any], Checkpoint]]:
+    """The checkpoint by every answer to every question."""
+    try:
+        yield given, read(given)
+    except Unanswered as question:
+        if question.option in given:
+            raise
+        for choice in question.choices:
+            yield from _answers(read, given | {question.option: choice})

@@ -1,0 +1,147 @@
+"""Imports models of state-spaces/s4: blocks of S4D between an encoder and a decoder, as ``example.py`` there has them.
+
+    self.encoder = nn.Linear(channels, H)
+    self.s4_layers = nn.ModuleList([S4D(H, ...) for _ in range(layers)])      # or S4Block(H, mode="diag", ...)
+    self.norms = nn.ModuleList([nn.LayerNorm(H) for _ in range(layers)])
+    self.decoder = nn.Linear(H, classes)
+
+Three versions of the recurrence differ in parameters and signs:
+
+| arrays of the kernel | A | B | discretization |
+|---|---|---|---|
+| log_A_real, A_imag, log_dt, C (``s4d.py``) | -exp(log_A_real) + i A_imag | 1 | zoh |
+| A_real, A_imag, inv_dt, B, C (S4 of version 4) | -exp(A_real) - i A_imag | B | zoh unless given |
+| inv_A_real, A_imag, log_dt, B, C (S4 of version 3) | -exp(inv_A_real) + i A_imag | B | bilinear unless given |
+
+All become poles exp(dt A) with zero-order hold and B = 1. This is exact: C takes the rest of each mode's gain.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ssm_hdl.sw.data import InputSpec
+from ssm_hdl.sw.importers.arrays import Arrays
+from ssm_hdl.sw.importers.stacks import ACTIVATIONS, ORDERS, blocks_of, read_ends, read_norm
+from ssm_hdl.sw.models import Config
+from ssm_hdl.sw.models.s4d import LAYER, DeepS4DConfig, S4DConfig
+
+KERNEL = r"(?:layer\.)?(?:kernel\.)+"
+VERSIONS = {"log_A_real": (1, "log_dt", "zoh"), "A_real": (-1, "inv_dt", "zoh"), "inv_A_real": (1, "log_dt", "bilinear")}
+"""By the array of the real part: the sign of the imaginary part, the array of dt, and the discretization of the code."""
+
+
+def recognise(arrays: Arrays) -> bool:
+    """Whether a block has a kernel with C."""
+    return any(".kernel.C" in name for name in arrays.tensors)
+
+
+def read(
+    arrays: Arrays,
+    inputs: InputSpec,
+    norm_order: str | None = None,
+    activation: str | None = None,
+    discretization: str | None = None,
+    pooling: str = "mean",
+) -> tuple[Config, dict[str, Tensor]]:
+    """Config and tensors of the model.
+
+    Args:
+        arrays: of the checkpoint.
+        inputs: the samples that the model takes.
+        norm_order: ``prenorm`` or ``postnorm``, if it has norms.
+        activation: ``gelu`` or ``gelu_tanh``; ``s4d.py`` has the first.
+        discretization: ``zoh`` or ``bilinear``.
+        pooling: of the steps, as in the config of a deep S4D.
+
+    Raises:
+        SsmHdlError: a model that cannot stream, another block, or an array that is missing or misshapen.
+    """
+    for name in arrays.tensors:
+        if name.endswith(("kernel.P", "kernel.Q")):
+            arrays.fail(
+                f"has a state matrix of diagonal plus low rank ({name}), which couples all modes, so it cannot be streamed "
+                "mode by mode; train with mode='diag' (S4D)"
+            )
+    blocks = blocks_of(arrays, f"{KERNEL}C")
+    kernels = [next(name for name in arrays.tensors if name.startswith(block) and name.endswith("kernel.C")) for block in blocks]
+    kinds, tensors = set[str](), dict[str, Tensor]()
+    *_, width, modes, _ = arrays.shape(kernels[0], "(H, N, 2)" if arrays.tensors[kernels[0]].ndim < 4 else "(1, H, N, 2)")
+    plain = all(f"{name.removesuffix('C')}log_A_real" in arrays for name in kernels)
+    activation = activation or ("gelu" if plain else None)
+    activation = arrays.ask("activation", activation, tuple(ACTIVATIONS), "its arrays do not tell the activation after the SSM")
+    for number, (block, kernel) in enumerate(zip(blocks, kernels, strict=True)):
+        kind, norm = read_norm(arrays, number, block, width)
+        kinds.add(kind)
+        own = _kernel(arrays, kernel.removesuffix("C"), width, modes, discretization) | norm
+        d = arrays.first(*(f"{kernel.rsplit('.', depth)[0]}.D" for depth in range(2, kernel.count(".") + 1)))
+        own["seq.D"] = arrays.take(d, *((1, width) if arrays.tensors.get(d, torch.empty(0)).ndim == 2 else (width,))).reshape(
+            width
+        )
+        mixing = arrays.first(f"{block}output_linear.weight", f"{block}output_linear.0.weight")
+        shape = (2 * width, width, *(1,) * (len(arrays.tensors.get(mixing, torch.empty(0, 0)).shape) - 2))
+        own["out.weight"] = arrays.take(mixing, *shape).reshape(2 * width, width)
+        own["out.bias"] = arrays.take(f"{mixing.removesuffix('weight')}bias", 2 * width)
+        tensors |= {f"layers.{number}.{name}": tensor for name, tensor in own.items()}
+    if len(kinds) != 1:
+        arrays.fail(f"has layers with different norms: {', '.join(sorted(kinds))}")
+    tensors |= read_ends(arrays, inputs, width)
+    (norm_kind,) = kinds
+    single = len(blocks) == 1 and plain and norm_kind == "none" and activation == "gelu" and pooling == "mean"
+    if single and inputs.channels == 1 and not (inputs.per_step or inputs.tokens):
+        return S4DConfig(width=width, modes=modes), _single(tensors)
+    order = "prenorm"
+    if norm_kind != "none":
+        why = (
+            "it has a norm in every layer, and its arrays do not tell whether the norm comes before the SSM or after the residual"
+        )
+        order = arrays.ask("norm_order", norm_order, ORDERS, why)
+    options: dict[str, Any] = {"width": width, "modes": modes, "layers": len(blocks), "norm": norm_kind, "order": order}
+    options |= {"gelu": ACTIVATIONS[activation], "pooling": pooling}
+    return DeepS4DConfig.model_validate(options), tensors
+
+
+def _kernel(arrays: Arrays, name: str, width: int, modes: int, discretization: str | None) -> dict[str, Tensor]:
+    """The parameters of our kernel, from any version."""
+    version = next((version for version in VERSIONS if f"{name}{version}" in arrays), None)
+    if version is None:
+        arrays.fail(f"lacks {name}log_A_real, {name}A_real or {name}inv_A_real; a diagonal S4 has one of them")
+    sign, dt_name, usual = VERSIONS[version]
+    copies = arrays.tensors[f"{name}{version}"].shape[0] if arrays.tensors[f"{name}{version}"].ndim == 2 else width
+    if not copies or width % copies:
+        arrays.fail(f"has {copies} state matrices ({name}{version}) for {width} channels; each serves equally many")
+    repeat = width // copies
+    real, imaginary = (arrays.take(f"{name}{part}", copies, modes).repeat(repeat, 1) for part in (version, "A_imag"))
+    if version == "log_A_real":
+        own = {"C": arrays.take(f"{name}C", width, modes, 2), "log_dt": arrays.take(f"{name}log_dt", width)}
+        return {f"seq.kernel.{part}": value for part, value in (own | {version: real, "A_imag": imaginary}).items()}
+    channels = arrays.tensors[f"{name}C"].shape[0]
+    if channels != 1:
+        arrays.fail(
+            f"is bidirectional, or has several channels ({name}C has shape {tuple(arrays.tensors[f'{name}C'].shape)}, and one "
+            "direction has 1 first), so it cannot be streamed; train one in one direction"
+        )
+    c = torch.view_as_complex(arrays.take(f"{name}C", 1, width, modes, 2)[0].double())
+    b_shape = (1, copies, modes, 2) if arrays.tensors.get(f"{name}B", real).ndim == 4 else (copies, modes, 2)
+    b = torch.view_as_complex(arrays.take(f"{name}B", *b_shape).reshape(copies, modes, 2).repeat(repeat, 1, 1).double())
+    dt_shape = tuple(arrays.tensors.get(f"{name}{dt_name}", torch.empty(width)).shape)
+    dt = arrays.take(f"{name}{dt_name}", *(dt_shape if dt_shape in ((width, 1), (width, modes)) else (width,)))
+    dt = dt.double().reshape(width, -1).exp()
+    a = torch.complex(-real.double().exp(), sign * imaginary.double())
+    how = arrays.ask("discretization", discretization or usual, ("zoh", "bilinear"), "the code has a choice")
+    half = dt * a / 2
+    log_pole = 2 * half if how == "zoh" else torch.log((1 + half) / (1 - half))
+    gain = torch.special.expm1(log_pole) / a if how == "zoh" else dt / (1 - half)
+    # Our Bbar is (pole - 1) / A with A = log(pole) / dt, and dt is one per channel.
+    ours = log_pole / dt[:, :1]
+    c = c * b * gain * ours / torch.special.expm1(log_pole)
+    own = {"C": torch.view_as_real(c), "log_dt": dt[:, 0].log(), "log_A_real": (-ours.real).log(), "A_imag": ours.imag}
+    return {f"seq.kernel.{part}": value.float() for part, value in own.items()}
+
+
+def _single(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors by the names of an S4D of one layer."""
+    names = {"layers.0.out.weight": f"{LAYER}.output_linear.0.weight", "layers.0.out.bias": f"{LAYER}.output_linear.0.bias"}
+    renamed = {names.get(name, name.replace("layers.0.seq", LAYER)): tensor for name, tensor in tensors.items()}
+    return {name: tensor[..., None] if name.endswith("output_linear.0.weight") else tensor for name, tensor in renamed.items()}

@@ -1,0 +1,239 @@
+"""Lowering of a deep model to a manifest, block by block.
+
+A block is norm, SSM, GELU, gate, sigmoid, glu and residual. Where the gain and the bias of a norm cannot be folded into the
+operations that read it, a dense of one weight per channel, ``carry``, applies them: the residual of a postnorm block needs
+it, and so does a recurrence without a dense before it. A batch norm is an affine map, which is folded whole. The families add
+their SSM.
+"""
+
+from abc import abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from ssm_hdl import UQ
+from ssm_hdl.sw.checkpoint import Checkpoint
+from ssm_hdl.sw.models.norm import BatchNorm
+from ssm_hdl.sw.models.stack import Block, Stack
+from ssm_hdl.sw.quantize.calibrate import Calibration, calibrate
+from ssm_hdl.sw.quantize.draft import Draft, Lowered, numpy
+from ssm_hdl.sw.quantize.formats import gated_format
+from ssm_hdl.sw.quantize.histogram import Floats
+from ssm_hdl.sw.quantize.lowering import Layer, Lowering
+from ssm_hdl.sw.quantize.recipe import Recipe
+from ssm_hdl.sw.quantize.rows import Rows
+
+GELUS = {"tanh": "gelu_tanh", "erf": "gelu"}
+"""The table of each kind of GELU."""
+
+FITTED = {"none": (), "glu": ("mixing",), "full_glu": ("value", "gate")}
+"""Denses of each kind of gate; of the others ``gate``."""
+
+
+class StackLowering(Lowering):
+    """A deep model on its way to integers.
+
+    Args:
+        checkpoint: the model.
+        codes: input codes (n, steps, channels) to calibrate with.
+        recipe: widths and rule.
+        known: `observe` of the checkpoint on these samples; many recipes can share it.
+        progress: called with the number of sequences done since the last call.
+
+    Attributes:
+        denses: of the SSM, to be fitted in this order.
+        folds_offset: whether the SSM begins with a dense, which takes the bias of a norm.
+    """
+
+    calibrations = 1
+    denses: Sequence[str]
+    folds_offset: bool
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        codes: NDArray[np.integer],
+        recipe: Recipe,
+        known: Calibration | None = None,
+        progress: Callable[[int], None] | None = None,
+    ) -> None:
+        super().__init__(checkpoint, recipe)
+        self.model = checkpoint.require(Stack)
+        self.layers = self.layers_of(checkpoint)
+        self.calibration = known or self.observe(checkpoint, codes, progress)
+        self.edges = self.calibration.edges
+        self._scales: Mapping[str, Floats] = {}  # of the last lowering
+
+    @classmethod
+    def observe(
+        cls, checkpoint: Checkpoint, codes: NDArray[np.integer], progress: Callable[[int], None] | None = None
+    ) -> Calibration:
+        """The calibration that does not depend on the recipe."""
+        model = checkpoint.require(Stack)
+        return calibrate(lambda x: cls.trace(model, x, states=True), checkpoint.inputs, codes, progress)
+
+    @classmethod
+    def layers_of(cls, checkpoint: Checkpoint) -> Sequence[Layer]:
+        """One layer per block; the decoder belongs to the last one."""
+        config = checkpoint.require(Stack).config
+        fitted = (*cls.denses, *FITTED.get(config.gate, ("gate",)), *(("ff_enc", "ff_dec") if config.hidden else ()))
+        end = "carry" if config.order == "postnorm" else "ff_residual" if config.hidden else "residual"
+        layers, source = [], "encoder"
+        for k in range(config.layers):
+            last = ("decoder",) if k == config.layers - 1 else ()
+            layers.append(Layer(source, f"readout_{k}", (*(f"{part}_{k}" for part in fitted), *last)))
+            source = f"{end}_{k}"
+        return layers
+
+    @classmethod
+    def trace(cls, model: Stack, x: torch.Tensor, states: bool = False) -> dict[str, torch.Tensor]:
+        """The float values of the manifest's edges on normalised inputs x (B, L, channels); complex ones in units of the model.
+
+        Args:
+            model: the float model.
+            x: normalised inputs.
+            states: also statistics of the states of scans with real inputs.
+        """
+        seen, config = model.trace(x), model.config
+        before = "encoder"
+        for k, block in enumerate(model.blocks):
+            u = seen[f"norm_{k}" if config.order == "prenorm" else before]
+            before = f"carry_{k}" if config.order == "postnorm" else f"residual_{k}"
+            for name, carry, norm in (("norm", "carry", block.norm), ("ff_norm", "ff_carry", getattr(block, "ff_norm", None))):
+                if norm is None:
+                    continue
+                value = seen.pop(f"{name}_{k}")
+                is_norm, gain, offset = affine(norm)
+                if cls._carries(block, offset) or (carry == "ff_carry" and config.skip == "norm"):
+                    seen[f"{carry}_{k}"] = value
+                if is_norm:
+                    plain = (value - torch.from_numpy(offset).to(u)) / torch.from_numpy(np.where(gain == 0, 1, gain)).to(u)
+                    seen[f"{name}_{k}"] = plain
+            cls.trace_ssm(seen, str(k), block, u, states)
+        return seen
+
+    @classmethod
+    def _carries(cls, block: Block, offset: Floats) -> bool:
+        """Whether an operation applies the gain and the offset of the block's norm."""
+        config = block.config
+        return config.order == "postnorm" or config.skip == "norm" or (not cls.folds_offset and bool(offset.any()))
+
+    @property
+    @abstractmethod
+    def title(self) -> str:
+        """Its sizes, but the number of modes."""
+
+    @classmethod
+    @abstractmethod
+    def trace_ssm(cls, seen: dict[str, torch.Tensor], k: str, block: Block, u: torch.Tensor, states: bool) -> None:
+        """Change the trace of a block's SSM, whose input is u, to the manifest's edges."""
+
+    def wanted(self, x: torch.Tensor) -> dict[str, Floats]:
+        """The activations of the model; complex edges are in the units of the manifest."""
+        seen = {name: values.double().numpy() for name, values in self.trace(self.model, x).items()}
+        return {name: values * self._scales.get(name, 1.0) for name, values in seen.items() if not name.startswith("state_")}
+
+    def lower(self, fitted: Mapping[str, Rows]) -> Lowered:
+        """The integer program."""
+        model, config = self.model, self.model.config
+        draft = Draft(self.recipe, self.edges, fitted, self.memory)
+        source = "token" if self.checkpoint.inputs.tokens else "sample"
+        stream = self.encode(draft, model.encoder, source)
+        for number, block in enumerate(model.blocks):
+            stream = self._block(draft, str(number), block, stream)
+        decoder = self.decode(draft, model.decoder, stream, config.pooling)
+        lowered = draft.lowered(self.checkpoint, f"{self.title} = {config.modes}, {config.layers} layers", source, decoder)
+        self._scales = lowered.scales
+        return lowered
+
+    def _block(self, draft: Draft, k: str, block: Block, stream: str) -> str:
+        """Append the operations of block ``k`` on the edge ``stream``; returns its output."""
+        config, source = self.model.config, stream
+        gain, offset = np.ones(config.width), np.zeros(config.width)
+        if config.order == "prenorm":
+            source, gain, offset = self._norm(draft, f"norm_{k}", block.norm, stream)
+            if not self.folds_offset and self._carries(block, offset):
+                source = diagonal(draft, f"carry_{k}", source, gain, offset)
+                gain, offset = np.ones(config.width), np.zeros(config.width)
+        total = self.ssm(draft, k, block, source, gain, offset)
+        out = active = draft.table(f"gelu_{k}", GELUS[config.gelu], total)
+        if config.gate == "half_glu2":
+            out = total
+        if config.gate == "full_glu":
+            out = _linear(draft, f"value_{k}", block.out1, active)
+        if config.gate != "none":
+            if config.gate == "glu":
+                width = self.recipe.activations["mixing"]
+                halves = self.edges[f"value_{k}"], self.edges[f"gate_{k}"]
+                format = draft.once(f"mixing_{k}", lambda: gated_format(*halves, width, self.recipe))
+                gate = _linear(draft, f"mixing_{k}", block.out, active, format=format)
+                out, gate = _halves(draft, gate, (f"value_{k}", f"gate_{k}"), config.width)
+            else:
+                gate = _linear(draft, f"gate_{k}", block.out2, active)
+            part = "mixing" if config.gate == "glu" else None
+            opened = draft.table(f"sigmoid_{k}", "sigmoid", gate, part, format=UQ(0, self.recipe.activations["sigmoid"]))
+            out = draft.add("multiply", f"glu_{k}", inputs=[out, opened])
+        carried = stream
+        if config.skip == "norm":
+            carried = diagonal(draft, f"carry_{k}", source, gain, offset) if self.folds_offset else source
+        stream = draft.add("add", f"residual_{k}", inputs=[carried, out])
+        if config.order == "postnorm":
+            return diagonal(draft, f"carry_{k}", *self._norm(draft, f"norm_{k}", block.norm, stream))
+        return self._feed_forward(draft, k, block, stream) if config.hidden else stream
+
+    @abstractmethod
+    def ssm(self, draft: Draft, k: str, block: Block, source: str, gain: Floats, offset: Floats) -> str:
+        """Append the SSM of gain * source + offset with its skip; returns the edge before the GELU."""
+
+    def _feed_forward(self, draft: Draft, k: str, block: Block, stream: str) -> str:
+        """Append the feed-forward network of block ``k`` on the edge ``stream``; returns its output."""
+        config, weight = self.model.config, numpy(block.ff_enc.weight)
+        source, gain, offset = self._norm(draft, f"ff_norm_{k}", block.ff_norm, stream)
+        both = draft.dense(f"ff_enc_{k}", source, (weight * gain)[np.newaxis], (weight @ offset)[np.newaxis])
+        value, gate = _halves(draft, both, (f"ff_value_{k}", f"ff_gate_{k}"), config.hidden)
+        active = draft.table(f"ff_gelu_{k}", GELUS[config.gelu], gate, "ff_enc")
+        product = draft.add("multiply", f"ff_glu_{k}", inputs=[value, active])
+        out = _linear(draft, f"ff_dec_{k}", block.ff_dec, product)
+        carried = diagonal(draft, f"ff_carry_{k}", source, gain, offset) if config.skip == "norm" else stream
+        return draft.add("add", f"ff_residual_{k}", inputs=[carried, out])
+
+    def _norm(self, draft: Draft, name: str, norm: nn.Module, stream: str) -> tuple[str, Floats, Floats]:
+        """The edge after a norm, and the gain and the offset (H,) that its readers have to fold in; a batch norm adds no edge."""
+        is_norm, gain, offset = affine(norm)
+        gain, offset = (np.resize(values, self.model.config.width) for values in (gain, offset))
+        if not is_norm:
+            return stream, gain, offset
+        # In the units of V = n sum x**2 - S**2, which has n**2 and two times the fraction bits.
+        epsilon = round(self.model.config.epsilon * len(gain) ** 2 * 4.0 ** draft.formats[stream].f_bits)
+        return draft.add("norm", name, input=stream, epsilon=epsilon), gain, offset
+
+
+def affine(norm: nn.Module) -> tuple[bool, Floats, Floats]:
+    """Whether a norm is an operation of its own, and the gain and the offset (H,) after it; of no norm (1,)."""
+    if isinstance(norm, nn.Identity):
+        return False, np.ones(1), np.zeros(1)
+    assert isinstance(norm, BatchNorm | nn.LayerNorm)
+    gain = numpy(norm.weight)
+    offset = np.zeros_like(gain) if norm.bias is None else numpy(norm.bias)
+    if isinstance(norm, BatchNorm):
+        gain = gain / np.sqrt(numpy(norm.get_buffer("running_var")) + norm.epsilon)
+        return False, gain, offset - gain * numpy(norm.get_buffer("running_mean"))
+    return True, gain, offset
+
+
+def diagonal(draft: Draft, name: str, source: str, weight: Floats, bias: Floats) -> str:
+    """Append a dense of one weight per channel."""
+    return draft.dense(name, source, weight[:, np.newaxis, np.newaxis], bias[:, np.newaxis])
+
+
+def _linear(draft: Draft, name: str, linear: nn.Linear, source: str, **fields: object) -> str:
+    weight = numpy(linear.weight)
+    bias = np.zeros(len(weight)) if linear.bias is None else numpy(linear.bias)
+    return draft.dense(name, source, weight[np.newaxis], bias[np.newaxis], **fields)
+
+
+def _halves(draft: Draft, source: str, names: Sequence[str], size: int) -> list[str]:
+    return [draft.add("slice", name, input=source, start=at * size, size=size) for at, name in enumerate(names)]
