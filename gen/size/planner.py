@@ -101,6 +101,8 @@ def plan_for(
     limits = budget(device, dsp, reserve, latency)
     structures = _structures(manifest, device, share_layers)
     limit = None if rate_hz is None else int(clock_hz / rate_hz)
+    if limit is not None and rate_hz is not None and clock_hz / (limit + 1) >= rate_hz:  # the quotient was rounded
+        limit += 1
     most: Sized | None = None
     first = limit is not None or (fastest and device.bounded)  # LUTs without limit would multiply without limit
     for anything in [first] if first or not device.bounded else [False, True]:
