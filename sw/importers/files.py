@@ -46,7 +46,8 @@ class InertDict:
     """What any other class or function in a torch file that is not torch's becomes: a plain dict. Nothing of it is run."""
 
     def __new__(cls, *arguments: object) -> Any:
-        return OrderedDict[Any, Any]()  # the one kind of dict that torch fills and gives attributes
+        """The one kind of dict that torch fills and gives attributes."""
+        return OrderedDict[Any, Any]()
 
 
 def read(path: Path, key: str | None, renamed: Mapping[str, str]) -> dict[str, Tensor]:
@@ -133,7 +134,7 @@ def _read_torch(path: Path, key: str | None) -> dict[str, Tensor]:
     """Read the tensors of a state dict by ``torch.save``."""
     try:
         unknown = torch.serialization.get_unsafe_globals_in_checkpoint(str(path)) if zipfile.is_zipfile(path) else []
-        inert = [(Inert if name.startswith("numpy.") else InertDict, name) for name in unknown]
+        inert: list[Any] = [(Inert if name.startswith("numpy.") else InertDict, name) for name in unknown]
         with torch.serialization.safe_globals(inert):
             content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file fails in any of torch.load's layers
