@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 import typer
 
+from ssm_hdl.errors import brief
 from ssm_hdl.fixed import Format
 from ssm_hdl.samples import UNLABELLED
 from ssm_hdl.sw.cli.console import Folder, Hop, Json, Window, facts, need, need_writable, show, table
@@ -54,10 +55,10 @@ def command(
         parts.add_row(part, f"{counts['samples']:,}", f"{counts['steps']:,}", f"{counts['labels']:,}")
     channels = table("channel", ">least", ">largest", ">mean", ">deviation", ">of one code")
     for row in answer["channels"][:ROWS]:
-        channels.add_row(row["name"], *(f"{row[key]:.4g}" for key in ("min", "max", "mean", "std", "lsb")))
+        channels.add_row(brief(row["name"], 20), *(f"{row[key]:.4g}" for key in ("min", "max", "mean", "std", "lsb")))
     labels = table(answer["labels"][0]["kind"], *(f">{part}" for part in PARTS))
     for row in answer["labels"][:ROWS]:
-        labels.add_row(row["name"], *(row[part] if isinstance(row[part], str) else f"{row[part]:,}" for part in PARTS))
+        labels.add_row(brief(row["name"], 20), *(row[part] if isinstance(row[part], str) else f"{row[part]:,}" for part in PARTS))
     more = {key: f"{len(answer[key]) - ROWS} more (--json)" for key in ("channels", "labels") if len(answer[key]) > ROWS}
     show(as_json, answer, facts(dataset.name, summary), parts, channels, labels, *([facts("not shown", more)] if more else []))
 
