@@ -55,7 +55,7 @@ class Mean(Stage):
         (x,) = node.inputs
         self._beats, (self.steps,) = x.size // lanes, node.arrays["steps"].tolist()
         sums = Layers([_summed(node)], family=layers.family)
-        self.sums = Pool(sums, lanes, registers=registers, compact=True, least=self._beats)
+        self.sums = Pool(sums, lanes, registers=registers, compact=True, even=True)
         self.divider = Divider(node.accumulator, self.steps, node.output.format)
         self.divide = self.divider.cycles + 1
         self.queue = self.sums.queue
