@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from ssm_hdl.errors import SsmHdlError, brief, listing
 from ssm_hdl.fixed import SQ, UQ, Format, bits
 from ssm_hdl.samples import UNLABELLED
-from ssm_hdl.sw.data.cut import PARTS, Cut, parts_of
+from ssm_hdl.sw.data.cut import PARTS, SEED, Cut, parts_of
 from ssm_hdl.sw.data.dataset import Dataset, InputSpec, Split
 
 Array = NDArray[Any]
@@ -63,7 +63,14 @@ def load(path: Path | str, like: InputSpec | None = None, window: int | None = N
     Raises:
         SsmHdlError: the first thing that is wrong with the file.
     """
-    file = _File(Path(path))
+    return prepare(Path(path), read(Path(path)), like, window, hop)
+
+
+def prepare(
+    path: Path, arrays: dict[str, Array], like: InputSpec | None = None, window: int | None = None, hop: int | None = None
+) -> Dataset:
+    """The same of arrays that came from ``path``, whose name the data set has unless there is a model that it is like."""
+    file = _File(path, arrays)
     x, given = file.arrays["x"], file.arrays.get("y")
     if x.ndim not in (2, 3) or not x.size:
         file.fail(f"x has shape {x.shape}; it is (samples, steps, channels), or (steps, channels) of a recording, and not empty")
@@ -121,27 +128,37 @@ def load(path: Path | str, like: InputSpec | None = None, window: int | None = N
         spec.check_fits(like)
         spec = replace(like, steps=x.shape[1])
     chosen = [np.flatnonzero(parts == number) for number in range(len(PARTS))]
+    if file.arrays["x"].ndim == 2:  # those that calibrate are the first ones, and have to be of all recordings
+        chosen[0] = np.random.default_rng(SEED).permutation(chosen[0])
     train, val, test = (Split(codes[one], y[one], None if lengths is None else lengths[one]) for one in chosen)
     return Dataset(**vars(spec), train=train, val=val, test=test)
+
+
+def read(path: Path) -> dict[str, Array]:
+    """The arrays of an .npz file, by name.
+
+    Raises:
+        SsmHdlError: it cannot be read, or holds something else.
+    """
+    try:
+        with path.open("rb") as stream:
+            content = np.load(stream, allow_pickle=False)
+            if isinstance(content, np.ndarray):
+                raise ValueError("it holds one array without a name, write it with numpy.savez")
+            return {name: np.asarray(content[name]) for name in content.files}
+    except OSError as error:
+        raise SsmHdlError(f"cannot read {path}: {error.strerror or error}") from error
+    except (ValueError, TypeError, KeyError, EOFError, BadZipFile, zlib.error, struct.error, SyntaxError, MemoryError,
+            NotImplementedError, RuntimeError) as error:  # fmt: skip
+        reason = "it holds objects, not numbers" if "allow_pickle" in str(error) else brief(str(error), 200)
+        raise SsmHdlError(f"{path} is not an .npz file of arrays: {reason}") from error
 
 
 class _File:
     """The arrays of a file, by name; the kind of each is checked."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        try:
-            with path.open("rb") as stream:
-                content = np.load(stream, allow_pickle=False)
-                if isinstance(content, np.ndarray):
-                    raise ValueError("it holds one array without a name, write it with numpy.savez")
-                self.arrays: dict[str, Array] = {name: np.asarray(content[name]) for name in content.files}
-        except OSError as error:
-            raise SsmHdlError(f"cannot read {path}: {error.strerror or error}") from error
-        except (ValueError, TypeError, KeyError, EOFError, BadZipFile, zlib.error, struct.error, SyntaxError, MemoryError,
-                NotImplementedError, RuntimeError) as error:  # fmt: skip
-            reason = "it holds objects, not numbers" if "allow_pickle" in str(error) else brief(str(error), 200)
-            raise SsmHdlError(f"{path} is not an .npz file of arrays: {reason}") from error
+    def __init__(self, path: Path, arrays: dict[str, Array]) -> None:
+        self.path, self.arrays = path, arrays
         for name, array in self.arrays.items():
             if name not in KINDS:
                 self.fail(f"there is an array {brief(name)!r}; known are {listing([*KINDS])}")
