@@ -36,16 +36,16 @@ SPEC = InputSpec(
     "SQ(16, 0)",
     mean=(583.0, -5.0, 64.0, 37.0, -20.0, -31.0),
     std=(290.0, 270.0, 270.0, 1906.0, 1563.0, 1161.0),
-    steps=2048,
+    steps=4096,
     classes=12,
     per_step=True,
     rate=50.0,
     class_names=ACTIVITIES + TRANSITIONS,
     channel_names=("acc-x", "acc-y", "acc-z", "gyro-x", "gyro-y", "gyro-z"),
 )
-"""A code is what the sensor gives. Windows of 41 s are long enough to see how somebody came to sit."""
+"""A code is what the sensor gives. Windows of 82 s are long enough to see how somebody came to sit."""
 
-HOP = 1024
+HOP = 2048
 """Steps from one window of the training part to the next."""
 
 SCALES = {"acc": 1 / 720, "gyro": math.radians(0.0175)}
@@ -80,8 +80,8 @@ def load(
     Args:
         folder: of the text files, or of ``hapt.npz``. Without it ``data/hapt/hapt.npz``, made of a download where missing.
         progress: show a progress bar while downloading.
-        window: steps of a window; 2048 if None. A window of 40,000 steps holds the longest recording.
-        hop: steps from one window of the training part to the next; 1024 if None. Others never overlap.
+        window: steps of a window; 4096 if None. A window of 40,000 steps holds the longest recording.
+        hop: steps from one window of the training part to the next; 2048 if None. Others never overlap.
         url: of the download.
 
     Raises:
