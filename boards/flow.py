@@ -3,6 +3,7 @@
 import importlib.metadata
 import inspect
 import json
+import re
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +11,6 @@ from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
 
-from ssm_hdl import Manifest
 from ssm_hdl.boards import tools
 from ssm_hdl.boards.board import Board
 from ssm_hdl.boards.families import FLOWS
@@ -18,8 +18,6 @@ from ssm_hdl.boards.resources import Usage
 from ssm_hdl.errors import SsmHdlError
 from ssm_hdl.families.base import Family
 from ssm_hdl.gen import yosys
-from ssm_hdl.gen.plan import Plan
-from ssm_hdl.gen.verilog import generate
 
 PATIENCE_S = 1800
 """Seconds that a seed of place and route may take: most designs are done in a few minutes, some seeds in none at all."""
@@ -92,16 +90,24 @@ def synthesise(family: Family, verilog: Path, top: str, log: Path) -> dict[str, 
     return cells(family, types)
 
 
-def synthesised(manifest: Manifest, family: Family, plan: Plan) -> dict[str, int]:
-    """What a pipeline alone takes of a family after synthesis: LUTs, flip-flops, multipliers, block RAMs.
+def synthesised(text: str, top: str, family: Family) -> dict[str, int]:
+    """What Verilog takes of a family: LUTs, flip-flops, multipliers, block RAMs; LUTs after packing, if that changes them.
 
     Raises:
-        SsmHdlError: Yosys is not installed, failed or warned.
+        SsmHdlError: Yosys or the router is not installed, failed or warned.
     """
+    tool = FLOWS[family.name]
     with tempfile.TemporaryDirectory() as name:
-        file = Path(name) / "pipeline.v"
-        file.write_text(generate(manifest, plan), encoding="utf-8")
-        return synthesise(family, file, manifest.name, Path(name) / "yosys.log")
+        folder = Path(name)
+        (folder / "top.v").write_text(text, encoding="utf-8")
+        found = synthesise(family, folder / "top.v", top, folder / "yosys.log")
+        if tool.pack_only:
+            tools.run(tool.router, [*tool.pack_only, "--json", "top.json"], folder, "pack.log")
+            packed = re.search(tool.packed, (folder / "pack.log").read_text(encoding="utf-8"))
+            if packed is None:
+                raise SsmHdlError(f"{tool.router} does not count logic cells: {tools.errors(folder, 'pack.log')}")
+            found["LUTs"] = int(packed[1])
+    return found
 
 
 def route(board: Board, folder: Path, seed: int, clock_hz: float, netlist: Mapping[str, Usage]) -> Routed:

@@ -6,6 +6,7 @@ single stages. On the iCE40 a LUT is a logic cell after packing, since a flip-fl
 """
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -13,6 +14,7 @@ from statistics import mean
 from typing import NamedTuple
 
 from amaranth.hdl import Shape
+from amaranth.lib.wiring import Component
 
 from ssm_hdl import registry
 from ssm_hdl.families.base import Family
@@ -36,9 +38,13 @@ _COMPACT = ", compact"
 
 def storages(pipeline: Pipeline) -> list[Storage]:
     """Every memory of a pipeline: those of its stages, the queues between them, and those of the ring."""
-    between = [queue.storage for queue in (pipeline.entry, *pipeline.queues.values())]
-    ring = [] if pipeline.ring is None else pipeline.ring.storage
-    return [*between, *ring, *(storage for stage in pipeline.stages.values() for storage in stage.storage)]
+    network = pipeline.network
+    return [storage for each in (*network.of(Queue), *network.of(Ring), *pipeline.stages.values()) for storage in _storage(each)]
+
+
+def _storage(component: Queue | Ring | Stage) -> list[Storage]:
+    found = component.storage
+    return [found] if isinstance(found, Storage) else found
 
 
 def stage_features(stage: Stage, plan: StagePlan, family: Family) -> Features:
@@ -133,7 +139,7 @@ class Taken(NamedTuple):
         burst: of a dense, the cycles from the last beat until all results are under way.
         i_lanes: numbers in a beat of its inputs.
         o_lanes: numbers in a beat of its output.
-        held: it works with a beat for several cycles.
+        holds: cycles for which it works with a beat.
     """
 
     use: Use
@@ -142,7 +148,7 @@ class Taken(NamedTuple):
     burst: int
     i_lanes: int
     o_lanes: int
-    held: bool
+    holds: int
 
 
 def use_of(layers: Layers, plan: StagePlan, family: Family) -> Taken:
@@ -152,7 +158,7 @@ def use_of(layers: Layers, plan: StagePlan, family: Family) -> Taken:
     rams = sum(family.rams.blocks(storage) for storage in stage.storage)
     use = Use(taken.luts, taken.flip_flops, plan.blocks, rams, sum(sprams(storage) for storage in stage.storage))
     burst = stage.burst + 1 if stage.burst else 0
-    return Taken(use, stage.work, stage.cycles, burst, lanes(stage.sinks[0]), lanes(stage.o), stage.holds > 1)
+    return Taken(use, stage.work, stage.cycles, burst, lanes(stage.sinks[0]), lanes(stage.o), stage.holds)
 
 
 def build(layers: Layers, plan: StagePlan) -> Stage:
@@ -184,10 +190,19 @@ def spram_choices(layers: Layers, plan: StagePlan, family: Family) -> list[tuple
     return [tuple(names[:count]) for count in range(len(names) + 1)]
 
 
-def between(pipeline: Pipeline, family: Family) -> list[tuple[str, Features]]:
-    """The adapters of a pipeline, its queues and the ring: the kind of each and its features."""
+def rest_of(components: Iterable[Component], family: Family) -> Use:
+    """What forks, queues and the ring take: the components that depend on the pipeline as a whole."""
+    rest = [component for component in components if isinstance(component, Fork | Queue | Ring)]
+    taken = [cost(kind, family, features) for kind, features in between(rest, family)]
+    stored = [storage for each in rest if not isinstance(each, Fork) for storage in _storage(each)]
+    luts, flip_flops = sum(each.luts for each in taken), sum(each.flip_flops for each in taken)
+    return Use(luts, flip_flops, 0, sum(map(family.rams.blocks, stored)))
+
+
+def between(components: Iterable[Component], family: Family) -> list[tuple[str, Features]]:
+    """What stands between stages, of these components: the kind of each and its features."""
     found = list[tuple[str, Features]]()
-    for component in pipeline.network.components.values():
+    for component in components:
         if isinstance(component, Repack):
             number = Shape.cast(component.i.p.data.shape()).width // component.i_lanes
             found.append(("repack", repack_features(component.i_lanes, component.o_lanes, number, component.ahead)))

@@ -161,6 +161,3 @@ def _mismatch(repetition: Repetition) -> tuple[Edge, Edge] | None:
         if (a.format.width, a.format.signed) != (b.format.width, b.format.signed):
             return a, b
     return None
-
-
-__all__ = ["Repetition", "find_layers", "stage_name"]

@@ -150,6 +150,3 @@ def most(came: np.ndarray, left: np.ndarray, interval: int) -> int:
     came, left = np.sort(came), np.sort(left)
     waiting = np.searchsorted(came, came, "right") - np.searchsorted(left, came, "right")
     return int((left_turns - came_turns).sum() + waiting.max())
-
-
-__all__ = ["Unbounded", "joins", "most"]

@@ -155,6 +155,3 @@ def width_of(structure: Structure, stages: Mapping[str, Stage], stream: str) -> 
         return 1
     loop = structure.loop
     return lanes(stages[loop.back if loop and stream in (ENTRY, EXIT) else stream].o)
-
-
-__all__ = ["Link", "Network", "Port", "width_of"]

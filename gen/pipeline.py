@@ -11,6 +11,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ssm_hdl import Manifest, registry
+from ssm_hdl.families import Family
 from ssm_hdl.gateware.queue import Queue
 from ssm_hdl.gateware.ring import Ring
 from ssm_hdl.gateware.spram import Loader, image
@@ -51,7 +52,7 @@ class Pipeline(wiring.Component):
         }
         tables = [self.stages[name].tables[table] for name, stage in plan.stages.items() for table in stage.spram]
         self.sprams = [table.to_spram() for table in tables]
-        self.entry = Queue(shape_of(manifest.input), 1, max(2, manifest.input.size), fast=self.family.fast_rams)
+        self.entry = entry_of(manifest, self.family)
         self.ring, self.queues = joins(self)
         self.network = self.assemble(self.ring, self.queues)
         ports = {"i": In(signature(shape_of(manifest.input))), "o": Out(signature(shape_of(manifest.output)))}
@@ -119,3 +120,8 @@ class Pipeline(wiring.Component):
             self.i.ready.eq(samples.ready & loader.loaded),
         ]
         return samples
+
+
+def entry_of(manifest: Manifest, family: Family) -> Queue:
+    """Where the samples of a time step wait."""
+    return Queue(shape_of(manifest.input), 1, max(2, manifest.input.size), fast=family.fast_rams)

@@ -161,7 +161,7 @@ def estimate(manifest: Manifest, plan: Plan, timed: bool = True) -> Report:
             )
         )
     stored = storages(pipeline)
-    others = [cost(op, family, features) for op, features in between(pipeline, family)]
+    others = [cost(op, family, features) for op, features in between(pipeline.network.components.values(), family)]
     multiplications = sum(node.multiplications for node in manifest.nodes.values() if not node.output.per_sequence)
     in_blocks = sum(stage.dsp_multipliers for stage in stages)
     products = 0.0  # in DSP blocks: all multipliers of a stage make as many

@@ -102,6 +102,10 @@ class Structure:
         """The stages that read a stream."""
         return [name for name, reads in self.reads.items() if stream in reads]
 
+    def ends(self, stream: str) -> bool:
+        """It comes once in a sequence, from a stage that works in every time step."""
+        return self.edges[stream].per_sequence and not self.stages[stream].node.inputs[0].per_sequence
+
     def layers(self, stream: str) -> int:
         """Layers that the packets of a stream may be at."""
         return self.loop.layers if self.loop is not None and stream in (ENTRY, *self.loop.stages) else 1
@@ -152,6 +156,3 @@ def _marked(manifest: Manifest) -> set[str]:
 
 def _edges(manifest: Manifest, stages: Mapping[str, Layers]) -> dict[str, Edge]:
     return {manifest.input.name: manifest.input} | {name: layers.node.output for name, layers in stages.items()}
-
-
-__all__ = ["ENTRY", "EXIT", "Loop", "Structure"]

@@ -213,6 +213,3 @@ def _depth(component: wiring.Component | None) -> int:
     """The depth of the deepest queue of a component, which may be one itself."""
     members = [] if component is None else [component, *vars(component).values()]
     return max((each.depth for each in members if isinstance(each, Queue)), default=0)
-
-
-__all__ = ["Timing"]

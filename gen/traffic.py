@@ -58,6 +58,3 @@ class Traffic:
     def stuck(self) -> list[str]:
         """What the processes wait for; of a network that has done all it was to do, the next time step."""
         return stuck(self._processes)
-
-
-__all__ = ["Traffic"]

@@ -91,27 +91,11 @@ class _Job(ctypes.Structure):
     """Mirrors ``Job`` of ``harness.cpp``."""
 
     _fields_ = (
-        ("i_data", ctypes.c_void_p),
-        ("o_data", ctypes.c_void_p),
-        ("o_last", ctypes.c_void_p),
-        ("i_cycles", ctypes.c_void_p),
-        ("o_cycles", ctypes.c_void_p),
-        ("i_beats", ctypes.c_uint64),
-        ("o_beats", ctypes.c_uint64),
-        ("i_packet", ctypes.c_uint64),
-        ("o_packet", ctypes.c_uint64),
-        ("i_sequence", ctypes.c_uint64),
-        ("i_stall", ctypes.c_uint64),
-        ("o_stall", ctypes.c_uint64),
-        ("random", ctypes.c_uint64),
-        ("w_data", ctypes.c_void_p),
-        ("w_beats", ctypes.c_uint64),
-        ("w_done", ctypes.c_uint64),
-        ("i_done", ctypes.c_uint64),
-        ("o_done", ctypes.c_uint64),
-        ("cycle", ctypes.c_uint64),
-        ("quiet", ctypes.c_uint64),
-        ("violations", ctypes.c_uint64),
+        *((name, ctypes.c_void_p) for name in ("i_data", "o_data", "o_last", "i_cycles", "o_cycles")),
+        *((name, ctypes.c_uint64) for name in ("i_beats", "o_beats", "i_packet", "o_packet", "i_sequence")),
+        *((name, ctypes.c_uint64) for name in ("i_stall", "o_stall", "random")),
+        *(("w_data", ctypes.c_void_p), ("w_beats", ctypes.c_uint64)),
+        *((name, ctypes.c_uint64) for name in ("w_done", "i_done", "o_done", "cycle", "quiet", "violations")),
     )
 
 

@@ -121,6 +121,3 @@ class _Dumper(yaml.SafeDumper):
     def represent_sequence(self, tag: str, sequence: Any, flow_style: bool | None = None) -> yaml.SequenceNode:
         names = all(isinstance(item, str | float) for item in sequence)
         return super().represent_sequence(tag, sequence, flow_style=True if names else flow_style)
-
-
-__all__ = ["MAX_BYTES", "MAX_DEPTH", "dump", "parse", "read"]

@@ -29,6 +29,3 @@ def listing(names: Sequence[str], most: int = 12) -> str:
     """Names as a message lists them."""
     more = f" and {len(names) - most:,} more" if len(names) > most else ""
     return (", ".join(map(brief, names[:most])) or "none") + more
-
-
-__all__ = ["SsmHdlError", "UsageError", "brief", "listing"]

@@ -87,6 +87,3 @@ def extremes(owner: str, what: str, coefficients: Codes, format: Format) -> tupl
         raise SsmHdlError(f"{owner}: the products of {what} pass {MAX_WIDTH} bits; give one of them a narrower format")
     low, high = coefficients * format.min, coefficients * format.max
     return np.minimum(np.minimum(low, high), 0), np.maximum(np.maximum(low, high), 0)
-
-
-__all__ = ["bound", "check_rounding", "extremes", "rescale", "width_of"]

@@ -46,6 +46,3 @@ def top_name(title: str, otherwise: str) -> str:
 def _taken(name: str) -> str | None:
     """What a name is already, if the top module cannot have it."""
     return "a keyword of SystemVerilog" if name in KEYWORDS else "a port of the Verilog module" if _PORT.fullmatch(name) else None
-
-
-__all__ = ["KEYWORDS", "refuse_top", "top_name"]

@@ -13,7 +13,7 @@ import numpy as np
 from pydantic import Field, ValidationError, field_validator
 
 from ssm_hdl import document
-from ssm_hdl.errors import SsmHdlError, brief, listing
+from ssm_hdl.errors import SsmHdlError, UsageError, brief, listing
 from ssm_hdl.files import write_atomically
 from ssm_hdl.fixed import Codes, Format
 from ssm_hdl.identifiers import refuse_top
@@ -172,6 +172,9 @@ class Manifest:
         """
         path = Path(path)
         path = path / "manifest.yaml" if path.is_dir() else path
+        if path.suffix in (".safetensors", ".npz", ".npy"):
+            kind = "a checkpoint or weights" if path.suffix == ".safetensors" else "samples"
+            raise UsageError(f"{path} is {kind}, not a manifest; name the folder that `ssm-hdl quantize` wrote")
         graph = _parse(path)
         return cls(graph, load_tensors(path.parent / graph.weights))
 

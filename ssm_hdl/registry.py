@@ -128,6 +128,3 @@ def _class(module: ModuleType, base: type) -> Any:
 def _function(module: ModuleType, name: str) -> Callable[..., Any]:
     function: Callable[..., Any] = getattr(module, name)
     return function
-
-
-__all__ = ["GROUP", "golden", "names", "operation", "qat", "register", "stage"]

@@ -135,6 +135,3 @@ class Tensors:
                 "narrower format, or exponents closer to each other"
             )
         return Scaled(codes, most - exponent, f_bits + most)
-
-
-__all__ = ["MAX_SPREAD", "Scaled", "Strict", "Tensor", "Tensors"]

@@ -78,6 +78,3 @@ def tensors_to_bytes(tensors: Tensors) -> bytes:
         arrays[name] = codes.astype(np.result_type(np.min_scalar_type(min(low, -1)), np.min_scalar_type(-high - 1)))
     formats = {name: str(format) for name, format in sorted(tensors.formats.items())}
     return save(arrays, metadata={"formats": json.dumps(formats)})
-
-
-__all__ = ["MAX_INTEGERS", "load_tensors", "tensors_to_bytes"]

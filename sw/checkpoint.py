@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from ssm_hdl.errors import SsmHdlError
+from ssm_hdl.errors import SsmHdlError, UsageError
 from ssm_hdl.files import write_atomically
 from ssm_hdl.sw.data import InputSpec
 from ssm_hdl.sw.models import CONFIGS, Config, Model
@@ -72,7 +72,11 @@ def load(path: Path | str) -> Checkpoint:
         SsmHdlError: no such file, not a checkpoint, cut off, another schema or family, or a tensor that is missing, has another
             shape than the metadata say, or is not finite.
     """
-    tensors, header = read_safetensors(Path(path))
+    path = Path(path)
+    if path.is_dir() or path.suffix in (".yaml", ".yml", ".npz", ".npy"):
+        kind = "samples" if path.suffix in (".npz", ".npy") else "a manifest"
+        raise UsageError(f"{path} is {kind}, not a checkpoint; name a .safetensors file of `ssm-hdl train` or `ssm-hdl import`")
+    tensors, header = read_safetensors(path)
     if "schema" not in header:
         raise SsmHdlError(
             f"{path} is not a checkpoint of ssm-hdl: no 'schema' in its metadata; `ssm-hdl import` reads public ones"

@@ -198,6 +198,3 @@ def _spread(node: Node, array: str) -> Part:
     """Exponents without their smallest, which is a constant in the wiring."""
     exponents = node.arrays[array]
     return Part(node.name, "exponents", exponents.size, exponents.size * int(np.ptp(exponents)).bit_length())
-
-
-__all__ = ["MEMORY_KINDS", "Memory", "Part", "hardware", "paper", "paper_float", "paper_float_of", "paper_nominal"]

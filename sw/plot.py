@@ -103,6 +103,3 @@ def _map(ax: Axes, values: NDArray[np.float64], title: str, colours: Colormap, l
 
 def _frame(column: int, row: int) -> Rectangle:
     return Rectangle((column - 0.47, row - 0.45), 0.94, 0.9, fill=False, ec=INK, lw=1.1)
-
-
-__all__ = ["accuracy_memory", "heat_map"]

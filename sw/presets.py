@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from ssm_hdl.errors import SsmHdlError, UsageError
 from ssm_hdl.sw.models import Config
-from ssm_hdl.sw.models.s4d import S4DConfig
+from ssm_hdl.sw.models.s4d import DeepS4DConfig, S4DConfig
 from ssm_hdl.sw.models.s5 import S5Config
 
 
@@ -17,7 +17,7 @@ class TrainConfig:
 
     Attributes:
         name: of the model; the command that repeats the run is ``ssm-hdl train NAME``.
-        dataset: the data set that the model is meant for.
+        dataset: the data set that the model is meant for; ``OWN`` for samples in a file.
         model: its family, sizes and options.
         epochs: passes over the training data.
         batch_size: samples per step of the optimiser.
@@ -52,7 +52,20 @@ class TrainConfig:
                 raise SsmHdlError(f"training with {field} {getattr(self, field)} does nothing; it has to be above 0")
 
 
+OWN = "your own"
+"""In place of a data set: the samples are in a file."""
+
 _CONFIGS = (
+    TrainConfig(
+        name="small",
+        dataset=OWN,
+        model=DeepS4DConfig(width=8, modes=8, norm="batch", dt_range=(1e-2, 1.0)),
+        epochs=40,
+        batch_size=32,
+        learning_rate=1e-2,
+        ssm_learning_rate=4e-3,
+        threads=1,
+    ),
     TrainConfig(
         name="digits",
         dataset="digits",
@@ -80,6 +93,27 @@ _CONFIGS = (
         epochs=16,
         batch_size=64,
         learning_rate=5e-3,
+        ssm_learning_rate=2e-3,
+        threads=1,
+    ),
+    TrainConfig(
+        name="s4d-deep-digits",
+        dataset="digits",
+        model=DeepS4DConfig(width=8, modes=8, layers=2, dt_range=(1e-2, 1.0)),
+        epochs=60,
+        batch_size=32,
+        learning_rate=2e-2,
+        ssm_learning_rate=1e-2,
+        label_smoothing=0.1,
+        threads=1,
+    ),
+    TrainConfig(
+        name="s4d-deep-16h",
+        dataset="mnist",
+        model=DeepS4DConfig(width=16, modes=16, layers=4, norm="layer"),
+        epochs=20,
+        batch_size=64,
+        learning_rate=1e-2,
         ssm_learning_rate=2e-3,
         threads=1,
     ),
@@ -164,7 +198,7 @@ def change(config: TrainConfig, options: Sequence[str]) -> TrainConfig:
         name, _, value = option.partition("=")
         if name not in fields:
             raise UsageError(f"--set {option}: a model of {config.name} has no option {name!r}; there are {', '.join(fields)}")
-        values[name] = value
+        values[name] = value.split(",") if "," in value else value
     try:
         return replace(config, model=type(config.model).model_validate(values))
     except ValidationError as error:

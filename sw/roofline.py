@@ -56,7 +56,7 @@ def draw(sized: Sized, path: Path) -> Path:
     ax.set_ylabel("products a second", color=INK)
     ax.set_title(
         f"{report.name} on the {device.title}: {rate:,.0f} time steps a second, "
-        f"{everything / device.limit:.0%} of the limit of the DSP blocks",
+        f"{everything / device.limit:.0%} of what all DSP blocks make",
         size=9.5, color=INK,
     )  # fmt: skip
     plain(ax)

@@ -123,7 +123,9 @@ def random_graph(seed: int) -> Manifest:
         shift = steps.bit_length() - 1
         parts = []
         for _ in range(graph.pick(1, 1, 2)):
-            pool = graph.add("pool", graph.sizes[whole], whole, shift=shift, format="SQ(4, 6)")
+            op = str(dice.choice(("pool", "mean", "largest", "last")))
+            fields = {"pool": {"shift": shift, "format": "SQ(4, 6)"}, "mean": {"format": "SQ(4, 6)"}}.get(op, {})
+            pool = graph.add(op, graph.sizes[whole], whole, **fields)
             parts.append(graph.dense(pool, graph.pick(1, 3, 4)))
         whole = graph.join(parts)
     x = {"name": "x", "size": size, "format": "UQ(3, 0)" if tokens else FORMAT}

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from rich.console import Console
 
 from ssm_hdl import Manifest, SsmHdlError, registry
 from ssm_hdl.families import FAMILIES, unlimited
@@ -17,6 +18,7 @@ from ssm_hdl.sim.compiler import Design
 from ssm_hdl.sim.golden import run
 from ssm_hdl.sim.netlist import netlist_model
 from ssm_hdl.sim.verilated import VerilatedModel
+from ssm_hdl.sw.cli.generate import tables
 from ssm_hdl.sw.draw import draw
 from ssm_hdl.sw.qat.model import QatModel, outputs
 
@@ -92,6 +94,9 @@ def test_estimates_are_marked_and_the_picture_has_it(clipped, tmp_path):
     assert not marks.pop("gelu") and all(marks.values())
     (stage,) = [stage for stage in report.stages if stage.name == "gelu"]
     assert stage.luts > 0 and stage.flip_flops > 0
+    with (console := Console(width=120)).capture() as shown:
+        console.print(tables(report)[0])
+    assert [line.split()[0] for line in shown.get().splitlines() if "~" in line] == ["gelu"]
     assert "clip" in draw(clipped, plan, tmp_path / "pipeline.svg").read_text(encoding="utf-8")
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
 from math import inf
+from typing import NamedTuple
 
 from ssm_hdl import Manifest
 from ssm_hdl.families import Device
@@ -14,6 +15,7 @@ from ssm_hdl.gateware.memories import shape_for
 from ssm_hdl.gateware.multiplier import DSP, LUT
 from ssm_hdl.gateware.queue import BURST
 from ssm_hdl.gateware.stage import StagePlan
+from ssm_hdl.gateware.stream import beats, reals
 from ssm_hdl.gen.costs import Taken, adapter_use, kind_of, knows, spram_choices, use_of
 from ssm_hdl.gen.size.foldings import Choice, Unit, intervals, stage_class, units
 from ssm_hdl.gen.size.objective import NOTHING, Use, idle
@@ -30,6 +32,32 @@ FEW_PRODUCTS, SELDOM = 64, 16
 would serve in less than one part in ``SELDOM`` of the interval: it would need a DSP block that does nothing."""
 
 
+class Input(NamedTuple):
+    """How a stage takes its inputs.
+
+    Attributes:
+        lanes: numbers in a beat.
+        held: it works with a beat for several cycles.
+        late: it takes longer for a packet at the end of a sequence than the stage that sends it has.
+    """
+
+    lanes: int
+    held: bool = False
+    late: bool = False
+
+
+class Output(NamedTuple):
+    """How a stage sends its output.
+
+    Attributes:
+        lanes: numbers in a beat.
+        whole: its queue holds a packet.
+    """
+
+    lanes: int
+    whole: bool = False
+
+
 @dataclass(frozen=True)
 class Option:
     """Plans of stages that are chosen together.
@@ -37,14 +65,14 @@ class Option:
     Attributes:
         use: what they take.
         stages: their plans.
-        inputs: numbers in a beat of the inputs of each, and whether it works with a beat for several cycles.
-        outputs: numbers in a beat of the output of each.
+        inputs: how each takes its inputs.
+        outputs: how each sends its output.
     """
 
     use: Use
     stages: Mapping[str, StagePlan]
-    inputs: Mapping[str, tuple[int, bool]]
-    outputs: Mapping[str, int]
+    inputs: Mapping[str, Input]
+    outputs: Mapping[str, Output]
 
 
 class Options:
@@ -108,11 +136,11 @@ class Options:
                 continue
             outputs = [option.outputs[source] for option in options[self._place[source]]]
             inputs = [option.inputs[reader] for option in options[self._place[reader]]]
-            adapters = {(a, b): self._adapter(stream, reader, a, b) for a in set(outputs) for b in set(inputs)}
             fit: dict[tuple[Hashable, Hashable], Use] = {
-                (a, b): use
-                for (a, b), use in sorted(adapters.items())
-                if self.structure.passing(stream, reader, a, b[0], self.manifest.steps) <= interval
+                (a, b): self._adapter(stream, reader, a.lanes, b)
+                for a, b in product(sorted(set(outputs)), sorted(set(inputs)))
+                if (a.whole or not b.late)
+                and self.structure.passing(stream, reader, a.lanes, b.lanes, self.manifest.steps) <= interval
             }
             made.append(Link(self._place[source], self._place[reader], outputs, inputs, fit))
         return made
@@ -130,9 +158,9 @@ class Options:
         every = [(stream, ends.get(stream, stream), reader) for stream, reader in pairs]
         return [each for each in every if each[1] in self.structure.stages]
 
-    def _adapter(self, stream: str, reader: str, i_lanes: int, into: tuple[int, bool]) -> Use:
+    def _adapter(self, stream: str, reader: str, i_lanes: int, into: Input) -> Use:
         width, packet = self.structure.edges[stream].format.width, self.structure.packet(stream, reader)
-        return adapter_use(i_lanes, into[0], width, packet, into[1], self.family)
+        return adapter_use(i_lanes, into.lanes, width, packet, into.held, self.family)
 
     def _suits(self, name: str, kind: str, interval: int) -> bool:
         """A stage may have its multipliers of a kind."""
@@ -149,6 +177,8 @@ class Options:
             for kind in kinds if node.multiplications else kinds[:1]:
                 plan = plan_stage(self.manifest, self.structure, name, time, kind, lanes=lanes, speed=speed)
                 made += [plan, *([replace(plan, registers=True)] if sums else [])]
+        if self.structure.ends(name):
+            made += [replace(plan, even=True) for plan in made]
         return [self._option({name: plan}, interval, speed) for plan in self._forms(name, made, interval)]
 
     def _folded(self, unit: Unit, interval: int, speed: int, many: int) -> list[Option]:
@@ -184,8 +214,9 @@ class Options:
         keeps = any(stage_class(self.structure.stages[reader]).folds for reader in self.structure.readers_of(name))
         compact = [
             replace(plan, compact=True)
-            for plan in (replace(plan, even=plan.even or keeps) for plan in plans if not plan.registers)
-            if knows(kind_of(layers.node.op.op, replace(plan, compact=True)), self.family)
+            for plan in (replace(plan, even=plan.even or (keeps and not self.structure.ends(name))) for plan in plans)
+            if not plan.registers
+            and knows(kind_of(layers.node.op.op, replace(plan, compact=True)), self.family)
             and stage_class(layers).compacts(layers, plan)
         ]
         return [*plans, *(plan for plan in compact if self._use(name, plan).cycles * share <= interval)]
@@ -193,10 +224,11 @@ class Options:
     def _option(self, plans: Mapping[str, StagePlan], interval: int, speed: int) -> Option:
         """What stages take, with the adapters between them and to the ports of the pipeline."""
         use = NOTHING
-        inputs, outputs = dict[str, tuple[int, bool]](), dict[str, int]()
+        inputs, outputs = dict[str, Input](), dict[str, Output]()
         for name, plan in plans.items():
             taken = self._use(name, plan)
-            inputs[name], outputs[name] = (taken.i_lanes, taken.held), taken.o_lanes
+            inputs[name] = Input(taken.i_lanes, taken.holds > 1, self._late(name, taken, interval))
+            outputs[name] = Output(taken.o_lanes, plan.even and self.structure.ends(name))
             busy = taken.work * self.structure.share(name, self.manifest.steps)
             use = use.plus(taken.use._replace(idle=idle(plan.blocks, busy, interval)))
             if self.bounded:
@@ -207,10 +239,15 @@ class Options:
                     use = use.plus(self._adapter(stream, name, 1, inputs[name]))
         for stream, source, reader in self._streams:
             if source in plans and reader in plans:
-                use = use.plus(self._adapter(stream, reader, outputs[source], inputs[reader]))
+                use = use.plus(self._adapter(stream, reader, outputs[source].lanes, inputs[reader]))
         if self.structure.output in plans:
-            use = use.plus(self._adapter(self.structure.output, "", outputs[self.structure.output], (1, False)))
+            use = use.plus(self._adapter(self.structure.output, "", outputs[self.structure.output].lanes, Input(1)))
         return Option(use, plans, inputs, outputs)
+
+    def _late(self, name: str, taken: Taken, interval: int) -> bool:
+        """A stage that works once in a sequence takes longer for a packet than its source has, unless that holds all of it."""
+        cycles = taken.holds * beats(reals(self.structure.stages[name].node.inputs[0]), taken.i_lanes)
+        return cycles > interval and any(map(self.structure.ends, self.structure.reads[name]))
 
     def _worth(self, options: Sequence[Option]) -> list[Option]:
         """Those that no other one beats that has beats of the same widths."""

@@ -100,14 +100,14 @@ def plan_for(
         dsp = DSP
     limits = budget(device, dsp, reserve, latency)
     structures = _structures(manifest, device, share_layers)
-    limit = None if rate_hz is None else int(clock_hz / rate_hz * (1 + 1e-9))  # a rate that was printed is reached
+    limit = None if rate_hz is None else int(clock_hz / rate_hz)
     first = limit is not None or (fastest and device.bounded)  # LUTs without limit would multiply without limit
     for anything in [first] if first or not device.bounded else [False, True]:
         searches = [Search(manifest, structure, device, limits, folding or {}, anything, progress) for structure in structures]
-        found = list(_candidates(searches, limit))
-        if found:
-            best = min(found, key=lambda each: (0 if limit else each.report.cycles, each.price))
-            return Sized(device, clock_hz, best.plan, estimate(manifest, best.plan))
+        for candidate in _candidates(searches, limit):
+            sized = Sized(device, clock_hz, candidate.plan, estimate(manifest, candidate.plan))
+            if rate_hz is None or sized.rate_hz >= rate_hz:
+                return sized
     if latency is not None:
         quick = plan_for(
             manifest,
@@ -123,8 +123,8 @@ def plan_for(
             f"{manifest.name} on the {device.title}: no plan has a latency of at most {latency:,} cycles; the fastest, a step "
             f"every {quick.cycles:,} cycles, has {quick.latency_alone:,}"
         )
-    if limit is not None and (others := list(_candidates(searches, None))):
-        cycles = min(each.report.cycles for each in others)
+    if limit is not None and (fastest_of_all := next(_candidates(searches, None), None)):
+        cycles = estimate(manifest, fastest_of_all.plan).cycles
         raise SsmHdlError(
             f"{manifest.name} on the {device.title} cannot take {rate_hz:,.0f} time steps a second at {clock_hz / 1e6:g} MHz; "
             f"the most that fits is {math.floor(clock_hz / cycles):,}, a step every {cycles:,} cycles (ask for it with --max)"
@@ -133,13 +133,25 @@ def plan_for(
 
 
 def _candidates(searches: list[Search], limit: int | None) -> Iterator[Candidate]:
-    """The best plan of each search: the cheapest within ``limit`` cycles per step, or the fastest."""
-    least = math.inf
-    for search in searches:
-        found = search.fastest(least) if limit is None else search.cheapest(limit)
-        if found is not None:
-            least = found.report.cycles
-            yield found
+    """The best plan: the fastest, or the cheapest within ``limit`` cycles per step.
+
+    Then the cheapest within fewer cycles, should the RTL take more than `Pipeline.bound`.
+    """
+    if limit is None:
+        found = list[Candidate]()
+        for search in searches:
+            candidate = search.fastest(min((each.cycles for each in found), default=math.inf))
+            found += [] if candidate is None else [candidate]
+        yield from sorted(found, key=lambda each: (each.cycles, each.price))[:1]
+        return
+    while True:
+        best = None
+        for search in reversed(searches):  # shared stages are cheaper, mostly
+            best = search.cheapest(limit, math.inf if best is None else best.price) or best
+        if best is None:
+            return
+        yield best
+        limit = best.cycles - 1
 
 
 def _check(device: Device, rate_hz: float | None, fastest: bool, clock_hz: float, dsp: int | None, latency: int | None) -> None:

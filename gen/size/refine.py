@@ -7,23 +7,31 @@ others by its whole price.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cached_property
 from math import inf
+
+from amaranth.hdl import unsigned
 
 from ssm_hdl import Manifest
 from ssm_hdl.families import Device
 from ssm_hdl.gateware.queue import BURST
-from ssm_hdl.gen.pipeline import Pipeline
+from ssm_hdl.gateware.stream import Fork
+from ssm_hdl.gen.costs import rest_of
+from ssm_hdl.gen.pipeline import Pipeline, entry_of
 from ssm_hdl.gen.plan import Plan
-from ssm_hdl.gen.report import Report, estimate
-from ssm_hdl.gen.size.objective import NOTHING, Use, idle, price
+from ssm_hdl.gen.size.objective import NOTHING, Use, price
 from ssm_hdl.gen.size.options import FEW, Option, Options
 from ssm_hdl.gen.size.program import Program
 from ssm_hdl.gen.structure import Structure
 from ssm_hdl.gen.timing import Timing
 
-TRIES = 8
-"""Solutions of the program that are estimated as a whole. It trades time for LUTs: a try takes up to 0.5 seconds."""
+SEEKS, TRIES = 8, 16
+"""Solutions of the program that are estimated as a whole: until one fits, and until the best of those that fit is known.
+
+They trade time for LUTs: a try takes up to 0.5 seconds. Up to 15 are needed where all plans of small pipelines were compared. Of
+the pipelines of ``manifests`` none became cheaper between 8 tries and 64.
+"""
 
 SPEEDS = (BURST, 4 * BURST)
 """How many times as fast as the interval asks results leave their queues, where the latency is bounded."""
@@ -37,11 +45,22 @@ SHORTER = 0.8
 
 @dataclass(frozen=True)
 class Candidate:
-    """A plan, its report, and its price."""
+    """A plan.
+
+    Attributes:
+        plan: the plan.
+        cycles: cycles per time step, see `Pipeline.bound`.
+        use: what it takes; the latency is only known where it is bounded.
+    """
 
     plan: Plan
-    report: Report
-    price: float
+    cycles: int
+    use: Use
+
+    @property
+    def price(self) -> float:
+        """What it costs."""
+        return price(self.use)
 
 
 class Search:
@@ -87,14 +106,14 @@ class Search:
         """A plan fits that takes a step in ``interval`` cycles."""
         return any(next(self._fitting(interval, *each), None) for each in self._variants())
 
-    def cheapest(self, interval: int) -> Candidate | None:
-        """The cheapest plan that takes a step in at most ``interval`` cycles.
+    def cheapest(self, interval: int, below: float = inf) -> Candidate | None:
+        """The cheapest plan that takes a step in at most ``interval`` cycles, if its price is less than ``below``.
 
         A shorter interval costs more. It is tried where no plan at a longer one keeps the bound of the latency.
         """
         shorter = int(min(interval, self.budget.latency))
         while shorter >= self.options.intervals[0]:
-            found = self._cheapest(shorter)
+            found = self._cheapest(shorter, below)
             if found is not None or not self.bounded:
                 return found
             shorter = int(shorter * SHORTER)
@@ -105,73 +124,74 @@ class Search:
         options = self.options.at(self.options.intervals[-1])
         return Use(*(sum(min(option.use[what] for option in each) for each in options) for what in range(len(NOTHING))))
 
-    def _cheapest(self, interval: int) -> Candidate | None:
-        found = [candidate for each in self._variants() for candidate in self._fitting(interval, *each)]
-        return min(found, key=lambda candidate: candidate.price, default=None)
+    def _cheapest(self, interval: int, below: float = inf) -> Candidate | None:
+        best = None
+        for variant in self._variants():
+            for best in self._fitting(interval, *variant, below):
+                below = best.price
+        return best
 
     def _variants(self) -> list[tuple[int, int]]:
         """Speeds, and multipliers up to which none are too many."""
         return [(speed, MANY) for speed in SPEEDS] if self.bounded else [(BURST, FEW)]
 
-    def _fitting(self, interval: int, speed: int, many: int) -> Iterator[Candidate]:
-        """Plans that fit.
+    def _fitting(self, interval: int, speed: int, many: int, below: float = inf) -> Iterator[Candidate]:
+        """Plans that fit, each cheaper than the one before, the first cheaper than ``below``.
 
-        Where the budget is short, what the program does not know is reserved. The reserve is raised by the overrun until a plan
-        fits or the program has no solution, then bisected. Where a plan fits without a reserve, it is excluded and the next best
-        is tried, until none can be cheaper.
+        Where the budget is short, the rest of a pipeline needs a reserve. It is raised by the overrun until a plan fits or the
+        program has no solution, then bisected. After that the program gives plan after plan, the cheapest first, until no other
+        can be cheaper than the best: all take the least rest.
         """
         if interval < self.options.intervals[0]:
             return
         options = self.options.at(interval, speed, many)
         program = Program([[option.use for option in each] for each in options], self.options.links(options, interval))
         reserve, little, enough = NOTHING, NOTHING, None
-        excluded, best, least_rest = list[list[int]](), inf, inf
+        excluded, found = list[list[int]](), False
         shared = "" if self.structure.loop is None else ", layers sharing stages"
-        for _ in range(TRIES):
+        for attempt in range(TRIES):
             self._progress(f"{interval:,} cycles per step{shared}")
-            answer = program.solve(self.budget.less(reserve), excluded)
-            if answer is None:
+            answer = program.solve(self.budget.less(self._least_rest).less(reserve), excluded)
+            if answer is None or price(answer[1].plus(self._least_rest)) >= below:
                 if reserve == NOTHING:
                     return
                 enough = reserve
             else:
                 picked, taken = answer
-                candidate, whole = self._made([each[index] for each, index in zip(options, picked, strict=True)], interval)
-                least_rest = min(least_rest, candidate.price - price(taken))
-                if price(taken) + least_rest >= best:
-                    return
-                fits = whole.within(self.budget)
-                if fits and candidate.report.cycles <= interval:
-                    yield candidate
-                    best = min(best, candidate.price)
-                if not fits:
+                excluded.append(picked)
+                candidate = self._made([each[index] for each, index in zip(options, picked, strict=True)], taken)
+                if not candidate.use.within(self.budget):
                     little = reserve
-                elif reserve == NOTHING:
-                    excluded.append(picked)
-                    continue
                 else:
                     enough = reserve
-            if enough is None:
-                reserve = _raised(reserve, whole, taken, self.budget)
+                    if candidate.price < below and candidate.cycles <= interval:
+                        found, below = True, candidate.price
+                        yield candidate
+            if attempt >= SEEKS and not found:
+                return
+            if attempt >= SEEKS or enough == NOTHING:
+                reserve = NOTHING
+            elif enough is None:
+                reserve = _raised(reserve, candidate.use, taken.plus(self._least_rest), self.budget)
             else:
                 reserve = Use(*((a + b) / 2 for a, b in zip(little, enough, strict=True)))
 
-    def _made(self, picked: Sequence[Option], interval: int) -> tuple[Candidate, Use]:
-        """The plan of an option for each stage, and what it takes as a whole."""
+    def _made(self, picked: Sequence[Option], taken: Use) -> Candidate:
+        """The plan of an option for each stage; ``taken`` is what these take with their adapters."""
         stages = {name: plan for option in picked for name, plan in option.stages.items()}
         plan = Plan(self.device.family, {name: stages[name] for name in self.structure.stages}, self.structure.loop is not None)
-        report = estimate(self.manifest, plan, timed=False)
+        pipeline = Pipeline(self.manifest, plan)
+        whole = taken.plus(rest_of(pipeline.network.components.values(), plan.family))
         if self.bounded:
-            report = replace(report, latency_alone=Timing(Pipeline(self.manifest, plan)).latency_alone)
-        whole = self.use_of(report, interval)
-        return Candidate(plan, report, price(whole)), whole
+            whole = whole._replace(latency=Timing(pipeline).latency_alone)
+        return Candidate(plan, pipeline.bound, whole)
 
-    def use_of(self, report: Report, interval: int) -> Use:
-        """What a pipeline takes of the device where time steps come every ``interval`` cycles."""
-        busy = ((stage.dsp, stage.cycles * self.structure.share(stage.name, self.manifest.steps)) for stage in report.stages)
-        idles = sum(idle(blocks, cycles, interval) for blocks, cycles in busy)
-        rams = report.block_rams[self.options.family.costs]
-        return Use(report.luts, report.flip_flops, report.dsp, rams, report.sprams, idles, report.latency_alone or 0)
+    @cached_property
+    def _least_rest(self) -> Use:
+        """What forks and the queue of the samples take, in every pipeline of the structure."""
+        ways = [self.structure.readers(stream) for stream in self.structure.edges]
+        forks = [Fork(unsigned(1), 1, number) for number in ways if number > 1]
+        return rest_of([entry_of(self.manifest, self.device.family), *forks], self.device.family)
 
 
 def _raised(reserve: Use, whole: Use, taken: Use, budget: Use) -> Use:

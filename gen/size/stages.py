@@ -49,7 +49,7 @@ def plan_stage(
     else:
         lanes = lane_choices(structure, name, interval, speed)[0] if lanes is None else lanes
         multipliers = lanes if node.multiplications else 0
-    if node.output.per_sequence and speed == BURST:  # its queue has a sequence's time
+    if node.inputs[0].per_sequence and speed == BURST:  # its queue has a sequence's time
         time *= manifest.steps
     pace = max(1, time * lanes // (speed * reals(node.output)))
     even = any(stage_class(structure.stages[reader]).takes_evenly for reader in structure.readers_of(name))

@@ -110,6 +110,3 @@ class Device:
     def limit(self) -> float:
         """Products per second of all DSP blocks at the clock of the bare kernel: the physical limit."""
         return self.dsps * self.lanes_per_dsp * self.kernel_hz
-
-
-__all__ = ["UNLIMITED", "Device", "Family"]

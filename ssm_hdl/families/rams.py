@@ -80,6 +80,3 @@ def _lut_rams(storage: Storage) -> int:
 def sprams(storage: Storage) -> int:
     """SPRAMs of a memory; 0 if it is in none."""
     return -(-storage.width // WIDTH) if storage.spram else 0
-
-
-__all__ = ["BlockRams", "sprams"]

@@ -77,6 +77,3 @@ def _digits(constant: int) -> list[tuple[int, int]]:
             constant -= digit
         constant, place = constant >> 1, place + 1
     return digits
-
-
-__all__ = ["ALL", "latency", "multiply"]

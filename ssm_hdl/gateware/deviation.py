@@ -160,6 +160,3 @@ class Deviation:
         cell = Cat(fraction[self.root.inside :], half)
         ((level,), (slope,)) = (Rom(m, name, table, cell).numbers for name, table in self._tables.items())
         return level, slope, fraction[: self.root.inside]
-
-
-__all__ = ["Deviation", "Packet"]

@@ -51,6 +51,3 @@ class Dither:
         between = Mux(part, dither(0, 0, 1), 0) if isinstance(part, Value) else dither(0, 0, part)
         number = delay(self._m, (real + between)[:DITHER_BITS], 1)
         return dither_offset(number, drop)
-
-
-__all__ = ["Dither"]

@@ -1,3 +1,4 @@
+# amaranth: UnusedElaboratable=no
 """Gateware of largest."""
 
 from amaranth.hdl import Mux, Value

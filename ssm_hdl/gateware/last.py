@@ -1,3 +1,4 @@
+# amaranth: UnusedElaboratable=no
 """Gateware of last."""
 
 from itertools import count
@@ -10,7 +11,7 @@ from ssm_hdl.gateware.layers import Layers, Nodes
 from ssm_hdl.gateware.memories import Storage
 from ssm_hdl.gateware.stage import Stage, StagePlan
 from ssm_hdl.gateware.stream import reals
-from ssm_hdl.gateware.timing import Beats, Cycles, Process
+from ssm_hdl.gateware.timing import Beats, Cycles, Process, known
 
 
 class Last(Stage):
@@ -72,15 +73,10 @@ class Last(Stage):
         return [Process(self._pass, i, o)]
 
     def _pass(self, i: Beats, o: Beats) -> Cycles:
-        sent = 0
+        results = count()
         for beat in count():
-            if len(i.offered) <= beat:
-                yield i.offered, beat
-            cycle = i.offered[beat]
+            cycle = yield from known(i.offered, beat)
             if i.ends(beat // self.cycles):
                 o.offered.append(cycle)
-                if len(o.taken) <= sent:
-                    yield o.taken, sent
-                cycle = o.taken[sent]
-                sent += 1
+                cycle = yield from known(o.taken, next(results))
             i.taken.append(cycle)

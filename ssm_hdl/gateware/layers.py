@@ -201,6 +201,3 @@ def _place(table: Codes, tables: list[Codes]) -> int:
             return index
     tables.append(table)
     return len(tables) - 1
-
-
-__all__ = ["Layers", "Nodes", "Registers", "Table", "choose"]

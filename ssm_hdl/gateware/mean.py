@@ -15,7 +15,7 @@ from ssm_hdl.gateware.memories import Storage
 from ssm_hdl.gateware.pool import Pool
 from ssm_hdl.gateware.stage import Features, Stage, StagePlan
 from ssm_hdl.gateware.stream import shape_of, signature
-from ssm_hdl.gateware.timing import Beats, Cycles, Process
+from ssm_hdl.gateware.timing import Beats, Cycles, Process, known
 from ssm_hdl.operations import Node
 from ssm_hdl.operations import Pool as PoolOperation
 
@@ -55,7 +55,7 @@ class Mean(Stage):
         (x,) = node.inputs
         self._beats, (self.steps,) = x.size // lanes, node.arrays["steps"].tolist()
         sums = Layers([_summed(node)], family=layers.family)
-        self.sums = Pool(sums, lanes, registers=registers, compact=True, least=self._beats)
+        self.sums = Pool(sums, lanes, registers=registers, compact=True, even=True)
         self.divider = Divider(node.accumulator, self.steps, node.output.format)
         self.divide = self.divider.cycles + 1
         self.queue = self.sums.queue
@@ -97,8 +97,8 @@ class Mean(Stage):
         m.submodules.sums = sums = self.sums
         taken, given = self.i.valid & self.i.ready, self.o.valid & self.o.ready
         came, left = Counter(m, self._beats, taken), Counter(m, self._beats, given)
-        steps, length, known = Signal(self.divider.count, init=1), Signal(self.divider.count, reset_less=True), Signal()
-        free = ~(self.i.p.last & known)  # ``length`` is that of the results that have not left
+        steps, length, dividing = Signal(self.divider.count, init=1), Signal(self.divider.count, reset_less=True), Signal()
+        free = ~(self.i.p.last & dividing)  # ``length`` is that of the results that have not left
         m.d.comb += [
             sums.i.p.eq(self.i.p),
             sums.i.valid.eq(self.i.valid & free),
@@ -107,17 +107,17 @@ class Mean(Stage):
         with m.If(came.wraps):
             m.d.sync += steps.eq(Mux(self.i.p.last, 1, steps + 1))
         with m.If(came.wraps & self.i.p.last):
-            m.d.sync += [length.eq(steps), known.eq(1)]
+            m.d.sync += [length.eq(steps), dividing.eq(1)]
         with m.Elif(left.wraps):
-            m.d.sync += known.eq(0)
-        self._divide(m, known, length, given)
+            m.d.sync += dividing.eq(0)
+        self._divide(m, dividing, length, given)
         return m
 
-    def _divide(self, m: Module, known: Value, length: Value, given: Value) -> None:
+    def _divide(self, m: Module, dividing: Value, length: Value, given: Value) -> None:
         """Divide the sums of a beat, and offer the results until they are taken."""
         phase, busy, load = Signal(range(self.divider.cycles)), Signal(), Signal()
         m.d.comb += [
-            load.eq(self.sums.o.valid & known & ~busy),
+            load.eq(self.sums.o.valid & dividing & ~busy),
             self.sums.o.ready.eq(load),
             self.o.valid.eq(busy & (phase == 0)),
             self.o.p.last.eq(1),
@@ -134,40 +134,29 @@ class Mean(Stage):
     def timing(self, i: Beats, o: Beats) -> list[Process]:
         """When its beats move: the end of a sequence comes in once the results of the one before have left."""
         gated, sums = Beats(ends=i.ends), Beats()
-        return [Process(self._gate, i, gated, o), *self.sums.timing(gated, sums), Process(self._results, gated, sums, o)]
+        return [Process(self._gate, i, gated, o), *self.sums.timing(sums, i=gated), Process(self._results, gated, sums, o)]
 
     def _gate(self, i: Beats, gated: Beats, o: Beats) -> Cycles:
         ended = 0
         for packet in count():
             for beat in range(packet * self._beats, (packet + 1) * self._beats):
-                if len(i.offered) <= beat:
-                    yield i.offered, beat
-                offered = i.offered[beat]
+                offered = yield from known(i.offered, beat)
                 if i.ends(packet) and ended:
-                    if len(o.taken) < ended * self._beats:
-                        yield o.taken, ended * self._beats - 1
-                    offered = max(offered, o.taken[ended * self._beats - 1] + 1)
+                    offered = max(offered, (yield from known(o.taken, ended * self._beats - 1)) + 1)
                 gated.offered.append(offered)
-                if len(gated.taken) <= beat:
-                    yield gated.taken, beat
-                i.taken.append(gated.taken[beat])
+                i.taken.append((yield from known(gated.taken, beat)))
             ended += i.ends(packet)
 
     def _results(self, gated: Beats, sums: Beats, o: Beats) -> Cycles:
-        free, beat = 0, 0
+        free, results = 0, count()
         for packet in count():
-            end = (packet + 1) * self._beats - 1
-            if len(gated.taken) <= end:
-                yield gated.taken, end
+            came = yield from known(gated.taken, (packet + 1) * self._beats - 1)
             for _ in range(self._beats * gated.ends(packet)):
-                if len(sums.offered) <= beat:
-                    yield sums.offered, beat
-                loaded = max(free, sums.offered[beat], gated.taken[end] + 1)
+                result = next(results)
+                loaded = max(free, came + 1, (yield from known(sums.offered, result)))
                 sums.taken.append(loaded)
                 o.offered.append(loaded + self.divider.cycles)
-                if len(o.taken) <= beat:
-                    yield o.taken, beat
-                free, beat = o.taken[beat] + 1, beat + 1
+                free = (yield from known(o.taken, result)) + 1
 
 
 def _summed(node: Node) -> Node:

@@ -119,6 +119,3 @@ class Ram:
     def __init__(self, m: Module, name: str, width: int, depth: int) -> None:
         m.submodules[name] = words = memory.Memory(shape=width, depth=depth, init=[], attrs={"no_rw_check": 1})
         self.write, self.read = words.write_port(), words.read_port()
-
-
-__all__ = ["BLOCK_RAM_FROM", "Ram", "Rom", "Storage", "pack", "shape_for", "split"]

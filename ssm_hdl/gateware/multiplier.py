@@ -161,6 +161,3 @@ def _common(values: Sequence[Value]) -> Shape:
     shapes = [value.shape() for value in values]
     signed = any(shape.signed for shape in shapes)
     return Shape(max(shape.width + (signed and not shape.signed) for shape in shapes), signed)
-
-
-__all__ = ["DSP", "LUT", "LutMultiplier", "Multiplier", "Numbers", "Products", "bounds", "narrowed", "product_shape"]

@@ -31,6 +31,3 @@ def state(layers: Layers, terms: int) -> Shape:
     """What the state of a scan may be in a product: the sum of both parts has a bit more."""
     part = shape_of(layers.node.output)
     return Shape(part.width + (terms == SHORT), part.signed)
-
-
-__all__ = ["PARTS", "PLAIN", "SHORT", "factors", "state", "transition"]

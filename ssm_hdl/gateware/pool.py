@@ -33,8 +33,7 @@ class Pool(QueuedStage):
         pace: cycles between beats of the result that are enough.
         registers: keep the sums in registers.
         compact: fewer registers, where it idles: results are rounded in one cycle, and one may be the only one under way.
-        even: in the compact form, its reader keeps a result until it has worked with it: that has a place more.
-        least: places of the queue at the end, at least.
+        even: its reader takes the results one by one, for longer than a time step takes: the queue holds them all.
 
     Members:
         i: beats in.
@@ -64,7 +63,6 @@ class Pool(QueuedStage):
         registers: bool = False,
         compact: bool = False,
         even: bool = False,
-        least: int = 1,
     ) -> None:
         self.layers = layers = Layers.of(nodes)
         node = layers.node
@@ -76,8 +74,8 @@ class Pool(QueuedStage):
         self._read = max(1, self.sums.latency)
         self._compact = compact
         self.depth = self._read + 1 + REQUANTIZE_LATENCY * (not compact)
-        places = Places.needed(self.depth, pace, least=max(least, 2 - compact)) + (compact and even)
-        self.queue = Queue(y, lanes, places, fast=layers.fast)
+        places = Places.needed(self.depth, pace, least=2 - compact)
+        self.queue = Queue(y, lanes, max(places, self.cycles * even), fast=layers.fast)
 
     @property
     def work(self) -> int:

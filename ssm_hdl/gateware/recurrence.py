@@ -216,6 +216,3 @@ def _later(m: Module, part: Part, cycles: int) -> Part:
 def _pick(part: Part, real: Value, imaginary: Value) -> Value:
     """Whichever is the part's."""
     return Mux(part, imaginary, real) if isinstance(part, Value) else (real, imaginary)[part]
-
-
-__all__ = ["Issue", "Recurrence"]

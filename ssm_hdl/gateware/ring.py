@@ -172,6 +172,3 @@ class Ring(wiring.Component):
                 moved = entry.taken[-1]
                 stream.taken.append(moved)
             idle = moved + 1
-
-
-__all__ = ["Ring"]

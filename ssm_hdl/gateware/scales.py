@@ -71,6 +71,3 @@ class Scales:
 
 def _numbers(table: Table) -> range:
     return range(int(table.codes.min()), int(table.codes.max()) + 1)
-
-
-__all__ = ["Scales"]

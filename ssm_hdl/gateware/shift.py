@@ -78,6 +78,3 @@ class Shifts:
         least = int(self.least[lane])
         most = self.most >> self._zeros
         return shift_left(m, value, amount, most, max(1, width - least), self._zeros).shift_left(least)
-
-
-__all__ = ["Shifts", "shift_latency", "shift_left"]

@@ -118,6 +118,3 @@ class Loader(wiring.Component):
             m.d.comb += [spram.load.eq(load[at : at + spram.cells]), spram.load_address.eq(address), spram.load_data.eq(word)]
             at += spram.cells
         return m
-
-
-__all__ = ["DEPTH", "WIDTH", "Loader", "Spram", "image"]

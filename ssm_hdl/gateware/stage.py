@@ -244,6 +244,3 @@ class FoldedStage(QueuedStage):
 def _beat(port: Any) -> int:
     """Bits of the numbers of a beat."""
     return lanes(port) * port.p.data.shape().elem_shape.width
-
-
-__all__ = ["Features", "FoldedStage", "QueuedStage", "Stage", "StagePlan"]

@@ -75,6 +75,3 @@ class Sums:
         ]
         read = delay(m, sums.read.data, 1 - self.ahead)
         return Kept(delay(m, Mux(begins, start, read), self.ahead), delay(m, new, 1))
-
-
-__all__ = ["MEMORY_FROM", "Kept", "Sums"]

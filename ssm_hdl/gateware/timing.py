@@ -153,6 +153,3 @@ def sink(i: Beats) -> Cycles:
     while True:
         i.taken += i.offered[len(i.taken) :]
         yield i.offered, len(i.taken)
-
-
-__all__ = ["Beats", "Cycle", "Cycles", "Process", "Schedule", "known", "sink", "source", "stuck"]

@@ -119,6 +119,3 @@ class Root:
     def deviation(self, size: int, center: bool) -> int:
         """Greatest magnitude of d after the shift by s, before bits are dropped: d**2 <= (n - 1) V, or n V."""
         return isqrt((size - center) * ((1 << self.width) - 1))
-
-
-__all__ = ["Norm", "Root"]

@@ -43,12 +43,13 @@ def command(
     if again:
         run_file.unlink(missing_ok=True)
     began = time.monotonic()
-    done = finetune(manifest, dataset_of(manifest, data), config, run_file, messages())
+    dataset = dataset_of(manifest, data)
+    done, score = finetune(manifest, dataset, config, run_file, messages()), "accuracy" if dataset.classes else "r2"
     answer = {
         "manifest": str(done.manifest.save(folder)),
         "name": manifest.name,
-        "val_accuracy_before": done.before,
-        "val_accuracy": done.best,
+        f"val_{score}_before": done.before,
+        f"val_{score}": done.best,
         "seconds": round(time.monotonic() - began, 1),
     }
     run_file.unlink(missing_ok=True)

@@ -76,8 +76,8 @@ def _on_device(sized: "Sized") -> dict[str, object]:
     shares = (f"{used:,} of {there:,} {what}" for what, (used, there) in taken.items() if there)
     return {
         **rate,
-        "multiplications a second": f"{products / 1e9:.3f} G, {products / device.limit:.0%} of {device.limit / 1e9:.2f} G, the "
-        "limit of the DSP blocks alone at the clock of a bare kernel",
+        "multiplications a second": f"{products / 1e9:.3f} G, {products / device.limit:.0%} of the {device.limit / 1e9:.2f} G "
+        "that all DSP blocks make at the clock of a bare kernel",
         f"of the {device.title}": ", ".join(shares),
     }
 
@@ -106,7 +106,7 @@ def tables(report: "Report", more: dict[str, object] | None = None) -> tuple[Ren
             f"{stage.latency:,}",
             str(stage.dsp or ""),
             str(stage.block_rams[family] or ""),
-            f"{stage.luts:,}",
+            f"{'' if stage.fitted else '~'}{stage.luts:,}",
             f"{stage.busy:.0%}",
         )
     rams = ", ".join(f"{count} on {family}" for family, count in report.block_rams.items())

@@ -117,6 +117,7 @@ def describe(manifest: "Manifest") -> dict[str, Any]:
         "name": manifest.name,
         "description": manifest.graph.description,
         "steps": manifest.steps,
+        "samples": manifest.graph.samples.facts() if manifest.graph.samples else None,
         "input": {"name": edge.name, "size": edge.size, "format": str(edge.format)},
         "output": manifest.graph.output,
         "operations": operations,
@@ -144,9 +145,7 @@ def _checkpoint(path: Path, as_json: bool) -> None:
         **model.config.model_dump(),
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "dataset": checkpoint.inputs.name,
-        "input_format": checkpoint.inputs.input_format,
-        "steps": checkpoint.inputs.steps,
-        "classes": checkpoint.inputs.classes,
+        **{name: value for name, value in checkpoint.inputs.facts().items() if name != "name"},
         **checkpoint.metadata,
     }
     show(as_json, answer, facts(str(path), answer))

@@ -3,6 +3,7 @@
 import re
 import zipfile
 import zlib
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -31,14 +32,22 @@ SIGNS |= {
 """First bytes of files that hold no arrays by name, and what they are."""
 
 
-class Inert(dict[Any, Any]):
-    """What any class or function in a torch file that is no tensor becomes: it keeps nothing and does nothing."""
+class Inert:
+    """What becomes of NumPy's scalars in a torch file: nothing."""
 
-    def __init__(self, *arguments: object, **named: object) -> None:
-        super().__init__()
+    def __init__(self, *arguments: object) -> None:
+        pass
 
     def __setstate__(self, state: object) -> None:
         pass
+
+
+class InertDict:
+    """What any other class or function in a torch file that is not torch's becomes: a plain dict. Nothing of it is run."""
+
+    def __new__(cls, *arguments: object) -> Any:
+        """The one kind of dict that torch fills and gives attributes."""
+        return OrderedDict[Any, Any]()
 
 
 def read(path: Path, key: str | None, renamed: Mapping[str, str]) -> dict[str, Tensor]:
@@ -125,7 +134,8 @@ def _read_torch(path: Path, key: str | None) -> dict[str, Tensor]:
     """Read the tensors of a state dict by ``torch.save``."""
     try:
         unknown = torch.serialization.get_unsafe_globals_in_checkpoint(str(path)) if zipfile.is_zipfile(path) else []
-        with torch.serialization.safe_globals([(Inert, name) for name in unknown]):
+        inert: list[Any] = [(Inert if name.startswith("numpy.") else InertDict, name) for name in unknown]
+        with torch.serialization.safe_globals(inert):
             content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file fails in any of torch.load's layers
         reason = re.search(r"(?:GLOBAL|global|class) ([\w.]+)", str(error))

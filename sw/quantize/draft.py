@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -21,6 +21,8 @@ from ssm_hdl.sw.quantize.histogram import Floats, Histogram
 from ssm_hdl.sw.quantize.recipe import Recipe
 from ssm_hdl.sw.quantize.rows import Rows, nearest
 from ssm_hdl.sw.quantize.transition import Transition
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -47,14 +49,17 @@ class Draft:
         recipe: widths and rule.
         edges: a histogram for every edge that needs a format.
         fitted: weights and biases by the name of their dense; they replace the float model's.
+        memory: formats and codes of earlier drafts of the same calibration and recipe, which need not be found again.
 
     Attributes:
         formats: formats of the edges so far.
         scales: as in `Lowered`.
     """
 
-    def __init__(self, recipe: Recipe, edges: Mapping[str, Histogram], fitted: Mapping[str, Rows]) -> None:
-        self.recipe, self._edges, self._fitted = recipe, edges, fitted
+    def __init__(
+        self, recipe: Recipe, edges: Mapping[str, Histogram], fitted: Mapping[str, Rows], memory: dict[object, Any]
+    ) -> None:
+        self.recipe, self._edges, self._fitted, self._memory = recipe, edges, fitted, memory
         self.formats: dict[str, Format] = {}
         self.scales: dict[str, Floats] = {}
         self._operations: list[dict[str, Any]] = []
@@ -88,7 +93,10 @@ class Draft:
     def dense(self, name: str, source: str, weight: Floats, bias: Floats, **fields: Any) -> str:
         """Append a dense with float weights (G, M, K), in pairs of columns for complex inputs, and a bias (G, M); its name."""
         self._weights[name] = weight
-        rows = self._fitted.get(name) or nearest(weight, bias, self.recipe.weights[part_of(name)], self.recipe)
+        rows = self._fitted.get(name) or self.once(
+            (name, weight.tobytes(), bias.tobytes()),
+            lambda: nearest(weight, bias, self.recipe.weights[part_of(name)], self.recipe),
+        )
         codes, exponent = rows.codes, rows.exponent
         if fields.pop("pairs", False):
             codes = codes.reshape(*codes.shape[:2], -1, 2)
@@ -118,7 +126,15 @@ class Draft:
 
     def edge(self, name: str, width: int | None = None, function: Callable[[Floats], Floats] | None = None) -> Format:
         """The format of an edge, with the width of its part in the recipe."""
-        return edge_format(self._edges[name], width or self.recipe.activations[part_of(name)], self.recipe, function)
+        width = width or self.recipe.activations[part_of(name)]
+        return self.once((name, width), lambda: edge_format(self._edges[name], width, self.recipe, function))
+
+    def once(self, key: object, make: Callable[[], T]) -> T:
+        """The result of ``make``, which depends on nothing but ``key``, the recipe and the calibration."""
+        if key not in self._memory:
+            self._memory[key] = make()
+        result: T = self._memory[key]
+        return result
 
     def lowered(self, checkpoint: Checkpoint, what: str, source: str, output: str) -> Lowered:
         """Finish the manifest of a checkpoint; ``what`` describes the model, ``source`` names the input."""

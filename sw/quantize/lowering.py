@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from torch import Tensor, nn
@@ -46,6 +47,7 @@ class Lowering(ABC):
         layers: in the order of the data flow.
         calibrations: number of runs over the samples before the first lowering.
         margins: state margins by the name of the read-out, (groups,), relative to the largest states.
+        memory: of the drafts.
     """
 
     layers: Sequence[Layer]
@@ -54,6 +56,7 @@ class Lowering(ABC):
     def __init__(self, checkpoint: Checkpoint, recipe: Recipe) -> None:
         self.checkpoint, self.recipe = checkpoint, recipe
         self.margins: dict[str, Floats] = {}
+        self.memory: dict[object, Any] = {}
 
     def margin(self, readout: str) -> Floats:
         """The margin of the states of a read-out, (groups,) or (1,)."""

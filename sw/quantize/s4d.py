@@ -74,7 +74,7 @@ class S4DLowering(Lowering):
     def lower(self, fitted: Mapping[str, Rows]) -> Lowered:
         """The integer program."""
         model, recipe, width = self.model, self.recipe, self.model.width
-        draft = Draft(recipe, self.calibration.edges, fitted)
+        draft = Draft(recipe, self.calibration.edges, fitted, self.memory)
         encoder = self.encode(draft, model.encoder, "pixel")
         gelued = draft.table("gelu", "gelu", bank(self, draft, "", model.layer, encoder, self.calibration))
         parameters = dict(model.named_parameters())

@@ -139,7 +139,7 @@ class StackLowering(Lowering):
     def lower(self, fitted: Mapping[str, Rows]) -> Lowered:
         """The integer program."""
         model, config = self.model, self.model.config
-        draft = Draft(self.recipe, self.edges, fitted)
+        draft = Draft(self.recipe, self.edges, fitted, self.memory)
         source = "token" if self.checkpoint.inputs.tokens else "sample"
         stream = self.encode(draft, model.encoder, source)
         for number, block in enumerate(model.blocks):
@@ -167,7 +167,8 @@ class StackLowering(Lowering):
         if config.gate != "none":
             if config.gate == "glu":
                 width = self.recipe.activations["mixing"]
-                format = gated_format(self.edges[f"value_{k}"], self.edges[f"gate_{k}"], width, self.recipe)
+                halves = self.edges[f"value_{k}"], self.edges[f"gate_{k}"]
+                format = draft.once(f"mixing_{k}", lambda: gated_format(*halves, width, self.recipe))
                 gate = _linear(draft, f"mixing_{k}", block.out, active, format=format)
                 out, gate = _halves(draft, gate, (f"value_{k}", f"gate_{k}"), config.width)
             else:

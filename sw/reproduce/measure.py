@@ -151,7 +151,8 @@ def _pipeline(
     """What simulation and synthesis say of a pipeline; what is known, if it is of this Verilog, synthesised as now."""
     plan, inferred = (plan_for(manifest, unlimited(family), dsp=DSP, share_layers=share).plan for family in (ECP5, GENERIC))
     simulated = Design(generate(manifest, inferred), manifest.name)
-    key = f"{len(samples)} {synthesis_key(ECP5)} {generate(manifest, plan)} {simulated.verilog}"
+    verilog = generate(manifest, plan)
+    key = f"{len(samples)} {synthesis_key(ECP5)} {verilog} {simulated.verilog}"
     hardware = sha256(key.encode()).hexdigest()
     if known.get("hardware") == hardware:
         return known
@@ -168,7 +169,7 @@ def _pipeline(
         "interval": compared.interval,
         "cycles": report.cycles,
         "latency": report.latency_alone,
-        "ecp5": synthesised(manifest, ECP5, plan) | {"planned": report.dsp},
+        "ecp5": synthesised(verilog, manifest.name, ECP5) | {"planned": report.dsp},
     }
 
 

@@ -1,81 +1,99 @@
-"""Files of public checkpoints, and those in the minimal S4D layout: imported with their logits, or refused."""
+"""Files of public checkpoints: what is taken by content and unwrapped, and what is refused in one line."""
+
+import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from public import public
 from safetensors.torch import save_file
-from torch import nn
 
 from ssm_hdl import SsmHdlError
+from ssm_hdl.errors import UsageError
 from ssm_hdl.sw import checkpoint, data, importers
 
 SPEC = data.SPECS["digits"]
 
 
-def public(width=4, modes=3, classes=10):
-    """A state dict in the minimal S4D layout, and its logits as a function written out without our model."""
-    torch.manual_seed(5)
-    state = {
-        "encoder.weight": torch.randn(width, 1),
-        "encoder.bias": torch.randn(width),
-        "s4_layers.0.D": torch.randn(width),
-        "s4_layers.0.kernel.C": torch.randn(width, modes, 2),
-        "s4_layers.0.kernel.log_dt": torch.rand(width) - 4,
-        "s4_layers.0.kernel.log_A_real": torch.randn(width, modes),
-        "s4_layers.0.kernel.A_imag": torch.randn(width, modes) * 4,
-        "s4_layers.0.output_linear.0.weight": torch.randn(2 * width, width, 1),
-        "s4_layers.0.output_linear.0.bias": torch.randn(2 * width),
-        "decoder.weight": torch.randn(classes, width),
-        "decoder.bias": torch.randn(classes),
-    }
-    s = {name.removeprefix("s4_layers.0.").removeprefix("kernel."): tensor.double() for name, tensor in state.items()}
-
-    def forward(x):
-        steps = x.shape[1]
-        u = x.double() @ s["encoder.weight"].T + s["encoder.bias"]
-        a = -s["log_A_real"].exp() + 1j * s["A_imag"]
-        dt_a = a * s["log_dt"].exp()[:, None]
-        c = torch.view_as_complex(s["C"]) * (dt_a.exp() - 1) / a
-        kernel = 2 * torch.einsum("hn,hnl->hl", c, (dt_a[..., None] * torch.arange(steps)).exp()).real
-        y = torch.stack([(u[:, : t + 1].flip(1) * kernel.T[: t + 1]).sum(1) for t in range(steps)], 1) + u * s["D"]
-        y = nn.functional.gelu(y) @ s["output_linear.0.weight"][..., 0].T + s["output_linear.0.bias"]
-        return (u + nn.functional.glu(y, dim=-1)).mean(1) @ s["decoder.weight"].T + s["decoder.bias"]
-
-    return state, forward
+def prefixed(state, prefix):
+    return {prefix + name: tensor for name, tensor in state.items()}
 
 
-@pytest.mark.parametrize("kind", ["safetensors", "torch", "nested", "parallel", "double"])
-def test_a_public_checkpoint_is_imported_with_its_logits(tmp_path, kind):
+class Hyper(dict):
+    """Hyperparameters by a class of somebody's own, as Lightning keeps them."""
+
+
+FILES = {
+    "plain": lambda state: state,
+    "nested": lambda state: {"model": state, "acc": 97.0, "epoch": 3},
+    "model_state_dict": lambda state: {
+        "model_state_dict": state,
+        "optimizer_state_dict": {"state": {0: {"step": torch.ones(2)}}},
+    },
+    "net_in_ema": lambda state: {"ema": {"net": state}, "step": 7},
+    "lightning": lambda state: {"state_dict": prefixed(state, "model."), "hyper_parameters": Hyper(lr=1e-3), "epoch": 2},
+    "parallel_compiled": lambda state: prefixed(state, "_orig_mod.module."),
+    "compiled_layers": lambda state: {name.replace("layers.0.", "layers.0._orig_mod."): t for name, t in state.items()},
+    "numpy_scalar": lambda state: {"model": state, "accuracy": np.float64(0.97)},
+    "averaged": lambda state: prefixed(state, "module.") | {"n_averaged": torch.tensor(4)},
+    "half": lambda state: {name: tensor.bfloat16().float().bfloat16() for name, tensor in state.items()},
+    "double": lambda state: {name: tensor.double() for name, tensor in state.items()},
+}
+
+
+@pytest.mark.parametrize("kind", [*FILES, "safetensors", "npz", "legacy"])
+def test_a_public_checkpoint_is_taken_by_its_content_with_its_logits(tmp_path, kind):
     state, forward = public()
-    path = tmp_path / "public.bin"
-    written = {
-        "safetensors": state,
-        "torch": state,
-        "nested": {"model": state, "acc": 97.0, "epoch": 3},
-        "parallel": {f"module.{name}": tensor for name, tensor in state.items()},
-        "double": {name: tensor.double() for name, tensor in state.items()},
-    }[kind]
+    path = tmp_path / "public.pt"
     if kind == "safetensors":
-        save_file(written, path)
+        save_file(state, path)
+    elif kind == "npz":
+        with path.open("wb") as file:
+            np.savez(file, **{name: tensor.numpy() for name, tensor in state.items()})
     else:
-        torch.save(written, path)
-    imported = importers.load(path, "s4d", SPEC)
+        torch.save(FILES.get(kind, dict)(state), path, _use_new_zipfile_serialization=kind != "legacy")
+    imported = importers.load(path, None, SPEC)
     assert (imported.model.width, imported.model.modes, imported.metadata["name"]) == (4, 3, "public")
-    x = torch.randn(2, 20, 1)
+    x, tolerance = torch.randn(2, 20, 1), 0.2 if kind == "half" else 1e-5
     with torch.no_grad():
-        torch.testing.assert_close(imported.model(x).double(), forward(x), atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(imported.model(x).double(), forward(x), atol=tolerance, rtol=tolerance)
     assert checkpoint.load(imported.save(tmp_path / "ours")).inputs == SPEC
+
+
+def test_renamed_arrays_and_several_state_dicts_are_chosen_by_the_user(tmp_path):
+    state, _ = public()
+    path = tmp_path / "renamed.pt"
+    head = {name.replace("decoder", "head.fc").replace("s4_layers", "body.blocks"): tensor for name, tensor in state.items()}
+    torch.save({"model": head, "ema": head}, path)
+    with pytest.raises(UsageError, match="holds several state dicts; give --key with one of model, ema"):
+        importers.load(path, None, SPEC)
+    with pytest.raises(
+        SsmHdlError, match=r"lacks decoder.weight of shape \(10, 4\).* give --map NAME=decoder.weight; .* head.fc"
+    ):
+        importers.load(path, None, SPEC, key="ema")
+    imported = importers.load(path, None, SPEC, key="ema", renamed={"head.fc": "decoder"})
+    assert torch.equal(imported.model.decoder.weight, state["decoder.weight"])
+    with pytest.raises(UsageError, match=r"--map nothing: .* has no such name; it has body.blocks"):
+        importers.load(path, None, SPEC, key="ema", renamed={"nothing": "decoder"})
 
 
 @pytest.mark.parametrize(
     ("extra", "message"),
     [
-        ({"norms.0.weight": torch.ones(4)}, r"has a norm \(norms.0.weight\); the S4D of the paper has none"),
-        ({"s4_layers.1.D": torch.ones(4)}, r"more than one layer \(s4_layers.1.D\)"),
-        ({"s4_layers.0.kernel.C": None}, r"another layout: s4_layers.0.kernel.C is missing, it should have shape \(H, N, 2\)"),
+        ({"module.decoder.bias": torch.ones(10)}, "has both decoder.bias and module.decoder.bias, which name the same array"),
+        ({"decoder.bias": torch.ones(10).to_sparse()}, "decoder.bias is sparse_coo and not dense"),
+        ({"decoder.bias": torch.ones(10, device="meta")}, "decoder.bias is on the meta device, without its numbers"),
+        ({"decoder.bias": torch.ones(1).expand(10)}, r"decoder.bias of shape \(10,\) has only 4 bytes"),
+        ({"s4_layers.0.kernel.log_dt": torch.full((4,), 200.0)}, "12 of 12 values of A dt are not finite after discretization"),
+        ({"norms.0.weight": torch.ones(4)}, "has norms.0.weight without a bias, as an RMSNorm has"),
+        ({"s4_layers.1.D": torch.ones(4)}, "has s4_layers.1.D, which"),
+        ({"s4_layers.2.kernel.C": torch.ones(4, 3, 2)}, r"layers s4_layers.\[0, 2\]; one list of 0, 1, 2 and so on"),
+        ({"s4_layers.0.kernel.C": None}, "none of the known layouts .* it has decoder.bias.* give --map"),
         ({"s4_layers.0.kernel.C": torch.ones(1)}, r"kernel.C has shape \(1,\), it should have shape \(H, N, 2\)"),
         ({"s4_layers.0.kernel.C": torch.ones(4, 3, 1)}, r"kernel.C has shape \(4, 3, 1\), it should have \(4, 3, 2\)"),
         ({"s4_layers.0.kernel.B": torch.ones(4, 3)}, "has s4_layers.0.kernel.B, which"),
+        ({"s4_layers.0.kernel.P": torch.ones(4, 3)}, r"diagonal plus low rank \(s4_layers.0.kernel.P\), .* cannot be streamed"),
         ({"encoder.weight": torch.ones(4, 3)}, r"encoder.weight has shape \(4, 3\), it should have \(4, 1\)"),
         ({"decoder.weight": torch.ones(2, 4)}, r"decoder.weight has shape \(2, 4\), it should have \(10, 4\)"),
         ({"decoder.bias": torch.full((10,), float("inf"))}, "decoder.bias has 10 values that are not finite"),
@@ -85,32 +103,39 @@ def test_a_public_checkpoint_that_does_not_fit_is_refused(tmp_path, extra, messa
     state = {name: tensor for name, tensor in (public()[0] | extra).items() if tensor is not None}
     torch.save(state, tmp_path / "public.pt")
     with pytest.raises(SsmHdlError, match=message):
-        importers.load(tmp_path / "public.pt", "s4d", SPEC)
+        importers.load(tmp_path / "public.pt", None, SPEC)
 
 
 class Evil:
     """A pickle that would run code."""
 
+    def __init__(self, function):
+        self.function = function
+
     def __reduce__(self):
-        return print, ("run",)
+        return self.function, ("run",)
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (Evil(), "as safetensors or as a torch state dict"),
+        (Evil(print), "holds no state dict"),
+        (Evil(exec), "holds no state dict"),
+        (Evil(__import__("os").system), "as safetensors, .npz or a torch state dict of tensors alone: it holds posix.system"),
         ([1], "holds no state dict"),
         ({"a": 1}, "holds no state dict"),
     ],
+    ids=["print", "exec", "system", "list", "number"],
 )
-def test_a_torch_file_that_is_no_state_dict_is_refused_and_not_run(tmp_path, capsys, content, message):
+def test_a_torch_file_that_is_no_state_dict_is_refused_and_not_run(tmp_path, capfd, content, message):
     torch.save(content, tmp_path / "evil.pt")
-    with pytest.raises(SsmHdlError, match=message):
-        importers.load(tmp_path / "evil.pt", "s4d", SPEC)
-    assert "run" not in capsys.readouterr().out
+    with pytest.raises(SsmHdlError, match=message) as caught:
+        importers.load(tmp_path / "evil.pt", None, SPEC)
+    assert "run" not in capfd.readouterr().out
+    assert "weights_only" not in str(caught.value) and "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("content", [b"", b"1234", b"PK\x03\x04 cut off", b"\x08\0\0\0\0\0\0\0{"])
+@pytest.mark.parametrize("content", [b"", b"1234", b"PK\x03\x04 cut off", b"\x08\0\0\0\0\0\0\0{", b"\x80\x02}q\0."])
 @pytest.mark.parametrize("suffix", [".safetensors", ".npz", ".pt"])
 def test_a_damaged_file_is_refused(tmp_path, content, suffix):
     path = tmp_path / f"damaged{suffix}"
@@ -119,17 +144,51 @@ def test_a_damaged_file_is_refused(tmp_path, content, suffix):
         importers.load(path, "s4d", SPEC)
 
 
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 816623\n", "pointer of Git LFS; fetch the file"),
+        (b"\x89HDF\r\n\x1a\n", "it is HDF5; save the arrays with numpy.savez"),
+        (b"<!DOCTYPE html>", "it is a web page"),
+    ],
+)
+def test_a_file_that_stands_for_another_is_named(tmp_path, content, message):
+    (tmp_path / "model.pt").write_bytes(content)
+    with pytest.raises(SsmHdlError, match=message):
+        importers.load(tmp_path / "model.pt", None, SPEC)
+
+
+def test_an_array_whose_header_promises_too_much_is_refused(tmp_path):
+    header = str({"descr": "<f4", "fortran_order": False, "shape": (1 << 40,)}).encode() + b"\n"
+    with zipfile.ZipFile(tmp_path / "lying.npz", "w") as file:
+        file.writestr("decoder.bias.npy", b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + bytes(40))
+    with pytest.raises(SsmHdlError, match=r"cannot read .*lying.npz as arrays of numbers") as caught:
+        importers.load(tmp_path / "lying.npz", None, SPEC)
+    assert "\n" not in str(caught.value)
+
+
 def test_a_missing_file_and_an_unknown_layout_and_option_are_refused(tmp_path):
     with pytest.raises(SsmHdlError, match=r"cannot read .*nothing\.pt: No such file"):
         importers.load(tmp_path / "nothing.pt", "s4d", SPEC)
-    with pytest.raises(SsmHdlError, match="layout of checkpoints is called 'mamba'; there are s4d, s5-jax, s5-pytorch"):
+    with pytest.raises(UsageError, match="layout of checkpoints is called 'mamba'; there are s4d, s5-jax, s5-pytorch"):
         importers.load(tmp_path / "nothing.pt", "mamba", SPEC)
-    with pytest.raises(SsmHdlError, match="gate half_glu2 is an option of s5-jax; a checkpoint of s5-pytorch leaves no choice"):
-        importers.load(tmp_path / "nothing.pt", "s5-pytorch", SPEC, gate="half_glu2")
+    torch.save(public()[0], tmp_path / "public.pt")
+    with pytest.raises(UsageError, match="gate half_glu2 is an option of s5-jax; a checkpoint of s4d leaves no choice"):
+        importers.load(tmp_path / "public.pt", None, SPEC, gate="half_glu2")
 
 
 def test_pickled_arrays_of_numpy_are_refused(tmp_path, capsys):
-    np.savez(tmp_path / "evil.npz", evil=np.array([Evil()], dtype=object))
+    np.savez(tmp_path / "evil.npz", evil=np.array([Evil(print)], dtype=object))
     with pytest.raises(SsmHdlError, match=r"cannot read .* as arrays of numbers"):
         importers.load(tmp_path / "evil.npz", "s5-jax", SPEC)
     assert "run" not in capsys.readouterr().out
+
+
+def test_one_layer_for_samples_that_the_papers_model_does_not_take_is_a_deep_one(tmp_path):
+    state, forward = public(channels=3)
+    torch.save(state, tmp_path / "rgb.pt")
+    imported = importers.load(tmp_path / "rgb.pt", None, replace(SPEC, mean=(0.0,) * 3, std=(1.0,) * 3))
+    assert (imported.model.config.family, imported.model.config.norm) == ("s4d_deep", "none")
+    x = torch.randn(2, 20, 3)
+    with torch.no_grad():
+        torch.testing.assert_close(imported.model(x).double(), forward(x), atol=1e-5, rtol=1e-5)

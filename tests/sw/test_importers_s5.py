@@ -122,6 +122,82 @@ def test_a_jax_tree_is_imported_with_its_logits(tmp_path, norm, gate, outs, opti
     assert (loaded.inputs, loaded.metadata["name"]) == (spec, "s5")
 
 
+def lru(kind, width=4, modes=3):
+    """An LRU as flax saves it or as a state dict of torch, and its logits by the recurrence."""
+    random = np.random.default_rng(1)
+
+    def normal(*shape):
+        return random.normal(size=shape)
+
+    m = {"encoder": (normal(width, 1), normal(width)), "decoder": (normal(10, width), normal(10))}
+    layers = []
+    for _ in range(2):
+        layer = {name: (normal(width, width), normal(width)) for name in ("out1", "out2")}
+        layer |= {"nu_log": normal(modes) - 3, "theta_log": normal(modes), "gamma_log": normal(modes) - 1, "D": normal(width)}
+        layer |= {"B": normal(modes, width) + 1j * normal(modes, width), "C": normal(width, modes) + 1j * normal(width, modes)}
+        layers.append(layer | {"norm": (random.uniform(0.5, 1.5, width), normal(width))})
+    flax = kind == "flax"
+    tree = {}
+
+    def dense(name, pair):
+        weight, bias = pair
+        tree[f"{name}/kernel" if flax else f"{name}.weight"] = weight.T if flax else weight
+        tree[f"{name}/bias" if flax else f"{name}.bias"] = bias
+
+    dense("encoder/encoder" if flax else "encoder", m["encoder"])
+    dense("decoder", m["decoder"])
+    for i, layer in enumerate(layers):
+        block = f"encoder/layers_{i}/" if flax else f"layers.{i}."
+        seq = f"{block}seq/" if flax else f"{block}lru."
+        for name in ("nu_log", "theta_log", "gamma_log", "D"):
+            tree[seq + name] = layer[name]
+        for name in "BC":
+            if kind == "complex":
+                tree[seq + name] = layer[name].astype(np.complex64)
+            else:
+                tree |= {f"{seq}{name}_re": layer[name].real, f"{seq}{name}_im": layer[name].imag}
+        gain, bias = layer["norm"]
+        tree |= {f"{block}normalization/scale": gain, f"{block}normalization/bias": bias} if flax else {}
+        tree |= {} if flax else {f"{block}norm.weight": gain, f"{block}norm.bias": bias}
+        for name in ("out1", "out2"):
+            dense(block + name, layer[name])
+
+    def forward(x):
+        x = x @ m["encoder"][0].T + m["encoder"][1]
+        for layer in layers:
+            gain, bias = layer["norm"]
+            u = (x - x.mean(1, keepdims=True)) / np.sqrt(x.var(1, keepdims=True) + (1e-6 if flax else 1e-5)) * gain + bias
+            pole = np.exp(-np.exp(layer["nu_log"]) + 1j * np.exp(layer["theta_log"]))
+            h, y = 0, []
+            for step in u:
+                h = pole * h + np.exp(layer["gamma_log"]) * (layer["B"] @ step)
+                y.append((layer["C"] @ h).real + layer["D"] * step)
+            y = torch.tensor(np.stack(y))
+            g = nn.functional.gelu(y, approximate="tanh" if flax else "none").numpy()
+            value, gate = (g @ layer[name][0].T + layer[name][1] for name in ("out1", "out2"))
+            x = x + value / (1 + np.exp(-gate))
+        return m["decoder"][0] @ x.mean(0) + m["decoder"][1]
+
+    return {name: np.asarray(a, a.dtype if a.dtype.kind == "c" else np.float32) for name, a in tree.items()}, forward
+
+
+@pytest.mark.parametrize("kind", ["flax", "torch", "complex"])
+def test_an_lru_is_an_s5_of_given_poles(tmp_path, kind):
+    tree, forward = lru(kind)
+    torch.save({name: torch.from_numpy(array) for name, array in tree.items()}, tmp_path / "lru.pt")
+    options = {} if kind == "flax" else {"norm_order": "prenorm", "activation": "gelu"}
+    imported = importers.load(tmp_path / "lru.pt", None, SPEC, **options)
+    assert (imported.model.config.discretization, imported.model.config.gate) == ("none", "full_glu")
+    x = torch.randn(2, 30, 1)
+    with torch.no_grad():
+        np.testing.assert_allclose(imported.model(x).numpy(), [forward(one) for one in x.double().numpy()], atol=1e-4)
+        loaded = checkpoint.load(imported.save(tmp_path / "ours.safetensors"))
+        assert torch.equal(loaded.model(x), imported.model(x))
+    if kind != "flax":
+        with pytest.raises(SsmHdlError, match="give --norm-order prenorm or postnorm"):
+            importers.load(tmp_path / "lru.pt", None, SPEC)
+
+
 NAN = np.full((3, 1), np.nan, np.float32)
 
 
@@ -134,9 +210,10 @@ NAN = np.full((3, 1), np.nan, np.float32)
         ({"layers_0/seq/C1": np.zeros((4, 3, 2), np.float32)}, {}, r"is bidirectional \(encoder/layers_0/seq/C1\)"),
         ({"layers_1/seq/log_step": NAN}, {}, "layers_1/seq/log_step has 3 values that are not finite"),
         ({"layers_0/seq/D": np.zeros(4, np.int32)}, {}, "layers_0/seq/D is torch.int32; floating-point numbers"),
-        ({"layers_0/seq/Lambda_re": None}, {}, r"layers_0/seq/Lambda_re is missing, it should have shape \(P,\)"),
+        ({"layers_0/seq/Lambda_re": None}, {}, r"another layout: layers encoder/layers_\[1\]"),
         ({"layers_0/extra": np.zeros(1, np.float32)}, {}, "has encoder/layers_0/extra, which a model of layout s5-jax"),
-        ({"layers_3/seq/D": np.zeros(4, np.float32)}, {}, r"another layout: .* this has layers \[0, 1, 3\]"),
+        ({"layers_3/seq/Lambda_re": np.zeros(3, np.float32)}, {}, r"layers encoder/layers_\[0, 1, 3\]; one list of 0, 1, 2"),
+        ({"layers_0/seq/D": np.zeros((4, 4), np.float32)}, {}, r"has a dense D \(encoder/layers_0/seq/D of shape \(4, 4\)\)"),
         ({}, {"gate": "full"}, r"a gate of 'full' is not what .* one of half_glu1, half_glu2"),
         ({}, {"discretization": "euler"}, "no discretization is called 'euler'; there are zoh, bilinear"),
     ],

@@ -105,6 +105,3 @@ def _lut(pins: list[list[int | str]], entries: list[int], output: list[int | str
         "port_directions": {**dict.fromkeys(PINS, "input"), "Z": "output"},
         "connections": {**dict(zip(PINS, pins, strict=True)), "Z": output},
     }
-
-
-__all__ = ["open_ends", "shorten"]

@@ -108,6 +108,3 @@ def _cell(m: Module, a: Value, b: Value) -> Value:
         **{f"o_P{bit}": product[bit] for bit in range(2 * WIDTH)},
     )
     return product
-
-
-__all__ = ["WIDTH", "Mult18x18d"]

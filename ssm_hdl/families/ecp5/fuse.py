@@ -153,6 +153,3 @@ def _placed(half: _Function) -> tuple[list[int | str], str] | None:
         if all(init.setdefault(index, value) == value for index, value in wanted):
             return pins, "".join(str(init.get(index, 0)) for index in reversed(range(16)))
     return None
-
-
-__all__ = ["PINS", "fuse", "half_of", "readers_of"]

@@ -58,6 +58,3 @@ def _enable(cell: dict[str, Any], clock: list[int | str]) -> int | str | None:
         return None
     enables: dict[str, int | str] = {"1": "1", "CE": pins.get("CE", ["1"])[0]}
     return enables.get(parameters["CEMUX"].strip())
-
-
-__all__ = ["register"]
