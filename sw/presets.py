@@ -170,7 +170,7 @@ _CONFIGS = (
     TrainConfig(
         name="har",
         dataset="hapt",
-        model=S5Config(width=24, modes=16, layers=3, norm="batch", dt_range=(1e-3, 0.3), dropout=0.1),
+        model=S5Config(width=24, modes=16, layers=3, norm="batch", pooling="none", dt_range=(1e-3, 0.3), dropout=0.1),
         epochs=30,
         batch_size=4,
         learning_rate=8e-3,
