@@ -15,7 +15,7 @@ from ssm_hdl.fixed import Codes
 from ssm_hdl.samples import UNLABELLED
 from ssm_hdl.sim.golden import Result, run
 from ssm_hdl.sw.data import Split
-from ssm_hdl.sw.score import scores
+from ssm_hdl.sw.score import recalls, scores
 
 if TYPE_CHECKING:
     from ssm_hdl.sw.checkpoint import Checkpoint
@@ -82,8 +82,8 @@ class Evaluation:
     def to_json(self) -> dict[str, Any]:
         """Counts and scores, for JSON."""
         counts = {"name": self.name, "sequences": self.sequences, "labelled": self.labelled}
-        counts |= {"correct": self.correct} if "accuracy" in self.scores else {}
-        return counts | self.scores | {"saturations": self.saturations, "elements": self.elements}
+        classes = {"correct": self.correct, "recall": recalls(self.outputs, self.labels)} if "accuracy" in self.scores else {}
+        return counts | classes | self.scores | {"saturations": self.saturations, "elements": self.elements}
 
 
 def evaluate_float(checkpoint: "Checkpoint", split: Split, progress: Progress | None = None) -> Evaluation:
@@ -101,8 +101,8 @@ def evaluate_float(checkpoint: "Checkpoint", split: Split, progress: Progress | 
     def values(codes: NDArray[np.integer]) -> NDArray[Any]:
         return np.asarray(logits(checkpoint.model, torch.from_numpy(checkpoint.inputs.normalise(codes))).numpy())
 
-    name, parts = checkpoint.metadata.get("name", "model"), batches(split)
-    outputs = gather(name, split, parts, (values(codes) for _, codes in parts), progress)
+    name = checkpoint.metadata.get("name", "model")
+    outputs = outputs_of(name, split, values, progress)
     return Evaluation(name, outputs, split.labels, scores(outputs, split.labels), {}, {})
 
 
@@ -152,6 +152,14 @@ def _run(manifest: Manifest, batches: list[NDArray[np.integer]], processes: int)
     context = multiprocessing.get_context("spawn")  # a fork could hang on a lock of another thread
     with ProcessPoolExecutor(min(processes, len(batches)), context) as pool:
         yield from pool.map(run, repeat(manifest), batches)
+
+
+def outputs_of(
+    name: str, split: Split, run: Callable[[NDArray[np.integer]], NDArray[Any]], progress: Progress | None = None
+) -> NDArray[Any]:
+    """What ``run`` makes of samples, in batches of one length each; arguments as of `gather`."""
+    parts = batches(split)
+    return gather(name, split, parts, (run(codes) for _, codes in parts), progress)
 
 
 def batches(split: Split) -> list[Batch]:
