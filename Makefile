@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 DATA ?= data/mnist
+HAPT ?=
 COUNT ?= 200
 
 VENV := .venv
@@ -16,7 +17,7 @@ FITTED := s4d-16h-w8a8x8 s4d-16h s5-mnist-16h-w4a8 s5-mnist-w8a8x8
 JUDGED := digits s4d-64h-w4a6x8 s4d-64h-w8a8x8 s5-mnist-w4a8
 BOARDS := icebreaker ulx3s-25f ulx3s-85f
 
-.PHONY: help tools demo test train manifests accuracy rtl bitstreams bench judge results calibrate reproduce-s4d reproduce-s5 formats sensitivity search clean
+.PHONY: help tools demo test train manifests accuracy rtl bitstreams bench judge results calibrate reproduce-s4d reproduce-s5 har formats sensitivity search clean
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -58,6 +59,7 @@ train: $(READY) ## checkpoints/ again (DATA=folder of MNIST; some hours on a cor
 	$(CLI) train s5-mnist --data $(DATA) --out checkpoints/s5-mnist.safetensors
 	$(CLI) train s5-mnist-16h --data $(DATA) --out checkpoints/s5-mnist-16h.safetensors
 	$(CLI) train s5-listops --out checkpoints/s5-listops.safetensors
+	$(CLI) train har $(USERS) --out checkpoints/har.safetensors
 
 manifests: $(READY) ## manifests/ and docs/pipeline.png again from checkpoints/ (DATA=folder of MNIST)
 	$(CLI) quantize checkpoints/digits.safetensors --recipe w8a8 --out manifests/digits
@@ -116,6 +118,21 @@ reproduce-s5: $(READY) ## results/s5.json, results/s5-listops.json: Q-S5's table
 	$(CLI) reproduce s5 --data $(DATA) --results results/s5.json
 	$(CLI) reproduce s5-listops --results results/s5-listops.json
 
+# A window of 40,000 steps holds the longest recording. The RTL is that of the board, with the same LUTs left for its shell.
+har: $(READY) ## results/har.json: a stream of six channels, from training to an iCEBreaker bitstream (HAPT=folder of its text files, or a download)
+	mkdir -p out results
+	$(CLI) train har $(USERS) --out checkpoints/har.safetensors
+	$(CLI) quantize checkpoints/har.safetensors --recipe recipes/har-w8a8.yaml $(USERS) --out manifests/har-w8a8
+	$(CLI) quantize checkpoints/har.safetensors --recipe recipes/har-w4a8.yaml $(USERS) --out out/har-w4a8
+	$(CLI) finetune out/har-w4a8 --epochs 3 --images 160 --batch-size 8 $(USERS) --out manifests/har-w4a8-qat
+	for model in checkpoints/har.safetensors out/har-w4a8 manifests/har-w8a8 manifests/har-w4a8-qat; do \
+		$(CLI) eval $$model $(USERS) --window 40000 --json > out/har-$$(basename $$model .safetensors | sed 's/^har$$/float/; s/^har-//').json || exit 1; \
+	done
+	$(CLI) simulate manifests/har-w8a8 --samples test --window 22400 --count 3 $(USERS) \
+		--device up5k --rate 50 --clock 12 --share-device 500,0,1 --json > out/har-rtl.json
+	$(CLI) build manifests/har-w8a8 --board icebreaker --rate 50 --clock 12 --out out/har-icebreaker --json > out/har-icebreaker.json
+	$(call collect,har)
+
 formats: $(READY) ## results/formats.json: the number formats of the recurrence compared (DATA=folder of MNIST)
 	$(VENV)/bin/python -m ssm_hdl.sw.studies.formats checkpoints/s4d-16h.safetensors --data $(DATA) --out results/formats.json
 
@@ -134,6 +151,9 @@ search: $(READY) ## recipes/s4d-16h-2744b.yaml, results/front.json, docs/front.p
 
 clean: ## remove what these targets made, but for data/ and results/
 	rm -rf $(VENV) build out ./*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+# HAPT is downloaded to data/hapt where no folder is named.
+USERS := $(if $(HAPT),--data $(HAPT))
 
 # One object of the JSON answers out/NAME-*.json, by what follows NAME.
 define collect

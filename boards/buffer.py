@@ -6,13 +6,13 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from ssm_hdl import Manifest
-from ssm_hdl.boards.protocol import element_bytes
+from ssm_hdl.boards.protocol import element_bytes, frame_steps
 from ssm_hdl.gateware.memories import Ram
 from ssm_hdl.gateware.stream import shape_of, signature
 
 
 class SampleBuffer(wiring.Component):
-    """Stores the bytes of a sequence, then sends them as samples when it is told to.
+    """Stores the bytes of a sequence, or of a part of one, then sends them as samples when it is told to.
 
     It stores a byte every second cycle at most, and sends an element every ``2 * bytes + 1`` cycles.
 
@@ -27,13 +27,14 @@ class SampleBuffer(wiring.Component):
         in_range: every element is a code of the input format.
         results: bytes of results that the pipeline gives for this sequence.
         send: start to send the samples.
+        more: the sequence goes on after them.
         o: samples.
     """
 
     def __init__(self, manifest: Manifest) -> None:
-        self.edge, self.output, self.steps = manifest.input, manifest.output, manifest.steps
+        self.edge, self.output, self.steps = manifest.input, manifest.output, frame_steps(manifest)
         self.bytes = element_bytes(self.edge)
-        inputs = {"clear": In(1), "store": In(1), "byte": In(8), "send": In(1)}
+        inputs = {"clear": In(1), "store": In(1), "byte": In(8), "send": In(1), "more": In(1)}
         outputs = {"whole": Out(1), "in_range": Out(1), "results": Out(16)}
         super().__init__({**inputs, **outputs, "o": Out(signature(shape_of(self.edge)))})
 
@@ -81,7 +82,7 @@ class SampleBuffer(wiring.Component):
         with m.If(self.clear):
             m.d.sync += [signal.eq(0) for signal in (address, index, element, steps, surplus, bad, self.results)]
         word, last = Signal(8 * self.bytes), Signal()
-        m.d.comb += [Value.cast(self.o.p.data).eq(word), self.o.p.last.eq(last)]
+        m.d.comb += [Value.cast(self.o.p.data).eq(word), self.o.p.last.eq(last & ~self.more)]
         with m.FSM():
             with m.State("STORE"):
                 m.d.sync += step.eq(1)

@@ -15,6 +15,9 @@ mistaken for another one. ``model`` is the fingerprint of the manifest; a board 
 The samples are one whole sequence, of any length up to the manifest's steps: every element in order, each in
 ``ceil(width / 8)`` bytes, zero-extended or sign-extended. The results have the same form, once per sequence or once per
 step, as the manifest's output says. An error is answered with its status and no results, once the line has been idle.
+
+A model that answers at every step runs on streams: a sequence of any length comes in parts of up to `frame_steps`, a request
+each. A part that is not the last begins with 0xA7 in place of 0xA5, and the model keeps its state for the next one.
 """
 
 import binascii
@@ -33,6 +36,9 @@ from ssm_hdl.operations import Edge
 REQUEST = 0xA5
 """First byte of a request."""
 
+PART = 0xA7
+"""First byte of a request whose sequence goes on in the next request."""
+
 ANSWER = 0x5A
 """First byte of an answer."""
 
@@ -41,6 +47,9 @@ CRC: Algorithm = catalog.CRC16_IBM_3740
 
 MAX_LENGTH = 0xFFFF
 """Most bytes of samples or results in a frame."""
+
+PART_BYTES = 512
+"""Most bytes of samples in a part of a stream: those of one block RAM of an iCE40."""
 
 _REQUEST_HEADER = struct.Struct("<BBHH")
 _ANSWER_HEADER = struct.Struct("<BBBH")
@@ -76,6 +85,14 @@ def element_bytes(edge: Edge) -> int:
     return -(-edge.format.width // 8)
 
 
+def frame_steps(manifest: Manifest) -> int:
+    """Most time steps in a request: a sequence, or a part of one if there is an answer at every step."""
+    if manifest.output.per_sequence:
+        return manifest.steps
+    sample, result = (edge.size * element_bytes(edge) for edge in (manifest.input, manifest.output))
+    return max(1, min(manifest.steps, PART_BYTES // sample, MAX_LENGTH // result))
+
+
 def fingerprint(manifest: Manifest) -> int:
     """16 bits that tell integer programs apart; names and descriptions do not count."""
     graph = manifest.graph.model_dump(mode="json", exclude={"name", "description", "weights", "samples"})
@@ -92,8 +109,9 @@ def check_size(manifest: Manifest) -> None:
     Raises:
         SsmHdlError: the longest sequence of samples, or its results, take more than 65,535 bytes.
     """
-    results = 1 if manifest.output.per_sequence else manifest.steps
-    for what, edge, packets in (("samples", manifest.input, manifest.steps), ("results", manifest.output, results)):
+    steps = frame_steps(manifest)
+    results = 1 if manifest.output.per_sequence else steps
+    for what, edge, packets in (("samples", manifest.input, steps), ("results", manifest.output, results)):
         length = packets * edge.size * element_bytes(edge)
         if length > MAX_LENGTH:
             raise SsmHdlError(
@@ -118,9 +136,9 @@ def bytes_to_codes(data: bytes, format: Format) -> Codes:
     return codes if format.signed else codes & ((1 << format.width) - 1)
 
 
-def request(tag: int, model: int, samples: bytes) -> bytes:
-    """The bytes of a request."""
-    return _with_crc(_REQUEST_HEADER.pack(REQUEST, tag, model, len(samples)) + samples)
+def request(tag: int, model: int, samples: bytes, more: bool = False) -> bytes:
+    """The bytes of a request; with ``more`` its sequence goes on in the next one."""
+    return _with_crc(_REQUEST_HEADER.pack(PART if more else REQUEST, tag, model, len(samples)) + samples)
 
 
 def answer(tag: int, status: Status, results: bytes = b"") -> bytes:

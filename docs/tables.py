@@ -165,7 +165,7 @@ def estimates() -> Iterable[Row]:
 @table("bitstream", "clock asked, MHz", "reached", "LUTs", "DSP blocks", "block RAMs", "cycles per step", "steps per second")
 def bitstreams() -> Iterable[Row]:
     """Bitstreams that meet their clock."""
-    for name, row in results("bitstreams").items():
+    for name, row in (results("bitstreams") | {"har-icebreaker": results("har")["icebreaker"]}).items():
         clocks = f"{row['clock_asked_mhz']:g}", f"{row['clock_reached_mhz']:.2f}"
         figures = (row[key]["used"] for key in ("luts", "multipliers", "block_rams"))
         yield name, *clocks, *map(count, (*figures, row["cycles_per_step"], row["steps_per_second"]))
@@ -183,12 +183,24 @@ def floats() -> Iterable[Row]:
         )
 
 
+@table("model", "six activities %", "six transitions %", "labelled steps %", "saturated elements per million")
+def har() -> Iterable[Row]:
+    """HAPT: the mean recall of the activities and of the transitions, on whole recordings of the test users."""
+    names = {"float": "float", "w8a8": "W8A8", "w4a8": "W4A8, PTQ", "w4a8-qat": "W4A8, QAT"}
+    for key, name in names.items():
+        row = results("har")[key]
+        recalls = (percent(sum(row["recall"][part]) / 6) for part in (slice(6), slice(6, 12)))
+        saturated, stored = (sum(row[what].values()) for what in ("saturations", "elements"))
+        yield name, *recalls, percent(row["accuracy"]), f"{1e6 * saturated / stored:.1f}" if stored else "-"
+
+
 @table("models", "simulated", "samples", "outputs", "differences")
 def equality() -> Iterable[Row]:
     """RTL and netlists against the golden model."""
     for row in results("rtl").values():
         simulated = {"rtl": "RTL"}.get(row["simulated"], f"{row['simulated']} netlist")
         yield row["name"].replace("_", "-"), simulated, *(count(row[key]) for key in ("sequences", "elements", "differences"))
+    yield "har-w8a8", "RTL", *(count(results("har")["rtl"][key]) for key in ("sequences", "elements", "differences"))
     for name in ("s4d", "s5", "s5-listops"):
         for stages in ("own", "shared"):
             runs = [row[stages]["rtl"] for row in results(name).values() if stages in row]
@@ -209,6 +221,7 @@ TABLES = {
     "floats": floats,
     "equality": equality,
     "errors": errors,
+    "har": har,
     "accuracy": accuracy,
     "headlines": headlines,
     "memory": memory,

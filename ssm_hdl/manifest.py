@@ -3,6 +3,7 @@
 ``manifest.yaml`` is for people to read and edit, ``weights.safetensors`` beside it holds the integer arrays.
 """
 
+import math
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -146,7 +147,8 @@ class Manifest:
                 f"samples of shape {samples.shape} and type {samples.dtype}; {self.name} takes integers of shape "
                 f"(batch, steps, {edge.size}), codes of {edge.format}"
             )
-        if not 1 <= samples.shape[1] <= self.steps:
+        # Sums over time are sized for the longest sequence; with an answer at every step there are none.
+        if not 1 <= samples.shape[1] <= (self.steps if self.output.per_sequence else math.inf):
             raise SsmHdlError(f"a sequence of {samples.shape[1]} steps; {self.name} takes 1 to {self.steps}")
         codes = samples.astype(np.int64)
         bad = (codes < edge.format.min) | (codes > edge.format.max)

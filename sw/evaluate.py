@@ -15,7 +15,7 @@ from ssm_hdl.fixed import Codes
 from ssm_hdl.samples import UNLABELLED
 from ssm_hdl.sim.golden import Result, run
 from ssm_hdl.sw.data import Split
-from ssm_hdl.sw.score import scores
+from ssm_hdl.sw.score import recalls, scores
 
 if TYPE_CHECKING:
     from ssm_hdl.sw.checkpoint import Checkpoint
@@ -82,8 +82,8 @@ class Evaluation:
     def to_json(self) -> dict[str, Any]:
         """Counts and scores, for JSON."""
         counts = {"name": self.name, "sequences": self.sequences, "labelled": self.labelled}
-        counts |= {"correct": self.correct} if "accuracy" in self.scores else {}
-        return counts | self.scores | {"saturations": self.saturations, "elements": self.elements}
+        classes = {"correct": self.correct, "recall": recalls(self.outputs, self.labels)} if "accuracy" in self.scores else {}
+        return counts | classes | self.scores | {"saturations": self.saturations, "elements": self.elements}
 
 
 def evaluate_float(checkpoint: "Checkpoint", split: Split, progress: Progress | None = None) -> Evaluation:

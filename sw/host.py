@@ -18,6 +18,7 @@ from ssm_hdl.boards.protocol import (
     codes_to_bytes,
     element_bytes,
     fingerprint,
+    frame_steps,
     request,
     split_answer,
 )
@@ -93,22 +94,27 @@ class Host:
         edge = self.manifest.output
         shape = (edge.size,) if edge.per_sequence else (steps, edge.size)
         outputs = np.zeros((batch, *shape), np.int64)
-        length = int(np.prod(shape)) * element_bytes(edge)
+        most = frame_steps(self.manifest)
+        if not edge.per_sequence:  # one step that ends whatever sequence an earlier host left unfinished
+            self._ask(np.zeros_like(samples[0, :1]))
         for number, sequence in enumerate(samples):
-            results = self._ask(codes_to_bytes(sequence, self.manifest.input.format), length)
-            outputs[number] = bytes_to_codes(results, edge.format).reshape(shape)
+            parts = [sequence[at : at + most] for at in range(0, steps, most)]
+            results = [self._ask(part, part is not parts[-1]) for part in parts]
+            outputs[number] = np.concatenate(results).reshape(shape)
             if progress is not None:
                 progress(1)
         return outputs
 
-    def _ask(self, samples: bytes, length: int) -> bytes:
-        """The results of one sequence, ``length`` bytes."""
+    def _ask(self, samples: Codes, more: bool = False) -> Codes:
+        """The results of one request, as codes; ``more`` of its sequence follows in the next."""
         self._tag = (self._tag + 1) % 256
+        data, edge = codes_to_bytes(samples, self.manifest.input.format), self.manifest.output
+        length = edge.size * element_bytes(edge) * (1 if edge.per_sequence else len(samples))
         try:
             self._serial.reset_input_buffer()
-            self._serial.write(request(self._tag, self._model, samples))
+            self._serial.write(request(self._tag, self._model, data, more))
             self._serial.flush()
-            return self._answer(length)
+            return bytes_to_codes(self._answer(length), edge.format)
         except OSError as error:  # pyserial's exceptions are of this kind
             raise SsmHdlError(f"{self.port} was lost ({error}); plug the board in and try again") from error
 
@@ -187,10 +193,10 @@ def _meaning(status: int) -> str:
 
 
 def _patience(manifest: Manifest, baud: int) -> float:
-    """Seconds within which any build of a manifest answers its longest sequence."""
-    packets = 1 if manifest.output.per_sequence else manifest.steps
-    sizes = ((manifest.input, manifest.steps), (manifest.output, packets))
+    """Seconds within which any build of a manifest answers its longest request."""
+    steps = frame_steps(manifest)
+    sizes = ((manifest.input, steps), (manifest.output, 1 if manifest.output.per_sequence else steps))
     # A byte takes 10 bits on the line.
     line = sum(edge.size * element_bytes(edge) * count for edge, count in sizes) * 10 / baud
-    work = sum(node.multiplications for node in manifest.nodes.values()) * manifest.steps / _SLOWEST
+    work = sum(node.multiplications for node in manifest.nodes.values()) * steps / _SLOWEST
     return _MARGIN + 2 * line + work

@@ -25,6 +25,8 @@ class TrainConfig:
         ssm_learning_rate: the same for the dynamics of the model, which have no weight decay.
         weight_decay: of AdamW.
         label_smoothing: probability that the targets spread evenly over all classes.
+        rotation: deviation of a random rotation of each training sequence about each axis, in radians: the sensor is worn in
+            another way. Channels are vectors of three axes.
         warmup_fraction: fraction of the steps with a rising rate.
         threads: of torch. A fixed number, because sums in another order give other weights; 1 is fastest for small models.
         seed: of the initial weights and the order of the samples.
@@ -39,6 +41,7 @@ class TrainConfig:
     ssm_learning_rate: float
     weight_decay: float = 0.01
     label_smoothing: float = 0.0
+    rotation: float = 0.0
     warmup_fraction: float = 0.1
     threads: int = 2
     seed: int = 0
@@ -162,6 +165,19 @@ _CONFIGS = (
         batch_size=32,
         learning_rate=1e-2,
         ssm_learning_rate=4e-3,
+        threads=1,
+    ),
+    TrainConfig(
+        name="har",
+        dataset="hapt",
+        model=S5Config(width=24, modes=16, layers=3, norm="batch", pooling="none", dt_range=(1e-3, 0.3), dropout=0.1),
+        epochs=30,
+        batch_size=4,
+        learning_rate=8e-3,
+        ssm_learning_rate=2e-3,
+        weight_decay=0.05,
+        label_smoothing=0.1,
+        rotation=0.2,
         threads=1,
     ),
 )

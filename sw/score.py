@@ -22,21 +22,34 @@ def scores(outputs: Array, labels: Array) -> dict[str, float]:
     """
     if labels.dtype.kind == "f":
         return _regression(outputs, labels)
-    labelled = labels != UNLABELLED
-    if not labelled.any():
+    if not (labels != UNLABELLED).any():
         return {}
-    wanted, count = labels[labelled], outputs.shape[-1]
-    answers = outputs[labelled].argmax(-1)
-    # A label may be beyond the outputs of a model that was not trained for it; then it counts as wrong.
-    size = max(count, int(wanted.max()) + 1)
-    confusion = np.bincount(wanted * size + answers, minlength=size * size).reshape(size, size)
+    confusion = _confusion(outputs, labels)
     right, labels_of, answers_of = np.diag(confusion), confusion.sum(1), confusion.sum(0)
     present, seen = labels_of > 0, labels_of + answers_of > 0
     return {
-        "accuracy": float((answers == wanted).mean()),
+        "accuracy": float(right.sum() / labels_of.sum()),
         "balanced_accuracy": float((right[present] / labels_of[present]).mean()),
         "f1": float((2 * right[seen] / (labels_of + answers_of)[seen]).mean()),
     }
+
+
+def recalls(outputs: Array, labels: Array) -> list[float | None]:
+    """The share of the labels of each class that are answered so, None for a class without any; none for numbers."""
+    if labels.dtype.kind == "f":
+        return []
+    confusion = _confusion(outputs, labels)
+    right, labels_of = np.diag(confusion).tolist(), confusion.sum(1).tolist()
+    return [one / count if count else None for one, count in zip(right, labels_of, strict=True)]
+
+
+def _confusion(outputs: Array, labels: Array) -> NDArray[np.int64]:
+    """How often a class (row) is answered by a class (column)."""
+    labelled = labels != UNLABELLED
+    wanted, answers = labels[labelled], outputs[labelled].argmax(-1)
+    # A label may be beyond the outputs of a model that was not trained for it; then it counts as wrong.
+    size = max(outputs.shape[-1], int(wanted.max(initial=0)) + 1)
+    return np.bincount(wanted * size + answers, minlength=size * size).reshape(size, size)
 
 
 def score(outputs: Array, labels: Array) -> float:
@@ -56,4 +69,4 @@ def _regression(outputs: Array, labels: Array) -> dict[str, float]:
     return {"r2": float(explained.mean()), "mse": float(error.sum() / wanted.size)}
 
 
-__all__ = ["score", "scores"]
+__all__ = ["recalls", "score", "scores"]

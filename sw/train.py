@@ -93,7 +93,7 @@ def train(
             model.train()
             for batch in _batches(torch.randperm(len(labels), generator=order), config.batch_size):
                 lengths = None if samples.lengths is None else torch.from_numpy(samples.lengths)[batch].to(device)
-                loss = step(inputs[batch].to(device), labels[batch].to(device), lengths)
+                loss = step(rotated(inputs[batch], dataset, config.rotation).to(device), labels[batch].to(device), lengths)
                 if not math.isfinite(loss):
                     raise SsmHdlError(
                         f"training {config.name} diverged in epoch {number} (loss {loss}); "
@@ -133,6 +133,30 @@ def tensors(spec: InputSpec, split: Split) -> tuple[Tensor, Tensor]:
     """Normalised inputs (n, steps, channels) float32, or tokens, and the labels of ``split``, int64 or float32."""
     labels = torch.from_numpy(split.labels)
     return torch.from_numpy(spec.normalise(split.codes)), labels.float() if labels.is_floating_point() else labels
+
+
+def rotated(inputs: Tensor, spec: InputSpec, deviation: float) -> Tensor:
+    """Normalised inputs (n, steps, channels), the axes of each sequence turned as those of its sensor would be.
+
+    Args:
+        inputs: normalised; channels are vectors of three axes, as of acceleration and turn rate.
+        spec: their normalisation, which is not the same for all axes.
+        deviation: of the angle about each axis, in radians; 0 leaves the inputs as they are.
+
+    Raises:
+        SsmHdlError: the number of channels is no multiple of three.
+    """
+    if not deviation:
+        return inputs
+    count, channels = len(inputs), inputs.shape[-1]
+    if channels % 3:
+        raise SsmHdlError(f"{spec.name} has {channels} channels, which are no vectors of three axes; train without rotation")
+    mean, std = torch.tensor(spec.mean), torch.tensor(spec.std)
+    axes = deviation * torch.randn(count, 1, 3)
+    turns = torch.linalg.matrix_exp(torch.linalg.cross(axes.expand(count, 3, 3), torch.eye(3).expand(count, 3, 3)))
+    vectors = (inputs * std + mean).reshape(*inputs.shape[:-1], channels // 3, 3)
+    turned: Tensor = (vectors @ turns[:, None]).flatten(-2)
+    return (turned - mean) / std
 
 
 def labelled(split: Split, name: str) -> Split:

@@ -18,14 +18,10 @@ def command(
     ] = "w8a8",
     out: Annotated[Path | None, typer.Option(help="Folder of the manifest; out/NAME if left out.")] = None,
     data: Folder = None,
-    steps: Annotated[
-        int | None, typer.Option(min=1, help="Longest sequence that the manifest takes; that of the training if left out.")
-    ] = None,
     as_json: Json = False,
 ) -> None:
     """Quantize a trained model to a manifest (PTQ): integers from end to end, calibrated on training samples."""
     need("torch", "numba", "sklearn")
-    from ssm_hdl import Manifest
     from ssm_hdl.sw import checkpoint as checkpoints
     from ssm_hdl.sw.data import load_for
     from ssm_hdl.sw.quantize import Recipe, effort, quantize
@@ -37,10 +33,7 @@ def command(
     dataset = load_for(model.inputs, data, progress=True)
     with progress(f"quantizing {checkpoint.stem}", effort(model, dataset, widths)) as advance:
         quantized = quantize(model, dataset, widths, advance)
-    manifest = quantized.manifest
-    if steps is not None:  # sums over time are sized for it
-        manifest = Manifest(manifest.graph.model_copy(update={"steps": steps}), manifest.tensors)
-    path = manifest.save(folder)
+    path = quantized.manifest.save(folder)
     answer = {
         "manifest": str(path),
         "name": quantized.manifest.name,

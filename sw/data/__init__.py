@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from ssm_hdl.errors import SsmHdlError, UsageError
-from ssm_hdl.sw.data import digits, listops, mnist, npz, pathfinder
+from ssm_hdl.sw.data import digits, hapt, listops, mnist, npz, pathfinder
 from ssm_hdl.sw.data.dataset import Dataset, InputSpec, Split
 
-SPECS = {spec.name: spec for spec in (digits.SPEC, mnist.SPEC, listops.SPEC, pathfinder.SPEC)}
+SPECS = {spec.name: spec for spec in (digits.SPEC, mnist.SPEC, listops.SPEC, pathfinder.SPEC, hapt.SPEC)}
 """The samples of each data set, described without their data."""
 
 __all__ = ["SPECS", "Dataset", "InputSpec", "Split", "load", "load_for"]
@@ -18,17 +18,21 @@ def load(
     """The data set ``name``.
 
     Args:
-        name: ``digits`` (comes with scikit-learn), ``mnist``, ``listops`` or ``pathfinder`` (both generated), or an .npz file.
-        folder: of the IDX files of MNIST, or of a generated data set. Without it, files are in ``data/NAME``, downloaded or
+        name: ``digits`` (comes with scikit-learn), ``mnist``, ``hapt``, ``listops`` or ``pathfinder`` (both generated), or an
+            .npz file.
+        folder: of the files of MNIST or HAPT, or of a generated data set. Without it, files are in ``data/NAME``, downloaded or
             generated there first where they are missing. An .npz file replaces the data set.
         progress: show a progress bar while downloading or generating.
-        window: steps of the windows that a recording in an .npz file is cut into.
+        window: steps of the windows that a recording is cut into.
         hop: steps from one window to the next.
 
     Raises:
         SsmHdlError: no such data set, or its files are missing or damaged.
     """
-    if (path := Path(folder or name)).suffix == ".npz":
+    path = Path(folder or name)
+    if path.name == hapt.FILE or (name == "hapt" and path.suffix != ".npz"):
+        return hapt.load(path if folder or path.name == hapt.FILE else None, progress, window, hop)
+    if path.suffix == ".npz":
         return npz.load(path, None, window, hop)
     if window or hop:
         raise UsageError(f"--window and --hop cut a recording in an .npz file; {name} has sequences already")
@@ -54,7 +58,7 @@ def load_for(inputs: InputSpec, data: Path | str | None = None, progress: bool =
     Raises:
         SsmHdlError: there are no such samples, or they differ from what the model was trained on.
     """
-    if data is not None and Path(data).suffix == ".npz":
+    if data is not None and Path(data).suffix == ".npz" and Path(data).name != hapt.FILE:
         return npz.load(data, inputs, window)
     if inputs.name not in SPECS:
         raise SsmHdlError(f"the model was trained on {inputs.name}; name that file, or one like it, with --data FILE.npz")

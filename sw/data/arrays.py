@@ -20,27 +20,39 @@ KINDS |= {"rate": "iuf", "format": "U", "mean": "iuf", "std": "iuf"}
 """The arrays of a file, and NumPy's kinds of number or text that each may have."""
 
 
-class File:
-    """The arrays of a file, by name; the kind of each is checked.
+def read(path: Path) -> dict[str, Array]:
+    """The arrays of an .npz file, by name.
 
     Raises:
-        SsmHdlError: it is no .npz file of such arrays.
+        SsmHdlError: it cannot be read, or holds something else.
+    """
+    try:
+        with path.open("rb") as stream:
+            content = np.load(stream, allow_pickle=False)
+            if isinstance(content, np.ndarray):
+                raise ValueError("it holds one array without a name, write it with numpy.savez")
+            return {name: np.asarray(content[name]) for name in content.files}
+    except OSError as error:
+        raise SsmHdlError(f"cannot read {path}: {error.strerror or error}") from error
+    except (ValueError, TypeError, KeyError, EOFError, BadZipFile, zlib.error, struct.error, SyntaxError, MemoryError,
+            NotImplementedError, RuntimeError) as error:  # fmt: skip
+        reason = "it holds objects, not numbers" if "allow_pickle" in str(error) else brief(str(error), 200)
+        raise SsmHdlError(f"{path} is not an .npz file of arrays: {reason}") from error
+
+
+class File:
+    """Arrays by name, of which the kinds are checked.
+
+    Args:
+        path: of the file that they came from, for messages.
+        arrays: what was in it.
+
+    Raises:
+        SsmHdlError: an array is not known, or of another kind.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        try:
-            with path.open("rb") as stream:
-                content = np.load(stream, allow_pickle=False)
-                if isinstance(content, np.ndarray):
-                    raise ValueError("it holds one array without a name, write it with numpy.savez")
-                self.arrays: dict[str, Array] = {name: np.asarray(content[name]) for name in content.files}
-        except OSError as error:
-            raise SsmHdlError(f"cannot read {path}: {error.strerror or error}") from error
-        except (ValueError, TypeError, KeyError, EOFError, BadZipFile, zlib.error, struct.error, SyntaxError, MemoryError,
-                NotImplementedError, RuntimeError) as error:  # fmt: skip
-            reason = "it holds objects, not numbers" if "allow_pickle" in str(error) else brief(str(error), 200)
-            raise SsmHdlError(f"{path} is not an .npz file of arrays: {reason}") from error
+    def __init__(self, path: Path, arrays: dict[str, Array]) -> None:
+        self.path, self.arrays = path, arrays
         for name, array in self.arrays.items():
             if name not in KINDS:
                 self.fail(f"there is an array {brief(name)!r}; known are {listing([*KINDS])}")

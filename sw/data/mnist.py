@@ -6,11 +6,8 @@ IDX (yann.lecun.com/exdb/mnist), all big-endian: a 32-bit magic number, 0x0800 +
 
 import gzip
 import hashlib
-import http.client
-import io
 import math
 import struct
-import urllib.request
 import zlib
 from dataclasses import asdict
 from pathlib import Path
@@ -18,11 +15,11 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ssm_hdl.errors import SsmHdlError
 from ssm_hdl.files import write_atomically
 from ssm_hdl.sw.data.dataset import Dataset, InputSpec, Split
+from ssm_hdl.sw.data.download import fetch
 
 SPEC = InputSpec("mnist", "UQ(0, 8)", mean=(0.1307 * 255 / 256,), std=(0.3081 * 255 / 256,), steps=784, classes=10)
 """A code is a byte with the value byte / 256. The usual mean 0.1307 and std 0.3081 refer to byte / 255."""
@@ -87,26 +84,18 @@ def download(folder: Path | str = FOLDER, progress: bool = False, url: str = URL
 def _fetch(url: str, file: IdxFile, progress: bool) -> bytes:
     """Download a gzipped file and check the checksum of its contents."""
     address = f"{url}{file.name}.gz"
-    columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn()
-    received = io.BytesIO()
+    instead = f"put {', '.join(f'{one.name}.gz' for one in FILES)} into a folder and name it with --data"
+    received = fetch(address, file.name, instead, progress)
     try:
-        with urllib.request.urlopen(address, timeout=30) as answer, Progress(*columns, disable=not progress) as bar:
-            task = bar.add_task(file.name, total=int(answer.headers.get("Content-Length", 0)) or None)
-            while block := answer.read(1 << 16):
-                received.write(block)
-                bar.advance(task, len(block))
-        digest = hashlib.sha256(gzip.decompress(received.getvalue())).hexdigest()
-    except (OSError, http.client.HTTPException, EOFError, zlib.error) as error:
-        raise SsmHdlError(
-            f"cannot download {address}: {getattr(error, 'reason', error)}; "
-            f"put {', '.join(f'{one.name}.gz' for one in FILES)} into a folder and name it with --data"
-        ) from error
+        digest = hashlib.sha256(gzip.decompress(received)).hexdigest()
+    except (OSError, EOFError, zlib.error) as error:
+        raise SsmHdlError(f"cannot download {address}: {error}; {instead}") from error
     if digest != file.sha256:
         raise SsmHdlError(
             f"{address} holds other data (SHA-256 {digest}) than {file.name} ({file.sha256}); "
             "get the files elsewhere and name their folder with --data"
         )
-    return received.getvalue()
+    return received
 
 
 def _find(folder: Path, file: IdxFile) -> Path | None:

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from ssm_hdl.errors import brief
 from ssm_hdl.fixed import SQ, UQ, Format, bits
 from ssm_hdl.samples import UNLABELLED
-from ssm_hdl.sw.data.arrays import File
-from ssm_hdl.sw.data.cut import PARTS, Cut, parts_of
+from ssm_hdl.sw.data.arrays import File, read
+from ssm_hdl.sw.data.cut import PARTS, SEED, Cut, parts_of
 from ssm_hdl.sw.data.dataset import Dataset, InputSpec, Split
 
 Array = NDArray[Any]
@@ -43,7 +43,14 @@ def load(path: Path | str, like: InputSpec | None = None, window: int | None = N
     Raises:
         SsmHdlError: the first thing that is wrong with the file.
     """
-    file = File(Path(path))
+    return prepare(Path(path), read(Path(path)), like, window, hop)
+
+
+def prepare(
+    path: Path, arrays: dict[str, Array], like: InputSpec | None = None, window: int | None = None, hop: int | None = None
+) -> Dataset:
+    """The same of arrays that came from ``path``, whose name the data set has unless there is a model that it is like."""
+    file = File(path, arrays)
     x, given = file.arrays["x"], file.arrays.get("y")
     if x.ndim not in (2, 3) or not x.size:
         file.fail(f"x has shape {x.shape}; it is (samples, steps, channels), or (steps, channels) of a recording, and not empty")
@@ -101,6 +108,8 @@ def load(path: Path | str, like: InputSpec | None = None, window: int | None = N
         spec.check_fits(like)
         spec = replace(like, steps=x.shape[1])
     chosen = [np.flatnonzero(parts == number) for number in range(len(PARTS))]
+    if file.arrays["x"].ndim == 2:  # those that calibrate are the first ones, and have to be of all recordings
+        chosen[0] = np.random.default_rng(SEED).permutation(chosen[0])
     train, val, test = (Split(codes[one], y[one], None if lengths is None else lengths[one]) for one in chosen)
     return Dataset(**vars(spec), train=train, val=val, test=test)
 

@@ -92,6 +92,15 @@ def test_samples_come_out_as_they_went_in(manifest, random_samples, gaps):
     assert line.replies == [(tag, Status.OK, size * steps) for tag, steps in enumerate(lengths)]
 
 
+def test_a_sequence_in_parts_has_one_end(double, random_samples):
+    manifest = double(steps=3)
+    codes, model = random_samples(manifest, 1, 8)[0], fingerprint(manifest)
+    parts = [codes_to_bytes(codes[at : at + 3], manifest.input.format) for at in (0, 3, 6)]
+    events = [event for part in parts for event in (request(9, model, part, part is not parts[-1]), PAUSE)]
+    line = Line(manifest).run(*events)
+    assert (line.samples, len(line.replies)) == (beats(codes), 3)
+
+
 def test_results_once_a_sequence(random_manifest, random_samples):
     manifest = random_manifest(steps=6, classes=3)
     codes = random_samples(manifest, 1, 4)[0]

@@ -194,3 +194,10 @@ def test_truncated_weights(folder):
 def test_samples_that_do_not_fit(random_manifest, samples, message):
     with pytest.raises(SsmHdlError, match=message):
         random_manifest().check_samples(samples)
+
+
+def test_a_model_that_answers_at_every_step_takes_sequences_of_any_length(random_manifest, random_samples):
+    manifest = random_manifest(steps=6, pooled=False)
+    samples = random_samples(manifest, 1, 50)
+    outputs = run(manifest, samples).outputs
+    assert outputs.shape[1] == 50 and (outputs[:, :6] == run(manifest, samples[:, :6]).outputs).all()

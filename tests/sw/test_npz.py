@@ -77,7 +77,7 @@ def test_a_recording_is_cut_within_its_parts_and_recordings(write):
     path = write(x=x, y=np.arange(100) % 3 - 1, split=parts, recording=np.arange(100) // 50)
     found = data.load(path, window=10, hop=5)
     assert found.per_step and found.steps == 10
-    assert found.train.codes[:, 0, 0].tolist() == [0, 5, 10, 15, 20, 25, 55, 60, 65, 70]
+    assert sorted(found.train.codes[:, 0, 0]) == [0, 5, 10, 15, 20, 25, 55, 60, 65, 70]
     assert found.val.codes[:, 0, 0].tolist() == [35, 45, 50] and found.val.lengths.tolist() == [10, 5, 5]
     assert found.test.codes[:, 0, 0].tolist() == [80, 90]
     assert (found.val.labels[1] == [*(np.arange(45, 50) % 3 - 1), *[-1] * 5]).all()
@@ -87,7 +87,7 @@ def test_a_recording_is_cut_within_its_parts_and_recordings(write):
 
 def test_a_recording_without_parts_is_divided_in_its_order(write):
     found = data.load(write(x=np.arange(100)[:, np.newaxis], y=np.arange(100) % 2), window=5)
-    assert [part.codes[0, 0, 0] for part in (found.train, found.val, found.test)] == [0, 70, 85]
+    assert [part.codes[:, 0, 0].min() for part in (found.train, found.val, found.test)] == [0, 70, 85]
 
 
 def test_validation_is_taken_from_training_where_it_is_missing(write):

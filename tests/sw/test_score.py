@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn import metrics
 
-from ssm_hdl.sw.score import score, scores
+from ssm_hdl.sw.score import recalls, score, scores
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -20,6 +20,8 @@ def test_scores_of_classes(seed, shape):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         assert found["balanced_accuracy"] == pytest.approx(metrics.balanced_accuracy_score(wanted, answers))
+        by_class = metrics.recall_score(wanted, answers, labels=range(5), average=None, zero_division=np.nan)
+        assert recalls(outputs, labels) == [None if np.isnan(one) else one for one in by_class]
         assert found["f1"] == pytest.approx(metrics.f1_score(wanted, answers, average="macro"))
     assert found["accuracy"] == score(outputs, labels) == metrics.accuracy_score(wanted, answers)
 
@@ -32,6 +34,7 @@ def test_scores_of_numbers(shape):
     labels.reshape(-1, shape[-1])[3] = np.nan
     known = ~np.isnan(labels).any(-1)
     found = scores(outputs, labels)
+    assert recalls(outputs, labels) == []
     assert found["r2"] == pytest.approx(metrics.r2_score(labels[known], outputs[known])) == score(outputs, labels)
     assert found["mse"] == pytest.approx(metrics.mean_squared_error(labels[known], outputs[known]))
 

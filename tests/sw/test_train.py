@@ -14,7 +14,7 @@ from ssm_hdl.sw import data
 from ssm_hdl.sw.models.s4d import S4DConfig
 from ssm_hdl.sw.models.s5 import S5Config
 from ssm_hdl.sw.presets import PRESETS, preset
-from ssm_hdl.sw.train import accuracy, logits, tensors, train
+from ssm_hdl.sw.train import accuracy, logits, rotated, tensors, train
 
 TINY = replace(PRESETS["digits"], model=S4DConfig(width=4, modes=4, dt_range=(1e-2, 1.0)), epochs=8)
 
@@ -134,3 +134,17 @@ def test_the_commands_take_an_s5_and_say_what_they_cannot(cli, refused, tmp_path
     quantized = json.loads(cli("quantize", path, "--recipe", few, "--out", tmp_path / "manifest", "--json").out)
     assert {"norm_0", "drive_1", "residual_1", "decoder"} <= quantized["edges"].keys()
     refused("torch cannot use the device 'abacus'.*leave --device out", "train", "s5-digits", "--device", "abacus", "--out", path)
+
+
+def test_rotated_sequences_are_those_of_a_sensor_worn_in_another_way():
+    spec = replace(data.SPECS["hapt"], mean=(1.0, -2.0, 3.0, 0.5, 0.0, 1.0), std=(2.0, 1.0, 0.5, 3.0, 1.0, 1.0))
+    mean, std = torch.tensor(spec.mean), torch.tensor(spec.std)
+    inputs = torch.randn(4, 50, 6)
+    before, after = ((x * std + mean).unflatten(-1, (2, 3)) for x in (inputs, rotated(inputs, spec, 0.3)))
+    torch.testing.assert_close(after.norm(dim=-1), before.norm(dim=-1))
+    torch.testing.assert_close((after[:, :, 0] * after[:, :, 1]).sum(-1), (before[:, :, 0] * before[:, :, 1]).sum(-1))
+    assert (after - before).abs().amax((1, 2, 3)).min() > 0.05
+    torch.testing.assert_close(torch.linalg.det(after[:, :3, 0]), torch.linalg.det(before[:, :3, 0]), rtol=1e-3, atol=1e-3)
+    assert rotated(inputs, spec, 0) is inputs
+    with pytest.raises(SsmHdlError, match="hapt has 4 channels, which are no vectors of three axes; train without rotation"):
+        rotated(inputs[..., :4], spec, 0.3)
