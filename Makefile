@@ -129,8 +129,8 @@ har: $(READY) ## results/har.json: a stream of six channels, from training to an
 		$(CLI) eval $$model $(USERS) --window 40000 --json > out/har-$$(basename $$model .safetensors | sed 's/^har$$/float/; s/^har-//').json || exit 1; \
 	done
 	$(CLI) simulate manifests/har-w8a8 --samples test --window 22400 --count 3 $(USERS) \
-		--device up5k --rate 50 --clock 12 --share-device 500,0,1 --json > out/har-rtl.json
-	$(CLI) build manifests/har-w8a8 --board icebreaker --rate 50 --clock 12 --out out/har-icebreaker --json > out/har-icebreaker.json
+		--device up5k --rate 50 --clock 18 --share-device 500,0,1 --json > out/har-rtl.json
+	$(CLI) build manifests/har-w8a8 --board icebreaker --rate 50 --clock 18 --out out/har-icebreaker --json > out/har-icebreaker.json
 	$(call collect,har)
 
 formats: $(READY) ## results/formats.json: the number formats of the recurrence compared (DATA=folder of MNIST)
