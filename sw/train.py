@@ -154,8 +154,9 @@ def rotated(inputs: Tensor, spec: InputSpec, deviation: float) -> Tensor:
     mean, std = torch.tensor(spec.mean), torch.tensor(spec.std)
     axes = deviation * torch.randn(count, 1, 3)
     turns = torch.linalg.matrix_exp(torch.linalg.cross(axes.expand(count, 3, 3), torch.eye(3).expand(count, 3, 3)))
-    vectors = (inputs * std + mean).unflatten(-1, (channels // 3, 3))
-    return ((vectors @ turns[:, None]).flatten(-2) - mean) / std
+    vectors = (inputs * std + mean).reshape(count, -1, channels // 3, 3)
+    turned: Tensor = (vectors @ turns[:, None]).reshape(inputs.shape)
+    return (turned - mean) / std
 
 
 def labelled(split: Split, name: str) -> Split:
