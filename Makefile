@@ -121,16 +121,15 @@ reproduce-s5: $(READY) ## results/s5.json, results/s5-listops.json: Q-S5's table
 # A window of 40,000 steps holds the longest recording. The RTL is that of the board, with the same LUTs left for its shell.
 har: $(READY) ## results/har.json: a stream of six channels, from training to an iCEBreaker bitstream (HAPT=folder of its text files, or a download)
 	mkdir -p out results
-	$(CLI) train har $(USERS) --out checkpoints/har.safetensors
-	$(CLI) quantize checkpoints/har.safetensors --recipe recipes/har-w8a8.yaml $(USERS) --out manifests/har-w8a8
-	$(CLI) quantize checkpoints/har.safetensors --recipe recipes/har-w4a8.yaml $(USERS) --out out/har-w4a8
-	$(CLI) finetune out/har-w4a8 --epochs 3 --images 160 --batch-size 8 $(USERS) --out manifests/har-w4a8-qat
-	for model in checkpoints/har.safetensors out/har-w4a8 manifests/har-w8a8 manifests/har-w4a8-qat; do \
-		$(CLI) eval $$model $(USERS) --window 40000 --json > out/har-$$(basename $$model .safetensors | sed 's/^har$$/float/; s/^har-//').json || exit 1; \
+	$(CLI) train har $(USERS) --out checkpoints/har.safetensors --json > out/har-train.json
+	$(CLI) eval checkpoints/har.safetensors $(USERS) --window 40000 --json > out/har-float.json
+	for recipe in w8a8 w4a8; do \
+		$(CLI) quantize checkpoints/har.safetensors --recipe recipes/har-$$recipe.yaml $(USERS) --out manifests/har-$$recipe && \
+		$(CLI) eval manifests/har-$$recipe $(USERS) --window 40000 --json > out/har-$$recipe.json || exit 1; \
 	done
-	$(CLI) simulate manifests/har-w8a8 --samples test --window 22400 --count 3 $(USERS) \
-		--device up5k --rate 50 --clock 12 --share-device 500,0,1 --json > out/har-rtl.json
-	$(CLI) build manifests/har-w8a8 --board icebreaker --rate 50 --clock 12 --out out/har-icebreaker --json > out/har-icebreaker.json
+	$(CLI) simulate manifests/har-w8a8 --samples test --window 22400 --count 2 $(USERS) \
+		--device up5k --rate 50 --clock 18 --share-device 500,0,1 --json > out/har-rtl.json
+	$(CLI) build manifests/har-w8a8 --board icebreaker --rate 50 --clock 18 --out out/har-icebreaker --json > out/har-icebreaker.json
 	$(call collect,har)
 
 formats: $(READY) ## results/formats.json: the number formats of the recurrence compared (DATA=folder of MNIST)

@@ -186,8 +186,7 @@ def floats() -> Iterable[Row]:
 @table("model", "six activities %", "six transitions %", "labelled steps %", "saturated elements per million")
 def har() -> Iterable[Row]:
     """HAPT: the mean recall of the activities and of the transitions, on whole recordings of the test users."""
-    names = {"float": "float", "w8a8": "W8A8", "w4a8": "W4A8, PTQ", "w4a8-qat": "W4A8, QAT"}
-    for key, name in names.items():
+    for key, name in {"float": "float", "w8a8": "W8A8", "w4a8": "W4A8"}.items():
         row = results("har")[key]
         recalls = (percent(sum(row["recall"][part]) / 6) for part in (slice(6), slice(6, 12)))
         saturated, stored = (sum(row[what].values()) for what in ("saturations", "elements"))

@@ -154,8 +154,8 @@ def rotated(inputs: Tensor, spec: InputSpec, deviation: float) -> Tensor:
     mean, std = torch.tensor(spec.mean), torch.tensor(spec.std)
     axes = deviation * torch.randn(count, 1, 3)
     turns = torch.linalg.matrix_exp(torch.linalg.cross(axes.expand(count, 3, 3), torch.eye(3).expand(count, 3, 3)))
-    vectors = (inputs * std + mean).reshape(*inputs.shape[:-1], channels // 3, 3)
-    turned: Tensor = (vectors @ turns[:, None]).flatten(-2)
+    vectors = (inputs * std + mean).reshape(count, -1, channels // 3, 3)
+    turned: Tensor = (vectors @ turns[:, None]).reshape(inputs.shape)
     return (turned - mean) / std
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from ssm_hdl.errors import brief
 from ssm_hdl.sw.cli.console import Folder, Hop, Json, Window, facts, need, need_writable, show, table
@@ -48,9 +49,11 @@ def command(
         parts.add_row(part, f"{counts['samples']:,}", f"{counts['steps']:,}", f"{counts['labels']:,}")
     channels = table("channel", ">least", ">largest", ">mean", ">deviation", ">of one code")
     for row in answer["channels"][:ROWS]:
-        channels.add_row(brief(row["name"], 20), *(f"{row[key]:.4g}" for key in ("min", "max", "mean", "std", "lsb")))
+        channels.add_row(escape(brief(row["name"], 20)), *(f"{row[key]:.4g}" for key in ("min", "max", "mean", "std", "lsb")))
     labels = table(answer["labels"][0]["kind"], *(f">{part}" for part in PARTS))
     for row in answer["labels"][:ROWS]:
-        labels.add_row(brief(row["name"], 20), *(row[part] if isinstance(row[part], str) else f"{row[part]:,}" for part in PARTS))
+        labels.add_row(
+            escape(brief(row["name"], 20)), *(row[part] if isinstance(row[part], str) else f"{row[part]:,}" for part in PARTS)
+        )
     more = {key: f"{len(answer[key]) - ROWS} more (--json)" for key in ("channels", "labels") if len(answer[key]) > ROWS}
     show(as_json, answer, facts(dataset.name, summary), parts, channels, labels, *([facts("not shown", more)] if more else []))

@@ -173,10 +173,10 @@ def _format(file: File, x: Array, train: Array, like: InputSpec | None) -> tuple
         return wanted or (SQ(1, fraction) if train.min() < 0 else UQ(0, fraction)), scale
     low, high = int(x.min()), int(x.max())
     width = bits(low, high)  # of a signed code
-    format = wanted or (SQ(width, 0) if low < 0 else UQ(max(1, width - 1), 0))
-    if format.width > MAX_BITS:
-        file.fail(f"x goes from {low:,} to {high:,}, codes of {format.width} bits; a code has {MAX_BITS} at most")
-    return format, ()
+    width -= low >= 0
+    if max(width, wanted.width if wanted else 0) > MAX_BITS:
+        file.fail(f"x goes from {low:,} to {high:,}, codes of {width} bits; a code has {MAX_BITS} at most")
+    return wanted or (SQ(width, 0) if low < 0 else UQ(width, 0)), ()
 
 
 def _codes(x: Array, format: Format, scale: tuple[float, ...], file: File) -> NDArray[np.integer]:

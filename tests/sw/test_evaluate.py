@@ -47,6 +47,7 @@ def test_integer_accuracy(random_manifest, split):
         "sequences": 250,
         "labelled": 250,
         "correct": 166,
+        "recall": [1.0, 0.0, None],
         **evaluation.scores,
         "saturations": whole.saturations,
         "elements": whole.elements,

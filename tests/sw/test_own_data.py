@@ -81,6 +81,9 @@ def test_samples_without_labels_train_nothing(file):
     dataset = data.load(file(np.where(np.arange(640).reshape(40, 16) < 1, 1, -1)))
     with pytest.raises(SsmHdlError, match=r"validation part of mine\.npz has no sample with a label"):
         train(dataset, replace(TINY, dataset=dataset.name))
+    single = data.load(file(np.arange(40) % 2, split=np.zeros(40, int)))
+    with pytest.raises(SsmHdlError, match=r"validation part of mine\.npz has no sample with a label"):
+        train(replace(single, val=single.val.head(0)), replace(TINY, dataset=single.name))
 
 
 @pytest.mark.parametrize("task", ["classes of steps", "numbers", "numbers of steps"])
