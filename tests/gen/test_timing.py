@@ -54,8 +54,9 @@ def test_random_graphs(seed, random_samples):
     check(manifest, random_plan(manifest, seed), random_samples)
 
 
-@pytest.mark.parametrize("layers,seed", [(2, 0), (3, 1)])
+@pytest.mark.parametrize("layers,seed", [(2, 0), (3, 1), (2, 16), (3, 25)])
 def test_layers_that_share_stages(layers, seed, random_manifest, random_samples):
+    """The last two have compact stages and tables in SPRAM."""
     manifest = random_manifest(channels=4, modes=3, steps=8, layers=layers, alike=True)
     check(manifest, random_plan(manifest, seed, share_layers=True), random_samples)
 
