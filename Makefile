@@ -121,7 +121,7 @@ reproduce-s5: $(READY) ## results/s5.json, results/s5-listops.json: Q-S5's table
 # A window of 40,000 steps holds the longest recording. The RTL is that of the board, with the same LUTs left for its shell.
 har: $(READY) ## results/har.json: a stream of six channels, from training to an iCEBreaker bitstream (HAPT=folder of its text files, or a download)
 	mkdir -p out results
-	$(CLI) train har $(USERS) --out checkpoints/har.safetensors
+	$(CLI) train har $(USERS) --out checkpoints/har.safetensors --json > out/har-train.json
 	$(CLI) eval checkpoints/har.safetensors $(USERS) --window 40000 --json > out/har-float.json
 	for recipe in w8a8 w4a8; do \
 		$(CLI) quantize checkpoints/har.safetensors --recipe recipes/har-$$recipe.yaml $(USERS) --out manifests/har-$$recipe && \

@@ -2,7 +2,7 @@
 """Calibration of the estimates: synthesise single stages, fit what they take to what they are made of, judge whole pipelines.
 
 Everything that was synthesised is kept: single stages in ``results/stages.json``, whole pipelines in ``results/estimates.json``.
-The coefficients follow from the former by `fit`; the latter say how close the estimates are where nothing was fitted.
+The latter say how close the estimates are where nothing was fitted.
 """
 
 import json
@@ -46,11 +46,11 @@ FOLDED = 7
 IDLE = 64
 """Cycles between results of a compact stage that idles."""
 
-SPREAD, SAMPLES = 40, 26
-"""Candidates among the stages of an operation, and those of them that are synthesised, at most."""
+SAMPLES = 40
+"""Samples of an operation, at most."""
 
-MOST, LARGEST = 72, 2500
-"""Multipliers and estimated LUTs of the largest of them: the synthesis of a larger one takes minutes."""
+MOST = 72
+"""Multipliers of the largest of them."""
 
 LEAST = 0.02
 """A feature that is a smaller share of the estimate of every sample has no coefficient: no measurement tells it from 0."""
@@ -124,10 +124,8 @@ def samples(manifests: Sequence[Manifest], family: Family) -> list[Sample]:
     chosen = []
     for op in dict.fromkeys(sample.op for sample in found):
         each = [sample for sample in found if sample.op == op]
-        count = min(len(each), SPREAD)
-        order = sorted(range(count), key=lambda k: f"{k:06b}"[::-1])  # any first of them are spread evenly
-        spread = [each[k * len(each) // count] for k in order]
-        chosen += [each for each in spread if costs.cost(op, family, each.features).luts <= LARGEST][:SAMPLES]
+        count = min(len(each), SAMPLES)
+        chosen += [each[k * len(each) // count] for k in range(count)]
     return chosen
 
 
