@@ -13,8 +13,8 @@ BENCH := manifests/s4d-16h-w8a8x8@icebreaker@90000 manifests/s4d-16h-w8a8x8@iceb
 	manifests/s4d-64h-w8a8x8@ulx3s-25f@236000 manifests/s5-mnist-w4a8@ulx3s-25f@488000 manifests/s5-mnist-w4a8@ulx3s-25f \
 	manifests/s4d-64h-w8a8x8@ulx3s-85f@757000 manifests/s5-mnist-w4a8@ulx3s-85f@1562500
 LARGEST := manifests/s4d-64h-w8a8x8@ulx3s-25f manifests/s4d-64h-w8a8x8@ulx3s-85f manifests/s5-mnist-w4a8@ulx3s-85f
-FITTED := s4d-16h-w8a8x8 s4d-16h s5-mnist-16h-w4a8 s5-mnist-w8a8x8
-JUDGED := digits s4d-64h-w4a6x8 s4d-64h-w8a8x8 s5-mnist-w4a8
+FITTED := s4d-16h-w8a8x8 s4d-16h s5-mnist-16h-w4a8 s5-mnist-w8a8x8 s4d-64h-a4x8-qat
+JUDGED := digits s4d-64h-w8a8x8 s5-mnist-w4a8
 BOARDS := icebreaker ulx3s-25f ulx3s-85f
 
 .PHONY: help tools demo test train manifests accuracy rtl bitstreams bench judge results calibrate reproduce-s4d reproduce-s5 har formats sensitivity search clean
@@ -108,7 +108,7 @@ results: $(READY) ## every result that depends on gateware or planner, where it 
 judge: $(READY) ## results/estimates.json: the estimates of whole pipelines against synthesis (twenty minutes)
 	$(CLI) calibrate $(addprefix --judge manifests/,$(JUDGED))
 
-calibrate: $(READY) ## gen/costs.json, results/estimates.json: LUTs and flip-flops fitted to synthesis (an hour on two cores)
+calibrate: $(READY) ## gen/costs.json, results/stages.json, estimates.json: LUTs and flip-flops fitted to synthesis (an hour on two cores)
 	$(CLI) calibrate $(addprefix manifests/,$(FITTED)) $(addprefix --judge manifests/,$(JUDGED))
 
 reproduce-s4d: $(READY) ## results/s4d.json: the paper's table beside ours, manifests/s4d-* made where missing (DATA=folder of MNIST)

@@ -1,15 +1,17 @@
 # amaranth: UnusedElaboratable=no
-"""Calibration of the estimates: synthesise single stages, fit what they take to what they are made of, judge whole pipelines."""
+"""Calibration of the estimates: synthesise single stages, fit what they take to what they are made of, judge whole pipelines.
+
+Everything that was synthesised is kept: single stages in ``results/stages.json``, whole pipelines in ``results/estimates.json``.
+The latter say how close the estimates are where nothing was fitted.
+"""
 
 import json
-import re
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from amaranth.back import verilog
@@ -17,9 +19,8 @@ from amaranth.lib.wiring import Component
 from scipy.optimize import nnls
 
 from ssm_hdl import Manifest, SsmHdlError, registry
-from ssm_hdl.boards import flow, tools
-from ssm_hdl.boards.families import FLOWS, Flow
-from ssm_hdl.families import Family, unlimited
+from ssm_hdl.boards import flow
+from ssm_hdl.families import Family, find_family, unlimited
 from ssm_hdl.files import write_atomically
 from ssm_hdl.gateware.layers import Layers
 from ssm_hdl.gateware.multiplier import DSP, LUT
@@ -51,6 +52,9 @@ SAMPLES = 40
 MOST = 72
 """Multipliers of the largest of them."""
 
+LEAST = 0.02
+"""A feature that is a smaller share of the estimate of every sample has no coefficient: no measurement tells it from 0."""
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -58,7 +62,7 @@ class Sample:
 
     Attributes:
         op: operation, or what stands between stages.
-        what: what people call it.
+        what: name: the stage and its plan.
         features: what it is made of.
         make: makes it.
     """
@@ -69,9 +73,54 @@ class Sample:
     make: Callable[[], Component]
 
 
+class Measured(NamedTuple):
+    """A sample after synthesis.
+
+    Attributes:
+        family: name of the FPGA family.
+        op: see `Sample`.
+        what: see `Sample`.
+        luts: LUT4s, on the iCE40 logic cells.
+        flip_flops: flip-flops.
+        features: what it is made of; those that are 0 are left out.
+        estimates: LUTs and flip-flops by the coefficients, to a tenth.
+    """
+
+    family: str
+    op: str
+    what: str
+    luts: int
+    flip_flops: int
+    features: Features
+    estimates: Sequence[float] = ()
+
+    @classmethod
+    def of(cls, sample: Sample, family: Family, found: dict[str, int]) -> "Measured":
+        """A sample and what it takes."""
+        features = {name: value for name, value in sample.features.items() if value}
+        return cls(family.name, sample.op, sample.what, found["LUTs"], found["flip-flops"], features)
+
+
+def save(measured: Sequence[Measured], file: Path) -> None:
+    """Write measurements with their estimates, one a line."""
+    lines = ",\n".join(json.dumps(each._replace(estimates=estimates(each))._asdict()) for each in measured)
+    write_atomically(file, f"[\n{lines}\n]\n")
+
+
+def load(file: Path) -> list[Measured]:
+    """What `save` wrote."""
+    return [Measured(**each) for each in json.loads(file.read_text(encoding="utf-8"))]
+
+
+def estimates(each: Measured) -> list[float]:
+    """LUTs and flip-flops by the coefficients that are used now, to a tenth."""
+    cost = costs.cost(each.op, find_family(each.family), each.features)
+    return [round(cost.luts, 1), round(cost.flip_flops, 1)]
+
+
 def samples(manifests: Sequence[Manifest], family: Family) -> list[Sample]:
-    """Distinct stages of the manifests in several sizes, evenly spread over all there are, and what stands between stages."""
-    found = list(_samples(manifests, family))
+    """Some of the candidates, evenly spread over all there are of each operation."""
+    found = list(candidates(manifests, family))
     chosen = []
     for op in dict.fromkeys(sample.op for sample in found):
         each = [sample for sample in found if sample.op == op]
@@ -80,13 +129,14 @@ def samples(manifests: Sequence[Manifest], family: Family) -> list[Sample]:
     return chosen
 
 
-def _samples(manifests: Sequence[Manifest], family: Family) -> Iterator[Sample]:
+def candidates(manifests: Sequence[Manifest], family: Family) -> Iterator[Sample]:
+    """Distinct stages of the manifests in several sizes, and what stands between stages."""
     seen: set[str] = set()
     for manifest in manifests:
         for share in (False, True) if _layered(manifest) else (False,):
             structure = Structure.of(manifest, share, family)
             for name, layers in structure.stages.items():
-                for plan in _forms(layers, _plans(manifest, structure, name, family)):
+                for plan in _forms(layers, _plans(manifest, structure, name, family), family):
                     stage = registry.stage(layers.node.op.op).build(layers, plan)
                     features = costs.stage_features(stage, plan, family)
                     op = costs.kind_of(layers.node.op.op, plan)
@@ -95,15 +145,16 @@ def _samples(manifests: Sequence[Manifest], family: Family) -> Iterator[Sample]:
                     if key not in seen:
                         seen.add(key)
                         made = partial(registry.stage(layers.node.op.op).build, layers, plan)
-                        yield Sample(op, f"{manifest.name}.{name} {plan}", features, made)
+                        where = f"{manifest.name}.{name}" + " shared" * share
+                        yield Sample(op, f"{where} {written(plan)}", features, made)
     yield from _between(manifests[0], family)
 
 
-def _forms(layers: Layers, plans: Iterator[StagePlan]) -> Iterator[StagePlan]:
-    """The plans, and their compact forms, busy and idle."""
+def _forms(layers: Layers, plans: Iterator[StagePlan], family: Family) -> Iterator[StagePlan]:
+    """The plans, and where a flip-flop takes a logic cell their compact forms, busy and idle."""
     for plan in plans:
         yield plan
-        if not plan.registers and registry.stage(layers.node.op.op).compacts(layers, plan):
+        if family.packs_flip_flops and not plan.registers and registry.stage(layers.node.op.op).compacts(layers, plan):
             yield from (replace(plan, compact=True, pace=pace) for pace in dict.fromkeys((plan.pace, IDLE)))
 
 
@@ -149,7 +200,7 @@ def _between(manifest: Manifest, family: Family) -> Iterator[Sample]:
     for few, many in ((1, 2), (1, 8), (4, 8), (2, 32)):
         for i, o, ahead in ((few, many, False), (few, many, True), (many, few, False)):
             features = costs.repack_features(i, o, shape.width, ahead)
-            yield Sample("repack", f"{i} to {o}", features, partial(Repack, shape, i, o, 1, 1 + 99 * ahead))
+            yield Sample("repack", f"{i} to {o}{', ahead' * ahead}", features, partial(Repack, shape, i, o, 1, 1 + 99 * ahead))
     for layers in (2, 4):
         yield Sample("ring", f"{layers} layers", {"stage": 1.0}, partial(Ring, shape, 1, 8, layers, 2))
     for lanes in (1, 4):
@@ -160,23 +211,23 @@ def _between(manifest: Manifest, family: Family) -> Iterator[Sample]:
         yield Sample("fork", f"{ways} ways", costs.fork_features(ways), partial(Fork, shape, 2, ways))
 
 
-def measure(sample: Sample, family: Family, kept: Path) -> dict[str, int] | None:
-    """What a sample takes; None if it brings Yosys down, see `ssm_hdl.boards.flow`: it is left out then."""
+def measure(sample: Sample, family: Family, kept: Path) -> list[Measured]:
+    """What a sample takes; nothing if it brings Yosys down, see `ssm_hdl.boards.flow`: it is left out then."""
     text = verilog.convert(sample.make(), name="top", emit_src=False, strip_internal_attrs=True)
     try:
-        return synthesise(text, "top", family, kept)
+        return [Measured.of(sample, family, synthesise(text, "top", family, kept))]
     except SsmHdlError as error:
         if flow.BROKEN not in str(error):
             raise
-        return None
+        return []
 
 
-def plans(manifest: Manifest, family: Family, dsps: Sequence[int]) -> Iterator[tuple[Manifest, Plan]]:
+def plans(manifest: Manifest, family: Family, dsps: Sequence[int]) -> Iterator[Plan]:
     """Whole pipelines to judge by: with so many DSP blocks, and sharing their stages if they have layers."""
     for dsp in dsps:
         for share in (False, True) if _layered(manifest) else (False,):
             try:
-                yield manifest, plan_for(manifest, unlimited(family), dsp=dsp, share_layers=share).plan
+                yield plan_for(manifest, unlimited(family), dsp=dsp, share_layers=share).plan
             except SsmHdlError:  # too few for a stage of its own for every operation
                 continue
 
@@ -188,49 +239,40 @@ def synthesise(text: str, top: str, family: Family, kept: Path) -> dict[str, int
     if file.exists():
         return dict(json.loads(file.read_text(encoding="utf-8")))
     kept.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=kept, prefix=".synthesis-") as name:
-        folder = Path(name)
-        (folder / "top.v").write_text(text, encoding="utf-8")
-        found = flow.synthesise(family, folder / "top.v", top, folder / "yosys.log")
-        if FLOWS[family.name].pack_only:
-            found["LUTs"] = _logic_cells(FLOWS[family.name], folder)
+    found = flow.synthesised(text, top, family)
     write_atomically(file, json.dumps(found))
     return found
 
 
-def _logic_cells(tool: Flow, folder: Path) -> int:
-    """Logic cells after packing: a flip-flop without a LUT takes one too."""
-    status = tools.run(tool.router, [*tool.pack_only, "--json", "top.json"], folder, "pack.log")
-    log = (folder / "pack.log").read_text(encoding="utf-8")
-    found = re.search(tool.packed, log)
-    if found is None:
-        raise SsmHdlError(
-            f"{tool.router} does not say how many logic cells there are: {tools.errors(folder, 'pack.log')} ({status})"
-        )
-    return int(found[1])
-
-
-def fit(measured: Sequence[tuple[Sample, dict[str, int]]]) -> dict[str, Any]:
-    """Coefficients for every operation: the least relative errors, none negative."""
+def fit(measured: Sequence[Measured]) -> dict[str, Any]:
+    """Coefficients for every family and operation: the least relative errors, none negative."""
     fitted: dict[str, Any] = {}
-    for op in dict.fromkeys(sample.op for sample, _ in measured):
-        rows = [(sample.features, found) for sample, found in measured if sample.op == op]
-        names = sorted({name for features, _ in rows for name, value in features.items() if value})
-        matrix = np.array([[features.get(name, 0.0) for name in names] for features, _ in rows])
-        fitted[op] = {}
-        for kind, what in zip(costs.KINDS, ("LUTs", "flip-flops"), strict=True):
-            target = np.array([found[what] for _, found in rows], dtype=float)
-            weight = 1 / np.maximum(target, 40) ** 0.75  # between relative and absolute: large stages make the sums
-            solution, _ = nnls(matrix * weight[:, np.newaxis], target * weight)
-            fitted[op][kind] = {name: round(float(value), 4) for name, value in zip(names, solution, strict=True) if value > 1e-4}
+    for family, op in dict.fromkeys((each.family, each.op) for each in measured):
+        rows = [each for each in measured if (each.family, each.op) == (family, op)]
+        fitted.setdefault(family, {})[op] = {kind: _fit(rows, kind) for kind in costs.KINDS}
     return fitted
+
+
+def _fit(rows: Sequence[Measured], kind: str) -> dict[str, float]:
+    names = sorted({name for row in rows for name in row.features})
+    target = np.array([getattr(row, kind) for row in rows], dtype=float)
+    weight = 1 / np.maximum(target, 40) ** 0.75  # between relative and absolute errors: large stages make the sums
+    while True:
+        matrix = np.array([[row.features.get(name, 0.0) for name in names] for row in rows])
+        solution, _ = nnls(matrix * weight[:, np.newaxis], target * weight)
+        parts = matrix * solution
+        shares = (parts / np.maximum(parts.sum(axis=1, keepdims=True), 1)).max(axis=0)
+        if shares.min() >= LEAST:
+            return {name: round(float(value), 4) for name, value in zip(names, solution, strict=True)}
+        names = [name for name, share in zip(names, shares, strict=True) if share >= LEAST]
 
 
 def judge(manifest: Manifest, plan: Plan, kept: Path) -> dict[str, Any]:
     """A whole pipeline, estimated and synthesised."""
     family, report = plan.family, estimate(manifest, plan, timed=False)
     found = synthesise(generate(manifest, plan), manifest.name, family, kept)
-    answer: dict[str, Any] = {"cycles": report.cycles, "shared": plan.share_layers}
+    answer: dict[str, Any] = {"family": family.name, "cycles": report.cycles, "shared": plan.share_layers}
+    answer["stages"] = {name: written(stage) for name, stage in plan.stages.items()}
     guesses = {
         "LUTs": report.luts, "flip-flops": report.flip_flops, "multipliers": report.dsp,
         "block RAMs": report.block_rams[family.name],
@@ -239,3 +281,14 @@ def judge(manifest: Manifest, plan: Plan, kept: Path) -> dict[str, Any]:
         error = round(guess / max(found[what], 1) - 1, 4)
         answer[what] = {"estimated": guess, "synthesised": found[what], "error": error}
     return answer
+
+
+def written(plan: StagePlan) -> dict[str, Any]:
+    """What is not as by default in the plan of a stage."""
+    return {field.name: value for field in fields(plan) if (value := getattr(plan, field.name)) != field.default}
+
+
+def judged(row: Mapping[str, Any]) -> Plan:
+    """The plan of a pipeline that `judge` has judged."""
+    stages = {name: StagePlan(**stage | {"spram": tuple(stage.get("spram", ()))}) for name, stage in row["stages"].items()}
+    return Plan(find_family(row["family"]), stages, row["shared"])

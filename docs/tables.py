@@ -216,6 +216,19 @@ def errors() -> Iterable[Row]:
         yield {"multipliers": "DSP blocks"}.get(kind, kind), percent(error, 1) if error else "0"
 
 
+@table("family", "single stages", "LUTs, mean error %", "flip-flops, mean error %")
+def stages() -> Iterable[Row]:
+    """Mean errors of the estimates of single stages."""
+    rows = results("stages")
+    for family in sorted({row["family"] for row in rows}, reverse=True):
+        own = [row for row in rows if row["family"] == family]
+        errors = (
+            sum(abs(row["estimates"][place] / max(row[kind], 1) - 1) for row in own) / len(own)
+            for place, kind in enumerate(("luts", "flip_flops"))
+        )
+        yield family, count(len(own)), *(percent(error, 1) for error in errors)
+
+
 TABLES = {
     "floats": floats,
     "equality": equality,
@@ -231,6 +244,7 @@ TABLES = {
     "limit": limit,
     "largest": largest,
     "estimates": estimates,
+    "stages": stages,
     "bitstreams": bitstreams,
 }
 """By the name in their mark."""

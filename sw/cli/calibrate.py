@@ -26,9 +26,9 @@ def command(
     ] = None,
     judge: Annotated[list[Path] | None, typer.Option(help="Manifest of whole pipelines to judge by; may be repeated.")] = None,
     coefficients: Annotated[Path, typer.Option(help="File to write what was fitted to.")] = Path("gen/costs.json"),
+    stages: Annotated[Path, typer.Option(help="File to write the measured stages to.")] = Path("results/stages.json"),
     results: Annotated[Path, typer.Option(help="File to write the judgement to.")] = Path("results/estimates.json"),
     kept: Annotated[Path, typer.Option(help="Folder that keeps what was synthesised.")] = Path("out/calibrate"),
-    family: Annotated[list[str] | None, typer.Option(help="A family with a flow; all if left out.")] = None,
     as_json: Json = False,
 ) -> None:
     """Synthesise single stages in many sizes, fit what they take, and judge the estimates of whole pipelines."""
@@ -40,28 +40,29 @@ def command(
     from ssm_hdl.files import write_atomically
     from ssm_hdl.gen import costs
 
-    loaded, judged = [Manifest.load(path) for path in manifests or []], [Manifest.load(path) for path in judge or []]
-    fitted = dict(costs.coefficients())
-    for name in (family or FLOWS) if loaded else ():
-        chosen = find_family(name)
-        samples = list(calibrate.samples(loaded, chosen))
-        measured = []
-        with progress(f"{name}: single stages", len(samples)) as advance:
-            for sample in samples:
-                if (found := calibrate.measure(sample, chosen, kept)) is not None:
-                    measured.append((sample, found))
-                advance(1)
-        fitted[name] = calibrate.fit(measured)
+    families, loaded = [find_family(name) for name in FLOWS], [Manifest.load(path) for path in manifests or []]
     if loaded:
+        samples = [(each, sample) for each in families for sample in calibrate.samples(loaded, each)]
+        measured = []
+        with progress("single stages", len(samples)) as advance:
+            for each, sample in samples:
+                measured += calibrate.measure(sample, each, kept)
+                advance(1)
+        fitted = calibrate.fit(measured)
         write_atomically(coefficients, json.dumps(fitted, indent=1) + "\n")
         costs.use(fitted)
+        calibrate.save(measured, stages)
+    judged = [(path.name, Manifest.load(path)) for path in judge or []]
+    plans = [
+        (name, manifest, plan)
+        for name, manifest in judged
+        for each in families
+        for plan in calibrate.plans(manifest, each, dsps(each))
+    ]
     answer: dict[str, Any] = {}
-    names = {id(manifest): path.name for path, manifest in zip(judge or [], judged, strict=True)}
-    families = [find_family(name) for name in FLOWS]
-    plans = [plan for manifest in judged for each in families for plan in calibrate.plans(manifest, each, dsps(each))]
     with progress("whole pipelines", len(plans)) as advance:
-        for manifest, plan in plans:
-            answer[key_of(names[id(manifest)], plan)] = calibrate.judge(manifest, plan, kept)
+        for name, manifest, plan in plans:
+            answer[key_of(name, plan)] = calibrate.judge(manifest, plan, kept)
             advance(1)
     write_atomically(results, json.dumps(answer, indent=2) + "\n")
     shown = table("pipeline", ">LUTs", ">estimated", ">error", ">flip-flops", ">error", ">block RAMs", ">estimated")
