@@ -140,6 +140,7 @@ class Taken(NamedTuple):
         i_lanes: numbers in a beat of its inputs.
         o_lanes: numbers in a beat of its output.
         holds: cycles for which it works with a beat.
+        keeps: all results of a packet can wait in it.
     """
 
     use: Use
@@ -149,6 +150,7 @@ class Taken(NamedTuple):
     i_lanes: int
     o_lanes: int
     holds: int
+    keeps: bool
 
 
 def use_of(layers: Layers, plan: StagePlan, family: Family) -> Taken:
@@ -158,7 +160,7 @@ def use_of(layers: Layers, plan: StagePlan, family: Family) -> Taken:
     rams = sum(family.rams.blocks(storage) for storage in stage.storage)
     use = Use(taken.luts, taken.flip_flops, plan.blocks, rams, sum(sprams(storage) for storage in stage.storage))
     burst = stage.burst + 1 if stage.burst else 0
-    return Taken(use, stage.work, stage.cycles, burst, lanes(stage.sinks[0]), lanes(stage.o), stage.holds)
+    return Taken(use, stage.work, stage.cycles, burst, lanes(stage.sinks[0]), lanes(stage.o), stage.holds, stage.keeps)
 
 
 def build(layers: Layers, plan: StagePlan) -> Stage:

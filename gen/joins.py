@@ -27,7 +27,7 @@ would stick without it.
 
 import math
 from collections.abc import Mapping
-from itertools import count
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -139,8 +139,12 @@ def _queue(pipeline: "Pipeline", alone: Traffic, ring: Ring | None, each: Input)
     width = lanes(pipeline.stages[name].sinks[index])
     marked = layers.marked and index == 0  # a join takes `last` from its first input
     family, shape = pipeline.family, shape_of(structure.edges[stream])
-    queues = (Queue(shape, width, each, structure.layers(name), marked, family.fast_rams) for each in count(max(LEAST, depth)))
-    return next(queue for queue in queues if family.rams.distributed(queue.storage) <= PIECES)
+    queue = Queue(shape, width, max(LEAST, depth), structure.layers(name), marked, family.fast_rams)
+    stored = queue.storage
+    while family.rams.distributed(stored) > PIECES:
+        stored = replace(stored, depth=stored.depth + 1)
+    more = stored.depth - queue.storage.depth
+    return Queue(shape, width, queue.depth + more, structure.layers(name), marked, family.fast_rams) if more else queue
 
 
 def most(came: np.ndarray, left: np.ndarray, interval: int) -> int:

@@ -130,11 +130,12 @@ def estimate(manifest: Manifest, plan: Plan, timed: bool = True) -> Report:
     timing = Timing(pipeline) if timed else None
     cycles = timing.cycles if timing else pipeline.bound
     family = pipeline.family
-    stages = []
+    stages, costs = [], []
     for name, stage in pipeline.stages.items():
         layers, share = pipeline.structure.stages[name], plan.stages[name]
         node = layers.node
         taken = cost(kind_of(node.op.op, share), family, stage_features(stage, share, family))
+        costs.append(taken)
         stages.append(
             StageReport(
                 name=name,
@@ -161,7 +162,7 @@ def estimate(manifest: Manifest, plan: Plan, timed: bool = True) -> Report:
             )
         )
     stored = storages(pipeline)
-    others = [cost(op, family, features) for op, features in between(pipeline.network.components.values(), family)]
+    costs += [cost(op, family, features) for op, features in between(pipeline.network.components.values(), family)]
     multiplications = sum(node.multiplications for node in manifest.nodes.values() if not node.output.per_sequence)
     in_blocks = sum(stage.dsp_multipliers for stage in stages)
     products = 0.0  # in DSP blocks: all multipliers of a stage make as many
@@ -184,8 +185,8 @@ def estimate(manifest: Manifest, plan: Plan, timed: bool = True) -> Report:
         memory_bits=sum(storage.bits for storage in stored),
         block_rams=_block_rams(stored),
         sprams=sum(sprams(storage) for storage in stored),
-        luts=sum(stage.luts for stage in stages) + round(sum(other.luts for other in others)),
-        flip_flops=sum(stage.flip_flops for stage in stages) + round(sum(other.flip_flops for other in others)),
+        luts=round(sum(each.luts for each in costs)),
+        flip_flops=round(sum(each.flip_flops for each in costs)),
         utilisation=products / (max(in_blocks, 1) * cycles),
         stages=tuple(stages),
     )

@@ -101,8 +101,8 @@ def evaluate_float(checkpoint: "Checkpoint", split: Split, progress: Progress | 
     def values(codes: NDArray[np.integer]) -> NDArray[Any]:
         return np.asarray(logits(checkpoint.model, torch.from_numpy(checkpoint.inputs.normalise(codes))).numpy())
 
-    name, parts = checkpoint.metadata.get("name", "model"), batches(split)
-    outputs = gather(name, split, parts, (values(codes) for _, codes in parts), progress)
+    name = checkpoint.metadata.get("name", "model")
+    outputs = outputs_of(name, split, values, progress)
     return Evaluation(name, outputs, split.labels, scores(outputs, split.labels), {}, {})
 
 
@@ -152,6 +152,14 @@ def _run(manifest: Manifest, batches: list[NDArray[np.integer]], processes: int)
     context = multiprocessing.get_context("spawn")  # a fork could hang on a lock of another thread
     with ProcessPoolExecutor(min(processes, len(batches)), context) as pool:
         yield from pool.map(run, repeat(manifest), batches)
+
+
+def outputs_of(
+    name: str, split: Split, run: Callable[[NDArray[np.integer]], NDArray[Any]], progress: Progress | None = None
+) -> NDArray[Any]:
+    """What ``run`` makes of samples, in batches of one length each; arguments as of `gather`."""
+    parts = batches(split)
+    return gather(name, split, parts, (run(codes) for _, codes in parts), progress)
 
 
 def batches(split: Split) -> list[Batch]:

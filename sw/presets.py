@@ -57,16 +57,6 @@ OWN = "your own"
 
 _CONFIGS = (
     TrainConfig(
-        name="small",
-        dataset=OWN,
-        model=DeepS4DConfig(width=8, modes=8, norm="batch", dt_range=(1e-2, 1.0)),
-        epochs=40,
-        batch_size=32,
-        learning_rate=1e-2,
-        ssm_learning_rate=4e-3,
-        threads=1,
-    ),
-    TrainConfig(
         name="digits",
         dataset="digits",
         model=S4DConfig(width=8, modes=8, dt_range=(1e-2, 1.0)),
@@ -165,6 +155,16 @@ _CONFIGS = (
         batch_size=64,
         learning_rate=6e-3,
         ssm_learning_rate=2e-3,
+        threads=1,
+    ),
+    TrainConfig(
+        name="small",
+        dataset=OWN,
+        model=DeepS4DConfig(width=8, modes=8, norm="batch", dt_range=(1e-2, 1.0)),
+        epochs=40,
+        batch_size=32,
+        learning_rate=1e-2,
+        ssm_learning_rate=4e-3,
         threads=1,
     ),
     TrainConfig(

@@ -10,13 +10,16 @@ from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from subprocess import run
+from typing import get_args
 
 import numpy as np
 import pytest
 from amaranth.hdl import Shape
 
 from ssm_hdl import SQ
+from ssm_hdl.document import MAX_BYTES
 from ssm_hdl.families import FAMILIES
+from ssm_hdl.fixed import MAX_WIDTH
 from ssm_hdl.gateware.add import Add
 from ssm_hdl.gateware.compact_dense import CompactDense
 from ssm_hdl.gateware.dense import Dense
@@ -37,10 +40,14 @@ from ssm_hdl.gateware.shift import Shifts, shift_latency
 from ssm_hdl.gateware.slice import Slice
 from ssm_hdl.gateware.stream import reals
 from ssm_hdl.gen.structure import Structure
+from ssm_hdl.manifest import Graph
 from ssm_hdl.operations import Edge, Node, Tensors
 from ssm_hdl.operations import Largest as LargestOperation
 from ssm_hdl.operations import Last as LastOperation
 from ssm_hdl.operations import Scan as ScanOperation
+from ssm_hdl.operations.base import MAX_SIZE, MAX_SPREAD, Name
+from ssm_hdl.operations.lookup import MAX_ADDRESS_BITS
+from ssm_hdl.weights import MAX_INTEGERS
 
 DOCS = Path(__file__).parents[1] / "docs"
 TRIES = 12
@@ -281,6 +288,21 @@ def test_multipliers_of_the_page(family):
     luts = MULTIPLIER.get(f"LUTs, {family.name}", MULTIPLIER["LUTs"])
     for bits in range(1, 18):
         assert value(luts, {"bits": bits}) == family.lut.latency(Shape(bits), Shape(18))
+
+
+def test_limits_of_the_page():
+    page = {name: int(cell.replace(",", "")) for name, cell in column("manifest.md", "at most").items()}
+    steps, name = Graph.model_fields["steps"].metadata, get_args(Name)[1].metadata
+    assert page == {
+        "bits of a format, of a product, of a sum": MAX_WIDTH,
+        "elements of a packet": MAX_SIZE,
+        "steps": next(each.le for each in steps if hasattr(each, "le")),
+        "distance of exponents of one tensor": MAX_SPREAD,
+        "lookup": MAX_ADDRESS_BITS,
+        "integers in the weights file": MAX_INTEGERS,
+        "bytes of `manifest.yaml`": MAX_BYTES,
+        "characters of a name": next(each.max_length for each in name if hasattr(each, "max_length")),
+    }
 
 
 def test_tables_of_the_pages_are_those_of_the_results():

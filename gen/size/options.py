@@ -51,7 +51,7 @@ class Output(NamedTuple):
 
     Attributes:
         lanes: numbers in a beat.
-        whole: its queue holds a packet.
+        whole: all results at the end of a sequence can wait in it.
     """
 
     lanes: int
@@ -228,7 +228,7 @@ class Options:
         for name, plan in plans.items():
             taken = self._use(name, plan)
             inputs[name] = Input(taken.i_lanes, taken.holds > 1, self._late(name, taken, interval))
-            outputs[name] = Output(taken.o_lanes, plan.even and self.structure.ends(name))
+            outputs[name] = Output(taken.o_lanes, taken.keeps and self.structure.ends(name))
             busy = taken.work * self.structure.share(name, self.manifest.steps)
             use = use.plus(taken.use._replace(idle=idle(plan.blocks, busy, interval)))
             if self.bounded:

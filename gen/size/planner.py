@@ -101,6 +101,9 @@ def plan_for(
     limits = budget(device, dsp, reserve, latency)
     structures = _structures(manifest, device, share_layers)
     limit = None if rate_hz is None else int(clock_hz / rate_hz)
+    if limit is not None and rate_hz is not None and clock_hz / (limit + 1) >= rate_hz:  # the quotient was rounded
+        limit += 1
+    most: Sized | None = None
     first = limit is not None or (fastest and device.bounded)  # LUTs without limit would multiply without limit
     for anything in [first] if first or not device.bounded else [False, True]:
         searches = [Search(manifest, structure, device, limits, folding or {}, anything, progress) for structure in structures]
@@ -108,6 +111,7 @@ def plan_for(
             sized = Sized(device, clock_hz, candidate.plan, estimate(manifest, candidate.plan))
             if rate_hz is None or sized.rate_hz >= rate_hz:
                 return sized
+            most = max(sized, most, key=lambda each: each.rate_hz) if most else sized
     if latency is not None:
         quick = plan_for(
             manifest,
@@ -123,35 +127,32 @@ def plan_for(
             f"{manifest.name} on the {device.title}: no plan has a latency of at most {latency:,} cycles; the fastest, a step "
             f"every {quick.cycles:,} cycles, has {quick.latency_alone:,}"
         )
-    if limit is not None and (fastest_of_all := next(_candidates(searches, None), None)):
-        cycles = estimate(manifest, fastest_of_all.plan).cycles
+    if rate_hz is not None and most is not None:
         raise SsmHdlError(
             f"{manifest.name} on the {device.title} cannot take {rate_hz:,.0f} time steps a second at {clock_hz / 1e6:g} MHz; "
-            f"the most that fits is {math.floor(clock_hz / cycles):,}, a step every {cycles:,} cycles (ask for it with --max)"
+            f"the most that fits is {math.floor(most.rate_hz):,}, a step every {most.report.cycles:,} cycles "
+            "(ask for it with --max)"
         )
     raise SsmHdlError(_misfit(manifest, device, searches[-1]))
 
 
 def _candidates(searches: list[Search], limit: int | None) -> Iterator[Candidate]:
-    """The best plan: the fastest, or the cheapest within ``limit`` cycles per step.
+    """The best plan: the cheapest within ``limit`` cycles per step, or the fastest.
 
-    Then the cheapest within fewer cycles, should the RTL take more than `Pipeline.bound`.
+    After the cheapest come those within fewer cycles, should the RTL take more than `Pipeline.bound`, and the fastest at last.
     """
-    if limit is None:
-        found = list[Candidate]()
-        for search in searches:
-            candidate = search.fastest(min((each.cycles for each in found), default=math.inf))
-            found += [] if candidate is None else [candidate]
-        yield from sorted(found, key=lambda each: (each.cycles, each.price))[:1]
-        return
-    while True:
-        best = None
+    while limit is not None:
+        best: Candidate | None = None
         for search in reversed(searches):  # shared stages are cheaper, mostly
-            best = search.cheapest(limit, math.inf if best is None else best.price) or best
-        if best is None:
-            return
-        yield best
-        limit = best.cycles - 1
+            best = search.cheapest(limit, best.price if best else math.inf) or best
+        if best:
+            yield best
+        limit = best.cycles - 1 if best else None
+    found = list[Candidate]()
+    for search in searches:
+        fastest = search.fastest(found[-1].cycles if found else math.inf)
+        found += [fastest] if fastest else []
+    yield from sorted(found, key=lambda each: (each.cycles, each.price))[:1]
 
 
 def _check(device: Device, rate_hz: float | None, fastest: bool, clock_hz: float, dsp: int | None, latency: int | None) -> None:

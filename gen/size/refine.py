@@ -2,8 +2,8 @@
 """The search: the cheapest plan for an interval, the shortest interval at which a plan fits.
 
 The integer program knows what stages and their adapters take. It does not know the queues of joins and of the ring, whose depth
-depends on the pipeline as a whole, nor all of the latency. So a plan that it proposes is estimated as a whole, and compared with
-others by its whole price.
+depends on the pipeline as a whole, nor all of the latency: the rest of a pipeline. So a plan that it proposes is estimated as a
+whole, and compared with others by its whole price.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence

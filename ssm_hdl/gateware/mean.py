@@ -43,6 +43,7 @@ class Mean(Stage):
     shareable = False
     reads_last = True
     sums_in_registers = True
+    keeps = True
 
     @classmethod
     def build(cls, layers: Layers, plan: StagePlan) -> Self:

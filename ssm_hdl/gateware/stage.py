@@ -147,6 +147,11 @@ class Stage(wiring.Component):
         return 1
 
     @property
+    def keeps(self) -> bool:
+        """All results of a packet can wait in it."""
+        return False
+
+    @property
     def tables(self) -> dict[str, Table]:
         """Tables of constants that may be in SPRAM, by the name of their storage."""
         return {}
@@ -195,6 +200,11 @@ class QueuedStage(Stage):
     def latency(self) -> int:
         """Cycles from the last beat of a packet in to its last beat out, when it meets no other and nothing stalls."""
         return self.depth + self.queue.latency
+
+    @property
+    def keeps(self) -> bool:
+        """All results of a packet can wait in it."""
+        return self.queue.depth * lanes(self.o) >= reals(self.layers.node.output)
 
     def module(self) -> Module:
         """A module with the queue, connected to the output."""

@@ -96,9 +96,8 @@ def command(
     def read(spec: "InputSpec", options: Any) -> "Checkpoint":
         return importers.load(path, layout, spec, key, pairs, **options)
 
-    readings = (
-        [] if data is None or samples is None else measure(read, spec, given, samples.all(), normalised or mean is not None)
-    )
+    fixed = mean is not None or std is not None or bool(spec.tokens)
+    readings = [] if data is None or samples is None else measure(read, spec, given, samples.all(), fixed)
     checkpoint = readings[0].checkpoint if readings else read(spec, given)
     if not readings and not normalised and not spec.tokens:
         messages().print(f"normalisation: that of {spec.name}; give --mean and --std if the code that trained it differs")

@@ -33,7 +33,7 @@ def command(
     need("serial")
     from ssm_hdl import Manifest
     from ssm_hdl.sim.golden import run
-    from ssm_hdl.sw.evaluate import batches, gather
+    from ssm_hdl.sw.evaluate import outputs_of
     from ssm_hdl.sw.host import BAUD, Host
     from ssm_hdl.sw.score import scores
 
@@ -41,15 +41,12 @@ def command(
     if out is not None:
         need_writable(out)
     split = samples_of(manifest, samples, data, count, seed, window)
-    parts = batches(split)
     with Host(port, manifest, baud or BAUD, timeout) as host:
         began = time.monotonic()
         with progress(f"{manifest.name} on {port}", len(split)) as advance:
-            outputs = gather(
-                manifest.name, split, parts, (host.run(manifest.check_samples(codes), advance) for _, codes in parts)
-            )
+            outputs = outputs_of(manifest.name, split, lambda codes: host.run(manifest.check_samples(codes), advance))
         seconds = time.monotonic() - began
-    expected = gather(manifest.name, split, parts, (run(manifest, codes).outputs for _, codes in parts))
+    expected = outputs_of(manifest.name, split, lambda codes: run(manifest, codes).outputs)
     answer: dict[str, Any] = {
         "name": manifest.name,
         "port": port,

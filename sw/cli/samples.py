@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ssm_hdl.errors import SsmHdlError, UsageError
-from ssm_hdl.samples import UNLABELLED, InputSpec
 from ssm_hdl.sw.cli.console import need
 
 if TYPE_CHECKING:
     from ssm_hdl import Manifest
+    from ssm_hdl.samples import InputSpec
     from ssm_hdl.sw.data import Dataset, Split
 
 SPLITS = ("train", "val", "test", "all")
 
 
-def inputs_of(manifest: "Manifest") -> InputSpec | None:
+def inputs_of(manifest: "Manifest") -> "InputSpec | None":
     """What a manifest takes: what it states, or else the data set of the same format, length and classes, if there is one."""
     from ssm_hdl.sw.data import SPECS
 
@@ -42,6 +42,7 @@ def dataset_of(manifest: "Manifest", data: Path | None, window: int | None = Non
     Raises:
         SsmHdlError: nothing fits, or the files are missing or damaged.
     """
+    from ssm_hdl.samples import InputSpec
     from ssm_hdl.sw.data import SPECS, load_for
 
     inputs, edge, output = inputs_of(manifest), manifest.input, manifest.output
@@ -89,6 +90,7 @@ def samples_of(
     Raises:
         SsmHdlError: no such file or part of a data set, or samples that the manifest does not take.
     """
+    from ssm_hdl.samples import UNLABELLED
     from ssm_hdl.sw.data import Split
 
     edge = manifest.input

@@ -17,8 +17,8 @@ def command(
     preset: Annotated[
         str,
         typer.Argument(
-            help="An S4D: digits (a minute), s4d-16h, s4d-64h (MNIST, an hour); an S5: s5-digits (a minute), "
-            "s5-mnist (MNIST, hours), s5-mnist-full (MNIST, wants a GPU), s5-listops (hours)."
+            help="small, for your own samples; an S4D: digits (a minute), s4d-16h, s4d-64h (MNIST, an hour); a deep S4D: "
+            "s4d-deep-digits, s4d-deep-16h (MNIST); an S5: s5-digits, s5-mnist (MNIST, hours), s5-mnist-full, s5-listops."
         ),
     ],
     data: Folder = None,

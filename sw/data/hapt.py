@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from ssm_hdl.errors import SsmHdlError
 from ssm_hdl.files import write_atomically
 from ssm_hdl.fixed import SQ
+from ssm_hdl.sw.data import arrays as files
 from ssm_hdl.sw.data import npz
 from ssm_hdl.sw.data.dataset import Dataset, InputSpec
 from ssm_hdl.sw.data.download import fetch
@@ -90,7 +91,7 @@ def load(
     path = Path(folder or FOLDER)
     file = path if path.name == FILE else path / FILE
     if file.is_file():
-        arrays = npz.read(file)
+        arrays = files.read(file)
         if missing := [name for name in ARRAYS if name not in arrays]:
             raise SsmHdlError(f"{file} has no array {missing[0]}; name the folder of the text files with --data")
     elif folder is None:

@@ -1,41 +1,21 @@
-"""A user's own data: an .npz file of NumPy with ``x``, ``y``, and what is known of them.
-
-| array | shape | holds |
-|---|---|---|
-| x | (samples, steps, channels), or a recording (steps, channels) | integers, which are the codes, or floats |
-| y | (samples,) or (samples, steps); of a recording (steps,) | classes, -1 for a step without one |
-| y | the same, or with the numbers of a label as a last dimension | floats for regression, NaN for a step without a label |
-| length | (samples,) | steps of each sequence; what follows is padding |
-| split | (samples,); of a recording (steps,) | train, val or test, or 0, 1 and 2 |
-| recording | (steps,) | a number for each recording; no window crosses from one to the next |
-| classes, channels | (classes,), (channels,) | their names |
-| rate | () | time steps per second |
-| format | () | fixed-point format of the codes, such as SQ(1, 11) |
-| mean, std | (channels,) | the normalisation, in the unit of x |
-"""
+"""A user's own data: ``x``, ``y``, and what is known of them, in an .npz file; docs/data.md says what each array holds."""
 
 import math
-import struct
-import zlib
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NoReturn
-from zipfile import BadZipFile
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ssm_hdl.errors import SsmHdlError, brief, listing
+from ssm_hdl.errors import brief
 from ssm_hdl.fixed import SQ, UQ, Format, bits
 from ssm_hdl.samples import UNLABELLED
+from ssm_hdl.sw.data.arrays import File, read
 from ssm_hdl.sw.data.cut import PARTS, SEED, Cut, parts_of
 from ssm_hdl.sw.data.dataset import Dataset, InputSpec, Split
 
 Array = NDArray[Any]
-
-KINDS = {"x": "biuf", "y": "biuf", "length": "iu", "split": "iuU", "recording": "iu", "classes": "U", "channels": "U"}
-KINDS |= {"rate": "iuf", "format": "U", "mean": "iuf", "std": "iuf"}
-"""The arrays of a file, and NumPy's kinds of number or text that each may have."""
 
 FLOAT_BITS = 12
 """Bits of a code that a float becomes unless ``format`` says more: an LSB is 1/2048 of the range, as a good ADC resolves.
@@ -70,7 +50,7 @@ def prepare(
     path: Path, arrays: dict[str, Array], like: InputSpec | None = None, window: int | None = None, hop: int | None = None
 ) -> Dataset:
     """The same of arrays that came from ``path``, whose name the data set has unless there is a model that it is like."""
-    file = _File(path, arrays)
+    file = File(path, arrays)
     x, given = file.arrays["x"], file.arrays.get("y")
     if x.ndim not in (2, 3) or not x.size:
         file.fail(f"x has shape {x.shape}; it is (samples, steps, channels), or (steps, channels) of a recording, and not empty")
@@ -134,71 +114,7 @@ def prepare(
     return Dataset(**vars(spec), train=train, val=val, test=test)
 
 
-def read(path: Path) -> dict[str, Array]:
-    """The arrays of an .npz file, by name.
-
-    Raises:
-        SsmHdlError: it cannot be read, or holds something else.
-    """
-    try:
-        with path.open("rb") as stream:
-            content = np.load(stream, allow_pickle=False)
-            if isinstance(content, np.ndarray):
-                raise ValueError("it holds one array without a name, write it with numpy.savez")
-            return {name: np.asarray(content[name]) for name in content.files}
-    except OSError as error:
-        raise SsmHdlError(f"cannot read {path}: {error.strerror or error}") from error
-    except (ValueError, TypeError, KeyError, EOFError, BadZipFile, zlib.error, struct.error, SyntaxError, MemoryError,
-            NotImplementedError, RuntimeError) as error:  # fmt: skip
-        reason = "it holds objects, not numbers" if "allow_pickle" in str(error) else brief(str(error), 200)
-        raise SsmHdlError(f"{path} is not an .npz file of arrays: {reason}") from error
-
-
-class _File:
-    """The arrays of a file, by name; the kind of each is checked."""
-
-    def __init__(self, path: Path, arrays: dict[str, Array]) -> None:
-        self.path, self.arrays = path, arrays
-        for name, array in self.arrays.items():
-            if name not in KINDS:
-                self.fail(f"there is an array {brief(name)!r}; known are {listing([*KINDS])}")
-            if array.dtype.kind not in KINDS[name]:
-                self.fail(f"{name} is of type {array.dtype}; {'text' if KINDS[name] == 'U' else 'numbers'} are wanted")
-        if "x" not in self.arrays:
-            self.fail("there is no array x")
-        for name in ("rate", "format"):
-            if name in self.arrays and self.arrays[name].size != 1:
-                self.fail(f"{name} has shape {self.arrays[name].shape}; it is a single value")
-        if "rate" in self.arrays and not 0 < float(self.arrays["rate"].item()) < math.inf:
-            self.fail(f"rate is {self.arrays['rate']}; it is a number of time steps per second")
-
-    def fail(self, what: str) -> NoReturn:
-        raise SsmHdlError(f"{self.path}: {what}")
-
-    def take(self, name: str, count: int) -> Array | None:
-        """The whole numbers (count,) of an array, if there is one."""
-        array = self.arrays.get(name)
-        if array is not None and array.shape != (count,):
-            self.fail(f"{name} has shape {array.shape}; it goes with {count:,} entries of x")
-        return None if array is None or array.dtype.kind == "U" else array.astype(np.int64)
-
-    def split(self, count: int) -> Array | None:
-        """The part of each entry as a number, if it is given."""
-        array = self.arrays.get("split")
-        numbers = self.take("split", count)
-        if array is None:
-            return None
-        if numbers is None:
-            numbers = np.full(count, -1)
-            for number, name in enumerate(PARTS):
-                numbers[array == name] = number
-        if not np.isin(numbers, range(len(PARTS))).all():
-            wrong = array[~np.isin(numbers, range(len(PARTS)))][0]
-            self.fail(f"split has {brief(str(wrong))!r}; there are {', '.join(PARTS)}, or 0, 1, 2")
-        return numbers
-
-
-def _labels(file: _File, x: Array, y: Array | None, like: InputSpec | None) -> tuple[Array, int, int, bool]:
+def _labels(file: File, x: Array, y: Array | None, like: InputSpec | None) -> tuple[Array, int, int, bool]:
     """Labels, number of classes, number of targets, and whether each step has a label."""
     steps = x.shape[-2]
     if y is None:
@@ -235,7 +151,7 @@ def _labels(file: _File, x: Array, y: Array | None, like: InputSpec | None) -> t
     return y.astype(np.int64), count, 0, per_step
 
 
-def _format(file: _File, x: Array, train: Array, like: InputSpec | None) -> tuple[Format, tuple[float, ...]]:
+def _format(file: File, x: Array, train: Array, like: InputSpec | None) -> tuple[Format, tuple[float, ...]]:
     """The format of the codes and, of floats, the scale of each channel."""
     real, stated = x.dtype.kind == "f", file.arrays.get("format")
     wanted = None if stated is None else Format.parse(str(stated.item()))
@@ -257,13 +173,13 @@ def _format(file: _File, x: Array, train: Array, like: InputSpec | None) -> tupl
         return wanted or (SQ(1, fraction) if train.min() < 0 else UQ(0, fraction)), scale
     low, high = int(x.min()), int(x.max())
     width = bits(low, high)  # of a signed code
-    format = wanted or (SQ(width, 0) if low < 0 else UQ(max(1, width - 1), 0))
-    if format.width > MAX_BITS:
-        file.fail(f"x goes from {low:,} to {high:,}, codes of {format.width} bits; a code has {MAX_BITS} at most")
-    return format, ()
+    width -= low >= 0
+    if max(width, wanted.width if wanted else 0) > MAX_BITS:
+        file.fail(f"x goes from {low:,} to {high:,}, codes of {width} bits; a code has {MAX_BITS} at most")
+    return wanted or (SQ(width, 0) if low < 0 else UQ(width, 0)), ()
 
 
-def _codes(x: Array, format: Format, scale: tuple[float, ...], file: _File) -> NDArray[np.integer]:
+def _codes(x: Array, format: Format, scale: tuple[float, ...], file: File) -> NDArray[np.integer]:
     """Samples as codes; floats are rounded half up and saturate."""
     if scale:
         x = np.clip(np.floor(x / np.array(scale) / format.lsb + 0.5), format.min, format.max)
@@ -273,7 +189,7 @@ def _codes(x: Array, format: Format, scale: tuple[float, ...], file: _File) -> N
 
 
 def _normalisation(
-    file: _File, values: Array, scale: tuple[float, ...], like: InputSpec | None
+    file: File, values: Array, scale: tuple[float, ...], like: InputSpec | None
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and deviation of the channels: what the file says, or else of the values (steps, channels) of the training part."""
     channels, unit = values.shape[-1], np.array(scale or 1.0)

@@ -68,6 +68,15 @@ class Arrays:
         self._taken.add(name)
         return tensor
 
+    def refuse(self, option: str, given: object, why: str) -> None:
+        """Refuse an option that would change nothing.
+
+        Raises:
+            UsageError: it was given.
+        """
+        if given is not None:
+            raise UsageError(f"{self.path} {why}; leave --{option.replace('_', '-')} out")
+
     def all_taken(self, layout: str) -> None:
         """Refuse arrays that were not used; counters, which are integers without a dimension, may be left.
 

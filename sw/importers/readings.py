@@ -55,12 +55,14 @@ def measure(reader: Reader, inputs: InputSpec, options: Mapping[str, Any], split
         normalised: the normalisation was given too.
 
     Raises:
-        UsageError: two readings are equally good.
+        UsageError: two readings are equally good, or there are no labels.
     """
     readings = []
     for name, spec in ({"given": inputs} if normalised else normalisations(inputs)).items():
         for chosen, checkpoint in _answers(partial(reader, spec), dict(options)):
             scores = evaluate_float(checkpoint, split.head(SAMPLES)).scores
+            if not scores:
+                raise UsageError(f"the samples of {inputs.name} have no labels to measure with; say what the arrays do not tell")
             answer = {name: value for name, value in chosen.items() if name not in options} | {"normalisation": name}
             readings.append(Reading(answer, checkpoint, scores.get("accuracy", scores.get("r2", 0.0))))
     readings.sort(key=lambda reading: -reading.score)

@@ -69,6 +69,8 @@ def read(
     kinds, tensors = set[str](), dict[str, Tensor]()
     *_, width, modes, _ = arrays.shape(kernels[0], "(H, N, 2)" if arrays.tensors[kernels[0]].ndim < 4 else "(1, H, N, 2)")
     plain = all(f"{name.removesuffix('C')}log_A_real" in arrays for name in kernels)
+    if plain:
+        arrays.refuse("discretization", discretization, "is of s4d.py, which has zoh")
     activation = activation or ("gelu" if plain else None)
     activation = arrays.ask("activation", activation, tuple(ACTIVATIONS), "its arrays do not tell the activation after the SSM")
     for number, (block, kernel) in enumerate(zip(blocks, kernels, strict=True)):
@@ -88,15 +90,17 @@ def read(
         arrays.fail(f"has layers with different norms: {', '.join(sorted(kinds))}")
     tensors |= read_ends(arrays, inputs, width)
     (norm_kind,) = kinds
-    single = len(blocks) == 1 and plain and norm_kind == "none" and activation == "gelu" and pooling == "mean"
-    if single and inputs.channels == 1 and not (inputs.per_step or inputs.tokens):
-        return S4DConfig(width=width, modes=modes), _single(tensors)
     order = "prenorm"
-    if norm_kind != "none":
+    if norm_kind == "none":
+        arrays.refuse("norm_order", norm_order, "has no norm")
+    else:
         why = (
             "it has a norm in every layer, and its arrays do not tell whether the norm comes before the SSM or after the residual"
         )
         order = arrays.ask("norm_order", norm_order, ORDERS, why)
+    single = len(blocks) == 1 and plain and norm_kind == "none" and activation == "gelu" and pooling == "mean"
+    if single and inputs.channels == 1 and not (inputs.per_step or inputs.tokens):
+        return S4DConfig(width=width, modes=modes), _single(tensors)
     options: dict[str, Any] = {"width": width, "modes": modes, "layers": len(blocks), "norm": norm_kind, "order": order}
     options |= {"gelu": ACTIVATIONS[activation], "pooling": pooling}
     return DeepS4DConfig.model_validate(options), tensors

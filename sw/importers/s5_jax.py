@@ -48,7 +48,7 @@ def read(
     arrays: Arrays,
     inputs: InputSpec,
     gate: str = "half_glu1",
-    discretization: str = "zoh",
+    discretization: str | None = None,
     clip: bool = False,
     norm_order: str | None = None,
     activation: str | None = None,
@@ -60,7 +60,7 @@ def read(
         arrays: the flattened tree.
         inputs: the samples that the model takes.
         gate: ``half_glu1`` or ``half_glu2`` (``--activation_fn`` there), if the tree has ``out2`` only.
-        discretization: ``zoh`` or ``bilinear``, of an S5.
+        discretization: ``zoh`` or ``bilinear`` of an S5; the first if None.
         clip: whether it was trained with ``--clip_eigs``.
         norm_order: ``prenorm`` or ``postnorm``; the first, if it is a flax tree.
         activation: ``gelu`` or ``gelu_tanh``; the second, if it is a flax tree.
@@ -92,7 +92,9 @@ def read(
         gate = "full_glu" if len(outs) == 2 else "none"
     elif gate not in GATES:
         raise UsageError(f"a gate of {gate!r} is not what {arrays.path} has ({blocks[0]}out2); it is one of {', '.join(GATES)}")
-    if discretization not in DISCRETIZATIONS:
+    if lru:
+        arrays.refuse("discretization", discretization, "is an LRU, which has discrete poles")
+    if discretization not in (None, *DISCRETIZATIONS):
         raise UsageError(f"no discretization is called {discretization!r}; there are {', '.join(DISCRETIZATIONS)}")
     why = "the arrays of torch do not tell it"
     order = arrays.ask(
@@ -101,7 +103,7 @@ def read(
     active = arrays.ask("activation", activation or ("gelu_tanh" if flax else None), tuple(ACTIVATIONS), f"activation: {why}")
     options: dict[str, Any] = {"width": width, "modes": modes, "layers": len(blocks), "norm": norm, "order": order, "gate": gate}
     options |= {"epsilon": EPSILON[norm] if flax else 1e-5, "gelu": ACTIVATIONS[active], "pooling": pooling}
-    options |= {"discretization": "none" if lru else discretization, "clip": clip and not lru}
+    options |= {"discretization": "none" if lru else discretization or "zoh", "clip": clip and not lru}
     config = S5Config.model_validate(options)
     tensors: dict[str, Tensor] = {}
 

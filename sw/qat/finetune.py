@@ -8,7 +8,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from safetensors import SafetensorError, safe_open
@@ -19,6 +21,7 @@ from ssm_hdl import Manifest, SsmHdlError
 from ssm_hdl.files import write_atomically
 from ssm_hdl.manifest import tensors_to_bytes
 from ssm_hdl.sw.data import Dataset, Split
+from ssm_hdl.sw.evaluate import outputs_of
 from ssm_hdl.sw.qat.model import QatModel, outputs
 from ssm_hdl.sw.score import score
 from ssm_hdl.sw.train import Epoch, labelled, loss_of, units
@@ -70,7 +73,8 @@ class Finetuned:
 
 def accuracy(model: QatModel, split: Split) -> float:
     """The share of ``split`` that the integer program classifies correctly, 0 to 1; R2 if the labels are numbers."""
-    return score(outputs(model, split.codes) * model.start.output.format.lsb, split.labels)
+    codes = outputs_of(model.start.name, split, lambda codes: outputs(model, codes))
+    return score(codes * model.start.output.format.lsb, split.labels)
 
 
 def finetune(
@@ -98,8 +102,8 @@ def finetune(
     """
     if manifest.output.per_sequence == dataset.per_step or manifest.output.size != dataset.outputs:
         raise SsmHdlError(
-            f"{manifest.name} does not put out the {dataset.outputs} numbers for each "
-            f"{'step' if dataset.per_step else 'sequence'} of {dataset.name}"
+            f"{manifest.name} does not put out {dataset.outputs} numbers for each "
+            f"{'step' if dataset.per_step else 'sequence'}, as the labels of {dataset.name} need"
         )
     manifest.check_samples(dataset.train.codes[:1])
     samples = labelled(dataset.train, dataset.name)
@@ -123,7 +127,9 @@ def finetune(
             order = torch.randperm(len(codes), generator=torch.Generator().manual_seed(config.seed * 100_003 + number))[:images]
             for start in range(0, images, config.batch_size):
                 batch = order[start : start + config.batch_size]
-                total += run.step(torch.from_numpy(codes[batch.numpy()]).double(), labels[batch]) * len(batch)
+                chosen = batch.numpy()
+                lengths = None if samples.lengths is None or dataset.per_step else samples.lengths[chosen]
+                total += run.step(torch.from_numpy(codes[chosen]).double(), labels[batch], lengths) * len(batch)
                 bar.advance(task)
             run.check(total / images, guessing)
             reached = run.finish(number, accuracy(run.model, dataset.val))
@@ -159,9 +165,17 @@ class _Run:
         warm = max(1.0, WARMUP * self.total)
         return min((step + 1) / warm, 0.5 + 0.5 * math.cos(math.pi * min(1.0, step / self.total)))
 
-    def step(self, inputs: Tensor, labels: Tensor) -> float:
-        """One step of Adam; the loss in nats."""
-        values = self.model(inputs) * self.lsb / self.spread
+    def step(self, inputs: Tensor, labels: Tensor, lengths: NDArray[np.int64] | None) -> float:
+        """One step of Adam; the loss in nats, or in variances of the labels."""
+        if lengths is None:
+            codes = self.model(inputs)
+        else:  # a pool ends with its sequence, so every length runs on its own
+            order = np.argsort(lengths, kind="stable")
+            inputs, labels = inputs[order], labels[order]
+            ends, counts = np.unique(lengths, return_counts=True)
+            parts = zip(torch.split(inputs, counts.tolist()), ends.tolist(), strict=True)
+            codes = torch.cat([self.model(part[:, :end]) for part, end in parts])
+        values = codes * self.lsb / self.spread
         loss = loss_of(values, labels / self.spread if labels.is_floating_point() else labels, self.config.label_smoothing)
         self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]

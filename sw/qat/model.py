@@ -17,6 +17,9 @@ from ssm_hdl.sw.qat.store import codes_of, store
 MAX_EXACT = 51
 """Widest sum, in bits, that float64 holds with a rounding offset on top."""
 
+EDGE_BYTES = 1 << 30
+"""Memory for all edges of a batch in `outputs`."""
+
 
 class QatModel(nn.Module):
     """The integer program of a manifest, on codes in float64, which holds them exactly.
@@ -98,9 +101,11 @@ def _key(name: str) -> str:
 @torch.no_grad()
 def outputs(model: QatModel, codes: NDArray[np.integer], progress: Callable[[int], None] | None = None) -> NDArray[np.int64]:
     """What `ssm_hdl.sim.golden.run` puts out, faster; codes (n, steps, size)."""
+    kept = [node.output for node in model.start.nodes.values() if not isinstance(node.op, Scan) or node.name in model.banks]
+    size = max(1, min(250, EDGE_BYTES // (8 * codes.shape[1] * sum(edge.size * (1 + edge.is_complex) for edge in kept))))
     results = []
-    for start in range(0, len(codes), 250):
-        batch = model.start.check_samples(codes[start : start + 250])
+    for start in range(0, len(codes), size):
+        batch = model.start.check_samples(codes[start : start + size])
         results.append(model(torch.from_numpy(batch).double()).long().numpy())
         if progress is not None:
             progress(len(batch))

@@ -20,6 +20,7 @@ from ssm_hdl.errors import SsmHdlError
 from ssm_hdl.sw import checkpoint as checkpoints
 from ssm_hdl.sw import memory
 from ssm_hdl.sw.data import Dataset, load_for
+from ssm_hdl.sw.evaluate import evaluate_float, outputs_of
 from ssm_hdl.sw.qat.model import QatModel, outputs
 from ssm_hdl.sw.quantize import FAMILIES, program
 from ssm_hdl.sw.quantize.calibrate import Calibration
@@ -27,7 +28,6 @@ from ssm_hdl.sw.quantize.histogram import Floats
 from ssm_hdl.sw.quantize.parts import FAMILY_PARTS
 from ssm_hdl.sw.quantize.recipe import Recipe
 from ssm_hdl.sw.score import score
-from ssm_hdl.sw.train import logits
 
 ACCOUNTINGS = {"paper": "paper_bytes", "ours": "hardware_bytes"}
 """The counts of memory, and their attributes of `Measured`."""
@@ -94,8 +94,7 @@ class Bench:
         dataset: its data set, if it has been read already.
 
     Attributes:
-        codes: validation samples (n, steps, 1).
-        labels: of these, as in `Split`.
+        split: validation samples.
     """
 
     def __init__(self, subject: Subject, dataset: Dataset | None = None) -> None:
@@ -104,8 +103,7 @@ class Bench:
         self.subject = subject
         self.checkpoint = checkpoints.load(subject.checkpoint)
         self.dataset = dataset or load_for(self.checkpoint.inputs, subject.data)
-        split = self.dataset.val.head(subject.images)
-        self.codes, self.labels = split.codes, split.labels
+        self.split = self.dataset.val.head(subject.images)
 
     @cached_property
     def calibration(self) -> Calibration:
@@ -116,13 +114,12 @@ class Bench:
     @cached_property
     def wanted(self) -> Floats:
         """Logits of the float model on the validation samples, (n, classes)."""
-        inputs = torch.from_numpy(self.checkpoint.inputs.normalise(self.codes))
-        return np.asarray(logits(self.checkpoint.model, inputs).double().numpy())
+        return evaluate_float(self.checkpoint, self.split).outputs.astype(np.float64)
 
     @property
     def float_accuracy(self) -> float:
         """Accuracy of the float model on the validation samples, 0 to 1."""
-        return score(self.wanted, self.labels)
+        return score(self.wanted, self.split.labels)
 
     def on_all(self) -> "Bench":
         """The same on all validation samples."""
@@ -140,10 +137,11 @@ class Bench:
         with one_thread():
             recipe = recipe.model_copy(update={"samples": self.subject.samples})
             manifest, _ = program(self.checkpoint, self.dataset, recipe, self.calibration)
-            got = outputs(QatModel(manifest), self.codes) * manifest.output.format.lsb
+            model = QatModel(manifest)
+            got = outputs_of(manifest.name, self.split, lambda codes: outputs(model, codes)) * manifest.output.format.lsb
         noise = float(((got - self.wanted) ** 2).sum())
         return Measured(
-            accuracy=score(got, self.labels),
+            accuracy=score(got, self.split.labels),
             # The bound keeps the ratio finite if the integers are exact.
             sqnr_db=round(10 * float(np.log10((self.wanted**2).sum() / max(noise, 1e-30))), 2),
             paper_bytes=memory.paper(manifest).bytes,

@@ -54,4 +54,8 @@ def test_a_recording_is_trained_and_judged_in_windows(cli, here):
     for name, *arguments in (words for words in COMMANDS["rest"] if "recording.npz" in words):
         done = cli(name, *arguments, *(["--epochs", 4] if name == "train" else []), "--json")
         assert done.status == 0, done.err
-    assert json.loads(done.out)["labelled"] == 450 and json.loads(done.out)["sequences"] == 1
+    models = json.loads(done.out)["models"]
+    assert [(model["arithmetic"], model["labelled"], model["sequences"]) for model in models] == [
+        ("float", 450, 1),
+        ("integer", 450, 1),
+    ]

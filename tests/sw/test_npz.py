@@ -116,6 +116,8 @@ NAN = np.where(np.arange(16).reshape(8, 2) == 5, np.nan, 1.0)[np.newaxis].repeat
         ({"x": np.zeros((20, 2))}, "is a recording .*, to be cut by --window; sequences of one channel"),
         ({"x": np.zeros((20, 8, 2), complex)}, "x is of type complex128"),
         ({"x": np.full((20, 8, 2), 1 << 30)}, "codes of 31 bits; a code has 24 at most"),
+        ({"x": np.full((20, 8, 2), -(2**63))}, "codes of 64 bits; a code has 24 at most"),
+        ({"x": np.full((20, 8, 2), 2**63, np.uint64)}, "codes of 64 bits; a code has 24 at most"),
         ({"x": np.full((20, 8, 2), "a")}, "x is of type <U1; numbers are wanted"),
         ({"y": np.arange(19)}, r"y has shape \(19,\) and x \(20, 8, 2\); y is \(20,\) or \(20, 8\)"),
         ({"y": np.arange(20) - 1}, "y has the label -1; classes are 0 to 18"),

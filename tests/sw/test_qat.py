@@ -270,7 +270,7 @@ def test_a_kept_run_is_taken_up_by_its_own_options_only(manifest, digits, tmp_pa
 def test_what_cannot_be_trained_is_said(random_manifest, manifest, digits):
     with pytest.raises(SsmHdlError, match="fine-tuning with learning_rate -1 cannot work"):
         FinetuneConfig(learning_rate=-1)
-    with pytest.raises(SsmHdlError, match="does not put out one number for each of the 10 classes of digits"):
+    with pytest.raises(SsmHdlError, match="does not put out 10 numbers for each sequence, as the labels of digits need"):
         finetune(random_manifest(classes=3), digits, FinetuneConfig())
     with pytest.raises(SsmHdlError, match=r"fine-tuning diverged in epoch 1: .* with a learning_rate below 100"):
         finetune(manifest, digits, FinetuneConfig(epochs=1, learning_rate=100))

@@ -86,7 +86,7 @@ def test_the_manifest_says_what_it_is(small, digits, tmp_path):
         ("sigmoid", "lookup"),
         ("glu", "multiply"),
         ("residual", "add"),
-        ("pool", "pool"),
+        ("pool", "mean"),
         ("decoder", "dense"),
     ]
     widths = {name: node.output.format.width for name, node in manifest.nodes.items()}

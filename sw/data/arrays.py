@@ -1,0 +1,93 @@
+"""The arrays of an .npz file: read without running code from the file, and checked to be of a known name and kind."""
+
+import math
+import struct
+import zlib
+from pathlib import Path
+from typing import Any, NoReturn
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ssm_hdl.errors import SsmHdlError, brief, listing
+from ssm_hdl.sw.data.cut import PARTS
+
+Array = NDArray[Any]
+
+KINDS = {"x": "biuf", "y": "biuf", "length": "iu", "split": "iuU", "recording": "iu", "classes": "U", "channels": "U"}
+KINDS |= {"rate": "iuf", "format": "U", "mean": "iuf", "std": "iuf"}
+"""The arrays of a file, and NumPy's kinds of number or text that each may have."""
+
+
+def read(path: Path) -> dict[str, Array]:
+    """The arrays of an .npz file, by name.
+
+    Raises:
+        SsmHdlError: it cannot be read, or holds something else.
+    """
+    try:
+        with path.open("rb") as stream:
+            content = np.load(stream, allow_pickle=False)
+            if isinstance(content, np.ndarray):
+                raise ValueError("it holds one array without a name, write it with numpy.savez")
+            return {name: np.asarray(content[name]) for name in content.files}
+    except OSError as error:
+        raise SsmHdlError(f"cannot read {path}: {error.strerror or error}") from error
+    except (ValueError, TypeError, KeyError, EOFError, BadZipFile, zlib.error, struct.error, SyntaxError, MemoryError,
+            NotImplementedError, RuntimeError) as error:  # fmt: skip
+        reason = "it holds objects, not numbers" if "allow_pickle" in str(error) else brief(str(error), 200)
+        raise SsmHdlError(f"{path} is not an .npz file of arrays: {reason}") from error
+
+
+class File:
+    """Arrays by name, of which the kinds are checked.
+
+    Args:
+        path: of the file that they came from, for messages.
+        arrays: what was in it.
+
+    Raises:
+        SsmHdlError: an array is not known, or of another kind.
+    """
+
+    def __init__(self, path: Path, arrays: dict[str, Array]) -> None:
+        self.path, self.arrays = path, arrays
+        for name, array in self.arrays.items():
+            if name not in KINDS:
+                self.fail(f"there is an array {brief(name)!r}; known are {listing([*KINDS])}")
+            if array.dtype.kind not in KINDS[name]:
+                self.fail(f"{name} is of type {array.dtype}; {'text' if KINDS[name] == 'U' else 'numbers'} are wanted")
+        if "x" not in self.arrays:
+            self.fail("there is no array x")
+        for name in ("rate", "format"):
+            if name in self.arrays and self.arrays[name].size != 1:
+                self.fail(f"{name} has shape {self.arrays[name].shape}; it is a single value")
+        if "rate" in self.arrays and not 0 < float(self.arrays["rate"].item()) < math.inf:
+            self.fail(f"rate is {self.arrays['rate']}; it is a number of time steps per second")
+
+    def fail(self, what: str) -> NoReturn:
+        """Refuse the file."""
+        raise SsmHdlError(f"{self.path}: {what}")
+
+    def take(self, name: str, count: int) -> Array | None:
+        """The whole numbers (count,) of an array, if there is one."""
+        array = self.arrays.get(name)
+        if array is not None and array.shape != (count,):
+            self.fail(f"{name} has shape {array.shape}; it goes with {count:,} entries of x")
+        return None if array is None or array.dtype.kind == "U" else array.astype(np.int64)
+
+    def split(self, count: int) -> Array | None:
+        """The part of each entry as a number, if it is given."""
+        array = self.arrays.get("split")
+        numbers = self.take("split", count)
+        if array is None:
+            return None
+        if numbers is None:
+            numbers = np.full(count, -1)
+            for number, name in enumerate(PARTS):
+                numbers[array == name] = number
+        if not np.isin(numbers, range(len(PARTS))).all():
+            wrong = array[~np.isin(numbers, range(len(PARTS)))][0]
+            self.fail(f"split has {brief(str(wrong))!r}; there are {', '.join(PARTS)}, or 0, 1, 2")
+        return numbers

@@ -1,0 +1,156 @@
+"""Samples in a file, through the commands: other tasks than a class for each sequence, and what is kept of them."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from ssm_hdl import Manifest, SsmHdlError
+from ssm_hdl.boards.protocol import fingerprint
+from ssm_hdl.samples import InputSpec
+from ssm_hdl.sim.golden import run
+from ssm_hdl.sw import checkpoint, data
+from ssm_hdl.sw.presets import PRESETS, change
+from ssm_hdl.sw.train import logits, loss_of, tensors, train
+
+TINY = change(replace(PRESETS["small"], epochs=3), ["width=4", "modes=2"])
+KEPT = InputSpec(
+    "a file, of mine.npz", "UQ(1, 4)", (0.3, 1e-7), (0.1, 1e20), 64, 2, per_step=True,
+    class_names=("a: b", "true"), channel_names=("1", "x, y"), rate=50.0, scale=(1e-5, 2.0),
+)  # fmt: skip
+
+
+@pytest.fixture
+def file(tmp_path):
+    """``file(y)``: a data set of 40 samples of 16 steps and 2 channels with these labels; its file."""
+
+    def make(y, **arrays):
+        x = np.random.default_rng(0).normal(size=(40, 16, 2))
+        np.savez(tmp_path / "mine.npz", x=x, y=y, **arrays)
+        return tmp_path / "mine.npz"
+
+    return make
+
+
+def test_a_manifest_keeps_its_samples_and_its_fingerprint(random_manifest, tmp_path):
+    plain = random_manifest()
+    kept = Manifest(plain.graph.model_copy(update={"samples": KEPT}), plain.tensors)
+    path = kept.save(tmp_path)
+    assert Manifest.load(path).graph.samples == KEPT
+    assert fingerprint(Manifest.load(path)) == fingerprint(plain)
+    path.write_text(path.read_text().replace("  rate: 50.0", "  pace: 50.0"))
+    with pytest.raises(SsmHdlError, match=r"samples\.pace: Unexpected keyword"):
+        Manifest.load(path)
+    path.write_text(path.read_text().replace("  pace: 50.0\n", "").replace("std: [0.1,", "std: [-1,"))
+    with pytest.raises(SsmHdlError, match=r"a deviation of -1\.0; it is a number above 0"):
+        Manifest.load(path)
+
+
+def test_a_checkpoint_keeps_its_samples(tmp_path):
+    torch.manual_seed(0)
+    saved = checkpoint.Checkpoint(TINY.model.build(KEPT).eval(), KEPT, {"name": "a"})
+    path = saved.save(tmp_path / "a.safetensors")
+    assert checkpoint.load(path).inputs == KEPT
+    assert checkpoint.load(path).save(tmp_path / "b.safetensors").read_bytes() == path.read_bytes()
+
+
+def test_numbers_are_trained_in_units_of_their_own(file):
+    y = 1000 + 50 * np.random.default_rng(1).normal(size=(40, 3)) * [1, 10, 0]
+    dataset = data.load(file(y))
+    found = train(dataset, replace(TINY, dataset=dataset.name))
+    outputs = logits(found.model, tensors(dataset, dataset.train)[0]).numpy()
+    # The guess of a model that has learnt nothing is the mean, so the units are those of the labels.
+    assert np.abs(outputs.mean(0) - dataset.train.labels.mean(0)).max() < 300
+    assert found.metadata.keys() >= {"r2", "val_r2"} and "accuracy" not in found.metadata
+
+
+def test_the_loss_leaves_out_what_has_no_label():
+    outputs, labels = torch.randn(4, 5, 3), torch.randint(0, 3, (4, 5))
+    known = labels > 0
+    expected = torch.nn.functional.cross_entropy(outputs[known], labels[known])
+    assert torch.equal(loss_of(outputs, torch.where(known, labels, -1)), expected)
+    numbers = torch.randn(4, 5, 3)
+    numbers[1, 2] = float("nan")
+    assert torch.isfinite(loss_of(outputs, numbers))
+
+
+def test_samples_without_labels_train_nothing(file):
+    dataset = data.load(file(np.where(np.arange(640).reshape(40, 16) < 1, 1, -1)))
+    with pytest.raises(SsmHdlError, match=r"validation part of mine\.npz has no sample with a label"):
+        train(dataset, replace(TINY, dataset=dataset.name))
+    single = data.load(file(np.arange(40) % 2, split=np.zeros(40, int)))
+    with pytest.raises(SsmHdlError, match=r"validation part of mine\.npz has no sample with a label"):
+        train(replace(single, val=single.val.head(0)), replace(TINY, dataset=single.name))
+
+
+@pytest.mark.parametrize("task", ["classes of steps", "numbers", "numbers of steps"])
+def test_every_task_goes_from_training_to_equal_rtl(cli, file, tmp_path, task):
+    random = np.random.default_rng(2)
+    y = {"classes of steps": random.integers(-1, 3, (40, 16)), "numbers": random.normal(size=(40, 2))}
+    path = file(y.get(task, random.normal(size=(40, 16))), split=np.arange(40) % 3)
+    model, folder, recipe = tmp_path / "model.safetensors", tmp_path / "model", tmp_path / "few.yaml"
+    recipe.write_text("samples: 8\n")
+    options = ("--set", "width=4", "--set", "modes=2", "--epochs", 1, "--data", path)
+    trained = json.loads(cli("train", "small", *options, "--out", model, "--json").out)
+    assert cli("quantize", model, "--recipe", recipe, "--data", path, "--out", folder).status == 0
+    first = "accuracy" if task == "classes of steps" else "r2"
+    floats = json.loads(cli("eval", model, "--data", path, "--json").out)
+    assert floats[first] == pytest.approx(trained[first], abs=1e-4)
+    answer = json.loads(cli("eval", folder, "--data", path, "--out", tmp_path / "out.npy", "--json").out)
+    manifest, split = Manifest.load(folder), data.load_for(Manifest.load(folder).graph.samples, path).test
+    outputs = run(manifest, split.codes).outputs
+    assert np.array_equal(np.load(tmp_path / "out.npy"), outputs) and answer["sequences"] == 13
+    assert answer["labelled"] == {"classes of steps": (split.labels >= 0).sum(), "numbers": 13}.get(task, 13 * 16)
+    cli("eval", folder, "--data", path, "--out", tmp_path / "out.npy", "--values")
+    assert np.array_equal(np.load(tmp_path / "out.npy"), outputs * manifest.output.format.lsb)
+    tuned = json.loads(cli("finetune", folder, "--data", path, "--epochs", 1, "--out", tmp_path / "qat", "--json").out)
+    assert f"val_{first}" in tuned
+    same = json.loads(cli("simulate", folder, "--samples", "test", "--data", path, "--count", 2, "--json").out)
+    assert (same["differences"], same["elements"]) == (0, outputs[:2].size)
+
+
+@pytest.mark.parametrize("labels", [np.arange(40) % 20, np.arange(640).reshape(40, 16) % 3 - 1, np.linspace(0, 1, 40)])
+def test_what_a_file_holds_is_shown_in_80_columns(cli, file, tmp_path, labels):
+    path = file(labels, rate=50, channels=["acceleration along the axis of the motor", "y"])
+    done = cli("data", path, "--picture", tmp_path / "some.png")
+    assert done.status == 0, done.err
+    assert max(map(len, (line.rstrip() for line in done.out.splitlines() if str(tmp_path) not in line))) <= 80
+    assert (tmp_path / "some.png").read_bytes().startswith(b"\x89PNG")
+    answer = json.loads(cli("data", path, "--json").out)
+    assert [part["samples"] for part in answer["parts"].values()] == [28, 6, 6]
+    if labels.dtype.kind == "i":
+        counts = [sum(row[part] for part in ("train", "val", "test")) for row in answer["labels"]]
+        assert counts == np.bincount(labels[labels >= 0]).tolist()
+    assert [row["name"] for row in answer["channels"]] == ["acceleration along the axis of the motor", "y"]
+
+
+def test_a_manifest_by_hand_takes_codes_in_a_file(cli, refused, random_manifest, tmp_path):
+    random_manifest().save(tmp_path / "manifest")
+    np.savez(tmp_path / "codes.npz", x=np.arange(48, dtype=np.uint8).reshape(8, 6, 1))
+    done = json.loads(cli("eval", tmp_path / "manifest", "--data", tmp_path / "codes.npz", "--split", "all", "--json").out)
+    assert (done["sequences"], done["labelled"], "accuracy" in done) == (8, 0, False)
+    np.savez(tmp_path / "codes.npz", x=np.zeros((8, 6, 1)))
+    refused("x are floats; the model.* takes integers", "eval", tmp_path / "manifest", "--data", tmp_path / "codes.npz")
+    refused("no data set has sequences of 6 steps", "eval", tmp_path / "manifest")
+
+
+def test_a_manifest_of_another_number_of_classes_is_not_taken_for_mnist(refused, random_manifest, tmp_path):
+    random_manifest(steps=784).save(tmp_path / "ecg")
+    refused("no data set has sequences of 784 steps of 1 x .* and 3 classes", "eval", tmp_path / "ecg", "--data", "data/mnist")
+
+
+@pytest.mark.parametrize("name", ["quantize", "sensitivity", "search"])
+def test_a_checkpoint_is_wanted(refused, name):
+    options = ("--budget", 3000) if name == "search" else ()
+    folder = Path(__file__).parents[2] / "manifests" / "digits"
+    refused("digits is a manifest, not a checkpoint", name, folder, *options, status=2)
+
+
+@pytest.mark.parametrize("name", ["finetune", "generate", "simulate"])
+def test_a_manifest_is_wanted(refused, name, tmp_path):
+    path = Path(__file__).parents[2] / "checkpoints" / "digits.safetensors"
+    options = ("-o", tmp_path / "out.v") if name == "generate" else ()
+    refused("is a checkpoint or weights, not a manifest", name, path, *options, status=2)
