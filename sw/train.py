@@ -154,8 +154,8 @@ def rotated(inputs: Tensor, spec: InputSpec, deviation: float) -> Tensor:
     mean, std = torch.tensor(spec.mean), torch.tensor(spec.std)
     axes = deviation * torch.randn(count, 1, 3)
     turns = torch.linalg.matrix_exp(torch.linalg.cross(axes.expand(count, 3, 3), torch.eye(3).expand(count, 3, 3)))
-    vectors = (inputs * std + mean).reshape(*inputs.shape[:-1], channels // 3, 3)
-    turned: Tensor = (vectors @ turns[:, None]).flatten(-2)
+    vectors = (inputs * std + mean).reshape(count, -1, channels // 3, 3)
+    turned: Tensor = (vectors @ turns[:, None]).reshape(inputs.shape)
     return (turned - mean) / std
 
 
@@ -166,7 +166,7 @@ def labelled(split: Split, name: str) -> Split:
         SsmHdlError: there is none; the message names the samples.
     """
     known = ~np.isnan(split.labels) if split.labels.dtype.kind == "f" else split.labels != UNLABELLED
-    chosen = np.flatnonzero(known.any(tuple(range(1, known.ndim))))
+    chosen = np.flatnonzero(known.reshape(len(split), -1).any(1))
     if not len(chosen):
         raise SsmHdlError(f"{name} has no sample with a label; give it more samples, or another split")
     return Split(split.codes[chosen], split.labels[chosen], None if split.lengths is None else split.lengths[chosen])
@@ -242,10 +242,7 @@ def _stepper(model: Model, config: TrainConfig, steps: int) -> Callable[[Tensor,
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rates, total_steps=steps, pct_start=config.warmup_fraction)
 
     def step(inputs: Tensor, labels: Tensor, lengths: Tensor | None) -> float:
-        try:
-            outputs = model(inputs) if lengths is None else model(inputs, lengths=lengths)
-        except ValueError as error:  # batch normalisation of a single step
-            raise SsmHdlError(f"{config.name} cannot be trained on a batch of shape {tuple(inputs.shape)}: {error}") from error
+        outputs = model(inputs) if lengths is None else model(inputs, lengths=lengths)
         loss = loss_of(outputs, labels, config.label_smoothing)
         if torch.isfinite(loss):  # otherwise the caller raises an error
             optimizer.zero_grad()

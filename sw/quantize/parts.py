@@ -24,7 +24,7 @@ _S4D = {
 }
 _DEEP_S4D = {
     "weights": (*_S4D["weights"], "carry"),
-    "activations": (*_S4D["activations"], "norm", "carry"),
+    "activations": ("readout", "gelu", "mixing", "sigmoid", "stream"),
 }
 _S5 = {
     "weights": ("encoder", "drive", "readout", "skip", "value", "gate", "carry", "ff_enc", "ff_dec", "decoder"),
@@ -82,8 +82,7 @@ def to_yaml(recipe: Recipe, header: str) -> str:
     """A recipe as YAML for ``Recipe.load``, with the lines of ``header`` as comments before it."""
     fields = recipe.model_dump(exclude={*WIDTH_FIELDS, "percentile"} if recipe.clip != "percentile" else set(WIDTH_FIELDS))
     for kind in WIDTH_FIELDS:
-        own = {part.partition(".")[2]: width_of(recipe, part) for part in PARTS if part.startswith(f"{kind}.")}
-        fields[kind] = {"default": max(own.values()), **own}
+        fields[kind] = getattr(recipe, kind).model_dump(exclude_none=True)
     order = [name for name in Recipe.model_fields if name in fields]
     lines = "".join(f"# {line}\n" for line in header.splitlines())
     return lines + yaml.safe_dump({name: fields[name] for name in order}, sort_keys=False, width=120, default_flow_style=None)

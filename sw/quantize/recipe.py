@@ -73,6 +73,7 @@ class Activations(_Widths):
     carry: Width | None = None
     ff_enc: Width | None = None
     ff_dec: Width | None = None
+    stream: Width | None = None
 
 
 class Recipe(_Strict):
@@ -84,6 +85,7 @@ class Recipe(_Strict):
             value, gate, carry and decoder, and with a feed-forward network ff_enc and ff_dec; all layers share them.
         activations: bits of the edges. An S4D has encoder, readout, gelu, mixing (value and gate), sigmoid, glu and residual.
             An S5 also has norm, drive, skip, sum, value, gate, carry, ff_enc and ff_dec, but no mixing; all layers share them.
+            A deep S4D also has norm and carry, and ``stream`` is for those of its edges that lead from layer to layer.
         transition: bits of each part of Abar.
         state: bits of each part of a state.
         biases: bits of all biases.
@@ -102,7 +104,7 @@ class Recipe(_Strict):
 
     name: str = Field(min_length=1)
     weights: Weights = Weights(default=8)
-    activations: Activations = Activations(default=8)
+    activations: Activations = Activations(default=8, stream=12)
     transition: Width = 16
     state: Width = 16
     biases: Width = 16

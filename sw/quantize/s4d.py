@@ -22,6 +22,10 @@ from ssm_hdl.sw.quantize.rows import Rows
 from ssm_hdl.sw.quantize.stack import StackLowering, affine
 from ssm_hdl.sw.quantize.transition import real_pairs, store
 
+STREAM = ("encoder", "glu", "residual", "norm", "carry")
+"""Edges from layer to layer. One format holds all channels, and the largest may be many times the others; a norm hides that in
+training. Few multipliers read them, so more bits are cheap."""
+
 
 class S4DLowering(Lowering):
     """An S4D of one layer on its way to integers; its channels are equalised first.
@@ -94,6 +98,20 @@ class DeepS4DLowering(StackLowering):
 
     denses = ("readout",)
     folds_offset = False
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        codes: NDArray[np.integer],
+        recipe: Recipe,
+        known: Calibration | None = None,
+        progress: Callable[[int], None] | None = None,
+    ) -> None:
+        activations = recipe.activations
+        if activations.stream:
+            wider = {name: activations.stream for name in STREAM if getattr(activations, name) is None}
+            recipe = recipe.model_copy(update={"activations": activations.model_copy(update=wider)})
+        super().__init__(checkpoint, codes, recipe, known, progress)
 
     @property
     def title(self) -> str:

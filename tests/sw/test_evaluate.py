@@ -11,7 +11,6 @@ from ssm_hdl.sw.checkpoint import Checkpoint
 from ssm_hdl.sw.data import SPECS, Split, load
 from ssm_hdl.sw.evaluate import evaluate_float, evaluate_integer
 from ssm_hdl.sw.models.s4d import S4D
-from ssm_hdl.sw.score import recalls
 from ssm_hdl.sw.train import accuracy
 
 
@@ -48,7 +47,7 @@ def test_integer_accuracy(random_manifest, split):
         "sequences": 250,
         "labelled": 250,
         "correct": 166,
-        "recall": recalls(whole.outputs, split.labels),
+        "recall": [1.0, 0.0, None],
         **evaluation.scores,
         "saturations": whole.saturations,
         "elements": whole.elements,

@@ -111,8 +111,9 @@ def test_progress_adds_up_and_every_part_has_its_width(digits, tmp_path):
     names = [part.partition(".")[2] for part in bench.subject.parts if part.startswith("activations.")]
     own = Recipe(name="own", activations={"default": 8} | {name: 5 + at % 7 for at, name in enumerate(names)}, state_margin=1.0)
     manifest, _ = program(bench.checkpoint, digits, own.model_copy(update={"samples": 16}), bench.calibration)
-    for name in set(names) - {"encoder"}:
-        assert manifest.nodes[f"{name}_1"].output.format.width == own.activations[name], name
+    stream = dict.fromkeys(("glu", "residual", "norm", "carry"), own.activations.stream)
+    for name, width in ({name: own.activations[name] for name in set(names) - {"stream"}} | stream).items():
+        assert manifest.nodes[f"{name}_1"].output.format.width == width, name
     assert bench.measure(own).sqnr_db > 0
 
 
