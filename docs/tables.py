@@ -199,7 +199,8 @@ def equality() -> Iterable[Row]:
     for row in results("rtl").values():
         simulated = {"rtl": "RTL"}.get(row["simulated"], f"{row['simulated']} netlist")
         yield row["name"].replace("_", "-"), simulated, *(count(row[key]) for key in ("sequences", "elements", "differences"))
-    yield "har-w8a8", "RTL", *(count(results("har")["rtl"][key]) for key in ("sequences", "elements", "differences"))
+    for run, what in (("rtl", "RTL of the iCEBreaker"), ("rtl-all", "RTL, 28 DSP blocks")):
+        yield "har-w8a8", what, *(count(results("har")[run][key]) for key in ("sequences", "elements", "differences"))
     for name in ("s4d", "s5", "s5-listops"):
         for stages in ("own", "shared"):
             runs = [row[stages]["rtl"] for row in results(name).values() if stages in row]

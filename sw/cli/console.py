@@ -27,7 +27,7 @@ Folder = Annotated[
     typer.Option(
         "--data",
         metavar="FOLDER|FILE.npz",
-        help="Your own samples in an .npz file (docs/data.md), or the folder of the IDX files of MNIST or of a generated set.",
+        help="Your own samples in an .npz file (docs/data.md), or the folder of MNIST's or HAPT's files or of a generated set.",
     ),
 ]
 Window = Annotated[int | None, typer.Option(min=1, metavar="STEPS", help="Windows that a recording in an .npz file is cut into.")]
