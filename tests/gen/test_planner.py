@@ -202,7 +202,7 @@ def test_a_bound_of_the_latency():
     assert free.latency_alone > 800 >= middle.latency_alone > 600 >= short.latency_alone
     assert free.luts <= middle.luts < short.luts
     with pytest.raises(
-        SsmHdlError, match=r"no plan has a latency of at most 20 cycles; the fastest, a step every 264 cycles, has"
+        SsmHdlError, match=r"no plan has a latency of at most 20 cycles; the fastest, a step every 256 cycles, has"
     ):
         plan_for(small, UP5K, 60e3, latency=20)
 
