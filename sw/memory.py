@@ -118,7 +118,8 @@ def paper(manifest: Manifest) -> Memory:
 
 
 def _paper(manifest: Manifest) -> Iterator[Part]:
-    edges = [n.output for n in manifest.nodes.values() if not n.output.is_complex and not n.output.per_sequence]
+    real = (node.output for node in manifest.nodes.values() if not node.output.is_complex and not node.output.per_sequence)
+    edges = list(real) or [manifest.input]
     mean = np.average([edge.format.width for edge in edges], weights=[edge.size for edge in edges])
     for node in manifest.nodes.values():
         if isinstance(node.op, Scan):

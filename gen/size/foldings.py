@@ -1,14 +1,14 @@
 """The foldings of the stages of a pipeline; a scan and its readers depend on each other in theirs."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 
 from ssm_hdl import Manifest, SsmHdlError, registry
 from ssm_hdl.gateware.folding import Folding
 from ssm_hdl.gateware.layers import Layers
-from ssm_hdl.gateware.stage import Stage
+from ssm_hdl.gateware.stage import Stage, StagePlan
 from ssm_hdl.gateware.stream import reals
 from ssm_hdl.gen.structure import Structure
 
@@ -105,7 +105,18 @@ def intervals(manifest: Manifest, units: Sequence[Unit]) -> list[int]:
         stage = registry.stage(node.op.op)
         if stage.folds is None and not node.output.per_sequence:
             ports = max(ports, reals(node.output) // stage.most_lanes(node))
-    return sorted({ports, *(max(ports, cycles) for unit in units for cycles in unit.intervals)})
+    found = {ports, *(max(ports, cycles) for unit in units for cycles in unit.intervals)}
+    return sorted(found | {cycles for cycles in _once(manifest) if cycles > max(found)})
+
+
+def _once(manifest: Manifest) -> Iterator[int]:
+    """The cycles per time step of stages that send once per sequence, with any lanes: a division may take longer than a step."""
+    for node in manifest.nodes.values():
+        stage = registry.stage(node.op.op)
+        if node.output.per_sequence and not node.inputs[0].per_sequence and stage.folds is None:
+            most = stage.most_lanes(node)
+            for lanes in (lanes for lanes in range(1, most + 1) if most % lanes == 0):
+                yield stage.build(Layers([node]), StagePlan(lanes=lanes)).cycles
 
 
 def _choices(

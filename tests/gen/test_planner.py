@@ -22,6 +22,7 @@ from ssm_hdl.gen.size.program import Program
 from ssm_hdl.gen.size.refine import Search
 from ssm_hdl.gen.structure import Structure
 from ssm_hdl.manifest import Graph
+from ssm_hdl.operations import Tensors
 from ssm_hdl.sim.golden import run
 from ssm_hdl.sim.verilated import VerilatedModel
 
@@ -343,3 +344,14 @@ def test_block_rams_take_the_best_shape():
     assert FAMILIES["ecp5"].rams.blocks(Storage("state", 528, 32, True, written=True)) == 2
     assert FAMILIES["ice40"].rams.blocks(Storage("shift", 528, 4, True)) == 1
     assert FAMILIES["ice40"].rams.blocks(Storage("bias", 16, 12, False)) == 0
+
+
+@pytest.mark.parametrize("size,steps", [(1, 1), (6, 2), (6, 16)])
+@pytest.mark.parametrize("device", [GENERIC, UP5K], ids=lambda device: device.name)
+def test_a_mean_of_few_steps_takes_longer_than_a_step(size, steps, device):
+    graph = Graph.model_validate(
+        {"schema_version": 1, "name": "mean", "steps": steps, "input": {"name": "x", "size": size, "format": "SQ(4, 4)"}}
+        | {"operations": [{"name": "y", "op": "mean", "input": "x", "format": "SQ(4, 12)"}], "output": "y"}
+    )
+    report = plan_for(Manifest(graph, Tensors({}, {})), device, fastest=True).report
+    assert size <= report.cycles and steps * report.cycles >= 16  # a cycle for each bit of a result

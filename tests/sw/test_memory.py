@@ -10,6 +10,8 @@ import pytest
 from ssm_hdl import Manifest
 from ssm_hdl.gen.pipeline import Pipeline
 from ssm_hdl.gen.size.planner import plan_for
+from ssm_hdl.manifest import Graph
+from ssm_hdl.operations import Tensors
 from ssm_hdl.sw.cli.info import describe
 from ssm_hdl.sw.memory import MEMORY_KINDS, hardware, paper, paper_float, paper_float_of, paper_nominal
 
@@ -101,3 +103,11 @@ def test_info_shows_both(digits):
         assert memory[way]["bytes"] == counted.bits / 8
         assert set(memory[way]["kinds"]) <= set(MEMORY_KINDS)
     assert 0 < memory["saved"] < 1
+
+
+def test_a_graph_without_an_edge_of_every_step():
+    graph = Graph.model_validate(
+        {"schema_version": 1, "name": "alone", "steps": 4, "input": {"name": "x", "size": 3, "format": "SQ(4, 4)"}}
+        | {"operations": [{"name": "y", "op": "last", "input": "x"}], "output": "y"}
+    )
+    assert paper(Manifest(graph, Tensors({}, {}))).bits == 0
