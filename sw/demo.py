@@ -119,7 +119,7 @@ def demo(out: Path, console: Console, bar: Bar) -> Demo:
     files["Verilog"] = write_atomically(out / f"{MODEL}.v", generate(manifest, inferred))
     files["picture"] = draw(manifest, plan, out / "pipeline.svg")
     files["picture, PNG"] = draw(manifest, plan, out / "pipeline.png")
-    say(f"generated {report.cycles} cycles a time step on {report.dsp_multipliers} multipliers; {files['picture']} shows it")
+    say(f"generated {report.cycles} cycles per step on {report.dsp_multipliers} multipliers; {files['picture']} shows it")
 
     say("compiling the Verilog with Verilator")
     model, codes = VerilatedModel(manifest, inferred), manifest.check_samples(dataset.test.codes)

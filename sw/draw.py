@@ -114,7 +114,7 @@ class _Picture:
         edge, report = self.manifest.input, self.report
         self.ax.text(MARGIN + INDENT, self.height - 0.34, self.manifest.name, size=15, weight="bold", color=INK, va="center")
         text = (
-            f"{report.cycles:,} cycles a time step of {edge.size} × {edge.format.width} bit, up to {self.manifest.steps} steps"
+            f"{report.cycles:,} cycles per step of {edge.size} × {edge.format.width} bit, up to {self.manifest.steps} steps"
             f"   ·   {report.multiplications:,} multiplications a step"
             f"   ·   {report.dsp_multipliers} multipliers in {report.dsp} DSP blocks"
             f", {report.utilisation:.0%} of their cycles used"

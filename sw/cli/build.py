@@ -55,7 +55,7 @@ def rows(report: "BuildReport") -> dict[str, object]:
         "multipliers": report.multipliers,
         "block RAMs": report.block_rams,
         **({"SPRAMs": report.sprams} if report.sprams.available else {}),
-        "cycles a time step": f"{report.cycles_per_step:,.10g}; {report.steps_per_second:,.0f} time steps a second",
+        "cycles per step": f"{report.cycles_per_step:,.10g}; {report.steps_per_second:,.0f} time steps a second",
         "seed": report.seed,
         "tools": ", ".join(report.tools),
         "bitstream": report.bitstream,

@@ -37,7 +37,7 @@ def _rows(found: "Demo") -> dict[str, object]:
         "test accuracy, integer": f"{found.integer.accuracy:.2%}",
         "RTL = golden model": f"{found.rtl.sequences} digits, {found.rtl.differences} differences",
         "netlist = golden model": f"{found.netlist.sequences} digits, {found.netlist.differences} differences",
-        "cycles a time step": f"{found.rtl.interval:.0f}, for {found.report.multiplications} multiplications",
+        "cycles per step": f"{found.rtl.interval:.0f}, for {found.report.multiplications} multiplications",
         "latency": f"{found.report.latency_alone:,} cycles alone, {found.report.latency_full:,} in the full pipeline",
         "LUTs": built.luts,
         "DSP multipliers": built.multipliers,

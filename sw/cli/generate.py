@@ -83,8 +83,8 @@ def _on_device(sized: "Sized") -> dict[str, object]:
 
 
 def _multipliers(in_blocks: int, of_luts: int) -> str:
-    """Those of a stage."""
-    return " + ".join(f"{number}{kind}" for number, kind in ((in_blocks, ""), (of_luts, " LUT")) if number)
+    """Those of a stage: in DSP blocks, + of LUTs."""
+    return f"{in_blocks or ''}{f'+{of_luts}' if of_luts else ''}"
 
 
 def tables(report: "Report", more: dict[str, object] | None = None) -> tuple[RenderableType, RenderableType]:
@@ -92,14 +92,10 @@ def tables(report: "Report", more: dict[str, object] | None = None) -> tuple[Ren
     from ssm_hdl.families import find_family
 
     family = find_family(report.family).costs
-    stages = table(
-        "stage", "op", ">products", "folding", ">multipliers", ">cycles", ">latency", ">DSP", ">RAM", ">LUT", ">busy"
-    )  # fmt: skip
+    stages = table("stage", "folding", ">mult", ">cycles", ">latency", ">DSP", ">RAM", ">LUT", ">busy")
     for stage in report.stages:
         stages.add_row(
             stage.name,
-            stage.op if stage.layers == 1 else f"{stage.op} x {stage.layers} layers",
-            f"{stage.multiplications:,}" if stage.multiplications else "",
             stage.folding,
             _multipliers(stage.dsp_multipliers, stage.multipliers - stage.dsp_multipliers),
             f"{stage.cycles:,}",
@@ -112,7 +108,7 @@ def tables(report: "Report", more: dict[str, object] | None = None) -> tuple[Ren
     rams = ", ".join(f"{count} on {family}" for family, count in report.block_rams.items())
     shared = {"layers": f"{report.layers} share stages; {report.flight} time steps under way"} if report.layers > 1 else {}
     summary = {
-        "cycles a time step": f"{report.cycles:,}",
+        "cycles per step": f"{report.cycles:,.2f}".removesuffix(".00"),
         "latency of a step alone": f"{report.latency_alone:,} cycles, last sample in to last result out",
         "in the full pipeline": f"{report.latency_full:,} cycles",
         **shared,

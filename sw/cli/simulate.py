@@ -99,7 +99,7 @@ def _rows(answer: dict[str, Any]) -> dict[str, object]:
         "sequences": f"{answer['sequences']:,}",
         "elements compared": f"{answer['elements']:,}",
         "differences": f"{answer['differences']:,}" + (f"; {answer['first']}" if answer["first"] else ""),
-        "cycles a time step": interval,
+        "cycles per step": interval,
         "latency": f"{answer['latency']:,} cycles, last sample in to last result out, under load",
         "cycles simulated": f"{answer['cycles']:,}, {answer['cycles_per_second']:,.0f} a second",
     }

@@ -3,11 +3,14 @@
 import json
 
 import pytest
+from rich.console import Console
 
 from ssm_hdl import Manifest
-from ssm_hdl.families import DEVICES
+from ssm_hdl.families import DEVICES, find_device
+from ssm_hdl.gen.report import estimate
 from ssm_hdl.gen.size.planner import plan_for
 from ssm_hdl.gen.verilog import generate
+from ssm_hdl.sw.cli.generate import tables
 
 
 @pytest.fixture(scope="module")
@@ -127,3 +130,12 @@ def test_a_benchmark_of_nothing_that_can_be_measured_is_refused(refused, manifes
     refused("not of the form MANIFEST@BOARD", "bench", f"{manifest}@icebreaker@fast", *where, status=2)
     refused("cannot take", "bench", f"{manifest}@icebreaker@1e9", *where)
     assert not (tmp_path / "bench.json").exists()
+
+
+@pytest.mark.parametrize("share", (False, True))
+def test_the_table_of_a_plan_fits_a_terminal(random_manifest, share):
+    manifest = random_manifest(channels=32, modes=16, layers=2, steps=784, alike=True)
+    plan = plan_for(manifest, find_device("lfe5u-85f"), share_layers=share).plan
+    with (console := Console(width=80)).capture() as shown:
+        console.print(*tables(estimate(manifest, plan)))
+    assert "readout" in shown.get() and "…" not in shown.get()
