@@ -78,7 +78,7 @@ def _rows(evaluation: "Evaluation", answer: dict[str, Any]) -> list[Any]:
     told |= {"arithmetic": answer["arithmetic"], "samples": f"{answer['split']}, {evaluation.sequences:,}"}
     told |= {} if evaluation.scores else {"labels": f"none of {evaluation.labels.size:,} {labels}"}
     told |= {key: answer[key] for key in ("outputs", "seconds") if key in answer}
-    rows = table("operation", ">elements", ">of")
+    rows = table("operation", ">saturated", ">of")
     for name, saturated in evaluation.saturations.items():
         if saturated:
             rows.add_row(name, f"{saturated:,}", f"{evaluation.elements[name]:,}")
