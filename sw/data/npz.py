@@ -86,7 +86,7 @@ def prepare(
     if like is None and not learnt.any():
         file.fail("no sample is for training; `split` has to name train")
     inside = np.ones(x.shape[:2], bool) if lengths is None else np.arange(x.shape[1]) < lengths[:, np.newaxis]
-    format, scale = _format(file, x, x[learnt], like)
+    format, scale = _format(file, x, x[learnt][inside[learnt]], like)
     codes = _codes(x, format, scale, file)
     mean, std = _normalisation(file, codes[learnt][inside[learnt]] * format.lsb, scale, like)
     names = {name: tuple(file.arrays[name].tolist()) if name in file.arrays else () for name in ("classes", "channels")}
@@ -152,7 +152,7 @@ def _labels(file: File, x: Array, y: Array | None, like: InputSpec | None) -> tu
 
 
 def _format(file: File, x: Array, train: Array, like: InputSpec | None) -> tuple[Format, tuple[float, ...]]:
-    """The format of the codes and, of floats, the scale of each channel."""
+    """The format of the codes and, of floats, the scale of each channel, from the steps (n, channels) that train."""
     real, stated = x.dtype.kind == "f", file.arrays.get("format")
     wanted = None if stated is None else Format.parse(str(stated.item()))
     if like is not None:
@@ -164,9 +164,9 @@ def _format(file: File, x: Array, train: Array, like: InputSpec | None) -> tuple
             file.fail(f"the codes are of format {wanted}; the model, trained on {like.name}, takes {format}")
         return format, like.scale
     if real:
-        largest = np.abs(train).max((0, 1)).astype(float)
+        largest = np.abs(train).max(0).astype(float)
         scale = tuple(2.0 ** math.ceil(math.log2(peak)) if peak > 0 else 1.0 for peak in largest)
-        spread = train.std((0, 1)) / np.array(scale)
+        spread = train.std(0) / np.array(scale)
         # A channel with a large offset needs more bits for what changes.
         fine = max(math.ceil(5 - math.log2(one)) for one in (*spread[spread > 0].tolist(), 1.0))
         fraction = min(max(FLOAT_BITS - 1, fine), MAX_BITS - 1)

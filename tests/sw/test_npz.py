@@ -59,6 +59,12 @@ def test_a_large_offset_gets_more_bits(write):
     assert Format.parse(found.input_format).lsb * found.scale[0] < 1 / 16
 
 
+def test_padding_does_not_decide_the_format(write):
+    x = np.random.default_rng(1).normal((10_000, 5), size=(20, 8, 2))
+    cut, padded = data.load(write(x=x[:, :4])).spec, data.load(write(x=x, length=np.full(20, 4))).spec
+    assert padded == replace(cut, steps=8)
+
+
 def test_lengths_are_kept_and_padding_is_neither_used_nor_read(write):
     x = np.random.default_rng(1).normal(size=(20, 8, 2))
     lengths = 1 + np.arange(20) % 8
