@@ -56,20 +56,24 @@ def prepare(
         file.fail(f"x has shape {x.shape}; it is (samples, steps, channels), or (steps, channels) of a recording, and not empty")
     if like is not None and x.shape[-1] != like.channels:
         file.fail(f"x has {x.shape[-1]} channels; the model, trained on {like.name}, takes {like.channels}")
+    lengths = file.take("length", len(x)) if x.ndim == 3 else None
+    padding = None
+    if lengths is not None:
+        if not (lengths.min() >= 1 and lengths.max() <= x.shape[1]):
+            file.fail(f"length goes from {lengths.min()} to {lengths.max()}; a sequence of x has 1 to {x.shape[1]} steps")
+        padding = np.arange(x.shape[1]) >= lengths[:, np.newaxis]
+        x = np.where(padding[..., np.newaxis], x.dtype.type(0), x)
+        if given is not None and given.shape[:2] == padding.shape:
+            given = given.copy()
+            given[padding] = 0  # whatever it was, it is no label
     y, classes, targets, per_step = _labels(file, x, given, like)
     nothing = np.nan if targets else UNLABELLED
     parts = parts_of(len(x), file.split(len(x)), ordered=x.ndim == 2)
     if x.ndim == 3:
         if window or hop:
             file.fail(f"x of shape {x.shape} has {len(x):,} sequences already; a window cuts a recording (steps, channels)")
-        lengths = file.take("length", len(x))
-        if lengths is not None:
-            if not (lengths.min() >= 1 and lengths.max() <= x.shape[1]):
-                file.fail(f"length goes from {lengths.min()} to {lengths.max()}; a sequence of x has 1 to {x.shape[1]} steps")
-            padding = np.arange(x.shape[1]) >= lengths[:, np.newaxis]
-            x = np.where(padding[..., np.newaxis], x.dtype.type(0), x)
-            if per_step:
-                y[padding] = nothing
+        if per_step and padding is not None:
+            y[padding] = nothing
     else:
         window = window or (like.steps if like else None)
         if window is None:

@@ -65,6 +65,14 @@ def test_padding_does_not_decide_the_format(write):
     assert padded == replace(cut, steps=8)
 
 
+@pytest.mark.parametrize("junk", [99, -7, np.inf])
+def test_labels_in_the_padding_do_not_count(write, junk):
+    y = np.tile([0, 1, 1, 0, junk, junk, junk, junk], (20, 1))
+    found = data.load(write(y=y, length=np.full(20, 4)))
+    assert (found.classes, found.targets) == ((0, 1) if np.isinf(junk) else (2, 0))
+    assert (found.train.labels[:, :4].reshape(-1, 4) == [0, 1, 1, 0]).all()
+
+
 def test_lengths_are_kept_and_padding_is_neither_used_nor_read(write):
     x = np.random.default_rng(1).normal(size=(20, 8, 2))
     lengths = 1 + np.arange(20) % 8
