@@ -29,6 +29,9 @@ MAX_CLASSES = 4096
 MAX_BITS = 24
 """Bits of the widest code; float32, in which the float model is trained, holds no more."""
 
+MAX_VALUE = 1e30
+"""Largest float; float32 holds 3e38, and what is computed of them has to fit too."""
+
 
 def load(path: Path | str, like: InputSpec | None = None, window: int | None = None, hop: int | None = None) -> Dataset:
     """Read, check and split a file.
@@ -83,9 +86,14 @@ def prepare(
             )
         cut = Cut.plan(parts, file.take("recording", len(x)), window, hop or window)
         x, y, parts, lengths = cut.apply(x, 0), cut.apply(y, nothing), cut.parts, cut.lengths
+    if x.dtype.kind == "f":
+        with np.errstate(over="ignore"):  # of a longdouble, which becomes inf and is refused
+            x = x.astype(np.float64)
     if not np.isfinite(x).all():
         where = tuple(int(index) for index in np.argwhere(~np.isfinite(x))[0])
         file.fail(f"x is {x[where]} at {where} (sample, step, channel); remove or repair what is no finite number")
+    if x.dtype.kind == "f" and (peak := np.abs(x).max()) > MAX_VALUE:
+        file.fail(f"x goes up to {peak:.3g}; floats go up to {MAX_VALUE:g}, use another unit")
     learnt = parts == PARTS.index("train")
     if like is None and not learnt.any():
         file.fail("no sample is for training; `split` has to name train")
@@ -167,8 +175,12 @@ def _format(file: File, x: Array, train: Array, like: InputSpec | None) -> tuple
         if wanted not in (None, format):
             file.fail(f"the codes are of format {wanted}; the model, trained on {like.name}, takes {format}")
         return format, like.scale
+    if wanted is not None and wanted.width > MAX_BITS:
+        file.fail(f"format {wanted} has {wanted.width} bits; a code has {MAX_BITS} at most")
     if real:
-        largest = np.abs(train).max(0).astype(float)
+        if wanted is not None and not wanted.signed and x.min() < 0:
+            file.fail(f"x goes down to {x.min():.3g}, and format {wanted} has no sign")
+        largest = np.abs(train).max(0)
         scale = tuple(2.0 ** math.ceil(math.log2(peak)) if peak > 0 else 1.0 for peak in largest)
         spread = train.std(0) / np.array(scale)
         # A channel with a large offset needs more bits for what changes.
@@ -178,7 +190,7 @@ def _format(file: File, x: Array, train: Array, like: InputSpec | None) -> tuple
     low, high = int(x.min()), int(x.max())
     width = bits(low, high)  # of a signed code
     width -= low >= 0
-    if max(width, wanted.width if wanted else 0) > MAX_BITS:
+    if width > MAX_BITS:
         file.fail(f"x goes from {low:,} to {high:,}, codes of {width} bits; a code has {MAX_BITS} at most")
     return wanted or (SQ(width, 0) if low < 0 else UQ(width, 0)), ()
 

@@ -73,6 +73,12 @@ def test_labels_in_the_padding_do_not_count(write, junk):
     assert (found.train.labels[:, :4].reshape(-1, 4) == [0, 1, 1, 0]).all()
 
 
+def test_the_widest_half_floats_are_taken(write):
+    x = np.random.default_rng(1).choice([-60_000, 60_000], (20, 8, 2))
+    half, double = (data.load(write(x=x.astype(kind))) for kind in (np.float16, np.float64))
+    assert (half.input_format, half.scale) == (double.input_format, double.scale) == ("SQ(1, 11)", (65536.0, 65536.0))
+
+
 def test_lengths_are_kept_and_padding_is_neither_used_nor_read(write):
     x = np.random.default_rng(1).normal(size=(20, 8, 2))
     lengths = 1 + np.arange(20) % 8
@@ -132,6 +138,10 @@ NAN = np.where(np.arange(16).reshape(8, 2) == 5, np.nan, 1.0)[np.newaxis].repeat
         ({"x": np.full((20, 8, 2), 1 << 30)}, "codes of 31 bits; a code has 24 at most"),
         ({"x": np.full((20, 8, 2), -(2**63))}, "codes of 64 bits; a code has 24 at most"),
         ({"x": np.full((20, 8, 2), 2**63, np.uint64)}, "codes of 64 bits; a code has 24 at most"),
+        ({"x": np.full((20, 8, 2), 1e300)}, r"x goes up to 1e\+300; floats go up to 1e\+30"),
+        ({"x": np.full((20, 8, 2), np.longdouble("-1e4000"))}, r"x is -inf at"),
+        ({"x": np.ones((20, 8, 2)), "format": "SQ(1, 40)"}, r"format SQ\(1, 40\) has 41 bits; a code has 24 at most"),
+        ({"x": -np.ones((20, 8, 2)), "format": "UQ(0, 8)"}, r"x goes down to -1, and format UQ\(0, 8\) has no sign"),
         ({"x": np.full((20, 8, 2), "a")}, "x is of type <U1; numbers are wanted"),
         ({"y": np.arange(19)}, r"y has shape \(19,\) and x \(20, 8, 2\); y is \(20,\) or \(20, 8\)"),
         ({"y": np.arange(20) - 1}, "y has the label -1; classes are 0 to 18"),
