@@ -74,8 +74,10 @@ class Cut:
         window = min(window, int(np.diff(borders).max()))  # the rest would be padding in every window
         starts, lengths = [], []
         for begin, end in pairwise(borders.tolist()):
-            step = hop if parts[begin] == PARTS.index("train") else window
-            first = begin + step * np.arange(1 + -(-max(0, end - begin - window) // step))
+            step = min(hop if parts[begin] == PARTS.index("train") else window, len(parts))
+            # As many as reach the end; with gaps between windows, as many as begin before it.
+            count = min(1 + -(-max(0, end - begin - window) // step), -(-(end - begin) // step))
+            first = begin + step * np.arange(count)
             starts.append(first)
             lengths.append(np.minimum(window, end - first))
         start, length = np.concatenate(starts), np.concatenate(lengths).astype(np.int64)

@@ -105,6 +105,12 @@ def test_a_recording_is_cut_within_its_parts_and_recordings(write):
     assert whole.test.codes.shape == (1, 35, 2) and whole.test.lengths.tolist() == [20]
 
 
+@pytest.mark.parametrize(("hop", "starts"), [(50, [0, 50]), (68, [0, 68]), (10**30, [0])])
+def test_windows_further_apart_than_a_window_begin_within_the_recording(write, hop, starts):
+    found = data.load(write(x=np.arange(100)[:, np.newaxis], y=np.arange(100) % 2), window=10, hop=hop)
+    assert sorted(found.train.codes[:, 0, 0]) == starts
+
+
 def test_a_recording_without_parts_is_divided_in_its_order(write):
     found = data.load(write(x=np.arange(100)[:, np.newaxis], y=np.arange(100) % 2), window=5)
     assert [part.codes[:, 0, 0].min() for part in (found.train, found.val, found.test)] == [0, 70, 85]
