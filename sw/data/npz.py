@@ -57,6 +57,10 @@ def prepare(
     x, given = file.arrays["x"], file.arrays.get("y")
     if x.ndim not in (2, 3) or not x.size:
         file.fail(f"x has shape {x.shape}; it is (samples, steps, channels), or (steps, channels) of a recording, and not empty")
+    wrong = "length" if x.ndim == 2 else "recording"
+    if wrong in file.arrays:
+        kinds = {"length": "sequences (samples, steps, channels)", "recording": "a recording (steps, channels)"}
+        file.fail(f"{wrong} goes with {kinds[wrong]}; x has shape {x.shape}")
     if like is not None and x.shape[-1] != like.channels:
         file.fail(f"x has {x.shape[-1]} channels; the model, trained on {like.name}, takes {like.channels}")
     lengths = file.take("length", len(x)) if x.ndim == 3 else None
