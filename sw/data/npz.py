@@ -153,7 +153,7 @@ def _labels(file: File, x: Array, y: Array | None, like: InputSpec | None) -> tu
         y = (y if y.ndim > len(shape) else y[..., np.newaxis]).astype(np.float64)
         return y, 0, y.shape[-1], per_step
     names, least = file.arrays.get("classes"), UNLABELLED if per_step else 0
-    count = like.classes if like else len(names) if names is not None and names.ndim else int(y.max()) + 1
+    count = like.classes if like else len(names) if names is not None else int(y.max()) + 1
     if names is not None and names.shape != (count,):
         file.fail(f"classes has shape {names.shape}; names of {count} classes are wanted")
     if y.min() < least or y.max() >= min(count, MAX_CLASSES):

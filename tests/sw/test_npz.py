@@ -156,6 +156,8 @@ NAN = np.where(np.arange(16).reshape(8, 2) == 5, np.nan, 1.0)[np.newaxis].repeat
         ({"y": np.full((20, 8), -2)}, "y has the label -2; .* -1 is for a step without one"),
         ({"y": np.full(20, np.nan)}, "NaN is for steps without a label alone"),
         ({"classes": ["a", "b"]}, "y has the label 2; classes are 0 to 1"),
+        ({"channels": [["a"], ["b"]]}, r"channels has shape \(2, 1\); it is a list of names"),
+        ({"classes": "abc"}, r"classes has shape \(\); it is a list of names"),
         ({"channels": ["a"]}, "1 names of 2 channels"),
         ({"length": np.full(20, -1)}, "length goes from -1 to -1; a sequence of x has 1 to 8 steps"),
         ({"length": np.full(20, 9)}, "length goes from 9 to 9"),
@@ -246,3 +248,13 @@ def test_a_model_of_a_file_wants_a_file_and_a_set_has_no_windows(write):
         data.load("digits", window=3)
     with pytest.raises(SsmHdlError, match="20 sequences already; a window cuts a recording"):
         npz.load(write(), window=3)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("mean", np.nan), ("mean", np.inf), ("std", 0.0), ("scale", 0.0), ("scale", np.inf), ("rate", -1.0), ("rate", np.nan)],
+)
+def test_numbers_that_are_none_are_refused(write, field, value):
+    spec = data.load(write(x=np.random.default_rng(1).normal(size=(20, 8, 2)))).spec
+    with pytest.raises(SsmHdlError, match=f"samples of mine.npz: .*{value}"):
+        replace(spec, **{field: value if field == "rate" else (value, 1.0)})
