@@ -254,7 +254,7 @@ def test_a_model_of_a_file_wants_a_file_and_a_set_has_no_windows(write):
     ("field", "value"),
     [("mean", np.nan), ("mean", np.inf), ("std", 0.0), ("scale", 0.0), ("scale", np.inf), ("rate", -1.0), ("rate", np.nan)],
 )
-def test_numbers_that_are_none_are_refused(write, field, value):
+def test_a_normalisation_or_rate_out_of_range_is_refused(write, field, value):
     spec = data.load(write(x=np.random.default_rng(1).normal(size=(20, 8, 2)))).spec
     with pytest.raises(SsmHdlError, match=f"samples of mine.npz: .*{value}"):
         replace(spec, **{field: value if field == "rate" else (value, 1.0)})
