@@ -136,7 +136,9 @@ def _labels(file: File, x: Array, y: Array | None, like: InputSpec | None) -> tu
     if y is None:
         if like is None:
             file.fail("there is no array y, the labels")
-        shape = (x.shape[:-1] if like.per_step or x.ndim == 2 else (len(x),)) + ((like.targets,) if like.targets else ())
+        if x.ndim == 2 and not like.per_step:
+            file.fail(f"x is a recording; the model, trained on {like.name}, takes sequences (samples, steps, channels)")
+        shape = (x.shape[:-1] if like.per_step else (len(x),)) + ((like.targets,) if like.targets else ())
         empty = np.full(shape, np.nan) if like.targets else np.full(shape, UNLABELLED)
         return empty, like.classes, like.targets, like.per_step
     number, kinds = y.dtype.kind == "f", ("classes, integers", "numbers for regression, floats")

@@ -218,6 +218,7 @@ def test_a_file_cut_off_anywhere_is_refused(write):
     ("arrays", "message"),
     [
         ({"x": np.zeros((20, 8, 3), int)}, "x has 3 channels; the model, trained on mine.npz, takes 2"),
+        ({"x": np.zeros((20, 2), int), "y": None}, "x is a recording; the model, trained on mine.npz, takes sequences"),
         ({"x": np.zeros((20, 8, 2))}, "x are floats; the model, trained on mine.npz, takes integers"),
         ({"x": np.full((20, 8, 2), 2000)}, r"x goes from 2000 to 2000; codes of SQ\(11, 0\)"),
         ({"y": np.full(20, 3)}, "y has the label 3; classes are 0 to 2"),
