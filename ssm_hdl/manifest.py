@@ -142,7 +142,7 @@ class Manifest:
             SsmHdlError: a shape, a type, a length or a value that does not fit the input.
         """
         edge = self.input
-        if samples.ndim != 3 or samples.shape[2] != edge.size or not np.issubdtype(samples.dtype, np.integer):
+        if samples.ndim != 3 or samples.shape[2] != edge.size or samples.dtype.kind not in "iu":
             raise SsmHdlError(
                 f"samples of shape {samples.shape} and type {samples.dtype}; {self.name} takes integers of shape "
                 f"(batch, steps, {edge.size}), codes of {edge.format}"
@@ -150,15 +150,14 @@ class Manifest:
         # Sums over time are sized for the longest sequence; with an answer at every step there are none.
         if not 1 <= samples.shape[1] <= (self.steps if self.output.per_sequence else math.inf):
             raise SsmHdlError(f"a sequence of {samples.shape[1]} steps; {self.name} takes 1 to {self.steps}")
-        codes = samples.astype(np.int64)
-        bad = (codes < edge.format.min) | (codes > edge.format.max)
+        bad = (samples < edge.format.min) | (samples > edge.format.max)  # before uint64 could wrap
         if bad.any():
             b, t, i = np.argwhere(bad)[0]
             raise SsmHdlError(
-                f"sample {codes[b, t, i]} (sequence {b}, step {t}, element {i}) is outside {edge.format}, "
+                f"sample {samples[b, t, i]} (sequence {b}, step {t}, element {i}) is outside {edge.format}, "
                 f"whose codes are {edge.format.min} to {edge.format.max}"
             )
-        return codes
+        return samples.astype(np.int64)
 
     @classmethod
     def load(cls, path: Path | str) -> "Manifest":

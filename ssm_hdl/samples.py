@@ -1,6 +1,7 @@
 """A description of samples, which checkpoints and manifests keep: enough to feed a trained model without its data set."""
 
 import json
+import math
 from dataclasses import MISSING, dataclass, fields
 from typing import Annotated, Any
 
@@ -76,8 +77,13 @@ class InputSpec:
 
         Format.parse(self.input_format)
         check(self.channels > 0 and len(self.std) == self.channels, f"{len(self.mean)} means and {len(self.std)} deviations")
-        check(all(0 < std < float("inf") for std in self.std), f"a deviation of {min(self.std)}; it is a number above 0")
         check(len(self.scale) in (0, self.channels), f"{len(self.scale)} scales of {self.channels} channels")
+        for value in self.mean:
+            check(math.isfinite(value), f"a mean of {value}; it is a finite number")
+        for what, values in (("deviation", self.std), ("scale", self.scale)):
+            for value in values:
+                check(0 < value < math.inf, f"a {what} of {value}; it is a number above 0")
+        check(0 <= self.rate < math.inf, f"a rate of {self.rate}; it is a number of time steps per second")
         check(len(self.channel_names) in (0, self.channels), f"{len(self.channel_names)} names of {self.channels} channels")
         check(len(self.class_names) in (0, self.classes), f"{len(self.class_names)} names of {self.classes} classes")
         check(self.steps > 0, f"a sequence of {self.steps} steps; it has 1 at least")

@@ -166,7 +166,7 @@ def labelled(split: Split, name: str) -> Split:
         SsmHdlError: there is none; the message names the samples.
     """
     known = ~np.isnan(split.labels) if split.labels.dtype.kind == "f" else split.labels != UNLABELLED
-    chosen = np.flatnonzero(known.reshape(len(split), -1).any(1))
+    chosen = np.flatnonzero(known.reshape(len(split), math.prod(known.shape[1:])).any(1))
     if not len(chosen):
         raise SsmHdlError(f"{name} has no sample with a label; give it more samples, or another split")
     return Split(split.codes[chosen], split.labels[chosen], None if split.lengths is None else split.lengths[chosen])

@@ -118,6 +118,6 @@ def _read(path: Path) -> np.ndarray:
         raise SsmHdlError(f"{path} is not a .npy file of numbers ({error}); write one with numpy.save") from error
     if not isinstance(samples, np.ndarray):
         raise SsmHdlError(f"{path} holds several arrays; give them with --data, and name a part of them: {', '.join(SPLITS)}")
-    if len(samples) == 0:
+    if samples.ndim == 0 or len(samples) == 0:
         raise SsmHdlError(f"{path} holds no sequence")
     return samples

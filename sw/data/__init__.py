@@ -30,8 +30,8 @@ def load(
         SsmHdlError: no such data set, or its files are missing or damaged.
     """
     path = Path(folder or name)
-    if path.name == hapt.FILE or (name == "hapt" and path.suffix != ".npz"):
-        return hapt.load(path if folder or path.name == hapt.FILE else None, progress, window, hop)
+    if hapt.is_kept(path) or (name == "hapt" and path.suffix != ".npz"):
+        return hapt.load(path if folder or path.suffix == ".npz" else None, progress, window, hop)
     if path.suffix == ".npz":
         return npz.load(path, None, window, hop)
     if window or hop:
@@ -58,7 +58,7 @@ def load_for(inputs: InputSpec, data: Path | str | None = None, progress: bool =
     Raises:
         SsmHdlError: there are no such samples, or they differ from what the model was trained on.
     """
-    if data is not None and Path(data).suffix == ".npz" and Path(data).name != hapt.FILE:
+    if data is not None and Path(data).suffix == ".npz" and not hapt.is_kept(Path(data)):
         return npz.load(data, inputs, window)
     if inputs.name not in SPECS:
         raise SsmHdlError(f"the model was trained on {inputs.name}; name that file, or one like it, with --data FILE.npz")

@@ -60,6 +60,9 @@ class File:
                 self.fail(f"{name} is of type {array.dtype}; {'text' if KINDS[name] == 'U' else 'numbers'} are wanted")
         if "x" not in self.arrays:
             self.fail("there is no array x")
+        for name in ("classes", "channels"):
+            if name in self.arrays and self.arrays[name].ndim != 1:
+                self.fail(f"{name} has shape {self.arrays[name].shape}; it is a list of names, of shape ({name},)")
         for name in ("rate", "format"):
             if name in self.arrays and self.arrays[name].size != 1:
                 self.fail(f"{name} has shape {self.arrays[name].shape}; it is a single value")

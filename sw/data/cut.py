@@ -64,17 +64,20 @@ class Cut:
         Args:
             parts: of each step (steps,).
             recordings: a number for each step (steps,), or None for a single recording.
-            window: steps of a window.
+            window: steps of a window; those of the longest stretch if it has fewer.
             hop: steps between windows of the training part; others do not overlap, so no step is scored twice.
         """
         change = np.diff(parts) != 0
         if recordings is not None:
             change |= np.diff(recordings) != 0
         borders = np.concatenate([[0], np.flatnonzero(change) + 1, [len(parts)]])
+        window = min(window, int(np.diff(borders).max()))  # the rest would be padding in every window
         starts, lengths = [], []
         for begin, end in pairwise(borders.tolist()):
-            step = hop if parts[begin] == PARTS.index("train") else window
-            first = begin + step * np.arange(1 + -(-max(0, end - begin - window) // step))
+            step = min(hop if parts[begin] == PARTS.index("train") else window, len(parts))
+            # As many as reach the end; with gaps between windows, as many as begin before it.
+            count = min(1 + -(-max(0, end - begin - window) // step), -(-(end - begin) // step))
+            first = begin + step * np.arange(count)
             starts.append(first)
             lengths.append(np.minimum(window, end - first))
         start, length = np.concatenate(starts), np.concatenate(lengths).astype(np.int64)

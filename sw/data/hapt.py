@@ -109,6 +109,11 @@ def load(
     return npz.prepare(path, given, SPEC, window, hop or min(HOP, window))
 
 
+def is_kept(path: Path) -> bool:
+    """Whether a file is a download that was kept; a file of somebody's own may have the same name, and has ``x``."""
+    return path.name == FILE and "x" not in files.read(path)
+
+
 def download(file: Path, progress: bool = False, url: str = URL) -> dict[str, Array]:
     """Fetch the archive of UCI, and keep its recordings in a file of NumPy.
 

@@ -29,6 +29,9 @@ MAX_CLASSES = 4096
 MAX_BITS = 24
 """Bits of the widest code; float32, in which the float model is trained, holds no more."""
 
+MAX_VALUE = 1e30
+"""Largest float; float32 holds 3e38, and what is computed of them has to fit too."""
+
 
 def load(path: Path | str, like: InputSpec | None = None, window: int | None = None, hop: int | None = None) -> Dataset:
     """Read, check and split a file.
@@ -54,22 +57,30 @@ def prepare(
     x, given = file.arrays["x"], file.arrays.get("y")
     if x.ndim not in (2, 3) or not x.size:
         file.fail(f"x has shape {x.shape}; it is (samples, steps, channels), or (steps, channels) of a recording, and not empty")
+    wrong = "length" if x.ndim == 2 else "recording"
+    if wrong in file.arrays:
+        kinds = {"length": "sequences (samples, steps, channels)", "recording": "a recording (steps, channels)"}
+        file.fail(f"{wrong} goes with {kinds[wrong]}; x has shape {x.shape}")
     if like is not None and x.shape[-1] != like.channels:
         file.fail(f"x has {x.shape[-1]} channels; the model, trained on {like.name}, takes {like.channels}")
+    lengths = file.take("length", len(x)) if x.ndim == 3 else None
+    padding = None
+    if lengths is not None:
+        if not (lengths.min() >= 1 and lengths.max() <= x.shape[1]):
+            file.fail(f"length goes from {lengths.min()} to {lengths.max()}; a sequence of x has 1 to {x.shape[1]} steps")
+        padding = np.arange(x.shape[1]) >= lengths[:, np.newaxis]
+        x = np.where(padding[..., np.newaxis], x.dtype.type(0), x)
+        if given is not None and given.shape[:2] == padding.shape:
+            given = given.copy()
+            given[padding] = 0  # whatever it was, it is no label
     y, classes, targets, per_step = _labels(file, x, given, like)
     nothing = np.nan if targets else UNLABELLED
     parts = parts_of(len(x), file.split(len(x)), ordered=x.ndim == 2)
     if x.ndim == 3:
         if window or hop:
             file.fail(f"x of shape {x.shape} has {len(x):,} sequences already; a window cuts a recording (steps, channels)")
-        lengths = file.take("length", len(x))
-        if lengths is not None:
-            if not (lengths.min() >= 1 and lengths.max() <= x.shape[1]):
-                file.fail(f"length goes from {lengths.min()} to {lengths.max()}; a sequence of x has 1 to {x.shape[1]} steps")
-            padding = np.arange(x.shape[1]) >= lengths[:, np.newaxis]
-            x = np.where(padding[..., np.newaxis], x.dtype.type(0), x)
-            if per_step:
-                y[padding] = nothing
+        if per_step and padding is not None:
+            y[padding] = nothing
     else:
         window = window or (like.steps if like else None)
         if window is None:
@@ -79,14 +90,19 @@ def prepare(
             )
         cut = Cut.plan(parts, file.take("recording", len(x)), window, hop or window)
         x, y, parts, lengths = cut.apply(x, 0), cut.apply(y, nothing), cut.parts, cut.lengths
+    if x.dtype.kind == "f":
+        with np.errstate(over="ignore"):  # of a longdouble, which becomes inf and is refused
+            x = x.astype(np.float64)
     if not np.isfinite(x).all():
         where = tuple(int(index) for index in np.argwhere(~np.isfinite(x))[0])
         file.fail(f"x is {x[where]} at {where} (sample, step, channel); remove or repair what is no finite number")
+    if x.dtype.kind == "f" and (peak := np.abs(x).max()) > MAX_VALUE:
+        file.fail(f"x goes up to {peak:.3g}; floats go up to {MAX_VALUE:g}, use another unit")
     learnt = parts == PARTS.index("train")
     if like is None and not learnt.any():
         file.fail("no sample is for training; `split` has to name train")
     inside = np.ones(x.shape[:2], bool) if lengths is None else np.arange(x.shape[1]) < lengths[:, np.newaxis]
-    format, scale = _format(file, x, x[learnt], like)
+    format, scale = _format(file, x, x[learnt][inside[learnt]], like)
     codes = _codes(x, format, scale, file)
     mean, std = _normalisation(file, codes[learnt][inside[learnt]] * format.lsb, scale, like)
     names = {name: tuple(file.arrays[name].tolist()) if name in file.arrays else () for name in ("classes", "channels")}
@@ -120,7 +136,9 @@ def _labels(file: File, x: Array, y: Array | None, like: InputSpec | None) -> tu
     if y is None:
         if like is None:
             file.fail("there is no array y, the labels")
-        shape = (x.shape[:-1] if like.per_step or x.ndim == 2 else (len(x),)) + ((like.targets,) if like.targets else ())
+        if x.ndim == 2 and not like.per_step:
+            file.fail(f"x is a recording; the model, trained on {like.name}, takes sequences (samples, steps, channels)")
+        shape = (x.shape[:-1] if like.per_step else (len(x),)) + ((like.targets,) if like.targets else ())
         empty = np.full(shape, np.nan) if like.targets else np.full(shape, UNLABELLED)
         return empty, like.classes, like.targets, like.per_step
     number, kinds = y.dtype.kind == "f", ("classes, integers", "numbers for regression, floats")
@@ -137,7 +155,7 @@ def _labels(file: File, x: Array, y: Array | None, like: InputSpec | None) -> tu
         y = (y if y.ndim > len(shape) else y[..., np.newaxis]).astype(np.float64)
         return y, 0, y.shape[-1], per_step
     names, least = file.arrays.get("classes"), UNLABELLED if per_step else 0
-    count = like.classes if like else len(names) if names is not None and names.ndim else int(y.max()) + 1
+    count = like.classes if like else len(names) if names is not None else int(y.max()) + 1
     if names is not None and names.shape != (count,):
         file.fail(f"classes has shape {names.shape}; names of {count} classes are wanted")
     if y.min() < least or y.max() >= min(count, MAX_CLASSES):
@@ -152,7 +170,7 @@ def _labels(file: File, x: Array, y: Array | None, like: InputSpec | None) -> tu
 
 
 def _format(file: File, x: Array, train: Array, like: InputSpec | None) -> tuple[Format, tuple[float, ...]]:
-    """The format of the codes and, of floats, the scale of each channel."""
+    """The format of the codes and, of floats, the scale of each channel, from the steps (n, channels) that train."""
     real, stated = x.dtype.kind == "f", file.arrays.get("format")
     wanted = None if stated is None else Format.parse(str(stated.item()))
     if like is not None:
@@ -163,10 +181,14 @@ def _format(file: File, x: Array, train: Array, like: InputSpec | None) -> tuple
         if wanted not in (None, format):
             file.fail(f"the codes are of format {wanted}; the model, trained on {like.name}, takes {format}")
         return format, like.scale
+    if wanted is not None and wanted.width > MAX_BITS:
+        file.fail(f"format {wanted} has {wanted.width} bits; a code has {MAX_BITS} at most")
     if real:
-        largest = np.abs(train).max((0, 1)).astype(float)
+        if wanted is not None and not wanted.signed and x.min() < 0:
+            file.fail(f"x goes down to {x.min():.3g}, and format {wanted} has no sign")
+        largest = np.abs(train).max(0)
         scale = tuple(2.0 ** math.ceil(math.log2(peak)) if peak > 0 else 1.0 for peak in largest)
-        spread = train.std((0, 1)) / np.array(scale)
+        spread = train.std(0) / np.array(scale)
         # A channel with a large offset needs more bits for what changes.
         fine = max(math.ceil(5 - math.log2(one)) for one in (*spread[spread > 0].tolist(), 1.0))
         fraction = min(max(FLOAT_BITS - 1, fine), MAX_BITS - 1)
@@ -174,7 +196,7 @@ def _format(file: File, x: Array, train: Array, like: InputSpec | None) -> tuple
     low, high = int(x.min()), int(x.max())
     width = bits(low, high)  # of a signed code
     width -= low >= 0
-    if max(width, wanted.width if wanted else 0) > MAX_BITS:
+    if width > MAX_BITS:
         file.fail(f"x goes from {low:,} to {high:,}, codes of {width} bits; a code has {MAX_BITS} at most")
     return wanted or (SQ(width, 0) if low < 0 else UQ(width, 0)), ()
 

@@ -189,6 +189,8 @@ def test_truncated_weights(folder):
         (np.zeros((1, 7, 1), dtype=int), "a sequence of 7 steps; random_s4d takes 1 to 6"),
         (np.zeros((1, 6), dtype=int), r"samples of shape \(1, 6\)"),
         (np.zeros((1, 6, 1)), "type float64"),
+        (np.zeros((1, 6, 1), "m8[s]"), "type timedelta64"),
+        (np.full((1, 6, 1), 2**64 - 1, np.uint64), "sample 18446744073709551615 "),
     ],
 )
 def test_samples_that_do_not_fit(random_manifest, samples, message):

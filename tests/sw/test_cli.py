@@ -214,6 +214,8 @@ def test_bad_samples_are_refused(refused, manifest, tmp_path):
     path.write_bytes(b"\x93NUMPY")
     refused("is not a .npy file", "simulate", manifest, "--samples", path)
     refused("does not exist", "simulate", manifest, "--samples", tmp_path / "other.npy")
+    np.save(path, 7)
+    refused("holds no sequence", "simulate", manifest, "--samples", path)
     refused("no data set has sequences of 6 steps", "simulate", manifest, "--samples", "test")
 
 

@@ -103,3 +103,11 @@ def test_another_file_of_numpy_is_refused(tmp_path):
     np.savez(tmp_path / "hapt.npz", x=np.zeros(3))
     with pytest.raises(SsmHdlError, match=re.escape(f"{tmp_path / 'hapt.npz'} has no array codes; name the folder")):
         data.load("hapt", tmp_path)
+
+
+def test_a_file_of_that_name_may_be_of_somebodys_own(tmp_path):
+    path = tmp_path / "hapt.npz"
+    np.savez(path, x=np.arange(60).reshape(10, 3, 2), y=np.arange(10) % 2)
+    found = data.load(str(path))
+    assert (found.name, found.classes) == ("hapt.npz", 2)
+    assert data.load_for(found.spec, path).spec == found.spec

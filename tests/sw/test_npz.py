@@ -59,6 +59,26 @@ def test_a_large_offset_gets_more_bits(write):
     assert Format.parse(found.input_format).lsb * found.scale[0] < 1 / 16
 
 
+def test_padding_does_not_decide_the_format(write):
+    x = np.random.default_rng(1).normal((10_000, 5), size=(20, 8, 2))
+    cut, padded = data.load(write(x=x[:, :4])).spec, data.load(write(x=x, length=np.full(20, 4))).spec
+    assert padded == replace(cut, steps=8)
+
+
+@pytest.mark.parametrize("junk", [99, -7, np.inf])
+def test_labels_in_the_padding_do_not_count(write, junk):
+    y = np.tile([0, 1, 1, 0, junk, junk, junk, junk], (20, 1))
+    found = data.load(write(y=y, length=np.full(20, 4)))
+    assert (found.classes, found.targets) == ((0, 1) if np.isinf(junk) else (2, 0))
+    assert (found.train.labels[:, :4].reshape(-1, 4) == [0, 1, 1, 0]).all()
+
+
+def test_the_widest_half_floats_are_taken(write):
+    x = np.random.default_rng(1).choice([-60_000, 60_000], (20, 8, 2))
+    half, double = (data.load(write(x=x.astype(kind))) for kind in (np.float16, np.float64))
+    assert (half.input_format, half.scale) == (double.input_format, double.scale) == ("SQ(1, 11)", (65536.0, 65536.0))
+
+
 def test_lengths_are_kept_and_padding_is_neither_used_nor_read(write):
     x = np.random.default_rng(1).normal(size=(20, 8, 2))
     lengths = 1 + np.arange(20) % 8
@@ -81,8 +101,14 @@ def test_a_recording_is_cut_within_its_parts_and_recordings(write):
     assert found.val.codes[:, 0, 0].tolist() == [35, 45, 50] and found.val.lengths.tolist() == [10, 5, 5]
     assert found.test.codes[:, 0, 0].tolist() == [80, 90]
     assert (found.val.labels[1] == [*(np.arange(45, 50) % 3 - 1), *[-1] * 5]).all()
-    whole = data.load_for(found.spec, path, window=100)
-    assert whole.test.codes.shape == (1, 100, 2) and whole.test.lengths.tolist() == [20]
+    whole = data.load_for(found.spec, path, window=10**12)
+    assert whole.test.codes.shape == (1, 35, 2) and whole.test.lengths.tolist() == [20]
+
+
+@pytest.mark.parametrize(("hop", "starts"), [(50, [0, 50]), (68, [0, 68]), (10**30, [0])])
+def test_windows_further_apart_than_a_window_begin_within_the_recording(write, hop, starts):
+    found = data.load(write(x=np.arange(100)[:, np.newaxis], y=np.arange(100) % 2), window=10, hop=hop)
+    assert sorted(found.train.codes[:, 0, 0]) == starts
 
 
 def test_a_recording_without_parts_is_divided_in_its_order(write):
@@ -118,6 +144,10 @@ NAN = np.where(np.arange(16).reshape(8, 2) == 5, np.nan, 1.0)[np.newaxis].repeat
         ({"x": np.full((20, 8, 2), 1 << 30)}, "codes of 31 bits; a code has 24 at most"),
         ({"x": np.full((20, 8, 2), -(2**63))}, "codes of 64 bits; a code has 24 at most"),
         ({"x": np.full((20, 8, 2), 2**63, np.uint64)}, "codes of 64 bits; a code has 24 at most"),
+        ({"x": np.full((20, 8, 2), 1e300)}, r"x goes up to 1e\+300; floats go up to 1e\+30"),
+        ({"x": np.full((20, 8, 2), np.longdouble("-1e4000"))}, r"x is -inf at"),
+        ({"x": np.ones((20, 8, 2)), "format": "SQ(1, 40)"}, r"format SQ\(1, 40\) has 41 bits; a code has 24 at most"),
+        ({"x": -np.ones((20, 8, 2)), "format": "UQ(0, 8)"}, r"x goes down to -1, and format UQ\(0, 8\) has no sign"),
         ({"x": np.full((20, 8, 2), "a")}, "x is of type <U1; numbers are wanted"),
         ({"y": np.arange(19)}, r"y has shape \(19,\) and x \(20, 8, 2\); y is \(20,\) or \(20, 8\)"),
         ({"y": np.arange(20) - 1}, "y has the label -1; classes are 0 to 18"),
@@ -126,11 +156,15 @@ NAN = np.where(np.arange(16).reshape(8, 2) == 5, np.nan, 1.0)[np.newaxis].repeat
         ({"y": np.full((20, 8), -2)}, "y has the label -2; .* -1 is for a step without one"),
         ({"y": np.full(20, np.nan)}, "NaN is for steps without a label alone"),
         ({"classes": ["a", "b"]}, "y has the label 2; classes are 0 to 1"),
+        ({"channels": [["a"], ["b"]]}, r"channels has shape \(2, 1\); it is a list of names"),
+        ({"classes": "abc"}, r"classes has shape \(\); it is a list of names"),
         ({"channels": ["a"]}, "1 names of 2 channels"),
         ({"length": np.full(20, -1)}, "length goes from -1 to -1; a sequence of x has 1 to 8 steps"),
         ({"length": np.full(20, 9)}, "length goes from 9 to 9"),
         ({"length": np.full(3, 8)}, r"length has shape \(3,\); it goes with 20 entries"),
         ({"length": np.full(20, 7.5)}, "length is of type float64"),
+        ({"recording": np.zeros(20, int)}, r"recording goes with a recording \(steps, channels\); x has shape \(20, 8, 2\)"),
+        ({"x": np.zeros((20, 2)), "length": np.full(20, 8)}, r"length goes with sequences .*; x has shape \(20, 2\)"),
         ({"split": ["training"] * 20}, "split has 'training'; there are train, val, test"),
         ({"split": np.full(20, 2)}, "no sample is for training"),
         ({"rate": -1}, "rate is -1"),
@@ -184,6 +218,7 @@ def test_a_file_cut_off_anywhere_is_refused(write):
     ("arrays", "message"),
     [
         ({"x": np.zeros((20, 8, 3), int)}, "x has 3 channels; the model, trained on mine.npz, takes 2"),
+        ({"x": np.zeros((20, 2), int), "y": None}, "x is a recording; the model, trained on mine.npz, takes sequences"),
         ({"x": np.zeros((20, 8, 2))}, "x are floats; the model, trained on mine.npz, takes integers"),
         ({"x": np.full((20, 8, 2), 2000)}, r"x goes from 2000 to 2000; codes of SQ\(11, 0\)"),
         ({"y": np.full(20, 3)}, "y has the label 3; classes are 0 to 2"),
@@ -214,3 +249,13 @@ def test_a_model_of_a_file_wants_a_file_and_a_set_has_no_windows(write):
         data.load("digits", window=3)
     with pytest.raises(SsmHdlError, match="20 sequences already; a window cuts a recording"):
         npz.load(write(), window=3)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("mean", np.nan), ("mean", np.inf), ("std", 0.0), ("scale", 0.0), ("scale", np.inf), ("rate", -1.0), ("rate", np.nan)],
+)
+def test_a_normalisation_or_rate_out_of_range_is_refused(write, field, value):
+    spec = data.load(write(x=np.random.default_rng(1).normal(size=(20, 8, 2)))).spec
+    with pytest.raises(SsmHdlError, match=f"samples of mine.npz: .*{value}"):
+        replace(spec, **{field: value if field == "rate" else (value, 1.0)})

@@ -75,6 +75,11 @@ def test_logits_do_not_depend_on_the_batch(digits):
     assert accuracy(model, digits, digits.val) == expected
 
 
+def test_a_set_without_validation_samples_is_refused(digits):
+    with pytest.raises(SsmHdlError, match="the validation part of digits has no sample with a label"):
+        train(replace(digits, val=digits.val.head(0)), TINY)
+
+
 def test_a_diverging_training_is_stopped(digits):
     with pytest.raises(SsmHdlError, match=r"training digits diverged in epoch 1 \(loss .*lower learning_rate"):
         train(digits, replace(TINY, learning_rate=1e30))
