@@ -23,7 +23,7 @@ from torch import Tensor
 from ssm_hdl.errors import UsageError
 from ssm_hdl.sw.data import InputSpec
 from ssm_hdl.sw.importers.arrays import Arrays
-from ssm_hdl.sw.importers.stacks import ACTIVATIONS, ORDERS, blocks_of
+from ssm_hdl.sw.importers.stacks import ACTIVATIONS, ORDERS, blocks_of, check_variance
 from ssm_hdl.sw.models.s5 import S5Config
 
 EPSILON = {"layer": 1e-6, "layer_bias": 1e-6, "batch": 1e-5}
@@ -128,6 +128,7 @@ def read(
         tensors |= {f"{name}.seq.{key}": value for key, value in own.items()}
         for ours in ("weight", *(("bias",) * (norm != "layer")), *(("running_mean", "running_var") * (norm == "batch"))):
             tensors[f"{name}.norm.{ours}"] = arrays.take(parts[ours].replace(blocks[0], source, 1), width)
+        check_variance(arrays, parts["running_var"].replace(blocks[0], source, 1))
         for out in outs:
             dense(f"{source}{out}", f"{name}.{out}", width, width)
     return config, tensors

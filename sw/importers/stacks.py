@@ -46,7 +46,14 @@ def read_norm(arrays: Arrays, number: int, block: str, width: int) -> tuple[str,
     parts = {part: arrays.take(f"{prefix}{part}", width) for part in NORM_PARTS if f"{prefix}{part}" in arrays}
     if "bias" not in parts:
         arrays.fail(f"has {prefix}weight without a bias, as an RMSNorm has; models with LayerNorm or BatchNorm can be imported")
+    check_variance(arrays, f"{prefix}running_var")
     return ("batch" if "running_mean" in parts else "layer_bias"), {f"norm.{part}": tensor for part, tensor in parts.items()}
+
+
+def check_variance(arrays: Arrays, name: str) -> None:
+    """Refuse a variance below 0, whose root is not a number."""
+    if name in arrays and (arrays.tensors[name] < 0).any():
+        arrays.fail(f"has {name} with values below 0, which no variance has; the file is damaged, or it is another array")
 
 
 def read_ends(arrays: Arrays, inputs: InputSpec, width: int) -> dict[str, Tensor]:

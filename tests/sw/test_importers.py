@@ -97,6 +97,14 @@ def test_renamed_arrays_and_several_state_dicts_are_chosen_by_the_user(tmp_path)
         ({"encoder.weight": torch.ones(4, 3)}, r"encoder.weight has shape \(4, 3\), it should have \(4, 1\)"),
         ({"decoder.weight": torch.ones(2, 4)}, r"decoder.weight has shape \(2, 4\), it should have \(10, 4\)"),
         ({"decoder.bias": torch.full((10,), float("inf"))}, "decoder.bias has 10 values that are not finite"),
+        (
+            {"decoder.bias": torch.full((10,), 1e300, dtype=torch.double)},
+            "decoder.bias has 10 values that are not finite in 32 bits",
+        ),
+        (
+            {f"norms.0.{name}": torch.full((4,), -1.0) for name in ("weight", "bias", "running_mean", "running_var")},
+            "norms.0.running_var with values below 0, which no variance has",
+        ),
     ],
 )
 def test_a_public_checkpoint_that_does_not_fit_is_refused(tmp_path, extra, message):

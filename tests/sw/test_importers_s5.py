@@ -320,6 +320,7 @@ def test_the_command_imports_and_says_what_it_cannot(cli, refused, stack, tmp_pa
     assert (found.inputs.mean, found.inputs.std, found.model.config.layers) == ((0.0,), (1.0,), 2)
     assert '"skip": "norm"' in done.out
     refused("--std", *words, "--std", 0, status=2)
+    refused("--mean nan is not finite", *words, "--mean", "nan", status=2)
     refused("gate half_glu1 is an option of s5-jax", *words, "--gate", "half_glu1", status=2)
     refused("no data set is called 'cifar'", *words[:5], "cifar", *words[6:], status=2)
     refused("cannot write", *words[:-1], tmp_path)
