@@ -88,7 +88,7 @@ def command(
         std=spec.std if std is None else numbers("std", std, spec),
     )
     options = {"gate": gate, "discretization": discretization, "clip": clip or None, "norm_order": norm_order}
-    options |= {"activation": activation, "pooling": "none" if spec.per_step else pooling}
+    options |= {"activation": activation, "pooling": pooling}
     given = {name: value for name, value in options.items() if value is not None}
     pairs = dict(_pair(text) for text in renamed or ())
     target = out or Path("out") / f"{path.stem}.safetensors"

@@ -23,7 +23,7 @@ from torch import Tensor
 from ssm_hdl.errors import UsageError
 from ssm_hdl.sw.data import InputSpec
 from ssm_hdl.sw.importers.arrays import Arrays
-from ssm_hdl.sw.importers.stacks import ACTIVATIONS, ORDERS, blocks_of, check_variance
+from ssm_hdl.sw.importers.stacks import ACTIVATIONS, ORDERS, blocks_of, check_pooling, check_variance
 from ssm_hdl.sw.models.s5 import S5Config
 
 EPSILON = {"layer": 1e-6, "layer_bias": 1e-6, "batch": 1e-5}
@@ -52,7 +52,7 @@ def read(
     clip: bool = False,
     norm_order: str | None = None,
     activation: str | None = None,
-    pooling: str = "mean",
+    pooling: str | None = None,
 ) -> tuple[S5Config, dict[str, Tensor]]:
     """Config and tensors of the model.
 
@@ -64,11 +64,12 @@ def read(
         clip: whether it was trained with ``--clip_eigs``.
         norm_order: ``prenorm`` or ``postnorm``; the first, if it is a flax tree.
         activation: ``gelu`` or ``gelu_tanh``; the second, if it is a flax tree.
-        pooling: of the steps.
+        pooling: of the steps; that of the samples' labels if None.
 
     Raises:
         SsmHdlError: another layout, a bidirectional model, or an array that is missing or misshapen.
     """
+    pooling = check_pooling(arrays, inputs, pooling)
     arrays.tensors = {re.sub(r"^(params|batch_stats)/", "", name.replace(".", "/")): t for name, t in arrays.tensors.items()}
     blocks = blocks_of(arrays, r"\w+/(?:Lambda_re|nu_log)")
     first = next(name for name in arrays.tensors if re.search(r"/(Lambda_re|nu_log)$", name))

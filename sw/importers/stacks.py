@@ -7,6 +7,7 @@ from torch import Tensor
 from ssm_hdl.sw.data import InputSpec
 from ssm_hdl.sw.importers.arrays import Arrays
 
+POOLINGS = ("mean", "last", "max", "none")
 ORDERS = ("prenorm", "postnorm")
 ACTIVATIONS = {"gelu": "erf", "gelu_tanh": "tanh"}
 """Activations by their name in options, and the kind of GELU of a config."""
@@ -48,6 +49,12 @@ def read_norm(arrays: Arrays, number: int, block: str, width: int) -> tuple[str,
         arrays.fail(f"has {prefix}weight without a bias, as an RMSNorm has; models with LayerNorm or BatchNorm can be imported")
     check_variance(arrays, f"{prefix}running_var")
     return ("batch" if "running_mean" in parts else "layer_bias"), {f"norm.{part}": tensor for part, tensor in parts.items()}
+
+
+def check_pooling(arrays: Arrays, inputs: InputSpec, pooling: str | None) -> str:
+    """The pooling that was given, or else the usual one for the labels of the samples."""
+    usual = "none" if inputs.per_step else "mean"
+    return arrays.ask("pooling", pooling or usual, POOLINGS, "the steps are pooled in one of a few ways")
 
 
 def check_variance(arrays: Arrays, name: str) -> None:

@@ -18,7 +18,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ssm_hdl.errors import SsmHdlError
+from ssm_hdl.errors import SsmHdlError, UsageError
 from ssm_hdl.sw.data import InputSpec
 from ssm_hdl.sw.models.base import Config, Model, check, mean_over
 from ssm_hdl.sw.models.norm import make_norm
@@ -86,8 +86,15 @@ class StackConfig(Config):
         raise NotImplementedError
 
     def build(self, inputs: InputSpec) -> "Stack":
-        """A new model with random weights; it answers at every step if the samples have a label there."""
-        pooling = "none" if inputs.per_step else self.pooling
+        """A new model with random weights; it answers at every step if the samples have a label there.
+
+        Raises:
+            UsageError: ``pooling`` was given, and the samples need another.
+        """
+        pooling = "none" if inputs.per_step and "pooling" not in self.model_fields_set else self.pooling
+        if (pooling == "none") != inputs.per_step:
+            label, choice = ("step", "none") if inputs.per_step else ("sequence", "mean, last or max")
+            raise UsageError(f"{inputs.name} has a label for each {label}, and pooling {pooling} does not; choose {choice}")
         return Stack(self.model_copy(update={"pooling": pooling}), inputs.outputs, inputs.tokens, inputs.channels)
 
 

@@ -185,6 +185,19 @@ def test_a_missing_file_and_an_unknown_layout_and_option_are_refused(tmp_path):
         importers.load(tmp_path / "public.pt", None, SPEC, gate="half_glu2")
 
 
+def test_pooling_is_that_of_the_labels(tmp_path):
+    torch.save(public()[0], tmp_path / "public.pt")
+    steps = replace(SPEC, per_step=True)
+    assert importers.load(tmp_path / "public.pt", None, steps).model.config.pooling == "none"
+    for spec, pooling, message in (
+        (SPEC, "foo", "foo is no choice; .* give --pooling mean or last or max or none"),
+        (SPEC, "none", "has a label for each sequence, and pooling none does not; choose mean, last or max"),
+        (steps, "last", "has a label for each step, and pooling last does not; choose none"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            importers.load(tmp_path / "public.pt", None, spec, pooling=pooling)
+
+
 def test_pickled_arrays_of_numpy_are_refused(tmp_path, capsys):
     np.savez(tmp_path / "evil.npz", evil=np.array([Evil(print)], dtype=object))
     with pytest.raises(SsmHdlError, match=r"cannot read .* as arrays of numbers"):
