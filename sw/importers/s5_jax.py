@@ -158,7 +158,7 @@ def _matrix(arrays: Arrays, name: str, *shape: int) -> Tensor:
     """A complex matrix: of complex numbers, of pairs, or of two real matrices."""
     if name in arrays:
         pairs = arrays.tensors[name].is_floating_point()
-        matrix = arrays.take(name, *shape, *((2,) * pairs))
+        matrix = arrays.take(name, *shape, *((2,) * pairs), is_complex=not pairs)
         return (torch.view_as_complex(matrix.double()) if pairs else matrix).to(torch.complex128)
     real = arrays.first(f"{name}_real", f"{name}_re")
     imaginary = arrays.first(f"{name}_imag", f"{name}_img", f"{name}_im")

@@ -24,6 +24,8 @@ def blocks_of(arrays: Arrays, suffix: str) -> list[str]:
     found: dict[str, set[int]] = {}
     for name in arrays.tensors:
         if match := re.fullmatch(rf"(.*?)(\d+)([./]){suffix}", name):
+            if not re.fullmatch("0|[1-9][0-9]*", match[2]):
+                arrays.fail(f"has a layer numbered {match[2]} ({name}); layers are numbered 0, 1, 2 and so on")
             found.setdefault(match[1], set()).add(int(match[2]))
             separator = match[3]
     if len(found) != 1 or (numbers := next(iter(found.values()))) != set(range(len(numbers))):
