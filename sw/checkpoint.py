@@ -124,8 +124,8 @@ def fill(path: Path | str, config: Config, inputs: InputSpec, tensors: Mapping[s
             )
         if not tensor.is_floating_point():
             raise SsmHdlError(f"{path}: {name} is {tensor.dtype}; the parameters of {kind} are real floating-point numbers")
-        if not torch.isfinite(tensor).all():
-            raise SsmHdlError(f"{path}: {name} has {int((~torch.isfinite(tensor)).sum())} values that are not finite")
+        if count := int((~torch.isfinite(tensor.float())).sum()):
+            raise SsmHdlError(f"{path}: {name} has {count} values that are not finite in 32 bits")
     model.load_state_dict({name: tensor.float().contiguous() for name, tensor in tensors.items()}, assign=True)
     return model.eval()
 

@@ -31,6 +31,10 @@ Progress = Callable[[int], None]
 """Called with the number of sequences done since the last call."""
 
 
+class NotFiniteError(SsmHdlError):
+    """A float model has outputs that are not finite."""
+
+
 @dataclass(frozen=True)
 class Evaluation:
     """What a model puts out, and its scores.
@@ -93,6 +97,9 @@ def evaluate_float(checkpoint: "Checkpoint", split: Split, progress: Progress | 
         checkpoint: the model.
         split: samples with their labels.
         progress: called with the number of sequences done since the last call.
+
+    Raises:
+        NotFiniteError: outputs are infinite or not a number, so a score would mean nothing.
     """
     import torch
 
@@ -103,6 +110,8 @@ def evaluate_float(checkpoint: "Checkpoint", split: Split, progress: Progress | 
 
     name = checkpoint.metadata.get("name", "model")
     outputs = outputs_of(name, split, values, progress)
+    if count := int((~np.isfinite(outputs)).sum()):
+        raise NotFiniteError(f"{count:,} of {outputs.size:,} outputs of {name} are not finite numbers; it cannot be scored")
     return Evaluation(name, outputs, split.labels, scores(outputs, split.labels), {}, {})
 
 

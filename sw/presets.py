@@ -193,7 +193,7 @@ def change(config: TrainConfig, options: Sequence[str]) -> TrainConfig:
         SsmHdlError: the model has no such option, or it does not take the value.
     """
     fields = type(config.model).model_fields
-    values = {name: getattr(config.model, name) for name in fields}
+    values = {name: getattr(config.model, name) for name in config.model.model_fields_set}
     for option in options:
         name, _, value = option.partition("=")
         if name not in fields:

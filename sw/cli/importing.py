@@ -1,6 +1,7 @@
 """``ssm-hdl import``: converts a public checkpoint to ours."""
 
 import dataclasses
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -87,7 +88,7 @@ def command(
         std=spec.std if std is None else numbers("std", std, spec),
     )
     options = {"gate": gate, "discretization": discretization, "clip": clip or None, "norm_order": norm_order}
-    options |= {"activation": activation, "pooling": "none" if spec.per_step else pooling}
+    options |= {"activation": activation, "pooling": pooling}
     given = {name: value for name, value in options.items() if value is not None}
     pairs = dict(_pair(text) for text in renamed or ())
     target = out or Path("out") / f"{path.stem}.safetensors"
@@ -139,6 +140,8 @@ def numbers(name: str, text: str, spec: "InputSpec") -> tuple[float, ...]:
         values = [float(part) for part in text.split(",")]
     except ValueError as error:
         raise UsageError(f"--{name} {text} is no number, and no list of numbers with commas") from error
+    if not all(map(math.isfinite, values)):
+        raise UsageError(f"--{name} {text} is not finite; give numbers")
     values = values * spec.channels if len(values) == 1 else values
     if len(values) != spec.channels:
         raise UsageError(f"--{name} {text} has {len(values)} numbers; {spec.name} has {spec.channels} channels")

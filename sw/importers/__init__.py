@@ -6,6 +6,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 import torch
+from pydantic import ValidationError
 from torch import Tensor
 
 from ssm_hdl.errors import SsmHdlError, UsageError, listing
@@ -77,7 +78,11 @@ def load(
     for name in options.keys() - set(LAYOUTS[layout].options):
         owners = " or ".join(one for one, value in LAYOUTS.items() if name in value.options) or "no layout"
         raise UsageError(f"{name} {options[name]} is an option of {owners}; a checkpoint of {layout} leaves no choice there")
-    config, tensors = LAYOUTS[layout].read(arrays, inputs, **options)
+    try:
+        config, tensors = LAYOUTS[layout].read(arrays, inputs, **options)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise SsmHdlError(f"{path} has a model of {first['loc'][0]} {first['input']}: {first['msg']}") from error
     arrays.all_taken(layout)
     model = fill(path, config, inputs, tensors)
     with torch.no_grad():

@@ -48,11 +48,11 @@ class Arrays:
             self.fail(f"has another layout: {name} {state}, it should have shape {meaning}")
         return actual
 
-    def take(self, name: str, *shape: int) -> Tensor:
-        """An array of a given shape; 16-bit floats in 32 bits.
+    def take(self, name: str, *shape: int, is_complex: bool = False) -> Tensor:
+        """An array of a given shape, of real or of complex numbers; 16-bit floats in 32 bits.
 
         Raises:
-            SsmHdlError: it is missing, has another shape, or holds values that are not finite numbers.
+            SsmHdlError: it is missing, has another shape or kind of numbers, or holds values that are not finite numbers.
         """
         if name not in self.tensors:
             known = listing(sorted(self.tensors.keys() - self._taken))
@@ -60,8 +60,9 @@ class Arrays:
         tensor = self.tensors[name]
         if tuple(tensor.shape) != shape:
             raise SsmHdlError(f"{self.path}: {name} has shape {tuple(tensor.shape)}, it should have {shape}")
-        if not (tensor.is_floating_point() or tensor.is_complex()):
-            raise SsmHdlError(f"{self.path}: {name} is {tensor.dtype}; floating-point numbers are wanted")
+        if not (tensor.is_complex() if is_complex else tensor.is_floating_point()):
+            kind = "complex" if is_complex else "real floating-point"
+            raise SsmHdlError(f"{self.path}: {name} is {tensor.dtype}; {kind} numbers are wanted")
         tensor = tensor.float() if tensor.element_size() < 4 else tensor
         if not torch.isfinite(tensor).all():
             raise SsmHdlError(f"{self.path}: {name} has {int((~torch.isfinite(tensor)).sum())} values that are not finite")

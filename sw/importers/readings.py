@@ -8,7 +8,7 @@ from typing import Any
 from ssm_hdl.errors import UsageError
 from ssm_hdl.sw.checkpoint import Checkpoint
 from ssm_hdl.sw.data import InputSpec, Split
-from ssm_hdl.sw.evaluate import evaluate_float
+from ssm_hdl.sw.evaluate import NotFiniteError, evaluate_float
 from ssm_hdl.sw.importers.arrays import Unanswered
 
 SAMPLES = 500
@@ -56,15 +56,22 @@ def measure(reader: Reader, inputs: InputSpec, options: Mapping[str, Any], split
 
     Raises:
         UsageError: two readings are equally good, or there are no labels.
+        NotFiniteError: no reading has finite outputs.
     """
-    readings = []
+    readings, failure = [], None
     for name, spec in ({"given": inputs} if normalised else normalisations(inputs)).items():
         for chosen, checkpoint in _answers(partial(reader, spec), dict(options)):
-            scores = evaluate_float(checkpoint, split.head(SAMPLES)).scores
+            try:
+                scores = evaluate_float(checkpoint, split.head(SAMPLES)).scores
+            except NotFiniteError as error:  # another reading may be right
+                failure = error
+                continue
             if not scores:
                 raise UsageError(f"the samples of {inputs.name} have no labels to measure with; say what the arrays do not tell")
             answer = {name: value for name, value in chosen.items() if name not in options} | {"normalisation": name}
             readings.append(Reading(answer, checkpoint, scores.get("accuracy", scores.get("r2", 0.0))))
+    if failure is not None and not readings:
+        raise failure
     readings.sort(key=lambda reading: -reading.score)
     if len(readings) > 1 and readings[0].score == readings[1].score:
         a, b = (", ".join(f"{key} {value}" for key, value in reading.options.items()) for reading in readings[:2])

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from ssm_hdl.sw.data import InputSpec
 from ssm_hdl.sw.importers.arrays import Arrays
-from ssm_hdl.sw.importers.stacks import ACTIVATIONS, ORDERS, blocks_of, read_ends, read_norm
+from ssm_hdl.sw.importers.stacks import ACTIVATIONS, ORDERS, blocks_of, check_pooling, read_ends, read_norm
 from ssm_hdl.sw.models import Config
 from ssm_hdl.sw.models.s4d import LAYER, DeepS4DConfig, S4DConfig
 
@@ -43,7 +43,7 @@ def read(
     norm_order: str | None = None,
     activation: str | None = None,
     discretization: str | None = None,
-    pooling: str = "mean",
+    pooling: str | None = None,
 ) -> tuple[Config, dict[str, Tensor]]:
     """Config and tensors of the model.
 
@@ -53,11 +53,12 @@ def read(
         norm_order: ``prenorm`` or ``postnorm``, if it has norms.
         activation: ``gelu`` or ``gelu_tanh``; ``s4d.py`` has the first.
         discretization: ``zoh`` or ``bilinear``.
-        pooling: of the steps, as in the config of a deep S4D.
+        pooling: of the steps, as in the config of a deep S4D; that of the samples' labels if None.
 
     Raises:
         SsmHdlError: a model that cannot stream, another block, or an array that is missing or misshapen.
     """
+    pooling = check_pooling(arrays, inputs, pooling)
     for name in arrays.tensors:
         if name.endswith(("kernel.P", "kernel.Q")):
             arrays.fail(

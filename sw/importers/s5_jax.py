@@ -23,7 +23,7 @@ from torch import Tensor
 from ssm_hdl.errors import UsageError
 from ssm_hdl.sw.data import InputSpec
 from ssm_hdl.sw.importers.arrays import Arrays
-from ssm_hdl.sw.importers.stacks import ACTIVATIONS, ORDERS, blocks_of
+from ssm_hdl.sw.importers.stacks import ACTIVATIONS, ORDERS, blocks_of, check_pooling, check_variance
 from ssm_hdl.sw.models.s5 import S5Config
 
 EPSILON = {"layer": 1e-6, "layer_bias": 1e-6, "batch": 1e-5}
@@ -52,7 +52,7 @@ def read(
     clip: bool = False,
     norm_order: str | None = None,
     activation: str | None = None,
-    pooling: str = "mean",
+    pooling: str | None = None,
 ) -> tuple[S5Config, dict[str, Tensor]]:
     """Config and tensors of the model.
 
@@ -64,11 +64,12 @@ def read(
         clip: whether it was trained with ``--clip_eigs``.
         norm_order: ``prenorm`` or ``postnorm``; the first, if it is a flax tree.
         activation: ``gelu`` or ``gelu_tanh``; the second, if it is a flax tree.
-        pooling: of the steps.
+        pooling: of the steps; that of the samples' labels if None.
 
     Raises:
         SsmHdlError: another layout, a bidirectional model, or an array that is missing or misshapen.
     """
+    pooling = check_pooling(arrays, inputs, pooling)
     arrays.tensors = {re.sub(r"^(params|batch_stats)/", "", name.replace(".", "/")): t for name, t in arrays.tensors.items()}
     blocks = blocks_of(arrays, r"\w+/(?:Lambda_re|nu_log)")
     first = next(name for name in arrays.tensors if re.search(r"/(Lambda_re|nu_log)$", name))
@@ -128,6 +129,7 @@ def read(
         tensors |= {f"{name}.seq.{key}": value for key, value in own.items()}
         for ours in ("weight", *(("bias",) * (norm != "layer")), *(("running_mean", "running_var") * (norm == "batch"))):
             tensors[f"{name}.norm.{ours}"] = arrays.take(parts[ours].replace(blocks[0], source, 1), width)
+        check_variance(arrays, parts["running_var"].replace(blocks[0], source, 1))
         for out in outs:
             dense(f"{source}{out}", f"{name}.{out}", width, width)
     return config, tensors
@@ -156,7 +158,7 @@ def _matrix(arrays: Arrays, name: str, *shape: int) -> Tensor:
     """A complex matrix: of complex numbers, of pairs, or of two real matrices."""
     if name in arrays:
         pairs = arrays.tensors[name].is_floating_point()
-        matrix = arrays.take(name, *shape, *((2,) * pairs))
+        matrix = arrays.take(name, *shape, *((2,) * pairs), is_complex=not pairs)
         return (torch.view_as_complex(matrix.double()) if pairs else matrix).to(torch.complex128)
     real = arrays.first(f"{name}_real", f"{name}_re")
     imaginary = arrays.first(f"{name}_imag", f"{name}_img", f"{name}_im")

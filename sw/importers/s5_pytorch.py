@@ -63,10 +63,10 @@ def read(arrays: Arrays, inputs: InputSpec) -> tuple[S5Config, dict[str, Tensor]
     )  # fmt: skip
     tensors = read_ends(arrays, inputs, width)
     for number, block in enumerate(blocks):
-        eigenvalues = arrays.take(f"{block}s5.seq.Lambda", modes)
+        eigenvalues = arrays.take(f"{block}s5.seq.Lambda", modes, is_complex=True)
         block_tensors: dict[str, Tensor] = {"seq.Lambda_re": eigenvalues.real, "seq.Lambda_im": eigenvalues.imag}
         block_tensors["seq.B"] = arrays.take(f"{block}s5.seq.B", modes, width, 2)
-        block_tensors["seq.C"] = torch.view_as_real(arrays.take(f"{block}s5.seq.C", width, modes) / 2)
+        block_tensors["seq.C"] = torch.view_as_real(arrays.take(f"{block}s5.seq.C", width, modes, is_complex=True) / 2)
         block_tensors["seq.D"] = arrays.take(f"{block}s5.seq.D", width)
         block_tensors["seq.log_step"] = arrays.take(f"{block}s5.seq.log_step", modes)
         for ours, theirs in (("norm", "attn_norm"), ("ff_norm", "ff_norm")):

@@ -7,6 +7,7 @@ from torch import Tensor
 from ssm_hdl.sw.data import InputSpec
 from ssm_hdl.sw.importers.arrays import Arrays
 
+POOLINGS = ("mean", "last", "max", "none")
 ORDERS = ("prenorm", "postnorm")
 ACTIVATIONS = {"gelu": "erf", "gelu_tanh": "tanh"}
 """Activations by their name in options, and the kind of GELU of a config."""
@@ -23,6 +24,8 @@ def blocks_of(arrays: Arrays, suffix: str) -> list[str]:
     found: dict[str, set[int]] = {}
     for name in arrays.tensors:
         if match := re.fullmatch(rf"(.*?)(\d+)([./]){suffix}", name):
+            if not re.fullmatch("0|[1-9][0-9]*", match[2]):
+                arrays.fail(f"has a layer numbered {match[2]} ({name}); layers are numbered 0, 1, 2 and so on")
             found.setdefault(match[1], set()).add(int(match[2]))
             separator = match[3]
     if len(found) != 1 or (numbers := next(iter(found.values()))) != set(range(len(numbers))):
@@ -46,7 +49,20 @@ def read_norm(arrays: Arrays, number: int, block: str, width: int) -> tuple[str,
     parts = {part: arrays.take(f"{prefix}{part}", width) for part in NORM_PARTS if f"{prefix}{part}" in arrays}
     if "bias" not in parts:
         arrays.fail(f"has {prefix}weight without a bias, as an RMSNorm has; models with LayerNorm or BatchNorm can be imported")
+    check_variance(arrays, f"{prefix}running_var")
     return ("batch" if "running_mean" in parts else "layer_bias"), {f"norm.{part}": tensor for part, tensor in parts.items()}
+
+
+def check_pooling(arrays: Arrays, inputs: InputSpec, pooling: str | None) -> str:
+    """The pooling that was given, or else the usual one for the labels of the samples."""
+    usual = "none" if inputs.per_step else "mean"
+    return arrays.ask("pooling", pooling or usual, POOLINGS, "the steps are pooled in one of a few ways")
+
+
+def check_variance(arrays: Arrays, name: str) -> None:
+    """Refuse a variance below 0, whose root is not a number."""
+    if name in arrays and (arrays.tensors[name] < 0).any():
+        arrays.fail(f"has {name} with values below 0, which no variance has; the file is damaged, or it is another array")
 
 
 def read_ends(arrays: Arrays, inputs: InputSpec, width: int) -> dict[str, Tensor]:

@@ -1,14 +1,17 @@
 """The interface of a model for training, checkpoints and evaluation, the same for every family."""
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, cast
+from typing import Annotated, ClassVar, cast
 
 import torch
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from ssm_hdl.errors import SsmHdlError
 from ssm_hdl.sw.data import InputSpec
+
+Size = Annotated[int, Field(le=16384)]
+"""A size of a model; a larger one is a mistake, and would take all memory. `check` refuses those below 1."""
 
 
 class Config(BaseModel):

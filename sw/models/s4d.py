@@ -28,9 +28,9 @@ from torch.nn import functional
 
 from ssm_hdl.errors import SsmHdlError
 from ssm_hdl.sw.data import InputSpec
-from ssm_hdl.sw.models.base import Config, Model, check, mean_over
+from ssm_hdl.sw.models.base import Config, Model, Size, check, mean_over
 from ssm_hdl.sw.models.convolution import convolve
-from ssm_hdl.sw.models.stack import StackConfig, Tap
+from ssm_hdl.sw.models.stack import Epsilon, StackConfig, Tap
 
 LAYER = "s4_layers.0"
 """The one block, in the names of the parameters."""
@@ -157,8 +157,8 @@ class S4DConfig(Config):
 
     family: ClassVar[str] = "s4d"
     title: ClassVar[str] = "an S4D"
-    width: int
-    modes: int
+    width: Size
+    modes: Size
     dt_range: tuple[float, float] = Field(default=(1e-3, 1e-1), exclude=True)
 
     def build(self, inputs: InputSpec) -> "S4D":
@@ -177,7 +177,7 @@ class DeepS4DConfig(StackConfig):
     family: ClassVar[str] = "s4d_deep"
     title: ClassVar[str] = "a deep S4D"
     norm: Literal["none", "layer", "layer_bias", "batch"] = "layer_bias"
-    epsilon: float = 1e-5
+    epsilon: Epsilon = 1e-5
     gate: Literal["none", "half_glu1", "half_glu2", "full_glu", "glu"] = "glu"
     gelu: Literal["tanh", "erf"] = "erf"
 

@@ -11,20 +11,24 @@ names of the JAX code of S5 (lindermanlab/S5); matrices are (out, in), as in tor
 """
 
 from collections.abc import Callable
-from typing import Literal, Protocol, cast
+from typing import Annotated, Literal, Protocol, cast
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ssm_hdl.errors import SsmHdlError
+from ssm_hdl.errors import SsmHdlError, UsageError
 from ssm_hdl.sw.data import InputSpec
-from ssm_hdl.sw.models.base import Config, Model, check, mean_over
+from ssm_hdl.sw.models.base import Config, Model, Size, check, mean_over
 from ssm_hdl.sw.models.norm import make_norm
 
 Tap = Callable[[str, Tensor], Tensor]
 """Called with the name and the value of every activation; returns the value that the model continues with."""
+
+
+Epsilon = Annotated[float, Field(gt=0, le=1)]
+"""Added to a variance; with 0 a constant has no finite norm."""
 
 
 class SSM(Protocol):
@@ -67,27 +71,34 @@ class StackConfig(Config):
         dropout: probability that a channel is left out for a whole sequence.
     """
 
-    width: int
-    modes: int
-    layers: int = 1
+    width: Size
+    modes: Size
+    layers: Annotated[int, Field(le=1024)] = 1
     norm: Literal["none", "layer", "layer_bias", "batch"] = "layer"
     order: Literal["prenorm", "postnorm"] = "prenorm"
-    epsilon: float = 1e-6
+    epsilon: Epsilon = 1e-6
     gate: Literal["none", "half_glu1", "half_glu2", "full_glu", "glu"] = "half_glu1"
     gelu: Literal["tanh", "erf"] = "tanh"
     skip: Literal["input", "norm"] = "input"
-    hidden: int = 0
+    hidden: Annotated[Size, Field(ge=0)] = 0
     pooling: Literal["mean", "last", "max", "none"] = "mean"
     dt_range: tuple[float, float] = Field(default=(1e-3, 1e-1), exclude=True)
-    dropout: float = Field(default=0.0, exclude=True)
+    dropout: float = Field(default=0.0, ge=0, lt=1, exclude=True)
 
     def ssm(self) -> SSM:
         """A new SSM for a block."""
         raise NotImplementedError
 
     def build(self, inputs: InputSpec) -> "Stack":
-        """A new model with random weights; it answers at every step if the samples have a label there."""
-        pooling = "none" if inputs.per_step else self.pooling
+        """A new model with random weights; it answers at every step if the samples have a label there.
+
+        Raises:
+            UsageError: ``pooling`` was given, and the samples need another.
+        """
+        pooling = "none" if inputs.per_step and "pooling" not in self.model_fields_set else self.pooling
+        if (pooling == "none") != inputs.per_step:
+            label, choice = ("step", "none") if inputs.per_step else ("sequence", "mean, last or max")
+            raise UsageError(f"{inputs.name} has a label for each {label}, and pooling {pooling} does not; choose {choice}")
         return Stack(self.model_copy(update={"pooling": pooling}), inputs.outputs, inputs.tokens, inputs.channels)
 
 

@@ -89,3 +89,10 @@ def test_numbers_are_scored_in_the_unit_of_the_labels(random_manifest, split):
     outputs = run(manifest, split.codes).outputs * manifest.output.format.lsb
     scores = evaluate_integer(manifest, Split(split.codes, outputs + 0.5)).scores
     assert scores["mse"] == pytest.approx(0.25) and scores["r2"] < 1
+
+
+def test_outputs_that_are_no_numbers_are_not_scored():
+    checkpoint = Checkpoint(S4D(2, 3), SPECS["digits"], {"name": "broken"})
+    checkpoint.model.decoder.bias.data[0] = float("nan")
+    with pytest.raises(SsmHdlError, match="20 of 200 outputs of broken are not finite numbers"):
+        evaluate_float(checkpoint, load("digits").test.head(20))

@@ -97,6 +97,14 @@ def test_renamed_arrays_and_several_state_dicts_are_chosen_by_the_user(tmp_path)
         ({"encoder.weight": torch.ones(4, 3)}, r"encoder.weight has shape \(4, 3\), it should have \(4, 1\)"),
         ({"decoder.weight": torch.ones(2, 4)}, r"decoder.weight has shape \(2, 4\), it should have \(10, 4\)"),
         ({"decoder.bias": torch.full((10,), float("inf"))}, "decoder.bias has 10 values that are not finite"),
+        (
+            {"decoder.bias": torch.full((10,), 1e300, dtype=torch.double)},
+            "decoder.bias has 10 values that are not finite in 32 bits",
+        ),
+        (
+            {f"norms.0.{name}": torch.full((4,), -1.0) for name in ("weight", "bias", "running_mean", "running_var")},
+            "norms.0.running_var with values below 0, which no variance has",
+        ),
     ],
 )
 def test_a_public_checkpoint_that_does_not_fit_is_refused(tmp_path, extra, message):
@@ -175,6 +183,19 @@ def test_a_missing_file_and_an_unknown_layout_and_option_are_refused(tmp_path):
     torch.save(public()[0], tmp_path / "public.pt")
     with pytest.raises(UsageError, match="gate half_glu2 is an option of s5-jax; a checkpoint of s4d leaves no choice"):
         importers.load(tmp_path / "public.pt", None, SPEC, gate="half_glu2")
+
+
+def test_pooling_is_that_of_the_labels(tmp_path):
+    torch.save(public()[0], tmp_path / "public.pt")
+    steps = replace(SPEC, per_step=True)
+    assert importers.load(tmp_path / "public.pt", None, steps).model.config.pooling == "none"
+    for spec, pooling, message in (
+        (SPEC, "foo", "foo is no choice; .* give --pooling mean or last or max or none"),
+        (SPEC, "none", "has a label for each sequence, and pooling none does not; choose mean, last or max"),
+        (steps, "last", "has a label for each step, and pooling last does not; choose none"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            importers.load(tmp_path / "public.pt", None, spec, pooling=pooling)
 
 
 def test_pickled_arrays_of_numpy_are_refused(tmp_path, capsys):

@@ -209,7 +209,7 @@ NAN = np.full((3, 1), np.nan, np.float32)
         ({"layers_0/seq/C": np.zeros((4, 6, 2), np.float32)}, {}, r"is bidirectional \(encoder/layers_0/seq/C\)"),
         ({"layers_0/seq/C1": np.zeros((4, 3, 2), np.float32)}, {}, r"is bidirectional \(encoder/layers_0/seq/C1\)"),
         ({"layers_1/seq/log_step": NAN}, {}, "layers_1/seq/log_step has 3 values that are not finite"),
-        ({"layers_0/seq/D": np.zeros(4, np.int32)}, {}, "layers_0/seq/D is torch.int32; floating-point numbers"),
+        ({"layers_0/seq/D": np.zeros(4, np.int32)}, {}, "layers_0/seq/D is torch.int32; real floating-point numbers"),
         ({"layers_0/seq/Lambda_re": None}, {}, r"another layout: layers encoder/layers_\[1\]"),
         ({"layers_0/extra": np.zeros(1, np.float32)}, {}, "has encoder/layers_0/extra, which a model of layout s5-jax"),
         ({"layers_3/seq/Lambda_re": np.zeros(3, np.float32)}, {}, r"layers encoder/layers_\[0, 1, 3\]; one list of 0, 1, 2"),
@@ -289,6 +289,9 @@ def test_s5_pytorch_and_its_import_compute_the_same(tmp_path, stack, options, ki
             {"layers.1.ff_norm.weight": torch.full((6,), torch.inf)},
             "layers.1.ff_norm.weight has 6 values that are not finite",
         ),
+        ({}, {"layers.0.s5.seq.Lambda": torch.zeros(4)}, "layers.0.s5.seq.Lambda is torch.float32; complex numbers are wanted"),
+        ({}, {"layers.1.s5.seq.C": torch.zeros(6, 4)}, "layers.1.s5.seq.C is torch.float32; complex numbers are wanted"),
+        ({}, {"layers.1.s5.seq.D": torch.zeros(6) * 1j}, "seq.D is torch.complex64; real floating-point numbers are wanted"),
         ({}, {"head.weight": torch.zeros(1)}, "has head.weight, which a model of layout s5-pytorch"),
         ({}, {"layers.0.s5.seq.BH": torch.zeros(1)}, "has a factorized B and C"),
         ({"tokens": 7}, {}, r"encoder.weight has shape \(7, 6\), it should have \(6, 1\)"),
@@ -320,6 +323,7 @@ def test_the_command_imports_and_says_what_it_cannot(cli, refused, stack, tmp_pa
     assert (found.inputs.mean, found.inputs.std, found.model.config.layers) == ((0.0,), (1.0,), 2)
     assert '"skip": "norm"' in done.out
     refused("--std", *words, "--std", 0, status=2)
+    refused("--mean nan is not finite", *words, "--mean", "nan", status=2)
     refused("gate half_glu1 is an option of s5-jax", *words, "--gate", "half_glu1", status=2)
     refused("no data set is called 'cifar'", *words[:5], "cifar", *words[6:], status=2)
     refused("cannot write", *words[:-1], tmp_path)

@@ -69,7 +69,7 @@ def sqnr(manifest, checkpoint, codes):
     ids=str,
 )
 def test_wide_integers_are_the_float_model(digits, options, norms):
-    small = untrained(SPECS["digits"], **options)
+    small = untrained(replace(SPECS["digits"], per_step=options.get("pooling") == "none"), **options)
     x = torch.from_numpy(small.inputs.normalise(digits.test.codes[:8])).double()
     with torch.no_grad():
         model = small.model.double()

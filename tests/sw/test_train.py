@@ -10,10 +10,11 @@ import torch
 from rich.console import Console
 
 from ssm_hdl import SsmHdlError
+from ssm_hdl.errors import UsageError
 from ssm_hdl.sw import data
 from ssm_hdl.sw.models.s4d import S4DConfig
 from ssm_hdl.sw.models.s5 import S5Config
-from ssm_hdl.sw.presets import PRESETS, preset
+from ssm_hdl.sw.presets import PRESETS, change, preset
 from ssm_hdl.sw.train import accuracy, logits, rotated, tensors, train
 
 TINY = replace(PRESETS["digits"], model=S4DConfig(width=4, modes=4, dt_range=(1e-2, 1.0)), epochs=8)
@@ -48,6 +49,12 @@ def test_the_best_epoch_is_kept_and_described(digits):
         "command": "ssm-hdl train digits --seed 3",
         "seed": "3",
     }
+
+
+@pytest.mark.parametrize("option", ["dropout=2", "dropout=nan", "epsilon=0", "width=100000000", "layers=5000", "hidden=-1"])
+def test_an_option_out_of_its_range_is_refused(option):
+    with pytest.raises(UsageError, match=f"--set {option}: Input should be (less|greater) than"):
+        change(PRESETS["small"], [option])
 
 
 def test_another_seed_is_another_training(digits):
