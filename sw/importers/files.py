@@ -18,6 +18,9 @@ from ssm_hdl.sw.checkpoint import read_safetensors
 WRAPPERS = ("module", "_orig_mod", "model", "net", "ema", "ema_model", "state_dict", "model_state_dict")
 """Prefixes that training code puts before the names of parameters, and keys under which it saves them."""
 
+DEPTH = 50
+"""Most keys that lead to a state dict; deeper ones are not searched."""
+
 SIGNS = {b"version https://git-lfs": "a pointer of Git LFS; fetch the file itself with git lfs pull"}
 SIGNS |= {b"/annex/objects": "a pointer of git-annex; fetch the file itself with git annex get"}
 SIGNS |= {
@@ -67,14 +70,15 @@ def read(path: Path, key: str | None, renamed: Mapping[str, str]) -> dict[str, T
     except OSError as error:
         raise SsmHdlError(f"cannot read {path}: {error.strerror}") from error
     for sign, meaning in SIGNS.items():
-        if start.startswith(sign):
+        if start.lstrip().lower().startswith(sign.lower()):
             raise SsmHdlError(f"cannot read {path}: it is {meaning}")
     if start[8:9] == b"{":  # 8 bytes of length, then a JSON header
-        tensors = read_safetensors(path)[0]
+        found = {"": read_safetensors(path)[0]}
     elif _is_npz(path):
-        tensors = _read_npz(path)
+        found = {"": _read_npz(path)}
     else:
-        tensors = _read_torch(path, key)
+        found = _read_torch(path)
+    tensors = _choose(path, found, key)
     for name, tensor in tensors.items():
         _check(path, name, tensor)
     return _rename(path, tensors, renamed)
@@ -82,6 +86,8 @@ def read(path: Path, key: str | None, renamed: Mapping[str, str]) -> dict[str, T
 
 def _check(path: Path, name: str, tensor: Tensor) -> None:
     """Refuse a tensor whose numbers are not all in the file."""
+    if tensor.is_nested:
+        raise SsmHdlError(f"{path}: {name} is a nested tensor; save dense tensors of floats")
     kind = "on the meta device, without its numbers" if tensor.is_meta else f"{tensor.layout} and not dense".replace("torch.", "")
     if tensor.is_meta or tensor.layout != torch.strided or tensor.is_quantized:
         raise SsmHdlError(f"{path}: {name} is {kind if not tensor.is_quantized else 'quantized'}; save dense tensors of floats")
@@ -130,8 +136,19 @@ def _read_npz(path: Path) -> dict[str, Tensor]:
         raise SsmHdlError(f"cannot read {path} as arrays of numbers by numpy.savez: {brief(str(error), 120)}") from error
 
 
-def _read_torch(path: Path, key: str | None) -> dict[str, Tensor]:
-    """Read the tensors of a state dict by ``torch.save``."""
+def _choose(path: Path, found: Mapping[str, dict[str, Tensor]], key: str | None) -> dict[str, Tensor]:
+    """The state dict under ``key``, or the only one."""
+    names = ", ".join(name for name in found if name)
+    if key is not None and key not in found:
+        known = f"there are {names}" if names else "its arrays are under no key, leave --key out"
+        raise UsageError(f"--key {key}: {path} has no such key; {known}")
+    if key is None and len(found) > 1:
+        raise UsageError(f"{path} holds several state dicts; give --key with one of {names}")
+    return found[key] if key is not None else next(iter(found.values()))
+
+
+def _read_torch(path: Path) -> dict[str, dict[str, Tensor]]:
+    """Read the state dicts of a file by ``torch.save``, by their keys with dots."""
     try:
         unknown = torch.serialization.get_unsafe_globals_in_checkpoint(str(path)) if zipfile.is_zipfile(path) else []
         inert: list[Any] = [(Inert if name.startswith("numpy.") else InertDict, name) for name in unknown]
@@ -141,25 +158,21 @@ def _read_torch(path: Path, key: str | None) -> dict[str, Tensor]:
         reason = re.search(r"(?:GLOBAL|global|class) ([\w.]+)", str(error))
         what = f"it holds {reason[1]}, which is more than tensors" if reason else "it is cut off, damaged or of another kind"
         raise SsmHdlError(f"cannot read {path} as safetensors, .npz or a torch state dict of tensors alone: {what}") from error
-    found = dict(_state_dicts(content, ()))
-    if key is not None:
-        found = {words: tensors for words, tensors in found.items() if ".".join(words) == key} or found
+    found = {".".join(words): tensors for words, tensors in _state_dicts(content, (), set())}
     if not found:
         raise SsmHdlError(f"{path} holds no state dict; save model.state_dict()")
-    if len(found) > 1:
-        names = ", ".join(".".join(words) for words in found)
-        raise UsageError(f"{path} holds several state dicts; give --key with one of {names}")
-    return next(iter(found.values()))
+    return found
 
 
-def _state_dicts(content: object, words: Sequence[str]) -> Iterator[tuple[tuple[str, ...], dict[str, Tensor]]]:
+def _state_dicts(content: object, words: Sequence[str], seen: set[int]) -> Iterator[tuple[tuple[str, ...], dict[str, Tensor]]]:
     """All dicts of tensors by name in nested dicts, with the keys that lead there; the state of an optimizer has no names."""
-    if not isinstance(content, dict):
+    if not isinstance(content, dict) or len(words) > DEPTH or id(content) in seen:
         return
     tensors = {name: value for name, value in content.items() if isinstance(name, str) and isinstance(value, Tensor)}
     if any("." in name or "/" in name for name in tensors):
         yield tuple(words), tensors
         return
+    seen.add(id(content))  # a dict may hold itself
     for name, value in content.items():
         if isinstance(name, str) and "optim" not in name:
-            yield from _state_dicts(value, (*words, name))
+            yield from _state_dicts(value, (*words, name), seen)

@@ -78,6 +78,22 @@ def test_renamed_arrays_and_several_state_dicts_are_chosen_by_the_user(tmp_path)
         importers.load(path, None, SPEC, key="ema", renamed={"nothing": "decoder"})
 
 
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
+def test_a_nested_tensor_is_refused(tmp_path):
+    torch.save(public()[0] | {"decoder.bias": torch.nested.nested_tensor([torch.ones(10)])}, tmp_path / "public.pt")
+    with pytest.raises(SsmHdlError, match=r"decoder.bias is a nested tensor"):
+        importers.load(tmp_path / "public.pt", None, SPEC)
+
+
+def test_a_key_that_is_not_there_is_refused(tmp_path):
+    state, _ = public()
+    save_file(state, tmp_path / "a.safetensors")
+    torch.save({"model": state}, tmp_path / "a.pt")
+    for name, known in (("a.safetensors", "under no key, leave --key out"), ("a.pt", "there are model")):
+        with pytest.raises(UsageError, match=f"--key nosuch: .* has no such key; .*{known}"):
+            importers.load(tmp_path / name, None, SPEC, key="nosuch")
+
+
 @pytest.mark.parametrize(
     ("extra", "message"),
     [
@@ -88,6 +104,7 @@ def test_renamed_arrays_and_several_state_dicts_are_chosen_by_the_user(tmp_path)
         ({"s4_layers.0.kernel.log_dt": torch.full((4,), 200.0)}, "12 of 12 values of A dt are not finite after discretization"),
         ({"norms.0.weight": torch.ones(4)}, "has norms.0.weight without a bias, as an RMSNorm has"),
         ({"s4_layers.1.D": torch.ones(4)}, "has s4_layers.1.D, which"),
+        ({"s4_layers.01.kernel.C": torch.ones(4, 3, 2)}, r"has a layer numbered 01 \(s4_layers.01.kernel.C\)"),
         ({"s4_layers.2.kernel.C": torch.ones(4, 3, 2)}, r"layers s4_layers.\[0, 2\]; one list of 0, 1, 2 and so on"),
         ({"s4_layers.0.kernel.C": None}, "none of the known layouts .* it has decoder.bias.* give --map"),
         ({"s4_layers.0.kernel.C": torch.ones(1)}, r"kernel.C has shape \(1,\), it should have shape \(H, N, 2\)"),
@@ -114,6 +131,19 @@ def test_a_public_checkpoint_that_does_not_fit_is_refused(tmp_path, extra, messa
         importers.load(tmp_path / "public.pt", None, SPEC)
 
 
+def cycle():
+    content = {}
+    content["model"] = content
+    return content
+
+
+def deep():
+    content = public()[0]
+    for _ in range(200):
+        content = {"model": content}
+    return content
+
+
 class Evil:
     """A pickle that would run code."""
 
@@ -132,8 +162,10 @@ class Evil:
         (Evil(__import__("os").system), "as safetensors, .npz or a torch state dict of tensors alone: it holds posix.system"),
         ([1], "holds no state dict"),
         ({"a": 1}, "holds no state dict"),
+        (cycle(), "holds no state dict"),
+        (deep(), "holds no state dict"),
     ],
-    ids=["print", "exec", "system", "list", "number"],
+    ids=["print", "exec", "system", "list", "number", "cycle", "deep"],
 )
 def test_a_torch_file_that_is_no_state_dict_is_refused_and_not_run(tmp_path, capfd, content, message):
     torch.save(content, tmp_path / "evil.pt")
@@ -158,6 +190,7 @@ def test_a_damaged_file_is_refused(tmp_path, content, suffix):
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 816623\n", "pointer of Git LFS; fetch the file"),
         (b"\x89HDF\r\n\x1a\n", "it is HDF5; save the arrays with numpy.savez"),
         (b"<!DOCTYPE html>", "it is a web page"),
+        (b"\n<!doctype html>", "it is a web page"),
     ],
 )
 def test_a_file_that_stands_for_another_is_named(tmp_path, content, message):

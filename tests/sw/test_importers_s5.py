@@ -305,6 +305,20 @@ def test_a_checkpoint_of_s5_pytorch_that_does_not_fit_is_refused(tmp_path, stack
         importers.load(tmp_path / "s5.pt", "s5-pytorch", SPEC)
 
 
+def test_s5_pytorch_answers_at_every_step_if_the_labels_do(tmp_path, stack):
+    torch.save(stack().state_dict(), tmp_path / "s5.pt")
+    model = importers.load(tmp_path / "s5.pt", None, replace(SPEC, per_step=True)).model
+    assert model(torch.randn(2, 20, 1)).shape == (2, 20, 10)
+
+
+def test_a_jax_tree_of_a_negative_variance_is_refused(tmp_path):
+    tree = jax_tree(norm="batch")
+    name = next(name for name in tree if name.endswith("layers_1/norm/var"))
+    np.savez(tmp_path / "s5.npz", **tree | {name: -tree[name]})
+    with pytest.raises(SsmHdlError, match="layers_1/norm/var with values below 0"):
+        importers.load(tmp_path / "s5.npz", None, SPEC)
+
+
 def test_the_command_imports_and_says_what_it_cannot(cli, refused, stack, tmp_path):
     torch.save(stack().state_dict(), tmp_path / "theirs.pt")
     words = [
