@@ -62,11 +62,13 @@ def test_a_row_is_measured_once(tmp_path):
 
 
 def test_an_unknown_row_is_refused(refused):
-    refused("no row is called s4d-16h-w9; there are .*s4d-64h-w4a6x6", "reproduce", "s4d", "--only", "s4d-16h-w9")
+    refused("no row is called s4d-16h-w9; there are .*s4d-64h-w4a6x6", "reproduce", "s4d", "--only", "s4d-16h-w9", status=2)
 
 
 def test_a_table_is_not_overwritten_by_some_of_its_rows(refused, tmp_path):
-    refused("would lose the rows", "reproduce", "s4d", "--only", "s4d-16h-w4a6x8", "--results", tmp_path / "results.json")
+    refused(
+        "would lose the rows", "reproduce", "s4d", "--only", "s4d-16h-w4a6x8", "--results", tmp_path / "results.json", status=2
+    )
 
 
 def test_a_missing_data_set_is_named(refused, tmp_path):
@@ -74,4 +76,4 @@ def test_a_missing_data_set_is_named(refused, tmp_path):
 
 
 def test_an_unknown_paper_is_refused(refused):
-    refused("no table is called 's6'; there are s4d, s5, s5-listops", "reproduce", "s6")
+    refused("no table is called 's6'; there are s4d, s5, s5-listops", "reproduce", "s6", status=2)
