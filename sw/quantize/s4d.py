@@ -99,19 +99,14 @@ class DeepS4DLowering(StackLowering):
     denses = ("readout",)
     folds_offset = False
 
-    def __init__(
-        self,
-        checkpoint: Checkpoint,
-        codes: NDArray[np.integer],
-        recipe: Recipe,
-        known: Calibration | None = None,
-        progress: Callable[[int], None] | None = None,
-    ) -> None:
+    @classmethod
+    def widths(cls, recipe: Recipe) -> Recipe:
+        """With the width of the stream for its edges that have none of their own."""
         activations = recipe.activations
-        if activations.stream:
-            wider = {name: activations.stream for name in STREAM if getattr(activations, name) is None}
-            recipe = recipe.model_copy(update={"activations": activations.model_copy(update=wider)})
-        super().__init__(checkpoint, codes, recipe, known, progress)
+        if not activations.stream:
+            return recipe
+        wider = {name: activations.stream for name in STREAM if getattr(activations, name) is None}
+        return recipe.model_copy(update={"activations": activations.model_copy(update=wider)})
 
     @property
     def title(self) -> str:

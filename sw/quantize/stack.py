@@ -60,12 +60,17 @@ class StackLowering(Lowering):
         known: Calibration | None = None,
         progress: Callable[[int], None] | None = None,
     ) -> None:
-        super().__init__(checkpoint, recipe)
+        super().__init__(checkpoint, self.widths(recipe))
         self.model = checkpoint.require(Stack)
         self.layers = self.layers_of(checkpoint)
         self.calibration = known or self.observe(checkpoint, codes, progress)
         self.edges = self.calibration.edges
         self._scales: Mapping[str, Floats] = {}  # of the last lowering
+
+    @classmethod
+    def widths(cls, recipe: Recipe) -> Recipe:
+        """The recipe, with the widths that the family adds to it."""
+        return recipe
 
     @classmethod
     def observe(
