@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import product
 
 from ssm_hdl import Manifest, SsmHdlError, registry
-from ssm_hdl.gateware.folding import Folding
+from ssm_hdl.gateware.folding import Folding, divisors
 from ssm_hdl.gateware.layers import Layers
 from ssm_hdl.gateware.stage import Stage, StagePlan
 from ssm_hdl.gateware.stream import reals
@@ -114,8 +114,7 @@ def _once(manifest: Manifest) -> Iterator[int]:
     for node in manifest.nodes.values():
         stage = registry.stage(node.op.op)
         if node.output.per_sequence and not node.inputs[0].per_sequence and stage.folds is None:
-            most = stage.most_lanes(node)
-            for lanes in (lanes for lanes in range(1, most + 1) if most % lanes == 0):
+            for lanes in divisors(stage.most_lanes(node)):
                 yield stage.build(Layers([node]), StagePlan(lanes=lanes)).cycles
 
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 from fractions import Fraction
 
 from ssm_hdl import Manifest, registry
-from ssm_hdl.gateware.folding import Folding
+from ssm_hdl.gateware.folding import Folding, divisors
 from ssm_hdl.gateware.layers import Layers
 from ssm_hdl.gateware.multiplier import LUT
 from ssm_hdl.gateware.queue import BURST
@@ -63,9 +63,8 @@ def lane_choices(structure: Structure, name: str, interval: int, speed: int = BU
         _turn(interval, structure.stages[name]) / speed * min(_burst(structure, source) for source in structure.reads[name])
     )
     size = reals(node.inputs[0])
-    unit = registry.stage(node.op.op).most_lanes(node)
-    divisors = [lanes for lanes in range(1, unit + 1) if unit % lanes == 0]
-    enough = [lanes for lanes in divisors if size // lanes <= time] or divisors[-1:]
+    every = divisors(registry.stage(node.op.op).most_lanes(node))
+    enough = [lanes for lanes in every if size // lanes <= time] or every[-1:]
     return [lanes for lanes in enough if lanes <= WIDER * enough[0]]
 
 
