@@ -47,7 +47,8 @@ class Gumbel(Unary):
 
     def noise(self, node: Node, count: int) -> Codes:
         """The noise of the first elements of a sequence, (count,)."""
-        return node.arrays["table"][_states(self.seed, count) & ((1 << ADDRESS_BITS) - 1)]
+        noise: Codes = node.arrays["table"][_states(self.seed, count) & ((1 << ADDRESS_BITS) - 1)]
+        return noise
 
 
 def successor(state: Any) -> Any:
