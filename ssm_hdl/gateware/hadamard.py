@@ -10,7 +10,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from ssm_hdl.gateware.arithmetic import REQUANTIZE_LATENCY, delay, plus_minus
 from ssm_hdl.gateware.counter import Counter
 from ssm_hdl.gateware.layers import Layers, Nodes, choose
-from ssm_hdl.gateware.memories import Storage
+from ssm_hdl.gateware.memories import BLOCK_RAM_FROM, Storage
 from ssm_hdl.gateware.paley import Paley
 from ssm_hdl.gateware.queue import Places
 from ssm_hdl.gateware.stage import Features, QueuedStage, StagePlan
@@ -39,7 +39,8 @@ class Level:
 
     def __init__(self, x: Shape, distance: int, fast: bool) -> None:
         self.distance, self.y = distance, Shape(x.width + 1 + (not x.signed), True)
-        self.line = Sums(distance, self.y.width, fast=fast)
+        width = self.y.width
+        self.line = Sums(distance, width, fast=fast, told=distance * width >= BLOCK_RAM_FROM)  # as RAM of LUTs half the stage
         self.latency = self.line.latency + 1
 
     def apply(self, m: Module, x: Value, place: Value, go: Value) -> Value:
