@@ -50,6 +50,8 @@ def command(
         if len(paths) > 1:
             raise UsageError("--out takes the outputs of one model; name one")
         need_writable(out)
+    elif values:
+        raise UsageError("--values says what --out writes; name a file with --out")
     answers, shown = [], []
     for path in paths:
         began = time.monotonic()

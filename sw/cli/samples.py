@@ -49,7 +49,7 @@ def dataset_of(manifest: "Manifest", data: Path | None, window: int | None = Non
     if inputs is None:
         if data is None or data.suffix != ".npz":
             known = ", ".join(f"{spec.name} ({spec.steps} steps of {spec.input_format})" for spec in SPECS.values())
-            raise SsmHdlError(
+            raise UsageError(
                 f"no data set has sequences of {manifest.steps} steps of {edge.size} x {edge.format} and {output.size} classes, "
                 f"which {manifest.name} takes; there are {known}; give your own with --data FILE.npz"
             )
@@ -98,6 +98,8 @@ def samples_of(
         split = split_of(dataset_of(manifest, data, window), source, count)
         manifest.check_samples(split.codes)
         return split
+    if data or window:
+        raise UsageError(f"--data and --window go with --samples {', '.join(SPLITS)}, not with {source}")
     if source == "random":
         shape = (count or 10, manifest.steps, edge.size)
         codes = np.random.default_rng(seed).integers(edge.format.min, edge.format.max + 1, shape)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ssm_hdl.errors import SsmHdlError
+from ssm_hdl.errors import UsageError
 from ssm_hdl.sw.cli.console import Folder, Json, facts, need, need_writable, progress, show, table
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def numbers(text: str) -> list[int]:
     try:
         return sorted({int(number) for number in text.split(",")})
     except ValueError as error:
-        raise SsmHdlError(f"{text!r} is no list of widths; write for example 4,6,8") from error
+        raise UsageError(f"{text!r} is no list of widths; write for example 4,6,8") from error
 
 
 def cells(report: "Report") -> "Table":

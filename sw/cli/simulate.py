@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ssm_hdl.sw.cli import sizing
-from ssm_hdl.sw.cli.console import Folder, Json, Window, facts, need, progress, show
+from ssm_hdl.sw.cli.console import Folder, Json, Seed, Window, facts, need, progress, show
 from ssm_hdl.sw.cli.samples import samples_of
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def command(
     window: Window = None,
     count: Annotated[int | None, typer.Option(min=1, help="Sequences; all, or 10 random ones, if left out.")] = None,
     stalls: Annotated[float, typer.Option(min=0, max=0.95, help="Chance of a stall in every cycle, at both ends.")] = 0.0,
-    seed: Annotated[int, typer.Option(min=0, help="Of the random samples and the stalls.")] = 0,
+    seed: Annotated[int, Seed] = 0,
     cocotb: Annotated[
         bool, typer.Option("--cocotb", help="By the cocotb testbench, a few sequences only: it is slower.")
     ] = False,

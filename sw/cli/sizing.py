@@ -127,6 +127,8 @@ def foldings(options: list[str] | None) -> dict[str, str]:
         stage, _, number = option.partition("=")
         if not stage or not number[:1].isdecimal():
             raise UsageError(f"--fold {option} is not of the form STAGE=N, such as --fold mixing=2 or --fold mixing=2x4")
+        if stage in folding:
+            raise UsageError(f"--fold {option}: {stage} has --fold {stage}={folding[stage]} already; keep one")
         folding[stage] = number
     return folding
 

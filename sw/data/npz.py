@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ssm_hdl.errors import brief
+from ssm_hdl.errors import UsageError, brief
 from ssm_hdl.fixed import SQ, UQ, Format, bits
 from ssm_hdl.samples import UNLABELLED
 from ssm_hdl.sw.data.arrays import File, read
@@ -78,14 +78,14 @@ def prepare(
     parts = parts_of(len(x), file.split(len(x)), ordered=x.ndim == 2)
     if x.ndim == 3:
         if window or hop:
-            file.fail(f"x of shape {x.shape} has {len(x):,} sequences already; a window cuts a recording (steps, channels)")
+            raise UsageError(f"{path}: x of shape {x.shape} has sequences already; --window cuts a recording (steps, channels)")
         if per_step and padding is not None:
             y[padding] = nothing
     else:
         window = window or (like.steps if like else None)
         if window is None:
-            file.fail(
-                f"x of shape {x.shape} is a recording (steps, channels), to be cut by --window; "
+            raise UsageError(
+                f"{path}: x of shape {x.shape} is a recording (steps, channels), to be cut by --window; "
                 "sequences of one channel have the shape (samples, steps, 1)"
             )
         cut = Cut.plan(parts, file.take("recording", len(x)), window, hop or window)

@@ -18,6 +18,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from ssm_hdl import Manifest, SsmHdlError
+from ssm_hdl.errors import UsageError
 from ssm_hdl.files import write_atomically
 from ssm_hdl.manifest import tensors_to_bytes
 from ssm_hdl.sw.data import Dataset, Split
@@ -53,7 +54,7 @@ class FinetuneConfig:
     def __post_init__(self) -> None:
         for field in ("epochs", "batch_size", "learning_rate"):
             if not 0 < getattr(self, field) < math.inf:
-                raise SsmHdlError(f"fine-tuning with {field} {getattr(self, field)} cannot work; it is a number above 0")
+                raise UsageError(f"fine-tuning with {field} {getattr(self, field)} cannot work; it is a number above 0")
 
 
 @dataclass(frozen=True)

@@ -66,7 +66,7 @@ class Task:
         if self.objective not in OBJECTIVES:
             raise UsageError(f"no objective is called {self.objective!r}; there are {', '.join(OBJECTIVES)}")
         if self.trials < 1 or not (self.budget > 0 and math.isfinite(self.budget)):
-            raise SsmHdlError(
+            raise UsageError(
                 f"a search of {self.trials} trials within {self.budget:g} bytes finds nothing; give more than 0 of both"
             )
 
