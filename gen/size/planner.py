@@ -156,7 +156,9 @@ def _candidates(searches: list[Search], limit: int | None) -> Iterator[Candidate
     yield from sorted(found, key=lambda each: (each.cycles, each.price))[:1]
 
 
-def _check(device: Device, rate_hz: float | None, fastest: bool, clock_hz: float | None, dsp: int | None, latency: int | None) -> None:
+def _check(
+    device: Device, rate_hz: float | None, fastest: bool, clock_hz: float | None, dsp: int | None, latency: int | None
+) -> None:
     """Refuse what nobody can mean.
 
     Raises:

@@ -50,7 +50,6 @@ def command(
     folder = out or Path("out") / checkpoint.stem
     need_writable(folder / "recipe.yaml")
     report = None if sensitivity is None else Report.load(sensitivity)
-    folder.mkdir(parents=True, exist_ok=True)
     subject = Subject(checkpoint, data, samples, images)
     where = storage or str(folder / "search.journal")
     task = Task(subject, Recipe.load(recipe), budget_of(budget), accounting, objective, trials, where, seed)

@@ -37,7 +37,9 @@ class Layout:
 
 LAYOUTS: Mapping[str, Layout] = {
     "s4d": Layout(s4.read, s4.recognise, ("norm_order", "activation", "discretization", "pooling")),
-    "s5-jax": Layout(s5_jax.read, s5_jax.recognise, ("gate", "discretization", "clip_eigs", "norm_order", "activation", "pooling")),
+    "s5-jax": Layout(
+        s5_jax.read, s5_jax.recognise, ("gate", "discretization", "clip_eigs", "norm_order", "activation", "pooling")
+    ),
     "s5-pytorch": Layout(s5_pytorch.read, s5_pytorch.recognise),
 }
 """All layouts, by name. Full S4 is read as ``s4d``, and an LRU as ``s5-jax``."""

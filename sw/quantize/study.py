@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import optuna
@@ -138,6 +139,7 @@ def open_study(task: Task, worker: int = 0) -> optuna.Study:
     try:
         storage: Any = task.storage
         if "://" not in storage:
+            Path(storage).parent.mkdir(parents=True, exist_ok=True)
             storage = optuna.storages.JournalStorage(JournalFileBackend(storage))
         study = optuna.create_study(
             storage=storage, study_name=task.study_name, directions=["maximize", "minimize"], load_if_exists=True

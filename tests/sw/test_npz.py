@@ -247,7 +247,7 @@ def test_a_model_of_a_file_wants_a_file_and_a_set_has_no_windows(write):
         data.load_for(replace(data.SPECS["digits"], classes=4))
     with pytest.raises(UsageError, match="digits has sequences already"):
         data.load("digits", window=3)
-    with pytest.raises(SsmHdlError, match="20 sequences already; a window cuts a recording"):
+    with pytest.raises(SsmHdlError, match="has sequences already; --window cuts a recording"):
         npz.load(write(), window=3)
 
 
