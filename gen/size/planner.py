@@ -196,7 +196,7 @@ def _misfit(manifest: Manifest, device: Device, search: Search) -> str:
     if least.rams > limits.rams:
         bits = (least.rams - limits.rams) * device.ram_bits
         missing.append(
-            f"its memories take {least.rams:,.0f} block RAMs where {max(0, limits.rams):,.0f} can be used, {bits:,.0f} bits too many"
+            f"its memories take {least.rams:,.0f} block RAMs where {limits.rams:,.0f} can be used, {bits:,.0f} bits too many"
         )
     for what, needed, limit in (
         ("LUTs", least.luts, limits.luts),

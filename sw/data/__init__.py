@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ssm_hdl.errors import SsmHdlError, UsageError
+from ssm_hdl.errors import UsageError
 from ssm_hdl.sw.data import digits, hapt, listops, mnist, npz, pathfinder
 from ssm_hdl.sw.data.dataset import Dataset, InputSpec, Split
 
