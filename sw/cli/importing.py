@@ -66,7 +66,7 @@ def command(
 
     What the arrays do not tell has to be given. With --data, all readings are measured on its samples, and the best is taken.
     """
-    need("torch", "numba", "sklearn")
+    need("torch", "numba")
     from ssm_hdl.sw import importers
     from ssm_hdl.sw.data import SPECS, load
     from ssm_hdl.sw.importers.readings import measure

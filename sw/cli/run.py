@@ -56,7 +56,7 @@ def command(
         "differences": int((outputs != expected).sum()),
         "seconds": round(seconds, 3),
     }
-    answer |= scores(outputs * manifest.output.format.lsb, split.labels)
+    answer |= scores(manifest.values(outputs), split.labels)
     if out is not None:
         answer["outputs"] = str(save_array(out, outputs))
     show(as_json, answer, facts(f"{manifest.name} on {port}", answer))

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ssm_hdl.errors import SsmHdlError, UsageError
-from ssm_hdl.sw.cli.console import need
 
 if TYPE_CHECKING:
     from ssm_hdl import Manifest
@@ -22,8 +21,8 @@ def inputs_of(manifest: "Manifest") -> "InputSpec | None":
     from ssm_hdl.sw.data import SPECS
 
     edge, output = manifest.input, manifest.output
-    if (stated := manifest.graph.samples) is not None:
-        return replace(stated, input_format=str(edge.format))  # which is there to be edited
+    if manifest.graph.samples is not None:
+        return manifest.graph.samples
     for spec in SPECS.values():
         wanted = (spec.input_format, spec.steps, spec.channels, spec.classes, spec.per_step)
         if wanted == (str(edge.format), manifest.steps, edge.size, output.size, not output.per_sequence):
@@ -57,8 +56,6 @@ def dataset_of(manifest: "Manifest", data: Path | None, window: int | None = Non
         classes, mean, std = output.size if output.size > 1 else 0, (0.0,) * edge.size, (1.0,) * edge.size
         inputs = InputSpec(manifest.name, str(edge.format), mean, std, manifest.steps, classes, targets=int(not classes))
         inputs = replace(inputs, per_step=not output.per_sequence)
-    if inputs.name == "digits" and data is None:
-        need("sklearn")
     return load_for(inputs, data, progress=True, window=window)
 
 

@@ -39,7 +39,7 @@ def command(
 
     The same command on other machines, with a --storage that all reach, joins the same study. Given again, it goes on.
     """
-    need("torch", "sklearn", "numba", "matplotlib", "optuna")
+    need("torch", "numba", "matplotlib", "optuna")
     from ssm_hdl.sw.plot import accuracy_memory
     from ssm_hdl.sw.quantize import Recipe
     from ssm_hdl.sw.quantize.bench import Subject

@@ -33,7 +33,7 @@ def command(
 
     A stopped run goes on when the same command is given again. A width that cannot work is an entry with its reason.
     """
-    need("torch", "sklearn", "numba", "matplotlib")
+    need("torch", "numba", "matplotlib")
     from ssm_hdl.sw.plot import heat_map
     from ssm_hdl.sw.quantize import Recipe
     from ssm_hdl.sw.quantize.bench import Subject

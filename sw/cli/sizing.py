@@ -122,7 +122,7 @@ def foldings(options: list[str] | None) -> dict[str, str]:
     Raises:
         SsmHdlError: one is not of this form.
     """
-    folding = {}
+    folding = dict[str, str]()
     for option in options or []:
         stage, _, number = option.partition("=")
         if not stage or not number[:1].isdecimal():

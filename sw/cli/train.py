@@ -44,7 +44,7 @@ def command(
     as_json: Json = False,
 ) -> None:
     """Train a float model and write its checkpoint; the epoch that is best on the validation samples is kept."""
-    need("torch", "numba", "sklearn")
+    need("torch", "numba")
     import torch
 
     from ssm_hdl.sw.data import load

@@ -116,6 +116,7 @@ def prepare(
         targets=targets,
         per_step=per_step,
         scale=scale,
+        target_scale=_target_scale(file, y[learnt]) if targets and like is None else (),
         rate=float(file.arrays["rate"].item()) if "rate" in file.arrays else 0.0,
         class_names=names["classes"],
         channel_names=names["channels"],
@@ -169,6 +170,22 @@ def _labels(file: File, x: Array, y: Array | None, like: InputSpec | None) -> tu
     return y.astype(np.int64), count, 0, per_step
 
 
+def _target_scale(file: File, y: Array) -> tuple[float, ...]:
+    """A power of two for each target that covers its training labels, so that codes of one format serve all."""
+    peaks = np.nan_to_num(np.abs(y)).reshape(-1, y.shape[-1]).max(0)
+    for target, peak in enumerate(peaks.tolist()):
+        if peak > MAX_VALUE or 0 < peak < 1 / MAX_VALUE:
+            file.fail(
+                f"y of target {target} goes up to {peak:.3g}; numbers are {1 / MAX_VALUE:g} to {MAX_VALUE:g}, use another unit"
+            )
+    return _covering(peaks)
+
+
+def _covering(peaks: Array) -> tuple[float, ...]:
+    """The power of two above each peak; 1 for 0."""
+    return tuple(2.0 ** math.ceil(math.log2(peak)) if peak > 0 else 1.0 for peak in peaks)
+
+
 def _format(file: File, x: Array, train: Array, like: InputSpec | None) -> tuple[Format, tuple[float, ...]]:
     """The format of the codes and, of floats, the scale of each channel, from the steps (n, channels) that train."""
     real, stated = x.dtype.kind == "f", file.arrays.get("format")
@@ -187,7 +204,7 @@ def _format(file: File, x: Array, train: Array, like: InputSpec | None) -> tuple
         if wanted is not None and not wanted.signed and x.min() < 0:
             file.fail(f"x goes down to {x.min():.3g}, and format {wanted} has no sign")
         largest = np.abs(train).max(0)
-        scale = tuple(2.0 ** math.ceil(math.log2(peak)) if peak > 0 else 1.0 for peak in largest)
+        scale = _covering(largest)
         spread = train.std(0) / np.array(scale)
         # A channel with a large offset needs more bits for what changes.
         fine = max(math.ceil(5 - math.log2(one)) for one in (*spread[spread > 0].tolist(), 1.0))

@@ -75,7 +75,7 @@ class Finetuned:
 def accuracy(model: QatModel, split: Split) -> float:
     """The share of ``split`` that the integer program classifies correctly, 0 to 1; R2 if the labels are numbers."""
     codes = outputs_of(model.start.name, split, lambda codes: outputs(model, codes))
-    return score(codes * model.start.output.format.lsb, split.labels)
+    return score(model.start.values(codes), split.labels)
 
 
 def finetune(
@@ -149,7 +149,7 @@ class _Run:
 
     def __init__(self, manifest: Manifest, config: FinetuneConfig, steps: int, spread: Tensor | None) -> None:
         self.model, self.config, self.total = QatModel(manifest), config, config.epochs * steps
-        self.lsb, self.spread = manifest.output.format.lsb, 1.0 if spread is None else spread
+        self.lsb, self.spread = torch.from_numpy(manifest.values(np.ones(1))), 1.0 if spread is None else spread
         text = manifest.to_yaml().encode() + tensors_to_bytes(manifest.tensors)
         self.key = hashlib.sha256(text + json.dumps(asdict(config)).encode()).hexdigest()
         self.latents = dict(self.model.latents.items())

