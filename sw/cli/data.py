@@ -47,9 +47,13 @@ def command(
     parts = table("part", ">samples", ">steps", ">labels")
     for part, counts in answer["parts"].items():
         parts.add_row(part, f"{counts['samples']:,}", f"{counts['steps']:,}", f"{counts['labels']:,}")
-    channels = table("channel", ">least", ">largest", ">mean", ">deviation", ">of one code")
+    channels = table("channel", ">least", ">largest", ">mean", ">deviation", ">one code", ">clipped")
     for row in answer["channels"][:ROWS]:
-        channels.add_row(escape(brief(row["name"], 20)), *(f"{row[key]:.4g}" for key in ("min", "max", "mean", "std", "lsb")))
+        channels.add_row(
+            escape(brief(row["name"], 14)),
+            *(f"{row[key]:.4g}" for key in ("min", "max", "mean", "std", "lsb")),
+            f"{row['clipped']:.1%}",
+        )
     labels = table(answer["labels"][0]["kind"], *(f">{part}" for part in PARTS))
     for row in answer["labels"][:ROWS]:
         labels.add_row(

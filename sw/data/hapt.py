@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ssm_hdl.errors import SsmHdlError
+from ssm_hdl.errors import SsmHdlError, brief
 from ssm_hdl.files import write_atomically
 from ssm_hdl.fixed import SQ
 from ssm_hdl.sw.data import arrays as files
@@ -178,7 +178,7 @@ def _numbers(path: Path | zipfile.Path, count: int) -> NDArray[np.float64]:
             f"cannot read {path}, one of the text files of HAPT; name the folder of its RawData with --data"
         ) from error
     except ValueError as error:
-        raise SsmHdlError(f"{path} is damaged: {error}; get it again") from error
+        raise SsmHdlError(f"{path} is damaged: {brief(str(error), 200)}; get it again") from error
     if numbers.shape[1:] != (count,) or not np.isfinite(numbers).all():
         raise SsmHdlError(
             f"{path} is damaged: lines of {count} finite numbers are wanted, shape is {numbers.shape}; get it again"

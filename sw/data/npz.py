@@ -29,6 +29,9 @@ MAX_CLASSES = 4096
 MAX_BITS = 24
 """Bits of the widest code; float32, in which the float model is trained, holds no more."""
 
+MAX_CLIPPED = 0.05
+"""Largest share of floats that saturate; beyond it the format or the unit is wrong."""
+
 MAX_VALUE = 1e30
 """Largest float; float32 holds 3e38, and what is computed of them has to fit too."""
 
@@ -103,7 +106,7 @@ def prepare(
         file.fail("no sample is for training; `split` has to name train")
     inside = np.ones(x.shape[:2], bool) if lengths is None else np.arange(x.shape[1]) < lengths[:, np.newaxis]
     format, scale = _format(file, x, x[learnt][inside[learnt]], like)
-    codes = _codes(x, format, scale, file)
+    codes = _codes(x, format, scale, file, inside)
     mean, std = _normalisation(file, codes[learnt][inside[learnt]] * format.lsb, scale, like)
     names = {name: tuple(file.arrays[name].tolist()) if name in file.arrays else () for name in ("classes", "channels")}
     spec = InputSpec(
@@ -218,10 +221,16 @@ def _format(file: File, x: Array, train: Array, like: InputSpec | None) -> tuple
     return wanted or (SQ(width, 0) if low < 0 else UQ(width, 0)), ()
 
 
-def _codes(x: Array, format: Format, scale: tuple[float, ...], file: File) -> NDArray[np.integer]:
-    """Samples as codes; floats are rounded half up and saturate."""
+def _codes(x: Array, format: Format, scale: tuple[float, ...], file: File, inside: Array) -> NDArray[np.integer]:
+    """Samples as codes; floats are rounded half up and saturate, unless too many would."""
     if scale:
-        x = np.clip(np.floor(x / np.array(scale) / format.lsb + 0.5), format.min, format.max)
+        rounded = np.floor(x / np.array(scale) / format.lsb + 0.5)
+        x = np.clip(rounded, format.min, format.max)
+        if (share := (abs(rounded - x) > 1)[inside].mean()) > MAX_CLIPPED:  # a peak of 1 in SQ(1, 11) is one code too large
+            low, high = (", ".join(f"{code * format.lsb * one:.4g}" for one in scale[:4]) for code in (format.min, format.max))
+            file.fail(
+                f"{share:.0%} of x are beyond {format}, from {low} to {high}; give another format, or the unit of the training"
+            )
     elif x.min() < format.min or x.max() > format.max:
         file.fail(f"x goes from {x.min()} to {x.max()}; codes of {format} are {format.min} to {format.max}")
     return x.astype(np.uint8 if x.dtype == np.uint8 else np.int16 if format.width <= 15 + format.signed else np.int32)

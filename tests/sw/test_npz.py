@@ -51,6 +51,8 @@ def test_floats_become_codes_of_a_stated_format_and_scale(write):
     again = data.load_for(found.spec, write(x=x[:4] * 2, y=None, split=np.full(4, 2)))
     assert (again.spec, again.test.labels.tolist()) == (found.spec, [-1] * 4)
     assert Format.parse(found.input_format).max in again.test.codes  # twice as large, so some saturate
+    with pytest.raises(SsmHdlError, match=r"% of x are beyond SQ\(1, 11\), .* the unit of the training"):
+        data.load_for(found.spec, write(x=x * 1000))
 
 
 def test_a_large_offset_gets_more_bits(write):
@@ -149,6 +151,10 @@ NAN = np.where(np.arange(16).reshape(8, 2) == 5, np.nan, 1.0)[np.newaxis].repeat
         ({"x": np.full((20, 8, 2), np.longdouble("-1e4000"))}, r"x is -inf at"),
         ({"x": np.ones((20, 8, 2)), "format": "SQ(1, 40)"}, r"format SQ\(1, 40\) has 41 bits; a code has 24 at most"),
         ({"x": -np.ones((20, 8, 2)), "format": "UQ(0, 8)"}, r"x goes down to -1, and format UQ\(0, 8\) has no sign"),
+        (
+            {"x": np.linspace(-1, 1, 320).reshape(20, 8, 2), "format": "SQ(0, 8)"},
+            r"50% of x are beyond SQ\(0, 8\), from -0.5, -0.5 to 0.4961, 0.4961; give another format",
+        ),
         ({"x": np.full((20, 8, 2), "a")}, "x is of type <U1; numbers are wanted"),
         ({"y": np.arange(19)}, r"y has shape \(19,\) and x \(20, 8, 2\); y is \(20,\) or \(20, 8\)"),
         ({"y": np.arange(20) - 1}, "y has the label -1; classes are 0 to 18"),
