@@ -179,13 +179,13 @@ def outputs_of(
     return gather(name, split, parts, (run(codes) for _, codes in parts), progress)
 
 
-def batches(split: Split) -> list[Batch]:
-    """Samples in batches, each of sequences of one length and without padding."""
+def batches(split: Split, size: int = BATCH) -> list[Batch]:
+    """Samples in batches of at most ``size``, each of sequences of one length and without padding."""
     if split.lengths is None:
         groups = [np.arange(len(split))]
     else:
         groups = [np.flatnonzero(split.lengths == length) for length in np.unique(split.lengths)]
-    parts = [group[start : start + BATCH] for group in groups for start in range(0, len(group), BATCH)]
+    parts = [group[start : start + size] for group in groups for start in range(0, len(group), size)]
     return [(part, split.codes[part, : None if split.lengths is None else split.lengths[part[0]]]) for part in parts]
 
 

@@ -68,6 +68,8 @@ def split_of(dataset: "Dataset", name: str, count: int | None) -> "Split":
     if name not in SPLITS:
         raise UsageError(f"a data set has no part {name!r}; there are {', '.join(SPLITS)}")
     split: Split = dataset.all() if name == "all" else getattr(dataset, name)
+    if not len(split):
+        raise SsmHdlError(f"{dataset.name} has no samples in its part {name}; choose another")
     return split.head(count)
 
 

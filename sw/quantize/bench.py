@@ -20,7 +20,7 @@ from ssm_hdl.errors import SsmHdlError
 from ssm_hdl.sw import checkpoint as checkpoints
 from ssm_hdl.sw import memory
 from ssm_hdl.sw.data import Dataset, load_for
-from ssm_hdl.sw.evaluate import evaluate_float, outputs_of
+from ssm_hdl.sw.evaluate import evaluate_float
 from ssm_hdl.sw.qat.model import QatModel, outputs
 from ssm_hdl.sw.quantize import FAMILIES, program
 from ssm_hdl.sw.quantize.calibrate import Calibration
@@ -138,7 +138,7 @@ class Bench:
             recipe = recipe.model_copy(update={"samples": self.subject.samples})
             manifest, _ = program(self.checkpoint, self.dataset, recipe, self.calibration)
             model = QatModel(manifest)
-            got = manifest.values(outputs_of(manifest.name, self.split, lambda codes: outputs(model, codes)))
+            got = manifest.values(outputs(model, self.split.codes, self.split.lengths))
         scale = np.array(self.checkpoint.inputs.target_scale or 1.0)
         signal, noise = (float(((values / scale) ** 2).sum()) for values in (self.wanted, got - self.wanted))
         return Measured(

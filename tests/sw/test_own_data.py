@@ -162,6 +162,15 @@ def test_a_manifest_by_hand_takes_codes_in_a_file(cli, refused, random_manifest,
     refused("no data set has sequences of 6 steps", "eval", tmp_path / "manifest", status=2)
 
 
+def test_padding_is_not_simulated(cli, random_manifest, tmp_path):
+    random_manifest(pooled=False).save(tmp_path / "manifest")
+    x, length = np.arange(48, dtype=np.uint8).reshape(8, 6, 1), np.array([1, 6, 6, 3, 2, 6, 1, 5])
+    np.savez(tmp_path / "codes.npz", x=x, y=np.zeros((8, 6), int), length=length, split=np.full(8, 2))
+    words = ("simulate", tmp_path / "manifest", "--samples", "test", "--data", tmp_path / "codes.npz", "--stalls", 0.3)
+    done = json.loads(cli(*words, "--json").out)
+    assert (done["sequences"], done["elements"], done["differences"]) == (8, 2 * length.sum(), 0)
+
+
 def test_a_manifest_of_another_number_of_classes_is_not_taken_for_mnist(refused, random_manifest, tmp_path):
     random_manifest(steps=784).save(tmp_path / "ecg")
     refused(
