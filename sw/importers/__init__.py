@@ -37,7 +37,9 @@ class Layout:
 
 LAYOUTS: Mapping[str, Layout] = {
     "s4d": Layout(s4.read, s4.recognise, ("norm_order", "activation", "discretization", "pooling")),
-    "s5-jax": Layout(s5_jax.read, s5_jax.recognise, ("gate", "discretization", "clip", "norm_order", "activation", "pooling")),
+    "s5-jax": Layout(
+        s5_jax.read, s5_jax.recognise, ("gate", "discretization", "clip_eigs", "norm_order", "activation", "pooling")
+    ),
     "s5-pytorch": Layout(s5_pytorch.read, s5_pytorch.recognise),
 }
 """All layouts, by name. Full S4 is read as ``s4d``, and an LRU as ``s5-jax``."""
@@ -77,7 +79,7 @@ def load(
         )
     for name in options.keys() - set(LAYOUTS[layout].options):
         owners = " or ".join(one for one, value in LAYOUTS.items() if name in value.options) or "no layout"
-        raise UsageError(f"{name} {options[name]} is an option of {owners}; a checkpoint of {layout} leaves no choice there")
+        raise UsageError(f"--{name.replace('_', '-')} is for checkpoints of {owners}; {path} is one of {layout}, leave it out")
     try:
         config, tensors = LAYOUTS[layout].read(arrays, inputs, **options)
     except ValidationError as error:
