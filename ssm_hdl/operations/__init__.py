@@ -18,6 +18,7 @@ from ssm_hdl.operations.multiply import Multiply
 from ssm_hdl.operations.norm import Norm
 from ssm_hdl.operations.pool import Pool
 from ssm_hdl.operations.scan import Scan
+from ssm_hdl.operations.selective import Selective
 from ssm_hdl.operations.slice import Slice
 
 
@@ -49,6 +50,7 @@ __all__ = [
     "Operation",
     "Pool",
     "Scan",
+    "Selective",
     "Slice",
     "Tensor",
     "Tensors",
