@@ -34,6 +34,7 @@ import numpy as np
 
 from ssm_hdl.gateware.queue import Queue
 from ssm_hdl.gateware.ring import Ring
+from ssm_hdl.gateware.stage import SINKS
 from ssm_hdl.gateware.stream import beats, lanes, shape_of
 from ssm_hdl.gateware.timing import Beats, Cycles, Process, known, sink
 from ssm_hdl.gen.network import Port, width_of
@@ -115,7 +116,7 @@ def _stay(alone: Traffic, each: Input) -> tuple[list[int], list[int]]:
     """When the beats come that an input takes, and when it takes them."""
     name, index = each
     queue = alone.streams.get(Port(f"{name}_{index}_Queue", "i"))
-    taken = alone.streams[Port(name, "ij"[index])]
+    taken = alone.streams[Port(name, SINKS[index])]
     return (taken.offered if queue is None else queue.offered), taken.taken
 
 
