@@ -138,7 +138,8 @@ def _queue(pipeline: "Pipeline", alone: Traffic, ring: Ring | None, each: Input)
     if ring is not None and structure.layers(name) > 1:
         depth = min(depth, ring.flight * len(came))
     width = lanes(pipeline.stages[name].sinks[index])
-    marked = layers.marked and index == 0  # a join takes `last` from its first input
+    # A join takes `last` from its first input.
+    marked = index == 0 and (layers.marked or pipeline.stages[name].reads_last)
     family, shape = pipeline.family, shape_of(structure.edges[stream])
     queue = Queue(shape, width, max(LEAST, depth), structure.layers(name), marked, family.fast_rams)
     stored = queue.storage

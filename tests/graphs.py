@@ -47,7 +47,7 @@ class _Graph:
     def grow(self, source: str) -> None:
         """Add something that reads a stream."""
         size = self.sizes[source]
-        kind = self.dice.choice(["lookup", "dense", "dense", "grouped", "slice", "scan", "scan", "norm", "add", "add"])
+        kind = self.dice.choice(["lookup", "dense", "dense", "grouped", "slice", "scan", "scan", "selective", "norm", "add", "add"])
         if kind == "lookup":
             self.add("lookup", size, source, function="gelu", format=FORMAT)
         elif kind == "dense":
@@ -62,6 +62,8 @@ class _Graph:
             self.add("slice", part, source, start=start, size=part)
         elif kind == "scan":
             self.scan(source)
+        elif kind == "selective":
+            self.selective(source)
         elif kind == "norm" and size > 1:
             self.add("norm", size, source, epsilon=3, format=FORMAT)
         elif kind == "add":
@@ -90,6 +92,16 @@ class _Graph:
             else:
                 self.add("dense", rows, scan, weight=self.tensor(rows, channels * modes, 2), format=FORMAT)
         del self.sizes[scan]
+
+    def selective(self, source: str) -> None:
+        """A selective scan whose inputs are a stream and denses of it, or one of these twice."""
+        channels, modes = self.sizes[source], self.pick(1, 2, 3, 4)
+        rate, b = self.dense(source, channels), self.dense(source, modes)
+        c = self.dense(source, modes) if self.dice.random() < 0.7 else b
+        exponent = f"tensor_{len(self.codes)}"
+        self.codes[exponent] = self.dice.integers(-2, 2, channels)
+        alpha = self.tensor(channels, modes)
+        self.add("selective", channels, rate, source, b, c, alpha=alpha, exponent=exponent, state=FORMAT, format=FORMAT)
 
     def join(self, names: list[str]) -> str:
         """One stream of several."""
