@@ -78,7 +78,6 @@ class Selective(FoldedStage):
     """
 
     folds = SelectiveFolding
-    shareable = False
     reads_last = True
     takes_evenly = True
     folding: SelectiveFolding
