@@ -167,6 +167,12 @@ def gelu(x: Floats) -> Floats:
     return np.asarray(torch.nn.functional.gelu(torch.tensor(x)).numpy())
 
 
+def linear(layer: torch.nn.Linear) -> tuple[Floats, Floats]:
+    """The weight (M, K) and the bias (M,) of a layer, zeros without one."""
+    weight = numpy(layer.weight)
+    return weight, np.zeros(len(weight)) if layer.bias is None else numpy(layer.bias)
+
+
 def numpy(tensor: torch.Tensor) -> Any:
     """A parameter in double precision."""
     return tensor.detach().numpy().astype(np.complex128 if tensor.is_complex() else np.float64)

@@ -22,8 +22,8 @@ class S5Lowering(StackLowering):
     folds_offset = True
 
     @property
-    def title(self) -> str:
-        """Its sizes, but the modes."""
+    def sizes(self) -> str:
+        """The family and its width."""
         return f"S5, H = {self.model.config.width}, P"
 
     @classmethod
