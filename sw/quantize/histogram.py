@@ -58,6 +58,11 @@ class Histogram:
         self.counts += np.bincount(bins.ravel(), minlength=self.counts.size).reshape(self.counts.shape)
 
     @property
+    def peak(self) -> Floats:
+        """The largest magnitude of each channel, (channels,)."""
+        return np.asarray(np.maximum(-self.low, self.high))
+
+    @property
     def centres(self) -> Floats:
         """The middle of each bin, (2 HALF,)."""
         return (np.arange(-HALF, HALF, dtype=np.float64) + 0.5) * self.width
@@ -71,7 +76,7 @@ class Histogram:
         magnitudes = self.counts[:, HALF:] + self.counts[:, :HALF][:, ::-1]
         share = np.cumsum(magnitudes, axis=1) / magnitudes.sum(axis=1, keepdims=True)
         reached = (np.argmax(share >= percentile / 100, axis=1) + 1) * self.width
-        return np.asarray(np.minimum(reached, np.maximum(-self.low, self.high)))
+        return np.asarray(np.minimum(reached, self.peak))
 
     def error(self, format: Format, scale: Floats | float = 1.0, function: Callable[[Floats], Floats] | None = None) -> Floats:
         """Mean squared error (channels,) of ``format``, in units of the unscaled edge.

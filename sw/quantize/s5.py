@@ -61,6 +61,4 @@ class S5Lowering(StackLowering):
 
     def _peak(self, name: str) -> Floats:
         """The largest |Re| or |Im| of every mode, (P,), of a complex edge."""
-        histogram = self.edges[name]
-        largest: Floats = np.maximum(-histogram.low, histogram.high).reshape(-1, 2).max(1)
-        return np.asarray(np.maximum(largest, 2.0**-40))
+        return np.asarray(np.maximum(self.edges[name].peak.reshape(-1, 2).max(1), 2.0**-40))

@@ -178,9 +178,9 @@ def affine(norm: nn.Module) -> tuple[bool, Floats, Floats]:
     """Whether a norm is an operation of its own, and the gain and the offset (H,) after it; of no norm (1,)."""
     if isinstance(norm, nn.Identity):
         return False, np.ones(1), np.zeros(1)
-    assert isinstance(norm, BatchNorm | nn.LayerNorm)
-    gain = numpy(norm.weight)
-    offset = np.zeros_like(gain) if norm.bias is None else numpy(norm.bias)
+    assert isinstance(norm, BatchNorm | nn.LayerNorm | nn.RMSNorm)
+    gain, bias = numpy(norm.weight), getattr(norm, "bias", None)
+    offset = np.zeros_like(gain) if bias is None else numpy(bias)
     if isinstance(norm, BatchNorm):
         gain = gain / np.sqrt(numpy(norm.get_buffer("running_var")) + norm.epsilon)
         return False, gain, offset - gain * numpy(norm.get_buffer("running_mean"))
