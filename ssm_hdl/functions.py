@@ -46,6 +46,23 @@ def _sigmoid(x: Decimal) -> Decimal:
     return 1 / (1 + (-max(x, Decimal(-_FAR))).exp())
 
 
+def _silu(x: Decimal) -> Decimal:
+    return x * _sigmoid(x)
+
+
+def _softplus(x: Decimal) -> Decimal:
+    """ln(1 + e^x), without a large power."""
+    with localcontext() as context:
+        context.prec *= 2  # the digits of e^x after those of 1
+        return max(x, Decimal(0)) + (1 + (-min(abs(x), Decimal(_FAR))).exp()).ln()
+
+
+def _log2_softplus(x: Decimal) -> Decimal:
+    """log2(softplus(x) log2 e); far below 0, softplus(x) is e^x."""
+    ln_2 = Decimal(2).ln()
+    return ((x if x < -120 else _softplus(x).ln()) - ln_2.ln()) / ln_2
+
+
 def _gelu(x: Decimal) -> Decimal:
     """Exact (erf) GELU, as in the S4D paper when not quantised (arXiv 2506.12480)."""
     return x * (1 + _erf(x / Decimal(2).sqrt())) / 2
@@ -57,7 +74,14 @@ def _gelu_tanh(x: Decimal) -> Decimal:
     return x * _sigmoid(2 * inner)  # (1 + tanh y) / 2 = sigmoid(2 y)
 
 
-FUNCTIONS: dict[str, Callable[[Decimal], Decimal]] = {"gelu": _gelu, "gelu_tanh": _gelu_tanh, "sigmoid": _sigmoid}
+FUNCTIONS: dict[str, Callable[[Decimal], Decimal]] = {
+    "gelu": _gelu,
+    "gelu_tanh": _gelu_tanh,
+    "log2_softplus": _log2_softplus,
+    "sigmoid": _sigmoid,
+    "silu": _silu,
+    "softplus": _softplus,
+}
 """The functions a ``lookup`` may name."""
 
 

@@ -7,9 +7,11 @@ from pydantic_core import CoreSchema, core_schema
 
 from ssm_hdl import registry
 from ssm_hdl.operations.add import Add
+from ssm_hdl.operations.argmax import Argmax
 from ssm_hdl.operations.base import Edge, Node, Operation, Tensor, Tensors
 from ssm_hdl.operations.dense import Dense
 from ssm_hdl.operations.embedding import Embedding
+from ssm_hdl.operations.hadamard import Hadamard
 from ssm_hdl.operations.largest import Largest
 from ssm_hdl.operations.last import Last
 from ssm_hdl.operations.lookup import Lookup
@@ -19,6 +21,7 @@ from ssm_hdl.operations.norm import Norm
 from ssm_hdl.operations.pool import Pool
 from ssm_hdl.operations.scan import Scan
 from ssm_hdl.operations.slice import Slice
+from ssm_hdl.operations.taps import Taps
 
 
 class _Registered:
@@ -36,9 +39,11 @@ AnyOperation = Annotated[Operation, _Registered]
 __all__ = [
     "Add",
     "AnyOperation",
+    "Argmax",
     "Dense",
     "Edge",
     "Embedding",
+    "Hadamard",
     "Largest",
     "Last",
     "Lookup",
@@ -50,6 +55,7 @@ __all__ = [
     "Pool",
     "Scan",
     "Slice",
+    "Taps",
     "Tensor",
     "Tensors",
 ]

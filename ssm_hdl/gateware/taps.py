@@ -33,10 +33,12 @@ class Taps(QueuedStage):
 
     @classmethod
     def build(cls, layers: Layers, plan: StagePlan) -> Self:
+        """With the pace of a plan."""
         return cls(layers, plan.pace)
 
     @classmethod
     def most_lanes(cls, node: Node) -> int:
+        """A number at a time."""
         return 1
 
     def __init__(self, nodes: Nodes, pace: int = 1) -> None:
@@ -50,17 +52,20 @@ class Taps(QueuedStage):
 
     @property
     def work(self) -> int:
+        """Cycles that a packet keeps it busy."""
         return self.size
 
     @property
     def cycles(self) -> int:
+        """Cycles per packet, the initiation interval."""
         return self.size * self.pace
 
     @property
     def storage(self) -> list[Storage]:
+        """Its memories."""
         return [self.line.storage, self.queue.storage]
 
-    def elaborate(self, platform: object) -> Module:
+    def elaborate(self, platform: object) -> Module:  # noqa: D102
         m, queue = self.module(), self.queue
         go = Signal()
         places = Places(m, queue, go)
