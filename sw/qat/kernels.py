@@ -119,3 +119,58 @@ def adjoint(gradient, real, imaginary, gain, lsb, result):
                 result[b, t, c, 0] = u_re
                 if parts == 2:
                     result[b, t, c, 1] = u_im
+
+
+@numba.njit(cache=True, nogil=True, fastmath=EXACT)
+def selective(rate, drive, b, c, alpha, gain, leaks, low, high, sums):
+    """Write the exact sums (B, L, C) of y. Rate and alpha are in steps of the address, the rounding and its offset included."""
+    batch, steps, channels = rate.shape
+    modes, last = alpha.shape[1], len(leaks) - 1
+    h = np.zeros(modes)
+    for i in range(batch):
+        for k in range(channels):
+            h[:] = 0
+            for t in range(steps):
+                x, v, total = rate[i, t, k], drive[i, t, k] * gain[k], 0.0
+                for n in range(modes):
+                    g = leaks[int(min(max(np.floor(x + alpha[k, n]), 0.0), last))]
+                    h[n] = min(max(np.floor(h[n] - h[n] * g + v * b[i, t, n] + 0.5), low), high)
+                    total += h[n] * c[i, t, n]
+                sums[i, t, k] = total
+
+
+@numba.njit(cache=True, nogil=True)
+def selective_adjoint(rate, drive, b, c, alpha, gain, leaks, slopes, low, high, gradient, d_rate, d_drive, d_b, d_c, d_alpha):
+    """Write the gradients of `selective`, d_alpha (B, C, N) per sample, from the gradient (B, L, C) of the sums."""
+    batch, steps, channels = rate.shape
+    modes, last = alpha.shape[1], len(leaks) - 1
+    h, keep = np.zeros((steps + 1, modes)), np.empty((steps, modes))
+    slope, inside = np.empty((steps, modes)), np.empty((steps, modes))
+    g = np.empty(modes)
+    for i in range(batch):
+        d_b[i] = 0
+        d_c[i] = 0
+        for k in range(channels):
+            for t in range(steps):
+                x, v = rate[i, t, k], drive[i, t, k] * gain[k]
+                for n in range(modes):
+                    at = np.floor(x + alpha[k, n])
+                    near = min(max(at, 0.0), last)
+                    keep[t, n], slope[t, n] = 1 - leaks[int(near)], slopes[int(near)] * (near == at)
+                    rounded = np.floor(h[t, n] * keep[t, n] + v * b[i, t, n] + 0.5)
+                    h[t + 1, n] = min(max(rounded, low), high)
+                    inside[t, n] = rounded == h[t + 1, n]
+            g[:] = 0
+            d_alpha[i, k] = 0
+            for t in range(steps - 1, -1, -1):
+                of_y, v, of_rate, of_drive = gradient[i, t, k], drive[i, t, k] * gain[k], 0.0, 0.0
+                for n in range(modes):
+                    d_c[i, t, n] += of_y * h[t + 1, n]
+                    of_h = (of_y * c[i, t, n] + g[n]) * inside[t, n]
+                    d_b[i, t, n] += of_h * v
+                    of_drive += of_h * b[i, t, n]
+                    of_s = -of_h * h[t, n] * slope[t, n]
+                    d_alpha[i, k, n] += of_s
+                    of_rate += of_s
+                    g[n] = of_h * keep[t, n]
+                d_rate[i, t, k], d_drive[i, t, k] = of_rate, of_drive * gain[k]
