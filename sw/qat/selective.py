@@ -35,26 +35,34 @@ class _Selective(torch.autograd.Function):
         ctx.save_for_backward(*inputs)
         gain = np.exp2(node.arrays["shift"] - float(LEAK_UP))
         ctx.gain, ctx.range = gain, (float(node.op.state.min), float(node.op.state.max))
-        arrays = [x.detach().contiguous().numpy() for x in inputs]
-        sums = np.empty(arrays[0].shape)
-        spread(
-            lambda part: kernels.selective(*(x[part] for x in arrays[:4]), arrays[4], gain, LEAKS, *ctx.range, sums[part]),
-            len(sums),
-        )
+        *arrays, alpha = _arrays(*inputs)
+        sums = np.empty_like(arrays[0])
+
+        def write(part: slice) -> None:
+            arguments = (*(x[part] for x in arrays), alpha, gain, LEAKS, *ctx.range, sums[part])
+            kernels.selective(*arguments)
+
+        spread(write, len(sums))
         return torch.from_numpy(sums)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        arrays = [x.detach().contiguous().numpy() for x in (*ctx.saved_tensors[:4], gradients[0])]
-        alpha = ctx.saved_tensors[4].detach().contiguous().numpy()
-        results = [np.empty_like(x) for x in arrays[:4]] + [np.empty((len(arrays[0]), *alpha.shape))]
+        *arrays, alpha = _arrays(*ctx.saved_tensors)
+        (gradient,) = _arrays(*gradients)
+        results = [*(np.empty_like(x) for x in arrays), np.empty((len(gradient), *alpha.shape))]
 
         def write(part: slice) -> None:
-            inputs, of_sums = [x[part] for x in arrays[:4]], arrays[4][part]
-            kernels.selective_adjoint(*inputs, alpha, ctx.gain, LEAKS, SLOPES, *ctx.range, of_sums, *(x[part] for x in results))
+            constants = alpha, ctx.gain, LEAKS, SLOPES, *ctx.range
+            arguments = (*(x[part] for x in arrays), *constants, gradient[part], *(x[part] for x in results))
+            kernels.selective_adjoint(*arguments)
 
-        spread(write, len(arrays[0]))
-        return None, *(torch.from_numpy(x) for x in (*results[:4], results[4].sum(0)))
+        spread(write, len(gradient))
+        results[-1] = results[-1].sum(0)
+        return None, *map(torch.from_numpy, results)
+
+
+def _arrays(*tensors: Tensor) -> list[np.ndarray[Any, Any]]:
+    return [x.detach().contiguous().numpy() for x in tensors]
 
 
 def forward(node: Node, rate: Tensor, drive: Tensor, b: Tensor, c: Tensor, latent: Tensor) -> Tensor:
