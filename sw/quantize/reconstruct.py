@@ -102,7 +102,11 @@ def between(manifest: Manifest, start: str, end: str) -> Manifest:
     """The part of a program from the edge ``start`` to the edge ``end``; it must not depend on earlier edges."""
     operations = manifest.graph.operations
     names = [manifest.input.name, *(op.name for op in operations)]
-    chosen = operations[names.index(start) : names.index(end)]
+    chosen, needed = [], {end}
+    for operation in reversed(operations[names.index(start) : names.index(end)]):
+        if operation.name in needed:
+            chosen.insert(0, operation)
+            needed.update(operation.sources)
     edge = manifest.input if start == manifest.input.name else manifest.nodes[start].output
     source = Input(name=edge.name, size=edge.size, format=edge.format)
     graph = manifest.graph.model_copy(update={"input": source, "operations": chosen, "output": end})
