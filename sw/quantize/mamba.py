@@ -111,7 +111,7 @@ class MambaLowering(DeepLowering):
         """
         peaks = [self.calibration.states[f"ssm{k}"][0].max(1), *(self.edges[f"{name}{k}"].peak for name in READ)]
         room = np.min([np.log2(peak.max() / np.maximum(peak, peak.max() * 2.0**-MAX_EXPONENT)) for peak in peaks], axis=0)
-        return np.floor(room).astype(np.int64) * self.recipe.per_channel
+        return np.asarray(np.floor(room).astype(np.int64) * self.recipe.per_channel)
 
     @property
     def title(self) -> str:
