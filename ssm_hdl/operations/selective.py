@@ -25,8 +25,8 @@ class Selective(Operation):
         format: format of y.
     """
 
-    of_a_layer = Operation.of_a_layer | {"alpha", "exponent", "state"}
-    shaped = ("alpha",)
+    of_a_layer = Operation.of_a_layer | {"alpha", "exponent"}
+    shaped = ("code",)
 
     op: Literal["selective"] = "selective"
     inputs: tuple[Name, Name, Name, Name]
