@@ -12,17 +12,17 @@ from numpy.typing import NDArray
 
 from ssm_hdl import Manifest, SsmHdlError
 from ssm_hdl.fixed import Codes
-from ssm_hdl.samples import UNLABELLED
+from ssm_hdl.samples import UNLABELLED, InputSpec
 from ssm_hdl.sim.golden import Result, run
 from ssm_hdl.sw.data import Split
-from ssm_hdl.sw.score import recalls, scores
+from ssm_hdl.sw.score import bits_per_step, recalls, scores
 
 if TYPE_CHECKING:
     from ssm_hdl.sw.checkpoint import Checkpoint
 
 
-BATCH = 100
-"""Sequences per batch."""
+BATCH, STEPS = 100, 2**17
+"""Most sequences of a batch, and most steps of several."""
 
 Batch = tuple[NDArray[np.intp], NDArray[np.integer]]
 """Indices of sequences, and their codes."""
@@ -44,7 +44,7 @@ class Evaluation:
         outputs: (sequences, outputs) or (sequences, steps, outputs), zeros after the end of a sequence: codes of an integer
             program, values of a float model.
         labels: of the samples, as in `Split`.
-        scores: of `ssm_hdl.sw.score.scores`; empty without labels.
+        scores: of `ssm_hdl.sw.score.scores`, and ``bits_per_character`` of a text; empty without labels.
         saturations: saturated elements by operation; empty for a float model.
         elements: stored elements by operation.
     """
@@ -112,7 +112,7 @@ def evaluate_float(checkpoint: "Checkpoint", split: Split, progress: Progress | 
     outputs = outputs_of(name, split, values, progress)
     if count := int((~np.isfinite(outputs)).sum()):
         raise NotFiniteError(f"{count:,} of {outputs.size:,} outputs of {name} are not finite numbers; it cannot be scored")
-    return Evaluation(name, outputs, split.labels, scores(outputs, split.labels), {}, {})
+    return Evaluation(name, outputs, split.labels, _scores(checkpoint.inputs, outputs, split.labels), {}, {})
 
 
 def evaluate_integer(manifest: Manifest, split: Split, processes: int = 1, progress: Progress | None = None) -> Evaluation:
@@ -147,10 +147,19 @@ def evaluate_integer(manifest: Manifest, split: Split, processes: int = 1, progr
         manifest.name,
         outputs,
         split.labels,
-        scores(outputs * manifest.output.format.lsb, split.labels),  # numbers are scored in the unit of the labels
+        _scores(
+            manifest.graph.samples, outputs * manifest.output.format.lsb, split.labels
+        ),  # numbers are scored in the unit of the labels
         {name: sum(result.saturations[name] for result in results) for name in manifest.nodes},
         {name: sum(result.elements[name] for result in results) for name in manifest.nodes},
     )
+
+
+def _scores(samples: InputSpec | None, outputs: NDArray[Any], labels: NDArray[Any]) -> dict[str, float]:
+    """All scores; of a text also ``bits_per_character``."""
+    found = scores(outputs, labels)
+    text = {"bits_per_character": bits_per_step(outputs, labels)} if found and samples is not None and samples.is_text else {}
+    return found | text
 
 
 def _run(manifest: Manifest, batches: list[NDArray[np.integer]], processes: int) -> Iterator[Result]:
@@ -177,7 +186,9 @@ def batches(split: Split) -> list[Batch]:
         groups = [np.arange(len(split))]
     else:
         groups = [np.flatnonzero(split.lengths == length) for length in np.unique(split.lengths)]
-    parts = [group[start : start + BATCH] for group in groups for start in range(0, len(group), BATCH)]
+    longest = split.codes.shape[1]
+    size = max(1, min(BATCH, STEPS // longest))
+    parts = [group[start : start + size] for group in groups for start in range(0, len(group), size)]
     return [(part, split.codes[part, : None if split.lengths is None else split.lengths[part[0]]]) for part in parts]
 
 

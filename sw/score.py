@@ -43,6 +43,18 @@ def recalls(outputs: Array, labels: Array) -> list[float | None]:
     return [one / count if count else None for one, count in zip(right, labels_of, strict=True)]
 
 
+def bits_per_step(outputs: Array, labels: Array) -> float:
+    """The mean cross-entropy in bits of outputs (sequences, steps, classes), logits, over the steps with a label."""
+    total, count = 0.0, 0
+    for values, wanted in zip(outputs, labels, strict=True):  # one at a time: in double precision all would take gigabytes
+        known = wanted != UNLABELLED
+        logits = values[known].astype(np.float64)
+        logits -= logits.max(-1, keepdims=True)
+        total += float((np.log2(np.exp(logits).sum(-1)) - logits[np.arange(len(logits)), wanted[known]] / np.log(2)).sum())
+        count += len(logits)
+    return total / count
+
+
 def _confusion(outputs: Array, labels: Array) -> NDArray[np.int64]:
     """How often a class (row) is answered by a class (column)."""
     labelled = labels != UNLABELLED
@@ -69,4 +81,4 @@ def _regression(outputs: Array, labels: Array) -> dict[str, float]:
     return {"r2": float(explained.mean()), "mse": float(error.sum() / wanted.size)}
 
 
-__all__ = ["recalls", "score", "scores"]
+__all__ = ["bits_per_step", "recalls", "score", "scores"]

@@ -7,10 +7,15 @@ from ssm_hdl.sw.data import copying, digits, hapt, induction, listops, mnist, np
 from ssm_hdl.sw.data.dataset import Dataset, InputSpec, Split
 
 _MODULES = (digits, mnist, listops, pathfinder, induction, copying, hapt)
-SPECS = {module.SPEC.name: module.SPEC for module in _MODULES}
+SPECS: dict[str, InputSpec] = {module.SPEC.name: module.SPEC for module in _MODULES}
 """The samples of each data set, described without their data."""
 
-__all__ = ["SPECS", "Dataset", "InputSpec", "Split", "load", "load_for"]
+__all__ = ["SPECS", "Dataset", "InputSpec", "Split", "is_file", "load", "load_for"]
+
+
+def is_file(path: Path) -> bool:
+    """Whether it is a file with samples, an .npz file or a text, by its name."""
+    return path.suffix == ".npz" or text.is_text(path)
 
 
 def load(
@@ -37,9 +42,9 @@ def load(
         return npz.load(path, None, window, hop)
     if text.is_text(path):
         return text.load(path, None, window, hop)
-    sized = {"induction": induction, "copying": copying}
+    sized = {"induction": induction.load, "copying": copying.load}
     if name in sized and not hop:
-        return sized[name].load(folder, progress, window or sized[name].SPEC.steps)
+        return sized[name](folder, progress, window or SPECS[name].steps)
     if window or hop:
         raise UsageError(f"--window and --hop cut a recording in an .npz file; {name} has sequences already")
     loaders = {"mnist": mnist.load, "listops": listops.load, "pathfinder": pathfinder.load}

@@ -2,7 +2,7 @@
 
     encoder  Linear(channels -> D), or a table of vectors for tokens
     block    x <- x + mixer(RMSNorm(x))                                    several of them
-    norm_f   RMSNorm
+    norm_f   RMSNorm, or none
     pool     over the steps, or none
     decoder  Linear(D -> classes)
 
@@ -50,7 +50,8 @@ class MambaConfig(Config):
         expand: channels of a block by those between the blocks.
         rank: R of dt; 0 for D / 16, rounded up.
         taps: of the convolution.
-        norm: ``rms``, or ``none``; the latter has no norm before the decoder either.
+        norm: of the blocks: ``rms`` or ``none``.
+        final_norm: there is an RMSNorm after the last block.
         residual: a block adds its input.
         epsilon: added to the mean square.
         pooling: ``mean`` of the steps, their ``last``, the largest of each channel (``max``), or ``none``: an answer a step.
@@ -67,6 +68,7 @@ class MambaConfig(Config):
     rank: Annotated[Size, Field(ge=0)] = 0
     taps: Annotated[int, Field(le=64)] = 4
     norm: Literal["rms", "none"] = "rms"
+    final_norm: bool = True
     residual: bool = True
     epsilon: Epsilon = 1e-5
     pooling: Literal["mean", "last", "max", "none"] = "mean"
@@ -240,7 +242,7 @@ class Mamba(Model):
         self._config, self.classes, self.tokens = config, classes, tokens
         self.encoder = nn.Embedding(tokens, config.width) if tokens else nn.Linear(channels, config.width)
         self.layers = nn.ModuleList([Block(config) for _ in range(config.layers)])
-        self.norm_f = make_norm(config.norm, config.width, config.epsilon)
+        self.norm_f = make_norm("rms" if config.final_norm else "none", config.width, config.epsilon)
         self.decoder = nn.Linear(config.width, classes)
         if tokens:
             nn.init.normal_(self.encoder.weight, std=0.02)
@@ -278,7 +280,7 @@ class Mamba(Model):
         x = see("encoder", self._encode(x))
         for number, block in enumerate(self.blocks):
             x = block(x, tap and partial(_numbered, tap, number))
-        if self.config.norm != "none":
+        if self.config.final_norm:
             x = see("norm_f", self.norm_f(x))
         if self.config.pooling != "none":
             x = see("pool", self.pool(x, lengths))

@@ -40,7 +40,8 @@ def test_the_compiled_scan_and_its_gradients_are_those_of_the_loop(steps):
 
 
 @pytest.mark.parametrize(
-    "options", [{}, {"norm": "none", "residual": False}, {"expand": 3, "rank": 2, "taps": 2, "pooling": "last"}]
+    "options",
+    [{}, {"norm": "none", "residual": False, "final_norm": False}, {"expand": 3, "rank": 2, "taps": 2, "pooling": "last"}],
 )
 def test_step_by_step_equals_the_sequence(options):
     model, x = make(**options), torch.randn(2, 19, 2, dtype=torch.float64)
