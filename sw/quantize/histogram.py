@@ -63,6 +63,14 @@ class Histogram:
         return np.asarray(np.maximum(-self.low, self.high))
 
     @property
+    def pooled(self) -> "Histogram":
+        """The histogram of the values of all channels, as one."""
+        whole = Histogram(self.name, 1)
+        whole.counts, whole.width = self.counts.sum(0, keepdims=True), self.width
+        whole.low, whole.high = self.low.min(keepdims=True), self.high.max(keepdims=True)
+        return whole
+
+    @property
     def centres(self) -> Floats:
         """The middle of each bin, (2 HALF,)."""
         return (np.arange(-HALF, HALF, dtype=np.float64) + 0.5) * self.width

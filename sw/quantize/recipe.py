@@ -12,7 +12,11 @@ from ssm_hdl.errors import SsmHdlError, UsageError
 Width = Annotated[int, Field(ge=2, le=16, strict=True)]
 """Bits of a code, its sign included."""
 
-PRESETS = ("w8a8", "w8a8x8", "w4a8", "w4a6x8", "w4a6x6", "a6", "a4x8", "tenth")
+PRESETS = (
+    *("w8a8", "w8a8x8", "w4a8", "w4a6x8", "w4a6x6", "a6", "a4x8", "tenth"),
+    *("mamba-plain", "mamba-percentile", "mamba-hadamard", "mamba-quamba"),
+    *("mamba-w8a8", "mamba-w8a8h", "mamba-w8a8x8", "mamba-w4a8"),
+)
 """Names of the built-in recipes, which are files of `ssm_hdl.recipes`."""
 
 
