@@ -48,7 +48,8 @@ class _Graph:
     def grow(self, source: str) -> None:
         """Add something that reads a stream."""
         size = self.sizes[source]
-        kind = self.dice.choice(["lookup", "dense", "dense", "grouped", "slice", "scan", "scan", "norm", "add", "add", *MORE])
+        kinds = ["lookup", "dense", "dense", "grouped", "slice", "scan", "scan", "selective", "norm", "add", "add", *MORE]
+        kind = self.dice.choice(kinds)
         if kind == "lookup":
             self.add("lookup", size, source, function="gelu", format=FORMAT)
         elif kind == "dense":
@@ -63,6 +64,8 @@ class _Graph:
             self.add("slice", part, source, start=start, size=part)
         elif kind == "scan":
             self.scan(source)
+        elif kind == "selective":
+            self.selective(source)
         elif kind == "norm" and size > 1:
             self.add("norm", size, source, epsilon=3, format=FORMAT)
         elif kind == "taps":
@@ -97,6 +100,16 @@ class _Graph:
             else:
                 self.add("dense", rows, scan, weight=self.tensor(rows, channels * modes, 2), format=FORMAT)
         del self.sizes[scan]
+
+    def selective(self, source: str) -> None:
+        """A selective scan whose inputs are a stream and denses of it, or one of these twice."""
+        channels, modes = self.sizes[source], self.pick(1, 2, 3, 4)
+        rate, b = self.dense(source, channels), self.dense(source, modes)
+        c = self.dense(source, modes) if self.dice.random() < 0.7 else b
+        exponent = f"tensor_{len(self.codes)}"
+        self.codes[exponent] = self.dice.integers(-2, 2, channels)
+        alpha = self.tensor(channels, modes)
+        self.add("selective", channels, rate, source, b, c, alpha=alpha, exponent=exponent, state=FORMAT, format=FORMAT)
 
     def join(self, names: list[str]) -> str:
         """One stream of several."""
@@ -137,6 +150,37 @@ def random_graph(seed: int) -> Manifest:
         whole = graph.join(parts)
     x = {"name": "x", "size": size, "format": "UQ(3, 0)" if tokens else FORMAT}
     fields = {"schema_version": 1, "name": f"graph_{seed}", "steps": steps, "input": x, "output": whole}
+    return Manifest(Graph.model_validate(fields | {"operations": graph.operations}), Tensors(graph.codes, {}))
+
+
+def selective_layers(layers: int, channels: int = 4, modes: int = 4, steps: int = 8, classes: int = 0) -> Manifest:
+    """Blocks of a selective scan whose four inputs are denses, and a residual; they differ in binary points and constants."""
+    graph = _Graph(np.random.default_rng(0))
+    graph.sizes["x"] = channels
+
+    def add(name: str, op: str, **fields: object) -> None:
+        graph.operations.append({"name": name, "op": op, **fields})
+
+    before = "x"
+    for k in range(1, layers + 1):
+        odd = k % 2
+        for name, size in (("rate", channels), ("drive", channels), ("b", modes), ("c", modes)):
+            weight, format = graph.tensor(size, channels), f"SQ({3 + odd}, {5 - odd})"
+            add(f"{name}_{k}", "dense", input=before, weight=weight, format=format)
+        exponent = f"tensor_{len(graph.codes)}"
+        graph.codes[exponent] = graph.dice.integers(-1 - odd, 3, channels)
+        inputs = [f"{name}_{k}" for name in ("rate", "drive", "b", "c")]
+        alpha = graph.tensor(channels, modes, format=f"SQ({1 + odd}, {3 - odd})")
+        state = {"state": "SQ(3, 5)", "format": f"SQ({2 + odd}, {6 - odd})"}
+        add(f"scan_{k}", "selective", inputs=inputs, alpha=alpha, exponent=exponent, **state)
+        add(f"residual_{k}", "add", inputs=[before, f"scan_{k}"], format=f"SQ({3 + odd}, {5 - odd})")
+        before = f"residual_{k}"
+    if classes:
+        add("largest", "largest", input=before)
+        add("decoder", "dense", input="largest", weight=graph.tensor(classes, channels), format="SQ(6, 4)")
+        before = "decoder"
+    x = {"name": "x", "size": channels, "format": "SQ(3, 5)"}
+    fields = {"schema_version": 1, "name": "selective_layers", "steps": steps, "input": x, "output": before}
     return Manifest(Graph.model_validate(fields | {"operations": graph.operations}), Tensors(graph.codes, {}))
 
 

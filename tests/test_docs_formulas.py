@@ -26,6 +26,7 @@ from ssm_hdl.gateware.compact_dense import CompactDense
 from ssm_hdl.gateware.dense import Dense
 from ssm_hdl.gateware.dense_folding import DenseFolding
 from ssm_hdl.gateware.embedding import Embedding
+from ssm_hdl.gateware.gumbel import Gumbel
 from ssm_hdl.gateware.hadamard import Hadamard
 from ssm_hdl.gateware.largest import Largest
 from ssm_hdl.gateware.last import Last
@@ -53,6 +54,7 @@ from ssm_hdl.operations import Last as LastOperation
 from ssm_hdl.operations import Scan as ScanOperation
 from ssm_hdl.operations import Taps as TapsOperation
 from ssm_hdl.operations.base import MAX_SIZE, MAX_SPREAD, Name
+from ssm_hdl.operations.gumbel import Gumbel as GumbelOperation
 from ssm_hdl.operations.lookup import MAX_ADDRESS_BITS
 from ssm_hdl.weights import MAX_INTEGERS
 
@@ -125,6 +127,7 @@ def once() -> list[Node]:
     x = Edge("x", 6, SQ(3, 5))
     operations = [operation(name="y", input="x") for operation in (LargestOperation, LastOperation, ArgmaxOperation)]
     operations += [TapsOperation(name="y", input="x", taps=taps) for taps in (2, 5)]
+    operations.append(GumbelOperation(name="y", input="x", temperature=1.0, seed=1, format=SQ(5, 3)))
     nodes = [operation.bind((x,), Tensors({}, {}), steps=8) for operation in operations]
     hadamard = HadamardOperation(name="y", input="x", shift=2, format=SQ(3, 5))
     sizes = (1, 2, 64, 12, 80)
@@ -213,6 +216,11 @@ def compact_add(layers, lanes, dice):
     return stage, {"n": reals(layers.node.output), "lanes": lanes, "pace": pace}
 
 
+def gumbel(layers, lanes, dice):
+    stage = Gumbel(layers, 1, pace := dice.choice((1, 3, 20)), compact := dice.choice((False, True)))
+    return stage, {"n": reals(layers.node.output), "pace": pace, "round": 2 * (not compact)}
+
+
 def slice_(layers, lanes, dice):
     op = layers.node.op
     return Slice(layers, lanes), {"n": reals(layers.node.inputs[0]), "lanes": lanes, "start": op.start, "size": op.size}
@@ -285,6 +293,7 @@ BUILD = {
         "multiply": multiply,
         "add": add,
         "add, compact": compact_add,
+        "gumbel": gumbel,
         "slice": slice_,
         "pool": pool,
         "largest": largest,

@@ -11,7 +11,7 @@ from ssm_hdl.gateware.arithmetic import delay
 from ssm_hdl.gateware.layers import Layers, Nodes
 from ssm_hdl.gateware.memories import Storage
 from ssm_hdl.gateware.queue import Places
-from ssm_hdl.gateware.stage import QueuedStage, StagePlan
+from ssm_hdl.gateware.stage import SINKS, QueuedStage, StagePlan
 from ssm_hdl.gateware.stream import layer_of, reals, tag_of
 from ssm_hdl.gateware.timing import Beats, Cycles, known
 
@@ -48,7 +48,7 @@ class Elementwise(QueuedStage):
     def __init__(self, nodes: Nodes, lanes: int = 1, pace: int = 1, compact: bool = False) -> None:
         self.layers, self.lanes, self.pace = Layers.of(nodes), lanes, pace
         self.node = node = self.layers.node
-        members = {name: In(self.layers.signature(edge, lanes)) for name, edge in zip("ij", node.inputs, strict=False)}
+        members = {name: In(self.layers.signature(edge, lanes)) for name, edge in zip(SINKS, node.inputs, strict=False)}
         o_lanes = self.o_lanes(node, lanes)
         super().__init__({**members, "o": Out(self.layers.signature(node.output, o_lanes))})
         self.queue = self.layers.queue(node.output, o_lanes, Places.needed(self.depth, pace, least=2 - compact))

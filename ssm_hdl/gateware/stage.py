@@ -19,6 +19,9 @@ from ssm_hdl.gateware.stream import lanes, reals
 from ssm_hdl.gateware.timing import Beats, Cycles, Process
 from ssm_hdl.operations import Node
 
+SINKS = "ijkl"
+"""Names of the streams into a stage: of its first input, its second, and so on."""
+
 Features: TypeAlias = dict[str, float]
 """What something is made of, in bits, by what fitted costs multiply."""
 
@@ -143,8 +146,8 @@ class Stage(wiring.Component):
 
     @property
     def sinks(self) -> list[stream.Interface]:
-        """The streams in, in the order of the operation's inputs: ``i``, and ``j`` if there are two."""
-        return [getattr(self, name) for name in "ij"[: len(self.layers.node.inputs)]]
+        """The streams in, in the order of the operation's inputs, by the names of `SINKS`."""
+        return [getattr(self, name) for name in SINKS[: len(self.layers.node.inputs)]]
 
     @property
     def holds(self) -> int:

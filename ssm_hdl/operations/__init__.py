@@ -20,6 +20,7 @@ from ssm_hdl.operations.multiply import Multiply
 from ssm_hdl.operations.norm import Norm
 from ssm_hdl.operations.pool import Pool
 from ssm_hdl.operations.scan import Scan
+from ssm_hdl.operations.selective import Selective
 from ssm_hdl.operations.slice import Slice
 from ssm_hdl.operations.taps import Taps
 
@@ -54,6 +55,7 @@ __all__ = [
     "Operation",
     "Pool",
     "Scan",
+    "Selective",
     "Slice",
     "Taps",
     "Tensor",

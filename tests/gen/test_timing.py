@@ -3,7 +3,7 @@
 
 import numpy as np
 import pytest
-from graphs import convolutional, random_graph, random_plan
+from graphs import convolutional, random_graph, random_plan, selective_layers
 
 from ssm_hdl import Manifest, SsmHdlError
 from ssm_hdl.families.generic import GENERIC
@@ -65,6 +65,12 @@ def test_layers_that_share_stages(layers, seed, random_manifest, random_samples)
 def test_taps_and_hadamards_of_layers(share, seed, random_samples):
     manifest = convolutional(3)
     check(manifest, random_plan(manifest, seed, share_layers=share), random_samples)
+
+
+@pytest.mark.parametrize("layers,seed", [(2, 0), (3, 1), (2, 5)])
+def test_layers_of_selective_scans_that_share_stages(layers, seed, random_samples):
+    manifest = selective_layers(layers)
+    check(manifest, random_plan(manifest, seed, share_layers=True), random_samples)
 
 
 def joined(first, second):

@@ -4,6 +4,7 @@
 import random
 from functools import partial
 
+import numpy as np
 import pytest
 from amaranth.hdl import ClockDomain, Module, Shape
 from amaranth.lib import wiring
@@ -30,16 +31,18 @@ from ssm_hdl.gateware.pool import Pool
 from ssm_hdl.gateware.queue import Queue
 from ssm_hdl.gateware.ring import Ring
 from ssm_hdl.gateware.scan import Scan
+from ssm_hdl.gateware.selective import Selective
 from ssm_hdl.gateware.slice import Slice
 from ssm_hdl.gateware.stream import Fork, Repack, signature
 from ssm_hdl.gateware.taps import Taps
 from ssm_hdl.gateware.timing import Beats, Process, Schedule
 from ssm_hdl.operations import Argmax as ArgmaxOperation
-from ssm_hdl.operations import Edge, Tensors
+from ssm_hdl.operations import Edge, Tensor, Tensors
 from ssm_hdl.operations import Hadamard as HadamardOperation
 from ssm_hdl.operations import Largest as LargestOperation
 from ssm_hdl.operations import Last as LastOperation
 from ssm_hdl.operations import Mean as MeanOperation
+from ssm_hdl.operations import Selective as SelectiveOperation
 from ssm_hdl.operations import Taps as TapsOperation
 from ssm_hdl.operations.norm import Norm as NormOperation
 
@@ -196,6 +199,17 @@ def test_compact_dense(random_manifest, name, fast, monkeypatch):
 def test_scan(nodes, folding):
     for pace in (1, 7):
         check(partial(Scan, nodes["ssm"], folding, "dsp", pace))
+
+
+@pytest.mark.parametrize("channels,modes,folding", [(4, 4, "1x4"), (3, 6, "1x2"), (1, 1, "1x1"), (2, 40, "1x40"), (9, 3, "1x1")])
+def test_selective(channels, modes, folding):
+    op = SelectiveOperation(
+        name="y", inputs=tuple("rvbc"), alpha=Tensor(tensor="a", format=SQ(4, 4)), exponent="e", state=SQ(3, 5), format=SQ(3, 5)
+    )
+    edges = tuple(Edge(name, size, SQ(3, 5)) for name, size in zip("rvbc", (channels, channels, modes, modes), strict=True))
+    codes = {"a": np.zeros((channels, modes), np.int64), "e": np.arange(channels)}
+    for pace in (1, 7):
+        check(partial(Selective, op.bind(edges, Tensors(codes, {}), ENDS), folding, "lut", pace))
 
 
 @pytest.mark.parametrize("family", (GENERIC, ICE40), ids=str)
