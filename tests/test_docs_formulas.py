@@ -15,6 +15,7 @@ from typing import get_args
 import numpy as np
 import pytest
 from amaranth.hdl import Shape
+from graphs import selective_layers
 
 from ssm_hdl import SQ
 from ssm_hdl.document import MAX_BYTES
@@ -36,6 +37,8 @@ from ssm_hdl.gateware.pool import Pool
 from ssm_hdl.gateware.ring import Ring
 from ssm_hdl.gateware.scan import Scan
 from ssm_hdl.gateware.scan_folding import ScanFolding
+from ssm_hdl.gateware.selective import Selective
+from ssm_hdl.gateware.selective_folding import SelectiveFolding, drives
 from ssm_hdl.gateware.shift import Shifts, shift_latency
 from ssm_hdl.gateware.slice import Slice
 from ssm_hdl.gateware.stream import reals
@@ -116,9 +119,10 @@ def late_drive() -> Node:
 def once() -> list[Node]:
     """What no model of the tests has."""
     x = Edge("x", 6, SQ(3, 5))
-    return [
+    nodes = [
         operation(name="y", input="x").bind((x,), Tensors({}, {}), steps=8) for operation in (LargestOperation, LastOperation)
     ]
+    return [*nodes, selective_layers(1, channels=7, modes=6).nodes["scan_1"]]
 
 
 def dense(layers, dice: random.Random):
@@ -155,6 +159,17 @@ def scan(layers, dice: random.Random):
     if folding.phases == 1:
         assert value(SIDES["scan"], names) == folding.multipliers
     return stage, names
+
+
+def selective(layers, dice: random.Random):
+    kind = dice.choice(("dsp", "lut"))
+    folding = dice.choice(SelectiveFolding.choices(layers))
+    stage = Selective(layers, folding.name, kind, pace := dice.choice((1, 2, 7)))
+    channels, modes = layers.node.arrays["code"].shape
+    names = {"C": channels, "N": modes, "modes": folding.modes, "pace": pace, "drive": drives(layers).latency}
+    cycles = (folding.multiplier(kind, k).latency(*operands) for k, operands in enumerate(folding.operands))
+    assert value(SIDES["selective"], names) == folding.multipliers
+    return stage, names | dict(zip(("multiplier", "multiplier_v", "multiplier_y"), cycles, strict=True))
 
 
 def norm(layers, dice: random.Random):
@@ -238,7 +253,14 @@ def embedding(layers, dice: random.Random):
     return stage, {"n": layers.node.inputs[0].size, "M": width, "ones": width.bit_count(), "pace": pace}
 
 
-BUILD = {"dense": dense, "dense, compact": compact_dense, "scan": scan, "norm": norm, "embedding": embedding} | {
+BUILD = {
+    "dense": dense,
+    "dense, compact": compact_dense,
+    "scan": scan,
+    "selective": selective,
+    "norm": norm,
+    "embedding": embedding,
+} | {
     name: elementwise(make)
     for name, make in {
         "lookup": lookup,
