@@ -166,8 +166,9 @@ def selective(layers, dice: random.Random):
     folding = dice.choice(SelectiveFolding.choices(layers))
     stage = Selective(layers, folding.name, kind, pace := dice.choice((1, 2, 7)))
     channels, modes = layers.node.arrays["code"].shape
-    names = {"C": channels, "N": modes, "modes": folding.modes, "pace": pace, "drive": drives(layers).latency}
-    cycles = (folding.multiplier(kind, k).latency(*operands) for k, operands in enumerate(folding.operands))
+    names = {"C": channels, "N": modes, "modes": folding.modes, "pace": pace}
+    names |= dict(zip(("drive", "align"), (shifts.latency for shifts in drives(layers, kind)), strict=True))
+    cycles = (folding.cycles_of(kind, product) for product in range(3))
     assert value(SIDES["selective"], names) == folding.multipliers
     return stage, names | dict(zip(("multiplier", "multiplier_v", "multiplier_y"), cycles, strict=True))
 

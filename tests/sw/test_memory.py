@@ -91,7 +91,7 @@ def test_the_hardware_keeps_the_codes_of_a_selective_scan():
     counted = {part.kind: part for part in hardware(manifest).parts if part.owner == "scan_1"}
     stage = Pipeline(manifest, plan_for(manifest, folding={"scan_1": "1x1"}, share_layers=False).plan).stages["scan_1"]
     stored = {storage.name: storage.bits for storage in stage.storage}
-    names = {"transition": "alpha", "states": "state", "tables": "leak", "exponents": "shift"}
+    names = {"transition": "alpha", "states": "state", "tables": "leak", "exponents": "late"}
     assert {kind: counted[kind].bits for kind in names} == {kind: stored[name] for kind, name in names.items()}
     assert describe(manifest)["state_bits"] == 4 * 4 * 8
 
