@@ -52,11 +52,13 @@ class SelectiveFolding(Folding):
         assert isinstance(layers.node.op, Selective)
         _, drive, b, c = map(shape_of, layers.node.inputs)
         state = Shape(layers.node.op.state.width, layers.node.op.state.signed)
-        early = [drives(layers, kind)[0].most for kind in (DSP, LUT)]
-        driven = [Shape(drive.width + bits, drive.signed) for bits in early]
-        operands = [((state, Shape(LEAK_MANTISSA)), (each, b), (state, c)) for each in driven]
-        shape = layers.node.arrays["code"].shape
-        return [cls(shape, modes, *operands, layers.family) for modes in divisors(shape[1])]
+
+        def operands(kind: str) -> tuple[Operands, ...]:
+            v = Shape(drive.width + drives(layers, kind)[0].most, drive.signed)
+            return (state, Shape(LEAK_MANTISSA)), (v, b), (state, c)
+
+        shape, in_dsp, in_luts = layers.node.arrays["code"].shape, operands(DSP), operands(LUT)
+        return [cls(shape, modes, in_dsp, in_luts, layers.family) for modes in divisors(shape[1])]
 
     @property
     def name(self) -> str:

@@ -135,7 +135,7 @@ def test_a_pace_makes_the_queue_smaller_and_is_kept(pace, run_stage, random_pack
 
 
 def test_foldings_and_blocks():
-    """Two products of 8 bits by 8 share an SB_MAC16, one of more bits takes all of it, and one of more than 16 is made of LUTs."""
+    """Two products of 8 bits by 8 share an SB_MAC16, one of more bits takes all of it, one of more than 16 is made of LUTs."""
     node = selective(6, 6)
     choices = SelectiveFolding.choices(node)
     assert [(each.name, each.multipliers, each.cycles) for each in choices] == [
