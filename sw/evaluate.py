@@ -12,17 +12,17 @@ from numpy.typing import NDArray
 
 from ssm_hdl import Manifest, SsmHdlError
 from ssm_hdl.fixed import Codes
-from ssm_hdl.samples import UNLABELLED
+from ssm_hdl.samples import UNLABELLED, InputSpec
 from ssm_hdl.sim.golden import Result, run
 from ssm_hdl.sw.data import Split
-from ssm_hdl.sw.score import recalls, scores
+from ssm_hdl.sw.score import bits_per_step, by_target, recalls, scores
 
 if TYPE_CHECKING:
     from ssm_hdl.sw.checkpoint import Checkpoint
 
 
-BATCH = 100
-"""Sequences per batch."""
+BATCH, STEPS = 100, 2**17
+"""Most sequences of a batch, and most steps of several."""
 
 Batch = tuple[NDArray[np.intp], NDArray[np.integer]]
 """Indices of sequences, and their codes."""
@@ -43,14 +43,16 @@ class Evaluation:
         name: of the model.
         outputs: (sequences, outputs) or (sequences, steps, outputs), zeros after the end of a sequence: codes of an integer
             program, values of a float model.
+        values: of the outputs, numbers in the unit of the labels.
         labels: of the samples, as in `Split`.
-        scores: of `ssm_hdl.sw.score.scores`; empty without labels.
+        scores: of `ssm_hdl.sw.score.scores`, and ``bits_per_character`` of a text; empty without labels.
         saturations: saturated elements by operation; empty for a float model.
         elements: stored elements by operation.
     """
 
     name: str
     outputs: NDArray[Any]
+    values: NDArray[Any]
     labels: NDArray[Any]
     scores: dict[str, float]
     saturations: dict[str, int]
@@ -86,8 +88,12 @@ class Evaluation:
     def to_json(self) -> dict[str, Any]:
         """Counts and scores, for JSON."""
         counts = {"name": self.name, "sequences": self.sequences, "labelled": self.labelled}
-        classes = {"correct": self.correct, "recall": recalls(self.outputs, self.labels)} if "accuracy" in self.scores else {}
-        return counts | classes | self.scores | {"saturations": self.saturations, "elements": self.elements}
+        parts: dict[str, Any] = {}
+        if "accuracy" in self.scores:
+            parts = {"correct": self.correct, "recall": recalls(self.values, self.labels)}
+        elif self.scores:
+            parts = {"targets": by_target(self.values, self.labels)}
+        return counts | parts | self.scores | {"saturations": self.saturations, "elements": self.elements}
 
 
 def evaluate_float(checkpoint: "Checkpoint", split: Split, progress: Progress | None = None) -> Evaluation:
@@ -112,7 +118,7 @@ def evaluate_float(checkpoint: "Checkpoint", split: Split, progress: Progress | 
     outputs = outputs_of(name, split, values, progress)
     if count := int((~np.isfinite(outputs)).sum()):
         raise NotFiniteError(f"{count:,} of {outputs.size:,} outputs of {name} are not finite numbers; it cannot be scored")
-    return Evaluation(name, outputs, split.labels, scores(outputs, split.labels), {}, {})
+    return Evaluation(name, outputs, outputs, split.labels, _scores(checkpoint.inputs, outputs, split.labels), {}, {})
 
 
 def evaluate_integer(manifest: Manifest, split: Split, processes: int = 1, progress: Progress | None = None) -> Evaluation:
@@ -143,14 +149,23 @@ def evaluate_integer(manifest: Manifest, split: Split, processes: int = 1, progr
             yield result.outputs
 
     outputs = gather(manifest.name, split, parts, codes(), progress)
+    values = manifest.values(outputs)
     return Evaluation(
         manifest.name,
         outputs,
+        values,
         split.labels,
-        scores(outputs * manifest.output.format.lsb, split.labels),  # numbers are scored in the unit of the labels
+        _scores(manifest.graph.samples, values, split.labels),
         {name: sum(result.saturations[name] for result in results) for name in manifest.nodes},
         {name: sum(result.elements[name] for result in results) for name in manifest.nodes},
     )
+
+
+def _scores(samples: InputSpec | None, outputs: NDArray[Any], labels: NDArray[Any]) -> dict[str, float]:
+    """All scores; of a text also ``bits_per_character``."""
+    found = scores(outputs, labels)
+    text = {"bits_per_character": bits_per_step(outputs, labels)} if found and samples is not None and samples.is_text else {}
+    return found | text
 
 
 def _run(manifest: Manifest, batches: list[NDArray[np.integer]], processes: int) -> Iterator[Result]:
@@ -171,13 +186,15 @@ def outputs_of(
     return gather(name, split, parts, (run(codes) for _, codes in parts), progress)
 
 
-def batches(split: Split) -> list[Batch]:
-    """Samples in batches, each of sequences of one length and without padding."""
+def batches(split: Split, size: int = BATCH) -> list[Batch]:
+    """Samples in batches of at most ``size``, each of sequences of one length and without padding."""
     if split.lengths is None:
         groups = [np.arange(len(split))]
     else:
         groups = [np.flatnonzero(split.lengths == length) for length in np.unique(split.lengths)]
-    parts = [group[start : start + BATCH] for group in groups for start in range(0, len(group), BATCH)]
+    longest = split.codes.shape[1]
+    size = max(1, min(size, STEPS // longest))
+    parts = [group[start : start + size] for group in groups for start in range(0, len(group), size)]
     return [(part, split.codes[part, : None if split.lengths is None else split.lengths[part[0]]]) for part in parts]
 
 

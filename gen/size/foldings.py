@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from itertools import product
 
 from ssm_hdl import Manifest, SsmHdlError, registry
+from ssm_hdl.errors import UsageError
 from ssm_hdl.gateware.folding import Folding, divisors
 from ssm_hdl.gateware.layers import Layers
 from ssm_hdl.gateware.stage import Stage, StagePlan
@@ -87,7 +88,7 @@ def units(
     folded = {name: layers for name, layers in structure.stages.items() if stage_class(layers).folds}
     for name in decided:
         if name not in folded:
-            raise SsmHdlError(f"no stage {name!r} to fold; the stages that multiply are {', '.join(folded)}")
+            raise UsageError(f"no stage {name!r} to fold; the stages that multiply are {', '.join(folded)}")
     choices = {name: _choices(structure, name, steps, decided.get(name), kinds, blocks) for name in folded}
     units, placed = [], set[str]()
     for name in folded:
@@ -104,7 +105,8 @@ def intervals(manifest: Manifest, units: Sequence[Unit]) -> list[int]:
     for node in manifest.nodes.values():
         stage = registry.stage(node.op.op)
         if stage.folds is None and not node.output.per_sequence:
-            ports = max(ports, reals(node.output) // stage.most_lanes(node))
+            lanes = stage.most_lanes(node)
+            ports = max(ports, reals(node.inputs[0]) // lanes, reals(node.output) // stage.o_lanes(node, lanes))
     found = {ports, *(max(ports, cycles) for unit in units for cycles in unit.intervals)}
     return sorted(found | {cycles for cycles in _once(manifest) if cycles > max(found)})
 

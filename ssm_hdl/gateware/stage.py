@@ -31,7 +31,7 @@ class StagePlan:
     """How a stage is built.
 
     Attributes:
-        lanes: numbers in a beat of its output.
+        lanes: numbers in a beat of its output; of its input, if `Stage.o_lanes` says so.
         folding: name of the folding, of operations that have several.
         multipliers: products side by side; 0 where there are none.
         kind: kind of multiplier, `ssm_hdl.gateware.multiplier.DSP` or `LUT`.
@@ -98,6 +98,11 @@ class Stage(wiring.Component):
     def most_lanes(cls, node: Node) -> int:
         """The most lanes of a stage without a folding; any divisor will do as well."""
         return math.gcd(reals(node.inputs[0]), reals(node.output))
+
+    @classmethod
+    def o_lanes(cls, node: Node, lanes: int) -> int:
+        """Numbers in a beat of the output of a stage without a folding, with the lanes of a plan."""
+        return lanes
 
     @classmethod
     def compacts(cls, layers: Layers, plan: StagePlan) -> bool:

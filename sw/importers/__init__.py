@@ -12,7 +12,7 @@ from torch import Tensor
 from ssm_hdl.errors import SsmHdlError, UsageError, listing
 from ssm_hdl.sw.checkpoint import Checkpoint, fill
 from ssm_hdl.sw.data import InputSpec
-from ssm_hdl.sw.importers import s4, s5_jax, s5_pytorch
+from ssm_hdl.sw.importers import mamba, s4, s5_jax, s5_pytorch
 from ssm_hdl.sw.importers.arrays import Arrays, Unanswered
 from ssm_hdl.sw.importers.files import read
 from ssm_hdl.sw.models import Config
@@ -37,8 +37,11 @@ class Layout:
 
 LAYOUTS: Mapping[str, Layout] = {
     "s4d": Layout(s4.read, s4.recognise, ("norm_order", "activation", "discretization", "pooling")),
-    "s5-jax": Layout(s5_jax.read, s5_jax.recognise, ("gate", "discretization", "clip", "norm_order", "activation", "pooling")),
+    "s5-jax": Layout(
+        s5_jax.read, s5_jax.recognise, ("gate", "discretization", "clip_eigs", "norm_order", "activation", "pooling")
+    ),
     "s5-pytorch": Layout(s5_pytorch.read, s5_pytorch.recognise),
+    "mamba": Layout(mamba.read, mamba.recognise, ("residual", "pooling")),
 }
 """All layouts, by name. Full S4 is read as ``s4d``, and an LRU as ``s5-jax``."""
 
@@ -77,7 +80,7 @@ def load(
         )
     for name in options.keys() - set(LAYOUTS[layout].options):
         owners = " or ".join(one for one, value in LAYOUTS.items() if name in value.options) or "no layout"
-        raise UsageError(f"{name} {options[name]} is an option of {owners}; a checkpoint of {layout} leaves no choice there")
+        raise UsageError(f"--{name.replace('_', '-')} is for checkpoints of {owners}; {path} is one of {layout}, leave it out")
     try:
         config, tensors = LAYOUTS[layout].read(arrays, inputs, **options)
     except ValidationError as error:
@@ -87,6 +90,6 @@ def load(
     model = fill(path, config, inputs, tensors)
     with torch.no_grad():
         for name, value in model.discrete().items():
-            if count := int((~torch.isfinite(torch.view_as_real(value)).all(-1)).sum()):
+            if count := int((~torch.isfinite(value)).sum()):
                 raise SsmHdlError(f"{path}: {count} of {value.numel()} values of {name} are not finite after discretization")
     return Checkpoint(model, inputs, MappingProxyType({"name": Path(path).stem}))

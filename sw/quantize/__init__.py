@@ -12,20 +12,21 @@ from ssm_hdl.sw.quantize.calibrate import Calibration
 from ssm_hdl.sw.quantize.compare import EdgeError, compare
 from ssm_hdl.sw.quantize.draft import part_of
 from ssm_hdl.sw.quantize.histogram import Floats
-from ssm_hdl.sw.quantize.lowering import Layer, Lowering
+from ssm_hdl.sw.quantize.lowering import DeepLowering, Layer, Lowering
+from ssm_hdl.sw.quantize.mamba import MambaLowering
 from ssm_hdl.sw.quantize.recipe import PRESETS, Recipe
 from ssm_hdl.sw.quantize.reconstruct import Samples, moments
 from ssm_hdl.sw.quantize.rows import Rows, error, fit
 from ssm_hdl.sw.quantize.s4d import DeepS4DLowering, S4DLowering
 from ssm_hdl.sw.quantize.s5 import S5Lowering
-from ssm_hdl.sw.quantize.stack import StackLowering
 
 __all__ = ["FAMILIES", "PRESETS", "EdgeError", "Quantized", "Recipe", "effort", "program", "quantize"]
 
-FAMILIES: dict[str, type[S4DLowering] | type[StackLowering]] = {
+FAMILIES: dict[str, type[S4DLowering] | type[DeepLowering]] = {
     "s4d": S4DLowering,
     "s4d_deep": DeepS4DLowering,
     "s5": S5Lowering,
+    "mamba": MambaLowering,
 }
 """The lowering of each family of models."""
 
@@ -56,8 +57,9 @@ def effort(checkpoint: Checkpoint, dataset: Dataset, recipe: Recipe) -> int:
     """Number of sequences that ``quantize`` runs, the total of its progress."""
     family = FAMILIES[checkpoint.model.config.family]
     samples, layers = min(recipe.samples, len(dataset.train)), family.layers_of(checkpoint)
-    tried = len(MARGINS) * _margin_samples(samples) * len(layers) if recipe.state_margin == "fit" else 0
-    return samples * (family.calibrations + sum(len(layer.fitted) for layer in layers) + 1) + tried
+    tried = len(MARGINS) * _margin_samples(samples) * len(layers) if recipe.fit and recipe.state_margin == "fit" else 0
+    fitted = sum(len(layer.fitted) for layer in layers) * recipe.fit
+    return samples * (family.calibrations + fitted + 1) + tried
 
 
 def quantize(checkpoint: Checkpoint, dataset: Dataset, recipe: Recipe, progress: Progress | None = None) -> Quantized:
@@ -96,14 +98,14 @@ def program(
         known: ``observe`` of the family on the samples of the recipe; many recipes can share it.
         progress: called with the number of sequences done since the last call.
     """
-    inputs = checkpoint.inputs
+    checkpoint, inputs = checkpoint.unscaled(), checkpoint.inputs
     if dataset.name != inputs.name:
         raise SsmHdlError(f"the checkpoint is for {inputs.name}, not for {dataset.name}; calibrate on {inputs.name}")
     codes = dataset.train.codes[: recipe.samples]
     lowering = FAMILIES[checkpoint.model.config.family](checkpoint, codes, recipe, known, progress)
     fitted: dict[str, Rows] = {}
     samples: Samples | None = None
-    for layer in lowering.layers:
+    for layer in lowering.layers if recipe.fit else ():
         # Lower again after every fit, so that the next dense is fitted on the integers that it will see.
         lowered = lowering.lower(fitted)
         samples = samples or Samples(inputs, codes, lowered.manifest.input.name, codes.astype(np.int64))
