@@ -15,6 +15,7 @@ from typing import get_args
 import numpy as np
 import pytest
 from amaranth.hdl import Shape
+from graphs import selective_layers
 
 from ssm_hdl import SQ
 from ssm_hdl.document import MAX_BYTES
@@ -39,6 +40,8 @@ from ssm_hdl.gateware.pool import Pool
 from ssm_hdl.gateware.ring import Ring
 from ssm_hdl.gateware.scan import Scan
 from ssm_hdl.gateware.scan_folding import ScanFolding
+from ssm_hdl.gateware.selective import Selective
+from ssm_hdl.gateware.selective_folding import SelectiveFolding, drives
 from ssm_hdl.gateware.shift import Shifts, shift_latency
 from ssm_hdl.gateware.slice import Slice
 from ssm_hdl.gateware.stream import reals
@@ -131,7 +134,8 @@ def once() -> list[Node]:
     nodes = [operation.bind((x,), Tensors({}, {}), steps=8) for operation in operations]
     hadamard = HadamardOperation(name="y", input="x", shift=2, format=SQ(3, 5))
     sizes = (1, 2, 64, 12, 80)
-    return nodes + [hadamard.bind((Edge("x", size, SQ(3, 5)),), Tensors({}, {}), steps=8) for size in sizes]
+    nodes += [hadamard.bind((Edge("x", size, SQ(3, 5)),), Tensors({}, {}), steps=8) for size in sizes]
+    return [*nodes, selective_layers(1, channels=7, modes=6).nodes["scan_1"]]
 
 
 def dense(layers, dice: random.Random):
@@ -168,6 +172,18 @@ def scan(layers, dice: random.Random):
     if folding.phases == 1:
         assert value(SIDES["scan"], names) == folding.multipliers
     return stage, names
+
+
+def selective(layers, dice: random.Random):
+    kind = dice.choice(("dsp", "lut"))
+    folding = dice.choice(SelectiveFolding.choices(layers))
+    stage = Selective(layers, folding.name, kind, pace := dice.choice((1, 2, 7)))
+    channels, modes = layers.node.arrays["code"].shape
+    names = {"C": channels, "N": modes, "modes": folding.modes, "pace": pace}
+    names |= dict(zip(("drive", "align"), (shifts.latency for shifts in drives(layers, kind)), strict=True))
+    cycles = (folding.cycles_of(kind, product) for product in range(3))
+    assert value(SIDES["selective"], names) == folding.multipliers
+    return stage, names | dict(zip(("multiplier", "multiplier_v", "multiplier_y"), cycles, strict=True))
 
 
 def norm(layers, dice: random.Random):
@@ -284,6 +300,7 @@ BUILD = {
     "dense": dense,
     "dense, compact": compact_dense,
     "scan": scan,
+    "selective": selective,
     "norm": norm,
     "embedding": embedding,
 } | {
