@@ -11,11 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
 from ssm_hdl import UQ
 from ssm_hdl.sw.checkpoint import Checkpoint
+from ssm_hdl.sw.data import Split
 from ssm_hdl.sw.models.norm import BatchNorm
 from ssm_hdl.sw.models.stack import Block, Stack
 from ssm_hdl.sw.quantize.calibrate import Calibration, calibrate
@@ -38,7 +38,7 @@ class StackLowering(Lowering):
 
     Args:
         checkpoint: the model.
-        codes: input codes (n, steps, channels) to calibrate with.
+        samples: to calibrate with.
         recipe: widths and rule.
         known: `observe` of the checkpoint on these samples; many recipes can share it.
         progress: called with the number of sequences done since the last call.
@@ -55,7 +55,7 @@ class StackLowering(Lowering):
     def __init__(
         self,
         checkpoint: Checkpoint,
-        codes: NDArray[np.integer],
+        samples: Split,
         recipe: Recipe,
         known: Calibration | None = None,
         progress: Callable[[int], None] | None = None,
@@ -63,7 +63,7 @@ class StackLowering(Lowering):
         super().__init__(checkpoint, self.widths(recipe))
         self.model = checkpoint.require(Stack)
         self.layers = self.layers_of(checkpoint)
-        self.calibration = known or self.observe(checkpoint, codes, progress)
+        self.calibration = known or self.observe(checkpoint, samples, progress)
         self.edges = self.calibration.edges
         self._scales: Mapping[str, Floats] = {}  # of the last lowering
 
@@ -73,12 +73,10 @@ class StackLowering(Lowering):
         return recipe
 
     @classmethod
-    def observe(
-        cls, checkpoint: Checkpoint, codes: NDArray[np.integer], progress: Callable[[int], None] | None = None
-    ) -> Calibration:
+    def observe(cls, checkpoint: Checkpoint, samples: Split, progress: Callable[[int], None] | None = None) -> Calibration:
         """The calibration that does not depend on the recipe."""
         model = checkpoint.require(Stack)
-        return calibrate(lambda x: cls.trace(model, x, states=True), checkpoint.inputs, codes, progress)
+        return calibrate(lambda x: cls.trace(model, x, states=True), checkpoint.inputs, samples, progress)
 
     @classmethod
     def layers_of(cls, checkpoint: Checkpoint) -> Sequence[Layer]:
