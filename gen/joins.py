@@ -34,6 +34,7 @@ import numpy as np
 
 from ssm_hdl.gateware.queue import Queue
 from ssm_hdl.gateware.ring import Ring
+from ssm_hdl.gateware.stage import SINKS
 from ssm_hdl.gateware.stream import beats, lanes, shape_of
 from ssm_hdl.gateware.timing import Beats, Cycles, Process, known, sink
 from ssm_hdl.gen.network import Port, width_of
@@ -115,7 +116,7 @@ def _stay(alone: Traffic, each: Input) -> tuple[list[int], list[int]]:
     """When the beats come that an input takes, and when it takes them."""
     name, index = each
     queue = alone.streams.get(Port(f"{name}_{index}_Queue", "i"))
-    taken = alone.streams[Port(name, "ij"[index])]
+    taken = alone.streams[Port(name, SINKS[index])]
     return (taken.offered if queue is None else queue.offered), taken.taken
 
 
@@ -137,7 +138,8 @@ def _queue(pipeline: "Pipeline", alone: Traffic, ring: Ring | None, each: Input)
     if ring is not None and structure.layers(name) > 1:
         depth = min(depth, ring.flight * len(came))
     width = lanes(pipeline.stages[name].sinks[index])
-    marked = layers.marked and index == 0  # a join takes `last` from its first input
+    # A join takes `last` from its first input.
+    marked = index == 0 and (layers.marked or pipeline.stages[name].reads_last)
     family, shape = pipeline.family, shape_of(structure.edges[stream])
     queue = Queue(shape, width, max(LEAST, depth), structure.layers(name), marked, family.fast_rams)
     stored = queue.storage

@@ -12,7 +12,7 @@ from amaranth.lib import wiring
 from ssm_hdl.families import Family
 from ssm_hdl.gateware.queue import BURST, Queue
 from ssm_hdl.gateware.ring import Ring
-from ssm_hdl.gateware.stage import Stage
+from ssm_hdl.gateware.stage import SINKS, Stage
 from ssm_hdl.gateware.stream import Fork, Repack, beats, lanes, shape_of, widths
 from ssm_hdl.gateware.timing import Beats
 from ssm_hdl.gen.structure import ENTRY, EXIT, Structure
@@ -79,7 +79,7 @@ class Network:
             branches |= self._fork(ENTRY, Port(ENTRY, "entry")) | self._fork(EXIT, Port(ENTRY, "o"))
         for name, stage in stages.items():
             self.components[name] = stage
-            for index, (stream, member) in enumerate(zip(structure.reads[name], "ij", strict=False)):
+            for index, (stream, member) in enumerate(zip(structure.reads[name], SINKS, strict=False)):
                 end = self._fit(f"{name}_{index}", stream, branches[stream].pop(0), lanes(stage.sinks[index]), name)
                 if queue := queues.get((name, index)):
                     end = self._add(f"{name}_{index}_Queue", queue, stream, end, reader=name)

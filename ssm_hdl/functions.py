@@ -6,7 +6,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from ssm_hdl.fixed import Codes, Format
+from ssm_hdl.fixed import SQ, Codes, Format
 
 _DIGITS = 40  # twice the 19 digits of 62 bits, so no rounding of a table entry is in doubt
 
@@ -46,6 +46,23 @@ def _sigmoid(x: Decimal) -> Decimal:
     return 1 / (1 + (-max(x, Decimal(-_FAR))).exp())
 
 
+def _silu(x: Decimal) -> Decimal:
+    return x * _sigmoid(x)
+
+
+def _softplus(x: Decimal) -> Decimal:
+    """ln(1 + e^x), without a large power."""
+    with localcontext() as context:
+        context.prec *= 2  # the digits of e^x after those of 1
+        return max(x, Decimal(0)) + (1 + (-min(abs(x), Decimal(_FAR))).exp()).ln()
+
+
+def _log2_softplus(x: Decimal) -> Decimal:
+    """log2(softplus(x) log2 e); far below 0, softplus(x) is e^x."""
+    ln_2 = Decimal(2).ln()
+    return ((x if x < -120 else _softplus(x).ln()) - ln_2.ln()) / ln_2
+
+
 def _gelu(x: Decimal) -> Decimal:
     """Exact (erf) GELU, as in the S4D paper when not quantised (arXiv 2506.12480)."""
     return x * (1 + _erf(x / Decimal(2).sqrt())) / 2
@@ -57,7 +74,14 @@ def _gelu_tanh(x: Decimal) -> Decimal:
     return x * _sigmoid(2 * inner)  # (1 + tanh y) / 2 = sigmoid(2 y)
 
 
-FUNCTIONS: dict[str, Callable[[Decimal], Decimal]] = {"gelu": _gelu, "gelu_tanh": _gelu_tanh, "sigmoid": _sigmoid}
+FUNCTIONS: dict[str, Callable[[Decimal], Decimal]] = {
+    "gelu": _gelu,
+    "gelu_tanh": _gelu_tanh,
+    "log2_softplus": _log2_softplus,
+    "sigmoid": _sigmoid,
+    "silu": _silu,
+    "softplus": _softplus,
+}
 """The functions a ``lookup`` may name."""
 
 
@@ -83,6 +107,22 @@ def table(function: str, source: Format, target: Format) -> Codes:
         Shape (2**source.width,): the entry of a code has the index of its bit pattern, read as unsigned.
     """
     return np.array(_entries(function, source, target), dtype=np.int64)
+
+
+def gumbel(temperature: float, bits: int, f_bits: int) -> Codes:
+    """Quantiles of Gumbel noise: code i of 2**bits is temperature * -ln(-ln((i + 1/2) / 2**bits)), rounded half up.
+
+    Args:
+        temperature: a factor; its shortest decimal form counts, so that every machine gets the same codes.
+        bits: of an index.
+        f_bits: fraction bits of a code.
+    """
+    with localcontext() as context:
+        context.prec = _DIGITS + 10
+        unit = Decimal(repr(temperature)) * Decimal(2) ** f_bits
+        quantiles = ((Decimal(i) + Decimal("0.5")) / (1 << bits) for i in range(1 << bits))
+        values = (-(-quantile.ln()).ln() * unit for quantile in quantiles)
+        return np.array([int((value + Decimal("0.5")).to_integral_value(ROUND_FLOOR)) for value in values], np.int64)
 
 
 @lru_cache(maxsize=16)
@@ -114,3 +154,36 @@ def inverse_root(cells: int, inside: int) -> tuple[Codes, Codes]:
     """
     level, slope = np.array(_lines(cells, inside), dtype=np.int64).T
     return level, slope
+
+
+LEAK = SQ(4, 5)
+"""Address of `leak`, s + 4: octaves s from -12 up to 4 in steps of 1/32."""
+
+LEAK_MANTISSA, LEAK_SHIFT = 8, 12
+"""Bits of m, and the greatest k: 1 - 2^-(2^-12) is 177 * 2**-20."""
+
+
+@lru_cache(maxsize=1)
+def _leaks() -> tuple[tuple[int, int], ...]:
+    with localcontext() as context:
+        context.prec = _DIGITS + 10
+        log = Decimal(2).ln()
+        entries = []
+        for code in range(1 << LEAK.width):
+            octave = Decimal(code) / (1 << LEAK.f_bits) - 12
+            value = 1 - (-log * (octave * log).exp()).exp()
+            rounded = (int((value * 2 ** (LEAK_MANTISSA + k) + Decimal("0.5")).to_integral_value(ROUND_FLOOR)) for k in range(16))
+            most = (1 << LEAK_MANTISSA) - 1
+            k, m = max(((k, m) for k, m in enumerate(rounded) if m <= most), default=(0, most))
+            entries.append((m, k))
+        return tuple(entries)
+
+
+def leak() -> tuple[Codes, Codes]:
+    """Mantissa m and shift k of G(s) = 1 - 2^-(2^s), about m 2^-(8 + k), for s = -12, -12 + 1/32 ... 4 - 1/32, (512,) each.
+
+    k is the greatest shift for which G 2^(8 + k), rounded half up, is below 256; m is this integer. Where there is none, close to
+    G = 1, m is 255 and k is 0. So m has its leading bit set, and k goes from 0 to 12.
+    """
+    mantissa, shift = np.array(_leaks(), dtype=np.int64).T
+    return mantissa, shift

@@ -108,6 +108,11 @@ class InputSpec:
         """Elements that a model puts out: one per class, or the numbers of a label."""
         return self.classes or self.targets
 
+    @property
+    def is_text(self) -> bool:
+        """The tokens are the characters of a text, by their names, and the label of a step is the next one."""
+        return self.per_step and self.tokens == self.classes == len(self.class_names)
+
     def normalise(self, codes: NDArray[np.integer]) -> NDArray[Any]:
         """Inputs of the float model, (code * lsb - mean) / std in float32, same shape; tokens stay as they are, in int32.
 

@@ -12,18 +12,18 @@ from numpy.typing import NDArray
 
 from ssm_hdl import Manifest, SsmHdlError
 from ssm_hdl.fixed import Codes
-from ssm_hdl.samples import UNLABELLED
+from ssm_hdl.samples import UNLABELLED, InputSpec
 from ssm_hdl.sim.golden import Result, run
 from ssm_hdl.sw.data import Split
 from ssm_hdl.sw.data.dataset import Batch
-from ssm_hdl.sw.score import by_target, recalls, scores
+from ssm_hdl.sw.score import bits_per_step, by_target, recalls, scores
 
 if TYPE_CHECKING:
     from ssm_hdl.sw.checkpoint import Checkpoint
 
 
-BATCH = 100
-"""Sequences per batch."""
+BATCH, STEPS = 100, 2**17
+"""Most sequences of a batch, and most steps of several."""
 
 Progress = Callable[[int], None]
 """Called with the number of sequences done since the last call."""
@@ -43,7 +43,7 @@ class Evaluation:
             program, values of a float model.
         values: of the outputs, numbers in the unit of the labels.
         labels: of the samples, as in `Split`.
-        scores: of `ssm_hdl.sw.score.scores`; empty without labels.
+        scores: of `ssm_hdl.sw.score.scores`, and ``bits_per_character`` of a text; empty without labels.
         saturations: saturated elements by operation; empty for a float model.
         elements: stored elements by operation.
     """
@@ -116,7 +116,7 @@ def evaluate_float(checkpoint: "Checkpoint", split: Split, progress: Progress | 
     outputs = outputs_of(name, split, values, progress)
     if count := int((~np.isfinite(outputs)).sum()):
         raise NotFiniteError(f"{count:,} of {outputs.size:,} outputs of {name} are not finite numbers; it cannot be scored")
-    return Evaluation(name, outputs, outputs, split.labels, scores(outputs, split.labels), {}, {})
+    return Evaluation(name, outputs, outputs, split.labels, _scores(checkpoint.inputs, outputs, split.labels), {}, {})
 
 
 def evaluate_integer(manifest: Manifest, split: Split, processes: int = 1, progress: Progress | None = None) -> Evaluation:
@@ -138,7 +138,7 @@ def evaluate_integer(manifest: Manifest, split: Split, processes: int = 1, progr
     if processes < 1:
         raise SsmHdlError(f"{processes} processes do no work; give 1 or more")
     manifest.check_samples(split.codes)
-    parts = split.batches(BATCH)
+    parts = split.batches(BATCH, STEPS)
     results = list[Result]()
 
     def codes() -> Iterator[Codes]:
@@ -153,10 +153,17 @@ def evaluate_integer(manifest: Manifest, split: Split, processes: int = 1, progr
         outputs,
         values,
         split.labels,
-        scores(values, split.labels),
+        _scores(manifest.graph.samples, values, split.labels),
         {name: sum(result.saturations[name] for result in results) for name in manifest.nodes},
         {name: sum(result.elements[name] for result in results) for name in manifest.nodes},
     )
+
+
+def _scores(samples: InputSpec | None, outputs: NDArray[Any], labels: NDArray[Any]) -> dict[str, float]:
+    """All scores; of a text also ``bits_per_character``."""
+    found = scores(outputs, labels)
+    text = {"bits_per_character": bits_per_step(outputs, labels)} if found and samples is not None and samples.is_text else {}
+    return found | text
 
 
 def _run(manifest: Manifest, batches: list[NDArray[np.integer]], processes: int) -> Iterator[Result]:
@@ -173,7 +180,7 @@ def outputs_of(
     name: str, split: Split, run: Callable[[NDArray[np.integer]], NDArray[Any]], progress: Progress | None = None
 ) -> NDArray[Any]:
     """What ``run`` makes of samples, in batches of one length each; arguments as of `gather`."""
-    parts = split.batches(BATCH)
+    parts = split.batches(BATCH, STEPS)
     return gather(name, split, parts, (run(codes) for _, codes in parts), progress)
 
 

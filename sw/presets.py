@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from ssm_hdl.errors import UsageError
 from ssm_hdl.sw.models import Config
+from ssm_hdl.sw.models.mamba import MambaConfig
 from ssm_hdl.sw.models.s4d import DeepS4DConfig, S4DConfig
 from ssm_hdl.sw.models.s5 import S5Config
 
@@ -179,6 +180,70 @@ _CONFIGS = (
         weight_decay=0.05,
         label_smoothing=0.1,
         rotation=0.2,
+        threads=1,
+    ),
+    TrainConfig(
+        name="mamba-digits",
+        dataset="digits",
+        model=MambaConfig(width=8, modes=4, layers=2, dt_range=(1e-2, 1.0)),
+        epochs=60,
+        batch_size=32,
+        learning_rate=1e-2,
+        ssm_learning_rate=1e-2,
+        label_smoothing=0.1,
+        threads=1,
+    ),
+    TrainConfig(
+        name="mamba-mnist",
+        dataset="mnist",
+        model=MambaConfig(width=32, layers=2),
+        epochs=10,
+        batch_size=64,
+        learning_rate=8e-3,
+        ssm_learning_rate=8e-3,
+        threads=1,
+    ),
+    TrainConfig(
+        name="mamba-har",
+        dataset="hapt",
+        model=MambaConfig(width=24, modes=8, layers=2),
+        epochs=30,
+        batch_size=4,
+        learning_rate=8e-3,
+        ssm_learning_rate=8e-3,
+        weight_decay=0.05,
+        label_smoothing=0.1,
+        rotation=0.2,
+        threads=1,
+    ),
+    TrainConfig(
+        name="mamba-text",
+        dataset=OWN,
+        model=MambaConfig(width=64, layers=2),
+        epochs=20,
+        batch_size=16,
+        learning_rate=1e-2,
+        ssm_learning_rate=1e-2,
+        threads=1,
+    ),
+    TrainConfig(
+        name="mamba-induction",
+        dataset="induction",
+        model=MambaConfig(width=32, layers=2, pooling="last"),
+        epochs=8,
+        batch_size=32,
+        learning_rate=2e-3,
+        ssm_learning_rate=2e-3,
+        threads=1,
+    ),
+    TrainConfig(
+        name="mamba-copying",
+        dataset="copying",
+        model=MambaConfig(width=32, layers=2),
+        epochs=10,
+        batch_size=32,
+        learning_rate=2e-3,
+        ssm_learning_rate=2e-3,
         threads=1,
     ),
 )

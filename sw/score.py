@@ -51,6 +51,18 @@ def recalls(outputs: Array, labels: Array) -> list[float | None]:
     return [None if np.isnan(share) else float(share) for share in shares]
 
 
+def bits_per_step(outputs: Array, labels: Array) -> float:
+    """The mean cross-entropy in bits of outputs (sequences, steps, classes), logits, over the steps with a label."""
+    total, count = 0.0, 0
+    for values, wanted in zip(outputs, labels, strict=True):  # one at a time: in double precision all would take gigabytes
+        known = wanted != UNLABELLED
+        logits = values[known].astype(np.float64)
+        logits -= logits.max(-1, keepdims=True)
+        total += float((np.log2(np.exp(logits).sum(-1)) - logits[np.arange(len(logits)), wanted[known]] / np.log(2)).sum())
+        count += len(logits)
+    return total / count
+
+
 def by_target(outputs: Array, labels: Array) -> dict[str, list[float]]:
     """R2 and mean squared error of each target, over the labels that are numbers; none without any."""
     from sklearn import metrics
@@ -70,4 +82,4 @@ def _classes(outputs: Array, labels: Array) -> tuple[Array, Array]:
     return labels[known], outputs[known].argmax(-1)
 
 
-__all__ = ["by_target", "recalls", "score", "scores"]
+__all__ = ["bits_per_step", "by_target", "recalls", "score", "scores"]

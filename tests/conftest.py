@@ -217,4 +217,4 @@ def outside(monkeypatch):
     """The operations of the package `tests/outside` are known."""
     monkeypatch.syspath_prepend(Path(__file__).parent)
     registry.register("clip", "outside")
-    registry.register("taps", "outside")
+    registry.register("difference", "outside")

@@ -16,6 +16,7 @@ from ssm_hdl.manifest import Graph
 from ssm_hdl.operations import Tensors
 
 FORMAT = "SQ(2, 6)"
+MORE = ["taps", "hadamard", "argmax"]
 
 
 class _Graph:
@@ -47,7 +48,8 @@ class _Graph:
     def grow(self, source: str) -> None:
         """Add something that reads a stream."""
         size = self.sizes[source]
-        kind = self.dice.choice(["lookup", "dense", "dense", "grouped", "slice", "scan", "scan", "norm", "add", "add"])
+        kinds = ["lookup", "dense", "dense", "grouped", "slice", "scan", "scan", "selective", "norm", "add", "add", *MORE]
+        kind = self.dice.choice(kinds)
         if kind == "lookup":
             self.add("lookup", size, source, function="gelu", format=FORMAT)
         elif kind == "dense":
@@ -62,8 +64,16 @@ class _Graph:
             self.add("slice", part, source, start=start, size=part)
         elif kind == "scan":
             self.scan(source)
+        elif kind == "selective":
+            self.selective(source)
         elif kind == "norm" and size > 1:
             self.add("norm", size, source, epsilon=3, format=FORMAT)
+        elif kind == "taps":
+            self.add("taps", 2 * size, source, taps=2)
+        elif kind == "hadamard" and size in (1, 2, 4, 8, 12):
+            self.add("hadamard", size, source, shift=2, format=FORMAT)
+        elif kind == "argmax" and size > 1:
+            self.dense(self.add("argmax", 1, source), self.pick(1, 2))
         elif kind == "add":
             same = [name for name, other in self.sizes.items() if other == size]
             self.add(str(self.dice.choice(["add", "multiply"])), size, source, str(self.dice.choice(same)), format=FORMAT)
@@ -90,6 +100,16 @@ class _Graph:
             else:
                 self.add("dense", rows, scan, weight=self.tensor(rows, channels * modes, 2), format=FORMAT)
         del self.sizes[scan]
+
+    def selective(self, source: str) -> None:
+        """A selective scan whose inputs are a stream and denses of it, or one of these twice."""
+        channels, modes = self.sizes[source], self.pick(1, 2, 3, 4)
+        rate, b = self.dense(source, channels), self.dense(source, modes)
+        c = self.dense(source, modes) if self.dice.random() < 0.7 else b
+        exponent = f"tensor_{len(self.codes)}"
+        self.codes[exponent] = self.dice.integers(-2, 2, channels)
+        alpha = self.tensor(channels, modes)
+        self.add("selective", channels, rate, source, b, c, alpha=alpha, exponent=exponent, state=FORMAT, format=FORMAT)
 
     def join(self, names: list[str]) -> str:
         """One stream of several."""
@@ -133,6 +153,37 @@ def random_graph(seed: int) -> Manifest:
     return Manifest(Graph.model_validate(fields | {"operations": graph.operations}), Tensors(graph.codes, {}))
 
 
+def selective_layers(layers: int, channels: int = 4, modes: int = 4, steps: int = 8, classes: int = 0) -> Manifest:
+    """Blocks of a selective scan whose four inputs are denses, and a residual; they differ in binary points and constants."""
+    graph = _Graph(np.random.default_rng(0))
+    graph.sizes["x"] = channels
+
+    def add(name: str, op: str, **fields: object) -> None:
+        graph.operations.append({"name": name, "op": op, **fields})
+
+    before = "x"
+    for k in range(1, layers + 1):
+        odd = k % 2
+        for name, size in (("rate", channels), ("drive", channels), ("b", modes), ("c", modes)):
+            weight, format = graph.tensor(size, channels), f"SQ({3 + odd}, {5 - odd})"
+            add(f"{name}_{k}", "dense", input=before, weight=weight, format=format)
+        exponent = f"tensor_{len(graph.codes)}"
+        graph.codes[exponent] = graph.dice.integers(-1 - odd, 3, channels)
+        inputs = [f"{name}_{k}" for name in ("rate", "drive", "b", "c")]
+        alpha = graph.tensor(channels, modes, format=f"SQ({1 + odd}, {3 - odd})")
+        state = {"state": "SQ(3, 5)", "format": f"SQ({2 + odd}, {6 - odd})"}
+        add(f"scan_{k}", "selective", inputs=inputs, alpha=alpha, exponent=exponent, **state)
+        add(f"residual_{k}", "add", inputs=[before, f"scan_{k}"], format=f"SQ({3 + odd}, {5 - odd})")
+        before = f"residual_{k}"
+    if classes:
+        add("largest", "largest", input=before)
+        add("decoder", "dense", input="largest", weight=graph.tensor(classes, channels), format="SQ(6, 4)")
+        before = "decoder"
+    x = {"name": "x", "size": channels, "format": "SQ(3, 5)"}
+    fields = {"schema_version": 1, "name": "selective_layers", "steps": steps, "input": x, "output": before}
+    return Manifest(Graph.model_validate(fields | {"operations": graph.operations}), Tensors(graph.codes, {}))
+
+
 def random_plan(manifest: Manifest, seed: int, share_layers: bool = False) -> Plan:
     """Some folding, lanes, pace, form and memory of every stage, for some family."""
     dice = np.random.default_rng(seed)
@@ -173,3 +224,20 @@ def random_plan(manifest: Manifest, seed: int, share_layers: bool = False) -> Pl
         tables = build(layers, stages[name]).tables if spram and family.has_sprams else []
         stages[name] = replace(stages[name], spram=tuple(table for table in tables if dice.random() < 0.5))
     return Plan(family, stages, share_layers)
+
+
+def convolutional(layers: int, size: int = 4) -> Manifest:
+    """Blocks of a causal convolution, a SiLU and a Hadamard transform, which can share stages, and the place of the largest."""
+    graph = _Graph(np.random.default_rng(layers))
+    whole, graph.sizes["x"] = "x", size
+    for layer in range(layers):
+        formats = [f"SQ({i_bits}, {8 - i_bits})" for i_bits in (2 + layer % 2, 3 - layer % 2)]
+        line = graph.add("taps", 3 * size, whole, taps=3)
+        conv = graph.add("dense", size, line, weight=graph.tensor(size, 1, 3), format=formats[0])
+        silu = graph.add("lookup", size, conv, function="silu", format=formats[1])
+        mixed = graph.add("hadamard", size, silu, shift=1 + layer % 2, format=formats[0])
+        whole = graph.add("add", size, whole, mixed, format=f"SQ({4 + layer % 2}, {4 - layer % 2})")
+    graph.add("argmax", 1, whole)
+    x = {"name": "x", "size": size, "format": "SQ(5, 3)"}
+    fields = {"schema_version": 1, "name": "convolutional", "steps": 8, "input": x, "output": graph.operations[-1]["name"]}
+    return Manifest(Graph.model_validate(fields | {"operations": graph.operations}), Tensors(graph.codes, {}))

@@ -34,26 +34,26 @@ def clipped(outside, random_manifest) -> Manifest:
     return Manifest(Graph.model_validate(graph), manifest.tensors)
 
 
-CONVOLUTION = """
+CHANGES = """
 schema_version: 1
-name: convolution
+name: changes
 steps: 9
 input: {name: x, size: 5, format: "SQ(1, 7)"}
 operations:
-- {name: line, op: taps, input: x, taps: 4}
-- {name: conv, op: dense, input: line, weight: {tensor: w, format: "SQ(1, 7)"}, format: "SQ(2, 6)"}
-output: conv
+- {name: change, op: difference, input: x, format: "SQ(1, 6)"}
+- {name: y, op: dense, input: change, weight: {tensor: w, format: "SQ(1, 7)"}, format: "SQ(2, 6)"}
+output: y
 """
 
 
 @pytest.fixture
-def convolution(outside) -> Manifest:
-    """A causal depthwise convolution: a delay line, and a dense with a group for every channel."""
-    codes = np.random.default_rng(0).integers(-128, 128, (5, 1, 4))
-    return Manifest(Graph.model_validate(yaml.safe_load(CONVOLUTION)), Tensors({"w": codes}, {}))
+def changes(outside) -> Manifest:
+    """What changes from step to step, and a dense."""
+    codes = np.random.default_rng(0).integers(-128, 128, (3, 5))
+    return Manifest(Graph.model_validate(yaml.safe_load(CHANGES)), Tensors({"w": codes}, {}))
 
 
-@pytest.fixture(params=["clipped", "convolution"])
+@pytest.fixture(params=["clipped", "changes"])
 def manifest(request) -> Manifest:
     return request.getfixturevalue(request.param)
 
@@ -70,14 +70,14 @@ def test_rtl_and_netlists_equal_the_golden_model(manifest, random_samples, cache
         assert np.array_equal(model.run(samples, stalls=stalls).outputs, run(manifest, samples).outputs)
 
 
-def test_the_golden_models_compute_what_they_say(clipped, convolution, random_samples):
+def test_the_golden_models_compute_what_they_say(clipped, changes, random_samples):
     trace = run(clipped, random_samples(clipped), trace=True).trace
     exact = np.clip((trace["readout"] * 2.0 ** (6 - clipped.nodes["readout"].output.format.f_bits) + 0.5) // 1, 0, 31)
     assert np.array_equal(trace["gelu"], exact) and {0, 31} < set(exact.ravel())
-    trace = run(convolution, random_samples(convolution), trace=True).trace
-    line = trace["line"].reshape(2, 9, 5, 4)
-    for age in range(4):  # the youngest comes last
-        assert np.array_equal(line[:, age:, :, 3 - age], trace["x"][:, : 9 - age]) and not line[:, :age, :, 3 - age].any()
+    trace = run(changes, random_samples(changes), trace=True).trace
+    x, change = trace["x"] / 128, trace["change"]
+    exact = np.concatenate([x[:, :1], x[:, 1:] - x[:, :-1]], axis=1)
+    assert np.array_equal(change, np.clip(np.floor(exact * 64 + 0.5), -64, 63)) and {-64, 63} < set(change.ravel())
 
 
 def test_qat_equals_the_golden_model_and_has_gradients(manifest, random_samples):
@@ -105,5 +105,5 @@ def test_what_is_not_known_is_named(outside):
         registry.register("clip", "elsewhere")
     with pytest.raises(SsmHdlError, match="operation 'dense' of elsewhere is known already"):
         registry.register("dense", "elsewhere")
-    with pytest.raises(SsmHdlError, match="operation 'relu' is not known; there are add, clip, dense"):
+    with pytest.raises(SsmHdlError, match="operation 'relu' is not known; there are add, argmax, clip, dense"):
         registry.operation("relu")

@@ -105,7 +105,8 @@ def intervals(manifest: Manifest, units: Sequence[Unit]) -> list[int]:
     for node in manifest.nodes.values():
         stage = registry.stage(node.op.op)
         if stage.folds is None and not node.output.per_sequence:
-            ports = max(ports, reals(node.output) // stage.most_lanes(node))
+            lanes = stage.most_lanes(node)
+            ports = max(ports, reals(node.inputs[0]) // lanes, reals(node.output) // stage.o_lanes(node, lanes))
     found = {ports, *(max(ports, cycles) for unit in units for cycles in unit.intervals)}
     return sorted(found | {cycles for cycles in _once(manifest) if cycles > max(found)})
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from ssm_hdl import Manifest
 from ssm_hdl.families import Device
+from ssm_hdl.fixed import Format
 from ssm_hdl.gateware.layers import Layers
 from ssm_hdl.gateware.memories import shape_for
 from ssm_hdl.gateware.multiplier import DSP, LUT
@@ -279,4 +280,5 @@ def _alike(layers: Layers) -> Hashable:
     arrays = [(name, array.shape, shape_for(array).width) for name, array in node.arrays.items()]
     shifts = [(int(node.arrays[name].min()), int(node.arrays[name].max())) for name in ("scale", "shift") if name in node.arrays]
     flags = [(name, value) for name, value in node.op if isinstance(value, bool | int)]
+    flags += [(name, value.width * 2 + value.signed) for name, value in node.op if isinstance(value, Format)]
     return layers.count, layers.marked, layers.width, node.op.op, tuple(edges), tuple(arrays), tuple(shifts), tuple(flags)

@@ -49,9 +49,10 @@ def plan_stage(
     else:
         lanes = lane_choices(structure, name, interval, speed)[0] if lanes is None else lanes
         multipliers = lanes if node.multiplications else 0
+    o_lanes = lanes if folding else stage_class(layers).o_lanes(node, lanes)
     if node.inputs[0].per_sequence and speed == BURST:  # its queue has a sequence's time
         time *= manifest.steps
-    pace = max(1, time * lanes // (speed * reals(node.output)))
+    pace = max(1, time * o_lanes // (speed * reals(node.output)))
     even = any(stage_class(structure.stages[reader]).takes_evenly for reader in structure.readers_of(name))
     return _counted(StagePlan(lanes, folding.name if folding else "", multipliers, kind, pace, even), layers, folding)
 

@@ -11,20 +11,20 @@ from ssm_hdl.gateware.arithmetic import delay
 from ssm_hdl.gateware.layers import Layers, Nodes
 from ssm_hdl.gateware.memories import Storage
 from ssm_hdl.gateware.queue import Places
-from ssm_hdl.gateware.stage import QueuedStage, StagePlan
+from ssm_hdl.gateware.stage import SINKS, QueuedStage, StagePlan
 from ssm_hdl.gateware.stream import layer_of, reals, tag_of
 from ssm_hdl.gateware.timing import Beats, Cycles, known
 
 
 class Elementwise(QueuedStage):
-    """One result for every number, or pair of numbers, in order.
+    """One result for every number, or pair of numbers, in order; or several, one after the other.
 
     Cycles per step: ``n / lanes`` for packets of n numbers, ``pace`` times that at most if a pace is given. Latency: stated by
     the operation, plus that of the queue at its end.
 
     Args:
         nodes: the bound operation, or those of several layers.
-        lanes: numbers in a beat.
+        lanes: numbers in a beat that comes.
         pace: cycles between beats that are enough; the queue at the end is only as deep as they need.
         compact: fewer registers: results are rounded in one cycle, and one may be the only one under way.
 
@@ -48,14 +48,15 @@ class Elementwise(QueuedStage):
     def __init__(self, nodes: Nodes, lanes: int = 1, pace: int = 1, compact: bool = False) -> None:
         self.layers, self.lanes, self.pace = Layers.of(nodes), lanes, pace
         self.node = node = self.layers.node
-        members = {name: In(self.layers.signature(edge, lanes)) for name, edge in zip("ij", node.inputs, strict=False)}
-        super().__init__({**members, "o": Out(self.layers.signature(node.output, lanes))})
-        self.queue = self.layers.queue(node.output, lanes, Places.needed(self.depth, pace, least=2 - compact))
+        members = {name: In(self.layers.signature(edge, lanes)) for name, edge in zip(SINKS, node.inputs, strict=False)}
+        o_lanes = self.o_lanes(node, lanes)
+        super().__init__({**members, "o": Out(self.layers.signature(node.output, o_lanes))})
+        self.queue = self.layers.queue(node.output, o_lanes, Places.needed(self.depth, pace, least=2 - compact))
 
     @property
     def work(self) -> int:
         """Cycles that a packet keeps it busy."""
-        return reals(self.node.output) // self.lanes
+        return reals(self.node.inputs[0]) // self.lanes
 
     @property
     def cycles(self) -> int:

@@ -19,6 +19,9 @@ from ssm_hdl.gateware.stream import lanes, reals
 from ssm_hdl.gateware.timing import Beats, Cycles, Process
 from ssm_hdl.operations import Node
 
+SINKS = "ijkl"
+"""Names of the streams into a stage: of its first input, its second, and so on."""
+
 Features: TypeAlias = dict[str, float]
 """What something is made of, in bits, by what fitted costs multiply."""
 
@@ -28,7 +31,7 @@ class StagePlan:
     """How a stage is built.
 
     Attributes:
-        lanes: numbers in a beat of its output.
+        lanes: numbers in a beat of its output; of its input, if `Stage.o_lanes` says so.
         folding: name of the folding, of operations that have several.
         multipliers: products side by side; 0 where there are none.
         kind: kind of multiplier, `ssm_hdl.gateware.multiplier.DSP` or `LUT`.
@@ -97,6 +100,11 @@ class Stage(wiring.Component):
         return math.gcd(reals(node.inputs[0]), reals(node.output))
 
     @classmethod
+    def o_lanes(cls, node: Node, lanes: int) -> int:
+        """Numbers in a beat of the output of a stage without a folding, with the lanes of a plan."""
+        return lanes
+
+    @classmethod
     def compacts(cls, layers: Layers, plan: StagePlan) -> bool:
         """A plan may ask for the compact form."""
         return False
@@ -138,8 +146,8 @@ class Stage(wiring.Component):
 
     @property
     def sinks(self) -> list[stream.Interface]:
-        """The streams in, in the order of the operation's inputs: ``i``, and ``j`` if there are two."""
-        return [getattr(self, name) for name in "ij"[: len(self.layers.node.inputs)]]
+        """The streams in, in the order of the operation's inputs, by the names of `SINKS`."""
+        return [getattr(self, name) for name in SINKS[: len(self.layers.node.inputs)]]
 
     @property
     def holds(self) -> int:

@@ -4,7 +4,7 @@ import math
 from functools import lru_cache
 from itertools import count
 
-from amaranth.hdl import Cat, Module, Mux, Shape, Signal, Value, ValueLike
+from amaranth.hdl import Cat, Format, Module, Mux, Shape, Signal, Value, ValueLike
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -24,6 +24,15 @@ def reals(edge: Edge) -> int:
     return edge.size * (2 if edge.is_complex else 1)
 
 
+class Payload(data.StructLayout):
+    """A payload that Verilog and waveforms show by its members; a wire for each number of a beat would double the Verilog."""
+
+    def format(self, value: data.View, format_spec: str) -> Format.Struct:  # noqa: D102
+        bits = Value.cast(value)
+        ends = {name: (field.offset, field.offset + field.width) for name, field in self}
+        return Format.Struct(bits, {str(name): Format("{}", bits[start:end]) for name, (start, end) in ends.items()})
+
+
 @lru_cache(maxsize=1024)
 def signature(shape: Shape, lanes: int = 1, layers: int = 1) -> stream.Signature:
     """A stream of beats of ``lanes`` real numbers.
@@ -32,7 +41,7 @@ def signature(shape: Shape, lanes: int = 1, layers: int = 1) -> stream.Signature
     a sequence. Where stages serve several layers there is a third, ``layer``: the one that the packet is at.
     """
     tag = {"last": 1, "layer": range(layers)} if layers > 1 else {"last": 1}
-    return stream.Signature(data.StructLayout({"data": data.ArrayLayout(shape, lanes), **tag}))
+    return stream.Signature(Payload({"data": data.ArrayLayout(shape, lanes), **tag}))
 
 
 def lanes(port: stream.Interface) -> int:

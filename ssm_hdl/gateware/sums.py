@@ -2,10 +2,14 @@
 
 from typing import NamedTuple
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 
 from ssm_hdl.gateware.arithmetic import delay
+from ssm_hdl.gateware.layers import choose
 from ssm_hdl.gateware.memories import Ram, Storage
+
+ONE = Const(0, 0)
+"""The layer at hand where there is but one."""
 
 MEMORY_FROM = 128
 """Bits from which sums go to a memory: fewer than other memories, since a register of theirs takes a LUT of an iCE40."""
@@ -34,6 +38,8 @@ class Sums:
         width: bits of a word.
         registers: keep them in registers.
         fast: logic may follow what a block RAM reads, see `Family.fast_rams`.
+        layers: layers that have so many words each.
+        told: synthesis is told to put a memory into block RAM.
 
     Attributes:
         storage: the memory.
@@ -42,15 +48,18 @@ class Sums:
             multiplexer of start and word, or none.
     """
 
-    def __init__(self, words: int, width: int, registers: bool = False, fast: bool = False) -> None:
-        self.words, self.width = words, width
+    def __init__(
+        self, words: int, width: int, registers: bool = False, fast: bool = False, layers: int = 1, told: bool = False
+    ) -> None:
+        self.words, self.width, self.layers = words, width, layers
         # In a memory, fewer than four words would be read before they are written.
-        self.registers = registers or words < 4 or words * width < MEMORY_FROM
-        self.storage = Storage("sums", words, width, not self.registers, written=True)
+        self.registers = registers or words < 4 or layers * words * width < MEMORY_FROM
+        apart = words if self.registers else 1 << (words - 1).bit_length()
+        self.storage = Storage("sums", (layers - 1) * apart + words, width, not self.registers, written=True, told=told)
         self.latency = 0 if self.registers else 2
         self.ahead = int(fast and not self.registers)
 
-    def keep(self, m: Module, place: Value, begins: Value, start: Value, taken: Value, new: Value) -> Kept:
+    def keep(self, m: Module, place: Value, begins: Value, start: Value, taken: Value, new: Value, layer: Value = ONE) -> Kept:
         """Take up words.
 
         Args:
@@ -60,13 +69,17 @@ class Sums:
             start: what it is then, in the same cycle.
             taken: a word is taken up.
             new: what it becomes.
+            layer: that of the word, with its place.
         """
         if self.registers:
-            ring = Signal(self.width * self.words, reset_less=True)
-            with m.If(taken):
-                m.d.sync += ring.eq(Cat(ring[self.width :], new))
+            rings = [Signal(self.width * self.words, reset_less=True) for _ in range(self.layers)]
+            for k, ring in enumerate(rings):
+                with m.If(taken & (layer == k) if self.layers > 1 else taken):
+                    m.d.sync += ring.eq(Cat(ring[self.width :], new))
+            ring = choose(m, layer, range(self.layers), rings.__getitem__)
             return Kept(Mux(begins, start, ring[: self.width]), ring[-self.width :])
-        sums = Ram(m, "sums", self.width, self.words)
+        sums = Ram(m, "sums", self.width, self.storage.depth, self.storage.told)
+        place = Cat(place, layer)
         m.d.comb += [
             sums.read.addr.eq(place),
             sums.write.addr.eq(delay(m, place, self.latency)),

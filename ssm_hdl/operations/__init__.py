@@ -7,9 +7,11 @@ from pydantic_core import CoreSchema, core_schema
 
 from ssm_hdl import registry
 from ssm_hdl.operations.add import Add
+from ssm_hdl.operations.argmax import Argmax
 from ssm_hdl.operations.base import Edge, Node, Operation, Tensor, Tensors
 from ssm_hdl.operations.dense import Dense
 from ssm_hdl.operations.embedding import Embedding
+from ssm_hdl.operations.hadamard import Hadamard
 from ssm_hdl.operations.largest import Largest
 from ssm_hdl.operations.last import Last
 from ssm_hdl.operations.lookup import Lookup
@@ -18,7 +20,9 @@ from ssm_hdl.operations.multiply import Multiply
 from ssm_hdl.operations.norm import Norm
 from ssm_hdl.operations.pool import Pool
 from ssm_hdl.operations.scan import Scan
+from ssm_hdl.operations.selective import Selective
 from ssm_hdl.operations.slice import Slice
+from ssm_hdl.operations.taps import Taps
 
 
 class _Registered:
@@ -36,9 +40,11 @@ AnyOperation = Annotated[Operation, _Registered]
 __all__ = [
     "Add",
     "AnyOperation",
+    "Argmax",
     "Dense",
     "Edge",
     "Embedding",
+    "Hadamard",
     "Largest",
     "Last",
     "Lookup",
@@ -49,7 +55,9 @@ __all__ = [
     "Operation",
     "Pool",
     "Scan",
+    "Selective",
     "Slice",
+    "Taps",
     "Tensor",
     "Tensors",
 ]

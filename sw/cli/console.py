@@ -26,11 +26,11 @@ Folder = Annotated[
     Path | None,
     typer.Option(
         "--data",
-        metavar="FOLDER|FILE.npz",
-        help="Your own samples in an .npz file (docs/data.md), or the folder of MNIST's or HAPT's files or of a generated set.",
+        metavar="FOLDER|FILE",
+        help="Your own samples in an .npz file, or a text (docs/data.md); or the folder of MNIST, HAPT or a generated set.",
     ),
 ]
-Window = Annotated[int | None, typer.Option(min=1, metavar="STEPS", help="Windows that a recording in an .npz file is cut into.")]
+Window = Annotated[int | None, typer.Option(min=1, metavar="STEPS", help="Windows that a recording or a text is cut into.")]
 Hop = Annotated[
     int | None,
     typer.Option(min=1, metavar="STEPS", help="From one window of the training part to the next; a window if left out."),

@@ -91,7 +91,7 @@ def _rows(evaluation: "Evaluation", answer: dict[str, Any]) -> list[Any]:
 
 
 def _score(name: str, value: float) -> str:
-    return f"{value:.6g}" if name in ("mse", "r2") else f"{value:.2%}"
+    return f"{value:.6g}" if name in ("mse", "r2", "bits_per_character") else f"{value:.2%}"
 
 
 def _float(path: Path, data: Path | None, split: str, count: int | None, window: int | None) -> "Evaluation":

@@ -22,11 +22,13 @@ def command(
     path: Annotated[Path, typer.Argument(metavar="FILE", help="Safetensors, .npz of NumPy, or a torch state dict.")],
     inputs: Annotated[
         str | None,
-        typer.Option(metavar="DATASET|FILE.npz", help="What it was trained on: digits, mnist, ..., or samples in a file."),
+        typer.Option(
+            metavar="DATASET|FILE", help="What it was trained on: digits, mnist, ..., samples in an .npz file or a text."
+        ),
     ] = None,
     layout: Annotated[
         str | None,
-        typer.Option("--from", metavar="LAYOUT", help="Who wrote it: s4d, s5-jax or s5-pytorch; recognised if left out."),
+        typer.Option("--from", metavar="LAYOUT", help="Who wrote it: s4d, s5-jax, s5-pytorch or mamba; recognised if left out."),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Checkpoint to write; out/FILE.safetensors if left out.")] = None,
     data: Folder = None,
@@ -54,6 +56,7 @@ def command(
         str | None, typer.Option(help="zoh or bilinear; that of the code which wrote the file if left out.")
     ] = None,
     clip: Annotated[bool, typer.Option("--clip-eigs", help="Of s5-jax: it was trained with --clip_eigs.")] = False,
+    residual: Annotated[str | None, typer.Option(help="Of a single block of mamba: yes, it adds its input, or no.")] = None,
     renamed: Annotated[
         list[str] | None,
         typer.Option("--map", metavar="OLD=NEW", help="Another name for an array, or for a part of names; may be repeated."),
@@ -68,18 +71,18 @@ def command(
     """
     need("torch", "numba")
     from ssm_hdl.sw import importers
-    from ssm_hdl.sw.data import SPECS, load
+    from ssm_hdl.sw.data import SPECS, is_file, load
     from ssm_hdl.sw.importers.readings import measure
 
-    if inputs is None and (data is None or data.suffix != ".npz"):
-        raise UsageError(f"say what {path.name} was trained on: give --inputs {', '.join(SPECS)} or FILE.npz")
+    if inputs is None and (data is None or not is_file(data)):
+        raise UsageError(f"say what {path.name} was trained on: give --inputs {', '.join(SPECS)}, FILE.npz or FILE.txt")
     name = inputs or str(data)
     if window and name in SPECS and data is None:
         raise UsageError(f"--window cuts a recording in an .npz file, and {name} is not read; leave it out")
     samples = None if name in SPECS and data is None else load(name, data, progress=True, window=window)
     spec = SPECS[name] if samples is None else samples.spec
     normalised = mean is not None and std is not None
-    if samples is not None and data is None and not normalised and name not in SPECS:
+    if samples is not None and data is None and not (normalised or spec.tokens) and name not in SPECS:
         raise UsageError(
             f"{path.name} does not tell its normalisation: give --mean and --std (0 and 1 for nothing), "
             f"or measure it with --data {name}"
@@ -90,7 +93,7 @@ def command(
         std=spec.std if std is None else numbers("std", std, spec),
     )
     options = {"gate": gate, "discretization": discretization, "clip_eigs": clip or None, "norm_order": norm_order}
-    options |= {"activation": activation, "pooling": pooling}
+    options |= {"activation": activation, "pooling": pooling, "residual": residual}
     given = {name: value for name, value in options.items() if value is not None}
     pairs = dict(_pair(text) for text in renamed or ())
     target = out or Path("out") / f"{path.stem}.safetensors"

@@ -20,7 +20,8 @@ def command(
         typer.Argument(
             help="small, for your own samples; an S4D: digits (a minute), s4d-16h, s4d-64h (MNIST, an hour); a deep S4D: "
             "s4d-deep-digits, s4d-deep-16h (MNIST); an S5: s5-digits, s5-mnist (MNIST, hours), s5-mnist-full, s5-listops, "
-            "har (HAPT, minutes)."
+            "har (HAPT, minutes); a Mamba: mamba-digits (a minute), mamba-mnist, mamba-har, "
+            "mamba-text (a text, by --data), mamba-induction, mamba-copying."
         ),
     ],
     data: Folder = None,

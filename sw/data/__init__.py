@@ -3,13 +3,19 @@
 from pathlib import Path
 
 from ssm_hdl.errors import UsageError
-from ssm_hdl.sw.data import digits, hapt, listops, mnist, npz, pathfinder
+from ssm_hdl.sw.data import copying, digits, hapt, induction, listops, mnist, npz, pathfinder, text
 from ssm_hdl.sw.data.dataset import Dataset, InputSpec, Split
 
-SPECS = {spec.name: spec for spec in (digits.SPEC, mnist.SPEC, listops.SPEC, pathfinder.SPEC, hapt.SPEC)}
+_MODULES = (digits, mnist, listops, pathfinder, induction, copying, hapt)
+SPECS: dict[str, InputSpec] = {module.SPEC.name: module.SPEC for module in _MODULES}
 """The samples of each data set, described without their data."""
 
-__all__ = ["SPECS", "Dataset", "InputSpec", "Split", "load", "load_for"]
+__all__ = ["SPECS", "Dataset", "InputSpec", "Split", "is_file", "load", "load_for"]
+
+
+def is_file(path: Path) -> bool:
+    """Whether it is a file with samples, an .npz file or a text, by its name."""
+    return path.suffix == ".npz" or text.is_text(path)
 
 
 def load(
@@ -18,12 +24,12 @@ def load(
     """The data set ``name``.
 
     Args:
-        name: ``digits`` (comes with scikit-learn), ``mnist``, ``hapt``, ``listops`` or ``pathfinder`` (both generated), or an
-            .npz file.
+        name: ``digits`` (comes with scikit-learn), ``mnist``, ``hapt``, one that is generated (``listops``, ``pathfinder``,
+            ``induction``, ``copying``), an .npz file, or a text (.txt or .txt.gz).
         folder: of the files of MNIST or HAPT, or of a generated data set. Without it, files are in ``data/NAME``, downloaded or
-            generated there first where they are missing. An .npz file replaces the data set.
+            generated there first where they are missing. An .npz file or a text replaces the data set.
         progress: show a progress bar while downloading or generating.
-        window: steps of the windows that a recording is cut into.
+        window: steps of the windows that a recording or a text is cut into, or of a sequence of ``induction`` or ``copying``.
         hop: steps from one window to the next.
 
     Raises:
@@ -34,13 +40,18 @@ def load(
         return hapt.load(path if folder or path.suffix == ".npz" else None, progress, window, hop)
     if path.suffix == ".npz":
         return npz.load(path, None, window, hop)
+    if text.is_text(path):
+        return text.load(path, None, window, hop)
+    sized = {"induction": induction.load, "copying": copying.load}
+    if name in sized and not hop:
+        return sized[name](folder, progress, window or SPECS[name].steps)
     if window or hop:
         raise UsageError(f"--window and --hop cut a recording in an .npz file; {name} has sequences already")
     loaders = {"mnist": mnist.load, "listops": listops.load, "pathfinder": pathfinder.load}
     if name in loaders:
         return loaders[name](folder, progress)
     if name != "digits":
-        raise UsageError(f"no data set is called {name!r}; there are {', '.join(sorted(SPECS))}, or give an .npz file")
+        raise UsageError(f"no data set is called {name!r}; there are {', '.join(sorted(SPECS))}, or give an .npz file or a text")
     if folder is not None:
         raise UsageError(f"digits comes with scikit-learn and is not read from {folder}; leave the folder out")
     return digits.load()
@@ -51,17 +62,19 @@ def load_for(inputs: InputSpec, data: Path | str | None = None, progress: bool =
 
     Args:
         inputs: what it was trained on.
-        data: folder of that data set, or an .npz file.
+        data: folder of that data set, an .npz file, or a text.
         progress: show a progress bar while downloading or generating.
-        window: steps of the windows that a recording is cut into; those that it was trained on if None.
+        window: as in `load`; those that it was trained on if None.
 
     Raises:
         SsmHdlError: there are no such samples, or they differ from what the model was trained on.
     """
     if data is not None and Path(data).suffix == ".npz" and not hapt.is_kept(Path(data)):
         return npz.load(data, inputs, window)
+    if data is not None and text.is_text(Path(data)):
+        return text.load(data, inputs, window)
     if inputs.name not in SPECS:
-        raise UsageError(f"the model was trained on {inputs.name}; name that file, or one like it, with --data FILE.npz")
+        raise UsageError(f"the model was trained on {inputs.name}; name that file, or one like it, with --data FILE")
     dataset = load(inputs.name, data, progress, window)
     dataset.check_fits(inputs)
     return dataset

@@ -42,8 +42,15 @@ class Split:
         steps = np.arange(self.codes.shape[1])
         return steps < np.full((len(self), 1), len(steps)) if self.lengths is None else steps < self.lengths[:, np.newaxis]
 
-    def batches(self, size: int) -> "list[Batch]":
-        """The samples in batches of at most ``size``, each of sequences of one length and without padding."""
+    def batches(self, size: int, steps: int | None = None) -> "list[Batch]":
+        """The samples in batches, each of sequences of one length and without padding.
+
+        Args:
+            size: most sequences of a batch.
+            steps: most steps of a batch of several sequences; no limit if None.
+        """
+        if steps is not None:
+            size = max(1, min(size, steps // self.codes.shape[1]))
         if self.lengths is None:
             groups = [np.arange(len(self))]
         else:

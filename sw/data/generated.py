@@ -1,5 +1,6 @@
 """Data sets that a program generates once and then reads from a file."""
 
+import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -13,13 +14,28 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from ssm_hdl.errors import SsmHdlError
 from ssm_hdl.files import write_atomically
+from ssm_hdl.samples import UNLABELLED
 from ssm_hdl.sw.data.dataset import Dataset, InputSpec, Split
 
 Advance = Callable[[int], None]
 """Called with the number of samples made since the last call."""
 
 Samples = tuple[NDArray[np.uint8], NDArray[np.int64]]
-"""Codes (n, steps, 1) and labels (n,)."""
+"""Codes (n, steps, 1) and labels (n,) or (n, steps)."""
+
+TOKENS = 2**24
+"""Most tokens of a part whose samples are longer than usual."""
+
+
+def fewer(sizes: tuple[int, int, int], steps: int) -> tuple[int, int, int]:
+    """Samples of the three parts if they are longer than usual: no part takes more memory than 2^24 tokens."""
+    first, second, third = (min(size, max(1, TOKENS // steps)) for size in sizes)
+    return first, second, third
+
+
+def uniform(source: random.Random, count: int, below: int) -> NDArray[np.uint8]:
+    """Random numbers (count,) from 0 up to, but without, ``below``, which is 256 at most."""
+    return (np.frombuffer(source.randbytes(2 * count), np.uint16).astype(np.uint32) * below >> 16).astype(np.uint8)
 
 
 def load(
@@ -60,9 +76,9 @@ def _read(path: Path, spec: InputSpec, total: int) -> Samples:
             codes, labels = file["codes"], file["labels"]
     except (OSError, ValueError, TypeError, KeyError, EOFError, BadZipFile) as error:
         raise SsmHdlError(f"cannot read {path}: {error}; delete it, and it is made again") from error
-    shape = (total, spec.steps, 1)
-    fits = codes.shape == shape and codes.dtype == np.uint8 and labels.shape == (total,) and labels.dtype == np.int64
-    if not fits or labels.min() < 0 or labels.max() >= spec.classes:
+    shape, labelled = (total, spec.steps, 1), (total, spec.steps)[: 1 + spec.per_step]
+    fits = codes.shape == shape and codes.dtype == np.uint8 and labels.shape == labelled and labels.dtype == np.int64
+    if not fits or labels.min() < (UNLABELLED if spec.per_step else 0) or labels.max() >= spec.classes:
         raise SsmHdlError(f"{path} holds other samples than {total} of {spec.name}; delete it, and it is made again")
     return codes, labels
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from ssm_hdl.errors import SsmHdlError, UsageError, listing
 from ssm_hdl.sw.checkpoint import Checkpoint, fill
 from ssm_hdl.sw.data import InputSpec
-from ssm_hdl.sw.importers import s4, s5_jax, s5_pytorch
+from ssm_hdl.sw.importers import mamba, s4, s5_jax, s5_pytorch
 from ssm_hdl.sw.importers.arrays import Arrays, Unanswered
 from ssm_hdl.sw.importers.files import read
 from ssm_hdl.sw.models import Config
@@ -41,6 +41,7 @@ LAYOUTS: Mapping[str, Layout] = {
         s5_jax.read, s5_jax.recognise, ("gate", "discretization", "clip_eigs", "norm_order", "activation", "pooling")
     ),
     "s5-pytorch": Layout(s5_pytorch.read, s5_pytorch.recognise),
+    "mamba": Layout(mamba.read, mamba.recognise, ("residual", "pooling")),
 }
 """All layouts, by name. Full S4 is read as ``s4d``, and an LRU as ``s5-jax``."""
 
@@ -89,6 +90,6 @@ def load(
     model = fill(path, config, inputs, tensors)
     with torch.no_grad():
         for name, value in model.discrete().items():
-            if count := int((~torch.isfinite(torch.view_as_real(value)).all(-1)).sum()):
+            if count := int((~torch.isfinite(value)).sum()):
                 raise SsmHdlError(f"{path}: {count} of {value.numel()} values of {name} are not finite after discretization")
     return Checkpoint(model, inputs, MappingProxyType({"name": Path(path).stem}))

@@ -7,7 +7,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
-from ssm_hdl.errors import SsmHdlError
+from ssm_hdl.errors import SsmHdlError, UsageError
 from ssm_hdl.sw.data import InputSpec
 
 Size = Annotated[int, Field(le=16384)]
@@ -56,7 +56,7 @@ class Model(nn.Module, ABC):
 
     @abstractmethod
     def initial_state(self, batch: int) -> Tensor:
-        """The zero state (batch, ...), complex."""
+        """The zero state (batch, ...)."""
 
     @abstractmethod
     def step(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
@@ -64,7 +64,7 @@ class Model(nn.Module, ABC):
 
         Args:
             x: normalised inputs (B, channels), or tokens.
-            state: (B, ...) complex, ``initial_state`` at first.
+            state: (B, ...), ``initial_state`` at first.
 
         Returns:
             The last block's output (B, H), which is pooled over the steps and goes into ``decoder``, and the next state.
@@ -72,7 +72,7 @@ class Model(nn.Module, ABC):
 
     @abstractmethod
     def discrete(self) -> dict[str, Tensor]:
-        """The coefficients of the recurrence, complex, by their names in messages."""
+        """The coefficients of the recurrence by their names in messages."""
 
     def pool(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
         """The packet (B, H) that the decoder reads, of all outputs x (B, L, H): their mean."""
@@ -95,6 +95,32 @@ def mean_over(x: Tensor, dim: int, lengths: Tensor | None = None) -> Tensor:
     shape[dim] = -1
     inside = torch.arange(x.shape[dim], device=x.device).view(shape) < lengths.view(-1, *[1] * (x.ndim - 1))
     return (x * inside).sum(dim) / lengths.view(-1, *[1] * (x.ndim - 2))
+
+
+def pool(x: Tensor, pooling: str, lengths: Tensor | None = None) -> Tensor:
+    """The packets (B, H) of x (B, L, H), of sequence b the first ``lengths[b]`` steps; x itself for ``none``."""
+    if pooling == "none":
+        return x
+    if pooling == "mean":
+        return mean_over(x, 1, lengths)
+    ends = torch.full((len(x),), x.shape[1], device=x.device) if lengths is None else lengths
+    if pooling == "last":
+        return x[torch.arange(len(x), device=x.device), ends - 1]
+    inside = torch.arange(x.shape[1], device=x.device)[:, None] < ends[:, None, None]
+    return x.masked_fill(~inside, -torch.inf).amax(1)
+
+
+def pooling_for(inputs: InputSpec, pooling: str, given: bool) -> str:
+    """The pooling of a model for these samples: ``none`` if they have a label for each step, unless another one was given.
+
+    Raises:
+        UsageError: the samples need another one.
+    """
+    pooling = "none" if inputs.per_step and not given else pooling
+    if (pooling == "none") != inputs.per_step:
+        label, choice = ("step", "none") if inputs.per_step else ("sequence", "mean, last or max")
+        raise UsageError(f"{inputs.name} has a label for each {label}, and pooling {pooling} does not; choose {choice}")
+    return pooling
 
 
 def check(what: str, dt_range: tuple[float, float], **sizes: int) -> None:

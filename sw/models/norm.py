@@ -34,9 +34,11 @@ class BatchNorm(nn.Module):
 
 
 def make_norm(kind: str, width: int, epsilon: float) -> nn.Module:
-    """A norm of ``width`` channels: ``layer`` with a gain, ``layer_bias`` with a bias too, ``batch``, or ``none``."""
+    """A norm of ``width`` channels: ``layer`` or ``rms`` with a gain, ``layer_bias`` with a bias too, ``batch``, or ``none``."""
     if kind == "none":
         return nn.Identity()
     if kind == "batch":
         return BatchNorm(width, epsilon)
+    if kind == "rms":
+        return nn.RMSNorm(width, epsilon)
     return nn.LayerNorm(width, epsilon, bias=kind == "layer_bias")

@@ -18,9 +18,9 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ssm_hdl.errors import SsmHdlError, UsageError
+from ssm_hdl.errors import SsmHdlError
 from ssm_hdl.sw.data import InputSpec
-from ssm_hdl.sw.models.base import Config, Model, Size, check, mean_over
+from ssm_hdl.sw.models.base import Config, Model, Size, check, pool, pooling_for
 from ssm_hdl.sw.models.norm import make_norm
 
 Tap = Callable[[str, Tensor], Tensor]
@@ -95,10 +95,7 @@ class StackConfig(Config):
         Raises:
             UsageError: ``pooling`` was given, and the samples need another.
         """
-        pooling = "none" if inputs.per_step and "pooling" not in self.model_fields_set else self.pooling
-        if (pooling == "none") != inputs.per_step:
-            label, choice = ("step", "none") if inputs.per_step else ("sequence", "mean, last or max")
-            raise UsageError(f"{inputs.name} has a label for each {label}, and pooling {pooling} does not; choose {choice}")
+        pooling = pooling_for(inputs, self.pooling, "pooling" in self.model_fields_set)
         return Stack(self.model_copy(update={"pooling": pooling}), inputs.outputs, inputs.tokens, inputs.channels)
 
 
@@ -237,15 +234,7 @@ class Stack(Model):
 
     def pool(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
         """The packet (B, H) that the decoder reads, of x (B, L, H); x itself without pooling."""
-        if self.config.pooling == "none":
-            return x
-        if self.config.pooling == "mean":
-            return mean_over(x, 1, lengths)
-        ends = torch.full((len(x),), x.shape[1], device=x.device) if lengths is None else lengths
-        if self.config.pooling == "last":
-            return x[torch.arange(len(x), device=x.device), ends - 1]
-        inside = torch.arange(x.shape[1], device=x.device)[:, None] < ends[:, None, None]
-        return x.masked_fill(~inside, -torch.inf).amax(1)
+        return pool(x, self.config.pooling, lengths)
 
     @torch.no_grad()
     def trace(self, x: Tensor) -> dict[str, Tensor]:

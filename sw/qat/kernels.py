@@ -119,3 +119,75 @@ def adjoint(gradient, real, imaginary, gain, lsb, result):
                 result[b, t, c, 0] = u_re
                 if parts == 2:
                     result[b, t, c, 1] = u_im
+
+
+@numba.njit(cache=True, nogil=True, fastmath=EXACT)
+def selective(rate, drive, b, c, alpha, gain, leaks, low, high, sums):
+    """Selective scan: writes the exact sums (B, L, C) of y.
+
+    Rate (B, L, C) and alpha (C, N) are in steps of the address of ``leaks``, its offset and the half of the rounding included.
+    One loop over the modes for each kind of work, since a loop with a table in it is not vectorised.
+    """
+    batch, steps, channels = rate.shape
+    modes, last = alpha.shape[1], float(len(leaks) - 1)
+    h, leak, address = np.zeros(modes), np.zeros(modes), np.zeros(modes, np.uint32)
+    for i in range(batch):
+        for k in range(channels):
+            h[:] = 0
+            rows = alpha[k]
+            for t in range(steps):
+                x, v, total, b_t, c_t = rate[i, t, k], drive[i, t, k] * gain[k], 0.0, b[i, t], c[i, t]
+                for n in range(modes):
+                    address[n] = np.int32(min(max(x + rows[n], 0.0), last))
+                for n in range(modes):
+                    leak[n] = leaks[address[n]]
+                for n in range(modes):
+                    h[n] = min(max(np.floor(h[n] - h[n] * leak[n] + v * b_t[n] + 0.5), low), high)
+                    total += h[n] * c_t[n]
+                sums[i, t, k] = total
+
+
+@numba.njit(cache=True, nogil=True, fastmath={"nnan", "nsz", "contract"})
+def selective_adjoint(rate, drive, b, c, alpha, gain, leaks, slopes, low, high, gradient, d_rate, d_drive, d_b, d_c, d_alpha):
+    """Adjoint of `selective`: writes the gradients of its arguments, d_alpha (B, C, N) per sample, from that of the sums."""
+    batch, steps, channels = rate.shape
+    modes, last = alpha.shape[1], float(len(leaks) - 1)
+    h, kept = np.zeros((steps + 1, modes)), np.zeros((steps, modes))
+    slope, inside = np.zeros((steps, modes)), np.zeros((steps, modes))
+    g, address = np.zeros(modes), np.zeros(modes, np.uint32)
+    for i in range(batch):
+        d_b[i] = 0
+        d_c[i] = 0
+        for k in range(channels):
+            rows = alpha[k]
+            for t in range(steps):
+                x, v, b_t = rate[i, t, k], drive[i, t, k] * gain[k], b[i, t]
+                before, after, kept_t, slope_t, inside_t = h[t], h[t + 1], kept[t], slope[t], inside[t]
+                for n in range(modes):
+                    address[n] = np.int32(min(max(x + rows[n], 0.0), last))
+                for n in range(modes):
+                    kept_t[n], slope_t[n] = leaks[address[n]], slopes[address[n]]
+                for n in range(modes):
+                    s = x + rows[n]
+                    slope_t[n] = slope_t[n] if 0.0 <= s < last + 1 else 0.0
+                    total = np.floor(before[n] - before[n] * kept_t[n] + v * b_t[n] + 0.5)
+                    after[n] = min(max(total, low), high)
+                    inside_t[n] = 1.0 if total == after[n] else 0.0
+                    kept_t[n] = 1 - kept_t[n]
+            g[:] = 0
+            sums = d_alpha[i, k]
+            sums[:] = 0
+            for t in range(steps - 1, -1, -1):
+                of_y, v, of_rate, of_drive = gradient[i, t, k], drive[i, t, k] * gain[k], 0.0, 0.0
+                before, after, kept_t, slope_t, inside_t = h[t], h[t + 1], kept[t], slope[t], inside[t]
+                b_t, c_t, d_b_t, d_c_t = b[i, t], c[i, t], d_b[i, t], d_c[i, t]
+                for n in range(modes):
+                    d_c_t[n] += of_y * after[n]
+                    of_h = (of_y * c_t[n] + g[n]) * inside_t[n]
+                    of_s = -of_h * before[n] * slope_t[n]
+                    d_b_t[n] += of_h * v
+                    of_drive += of_h * b_t[n]
+                    of_rate += of_s
+                    sums[n] += of_s
+                    g[n] = of_h * kept_t[n]
+                d_rate[i, t, k], d_drive[i, t, k] = of_rate, of_drive * gain[k]

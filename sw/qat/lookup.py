@@ -25,7 +25,23 @@ def _sigmoid_slope(x: Tensor) -> Tensor:
     return torch.sigmoid(x) * torch.sigmoid(-x)
 
 
-SLOPES: dict[str, Callable[[Tensor], Tensor]] = {"gelu": _gelu_slope, "gelu_tanh": _gelu_tanh_slope, "sigmoid": _sigmoid_slope}
+def _silu_slope(x: Tensor) -> Tensor:
+    return torch.sigmoid(x) + x * _sigmoid_slope(x)
+
+
+def _log2_softplus_slope(x: Tensor) -> Tensor:
+    x = x.clamp(min=-40)  # below, the two are equal
+    return torch.sigmoid(x) / (torch.nn.functional.softplus(x) * math.log(2))
+
+
+SLOPES: dict[str, Callable[[Tensor], Tensor]] = {
+    "gelu": _gelu_slope,
+    "gelu_tanh": _gelu_tanh_slope,
+    "log2_softplus": _log2_softplus_slope,
+    "sigmoid": _sigmoid_slope,
+    "silu": _silu_slope,
+    "softplus": torch.sigmoid,
+}
 """The derivative of every function of `ssm_hdl.functions`."""
 
 

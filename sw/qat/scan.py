@@ -52,7 +52,7 @@ class Bank:
         """States (B, L, C * N, 2) of u (B, L, C) or (B, L, C, 2)."""
         inputs = u.detach().numpy().reshape(*u.shape[:2], len(self.poles), -1)
         result = np.empty((*inputs.shape[:2], *self.poles.shape, 2))
-        _spread(lambda part: kernels.states(inputs[part], *self.arrays, result[part]), len(inputs))
+        spread(lambda part: kernels.states(inputs[part], *self.arrays, result[part]), len(inputs))
         return torch.from_numpy(result).flatten(2, 3)
 
     def by_input(self, gradient: Tensor, parts: int) -> Tensor:
@@ -60,7 +60,7 @@ class Bank:
         of_states = gradient.contiguous().numpy().reshape(*gradient.shape[:2], *self.poles.shape, 2)
         result = np.empty((*of_states.shape[:3], parts))
         real, imaginary, gain, _, lsb, _, _ = self.arrays
-        _spread(lambda part: kernels.adjoint(of_states[part], real, imaginary, gain, lsb, result[part]), len(result))
+        spread(lambda part: kernels.adjoint(of_states[part], real, imaginary, gain, lsb, result[part]), len(result))
         return torch.from_numpy(result)
 
     def run(self, u: Tensor, weight: Tensor) -> Tensor:
@@ -68,7 +68,7 @@ class Bank:
         inputs = u.detach().numpy()
         signed = np.ascontiguousarray((weight.detach().numpy() * CONJUGATE).swapaxes(2, 3))
         sums = np.empty((*inputs.shape[:2], inputs.shape[2] * weight.shape[1]))
-        _spread(lambda part: kernels.walk(inputs[part], *self.arrays, signed, sums[part]), len(inputs))
+        spread(lambda part: kernels.walk(inputs[part], *self.arrays, signed, sums[part]), len(inputs))
         return torch.from_numpy(sums)
 
     def by_weight(self, u: Tensor, gradient: Tensor, rows: int) -> Tensor:
@@ -77,7 +77,7 @@ class Bank:
         channels, modes = self.poles.shape
         # Per sample, then summed: so the result does not depend on the number of threads.
         per_sample = np.empty((len(inputs), channels, rows, 2, modes))
-        _spread(lambda part: kernels.correlate(inputs[part], *self.arrays, sums[part], per_sample[part]), len(inputs))
+        spread(lambda part: kernels.correlate(inputs[part], *self.arrays, sums[part], per_sample[part]), len(inputs))
         return torch.from_numpy(per_sample.sum(0).swapaxes(2, 3) * CONJUGATE)
 
     def response(self, weight: Tensor, steps: int) -> Tensor:
@@ -106,7 +106,7 @@ def _pool(threads: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads)
 
 
-def _spread(function: Callable[[slice], object], batch: int) -> None:
+def spread(function: Callable[[slice], object], batch: int) -> None:
     """Call ``function`` with slices of a batch, in torch's number of threads."""
     threads = max(1, min(torch.get_num_threads(), batch))
     edges: Sequence[int] = [batch * k // threads for k in range(threads + 1)]

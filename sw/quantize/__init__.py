@@ -12,20 +12,21 @@ from ssm_hdl.sw.quantize.calibrate import Calibration
 from ssm_hdl.sw.quantize.compare import EdgeError, compare
 from ssm_hdl.sw.quantize.draft import part_of
 from ssm_hdl.sw.quantize.histogram import Floats
-from ssm_hdl.sw.quantize.lowering import Layer, Lowering
+from ssm_hdl.sw.quantize.lowering import DeepLowering, Layer, Lowering
+from ssm_hdl.sw.quantize.mamba import MambaLowering
 from ssm_hdl.sw.quantize.recipe import PRESETS, Recipe
 from ssm_hdl.sw.quantize.reconstruct import Samples, moments
 from ssm_hdl.sw.quantize.rows import Rows, error, fit
 from ssm_hdl.sw.quantize.s4d import DeepS4DLowering, S4DLowering
 from ssm_hdl.sw.quantize.s5 import S5Lowering
-from ssm_hdl.sw.quantize.stack import StackLowering
 
 __all__ = ["FAMILIES", "PRESETS", "EdgeError", "Quantized", "Recipe", "effort", "program", "quantize"]
 
-FAMILIES: dict[str, type[S4DLowering] | type[StackLowering]] = {
+FAMILIES: dict[str, type[S4DLowering] | type[DeepLowering]] = {
     "s4d": S4DLowering,
     "s4d_deep": DeepS4DLowering,
     "s5": S5Lowering,
+    "mamba": MambaLowering,
 }
 """The lowering of each family of models."""
 
@@ -56,8 +57,9 @@ def effort(checkpoint: Checkpoint, dataset: Dataset, recipe: Recipe) -> int:
     """Number of sequences that ``quantize`` runs, the total of its progress."""
     family = FAMILIES[checkpoint.model.config.family]
     samples, layers = min(recipe.samples, len(dataset.train)), family.layers_of(checkpoint)
-    tried = len(MARGINS) * _margin_samples(samples) * len(layers) if recipe.state_margin == "fit" else 0
-    return samples * (family.calibrations + sum(len(layer.fitted) for layer in layers) + 1) + tried
+    tried = len(MARGINS) * _margin_samples(samples) * len(layers) if recipe.fit and recipe.state_margin == "fit" else 0
+    fitted = sum(len(layer.fitted) for layer in layers) * recipe.fit
+    return samples * (family.calibrations + fitted + 1) + tried
 
 
 def quantize(checkpoint: Checkpoint, dataset: Dataset, recipe: Recipe, progress: Progress | None = None) -> Quantized:
@@ -103,7 +105,7 @@ def program(
     lowering = FAMILIES[checkpoint.model.config.family](checkpoint, chosen, recipe, known, progress)
     fitted: dict[str, Rows] = {}
     samples: Samples | None = None
-    for layer in lowering.layers:
+    for layer in lowering.layers if recipe.fit else ():
         # Lower again after every fit, so that the next dense is fitted on the integers that it will see.
         lowered = lowering.lower(fitted)
         samples = samples or Samples.of(inputs, chosen, lowered.manifest.input.name)
@@ -119,12 +121,8 @@ def program(
 
 def _margins(lowering: Lowering, layer: Layer, fitted: Mapping[str, Rows], samples: Samples, progress: Progress | None) -> Floats:
     """The state margins of a layer that give the read-out the least error, one per group of the read-out."""
-    few, recipe, name, errors = (
-        samples.head(_margin_samples(sum(len(codes) for codes, _ in samples.batches))),
-        lowering.recipe,
-        layer.readout,
-        [],
-    )
+    count = sum(len(codes) for codes, _ in samples.batches)
+    few, recipe, name, errors = samples.head(_margin_samples(count)), lowering.recipe, layer.readout, []
     for margin in MARGINS:
         lowering.margins[name] = np.array([margin])
         lowered = lowering.lower(fitted)

@@ -1,7 +1,7 @@
 """The builder of a manifest: its operations so far, and the tensors that they name."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -44,7 +44,8 @@ class Lowered:
 class Draft:
     """Builds a manifest, operation by operation.
 
-    A name that ends in ``_`` and a number belongs to a layer. The name without this suffix is the part of the recipe.
+    A name that ends in ``_`` and a number belongs to a layer. The name without this suffix is the part of the recipe. The last
+    norm ends in ``_f``.
 
     Args:
         recipe: widths and rule.
@@ -70,7 +71,7 @@ class Draft:
 
     def add(self, op: str, name: str, **fields: Any) -> str:
         """Append an operation with these fields; without a format, it gets the format of its edge. Returns its name."""
-        if op in ("slice", "last", "largest"):
+        if op in ("slice", "taps", "last", "largest"):
             self.formats[name] = self.formats[fields["input"]]
         elif op == "embedding":
             self.formats[name] = fields["weight"]["format"]
@@ -117,6 +118,12 @@ class Draft:
         rules = {"delta": self.recipe.delta, "dither": self.recipe.dither}
         return self.add("scan", name, input=source, transition=stored, exponent=f"{name}.exponent", format=format, **rules)
 
+    def selective(self, name: str, sources: Sequence[str], alpha: Floats, stored: Format, exponent: Codes, state: Format) -> str:
+        """Append a selective scan of rate, drive, B and C, with alpha (C, N) and the exponents (C,) of its input; its name."""
+        self._codes[f"{name}.exponent"] = exponent
+        tensor = self.tensor(f"{name}.alpha", to_codes(alpha, stored), stored)
+        return self.add("selective", name, inputs=list(sources), alpha=tensor, exponent=f"{name}.exponent", state=state)
+
     def tensor(self, name: str, codes: Codes, format: Format, exponent: Codes | None = None) -> dict[str, Any]:
         """Store codes; returns the field of an operation that names them."""
         self._codes[name], self._stored[name] = codes, format
@@ -125,10 +132,13 @@ class Draft:
         self._codes[f"{name}.exponent"] = exponent
         return {"tensor": name, "format": format, "exponent": f"{name}.exponent"}
 
-    def edge(self, name: str, width: int | None = None, function: Callable[[Floats], Floats] | None = None) -> Format:
+    def edge(
+        self, name: str, width: int | None = None, function: Callable[[Floats], Floats] | None = None, signed: bool = True
+    ) -> Format:
         """The format of an edge, with the width of its part in the recipe."""
-        width = width or self.recipe.activations[part_of(name)]
-        return self.once((name, width), lambda: edge_format(self._edges[name], width, self.recipe, function))
+        part, scale = part_of(name), self.scales.get(name, 1.0)
+        width, rule = width or self.recipe.activations[part], self.recipe.rule(part)
+        return self.once((name, width), lambda: edge_format(self._edges[name], width, rule, function, scale, signed))
 
     def once(self, key: object, make: Callable[[], T]) -> T:
         """The result of ``make``, which depends on nothing but ``key``, the recipe and the calibration."""
@@ -159,13 +169,24 @@ def part_of(name: str) -> str:
 
     The feed-forward network of a layer shares the widths of the layer, except for its own ``ff_enc`` and ``ff_dec``.
     """
-    part = re.sub(r"_\d+$", "", name)
+    part = re.sub(r"_(\d+|f)$", "", name)
     return re.sub(r"^ff_(?!enc|dec)", "", part)
 
 
 def gelu(x: Floats) -> Floats:
     """The exact GELU."""
     return np.asarray(torch.nn.functional.gelu(torch.tensor(x)).numpy())
+
+
+def silu(x: Floats) -> Floats:
+    """x sigmoid(x)."""
+    return np.asarray(torch.nn.functional.silu(torch.tensor(x)).numpy())
+
+
+def linear(layer: torch.nn.Linear) -> tuple[Floats, Floats]:
+    """The weight (M, K) and the bias (M,) of a layer, zeros without one."""
+    weight = numpy(layer.weight)
+    return weight, np.zeros(len(weight)) if layer.bias is None else numpy(layer.bias)
 
 
 def numpy(tensor: torch.Tensor) -> Any:

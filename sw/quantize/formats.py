@@ -10,10 +10,10 @@ from ssm_hdl.sw.quantize.histogram import Floats, Histogram
 from ssm_hdl.sw.quantize.recipe import Recipe
 
 
-def covering(reach: float, width: int) -> Format:
-    """The finest signed format of ``width`` bits whose range goes up to ``reach``."""
-    i_bits = math.frexp(reach)[1] + 1 if reach > 0 else 1
-    return Format(True, i_bits, width - i_bits)
+def covering(reach: float, width: int, signed: bool = True) -> Format:
+    """The finest format of ``width`` bits whose range goes up to ``reach``."""
+    i_bits = math.frexp(reach)[1] + signed if reach > 0 else 1
+    return Format(signed, i_bits, width - i_bits)
 
 
 def candidates(widest: Format, recipe: Recipe) -> list[Format]:
@@ -26,20 +26,31 @@ def reach(histogram: Histogram, recipe: Recipe) -> Floats:
     """The magnitude (channels,) that a format has to hold by the recipe's rule."""
     if recipe.clip == "percentile":
         return histogram.percentile(recipe.percentile)
-    return np.asarray(np.maximum(-histogram.low, histogram.high))
+    return histogram.peak
 
 
-def edge_format(histogram: Histogram, width: int, recipe: Recipe, function: Callable[[Floats], Floats] | None = None) -> Format:
-    """The signed format of an edge.
+def edge_format(
+    histogram: Histogram,
+    width: int,
+    recipe: Recipe,
+    function: Callable[[Floats], Floats] | None = None,
+    scale: Floats | float = 1.0,
+    signed: bool = True,
+) -> Format:
+    """The format of an edge.
 
     Args:
         histogram: of its values.
         width: in bits.
         recipe: gives the rule.
         function: the next operation on the edge; the rule ``mse`` then takes errors at its output.
+        scale: factor of the channels, (channels,).
+        signed: it has a sign.
     """
-    tried = candidates(covering(float(reach(histogram, recipe).max()), width), recipe)
-    return min(tried, key=lambda format: float(histogram.error(format, function=function).sum()))
+    if np.ndim(scale) == 0:
+        histogram = histogram.pooled  # one scale and one format for all: the percentile is that of the tensor
+    tried = candidates(covering(float((reach(histogram, recipe) * scale).max()), width, signed), recipe)
+    return min(tried, key=lambda format: float(histogram.error(format, scale, function).sum()))
 
 
 def sigmoid(x: Floats) -> Floats:

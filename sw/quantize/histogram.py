@@ -58,6 +58,19 @@ class Histogram:
         self.counts += np.bincount(bins.ravel(), minlength=self.counts.size).reshape(self.counts.shape)
 
     @property
+    def peak(self) -> Floats:
+        """The largest magnitude of each channel, (channels,)."""
+        return np.asarray(np.maximum(-self.low, self.high))
+
+    @property
+    def pooled(self) -> "Histogram":
+        """The histogram of the values of all channels, as one."""
+        whole = Histogram(self.name, 1)
+        whole.counts, whole.width = self.counts.sum(0, keepdims=True), self.width
+        whole.low, whole.high = self.low.min(keepdims=True), self.high.max(keepdims=True)
+        return whole
+
+    @property
     def centres(self) -> Floats:
         """The middle of each bin, (2 HALF,)."""
         return (np.arange(-HALF, HALF, dtype=np.float64) + 0.5) * self.width
@@ -71,7 +84,7 @@ class Histogram:
         magnitudes = self.counts[:, HALF:] + self.counts[:, :HALF][:, ::-1]
         share = np.cumsum(magnitudes, axis=1) / magnitudes.sum(axis=1, keepdims=True)
         reached = (np.argmax(share >= percentile / 100, axis=1) + 1) * self.width
-        return np.asarray(np.minimum(reached, np.maximum(-self.low, self.high)))
+        return np.asarray(np.minimum(reached, self.peak))
 
     def error(self, format: Format, scale: Floats | float = 1.0, function: Callable[[Floats], Floats] | None = None) -> Floats:
         """Mean squared error (channels,) of ``format``, in units of the unscaled edge.

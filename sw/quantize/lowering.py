@@ -1,7 +1,7 @@
 """The interface of a family of models for quantization: its calibration, and its lowering to a manifest."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,9 @@ from torch import Tensor, nn
 
 from ssm_hdl.fixed import quantize as to_codes
 from ssm_hdl.sw.checkpoint import Checkpoint
-from ssm_hdl.sw.quantize.draft import Draft, Lowered, numpy
+from ssm_hdl.sw.data import Split
+from ssm_hdl.sw.quantize.calibrate import Calibration, calibrate
+from ssm_hdl.sw.quantize.draft import Draft, Lowered, linear, numpy
 from ssm_hdl.sw.quantize.formats import tensor_format
 from ssm_hdl.sw.quantize.histogram import Floats
 from ssm_hdl.sw.quantize.recipe import Recipe
@@ -84,15 +86,99 @@ class Lowering(ABC):
             format = tensor_format(weight, self.recipe.weights["encoder"], self.recipe)
             table = draft.tensor("encoder.weight", to_codes(weight, format), format)
             return draft.add("embedding", "encoder", input=source, weight=table)
+        weight, bias = linear(encoder)
         weight = weight / np.array(inputs.std)
-        bias = numpy(encoder.bias) - (weight * np.array(inputs.mean)).sum(1)
+        bias = bias - (weight * np.array(inputs.mean)).sum(1)
         return draft.dense("encoder", source, weight[np.newaxis], bias[np.newaxis])
 
-    def decode(self, draft: Draft, decoder: nn.Linear, stream: str, pooling: str = "mean") -> str:
-        """Append pool and decoder."""
+    def decode(self, draft: Draft, decoder: nn.Linear, stream: str, pooling: str = "mean", gain: Floats | float = 1.0) -> str:
+        """Append pool and decoder, which reads gain * stream."""
         if pooling != "none":
             fields = {"format": draft.edge("pool", self.recipe.pool)} if pooling == "mean" else {}
             stream = draft.add(POOLS[pooling], "pool", input=stream, **fields)
-        weight, bias = numpy(decoder.weight), numpy(decoder.bias)
+        weight, bias = linear(decoder)
         output = draft.edge("decoder", self.recipe.output)
-        return draft.dense("decoder", stream, weight[np.newaxis], bias[np.newaxis], format=output)
+        return draft.dense("decoder", stream, (weight * gain)[np.newaxis], bias[np.newaxis], format=output)
+
+
+class DeepLowering(Lowering):
+    """A model of encoder, blocks, pool and decoder on its way to integers, block by block.
+
+    Args:
+        checkpoint: the model.
+        samples: to calibrate with.
+        recipe: widths and rule.
+        known: `observe` of the checkpoint on these samples; many recipes can share it.
+        progress: called with the number of sequences done since the last call.
+    """
+
+    calibrations = 1
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        samples: Split,
+        recipe: Recipe,
+        known: Calibration | None = None,
+        progress: Callable[[int], None] | None = None,
+    ) -> None:
+        super().__init__(checkpoint, self.widths(recipe))
+        self.layers = self.layers_of(checkpoint)
+        self.calibration = known or self.observe(checkpoint, samples, progress)
+        self.edges = dict(self.calibration.edges)
+        self._scales: Mapping[str, Floats] = {}  # of the last lowering
+
+    @classmethod
+    def widths(cls, recipe: Recipe) -> Recipe:
+        """The recipe, with the widths that the family adds to it."""
+        return recipe
+
+    @classmethod
+    def observe(cls, checkpoint: Checkpoint, samples: Split, progress: Callable[[int], None] | None = None) -> Calibration:
+        """The calibration that does not depend on the recipe."""
+        return calibrate(lambda x: cls.trace(checkpoint.model, x, states=True), checkpoint.inputs, samples, progress)
+
+    @classmethod
+    @abstractmethod
+    def layers_of(cls, checkpoint: Checkpoint) -> Sequence[Layer]:
+        """One layer per block; the decoder belongs to the last one."""
+
+    @classmethod
+    @abstractmethod
+    def trace(cls, model: Any, x: Tensor, states: bool = False) -> dict[str, Tensor]:
+        """The float values of the manifest's edges on normalised inputs x (B, L, channels); complex ones in units of the model.
+
+        Args:
+            model: the float model.
+            x: normalised inputs.
+            states: also statistics of the states of scans with real inputs.
+        """
+
+    def wanted(self, x: Tensor) -> dict[str, Floats]:
+        """The activations of the model, in the units of the manifest."""
+        seen = {name: values.double().numpy() for name, values in self.trace(self.checkpoint.model, x).items()}
+        return {name: values * self._scales.get(name, 1.0) for name, values in seen.items() if not name.startswith("state_")}
+
+    def lower(self, fitted: Mapping[str, Rows]) -> Lowered:
+        """The integer program."""
+        draft = Draft(self.recipe, self.edges, fitted, self.memory)
+        source = "token" if self.checkpoint.inputs.tokens else "sample"
+        lowered = draft.lowered(self.checkpoint, self.title, source, self.append(draft, source))
+        self._scales = lowered.scales
+        return lowered
+
+    @property
+    @abstractmethod
+    def title(self) -> str:
+        """What the model is, with its sizes."""
+
+    @abstractmethod
+    def append(self, draft: Draft, source: str) -> str:
+        """Append all operations on the input ``source``; returns the output."""
+
+    def add_norm(self, draft: Draft, name: str, stream: str, size: int, epsilon: float, **fields: Any) -> str:
+        """Append a norm of ``size`` elements; ``epsilon`` is the float model's."""
+        # In the units of V = n sum x**2 - S**2, which has n**2 and two times the fraction bits.
+        return draft.add(
+            "norm", name, input=stream, epsilon=round(epsilon * size**2 * 4.0 ** draft.formats[stream].f_bits), **fields
+        )

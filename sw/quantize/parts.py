@@ -33,9 +33,16 @@ _S5 = {
         *("carry", "ff_enc", "ff_dec"),
     ),
 }
+_MAMBA = {
+    "weights": ("encoder", "inner", "gate", "conv", "select", "dt", "skip", "out", "decoder"),
+    "activations": (
+        *("encoder", "norm", "inner", "gate", "conv", "active", "select", "dt", "rate", "step", "drive", "scan", "skip", "sum"),
+        *("opened", "gated", "hadamard", "out", "residual"),
+    ),
+}
 FAMILY_PARTS = {
     family: tuple(part for part in PARTS if "." not in part or part.partition(".")[2] in own[part.partition(".")[0]])
-    for family, own in (("s4d", _S4D), ("s4d_deep", _DEEP_S4D), ("s5", _S5))
+    for family, own in (("s4d", _S4D), ("s4d_deep", _DEEP_S4D), ("s5", _S5), ("mamba", _MAMBA))
 }
 """The parts that the models of a family have, in the same order."""
 

@@ -5,14 +5,18 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from ssm_hdl.errors import SsmHdlError, UsageError
 
 Width = Annotated[int, Field(ge=2, le=16, strict=True)]
 """Bits of a code, its sign included."""
 
-PRESETS = ("w8a8", "w8a8x8", "w4a8", "w4a6x8", "w4a6x6", "a6", "a4x8", "tenth")
+PRESETS = (
+    *("w8a8", "w8a8x8", "w4a8", "w4a6x8", "w4a6x6", "a6", "a4x8", "tenth"),
+    *("mamba-plain", "mamba-percentile", "mamba-hadamard", "mamba-quamba"),
+    *("mamba-w8a8", "mamba-w8a8h", "mamba-w8a8x8", "mamba-w4a8"),
+)
 """Names of the built-in recipes, which are files of `ssm_hdl.recipes`."""
 
 
@@ -51,6 +55,11 @@ class Weights(_Widths):
     carry: Width | None = None
     ff_enc: Width | None = None
     ff_dec: Width | None = None
+    inner: Width | None = None
+    conv: Width | None = None
+    select: Width | None = None
+    dt: Width | None = None
+    out: Width | None = None
     decoder: Width | None = None
 
 
@@ -74,6 +83,18 @@ class Activations(_Widths):
     ff_enc: Width | None = None
     ff_dec: Width | None = None
     stream: Width | None = None
+    inner: Width | None = None
+    conv: Width | None = None
+    active: Width | None = None
+    select: Width | None = None
+    dt: Width | None = None
+    rate: Width | None = None
+    step: Width | None = None
+    scan: Width | None = None
+    opened: Width | None = None
+    gated: Width | None = None
+    hadamard: Width | None = None
+    out: Width | None = None
 
 
 class Recipe(_Strict):
@@ -82,11 +103,13 @@ class Recipe(_Strict):
     Attributes:
         name: of the recipe.
         weights: bits of the weights. An S4D has encoder, readout, mixing and decoder. An S5 has encoder, drive, readout, skip,
-            value, gate, carry and decoder, and with a feed-forward network ff_enc and ff_dec; all layers share them.
+            value, gate, carry and decoder, and with a feed-forward network ff_enc and ff_dec; all layers share them. A Mamba
+            has encoder, inner and gate (in_proj), conv, select (x_proj), dt, skip, out and decoder.
         activations: bits of the edges. An S4D has encoder, readout, gelu, mixing (value and gate), sigmoid, glu and residual.
             An S5 also has norm, drive, skip, sum, value, gate, carry, ff_enc and ff_dec, but no mixing; all layers share them.
             A deep S4D also has norm and carry, and ``stream`` is for those of its edges that lead from layer to layer.
-        transition: bits of each part of Abar.
+            docs/mamba.md has those of a Mamba.
+        transition: bits of each part of Abar; of a Mamba, of log2(-A).
         state: bits of each part of a state.
         biases: bits of all biases.
         pool: bits of the mean over time.
@@ -98,6 +121,9 @@ class Recipe(_Strict):
         clip: ``mse`` takes the format with the least squared error, ``minmax`` clips nothing, ``percentile`` clips values beyond
             ``percentile``.
         percentile: in %, for ``clip: percentile``.
+        clipped: parts that ``percentile`` is for, the others are as by ``minmax``; all parts if empty.
+        fit: fit weights and biases to the outputs of the float model, one dense after the other; otherwise they are rounded.
+        hadamard: of a Mamba: transform the input of ``out``, against outliers; the weights of ``out`` hold the inverse.
         state_margin: largest state without saturation, relative to the largest one in calibration. Above 1 it is safer, below 1
             states are finer. ``fit`` tries several and takes, per channel, the one with the least error at the read-out.
     """
@@ -116,7 +142,22 @@ class Recipe(_Strict):
     samples: Annotated[int, Field(ge=1, strict=True)] = 512
     clip: Literal["mse", "minmax", "percentile"] = "mse"
     percentile: Annotated[float, Field(gt=50, le=100)] = 99.999
+    clipped: tuple[str, ...] = ()
+    fit: Annotated[bool, Field(strict=True)] = True
+    hadamard: Annotated[bool, Field(strict=True)] = False
     state_margin: Annotated[float, Field(ge=0.1, le=1000)] | Literal["fit"] = "fit"
+
+    @field_validator("clipped")
+    @classmethod
+    def _known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if unknown := sorted(set(value) - set(Activations.model_fields)):
+            raise ValueError(f"there is no edge {', '.join(unknown)}")
+        return value
+
+    def rule(self, part: str) -> "Recipe":
+        """The recipe with the rule for a part."""
+        exempt = self.clip == "percentile" and self.clipped and part not in self.clipped
+        return self.model_copy(update={"clip": "minmax"}) if exempt else self
 
     @classmethod
     def load(cls, recipe: Path | str) -> "Recipe":

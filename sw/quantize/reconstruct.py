@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ssm_hdl import Manifest
 from ssm_hdl.fixed import Codes
 from ssm_hdl.manifest import Input
-from ssm_hdl.operations import Dense
+from ssm_hdl.operations import Dense, Operation
 from ssm_hdl.sim.golden import run
 from ssm_hdl.sw.data import InputSpec, Split
 from ssm_hdl.sw.quantize.histogram import Floats
@@ -107,7 +107,12 @@ def between(manifest: Manifest, start: str, end: str) -> Manifest:
     """The part of a program from the edge ``start`` to the edge ``end``; it must not depend on earlier edges."""
     operations = manifest.graph.operations
     names = [manifest.input.name, *(op.name for op in operations)]
-    chosen = operations[names.index(start) : names.index(end)]
+    chosen: list[Operation] = []
+    needed = {end}
+    for operation in reversed(operations[names.index(start) : names.index(end)]):
+        if operation.name in needed:
+            chosen.insert(0, operation)
+            needed.update(operation.sources)
     edge = manifest.input if start == manifest.input.name else manifest.nodes[start].output
     source = Input(name=edge.name, size=edge.size, format=edge.format)
     graph = manifest.graph.model_copy(update={"input": source, "samples": None, "operations": chosen, "output": end})

@@ -109,8 +109,8 @@ class DeepS4DLowering(StackLowering):
         return recipe.model_copy(update={"activations": activations.model_copy(update=wider)})
 
     @property
-    def title(self) -> str:
-        """Its sizes, but the modes."""
+    def sizes(self) -> str:
+        """The family and its width."""
         return f"S4D, H = {self.model.config.width}, N"
 
     @classmethod

@@ -22,8 +22,8 @@ class S5Lowering(StackLowering):
     folds_offset = True
 
     @property
-    def title(self) -> str:
-        """Its sizes, but the modes."""
+    def sizes(self) -> str:
+        """The family and its width."""
         return f"S5, H = {self.model.config.width}, P"
 
     @classmethod
@@ -61,6 +61,4 @@ class S5Lowering(StackLowering):
 
     def _peak(self, name: str) -> Floats:
         """The largest |Re| or |Im| of every mode, (P,), of a complex edge."""
-        histogram = self.edges[name]
-        largest: Floats = np.maximum(-histogram.low, histogram.high).reshape(-1, 2).max(1)
-        return np.asarray(np.maximum(largest, 2.0**-40))
+        return np.asarray(np.maximum(self.edges[name].peak.reshape(-1, 2).max(1), 2.0**-40))

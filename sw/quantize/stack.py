@@ -7,7 +7,7 @@ their SSM.
 """
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -15,16 +15,12 @@ from torch import nn
 
 from ssm_hdl import UQ
 from ssm_hdl.sw.checkpoint import Checkpoint
-from ssm_hdl.sw.data import Split
 from ssm_hdl.sw.models.norm import BatchNorm
 from ssm_hdl.sw.models.stack import Block, Stack
-from ssm_hdl.sw.quantize.calibrate import Calibration, calibrate
-from ssm_hdl.sw.quantize.draft import Draft, Lowered, numpy
+from ssm_hdl.sw.quantize.draft import Draft, linear, numpy
 from ssm_hdl.sw.quantize.formats import gated_format
 from ssm_hdl.sw.quantize.histogram import Floats
-from ssm_hdl.sw.quantize.lowering import Layer, Lowering
-from ssm_hdl.sw.quantize.recipe import Recipe
-from ssm_hdl.sw.quantize.rows import Rows
+from ssm_hdl.sw.quantize.lowering import DeepLowering, Layer
 
 GELUS = {"tanh": "gelu_tanh", "erf": "gelu"}
 """The table of each kind of GELU."""
@@ -33,50 +29,16 @@ FITTED = {"none": (), "glu": ("mixing",), "full_glu": ("value", "gate")}
 """Denses of each kind of gate; of the others ``gate``."""
 
 
-class StackLowering(Lowering):
-    """A deep model on its way to integers.
-
-    Args:
-        checkpoint: the model.
-        samples: to calibrate with.
-        recipe: widths and rule.
-        known: `observe` of the checkpoint on these samples; many recipes can share it.
-        progress: called with the number of sequences done since the last call.
+class StackLowering(DeepLowering):
+    """A `Stack` on its way to integers.
 
     Attributes:
         denses: of the SSM, to be fitted in this order.
         folds_offset: whether the SSM begins with a dense, which takes the bias of a norm.
     """
 
-    calibrations = 1
     denses: Sequence[str]
     folds_offset: bool
-
-    def __init__(
-        self,
-        checkpoint: Checkpoint,
-        samples: Split,
-        recipe: Recipe,
-        known: Calibration | None = None,
-        progress: Callable[[int], None] | None = None,
-    ) -> None:
-        super().__init__(checkpoint, self.widths(recipe))
-        self.model = checkpoint.require(Stack)
-        self.layers = self.layers_of(checkpoint)
-        self.calibration = known or self.observe(checkpoint, samples, progress)
-        self.edges = self.calibration.edges
-        self._scales: Mapping[str, Floats] = {}  # of the last lowering
-
-    @classmethod
-    def widths(cls, recipe: Recipe) -> Recipe:
-        """The recipe, with the widths that the family adds to it."""
-        return recipe
-
-    @classmethod
-    def observe(cls, checkpoint: Checkpoint, samples: Split, progress: Callable[[int], None] | None = None) -> Calibration:
-        """The calibration that does not depend on the recipe."""
-        model = checkpoint.require(Stack)
-        return calibrate(lambda x: cls.trace(model, x, states=True), checkpoint.inputs, samples, progress)
 
     @classmethod
     def layers_of(cls, checkpoint: Checkpoint) -> Sequence[Layer]:
@@ -124,33 +86,33 @@ class StackLowering(Lowering):
         config = block.config
         return config.order == "postnorm" or config.skip == "norm" or (not cls.folds_offset and bool(offset.any()))
 
-    @property
-    @abstractmethod
-    def title(self) -> str:
-        """Its sizes, but the number of modes."""
-
     @classmethod
     @abstractmethod
     def trace_ssm(cls, seen: dict[str, torch.Tensor], k: str, block: Block, u: torch.Tensor, states: bool) -> None:
         """Change the trace of a block's SSM, whose input is u, to the manifest's edges."""
 
-    def wanted(self, x: torch.Tensor) -> dict[str, Floats]:
-        """The activations of the model; complex edges are in the units of the manifest."""
-        seen = {name: values.double().numpy() for name, values in self.trace(self.model, x).items()}
-        return {name: values * self._scales.get(name, 1.0) for name, values in seen.items() if not name.startswith("state_")}
+    @property
+    def model(self) -> Stack:
+        """The float model."""
+        return self.checkpoint.require(Stack)
 
-    def lower(self, fitted: Mapping[str, Rows]) -> Lowered:
-        """The integer program."""
-        model, config = self.model, self.model.config
-        draft = Draft(self.recipe, self.edges, fitted, self.memory)
-        source = "token" if self.checkpoint.inputs.tokens else "sample"
-        stream = self.encode(draft, model.encoder, source)
-        for number, block in enumerate(model.blocks):
+    @property
+    def title(self) -> str:
+        """The family, its sizes and options."""
+        config = self.model.config
+        return f"{self.sizes} = {config.modes}, {config.layers} layers"
+
+    @property
+    @abstractmethod
+    def sizes(self) -> str:
+        """The family and its sizes, but the number of modes."""
+
+    def append(self, draft: Draft, source: str) -> str:
+        """Append encoder, blocks, pool and decoder."""
+        stream = self.encode(draft, self.model.encoder, source)
+        for number, block in enumerate(self.model.blocks):
             stream = self._block(draft, str(number), block, stream)
-        decoder = self.decode(draft, model.decoder, stream, config.pooling)
-        lowered = draft.lowered(self.checkpoint, f"{self.title} = {config.modes}, {config.layers} layers", source, decoder)
-        self._scales = lowered.scales
-        return lowered
+        return self.decode(draft, self.model.decoder, stream, self.model.config.pooling)
 
     def _block(self, draft: Draft, k: str, block: Block, stream: str) -> str:
         """Append the operations of block ``k`` on the edge ``stream``; returns its output."""
@@ -209,18 +171,16 @@ class StackLowering(Lowering):
         gain, offset = (np.resize(values, self.model.config.width) for values in (gain, offset))
         if not is_norm:
             return stream, gain, offset
-        # In the units of V = n sum x**2 - S**2, which has n**2 and two times the fraction bits.
-        epsilon = round(self.model.config.epsilon * len(gain) ** 2 * 4.0 ** draft.formats[stream].f_bits)
-        return draft.add("norm", name, input=stream, epsilon=epsilon), gain, offset
+        return self.add_norm(draft, name, stream, len(gain), self.model.config.epsilon), gain, offset
 
 
 def affine(norm: nn.Module) -> tuple[bool, Floats, Floats]:
     """Whether a norm is an operation of its own, and the gain and the offset (H,) after it; of no norm (1,)."""
     if isinstance(norm, nn.Identity):
         return False, np.ones(1), np.zeros(1)
-    assert isinstance(norm, BatchNorm | nn.LayerNorm)
-    gain = numpy(norm.weight)
-    offset = np.zeros_like(gain) if norm.bias is None else numpy(norm.bias)
+    assert isinstance(norm, BatchNorm | nn.LayerNorm | nn.RMSNorm)
+    gain, bias = numpy(norm.weight), getattr(norm, "bias", None)
+    offset = np.zeros_like(gain) if bias is None else numpy(bias)
     if isinstance(norm, BatchNorm):
         gain = gain / np.sqrt(numpy(norm.get_buffer("running_var")) + norm.epsilon)
         return False, gain, offset - gain * numpy(norm.get_buffer("running_mean"))
@@ -232,9 +192,8 @@ def diagonal(draft: Draft, name: str, source: str, weight: Floats, bias: Floats)
     return draft.dense(name, source, weight[:, np.newaxis, np.newaxis], bias[:, np.newaxis])
 
 
-def _linear(draft: Draft, name: str, linear: nn.Linear, source: str, **fields: object) -> str:
-    weight = numpy(linear.weight)
-    bias = np.zeros(len(weight)) if linear.bias is None else numpy(linear.bias)
+def _linear(draft: Draft, name: str, layer: nn.Linear, source: str, **fields: object) -> str:
+    weight, bias = linear(layer)
     return draft.dense(name, source, weight[np.newaxis], bias[np.newaxis], **fields)
 
 

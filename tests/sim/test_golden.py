@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 from ssm_hdl import SQ, UQ, Format, SsmHdlError
 from ssm_hdl.operations import (
     Add,
+    Argmax,
     Dense,
     Edge,
     Embedding,
+    Hadamard,
     Largest,
     Last,
     Lookup,
@@ -23,6 +25,7 @@ from ssm_hdl.operations import (
     Pool,
     Scan,
     Slice,
+    Taps,
     Tensor,
     Tensors,
 )
@@ -299,3 +302,53 @@ def test_slice():
     node = bind(Slice(name="y", input="x", start=1, size=2), (Edge("x", 4, SQ(1, 7)),))
     x = np.arange(24).reshape(2, 3, 4)
     check(Answer(x[..., 1:3].ravel().tolist(), 0), evaluate(node, x), (2, 3, 2))
+
+
+@given(SEEDS, st.integers(2, 5), st.integers(1, 7))
+def test_taps(seed, taps, steps):
+    x = draw(np.random.default_rng(seed), SQ(1, 7), 2, steps, 3)
+    node = bind(Taps(name="y", input="x", taps=taps), (Edge("x", 3, SQ(1, 7)),))
+    values = [x[b, t - taps + 1 + k, c] if t - taps + 1 + k >= 0 else 0 for b, t, c, k in np.ndindex(2, steps, 3, taps)]
+    check(Answer(values, 0), evaluate(node, x), (2, steps, 3 * taps))
+
+
+def hadamard_matrix(size):
+    """As a matrix of Sylvester's, or of Paley's between two squares and non-squares, read by its definition."""
+    odd = next(m for m in (1, 12, 20) if size % m == 0 and size // m & size // m - 1 == 0)
+    h = np.ones((1, 1), int)
+    if odd > 1:
+        q = odd - 1
+        square = lambda k: pow(k % q, (q - 1) // 2, q) == 1  # noqa: E731
+        h = np.array([[1 if i == 0 or i == j or (j and square(j - i)) else -1 for j in range(odd)] for i in range(odd)])
+    while len(h) < size:
+        h = np.kron(h, [[1, 1], [1, -1]])
+    return h
+
+
+@settings(deadline=None)
+@given(SEEDS, FORMATS, FORMATS, st.integers(0, 5), st.sampled_from([1, 2, 4, 8, 32, 12, 20, 24, 40, 48]))
+def test_hadamard(seed, x_format, y_format, shift, size):
+    x, h = draw(np.random.default_rng(seed), x_format, 2, 3, size), hadamard_matrix(size)
+    assert np.array_equal(h @ h.T, size * np.eye(size))
+    node = bind(Hadamard(name="y", input="x", shift=shift, format=y_format), (Edge("x", size, x_format),))
+    sums = (x @ h.T).ravel()
+    accumulator = node.accumulator
+    assert accumulator.min <= sums.min() and sums.max() <= accumulator.max
+    check(stored([value(each, x_format) / 2**shift for each in sums], y_format), evaluate(node, x), (2, 3, size))
+
+
+@pytest.mark.parametrize("size", [3, 6, 10, 28, 36, 200 * 3])
+def test_sizes_without_a_hadamard_matrix_are_refused(size):
+    message = rf"^y: x has {size} elements; there is a Hadamard matrix here for 2\*\*k, 12 \* 2\*\*k and 20 \* 2\*\*k rows"
+    with pytest.raises(SsmHdlError, match=message):
+        bind(Hadamard(name="y", input="x", shift=0, format=SQ(1, 7)), (Edge("x", size, SQ(1, 7)),))
+
+
+@given(SEEDS, FORMATS, st.integers(1, 9), st.booleans())
+def test_argmax(seed, x_format, size, per_sequence):
+    random = np.random.default_rng(seed)
+    x = draw(random, x_format, *((4,) if per_sequence else (2, 2)), size)
+    node = bind(Argmax(name="y", input="x"), (Edge("x", size, x_format, per_sequence=per_sequence),))
+    first = [row.index(max(row)) for row in x.reshape(-1, size).tolist()]
+    check(Answer(first, 0), evaluate(node, x), (*x.shape[:-1], 1))
+    assert node.output == Edge("y", 1, UQ(max(1, math.ceil(math.log2(size))), 0), per_sequence=per_sequence)

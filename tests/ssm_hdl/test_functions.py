@@ -11,7 +11,10 @@ from ssm_hdl.functions import FUNCTIONS, table
 FLOAT = {
     "gelu": lambda x: 0.5 * x * (1 + math.erf(x / math.sqrt(2))),
     "gelu_tanh": lambda x: 0.5 * x * (1 + math.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))),
+    "log2_softplus": lambda x: math.log2(math.log1p(math.exp(x)) * math.log2(math.e)),
     "sigmoid": lambda x: 1 / (1 + math.exp(-x)),
+    "silu": lambda x: x / (1 + math.exp(-x)),
+    "softplus": lambda x: math.log1p(math.exp(x)),
 }
 
 
@@ -39,5 +42,16 @@ def test_ties_go_up_and_are_exact():
 def test_far_arguments_saturate():
     source = SQ(14, -4)
     assert np.array_equal(table("gelu_tanh", source, SQ(14, -4))[: 1 << 9], np.arange(1 << 9))
-    for function, least in (("gelu", 0), ("gelu_tanh", 0), ("sigmoid", 0)):
-        assert table(function, source, SQ(14, 0))[1 << 9] == least  # of -8192
+    for function in ("gelu", "gelu_tanh", "sigmoid", "silu", "softplus"):
+        assert table(function, source, SQ(14, 0))[1 << 9] == 0  # of -8192
+    for function in ("silu", "softplus"):
+        assert np.array_equal(table(function, source, SQ(14, -4))[: 1 << 9], np.arange(1 << 9))
+
+
+def test_the_logarithm_of_a_softplus_has_all_its_digits_far_below_0():
+    """With log2 e in it, x log2 e + log2(log2 e) there; its codes follow the slope over the whole range."""
+    source, target = SQ(12, -1), SQ(13, 17)
+    entries = table("log2_softplus", source, target)
+    low = np.arange(-1024, -64)
+    exact = [math.log2(math.e) * 2 * int(code) + math.log2(math.log2(math.e)) for code in low]
+    assert np.abs(entries[low] - np.ldexp(exact, 17)).max() <= 0.5 + 1e-6

@@ -90,7 +90,7 @@ def nan_c():
         ({}, {"inputs.mean": None}, "lacks 'inputs.mean' in its metadata"),
         ({}, {"inputs.input_format": "float"}, "'float' is not a format"),
         ({}, {"schema": "2"}, "schema 2, model s4d; this version reads schema 1"),
-        ({}, {"model": "mamba"}, "schema 1, model mamba; .* model s4d or s4d_deep or s5"),
+        ({}, {"model": "lstm"}, "schema 1, model lstm; .* model s4d or s4d_deep or s5"),
         ({}, {"schema": None}, "is not a checkpoint of ssm-hdl"),
     ],
 )

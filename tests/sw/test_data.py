@@ -152,7 +152,7 @@ def test_a_bad_download_is_refused_and_leaves_nothing(small, server, tmp_path, s
 
 
 def test_an_unknown_data_set_and_a_folder_of_digits_are_refused(tmp_path):
-    with pytest.raises(SsmHdlError, match="'cifar'; there are digits, hapt, listops, mnist, pathfinder"):
+    with pytest.raises(SsmHdlError, match="'cifar'; there are copying, digits, hapt, induction, listops, mnist"):
         data.load("cifar")
     with pytest.raises(SsmHdlError, match="leave the folder out"):
         data.load("digits", tmp_path)

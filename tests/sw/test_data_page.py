@@ -1,5 +1,6 @@
 """The page docs/data.md, command by command, without `build`: place and route take a minute. `generate` sizes the same design."""
 
+import gzip
 import json
 import re
 import subprocess
@@ -59,3 +60,15 @@ def test_a_recording_is_trained_and_judged_in_windows(cli, here):
         ("float", 450, 1),
         ("integer", 450, 1),
     ]
+
+
+def test_a_text_is_trained_and_judged_in_bits_per_character(cli, here):
+    book = "".join(f"{number} green bottles hanging on the wall. " for number in range(99))
+    (here / "book.txt.gz").write_bytes(gzip.compress(book.encode()))
+    small = ["--epochs", 2, "--set", "width=4", "--set", "layers=1"]
+    for name, *arguments in (words for words in COMMANDS["rest"] if "book" in " ".join(words)):
+        done = cli(name, *arguments, *(small if name == "train" else []), "--json")
+        assert done.status == 0, done.err
+    answer = json.loads(done.out)
+    assert (answer["sequences"], answer["labelled"]) == (1, round(0.1 * len(book)) - 1)
+    assert 0 < answer["bits_per_character"] < np.log2(len(set(book))) + 0.5

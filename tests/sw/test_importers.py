@@ -211,8 +211,8 @@ def test_an_array_whose_header_promises_too_much_is_refused(tmp_path):
 def test_a_missing_file_and_an_unknown_layout_and_option_are_refused(tmp_path):
     with pytest.raises(SsmHdlError, match=r"cannot read .*nothing\.pt: No such file"):
         importers.load(tmp_path / "nothing.pt", "s4d", SPEC)
-    with pytest.raises(UsageError, match="layout of checkpoints is called 'mamba'; there are s4d, s5-jax, s5-pytorch"):
-        importers.load(tmp_path / "nothing.pt", "mamba", SPEC)
+    with pytest.raises(UsageError, match="layout of checkpoints is called 'lstm'; there are s4d, s5-jax, s5-pytorch"):
+        importers.load(tmp_path / "nothing.pt", "lstm", SPEC)
     torch.save(public()[0], tmp_path / "public.pt")
     with pytest.raises(UsageError, match=r"--gate is for checkpoints of s5-jax; .* is one of s4d, leave it out"):
         importers.load(tmp_path / "public.pt", None, SPEC, gate="half_glu2")

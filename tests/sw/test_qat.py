@@ -1,6 +1,7 @@
 """Quantisation-aware training: the forward pass is the golden model's, the gradients are of the exact functions."""
 
 import json
+import math
 from functools import partial
 from pathlib import Path
 
@@ -10,8 +11,9 @@ import torch
 from rich.console import Console
 from safetensors import safe_open
 
-from ssm_hdl import SQ, UQ, Manifest, SsmHdlError
-from ssm_hdl.operations import Edge, Norm, Tensors
+from ssm_hdl import SQ, UQ, Manifest, SsmHdlError, registry
+from ssm_hdl.hadamard import matrix
+from ssm_hdl.operations import Argmax, Edge, Hadamard, Norm, Taps, Tensors
 from ssm_hdl.sim.golden import evaluate, run
 from ssm_hdl.sw.data import Split, load
 from ssm_hdl.sw.evaluate import evaluate_integer
@@ -95,6 +97,37 @@ def test_an_embedding_is_trained(random_manifest):
     back = model.manifest()
     assert np.array_equal(back.tensors.codes["encoder.weight"], np.minimum(manifest.tensors.codes["encoder.weight"] + 1, 127))
     assert np.array_equal(outputs(model, samples), run(back, samples).outputs)
+
+
+@pytest.mark.parametrize(
+    "op",
+    [
+        Taps(name="y", input="x", taps=3),
+        Hadamard(name="y", input="x", shift=2, format=SQ(8, 4)),
+        Argmax(name="y", input="x"),
+    ],
+    ids=lambda op: op.op,
+)
+def test_forward_of_an_operation_is_the_golden_model(op):
+    node = op.bind((Edge("x", 24, SQ(4, 4)),), Tensors({}, {}), 8)
+    x = np.random.default_rng(0).integers(-128, 128, (3, 8, 24)) >> 3
+    y = registry.qat(op.op)(node, torch.from_numpy(x).double())
+    assert np.array_equal(y.numpy(), evaluate(node, x).codes)
+
+
+def test_gradients_of_taps_and_hadamard_are_those_of_their_matrices():
+    """Of taps, an element has the gradients of its places in this step and those after it; of a Hadamard, H is transposed."""
+    x = torch.zeros(2, 8, 12, dtype=torch.float64, requires_grad=True)
+    gradient = torch.from_numpy(np.random.default_rng(0).normal(size=(2, 8, 12, 3)))
+    node = Taps(name="y", input="x", taps=3).bind((Edge("x", 12, SQ(4, 4)),), Tensors({}, {}), 8)
+    registry.qat("taps")(node, x).backward(gradient.flatten(-2))
+    exact = gradient[..., 2].clone()
+    exact[:, :-1] += gradient[:, 1:, :, 1]
+    exact[:, :-2] += gradient[:, 2:, :, 0]
+    torch.testing.assert_close(x.grad, exact)
+    x.grad, node = None, Hadamard(name="y", input="x", shift=2, format=SQ(4, 4)).bind(node.inputs, Tensors({}, {}), 8)
+    registry.qat("hadamard")(node, x).backward(gradient[..., 0])
+    torch.testing.assert_close(x.grad, gradient[..., 0] @ torch.from_numpy(matrix(12) / 4))
 
 
 @pytest.mark.parametrize("center,epsilon", [(True, 0), (True, 3000), (False, 0)])
@@ -193,11 +226,16 @@ def test_slopes_are_those_of_the_functions(name):
     function = {
         "gelu": torch.nn.functional.gelu,
         "gelu_tanh": partial(torch.nn.functional.gelu, approximate="tanh"),
+        "log2_softplus": lambda x: torch.log2(torch.log1p(torch.exp(x)) * math.log2(math.e)),
         "sigmoid": torch.sigmoid,
+        "silu": torch.nn.functional.silu,
+        "softplus": lambda x: torch.log1p(torch.exp(x)),
     }[name]
     x = torch.linspace(-6, 6, 50, dtype=torch.float64, requires_grad=True)
     function(x).sum().backward()
     torch.testing.assert_close(SLOPES[name](x.detach()), x.grad)
+    far = {"log2_softplus": (math.log2(math.e), 0), "sigmoid": (0, 0), "softplus": (0, 1)}.get(name, (0, 1))
+    assert SLOPES[name](torch.tensor([-9000.0, 9000.0], dtype=torch.float64)).tolist() == pytest.approx(far, abs=1e-3)
 
 
 def test_gradients_of_scan_and_readout_are_those_of_the_convolution(random_manifest):

@@ -4,6 +4,7 @@
 import random
 from functools import partial
 
+import numpy as np
 import pytest
 from amaranth.hdl import ClockDomain, Module, Shape
 from amaranth.lib import wiring
@@ -14,9 +15,11 @@ from ssm_hdl import SQ
 from ssm_hdl.families.generic import GENERIC, Generic
 from ssm_hdl.families.ice40 import ICE40
 from ssm_hdl.gateware.add import Add
+from ssm_hdl.gateware.argmax import Argmax
 from ssm_hdl.gateware.compact_dense import CompactDense
 from ssm_hdl.gateware.dense import Dense
 from ssm_hdl.gateware.embedding import Embedding
+from ssm_hdl.gateware.hadamard import Hadamard
 from ssm_hdl.gateware.largest import Largest
 from ssm_hdl.gateware.last import Last
 from ssm_hdl.gateware.layers import Layers
@@ -28,13 +31,19 @@ from ssm_hdl.gateware.pool import Pool
 from ssm_hdl.gateware.queue import Queue
 from ssm_hdl.gateware.ring import Ring
 from ssm_hdl.gateware.scan import Scan
+from ssm_hdl.gateware.selective import Selective
 from ssm_hdl.gateware.slice import Slice
 from ssm_hdl.gateware.stream import Fork, Repack, signature
+from ssm_hdl.gateware.taps import Taps
 from ssm_hdl.gateware.timing import Beats, Process, Schedule
-from ssm_hdl.operations import Edge, Tensors
+from ssm_hdl.operations import Argmax as ArgmaxOperation
+from ssm_hdl.operations import Edge, Tensor, Tensors
+from ssm_hdl.operations import Hadamard as HadamardOperation
 from ssm_hdl.operations import Largest as LargestOperation
 from ssm_hdl.operations import Last as LastOperation
 from ssm_hdl.operations import Mean as MeanOperation
+from ssm_hdl.operations import Selective as SelectiveOperation
+from ssm_hdl.operations import Taps as TapsOperation
 from ssm_hdl.operations.norm import Norm as NormOperation
 
 SHAPE = Shape(6, True)
@@ -192,6 +201,17 @@ def test_scan(nodes, folding):
         check(partial(Scan, nodes["ssm"], folding, "dsp", pace))
 
 
+@pytest.mark.parametrize("channels,modes,folding", [(4, 4, "1x4"), (3, 6, "1x2"), (1, 1, "1x1"), (2, 40, "1x40"), (9, 3, "1x1")])
+def test_selective(channels, modes, folding):
+    op = SelectiveOperation(
+        name="y", inputs=tuple("rvbc"), alpha=Tensor(tensor="a", format=SQ(4, 4)), exponent="e", state=SQ(3, 5), format=SQ(3, 5)
+    )
+    edges = tuple(Edge(name, size, SQ(3, 5)) for name, size in zip("rvbc", (channels, channels, modes, modes), strict=True))
+    codes = {"a": np.zeros((channels, modes), np.int64), "e": np.arange(channels)}
+    for pace in (1, 7):
+        check(partial(Selective, op.bind(edges, Tensors(codes, {}), ENDS), folding, "lut", pace))
+
+
 @pytest.mark.parametrize("family", (GENERIC, ICE40), ids=str)
 def test_elementwise(nodes, family):
     for pace, compact in ((1, False), (4, False), (1, True), (20, True)):
@@ -238,6 +258,28 @@ def test_norm(size, width):
     node = op.bind((Edge("x", size, SQ(width, 4)),), Tensors({}, {}), ENDS)
     for pace in (1, 9):
         check(partial(Norm, node, "dsp", pace))
+
+
+def bound(operation, size):
+    return operation.bind((Edge("x", size, SQ(2, 4)),), Tensors({}, {}), ENDS)
+
+
+@pytest.mark.parametrize("size", (1, 2, 16, 12, 24))
+def test_hadamard(size):
+    node = bound(HadamardOperation(name="y", input="x", shift=1, format=SQ(3, 3)), size)
+    for pace, compact in ((1, False), (5, False), (20, True)):
+        check(partial(Hadamard, node, pace, compact))
+
+
+@pytest.mark.parametrize("size", (1, 2, 7))
+def test_argmax(size):
+    check(partial(Argmax, bound(ArgmaxOperation(name="y", input="x"), size)))
+
+
+@pytest.mark.parametrize("size,lanes", ((2, 1), (12, 1), (12, 2)))
+def test_taps(size, lanes):
+    for pace in (1, 5):
+        check(partial(Taps, bound(TapsOperation(name="y", input="x", taps=3), size), lanes, pace))
 
 
 class Rounds(wiring.Component):

@@ -1,0 +1,131 @@
+"""Imports Mamba of mamba_ssm, of Hugging Face transformers and of mambapy, and single blocks between an encoder and a decoder.
+
+| layout | encoder | block | before the decoder | decoder |
+|---|---|---|---|---|
+| mamba_ssm | backbone.embedding | backbone.layers.0.{norm,mixer} | backbone.norm_f | lm_head |
+| transformers | backbone.embeddings | backbone.layers.0.{norm,mixer} | backbone.norm_f | lm_head, absent if tied |
+| mambapy | embedding | mamba.layers.0.{norm,mixer} | norm_f | lm_head |
+| a single block | linear_in, encoder | mamba, mixer | norm_f, or nothing | classifier, decoder |
+
+Biases of encoder, convolution and decoder may be absent. A decoder that equals the table of the encoder is tied to it. Rows after
+the vocabulary, by which some codes pad it, are dropped. mambapy with ``mup`` has the same arrays, and computes something else.
+"""
+
+import re
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ssm_hdl.sw.data import InputSpec
+from ssm_hdl.sw.importers.arrays import Arrays
+from ssm_hdl.sw.importers.stacks import blocks_of, check_pooling
+from ssm_hdl.sw.models.mamba import MambaConfig
+
+STATE = re.compile(r"(|.*[./])A(?:_log)?")
+ENCODERS = ("backbone.embedding", "backbone.embeddings", "embedding", "embeddings", "linear_in", "encoder")
+DECODERS = ("lm_head", "classifier", "decoder")
+FINALS = ("backbone.norm_f.weight", "norm_f.weight")
+ANSWERS = ("yes", "no")
+PADDING = 64
+"""Codes pad a vocabulary to a multiple of at most this."""
+
+
+def recognise(arrays: Arrays) -> bool:
+    """Whether a block has a mixer."""
+    return any(name.endswith(("x_proj.weight", "A_log")) for name in arrays.tensors)
+
+
+def read(
+    arrays: Arrays, inputs: InputSpec, residual: str | None = None, pooling: str | None = None
+) -> tuple[MambaConfig, dict[str, Tensor]]:
+    """Config and tensors of the model.
+
+    Args:
+        arrays: of the checkpoint.
+        inputs: the samples that the model takes.
+        residual: ``yes`` if a single block adds its input; numbered blocks do.
+        pooling: of the steps, as in the config; that of the samples' labels if None.
+
+    Raises:
+        SsmHdlError: a Mamba-2, an A that grows, or an array that is missing or misshapen.
+    """
+    pooling = check_pooling(arrays, inputs, pooling)
+    mixers = [match[1] for name in sorted(arrays.tensors) if (match := STATE.fullmatch(name))]
+    for mixer in mixers:
+        if f"{mixer}dt_bias" in arrays or arrays.tensors.get(f"{mixer}A_log", torch.empty(0, 0)).ndim == 1:
+            arrays.fail(f"is a Mamba-2 ({mixer}A_log has one number for each head); a Mamba of the first kind can be imported")
+    if len(mixers) == 1 and not re.search(r"\d", mixers[0]):
+        blocks, added = [""], arrays.ask("residual", residual, ANSWERS, "its arrays do not tell whether the block adds its input")
+    else:
+        blocks, added = blocks_of(arrays, r"(?:\w+[./])?A(?:_log)?"), "yes"
+        mixers = [next(mixer for mixer in mixers if mixer.startswith(block)) for block in blocks]
+        arrays.refuse("residual", residual, "has numbered blocks, which add their inputs")
+    first, norms = mixers[0], [name for block in blocks if (name := f"{block}norm.weight") in arrays]
+    inner, modes = arrays.shape(arrays.first(f"{first}A", f"{first}A_log"), "(E, N)")
+    _, width = arrays.shape(f"{first}in_proj.weight", "(2 E, D)")
+    _, rank = arrays.shape(f"{first}dt_proj.weight", "(E, R)")
+    *_, taps = arrays.shape(f"{first}conv1d.weight", "(E, 1, K)")
+    if not width or inner % width:
+        arrays.fail(f"has {inner} channels in a block ({first}in_proj) of width {width}; a multiple of it can be imported")
+    if len(norms) not in (0, len(blocks)):
+        arrays.fail(f"has a norm in {len(norms)} of {len(blocks)} blocks; models with one in each, or in none, can be imported")
+    final = arrays.first(*FINALS)
+    tensors = _encoder(arrays, inputs, width)
+    decoder, tied = _decoder(arrays, inputs, width, tensors["encoder.weight"])
+    options: dict[str, Any] = {"width": width, "layers": len(blocks), "modes": modes, "expand": inner // width, "rank": rank}
+    options |= {"taps": taps, "norm": "rms" if norms else "none", "residual": added == "yes", "final_norm": final in arrays}
+    config = MambaConfig.model_validate(options | {"pooling": pooling, "tied": tied})
+    for number, mixer in enumerate(mixers):
+        own = _mixer(arrays, mixer, config)
+        tensors |= {f"layers.{number}.mixer.{name}": tensor for name, tensor in own.items()}
+    tensors |= {f"layers.{number}.norm.weight": arrays.take(name, width) for number, name in enumerate(norms)}
+    tensors |= {"norm_f.weight": arrays.take(final, width)} if final in arrays else {}
+    return config, tensors | decoder
+
+
+def _mixer(arrays: Arrays, source: str, config: MambaConfig) -> dict[str, Tensor]:
+    """The tensors of a mixer."""
+    inner, rank, modes = config.inner, config.rank, config.modes
+    shapes: dict[str, tuple[int, ...]] = {"in_proj.weight": (2 * inner, config.width), "out_proj.weight": (config.width, inner)}
+    shapes |= {"conv1d.weight": (inner, 1, config.taps), "x_proj.weight": (rank + 2 * modes, inner), "D": (inner,)}
+    shapes |= {"dt_proj.weight": (inner, rank), "dt_proj.bias": (inner,)}
+    tensors = {name: arrays.take(f"{source}{name}", *shape) for name, shape in shapes.items()}
+    tensors["conv1d.bias"] = _bias(arrays, f"{source}conv1d", inner)
+    if f"{source}A" not in arrays:
+        return tensors | {"A_log": arrays.take(f"{source}A_log", inner, modes)}
+    a = arrays.take(f"{source}A", inner, modes)
+    if (a >= 0).any():
+        arrays.fail(f"has {int((a >= 0).sum())} values of {source}A that are not below 0, so a state would never decay")
+    return tensors | {"A_log": torch.log(-a)}
+
+
+def _encoder(arrays: Arrays, inputs: InputSpec, width: int) -> dict[str, Tensor]:
+    """The tensors of the encoder."""
+    name = arrays.first(*(f"{encoder}.weight" for encoder in ENCODERS)).removesuffix(".weight")
+    if inputs.tokens:
+        return {"encoder.weight": _rows(arrays, f"{name}.weight", inputs.tokens, width)}
+    return {"encoder.weight": arrays.take(f"{name}.weight", width, inputs.channels), "encoder.bias": _bias(arrays, name, width)}
+
+
+def _decoder(arrays: Arrays, inputs: InputSpec, width: int, table: Tensor) -> tuple[dict[str, Tensor], bool]:
+    """The tensors of the decoder, none if it is tied; and whether it is."""
+    name = arrays.first(*(f"{decoder}.weight" for decoder in DECODERS)).removesuffix(".weight")
+    language = inputs.tokens == inputs.outputs
+    if language and f"{name}.weight" not in arrays:
+        return {}, True
+    weight = _rows(arrays, f"{name}.weight", inputs.outputs, width)
+    if language and f"{name}.bias" not in arrays and torch.equal(weight, table):
+        return {}, True
+    return {"decoder.weight": weight, "decoder.bias": _bias(arrays, name, inputs.outputs)}, False
+
+
+def _rows(arrays: Arrays, name: str, count: int, width: int) -> Tensor:
+    """The first ``count`` rows of a matrix, which may be padded."""
+    rows = arrays.shape(name, "(tokens, D)")[0] if name in arrays else count
+    return arrays.take(name, rows if count <= rows < count + PADDING else count, width)[:count]
+
+
+def _bias(arrays: Arrays, name: str, size: int) -> Tensor:
+    """A bias; zeros if there is none."""
+    return arrays.take(f"{name}.bias", size) if f"{name}.bias" in arrays else torch.zeros(size)
