@@ -93,7 +93,7 @@ class InputSpec:
         check(len(self.class_names) in (0, self.classes), f"{len(self.class_names)} names of {self.classes} classes")
         check(len(self.target_scale) in (0, self.targets), f"{len(self.target_scale)} scales of {self.targets} targets")
         # The names of the classes of a text are its characters, a line's end among them.
-        for text in (self.name, *self.class_names * (not self.is_text), *self.channel_names):
+        for text in (self.name, *self.channel_names, *(() if self.is_text else self.class_names)):
             good = text.isprintable() and 0 < len(text) <= MAX_NAME
             check(good, f"the name {brief(repr(text))}; a name is 1 to {MAX_NAME} characters that print on one line")
         check(self.steps > 0, f"a sequence of {self.steps} steps; it has 1 at least")
