@@ -38,7 +38,7 @@ READ = ("scan", "sum", "gated")
 EULER = float(np.log2(np.log2(np.e)))
 """log2(dt log2 e) - log2(dt)."""
 
-MAX_EXPONENT = 14
+MAX_EXPONENT = 6
 """Most octaves between the channels of a state: the shift of a channel is a shift in hardware."""
 
 
@@ -126,7 +126,7 @@ class MambaLowering(DeepLowering):
         for k, block in enumerate(model.blocks):
             stream = self._block(draft, k, block, stream)
         gain: Floats | float = 1.0
-        if config.norm != "none":
+        if config.final_norm:
             stream, gain = self._norm(draft, "norm_f", model.norm_f, stream)
             if config.pooling == "max":  # a gain below 0 makes the largest the smallest
                 stream, gain = diagonal(draft, "carry_f", stream, np.asarray(gain), np.zeros(config.width)), 1.0
