@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ssm_hdl import Manifest
 from ssm_hdl.boards.buffer import SampleBuffer
-from ssm_hdl.boards.protocol import ANSWER, CRC, PART, REQUEST, Status, check_size, element_bytes, fingerprint
+from ssm_hdl.boards.protocol import ANSWER, CRC, FED, PART, REQUEST, Status, check_size, element_bytes, feeds_back, fingerprint
 from ssm_hdl.gateware.stream import shape_of, signature
 
 HEADER = data.StructLayout({"tag": 8, "model": 16, "length": 16})
@@ -35,6 +35,7 @@ class Requests(wiring.Component):
         o: samples.
         reply: status of the request, and the number of bytes of results that follow.
         busy: a request is coming or has not been answered.
+        fed: its samples are to be replaced by results.
         loaded: the pipeline accepts samples.
     """
 
@@ -44,7 +45,7 @@ class Requests(wiring.Component):
         self.timeout = 1 << (timeout - 1).bit_length()
         bytes_, samples = In(stream.Signature(8)), Out(signature(shape_of(manifest.input)))
         reply = Out(stream.Signature(REPLY))
-        super().__init__({"i": bytes_, "o": samples, "reply": reply, "busy": Out(1), "loaded": In(1, init=1)})
+        super().__init__({"i": bytes_, "o": samples, "reply": reply, "busy": Out(1), "fed": Out(1), "loaded": In(1, init=1)})
 
     def elaborate(self, platform: object) -> Module:  # noqa: D102
         m = Module()
@@ -54,13 +55,14 @@ class Requests(wiring.Component):
         # A byte is handled in the cycle after its transfer, when `ready` is low and no other byte comes. Its commands to the
         # CRC and the buffer are registered once more. So every path is short.
         taken, fresh, byte = Signal(), Signal(), Signal(8)
-        is_first, is_zero, was_zero, is_part = Signal(), Signal(), Signal(), Signal()
+        is_first, is_zero, was_zero, is_part, is_fed = Signal(), Signal(), Signal(), Signal(), Signal()
         header, check, status = Signal(HEADER), Signal(8 * _CRC_BYTES), Signal(8)
         count, length, ends = Signal(16, init=1), Signal(16), Signal()  # byte in this part of the frame, from 1
         noise = Signal()  # bytes outside of a frame came
         damaged, other = Signal(), Signal()
         silent = self._silence(m, taken)
-        part_comes = (self.i.payload == PART) & (not self.manifest.output.per_sequence)
+        fed_comes = (self.i.payload == FED) & feeds_back(self.manifest)
+        part_comes = fed_comes | ((self.i.payload == PART) & (not self.manifest.output.per_sequence))
         m.d.comb += [
             self.i.ready.eq(~fresh),
             taken.eq(self.i.valid & self.i.ready),
@@ -83,6 +85,7 @@ class Requests(wiring.Component):
                 byte.eq(self.i.payload),
                 is_first.eq((self.i.payload == REQUEST) | part_comes),
                 is_part.eq(part_comes),
+                is_fed.eq(fed_comes),
                 is_zero.eq(self.i.payload == 0),
                 was_zero.eq(is_zero),
             ]
@@ -102,7 +105,7 @@ class Requests(wiring.Component):
             m.d.comb += self.busy.eq(noise | ~fsm.ongoing("HUNT"))
             with m.State("HUNT"):
                 m.d.sync += [crc.start.eq(1), crc.valid.eq(fresh), buffer.clear.eq(1)]
-                m.d.sync += [count.eq(1), Value.cast(header).eq(0), buffer.more.eq(is_part)]
+                m.d.sync += [count.eq(1), Value.cast(header).eq(0), buffer.more.eq(is_part), self.fed.eq(is_fed)]
                 m.d.sync += status.eq(Status.BROKEN_OFF)
                 with m.If(fresh):
                     m.d.sync += noise.eq(~is_first)

@@ -18,6 +18,9 @@ step, as the manifest's output says. An error is answered with its status and no
 
 A model that answers at every step runs on streams: a sequence of any length comes in parts of up to `frame_steps`, a request
 each. A part that is not the last begins with 0xA7 in place of 0xA5, and the model keeps its state for the next one.
+
+A model whose results are its next samples, such as a language model that ends in an ``argmax``, goes on by itself: a part that
+begins with 0xA9 has as many samples as steps are wanted, and in place of each the model takes its result of the step before.
 """
 
 import binascii
@@ -38,6 +41,9 @@ REQUEST = 0xA5
 
 PART = 0xA7
 """First byte of a request whose sequence goes on in the next request."""
+
+FED = 0xA9
+"""First byte of a part whose samples are replaced by the model's own results."""
 
 ANSWER = 0x5A
 """First byte of an answer."""
@@ -93,6 +99,12 @@ def frame_steps(manifest: Manifest) -> int:
     return max(1, min(manifest.steps, PART_BYTES // sample, MAX_LENGTH // result))
 
 
+def feeds_back(manifest: Manifest) -> bool:
+    """Whether the results of a manifest can be its next samples: one of each at every step, in the same format."""
+    sample, result = manifest.input, manifest.output
+    return not result.per_sequence and sample.size == result.size == 1 and sample.format == result.format
+
+
 def fingerprint(manifest: Manifest) -> int:
     """16 bits that tell integer programs apart; names and descriptions do not count."""
     graph = manifest.graph.model_dump(mode="json", exclude={"name", "description", "weights", "samples"})
@@ -136,9 +148,9 @@ def bytes_to_codes(data: bytes, format: Format) -> Codes:
     return codes if format.signed else codes & ((1 << format.width) - 1)
 
 
-def request(tag: int, model: int, samples: bytes, more: bool = False) -> bytes:
-    """The bytes of a request; with ``more`` its sequence goes on in the next one."""
-    return _with_crc(_REQUEST_HEADER.pack(PART if more else REQUEST, tag, model, len(samples)) + samples)
+def request(tag: int, model: int, samples: bytes, first: int = REQUEST) -> bytes:
+    """The bytes of a request that begins with `REQUEST`, `PART` or `FED`."""
+    return _with_crc(_REQUEST_HEADER.pack(first, tag, model, len(samples)) + samples)
 
 
 def answer(tag: int, status: Status, results: bytes = b"") -> bytes:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ssm_hdl import Manifest
-from ssm_hdl.boards import buffer, flash, frame, pll, protocol, shell, tools, uart
+from ssm_hdl.boards import pll, tools
 from ssm_hdl.boards.board import Board
 from ssm_hdl.boards.flow import PATIENCE_S, Routed, of_board, route, synthesise
 from ssm_hdl.boards.pll import Pll
@@ -54,8 +54,8 @@ def clocks(
 
 
 def routing_key(board: Board) -> str:
-    """What a pipeline has around it on a board, and what both go through in place and route, see `synthesis_key`."""
-    around = [inspect.getsource(part) for part in (buffer, flash, frame, pll, board.flow.pll, protocol, shell, uart)]
+    """What a board has around the shell, and what both go through in place and route, see `synthesis_key`."""
+    around = [inspect.getsource(part) for part in (pll, board.flow.pll)]
     wires = board.oscillator, board.oscillator_hz, board.baud, board.leds, board.high, board.flash, board.flash_offset
     versions = importlib.metadata.version("amaranth-boards"), tools.version(board.flow.router)
     return "\n".join(map(str, (*board.route, PATIENCE_S, *wires, *versions, *around)))

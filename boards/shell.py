@@ -11,10 +11,11 @@ from amaranth.lib.wiring import In, Out, connect
 
 from ssm_hdl import Manifest
 from ssm_hdl.boards.board import Board
+from ssm_hdl.boards.feedback import Feedback
 from ssm_hdl.boards.flash import FlashReader
 from ssm_hdl.boards.frame import Answers, Requests
 from ssm_hdl.boards.pll import Pll
-from ssm_hdl.boards.protocol import Status
+from ssm_hdl.boards.protocol import Status, feeds_back
 from ssm_hdl.boards.uart import Receiver, Transmitter, divisor
 from ssm_hdl.gen.pipeline import Pipeline
 from ssm_hdl.gen.plan import Plan
@@ -62,7 +63,14 @@ class Shell(wiring.Component):
         m.submodules.requests, m.submodules.answers = self.requests, self.answers
         m.submodules.pipeline = self.pipeline
         connect(m, self.receiver.o, self.requests.i)
-        connect(m, self.requests.o, self.pipeline.i)
+        samples, result = self.requests.o, self.pipeline.o
+        if feeds_back(self.pipeline.manifest):
+            m.submodules.feedback = feedback = Feedback(self.pipeline.manifest)
+            connect(m, samples, feedback.i)
+            samples = feedback.o
+            given = result.valid & result.ready
+            m.d.comb += [feedback.fed.eq(self.requests.fed), feedback.given.eq(given), feedback.result.eq(result.p.data[0])]
+        connect(m, samples, self.pipeline.i)
         connect(m, self.requests.reply, self.answers.reply)
         connect(m, self.pipeline.o, self.answers.i)
         connect(m, self.answers.o, self.transmitter.i)
@@ -96,6 +104,15 @@ def shell_verilog(manifest: Manifest, plan: Plan, divisor: int, timeout: int, fl
     return text
 
 
+def line_of(board: Board, clock_hz: float) -> tuple[int, int]:
+    """Clock cycles per bit of a board's serial line, and those after which a frame counts as broken off.
+
+    Raises:
+        SsmHdlError: the clock cannot make the bit rate.
+    """
+    return divisor(clock_hz, board.baud), round(IDLE_SECONDS * clock_hz)
+
+
 class Top(Elaboratable):
     """The shell on a board: its pins, its clock, and a reset that lasts until the clock is stable.
 
@@ -111,8 +128,7 @@ class Top(Elaboratable):
 
     def __init__(self, board: Board, pll: Pll, manifest: Manifest, plan: Plan) -> None:
         self.board, self.pll = board, pll
-        cycles = divisor(pll.clock_hz, board.baud), round(IDLE_SECONDS * pll.clock_hz)
-        self.shell = Shell(manifest, plan, *cycles, board.flash_offset, pll.clock_hz)
+        self.shell = Shell(manifest, plan, *line_of(board, pll.clock_hz), board.flash_offset, pll.clock_hz)
 
     def elaborate(self, platform: Any) -> Module:  # noqa: D102
         m = Module()

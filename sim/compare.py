@@ -73,6 +73,20 @@ def compare(
     return judge(manifest, samples, runs)
 
 
+def joined(parts: Sequence[Comparison]) -> Comparison:
+    """The comparisons of several batches as one; the interval is that of the batch that took longest."""
+    return Comparison(
+        sequences=sum(part.sequences for part in parts),
+        elements=sum(part.elements for part in parts),
+        differences=sum(part.differences for part in parts),
+        first=next((part.first for part in parts if part.first), ""),
+        cycles=sum(part.cycles for part in parts),
+        interval=max(parts, key=lambda part: part.cycles).interval,
+        latency=max(part.latency for part in parts),
+        cycles_per_second=parts[0].cycles_per_second,
+    )
+
+
 def judge(manifest: Manifest, samples: Codes, runs: Sequence[Run]) -> Comparison:
     """Compare the results of pipelines for the parts of a batch, in order, with the golden model's results for all of it."""
     outputs, last = np.concatenate([run.outputs for run in runs]), np.concatenate([run.last for run in runs])

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from ssm_hdl import Manifest, SsmHdlError
+from ssm_hdl import Manifest
+from ssm_hdl.errors import UsageError
 from ssm_hdl.families import Family, unlimited
 from ssm_hdl.gen import yosys
 from ssm_hdl.gen.plan import Plan
@@ -35,7 +36,7 @@ def synthesise(verilog: str, top: str, family: Family, options: Sequence[str] = 
         SsmHdlError: the family has no cells, Yosys is not installed, failed, or warned.
     """
     if not family.synthesis:
-        raise SsmHdlError(f"a netlist has the cells of a family, and {family.title} has none; name a device")
+        raise UsageError(f"a netlist has the cells of a family, and {family.title} has none; name a device")
     folder = cache_folder() if cache is None else cache
     folder.mkdir(parents=True, exist_ok=True)
     build = Path(tempfile.mkdtemp(dir=folder, prefix=f".{family.name}-"))

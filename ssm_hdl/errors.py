@@ -15,13 +15,14 @@ class UsageError(SsmHdlError):
 
 
 def brief(value: object, most: int = 60) -> str:
-    """A value as a message shows it: on one line, cut after ``most`` characters.
+    """A value as a message shows it: on one line, what does not print escaped, cut after ``most`` characters.
 
     Args:
         value: a text, which is shown as it is, or anything else, of which the ``repr`` is shown.
         most: characters of the answer.
     """
     text = " ".join((value if isinstance(value, str) else repr(value)).split())
+    text = "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text)
     return text if len(text) <= most else text[: most - 3] + "..."
 
 

@@ -109,6 +109,22 @@ def table(function: str, source: Format, target: Format) -> Codes:
     return np.array(_entries(function, source, target), dtype=np.int64)
 
 
+def gumbel(temperature: float, bits: int, f_bits: int) -> Codes:
+    """Quantiles of Gumbel noise: code i of 2**bits is temperature * -ln(-ln((i + 1/2) / 2**bits)), rounded half up.
+
+    Args:
+        temperature: a factor; its shortest decimal form counts, so that every machine gets the same codes.
+        bits: of an index.
+        f_bits: fraction bits of a code.
+    """
+    with localcontext() as context:
+        context.prec = _DIGITS + 10
+        unit = Decimal(repr(temperature)) * Decimal(2) ** f_bits
+        quantiles = ((Decimal(i) + Decimal("0.5")) / (1 << bits) for i in range(1 << bits))
+        values = (-(-quantile.ln()).ln() * unit for quantile in quantiles)
+        return np.array([int((value + Decimal("0.5")).to_integral_value(ROUND_FLOOR)) for value in values], np.int64)
+
+
 @lru_cache(maxsize=16)
 def _lines(cells: int, inside: int) -> tuple[tuple[int, int], ...]:
     f_bits = cells + inside

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field, ValidationError, field_validator
 
 from ssm_hdl import document
@@ -110,6 +111,22 @@ class Manifest:
                 raise SsmHdlError(f"{name}: nothing reads it; remove it or make it the output")
         if self.output.is_complex:
             raise SsmHdlError(f"output {graph.output!r} is complex; end with a complex dense, which takes the real part")
+        if graph.samples is not None:
+            self._check_ports(graph.samples)
+
+    def _check_ports(self, samples: InputSpec) -> None:
+        """Refuse a description of other samples than the ports take and put out."""
+        output, first = self.nodes[self.graph.output], self.nodes[self.consumers(self.input.name)[0]]
+        ports = {
+            "channels": self.input.size,
+            "input_format": str(self.input.format),
+            "tokens": len(first.arrays["code"]) if first.op.op == "embedding" else 0,
+            "outputs": samples.outputs if output.op.op == "argmax" else output.output.size,
+            "per_step": not output.output.per_sequence,
+        }
+        for what, value in ports.items():
+            if (stated := getattr(samples, what)) != value:
+                raise SsmHdlError(f"{self.name}: samples have {what} {stated}, the operations {value}; change one of them")
 
     @property
     def name(self) -> str:
@@ -134,6 +151,11 @@ class Manifest:
     def consumers(self, name: str) -> list[str]:
         """Names of the operations that read an edge; twice if an operation reads it twice."""
         return [node.name for node in self.nodes.values() for source in node.op.sources if source == name]
+
+    def values(self, outputs: NDArray[Any]) -> NDArray[np.float64]:
+        """The values of codes (..., outputs) of the output, in the unit of the labels if the samples state it."""
+        scale = self.graph.samples.target_scale if self.graph.samples else ()
+        return outputs * (self.output.format.lsb * np.array(scale or 1.0))
 
     def check_samples(self, samples: np.ndarray[Any, Any]) -> Codes:
         """Samples as int64 codes of the input format, shape (batch, steps, size).
@@ -174,17 +196,20 @@ class Manifest:
         if path.suffix in (".safetensors", ".npz", ".npy"):
             kind = "a checkpoint or weights" if path.suffix == ".safetensors" else "samples"
             raise UsageError(f"{path} is {kind}, not a manifest; name the folder that `ssm-hdl quantize` wrote")
-        graph = _parse(path)
+        graph = _validate(path, document.read(path))
         return cls(graph, load_tensors(path.parent / graph.weights))
 
     def save(self, folder: Path | str) -> Path:
-        """Write ``manifest.yaml`` and its weights to a folder, each whole or not at all; return the path of ``manifest.yaml``."""
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(folder / self.graph.weights, tensors_to_bytes(self.tensors))
-        path = folder / "manifest.yaml"
-        write_atomically(path, self.to_yaml().encode())
-        return path
+        """Write ``manifest.yaml`` and its weights to a folder, each whole or not at all; return the path of ``manifest.yaml``.
+
+        Raises:
+            SsmHdlError: a file cannot be written, or could not be loaded again, such as a format beyond 99 bits.
+        """
+        path, text = Path(folder) / "manifest.yaml", self.to_yaml()
+        _validate(path, document.parse(text))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path.parent / self.graph.weights, tensors_to_bytes(self.tensors))
+        return write_atomically(path, text.encode())
 
     def to_yaml(self) -> str:
         """The text of ``manifest.yaml``."""
@@ -198,9 +223,8 @@ class Manifest:
         return HEADER + document.dump(fields)
 
 
-def _parse(path: Path) -> Graph:
-    """The graph of a YAML file."""
-    fields = document.read(path)
+def _validate(path: Path, fields: Any) -> Graph:
+    """The graph of the fields of a YAML file."""
     version = fields.get("schema_version")
     if type(version) is not int or version != SCHEMA_VERSION:
         way_out = "upgrade ssm-hdl to read it" if type(version) is int and version > SCHEMA_VERSION else "quantize again"

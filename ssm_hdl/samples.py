@@ -15,6 +15,9 @@ from ssm_hdl.fixed import Format
 UNLABELLED = -1
 """The class of a step that has none: it trains nothing and is not scored. A number for regression is NaN there."""
 
+MAX_NAME = 200
+"""Longest name of a file, a class or a channel."""
+
 
 def _listed(value: object) -> object:
     """A list from its text in a checkpoint: JSON, or a single number alone, as older checkpoints have it."""
@@ -49,6 +52,7 @@ class InputSpec:
         rate: time steps per second; 0 if it is not known.
         class_names: of the classes, in their order; may be empty.
         channel_names: of the channels, in their order; may be empty.
+        target_scale: of each target, turns the value of an output of the hardware into the unit of the labels; empty for 1.
 
     Raises:
         SsmHdlError: the fields contradict each other.
@@ -69,6 +73,7 @@ class InputSpec:
     rate: float = 0.0
     class_names: Names = ()
     channel_names: Names = ()
+    target_scale: Numbers = ()
 
     def __post_init__(self) -> None:
         def check(good: bool, what: str) -> None:
@@ -80,12 +85,16 @@ class InputSpec:
         check(len(self.scale) in (0, self.channels), f"{len(self.scale)} scales of {self.channels} channels")
         for value in self.mean:
             check(math.isfinite(value), f"a mean of {value}; it is a finite number")
-        for what, values in (("deviation", self.std), ("scale", self.scale)):
+        for what, values in (("deviation", self.std), ("scale", self.scale), ("target scale", self.target_scale)):
             for value in values:
                 check(0 < value < math.inf, f"a {what} of {value}; it is a number above 0")
         check(0 <= self.rate < math.inf, f"a rate of {self.rate}; it is a number of time steps per second")
         check(len(self.channel_names) in (0, self.channels), f"{len(self.channel_names)} names of {self.channels} channels")
         check(len(self.class_names) in (0, self.classes), f"{len(self.class_names)} names of {self.classes} classes")
+        check(len(self.target_scale) in (0, self.targets), f"{len(self.target_scale)} scales of {self.targets} targets")
+        for text in (self.name, *self.class_names, *self.channel_names):
+            good = text.isprintable() and 0 < len(text) <= MAX_NAME
+            check(good, f"the name {brief(repr(text))}; a name is 1 to {MAX_NAME} characters that print on one line")
         check(self.steps > 0, f"a sequence of {self.steps} steps; it has 1 at least")
         check((self.classes > 0) != (self.targets > 0), "they have either classes or targets")
 

@@ -16,6 +16,7 @@ from ssm_hdl.boards.board import Board
 from ssm_hdl.boards.flow import synthesis_key
 from ssm_hdl.boards.resources import shell_use
 from ssm_hdl.boards.seeds import clocks, routing_key
+from ssm_hdl.boards.shell import line_of, shell_verilog
 from ssm_hdl.families import Family, unlimited
 from ssm_hdl.files import write_atomically
 from ssm_hdl.fixed import Codes
@@ -78,7 +79,8 @@ def row(name: str, manifest: Manifest, board: Board, rate_hz: float | None, kept
         usage = {what: asdict(use) for what, use in reached.usage.items()}
         return {"found": found, "clocks_mhz": list(reached.reached_mhz), "usage": usage}
 
-    of = f"{clock_hz} {SEEDS} {synthesis_key(board.family)} {routing_key(board)} {generate(manifest, sized.plan)}"
+    verilog = shell_verilog(manifest, sized.plan, *line_of(board, board.pll(clock_hz).clock_hz), board.flash_offset)
+    of = f"{clock_hz} {SEEDS} {synthesis_key(board.family)} {routing_key(board)} {verilog}"
     known = _once(place.with_name(f"{place.name}.json"), of, made)
     answer = {"manifest": name, "rate_asked": rate_hz, **figures(manifest, board, sized, known["found"], known["clocks_mhz"])}
     return answer | {"usage": known["usage"]}

@@ -1,8 +1,9 @@
 """Checkpoints: a safetensors file with the float parameters; its metadata hold the model, its inputs and its training command."""
 
+import copy
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
@@ -50,6 +51,16 @@ class Checkpoint:
             name = self.metadata.get("name", "the checkpoint")
             raise SsmHdlError(f"{name} is {self.model.config.title}; this is for models of {family.__name__}")
         return self.model
+
+    def unscaled(self) -> "Checkpoint":
+        """The model as hardware computes it: the decoder leaves out `target_scale`."""
+        if not self.inputs.target_scale:
+            return self
+        model, scale = copy.deepcopy(self.model), torch.tensor(self.inputs.target_scale, dtype=torch.float64)
+        with torch.no_grad():
+            for parameter in model.decoder.parameters():
+                parameter.copy_(parameter / scale.view(-1, *[1] * (parameter.ndim - 1)))
+        return replace(self, model=model)
 
     def save(self, path: Path | str) -> Path:
         """Write the checkpoint, whole or not at all.

@@ -15,7 +15,7 @@ from ssm_hdl.fixed import Codes
 from ssm_hdl.samples import UNLABELLED, InputSpec
 from ssm_hdl.sim.golden import Result, run
 from ssm_hdl.sw.data import Split
-from ssm_hdl.sw.score import bits_per_step, recalls, scores
+from ssm_hdl.sw.score import bits_per_step, by_target, recalls, scores
 
 if TYPE_CHECKING:
     from ssm_hdl.sw.checkpoint import Checkpoint
@@ -43,6 +43,7 @@ class Evaluation:
         name: of the model.
         outputs: (sequences, outputs) or (sequences, steps, outputs), zeros after the end of a sequence: codes of an integer
             program, values of a float model.
+        values: of the outputs, numbers in the unit of the labels.
         labels: of the samples, as in `Split`.
         scores: of `ssm_hdl.sw.score.scores`, and ``bits_per_character`` of a text; empty without labels.
         saturations: saturated elements by operation; empty for a float model.
@@ -51,6 +52,7 @@ class Evaluation:
 
     name: str
     outputs: NDArray[Any]
+    values: NDArray[Any]
     labels: NDArray[Any]
     scores: dict[str, float]
     saturations: dict[str, int]
@@ -86,8 +88,12 @@ class Evaluation:
     def to_json(self) -> dict[str, Any]:
         """Counts and scores, for JSON."""
         counts = {"name": self.name, "sequences": self.sequences, "labelled": self.labelled}
-        classes = {"correct": self.correct, "recall": recalls(self.outputs, self.labels)} if "accuracy" in self.scores else {}
-        return counts | classes | self.scores | {"saturations": self.saturations, "elements": self.elements}
+        parts: dict[str, Any] = {}
+        if "accuracy" in self.scores:
+            parts = {"correct": self.correct, "recall": recalls(self.values, self.labels)}
+        elif self.scores:
+            parts = {"targets": by_target(self.values, self.labels)}
+        return counts | parts | self.scores | {"saturations": self.saturations, "elements": self.elements}
 
 
 def evaluate_float(checkpoint: "Checkpoint", split: Split, progress: Progress | None = None) -> Evaluation:
@@ -112,7 +118,7 @@ def evaluate_float(checkpoint: "Checkpoint", split: Split, progress: Progress | 
     outputs = outputs_of(name, split, values, progress)
     if count := int((~np.isfinite(outputs)).sum()):
         raise NotFiniteError(f"{count:,} of {outputs.size:,} outputs of {name} are not finite numbers; it cannot be scored")
-    return Evaluation(name, outputs, split.labels, _scores(checkpoint.inputs, outputs, split.labels), {}, {})
+    return Evaluation(name, outputs, outputs, split.labels, _scores(checkpoint.inputs, outputs, split.labels), {}, {})
 
 
 def evaluate_integer(manifest: Manifest, split: Split, processes: int = 1, progress: Progress | None = None) -> Evaluation:
@@ -143,13 +149,13 @@ def evaluate_integer(manifest: Manifest, split: Split, processes: int = 1, progr
             yield result.outputs
 
     outputs = gather(manifest.name, split, parts, codes(), progress)
+    values = manifest.values(outputs)
     return Evaluation(
         manifest.name,
         outputs,
+        values,
         split.labels,
-        _scores(
-            manifest.graph.samples, outputs * manifest.output.format.lsb, split.labels
-        ),  # numbers are scored in the unit of the labels
+        _scores(manifest.graph.samples, values, split.labels),
         {name: sum(result.saturations[name] for result in results) for name in manifest.nodes},
         {name: sum(result.elements[name] for result in results) for name in manifest.nodes},
     )
@@ -180,14 +186,14 @@ def outputs_of(
     return gather(name, split, parts, (run(codes) for _, codes in parts), progress)
 
 
-def batches(split: Split) -> list[Batch]:
-    """Samples in batches, each of sequences of one length and without padding."""
+def batches(split: Split, size: int = BATCH) -> list[Batch]:
+    """Samples in batches of at most ``size``, each of sequences of one length and without padding."""
     if split.lengths is None:
         groups = [np.arange(len(split))]
     else:
         groups = [np.flatnonzero(split.lengths == length) for length in np.unique(split.lengths)]
     longest = split.codes.shape[1]
-    size = max(1, min(BATCH, STEPS // longest))
+    size = max(1, min(size, STEPS // longest))
     parts = [group[start : start + size] for group in groups for start in range(0, len(group), size)]
     return [(part, split.codes[part, : None if split.lengths is None else split.lengths[part[0]]]) for part in parts]
 

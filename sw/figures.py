@@ -7,12 +7,22 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ssm_hdl.errors import SsmHdlError
+from ssm_hdl.errors import UsageError
 from ssm_hdl.files import write_atomically
 
 INK, FAINT, GRID, ACCENT = "#1f2933", "#7b8794", "#e4e7eb", "#9a3b52"
 
 SUFFIXES = (".svg", ".png", ".pdf")
+
+
+def check(path: Path) -> None:
+    """Refuse a file whose ending is none of `SUFFIXES`.
+
+    Raises:
+        UsageError: it has another ending.
+    """
+    if path.suffix not in SUFFIXES:
+        raise UsageError(f"cannot draw into {path}; give it one of the endings {', '.join(SUFFIXES)}")
 
 
 def save(figure: Figure, path: Path, **options: Any) -> Path:
@@ -21,8 +31,7 @@ def save(figure: Figure, path: Path, **options: Any) -> Path:
     Raises:
         SsmHdlError: the ending is none of `SUFFIXES`, or the file cannot be written.
     """
-    if path.suffix not in SUFFIXES:
-        raise SsmHdlError(f"cannot draw into {path}; give it one of the endings {', '.join(SUFFIXES)}")
+    check(path)
     buffer = io.BytesIO()
     figure.savefig(buffer, format=path.suffix[1:], **{"dpi": 130} | options)
     return write_atomically(path, buffer.getvalue())

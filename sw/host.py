@@ -3,7 +3,7 @@
 import os
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any
 
@@ -12,11 +12,15 @@ import numpy as np
 from ssm_hdl import Manifest, SsmHdlError
 from ssm_hdl.boards.protocol import (
     ANSWER_OVERHEAD,
+    FED,
+    PART,
+    REQUEST,
     Status,
     bytes_to_codes,
     check_size,
     codes_to_bytes,
     element_bytes,
+    feeds_back,
     fingerprint,
     frame_steps,
     request,
@@ -99,20 +103,41 @@ class Host:
             self._ask(np.zeros_like(samples[0, :1]))
         for number, sequence in enumerate(samples):
             parts = [sequence[at : at + most] for at in range(0, steps, most)]
-            results = [self._ask(part, part is not parts[-1]) for part in parts]
+            results = [self._ask(part, REQUEST if part is parts[-1] else PART) for part in parts]
             outputs[number] = np.concatenate(results).reshape(shape)
             if progress is not None:
                 progress(1)
         return outputs
 
-    def _ask(self, samples: Codes, more: bool = False) -> Codes:
-        """The results of one request, as codes; ``more`` of its sequence follows in the next."""
+    def go_on(self, samples: Codes, count: int) -> Iterator[Codes]:
+        """The results with which the model goes on after a sequence, each its next sample, in the parts that come from the board.
+
+        Args:
+            samples: codes of the input format, integers of shape (steps, 1).
+            count: results, the one after the last of ``samples`` first.
+
+        Raises:
+            SsmHdlError: as of `run`, and of a model whose results cannot be its samples.
+        """
+        if not feeds_back(self.manifest):
+            raise SsmHdlError(f"the results of {self.manifest.name} are not its next samples; only those of a generator are")
+        (sequence,) = self.manifest.check_samples(samples[np.newaxis])
+        most = frame_steps(self.manifest)
+        self._ask(np.zeros_like(sequence[:1]))
+        for at in range(0, len(sequence), most):
+            results = self._ask(sequence[at : at + most], PART)
+        yield results[-1:]
+        for left in range(count - 1, 0, -most):
+            yield self._ask(np.zeros((min(left, most), 1), np.int64), FED)
+
+    def _ask(self, samples: Codes, first: int = REQUEST) -> Codes:
+        """The results of one request, as codes."""
         self._tag = (self._tag + 1) % 256
         data, edge = codes_to_bytes(samples, self.manifest.input.format), self.manifest.output
         length = edge.size * element_bytes(edge) * (1 if edge.per_sequence else len(samples))
         try:
             self._serial.reset_input_buffer()
-            self._serial.write(request(self._tag, self._model, data, more))
+            self._serial.write(request(self._tag, self._model, data, first))
             self._serial.flush()
             return bytes_to_codes(self._answer(length), edge.format)
         except OSError as error:  # pyserial's exceptions are of this kind

@@ -1,11 +1,12 @@
 """The models that ``ssm-hdl train`` knows by name, with their training configurations."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from pydantic import ValidationError
 
-from ssm_hdl.errors import SsmHdlError, UsageError
+from ssm_hdl.errors import UsageError
 from ssm_hdl.sw.models import Config
 from ssm_hdl.sw.models.mamba import MambaConfig
 from ssm_hdl.sw.models.s4d import DeepS4DConfig, S4DConfig
@@ -49,8 +50,8 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         for field in ("epochs", "batch_size", "threads", "learning_rate", "ssm_learning_rate"):
-            if not getattr(self, field) > 0:
-                raise SsmHdlError(f"training with {field} {getattr(self, field)} does nothing; it has to be above 0")
+            if not 0 < getattr(self, field) < math.inf:
+                raise UsageError(f"training with {field} {getattr(self, field)} cannot work; it is a number above 0")
 
 
 OWN = "your own"

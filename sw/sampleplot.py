@@ -9,7 +9,6 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
-from ssm_hdl.errors import SsmHdlError
 from ssm_hdl.sw.data import Dataset
 from ssm_hdl.sw.figures import FAINT, INK, save
 
@@ -24,10 +23,8 @@ def draw(dataset: Dataset, path: Path) -> Path:
     """Draw a training sample of each class, or the first ones, as the float model sees them; labels of steps are shades.
 
     Raises:
-        SsmHdlError: the file does not end in .png, or cannot be written.
+        SsmHdlError: the file is of no kind that can be drawn, or cannot be written.
     """
-    if path.suffix != ".png":
-        raise SsmHdlError(f"{path} is no .png file, the only kind of this picture")
     split = dataset.train
     lengths = np.full(len(split), dataset.steps) if split.lengths is None else split.lengths
     order = np.arange(len(split))

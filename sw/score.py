@@ -1,5 +1,6 @@
-"""Scores of outputs against labels: of classes as scikit-learn defines them, of numbers the squared error and R2."""
+"""Scores of outputs against labels, by scikit-learn."""
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -11,36 +12,43 @@ Array = NDArray[Any]
 
 
 def scores(outputs: Array, labels: Array) -> dict[str, float]:
-    """All scores of a task, where there are labels; none without any.
+    """All scores of a task, where there are labels; none without any. The first one chooses epochs.
 
     Of classes: ``accuracy``; ``balanced_accuracy``, the mean recall of the classes among the labels; ``f1``, the mean over the
-    classes among labels and answers. Of numbers: ``r2``, the mean over the targets, and ``mse``. The first one chooses epochs.
+    classes among labels and answers. Of numbers: ``r2``, the mean over the targets, and ``mse``.
 
     Args:
         outputs: (..., classes), of which the largest is the answer and of equal ones the first; or (..., targets).
         labels: classes (...), integers; or numbers (..., targets).
     """
     if labels.dtype.kind == "f":
-        return _regression(outputs, labels)
-    if not (labels != UNLABELLED).any():
+        return {name: float(np.mean(values)) for name, values in by_target(outputs, labels).items()}
+    from sklearn import metrics
+
+    wanted, answers = _classes(outputs, labels)
+    if not len(wanted):
         return {}
-    confusion = _confusion(outputs, labels)
-    right, labels_of, answers_of = np.diag(confusion), confusion.sum(1), confusion.sum(0)
-    present, seen = labels_of > 0, labels_of + answers_of > 0
-    return {
-        "accuracy": float(right.sum() / labels_of.sum()),
-        "balanced_accuracy": float((right[present] / labels_of[present]).mean()),
-        "f1": float((2 * right[seen] / (labels_of + answers_of)[seen]).mean()),
-    }
+    with warnings.catch_warnings(action="ignore", category=UserWarning):  # an answer that is no label has no recall
+        return {
+            "accuracy": float(metrics.accuracy_score(wanted, answers)),
+            "balanced_accuracy": float(metrics.balanced_accuracy_score(wanted, answers)),
+            "f1": float(metrics.f1_score(wanted, answers, average="macro")),
+        }
+
+
+def score(outputs: Array, labels: Array) -> float:
+    """The score that chooses between models: accuracy, or R2 of numbers; 0 without labels."""
+    return next(iter(scores(outputs, labels).values()), 0.0)
 
 
 def recalls(outputs: Array, labels: Array) -> list[float | None]:
-    """The share of the labels of each class that are answered so, None for a class without any; none for numbers."""
-    if labels.dtype.kind == "f":
-        return []
-    confusion = _confusion(outputs, labels)
-    right, labels_of = np.diag(confusion).tolist(), confusion.sum(1).tolist()
-    return [one / count if count else None for one, count in zip(right, labels_of, strict=True)]
+    """The share of the labels of each class that are answered so, None for a class without any."""
+    from sklearn import metrics
+
+    wanted, answers = _classes(outputs, labels)
+    every = range(max(outputs.shape[-1], int(wanted.max()) + 1))
+    shares = metrics.recall_score(wanted, answers, labels=every, average=None, zero_division=np.nan)
+    return [None if np.isnan(share) else float(share) for share in shares]
 
 
 def bits_per_step(outputs: Array, labels: Array) -> float:
@@ -55,30 +63,23 @@ def bits_per_step(outputs: Array, labels: Array) -> float:
     return total / count
 
 
-def _confusion(outputs: Array, labels: Array) -> NDArray[np.int64]:
-    """How often a class (row) is answered by a class (column)."""
-    labelled = labels != UNLABELLED
-    wanted, answers = labels[labelled], outputs[labelled].argmax(-1)
-    # A label may be beyond the outputs of a model that was not trained for it; then it counts as wrong.
-    size = max(outputs.shape[-1], int(wanted.max(initial=0)) + 1)
-    return np.bincount(wanted * size + answers, minlength=size * size).reshape(size, size)
+def by_target(outputs: Array, labels: Array) -> dict[str, list[float]]:
+    """R2 and mean squared error of each target, over the labels that are numbers; none without any."""
+    from sklearn import metrics
 
-
-def score(outputs: Array, labels: Array) -> float:
-    """The score that chooses between models: accuracy, or R2 of numbers; 0 without labels."""
-    return next(iter(scores(outputs, labels).values()), 0.0)
-
-
-def _regression(outputs: Array, labels: Array) -> dict[str, float]:
-    """R2 and mean squared error over the labels that are numbers."""
-    labelled = ~np.isnan(labels).any(-1)
-    if not labelled.any():
+    known = ~np.isnan(labels).any(-1)
+    if not known.any():
         return {}
-    wanted, got = labels[labelled], outputs[labelled].astype(np.float64)
-    error, spread = ((got - wanted) ** 2).sum(0), ((wanted - wanted.mean(0)) ** 2).sum(0)
-    # As scikit-learn: a target without spread is explained wholly or not at all.
-    explained = np.where(spread > 0, 1 - error / np.where(spread > 0, spread, 1), np.where(error > 0, 0.0, 1.0))
-    return {"r2": float(explained.mean()), "mse": float(error.sum() / wanted.size)}
+    wanted, values = labels[known], outputs[known].astype(np.float64)
+    # A single label has no variance that could be explained.
+    r2 = metrics.r2_score(wanted, values, multioutput="raw_values") if len(wanted) > 1 else np.zeros(wanted.shape[-1])
+    return {"r2": r2.tolist(), "mse": metrics.mean_squared_error(wanted, values, multioutput="raw_values").tolist()}
 
 
-__all__ = ["bits_per_step", "recalls", "score", "scores"]
+def _classes(outputs: Array, labels: Array) -> tuple[Array, Array]:
+    """Labels and answers, flat, where there is a label."""
+    known = labels != UNLABELLED
+    return labels[known], outputs[known].argmax(-1)
+
+
+__all__ = ["bits_per_step", "by_target", "recalls", "score", "scores"]

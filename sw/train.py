@@ -15,7 +15,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from torch import Tensor
 from torch.nn import functional
 
-from ssm_hdl.errors import SsmHdlError
+from ssm_hdl.errors import SsmHdlError, UsageError
 from ssm_hdl.samples import UNLABELLED
 from ssm_hdl.sw.checkpoint import Checkpoint
 from ssm_hdl.sw.data import Dataset, InputSpec, Split
@@ -150,7 +150,7 @@ def rotated(inputs: Tensor, spec: InputSpec, deviation: float) -> Tensor:
         return inputs
     count, channels = len(inputs), inputs.shape[-1]
     if channels % 3:
-        raise SsmHdlError(f"{spec.name} has {channels} channels, which are no vectors of three axes; train without rotation")
+        raise UsageError(f"{spec.name} has {channels} channels, which are no vectors of three axes; choose another preset")
     mean, std = torch.tensor(spec.mean), torch.tensor(spec.std)
     axes = deviation * torch.randn(count, 1, 3)
     turns = torch.linalg.matrix_exp(torch.linalg.cross(axes.expand(count, 3, 3), torch.eye(3).expand(count, 3, 3)))

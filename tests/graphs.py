@@ -16,6 +16,7 @@ from ssm_hdl.manifest import Graph
 from ssm_hdl.operations import Tensors
 
 FORMAT = "SQ(2, 6)"
+MORE = ["taps", "hadamard", "argmax"]
 
 
 class _Graph:
@@ -47,9 +48,8 @@ class _Graph:
     def grow(self, source: str) -> None:
         """Add something that reads a stream."""
         size = self.sizes[source]
-        kind = self.dice.choice(
-            ["lookup", "dense", "dense", "grouped", "slice", "scan", "scan", "selective", "norm", "add", "add"]
-        )
+        kinds = ["lookup", "dense", "dense", "grouped", "slice", "scan", "scan", "selective", "norm", "add", "add", *MORE]
+        kind = self.dice.choice(kinds)
         if kind == "lookup":
             self.add("lookup", size, source, function="gelu", format=FORMAT)
         elif kind == "dense":
@@ -68,6 +68,12 @@ class _Graph:
             self.selective(source)
         elif kind == "norm" and size > 1:
             self.add("norm", size, source, epsilon=3, format=FORMAT)
+        elif kind == "taps":
+            self.add("taps", 2 * size, source, taps=2)
+        elif kind == "hadamard" and size in (1, 2, 4, 8, 12):
+            self.add("hadamard", size, source, shift=2, format=FORMAT)
+        elif kind == "argmax" and size > 1:
+            self.dense(self.add("argmax", 1, source), self.pick(1, 2))
         elif kind == "add":
             same = [name for name, other in self.sizes.items() if other == size]
             self.add(str(self.dice.choice(["add", "multiply"])), size, source, str(self.dice.choice(same)), format=FORMAT)
@@ -218,3 +224,20 @@ def random_plan(manifest: Manifest, seed: int, share_layers: bool = False) -> Pl
         tables = build(layers, stages[name]).tables if spram and family.has_sprams else []
         stages[name] = replace(stages[name], spram=tuple(table for table in tables if dice.random() < 0.5))
     return Plan(family, stages, share_layers)
+
+
+def convolutional(layers: int, size: int = 4) -> Manifest:
+    """Blocks of a causal convolution, a SiLU and a Hadamard transform, which can share stages, and the place of the largest."""
+    graph = _Graph(np.random.default_rng(layers))
+    whole, graph.sizes["x"] = "x", size
+    for layer in range(layers):
+        formats = [f"SQ({i_bits}, {8 - i_bits})" for i_bits in (2 + layer % 2, 3 - layer % 2)]
+        line = graph.add("taps", 3 * size, whole, taps=3)
+        conv = graph.add("dense", size, line, weight=graph.tensor(size, 1, 3), format=formats[0])
+        silu = graph.add("lookup", size, conv, function="silu", format=formats[1])
+        mixed = graph.add("hadamard", size, silu, shift=1 + layer % 2, format=formats[0])
+        whole = graph.add("add", size, whole, mixed, format=f"SQ({4 + layer % 2}, {4 - layer % 2})")
+    graph.add("argmax", 1, whole)
+    x = {"name": "x", "size": size, "format": "SQ(5, 3)"}
+    fields = {"schema_version": 1, "name": "convolutional", "steps": 8, "input": x, "output": graph.operations[-1]["name"]}
+    return Manifest(Graph.model_validate(fields | {"operations": graph.operations}), Tensors(graph.codes, {}))

@@ -25,6 +25,7 @@ from ssm_hdl.gateware.compact_dense import CompactDense
 from ssm_hdl.gateware.dense import Dense
 from ssm_hdl.gateware.dense_folding import DenseFolding
 from ssm_hdl.gateware.embedding import Embedding
+from ssm_hdl.gateware.gumbel import Gumbel
 from ssm_hdl.gateware.largest import Largest
 from ssm_hdl.gateware.last import Last
 from ssm_hdl.gateware.layers import Layers
@@ -46,6 +47,7 @@ from ssm_hdl.operations import Largest as LargestOperation
 from ssm_hdl.operations import Last as LastOperation
 from ssm_hdl.operations import Scan as ScanOperation
 from ssm_hdl.operations.base import MAX_SIZE, MAX_SPREAD, Name
+from ssm_hdl.operations.gumbel import Gumbel as GumbelOperation
 from ssm_hdl.operations.lookup import MAX_ADDRESS_BITS
 from ssm_hdl.weights import MAX_INTEGERS
 
@@ -116,9 +118,9 @@ def late_drive() -> Node:
 def once() -> list[Node]:
     """What no model of the tests has."""
     x = Edge("x", 6, SQ(3, 5))
-    return [
-        operation(name="y", input="x").bind((x,), Tensors({}, {}), steps=8) for operation in (LargestOperation, LastOperation)
-    ]
+    noise = GumbelOperation(name="y", input="x", temperature=1.0, seed=1, format=SQ(5, 3))
+    operations = LargestOperation(name="y", input="x"), LastOperation(name="y", input="x"), noise
+    return [operation.bind((x,), Tensors({}, {}), steps=8) for operation in operations]
 
 
 def dense(layers, dice: random.Random):
@@ -203,6 +205,11 @@ def compact_add(layers, lanes, dice):
     return stage, {"n": reals(layers.node.output), "lanes": lanes, "pace": pace}
 
 
+def gumbel(layers, lanes, dice):
+    stage = Gumbel(layers, 1, pace := dice.choice((1, 3, 20)), compact := dice.choice((False, True)))
+    return stage, {"n": reals(layers.node.output), "pace": pace, "round": 2 * (not compact)}
+
+
 def slice_(layers, lanes, dice):
     op = layers.node.op
     return Slice(layers, lanes), {"n": reals(layers.node.inputs[0]), "lanes": lanes, "start": op.start, "size": op.size}
@@ -245,6 +252,7 @@ BUILD = {"dense": dense, "dense, compact": compact_dense, "scan": scan, "norm": 
         "multiply": multiply,
         "add": add,
         "add, compact": compact_add,
+        "gumbel": gumbel,
         "slice": slice_,
         "pool": pool,
         "largest": largest,

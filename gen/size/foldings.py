@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from itertools import product
 
 from ssm_hdl import Manifest, SsmHdlError, registry
+from ssm_hdl.errors import UsageError
 from ssm_hdl.gateware.folding import Folding, divisors
 from ssm_hdl.gateware.layers import Layers
 from ssm_hdl.gateware.stage import Stage, StagePlan
@@ -87,7 +88,7 @@ def units(
     folded = {name: layers for name, layers in structure.stages.items() if stage_class(layers).folds}
     for name in decided:
         if name not in folded:
-            raise SsmHdlError(f"no stage {name!r} to fold; the stages that multiply are {', '.join(folded)}")
+            raise UsageError(f"no stage {name!r} to fold; the stages that multiply are {', '.join(folded)}")
     choices = {name: _choices(structure, name, steps, decided.get(name), kinds, blocks) for name in folded}
     units, placed = [], set[str]()
     for name in folded:

@@ -25,6 +25,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from ssm_hdl import Manifest, SsmHdlError
+from ssm_hdl.errors import UsageError
 from ssm_hdl.families import DEVICES, GENERIC_DEVICE, Device
 from ssm_hdl.gen.depth import find_layers
 from ssm_hdl.gen.plan import Plan
@@ -94,8 +95,8 @@ def plan_for(
         SsmHdlError: the rate is not reached (the message says the highest), the model does not fit (it says by how much, and
             where it would), or ``folding`` names an unknown stage or folding.
     """
-    clock_hz = device.clock_hz if clock_hz is None else clock_hz
     _check(device, rate_hz, fastest, clock_hz, dsp, latency)
+    clock_hz = device.clock_hz if clock_hz is None else clock_hz
     if dsp is None and not device.bounded:
         dsp = DSP
     limits = budget(device, dsp, reserve, latency)
@@ -155,24 +156,26 @@ def _candidates(searches: list[Search], limit: int | None) -> Iterator[Candidate
     yield from sorted(found, key=lambda each: (each.cycles, each.price))[:1]
 
 
-def _check(device: Device, rate_hz: float | None, fastest: bool, clock_hz: float, dsp: int | None, latency: int | None) -> None:
+def _check(
+    device: Device, rate_hz: float | None, fastest: bool, clock_hz: float | None, dsp: int | None, latency: int | None
+) -> None:
     """Refuse what nobody can mean.
 
     Raises:
-        SsmHdlError: an argument has no sense, or two exclude each other.
+        UsageError: an argument has no sense, or two exclude each other.
     """
     if rate_hz is not None and fastest:
-        raise SsmHdlError("--rate and --max are two different wishes; choose one")
-    if not 0 <= clock_hz < math.inf or (not clock_hz and device.clock_hz):
-        raise SsmHdlError(f"a clock of {clock_hz / 1e6:g} MHz is none; ask for more than 0")
+        raise UsageError("--rate and --max are two different wishes; choose one")
+    if clock_hz is not None and not 0 < clock_hz < math.inf:
+        raise UsageError(f"a clock of {clock_hz / 1e6:g} MHz is none; ask for more than 0")
     if rate_hz is not None and not 0 < rate_hz < math.inf:
-        raise SsmHdlError(f"a rate of {rate_hz:g} time steps a second is none; ask for more than 0")
-    if rate_hz is not None and not clock_hz:
-        raise SsmHdlError(f"a {device.title} has no clock of its own; give --rate a --clock")
+        raise UsageError(f"a rate of {rate_hz:g} time steps a second is none; ask for more than 0")
+    if rate_hz is not None and not (clock_hz or device.clock_hz):
+        raise UsageError(f"a {device.title} has no clock of its own; give --rate a --clock")
     if latency is not None and latency < 1:
-        raise SsmHdlError(f"a latency of {latency} cycles is none; ask for 1 or more")
+        raise UsageError(f"a latency of {latency} cycles is none; ask for 1 or more")
     if dsp is not None and dsp > device.dsps:
-        raise SsmHdlError(f"{dsp} DSP blocks are more than the {device.dsps} of the {device.title}")
+        raise UsageError(f"{dsp} DSP blocks are more than the {device.dsps} of the {device.title}")
 
 
 def _structures(manifest: Manifest, device: Device, share_layers: bool | None) -> list[Structure]:
@@ -201,7 +204,7 @@ def _misfit(manifest: Manifest, device: Device, search: Search) -> str:
         ("DSP blocks", least.dsps, limits.dsps),
     ):
         if needed > limit:
-            missing.append(f"it takes at least {needed:,.0f} {what} where {limit:,.0f} can be used")
+            missing.append(f"it takes at least {needed:,.0f} {what} where {max(0, limit):,.0f} can be used")
     if not missing:
         fill = device.family.fill
         luts = f"LUTs ({fill:.0%} of them, since place and route needs the rest)" if fill < 1 else "LUTs"

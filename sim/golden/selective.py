@@ -5,14 +5,14 @@ import numpy as np
 from ssm_hdl.fixed import Codes, requantize, saturate
 from ssm_hdl.functions import LEAK, LEAK_SHIFT, leak
 from ssm_hdl.operations import Node, Selective
-from ssm_hdl.operations.selective import LEAK_UP, OFFSET
+from ssm_hdl.operations.selective import LEAK_UP, OFFSET, Sums
 from ssm_hdl.sim.golden.store import Stored, store
 
 
 def evaluate(node: Node, rate: Codes, drive: Codes, b: Codes, c: Codes) -> Stored:
     """h' = h - h G(rate + alpha) + v B 2**e from h = 0, y = C h'; rate, v and y (batch, steps, C), B and C (batch, steps, N)."""
     assert isinstance(node.op, Selective)
-    sums, format, shift = node.op.sums(node), node.op.state, node.arrays["shift"][:, np.newaxis]
+    sums, format, shift = Sums.of(node), node.op.state, node.arrays["shift"][:, np.newaxis]
     rate = rate << sums.address.f_bits - node.inputs[0].format.f_bits
     alpha = (node.arrays["code"] << sums.address.f_bits - node.op.alpha.format.f_bits) + (OFFSET << sums.address.f_bits)
     mantissa, down = leak()

@@ -48,7 +48,7 @@ class BlockRams:
         if not storage.block or storage.width == storage.unused:
             return 0
         blocks, _ = self.rows(storage)
-        if not storage.written:
+        if not storage.written or storage.told:
             return blocks
         alternative: float = storage.depth * (storage.width - storage.unused) - _REGISTERS_SAVED
         if self.lut_rams:

@@ -21,6 +21,13 @@ def delay(m: Module, value: ValueLike, cycles: int, reset_less: bool = True) -> 
     return value
 
 
+def plus_minus(a: Value, b: Value, minus: Value) -> Value:
+    """``a - b`` or ``a + b``, by one adder: its carry in is an addend below all others; a is signed."""
+    bits = Cat(b, Const(0, not b.shape().signed))
+    total = Cat(minus, a).as_signed() + Cat(minus, bits ^ minus.replicate(len(bits))).as_signed()
+    return total >> 1
+
+
 def operand(value: Value, width: int, cell: str) -> Value:
     """``value`` on the signed input of a DSP block.
 

@@ -6,7 +6,7 @@ from typing import Self
 
 import numpy as np
 
-from ssm_hdl.errors import SsmHdlError
+from ssm_hdl.errors import UsageError
 from ssm_hdl.families.base import Family
 from ssm_hdl.gateware.folding import Folding, divisors, parts, worth
 from ssm_hdl.gateware.layers import Layers, Nodes
@@ -49,7 +49,7 @@ class DenseFolding(Folding):
             return folding
         if some not in map(str, range(1, folding.columns)):
             columns = f"{folding.columns} columns side by side, of which some, but not all, may be in DSP blocks"
-            raise SsmHdlError(f"{Layers.of(nodes).node.name}: cannot fold onto {which}; {whole} has {columns}")
+            raise UsageError(f"{Layers.of(nodes).node.name}: cannot fold onto {which}; {whole} has {columns}")
         return replace(folding, columns_in_blocks=int(some))
 
     @classmethod

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Self, TypeVar, cast
 
-from ssm_hdl.errors import SsmHdlError
+from ssm_hdl.errors import UsageError
 from ssm_hdl.gateware.layers import Layers, Nodes
 from ssm_hdl.gateware.multiplier import LUT
 from ssm_hdl.gateware.stream import beats
@@ -27,7 +27,7 @@ class Folding:
         counts = ", ".join(map(str, dict.fromkeys(folding.multipliers for folding in choices)))
         names = f" as {', '.join(folding.name for folding in choices)}" if isinstance(which, str) else ""
         what = which if isinstance(which, str) else f"{which} multipliers"
-        raise SsmHdlError(f"{Layers.of(nodes).node.name}: cannot fold onto {what}; it can onto {counts}{names}")
+        raise UsageError(f"{Layers.of(nodes).node.name}: cannot fold onto {what}; it can onto {counts}{names}")
 
     @classmethod
     def choices(cls, nodes: Nodes) -> Sequence[Self]:

@@ -46,6 +46,7 @@ class Storage:
         spram: it goes to SPRAM.
         unused: bits of a word that synthesis leaves out: the same in all words, or never read.
         written: the pipeline writes it; otherwise it is a table of constants.
+        told: synthesis is told to put it into block RAM, though RAMs made of LUTs may seem cheaper to it.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Storage:
     spram: bool = False
     unused: int = 0
     written: bool = False
+    told: bool = False
 
     @classmethod
     def rom(cls, name: str, codes: Codes) -> "Storage":
@@ -110,12 +112,14 @@ class Ram:
         name: name of the submodule.
         width: bits of a word.
         depth: words.
+        told: see `Storage`.
 
     Attributes:
         write: the port that writes.
         read: the port that reads, or holds what it has read.
     """
 
-    def __init__(self, m: Module, name: str, width: int, depth: int) -> None:
-        m.submodules[name] = words = memory.Memory(shape=width, depth=depth, init=[], attrs={"no_rw_check": 1})
+    def __init__(self, m: Module, name: str, width: int, depth: int, told: bool = False) -> None:
+        attrs = {"no_rw_check": 1} | ({"ram_style": "block"} if told else {})
+        m.submodules[name] = words = memory.Memory(shape=width, depth=depth, init=[], attrs=attrs)
         self.write, self.read = words.write_port(), words.read_port()

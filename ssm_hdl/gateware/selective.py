@@ -1,6 +1,7 @@
 # amaranth: UnusedElaboratable=no
 """Gateware of the selective scan."""
 
+from collections.abc import Callable
 from itertools import count
 from typing import NamedTuple, Self
 
@@ -22,7 +23,7 @@ from ssm_hdl.gateware.stage import SINKS, Features, FoldedStage, StagePlan
 from ssm_hdl.gateware.stream import layer_of, shape_of, tag_of
 from ssm_hdl.gateware.timing import Beats, Cycles, Process, known
 from ssm_hdl.operations import Selective as Operation
-from ssm_hdl.operations.selective import LEAK_UP, OFFSET
+from ssm_hdl.operations.selective import LEAK_UP, OFFSET, Sums
 
 _ADDRESS = 1 + REQUANTIZE_LATENCY
 """Cycles from rate and alpha to the address of the leak."""
@@ -94,7 +95,7 @@ class Selective(FoldedStage):
         inputs, y = layers.node.inputs, layers.node.output
         members = {name: In(layers.signature(edge)) for name, edge in zip(SINKS, inputs, strict=True)}
         super().__init__({**members, "o": Out(layers.signature(y))})
-        self._sums = [node.op.sums(node) for node in layers.nodes]
+        self._sums = [Sums.of(node) for node in layers.nodes]
         self._drives, self._least = drives(layers), min(int(node.arrays["shift"].min()) for node in layers.nodes)
         self._alpha = layers.table(lambda node, lift: node.arrays["code"].reshape(f.cycles, f.modes))
         self._leak = Table([leak_words()], layers.fast)
@@ -219,7 +220,7 @@ class Selective(FoldedStage):
         """The leak of every mode: its mantissa, and on top of it the left shift of its product."""
         up = max(each.address.f_bits for each in self._sums)
         rates = [up - node.inputs[0].format.f_bits for node in self.layers.nodes]
-        alphas = [up - node.op.alpha.format.f_bits for node in self.layers.nodes]
+        alphas = [up - node.op.alpha.format.f_bits for node in self.layers.nodes if isinstance(node.op, Operation)]
         drop = up - LEAK.f_bits
         offset = (OFFSET << up) + (1 << drop >> 1)
         place = delay(m, issue.word, self._wait)
@@ -233,7 +234,7 @@ class Selective(FoldedStage):
             leaks.append(entry)
         return leaks
 
-    def _state(self, m: Module, issue: Issue):
+    def _state(self, m: Module, issue: Issue) -> tuple[list[Value], Callable[[list[Value]], None]]:
         """The states of a word when their leaks are there, and a function that keeps the next ones."""
         f, bits, layer = self.folding, self.op.state.width, layer_of(self.i.p)
         read = self._leaked - _READ

@@ -39,6 +39,7 @@ class Sums:
         registers: keep them in registers.
         fast: logic may follow what a block RAM reads, see `Family.fast_rams`.
         layers: layers that have so many words each.
+        told: synthesis is told to put a memory into block RAM.
 
     Attributes:
         storage: the memory.
@@ -47,12 +48,14 @@ class Sums:
             multiplexer of start and word, or none.
     """
 
-    def __init__(self, words: int, width: int, registers: bool = False, fast: bool = False, layers: int = 1) -> None:
+    def __init__(
+        self, words: int, width: int, registers: bool = False, fast: bool = False, layers: int = 1, told: bool = False
+    ) -> None:
         self.words, self.width, self.layers = words, width, layers
         # In a memory, fewer than four words would be read before they are written.
         self.registers = registers or words < 4 or layers * words * width < MEMORY_FROM
         apart = words if self.registers else 1 << (words - 1).bit_length()
-        self.storage = Storage("sums", (layers - 1) * apart + words, width, not self.registers, written=True)
+        self.storage = Storage("sums", (layers - 1) * apart + words, width, not self.registers, written=True, told=told)
         self.latency = 0 if self.registers else 2
         self.ahead = int(fast and not self.registers)
 
@@ -75,7 +78,7 @@ class Sums:
                     m.d.sync += ring.eq(Cat(ring[self.width :], new))
             ring = choose(m, layer, range(self.layers), rings.__getitem__)
             return Kept(Mux(begins, start, ring[: self.width]), ring[-self.width :])
-        sums = Ram(m, "sums", self.width, self.storage.depth)
+        sums = Ram(m, "sums", self.width, self.storage.depth, self.storage.told)
         place = Cat(place, layer)
         m.d.comb += [
             sums.read.addr.eq(place),

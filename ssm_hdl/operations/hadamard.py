@@ -27,7 +27,7 @@ class Hadamard(Unary):
     format: Format
 
     def bind(self, inputs: tuple[Edge, ...], tensors: Tensors, steps: int) -> Node:
-        """No arrays; the accumulator holds every sum."""
+        """No arrays; the accumulator holds every sum, divided."""
         (x,) = inputs
         self.refuse_complex(inputs)
         try:
@@ -37,6 +37,6 @@ class Hadamard(Unary):
         ones = [(x.size + int(total)) // 2 for total in (sums.min(), sums.max())]
         low = min(one * x.format.min - (x.size - one) * x.format.max for one in ones)
         high = max(one * x.format.max - (x.size - one) * x.format.min for one in ones)
-        accumulator = bound(self.name, (x, f"{x.size} elements"), low, high, x.format.f_bits)
-        check_rounding(self.name, accumulator, x.format.f_bits + self.shift, self.format)
+        accumulator = bound(self.name, (x, f"{x.size} elements"), low, high, x.format.f_bits + self.shift)
+        check_rounding(self.name, accumulator, accumulator.f_bits, self.format)
         return Node(self, inputs, Edge(self.name, x.size, self.format, per_sequence=x.per_sequence), accumulator)

@@ -70,15 +70,12 @@ class Selective(Operation):
                 f"{self.name}: exponent {exponent.min()} drops {-shift.min()} bits of the products of {drive} and {b} before the "
                 "state is rounded; give the state that many more fraction bits, or a larger exponent"
             )
-        widest = max(self._sums(inputs, code, shift), key=lambda format: format.width)
+        widest = max(self.sums(inputs, code, shift), key=lambda format: format.width)
         output = Edge(self.name, channels, self.format)
         return Node(self, inputs, output, widest, {"code": code, "shift": shift}, multiplications=3 * code.size)
 
-    def sums(self, node: Node) -> "Sums":
-        """The formats of the exact sums of a bound node."""
-        return self._sums(node.inputs, node.arrays["code"], node.arrays["shift"])
-
-    def _sums(self, inputs: tuple[Edge, ...], code: Codes, shift: Codes) -> "Sums":
+    def sums(self, inputs: tuple[Edge, ...], code: Codes, shift: Codes) -> "Sums":
+        """The formats of the exact sums, checked."""
         rate, drive, b, c = inputs
         up = max(LEAK.f_bits, rate.format.f_bits, self.alpha.format.f_bits)
         alpha = rescale(self.name, f"alpha {self.alpha}", code, self.alpha.format.f_bits - up)
@@ -110,6 +107,12 @@ class Sums(NamedTuple):
     address: Format
     state: Format
     output: Format
+
+    @classmethod
+    def of(cls, node: Node) -> "Sums":
+        """The sums of a bound selective scan."""
+        assert isinstance(node.op, Selective)
+        return node.op.sums(node.inputs, node.arrays["code"], node.arrays["shift"])
 
 
 def products(a: Format, b: Format) -> tuple[int, int]:

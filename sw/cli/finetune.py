@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ssm_hdl.sw.cli.console import Folder, Json, facts, messages, need, need_writable, show
+from ssm_hdl.sw.cli.console import Folder, Json, Seed, facts, messages, need, need_writable, show
 
 NAME = "finetune"
 EXAMPLE = "ssm-hdl finetune manifests/s4d-16h-w4a6x6 --data data/mnist --out manifests/s4d-16h-w4a6x6-qat"
@@ -21,7 +21,7 @@ def command(
     batch_size: Annotated[int, typer.Option(min=1, help="Samples per step of the optimiser.")] = 64,
     learning_rate: Annotated[float, typer.Option(help="Largest step of a code, in parts of its tensor's mean size.")] = 0.003,
     label_smoothing: Annotated[float, typer.Option(min=0, max=0.9, help="Probability given to all classes alike.")] = 0.0,
-    seed: Annotated[int, typer.Option(min=0, help="Of the order of the samples.")] = 0,
+    seed: Annotated[int, Seed] = 0,
     again: Annotated[bool, typer.Option("--again", help="Begin anew, even if a stopped run could be continued.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -30,7 +30,7 @@ def command(
     The epoch that is best on the validation samples is kept. The run is saved beside the new manifest after each epoch. Stop it
     as you like: the same command continues it, to the same codes.
     """
-    need("torch", "sklearn", "numba")
+    need("torch", "numba")
     from ssm_hdl import Manifest
     from ssm_hdl.sw.cli.samples import dataset_of
     from ssm_hdl.sw.qat.finetune import FinetuneConfig, finetune

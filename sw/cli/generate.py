@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import RenderableType
 
-from ssm_hdl.errors import SsmHdlError
+from ssm_hdl.errors import UsageError
 from ssm_hdl.sw.cli import sizing
-from ssm_hdl.sw.cli.console import Json, facts, need, show, table
+from ssm_hdl.sw.cli.console import Json, facts, need_picture, need_writable, show, table
 
 if TYPE_CHECKING:
     from ssm_hdl.gen.report import Report
@@ -40,12 +40,14 @@ def command(
 
     manifest, on = Manifest.load(path), find_device(device)
     if roofline is not None and on is GENERIC_DEVICE:
-        raise SsmHdlError("--roofline draws the limits of a device; name it with --device")
+        raise UsageError("--roofline draws the limits of a device; name it with --device")
+    need_picture(roofline)
+    path = out or Path(f"{manifest.name}.v")
+    need_writable(path)
     sized = size.plan(manifest, on)
     verilog, image = generate(manifest, sized.plan), weights(manifest, sized.plan)
-    path, files = out or Path(f"{manifest.name}.v"), dict[str, object]()
+    files = dict[str, object]()
     if roofline is not None:
-        need("matplotlib")
         from ssm_hdl.sw.roofline import draw
 
         files["roofline"] = str(draw(sized, roofline))

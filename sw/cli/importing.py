@@ -69,7 +69,7 @@ def command(
 
     What the arrays do not tell has to be given. With --data, all readings are measured on its samples, and the best is taken.
     """
-    need("torch", "numba", "sklearn")
+    need("torch", "numba")
     from ssm_hdl.sw import importers
     from ssm_hdl.sw.data import SPECS, is_file, load
     from ssm_hdl.sw.importers.readings import measure
@@ -77,6 +77,8 @@ def command(
     if inputs is None and (data is None or not is_file(data)):
         raise UsageError(f"say what {path.name} was trained on: give --inputs {', '.join(SPECS)}, FILE.npz or FILE.txt")
     name = inputs or str(data)
+    if window and name in SPECS and data is None:
+        raise UsageError(f"--window cuts a recording in an .npz file, and {name} is not read; leave it out")
     samples = None if name in SPECS and data is None else load(name, data, progress=True, window=window)
     spec = SPECS[name] if samples is None else samples.spec
     normalised = mean is not None and std is not None
@@ -90,7 +92,7 @@ def command(
         mean=spec.mean if mean is None else numbers("mean", mean, spec),
         std=spec.std if std is None else numbers("std", std, spec),
     )
-    options = {"gate": gate, "discretization": discretization, "clip": clip or None, "norm_order": norm_order}
+    options = {"gate": gate, "discretization": discretization, "clip_eigs": clip or None, "norm_order": norm_order}
     options |= {"activation": activation, "pooling": pooling, "residual": residual}
     given = {name: value for name, value in options.items() if value is not None}
     pairs = dict(_pair(text) for text in renamed or ())

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ssm_hdl.errors import UsageError
-from ssm_hdl.sw.cli.console import Json, facts, need, show, table
+from ssm_hdl.sw.cli.console import Json, facts, need, need_picture, show, table
 
 if TYPE_CHECKING:
     from ssm_hdl import Manifest
@@ -47,8 +47,8 @@ def _manifest(path: Path, picture: Path | None, dsp: int, as_json: bool) -> None
     from ssm_hdl.sw.memory import MEMORY_KINDS
 
     manifest = Manifest.load(path)
+    need_picture(picture)
     if picture is not None:
-        need("matplotlib")
         from ssm_hdl.gen.size.planner import plan_for
         from ssm_hdl.sw.draw import draw
 

@@ -21,7 +21,7 @@ def command(
     as_json: Json = False,
 ) -> None:
     """Quantize a trained model to a manifest (PTQ): integers from end to end, calibrated on training samples."""
-    need("torch", "numba", "sklearn")
+    need("torch", "numba")
     from ssm_hdl.sw import checkpoint as checkpoints
     from ssm_hdl.sw.data import load_for
     from ssm_hdl.sw.quantize import Recipe, effort, quantize

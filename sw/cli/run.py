@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ssm_hdl.sw.cli.console import Folder, Json, Window, facts, need, need_writable, progress, save_array, show
+from ssm_hdl.sw.cli.console import Folder, Json, Seed, Window, facts, need, need_writable, progress, save_array, show
 from ssm_hdl.sw.cli.samples import samples_of
 
 NAME = "run"
@@ -23,7 +23,7 @@ def command(
     data: Folder = None,
     window: Window = None,
     count: Annotated[int | None, typer.Option(min=1, help="Sequences; all, or 10 random ones, if left out.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of the random samples.")] = 0,
+    seed: Annotated[int, Seed] = 0,
     baud: Annotated[int | None, typer.Option(min=1, help="Bit rate of the board; 1,000,000 if left out.")] = None,
     timeout: Annotated[float | None, typer.Option(min=0.1, help="Seconds to wait for an answer.")] = None,
     out: Annotated[Path | None, typer.Option(help="Write the output codes into this .npy file.")] = None,
@@ -56,7 +56,7 @@ def command(
         "differences": int((outputs != expected).sum()),
         "seconds": round(seconds, 3),
     }
-    answer |= scores(outputs * manifest.output.format.lsb, split.labels)
+    answer |= scores(manifest.values(outputs), split.labels)
     if out is not None:
         answer["outputs"] = str(save_array(out, outputs))
     show(as_json, answer, facts(f"{manifest.name} on {port}", answer))

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ssm_hdl.errors import SsmHdlError, UsageError
-from ssm_hdl.sw.cli.console import need
 
 if TYPE_CHECKING:
     from ssm_hdl import Manifest
@@ -22,8 +21,8 @@ def inputs_of(manifest: "Manifest") -> "InputSpec | None":
     from ssm_hdl.sw.data import SPECS
 
     edge, output = manifest.input, manifest.output
-    if (stated := manifest.graph.samples) is not None:
-        return replace(stated, input_format=str(edge.format))  # which is there to be edited
+    if manifest.graph.samples is not None:
+        return manifest.graph.samples
     for spec in SPECS.values():
         wanted = (spec.input_format, spec.steps, spec.channels, spec.classes, spec.per_step)
         if wanted == (str(edge.format), manifest.steps, edge.size, output.size, not output.per_sequence):
@@ -49,7 +48,7 @@ def dataset_of(manifest: "Manifest", data: Path | None, window: int | None = Non
     if inputs is None:
         if data is None or data.suffix != ".npz":
             known = ", ".join(f"{spec.name} ({spec.steps} steps of {spec.input_format})" for spec in SPECS.values())
-            raise SsmHdlError(
+            raise UsageError(
                 f"no data set has sequences of {manifest.steps} steps of {edge.size} x {edge.format} and {output.size} classes, "
                 f"which {manifest.name} takes; there are {known}; give your own with --data FILE.npz"
             )
@@ -57,8 +56,6 @@ def dataset_of(manifest: "Manifest", data: Path | None, window: int | None = Non
         classes, mean, std = output.size if output.size > 1 else 0, (0.0,) * edge.size, (1.0,) * edge.size
         inputs = InputSpec(manifest.name, str(edge.format), mean, std, manifest.steps, classes, targets=int(not classes))
         inputs = replace(inputs, per_step=not output.per_sequence)
-    if inputs.name == "digits" and data is None:
-        need("sklearn")
     return load_for(inputs, data, progress=True, window=window)
 
 
@@ -71,6 +68,8 @@ def split_of(dataset: "Dataset", name: str, count: int | None) -> "Split":
     if name not in SPLITS:
         raise UsageError(f"a data set has no part {name!r}; there are {', '.join(SPLITS)}")
     split: Split = dataset.all() if name == "all" else getattr(dataset, name)
+    if not len(split):
+        raise SsmHdlError(f"{dataset.name} has no samples in its part {name}; choose another")
     return split.head(count)
 
 
@@ -98,6 +97,8 @@ def samples_of(
         split = split_of(dataset_of(manifest, data, window), source, count)
         manifest.check_samples(split.codes)
         return split
+    if data or window:
+        raise UsageError(f"--data and --window go with --samples {', '.join(SPLITS)}, not with {source}")
     if source == "random":
         shape = (count or 10, manifest.steps, edge.size)
         codes = np.random.default_rng(seed).integers(edge.format.min, edge.format.max + 1, shape)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ssm_hdl.sw.cli.console import Folder, Json, facts, need, need_writable, progress, show, table
+from ssm_hdl.sw.cli.console import Folder, Json, Seed, facts, need, need_writable, progress, show, table
 
 NAME = "search"
 EXAMPLE = "ssm-hdl search checkpoints/s4d-16h.safetensors --budget 3000 --data data/mnist --out out/s4d-16h"
@@ -30,7 +30,7 @@ def command(
     samples: Annotated[int, typer.Option(min=1, help="Training samples to calibrate on.")] = 128,
     images: Annotated[int, typer.Option(min=1, help="Validation samples of a trial; the best are measured on all.")] = 500,
     jobs: Annotated[int, typer.Option(min=1, help="Processes that work side by side.")] = 1,
-    seed: Annotated[int, typer.Option(help="Of the proposals.")] = 0,
+    seed: Annotated[int, Seed] = 0,
     data: Folder = None,
     out: Annotated[Path | None, typer.Option(help="Folder of recipe, front and plot; out/NAME if left out.")] = None,
     as_json: Json = False,
@@ -39,7 +39,7 @@ def command(
 
     The same command on other machines, with a --storage that all reach, joins the same study. Given again, it goes on.
     """
-    need("torch", "sklearn", "numba", "matplotlib", "optuna")
+    need("torch", "numba", "matplotlib", "optuna")
     from ssm_hdl.sw.plot import accuracy_memory
     from ssm_hdl.sw.quantize import Recipe
     from ssm_hdl.sw.quantize.bench import Subject
@@ -50,7 +50,6 @@ def command(
     folder = out or Path("out") / checkpoint.stem
     need_writable(folder / "recipe.yaml")
     report = None if sensitivity is None else Report.load(sensitivity)
-    folder.mkdir(parents=True, exist_ok=True)
     subject = Subject(checkpoint, data, samples, images)
     where = storage or str(folder / "search.journal")
     task = Task(subject, Recipe.load(recipe), budget_of(budget), accounting, objective, trials, where, seed)

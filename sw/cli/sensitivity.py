@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ssm_hdl.errors import SsmHdlError
+from ssm_hdl.errors import UsageError
 from ssm_hdl.sw.cli.console import Folder, Json, facts, need, need_writable, progress, show, table
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def command(
 
     A stopped run goes on when the same command is given again. A width that cannot work is an entry with its reason.
     """
-    need("torch", "sklearn", "numba", "matplotlib")
+    need("torch", "numba", "matplotlib")
     from ssm_hdl.sw.plot import heat_map
     from ssm_hdl.sw.quantize import Recipe
     from ssm_hdl.sw.quantize.bench import Subject
@@ -62,7 +62,7 @@ def numbers(text: str) -> list[int]:
     try:
         return sorted({int(number) for number in text.split(",")})
     except ValueError as error:
-        raise SsmHdlError(f"{text!r} is no list of widths; write for example 4,6,8") from error
+        raise UsageError(f"{text!r} is no list of widths; write for example 4,6,8") from error
 
 
 def cells(report: "Report") -> "Table":

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ssm_hdl.sw.cli import sizing
-from ssm_hdl.sw.cli.console import Folder, Json, Window, facts, need, progress, show
+from ssm_hdl.sw.cli.console import Folder, Json, Seed, Window, facts, need, progress, show
 from ssm_hdl.sw.cli.samples import samples_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ssm_hdl import Manifest
     from ssm_hdl.fixed import Codes
     from ssm_hdl.gen.plan import Plan
@@ -34,7 +36,7 @@ def command(
     window: Window = None,
     count: Annotated[int | None, typer.Option(min=1, help="Sequences; all, or 10 random ones, if left out.")] = None,
     stalls: Annotated[float, typer.Option(min=0, max=0.95, help="Chance of a stall in every cycle, at both ends.")] = 0.0,
-    seed: Annotated[int, typer.Option(min=0, help="Of the random samples and the stalls.")] = 0,
+    seed: Annotated[int, Seed] = 0,
     cocotb: Annotated[
         bool, typer.Option("--cocotb", help="By the cocotb testbench, a few sequences only: it is slower.")
     ] = False,
@@ -49,6 +51,8 @@ def command(
     from ssm_hdl import Manifest
     from ssm_hdl.errors import SsmHdlError, UsageError
     from ssm_hdl.families import GENERIC_DEVICE, find_device, find_family, unlimited
+    from ssm_hdl.sim.compare import joined
+    from ssm_hdl.sw.evaluate import batches
 
     if cocotb and netlist:
         raise UsageError("--cocotb simulates the RTL and --netlist the netlist; choose one")
@@ -61,14 +65,15 @@ def command(
     planned = size.plan(manifest, on).plan
     if cocotb and any(stage.spram for stage in planned.stages.values()):
         raise SsmHdlError(f"{manifest.name}: the cocotb testbench loads no SPRAM; leave --cocotb out, or use another device")
-    codes = manifest.check_samples(samples_of(manifest, samples, data, count, seed, window).codes)
+    split = samples_of(manifest, samples, data, count, seed, window)
+    parts = [manifest.check_samples(codes) for _, codes in batches(split, len(split))]  # a batch for each length
     if cocotb:
         from ssm_hdl.sim.testbench import simulate as testbench
 
-        with progress(f"{manifest.name}: cocotb, {len(codes)} sequences", None):
-            comparison = testbench(manifest, codes, planned, stalls=stalls, seed=seed)
+        with progress(f"{manifest.name}: cocotb, {len(split)} sequences", None):
+            comparison = joined([testbench(manifest, codes, planned, stalls=stalls, seed=seed) for codes in parts])
     else:
-        comparison = simulate(manifest, planned, codes, netlist, stalls, seed)
+        comparison = simulate(manifest, planned, parts, netlist, stalls, seed)
     what = "cocotb" if cocotb else netlist or "rtl"
     answer = {"name": manifest.name, "simulated": what, "samples": samples, **asdict(comparison)}
     if math.isnan(comparison.interval):
@@ -79,18 +84,19 @@ def command(
 
 
 def simulate(
-    manifest: "Manifest", plan: "Plan", codes: "Codes", netlist: str | None = None, stalls: float = 0.0, seed: int = 0
+    manifest: "Manifest", plan: "Plan", parts: "Sequence[Codes]", netlist: str | None = None, stalls: float = 0.0, seed: int = 0
 ) -> "Comparison":
-    """Compile a pipeline, or its netlist in the cells of a family, and compare it with the golden model."""
+    """Compile a pipeline, or its netlist in the cells of a family, and compare it with the golden model, batch by batch."""
     from ssm_hdl.families import find_family
-    from ssm_hdl.sim.compare import compare
+    from ssm_hdl.sim.compare import compare, joined
     from ssm_hdl.sim.netlist import netlist_model
     from ssm_hdl.sim.verilated import VerilatedModel
 
     with progress(f"{manifest.name}: compiling the {f'{netlist} netlist' if netlist else 'RTL'}", None):
         model = netlist_model(manifest, find_family(netlist), plan) if netlist else VerilatedModel(manifest, plan)
-    with progress(f"{manifest.name}: comparing", len(codes)) as advance:
-        return compare(manifest, model, codes, advance, stalls=stalls, seed=seed, jobs=min(os.cpu_count() or 1, 8))
+    jobs = min(os.cpu_count() or 1, 8)
+    with progress(f"{manifest.name}: comparing", sum(map(len, parts))) as advance:
+        return joined([compare(manifest, model, codes, advance, stalls=stalls, seed=seed, jobs=jobs) for codes in parts])
 
 
 def _rows(answer: dict[str, Any]) -> dict[str, object]:

@@ -122,11 +122,13 @@ def foldings(options: list[str] | None) -> dict[str, str]:
     Raises:
         SsmHdlError: one is not of this form.
     """
-    folding = {}
+    folding = dict[str, str]()
     for option in options or []:
         stage, _, number = option.partition("=")
         if not stage or not number[:1].isdecimal():
             raise UsageError(f"--fold {option} is not of the form STAGE=N, such as --fold mixing=2 or --fold mixing=2x4")
+        if stage in folding:
+            raise UsageError(f"--fold {option}: {stage} has --fold {stage}={folding[stage]} already; keep one")
         folding[stage] = number
     return folding
 

@@ -7,7 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from ssm_hdl.sw.cli.console import Folder, Hop, Json, Window, facts, messages, need, need_device, need_writable, show
+from ssm_hdl.errors import SsmHdlError, UsageError
+from ssm_hdl.sw.cli.console import Folder, Hop, Json, Seed, Window, facts, messages, need, need_device, need_writable, show
 
 NAME = "train"
 EXAMPLE = "ssm-hdl train s4d-16h --data data/mnist --out checkpoints/s4d-16h.safetensors"
@@ -39,14 +40,16 @@ def command(
     ssm_learning_rate: Annotated[
         float | None, typer.Option(help="The same for the recurrence: A and dt, of an S5 B too.")
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Of the initial weights and the order of the samples.")] = None,
+    seed: Annotated[int | None, Seed] = None,
     device: Annotated[str, typer.Option(help="Of torch, such as cuda.")] = "cpu",
     as_json: Json = False,
 ) -> None:
     """Train a float model and write its checkpoint; the epoch that is best on the validation samples is kept."""
-    need("torch", "numba", "sklearn")
+    need("torch", "numba")
+    import torch
+
     from ssm_hdl.sw.data import load
-    from ssm_hdl.sw.presets import change
+    from ssm_hdl.sw.presets import OWN, change
     from ssm_hdl.sw.presets import preset as find
     from ssm_hdl.sw.train import train
 
@@ -57,6 +60,8 @@ def command(
     target = out or Path("out") / f"{preset}.safetensors"
     need_writable(target)
     need_device(device)
+    if config.dataset == OWN and (data is None or data.suffix != ".npz"):
+        raise UsageError(f"{preset} is for samples of your own; give them with --data FILE.npz (docs/data.md)")
     words = "".join(f" --{name.replace('_', '-')} {value}" for name, value in given.items())
     words += f" --device {device}" * (device != "cpu")
     began = time.monotonic()
@@ -66,6 +71,11 @@ def command(
         cut = {"window": window, "hop": hop}
         words += f" --data {dataset.name}" + "".join(f" --{name} {steps}" for name, steps in cut.items() if steps)
     words += "".join(f" --set {option}" for option in options or [])
+    try:
+        with torch.device("meta"):
+            config.model.build(dataset)
+    except SsmHdlError as error:  # the options, or the options and the samples, contradict each other
+        raise UsageError(str(error)) from error
     checkpoint = train(dataset, config, progress=messages(), command=f"ssm-hdl train {preset}{words}", device=device)
     checkpoint.save(target)
     answer = {

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ssm_hdl.errors import SsmHdlError, UsageError
+from ssm_hdl.errors import UsageError
 from ssm_hdl.sw.data import copying, digits, hapt, induction, listops, mnist, npz, pathfinder, text
 from ssm_hdl.sw.data.dataset import Dataset, InputSpec, Split
 
@@ -53,7 +53,7 @@ def load(
     if name != "digits":
         raise UsageError(f"no data set is called {name!r}; there are {', '.join(sorted(SPECS))}, or give an .npz file or a text")
     if folder is not None:
-        raise SsmHdlError(f"digits comes with scikit-learn and is not read from {folder}; leave the folder out")
+        raise UsageError(f"digits comes with scikit-learn and is not read from {folder}; leave the folder out")
     return digits.load()
 
 
@@ -74,7 +74,7 @@ def load_for(inputs: InputSpec, data: Path | str | None = None, progress: bool =
     if data is not None and text.is_text(Path(data)):
         return text.load(data, inputs, window)
     if inputs.name not in SPECS:
-        raise SsmHdlError(f"the model was trained on {inputs.name}; name that file, or one like it, with --data FILE")
+        raise UsageError(f"the model was trained on {inputs.name}; name that file, or one like it, with --data FILE")
     dataset = load(inputs.name, data, progress, window)
     dataset.check_fits(inputs)
     return dataset

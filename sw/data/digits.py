@@ -4,7 +4,6 @@ from dataclasses import asdict
 
 import numpy as np
 
-from ssm_hdl.errors import SsmHdlError
 from ssm_hdl.sw.data.dataset import Dataset, InputSpec, Split
 
 SPEC = InputSpec(name="digits", input_format="UQ(1, 4)", mean=(0.305,), std=(0.376,), steps=64, classes=10)
@@ -18,15 +17,9 @@ SEED = 0
 
 
 def load() -> Dataset:
-    """Shuffle the digits with a fixed seed and split them: 1,297 for training, 150 for validation, 350 for the test.
+    """Shuffle the digits with a fixed seed and split them: 1,297 for training, 150 for validation, 350 for the test."""
+    from sklearn.datasets import load_digits
 
-    Raises:
-        SsmHdlError: scikit-learn is not installed.
-    """
-    try:
-        from sklearn.datasets import load_digits
-    except ImportError as error:
-        raise SsmHdlError("the digits data set comes with scikit-learn; pip install 'ssm-hdl[train]'") from error
     images, labels = load_digits(return_X_y=True)
     order = np.random.default_rng(SEED).permutation(len(labels))
     codes = images[order].astype(np.uint8)[..., None]

@@ -14,6 +14,7 @@ gave them, ``label`` (n,) from 1, 0 for none, ``user`` (n,) and ``recording`` (n
 
 import io
 import math
+import warnings
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ssm_hdl.errors import SsmHdlError
+from ssm_hdl.errors import SsmHdlError, brief
 from ssm_hdl.files import write_atomically
 from ssm_hdl.fixed import SQ
 from ssm_hdl.sw.data import arrays as files
@@ -143,7 +144,7 @@ def parse(folder: Path | zipfile.Path) -> dict[str, Array]:
     """
     if (folder / "RawData").is_dir():
         folder = folder / "RawData"
-    labels = _numbers(folder / "labels.txt", 5).astype(np.int64)
+    labels = _numbers(folder / "labels.txt", 5, np.int64)
     recordings, columns = np.unique(labels[:, :2], axis=0).tolist(), dict[str, list[Array]]({name: [] for name in ARRAYS})
     for experiment, user in recordings:
         name = f"exp{experiment:02}_user{user:02}.txt"
@@ -168,17 +169,17 @@ def parse(folder: Path | zipfile.Path) -> dict[str, Array]:
     }
 
 
-def _numbers(path: Path | zipfile.Path, count: int) -> NDArray[np.float64]:
+def _numbers(path: Path | zipfile.Path, count: int, kind: type[np.number[Any]] = np.float64) -> Array:
     """The lines of a text file, ``count`` finite numbers each."""
     try:
-        with path.open("r", encoding="utf-8") as stream:
-            numbers = np.loadtxt(stream, ndmin=2)
+        with path.open("r", encoding="utf-8") as stream, warnings.catch_warnings(action="ignore"):  # an empty file warns
+            numbers = np.loadtxt(stream, kind, ndmin=2)
     except (OSError, KeyError) as error:
         raise SsmHdlError(
             f"cannot read {path}, one of the text files of HAPT; name the folder of its RawData with --data"
         ) from error
     except ValueError as error:
-        raise SsmHdlError(f"{path} is damaged: {error}; get it again") from error
+        raise SsmHdlError(f"{path} is damaged: {brief(str(error), 200)}; get it again") from error
     if numbers.shape[1:] != (count,) or not np.isfinite(numbers).all():
         raise SsmHdlError(
             f"{path} is damaged: lines of {count} finite numbers are wanted, shape is {numbers.shape}; get it again"

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ssm_hdl.errors import brief
+from ssm_hdl.errors import UsageError, brief
 from ssm_hdl.fixed import SQ, UQ, Format, bits
 from ssm_hdl.samples import UNLABELLED
 from ssm_hdl.sw.data.arrays import File, read
@@ -28,6 +28,9 @@ MAX_CLASSES = 4096
 
 MAX_BITS = 24
 """Bits of the widest code; float32, in which the float model is trained, holds no more."""
+
+MAX_CLIPPED = 0.05
+"""Largest share of floats that saturate; beyond it the format or the unit is wrong."""
 
 MAX_VALUE = 1e30
 """Largest float; float32 holds 3e38, and what is computed of them has to fit too."""
@@ -78,14 +81,14 @@ def prepare(
     parts = parts_of(len(x), file.split(len(x)), ordered=x.ndim == 2)
     if x.ndim == 3:
         if window or hop:
-            file.fail(f"x of shape {x.shape} has {len(x):,} sequences already; a window cuts a recording (steps, channels)")
+            raise UsageError(f"{path}: x of shape {x.shape} has sequences already; --window cuts a recording (steps, channels)")
         if per_step and padding is not None:
             y[padding] = nothing
     else:
         window = window or (like.steps if like else None)
         if window is None:
-            file.fail(
-                f"x of shape {x.shape} is a recording (steps, channels), to be cut by --window; "
+            raise UsageError(
+                f"{path}: x of shape {x.shape} is a recording (steps, channels), to be cut by --window; "
                 "sequences of one channel have the shape (samples, steps, 1)"
             )
         cut = Cut.plan(parts, file.take("recording", len(x)), window, hop or window)
@@ -103,7 +106,7 @@ def prepare(
         file.fail("no sample is for training; `split` has to name train")
     inside = np.ones(x.shape[:2], bool) if lengths is None else np.arange(x.shape[1]) < lengths[:, np.newaxis]
     format, scale = _format(file, x, x[learnt][inside[learnt]], like)
-    codes = _codes(x, format, scale, file)
+    codes = _codes(x, format, scale, file, inside)
     mean, std = _normalisation(file, codes[learnt][inside[learnt]] * format.lsb, scale, like)
     names = {name: tuple(file.arrays[name].tolist()) if name in file.arrays else () for name in ("classes", "channels")}
     spec = InputSpec(
@@ -116,6 +119,7 @@ def prepare(
         targets=targets,
         per_step=per_step,
         scale=scale,
+        target_scale=_target_scale(file, y[learnt]) if targets and like is None else (),
         rate=float(file.arrays["rate"].item()) if "rate" in file.arrays else 0.0,
         class_names=names["classes"],
         channel_names=names["channels"],
@@ -169,6 +173,22 @@ def _labels(file: File, x: Array, y: Array | None, like: InputSpec | None) -> tu
     return y.astype(np.int64), count, 0, per_step
 
 
+def _target_scale(file: File, y: Array) -> tuple[float, ...]:
+    """A power of two for each target that covers its training labels, so that codes of one format serve all."""
+    peaks = np.nan_to_num(np.abs(y)).reshape(-1, y.shape[-1]).max(0)
+    for target, peak in enumerate(peaks.tolist()):
+        if peak > MAX_VALUE or 0 < peak < 1 / MAX_VALUE:
+            file.fail(
+                f"y of target {target} goes up to {peak:.3g}; numbers are {1 / MAX_VALUE:g} to {MAX_VALUE:g}, use another unit"
+            )
+    return _covering(peaks)
+
+
+def _covering(peaks: Array) -> tuple[float, ...]:
+    """The power of two above each peak; 1 for 0."""
+    return tuple(2.0 ** math.ceil(math.log2(peak)) if peak > 0 else 1.0 for peak in peaks)
+
+
 def _format(file: File, x: Array, train: Array, like: InputSpec | None) -> tuple[Format, tuple[float, ...]]:
     """The format of the codes and, of floats, the scale of each channel, from the steps (n, channels) that train."""
     real, stated = x.dtype.kind == "f", file.arrays.get("format")
@@ -187,7 +207,7 @@ def _format(file: File, x: Array, train: Array, like: InputSpec | None) -> tuple
         if wanted is not None and not wanted.signed and x.min() < 0:
             file.fail(f"x goes down to {x.min():.3g}, and format {wanted} has no sign")
         largest = np.abs(train).max(0)
-        scale = tuple(2.0 ** math.ceil(math.log2(peak)) if peak > 0 else 1.0 for peak in largest)
+        scale = _covering(largest)
         spread = train.std(0) / np.array(scale)
         # A channel with a large offset needs more bits for what changes.
         fine = max(math.ceil(5 - math.log2(one)) for one in (*spread[spread > 0].tolist(), 1.0))
@@ -201,10 +221,16 @@ def _format(file: File, x: Array, train: Array, like: InputSpec | None) -> tuple
     return wanted or (SQ(width, 0) if low < 0 else UQ(width, 0)), ()
 
 
-def _codes(x: Array, format: Format, scale: tuple[float, ...], file: File) -> NDArray[np.integer]:
-    """Samples as codes; floats are rounded half up and saturate."""
+def _codes(x: Array, format: Format, scale: tuple[float, ...], file: File, inside: Array) -> NDArray[np.integer]:
+    """Samples as codes; floats are rounded half up and saturate, unless too many would."""
     if scale:
-        x = np.clip(np.floor(x / np.array(scale) / format.lsb + 0.5), format.min, format.max)
+        rounded = np.floor(x / np.array(scale) / format.lsb + 0.5)
+        x = np.clip(rounded, format.min, format.max)
+        if (share := (abs(rounded - x) > 1)[inside].mean()) > MAX_CLIPPED:  # a peak of 1 in SQ(1, 11) is one code too large
+            low, high = (", ".join(f"{code * format.lsb * one:.4g}" for one in scale[:4]) for code in (format.min, format.max))
+            file.fail(
+                f"{share:.0%} of x are beyond {format}, from {low} to {high}; give another format, or the unit of the training"
+            )
     elif x.min() < format.min or x.max() > format.max:
         file.fail(f"x goes from {x.min()} to {x.max()}; codes of {format} are {format.min} to {format.max}")
     return x.astype(np.uint8 if x.dtype == np.uint8 else np.int16 if format.width <= 15 + format.signed else np.int32)

@@ -13,14 +13,16 @@ from ssm_hdl.sw.data.dataset import Dataset, Split
 
 def describe(dataset: Dataset) -> dict[str, Any]:
     """A data set in JSON. Ranges are of the training part, in the unit of the data."""
-    lsb = Format.parse(dataset.input_format).lsb * np.array(dataset.scale or (1.0,) * dataset.channels)
-    unit = np.array(dataset.scale or (1.0,) * dataset.channels)
+    format, unit = Format.parse(dataset.input_format), np.array(dataset.scale or (1.0,) * dataset.channels)
+    lsb = format.lsb * unit
     inside = dataset.train.codes[dataset.train.inside()]
+    clipped = ((inside == format.min) | (inside == format.max)).mean(0) if dataset.scale else np.zeros(dataset.channels)
     named = dataset.channel_names or tuple(map(str, range(dataset.channels)))
     channels = [
         {"name": name, "min": float(low), "max": float(high), "mean": float(mean), "std": float(std), "lsb": float(one)}
-        for name, low, high, mean, std, one in zip(
-            named, inside.min(0) * lsb, inside.max(0) * lsb, dataset.mean * unit, dataset.std * unit, lsb, strict=True
+        | {"clipped": float(share)}
+        for name, low, high, mean, std, one, share in zip(
+            named, inside.min(0) * lsb, inside.max(0) * lsb, dataset.mean * unit, dataset.std * unit, lsb, clipped, strict=True
         )
     ]
     splits: dict[str, Split] = {part: getattr(dataset, part) for part in PARTS}

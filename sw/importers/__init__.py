@@ -37,7 +37,9 @@ class Layout:
 
 LAYOUTS: Mapping[str, Layout] = {
     "s4d": Layout(s4.read, s4.recognise, ("norm_order", "activation", "discretization", "pooling")),
-    "s5-jax": Layout(s5_jax.read, s5_jax.recognise, ("gate", "discretization", "clip", "norm_order", "activation", "pooling")),
+    "s5-jax": Layout(
+        s5_jax.read, s5_jax.recognise, ("gate", "discretization", "clip_eigs", "norm_order", "activation", "pooling")
+    ),
     "s5-pytorch": Layout(s5_pytorch.read, s5_pytorch.recognise),
     "mamba": Layout(mamba.read, mamba.recognise, ("residual", "pooling")),
 }
@@ -78,7 +80,7 @@ def load(
         )
     for name in options.keys() - set(LAYOUTS[layout].options):
         owners = " or ".join(one for one, value in LAYOUTS.items() if name in value.options) or "no layout"
-        raise UsageError(f"{name} {options[name]} is an option of {owners}; a checkpoint of {layout} leaves no choice there")
+        raise UsageError(f"--{name.replace('_', '-')} is for checkpoints of {owners}; {path} is one of {layout}, leave it out")
     try:
         config, tensors = LAYOUTS[layout].read(arrays, inputs, **options)
     except ValidationError as error:

@@ -47,9 +47,9 @@ def recognise(arrays: Arrays) -> bool:
 def read(
     arrays: Arrays,
     inputs: InputSpec,
-    gate: str = "half_glu1",
+    gate: str | None = None,
     discretization: str | None = None,
-    clip: bool = False,
+    clip_eigs: bool | None = None,
     norm_order: str | None = None,
     activation: str | None = None,
     pooling: str | None = None,
@@ -59,9 +59,9 @@ def read(
     Args:
         arrays: the flattened tree.
         inputs: the samples that the model takes.
-        gate: ``half_glu1`` or ``half_glu2`` (``--activation_fn`` there), if the tree has ``out2`` only.
+        gate: ``half_glu1`` or ``half_glu2`` (``--activation_fn`` there), if the tree has ``out2`` only; the first if None.
         discretization: ``zoh`` or ``bilinear`` of an S5; the first if None.
-        clip: whether it was trained with ``--clip_eigs``.
+        clip_eigs: whether an S5 was trained with ``--clip_eigs``.
         norm_order: ``prenorm`` or ``postnorm``; the first, if it is a flax tree.
         activation: ``gelu`` or ``gelu_tanh``; the second, if it is a flax tree.
         pooling: of the steps; that of the samples' labels if None.
@@ -90,11 +90,13 @@ def read(
     norm = "batch" if parts["running_mean"] in arrays else "layer_bias" if parts["bias"] in arrays else "layer"
     outs = [name for name in ("out1", "out2") if any(f"{blocks[0]}{name}/{kind}" in arrays for kind in ("kernel", "weight"))]
     if outs != ["out2"]:
+        arrays.refuse("gate", gate, f"has {' and '.join(outs) or 'neither out1 nor out2'}, which tells its gate")
         gate = "full_glu" if len(outs) == 2 else "none"
-    elif gate not in GATES:
+    elif (gate := gate or GATES[0]) not in GATES:
         raise UsageError(f"a gate of {gate!r} is not what {arrays.path} has ({blocks[0]}out2); it is one of {', '.join(GATES)}")
     if lru:
-        arrays.refuse("discretization", discretization, "is an LRU, which has discrete poles")
+        for option, given in (("discretization", discretization), ("clip_eigs", clip_eigs)):
+            arrays.refuse(option, given, "is an LRU, which has discrete poles")
     if discretization not in (None, *DISCRETIZATIONS):
         raise UsageError(f"no discretization is called {discretization!r}; there are {', '.join(DISCRETIZATIONS)}")
     why = "the arrays of torch do not tell it"
@@ -104,7 +106,7 @@ def read(
     active = arrays.ask("activation", activation or ("gelu_tanh" if flax else None), tuple(ACTIVATIONS), f"activation: {why}")
     options: dict[str, Any] = {"width": width, "modes": modes, "layers": len(blocks), "norm": norm, "order": order, "gate": gate}
     options |= {"epsilon": EPSILON[norm] if flax else 1e-5, "gelu": ACTIVATIONS[active], "pooling": pooling}
-    options |= {"discretization": "none" if lru else discretization or "zoh", "clip": clip and not lru}
+    options |= {"discretization": "none" if lru else discretization or "zoh", "clip": bool(clip_eigs)}
     config = S5Config.model_validate(options)
     tensors: dict[str, Tensor] = {}
 

@@ -18,10 +18,10 @@ from safetensors.torch import save
 from torch import Tensor
 
 from ssm_hdl import Manifest, SsmHdlError
+from ssm_hdl.errors import UsageError
 from ssm_hdl.files import write_atomically
 from ssm_hdl.manifest import tensors_to_bytes
 from ssm_hdl.sw.data import Dataset, Split
-from ssm_hdl.sw.evaluate import outputs_of
 from ssm_hdl.sw.qat.model import QatModel, outputs
 from ssm_hdl.sw.score import score
 from ssm_hdl.sw.train import Epoch, labelled, loss_of, units
@@ -53,7 +53,7 @@ class FinetuneConfig:
     def __post_init__(self) -> None:
         for field in ("epochs", "batch_size", "learning_rate"):
             if not 0 < getattr(self, field) < math.inf:
-                raise SsmHdlError(f"fine-tuning with {field} {getattr(self, field)} cannot work; it is a number above 0")
+                raise UsageError(f"fine-tuning with {field} {getattr(self, field)} cannot work; it is a number above 0")
 
 
 @dataclass(frozen=True)
@@ -73,8 +73,7 @@ class Finetuned:
 
 def accuracy(model: QatModel, split: Split) -> float:
     """The share of ``split`` that the integer program classifies correctly, 0 to 1; R2 if the labels are numbers."""
-    codes = outputs_of(model.start.name, split, lambda codes: outputs(model, codes))
-    return score(codes * model.start.output.format.lsb, split.labels)
+    return score(model.start.values(outputs(model, split.codes, split.lengths)), split.labels)
 
 
 def finetune(
@@ -128,7 +127,7 @@ def finetune(
             for start in range(0, images, config.batch_size):
                 batch = order[start : start + config.batch_size]
                 chosen = batch.numpy()
-                lengths = None if samples.lengths is None or dataset.per_step else samples.lengths[chosen]
+                lengths = None if samples.lengths is None else samples.lengths[chosen]
                 total += run.step(torch.from_numpy(codes[chosen]).double(), labels[batch], lengths) * len(batch)
                 bar.advance(task)
             run.check(total / images, guessing)
@@ -148,7 +147,7 @@ class _Run:
 
     def __init__(self, manifest: Manifest, config: FinetuneConfig, steps: int, spread: Tensor | None) -> None:
         self.model, self.config, self.total = QatModel(manifest), config, config.epochs * steps
-        self.lsb, self.spread = manifest.output.format.lsb, 1.0 if spread is None else spread
+        self.lsb, self.spread = torch.from_numpy(manifest.values(np.ones(1))), 1.0 if spread is None else spread
         text = manifest.to_yaml().encode() + tensors_to_bytes(manifest.tensors)
         self.key = hashlib.sha256(text + json.dumps(asdict(config)).encode()).hexdigest()
         self.latents = dict(self.model.latents.items())
@@ -167,15 +166,7 @@ class _Run:
 
     def step(self, inputs: Tensor, labels: Tensor, lengths: NDArray[np.int64] | None) -> float:
         """One step of Adam; the loss in nats, or in variances of the labels."""
-        if lengths is None:
-            codes = self.model(inputs)
-        else:  # a pool ends with its sequence, so every length runs on its own
-            order = np.argsort(lengths, kind="stable")
-            inputs, labels = inputs[order], labels[order]
-            ends, counts = np.unique(lengths, return_counts=True)
-            parts = zip(torch.split(inputs, counts.tolist()), ends.tolist(), strict=True)
-            codes = torch.cat([self.model(part[:, :end]) for part, end in parts])
-        values = codes * self.lsb / self.spread
+        values = self.model(inputs, lengths) * self.lsb / self.spread
         loss = loss_of(values, labels / self.spread if labels.is_floating_point() else labels, self.config.label_smoothing)
         self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]

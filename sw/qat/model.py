@@ -1,7 +1,5 @@
 """A manifest as a torch module: the integer program itself, with gradients for its weights and biases."""
 
-from collections.abc import Callable
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -56,8 +54,13 @@ class QatModel(nn.Module):
             raise SsmHdlError(f"two operations share the tensor {name!r}; training takes one each")
         self.latents[_key(name)] = nn.Parameter(torch.from_numpy(codes).double())
 
-    def forward(self, codes: Tensor) -> Tensor:
-        """Codes (float64) of the output edge, of input codes (B, steps, size) float64."""
+    def forward(self, codes: Tensor, lengths: NDArray[np.int64] | None = None) -> Tensor:
+        """Codes (float64) of the output edge, of input codes (B, steps, size) float64.
+
+        Args:
+            codes: of the input.
+            lengths: steps of each sequence (B,), all if None; later steps are computed, but reach no output of a sequence.
+        """
         edges = {self.start.input.name: codes}
         for node in self.start.nodes.values():
             if isinstance(node.op, Scan):
@@ -67,7 +70,10 @@ class QatModel(nn.Module):
                 edges[node.name] = self._readout(node, edges)
             else:
                 inputs = [edges[source] for source in node.op.sources]
-                edges[node.name] = registry.qat(node.op.op)(node, *inputs, *self._latents(node))
+                if lengths is not None and node.output.per_sequence and not node.inputs[0].per_sequence:
+                    edges[node.name] = _pool(node, inputs[0], lengths)
+                else:
+                    edges[node.name] = registry.qat(node.op.op)(node, *inputs, *self._latents(node))
         return edges[self.start.graph.output]
 
     def _latents(self, node: Node) -> list[Tensor]:
@@ -98,15 +104,25 @@ def _key(name: str) -> str:
     return name.replace(".", "/")
 
 
+def _pool(node: Node, x: Tensor, lengths: NDArray[np.int64]) -> Tensor:
+    """A pool over sequences of several lengths, one length after the other."""
+    order, (ends, counts) = np.argsort(lengths, kind="stable"), np.unique(lengths, return_counts=True)
+    groups = torch.split(x[order], counts.tolist())
+    pool = registry.qat(node.op.op)
+    return torch.cat([pool(node, group[:, :end]) for group, end in zip(groups, ends.tolist(), strict=True)])[np.argsort(order)]
+
+
 @torch.no_grad()
-def outputs(model: QatModel, codes: NDArray[np.integer], progress: Callable[[int], None] | None = None) -> NDArray[np.int64]:
-    """What `ssm_hdl.sim.golden.run` puts out, faster; codes (n, steps, size)."""
+def outputs(model: QatModel, codes: NDArray[np.integer], lengths: NDArray[np.int64] | None = None) -> NDArray[np.int64]:
+    """What `ssm_hdl.sim.golden.run` puts out, faster, of codes (n, steps, size); 0 after the end of a sequence."""
     kept = [node.output for node in model.start.nodes.values() if not isinstance(node.op, Scan) or node.name in model.banks]
     size = max(1, min(250, EDGE_BYTES // (8 * codes.shape[1] * sum(edge.size * (1 + edge.is_complex) for edge in kept))))
     results = []
     for start in range(0, len(codes), size):
         batch = model.start.check_samples(codes[start : start + size])
-        results.append(model(torch.from_numpy(batch).double()).long().numpy())
-        if progress is not None:
-            progress(len(batch))
+        ends = None if lengths is None else lengths[start : start + size]
+        found = model(torch.from_numpy(batch).double(), ends).long().numpy()
+        if ends is not None and found.ndim == 3:
+            found[np.arange(codes.shape[1]) >= ends[:, np.newaxis]] = 0
+        results.append(found)
     return np.concatenate(results)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ssm_hdl.functions import LEAK, leak
 from ssm_hdl.operations import Node, Selective
-from ssm_hdl.operations.selective import LEAK_UP, OFFSET
+from ssm_hdl.operations.selective import LEAK_UP, OFFSET, Sums
 from ssm_hdl.sw.qat import kernels
 from ssm_hdl.sw.qat.scan import spread
 from ssm_hdl.sw.qat.store import codes_of, store
@@ -73,4 +73,4 @@ def forward(node: Node, rate: Tensor, drive: Tensor, b: Tensor, c: Tensor, laten
     alpha = octaves / LEAK.lsb + 0.5 - LEAK.min
     rate = rate * (node.inputs[0].format.lsb / LEAK.lsb)
     sums = cast(Tensor, _Selective.apply(node, rate, drive, b, c, alpha))  # type: ignore[no-untyped-call]
-    return store(sums, node.op.sums(node).output.f_bits, node.output.format)
+    return store(sums, Sums.of(node).output.f_bits, node.output.format)

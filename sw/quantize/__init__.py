@@ -98,7 +98,7 @@ def program(
         known: ``observe`` of the family on the samples of the recipe; many recipes can share it.
         progress: called with the number of sequences done since the last call.
     """
-    inputs = checkpoint.inputs
+    checkpoint, inputs = checkpoint.unscaled(), checkpoint.inputs
     if dataset.name != inputs.name:
         raise SsmHdlError(f"the checkpoint is for {inputs.name}, not for {dataset.name}; calibrate on {inputs.name}")
     codes = dataset.train.codes[: recipe.samples]

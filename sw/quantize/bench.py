@@ -20,7 +20,7 @@ from ssm_hdl.errors import SsmHdlError
 from ssm_hdl.sw import checkpoint as checkpoints
 from ssm_hdl.sw import memory
 from ssm_hdl.sw.data import Dataset, load_for
-from ssm_hdl.sw.evaluate import evaluate_float, outputs_of
+from ssm_hdl.sw.evaluate import evaluate_float
 from ssm_hdl.sw.qat.model import QatModel, outputs
 from ssm_hdl.sw.quantize import FAMILIES, program
 from ssm_hdl.sw.quantize.calibrate import Calibration
@@ -109,7 +109,7 @@ class Bench:
     def calibration(self) -> Calibration:
         """Calibration of the float model with its states, the same for all recipes."""
         family = FAMILIES[self.checkpoint.model.config.family]
-        return family.observe(self.checkpoint, self.dataset.train.codes[: self.subject.samples])
+        return family.observe(self.checkpoint.unscaled(), self.dataset.train.codes[: self.subject.samples])
 
     @cached_property
     def wanted(self) -> Floats:
@@ -138,12 +138,13 @@ class Bench:
             recipe = recipe.model_copy(update={"samples": self.subject.samples})
             manifest, _ = program(self.checkpoint, self.dataset, recipe, self.calibration)
             model = QatModel(manifest)
-            got = outputs_of(manifest.name, self.split, lambda codes: outputs(model, codes)) * manifest.output.format.lsb
-        noise = float(((got - self.wanted) ** 2).sum())
+            got = manifest.values(outputs(model, self.split.codes, self.split.lengths))
+        scale = np.array(self.checkpoint.inputs.target_scale or 1.0)
+        signal, noise = (float(((values / scale) ** 2).sum()) for values in (self.wanted, got - self.wanted))
         return Measured(
             accuracy=score(got, self.split.labels),
             # The bound keeps the ratio finite if the integers are exact.
-            sqnr_db=round(10 * float(np.log10((self.wanted**2).sum() / max(noise, 1e-30))), 2),
+            sqnr_db=round(10 * float(np.log10(signal / max(noise, 1e-30))), 2),
             paper_bytes=memory.paper(manifest).bytes,
             hardware_bytes=memory.hardware(manifest).bytes,
             seconds=round(time.monotonic() - began, 1),

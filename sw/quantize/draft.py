@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from ssm_hdl import Format, Manifest, SsmHdlError
+from ssm_hdl.errors import brief
 from ssm_hdl.fixed import Codes
 from ssm_hdl.fixed import quantize as to_codes
 from ssm_hdl.identifiers import top_name
@@ -152,7 +153,7 @@ class Draft:
         fields = {
             "schema_version": SCHEMA_VERSION,
             "name": top_name(checkpoint.metadata.get("name", family), family),
-            "description": f"{what}, for {inputs.name}; quantized by recipe {self.recipe.name}",
+            "description": f"{what}, for {inputs.name}; quantized by recipe {brief(self.recipe.name)}",
             "steps": inputs.steps,
             "input": {"name": source, "size": inputs.channels, "format": inputs.input_format},
             "samples": inputs,

@@ -110,5 +110,5 @@ def between(manifest: Manifest, start: str, end: str) -> Manifest:
             needed.update(operation.sources)
     edge = manifest.input if start == manifest.input.name else manifest.nodes[start].output
     source = Input(name=edge.name, size=edge.size, format=edge.format)
-    graph = manifest.graph.model_copy(update={"input": source, "operations": chosen, "output": end})
+    graph = manifest.graph.model_copy(update={"input": source, "samples": None, "operations": chosen, "output": end})
     return Manifest(graph, manifest.tensors)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ssm_hdl.errors import SsmHdlError
+from ssm_hdl.errors import SsmHdlError, UsageError
 from ssm_hdl.files import write_atomically
 from ssm_hdl.sw.quantize.bench import Bench, Measured, Subject, processes
 from ssm_hdl.sw.quantize.parts import PARTS, WIDTHS, width_of, with_widths
@@ -156,15 +156,15 @@ def sensitivity(
 def _check(subject: Subject, cells: Sequence[Cell], jobs: int) -> None:
     for part, width in cells:
         if part not in subject.parts:
-            raise SsmHdlError(f"{subject.checkpoint.stem} has no part {part!r}; it has {', '.join(subject.parts)}")
+            raise UsageError(f"{subject.checkpoint.stem} has no part {part!r}; it has {', '.join(subject.parts)}")
         if width not in WIDTHS:
-            raise SsmHdlError(
+            raise UsageError(
                 f"a width of {width} bits cannot be tried; a sign and a magnitude need 2, and {WIDTHS[-1]} is the most"
             )
     if not cells:
-        raise SsmHdlError("no widths or no parts to try; give one at least")
+        raise UsageError("no widths or no parts to try; give one at least")
     if jobs < 1:
-        raise SsmHdlError(f"{jobs} processes do no work; give 1 or more")
+        raise UsageError(f"{jobs} processes do no work; give 1 or more")
 
 
 def _check_same(path: Path, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import optuna
@@ -66,7 +67,7 @@ class Task:
         if self.objective not in OBJECTIVES:
             raise UsageError(f"no objective is called {self.objective!r}; there are {', '.join(OBJECTIVES)}")
         if self.trials < 1 or not (self.budget > 0 and math.isfinite(self.budget)):
-            raise SsmHdlError(
+            raise UsageError(
                 f"a search of {self.trials} trials within {self.budget:g} bytes finds nothing; give more than 0 of both"
             )
 
@@ -138,6 +139,7 @@ def open_study(task: Task, worker: int = 0) -> optuna.Study:
     try:
         storage: Any = task.storage
         if "://" not in storage:
+            Path(storage).parent.mkdir(parents=True, exist_ok=True)
             storage = optuna.storages.JournalStorage(JournalFileBackend(storage))
         study = optuna.create_study(
             storage=storage, study_name=task.study_name, directions=["maximize", "minimize"], load_if_exists=True

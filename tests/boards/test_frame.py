@@ -7,7 +7,7 @@ import pytest
 from amaranth.sim import Simulator
 
 from ssm_hdl.boards.frame import Answers, Requests
-from ssm_hdl.boards.protocol import Status, answer, codes_to_bytes, fingerprint, request
+from ssm_hdl.boards.protocol import PART, REQUEST, Status, answer, codes_to_bytes, fingerprint, request
 
 TIMEOUT = 60
 BUSY = 150
@@ -96,7 +96,7 @@ def test_a_sequence_in_parts_has_one_end(double, random_samples):
     manifest = double(steps=3)
     codes, model = random_samples(manifest, 1, 8)[0], fingerprint(manifest)
     parts = [codes_to_bytes(codes[at : at + 3], manifest.input.format) for at in (0, 3, 6)]
-    events = [event for part in parts for event in (request(9, model, part, part is not parts[-1]), PAUSE)]
+    events = [event for part in parts for event in (request(9, model, part, REQUEST if part is parts[-1] else PART), PAUSE)]
     line = Line(manifest).run(*events)
     assert (line.samples, len(line.replies)) == (beats(codes), 3)
 

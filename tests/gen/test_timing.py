@@ -3,7 +3,7 @@
 
 import numpy as np
 import pytest
-from graphs import random_graph, random_plan, selective_layers
+from graphs import convolutional, random_graph, random_plan, selective_layers
 
 from ssm_hdl import Manifest, SsmHdlError
 from ssm_hdl.families.generic import GENERIC
@@ -48,7 +48,7 @@ def check(manifest, plan, samples):
         assert np.array_equal(model.run(few, stalls=stalls, seed=1).outputs, run(manifest, few).outputs)
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", (*range(12), 18, 21))
 def test_random_graphs(seed, random_samples):
     manifest = random_graph(seed)
     check(manifest, random_plan(manifest, seed), random_samples)
@@ -59,6 +59,12 @@ def test_layers_that_share_stages(layers, seed, random_manifest, random_samples)
     """The last two have compact stages and tables in SPRAM."""
     manifest = random_manifest(channels=4, modes=3, steps=8, layers=layers, alike=True)
     check(manifest, random_plan(manifest, seed, share_layers=True), random_samples)
+
+
+@pytest.mark.parametrize("share,seed", [(False, 0), (True, 0), (True, 1), (True, 2)])
+def test_taps_and_hadamards_of_layers(share, seed, random_samples):
+    manifest = convolutional(3)
+    check(manifest, random_plan(manifest, seed, share_layers=share), random_samples)
 
 
 @pytest.mark.parametrize("layers,seed", [(2, 0), (3, 1), (2, 5)])

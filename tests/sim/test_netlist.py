@@ -5,6 +5,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+from graphs import convolutional
 
 from ssm_hdl import Manifest, SsmHdlError
 from ssm_hdl.families import unlimited
@@ -104,6 +105,15 @@ def test_bits_of_layers_that_share_stages(random_manifest, random_samples, cache
     model = netlist_model(manifest, ICE40, plan_for(manifest, unlimited(ICE40), share_layers=True).plan, cache=cache)
     assert "SB_RAM40_4K" in model.design.verilog
     assert compare(manifest, model, random_samples(manifest, 6), stalls=0.2).differences == 0
+
+
+@pytest.mark.parametrize("family", [ICE40, ECP5], ids=str)
+@pytest.mark.parametrize("layers,size", [(2, 4), (1, 12)])
+def test_bits_of_taps_hadamard_and_argmax(layers, size, family, random_samples, cache):
+    """Two layers share their stages."""
+    manifest = convolutional(layers, size)
+    model = netlist_model(manifest, family, plan_for(manifest, unlimited(family), share_layers=layers > 1).plan, cache=cache)
+    assert compare(manifest, model, random_samples(manifest, 4), stalls=0.2).differences == 0
 
 
 HARNESS = """

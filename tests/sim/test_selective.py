@@ -1,18 +1,28 @@
-"""The selective scan in NumPy against its equation in fractions, and its table against its definition."""
+"""The selective scan in NumPy against its equation in fractions, its table against its definition, and its netlists."""
 
 import math
+from dataclasses import replace
 from decimal import Decimal, localcontext
 from fractions import Fraction
 
 import numpy as np
 import pytest
+from graphs import selective_layers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ssm_hdl import SQ, UQ, Format, SsmHdlError
+from ssm_hdl.families import unlimited
+from ssm_hdl.families.ecp5 import ECP5
+from ssm_hdl.families.ice40 import ICE40
 from ssm_hdl.functions import leak
+from ssm_hdl.gen.plan import Plan
+from ssm_hdl.gen.report import estimate
+from ssm_hdl.gen.size.planner import plan_for
 from ssm_hdl.operations import Edge, Selective, Tensor, Tensors
+from ssm_hdl.sim.compare import compare
 from ssm_hdl.sim.golden import evaluate
+from ssm_hdl.sim.netlist import netlist_model
 
 FORMATS = st.builds(
     lambda signed, width, f_bits: Format(signed, width - f_bits, f_bits), st.booleans(), st.integers(2, 10), st.integers(-2, 9)
@@ -141,3 +151,18 @@ def test_what_is_refused(change, message):
     bound(**rest)
     with pytest.raises(SsmHdlError, match=message):
         bound(**rest | change)
+
+
+@pytest.mark.parametrize(
+    "family,cell,ram,layers,folding",
+    [(ICE40, "SB_MAC16", "SB_RAM40_4K", 1, "1x1"), (ECP5, "MULT18X18D", "DP16KD", 2, "1x2")],
+)
+def test_bits_of_the_netlist(random_samples, cache, family, cell, ram, layers, folding):
+    """A pipeline with a selective scan in the cells of a family, two layers of it in one set of stages; cells as estimated."""
+    manifest, name = selective_layers(layers), "scan" if layers > 1 else "scan_1"
+    stages = plan_for(manifest, unlimited(family), dsp=100, folding={name: folding}, share_layers=layers > 1).plan.stages
+    plan = Plan(family, {stage: replace(each, kind="dsp") for stage, each in stages.items()}, layers > 1)
+    model, taken = netlist_model(manifest, family, plan, cache=cache), estimate(manifest, plan)
+    assert model.design.verilog.count(f" {cell} ") == taken.dsp
+    assert model.design.verilog.count(f" {ram} ") == taken.block_rams[family.name]
+    assert compare(manifest, model, random_samples(manifest, 4), stalls=0.2).differences == 0

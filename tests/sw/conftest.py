@@ -4,10 +4,14 @@ import re
 import sys
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 
+from ssm_hdl.sim.golden import run
 from ssm_hdl.sw import cli as commands
+from ssm_hdl.sw.checkpoint import Checkpoint
+from ssm_hdl.sw.train import logits
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -47,3 +51,31 @@ def refused(cli):
         assert len(re.findall(r"^ssm-hdl: ", done.err, re.MULTILINE)) == 1
 
     return check
+
+
+@pytest.fixture(scope="session")
+def untrained():
+    """``untrained(kind, spec, **options)``: a small model as random as its initial weights are, its norms included."""
+
+    def make(kind, spec, **options):
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            model = kind(width=6, modes=5, **{"layers": 2, "dt_range": (1e-2, 1)} | options).build(spec).eval()
+            for name, values in (*model.named_parameters(), *model.named_buffers()):
+                if "norm" in name and values.numel() == 6:
+                    values.data = torch.rand(6) + (0.5 if "var" in name or "weight" in name else -0.5)
+        return Checkpoint(model, spec, {"name": "small"})
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def sqnr():
+    """``sqnr(manifest, checkpoint, codes)``: of the outputs, in dB."""
+
+    def measure(manifest, checkpoint, codes):
+        wanted = logits(checkpoint.model, torch.from_numpy(checkpoint.inputs.normalise(codes))).numpy()
+        noise = manifest.values(run(manifest, codes).outputs) - wanted
+        return 10 * np.log10((wanted**2).mean() / (noise**2).mean())
+
+    return measure

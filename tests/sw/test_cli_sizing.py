@@ -71,25 +71,14 @@ def test_what_was_sized_gives_the_same_bits(cli, manifest, device):
 @pytest.mark.parametrize(
     "words,options",
     [
-        ("device 'xc7' is not known; there are up5k, lfe5u-25f, lfe5u-45f, lfe5u-85f", ("--device", "xc7")),
         (r"cannot take 1,000,000,000 time .* at 48 MHz; the most that fits is .*--max", ("--device", "up5k", "--rate", "1e9")),
-        ("a generic device has no clock of its own; give --rate a --clock", ("--rate", "16e3")),
-        ("--share-device 9,8 is not of the form LUTS,DSPS,RAMS", ("--share-device", "9,8")),
         ("no plan has a latency of at most 3 cycles; the fastest, .* has", ("--device", "up5k", "--latency", "3")),
-        ("two different wishes", ("--device", "up5k", "--rate", "16e3", "--max")),
-        ("--roofline draws the limits of a device", ("--roofline", "roofline.svg")),
-        (
-            r"cannot draw into roofline.gif; give it one of the endings .svg, .png, .pdf",
-            ("--device", "up5k", "--roofline", "roofline.gif"),
-        ),
-        ("a clock of 0 MHz is none", ("--device", "up5k", "--clock", "0")),
-        ("a rate of nan time steps", ("--device", "up5k", "--rate", "nan")),
         ("no layers", ("--device", "up5k", "--share-layers")),
     ],
 )
 def test_refusals(refused, manifest, tmp_path, words, options):
     out = tmp_path / "top.v"
-    refused(words, "generate", manifest, *options, "-o", out, status=2 if options[-1] in ("xc7", "9,8") else 1)
+    refused(words, "generate", manifest, *options, "-o", out)
     assert not out.exists()
 
 
@@ -126,8 +115,6 @@ def test_a_model_that_is_too_large_is_told_where_it_would_fit(refused, tmp_path)
 
 def test_a_benchmark_of_nothing_that_can_be_measured_is_refused(refused, manifest, tmp_path):
     where = ("--results", tmp_path / "bench.json", "--picture", tmp_path / "bench.png", "--kept", tmp_path / "kept")
-    refused("board 'icestick' is not known", "bench", f"{manifest}@icestick", *where, status=2)
-    refused("not of the form MANIFEST@BOARD", "bench", f"{manifest}@icebreaker@fast", *where, status=2)
     refused("cannot take", "bench", f"{manifest}@icebreaker@1e9", *where)
     assert not (tmp_path / "bench.json").exists()
 

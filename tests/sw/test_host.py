@@ -9,11 +9,14 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 import serial
+import yaml
 
-from ssm_hdl import SsmHdlError
-from ssm_hdl.boards.protocol import Status, answer, codes_to_bytes, fingerprint, request, split_answer
+from ssm_hdl import Format, Manifest, SsmHdlError
+from ssm_hdl.boards.protocol import PART, Status, answer, codes_to_bytes, fingerprint, request, split_answer
 from ssm_hdl.boards.shell import shell_verilog
 from ssm_hdl.gen.size.planner import plan_for
+from ssm_hdl.manifest import Graph
+from ssm_hdl.operations import Tensors
 from ssm_hdl.sim.board import VirtualBoard
 from ssm_hdl.sim.golden import run
 from ssm_hdl.sw.host import Host
@@ -21,6 +24,26 @@ from ssm_hdl.sw.host import Host
 DIVISOR, TIMEOUT = 4, 4000
 PATIENCE = 60.0  # seconds; the simulation shares the machine with other tests
 DESIGNS = {}
+
+
+GENERATOR = """
+schema_version: 1
+name: generator
+steps: 40
+input: {name: token, size: 1, format: "UQ(4, 0)"}
+operations:
+- {name: states, op: scan, input: token, transition: {tensor: pole, format: "SQ(1, 7)"}, exponent: exponent, format: "SQ(6, 4)"}
+- {name: next, op: dense, input: states, weight: {tensor: weight, format: "SQ(2, 4)"}, format: "UQ(4, 0)"}
+output: next
+"""
+"""Its results are its next samples: a rotation that its own results keep going."""
+
+
+def generator() -> Manifest:
+    """A model that goes on by itself."""
+    codes = {"pole": np.array([[[40, 110]]]), "exponent": np.array([[0]]), "weight": np.array([[[[-9, 14]]]])}
+    formats = {"pole": Format.parse("SQ(1, 7)"), "weight": Format.parse("SQ(2, 4)")}
+    return Manifest(Graph.model_validate(yaml.safe_load(GENERATOR)), Tensors(codes, formats))
 
 
 @contextmanager
@@ -63,7 +86,7 @@ def test_results_of_every_step(random_manifest, random_samples, cache):
     manifest = random_manifest(channels=3, steps=5, pooled=False)
     with host_on(manifest, cache) as host:
         for steps in (5, 2, 12):  # the longest comes in three parts
-            host._ask(random_samples(manifest, 1, 3)[0], more=True)  # a host that went away in the middle of a sequence
+            host._ask(random_samples(manifest, 1, 3)[0], PART)  # a host that went away in the middle of a sequence
             samples = random_samples(manifest, 6, steps)
             outputs = host.run(samples)
             assert outputs.shape == (6, steps, 3)
@@ -244,3 +267,24 @@ def test_patience_grows_with_the_work(random_manifest, line):
             timeouts.append(host.timeout)
     assert 2 < timeouts[0] < 2.1
     assert timeouts[1] > timeouts[0] + 600 * 10 / 9600
+
+
+def test_a_model_goes_on_by_itself(cache):
+    """Each result is the next sample: the golden model, run on all of them at once, gives the same results."""
+    manifest = generator()
+    prompt = np.array([[3], [1], [4], [1], [5]])
+    with host_on(manifest, cache) as host:
+        for count in (1, 40):  # a request each, and the results of the first do not come into the second
+            (results,) = [np.concatenate(list(host.go_on(prompt, count)))]
+            sequence = np.concatenate([prompt, results[:-1, np.newaxis]])
+            outputs = run(manifest, sequence[np.newaxis]).outputs[0, :, 0]
+            assert results.shape == (count,)
+            assert (outputs[len(prompt) - 1 :] == results).all()
+            assert len(set(results)) > 1 or count == 1
+        assert (host.run(sequence[np.newaxis]) == run(manifest, sequence[np.newaxis]).outputs).all()
+
+
+def test_only_a_generator_goes_on(random_manifest, random_samples, cache):
+    manifest = random_manifest()
+    with host_on(manifest, cache) as host, pytest.raises(SsmHdlError, match=r"the results of .* are not its next samples"):
+        next(host.go_on(random_samples(manifest, 1)[0], 2))

@@ -10,6 +10,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from ssm_hdl import SsmHdlError
+from ssm_hdl.errors import UsageError
 from ssm_hdl.sw import checkpoint, data, importers
 
 with warnings.catch_warnings():
@@ -91,14 +92,14 @@ def jax_logits(tree, x, gate, discretization, clip):
     [
         ("layer_bias", "half_glu1", ("out2",), {}, "npz"),
         ("layer", "half_glu2", ("out2",), {"gate": "half_glu2", "discretization": "bilinear"}, "safetensors"),
-        ("batch", "full_glu", ("out1", "out2"), {"clip": True}, "params"),
+        ("batch", "full_glu", ("out1", "out2"), {"clip_eigs": True}, "params"),
         ("layer", "none", (), {}, "dots"),
     ],
 )
 @pytest.mark.parametrize("tokens", [0, 7])
 def test_a_jax_tree_is_imported_with_its_logits(tmp_path, norm, gate, outs, options, kind, tokens):
     tree = jax_tree(inward=tokens or 1, norm=norm, outs=outs)
-    if options.get("clip"):
+    if options.get("clip_eigs"):
         tree["params/encoder/layers_1/seq/Lambda_re"][0] = 0.01
     if kind == "safetensors":
         path = tmp_path / "s5.safetensors"
@@ -113,7 +114,7 @@ def test_a_jax_tree_is_imported_with_its_logits(tmp_path, norm, gate, outs, opti
     assert (config.norm, config.gate, config.layers, config.skip, config.gelu) == (norm, gate, 2, "input", "tanh")
     x = torch.randint(0, tokens, (2, 30, 1)) if tokens else torch.randn(2, 30, 1)
     dense = np.eye(tokens)[x[..., 0]] if tokens else x.double().numpy()
-    clip, discretization = options.get("clip", False), options.get("discretization", "zoh")
+    clip, discretization = options.get("clip_eigs", False), options.get("discretization", "zoh")
     expected = np.stack([jax_logits(tree, sample, gate, discretization, clip) for sample in dense])
     with torch.no_grad():
         np.testing.assert_allclose(imported.model(x).numpy(), expected, atol=1e-4, rtol=1e-4)
@@ -188,6 +189,9 @@ def test_an_lru_is_an_s5_of_given_poles(tmp_path, kind):
     options = {} if kind == "flax" else {"norm_order": "prenorm", "activation": "gelu"}
     imported = importers.load(tmp_path / "lru.pt", None, SPEC, **options)
     assert (imported.model.config.discretization, imported.model.config.gate) == ("none", "full_glu")
+    for option, given in (("clip_eigs", True), ("gate", "half_glu1"), ("discretization", "zoh")):
+        with pytest.raises(UsageError, match=f"leave --{option.replace('_', '-')} out"):
+            importers.load(tmp_path / "lru.pt", None, SPEC, **options, **{option: given})
     x = torch.randn(2, 30, 1)
     with torch.no_grad():
         np.testing.assert_allclose(imported.model(x).numpy(), [forward(one) for one in x.double().numpy()], atol=1e-4)
@@ -338,6 +342,7 @@ def test_the_command_imports_and_says_what_it_cannot(cli, refused, stack, tmp_pa
     assert '"skip": "norm"' in done.out
     refused("--std", *words, "--std", 0, status=2)
     refused("--mean nan is not finite", *words, "--mean", "nan", status=2)
-    refused("gate half_glu1 is an option of s5-jax", *words, "--gate", "half_glu1", status=2)
+    for option in (("--gate", "half_glu1"), ("--clip-eigs",)):
+        refused(f"{option[0]} is for checkpoints of s5-jax; .* is one of", *words, *option, status=2)
     refused("no data set is called 'cifar'", *words[:5], "cifar", *words[6:], status=2)
     refused("cannot write", *words[:-1], tmp_path)

@@ -51,6 +51,8 @@ def test_floats_become_codes_of_a_stated_format_and_scale(write):
     again = data.load_for(found.spec, write(x=x[:4] * 2, y=None, split=np.full(4, 2)))
     assert (again.spec, again.test.labels.tolist()) == (found.spec, [-1] * 4)
     assert Format.parse(found.input_format).max in again.test.codes  # twice as large, so some saturate
+    with pytest.raises(SsmHdlError, match=r"% of x are beyond SQ\(1, 11\), .* the unit of the training"):
+        data.load_for(found.spec, write(x=x * 1000))
 
 
 def test_a_large_offset_gets_more_bits(write):
@@ -127,6 +129,7 @@ def test_numbers_are_for_regression(write, shape):
     assert (found.classes, found.targets, found.per_step) == (0, shape[-1] if shape[-1] < 8 else 1, shape[1:2] == (8,))
 
 
+ODD_NAMES = ("", "two\nlines", "\x1b[31mred", "\u202eright to left", "\udc80", "a" * 201)
 NAN = np.where(np.arange(16).reshape(8, 2) == 5, np.nan, 1.0)[np.newaxis].repeat(20, 0)
 
 
@@ -148,17 +151,25 @@ NAN = np.where(np.arange(16).reshape(8, 2) == 5, np.nan, 1.0)[np.newaxis].repeat
         ({"x": np.full((20, 8, 2), np.longdouble("-1e4000"))}, r"x is -inf at"),
         ({"x": np.ones((20, 8, 2)), "format": "SQ(1, 40)"}, r"format SQ\(1, 40\) has 41 bits; a code has 24 at most"),
         ({"x": -np.ones((20, 8, 2)), "format": "UQ(0, 8)"}, r"x goes down to -1, and format UQ\(0, 8\) has no sign"),
+        (
+            {"x": np.linspace(-1, 1, 320).reshape(20, 8, 2), "format": "SQ(0, 8)"},
+            r"50% of x are beyond SQ\(0, 8\), from -0.5, -0.5 to 0.4961, 0.4961; give another format",
+        ),
         ({"x": np.full((20, 8, 2), "a")}, "x is of type <U1; numbers are wanted"),
         ({"y": np.arange(19)}, r"y has shape \(19,\) and x \(20, 8, 2\); y is \(20,\) or \(20, 8\)"),
         ({"y": np.arange(20) - 1}, "y has the label -1; classes are 0 to 18"),
         ({"y": np.zeros(20, int)}, "y names fewer than two classes; write floats for regression"),
         ({"y": np.full(20, 10**6)}, "y has the label 1000000"),
         ({"y": np.full((20, 8), -2)}, "y has the label -2; .* -1 is for a step without one"),
+        ({"y": np.full(20, -1e31)}, r"y of target 0 goes up to 1e\+31; numbers are 1e-30 to 1e\+30, use another unit"),
+        ({"y": np.full((20, 2), [1.0, 1e-31])}, "y of target 1 goes up to 1e-31"),
         ({"y": np.full(20, np.nan)}, "NaN is for steps without a label alone"),
         ({"classes": ["a", "b"]}, "y has the label 2; classes are 0 to 1"),
         ({"channels": [["a"], ["b"]]}, r"channels has shape \(2, 1\); it is a list of names"),
         ({"classes": "abc"}, r"classes has shape \(\); it is a list of names"),
         ({"channels": ["a"]}, "1 names of 2 channels"),
+        *(({"channels": ["a", name]}, "the name .* is 1 to 200 characters that print on one line") for name in ODD_NAMES),
+        *(({"classes": ["a", "b", name]}, "the name .* is 1 to 200 characters that print on one line") for name in ODD_NAMES),
         ({"length": np.full(20, -1)}, "length goes from -1 to -1; a sequence of x has 1 to 8 steps"),
         ({"length": np.full(20, 9)}, "length goes from 9 to 9"),
         ({"length": np.full(3, 8)}, r"length has shape \(3,\); it goes with 20 entries"),
@@ -247,7 +258,7 @@ def test_a_model_of_a_file_wants_a_file_and_a_set_has_no_windows(write):
         data.load_for(replace(data.SPECS["digits"], classes=4))
     with pytest.raises(UsageError, match="digits has sequences already"):
         data.load("digits", window=3)
-    with pytest.raises(SsmHdlError, match="20 sequences already; a window cuts a recording"):
+    with pytest.raises(SsmHdlError, match="has sequences already; --window cuts a recording"):
         npz.load(write(), window=3)
 
 

@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,8 +17,8 @@ from ssm_hdl.sw.train import logits, loss_of, tensors, train
 
 TINY = change(replace(PRESETS["small"], epochs=3), ["width=4", "modes=2"])
 KEPT = InputSpec(
-    "a file, of mine.npz", "UQ(1, 4)", (0.3, 1e-7), (0.1, 1e20), 64, 2, per_step=True,
-    class_names=("a: b", "true"), channel_names=("1", "x, y"), rate=50.0, scale=(1e-5, 2.0),
+    "a file, of mine.npz", "UQ(0, 8)", (1e-7,), (1e20,), 64, 2, per_step=True,
+    class_names=("a: b", "true"), channel_names=("x, y",), rate=50.0, scale=(1e-5,),
 )  # fmt: skip
 
 
@@ -36,7 +35,7 @@ def file(tmp_path):
 
 
 def test_a_manifest_keeps_its_samples_and_its_fingerprint(random_manifest, tmp_path):
-    plain = random_manifest()
+    plain = random_manifest(pooled=False)
     kept = Manifest(plain.graph.model_copy(update={"samples": KEPT}), plain.tensors)
     path = kept.save(tmp_path)
     assert Manifest.load(path).graph.samples == KEPT
@@ -44,9 +43,33 @@ def test_a_manifest_keeps_its_samples_and_its_fingerprint(random_manifest, tmp_p
     path.write_text(path.read_text().replace("  rate: 50.0", "  pace: 50.0"))
     with pytest.raises(SsmHdlError, match=r"samples\.pace: Unexpected keyword"):
         Manifest.load(path)
-    path.write_text(path.read_text().replace("  pace: 50.0\n", "").replace("std: [0.1,", "std: [-1,"))
+    path.write_text(path.read_text().replace("  pace: 50.0\n", "").replace("std: [1.0e+20]", "std: [-1]"))
     with pytest.raises(SsmHdlError, match=r"a deviation of -1\.0; it is a number above 0"):
         Manifest.load(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"mean": (0.0,) * 2, "std": (1.0,) * 2, "scale": (), "channel_names": ()}, "channels 2, the operations 1"),
+        ({"input_format": "SQ(1, 7)"}, r"input_format SQ\(1, 7\), the operations UQ\(0, 8\)"),
+        ({"tokens": 256}, "tokens 256, the operations 0"),
+        ({"classes": 4, "class_names": ()}, "outputs 4, the operations 2"),
+        ({"classes": 0, "targets": 1, "class_names": ()}, "outputs 1, the operations 2"),
+        ({"per_step": False}, "per_step False, the operations True"),
+    ],
+)
+def test_samples_that_do_not_go_with_the_ports_are_refused(random_manifest, change, words):
+    plain = random_manifest(pooled=False)
+    with pytest.raises(SsmHdlError, match=f"random_s4d: samples have {words}; change one of them"):
+        Manifest(plain.graph.model_copy(update={"samples": replace(KEPT, **change)}), plain.tensors)
+
+
+def test_a_manifest_that_could_not_be_loaded_is_not_written(random_manifest, tmp_path):
+    graph = random_manifest().graph.model_copy(update={"name": "always"})
+    with pytest.raises(SsmHdlError, match="name: 'always' is a keyword"):
+        Manifest(graph, random_manifest().tensors).save(tmp_path / "far")
+    assert not (tmp_path / "far").exists()
 
 
 def test_a_checkpoint_keeps_its_samples(tmp_path):
@@ -89,7 +112,7 @@ def test_samples_without_labels_train_nothing(file):
 @pytest.mark.parametrize("task", ["classes of steps", "numbers", "numbers of steps"])
 def test_every_task_goes_from_training_to_equal_rtl(cli, file, tmp_path, task):
     random = np.random.default_rng(2)
-    y = {"classes of steps": random.integers(-1, 3, (40, 16)), "numbers": random.normal(size=(40, 2))}
+    y = {"classes of steps": random.integers(-1, 3, (40, 16)), "numbers": random.normal(size=(40, 2)) * [1e-20, 1e20]}
     path = file(y.get(task, random.normal(size=(40, 16))), split=np.arange(40) % 3)
     model, folder, recipe = tmp_path / "model.safetensors", tmp_path / "model", tmp_path / "few.yaml"
     recipe.write_text("samples: 8\n")
@@ -99,13 +122,15 @@ def test_every_task_goes_from_training_to_equal_rtl(cli, file, tmp_path, task):
     first = "accuracy" if task == "classes of steps" else "r2"
     floats = json.loads(cli("eval", model, "--data", path, "--json").out)
     assert floats[first] == pytest.approx(trained[first], abs=1e-4)
+    assert len(floats.get("targets", {}).get("r2", ())) == {"numbers": 2, "numbers of steps": 1}.get(task, 0)
     answer = json.loads(cli("eval", folder, "--data", path, "--out", tmp_path / "out.npy", "--json").out)
     manifest, split = Manifest.load(folder), data.load_for(Manifest.load(folder).graph.samples, path).test
-    outputs = run(manifest, split.codes).outputs
+    outputs, scale = run(manifest, split.codes).outputs, manifest.graph.samples.target_scale
+    assert task != "numbers" or (np.abs(outputs).max(0) > 1 << 10).all()  # large and small ones fill one format
     assert np.array_equal(np.load(tmp_path / "out.npy"), outputs) and answer["sequences"] == 13
     assert answer["labelled"] == {"classes of steps": (split.labels >= 0).sum(), "numbers": 13}.get(task, 13 * 16)
     cli("eval", folder, "--data", path, "--out", tmp_path / "out.npy", "--values")
-    assert np.array_equal(np.load(tmp_path / "out.npy"), outputs * manifest.output.format.lsb)
+    assert np.array_equal(np.load(tmp_path / "out.npy"), outputs * (manifest.output.format.lsb * np.array(scale or 1.0)))
     tuned = json.loads(cli("finetune", folder, "--data", path, "--epochs", 1, "--out", tmp_path / "qat", "--json").out)
     assert f"val_{first}" in tuned
     same = json.loads(cli("simulate", folder, "--samples", "test", "--data", path, "--count", 2, "--json").out)
@@ -134,23 +159,25 @@ def test_a_manifest_by_hand_takes_codes_in_a_file(cli, refused, random_manifest,
     assert (done["sequences"], done["labelled"], "accuracy" in done) == (8, 0, False)
     np.savez(tmp_path / "codes.npz", x=np.zeros((8, 6, 1)))
     refused("x are floats; the model.* takes integers", "eval", tmp_path / "manifest", "--data", tmp_path / "codes.npz")
-    refused("no data set has sequences of 6 steps", "eval", tmp_path / "manifest")
+    refused("no data set has sequences of 6 steps", "eval", tmp_path / "manifest", status=2)
+
+
+def test_padding_is_not_simulated(cli, random_manifest, tmp_path):
+    random_manifest(pooled=False).save(tmp_path / "manifest")
+    x, length = np.arange(48, dtype=np.uint8).reshape(8, 6, 1), np.array([1, 6, 6, 3, 2, 6, 1, 5])
+    np.savez(tmp_path / "codes.npz", x=x, y=np.zeros((8, 6), int), length=length, split=np.full(8, 2))
+    words = ("simulate", tmp_path / "manifest", "--samples", "test", "--data", tmp_path / "codes.npz", "--stalls", 0.3)
+    done = json.loads(cli(*words, "--json").out)
+    assert (done["sequences"], done["elements"], done["differences"]) == (8, 2 * length.sum(), 0)
 
 
 def test_a_manifest_of_another_number_of_classes_is_not_taken_for_mnist(refused, random_manifest, tmp_path):
     random_manifest(steps=784).save(tmp_path / "ecg")
-    refused("no data set has sequences of 784 steps of 1 x .* and 3 classes", "eval", tmp_path / "ecg", "--data", "data/mnist")
-
-
-@pytest.mark.parametrize("name", ["quantize", "sensitivity", "search"])
-def test_a_checkpoint_is_wanted(refused, name):
-    options = ("--budget", 3000) if name == "search" else ()
-    folder = Path(__file__).parents[2] / "manifests" / "digits"
-    refused("digits is a manifest, not a checkpoint", name, folder, *options, status=2)
-
-
-@pytest.mark.parametrize("name", ["finetune", "generate", "simulate"])
-def test_a_manifest_is_wanted(refused, name, tmp_path):
-    path = Path(__file__).parents[2] / "checkpoints" / "digits.safetensors"
-    options = ("-o", tmp_path / "out.v") if name == "generate" else ()
-    refused("is a checkpoint or weights, not a manifest", name, path, *options, status=2)
+    refused(
+        "no data set has sequences of 784 steps of 1 x .* and 3 classes",
+        "eval",
+        tmp_path / "ecg",
+        "--data",
+        "data/mnist",
+        status=2,
+    )

@@ -15,7 +15,8 @@ from ssm_hdl import SQ, UQ, Manifest, SsmHdlError, registry
 from ssm_hdl.hadamard import matrix
 from ssm_hdl.operations import Argmax, Edge, Hadamard, Norm, Taps, Tensors
 from ssm_hdl.sim.golden import evaluate, run
-from ssm_hdl.sw.data import load
+from ssm_hdl.sw.data import Split, load
+from ssm_hdl.sw.evaluate import evaluate_integer
 from ssm_hdl.sw.models.convolution import convolve
 from ssm_hdl.sw.qat.finetune import FinetuneConfig, finetune
 from ssm_hdl.sw.qat.lookup import SLOPES
@@ -56,6 +57,14 @@ def test_forward_is_the_golden_model(random_manifest, features, seed):
     assert np.array_equal(outputs(QatModel(manifest), samples), golden.outputs)
     model = QatModel(manifest)
     assert np.array_equal(model(torch.from_numpy(samples).double()).detach().numpy(), golden.outputs)  # with gradients
+
+
+@pytest.mark.parametrize("options", [{}, {"features": ["mean"]}, {"pooled": False}], ids=str)
+def test_sequences_of_several_lengths_in_a_batch_are_those_without_padding(random_manifest, random_samples, options):
+    manifest = random_manifest(channels=3, modes=2, steps=16, **options)
+    samples, lengths = random_samples(manifest, 7), np.array([3, 16, 1, 3, 9, 16, 2])
+    split = Split(samples, np.full((7, 16)[: 2 - manifest.output.per_sequence], -1), lengths)
+    assert np.array_equal(outputs(QatModel(manifest), samples, lengths), evaluate_integer(manifest, split).outputs)
 
 
 @pytest.mark.parametrize("features", FEATURES)
@@ -351,6 +360,6 @@ def test_the_command(cli, refused, tmp_path):
     answer = json.loads(done.out)
     assert done.status == 0 and 0.9 < answer["val_accuracy_before"] <= answer["val_accuracy"]
     assert sorted(path.name for path in (tmp_path / "qat").iterdir()) == ["manifest.yaml", "weights.safetensors"]
-    refused("learning_rate 0.0 cannot work", *words, "--learning-rate", 0)
-    refused("learning_rate inf cannot work", *words, "--learning-rate", "inf")
+    refused("learning_rate 0.0 cannot work", *words, "--learning-rate", 0, status=2)
+    refused("learning_rate inf cannot work", *words, "--learning-rate", "inf", status=2)
     refused("cannot read|does not exist|no manifest", "finetune", tmp_path / "none")

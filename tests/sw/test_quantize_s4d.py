@@ -17,14 +17,12 @@ from ssm_hdl.sim.compiler import Design
 from ssm_hdl.sim.golden import run
 from ssm_hdl.sim.verilated import VerilatedModel
 from ssm_hdl.sw import checkpoint as checkpoints
-from ssm_hdl.sw.checkpoint import Checkpoint
 from ssm_hdl.sw.data import SPECS, Dataset, Split, load
 from ssm_hdl.sw.models.s4d import DeepS4DConfig
 from ssm_hdl.sw.qat.model import QatModel, outputs
 from ssm_hdl.sw.quantize import Recipe, effort, program, quantize
 from ssm_hdl.sw.quantize.bench import Bench, Subject
 from ssm_hdl.sw.quantize.s4d import DeepS4DLowering
-from ssm_hdl.sw.train import logits
 
 ROOT = Path(__file__).parents[2]
 SMALL = {"default": 16, "readout": 12, "mixing": 12, "gate": 12, "ff_enc": 12}
@@ -34,24 +32,6 @@ WIDE = Recipe(name="wide", weights=16, activations=SMALL, pool=16, samples=32, s
 @pytest.fixture(scope="module")
 def digits():
     return load("digits")
-
-
-def untrained(spec, **options):
-    """A model as random as its initial weights are, its norms and running statistics included."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        model = DeepS4DConfig(width=6, modes=5, **{"layers": 2, "dt_range": (1e-2, 1)} | options).build(spec).eval()
-        for name, values in (*model.named_parameters(), *model.named_buffers()):
-            if "norm" in name and values.numel() == 6:
-                values.data = torch.rand(6) + (0.5 if "var" in name or "weight" in name else -0.5)
-    return Checkpoint(model, spec, {"name": "small"})
-
-
-def sqnr(manifest, checkpoint, codes):
-    """Of the logits, in dB."""
-    wanted = logits(checkpoint.model, torch.from_numpy(checkpoint.inputs.normalise(codes))).numpy()
-    noise = run(manifest, codes).outputs * manifest.output.format.lsb - wanted
-    return 10 * np.log10((wanted**2).mean() / (noise**2).mean())
 
 
 @pytest.mark.parametrize(
@@ -68,8 +48,8 @@ def sqnr(manifest, checkpoint, codes):
     ],
     ids=str,
 )
-def test_wide_integers_are_the_float_model(digits, options, norms):
-    small = untrained(replace(SPECS["digits"], per_step=options.get("pooling") == "none"), **options)
+def test_wide_integers_are_the_float_model(digits, options, norms, untrained, sqnr):
+    small = untrained(DeepS4DConfig, replace(SPECS["digits"], per_step=options.get("pooling") == "none"), **options)
     x = torch.from_numpy(small.inputs.normalise(digits.test.codes[:8])).double()
     with torch.no_grad():
         model = small.model.double()
@@ -85,25 +65,25 @@ def test_wide_integers_are_the_float_model(digits, options, norms):
     assert np.array_equal(outputs(QatModel(quantized.manifest), codes), run(quantized.manifest, codes).outputs)
 
 
-def test_a_gain_alone_is_folded_into_the_readout(digits):
+def test_a_gain_alone_is_folded_into_the_readout(digits, untrained):
     """Without a bias the scan reads the norm itself; with one it reads a dense of the gain and the bias."""
     for norm, source in (("layer", "norm_1"), ("layer_bias", "carry_1")):
-        lowering = DeepS4DLowering(untrained(SPECS["digits"], norm=norm), digits.train.codes[:16], WIDE)
+        lowering = DeepS4DLowering(untrained(DeepS4DConfig, SPECS["digits"], norm=norm), digits.train.codes[:16], WIDE)
         assert lowering.lower({}).manifest.nodes["ssm_1"].op.input == source
 
 
-def test_several_inputs_have_a_normalisation_each(digits):
+def test_several_inputs_have_a_normalisation_each(digits, untrained, sqnr):
     spec = replace(SPECS["digits"], mean=(0.4, 0.1), std=(0.3, 0.6), name="two")
     codes = np.concatenate([digits.train.codes[:48], digits.train.codes[48:96] // 2], axis=2)
     split = Split(codes, digits.train.labels[:48])
     dataset = Dataset(**vars(spec), train=split, val=split, test=split)
-    small = untrained(spec, order="postnorm")
+    small = untrained(DeepS4DConfig, spec, order="postnorm")
     manifest = quantize(small, dataset, WIDE).manifest
     assert manifest.input.size == 2 and sqnr(manifest, small, codes) > 55
 
 
-def test_progress_adds_up_and_every_part_has_its_width(digits, tmp_path):
-    small, done = untrained(SPECS["digits"], order="postnorm"), []
+def test_progress_adds_up_and_every_part_has_its_width(digits, tmp_path, untrained):
+    small, done = untrained(DeepS4DConfig, SPECS["digits"], order="postnorm"), []
     recipe = Recipe(name="few", samples=16)
     quantize(small, digits, recipe, done.append)
     assert sum(done) == effort(small, digits, recipe)
@@ -118,8 +98,8 @@ def test_progress_adds_up_and_every_part_has_its_width(digits, tmp_path):
 
 
 @pytest.mark.parametrize("order", ["prenorm", "postnorm"])
-def test_layers_share_stages_and_rtl_equals_the_golden_model(digits, order):
-    small = untrained(SPECS["digits"], order=order, layers=3)
+def test_layers_share_stages_and_rtl_equals_the_golden_model(digits, order, untrained):
+    small = untrained(DeepS4DConfig, SPECS["digits"], order=order, layers=3)
     manifest = quantize(small, digits, Recipe(name="w8a8", samples=16, state_margin=1.0)).manifest
     assert len(find_layers(manifest).blocks) == 3
     codes = digits.test.codes[:3]

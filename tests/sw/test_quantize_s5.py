@@ -11,7 +11,6 @@ from ssm_hdl import SQ
 from ssm_hdl.operations import Embedding, Norm, Scan, Slice
 from ssm_hdl.sim.golden import run
 from ssm_hdl.sw import checkpoint as checkpoints
-from ssm_hdl.sw.checkpoint import Checkpoint
 from ssm_hdl.sw.data import SPECS, Dataset, Split, listops, load
 from ssm_hdl.sw.models.s5 import S5Config
 from ssm_hdl.sw.qat.model import QatModel, outputs
@@ -19,7 +18,6 @@ from ssm_hdl.sw.quantize import Recipe, effort, program, quantize
 from ssm_hdl.sw.quantize.bench import Bench, Subject
 from ssm_hdl.sw.quantize.s5 import S5Lowering
 from ssm_hdl.sw.quantize.stack import affine
-from ssm_hdl.sw.train import logits
 
 CHECKPOINT = Path(__file__).parents[2] / "checkpoints" / "s5-digits.safetensors"
 WIDE = Recipe(name="wide", weights=16, activations={"default": 16, "sum": 12, "gate": 12, "ff_enc": 12}, pool=16, samples=48)
@@ -35,24 +33,6 @@ def trained():
     return checkpoints.load(CHECKPOINT)
 
 
-def untrained(spec, **options):
-    """A model as random as its initial weights are, its running statistics included."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        model = S5Config(width=6, modes=5, layers=2, dt_range=(1e-2, 1), **options).build(spec).eval()
-        for name, values in (*model.named_parameters(), *model.named_buffers()):
-            if "norm" in name and values.numel() == 6:
-                values.data = torch.rand(6) + (0.5 if "var" in name or "weight" in name else -0.5)
-    return Checkpoint(model, spec, {"name": "small"})
-
-
-def sqnr(manifest, checkpoint, codes):
-    """Of the logits, in dB."""
-    wanted = logits(checkpoint.model, torch.from_numpy(checkpoint.inputs.normalise(codes))).numpy()
-    noise = run(manifest, codes).outputs * manifest.output.format.lsb - wanted
-    return 10 * np.log10((wanted**2).mean() / (noise**2).mean())
-
-
 @pytest.mark.parametrize(
     "options",
     [
@@ -65,8 +45,8 @@ def sqnr(manifest, checkpoint, codes):
     ],
     ids=lambda options: "-".join(map(str, options.values())) or "default",
 )
-def test_wide_integers_are_the_float_model(digits, options):
-    small = untrained(SPECS["digits"], **options)
+def test_wide_integers_are_the_float_model(digits, options, untrained, sqnr):
+    small = untrained(S5Config, SPECS["digits"], **options)
     quantized = quantize(small, digits, WIDE)
     assert sqnr(quantized.manifest, small, digits.test.codes[:50]) > 42
     measured = [name for name, node in quantized.manifest.nodes.items() if not isinstance(node.op, Scan | Slice)]
@@ -78,9 +58,9 @@ def test_wide_integers_are_the_float_model(digits, options):
     assert gelus == {"gelu" if options.get("gelu") == "erf" else "gelu_tanh"}
 
 
-def test_a_norm_over_the_batch_is_the_affine_map_that_folds(digits):
+def test_a_norm_over_the_batch_is_the_affine_map_that_folds(digits, untrained):
     """The folded model is equal to the unfolded one, but for float rounding."""
-    small = untrained(SPECS["digits"], norm="batch")
+    small = untrained(S5Config, SPECS["digits"], norm="batch")
     x = torch.from_numpy(small.inputs.normalise(digits.test.codes[:8]))
     trace = {name: values.double() for name, values in small.model.trace(x).items()}
     before = ["encoder", "residual_0"]
@@ -93,14 +73,14 @@ def test_a_norm_over_the_batch_is_the_affine_map_that_folds(digits):
         np.testing.assert_allclose(np.concatenate([folded.real, folded.imag], -1), drive, atol=1e-6 * np.abs(drive).max())
 
 
-def test_the_committed_model_loses_little(trained, digits):
+def test_the_committed_model_loses_little(trained, digits, sqnr):
     manifest = quantize(trained, digits, Recipe.load("w8a8").model_copy(update={"samples": 128})).manifest
     assert sqnr(manifest, trained, digits.test.codes) > 24
     correct = (run(manifest, digits.test.codes).outputs.argmax(1) == digits.test.labels).mean()
     assert correct >= float(trained.metadata["accuracy"]) - 0.01
 
 
-def test_fitting_to_the_float_model_pays(trained, digits):
+def test_fitting_to_the_float_model_pays(trained, digits, sqnr):
     codes, recipe = digits.train.codes[:128], Recipe.load("w4a6x6").model_copy(update={"samples": 128})
     plain = S5Lowering(trained, codes, recipe).lower({}).manifest
     assert (
@@ -132,12 +112,12 @@ def test_every_part_has_the_width_that_it_is_given(trained, digits):
     assert bench.measure(recipe).sqnr_db > 0
 
 
-def test_tokens_are_rows_of_a_table():
+def test_tokens_are_rows_of_a_table(untrained, sqnr):
     codes, labels = listops.generate(24, 32)
     spec = replace(SPECS["listops"], steps=32)
     split = Split(codes, labels)
     dataset = Dataset(**vars(spec), train=split, val=split, test=split)
-    small = untrained(spec)
+    small = untrained(S5Config, spec)
     manifest = quantize(small, dataset, replace_samples(WIDE, 24)).manifest
     assert isinstance(manifest.nodes["encoder"].op, Embedding) and manifest.input.name == "token"
     assert sqnr(manifest, small, codes) > 42
@@ -148,8 +128,8 @@ def replace_samples(recipe, samples):
     return recipe.model_copy(update={"samples": samples})
 
 
-def test_progress_adds_up(digits):
-    small, done = untrained(SPECS["digits"]), []
+def test_progress_adds_up(digits, untrained):
+    small, done = untrained(S5Config, SPECS["digits"]), []
     recipe = Recipe(name="few", samples=20)
     quantize(small, digits, recipe, done.append)
     assert sum(done) == effort(small, digits, recipe)

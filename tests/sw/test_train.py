@@ -158,5 +158,5 @@ def test_rotated_sequences_are_those_of_a_sensor_worn_in_another_way():
     assert (after - before).abs().amax((1, 2, 3)).min() > 0.05
     torch.testing.assert_close(torch.linalg.det(after[:, :3, 0]), torch.linalg.det(before[:, :3, 0]), rtol=1e-3, atol=1e-3)
     assert rotated(inputs, spec, 0) is inputs
-    with pytest.raises(SsmHdlError, match="hapt has 4 channels, which are no vectors of three axes; train without rotation"):
+    with pytest.raises(SsmHdlError, match="hapt has 4 channels, which are no vectors of three axes; choose another preset"):
         rotated(inputs[..., :4], spec, 0.3)

@@ -15,9 +15,11 @@ from ssm_hdl import SQ
 from ssm_hdl.families.generic import GENERIC, Generic
 from ssm_hdl.families.ice40 import ICE40
 from ssm_hdl.gateware.add import Add
+from ssm_hdl.gateware.argmax import Argmax
 from ssm_hdl.gateware.compact_dense import CompactDense
 from ssm_hdl.gateware.dense import Dense
 from ssm_hdl.gateware.embedding import Embedding
+from ssm_hdl.gateware.hadamard import Hadamard
 from ssm_hdl.gateware.largest import Largest
 from ssm_hdl.gateware.last import Last
 from ssm_hdl.gateware.layers import Layers
@@ -32,12 +34,16 @@ from ssm_hdl.gateware.scan import Scan
 from ssm_hdl.gateware.selective import Selective
 from ssm_hdl.gateware.slice import Slice
 from ssm_hdl.gateware.stream import Fork, Repack, signature
+from ssm_hdl.gateware.taps import Taps
 from ssm_hdl.gateware.timing import Beats, Process, Schedule
+from ssm_hdl.operations import Argmax as ArgmaxOperation
 from ssm_hdl.operations import Edge, Tensor, Tensors
+from ssm_hdl.operations import Hadamard as HadamardOperation
 from ssm_hdl.operations import Largest as LargestOperation
 from ssm_hdl.operations import Last as LastOperation
 from ssm_hdl.operations import Mean as MeanOperation
 from ssm_hdl.operations import Selective as SelectiveOperation
+from ssm_hdl.operations import Taps as TapsOperation
 from ssm_hdl.operations.norm import Norm as NormOperation
 
 SHAPE = Shape(6, True)
@@ -252,6 +258,28 @@ def test_norm(size, width):
     node = op.bind((Edge("x", size, SQ(width, 4)),), Tensors({}, {}), ENDS)
     for pace in (1, 9):
         check(partial(Norm, node, "dsp", pace))
+
+
+def bound(operation, size):
+    return operation.bind((Edge("x", size, SQ(2, 4)),), Tensors({}, {}), ENDS)
+
+
+@pytest.mark.parametrize("size", (1, 2, 16, 12, 24))
+def test_hadamard(size):
+    node = bound(HadamardOperation(name="y", input="x", shift=1, format=SQ(3, 3)), size)
+    for pace, compact in ((1, False), (5, False), (20, True)):
+        check(partial(Hadamard, node, pace, compact))
+
+
+@pytest.mark.parametrize("size", (1, 2, 7))
+def test_argmax(size):
+    check(partial(Argmax, bound(ArgmaxOperation(name="y", input="x"), size)))
+
+
+@pytest.mark.parametrize("size,lanes", ((2, 1), (12, 1), (12, 2)))
+def test_taps(size, lanes):
+    for pace in (1, 5):
+        check(partial(Taps, bound(TapsOperation(name="y", input="x", taps=3), size), lanes, pace))
 
 
 class Rounds(wiring.Component):

@@ -1,0 +1,211 @@
+# amaranth: UnusedElaboratable=no
+"""Gateware of hadamard."""
+
+from itertools import count
+from typing import Self
+
+from amaranth.hdl import Const, Module, Mux, Shape, Signal, Value
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from ssm_hdl.gateware.arithmetic import REQUANTIZE_LATENCY, delay, plus_minus
+from ssm_hdl.gateware.counter import Counter
+from ssm_hdl.gateware.layers import Layers, Nodes, choose
+from ssm_hdl.gateware.memories import BLOCK_RAM_FROM, Storage
+from ssm_hdl.gateware.paley import Paley
+from ssm_hdl.gateware.queue import Places
+from ssm_hdl.gateware.stage import Features, QueuedStage, StagePlan
+from ssm_hdl.gateware.stream import shape_of, tag_of
+from ssm_hdl.gateware.sums import Sums
+from ssm_hdl.gateware.timing import Beats, Cycles, Process, known
+from ssm_hdl.hadamard import split
+from ssm_hdl.operations import Node
+
+
+class Level:
+    """A butterfly of a transform, its operands ``distance`` elements apart, with a delay line for as many numbers.
+
+    While the first operands come, the line takes them and gives the differences of those before. While the second ones come,
+    it gives the first operands, and takes the differences.
+
+    Args:
+        x: shape of an element.
+        distance: the distance.
+        fast: logic may follow what a block RAM reads, see `Family.fast_rams`.
+
+    Attributes:
+        y: shape of a result.
+        latency: cycles from an element to the result at its place, ``distance`` elements ago.
+    """
+
+    def __init__(self, x: Shape, distance: int, fast: bool) -> None:
+        self.distance, self.y = distance, Shape(x.width + 1 + (not x.signed), True)
+        width = self.y.width
+        self.line = Sums(distance, width, fast=fast, told=distance * width >= BLOCK_RAM_FROM)  # as RAM of LUTs half the stage
+        self.latency = self.line.latency + 1
+
+    def apply(self, m: Module, x: Value, place: Value, go: Value) -> Value:
+        """The results.
+
+        Args:
+            m: the module it goes to.
+            x: an element.
+            place: its place in the packet.
+            go: it is there.
+        """
+        read, bits = self.line.latency, self.distance.bit_length()
+        x, second, taken = delay(m, x, read), delay(m, place[bits - 1], read), delay(m, go, read, reset_less=False)
+        new = Signal(self.y)
+        kept = self.line.keep(m, place[: bits - 1], Const(0, 1), Const(0, len(new)), taken, new.as_unsigned())
+        first = kept.value.as_signed()
+        m.d.comb += new.eq(plus_minus(Mux(second, first, 0), x, second))
+        return delay(m, (first + Mux(second, x, 0))[: len(new)].as_signed(), 1)
+
+
+class Hadamard(QueuedStage):
+    """y = 2**-shift H x, for n = m 2**k elements: `Paley` for the factor of m rows, if it is not 1, then k levels of `Level`.
+
+    A step takes an element in, or none, and gives the result ``2**k - 1`` elements before it. After the last element a packet
+    has as many steps without one, so that no result waits for a packet that has not come.
+
+    Cycles per packet: ``2 n - 1``, or with a pace ``n - 1 + n * pace``; ``n * (m + 1)`` with a Paley factor. Latency, last
+    beat in to last beat out: ``2**k - 1 + k + 2 * memories + 2 + queue`` cycles, and ``n * m + 3`` more with a Paley factor, or
+    some more with a pace, which is for m = 1 only. ``memories`` are the levels whose line is in memory.
+
+    Args:
+        nodes: the bound operation, or those of several layers.
+        pace: cycles between results that are enough; the queue at the end is only as deep as they need.
+        compact: fewer registers: results are rounded in one cycle, and one may be the only one under way.
+
+    Members:
+        i: x, an element a beat.
+        o: y, an element a beat.
+    """
+
+    @classmethod
+    def build(cls, layers: Layers, plan: StagePlan) -> Self:
+        """With the pace of a plan."""
+        return cls(layers, plan.pace, plan.compact)
+
+    @classmethod
+    def most_lanes(cls, node: Node) -> int:
+        """An element at a time."""
+        return 1
+
+    @classmethod
+    def compacts(cls, layers: Layers, plan: StagePlan) -> bool:
+        """Its reader takes a result as soon as it is there."""
+        return not plan.even
+
+    def __init__(self, nodes: Nodes, pace: int = 1, compact: bool = False) -> None:
+        self.layers = layers = Layers.of(nodes)
+        (x,), y = layers.node.inputs, layers.node.output
+        super().__init__({"i": In(layers.signature(x)), "o": Out(layers.signature(y))})
+        self.size, self._compact = x.size, compact
+        rows, levels = split(x.size)
+        self.paley = Paley(layers, rows) if rows > 1 else None
+        self.pace = 1 if self.paley else pace
+        shape = self.paley.sums if self.paley else shape_of(x)
+        self.levels = list[Level]()
+        for level in reversed(range(levels)):
+            self.levels.append(Level(shape, 1 << level, layers.fast))
+            shape = self.levels[-1].y
+        self.ahead = (1 << levels) - 1
+        self.depth = sum(level.latency for level in self.levels) + REQUANTIZE_LATENCY * (not compact)
+        self.queue = layers.queue(y, 1, Places.needed(self.depth, self.pace, least=2 - compact))
+
+    @property
+    def work(self) -> int:
+        """Cycles that a packet keeps it busy."""
+        return self.size * (self.paley.rows + 1) if self.paley else self.size + self.ahead
+
+    @property
+    def cycles(self) -> int:
+        """Cycles per packet, the initiation interval."""
+        return max(self.work, self.ahead + self.size * self.pace)
+
+    @property
+    def latency(self) -> int:
+        """Cycles from the last beat of a packet in to its last beat out, when it meets no other and nothing stalls."""
+        before = self.size * self.paley.rows + self.paley.latency if self.paley else 0
+        return before + self.burst + super().latency
+
+    @property
+    def burst(self) -> int:
+        """Cycles from the result that the last element completes to the last one."""
+        return Places.span(self.queue, self.depth, self.ahead + 1)
+
+    @property
+    def storage(self) -> list[Storage]:
+        """Its memories."""
+        before = self.paley.storage if self.paley else []
+        return [*before, *(level.line.storage for level in self.levels), self.queue.storage]
+
+    @property
+    def features(self) -> Features:
+        """Adders, and the sums that are rounded."""
+        added = 2 * sum(level.y.width for level in self.levels) + (self.paley.sums.width if self.paley else 0)
+        return {"inputs": self.layers.node.inputs[0].format.width, "added": added, "sums": self.layers.width}
+
+    def elaborate(self, platform: object) -> Module:  # noqa: D102
+        m, queue, source = self.module(), self.queue, self.i
+        if self.paley:
+            m.submodules.paley = self.paley
+            connect(m, flipped(self.i), self.paley.i)
+            source = self.paley.o
+        go, take, made = Signal(), Signal(), Signal(init=self.ahead == 0)
+        coming = Signal(init=1)
+        step = Counter(m, self.size + self.ahead, go)
+        places = Places(m, queue, take)
+        able = ~made | places.free
+        m.d.comb += [
+            source.ready.eq(coming & able),
+            go.eq((source.valid | ~coming) & able),
+            take.eq(go & made),
+        ]
+        kept = Signal.like(tag_of(source.p), name="tag")
+        tag = Mux(coming, tag_of(source.p), kept)
+        m.d.sync += kept.eq(tag)
+        if self.ahead:
+            with m.If(go):
+                m.d.sync += [
+                    coming.eq((coming & (step.value != self.size - 1)) | step.last),
+                    made.eq((made | (step.value == self.ahead - 1)) & ~step.last),
+                ]
+        m.d.comb += [
+            queue.i.p.data[0].eq(self._result(m, source.p.data[0], step.value, go, tag[1:])),
+            tag_of(queue.i.p).eq(delay(m, tag, self.depth)),
+            queue.i.valid.eq(delay(m, take, self.depth, reset_less=False)),
+        ]
+        return m
+
+    def _result(self, m: Module, x: Value, place: Value, go: Value, layer: Value) -> Value:
+        """The results, `depth` cycles after the steps that give them."""
+        for level in self.levels:
+            m.submodules[f"level_{level.distance}"] = inside = Module()
+            x = level.apply(inside, x, place, go)
+            go = delay(m, go, level.latency, reset_less=False)
+            place, layer = (delay(m, value, level.latency) for value in (place, layer))
+        lifted = choose(m, layer, self.layers.lift, x.shift_left)
+        return self.layers.rounded(m, lifted) if self._compact else self.layers.requantize(m, lifted)
+
+    def timing(self, o: Beats, **sinks: Beats) -> list[Process]:
+        """When its beats move."""
+        (i,) = sinks.values()
+        if self.paley is None:
+            return super().timing(o, i=i)
+        sums = Beats(ends=i.ends)
+        return [Process(self.paley.run, i, sums), *super().timing(o, i=sums)]
+
+    def begin(self, made: Beats, o: Beats, i: Beats) -> Cycles:
+        """A step that gives a result needs a place for it."""
+        at, results = -1, count()
+        for packet in count():
+            for step in range(self.size + self.ahead):
+                at += 1
+                if step < self.size:
+                    at = max(at, (yield from known(i.offered, packet * self.size + step)))
+                if step >= self.ahead:
+                    at = yield from self.queue.place(o, next(results), at)
+                    made.offered.append(at + self.depth)
+                if step < self.size:
+                    i.taken.append(at)
