@@ -75,8 +75,10 @@ class MambaLowering(DeepLowering):
         """The float values of the manifest's edges but the Hadamard transforms, on normalised inputs x (B, L, channels)."""
         seen = model.trace(x)
         norms = {f"norm_{k}": block.norm for k, block in enumerate(model.blocks)} | {"norm_f": model.norm_f}
-        if model.config.pooling == "max" and "norm_f" in seen:
+        if model.config.final_norm and model.config.pooling == "max":
             seen["carry_f"] = seen["norm_f"]
+        elif "pool" in seen:
+            norms["pool"] = model.norm_f
         for name in norms.keys() & seen.keys():  # the operation has no gain
             gain = affine(norms[name])[1]
             seen[name] = seen[name] / torch.from_numpy(np.where(gain == 0, 1, gain)).to(seen[name])
