@@ -1,3 +1,4 @@
+# amaranth: UnusedElaboratable=no
 """PTQ of a Mamba: the manifest computes the model, with all options and by all recipes."""
 
 from dataclasses import replace
@@ -6,10 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from graphs import random_plan
 
 from ssm_hdl import SsmHdlError
+from ssm_hdl.gen.verilog import generate
 from ssm_hdl.operations import Dense, Embedding, Lookup, Norm, Slice, Taps
+from ssm_hdl.sim.compare import compare
+from ssm_hdl.sim.compiler import Design
 from ssm_hdl.sim.golden import run
+from ssm_hdl.sim.verilated import VerilatedModel
 from ssm_hdl.sw import checkpoint as checkpoints
 from ssm_hdl.sw.checkpoint import Checkpoint
 from ssm_hdl.sw.data import SPECS, Dataset, Split, load
@@ -233,3 +239,14 @@ def test_samples_share_one_calibration(trained, digits):
     known = MambaLowering.observe(trained, codes)
     again = MambaLowering(trained, codes, recipe, known).lower({}).manifest
     assert again.to_yaml() == MambaLowering(trained, codes, recipe).lower({}).manifest.to_yaml()
+
+
+@pytest.mark.parametrize("share", [False, True], ids=["own stages", "shared stages"])
+def test_the_pipeline_gives_the_same_bits(digits, cache, share):
+    small = untrained(SPECS["digits"], width=4, modes=2)
+    manifest = program(small, digits, with_widths(few("mamba-w8a8h"), {}, fit=False))[0]
+    plan = random_plan(manifest, seed=5, share_layers=share)
+    model = VerilatedModel(manifest, design=Design(generate(manifest, plan), manifest.name, optimise=0), cache=cache)
+    codes = digits.test.codes[:3, :20]
+    for stalls in (0.0, 0.3):
+        assert compare(manifest, model, codes, stalls=stalls).differences == 0
