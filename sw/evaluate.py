@@ -15,6 +15,7 @@ from ssm_hdl.fixed import Codes
 from ssm_hdl.samples import UNLABELLED, InputSpec
 from ssm_hdl.sim.golden import Result, run
 from ssm_hdl.sw.data import Split
+from ssm_hdl.sw.data.dataset import Batch
 from ssm_hdl.sw.score import bits_per_step, by_target, recalls, scores
 
 if TYPE_CHECKING:
@@ -23,9 +24,6 @@ if TYPE_CHECKING:
 
 BATCH, STEPS = 100, 2**17
 """Most sequences of a batch, and most steps of several."""
-
-Batch = tuple[NDArray[np.intp], NDArray[np.integer]]
-"""Indices of sequences, and their codes."""
 
 Progress = Callable[[int], None]
 """Called with the number of sequences done since the last call."""
@@ -140,7 +138,7 @@ def evaluate_integer(manifest: Manifest, split: Split, processes: int = 1, progr
     if processes < 1:
         raise SsmHdlError(f"{processes} processes do no work; give 1 or more")
     manifest.check_samples(split.codes)
-    parts = batches(split)
+    parts = split.batches(BATCH, STEPS)
     results = list[Result]()
 
     def codes() -> Iterator[Codes]:
@@ -182,20 +180,8 @@ def outputs_of(
     name: str, split: Split, run: Callable[[NDArray[np.integer]], NDArray[Any]], progress: Progress | None = None
 ) -> NDArray[Any]:
     """What ``run`` makes of samples, in batches of one length each; arguments as of `gather`."""
-    parts = batches(split)
+    parts = split.batches(BATCH, STEPS)
     return gather(name, split, parts, (run(codes) for _, codes in parts), progress)
-
-
-def batches(split: Split, size: int = BATCH) -> list[Batch]:
-    """Samples in batches of at most ``size``, each of sequences of one length and without padding."""
-    if split.lengths is None:
-        groups = [np.arange(len(split))]
-    else:
-        groups = [np.flatnonzero(split.lengths == length) for length in np.unique(split.lengths)]
-    longest = split.codes.shape[1]
-    size = max(1, min(size, STEPS // longest))
-    parts = [group[start : start + size] for group in groups for start in range(0, len(group), size)]
-    return [(part, split.codes[part, : None if split.lengths is None else split.lengths[part[0]]]) for part in parts]
 
 
 def gather(

@@ -52,7 +52,6 @@ def command(
     from ssm_hdl.errors import SsmHdlError, UsageError
     from ssm_hdl.families import GENERIC_DEVICE, find_device, find_family, unlimited
     from ssm_hdl.sim.compare import joined
-    from ssm_hdl.sw.evaluate import batches
 
     if cocotb and netlist:
         raise UsageError("--cocotb simulates the RTL and --netlist the netlist; choose one")
@@ -66,7 +65,7 @@ def command(
     if cocotb and any(stage.spram for stage in planned.stages.values()):
         raise SsmHdlError(f"{manifest.name}: the cocotb testbench loads no SPRAM; leave --cocotb out, or use another device")
     split = samples_of(manifest, samples, data, count, seed, window)
-    parts = [manifest.check_samples(codes) for _, codes in batches(split, len(split))]  # a batch for each length
+    parts = [manifest.check_samples(codes) for _, codes in split.batches(len(split))]  # a batch for each length
     if cocotb:
         from ssm_hdl.sim.testbench import simulate as testbench
 

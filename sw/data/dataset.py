@@ -8,7 +8,10 @@ from numpy.typing import NDArray
 
 from ssm_hdl.samples import UNLABELLED, InputSpec
 
-__all__ = ["UNLABELLED", "Dataset", "InputSpec", "Split"]
+Batch = tuple[NDArray[np.intp], NDArray[np.integer]]
+"""Indices of sequences, and their codes."""
+
+__all__ = ["UNLABELLED", "Batch", "Dataset", "InputSpec", "Split"]
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,23 @@ class Split:
         """Whether a step is one of the sequence, not padding; (n, steps)."""
         steps = np.arange(self.codes.shape[1])
         return steps < np.full((len(self), 1), len(steps)) if self.lengths is None else steps < self.lengths[:, np.newaxis]
+
+    def batches(self, size: int, steps: int | None = None) -> "list[Batch]":
+        """The samples in batches, each of sequences of one length and without padding.
+
+        Args:
+            size: most sequences of a batch.
+            steps: most steps of a batch of several sequences; no limit if None.
+        """
+        if steps is not None:
+            size = max(1, min(size, steps // self.codes.shape[1]))
+        if self.lengths is None:
+            groups = [np.arange(len(self))]
+        else:
+            groups = [np.flatnonzero(self.lengths == length) for length in np.unique(self.lengths)]
+        parts = [group[start : start + size] for group in groups for start in range(0, len(group), size)]
+        parts.sort(key=lambda part: int(part[0]))  # short and long ones in turn
+        return [(part, self.codes[part, : None if self.lengths is None else self.lengths[part[0]]]) for part in parts]
 
     def head(self, count: int | None) -> "Split":
         """The first ``count`` samples; all of them for None."""

@@ -78,8 +78,8 @@ def quantize(checkpoint: Checkpoint, dataset: Dataset, recipe: Recipe, progress:
         SsmHdlError: another data set than the checkpoint's, widths that cannot work, or activations that are not finite.
     """
     manifest, lowering = program(checkpoint, dataset, recipe, progress=progress)
-    codes = dataset.train.codes[: recipe.samples]
-    return Quantized(manifest, compare(manifest, lowering.wanted, checkpoint.inputs, codes, progress))
+    chosen = dataset.train.head(recipe.samples)
+    return Quantized(manifest, compare(manifest, lowering.wanted, checkpoint.inputs, chosen, progress))
 
 
 def program(
@@ -101,14 +101,14 @@ def program(
     checkpoint, inputs = checkpoint.unscaled(), checkpoint.inputs
     if dataset.name != inputs.name:
         raise SsmHdlError(f"the checkpoint is for {inputs.name}, not for {dataset.name}; calibrate on {inputs.name}")
-    codes = dataset.train.codes[: recipe.samples]
-    lowering = FAMILIES[checkpoint.model.config.family](checkpoint, codes, recipe, known, progress)
+    chosen = dataset.train.head(recipe.samples)
+    lowering = FAMILIES[checkpoint.model.config.family](checkpoint, chosen, recipe, known, progress)
     fitted: dict[str, Rows] = {}
     samples: Samples | None = None
     for layer in lowering.layers if recipe.fit else ():
         # Lower again after every fit, so that the next dense is fitted on the integers that it will see.
         lowered = lowering.lower(fitted)
-        samples = samples or Samples(inputs, codes, lowered.manifest.input.name, codes.astype(np.int64))
+        samples = samples or Samples.of(inputs, chosen, lowered.manifest.input.name)
         samples = samples.until(lowered.manifest, layer.source)  # codes here no longer change: fitted layers are final
         if recipe.state_margin == "fit":
             lowering.margins[layer.readout] = _margins(lowering, layer, fitted, samples, progress)
@@ -121,7 +121,8 @@ def program(
 
 def _margins(lowering: Lowering, layer: Layer, fitted: Mapping[str, Rows], samples: Samples, progress: Progress | None) -> Floats:
     """The state margins of a layer that give the read-out the least error, one per group of the read-out."""
-    few, recipe, name, errors = samples.head(_margin_samples(len(samples.codes))), lowering.recipe, layer.readout, []
+    count = sum(len(codes) for codes, _ in samples.batches)
+    few, recipe, name, errors = samples.head(_margin_samples(count)), lowering.recipe, layer.readout, []
     for margin in MARGINS:
         lowering.margins[name] = np.array([margin])
         lowered = lowering.lower(fitted)

@@ -110,7 +110,7 @@ class Bench:
     def calibration(self) -> Calibration:
         """Calibration of the float model with its states, the same for all recipes."""
         family = FAMILIES[self.checkpoint.model.config.family]
-        return family.observe(self.checkpoint.unscaled(), self.dataset.train.codes[: self.subject.samples])
+        return family.observe(self.checkpoint.unscaled(), self.dataset.train.head(self.subject.samples))
 
     @cached_property
     def wanted(self) -> Floats:

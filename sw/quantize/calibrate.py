@@ -5,11 +5,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from ssm_hdl.errors import SsmHdlError
-from ssm_hdl.sw.data import InputSpec
+from ssm_hdl.sw.data import InputSpec, Split
 from ssm_hdl.sw.quantize.histogram import Floats, Histogram
 
 BATCH = 16
@@ -38,7 +37,7 @@ class Calibration:
 def calibrate(
     trace: Callable[[Tensor], Mapping[str, Tensor]],
     inputs: InputSpec,
-    codes: NDArray[np.integer],
+    samples: Split,
     progress: Callable[[int], None] | None = None,
 ) -> Calibration:
     """Run a float model on samples in batches and collect statistics only.
@@ -47,24 +46,24 @@ def calibrate(
         trace: gives the edges of the float model on normalised inputs. Where the name begins with ``ssm``, it gives statistics of
             the states of a scan, (2, H, N): the largest magnitudes, and the sum of |h|^2 over samples and steps.
         inputs: normalisation of its inputs.
-        codes: input codes (n, steps, channels), training samples.
+        samples: training samples.
         progress: called with the number of sequences done since the last call.
 
     Raises:
         SsmHdlError: no samples, samples that are all the same constant, or an activation that is not finite.
     """
-    if codes.ndim != 3 or not codes.size:
-        raise SsmHdlError(f"calibration samples of shape {codes.shape}; at least one of shape (steps, channels) is needed")
+    codes = samples.codes[samples.inside()]
+    if not codes.size:
+        raise SsmHdlError("there are no calibration samples; at least one is needed")
     if codes.min() == codes.max():
         raise SsmHdlError(f"all calibration samples are the constant {codes.min()}; nothing can be learnt from them")
     edges: dict[str, Histogram] = {}
     states: dict[str, Floats] = {}
-    for start in range(0, len(codes), BATCH):
-        batch = codes[start : start + BATCH]
+    for _, batch in samples.batches(BATCH):
         for name, values in trace(torch.from_numpy(inputs.normalise(batch))).items():
             if name.startswith("ssm"):
                 peak, total = values.double().numpy()
-                now = np.stack([peak, total / (len(codes) * codes.shape[1])])
+                now = np.stack([peak, total / len(codes)])
                 before = states.get(name, np.zeros_like(now))
                 states[name] = np.stack([np.maximum(before[0], now[0]), before[1] + now[1]])
             else:

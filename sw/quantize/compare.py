@@ -5,12 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from ssm_hdl import Manifest
 from ssm_hdl.operations import Pool
 from ssm_hdl.sim.golden import run
-from ssm_hdl.sw.data import InputSpec
+from ssm_hdl.sw.data import InputSpec, Split
 from ssm_hdl.sw.quantize.histogram import Floats
 
 BATCH = 8
@@ -40,7 +39,7 @@ def compare(
     manifest: Manifest,
     wanted: Callable[[torch.Tensor], Mapping[str, Floats]],
     inputs: InputSpec,
-    codes: NDArray[np.integer],
+    samples: Split,
     progress: Callable[[int], None] | None = None,
 ) -> dict[str, EdgeError]:
     """Run the integer program and the float model on the same samples.
@@ -49,7 +48,7 @@ def compare(
         manifest: the integer program.
         wanted: gives the edges of the float model.
         inputs: normalisation of the inputs of the float model.
-        codes: input codes (n, steps, 1).
+        samples: to run.
         progress: called with the number of sequences done since the last call.
 
     Returns:
@@ -58,24 +57,24 @@ def compare(
     signal: dict[str, float] = {}
     noise: dict[str, float] = {}
     bias: dict[str, Floats] = {}
+    packets = dict.fromkeys(manifest.nodes, 0)
     saturated = dict.fromkeys(manifest.nodes, 0)
     elements = dict.fromkeys(manifest.nodes, 0)
-    for start in range(0, len(codes), BATCH):
-        batch = codes[start : start + BATCH]
+    for _, batch in samples.batches(BATCH):
         result = run(manifest, batch, trace=True)
         for name, real in wanted(torch.from_numpy(inputs.normalise(batch))).items():
             node = manifest.nodes[name]
             format = node.output.format
             if isinstance(node.op, Pool):  # a sum divided by a power of two, not by the number of steps
-                real = real * codes.shape[1] / 2**node.op.shift
+                real = real * batch.shape[1] / 2**node.op.shift
             integer = result.trace[name].reshape(real.shape) * format.lsb
             # The bias excludes saturation, which has a figure of its own.
             clipped = np.clip(real, format.min * format.lsb, format.max * format.lsb)
-            share = len(batch) / len(codes)
             over = tuple(range(real.ndim - 1))
-            signal[name] = signal.get(name, 0.0) + share * float((real**2).mean())
-            noise[name] = noise.get(name, 0.0) + share * float(((integer - real) ** 2).mean())
-            bias[name] = bias.get(name, np.zeros(real.shape[-1])) + share * (integer - clipped).mean(over)
+            signal[name] = signal.get(name, 0.0) + float((real**2).sum())
+            noise[name] = noise.get(name, 0.0) + float(((integer - real) ** 2).sum())
+            bias[name] = bias.get(name, np.zeros(real.shape[-1])) + (integer - clipped).sum(over)
+            packets[name] += real.size // real.shape[-1]
             saturated[name] += result.saturations[name]
             elements[name] += result.elements[name]
         if progress is not None:
@@ -86,7 +85,7 @@ def compare(
             str(manifest.nodes[name].output.format),
             round(10 * np.log10(max(signal[name], 1e-30) / max(noise[name], 1e-30)), 1),
             saturated[name] / elements[name],
-            bias[name],
+            bias[name] / packets[name],
         )
         for name in manifest.nodes
         if name in signal

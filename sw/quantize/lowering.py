@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ssm_hdl.fixed import quantize as to_codes
 from ssm_hdl.sw.checkpoint import Checkpoint
+from ssm_hdl.sw.data import Split
 from ssm_hdl.sw.quantize.calibrate import Calibration, calibrate
 from ssm_hdl.sw.quantize.draft import Draft, Lowered, linear, numpy
 from ssm_hdl.sw.quantize.formats import tensor_format
@@ -106,7 +106,7 @@ class DeepLowering(Lowering):
 
     Args:
         checkpoint: the model.
-        codes: input codes (n, steps, channels) to calibrate with.
+        samples: to calibrate with.
         recipe: widths and rule.
         known: `observe` of the checkpoint on these samples; many recipes can share it.
         progress: called with the number of sequences done since the last call.
@@ -117,14 +117,14 @@ class DeepLowering(Lowering):
     def __init__(
         self,
         checkpoint: Checkpoint,
-        codes: NDArray[np.integer],
+        samples: Split,
         recipe: Recipe,
         known: Calibration | None = None,
         progress: Callable[[int], None] | None = None,
     ) -> None:
         super().__init__(checkpoint, self.widths(recipe))
         self.layers = self.layers_of(checkpoint)
-        self.calibration = known or self.observe(checkpoint, codes, progress)
+        self.calibration = known or self.observe(checkpoint, samples, progress)
         self.edges = dict(self.calibration.edges)
         self._scales: Mapping[str, Floats] = {}  # of the last lowering
 
@@ -134,11 +134,9 @@ class DeepLowering(Lowering):
         return recipe
 
     @classmethod
-    def observe(
-        cls, checkpoint: Checkpoint, codes: NDArray[np.integer], progress: Callable[[int], None] | None = None
-    ) -> Calibration:
+    def observe(cls, checkpoint: Checkpoint, samples: Split, progress: Callable[[int], None] | None = None) -> Calibration:
         """The calibration that does not depend on the recipe."""
-        return calibrate(lambda x: cls.trace(checkpoint.model, x, states=True), checkpoint.inputs, codes, progress)
+        return calibrate(lambda x: cls.trace(checkpoint.model, x, states=True), checkpoint.inputs, samples, progress)
 
     @classmethod
     @abstractmethod

@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from ssm_hdl import SsmHdlError
 from ssm_hdl.fixed import Codes
@@ -17,6 +16,7 @@ from ssm_hdl.functions import LEAK
 from ssm_hdl.hadamard import matrix, split, transform
 from ssm_hdl.operations.selective import OFFSET
 from ssm_hdl.sw.checkpoint import Checkpoint
+from ssm_hdl.sw.data import Split
 from ssm_hdl.sw.models.mamba import Block, Mamba
 from ssm_hdl.sw.quantize.calibrate import Calibration, calibrate
 from ssm_hdl.sw.quantize.draft import Draft, linear, numpy, silu
@@ -48,16 +48,16 @@ class MambaLowering(DeepLowering):
     def __init__(
         self,
         checkpoint: Checkpoint,
-        codes: NDArray[np.integer],
+        samples: Split,
         recipe: Recipe,
         known: Calibration | None = None,
         progress: Callable[[int], None] | None = None,
     ) -> None:
-        super().__init__(checkpoint, codes, recipe, known, progress)
+        super().__init__(checkpoint, samples, recipe, known, progress)
         self.model = checkpoint.require(Mamba)
         self.exponents = [self._exponents(f"_{k}") for k in range(len(self.model.blocks))]
         if recipe.hadamard:
-            self.edges |= calibrate(self._transformed, checkpoint.inputs, codes).edges
+            self.edges |= calibrate(self._transformed, checkpoint.inputs, samples).edges
 
     @classmethod
     def layers_of(cls, checkpoint: Checkpoint) -> Sequence[Layer]:

@@ -4,8 +4,8 @@ The denses are fitted one after the other, on the inputs that the integer progra
 rounded states of the stored poles, mixing sees the output of the table, and the decoder sees the sums over time.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from ssm_hdl.fixed import Codes
 from ssm_hdl.manifest import Input
 from ssm_hdl.operations import Dense, Operation
 from ssm_hdl.sim.golden import run
-from ssm_hdl.sw.data import InputSpec
+from ssm_hdl.sw.data import InputSpec, Split
 from ssm_hdl.sw.quantize.histogram import Floats
 from ssm_hdl.sw.quantize.rows import Moments
 
@@ -30,19 +30,28 @@ class Samples:
 
     Attributes:
         inputs: normalisation of the inputs of the float model.
-        codes: input codes (n, steps, 1).
         edge: the last edge computed.
-        at: its codes (n, steps, size).
+        batches: input codes (n, steps, channels) and codes of the edge (n, steps, size), of sequences of one length.
     """
 
     inputs: InputSpec
-    codes: NDArray[np.integer]
     edge: str
-    at: Codes
+    batches: Sequence[tuple[NDArray[np.integer], Codes]]
+
+    @classmethod
+    def of(cls, inputs: InputSpec, samples: Split, edge: str) -> "Samples":
+        """All samples, at the input ``edge``."""
+        return cls(inputs, edge, [(codes, codes.astype(np.int64)) for _, codes in samples.batches(BATCH)])
 
     def head(self, count: int) -> "Samples":
         """The first ``count`` samples."""
-        return Samples(self.inputs, self.codes[:count], self.edge, self.at[:count])
+        chosen = []
+        for codes, at in self.batches:
+            chosen.append((codes[:count], at[:count]))
+            count -= len(codes)
+            if count <= 0:
+                break
+        return replace(self, batches=chosen)
 
     def until(self, manifest: Manifest, edge: str) -> "Samples":
         """Run the program on to ``edge``."""
@@ -51,10 +60,7 @@ class Samples:
         part = between(manifest, self.edge, edge)
         # Codes of all samples are held: narrow ones save memory.
         width = np.int16 if manifest.nodes[edge].output.format.width <= 16 else np.int64
-        batches = [self.at[start : start + BATCH] for start in range(0, len(self.at), BATCH)]
-        return Samples(
-            self.inputs, self.codes, edge, np.concatenate([run(part, batch).outputs.astype(width) for batch in batches])
-        )
+        return Samples(self.inputs, edge, [(codes, run(part, at).outputs.astype(width)) for codes, at in self.batches])
 
 
 def moments(
@@ -81,20 +87,19 @@ def moments(
     gram, cross = np.zeros((groups, columns + 1, columns + 1)), np.zeros((groups, rows, columns + 1))
     part = None if edge.name == samples.edge else between(manifest, samples.edge, name if edge.is_complex else edge.name)
     count = 0
-    for start in range(0, len(samples.codes), BATCH):
-        batch = samples.at[start : start + BATCH]
-        source = batch if part is None else run(part, batch, trace=True).trace[edge.name]
+    for codes, at in samples.batches:
+        source = at if part is None else run(part, at, trace=True).trace[edge.name]
         # The real part of a product is a real product with (Re x, -Im x).
         x = source * (edge.format.lsb * (np.array([1, -1]) if edge.is_complex else 1))
         x = x.reshape(-1, groups, columns).swapaxes(0, 1)
         x = np.pad(x, ((0, 0), (0, 0), (0, 1)), constant_values=1)
-        y = wanted(torch.from_numpy(samples.inputs.normalise(samples.codes[start : start + BATCH])))[name]
+        y = wanted(torch.from_numpy(samples.inputs.normalise(codes)))[name]
         y = y.reshape(-1, groups, rows).swapaxes(0, 1)
         gram += x.swapaxes(1, 2) @ x
         cross += y.swapaxes(1, 2) @ x
         count += x.shape[1]
         if progress is not None:
-            progress(len(batch))
+            progress(len(codes))
     return Moments(gram / count, cross / count)
 
 

@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from ssm_hdl import SQ, UQ
 from ssm_hdl.sw.checkpoint import Checkpoint
+from ssm_hdl.sw.data import Split
 from ssm_hdl.sw.models.s4d import S4D, S4DSSM
 from ssm_hdl.sw.models.stack import Block
 from ssm_hdl.sw.quantize.calibrate import Calibration, calibrate
@@ -32,7 +32,7 @@ class S4DLowering(Lowering):
 
     Args:
         checkpoint: the model.
-        codes: input codes (n, steps, 1) to calibrate with.
+        samples: to calibrate with.
         recipe: widths and rule.
         known: `observe` of the checkpoint on these samples; many recipes can share it.
         progress: called with the number of sequences done since the last call.
@@ -44,27 +44,27 @@ class S4DLowering(Lowering):
     def __init__(
         self,
         checkpoint: Checkpoint,
-        codes: NDArray[np.integer],
+        samples: Split,
         recipe: Recipe,
         known: Calibration | None = None,
         progress: Callable[[int], None] | None = None,
     ) -> None:
         super().__init__(checkpoint, recipe)
         model, inputs = checkpoint.require(S4D), checkpoint.inputs
-        first = known or calibrate(model.trace, inputs, codes, progress)
+        first = known or calibrate(model.trace, inputs, samples, progress)
         self.equalised = equalise(model, inputs, first, recipe)
         self.model = self.equalised.model
         # With known states, the second run leaves out its slow part; the states just scale with the channels.
         trace = self.model.trace if known else lambda x: _trace(self.model, x)
-        self.calibration = calibrate(trace, inputs, codes, progress)
+        self.calibration = calibrate(trace, inputs, samples, progress)
         if known is not None:
             self.calibration = self.calibration.with_states(known, self.equalised.scale)
 
     @classmethod
-    def observe(cls, checkpoint: Checkpoint, codes: NDArray[np.integer]) -> Calibration:
+    def observe(cls, checkpoint: Checkpoint, samples: Split) -> Calibration:
         """The calibration that does not depend on the recipe."""
         model = checkpoint.require(S4D)
-        return calibrate(lambda x: _trace(model, x), checkpoint.inputs, codes)
+        return calibrate(lambda x: _trace(model, x), checkpoint.inputs, samples)
 
     @classmethod
     def layers_of(cls, checkpoint: Checkpoint) -> Sequence[Layer]:

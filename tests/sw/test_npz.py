@@ -252,7 +252,7 @@ def test_samples_that_a_model_was_not_trained_for_are_refused(write, arrays, mes
 
 def test_a_model_of_a_file_wants_a_file_and_a_set_has_no_windows(write):
     model = data.load(write()).spec
-    with pytest.raises(SsmHdlError, match=r"trained on mine\.npz; name that file, or one like it, with --data FILE\.npz"):
+    with pytest.raises(SsmHdlError, match=r"trained on mine\.npz; name that file, or one like it, with --data FILE"):
         data.load_for(model)
     with pytest.raises(SsmHdlError, match=r"digits has classes 10; the model, trained on digits, has classes 4"):
         data.load_for(replace(data.SPECS["digits"], classes=4))

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ssm_hdl import SQ, Manifest, SsmHdlError
+from ssm_hdl.manifest import tensors_to_bytes
 from ssm_hdl.sim.golden import run
 from ssm_hdl.sw import checkpoint as checkpoints
 from ssm_hdl.sw.checkpoint import Checkpoint
@@ -130,8 +131,8 @@ def test_the_committed_digits_lose_little(trained, digits, clip):
 
 
 def test_fitting_to_the_float_model_pays(trained, digits):
-    codes, recipe = digits.train.codes[:256], Recipe(name="w8a8", samples=256)
-    plain = S4DLowering(trained, codes, recipe).lower({}).manifest
+    recipe = Recipe(name="w8a8", samples=256)
+    plain = S4DLowering(trained, digits.train.head(256), recipe).lower({}).manifest
     quantized = quantize(trained, digits, recipe).manifest
     assert sqnr(quantized, trained, digits.test) > sqnr(plain, trained, digits.test) + 3
 
@@ -164,6 +165,16 @@ def test_progress_adds_up(small, digits):
     assert effort(small, digits, Recipe(name="all", samples=10**6, state_margin=1.25)) == 6 * len(digits.train)
 
 
+@pytest.mark.parametrize("name", ["digits", "s5-digits"])
+def test_padding_is_not_read(digits, name):
+    checkpoint, few = checkpoints.load(ROOT / "checkpoints" / f"{name}.safetensors"), digits.train.head(24)
+    junk = np.pad(few.codes, ((0, 0), (0, 9), (0, 0)), constant_values=16)
+    padded = replace(digits, train=Split(junk, few.labels, np.full(24, 64)))
+    plain, same = (quantize(checkpoint, samples, Recipe(name="r", samples=24)) for samples in (digits, padded))
+    assert tensors_to_bytes(same.manifest.tensors) == tensors_to_bytes(plain.manifest.tensors)
+    assert (same.manifest.graph, str(same.errors)) == (plain.manifest.graph, str(plain.errors))
+
+
 def test_the_state_margin_that_fits_is_no_worse_than_a_fixed_one(trained, digits):
     def reached(margin):
         recipe = Recipe(name="r", weights=6, state=6, transition=6, samples=64, state_margin=margin)
@@ -173,10 +184,10 @@ def test_the_state_margin_that_fits_is_no_worse_than_a_fixed_one(trained, digits
 
 
 def test_equalising_changes_no_result(small, digits):
-    codes = digits.train.codes[:64]
+    samples = digits.train.head(64)
     x = torch.from_numpy(small.inputs.normalise(digits.test.codes))
     recipe = Recipe(name="w8a8")
-    equalised = equalise(small.model, small.inputs, calibrate(small.model.trace, small.inputs, codes), recipe)
+    equalised = equalise(small.model, small.inputs, calibrate(small.model.trace, small.inputs, samples), recipe)
     torch.testing.assert_close(equalised.model(x), small.model(x), atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(rescale(small.model, np.array([3, 0.2, 10, 1]))(x), small.model(x), atol=1e-5, rtol=1e-5)
     trace, original = equalised.model.trace(x), small.model.trace(x)
@@ -322,16 +333,16 @@ def test_any_recipe_makes_a_manifest_or_says_why_not(small, digits, data):
 
 
 def test_bad_calibration_is_refused(small, digits):
-    inputs, codes = small.inputs, digits.train.codes
+    inputs, train = small.inputs, digits.train
     with pytest.raises(SsmHdlError, match="all calibration samples are the constant 3"):
-        calibrate(small.model.trace, inputs, np.full((4, 64, 1), 3))
-    with pytest.raises(SsmHdlError, match=r"calibration samples of shape \(0, 64, 1\)"):
-        calibrate(small.model.trace, inputs, codes[:0])
+        calibrate(small.model.trace, inputs, replace(train, codes=np.full_like(train.codes, 3)))
+    with pytest.raises(SsmHdlError, match="there are no calibration samples"):
+        calibrate(small.model.trace, inputs, train.head(0))
     broken = rescale(small.model, np.ones(4))
     with torch.no_grad():
         broken.layer.D[1] = float("nan")
     with pytest.raises(SsmHdlError, match="values of readout are not finite"):
-        calibrate(broken.trace, inputs, codes[:4])
+        calibrate(broken.trace, inputs, train.head(4))
     mnist = replace(digits, name="mnist")
     with pytest.raises(SsmHdlError, match="the checkpoint is for digits, not for mnist"):
         quantize(small, mnist, Recipe.load("w8a8"))
@@ -366,7 +377,7 @@ def test_channels_without_input_and_poles_that_hardly_decay(small, digits):
 
 def test_calibration_is_the_trace_of_all_samples(small, digits):
     codes = digits.train.codes[:40]
-    calibration = S4DLowering.observe(small, codes)
+    calibration = S4DLowering.observe(small, digits.train.head(40))
     trace = small.model.trace(torch.from_numpy(small.inputs.normalise(codes)), states=True)
     states = trace.pop("ssm").numpy()
     peak, power = calibration.states["ssm"]

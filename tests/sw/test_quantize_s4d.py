@@ -68,7 +68,7 @@ def test_wide_integers_are_the_float_model(digits, options, norms, untrained, sq
 def test_a_gain_alone_is_folded_into_the_readout(digits, untrained):
     """Without a bias the scan reads the norm itself; with one it reads a dense of the gain and the bias."""
     for norm, source in (("layer", "norm_1"), ("layer_bias", "carry_1")):
-        lowering = DeepS4DLowering(untrained(DeepS4DConfig, SPECS["digits"], norm=norm), digits.train.codes[:16], WIDE)
+        lowering = DeepS4DLowering(untrained(DeepS4DConfig, SPECS["digits"], norm=norm), digits.train.head(16), WIDE)
         assert lowering.lower({}).manifest.nodes["ssm_1"].op.input == source
 
 

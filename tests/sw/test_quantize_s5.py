@@ -81,8 +81,8 @@ def test_the_committed_model_loses_little(trained, digits, sqnr):
 
 
 def test_fitting_to_the_float_model_pays(trained, digits, sqnr):
-    codes, recipe = digits.train.codes[:128], Recipe.load("w4a6x6").model_copy(update={"samples": 128})
-    plain = S5Lowering(trained, codes, recipe).lower({}).manifest
+    recipe = Recipe.load("w4a6x6").model_copy(update={"samples": 128})
+    plain = S5Lowering(trained, digits.train.head(128), recipe).lower({}).manifest
     assert (
         sqnr(quantize(trained, digits, recipe).manifest, trained, digits.test.codes) > sqnr(plain, trained, digits.test.codes) + 2
     )
