@@ -48,7 +48,7 @@ def command(
     need("torch", "numba")
     import torch
 
-    from ssm_hdl.sw.data import load
+    from ssm_hdl.sw.data import is_file, load
     from ssm_hdl.sw.presets import OWN, change
     from ssm_hdl.sw.presets import preset as find
     from ssm_hdl.sw.train import train
@@ -60,7 +60,7 @@ def command(
     target = out or Path("out") / f"{preset}.safetensors"
     need_writable(target)
     need_device(device)
-    if config.dataset == OWN and (data is None or data.suffix != ".npz"):
+    if config.dataset == OWN and (data is None or not is_file(data)):
         raise UsageError(f"{preset} is for samples of your own; give them with --data FILE.npz (docs/data.md)")
     words = "".join(f" --{name.replace('_', '-')} {value}" for name, value in given.items())
     words += f" --device {device}" * (device != "cpu")
