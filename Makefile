@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 DATA ?= data/mnist
+TEXT ?= data/text/kjv.txt.gz
 HAPT ?=
 COUNT ?= 200
 
@@ -17,10 +18,10 @@ FITTED := s4d-16h-w8a8x8 s4d-16h s5-mnist-16h-w4a8 s5-mnist-w8a8x8 s4d-64h-a4x8-
 JUDGED := digits s4d-64h-w8a8x8 s5-mnist-w4a8
 BOARDS := icebreaker ulx3s-25f ulx3s-85f
 
-.PHONY: help tools demo test train manifests accuracy rtl bitstreams bench judge results calibrate reproduce-s4d reproduce-s5 har formats sensitivity search clean
+.PHONY: help tools demo test train manifests accuracy rtl bitstreams bench judge results calibrate reproduce-s4d reproduce-s5 reproduce-mamba har formats sensitivity search clean
 
 help: ## this list
-	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 17
 
 tools:
 	@missing=; \
@@ -120,6 +121,9 @@ reproduce-s5: $(READY) ## results/s5.json, results/s5-listops.json: Q-S5's table
 
 # A window of 40,000 steps holds the longest recording. Two run in the RTL of the board, with the same LUTs left for its
 # shell, and all of them in a faster pipeline.
+reproduce-mamba: $(READY) ## results/mamba.json: Quamba's ablation on a Mamba of a text (TEXT=file, MODELS=names of checkpoints)
+	$(CLI) reproduce mamba --data $(TEXT) $(MODELS:%=--model %) --results results/mamba.json
+
 har: $(READY) ## results/har.json: a stream of six channels, from training to an iCEBreaker bitstream (HAPT=folder of its text files, or a download)
 	mkdir -p out results
 	$(CLI) train har $(USERS) --out checkpoints/har.safetensors --json > out/har-train.json

@@ -15,7 +15,7 @@ class Feedback(wiring.Component):
     A sample a cycle. Latency 0. The results of all steps before have left when ``fed`` rises.
 
     Args:
-        manifest: the integer program; see `ssm_hdl.boards.protocol.feeds_back`.
+        manifest: the integer program; one that feeds back.
 
     Members:
         fed: replace samples by results.

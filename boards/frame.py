@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ssm_hdl import Manifest
 from ssm_hdl.boards.buffer import SampleBuffer
-from ssm_hdl.boards.protocol import ANSWER, CRC, FED, PART, REQUEST, Status, check_size, element_bytes, feeds_back, fingerprint
+from ssm_hdl.boards.protocol import ANSWER, CRC, FED, PART, REQUEST, Status, check_size, element_bytes, fingerprint
 from ssm_hdl.gateware.stream import shape_of, signature
 
 HEADER = data.StructLayout({"tag": 8, "model": 16, "length": 16})
@@ -61,7 +61,7 @@ class Requests(wiring.Component):
         noise = Signal()  # bytes outside of a frame came
         damaged, other = Signal(), Signal()
         silent = self._silence(m, taken)
-        fed_comes = (self.i.payload == FED) & feeds_back(self.manifest)
+        fed_comes = (self.i.payload == FED) & self.manifest.feeds_back
         part_comes = fed_comes | ((self.i.payload == PART) & (not self.manifest.output.per_sequence))
         m.d.comb += [
             self.i.ready.eq(~fresh),

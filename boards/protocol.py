@@ -99,12 +99,6 @@ def frame_steps(manifest: Manifest) -> int:
     return max(1, min(manifest.steps, PART_BYTES // sample, MAX_LENGTH // result))
 
 
-def feeds_back(manifest: Manifest) -> bool:
-    """Whether the results of a manifest can be its next samples: one of each at every step, in the same format."""
-    sample, result = manifest.input, manifest.output
-    return not result.per_sequence and sample.size == result.size == 1 and sample.format == result.format
-
-
 def fingerprint(manifest: Manifest) -> int:
     """16 bits that tell integer programs apart; names and descriptions do not count."""
     graph = manifest.graph.model_dump(mode="json", exclude={"name", "description", "weights", "samples"})

@@ -15,7 +15,7 @@ from ssm_hdl.boards.feedback import Feedback
 from ssm_hdl.boards.flash import FlashReader
 from ssm_hdl.boards.frame import Answers, Requests
 from ssm_hdl.boards.pll import Pll
-from ssm_hdl.boards.protocol import Status, feeds_back
+from ssm_hdl.boards.protocol import Status
 from ssm_hdl.boards.uart import Receiver, Transmitter, divisor
 from ssm_hdl.gen.pipeline import Pipeline
 from ssm_hdl.gen.plan import Plan
@@ -64,7 +64,7 @@ class Shell(wiring.Component):
         m.submodules.pipeline = self.pipeline
         connect(m, self.receiver.o, self.requests.i)
         samples, result = self.requests.o, self.pipeline.o
-        if feeds_back(self.pipeline.manifest):
+        if self.pipeline.manifest.feeds_back:
             m.submodules.feedback = feedback = Feedback(self.pipeline.manifest)
             connect(m, samples, feedback.i)
             samples = feedback.o

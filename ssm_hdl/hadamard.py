@@ -41,10 +41,12 @@ def transform(x: Codes) -> Codes:
 
     The factors take turns: each transforms the leading digit of an element's place, which then becomes the last.
     """
-    m, k = split(x.shape[-1])
-    y = x
-    for matrix in (paley(m), *[np.array([[1, 1], [1, -1]])] * k):
-        y = (matrix @ y.reshape(*x.shape[:-1], len(matrix), -1)).swapaxes(-1, -2)
+    n, lead = x.shape[-1], x.shape[:-1]
+    m, k = split(n)
+    y = (paley(m) @ x.reshape(*lead, m, n // m)).swapaxes(-1, -2)
+    for _ in range(k):
+        first, second = np.moveaxis(y.reshape(*lead, 2, n // 2), -2, 0)
+        y = np.stack([first + second, first - second], axis=-1)
     return y.reshape(x.shape)
 
 

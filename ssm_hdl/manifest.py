@@ -148,6 +148,23 @@ class Manifest:
         """The edge that leaves the pipeline."""
         return self.nodes[self.graph.output].output
 
+    @property
+    def feeds_back(self) -> bool:
+        """Its results can be its next samples: there is one of each at every step, in the same format."""
+        sample, result = self.input, self.output
+        return not result.per_sequence and sample.size == result.size == 1 and sample.format == result.format
+
+    def check_feedback(self) -> None:
+        """Refuse what does not feed back.
+
+        Raises:
+            SsmHdlError: its results cannot be its next samples.
+        """
+        if not self.feeds_back:
+            raise SsmHdlError(
+                f"the results of {self.name} are not its next samples; those of a language model are, with an argmax at its end"
+            )
+
     def consumers(self, name: str) -> list[str]:
         """Names of the operations that read an edge; twice if an operation reads it twice."""
         return [node.name for node in self.nodes.values() for source in node.op.sources if source == name]

@@ -92,6 +92,7 @@ class InputSpec:
         check(len(self.channel_names) in (0, self.channels), f"{len(self.channel_names)} names of {self.channels} channels")
         check(len(self.class_names) in (0, self.classes), f"{len(self.class_names)} names of {self.classes} classes")
         check(len(self.target_scale) in (0, self.targets), f"{len(self.target_scale)} scales of {self.targets} targets")
+        # The names of the classes of a text are its characters, a line's end among them.
         for text in (self.name, *self.channel_names, *(() if self.is_text else self.class_names)):
             good = text.isprintable() and 0 < len(text) <= MAX_NAME
             check(good, f"the name {brief(repr(text))}; a name is 1 to {MAX_NAME} characters that print on one line")
@@ -111,7 +112,8 @@ class InputSpec:
     @property
     def is_text(self) -> bool:
         """The tokens are the characters of a text, by their names, and the label of a step is the next one."""
-        return self.per_step and self.tokens == self.classes == len(self.class_names)
+        characters = [name for name in self.class_names if len(name) == 1]
+        return self.per_step and 0 < self.tokens == self.classes == len(characters)
 
     def normalise(self, codes: NDArray[np.integer]) -> NDArray[Any]:
         """Inputs of the float model, (code * lsb - mean) / std in float32, same shape; tokens stay as they are, in int32.

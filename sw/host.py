@@ -20,7 +20,6 @@ from ssm_hdl.boards.protocol import (
     check_size,
     codes_to_bytes,
     element_bytes,
-    feeds_back,
     fingerprint,
     frame_steps,
     request,
@@ -119,8 +118,7 @@ class Host:
         Raises:
             SsmHdlError: as of `run`, and of a model whose results cannot be its samples.
         """
-        if not feeds_back(self.manifest):
-            raise SsmHdlError(f"the results of {self.manifest.name} are not its next samples; only those of a generator are")
+        self.manifest.check_feedback()
         (sequence,) = self.manifest.check_samples(samples[np.newaxis])
         most = frame_steps(self.manifest)
         self._ask(np.zeros_like(sequence[:1]))

@@ -13,11 +13,12 @@ import numpy as np
 
 from ssm_hdl import Manifest
 from ssm_hdl.fixed import Codes, Format
-from ssm_hdl.operations import Dense, Embedding, Lookup, Node, Norm, Pool, Scan
+from ssm_hdl.functions import LEAK, LEAK_MANTISSA, LEAK_SHIFT
+from ssm_hdl.operations import Dense, Embedding, Lookup, Node, Norm, Pool, Scan, Selective
 from ssm_hdl.operations.base import Tensor
 
 MEMORY_KINDS = ("transition", "input matrix", "weights", "biases", "exponents", "states", "activations", "accumulators", "tables")
-"""Kinds of memory; ``tables`` belong to lookups, embeddings and norms."""
+"""Kinds of memory; ``tables`` belong to lookups, embeddings, norms and selective scans."""
 
 FLOAT = 32
 """Bits of a float, and of the paper's biases."""
@@ -172,6 +173,12 @@ def _stages(nodes: Iterable[Node]) -> Iterator[Part]:
             yield _spread(node, "shift")
             yield Part(node.name, "states", 2 * edge.size, edge.size * edge.bits)
             continue
+        if isinstance(node.op, Selective):
+            states, leaks = arrays["code"].size, 1 << LEAK.width
+            yield _codes(node, "transition", node.op.alpha)
+            yield _spread(node, "shift")
+            yield Part(node.name, "states", states, states * node.op.state.width)
+            yield Part(node.name, "tables", leaks, leaks * (LEAK_MANTISSA + LEAK_SHIFT.bit_length()))
         if isinstance(node.op, Dense):
             yield _codes(node, "weights", node.op.weight)
             yield _spread(node, "scale")

@@ -15,17 +15,20 @@ from typing import get_args
 import numpy as np
 import pytest
 from amaranth.hdl import Shape
+from graphs import selective_layers
 
 from ssm_hdl import SQ
 from ssm_hdl.document import MAX_BYTES
 from ssm_hdl.families import FAMILIES
 from ssm_hdl.fixed import MAX_WIDTH
 from ssm_hdl.gateware.add import Add
+from ssm_hdl.gateware.argmax import Argmax
 from ssm_hdl.gateware.compact_dense import CompactDense
 from ssm_hdl.gateware.dense import Dense
 from ssm_hdl.gateware.dense_folding import DenseFolding
 from ssm_hdl.gateware.embedding import Embedding
 from ssm_hdl.gateware.gumbel import Gumbel
+from ssm_hdl.gateware.hadamard import Hadamard
 from ssm_hdl.gateware.largest import Largest
 from ssm_hdl.gateware.last import Last
 from ssm_hdl.gateware.layers import Layers
@@ -37,15 +40,22 @@ from ssm_hdl.gateware.pool import Pool
 from ssm_hdl.gateware.ring import Ring
 from ssm_hdl.gateware.scan import Scan
 from ssm_hdl.gateware.scan_folding import ScanFolding
+from ssm_hdl.gateware.selective import Selective
+from ssm_hdl.gateware.selective_folding import SelectiveFolding, drives
 from ssm_hdl.gateware.shift import Shifts, shift_latency
 from ssm_hdl.gateware.slice import Slice
 from ssm_hdl.gateware.stream import reals
+from ssm_hdl.gateware.taps import Taps
 from ssm_hdl.gen.structure import Structure
+from ssm_hdl.hadamard import split
 from ssm_hdl.manifest import Graph
+from ssm_hdl.operations import Argmax as ArgmaxOperation
 from ssm_hdl.operations import Edge, Node, Tensors
+from ssm_hdl.operations import Hadamard as HadamardOperation
 from ssm_hdl.operations import Largest as LargestOperation
 from ssm_hdl.operations import Last as LastOperation
 from ssm_hdl.operations import Scan as ScanOperation
+from ssm_hdl.operations import Taps as TapsOperation
 from ssm_hdl.operations.base import MAX_SIZE, MAX_SPREAD, Name
 from ssm_hdl.operations.gumbel import Gumbel as GumbelOperation
 from ssm_hdl.operations.lookup import MAX_ADDRESS_BITS
@@ -118,9 +128,14 @@ def late_drive() -> Node:
 def once() -> list[Node]:
     """What no model of the tests has."""
     x = Edge("x", 6, SQ(3, 5))
-    noise = GumbelOperation(name="y", input="x", temperature=1.0, seed=1, format=SQ(5, 3))
-    operations = LargestOperation(name="y", input="x"), LastOperation(name="y", input="x"), noise
-    return [operation.bind((x,), Tensors({}, {}), steps=8) for operation in operations]
+    operations = [operation(name="y", input="x") for operation in (LargestOperation, LastOperation, ArgmaxOperation)]
+    operations += [TapsOperation(name="y", input="x", taps=taps) for taps in (2, 5)]
+    operations.append(GumbelOperation(name="y", input="x", temperature=1.0, seed=1, format=SQ(5, 3)))
+    nodes = [operation.bind((x,), Tensors({}, {}), steps=8) for operation in operations]
+    hadamard = HadamardOperation(name="y", input="x", shift=2, format=SQ(3, 5))
+    sizes = (1, 2, 64, 12, 80)
+    nodes += [hadamard.bind((Edge("x", size, SQ(3, 5)),), Tensors({}, {}), steps=8) for size in sizes]
+    return [*nodes, selective_layers(1, channels=7, modes=6).nodes["scan_1"]]
 
 
 def dense(layers, dice: random.Random):
@@ -157,6 +172,18 @@ def scan(layers, dice: random.Random):
     if folding.phases == 1:
         assert value(SIDES["scan"], names) == folding.multipliers
     return stage, names
+
+
+def selective(layers, dice: random.Random):
+    kind = dice.choice(("dsp", "lut"))
+    folding = dice.choice(SelectiveFolding.choices(layers))
+    stage = Selective(layers, folding.name, kind, pace := dice.choice((1, 2, 7)))
+    channels, modes = layers.node.arrays["code"].shape
+    names = {"C": channels, "N": modes, "modes": folding.modes, "pace": pace}
+    names |= dict(zip(("drive", "align"), (shifts.latency for shifts in drives(layers, kind)), strict=True))
+    cycles = (folding.cycles_of(kind, product) for product in range(3))
+    assert value(SIDES["selective"], names) == folding.multipliers
+    return stage, names | dict(zip(("multiplier", "multiplier_v", "multiplier_y"), cycles, strict=True))
 
 
 def norm(layers, dice: random.Random):
@@ -245,7 +272,38 @@ def embedding(layers, dice: random.Random):
     return stage, {"n": layers.node.inputs[0].size, "M": width, "ones": width.bit_count(), "pace": pace}
 
 
-BUILD = {"dense": dense, "dense, compact": compact_dense, "scan": scan, "norm": norm, "embedding": embedding} | {
+def taps(layers, dice: random.Random):
+    (x,) = layers.node.inputs
+    lanes = dice.choice([n for n in range(1, x.size + 1) if x.size % n == 0])
+    stage = Taps(layers, lanes, pace := dice.choice((1, 3)), dice.choice((False, True)))
+    return stage, {"n": x.size, "lanes": lanes, "pace": pace, "memory": not stage.line.registers}
+
+
+def hadamard(layers, dice: random.Random):
+    stage = Hadamard(layers, pace := dice.choice((1, 3, 20)), compact := dice.choice((False, True)))
+    names = {"n": layers.node.output.size, "pace": pace, "round": 2 * (not compact), "places": stage.queue.depth}
+    return stage, names | {
+        "m": split(layers.node.output.size)[0],
+        "memories": sum(s.block for s in stage.storage if s.name == "sums"),
+    }
+
+
+def argmax(layers, dice: random.Random):
+    return Argmax(layers), {"n": layers.node.inputs[0].size}
+
+
+BUILD = {
+    "taps": taps,
+    "hadamard": hadamard,
+    "hadamard, Paley": hadamard,
+    "argmax": argmax,
+    "dense": dense,
+    "dense, compact": compact_dense,
+    "scan": scan,
+    "selective": selective,
+    "norm": norm,
+    "embedding": embedding,
+} | {
     name: elementwise(make)
     for name, make in {
         "lookup": lookup,
@@ -269,7 +327,8 @@ def test_a_stage_takes_the_cycles_of_the_page(random_manifest, name, family):
     for model in MODELS:
         structure = Structure.of(random_manifest(**model), model.get("alike", False), family)
         for layers in (*structure.stages.values(), *(Layers([node], family=family) for node in (late_drive(), *once()))):
-            if layers.node.op.op != name.partition(",")[0]:
+            op = layers.node.op.op
+            if op != name.partition(",")[0] or (op == "hadamard" and (split(layers.node.output.size)[0] > 1) != ("," in name)):
                 continue
             for _ in range(TRIES):
                 stage, names = BUILD[name](layers, dice)

@@ -10,7 +10,6 @@ from ssm_hdl.errors import UsageError
 from ssm_hdl.gateware.folding import Folding, divisors
 from ssm_hdl.gateware.layers import Layers
 from ssm_hdl.gateware.stage import Stage, StagePlan
-from ssm_hdl.gateware.stream import reals
 from ssm_hdl.gen.structure import Structure
 
 
@@ -99,14 +98,14 @@ def units(
     return units
 
 
-def intervals(manifest: Manifest, units: Sequence[Unit]) -> list[int]:
+def intervals(manifest: Manifest, structure: Structure, units: Sequence[Unit]) -> list[int]:
     """Every interval at which something can be folded otherwise, the shortest first, none shorter than the ports allow."""
     ports = max(manifest.input.size, 1 if manifest.output.per_sequence else manifest.output.size)
-    for node in manifest.nodes.values():
-        stage = registry.stage(node.op.op)
+    for layers in structure.stages.values():
+        node, stage = layers.node, stage_class(layers)
         if stage.folds is None and not node.output.per_sequence:
-            lanes = stage.most_lanes(node)
-            ports = max(ports, reals(node.inputs[0]) // lanes, reals(node.output) // stage.o_lanes(node, lanes))
+            most = StagePlan(lanes=stage.most_lanes(node))
+            ports = max(ports, layers.count * stage.build(layers, most).work)
     found = {ports, *(max(ports, cycles) for unit in units for cycles in unit.intervals)}
     return sorted(found | {cycles for cycles in _once(manifest) if cycles > max(found)})
 

@@ -113,7 +113,7 @@ class Options:
     @cached_property
     def intervals(self) -> list[int]:
         """Every interval at which something can be folded otherwise, the shortest first."""
-        return intervals(self.manifest, self.units)
+        return intervals(self.manifest, self.structure, self.units)
 
     def at(self, interval: int, speed: int = BURST, many: int = FEW) -> list[list[Option]]:
         """The options of each entry of `names` that no other one beats.

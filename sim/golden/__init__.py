@@ -72,6 +72,27 @@ def run(
     )
 
 
+def go_on(manifest: Manifest, samples: Codes, count: int) -> Iterator[int]:
+    """The results with which a model goes on after a sequence, each its next sample.
+
+    Each one takes a run of the whole sequence before it.
+
+    Args:
+        manifest: an integer program that feeds back.
+        samples: codes of the input format, (steps, 1).
+        count: results, the one after the last of ``samples`` first.
+
+    Raises:
+        SsmHdlError: samples that the manifest does not take, or its results are not its next samples.
+    """
+    manifest.check_feedback()
+    sequence = samples
+    for _ in range(count):
+        result = run(manifest, sequence[np.newaxis]).outputs[0, -1:]
+        sequence = np.concatenate([sequence, result])
+        yield int(result.item())
+
+
 def _chunks(manifest: Manifest, samples: Codes) -> Iterator[Codes]:
     """Parts of a batch whose states fit the memory bound."""
     width = max(node.output.size for node in manifest.nodes.values())

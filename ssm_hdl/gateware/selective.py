@@ -17,7 +17,7 @@ from ssm_hdl.gateware.memories import Ram, Storage
 from ssm_hdl.gateware.multiplier import DSP
 from ssm_hdl.gateware.queue import Places
 from ssm_hdl.gateware.rows import Rows
-from ssm_hdl.gateware.selective_folding import DRIVEN, LEAKED, READ_OUT, SelectiveFolding, drives
+from ssm_hdl.gateware.selective_folding import DRIVEN, LEAKED, PRODUCTS, READ_OUT, SelectiveFolding, drives
 from ssm_hdl.gateware.shift import shift_latency, shift_left
 from ssm_hdl.gateware.stage import SINKS, Features, FoldedStage, StagePlan
 from ssm_hdl.gateware.stream import layer_of, shape_of, tag_of
@@ -96,17 +96,19 @@ class Selective(FoldedStage):
         members = {name: In(layers.signature(edge)) for name, edge in zip(SINKS, inputs, strict=True)}
         super().__init__({**members, "o": Out(layers.signature(y))})
         self._sums = [Sums.of(node) for node in layers.nodes]
-        self._drives, self._least = drives(layers), min(int(node.arrays["shift"].min()) for node in layers.nodes)
+        self._operands, (self._early, self._late) = f.operands(kind), drives(layers, kind)
+        self._least = min(int(node.arrays["shift"].min()) for node in layers.nodes)
         self._alpha = layers.table(lambda node, lift: node.arrays["code"].reshape(f.cycles, f.modes))
         self._leak = Table([leak_words()], layers.fast)
-        products = [f.cycles_of(kind, product) for product in range(3)]
+        products = [f.cycles_of(kind, product) for product in range(PRODUCTS)]
         # The cycles, from the one in which a word is begun, in which its leak, the v of its drive and its addend are there.
-        shift, drive = shift_latency(LEAK_SHIFT), _READ + 1 + self._drives.latency
+        shift, drive = shift_latency(LEAK_SHIFT), _READ + 1 + self._early.latency
         ready = _READ + _ADDRESS + _READ
-        self._wait = max(0, drive + products[DRIVEN] + 1 - (ready + products[LEAKED] + shift))
+        driven = products[DRIVEN] + self._late.latency + 1
+        self._wait = max(0, drive + driven - (ready + products[LEAKED] + shift))
         self._leaked = ready + self._wait
         self._added = self._leaked + products[LEAKED] + shift
-        self._driven = self._added - 1 - products[DRIVEN]
+        self._driven = self._added - driven
         self._stored = self._added + 1 + REQUANTIZE_LATENCY
         self._summed = self._stored + products[READ_OUT] + tree_latency(f.modes)
         self.depth = self._summed + (f.groups > 1) + REQUANTIZE_LATENCY
@@ -132,23 +134,29 @@ class Selective(FoldedStage):
         """Its memories."""
         f = self.folding
         state = Storage("state", self._states, f.modes * self.op.state.width, True, written=True)
-        tables = [self._alpha.storage("alpha"), *[self._leak.storage("leak")] * f.modes, *self._drives.storage("shift")]
+        tables = [
+            self._alpha.storage("alpha"),
+            *[self._leak.storage("leak")] * f.modes,
+            *self._early.storage("early"),
+            *self._late.storage("late"),
+        ]
         return [*tables, state, self._b.storage, self._c.storage, self.queue.storage]
 
     @property
     def operands(self) -> tuple[int, int]:
         """Bits of the two operands of a product, the means of the three."""
-        a, b = (sum(pair[k].width for pair in self.folding.operands) // 3 for k in range(2))
+        a, b = (sum(pair[k].width for pair in self._operands) // PRODUCTS for k in range(2))
         return a, b
 
     @property
     def features(self) -> Features:
         """The modes side by side: their sums, and the shifts of their leaks."""
-        f = self.folding
-        sums = self._width
-        return {"inputs": f.modes * sum(edge.format.width for edge in self.layers.node.inputs[:2]), "sums": f.modes * sums} | {
-            "shifts": f.modes * sums * shift_latency(LEAK_SHIFT),
-            "drives": f.operands[DRIVEN][0].width * self._drives.latency,
+        f, sums = self.folding, self.folding.modes * self._width
+        return {
+            "inputs": sum(edge.format.width for edge in self.layers.node.inputs),
+            "sums": sums,
+            "shifts": sums * shift_latency(LEAK_SHIFT),
+            "drives": sums * self._late.latency,
             "tree": (f.modes - 1) * max(each.output.width for each in self._sums),
         }
 
@@ -172,8 +180,7 @@ class Selective(FoldedStage):
         h, keep = self._state(m, issue)
         products = self._multiply(m, LEAKED, [(h[n], leaks[n][:LEAK_MANTISSA]) for n in modes])
         amounts = [delay(m, leaks[n][LEAK_MANTISSA:], f.latency(self.kind)) for n in modes]
-        v = self._drive(m, issue)
-        drives = self._multiply(m, DRIVEN, [(v, number) for number in b.numbers])
+        drives = self._drives(m, issue, b.numbers)
         stored = []
         for n in modes:
             leaked = shift_left(m, products[n], amounts[n], LEAK_SHIFT, self._width)
@@ -181,7 +188,7 @@ class Selective(FoldedStage):
             kept = Cat(Const(1 << LEAK_UP - 1, LEAK_UP), delay(m, h[n], self._added - 1 - self._leaked))
             addend, total = (Signal(Shape(self._width, True), reset_less=True) for _ in range(2))
             number = kept.as_signed() if self.op.state.signed else kept
-            m.d.sync += [addend.eq(number + drives[n].shift_left(self._least)), total.eq(addend - leaked)]
+            m.d.sync += [addend.eq(number + drives[n]), total.eq(addend - leaked)]
             stored.append(floor(m, total, LEAK_UP, self.op.state))
         keep(stored)
         total = self._read_out(m, issue, stored, c.numbers)
@@ -257,17 +264,21 @@ class Selective(FoldedStage):
 
         return [number.as_signed() if self.op.state.signed else number for number in h], keep
 
-    def _drive(self, m: Module, issue: Issue) -> Value:
-        """v 2**e at the scale of all channels, when B is there."""
-        (amount,) = self._drives.read(m, "shift", issue.channel)
-        width = self.folding.operands[DRIVEN][0].width + (not self.folding.operands[DRIVEN][0].signed)
-        v = self._drives.apply(m, 0, delay(m, self.j.p.data[0], _READ), amount, width)
-        v = v if self.folding.operands[DRIVEN][0].signed else v.as_unsigned()[: width - 1]
-        return delay(m, v, self._driven - _READ - self._drives.latency)
+    def _drives(self, m: Module, issue: Issue, b: list[Value]) -> list[Value]:
+        """v B 2**e of every mode at the scale of the sums, when the addend is made."""
+        v, _ = self._operands[DRIVEN]
+        early, late = (shifts.read(m, name, issue.channel)[0] for shifts, name in ((self._early, "early"), (self._late, "late")))
+        shifted = self._early.apply(m, 0, delay(m, self.j.p.data[0], _READ), early, v.width + (not v.signed))
+        shifted = shifted if v.signed else shifted.as_unsigned()[: v.width]
+        shifted = delay(m, shifted, self._driven - _READ - self._early.latency)
+        amount = delay(m, late, self._added - 1 - self._late.latency - _READ)
+        products = self._multiply(m, DRIVEN, [(shifted, number) for number in b])
+        drives = [self._late.apply(m, 0, product, amount, self._width - self._least) for product in products]
+        return [drive.shift_left(self._least) for drive in drives]
 
     def _multiply(self, m: Module, product: int, pairs: list[tuple[Value, Value]]) -> list[Value]:
         """One of the three products of every mode."""
-        return self.folding.multiplier(self.kind, product).multiply_all(m, pairs, *self.folding.operands[product])
+        return self.folding.multiplier(self.kind, product).multiply_all(m, pairs, *self._operands[product])
 
     def _read_out(self, m: Module, issue: Issue, stored: list[Value], c: list[Value]) -> Value:
         """y, when all words of its channel are summed."""

@@ -9,8 +9,8 @@ from amaranth.hdl import Shape
 from ssm_hdl.families.base import Family
 from ssm_hdl.functions import LEAK_MANTISSA, LEAK_SHIFT
 from ssm_hdl.gateware.folding import Folding, divisors
-from ssm_hdl.gateware.layers import Layers
-from ssm_hdl.gateware.multiplier import Multiplier
+from ssm_hdl.gateware.layers import Layers, Table
+from ssm_hdl.gateware.multiplier import DSP, LUT, Multiplier
 from ssm_hdl.gateware.shift import Shifts, shift_latency
 from ssm_hdl.gateware.stream import shape_of
 from ssm_hdl.operations import Selective
@@ -20,7 +20,8 @@ Operands: TypeAlias = tuple[Shape, Shape]
 AROUND = 6
 """Cycles of the loop beside the product and its shift: to read a state and register it, add, round, saturate and write."""
 
-LEAKED, DRIVEN, READ_OUT = range(3)
+PRODUCTS = 3
+LEAKED, DRIVEN, READ_OUT = range(PRODUCTS)
 """The products of a mode: h m, v B and C h'."""
 
 
@@ -31,13 +32,15 @@ class SelectiveFolding(Folding):
     Attributes:
         shape: channels and modes.
         modes: modes side by side, a divisor of all.
-        operands: of each of the three products.
+        in_dsp: the operands of each of the three products, where they are made in DSP blocks.
+        in_luts: the same where they are made of LUTs.
         family: the FPGA family.
     """
 
     shape: tuple[int, int]
     modes: int
-    operands: tuple[Operands, Operands, Operands]
+    in_dsp: tuple[Operands, ...]
+    in_luts: tuple[Operands, ...]
     family: Family
 
     i_lanes = 1
@@ -49,10 +52,13 @@ class SelectiveFolding(Folding):
         assert isinstance(layers.node.op, Selective)
         _, drive, b, c = map(shape_of, layers.node.inputs)
         state = Shape(layers.node.op.state.width, layers.node.op.state.signed)
-        driven = Shape(drive.width + drives(layers).most, drive.signed)
-        operands = (state, Shape(LEAK_MANTISSA)), (driven, b), (state, c)
-        shape = layers.node.arrays["code"].shape
-        return [cls(shape, modes, operands, layers.family) for modes in divisors(shape[1])]
+
+        def operands(kind: str) -> tuple[Operands, ...]:
+            v = Shape(drive.width + drives(layers, kind)[0].most, drive.signed)
+            return (state, Shape(LEAK_MANTISSA)), (v, b), (state, c)
+
+        shape, in_dsp, in_luts = layers.node.arrays["code"].shape, operands(DSP), operands(LUT)
+        return [cls(shape, modes, in_dsp, in_luts, layers.family) for modes in divisors(shape[1])]
 
     @property
     def name(self) -> str:
@@ -62,12 +68,12 @@ class SelectiveFolding(Folding):
     @property
     def multipliers(self) -> int:
         """Multipliers side by side."""
-        return len(self.operands) * self.modes
+        return PRODUCTS * self.modes
 
     @property
     def products(self) -> int:
         """Products for a packet."""
-        return len(self.operands) * self.shape[0] * self.shape[1]
+        return PRODUCTS * self.shape[0] * self.shape[1]
 
     @property
     def groups(self) -> int:
@@ -84,28 +90,32 @@ class SelectiveFolding(Folding):
         """Words of a packet, one in a cycle."""
         return self.shape[0] * self.groups
 
+    def operands(self, kind: str) -> tuple[Operands, ...]:
+        """The operands of each of the three products."""
+        return self.in_luts if kind == LUT else self.in_dsp
+
     def multiplier(self, kind: str, product: int) -> Multiplier:
         """The multiplier of one of the products, of LUTs where an operand does not fit the kind."""
-        return self.family.multiplier(kind, *self.operands[product])
+        return self.family.multiplier(kind, *self.operands(kind)[product])
 
     def cycles_of(self, kind: str, product: int) -> int:
         """Cycles of one of the products."""
-        return self.multiplier(kind, product).latency(*self.operands[product])
+        return self.multiplier(kind, product).latency(*self.operands(kind)[product])
 
     def latency(self, kind: str) -> int:
         """Cycles of h m."""
         return self.cycles_of(kind, LEAKED)
 
     def _blocks(self, kind: str, product: int) -> int:
-        return self.multiplier(kind, product).blocks(*self.operands[product], self.modes)
+        return self.multiplier(kind, product).blocks(*self.operands(kind)[product], self.modes)
 
     def blocks(self, kind: str) -> int:
         """DSP blocks of all multipliers."""
-        return sum(self._blocks(kind, product) for product in range(len(self.operands)))
+        return sum(self._blocks(kind, product) for product in range(PRODUCTS))
 
     def in_blocks(self, kind: str) -> int:
         """Multipliers in them."""
-        return self.modes * sum(self._blocks(kind, product) > 0 for product in range(len(self.operands)))
+        return self.modes * sum(self._blocks(kind, product) > 0 for product in range(PRODUCTS))
 
     def loop(self, product: int) -> int:
         """Cycles from reading a state until it may be read again, with a product in ``product``."""
@@ -116,7 +126,16 @@ class SelectiveFolding(Folding):
         return max(self.cycles, self.loop(product), self.shape[1])
 
 
-def drives(layers: Layers) -> Shifts:
-    """The left shifts of v, those of a channel in a word, beyond the least of all."""
-    least = min(int(node.arrays["shift"].min()) for node in layers.nodes)
-    return Shifts(layers.table(lambda node, lift: node.arrays["shift"].reshape(-1, 1) - least))
+def drives(layers: Layers, kind: str) -> tuple[Shifts, Shifts]:
+    """The left shifts of v B, those of a channel in a word, beyond the least of all: of v, and of the product.
+
+    A multiplier that shifts as well, see `Multiplier.shifts`, has bits to spare for v. A shift of v serves all modes.
+    """
+    amounts = [node.arrays["shift"].reshape(-1, 1) for node in layers.nodes]
+    least, multiplier = min(int(each.min()) for each in amounts), layers.family.multiplier(kind)
+    most = max(int(each.max()) for each in amounts) - least
+    room = max(0, multiplier.spare(shape_of(layers.node.inputs[1]))) if multiplier.shifts else 0
+    step = 1 << (most.bit_length() if most <= room else (room + 1).bit_length() - 1)
+    of_v = [(each - least) % step for each in amounts]
+    of_products = [each - least - early for each, early in zip(amounts, of_v, strict=True)]
+    return Shifts(Table(of_v, layers.fast)), Shifts(Table(of_products, layers.fast))

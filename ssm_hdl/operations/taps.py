@@ -25,5 +25,7 @@ class Taps(Unary):
         if x.per_sequence:
             raise SsmHdlError(f"{self.name}: its input {x.name} comes once per sequence; there is no time step before it")
         if x.size * self.taps > MAX_SIZE:
-            raise SsmHdlError(f"{self.name}: {self.taps} values of the {x.size} elements of {x.name}; a packet has {MAX_SIZE}")
+            raise SsmHdlError(
+                f"{self.name}: {self.taps} values of the {x.size} elements of {x.name} are more than the {MAX_SIZE} of a packet"
+            )
         return Node(self, inputs, Edge(self.name, x.size * self.taps, x.format), x.format)

@@ -17,6 +17,7 @@ from ssm_hdl.sw.cli import (
     evaluate,
     finetune,
     generate,
+    generate_text,
     importing,
     info,
     program,
@@ -38,7 +39,7 @@ app = typer.Typer(
 )
 _COMMANDS = (
     *(demo, data, train, importing, quantize, finetune, sensitivity, search, evaluate),
-    *(generate, simulate, build, program, run, info, reproduce, bench, calibrate),
+    *(generate, simulate, build, program, run, generate_text, info, reproduce, bench, calibrate),
 )
 for module in _COMMANDS:
     app.command(module.NAME, epilog=f"Example: {module.EXAMPLE}")(module.command)

@@ -110,8 +110,7 @@ def describe(manifest: "Manifest") -> dict[str, Any]:
             "format": str(format) if format else None,
             "bits": width * codes.size,
         }
-    by_paper, whole = paper(manifest), paper_float_of(manifest)
-    scans = [node for node in manifest.nodes.values() if node.op.op == "scan"]
+    by_paper, whole, by_hardware = paper(manifest), paper_float_of(manifest), hardware(manifest)
     return {
         "kind": "manifest",
         "name": manifest.name,
@@ -124,10 +123,10 @@ def describe(manifest: "Manifest") -> dict[str, Any]:
         "tensors": tensors,
         "multiplications": sum(n.multiplications for n in manifest.nodes.values() if not n.output.per_sequence),
         "weight_bits": sum(tensor["bits"] for tensor in tensors.values()),
-        "state_bits": sum(node.output.size * node.output.bits for node in scans),
+        "state_bits": by_hardware.of("states"),
         "memory": {
             "paper": by_paper.to_json(),
-            "hardware": hardware(manifest).to_json(),
+            "hardware": by_hardware.to_json(),
             "saved": None if whole is None else 1 - by_paper.bits / whole.bits,
         },
     }

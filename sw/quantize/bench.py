@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from threadpoolctl import threadpool_limits
 
+from ssm_hdl import Manifest
 from ssm_hdl.errors import SsmHdlError
 from ssm_hdl.sw import checkpoint as checkpoints
 from ssm_hdl.sw import memory
@@ -134,20 +135,27 @@ class Bench:
             SsmHdlError: widths that cannot work.
         """
         began = time.monotonic()
+        manifest, got = self.run(recipe)
+        return replace(self.judge(manifest, got), seconds=round(time.monotonic() - began, 1))
+
+    def run(self, recipe: Recipe) -> tuple[Manifest, Floats]:
+        """The integer program by a recipe, and its outputs on the validation samples."""
         with one_thread():
             recipe = recipe.model_copy(update={"samples": self.subject.samples})
             manifest, _ = program(self.checkpoint, self.dataset, recipe, self.calibration)
             model = QatModel(manifest)
-            got = manifest.values(outputs(model, self.split.codes, self.split.lengths))
-        scale = np.array(self.checkpoint.inputs.target_scale or 1.0)
-        signal, noise = (float(((values / scale) ** 2).sum()) for values in (self.wanted, got - self.wanted))
+            return manifest, manifest.values(outputs(model, self.split.codes, self.split.lengths))
+
+    def judge(self, manifest: Manifest, got: Floats) -> Measured:
+        """The figures of an integer program with these outputs, without the time."""
+        noise = float(((got - self.wanted) ** 2).sum())
         return Measured(
             accuracy=score(got, self.split.labels),
             # The bound keeps the ratio finite if the integers are exact.
-            sqnr_db=round(10 * float(np.log10(signal / max(noise, 1e-30))), 2),
+            sqnr_db=round(10 * float(np.log10((self.wanted**2).sum() / max(noise, 1e-30))), 2),
             paper_bytes=memory.paper(manifest).bytes,
             hardware_bytes=memory.hardware(manifest).bytes,
-            seconds=round(time.monotonic() - began, 1),
+            seconds=0.0,
         )
 
 

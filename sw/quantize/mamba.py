@@ -38,7 +38,7 @@ READ = ("scan", "sum", "gated")
 EULER = float(np.log2(np.log2(np.e)))
 """log2(dt log2 e) - log2(dt)."""
 
-MAX_EXPONENT = 14
+MAX_EXPONENT = 6
 """Most octaves between the channels of a state: the shift of a channel is a shift in hardware."""
 
 
@@ -75,8 +75,10 @@ class MambaLowering(DeepLowering):
         """The float values of the manifest's edges but the Hadamard transforms, on normalised inputs x (B, L, channels)."""
         seen = model.trace(x)
         norms = {f"norm_{k}": block.norm for k, block in enumerate(model.blocks)} | {"norm_f": model.norm_f}
-        if model.config.pooling == "max" and "norm_f" in seen:
+        if model.config.final_norm and model.config.pooling == "max":
             seen["carry_f"] = seen["norm_f"]
+        elif "pool" in seen:
+            norms["pool"] = model.norm_f
         for name in norms.keys() & seen.keys():  # the operation has no gain
             gain = affine(norms[name])[1]
             seen[name] = seen[name] / torch.from_numpy(np.where(gain == 0, 1, gain)).to(seen[name])
@@ -126,7 +128,7 @@ class MambaLowering(DeepLowering):
         for k, block in enumerate(model.blocks):
             stream = self._block(draft, k, block, stream)
         gain: Floats | float = 1.0
-        if config.norm != "none":
+        if config.final_norm:
             stream, gain = self._norm(draft, "norm_f", model.norm_f, stream)
             if config.pooling == "max":  # a gain below 0 makes the largest the smallest
                 stream, gain = diagonal(draft, "carry_f", stream, np.asarray(gain), np.zeros(config.width)), 1.0

@@ -352,3 +352,21 @@ def test_argmax(seed, x_format, size, per_sequence):
     first = [row.index(max(row)) for row in x.reshape(-1, size).tolist()]
     check(Answer(first, 0), evaluate(node, x), (*x.shape[:-1], 1))
     assert node.output == Edge("y", 1, UQ(max(1, math.ceil(math.log2(size))), 0), per_sequence=per_sequence)
+
+
+@pytest.mark.parametrize(
+    "edge,message",
+    [
+        (Edge("x", 3, SQ(1, 7), per_sequence=True), "^y: its input x comes once per sequence; there is no time step before it$"),
+        (Edge("x", 3, SQ(1, 7), is_complex=True), "^y: x is complex; take its real part with a complex dense first$"),
+        (Edge("x", 1 << 14, SQ(1, 7)), "^y: 5 values of the 16384 elements of x are more than the 65536 of a packet$"),
+    ],
+)
+def test_what_taps_refuse(edge, message):
+    with pytest.raises(SsmHdlError, match=message):
+        bind(Taps(name="y", input="x", taps=5), (edge,))
+
+
+def test_sums_of_a_hadamard_that_pass_62_bits_are_refused():
+    with pytest.raises(SsmHdlError, match=r"^y: the exact result of x in SQ\(1, 55\), 128 elements has 63 bits, and 62 fit"):
+        bind(Hadamard(name="y", input="x", shift=0, format=SQ(1, 7)), (Edge("x", 128, SQ(1, 55)),))

@@ -88,6 +88,13 @@ def test_a_text_that_is_missing_is_refused(tmp_path):
         data.load(str(tmp_path / "none.txt"))
 
 
+def test_regression_and_classes_of_tokens_are_no_text():
+    numbers = replace(data.SPECS["hapt"], classes=0, class_names=(), targets=1)
+    assert not (numbers.is_text or copying.SPEC.is_text or replace(copying.SPEC, class_names=("ab",) * 16).is_text)
+    with pytest.raises(SsmHdlError, match="print on one line"):
+        replace(induction.SPEC, class_names=tuple("0123456789abcde\n"))
+
+
 def test_bits_per_step_is_the_cross_entropy_of_the_labelled_steps():
     outputs = np.log(np.array([[[1, 1, 2], [6, 1, 1]], [[1, 3, 4], [1, 1, 1]]])) + 7
     assert bits_per_step(outputs, np.array([[2, 1], [0, UNLABELLED]])) == pytest.approx((1 + 3 + 3) / 3)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from graphs import selective_layers
 
 from ssm_hdl import Manifest
 from ssm_hdl.gen.pipeline import Pipeline
@@ -83,6 +84,16 @@ def test_the_hardware_keeps_these_codes(random_manifest, features, pooled):
                 assert 0.6 * counted[name, kind].bits <= stored[storage] <= counted[name, kind].bits
         if manifest.nodes[name].op.op == "lookup":
             assert counted[name, "tables"].bits == 256 * 8
+
+
+def test_the_hardware_keeps_the_codes_of_a_selective_scan():
+    manifest = selective_layers(1)
+    counted = {part.kind: part for part in hardware(manifest).parts if part.owner == "scan_1"}
+    stage = Pipeline(manifest, plan_for(manifest, folding={"scan_1": "1x1"}, share_layers=False).plan).stages["scan_1"]
+    stored = {storage.name: storage.bits for storage in stage.storage}
+    names = {"transition": "alpha", "states": "state", "tables": "leak", "exponents": "late"}
+    assert {kind: counted[kind].bits for kind in names} == {kind: stored[name] for kind, name in names.items()}
+    assert describe(manifest)["state_bits"] == 4 * 4 * 8
 
 
 def test_exponents_take_the_bits_of_their_spread(random_manifest):

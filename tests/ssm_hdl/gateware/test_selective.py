@@ -7,8 +7,10 @@ from amaranth.hdl import ClockDomain, Module
 from amaranth.sim import Simulator
 
 from ssm_hdl import SQ, UQ
+from ssm_hdl.families.ecp5 import ECP5
 from ssm_hdl.families.ice40 import ICE40
 from ssm_hdl.gateware.layers import Layers
+from ssm_hdl.gateware.multiplier import LutMultiplier
 from ssm_hdl.gateware.selective import Selective
 from ssm_hdl.gateware.selective_folding import SelectiveFolding
 from ssm_hdl.operations import Edge, Tensor, Tensors
@@ -21,6 +23,8 @@ FORMATS = {
     "usual": {"state": SQ(3, 5)},
     "fine": {"rate": SQ(5, 9), "alpha": SQ(3, 7), "state": SQ(4, 8), "y": SQ(5, 11), "exponents": (-3, 3)},
     "coarse": {"rate": SQ(6, -1), "alpha": UQ(2, 1), "drive": UQ(2, 4), "b": UQ(1, 5), "state": UQ(3, 5), "c": UQ(0, 4)},
+    "spread": {"drive": SQ(2, 10), "state": SQ(4, 8), "exponents": (-4, 10)},  # on an ECP5 shifted before and after the product
+    "unsigned spread": {"drive": UQ(2, 8), "b": UQ(0, 6), "state": SQ(4, 8), "exponents": (-4, 3)},
     "wide": {"drive": SQ(4, 15), "b": SQ(2, 14), "state": SQ(6, 12), "c": SQ(3, 16), "exponents": (0, 1)},
 }
 
@@ -58,10 +62,15 @@ def test_selective(channels, modes, folding, kind, check):
 
 @pytest.mark.parametrize("name", FORMATS)
 @pytest.mark.parametrize("folding", ("1x1", "1x4"))
-def test_formats(name, folding, check):
+def test_formats(name, folding, check, monkeypatch):
+    """At last with multipliers that shift as well as a MULT18X18D, which Amaranth does not simulate."""
     node = selective(5, 4, name, seed=3)
     check(lambda: Selective(node, folding), node)
-    check(lambda: Selective(Layers([node], family=ICE40), folding, "lut"), node)
+    for family in (ICE40, ECP5):
+        check(lambda family=family: Selective(Layers([node], family=family), folding, "lut"), node)
+    monkeypatch.setattr(LutMultiplier, "shifts", True)
+    monkeypatch.setattr(LutMultiplier, "spare", ECP5.dsp.spare)
+    check(lambda: Selective(node, folding, "lut"), node)
 
 
 @pytest.mark.parametrize("stalls", (0.0, 0.4))
@@ -126,7 +135,7 @@ def test_a_pace_makes_the_queue_smaller_and_is_kept(pace, run_stage, random_pack
 
 
 def test_foldings_and_blocks():
-    """A product of 8 bits by 8 takes half an SB_MAC16, one of 9 bits by 8 all of it; one of more than 16 bits is made of LUTs."""
+    """Two products of 8 bits by 8 share an SB_MAC16, one of more bits takes all of it, one of more than 16 is made of LUTs."""
     node = selective(6, 6)
     choices = SelectiveFolding.choices(node)
     assert [(each.name, each.multipliers, each.cycles) for each in choices] == [
@@ -141,5 +150,6 @@ def test_foldings_and_blocks():
         folding = SelectiveFolding.of(Layers([selective(6, 6, name)], family=ICE40), f"1x{modes}")
         return folding.blocks("dsp"), folding.in_blocks("dsp")
 
-    assert blocks("usual", 2) == (1 + 2 + 1, 6)
+    assert blocks("usual", 2) == (1 + 1 + 1, 6)
+    assert blocks("spread", 2) == (2 + 2 + 2, 6)
     assert blocks("wide", 2) == (0, 0)

@@ -1,0 +1,81 @@
+"""Chiang et al., "Quamba: A Post-Training Quantization Recipe for Selective SSMs", arXiv 2410.13229: its ablation beside ours.
+
+The paper quantises language models of 130 million to 2.8 billion parameters; ours are smaller, so compare the losses relative to
+the float models. Each recipe is measured with 8 and 12 bits for the input of out_proj, where the outliers are.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from ssm_hdl.sw.quantize.bench import Bench
+from ssm_hdl.sw.quantize.histogram import Floats
+from ssm_hdl.sw.quantize.parts import with_widths
+from ssm_hdl.sw.quantize.recipe import Recipe
+from ssm_hdl.sw.score import bits_per_step
+
+MODEL = "mamba-text"
+"""The checkpoint that is measured unless others are named."""
+
+WIDTHS = (8, 12)
+"""Bits of the input of out_proj."""
+
+
+@dataclass(frozen=True)
+class Published:
+    """What the paper has for a 2.8 billion parameter model, in float 63.1 and 9.45.
+
+    Attributes:
+        accuracy: zero-shot average, in %.
+        perplexity: on WikiText2.
+    """
+
+    accuracy: float | None = None
+    perplexity: float | None = None
+
+
+RECIPES = {
+    "mamba-plain": Published(45.92, 78.6),
+    "mamba-percentile": Published(),
+    "mamba-hadamard": Published(),
+    "mamba-quamba": Published(62.2, 9.91),
+    "mamba-w8a8": Published(),
+    "mamba-w8a8h": Published(),
+    "mamba-w8a8x8": Published(),
+    "mamba-w4a8": Published(61.4),
+}
+"""The recipes of the table; those of the paper have float scales there, and powers of two here. Quamba2 has the W4A8."""
+
+
+def loss(outputs: Floats, bench: Bench) -> float:
+    """Mean cross-entropy in bits; of a text, bits per character."""
+    labels = bench.split.labels
+    return bits_per_step(outputs, labels) if labels.ndim == 2 else bits_per_step(outputs[:, None], labels[:, None])
+
+
+def ablation(bench: Bench, step: Callable[[str], None]) -> dict[str, Any]:
+    """The loss of the float model and of every recipe on the samples of a bench.
+
+    Args:
+        bench: of the model.
+        step: told what is being done.
+    """
+    base = loss(bench.wanted, bench)
+    rows: dict[str, Any] = {}
+    for name in RECIPES:
+        recipe = Recipe.load(name)
+        part = "activations.hadamard" if recipe.hadamard else "activations.gated"
+        for width in WIDTHS:
+            row = f"{name}-{width}"
+            step(f"{bench.subject.checkpoint.stem}: {row}")
+            manifest, got = bench.run(with_widths(recipe, {part: width}))
+            bits = loss(got, bench)
+            rows[row] = {
+                "recipe": name,
+                "width": width,
+                "bits": bits,
+                "relative": bits / base - 1,
+                **bench.judge(manifest, got).to_json(),
+            }
+    return {"float": {"bits": base, "perplexity": math.exp2(base), "accuracy": bench.float_accuracy}, "rows": rows}

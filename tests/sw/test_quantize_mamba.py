@@ -1,0 +1,252 @@
+# amaranth: UnusedElaboratable=no
+"""PTQ of a Mamba: the manifest computes the model, with all options and by all recipes."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from graphs import random_plan
+
+from ssm_hdl import SsmHdlError
+from ssm_hdl.gen.verilog import generate
+from ssm_hdl.operations import Dense, Embedding, Lookup, Norm, Slice, Taps
+from ssm_hdl.sim.compare import compare
+from ssm_hdl.sim.compiler import Design
+from ssm_hdl.sim.golden import run
+from ssm_hdl.sim.verilated import VerilatedModel
+from ssm_hdl.sw import checkpoint as checkpoints
+from ssm_hdl.sw.checkpoint import Checkpoint
+from ssm_hdl.sw.data import SPECS, Dataset, Split, load
+from ssm_hdl.sw.models.mamba import MambaConfig
+from ssm_hdl.sw.qat.finetune import FinetuneConfig, finetune
+from ssm_hdl.sw.qat.model import QatModel, outputs
+from ssm_hdl.sw.quantize import PRESETS, Recipe, effort, program, quantize
+from ssm_hdl.sw.quantize.bench import Bench, Subject
+from ssm_hdl.sw.quantize.mamba import MambaLowering
+from ssm_hdl.sw.quantize.parts import with_widths
+from ssm_hdl.sw.train import logits
+
+CHECKPOINT = Path(__file__).parents[2] / "checkpoints" / "mamba-digits.safetensors"
+TABLES = dict.fromkeys(("conv", "gate", "dt"), 12)
+WIDE = Recipe(
+    name="wide",
+    weights=16,
+    activations={"default": 16, "drive": 14, **TABLES},
+    transition=12,
+    state=16,
+    pool=16,
+    samples=24,
+    clip="minmax",
+    state_margin=1.0,
+)
+RECIPES = [name for name in PRESETS if name.startswith("mamba")]
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return load("digits")
+
+
+@pytest.fixture(scope="module")
+def trained():
+    return checkpoints.load(CHECKPOINT)
+
+
+@pytest.fixture(scope="module")
+def bench(digits):
+    return Bench(Subject(CHECKPOINT, None, samples=48, images=150), digits)
+
+
+def untrained(spec, **options):
+    """A model with random gains and skips, which are 1 before training."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = MambaConfig(**{"width": 6, "modes": 3, "layers": 2, "dt_range": (1e-2, 1), **options}).build(spec).eval()
+        for name, values in model.named_parameters():
+            if "norm" in name or name.endswith(".D"):
+                values.data = torch.rand_like(values) - 0.3
+    return Checkpoint(model, spec, {"name": "small"})
+
+
+def relative_error(manifest, checkpoint, codes):
+    """Of the logits."""
+    wanted = logits(checkpoint.model, torch.from_numpy(checkpoint.inputs.normalise(codes))).numpy()
+    noise = outputs(QatModel(manifest), codes) * manifest.output.format.lsb - wanted
+    return float(np.sqrt((noise**2).sum() / (wanted**2).sum()))
+
+
+def few(name, samples=24):
+    return Recipe.load(name).model_copy(update={"samples": samples})
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"norm": "none", "final_norm": False, "residual": False, "layers": 1, "width": 8, "taps": 2},
+        {"pooling": "max", "width": 20, "expand": 1, "rank": 3},
+        {"pooling": "last", "norm": "none", "expand": 1, "width": 8},
+    ],
+    ids=lambda options: "-".join(map(str, options.values())) or "default",
+)
+def test_wide_integers_are_the_float_model(digits, options):
+    small = untrained(SPECS["digits"], **options)
+    hadamard = small.model.config.inner in (8, 16, 20)  # 12 has a transform too
+    quantized = quantize(small, digits, with_widths(WIDE, {}, hadamard=hadamard, fit=False))
+    assert relative_error(quantized.manifest, small, digits.test.codes[:50]) < 0.001
+    assert min(error.sqnr_db for error in quantized.errors.values()) > 40
+    nodes = quantized.manifest.nodes
+    assert list(quantized.errors) == [name for name, node in nodes.items() if not isinstance(node.op, Taps)]
+    config = small.model.config
+    assert (
+        sum(isinstance(node.op, Norm) for node in nodes.values()) == config.layers * (config.norm != "none") + config.final_norm
+    )
+    assert ("residual_0" in nodes) == config.residual and ("hadamard_0" in nodes) == hadamard
+    assert ("carry_f" in nodes) == (config.pooling == "max")
+
+
+def test_the_operations_of_a_block(digits):
+    manifest = program(untrained(SPECS["digits"]), digits, few("mamba-quamba"))[0]
+    block = [(name.removesuffix("_1"), node.op.op) for name, node in manifest.nodes.items() if name.endswith("_1")]
+    assert block == [
+        ("norm", "norm"),
+        ("inner", "dense"),
+        ("gate", "dense"),
+        ("taps", "taps"),
+        ("conv", "dense"),
+        ("active", "lookup"),
+        ("select", "dense"),
+        ("rank", "slice"),
+        ("b", "slice"),
+        ("c", "slice"),
+        ("dt", "dense"),
+        ("rate", "lookup"),
+        ("step", "lookup"),
+        ("drive", "multiply"),
+        ("scan", "selective"),
+        ("skip", "dense"),
+        ("sum", "add"),
+        ("opened", "lookup"),
+        ("gated", "multiply"),
+        ("hadamard", "hadamard"),
+        ("out", "dense"),
+        ("residual", "add"),
+    ]
+    assert manifest.graph.description == "Mamba, D = 6, E = 12, N = 3, 2 layers, for digits; quantized by recipe mamba-quamba"
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_a_language_model(tied):
+    """Its label of a step is the next token."""
+    text = np.random.default_rng(0).integers(0, 9, (24, 33))
+    spec = replace(SPECS["listops"], steps=32, tokens=9, classes=9, per_step=True, class_names=())
+    split = Split(text[:, :-1, np.newaxis], text[:, 1:])
+    dataset = Dataset(**vars(spec), train=split, val=split, test=split)
+    small = untrained(spec, tied=tied)
+    manifest = quantize(small, dataset, WIDE).manifest
+    assert isinstance(manifest.nodes["encoder"].op, Embedding) and not manifest.output.per_sequence
+    assert relative_error(manifest, small, split.codes) < 0.02
+    np.testing.assert_array_equal(outputs(QatModel(manifest), split.codes), run(manifest, split.codes).outputs)
+    tuned = finetune(manifest, dataset, FinetuneConfig(epochs=1, batch_size=12))
+    assert tuned.best >= tuned.before
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_the_forward_pass_of_training_is_the_golden_model(trained, digits, name):
+    manifest = program(trained, digits, few(name))[0]
+    codes = digits.test.codes[:20]
+    np.testing.assert_array_equal(outputs(QatModel(manifest), codes), run(manifest, codes).outputs)
+
+
+def test_our_recipes_are_nearer_to_the_float_model(bench):
+    measured = {name: bench.measure(Recipe.load(name)) for name in ("mamba-plain", "mamba-w8a8x8", "mamba-w8a8")}
+    sqnr = [one.sqnr_db for one in measured.values()]
+    assert sqnr[0] + 6 < sqnr[1] < sqnr[2] - 2
+    assert measured["mamba-w8a8"].accuracy >= bench.float_accuracy - 0.02
+
+
+def test_training_of_the_integers_pays(trained, digits):
+    manifest = program(trained, digits, few("mamba-plain"))[0]
+    tuned = finetune(manifest, digits, FinetuneConfig(epochs=2, images=400))
+    assert tuned.best > tuned.before + 0.05
+
+
+def test_every_scale_is_a_power_of_two_and_every_function_a_table(trained, digits):
+    manifest = program(trained, digits, few("mamba-w8a8"))[0]
+    functions = {node.op.function for node in manifest.nodes.values() if isinstance(node.op, Lookup)}
+    assert functions == {"silu", "softplus", "log2_softplus"}
+    slices = [node for node in manifest.nodes.values() if isinstance(node.op, Slice)]
+    assert {node.inputs[0].name for node in slices} == {"select_0", "select_1"}
+    kernel = manifest.nodes["conv_0"]
+    assert isinstance(kernel.op, Dense) and kernel.arrays["code"].shape == (16, 1, 4)
+
+
+def test_every_part_has_the_width_that_it_is_given(bench):
+    own = {part: 5 + at % 6 for at, part in enumerate(part for part in bench.subject.parts if part.startswith(("act", "wei")))}
+    recipe = with_widths(few("mamba-w8a8h"), own | {"state": 11, "transition": 7}, fit=False)
+    manifest = program(bench.checkpoint, bench.dataset, recipe, bench.calibration)[0]
+    for part, width in own.items():
+        kind, _, name = part.partition(".")
+        name = name if name in ("encoder", "decoder") else f"{name}_1"
+        if kind == "weights":
+            assert manifest.tensors.formats[f"{name}.weight"].width == width, part
+        elif name != "encoder":
+            assert manifest.nodes[name].output.format.width == width, part
+    assert manifest.nodes["scan_1"].op.state.width == 11
+    assert manifest.tensors.formats["scan_1.alpha"].width == 7
+
+
+def test_a_percentile_clips_the_input_of_the_ssm_alone(bench):
+    def formats(recipe):
+        manifest = program(bench.checkpoint, bench.dataset, recipe, bench.calibration)[0]
+        return {name: node.output.format for name, node in manifest.nodes.items()}
+
+    clipped = with_widths(Recipe.load("mamba-percentile"), {}, percentile=90.0)
+    plain, clipped = formats(Recipe.load("mamba-plain")), formats(clipped)
+    assert {name.rstrip("_01") for name in plain if plain[name] != clipped[name]} == {"active"}
+
+
+def test_a_decay_outside_its_table_is_refused(digits):
+    small = untrained(SPECS["digits"])
+    with torch.no_grad():
+        small.model.blocks[1].mixer.A_log[3] -= 20.0
+    with pytest.raises(SsmHdlError, match=r"dt_1: -dt A of channel 3 goes from 2\^-3.* all outside the table of decays"):
+        program(small, digits, few("mamba-w8a8"))
+
+
+def test_a_wide_dt_is_refused(digits):
+    with pytest.raises(SsmHdlError, match="dt has 13 bits, and the table of log2_softplus after it takes at most 12"):
+        program(untrained(SPECS["digits"]), digits, with_widths(few("mamba-w8a8"), {"activations.dt": 13}))
+
+
+def test_a_size_without_a_transform_is_refused(digits):
+    with pytest.raises(SsmHdlError, match=r"Hadamard matrix .* not for 14"):
+        program(untrained(SPECS["digits"], width=7), digits, few("mamba-quamba"))
+
+
+def test_progress_adds_up(digits):
+    small, done = untrained(SPECS["digits"]), []
+    for name in ("mamba-plain", "mamba-w8a8h"):
+        quantize(small, digits, few(name), done.append)
+        assert sum(done) == effort(small, digits, few(name)), name
+        done.clear()
+
+
+def test_samples_share_one_calibration(trained, digits):
+    codes, recipe = digits.train.codes[:24], few("mamba-quamba")
+    known = MambaLowering.observe(trained, codes)
+    again = MambaLowering(trained, codes, recipe, known).lower({}).manifest
+    assert again.to_yaml() == MambaLowering(trained, codes, recipe).lower({}).manifest.to_yaml()
+
+
+@pytest.mark.parametrize("share", [False, True], ids=["own stages", "shared stages"])
+def test_the_pipeline_gives_the_same_bits(digits, cache, share):
+    small = untrained(SPECS["digits"], width=4, modes=2)
+    manifest = program(small, digits, with_widths(few("mamba-w8a8h"), {}, fit=False))[0]
+    plan = random_plan(manifest, seed=5, share_layers=share)
+    model = VerilatedModel(manifest, design=Design(generate(manifest, plan), manifest.name, optimise=0), cache=cache)
+    codes = digits.test.codes[:3, :20]
+    for stalls in (0.0, 0.3):
+        assert compare(manifest, model, codes, stalls=stalls).differences == 0
