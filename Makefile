@@ -18,7 +18,7 @@ FITTED := s4d-16h-w8a8x8 s4d-16h s5-mnist-16h-w4a8 s5-mnist-w8a8x8 s4d-64h-a4x8-
 JUDGED := digits s4d-64h-w8a8x8 s5-mnist-w4a8
 BOARDS := icebreaker ulx3s-25f ulx3s-85f
 
-.PHONY: help tools demo test train manifests accuracy rtl bitstreams bench judge results calibrate reproduce-s4d reproduce-s5 reproduce-mamba har formats sensitivity search clean
+.PHONY: help tools demo test train manifests accuracy rtl bitstreams bench judge results calibrate reproduce-s4d reproduce-s5 reproduce-mamba har deep formats sensitivity search clean
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 17
@@ -156,6 +156,18 @@ search: $(READY) ## recipes/s4d-16h-2744b.yaml, results/front.json, docs/front.p
 
 clean: ## remove what these targets made, but for data/ and results/
 	rm -rf $(VENV) build out ./*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+deep: $(READY) ## results/deep.json: a deep S4D on MNIST, from training to an iCEBreaker bitstream (DATA=folder of MNIST; an hour)
+	mkdir -p out results
+	$(CLI) train s4d-deep-16h --data $(DATA) --out checkpoints/s4d-deep-16h.safetensors --json > out/deep-train.json
+	$(CLI) eval checkpoints/s4d-deep-16h.safetensors --data $(DATA) --json > out/deep-float.json
+	for recipe in w8a8x8 w4a8; do \
+		$(CLI) quantize checkpoints/s4d-deep-16h.safetensors --recipe $$recipe --data $(DATA) --out manifests/s4d-deep-16h-$$recipe && \
+		$(CLI) eval manifests/s4d-deep-16h-$$recipe --data $(DATA) --json > out/deep-$$recipe.json || exit 1; \
+	done
+	$(CLI) simulate manifests/s4d-deep-16h-w8a8x8 --samples test --data $(DATA) --count 20 --share-layers --dsp 28 --json > out/deep-rtl.json
+	$(CLI) build manifests/s4d-deep-16h-w8a8x8 --board icebreaker --share-layers --clock 24 --out out/deep-icebreaker --json > out/deep-icebreaker.json
+	$(call collect,deep)
 
 # HAPT is downloaded to data/hapt where no folder is named.
 USERS := $(if $(HAPT),--data $(HAPT))
