@@ -3,9 +3,12 @@
 
 import numpy as np
 import pytest
+from amaranth.back import verilog
 
 from ssm_hdl import SQ, UQ
+from ssm_hdl.boards.flow import synthesised
 from ssm_hdl.families import FAMILIES
+from ssm_hdl.families.ecp5 import ECP5
 from ssm_hdl.gateware.hadamard import Hadamard
 from ssm_hdl.gateware.layers import Layers
 from ssm_hdl.hadamard import matrix
@@ -50,3 +53,13 @@ def test_a_pace_makes_the_queue_smaller_and_is_kept(run_stage, random_packets):
     whole = run_stage(Hadamard(node, pace=6), inputs, packets * 32)
     assert np.array_equal(whole.numbers, evaluate(node, inputs[0]).codes.ravel())
     assert whole.given[-1] - whole.given[31] <= (packets - 1) * slow.cycles
+
+
+@pytest.mark.parametrize("bits", (8, 12))
+def test_128_elements_take_at_most_400_luts_of_an_ecp5(bits):
+    """With a result every other cycle, or more seldom."""
+    format = SQ(4, bits - 4)
+    stage = Hadamard(Layers([transform(128, format, format)], family=ECP5, marked=False), pace=2)
+    found = synthesised(verilog.convert(stage, name="top", emit_src=False, strip_internal_attrs=True), "top", ECP5)
+    assert found["LUTs"] <= 400
+    assert (found["multipliers"], found["block RAMs"]) == (0, sum(map(ECP5.rams.blocks, stage.storage))) == (0, 2)
