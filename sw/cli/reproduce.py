@@ -58,7 +58,7 @@ def command(
     from ssm_hdl.sw.reproduce import TABLES, measure
 
     if name == "mamba":
-        measured = _ablation(data, checkpoints, model, count, samples)
+        measured = _ablation(data, checkpoints, out, model, count, samples)
         if results is not None:
             write_atomically(results, json.dumps(measured, indent=2) + "\n")
         show(as_json, measured, _losses(measured))
@@ -86,7 +86,7 @@ def command(
     show(as_json, rows, _table(rows))
 
 
-def _ablation(data: Path | None, folder: Path, models: list[str] | None, count: int, samples: int) -> dict[str, Any]:
+def _ablation(data: Path | None, folder: Path, out: Path, models: list[str] | None, count: int, samples: int) -> dict[str, Any]:
     """The losses of the models by every recipe."""
     from ssm_hdl.sw.quantize.bench import Bench, Subject
     from ssm_hdl.sw.reproduce import mamba
@@ -95,7 +95,7 @@ def _ablation(data: Path | None, folder: Path, models: list[str] | None, count: 
     for name in models or [mamba.MODEL]:
         bench = Bench(Subject(folder / f"{name}.safetensors", data, samples=samples))
         bench.split = bench.dataset.test.head(count)
-        measured[name] = mamba.ablation(bench, messages().print)
+        measured[name] = mamba.ablation(bench, out / f"{name}.json", messages().print)
     return measured
 
 

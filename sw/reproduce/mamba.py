@@ -4,15 +4,19 @@ The paper quantises language models of 130 million to 2.8 billion parameters; ou
 the float models. Each recipe is measured with 8 and 12 bits for the input of out_proj, where the outliers are.
 """
 
+import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from ssm_hdl.files import write_atomically
 from ssm_hdl.sw.quantize.bench import Bench
 from ssm_hdl.sw.quantize.histogram import Floats
 from ssm_hdl.sw.quantize.parts import with_widths
 from ssm_hdl.sw.quantize.recipe import Recipe
+from ssm_hdl.sw.reproduce.measure import known_figures
 from ssm_hdl.sw.score import bits_per_step
 
 MODEL = "mamba-text"
@@ -54,28 +58,36 @@ def loss(outputs: Floats, bench: Bench) -> float:
     return bits_per_step(outputs, labels) if labels.ndim == 2 else bits_per_step(outputs[:, None], labels[:, None])
 
 
-def ablation(bench: Bench, step: Callable[[str], None]) -> dict[str, Any]:
+def ablation(bench: Bench, kept: Path, step: Callable[[str], None]) -> dict[str, Any]:
     """The loss of the float model and of every recipe on the samples of a bench.
 
     Args:
         bench: of the model.
+        kept: file that keeps the figures; a row is taken up again if it is of the same recipe, checkpoint and samples.
         step: told what is being done.
     """
-    base = loss(bench.wanted, bench)
+    base, known = loss(bench.wanted, bench), known_figures(kept).get("rows", {})
     rows: dict[str, Any] = {}
+    answer = {"float": {"bits": base, "perplexity": math.exp2(base), "accuracy": bench.float_accuracy}, "rows": rows}
     for name in RECIPES:
         recipe = Recipe.load(name)
         part = "activations.hadamard" if recipe.hadamard else "activations.gated"
         for width in WIDTHS:
-            row = f"{name}-{width}"
+            row, chosen = f"{name}-{width}", with_widths(recipe, {part: width})
+            identity = bench.subject.identity() | {"images": len(bench.split), "recipe": chosen.model_dump(mode="json")}
+            if known.get(row, {}).get("identity") == identity:
+                rows[row] = known[row]
+                continue
             step(f"{bench.subject.checkpoint.stem}: {row}")
-            manifest, got = bench.run(with_widths(recipe, {part: width}))
+            manifest, got = bench.run(chosen)
             bits = loss(got, bench)
             rows[row] = {
+                "identity": identity,
                 "recipe": name,
                 "width": width,
                 "bits": bits,
                 "relative": bits / base - 1,
                 **bench.judge(manifest, got).to_json(),
             }
-    return {"float": {"bits": base, "perplexity": math.exp2(base), "accuracy": bench.float_accuracy}, "rows": rows}
+            write_atomically(kept, json.dumps(answer, indent=2) + "\n")
+    return answer

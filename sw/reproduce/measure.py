@@ -121,7 +121,7 @@ def measure(
     Raises:
         SsmHdlError: RTL and golden model differ, or a tool is missing.
     """
-    key, known = fingerprint(manifest), _known(kept)
+    key, known = fingerprint(manifest), known_figures(kept)
     if known.get("fingerprint") != key:
         step(f"{row.name}: {len(dataset.test):,} test samples")
         evaluation = evaluate_integer(manifest, dataset.test, processes)
@@ -173,7 +173,7 @@ def _pipeline(
     }
 
 
-def _known(kept: Path) -> dict[str, Any]:
+def known_figures(kept: Path) -> dict[str, Any]:
     """The figures in a file; none if there is no such file."""
     if not kept.exists():
         return {}

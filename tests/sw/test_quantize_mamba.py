@@ -144,8 +144,8 @@ def test_a_language_model(tied):
     spec = replace(SPECS["listops"], steps=32, tokens=9, classes=9, per_step=True, class_names=())
     split = Split(text[:, :-1, np.newaxis], text[:, 1:])
     dataset = Dataset(**vars(spec), train=split, val=split, test=split)
-    small = untrained(spec, tied=tied)
-    manifest = quantize(small, dataset, WIDE).manifest
+    small = untrained(spec, tied=tied, layers=1)
+    manifest = quantize(small, dataset, with_widths(WIDE, {}, samples=8, fit=False)).manifest
     assert isinstance(manifest.nodes["encoder"].op, Embedding) and not manifest.output.per_sequence
     assert relative_error(manifest, small, split.codes) < 0.02
     np.testing.assert_array_equal(outputs(QatModel(manifest), split.codes), run(manifest, split.codes).outputs)
@@ -245,7 +245,7 @@ def test_samples_share_one_calibration(trained, digits):
 def test_the_pipeline_gives_the_same_bits(digits, cache, share):
     small = untrained(SPECS["digits"], width=4, modes=2)
     manifest = program(small, digits, with_widths(few("mamba-w8a8h"), {}, fit=False))[0]
-    plan = random_plan(manifest, seed=5, share_layers=share)
+    plan = random_plan(manifest, seed=11, share_layers=share)  # of the generic family, which Verilator reads
     model = VerilatedModel(manifest, design=Design(generate(manifest, plan), manifest.name, optimise=0), cache=cache)
     codes = digits.test.codes[:3, :20]
     for stalls in (0.0, 0.3):
