@@ -28,4 +28,4 @@ def evaluate(node: Node, rate: Codes, drive: Codes, b: Codes, c: Codes) -> Store
         saturations += int(np.count_nonzero(h != rounded))
         y[:, t] = (h * c[:, t, np.newaxis]).sum(-1)
     stored = store(y, sums.output.f_bits, node.output.format)
-    return Stored(stored.codes, saturations + stored.saturations, y.shape[1] * h.size)
+    return Stored(stored.codes, saturations + stored.saturations, drive.shape[1] * h.size)

@@ -8,6 +8,7 @@ from amaranth.sim import Simulator
 
 from ssm_hdl import SQ, UQ
 from ssm_hdl.families.ecp5 import ECP5
+from ssm_hdl.families.generic import GENERIC
 from ssm_hdl.families.ice40 import ICE40
 from ssm_hdl.gateware.layers import Layers
 from ssm_hdl.gateware.multiplier import LutMultiplier
@@ -61,16 +62,14 @@ def test_selective(channels, modes, folding, kind, check):
 
 
 @pytest.mark.parametrize("name", FORMATS)
-@pytest.mark.parametrize("folding", ("1x1", "1x4"))
-def test_formats(name, folding, check, monkeypatch):
+@pytest.mark.parametrize("family,folding,shifts", [(GENERIC, "1x1", False), (ICE40, "1x4", False), (GENERIC, "1x2", True)])
+def test_formats(name, family, folding, shifts, check, monkeypatch):
     """At last with multipliers that shift as well as a MULT18X18D, which Amaranth does not simulate."""
     node = selective(5, 4, name, seed=3)
-    check(lambda: Selective(node, folding), node)
-    for family in (ICE40, ECP5):
-        check(lambda family=family: Selective(Layers([node], family=family), folding, "lut"), node)
-    monkeypatch.setattr(LutMultiplier, "shifts", True)
-    monkeypatch.setattr(LutMultiplier, "spare", ECP5.dsp.spare)
-    check(lambda: Selective(node, folding, "lut"), node)
+    if shifts:
+        monkeypatch.setattr(LutMultiplier, "shifts", True)
+        monkeypatch.setattr(LutMultiplier, "spare", ECP5.dsp.spare)
+    check(lambda: Selective(Layers([node], family=family), folding, "lut"), node)
 
 
 @pytest.mark.parametrize("stalls", (0.0, 0.4))
