@@ -108,7 +108,7 @@ def _run_chunk(manifest: Manifest, samples: Codes, trace: bool) -> Result:
         stored = evaluate(node, *(edges[source] for source in node.op.sources))
         edges[node.name] = stored.codes
         result.saturations[node.name] = stored.saturations
-        result.elements[node.name] = stored.codes.size
+        result.elements[node.name] = stored.codes.size + stored.states
         for source in node.op.sources:
             unread[source] -= 1
             if not unread[source] and not trace:

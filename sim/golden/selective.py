@@ -27,5 +27,5 @@ def evaluate(node: Node, rate: Codes, drive: Codes, b: Codes, c: Codes) -> Store
         h = saturate(rounded, format)
         saturations += int(np.count_nonzero(h != rounded))
         y[:, t] = (h * c[:, t, np.newaxis]).sum(-1)
-    codes, more = store(y, sums.output.f_bits, node.output.format)
-    return Stored(codes, saturations + more)
+    stored = store(y, sums.output.f_bits, node.output.format)
+    return Stored(stored.codes, saturations + stored.saturations, y.shape[1] * h.size)

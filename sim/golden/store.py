@@ -8,10 +8,17 @@ from ssm_hdl.fixed import Codes, Format, round_shift, saturate
 
 
 class Stored(NamedTuple):
-    """Codes of an edge, and how many of them saturated."""
+    """Codes of an edge.
+
+    Attributes:
+        codes: the codes.
+        saturations: how many numbers saturated.
+        states: numbers that were stored beside the codes, as states.
+    """
 
     codes: Codes
     saturations: int
+    states: int = 0
 
 
 def store(x: Codes, f_bits: int, format: Format) -> Stored:

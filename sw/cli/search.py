@@ -56,7 +56,7 @@ def command(
     with progress(f"search, {checkpoint.stem}", trials) as advance:
         result = search(task, report, jobs, advance)
     words = f"ssm-hdl search {checkpoint} --budget {budget} --accounting {accounting} --objective {objective} --recipe {recipe}"
-    words += f" --sensitivity {sensitivity}" if sensitivity else ""
+    words += f" --data {data}" * (data is not None) + f" --sensitivity {sensitivity}" * (sensitivity is not None)
     words += f" --trials {trials} --samples {samples} --images {images} --seed {seed}"
     written = write(result, folder, words)
     picture = accuracy_memory(result, folder / "front.png")

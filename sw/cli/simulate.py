@@ -61,11 +61,11 @@ def command(
         on = unlimited(find_family(netlist))
     if netlist and netlist != on.family.name:
         raise UsageError(f"a netlist of {netlist} cells of a plan for {on.family.name}; leave --netlist or --device out")
+    split = samples_of(manifest, samples, data, count, seed, window)
+    parts = [manifest.check_samples(codes) for _, codes in split.batches(len(split))]  # a batch for each length
     planned = size.plan(manifest, on).plan
     if cocotb and any(stage.spram for stage in planned.stages.values()):
         raise SsmHdlError(f"{manifest.name}: the cocotb testbench loads no SPRAM; leave --cocotb out, or use another device")
-    split = samples_of(manifest, samples, data, count, seed, window)
-    parts = [manifest.check_samples(codes) for _, codes in split.batches(len(split))]  # a batch for each length
     if cocotb:
         from ssm_hdl.sim.testbench import simulate as testbench
 

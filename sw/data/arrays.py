@@ -28,6 +28,9 @@ def read(path: Path) -> dict[str, Array]:
     """
     try:
         with path.open("rb") as stream:
+            if stream.read(2) not in (b"PK", b"\x93N"):  # NumPy would take anything else for a pickle
+                raise ValueError("it is a file of another kind, write it with numpy.savez")
+            stream.seek(0)
             content = np.load(stream, allow_pickle=False)
             if isinstance(content, np.ndarray):
                 raise ValueError("it holds one array without a name, write it with numpy.savez")
@@ -57,7 +60,7 @@ class File:
             if name not in KINDS:
                 self.fail(f"there is an array {brief(name)!r}; known are {listing([*KINDS])}")
             if array.dtype.kind not in KINDS[name]:
-                self.fail(f"{name} is of type {array.dtype}; {'text' if KINDS[name] == 'U' else 'numbers'} are wanted")
+                self.fail(f"{name} is of type {array.dtype}; {'text is' if KINDS[name] == 'U' else 'numbers are'} wanted")
         if "x" not in self.arrays:
             self.fail("there is no array x")
         for name in ("classes", "channels"):

@@ -197,7 +197,7 @@ def test_a_bad_file_is_refused(write, arrays, message):
 def test_another_kind_of_file_is_refused(tmp_path, content):
     path = tmp_path / "mine.npz"
     path.write_bytes(content)
-    with pytest.raises(SsmHdlError, match=r"mine\.npz is not an \.npz file of arrays"):
+    with pytest.raises(SsmHdlError, match=r"mine\.npz is not an \.npz file of arrays: .*(another kind|truncated|not a zip)"):
         data.load(path)
 
 

@@ -95,7 +95,7 @@ def test_a_diverging_training_is_stopped(digits):
 def test_bad_requests_are_refused(digits):
     with pytest.raises(SsmHdlError, match="'s4d-16'; there are digits, s4d-16h"):
         preset("s4d-16")
-    with pytest.raises(SsmHdlError, match="epochs 0 does nothing"):
+    with pytest.raises(SsmHdlError, match="epochs 0 cannot work"):
         replace(TINY, epochs=0)
     with pytest.raises(SsmHdlError, match="learning_rate nan"):
         replace(TINY, learning_rate=float("nan"))
@@ -145,7 +145,16 @@ def test_the_commands_take_an_s5_and_say_what_they_cannot(cli, refused, tmp_path
     few.write_text("samples: 16\n")
     quantized = json.loads(cli("quantize", path, "--recipe", few, "--out", tmp_path / "manifest", "--json").out)
     assert {"norm_0", "drive_1", "residual_1", "decoder"} <= quantized["edges"].keys()
-    refused("torch cannot use the device 'abacus'.*leave --device out", "train", "s5-digits", "--device", "abacus", "--out", path)
+    refused(
+        "torch cannot use the device 'abacus'.*leave --device out",
+        "train",
+        "s5-digits",
+        "--device",
+        "abacus",
+        "--out",
+        path,
+        status=2,
+    )
 
 
 def test_rotated_sequences_are_those_of_a_sensor_worn_in_another_way():

@@ -110,6 +110,7 @@ simulate digits --netlist xilinx                | family 'xilinx' is not known
 simulate digits --netlist generic               | name a device
 simulate digits --netlist ecp5 --cocotb         | choose one
 simulate digits --netlist ecp5 --device up5k    | leave --netlist or --device out
+simulate manifest --samples test                | name that file
 simulate digits --stalls 2                      | '--stalls'
 build digits                                    | Missing option '--board'
 build digits --board arty                       | board 'arty' is not known
@@ -132,6 +133,7 @@ nonsense                                        | No such command
 WRONG_FILES = """
 data nothing.npz                                | cannot read nothing.npz
 data digits.npz                                 | there is no array x
+data csv.npz                                    | a file of another kind
 train small --data nothing.npz                  | cannot read nothing.npz
 train small --data mine.npz --out .             | cannot write
 import nothing.pth --inputs digits              | cannot read nothing.pth
@@ -165,6 +167,7 @@ def folder(tmp_path_factory):
     np.savez(path / "wide.npz", x=x, y=np.arange(40) % 3)
     np.savez(path / "recording.npz", x=x[:, 0, :2], y=np.arange(40) % 3)
     np.savez(path / "digits.npz", y=x)
+    (path / "csv.npz").write_text("1,2,3")
     torch.manual_seed(0)
     spec = data.load(path / "mine.npz").spec
     checkpoint.Checkpoint(TINY.model.build(spec).eval(), spec, {"name": "mine"}).save(path / "mine.safetensors")
