@@ -235,10 +235,10 @@ def test_progress_adds_up(digits):
 
 
 def test_samples_share_one_calibration(trained, digits):
-    codes, recipe = digits.train.codes[:24], few("mamba-quamba")
-    known = MambaLowering.observe(trained, codes)
-    again = MambaLowering(trained, codes, recipe, known).lower({}).manifest
-    assert again.to_yaml() == MambaLowering(trained, codes, recipe).lower({}).manifest.to_yaml()
+    samples, recipe = digits.train.head(24), few("mamba-quamba")
+    known = MambaLowering.observe(trained, samples)
+    again = MambaLowering(trained, samples, recipe, known).lower({}).manifest
+    assert again.to_yaml() == MambaLowering(trained, samples, recipe).lower({}).manifest.to_yaml()
 
 
 def test_the_pipeline_gives_the_same_bits(digits, cache):
