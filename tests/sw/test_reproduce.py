@@ -7,7 +7,8 @@ import pytest
 
 from ssm_hdl import Manifest, SsmHdlError
 from ssm_hdl.sw.data import load
-from ssm_hdl.sw.reproduce import TABLES, Row, measure
+from ssm_hdl.sw.quantize.bench import Bench, Subject
+from ssm_hdl.sw.reproduce import TABLES, Row, mamba, measure
 
 ROOT = Path(__file__).parents[2]
 
@@ -77,3 +78,15 @@ def test_a_missing_data_set_is_named(refused, tmp_path):
 
 def test_an_unknown_paper_is_refused(refused):
     refused("no table is called 's6'; there are s4d, s5, s5-listops", "reproduce", "s6", status=2)
+
+
+def test_an_ablation_takes_up_its_figures(tmp_path, monkeypatch):
+    monkeypatch.setattr(mamba, "RECIPES", {name: mamba.RECIPES[name] for name in ("mamba-plain", "mamba-quamba")})
+    bench, steps = Bench(Subject(ROOT / "checkpoints" / "mamba-digits.safetensors", None, 8, 20)), []
+    answer = mamba.ablation(bench, tmp_path / "figures.json", steps.append)
+    assert list(answer["rows"]) == ["mamba-plain-8", "mamba-plain-12", "mamba-quamba-8", "mamba-quamba-12"]
+    for row in answer["rows"].values():
+        assert row["relative"] == row["bits"] / answer["float"]["bits"] - 1
+    assert answer["rows"]["mamba-plain-8"]["hardware_bytes"] < answer["rows"]["mamba-plain-12"]["hardware_bytes"]
+    again = mamba.ablation(bench, tmp_path / "figures.json", steps.append)
+    assert len(steps) == 4 and again == json.loads(json.dumps(answer))
