@@ -19,8 +19,8 @@ def evaluate(node: Node, rate: Codes, drive: Codes, b: Codes, c: Codes) -> Store
     factor = mantissa << LEAK_SHIFT - down
     h = np.zeros((len(rate), *alpha.shape), np.int64)
     y = np.empty(drive.shape, np.int64)
-    saturations = 0
-    for t in range(drive.shape[1]):
+    saturations, steps = 0, drive.shape[1]
+    for t in range(steps):
         address = requantize(rate[:, t, :, np.newaxis] + alpha, sums.address.f_bits, LEAK) - LEAK.min
         total = (h << LEAK_UP) - h * factor[address] + (drive[:, t, :, np.newaxis] * b[:, t, np.newaxis] << shift)
         rounded = total + (1 << LEAK_UP >> 1) >> LEAK_UP
@@ -28,4 +28,4 @@ def evaluate(node: Node, rate: Codes, drive: Codes, b: Codes, c: Codes) -> Store
         saturations += int(np.count_nonzero(h != rounded))
         y[:, t] = (h * c[:, t, np.newaxis]).sum(-1)
     stored = store(y, sums.output.f_bits, node.output.format)
-    return Stored(stored.codes, saturations + stored.saturations, drive.shape[1] * h.size)
+    return Stored(stored.codes, saturations + stored.saturations, steps * h.size)
