@@ -193,6 +193,16 @@ def har() -> Iterable[Row]:
         yield name, *recalls, percent(row["accuracy"]), f"{1e6 * saturated / stored:.1f}" if stored else "-"
 
 
+@table("recipe", "bits of the input of `out`", "bits per character", "loss %", "paper: loss of accuracy %")
+def ablation() -> Iterable[Row]:
+    """Recipes of a language model, against the float model; those of the paper are relative, too."""
+    (model,) = results("mamba").values()
+    papers = {"mamba-plain-8": 1 - 45.92 / 63.1, "mamba-quamba-8": 1 - 62.2 / 63.1, "mamba-w4a8-8": 1 - 61.4 / 63.1}
+    yield "float", "-", f"{model['float']['bits']:.3f}", "-", "-"
+    for key, row in model["rows"].items():
+        yield f"`{row['recipe']}`", str(row["width"]), f"{row['bits']:.3f}", percent(row["relative"]), percent(papers.get(key), 1)
+
+
 @table("models", "simulated", "samples", "outputs", "differences")
 def equality() -> Iterable[Row]:
     """RTL and netlists against the golden model."""
@@ -235,6 +245,7 @@ TABLES = {
     "equality": equality,
     "errors": errors,
     "har": har,
+    "ablation": ablation,
     "accuracy": accuracy,
     "headlines": headlines,
     "memory": memory,
