@@ -19,7 +19,7 @@ from ssm_hdl.sim.golden import run
 from ssm_hdl.sim.verilated import VerilatedModel
 
 
-def poison(ram: Ram, m, name, width, depth):
+def poison(ram: Ram, m, name, width, depth, told=False):
     """A memory that gives the complement of a word that is read while it is written."""
     m.submodules[name] = words = memory.Memory(shape=width, depth=depth, init=[])
     ram.write, port = words.write_port(), words.read_port()
