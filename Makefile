@@ -165,8 +165,9 @@ deep: $(READY) ## results/deep.json: a deep S4D on MNIST, from training to an iC
 		$(CLI) quantize checkpoints/s4d-deep-16h.safetensors --recipe $$recipe --data $(DATA) --out manifests/s4d-deep-16h-$$recipe && \
 		$(CLI) eval manifests/s4d-deep-16h-$$recipe --data $(DATA) --json > out/deep-$$recipe.json || exit 1; \
 	done
-	$(CLI) simulate manifests/s4d-deep-16h-w8a8x8 --samples test --data $(DATA) --count 20 --share-layers --dsp 28 --json > out/deep-rtl.json
-	$(CLI) build manifests/s4d-deep-16h-w8a8x8 --board icebreaker --share-layers --clock 24 --out out/deep-icebreaker --json > out/deep-icebreaker.json
+	$(CLI) simulate manifests/s4d-deep-16h-w8a8x8 --samples test --data $(DATA) --count 20 \
+		--share-layers --dsp 28 --json > out/deep-rtl.json
+	$(CLI) build manifests/s4d-deep-16h-w4a8 --board icebreaker --rate 1000 --clock 24 --out out/deep-icebreaker --json > out/deep-icebreaker.json
 	$(call collect,deep)
 
 # HAPT is downloaded to data/hapt where no folder is named.

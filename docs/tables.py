@@ -165,7 +165,7 @@ def estimates() -> Iterable[Row]:
 @table("bitstream", "clock asked, MHz", "reached", "LUTs", "DSP blocks", "block RAMs", "cycles per step", "steps per second")
 def bitstreams() -> Iterable[Row]:
     """Bitstreams that meet their clock."""
-    for name, row in (results("bitstreams") | {"har-icebreaker": results("har")["icebreaker"]}).items():
+    for name, row in (results("bitstreams") | {f"{name}-icebreaker": results(name)["icebreaker"] for name in ("deep", "har")}).items():
         clocks = f"{row['clock_asked_mhz']:g}", f"{row['clock_reached_mhz']:.2f}"
         figures = (row[key]["used"] for key in ("luts", "multipliers", "block_rams"))
         yield name, *clocks, *map(count, (*figures, row["cycles_per_step"], row["steps_per_second"]))
@@ -174,9 +174,10 @@ def bitstreams() -> Iterable[Row]:
 @table("model", "arithmetic", "correct", "of", "%")
 def floats() -> Iterable[Row]:
     """Accuracy of float and integer models."""
-    for row in results("accuracy").values():
+    deep = results("deep")
+    for row in (*results("accuracy").values(), *(deep[key] for key in ("float", "w8a8x8", "w4a8"))):
         yield (
-            row["name"].replace("_", "-"),
+            Path(row["path"]).stem,
             row["arithmetic"],
             *map(count, (row["correct"], row["sequences"])),
             percent(row["accuracy"]),
@@ -211,6 +212,8 @@ def equality() -> Iterable[Row]:
         yield row["name"].replace("_", "-"), simulated, *(count(row[key]) for key in ("sequences", "elements", "differences"))
     for run, what in (("rtl", "RTL of the iCEBreaker"), ("rtl-all", "RTL, 28 DSP blocks")):
         yield "har-w8a8", what, *(count(results("har")[run][key]) for key in ("sequences", "elements", "differences"))
+    deep = results("deep")["rtl"]
+    yield "s4d-deep-16h-w8a8x8", "RTL, shared stages", *(count(deep[key]) for key in ("sequences", "elements", "differences"))
     for name in ("s4d", "s5", "s5-listops"):
         for stages in ("own", "shared"):
             runs = [row[stages]["rtl"] for row in results(name).values() if stages in row]

@@ -24,6 +24,7 @@ TARGETS: dict[str, tuple[str, tuple[str, ...]]] = {
     "bench.json": ("bench", (*HARDWARE, "boards", "sim")),
     "s4d.json": ("reproduce-s4d", HARDWARE),
     "s5.json": ("reproduce-s5", HARDWARE),
+    "deep.json": ("deep", (*HARDWARE, "boards", "sim")),
     "har.json": ("har", (*HARDWARE, "boards", "sim")),
 }
 """For each file of results that depends on the gateware or the planner: its make target, and the folders of its inputs."""

@@ -17,6 +17,6 @@ def test_a_result_is_stale_when_code_changes_but_not_when_words_do(tmp_path, mon
     code.write_text('"""Other words."""\n\nx = 1\n')
     assert results.stale() == []
     (tmp_path / "boards" / "b.py").write_text("y = 2\n")
-    assert results.stale() == ["estimates.json", "bitstreams.json", "bench.json", "har.json"]
+    assert results.stale() == ["estimates.json", "bitstreams.json", "bench.json", "deep.json", "har.json"]
     weights.write_bytes(b"2")
     assert results.stale() == list(results.TARGETS)
