@@ -165,7 +165,9 @@ def estimates() -> Iterable[Row]:
 @table("bitstream", "clock asked, MHz", "reached", "LUTs", "DSP blocks", "block RAMs", "cycles per step", "steps per second")
 def bitstreams() -> Iterable[Row]:
     """Bitstreams that meet their clock."""
-    for name, row in (results("bitstreams") | {f"{name}-icebreaker": results(name)["icebreaker"] for name in ("deep", "har")}).items():
+    for name, row in (
+        results("bitstreams") | {f"{name}-icebreaker": results(name)["icebreaker"] for name in ("deep", "har")}
+    ).items():
         clocks = f"{row['clock_asked_mhz']:g}", f"{row['clock_reached_mhz']:.2f}"
         figures = (row[key]["used"] for key in ("luts", "multipliers", "block_rams"))
         yield name, *clocks, *map(count, (*figures, row["cycles_per_step"], row["steps_per_second"]))

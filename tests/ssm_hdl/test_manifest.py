@@ -74,7 +74,11 @@ def test_accumulators_hold_the_extremes(random_manifest):
         ("steps: 6", "steps: 0", "steps: Input should be greater than or equal to 1"),
         ("steps: 6", "steps: .nan", "steps: Input should be"),
         ("steps: 6", "steps: 6\nstride: 2", "stride: Extra inputs are not permitted"),
-        ("function: gelu", "function: relu", "gelu.function: no function 'relu'; there are gelu, gelu_tanh, log2_softplus, sigmoid"),
+        (
+            "function: gelu",
+            "function: relu",
+            "gelu.function: no function 'relu'; there are gelu, gelu_tanh, log2_softplus, sigmoid",
+        ),
         ("input: readout", "input: mixing", "gelu: its input 'mixing' is not defined above it; known there: pixel, encoder"),
         ("output: decoder", "output: logits", "output 'logits' is not an operation"),
         ("output: decoder", "output: pool", "decoder: nothing reads it"),
