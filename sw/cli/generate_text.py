@@ -10,7 +10,7 @@ from ssm_hdl.errors import UsageError
 from ssm_hdl.sw.cli.console import Json, facts, need, progress, show
 
 NAME = "generate-text"
-EXAMPLE = 'ssm-hdl generate-text manifests/mamba-text --prompt "In the beginning" --count 200'
+EXAMPLE = 'ssm-hdl generate-text manifests/mamba-text-w8a8 --prompt "In the beginning" --count 200'
 
 
 def command(
