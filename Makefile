@@ -83,7 +83,7 @@ rtl: $(READY) ## results/rtl.json: RTL and netlists against the golden model (DA
 	$(CLI) simulate manifests/s4d-16h --samples test --data $(DATA) --count $(COUNT) --json > out/rtl-s4d-16h.json
 	$(call collect,rtl)
 
-bitstreams: $(READY) ## results/bitstreams.json: S4D and S5 on the three boards
+bitstreams: $(READY) ## results/bitstreams.json: S4D, S5 and a Mamba on the three boards
 	mkdir -p out results
 	for model in digits s4d-16h; do for board in $(BOARDS); do \
 		$(CLI) build manifests/$$model --board $$board --out out/$$model-$$board --json \
@@ -97,6 +97,8 @@ bitstreams: $(READY) ## results/bitstreams.json: S4D and S5 on the three boards
 	done
 	$(CLI) build manifests/s5-mnist-w4a8 --board ulx3s-25f --dsp 28 --share-layers --out out/s5-mnist-shared-ulx3s-25f --json \
 		> out/bitstreams-s5-mnist-shared-ulx3s-25f.json
+	$(CLI) build manifests/mamba-text-w4a8 --board ulx3s-25f --rate 45000 --share-layers --out out/mamba-text-ulx3s-25f --json \
+		> out/bitstreams-mamba-text-w4a8-ulx3s-25f.json
 	$(call collect,bitstreams)
 
 bench: $(READY) ## results/bench.json, docs/bench.png: intervals in simulation, clocks by place and route, of the limits (an hour or two)
