@@ -54,6 +54,13 @@ class Model(nn.Module, ABC):
     def dynamics(self) -> list[nn.Parameter]:
         """The parameters of the recurrence, which need a lower learning rate and no weight decay."""
 
+    @torch.no_grad()
+    def trace(self, x: Tensor) -> dict[str, Tensor]:
+        """Every activation of inputs x (B, L, channels) by its name, in the order of the data flow."""
+        seen: dict[str, Tensor] = {}
+        self.forward(x, lambda name, value: seen.setdefault(name, value))
+        return seen
+
     @abstractmethod
     def initial_state(self, batch: int) -> Tensor:
         """The zero state (batch, ...)."""

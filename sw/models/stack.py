@@ -236,13 +236,6 @@ class Stack(Model):
         """The packet (B, H) that the decoder reads, of x (B, L, H); x itself without pooling."""
         return pool(x, self.config.pooling, lengths)
 
-    @torch.no_grad()
-    def trace(self, x: Tensor) -> dict[str, Tensor]:
-        """Every activation of inputs x (B, L, channels) by its name, in the order of the data flow."""
-        seen: dict[str, Tensor] = {}
-        self.forward(x, lambda name, value: seen.setdefault(name, value))
-        return seen
-
     def initial_state(self, batch: int) -> Tensor:
         """The zero states (batch, layers, ...), complex."""
         states = torch.zeros_like(torch.stack([block.seq.discrete()[0] for block in self.blocks]))
