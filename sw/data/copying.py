@@ -27,8 +27,6 @@ SIZES = (32_768, 1_000, 1_000)
 """Samples of the three parts, at 272 steps."""
 
 NOISE, ASK = 0, 15
-FOLDER = Path("data/copying")
-"""Default folder of the samples."""
 
 
 def load(
@@ -50,11 +48,8 @@ def load(
     Raises:
         SsmHdlError: fewer than 32 steps, or the file is damaged or cannot be written.
     """
-    where = Path(folder or FOLDER) / (f"seed-{seed}" if seed else "")
-    sizes = generated.fewer(sizes, steps)
-    return generated.load(
-        replace(SPEC, steps=steps), sizes, lambda count, advance: generate(count, steps, seed, advance), where, progress
-    )
+    spec, make = replace(SPEC, steps=steps), lambda count, **rest: generate(count, steps, **rest)
+    return generated.load(spec, generated.fewer(sizes, steps), make, folder, seed, progress)
 
 
 def generate(

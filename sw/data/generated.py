@@ -39,15 +39,21 @@ def uniform(source: random.Random, count: int, below: int) -> NDArray[np.uint8]:
 
 
 def load(
-    spec: InputSpec, sizes: tuple[int, int, int], make: Callable[[int, Advance], Samples], folder: Path | str, progress: bool
+    spec: InputSpec,
+    sizes: tuple[int, int, int],
+    make: Callable[..., Samples],
+    folder: Path | str | None,
+    seed: int,
+    progress: bool,
 ) -> Dataset:
     """Read a data set from its file, which is generated first where it is missing.
 
     Args:
         spec: description of a sample.
         sizes: samples for training, validation and test.
-        make: generates a number of samples, the same ones every time.
-        folder: of the file.
+        make: generates a number of samples, the same ones every time; called with the count, ``seed`` and ``progress``.
+        folder: of the file; ``data/NAME`` if None.
+        seed: of the samples; the files of others than 0 are in a folder each.
         progress: show a progress bar while they are made.
 
     Raises:
@@ -55,10 +61,11 @@ def load(
     """
     total = sum(sizes)
     # The name holds steps and count, so that other sizes get files of their own.
-    path = Path(folder) / f"{spec.name}-{spec.steps}-{total}.npz"
+    where = Path(folder or Path("data") / spec.name) / (f"seed-{seed}" if seed else "")
+    path = where / f"{spec.name}-{spec.steps}-{total}.npz"
     if not path.is_file():
         with _bar(spec.name, total, progress) as advance:
-            codes, labels = make(total, advance)
+            codes, labels = make(total, seed=seed, progress=advance)
         buffer = BytesIO()
         np.savez_compressed(buffer, codes=codes, labels=labels)
         write_atomically(path, buffer.getvalue())

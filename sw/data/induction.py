@@ -23,8 +23,6 @@ SIZES = (65_536, 2_000, 2_000)
 """Samples of the three parts, at 256 steps."""
 
 SPECIAL = 15
-FOLDER = Path("data/induction")
-"""Default folder of the samples."""
 
 
 def load(
@@ -46,11 +44,8 @@ def load(
     Raises:
         SsmHdlError: fewer than 3 steps, or the file is damaged or cannot be written.
     """
-    where = Path(folder or FOLDER) / (f"seed-{seed}" if seed else "")
-    sizes = generated.fewer(sizes, steps)
-    return generated.load(
-        replace(SPEC, steps=steps), sizes, lambda count, advance: generate(count, steps, seed, advance), where, progress
-    )
+    spec, make = replace(SPEC, steps=steps), lambda count, **rest: generate(count, steps, **rest)
+    return generated.load(spec, generated.fewer(sizes, steps), make, folder, seed, progress)
 
 
 def generate(

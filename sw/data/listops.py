@@ -37,9 +37,6 @@ SPEC = InputSpec("listops", "UQ(4, 0)", mean=(0.0,), std=(1.0,), steps=128, clas
 SIZES = (96_000, 2_000, 2_000)
 """Samples of the three parts, as the Arena has them."""
 
-FOLDER = Path("data/listops")
-"""Default folder of the samples."""
-
 MAX_DEPTH, MAX_ARGUMENTS, OPERATOR_PROBABILITY = 10, 10, 0.25
 _MIN, _MAX, _MED = range(3)
 _DIGIT, _OPERATOR, _END = VOCABULARY.index("0"), VOCABULARY.index(OPERATORS[0]), VOCABULARY.index("]")
@@ -64,9 +61,9 @@ def load(
     Raises:
         SsmHdlError: fewer than 16 steps, or the file is damaged or cannot be written.
     """
-    spec = replace(SPEC, steps=steps)
-    where = Path(folder or FOLDER) / (f"seed-{seed}" if seed else "")
-    return generated.load(spec, sizes, lambda count, advance: generate(count, steps, seed, advance), where, progress)
+    return generated.load(
+        replace(SPEC, steps=steps), sizes, lambda count, **rest: generate(count, steps, **rest), folder, seed, progress
+    )
 
 
 def generate(

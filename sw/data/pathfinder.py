@@ -37,9 +37,6 @@ SPEC = InputSpec("pathfinder", "UQ(0, 8)", mean=(0.088,), std=(0.215,), steps=SI
 SIZES = (20_000, 2_000, 2_000)
 """Samples of the three parts; the Arena has 160,000, 20,000 and 20,000."""
 
-FOLDER = Path("data/pathfinder")
-"""Default folder of the samples."""
-
 LENGTH, THICKNESS, MARGIN, BORDER = 2.0, 0.5, 1.0, 1.0
 """Sizes of a dash in pixels, and the width of the border that stays free of dashes."""
 
@@ -105,8 +102,7 @@ def load(folder: Path | str | None = None, progress: bool = False, sizes: tuple[
     Raises:
         SsmHdlError: the file is damaged or cannot be written.
     """
-    where = Path(folder or FOLDER) / (f"seed-{seed}" if seed else "")
-    return generated.load(SPEC, sizes, lambda count, advance: generate(count, seed, advance), where, progress)
+    return generated.load(SPEC, sizes, generate, folder, seed, progress)
 
 
 def generate(
