@@ -18,7 +18,7 @@ FITTED := s4d-16h-w8a8x8 s4d-16h s5-mnist-16h-w4a8 s5-mnist-w8a8x8 s4d-64h-a4x8-
 JUDGED := digits s4d-64h-w8a8x8 s5-mnist-w4a8
 BOARDS := icebreaker ulx3s-25f ulx3s-85f
 
-.PHONY: help tools demo test train manifests accuracy rtl bitstreams bench judge results calibrate reproduce-s4d reproduce-s5 reproduce-mamba har deep formats sensitivity search clean
+.PHONY: help tools demo test train manifests accuracy rtl bitstreams bench judge results calibrate reproduce-s4d reproduce-s5 reproduce-mamba har deep formats latching sensitivity search clean
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 17
@@ -142,6 +142,12 @@ har: $(READY) ## results/har.json: a stream of six channels, from training to an
 
 formats: $(READY) ## results/formats.json: the number formats of the recurrence compared (DATA=folder of MNIST)
 	$(VENV)/bin/python -m ssm_hdl.sw.studies.formats checkpoints/s4d-16h.safetensors --data $(DATA) --out results/formats.json
+
+latching: $(READY) ## results/latching.json, docs/latching.png: how the state of a Mamba is rounded, and how long it remembers (half an hour)
+	for seed in 0 1 2; do \
+		$(CLI) train mamba-induction --seed $$seed --out out/latching/seed-$$seed.safetensors || exit 1; \
+	done
+	$(VENV)/bin/python -m ssm_hdl.sw.studies.latching out/latching/seed-?.safetensors
 
 sensitivity: $(READY) ## results/sensitivity.json, docs/sensitivity.png: what each part costs (DATA=folder of MNIST; half an hour)
 	$(CLI) sensitivity checkpoints/s4d-16h.safetensors --data $(DATA) --out out/sensitivity
