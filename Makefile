@@ -18,7 +18,7 @@ FITTED := s4d-16h-w8a8x8 s4d-16h s5-mnist-16h-w4a8 s5-mnist-w8a8x8 s4d-64h-a4x8-
 JUDGED := digits s4d-64h-w8a8x8 s5-mnist-w4a8
 BOARDS := icebreaker ulx3s-25f ulx3s-85f
 
-.PHONY: help tools demo test train manifests accuracy rtl bitstreams bench judge results calibrate reproduce-s4d reproduce-s5 reproduce-mamba har deep formats sensitivity search clean
+.PHONY: help tools demo test train manifests accuracy rtl bitstreams bench judge results calibrate docs notebooks reproduce-s4d reproduce-s5 reproduce-mamba har deep formats sensitivity search clean
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 17
@@ -155,6 +155,13 @@ search: $(READY) ## recipes/s4d-16h-2744b.yaml, results/front.json, docs/front.p
 	cp out/search/recipe.yaml recipes/s4d-16h-2744b.yaml
 	cp out/search/front.json results/
 	cp out/search/front.png docs/
+
+docs: $(READY) ## the documentation site, into out/site
+	$(VENV)/bin/pip install --quiet '.[docs]'
+	$(VENV)/bin/mkdocs build --clean
+
+notebooks: $(READY) ## docs/notebooks again, with their outputs (a bitstream among them: minutes)
+	for notebook in docs/notebooks/*.ipynb; do $(VENV)/bin/python docs/notebooks/run.py $$notebook || exit 1; done
 
 clean: ## remove what these targets made, but for data/ and results/
 	rm -rf $(VENV) build out ./*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
