@@ -2,6 +2,7 @@
 """Verilog of a pipeline: one file, one top module with plain ports, any tool."""
 
 import gc
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -49,6 +50,11 @@ def generate(manifest: Manifest, plan: Plan) -> str:
     with _uncollected():
         text: str = verilog.convert(m, name=manifest.name, ports=ports, emit_src=False, strip_internal_attrs=True)
     return text
+
+
+def bare(text: str) -> str:
+    """Verilog without comments and empty lines: what hardware depends on."""
+    return "\n".join(line for line in re.sub(r"/\*[\s\S]*?\*/|//.*", "", text).splitlines() if line.strip())
 
 
 @contextmanager

@@ -1,8 +1,11 @@
 """Files written whole or not at all."""
 
+import json
 import os
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from ssm_hdl.errors import SsmHdlError
 
@@ -28,3 +31,13 @@ def write_atomically(path: Path | str, data: bytes | str) -> Path:
         Path(temporary).unlink(missing_ok=True)
         raise SsmHdlError(f"cannot write {path}: {error.strerror}") from error
     return path
+
+
+def update_json(path: Path, rows: Mapping[str, Any]) -> None:
+    """Write rows into the JSON object of a file, which keeps its others.
+
+    Raises:
+        SsmHdlError: the folder cannot be made or written.
+    """
+    known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    write_atomically(path, json.dumps({**known, **rows}, indent=2) + "\n")

@@ -66,12 +66,6 @@ def test_an_unknown_row_is_refused(refused):
     refused("no row is called s4d-16h-w9; there are .*s4d-64h-w4a6x6", "reproduce", "s4d", "--only", "s4d-16h-w9", status=2)
 
 
-def test_a_table_is_not_overwritten_by_some_of_its_rows(refused, tmp_path):
-    refused(
-        "would lose the rows", "reproduce", "s4d", "--only", "s4d-16h-w4a6x8", "--results", tmp_path / "results.json", status=2
-    )
-
-
 def test_a_missing_data_set_is_named(refused, tmp_path):
     refused("--data", "reproduce", "s4d", "--only", "s4d-16h-w4a6x8", "--data", tmp_path)
 
