@@ -137,7 +137,7 @@ def _queue(pipeline: "Pipeline", alone: Traffic, ring: Ring | None, each: Input)
     depth = most(came, np.maximum(left, came + 1), interval)
     if ring is not None and structure.layers(name) > 1:
         depth = min(depth, ring.flight * len(came))
-    width = lanes(pipeline.stages[name].sinks[index])
+    width = lanes(pipeline.stages[name], SINKS[index])
     # A join takes `last` from its first input.
     marked = index == 0 and (layers.marked or pipeline.stages[name].reads_last)
     family, shape = pipeline.family, shape_of(structure.edges[stream])
