@@ -7,15 +7,16 @@ import shutil
 import stat
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import ExitStack, contextmanager, suppress
+from importlib.util import find_spec
+from io import FileIO
 from pathlib import Path
 
 from ssm_hdl.errors import SsmHdlError
 
-try:
+_LOCKS = find_spec("fcntl") is not None  # not on Windows: what a killed process leaves stays, and folders are open to others
+if _LOCKS:
     import fcntl
-except ImportError:  # Windows: what a killed process leaves stays, and nobody is kept out of a folder
-    fcntl = None  # type: ignore[assignment]
 
 PREFIX = ".ssm-hdl-"
 """Of the names of work in progress. Its owner holds a lock, so what a killed process left is known and goes at the next call."""
@@ -46,32 +47,39 @@ def write_together(files: Mapping[Path, bytes | str]) -> None:
     """
     moves: dict[Path, Path] = {}
     path = Path()
-    try:
-        for path, data in files.items():
-            content = data.encode() if isinstance(data, str) else data
-            target = _target(path)
-            if target is None:
-                with open(os.open(path, os.O_WRONLY | os.O_APPEND), "wb") as file:  # noqa: PTH123 - not Path.open, which cuts it
-                    file.write(content)
-                continue
-            target.parent.mkdir(parents=True, exist_ok=True)
-            _sweep(target.parent)
-            moves[target] = temporary = target.parent / f"{PREFIX}{secrets.token_hex(8)}"
-            with temporary.open("xb") as file:  # with the mode that the umask leaves
+    with ExitStack() as stack:
+        try:
+            for path, data in files.items():
+                content = data.encode() if isinstance(data, str) else data
+                target = _target(path)
+                if target is None:  # not Path.open, which cuts what is there
+                    _write(stack.enter_context(os.fdopen(os.open(path, os.O_WRONLY | os.O_APPEND), "wb", 0)), content)
+                    continue
+                target.parent.mkdir(parents=True, exist_ok=True)
+                _sweep(target.parent)
+                temporary = target.parent / f"{PREFIX}{secrets.token_hex(8)}"
+                file = stack.enter_context(temporary.open("xb", 0))  # with the mode that the umask leaves
+                stack.callback(temporary.unlink, missing_ok=True)
                 _lock(file.fileno())
                 if target.exists():
                     temporary.chmod(stat.S_IMODE(target.stat().st_mode))
-                file.write(content)
-        with alone(path.parent) if len(moves) > 1 else nullcontext():
+                _write(file, content)
+                if not _LOCKS:  # Windows moves no open file
+                    file.close()
+                moves[target] = temporary
             if len(moves) > 1:
+                stack.enter_context(alone(path.parent))
                 path.unlink(missing_ok=True)
             for path, temporary in moves.items():
                 temporary.replace(path)
-    except OSError as error:
-        raise cannot_write(path, error) from error
-    finally:
-        for temporary in moves.values():
-            temporary.unlink(missing_ok=True)
+        except OSError as error:
+            raise cannot_write(path, error) from error
+
+
+def _write(file: FileIO, content: bytes) -> None:
+    left = memoryview(content)
+    while left:
+        left = left[file.write(left) :]
 
 
 def cannot_write(path: Path | str, error: OSError) -> SsmHdlError:
@@ -107,7 +115,7 @@ def scratch(folder: Path | str | None = None) -> Iterator[Path]:
         path.mkdir(mode=0o700)
     except OSError as error:
         raise cannot_write(above, error) from error
-    handle = os.open(path, os.O_RDONLY) if fcntl else None
+    handle = os.open(path, os.O_RDONLY) if _LOCKS else None
     try:
         _lock(handle)
         yield path
@@ -130,7 +138,7 @@ def alone(folder: Path) -> Iterator[None]:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        handle = os.open(folder, os.O_RDONLY) if fcntl else None
+        handle = os.open(folder, os.O_RDONLY) if _LOCKS else None
     except OSError as error:
         raise cannot_write(folder, error) from error
     try:
@@ -144,7 +152,7 @@ def alone(folder: Path) -> Iterator[None]:
 
 def _lock(handle: int | None) -> bool:
     """Lock a file or a folder until it is closed; whether nobody else has."""
-    if fcntl is not None and handle is not None:
+    if _LOCKS and handle is not None:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -156,7 +164,7 @@ def _lock(handle: int | None) -> bool:
 
 def _sweep(folder: Path) -> None:
     """Remove from a folder what killed processes left there: nobody holds its lock."""
-    for path in folder.glob(f"{PREFIX}*") if fcntl else ():
+    for path in folder.glob(f"{PREFIX}*") if _LOCKS else ():
         with suppress(OSError):  # it is gone already, or another user's
             handle = os.open(path, os.O_RDONLY)
             try:

@@ -78,7 +78,7 @@ def run(
     Args:
         command: program and arguments.
         log: file that takes its output while it runs.
-        folder: where it runs; None is here.
+        folder: where it runs and keeps its temporary files; None is here.
         environment: its environment variables; those of this process if None. Its caches go to `cache_folder`.
         script: its standard input.
         errors: file that takes its stderr, if that is not to be in the log.
@@ -89,6 +89,8 @@ def run(
         OSError: the log cannot be written.
     """
     variables = {**(os.environ if environment is None else environment), "XDG_CACHE_HOME": str(cache_folder())}
+    if folder is not None:  # so that they go with the folder, and have no blank in their names
+        variables |= {"TMPDIR": ".", "TEMP": ".", "TMP": "."}
     words = [str(word) for word in command]
     read, write = os.pipe()
     options: dict[str, Any] = {}
