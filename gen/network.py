@@ -55,6 +55,7 @@ class Network:
         queues: what waits at an input of a stage, by the stage and the index of the input.
 
     Attributes:
+        queues: the same.
         components: by name. Adapters have capitals in their names, so no operation can have them.
         links: the connections, sources first.
     """
@@ -69,7 +70,7 @@ class Network:
         ring: Ring | None,
         queues: Mapping[tuple[str, int], Any],
     ) -> None:
-        self.structure, self.stages, self.family, self.interval = structure, stages, family, interval
+        self.structure, self.stages, self.family, self.interval, self.queues = structure, stages, family, interval, queues
         self.components: dict[str, wiring.Component] = {}
         self.links: list[Link] = []
         source = next(iter(structure.edges))  # the samples

@@ -18,6 +18,7 @@ from ssm_hdl.gateware.spram import Loader, image
 from ssm_hdl.gateware.stage import SINKS
 from ssm_hdl.gateware.stream import beats, lanes, reals, shape_of, signature
 from ssm_hdl.gen.joins import joins
+from ssm_hdl.gen.liveness import check
 from ssm_hdl.gen.network import Network, Port, width_of
 from ssm_hdl.gen.plan import Plan
 from ssm_hdl.gen.structure import ENTRY, Structure
@@ -88,6 +89,7 @@ class Pipeline(wiring.Component):
         return Network(self.structure, self.stages, self.entry, self.family, self.bound, ring, queues)
 
     def elaborate(self, platform: object) -> Module:  # noqa: D102
+        check(self)
         m = Module()
         for name, component in self.network.components.items():
             setattr(m.submodules, name, component)

@@ -45,6 +45,11 @@ class Queue(Component):
         self.latency = 3 - fast if self.block_ram else 1
 
     @property
+    def capacity(self) -> int:
+        """Beats that it holds for certain, those in its registers at the output too; one more if two come one after the other."""
+        return self.depth + self.latency - 1
+
+    @property
     def storage(self) -> Storage:
         """Its memory."""
         return Storage("queue", self.depth + self.block_ram, self.width, self.block_ram, written=True)

@@ -68,6 +68,7 @@ class Stage(Component):
         reads_last: it looks at ``last`` of its input, so queues before it have to keep it.
         takes_evenly: it takes its input one by one all through the interval.
         streams: a result leaves for each element as it comes; otherwise results come in bursts.
+        drops: it passes on some beats and drops others.
         sums_in_registers: its running sums can be in registers instead of memory (``StagePlan.registers``).
 
     Of an instance:
@@ -83,6 +84,7 @@ class Stage(Component):
     reads_last: ClassVar[bool] = False
     takes_evenly: ClassVar[bool] = False
     streams: ClassVar[bool] = False
+    drops: ClassVar[bool] = False
     sums_in_registers: ClassVar[bool] = False
 
     layers: Layers
