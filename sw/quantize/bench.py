@@ -1,10 +1,7 @@
 """Measures recipes: quantize, run the integers on validation samples, count the memory. All recipes share one calibration."""
 
-import multiprocessing
 import time
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -179,23 +176,6 @@ class Bench:
 
 
 @contextmanager
-def processes(count: int, initializer: Callable[..., object] | None = None, *arguments: Any) -> Iterator[ProcessPoolExecutor]:
-    """A pool of processes that work side by side; each starts with ``initializer(*arguments)``.
-
-    Raises:
-        SsmHdlError: one of them was killed.
-    """
-    try:
-        with ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), initializer, arguments) as pool:
-            yield pool
-    except BrokenProcessPool as error:
-        raise SsmHdlError(
-            f"one of {count} processes was killed, most likely for want of memory; give the same command with fewer --jobs, "
-            "what was done is kept"
-        ) from error
-
-
-@contextmanager
 def one_thread() -> Iterator[None]:
     """Limit torch and BLAS to one thread: recipes side by side use the cores better than the small matrices of one recipe."""
     before = torch.get_num_threads()
@@ -207,4 +187,4 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-__all__ = ["ACCOUNTINGS", "Bench", "Measured", "Subject", "one_thread", "processes"]
+__all__ = ["ACCOUNTINGS", "Bench", "Measured", "Subject", "one_thread"]

@@ -13,7 +13,8 @@ from optuna.trial import TrialState
 
 from ssm_hdl.errors import SsmHdlError
 from ssm_hdl.files import write_atomically
-from ssm_hdl.sw.quantize.bench import ACCOUNTINGS, Bench, Measured, processes
+from ssm_hdl.processes import pool
+from ssm_hdl.sw.quantize.bench import ACCOUNTINGS, Bench, Measured
 from ssm_hdl.sw.quantize.parts import to_yaml, with_widths
 from ssm_hdl.sw.quantize.recipe import Recipe
 from ssm_hdl.sw.quantize.sensitivity import Report
@@ -90,12 +91,12 @@ def search(task: Task, report: Report | None = None, jobs: int = 1, progress: Ca
     if jobs == 1:
         take_part(task, 0, bench, tell)
     else:
-        with processes(jobs) as pool:
-            workers = {pool.submit(take_part, task, worker) for worker in range(jobs)}
-            while wait(workers, timeout=1).not_done:
+        with pool(jobs) as workers:
+            parts = {workers.submit(take_part, task, worker) for worker in range(jobs)}
+            while wait(parts, timeout=1).not_done:
                 tell()
-            for worker in workers:
-                worker.result()
+            for part in parts:
+                part.result()
     tell()
     return _choose(task, study, bench)
 

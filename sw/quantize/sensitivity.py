@@ -9,7 +9,8 @@ from typing import Any
 
 from ssm_hdl.errors import SsmHdlError, UsageError
 from ssm_hdl.files import write_atomically
-from ssm_hdl.sw.quantize.bench import Bench, Measured, Subject, processes
+from ssm_hdl.processes import pool
+from ssm_hdl.sw.quantize.bench import Bench, Measured, Subject
 from ssm_hdl.sw.quantize.parts import PARTS, WIDTHS, width_of, with_widths
 from ssm_hdl.sw.quantize.recipe import Recipe
 
@@ -190,13 +191,10 @@ def measure_all(
             bench = bench or Bench(subject)
             yield from ((cell, _outcome(bench, recipe)) for cell, recipe in recipes.items())
         return
-    with processes(min(jobs, len(recipes)), _open, subject) as pool:
-        cells = {pool.submit(_work, recipe): cell for cell, recipe in recipes.items()}
-        try:
-            for done in as_completed(cells):
-                yield cells[done], done.result()
-        finally:
-            pool.shutdown(cancel_futures=True)
+    with pool(min(jobs, len(recipes)), _open, subject) as workers:
+        cells = {workers.submit(_work, recipe): cell for cell, recipe in recipes.items()}
+        for done in as_completed(cells):
+            yield cells[done], done.result()
 
 
 _benches: list[Bench] = []
