@@ -21,6 +21,8 @@ Time steps follow every `Pipeline.bound` cycles. With the beats that one step le
 the depth, steps at that distance never wait for room. As no beat comes later when another comes earlier, the pipeline keeps to
 that interval however early its samples come.
 
+The reader of a part of packets has a queue as well. Without one, a slow reader stops the fork to all parts.
+
 Where no beat of the step waits there is no queue, nor at the input of an operation whose beats wait least, unless the step alone
 would stick without it.
 """
@@ -53,14 +55,15 @@ block RAM for it: those of `s4d-64h-w8a8x8` on the 25F would take 140 of 5,200 L
 def joins(pipeline: "Pipeline") -> tuple[Ring | None, dict[Input, Queue]]:
     """The ring of a pipeline, if it has one, and the queues at the inputs of its stages."""
     structure = pipeline.structure
-    inputs = [(name, index) for name, reads in structure.reads.items() if len(reads) > 1 for index in range(len(reads))]
+    joined = [(name, index) for name, reads in structure.reads.items() if len(reads) > 1 for index in range(len(reads))]
+    inputs = joined + [(name, 0) for name, (source, *others) in structure.reads.items() if not others and structure.part(source)]
     ring = _ring(pipeline, 1)
     if not inputs and ring is None:
         return None, {}
     alone = _alone(pipeline, ring, set(inputs))
     waits = {each: sum(_waits(alone, each)) for each in inputs}
     queued = {each for each in inputs if waits[each]}
-    least = {min((each for each in inputs if each[0] == name), key=waits.__getitem__) for name, _ in inputs} & queued
+    least = {min((each for each in joined if each[0] == name), key=waits.__getitem__) for name, _ in joined} & queued
     if least:
         without = _alone(pipeline, ring, queued - least)
         if len(without.o.taken) == len(alone.o.taken):
@@ -131,7 +134,7 @@ def queue_at(pipeline: "Pipeline", each: Input, depth: int) -> Queue:
     stage, shape = pipeline.stages[name], shape_of(structure.edges[structure.reads[name][index]])
     # A join takes `last` from its first input.
     marked = index == 0 and (structure.stages[name].marked or stage.reads_last)
-    return Queue(shape, lanes(stage.sinks[index]), depth, structure.layers(name), marked, family.fast_rams)
+    return Queue(shape, lanes(stage, SINKS[index]), depth, structure.layers(name), marked, family.fast_rams)
 
 
 def most(came: np.ndarray, left: np.ndarray, interval: int) -> int:

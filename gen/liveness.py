@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from ssm_hdl import SsmHdlError
 from ssm_hdl.gateware.ring import WAITING
+from ssm_hdl.gateware.stage import SINKS
 from ssm_hdl.gateware.stream import beats, lanes, reals
 from ssm_hdl.gen.joins import queue_at
 from ssm_hdl.gen.structure import ENTRY
@@ -51,7 +52,7 @@ def needed(pipeline: "Pipeline", each: Input, others: Mapping[Input, Room]) -> i
         others: the queues at the other inputs.
     """
     (name, index), structure = each, pipeline.structure
-    low, high = 0, beats(structure.numbers(structure.reads[name][index]), lanes(pipeline.stages[name].sinks[index]))
+    low, high = 0, beats(structure.numbers(structure.reads[name][index]), lanes(pipeline.stages[name], SINKS[index]))
     while low < high:
         depth = (low + high) // 2
         if _stuck(pipeline, {**others, each: Room(queue_at(pipeline, each, depth).capacity)} if depth else others):

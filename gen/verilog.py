@@ -5,13 +5,14 @@ import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from amaranth.back import verilog
+from amaranth.back import rtlil
 from amaranth.hdl import ClockDomain, Module, Signal, Value
 
 from ssm_hdl import Manifest
 from ssm_hdl.gateware.stream import shape_of
 from ssm_hdl.gen.pipeline import Pipeline
 from ssm_hdl.gen.plan import Plan
+from ssm_hdl.gen.yosys import to_verilog
 
 
 def generate(manifest: Manifest, plan: Plan) -> str:
@@ -47,8 +48,8 @@ def generate(manifest: Manifest, plan: Plan) -> str:
             ports.append(wire)
             m.d.comb += wire.eq(signal) if name == "ready" else signal.eq(wire)
     with _uncollected():
-        text: str = verilog.convert(m, name=manifest.name, ports=ports, emit_src=False, strip_internal_attrs=True)
-    return text
+        text: str = rtlil.convert(m, name=manifest.name, ports=ports, emit_src=False)
+    return to_verilog(text)
 
 
 @contextmanager
