@@ -75,7 +75,7 @@ class Shell(wiring.Component):
         connect(m, self.pipeline.o, self.answers.i)
         connect(m, self.answers.o, self.transmitter.i)
         m.d.comb += [self.receiver.rx.eq(self.rx), self.tx.eq(self.transmitter.tx), self.busy.eq(self.requests.busy)]
-        reply, refused = self.requests.reply, Signal()
+        reply, refused = self.requests.reply, Signal(name="refused")
         with m.If(reply.valid & reply.ready):
             m.d.sync += refused.eq(reply.p.status != Status.OK)
         loaded = self.pipeline.loaded
