@@ -60,6 +60,8 @@ class Node:
             sum cannot overflow.
         arrays: integer arrays by the name of their field, in the formats of ``op``.
         multiplications: products per packet.
+        vocabulary: tokens that its input can be; 0 if its input are numbers.
+        choices: what a code of its output chooses from; 0 if its output are numbers.
     """
 
     op: "Operation"
@@ -68,6 +70,8 @@ class Node:
     accumulator: Format
     arrays: Mapping[str, Codes] = field(default_factory=dict)
     multiplications: int = 0
+    vocabulary: int = 0
+    choices: int = 0
 
     @property
     def name(self) -> str:
