@@ -9,7 +9,6 @@ from ssm_hdl.boards.pll import Pll, find_pll
 from ssm_hdl.errors import SsmHdlError
 from ssm_hdl.families import Device, Family
 
-
 Pin = tuple[str, int] | tuple[str, int, str]
 """A resource of a platform and its number; of a resource with several pins also which of them."""
 

@@ -23,5 +23,11 @@ class _I5Platform(LatticeECP5Platform):
 
 
 COLORLIGHT_I5 = replace(
-    ULX3S_25F, name="colorlight-i5", title="Colorlight i5", leds=(("led", 0),), high=(), loader="colorlight-i5", platform=_I5Platform
-)  # fmt: skip
+    ULX3S_25F,
+    name="colorlight-i5",
+    title="Colorlight i5",
+    leds=(("led", 0),),
+    high=(),
+    loader="colorlight-i5",
+    platform=_I5Platform,
+)

@@ -7,7 +7,8 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ssm_hdl import Manifest
 from ssm_hdl.boards.buffer import SampleBuffer
-from ssm_hdl.boards.protocol import ANSWER, CRC, FED, PART, REQUEST, Status, check_size, element_bytes, fingerprint
+from ssm_hdl.boards.protocol import ANSWER, CRC, FED, PART, REQUEST, Status, check_size, element_bytes
+from ssm_hdl.fingerprint import fingerprint
 from ssm_hdl.gateware.stream import shape_of, signature
 
 HEADER = data.StructLayout({"tag": 8, "model": 16, "length": 16})
