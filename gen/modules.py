@@ -58,7 +58,8 @@ def modules_of(text: str) -> list[Module]:
 
 
 def _parsed(text: str) -> Module:
-    lines = _pruned(text.splitlines(keepends=True))
+    # Initial values stand at registers; Yosys repeats them at other names of the same register.
+    lines = _pruned([line for line in text.splitlines(keepends=True) if not line.startswith("  (* init = ")])
     header = _MODULE.match(lines[0])
     assert header is not None, lines[0]
     module = Module(clean(header[1]))

@@ -2,6 +2,7 @@
 """Verilog of a pipeline: one file, one top module with plain ports, any tool."""
 
 import gc
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -77,6 +78,23 @@ def convert(module: Module, name: str, ports: Sequence[Signal]) -> str:
     )  # fmt: skip
     yosys = find_yosys(lambda version: bool(version >= (0, 40)))
     return readable(yosys.run(["-q", "-"], "\n".join(script), ignore_warnings=True))
+
+
+_TABLE = re.compile(r"  initial begin\n(?=    (\w+)\[0\] = )((?:    \1\[\d+\] = \d+'h[0-9a-f]+;\n)+)  end\n")
+
+
+def memory_files(verilog: str) -> tuple[str, dict[str, str]]:
+    """Verilog that reads its tables by ``$readmemh``, for tools that ignore initial values of memories; and these files."""
+    files = dict[str, str]()
+
+    def read(match: re.Match[str]) -> str:
+        module = verilog[verilog.rindex("\nmodule ", 0, match.start()) :].split(maxsplit=2)[1]
+        name = f"{module}_{match[1]}.hex"
+        words = re.findall(r"'h([0-9a-f]+);", match[2])
+        files[name] = "".join(f"{word}\n" for word in words)
+        return f'  initial $readmemh("{name}", {match[1]}, 0, {len(words) - 1});\n'
+
+    return _TABLE.sub(read, verilog), files
 
 
 @contextmanager
