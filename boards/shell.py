@@ -4,7 +4,7 @@
 from functools import cache, partial
 from typing import Any
 
-from amaranth.back import verilog
+from amaranth.back import rtlil
 from amaranth.hdl import ClockDomain, ClockSignal, Elaboratable, Module, ResetSignal, Signal
 from amaranth.lib import io, wiring
 from amaranth.lib.cdc import ResetSynchronizer
@@ -20,6 +20,7 @@ from ssm_hdl.boards.protocol import Status
 from ssm_hdl.boards.uart import Receiver, Transmitter, divisor
 from ssm_hdl.gen.pipeline import Pipeline
 from ssm_hdl.gen.plan import Plan
+from ssm_hdl.gen.yosys import to_verilog
 
 IDLE_SECONDS = 0.02
 """Time without a byte after which a frame counts as broken off."""
@@ -101,8 +102,7 @@ def shell_verilog(manifest: Manifest, plan: Plan, divisor: int, timeout: int, fl
     for name, member in ports.items():
         m.d.comb += member.eq(wires[name]) if name in ("rx", "flash_cipo") else wires[name].eq(member)
     pins = [domain.clk, domain.rst, *wires.values()]
-    text: str = verilog.convert(m, name="shell", ports=pins, emit_src=False, strip_internal_attrs=True)
-    return text
+    return to_verilog(rtlil.convert(m, name="shell", ports=pins, emit_src=False))
 
 
 def line_of(board: Board, clock_hz: float) -> tuple[int, int]:

@@ -6,9 +6,8 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from amaranth._toolchain.yosys import find_yosys
 from amaranth.back import rtlil
-from amaranth.hdl import ClockDomain, Fragment, Module, Signal, Value
+from amaranth.hdl import ClockDomain, Module, Signal, Value
 
 from ssm_hdl import Manifest
 from ssm_hdl.gateware.stream import shape_of
@@ -18,9 +17,7 @@ from ssm_hdl.gen.pipeline import Pipeline
 from ssm_hdl.gen.plan import Plan
 from ssm_hdl.gen.report import Report
 from ssm_hdl.gen.rtlil import widen
-
-_INTERNAL = "-remove generator -remove top -remove src -remove amaranth.hierarchy -remove amaranth.decoding"
-"""Attributes that mean something to Amaranth only."""
+from ssm_hdl.gen.yosys import to_verilog
 
 
 def generate(manifest: Manifest, plan: Plan, *, name: str = "", command: str = "", report: Report | None = None) -> str:
@@ -70,14 +67,8 @@ def generate(manifest: Manifest, plan: Plan, *, name: str = "", command: str = "
 def convert(module: Module, name: str, ports: Sequence[Signal]) -> str:
     """The Verilog of a module, readable and without warnings of linters; it takes what Amaranth's own takes of a device."""
     with _uncollected():
-        text, _ = rtlil.convert_fragment(Fragment.get(module, None), ports, name, emit_src=False)
-    # The steps of `amaranth.back.verilog`. Then wires and cells that nothing reads go, where Yosys can tell.
-    script = (
-        f"read_rtlil <<rtlil\n{widen(text)}\nrtlil", "proc -nomux -norom", "memory_collect",
-        f"attrmap {_INTERNAL}", f"attrmap -modattr {_INTERNAL}", "clean_zerowidth", "opt_clean -purge", "write_verilog",
-    )  # fmt: skip
-    yosys = find_yosys(lambda version: bool(version >= (0, 40)))
-    return readable(yosys.run(["-q", "-"], "\n".join(script), ignore_warnings=True))
+        text = rtlil.convert(module, name=name, ports=ports, emit_src=False)
+    return readable(to_verilog(widen(text), tidy=True))
 
 
 _TABLE = re.compile(r"  initial begin\n(?=    (\w+)\[0\] = )((?:    \1\[\d+\] = \d+'h[0-9a-f]+;\n)+)  end\n")

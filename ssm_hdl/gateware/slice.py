@@ -35,6 +35,7 @@ class Slice(Stage):
     """
 
     streams = True
+    drops = True
 
     @classmethod
     def build(cls, layers: Layers, plan: StagePlan) -> Self:
