@@ -13,11 +13,11 @@ from typing import Any
 
 from ssm_hdl import Manifest, SsmHdlError
 from ssm_hdl.boards.flow import synthesis_key, synthesised
-from ssm_hdl.boards.protocol import fingerprint
 from ssm_hdl.families import unlimited
 from ssm_hdl.families.ecp5 import ECP5
 from ssm_hdl.families.generic import GENERIC
 from ssm_hdl.files import write_atomically
+from ssm_hdl.fingerprint import fingerprint
 from ssm_hdl.fixed import Codes
 from ssm_hdl.gen.plan import Plan
 from ssm_hdl.gen.report import estimate

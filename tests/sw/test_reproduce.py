@@ -26,7 +26,7 @@ def test_the_rows_are_those_of_the_paper():
 @pytest.mark.parametrize("family", TABLES)
 def test_every_committed_row_is_its_manifest(family):
     """What results/ says was measured on the manifests that are here."""
-    from ssm_hdl.boards.protocol import fingerprint
+    from ssm_hdl.fingerprint import fingerprint
 
     measured = json.loads((ROOT / "results" / f"{family}.json").read_text())
     assert measured.keys() == {row.name for row in TABLES[family].rows}
