@@ -1,7 +1,7 @@
 """Measures recipes: quantize, run the integers on validation samples, count the memory. All recipes share one calibration."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
