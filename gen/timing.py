@@ -189,7 +189,7 @@ class Timing:
             if cycles == ends[-2] - ends[-2 - turns]:
                 late = max(units - len(traffic.streams[link.source].taken) // count for link, count in counts.items())
                 window = max(turns + memory, least) + late
-                first = [link for link in (self._last,) if link in counts]  # what has not repeated lately is slow to
+                first = [link for link in (self._last,) if link and link in counts]  # what has not repeated lately is slow to
                 for link in [*first, *counts]:
                     if not _repeats(traffic.streams[link.source].taken, turns * counts[link], window * counts[link], cycles):
                         self._last = link
