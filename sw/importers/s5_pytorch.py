@@ -1,4 +1,4 @@
-"""Imports the S5 of s5-pytorch 0.2.1: ``encoder``, a stack of ``S5Block``, the mean over the steps or another pooling, ``decoder``.
+"""Imports the S5 of s5-pytorch 0.2.1: ``encoder``, a stack of ``S5Block``, a pooling over the steps, ``decoder``.
 
     self.encoder = nn.Linear(1, H)                    # or nn.Embedding(tokens, H)
     self.layers = nn.ModuleList([S5Block(H, P, bidir=False) for _ in range(layers)])
