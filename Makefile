@@ -106,6 +106,12 @@ har: $(READY) ## results/har.json: a stream of six channels, from training to an
 formats: $(READY) ## results/formats.json: the number formats of the recurrence compared (DATA=folder of MNIST)
 	$(VENV)/bin/python -P -m ssm_hdl.sw.studies.formats checkpoints/s4d-16h.safetensors --data $(DATA) --out results/formats.json
 
+latching: $(READY) ## results/latching.json, docs/latching.png: how the state of a Mamba is rounded, and how long it remembers (half an hour)
+	for seed in 0 1 2; do \
+		$(CLI) train mamba-induction --seed $$seed --out out/latching/seed-$$seed.safetensors || exit 1; \
+	done
+	$(VENV)/bin/python -P -m ssm_hdl.sw.studies.latching out/latching/seed-?.safetensors
+
 sensitivity: $(READY) ## results/sensitivity.json, docs/sensitivity.png: what each part costs (DATA=folder of MNIST; half an hour)
 	$(CLI) sensitivity checkpoints/s4d-16h.safetensors --data $(DATA) --out out/sensitivity
 	mkdir -p results
