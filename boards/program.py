@@ -1,11 +1,12 @@
 """Programs a board with openFPGALoader."""
 
 import shutil
-import subprocess
 from pathlib import Path
 
+from ssm_hdl import processes
 from ssm_hdl.boards.board import Board
 from ssm_hdl.errors import SsmHdlError
+from ssm_hdl.files import scratch
 
 LOADER = "openFPGALoader"
 
@@ -31,7 +32,8 @@ def program(bitstream: Path | str, board: Board) -> None:
     # The SPRAM weights after the bitstream are read from the flash, which openFPGALoader writes with this option only.
     flash = ["--write-flash"] if 0 < board.flash_offset < path.stat().st_size else []
     command = [loader, "--board", board.loader, *flash, str(path.absolute())]
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", check=False)
-    if done.returncode != 0:
-        said = " ".join((done.stderr or done.stdout).split())[-500:] or "it said nothing"  # the cause is at the end
+    with scratch() as folder:
+        done = processes.run(command, folder / "log")
+    if done.status:
+        said = " ".join(done.output.split())[-500:] or done.cause  # the cause is at the end
         raise SsmHdlError(f"{LOADER} did not program the {board.title}: {said}; check that the board is plugged in")

@@ -15,7 +15,7 @@ from pydantic import Field, ValidationError, field_validator
 
 from ssm_hdl import document
 from ssm_hdl.errors import SsmHdlError, UsageError, brief, listing
-from ssm_hdl.files import write_atomically
+from ssm_hdl.files import write_together
 from ssm_hdl.fixed import Codes, Format
 from ssm_hdl.identifiers import refuse_top
 from ssm_hdl.operations import AnyOperation, Edge, Node, Tensors
@@ -225,16 +225,15 @@ class Manifest:
         return cls(graph, load_tensors(path.parent / graph.weights))
 
     def save(self, folder: Path | str) -> Path:
-        """Write ``manifest.yaml`` and its weights to a folder, each whole or not at all; return the path of ``manifest.yaml``.
+        """Write ``manifest.yaml`` and its weights to a folder, both whole or none; return the path of ``manifest.yaml``.
 
         Raises:
             SsmHdlError: a file cannot be written, or could not be loaded again, such as a format beyond 99 bits.
         """
         path, text = Path(folder) / "manifest.yaml", self.to_yaml()
         _validate(path, document.parse(text))
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path.parent / self.graph.weights, tensors_to_bytes(self.tensors))
-        return write_atomically(path, text.encode())
+        write_together({path.parent / self.graph.weights: tensors_to_bytes(self.tensors), path: text})
+        return path
 
     def to_yaml(self) -> str:
         """The text of ``manifest.yaml``."""

@@ -8,6 +8,7 @@ import sys
 import typer
 
 from ssm_hdl.errors import SsmHdlError, UsageError
+from ssm_hdl.processes import ending
 from ssm_hdl.sw.cli import (
     bench,
     build,
@@ -48,8 +49,9 @@ for module in _COMMANDS:
 def main() -> None:
     """Run a command: exit status 0 for success, 1 for an error or for differences, 2 for wrong usage."""
     try:
-        app()
-    except SsmHdlError as error:
+        with ending():
+            app()
+    except (SsmHdlError, OSError) as error:  # of the system, such as a full disk
         print(f"ssm-hdl: {error}", file=sys.stderr)
         sys.exit(2 if isinstance(error, UsageError) else 1)
 
