@@ -18,7 +18,7 @@ FITTED := s4d-16h-w8a8x8 s4d-16h s5-mnist-16h-w4a8 s5-mnist-w8a8x8 s4d-64h-a4x8-
 JUDGED := digits s4d-64h-w8a8x8 s5-mnist-w4a8
 BOARDS := icebreaker ulx3s-25f ulx3s-85f
 
-.PHONY: help tools demo test train manifests accuracy rtl bitstreams bench judge results calibrate reproduce-s4d reproduce-s5 reproduce-mamba har deep formats sensitivity search clean
+.PHONY: help tools demo test prove train manifests accuracy rtl bitstreams bench judge results calibrate reproduce-s4d reproduce-s5 reproduce-mamba har deep formats sensitivity search clean
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 17
@@ -51,6 +51,10 @@ test: $(READY) ## lint, types and tests
 	$(VENV)/bin/ruff check .
 	cd $(VENV) && bin/mypy --config-file ../pyproject.toml
 	$(VENV)/bin/pytest -n 2
+
+prove: $(READY) ## results/proofs.json: stream components proved property by property, or for all runs of some length (ten minutes)
+	mkdir -p results
+	cd tests && ../$(VENV)/bin/python -m prove ../results/proofs.json
 
 train: $(READY) ## checkpoints/ again (DATA=folder of MNIST; some hours on a core)
 	$(CLI) train digits --out checkpoints/digits.safetensors
