@@ -48,6 +48,10 @@ test: $(READY) ## lint, types and tests
 	cd $(VENV) && bin/mypy --config-file ../pyproject.toml
 	$(VENV)/bin/pytest -n 2
 
+prove: $(READY) ## results/proofs.json: stream components proved property by property, or for all runs of some length (ten minutes)
+	mkdir -p results
+	cd tests && ../$(VENV)/bin/python -m prove ../results/proofs.json
+
 train: $(READY) ## checkpoints/ again (DATA=folder of MNIST; some hours on a core)
 	$(CLI) train digits --out checkpoints/digits.safetensors
 	$(CLI) train s5-digits --out checkpoints/s5-digits.safetensors
