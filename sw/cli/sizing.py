@@ -83,6 +83,18 @@ class Size:
         ),
     ] = None
 
+    def words(self) -> list[str]:
+        """The options of a command line that says the same."""
+        given = {
+            "--rate": None if self.rate is None else f"{self.rate:g}",
+            "--clock": None if self.clock is None else f"{self.clock:g}",
+            "--latency": self.latency, "--dsp": self.dsp, "--share-device": self.share_device,
+        }  # fmt: skip
+        flags = {"--max": self.fastest, "--share-layers": self.share_layers, "--own-stages": self.share_layers is False}
+        words = [word for name, value in given.items() if value is not None for word in (name, str(value))]
+        words += [word for option in self.fold or [] for word in ("--fold", option)]
+        return [*words, *(name for name, there in flags.items() if there)]
+
     def plan(self, manifest: "Manifest", device: "Device", shell: "Use | None" = None) -> "Sized":
         """The plan that the options ask for, beside a shell.
 

@@ -33,6 +33,9 @@ def forward(node: Node, x: Tensor, latent: Tensor, *offset: Tensor) -> Tensor:
     if node.inputs[0].is_complex:  # the real part of a product is a real product with (Re W, -Im W)
         x, weight = x.flatten(-2), (weight * weight.new_tensor([1, -1])).flatten(2)
     grouped = x.reshape(*x.shape[:-1], groups, -1)
-    sums = torch.einsum("...gn,gmn->...gm", grouped, weight).reshape(*x.shape[:-1], groups * rows)
+    if rows == 1 < groups:  # products of one row and one column are slow as a batch of matrices
+        sums = (grouped * weight[:, 0]).sum(-1)
+    else:
+        sums = torch.einsum("...gn,gmn->...gm", grouped, weight).reshape(*x.shape[:-1], groups * rows)
     y = store(sums + bias(node, *offset), node.accumulator.f_bits, node.output.format)
     return y.reshape(*y.shape[:-1], node.output.size, 2) if node.output.is_complex else y

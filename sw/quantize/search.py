@@ -1,4 +1,4 @@
-"""Search for mixed precision: the widths with the best accuracy within a budget of memory."""
+"""Search for mixed precision: the widths with the best score within a budget of memory."""
 
 import json
 import math
@@ -32,9 +32,9 @@ class Outcome:
     Attributes:
         task: the search task.
         trials: all valid trials.
-        front: the Pareto front of accuracy and memory, by rising memory.
+        front: the Pareto front of score and memory, by rising memory.
         finalists: the best trials within the budget, the chosen one first, measured on all validation samples.
-        float_accuracy: of the float model on the samples of the trials.
+        float_score: of the float model on the samples of the trials.
         recipe: of the chosen trial.
     """
 
@@ -42,7 +42,7 @@ class Outcome:
     trials: Sequence[Trial]
     front: Sequence[Trial]
     finalists: Sequence[tuple[Trial, Measured]]
-    float_accuracy: float
+    float_score: float
     recipe: Recipe = field(repr=False)
 
     def to_json(self) -> dict[str, Any]:
@@ -56,7 +56,7 @@ class Outcome:
             "accounting": task.accounting,
             "objective": task.objective,
             "seed": task.seed,
-            "float_accuracy": self.float_accuracy,
+            f"float_{task.subject.score}": self.float_score,
             "chosen": self.finalists[0][0].number,
             "finalists": [{"number": trial.number, **measured.to_json()} for trial, measured in self.finalists],
             "front": [trial.number for trial in self.front],
@@ -151,7 +151,7 @@ def _choose(task: Task, study: optuna.Study, bench: Bench) -> Outcome:
     finalists.sort(key=lambda pair: rank(pair[1]), reverse=True)
     name = f"{task.subject.checkpoint.stem}-{task.budget:.0f}b"
     recipe = task.recipe(finalists[0][0].params, name=name, samples=task.subject.samples)
-    return Outcome(task, trials, front(task, trials), finalists, bench.float_accuracy, recipe)
+    return Outcome(task, trials, front(task, trials), finalists, bench.float_score, recipe)
 
 
 def front(task: Task, trials: Sequence[Trial]) -> list[Trial]:
@@ -168,7 +168,7 @@ def write(result: Outcome, folder: Path, command: str) -> Path:
     trial, whole = result.finalists[0]
     header = (
         f"{command}\n"
-        f"trial {trial.number} of {len(result.trials)}: {whole.accuracy:.2%} of all validation samples, {whole.sqnr_db:.1f} dB,\n"
+        f"trial {trial.number} of {len(result.trials)}: {whole.shown} on all validation samples, {whole.sqnr_db:.1f} dB,\n"
         f"{whole.paper_bytes:,.0f} bytes by the paper's count, {whole.hardware_bytes:,.0f} bytes in hardware"
     )
     write_atomically(folder / "front.json", json.dumps(result.to_json() | {"command": command}, indent=1) + "\n")

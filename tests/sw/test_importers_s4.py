@@ -143,7 +143,7 @@ def test_the_command_measures_the_readings_on_labelled_samples(cli, labelled, tm
     assert done.status == 0, done.err
     answer = json.loads(done.out)
     best, *others = answer["readings"]
-    assert (best["norm_order"], best["normalisation"], best["score"]) == ("postnorm", "none", 1.0)
-    assert len(others) == 5 and max(other["score"] for other in others) < 1.0
+    assert (best["norm_order"], best["normalisation"], best["accuracy"]) == ("postnorm", "none", 1.0)
+    assert len(others) == 5 and max(other["accuracy"] for other in others) < 1.0
     assert checkpoint.load(tmp_path / "ours.safetensors").model.config.order == answer["order"] == "postnorm"
     assert answer["mean"] == [0.0, 0.0]

@@ -122,7 +122,6 @@ info digits.safetensors --picture x.svg         | no pipeline to draw
 info digits --picture x.gif                     | cannot draw into x.gif
 reproduce s6                                    | no table is called 's6'
 reproduce s4d --only s4d                        | no row is called s4d
-reproduce s4d --only s4d-16h-w4a6x8 --results x | would lose the rows
 bench digits                                    | MANIFEST@BOARD
 bench digits@arty                               | board 'arty' is not known
 bench digits@icebreaker@fast                    | MANIFEST@BOARD
