@@ -13,7 +13,7 @@ FITTED := s4d-16h-w8a8x8 s4d-16h s5-mnist-16h-w4a8 s5-mnist-w8a8x8 s4d-64h-a4x8-
 JUDGED := digits s4d-64h-w8a8x8 s5-mnist-w4a8
 RESULTS = DATA=$(DATA) USERS='$(USERS)' $(VENV)/bin/python -m ssm_hdl.sw.results
 
-.PHONY: help tools demo test train manifests accuracy rtl bitstreams bench judge results calibrate reproduce-s4d reproduce-s5 reproduce-mamba har deep formats sensitivity search clean
+.PHONY: help tools demo test train manifests accuracy rtl bitstreams bench judge results calibrate reproduce-s4d reproduce-s5 reproduce-mamba har deep formats sensitivity search fuzz clean
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 17
@@ -117,6 +117,9 @@ search: $(READY) ## recipes/s4d-16h-2744b.yaml, results/front.json, docs/front.p
 	cp out/search/recipe.yaml recipes/s4d-16h-2744b.yaml
 	cp out/search/front.json results/
 	cp out/search/front.png docs/
+
+fuzz: $(READY) ## results/fuzz.json: random graphs in random hardware, on all cores (LEVEL=models, rtl or netlists, GRAPHS=20000; goes on where it ended)
+	PYTHONPATH=tests $(VENV)/bin/python -P -W ignore -m random_graphs.fuzz --level $(LEVEL) --graphs $(GRAPHS)
 
 clean: ## remove what these targets made, but for data/ and results/
 	rm -rf $(VENV) build out ./*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
