@@ -136,6 +136,9 @@ docs: $(READY) ## the documentation site, into out/site
 notebooks: $(READY) ## docs/notebooks again, with their outputs (a bitstream among them: minutes)
 	for notebook in docs/notebooks/*.ipynb; do $(VENV)/bin/python docs/notebooks/run.py $$notebook || exit 1; done
 
+fuzz: $(READY) ## results/fuzz.json: random graphs in random hardware, on all cores (LEVEL=models, rtl or netlists, GRAPHS=20000; goes on where it ended)
+	PYTHONPATH=tests $(VENV)/bin/python -P -W ignore -m random_graphs.fuzz --level $(LEVEL) --graphs $(GRAPHS)
+
 clean: ## remove what these targets made, but for data/ and results/
 	rm -rf $(VENV) build out ./*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
