@@ -52,7 +52,9 @@ def prove(bench: Bench, seconds: float = 30, bounded: float = 10) -> dict[str, V
         (folder / "top.il").write_text(rtlil.convert(bench, name="top", ports=bench.ports), encoding="utf-8")
         load, save = ["read_rtlil", str(folder / "top.il")], ["write_aiger", "-zinit", str(folder / "top.aig")]
         run_yosys([load, *PREPARE, save], folder / "yosys.log", accepted=(".*",))
-        return {name: _verdict(_output(folder / "top.aig", PROPERTIES.index(name)), seconds, bounded) for name in bench.properties}
+        return {
+            name: _verdict(_output(folder / "top.aig", PROPERTIES.index(name)), seconds, bounded) for name in bench.properties
+        }
 
 
 def _output(file: Path, index: int) -> Path:
@@ -83,6 +85,8 @@ def _verdict(file: Path, seconds: float, bounded: float) -> Verdict:
 
 def _abc(file: Path, commands: str) -> tuple[str, float]:
     tool = share_folder().parent / "yosys-abc"
-    said = subprocess.run([str(tool), "-c", f"read_aiger {file}; {commands}; time"], capture_output=True, text=True, check=True).stdout
+    said = subprocess.run(
+        [str(tool), "-c", f"read_aiger {file}; {commands}; time"], capture_output=True, text=True, check=True
+    ).stdout
     times = re.findall(r"elapse: ([\d.]+) seconds", said)
     return said, float(times[-1]) if times else 0.0
