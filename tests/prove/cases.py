@@ -174,7 +174,8 @@ def dense(folding: str, rows: int = 2, columns: int = 2) -> Bench:
     )
     node = op.bind(edges(NARROW, size=columns), Tensors(codes, {}), 4)
     stage = Dense(node, folding, LUT, PACE)
-    return early(stage, golden(node, packet=columns), columns, stage.queue.depth + rows)
+    lanes, o_lanes, packet = stage.folding.i_lanes, stage.folding.o_lanes, stage.folding.beats
+    return early(stage, golden(node, packet, lanes, o_lanes), packet, stage.queue.depth + stage.folding.passes)
 
 
 def scan() -> Bench:
