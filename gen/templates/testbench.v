@@ -2,7 +2,7 @@
 // Needs the files ${name}_*.hex in the working folder. The last line of its output begins with PASS or FAIL.
 //
 //   $$ iverilog -g2005 -o tb ${name}_tb.v $name.v && vvp tb
-//   $$ verilator --binary --timing -Wno-fatal --top-module ${name}_tb ${name}_tb.v $name.v && obj_dir/V${name}_tb
+//   $$ verilator --binary --timing -CFLAGS -fcoroutines -Wno-fatal --top-module ${name}_tb ${name}_tb.v $name.v && obj_dir/V${name}_tb
 
 `default_nettype none
 

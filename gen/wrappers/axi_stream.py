@@ -12,7 +12,7 @@ from ssm_hdl.operations import Edge
 
 
 class AxiStream(Wrapper):
-    """AXI4-Stream at both ends. A time step of several samples waits until it is whole: its last beat has the TLAST of them all."""
+    """AXI4-Stream at both ends. A time step of several samples waits until it is whole: its last beat has the TLAST of all."""
 
     name = "axi-stream"
     clocks = ("aclk", "aresetn")
