@@ -116,7 +116,7 @@ def table(function: str, source: Format, target: Format) -> Codes:
     return np.array(_entries(function, source, target), dtype=np.int64)
 
 
-def gumbel(temperature: float, bits: int, f_bits: int) -> Codes:
+def gumbel(temperature: float, bits: int, f_bits: int) -> list[int]:
     """Quantiles of Gumbel noise: code i of 2**bits is temperature * -ln(-ln((i + 1/2) / 2**bits)), rounded half up.
 
     Args:
@@ -129,7 +129,7 @@ def gumbel(temperature: float, bits: int, f_bits: int) -> Codes:
         unit = Decimal(repr(temperature)) * Decimal(2) ** f_bits
         quantiles = ((Decimal(i) + Decimal("0.5")) / (1 << bits) for i in range(1 << bits))
         values = (-(-quantile.ln()).ln() * unit for quantile in quantiles)
-        return np.array([int((value + Decimal("0.5")).to_integral_value(ROUND_FLOOR)) for value in values], np.int64)
+        return [int((value + Decimal("0.5")).to_integral_value(ROUND_FLOOR)) for value in values]
 
 
 @lru_cache(maxsize=16)

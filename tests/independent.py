@@ -4,16 +4,12 @@ A stream is a list of packets: one each time step, or a single one if it comes o
 complex element is a list of two.
 """
 
-import json
 import re
 from decimal import Context, Decimal, localcontext
 from fractions import Fraction
 from functools import cache
 from math import floor
-from pathlib import Path
 from typing import Any, NamedTuple
-
-import yaml
 
 
 class Format(NamedTuple):
@@ -127,6 +123,10 @@ def sign(size: int, i: int, j: int) -> int:
     return (1 if plus else -1) * (-1) ** (a & b).bit_count()
 
 
+def depth(codes: Any) -> int:
+    return 1 + depth(codes[0]) if isinstance(codes, list) else 0
+
+
 class Program:
     """A manifest: the fields of its YAML, its tensors as nested lists, and the formats that these are stored in."""
 
@@ -138,8 +138,12 @@ class Program:
         streams = {self.fields["input"]["name"]: Stream(Format.parse(self.fields["input"]["format"]), samples)}
         for op in self.fields["operations"]:
             sources = [streams[name] for name in op.get("inputs") or [op["input"]]]
-            format = Format.parse(op["format"]) if "format" in op else sources[0].format
-            streams[op["name"]] = getattr(self, op["op"])(op, format, *sources)
+            y = sources[0].format
+            if op["op"] == "argmax":
+                y = Format(False, max(1, (len(sources[0].packets[0]) - 1).bit_length()), 0)
+            elif "format" in op or "weight" in op:
+                y = Format.parse(op["format"] if "format" in op else op["weight"]["format"])
+            streams[op["name"]] = Stream(y, list(getattr(self, op["op"])(op, y, *sources)))
         return streams[self.fields["output"]].packets
 
     def codes(self, tensor: dict[str, Any]) -> Any:
@@ -155,137 +159,125 @@ class Program:
         return shifted(codes, self.tensors[name], most), f + most
 
     def dense(self, op, y, x):
-        weight, f_w = self.scaled(op["weight"])
-        is_complex, f = isinstance(x.packets[0][0], list), f_w + x.format.f
-        groups = weight if isinstance(weight[0][0], list) and (not is_complex or isinstance(weight[0][0][0], list)) else [weight]
+        (weight, f), parts = self.scaled(op["weight"]), depth(x.packets) - 2
+        groups, f = weight if depth(weight) == 3 + parts else [weight], f + x.format.f
         rows, n = [(g, row) for g, group in enumerate(groups) for row in group], len(groups[0][0])
         bias = [0] * len(rows)
         if op.get("bias"):
-            bias = deep(lambda code: half_up(code, Format.parse(op["bias"]["format"]).f - f), self.codes(op["bias"]))
-
-        def product(w: Any, v: Any) -> int:
-            return w[0] * v[0] - w[1] * v[1] if is_complex else w * v
-
-        def result(packet: list[Any]) -> list[Any]:
-            sums = [sum(map(product, row, packet[g * n : (g + 1) * n])) + b for (g, row), b in zip(rows, bias, strict=True)]
-            codes = [y.store(total, f) for total in sums]
-            return [codes[k : k + 2] for k in range(0, len(codes), 2)] if op.get("result") else codes
-
-        return Stream(y, [result(packet) for packet in x.packets])
+            bias = [half_up(code, Format.parse(op["bias"]["format"]).f - f) for code in self.codes(op["bias"])]
+        for packet in x.packets:
+            codes = []
+            for (g, row), total in zip(rows, bias, strict=True):
+                for w, v in zip(row, packet[g * n : (g + 1) * n], strict=True):
+                    total += w[0] * v[0] - w[1] * v[1] if parts else w * v
+                codes.append(y.store(total, f))
+            yield [codes[k : k + 2] for k in range(0, len(codes), 2)] if op.get("result") else codes
 
     def scan(self, op, y, u):
-        (a, f), exponent = self.scaled(op["transition"]), self.tensors[op["exponent"]]
-        modes = len(a[0])
-        h, packets = [[0, 0] for _ in range(len(a) * modes)], []
+        (a, f), exponent, modes = (
+            self.scaled(op["transition"]),
+            self.tensors[op["exponent"]],
+            len(self.tensors[op["exponent"]][0]),
+        )
+        h = [[0, 0] for _ in range(len(a) * modes)]
         for t, packet in enumerate(u.packets):
-            for i, (re, im) in enumerate(h):
+            for i, (h_re, h_im) in enumerate(h):
                 c, n = divmod(i, modes)
                 v = packet[c] if isinstance(packet[c], list) else [packet[c], 0]
-                a_re, a_im = a[c][n][0] + (op.get("delta", False) << f), a[c][n][1]
+                re, im = a[c][n][0] + (op.get("delta", False) << f), a[c][n][1]
                 up = exponent[c][n] + f + y.f - u.format.f
-                sums = a_re * re - a_im * im + (v[0] << up), a_re * im + a_im * re + (v[1] << up)
-                d = [(159 * t + 193 * i + 64 * p) % 256 if op.get("dither") else None for p in range(2)]
-                h[i] = [
-                    y.store(s, f + y.f) if e is None else y.store((512 * s + (2 * e + 1 << f)) >> f + 9, y.f)
-                    for s, e in zip(sums, d)
-                ]
-            packets.append([list(pair) for pair in h])
-        return Stream(y, packets)
+                sums = re * h_re - im * h_im + (v[0] << up), re * h_im + im * h_re + (v[1] << up)
+                d = [(159 * t + 193 * i + 64 * p) % 256 for p in range(2)]
+                if op.get("dither"):  # floor(x + (d + 1/2) / 256)
+                    h[i] = [y.store((512 * sums[p] + (2 * d[p] + 1 << f)) >> f + 9, y.f) for p in range(2)]
+                else:
+                    h[i] = [y.store(sums[p], f + y.f) for p in range(2)]
+            yield list(h)
 
     def selective(self, op, y, rate, v, b, c):
         alpha, f_a, state = self.codes(op["alpha"]), Format.parse(op["alpha"]["format"]).f, Format.parse(op["state"])
         f, up = max(5, f_a, rate.format.f), [e + state.f + 20 - v.format.f - b.format.f for e in self.tensors[op["exponent"]]]
-        h, packets = [[0] * len(row) for row in alpha], []
+        h = [[0] * len(row) for row in alpha]
         for r_t, v_t, b_t, c_t in zip(rate.packets, v.packets, b.packets, c.packets, strict=True):
             for i, row in enumerate(alpha):
-                for n, a in enumerate(row):
-                    s = half_up((r_t[i] << f - rate.format.f) + (a << f - f_a), f - 5)
+                for n, code in enumerate(row):
+                    s = half_up((r_t[i] << f - rate.format.f) + (code << f - f_a), f - 5)
                     k, m = decay(min(max(s, -384), 127))
                     total = (h[i][n] << 20) - (h[i][n] * m << 12 - k) + (v_t[i] * b_t[n] << up[i])
                     h[i][n] = state.store(total, state.f + 20)
-            packets.append([y.store(sum(map(int.__mul__, c_t, row)), c.format.f + state.f) for row in h])
-        return Stream(y, packets)
+            yield [y.store(sum(map(int.__mul__, c_t, row)), c.format.f + state.f) for row in h]
 
     def norm(self, op, y, x):
-        n, center, epsilon, (low, high), b = (
-            len(x.packets[0]),
-            op.get("center", True),
-            op.get("epsilon", 0),
-            x.format.range,
-            y.i + y.f,
-        )
+        n, center, epsilon = len(x.packets[0]), op.get("center", True), op.get("epsilon", 0)
+        (low, high), b = x.format.range, y.i + y.f
         greatest = n // 2 * (n - n // 2) * (high - low) ** 2 if center else (n * max(-low, high)) ** 2
         cells, width = -(-b // 2), max((greatest + epsilon).bit_length(), b + 6)
         inside, width = b + 5 - cells, width + width % 2
         drop = max(0, width // 2 - 1 - y.f - 5)
-
-        def result(packet: list[int]) -> list[int]:
+        for packet in x.packets:
             total = sum(packet) * center
             v, s = n * sum(q * q for q in packet) - total * total + epsilon, 0
             while v and v < 1 << width - 2:
                 v, s = v << 2, s + 1
             half = v >> width - 1
-            place = (v << 1 - half) % (1 << width - 1) >> width - 1 - (b + 5)
-            level, slope = line(place >> inside, half, cells, inside)
-            r = (level << inside - 2) - slope * (place % (1 << inside)) >> inside
-            return [y.store((n * q - total << s >> drop) * r, width // 2 - 1 - drop + b + 5) for q in packet]
-
-        return Stream(y, [result(packet) for packet in x.packets])
+            cell, place = divmod((v << 1 - half) % (1 << width - 1) >> width - 1 - (b + 5), 1 << inside)
+            level, slope = line(cell, half, cells, inside)
+            r = (level << inside - 2) - slope * place >> inside
+            yield [y.store((n * q - total << s >> drop) * r, width // 2 - 1 - drop + b + 5) for q in packet]
 
     def lookup(self, op, y, x):
-        return Stream(y, [[entry(op["function"], q, x.format.f, y) for q in packet] for packet in x.packets])
+        return ([entry(op["function"], q, x.format.f, y) for q in packet] for packet in x.packets)
 
     def multiply(self, op, y, a, b):
-        f = a.format.f + b.format.f
-        return Stream(
-            y, [[y.store(p * q, f) for p, q in zip(*pair, strict=True)] for pair in zip(a.packets, b.packets, strict=True)]
-        )
+        for pair in zip(a.packets, b.packets, strict=True):
+            yield [y.store(p * q, a.format.f + b.format.f) for p, q in zip(*pair, strict=True)]
 
     def add(self, op, y, a, b):
         f = max(a.format.f, b.format.f)
-        a, b = ([[q << f - x.format.f for q in packet] for packet in x.packets] for x in (a, b))
-        return Stream(y, [[y.store(p + q, f) for p, q in zip(*pair, strict=True)] for pair in zip(a, b, strict=True)])
+        for pair in zip(a.packets, b.packets, strict=True):
+            yield [y.store((p << f - a.format.f) + (q << f - b.format.f), f) for p, q in zip(*pair, strict=True)]
 
     def slice(self, op, y, x):
-        return Stream(y, [packet[op["start"] : op["start"] + op["size"]] for packet in x.packets])
+        return (packet[op["start"] : op["start"] + op["size"]] for packet in x.packets)
 
     def embedding(self, op, y, x):
         rows = self.codes(op["weight"])
-        format = Format.parse(op["weight"]["format"])
-        return Stream(format, [[q for token in packet for q in rows[min(token, len(rows) - 1)]] for packet in x.packets])
+        return ([q for token in packet for q in rows[min(token, len(rows) - 1)]] for packet in x.packets)
 
     def taps(self, op, y, x):
         lines = [[0] * len(x.packets[0])] * (op["taps"] - 1) + x.packets
-        return Stream(y, [[q for line in zip(*lines[t : t + op["taps"]]) for q in line] for t in range(len(x.packets))])
+        for t in range(len(x.packets)):
+            yield [q for column in zip(*lines[t : t + op["taps"]], strict=True) for q in column]
 
     def hadamard(self, op, y, x):
         f, places = x.format.f + op["shift"], range(len(x.packets[0]))
-        sums = ([sum(sign(len(places), i, j) * packet[j] for j in places) for i in places] for packet in x.packets)
-        return Stream(y, [[y.store(total, f) for total in packet] for packet in sums])
+        for packet in x.packets:
+            yield [y.store(sum(sign(len(places), i, j) * packet[j] for j in places), f) for i in places]
 
     def argmax(self, op, y, x):
-        index = Format(False, max(1, (len(x.packets[0]) - 1).bit_length()), 0)
-        return Stream(index, [[packet.index(max(packet))] for packet in x.packets])
+        return ([packet.index(max(packet))] for packet in x.packets)
 
     def gumbel(self, op, y, x):
-        table, s, packets = noise(op["temperature"], x.format.f), op["seed"], []
+        table, s = noise(op["temperature"], x.format.f), op["seed"]
         for packet in x.packets:
-            packets.append([])
+            codes = []
             for q in packet:
-                packets[-1].append(y.store(q + table[s % 1024], x.format.f))
+                codes.append(y.store(q + table[s % 1024], x.format.f))
                 for shift in (13, -17, 5):
                     s ^= s << shift & 0xFFFFFFFF if shift > 0 else s >> -shift
-        return Stream(y, packets)
+            yield codes
 
     def largest(self, op, y, x):
-        return Stream(y, [[max(column) for column in zip(*x.packets)]])
+        return [[max(column) for column in zip(*x.packets, strict=True)]]
 
     def last(self, op, y, x):
-        return Stream(y, x.packets[-1:])
+        return x.packets[-1:]
 
     def mean(self, op, y, x):
-        means = [Fraction(sum(column), len(x.packets)) * Fraction(2) ** (y.f - x.format.f) for column in zip(*x.packets)]
-        return Stream(y, [[y.store(floor(each + Fraction(1, 2)), y.f) for each in means]])
+        means = (
+            Fraction(sum(column), len(x.packets)) * Fraction(2) ** (y.f - x.format.f) for column in zip(*x.packets, strict=True)
+        )
+        return [[y.store(floor(mean + Fraction(1, 2)), y.f) for mean in means]]
 
     def pool(self, op, y, x):
-        return Stream(y, [[y.store(sum(column), x.format.f + op["shift"]) for column in zip(*x.packets)]])
+        return [[y.store(sum(column), x.format.f + op["shift"]) for column in zip(*x.packets, strict=True)]]

@@ -3,21 +3,21 @@
 from random import Random
 
 from hypothesis import strategies as st
+
 from random_graphs.growth import Growth
 from random_graphs.kinds import embedding, finish, over_time, token_format
 from random_graphs.layers import grow, repeat
 from random_graphs.plans import random_plan
-
 from ssm_hdl import Manifest
 
 DICE = st.randoms(use_true_random=False)
 """Choices that Hypothesis makes and shrinks."""
 
 
-def random_manifest(dice: Random, name: str = "random_graph") -> Manifest:
-    """A manifest of one to some thirty operations."""
+def random_manifest(dice: Random, name: str = "random_graph", far: bool = False) -> Manifest:
+    """A manifest of one to some thirty operations; formats up to the limits if ``far``, else up to 24 bits."""
     while True:
-        growth = Growth(dice)
+        growth = Growth(dice, far)
         x = growth.edges["x"]
         if token_format(x) and dice.choice([True, True, False]):
             embedding(growth, x)

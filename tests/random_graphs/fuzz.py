@@ -16,10 +16,10 @@ from pathlib import Path
 from random import Random
 
 from hypothesis import HealthCheck, Phase, given, seed, settings
+
 from random_graphs import DICE, random_manifest, random_plan
 from random_graphs.check import Finding, check_models, check_netlist, check_rtl
 from random_graphs.stored import save
-
 from ssm_hdl import Manifest, SsmHdlError
 from ssm_hdl.families import FAMILIES
 from ssm_hdl.gen.plan import Plan

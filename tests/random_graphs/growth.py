@@ -6,13 +6,10 @@ from typing import Any
 import numpy as np
 
 from ssm_hdl import Manifest, SsmHdlError, registry
-from ssm_hdl.fixed import Codes, Format
+from ssm_hdl.fixed import MAX_WIDTH, Codes, Format
 from ssm_hdl.manifest import Graph
 from ssm_hdl.operations import Edge, Node, Tensors
 from ssm_hdl.sim.golden import evaluate
-
-MOST_BITS = 24
-"""Widest format that is drawn."""
 
 
 class Growth:
@@ -20,6 +17,7 @@ class Growth:
 
     Args:
         dice: all choices, of `random` or of Hypothesis.
+        far: formats up to the limits, with binary points far from each other; most operations are then refused.
 
     Attributes:
         edges: what may be read, by name; the first is the input.
@@ -27,8 +25,8 @@ class Growth:
         nodes: the bound operations by name.
     """
 
-    def __init__(self, dice: Random) -> None:
-        self.dice = dice
+    def __init__(self, dice: Random, far: bool = False) -> None:
+        self.dice, self.far = dice, far
         self.steps = dice.choice([1, 2, 3, 5, 8, 16, 40])
         self.operations: list[dict[str, Any]] = []
         self.tensors = Tensors({}, {})
@@ -42,6 +40,8 @@ class Growth:
     def format(self, bits: int = 0, signed: bool | None = None, top: int | None = None) -> Format:
         """A format, and where its most significant bit is, if that is to be chosen."""
         dice = self.dice
+        if self.far and dice.choice([True, False]):
+            bits, top = dice.randint(1, MAX_WIDTH), dice.choice([-20, -3, 0, 1, 2, 9, 30, 61, bits if top is None else top])
         bits = bits or dice.choice([1, 2, 3, 4, 5, 6, 7, 8, 8, 8, 8, 9, 10, 10, 11, 12, 12, 14, 16, 16, 18, 20, 24])
         signed = dice.choice([True, True, True, False]) if signed is None else signed
         bits = max(bits, 1 + signed)

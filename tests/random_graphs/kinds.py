@@ -1,8 +1,8 @@
 """One new operation of every kind, on what a graph has so far."""
 
 import numpy as np
-from random_graphs.growth import Growth
 
+from random_graphs.growth import Growth
 from ssm_hdl.fixed import Format
 from ssm_hdl.functions import FUNCTIONS
 from ssm_hdl.operations import Edge
@@ -30,13 +30,15 @@ def drive(growth: Growth, x: Edge) -> Edge | None:
 def scan(growth: Growth, u: Edge) -> Edge | None:
     """Poles inside the unit circle, of a real or a complex input."""
     dice, channels, modes = growth.dice, u.size, growth.dice.choice([1, 1, 2, 3, 4])
-    format = growth.format(dice.choice([2, 3, 4, 5, 6, 8, 8, 12, 16]), True, top=1)
-    delta = dice.choice([False, False, True])
+    bits = dice.randint(2, 45) if growth.far else dice.choice([2, 3, 4, 5, 6, 8, 8, 12, 16])
+    format, delta = Format(True, 1, bits - 1), dice.choice([False, False, True])
     codes = growth.codes(format.min, format.max, channels, modes, 2)
-    codes[..., 0] = np.where(delta, -abs(codes[..., 0]), codes[..., 0])
-    poles = (codes + np.array([delta << format.f_bits, 0])) ** 2
-    codes = np.where(poles.sum(-1, keepdims=True) < 1 << 2 * format.f_bits, codes, 0)
-    codes[..., 0] = np.where(delta & (codes == 0).all(-1), -(1 << format.f_bits), codes[..., 0])
+    if delta:
+        codes[..., 0] = np.maximum(-abs(codes[..., 0]), -format.max)
+    one = 1 << format.f_bits
+    poles = (codes.astype(object) + np.array([delta * one, 0])) ** 2
+    stable = poles.sum(-1, keepdims=True) < one * one
+    codes = np.where(stable, codes, np.array([-delta * one, 0]))
     transition = {"tensor": growth.store(codes, format), "format": str(format)}
     if dice.choice([False, False, not delta]):
         transition["exponent"] = growth.store(growth.codes(0, dice.choice([0, 1, 4]), channels, modes))
@@ -167,4 +169,4 @@ def token_format(edge: Edge) -> bool:
     return not edge.format.signed and edge.format.f_bits == 0 and edge.format.width <= 4
 
 
-__all__ = ["EVERY_STEP", "OVER_STEPS", "Format", "dense", "embedding", "finish", "over_time", "token_format"]
+__all__ = ["EVERY_STEP", "OVER_STEPS", "dense", "embedding", "finish", "over_time", "token_format"]

@@ -3,14 +3,13 @@
 from typing import Any
 
 import numpy as np
+
 from random_graphs.growth import Growth
 from random_graphs.kinds import EVERY_STEP, OVER_STEPS, dense, finish
-
 from ssm_hdl import SsmHdlError
 from ssm_hdl.fixed import Format
 from ssm_hdl.functions import FUNCTIONS
 from ssm_hdl.operations import Edge
-
 
 MOST = 20
 """Operations of all layers, unless two have more: simulation takes time."""

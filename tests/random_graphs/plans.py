@@ -15,17 +15,20 @@ from ssm_hdl.gen.size.planner import plan_for
 from ssm_hdl.gen.structure import Structure
 
 
-def random_plan(manifest: Manifest, dice: Random, share_layers: bool | None = None) -> Plan:
-    """A plan stage by stage, or one of the planner; layers share stages where they can, half of the time if None."""
+def random_plan(manifest: Manifest, dice: Random, share_layers: bool | None = None, family: str = "") -> Plan:
+    """A plan stage by stage, or one of the planner, for some family unless told.
+
+    Layers share stages where they can, half of the time if ``share_layers`` is None.
+    """
     if share_layers is None:
         share_layers = shares(manifest) and dice.choice([True, False])
-    if dice.choice([False] * 5 + [True]):
+    if not family and dice.choice([False] * 5 + [True]):
         try:
             return planned(manifest, dice, share_layers)
         except SsmHdlError:
             pass  # what does not fit, or is too slow
-    family = FAMILIES[dice.choice(sorted(FAMILIES))]
-    return Plan(family, _stages(Structure.of(manifest, share_layers, family), family, dice), share_layers)
+    chosen = FAMILIES[family or dice.choice(sorted(FAMILIES))]
+    return Plan(chosen, _stages(Structure.of(manifest, share_layers, chosen), chosen, dice), share_layers)
 
 
 def shares(manifest: Manifest) -> bool:
