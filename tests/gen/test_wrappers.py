@@ -3,14 +3,17 @@
 import random
 
 import pytest
-from amaranth.hdl import Module, Shape, Value
+from amaranth.hdl import ClockDomain, Module, Shape, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.sim import Simulator
 
 from ssm_hdl import Format
+from ssm_hdl.boards.flow import synthesised
+from ssm_hdl.families.ecp5 import ECP5
 from ssm_hdl.gateware.queue import Queue
 from ssm_hdl.gateware.stream import signature
+from ssm_hdl.gen.verilog import convert
 from ssm_hdl.gen.wrappers import WRAPPERS
 from ssm_hdl.operations import Edge
 
@@ -215,3 +218,13 @@ def test_spi():
         assert (await transfer(ctx, ports, 0))[0] & 0b1000 == 0
 
     simulate("spi", 1, host, cycles=200000)
+
+
+@pytest.mark.parametrize("name,most", [("axi-stream", 150), ("spi", 150), ("wishbone", 300), ("lite", 300)])
+def test_luts(name, most):
+    """Of a wrapper and a queue of four samples, on an ECP5."""
+    wrapper = WRAPPERS[name](Echo(), edge(SIZE), edge(SIZE), 0xBEEF)
+    m, domain = Module(), ClockDomain("sync")
+    m.domains.sync, m.submodules.wrapper = domain, wrapper
+    text = convert(m, "top", [domain.clk, domain.rst, *wrapper.ports.values()])
+    assert synthesised(text, "top", ECP5)["LUTs"] <= most
