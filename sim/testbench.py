@@ -73,6 +73,7 @@ def simulate(
             "SSM_HDL_SEED": str(seed),
             "SSM_HDL_PATIENCE": str(patience),
             "SSM_HDL_COMPARISON": str(build / "comparison.json"),
+            "VERILATOR_ROOT": "../verilator",  # cocotb's runner builds in a folder below
             # Python dominates the run time: optimised C++ would take longer to compile than it saves.
             "MAKEFLAGS": environment.get("MAKEFLAGS", " --") + " OPT_FAST=-O0 OPT_SLOW=-O0 OPT_GLOBAL=-O0",
         }
