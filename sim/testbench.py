@@ -66,7 +66,6 @@ def simulate(
             (build / stale).unlink(missing_ok=True)
         environment = without_blanks(verilator_environment(), build)
         environment |= {
-            "VERILATOR_ROOT": "../verilator",  # cocotb runs it in a folder of its own
             "SSM_HDL_MANIFEST": str(build / "manifest"),
             "SSM_HDL_SAMPLES": str(build / "samples.npy"),
             "SSM_HDL_STALLS": str(stalls),
