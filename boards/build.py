@@ -4,7 +4,6 @@
 import importlib.metadata
 import json
 import shutil
-import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,11 +13,11 @@ from ssm_hdl.boards import tools
 from ssm_hdl.boards.board import Board
 from ssm_hdl.boards.flow import PATIENCE_S, Routed, pack
 from ssm_hdl.boards.pll import Pll
-from ssm_hdl.boards.protocol import fingerprint
 from ssm_hdl.boards.resources import Usage, check_expected, shell_use
 from ssm_hdl.boards.seeds import Progress, attempt, synthesise_top
 from ssm_hdl.boards.shell import Top
-from ssm_hdl.files import write_atomically
+from ssm_hdl.files import alone, cannot_write, scratch, write_atomically
+from ssm_hdl.fingerprint import fingerprint
 from ssm_hdl.gen.plan import Plan
 from ssm_hdl.gen.report import estimate
 from ssm_hdl.gen.size.planner import plan_for
@@ -122,15 +121,12 @@ def build(
     for tool in (flow.router, flow.packer):
         tools.command(tool)
     bitstream, log = out / f"{manifest.name}.{flow.bitstream}", out / "nextpnr.log"
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        for stale in (bitstream, out / REPORT, log):
-            stale.unlink(missing_ok=True)
-        build_folder = tempfile.TemporaryDirectory(dir=out, prefix=".build-")
-    except OSError as error:
-        raise SsmHdlError(f"cannot write to {out}: {error.strerror}; choose another folder") from error
-    with build_folder as name:
-        folder = Path(name)
+    with alone(out), scratch(out) as folder:
+        try:
+            for stale in (bitstream, out / REPORT, log):
+                stale.unlink(missing_ok=True)
+        except OSError as error:
+            raise cannot_write(out, error) from error
         netlist = synthesise_top(board, top, folder, out / "yosys.log", progress)
         try:
             tried = _route(board, pll, folder, seeds, netlist, progress)
@@ -142,30 +138,30 @@ def build(
             raise SsmHdlError(_missed(manifest, board, pll, tried, log))
         progress(f"bitstream ({flow.packer})")
         data = with_image(board, pack(board, folder), top.shell.pipeline.image)
-    cycles = estimate(manifest, plan).cycles
-    report = BuildReport(
-        model=manifest.name,
-        fingerprint=fingerprint(manifest),
-        board=board.name,
-        device=board.device,
-        clock_asked_mhz=asked_hz / 1e6,
-        clock_mhz=pll.clock_hz / 1e6,
-        clock_reached_mhz=round(routed.reached_hz / 1e6, 2),
-        luts=routed.usage["LUTs"],
-        flip_flops=routed.usage["flip-flops"],
-        multipliers=routed.usage["multipliers"],
-        block_rams=routed.usage["block RAMs"],
-        sprams=routed.usage["SPRAMs"],
-        cycles_per_step=cycles,
-        steps_per_second=round(pll.clock_hz / cycles, 1),
-        baud=board.baud,
-        seed=routed.seed,
-        seeds={each.seed: round(each.reached_hz / 1e6, 2) for each in tried},
-        tools=versions,
-        bitstream=str(bitstream),
-    )
-    write_atomically(bitstream, data)
-    write_atomically(out / REPORT, report.to_json())
+        cycles = estimate(manifest, plan).cycles
+        report = BuildReport(
+            model=manifest.name,
+            fingerprint=fingerprint(manifest),
+            board=board.name,
+            device=board.device,
+            clock_asked_mhz=asked_hz / 1e6,
+            clock_mhz=pll.clock_hz / 1e6,
+            clock_reached_mhz=round(routed.reached_hz / 1e6, 2),
+            luts=routed.usage["LUTs"],
+            flip_flops=routed.usage["flip-flops"],
+            multipliers=routed.usage["multipliers"],
+            block_rams=routed.usage["block RAMs"],
+            sprams=routed.usage["SPRAMs"],
+            cycles_per_step=cycles,
+            steps_per_second=round(pll.clock_hz / cycles, 1),
+            baud=board.baud,
+            seed=routed.seed,
+            seeds={each.seed: round(each.reached_hz / 1e6, 2) for each in tried},
+            tools=versions,
+            bitstream=str(bitstream),
+        )
+        write_atomically(bitstream, data)
+        write_atomically(out / REPORT, report.to_json())
     progress(f"{bitstream}: {len(data):,} bytes")
     return report
 

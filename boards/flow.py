@@ -4,7 +4,6 @@ import importlib.metadata
 import inspect
 import json
 import re
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
@@ -15,8 +14,9 @@ from ssm_hdl.boards import tools
 from ssm_hdl.boards.board import Board
 from ssm_hdl.boards.families import FLOWS
 from ssm_hdl.boards.resources import Usage
-from ssm_hdl.errors import SsmHdlError
+from ssm_hdl.errors import SsmHdlError, brief
 from ssm_hdl.families.base import Family
+from ssm_hdl.files import scratch
 from ssm_hdl.gen import yosys
 
 PATIENCE_S = 1800
@@ -63,7 +63,8 @@ def synthesis_key(family: Family) -> str:
     assert package is not None
     folder = getattr(package, "__path__", None)
     passes = [import_module(f"{package.__name__}.{found.name}") for found in iter_modules(folder)] if folder else []
-    return "\n".join([family.name, importlib.metadata.version("pyosys"), *map(inspect.getsource, (yosys, package, *passes))])
+    sources = [inspect.getsource(yosys.synthesise), *map(inspect.getsource, [package, *passes])]
+    return "\n".join([family.name, importlib.metadata.version("pyosys"), str(yosys.UNHURRIED), *sources])
 
 
 BROKEN = "Assert `GetSize(conn.first) == GetSize(conn.second)'"  # of Yosys 0.70, in abc9_ops -reintegrate, for some designs
@@ -97,8 +98,7 @@ def synthesised(text: str, top: str, family: Family) -> dict[str, int]:
         SsmHdlError: Yosys or the router is not installed, failed or warned.
     """
     tool = FLOWS[family.name]
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+    with scratch() as folder:
         (folder / "top.v").write_text(text, encoding="utf-8")
         found = synthesise(family, folder / "top.v", top, folder / "yosys.log")
         if tool.pack_only:
@@ -133,19 +133,19 @@ def route(board: Board, folder: Path, seed: int, clock_hz: float, netlist: Mappi
         return Routed(seed, 0, False, dict(netlist))
     if not report.exists():
         raise SsmHdlError(f"{flow.router} failed: {tools.errors(folder, 'nextpnr.log')}")
-    answer = json.loads(report.read_text(encoding="utf-8"))
-    clocks = [(clock["achieved"], clock["constraint"]) for clock in answer["fmax"].values()]
+    try:
+        answer = json.loads(report.read_text(encoding="utf-8"))
+        clocks = [(clock["achieved"], clock["constraint"]) for clock in answer["fmax"].values()]
+        used = {what: Usage(**answer["utilization"][bel]) for what, bel in flow.bels.items()}
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise SsmHdlError(f"{flow.router} wrote no report but {brief(error)}; is it another program?") from error
     if not any(abs(constraint * 1e6 / clock_hz - 1) < 0.001 for _, constraint in clocks):
         raise SsmHdlError(f"{flow.router} has checked clocks of {[c for _, c in clocks]} MHz, not of {clock_hz / 1e6:g} MHz")
     achieved, _ = min(clocks, key=lambda clock: clock[0] / clock[1])
     met = all(achieved >= constraint for achieved, constraint in clocks)
     if met != (status == 0):
         raise SsmHdlError(f"{flow.router} failed: {tools.errors(folder, 'nextpnr.log')}")
-    usage = {
-        what: Usage(answer["utilization"][bel]["used"], answer["utilization"][bel]["available"])
-        for what, bel in flow.bels.items()
-    }
-    return Routed(seed, achieved * 1e6, met, {**netlist, **usage})
+    return Routed(seed, achieved * 1e6, met, {**netlist, **used})
 
 
 def pack(board: Board, folder: Path) -> bytes:
@@ -155,6 +155,7 @@ def pack(board: Board, folder: Path) -> bytes:
         SsmHdlError: the packer failed.
     """
     flow = board.flow
-    if tools.run(flow.packer, [*flow.packing, "top.routed", "top.bits"], folder, "pack.log"):
+    bits = folder / "top.bits"
+    if tools.run(flow.packer, [*flow.packing, "top.routed", bits.name], folder, "pack.log") or not bits.exists():
         raise SsmHdlError(f"{flow.packer} failed: {tools.errors(folder, 'pack.log')}")
-    return (folder / "top.bits").read_bytes()
+    return bits.read_bytes()

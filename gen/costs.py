@@ -13,7 +13,6 @@ from importlib import resources
 from statistics import mean
 from typing import NamedTuple
 
-from amaranth.hdl import Shape
 from amaranth.lib.wiring import Component
 
 from ssm_hdl import registry
@@ -24,7 +23,7 @@ from ssm_hdl.gateware.memories import Storage
 from ssm_hdl.gateware.queue import Queue
 from ssm_hdl.gateware.ring import Ring
 from ssm_hdl.gateware.spram import DEPTH
-from ssm_hdl.gateware.stage import Features, Stage, StagePlan
+from ssm_hdl.gateware.stage import SINKS, Features, Stage, StagePlan
 from ssm_hdl.gateware.stream import Fork, Repack, lanes, widths
 from ssm_hdl.gen.pipeline import Pipeline
 from ssm_hdl.gen.size.objective import Use
@@ -49,7 +48,7 @@ def _storage(component: Queue | Ring | Stage) -> list[Storage]:
 
 def stage_features(stage: Stage, plan: StagePlan, family: Family) -> Features:
     """What a stage is made of, in bits."""
-    layers, width = stage.layers, lanes(stage.o)
+    layers, width = stage.layers, lanes(stage, "o")
     counted = {"stage": 1, "layers": layers.count - 1, "lanes": width, "output": width * layers.format.width}
     return _memories(stage.storage, family) | counted | _multipliers(stage, plan) | stage.features
 
@@ -160,7 +159,7 @@ def use_of(layers: Layers, plan: StagePlan, family: Family) -> Taken:
     rams = sum(family.rams.blocks(storage) for storage in stage.storage)
     use = Use(taken.luts, taken.flip_flops, plan.blocks, rams, sum(sprams(storage) for storage in stage.storage))
     burst = stage.burst + 1 if stage.burst else 0
-    return Taken(use, stage.work, stage.cycles, burst, lanes(stage.sinks[0]), lanes(stage.o), stage.holds, stage.keeps)
+    return Taken(use, stage.work, stage.cycles, burst, lanes(stage, SINKS[0]), lanes(stage, "o"), stage.holds, stage.keeps)
 
 
 def build(layers: Layers, plan: StagePlan) -> Stage:
@@ -206,7 +205,7 @@ def between(components: Iterable[Component], family: Family) -> list[tuple[str, 
     found = list[tuple[str, Features]]()
     for component in components:
         if isinstance(component, Repack):
-            number = Shape.cast(component.i.p.data.shape()).width // component.i_lanes
+            number = component.shape.width
             found.append(("repack", repack_features(component.i_lanes, component.o_lanes, number, component.ahead)))
         elif isinstance(component, Fork):
             found.append(("fork", fork_features(component.ways)))

@@ -21,14 +21,15 @@ Time steps follow every `Pipeline.bound` cycles. With the beats that one step le
 the depth, steps at that distance never wait for room. As no beat comes later when another comes earlier, the pipeline keeps to
 that interval however early its samples come.
 
+The reader of a part of packets has a queue as well. Without one, a slow reader stops the fork to all parts.
+
 Where no beat of the step waits there is no queue, nor at the input of an operation whose beats wait least, unless the step alone
 would stick without it.
 """
 
 import math
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -36,16 +37,12 @@ from ssm_hdl.gateware.queue import Queue
 from ssm_hdl.gateware.ring import Ring
 from ssm_hdl.gateware.stage import SINKS
 from ssm_hdl.gateware.stream import beats, lanes, shape_of
-from ssm_hdl.gateware.timing import Beats, Cycles, Process, known, sink
 from ssm_hdl.gen.network import Port, width_of
 from ssm_hdl.gen.structure import ENTRY
-from ssm_hdl.gen.traffic import Traffic
+from ssm_hdl.gen.traffic import Input, Room, Traffic
 
 if TYPE_CHECKING:
     from ssm_hdl.gen.pipeline import Pipeline
-
-Input: TypeAlias = tuple[str, int]
-"""A stage and the index of one of its inputs."""
 
 LEAST = 2
 """Beats that a queue holds at least: one of a single register takes a beat every other cycle."""
@@ -55,31 +52,18 @@ PIECES = 8
 block RAM for it: those of `s4d-64h-w8a8x8` on the 25F would take 140 of 5,200 LUTs, and take 2 of 56 block RAMs."""
 
 
-class Unbounded:
-    """A queue with room for everything and no latency, which only has a timing."""
-
-    def timing(self, i: Beats, o: Beats) -> list[Process]:
-        """When its beats move."""
-        return [Process(sink, i), Process(self._wait, i, o)]
-
-    def _wait(self, i: Beats, o: Beats) -> Cycles:
-        while True:
-            beat = len(o.offered)
-            comes = yield from known(i.taken, beat)
-            o.offered.append(max(comes, (yield from known(o.taken, beat - 1)) + 1 if beat else 0))
-
-
 def joins(pipeline: "Pipeline") -> tuple[Ring | None, dict[Input, Queue]]:
     """The ring of a pipeline, if it has one, and the queues at the inputs of its stages."""
     structure = pipeline.structure
-    inputs = [(name, index) for name, reads in structure.reads.items() if len(reads) > 1 for index in range(len(reads))]
+    joined = [(name, index) for name, reads in structure.reads.items() if len(reads) > 1 for index in range(len(reads))]
+    inputs = joined + [(name, 0) for name, (source, *others) in structure.reads.items() if not others and structure.part(source)]
     ring = _ring(pipeline, 1)
     if not inputs and ring is None:
         return None, {}
     alone = _alone(pipeline, ring, set(inputs))
     waits = {each: sum(_waits(alone, each)) for each in inputs}
     queued = {each for each in inputs if waits[each]}
-    least = {min((each for each in inputs if each[0] == name), key=waits.__getitem__) for name, _ in inputs} & queued
+    least = {min((each for each in joined if each[0] == name), key=waits.__getitem__) for name, _ in joined} & queued
     if least:
         without = _alone(pipeline, ring, queued - least)
         if len(without.o.taken) == len(alone.o.taken):
@@ -100,8 +84,8 @@ def _ring(pipeline: "Pipeline", flight: int) -> Ring | None:
 
 def _alone(pipeline: "Pipeline", ring: Ring | None, queued: set[Input]) -> Traffic:
     """A time step alone, a sequence of one, with unbounded queues at some inputs."""
-    queues: Mapping[Input, Any] = {each: Unbounded() for each in queued}
-    traffic = Traffic(pipeline.assemble(ring, queues), pipeline.manifest.input.size)
+    network = pipeline.assemble(ring, {each: Room() for each in queued})
+    traffic = Traffic(network, pipeline.manifest.input.size)
     traffic.feed(1)
     return traffic
 
@@ -127,7 +111,7 @@ def _waits(alone: Traffic, each: Input) -> list[int]:
 def _queue(pipeline: "Pipeline", alone: Traffic, ring: Ring | None, each: Input) -> Queue:
     """The queue of an input, for the most beats that wait there when time steps follow one another."""
     (name, index), structure = each, pipeline.structure
-    stream, layers = structure.reads[name][index], structure.stages[name]
+    stream = structure.reads[name][index]
     came, left = (np.array(cycles) for cycles in _stay(alone, each))
     interval = pipeline.bound * (pipeline.manifest.steps if structure.edges[stream].per_sequence else 1)
     if ring is not None and structure.layers(name) > 1:  # packets follow one another as fast as its stages allow
@@ -137,16 +121,20 @@ def _queue(pipeline: "Pipeline", alone: Traffic, ring: Ring | None, each: Input)
     depth = most(came, np.maximum(left, came + 1), interval)
     if ring is not None and structure.layers(name) > 1:
         depth = min(depth, ring.flight * len(came))
-    width = lanes(pipeline.stages[name].sinks[index])
-    # A join takes `last` from its first input.
-    marked = index == 0 and (layers.marked or pipeline.stages[name].reads_last)
-    family, shape = pipeline.family, shape_of(structure.edges[stream])
-    queue = Queue(shape, width, max(LEAST, depth), structure.layers(name), marked, family.fast_rams)
+    queue = queue_at(pipeline, each, max(LEAST, depth))
     stored = queue.storage
-    while family.rams.distributed(stored) > PIECES:
+    while pipeline.family.rams.distributed(stored) > PIECES:
         stored = replace(stored, depth=stored.depth + 1)
-    more = stored.depth - queue.storage.depth
-    return Queue(shape, width, queue.depth + more, structure.layers(name), marked, family.fast_rams) if more else queue
+    return queue_at(pipeline, each, queue.depth + stored.depth - queue.storage.depth)
+
+
+def queue_at(pipeline: "Pipeline", each: Input, depth: int) -> Queue:
+    """The queue of an input, of some depth."""
+    (name, index), structure, family = each, pipeline.structure, pipeline.family
+    stage, shape = pipeline.stages[name], shape_of(structure.edges[structure.reads[name][index]])
+    # A join takes `last` from its first input.
+    marked = index == 0 and (structure.stages[name].marked or stage.reads_last)
+    return Queue(shape, lanes(stage, SINKS[index]), depth, structure.layers(name), marked, family.fast_rams)
 
 
 def most(came: np.ndarray, left: np.ndarray, interval: int) -> int:

@@ -55,6 +55,7 @@ class Network:
         queues: what waits at an input of a stage, by the stage and the index of the input.
 
     Attributes:
+        queues: the same.
         components: by name. Adapters have capitals in their names, so no operation can have them.
         links: the connections, sources first.
     """
@@ -69,7 +70,7 @@ class Network:
         ring: Ring | None,
         queues: Mapping[tuple[str, int], Any],
     ) -> None:
-        self.structure, self.stages, self.family, self.interval = structure, stages, family, interval
+        self.structure, self.stages, self.family, self.interval, self.queues = structure, stages, family, interval, queues
         self.components: dict[str, wiring.Component] = {}
         self.links: list[Link] = []
         source = next(iter(structure.edges))  # the samples
@@ -80,14 +81,14 @@ class Network:
         for name, stage in stages.items():
             self.components[name] = stage
             for index, (stream, member) in enumerate(zip(structure.reads[name], SINKS, strict=False)):
-                end = self._fit(f"{name}_{index}", stream, branches[stream].pop(0), lanes(stage.sinks[index]), name)
+                end = self._fit(f"{name}_{index}", stream, branches[stream].pop(0), lanes(stage, member), name)
                 if queue := queues.get((name, index)):
                     end = self._add(f"{name}_{index}_Queue", queue, stream, end, reader=name)
                 self.links.append(Link(stream, name, end, Port(name, member)))
             branches |= self._fork(name, Port(name, "o"))
         if ring is not None and structure.loop is not None:
             for stream, member in ((structure.loop.source, "i"), (structure.loop.back, "back")):
-                end = self._fit(ENTRY, stream, branches[stream].pop(0), lanes(getattr(ring, member)))
+                end = self._fit(ENTRY, stream, branches[stream].pop(0), lanes(ring, member))
                 self.links.append(Link(stream, "", end, Port(ENTRY, member)))
         output = structure.output
         end = self._fit("Output", output, branches[output].pop(0), 1)
@@ -154,4 +155,4 @@ def width_of(structure: Structure, stages: Mapping[str, Stage], stream: str) -> 
     if stream not in stages and stream not in (ENTRY, EXIT):
         return 1
     loop = structure.loop
-    return lanes(stages[loop.back if loop and stream in (ENTRY, EXIT) else stream].o)
+    return lanes(stages[loop.back if loop and stream in (ENTRY, EXIT) else stream], "o")

@@ -15,8 +15,10 @@ from ssm_hdl.families import Family
 from ssm_hdl.gateware.queue import Queue
 from ssm_hdl.gateware.ring import Ring
 from ssm_hdl.gateware.spram import Loader, image
+from ssm_hdl.gateware.stage import SINKS
 from ssm_hdl.gateware.stream import beats, lanes, reals, shape_of, signature
 from ssm_hdl.gen.joins import joins
+from ssm_hdl.gen.liveness import check
 from ssm_hdl.gen.network import Network, Port, width_of
 from ssm_hdl.gen.plan import Plan
 from ssm_hdl.gen.structure import ENTRY, Structure
@@ -69,12 +71,12 @@ class Pipeline(wiring.Component):
         share, loop = structure.share, structure.loop
         steps = [reals(self.manifest.input)]
         if loop is not None:
-            steps.append(loop.layers * (beats(structure.numbers(ENTRY), lanes(self.stages[loop.back].o)) + 1))
+            steps.append(loop.layers * (beats(structure.numbers(ENTRY), lanes(self.stages[loop.back], "o")) + 1))
         steps += [math.ceil(stage.cycles * share(name, self.manifest.steps)) for name, stage in self.stages.items()]
         if not self.manifest.output.per_sequence:
             steps.append(reals(self.manifest.output))
         for name, reads in structure.reads.items():
-            width = lanes(self.stages[name].sinks[0])
+            width = lanes(self.stages[name], SINKS[0])
             passing = (
                 structure.passing(source, name, width_of(structure, self.stages, source), width, self.manifest.steps)
                 for source in reads
@@ -87,6 +89,7 @@ class Pipeline(wiring.Component):
         return Network(self.structure, self.stages, self.entry, self.family, self.bound, ring, queues)
 
     def elaborate(self, platform: object) -> Module:  # noqa: D102
+        check(self)
         m = Module()
         for name, component in self.network.components.items():
             setattr(m.submodules, name, component)

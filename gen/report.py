@@ -163,7 +163,6 @@ def estimate(manifest: Manifest, plan: Plan, timed: bool = True) -> Report:
         )
     stored = storages(pipeline)
     costs += [cost(op, family, features) for op, features in between(pipeline.network.components.values(), family)]
-    multiplications = sum(node.multiplications for node in manifest.nodes.values() if not node.output.per_sequence)
     in_blocks = sum(stage.dsp_multipliers for stage in stages)
     products = 0.0  # in DSP blocks: all multipliers of a stage make as many
     for row in stages:
@@ -178,7 +177,7 @@ def estimate(manifest: Manifest, plan: Plan, timed: bool = True) -> Report:
         latency_full=timing.latency_full if timing else None,
         layers=1 if pipeline.ring is None else pipeline.ring.layers,
         flight=0 if pipeline.ring is None else pipeline.ring.flight,
-        multiplications=multiplications,
+        multiplications=manifest.multiplications,
         dsp=sum(stage.dsp for stage in stages),
         dsp_multipliers=in_blocks,
         lut_multipliers=sum(stage.multipliers - stage.dsp_multipliers for stage in stages),

@@ -106,6 +106,11 @@ class Structure:
         """It comes once in a sequence, from a stage that works in every time step."""
         return self.edges[stream].per_sequence and not self.stages[stream].node.inputs[0].per_sequence
 
+    def part(self, stream: str) -> bool:
+        """It is a part of another stream, whose other beats are dropped."""
+        stage = self.stages.get(stream)
+        return stage is not None and registry.stage(stage.node.op.op).drops
+
     def layers(self, stream: str) -> int:
         """Layers that the packets of a stream may be at."""
         return self.loop.layers if self.loop is not None and stream in (ENTRY, *self.loop.stages) else 1

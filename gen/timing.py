@@ -15,6 +15,7 @@ from amaranth.lib import wiring
 
 from ssm_hdl import SsmHdlError
 from ssm_hdl.gateware.queue import Places, Queue
+from ssm_hdl.gen.liveness import check
 from ssm_hdl.gen.network import Link
 from ssm_hdl.gen.traffic import Traffic
 
@@ -38,9 +39,10 @@ class Timing:
     """
 
     def __init__(self, pipeline: "Pipeline") -> None:
-        manifest, self._network = pipeline.manifest, pipeline.network
+        self._pipeline, manifest, self._network = pipeline, pipeline.manifest, pipeline.network
         self._name, self._size, self._steps = manifest.name, manifest.input.size, manifest.steps
         self._once = manifest.output.per_sequence
+        self._last: Link | None = None
 
     @cached_property
     def latency_alone(self) -> int:
@@ -99,6 +101,7 @@ class Timing:
     def _check(self, traffic: Traffic, goes_on: bool) -> None:
         """Refuse a network that sticks."""
         if not goes_on:
+            check(self._pipeline)
             raise SsmHdlError(f"{self._name}: the pipeline would hang, waiting for {', '.join(traffic.stuck)}")
 
     def _settle(self, traffic: Traffic) -> tuple[int, int]:
@@ -186,10 +189,12 @@ class Timing:
             if cycles == ends[-2] - ends[-2 - turns]:
                 late = max(units - len(traffic.streams[link.source].taken) // count for link, count in counts.items())
                 window = max(turns + memory, least) + late
-                if all(
-                    _repeats(traffic.streams[link.source].taken, turns * count, window * count, cycles)
-                    for link, count in counts.items()
-                ):
+                first = [link for link in (self._last,) if link and link in counts]  # what has not repeated lately is slow to
+                for link in [*first, *counts]:
+                    if not _repeats(traffic.streams[link.source].taken, turns * counts[link], window * counts[link], cycles):
+                        self._last = link
+                        break
+                else:
                     return turns, cycles
         return None
 
@@ -206,7 +211,7 @@ def _repeats(taken: list[int], period: int, window: int, cycles: int) -> bool:
     """Each of the latest beats came a number of cycles after the one a period before."""
     if len(taken) < window + period:
         return False
-    return all(now - then == cycles for now, then in zip(taken[-window:], taken[-window - period :], strict=False))
+    return all(now - then == cycles for now, then in zip(taken[-window:], taken[-window - period : -period], strict=True))
 
 
 def _depth(component: wiring.Component | None) -> int:

@@ -1,9 +1,42 @@
 """A network in time: samples fed into it, and the cycles in which the beats of every stream move."""
 
+import math
 from collections.abc import Callable
+from itertools import count
+from typing import TypeAlias
 
-from ssm_hdl.gateware.timing import Beats, Process, Schedule, sink, source, stuck
+from ssm_hdl.gateware.timing import Beats, Cycles, Process, Schedule, known, sink, source, stuck
 from ssm_hdl.gen.network import Network, Port
+
+Input: TypeAlias = tuple[str, int]
+"""A stage and the index of one of its inputs."""
+
+
+class Room:
+    """A queue without latency, which only has a timing.
+
+    Args:
+        capacity: beats that it holds; any number unless told.
+    """
+
+    def __init__(self, capacity: float = math.inf) -> None:
+        self.capacity = capacity
+
+    def timing(self, i: Beats, o: Beats) -> list[Process]:
+        """When its beats move."""
+        return [Process(self._take, i, o), Process(self._give, i, o)]
+
+    def _take(self, i: Beats, o: Beats) -> Cycles:
+        for beat in count():
+            cycle = yield from known(i.offered, beat)
+            if beat >= self.capacity:
+                cycle = max(cycle, (yield from known(o.taken, beat - int(self.capacity))) + 1)
+            i.taken.append(cycle)
+
+    def _give(self, i: Beats, o: Beats) -> Cycles:
+        for beat in count():
+            comes = yield from known(i.taken, beat)
+            o.offered.append(max(comes, (yield from known(o.taken, beat - 1)) + 1 if beat else 0))
 
 
 class Traffic:

@@ -1,14 +1,13 @@
 """Compiles Verilog to a shared library with Verilator and the C++ compiler; a cache keeps the library of every design."""
 
 import hashlib
-import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ssm_hdl.errors import SsmHdlError
-from ssm_hdl.sim.tools import run_tool, verilator_environment
+from ssm_hdl import files
+from ssm_hdl.files import scratch
+from ssm_hdl.sim.tools import run_tool, verilator_environment, without_blanks
 
 LINT = """\
 `verilator_config
@@ -52,8 +51,7 @@ class Design:
 
 def cache_folder() -> Path:
     """The folder of compiled designs: ``ssm-hdl/verilated`` in the user's cache; safe to delete at any time."""
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "ssm-hdl" / "verilated"
+    return files.cache_folder() / "ssm-hdl" / "verilated"
 
 
 def compile_verilog(design: Design, harness: str, cache: Path | None = None) -> Path:
@@ -70,35 +68,33 @@ def compile_verilog(design: Design, harness: str, cache: Path | None = None) -> 
     Raises:
         SsmHdlError: a tool is missing, warned or failed, or the cache cannot be written.
     """
-    environment = verilator_environment()
     folder = cache_folder() if cache is None else cache
-    version = run_tool(["verilator", "--version"], environment) + run_tool(["g++", "-dumpfullversion"], environment)
-    flags = [*CXX_FLAGS, f"-O{design.optimise}"]
-    lint = LINT + design.lint
-    texts = [version, lint, *VERILATOR_FLAGS, *flags, design.verilog, design.top, harness]
-    texts += [text for path in design.sources for text in (path.name, path.read_text(encoding="utf-8"))]
-    library = folder / f"{design.top}-{_digest(texts)}.so"
-    if library.exists():
-        return library
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder, prefix=".build-") as name:
-            build = Path(name)
-            (build / "design.v").write_text(design.verilog, encoding="utf-8")
-            (build / "lint.vlt").write_text(lint, encoding="utf-8")
-            (build / "harness.cpp").write_text(harness, encoding="utf-8")
-            files: list[str | Path] = ["lint.vlt", "design.v", *(path.absolute() for path in design.sources)]
-            options = [*VERILATOR_FLAGS, "--cc", "--top-module", design.top, "--prefix", "Vtop", "--Mdir", "."]
-            run_tool(["verilator", *options, *files], environment, build)
-            parts = [path.name for path in sorted(build.glob("Vtop*.cpp"))] + ["harness.cpp"]
-            # One translation unit compiles faster, and runs faster, than one for each part.
-            (build / "all.cpp").write_text("".join(f'#include "{part}"\n' for part in parts), encoding="utf-8")
-            runtime = _runtime(environment, folder, build, version)
-            link: list[str | Path] = ["-shared", "-I.", *_includes(environment), "all.cpp", *runtime, "-o", "all.so"]
-            run_tool(["g++", *flags, *link], environment, build)
-            (build / "all.so").replace(library)  # atomic: another process may compile the same design
-    except OSError as error:
-        raise SsmHdlError(f"cannot write the compiled design to {folder}: {error}; choose another folder") from error
+    with scratch(folder) as build:
+        environment = without_blanks(verilator_environment(), build)
+        asked = (["verilator", "--version"], ["g++", "-dumpfullversion"])
+        version = "".join(run_tool(command, environment, build) for command in asked)
+        flags = [*CXX_FLAGS, f"-O{design.optimise}"]
+        lint = LINT + design.lint
+        texts = [version, lint, *VERILATOR_FLAGS, *flags, design.verilog, design.top, harness]
+        texts += [text for path in design.sources for text in (path.name, path.read_text(encoding="utf-8"))]
+        library = folder / f"{design.top}-{_digest(texts)}.so"
+        if library.exists():
+            return library
+        (build / "design.v").write_text(design.verilog, encoding="utf-8")
+        (build / "lint.vlt").write_text(lint, encoding="utf-8")
+        (build / "harness.cpp").write_text(harness, encoding="utf-8")
+        sources: list[str | Path] = ["lint.vlt", "design.v", *(path.absolute() for path in design.sources)]
+        options = [*VERILATOR_FLAGS, "--cc", "--top-module", design.top, "--prefix", "Vtop", "--Mdir", "."]
+        run_tool(["verilator", *options, *sources], environment, build)
+        parts = [path.name for path in sorted(build.glob("Vtop*.cpp"))] + ["harness.cpp"]
+        # One translation unit compiles faster, and runs faster, than one for each part.
+        (build / "all.cpp").write_text("".join(f'#include "{part}"\n' for part in parts), encoding="utf-8")
+        runtime = _runtime(environment, folder, build, version)
+        # Its headers take most of the time of an unoptimised compilation.
+        header = [] if design.optimise else [f"-I{_header(environment, folder, build, version, flags)}"]
+        link: list[str | Path] = ["-shared", "-I.", *header, *_includes(environment), "all.cpp", *runtime, "-o", "all.so"]
+        run_tool(["g++", *flags, *link], environment, build)
+        (build / "all.so").replace(library)  # atomic: another process may compile the same design
     return library
 
 
@@ -110,20 +106,28 @@ def _runtime(environment: dict[str, str], folder: Path, build: Path, version: st
     for source in _RUNTIME:
         cached = folder / f"{Path(source).stem}-{key}.o"
         if not cached.exists():
-            path = Path(_root(environment)) / "include" / source
+            path = Path(environment["VERILATOR_ROOT"]) / "include" / source
             run_tool(["g++", *flags, *_includes(environment), "-c", path, "-o", f"{source}.o"], environment, build)
             (build / f"{source}.o").replace(cached)
         objects.append(cached.absolute())
     return objects
 
 
-def _root(environment: dict[str, str]) -> str:
-    """Verilator's folder, which a Verilator of the machine reports itself."""
-    return environment.get("VERILATOR_ROOT") or run_tool(["verilator", "--getenv", "VERILATOR_ROOT"], environment).strip()
+def _header(environment: dict[str, str], folder: Path, build: Path, version: str, flags: list[str]) -> Path:
+    """The folder of Verilator's own header, compiled once for all designs."""
+    cached = folder / f"verilated-{_digest([version, *flags])}"
+    if not (cached / "verilated.h.gch").exists():
+        cached.mkdir(exist_ok=True)
+        source = Path(environment["VERILATOR_ROOT"]) / "include" / "verilated.h"
+        run_tool(
+            ["g++", *flags, *_includes(environment), "-x", "c++-header", source, "-o", "verilated.h.gch"], environment, build
+        )
+        (build / "verilated.h.gch").replace(cached / "verilated.h.gch")
+    return cached.absolute()
 
 
 def _includes(environment: dict[str, str]) -> list[str]:
-    root = Path(_root(environment)) / "include"
+    root = Path(environment["VERILATOR_ROOT"]) / "include"
     return [f"-I{root}", f"-I{root / 'vltstd'}"]
 
 

@@ -1,7 +1,6 @@
 """The netlist after synthesis, in the cells of a family, as a Python object that runs; checks that synthesis kept every bit."""
 
-import shutil
-import tempfile
+import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +8,7 @@ from pathlib import Path
 from ssm_hdl import Manifest
 from ssm_hdl.errors import UsageError
 from ssm_hdl.families import Family, unlimited
+from ssm_hdl.files import scratch
 from ssm_hdl.gen import yosys
 from ssm_hdl.gen.plan import Plan
 from ssm_hdl.gen.size.planner import plan_for
@@ -30,28 +30,27 @@ def synthesise(verilog: str, top: str, family: Family, options: Sequence[str] = 
         top: its top module.
         family: the family.
         options: of the family's Yosys command.
-        cache: folder to work in; `cache_folder` if None.
+        cache: folder that keeps the log of a failure; `cache_folder` if None.
 
     Raises:
         SsmHdlError: the family has no cells, Yosys is not installed, failed, or warned.
     """
     if not family.synthesis:
         raise UsageError(f"a netlist has the cells of a family, and {family.title} has none; name a device")
-    folder = cache_folder() if cache is None else cache
-    folder.mkdir(parents=True, exist_ok=True)
-    build = Path(tempfile.mkdtemp(dir=folder, prefix=f".{family.name}-"))
-    (build / "design.v").write_text(verilog, encoding="utf-8")
-    # the folder stays if this fails, with the log that the error names
-    yosys.synthesise(build / "design.v", top, family, build / "top.json", build / "yosys.log", options, _ACCEPTED)
-    commands = [
-        ["read_json", str(build / "top.json")],
-        ["splitnets"],  # bit by bit no carry chain looks like a loop, and Verilator makes less code of it
-        ["opt_clean", "-purge"],
-        ["write_verilog", "-noattr", str(build / "netlist.v")],
-    ]
-    yosys.run_yosys(commands, build / "verilog.log", _ACCEPTED)
-    netlist = (build / "netlist.v").read_text(encoding="utf-8")
-    shutil.rmtree(build)
+    digest = hashlib.sha256(verilog.encode()).hexdigest()[:24]
+    log = (cache_folder() if cache is None else cache) / f"{family.name}-{digest}.log"
+    with scratch() as build:
+        (build / "design.v").write_text(verilog, encoding="utf-8")
+        yosys.synthesise(build / "design.v", top, family, build / "top.json", log, options, _ACCEPTED)
+        commands = [
+            ["read_json", str(build / "top.json")],
+            ["splitnets"],  # bit by bit no carry chain looks like a loop, and Verilator makes less code of it
+            ["opt_clean", "-purge"],
+            ["write_verilog", "-noattr", str(build / "netlist.v")],
+        ]
+        yosys.run_yosys(commands, build / "verilog.log", _ACCEPTED)
+        netlist = (build / "netlist.v").read_text(encoding="utf-8")
+    log.unlink()
     return with_cells(Design(netlist, top, optimise=0), family)
 
 

@@ -2,24 +2,22 @@
 
 import importlib.util
 import json
-import shutil
-import subprocess
 import sys
-import tempfile
+from contextlib import nullcontext
 from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
 
-from ssm_hdl import Manifest, SsmHdlError
-from ssm_hdl.files import write_atomically
+from ssm_hdl import Manifest, SsmHdlError, processes
+from ssm_hdl.files import scratch, write_atomically
 from ssm_hdl.fixed import Codes
 from ssm_hdl.gen.plan import Plan
 from ssm_hdl.gen.size.planner import plan_for
 from ssm_hdl.gen.verilog import generate
 from ssm_hdl.sim.compare import Comparison
 from ssm_hdl.sim.compiler import LINT, VERILATOR_FLAGS
-from ssm_hdl.sim.tools import verilator_environment
+from ssm_hdl.sim.tools import verilator_environment, without_blanks
 
 MODULE = "ssm_hdl.sim.testbench_cocotb"
 """The cocotb test module, for a cocotb set-up of your own; its docstring lists the environment variables that it reads."""
@@ -56,17 +54,17 @@ def simulate(
     samples = manifest.check_samples(samples)
     if not 0 <= stalls < 1:
         raise SsmHdlError(f"stalls is {stalls}; it is a chance in every cycle, from 0 to below 1")
-    environment = verilator_environment()
     if importlib.util.find_spec("cocotb") is None:
         raise SsmHdlError('cocotb is not installed; `pip install "ssm-hdl[sim]"` brings it')
-    build = Path(tempfile.mkdtemp(prefix="ssm-hdl-")) if folder is None else folder.absolute()
-    try:
+    with scratch() if folder is None else nullcontext(folder.absolute()) as build:
+        build.mkdir(parents=True, exist_ok=True)
         manifest.save(build / "manifest")
         np.save(build / "samples.npy", samples, allow_pickle=False)
         write_atomically(build / "design.v", verilog or generate(manifest, plan or plan_for(manifest).plan))
         write_atomically(build / "lint.vlt", LINT)
         for stale in ("results.xml", "comparison.json"):
             (build / stale).unlink(missing_ok=True)
+        environment = without_blanks(verilator_environment(), build)
         environment |= {
             "SSM_HDL_MANIFEST": str(build / "manifest"),
             "SSM_HDL_SAMPLES": str(build / "samples.npy"),
@@ -74,26 +72,23 @@ def simulate(
             "SSM_HDL_SEED": str(seed),
             "SSM_HDL_PATIENCE": str(patience),
             "SSM_HDL_COMPARISON": str(build / "comparison.json"),
+            "VERILATOR_ROOT": "../verilator",  # cocotb's runner builds in a folder below
             # Python dominates the run time: optimised C++ would take longer to compile than it saves.
             "MAKEFLAGS": environment.get("MAKEFLAGS", " --") + " OPT_FAST=-O0 OPT_SLOW=-O0 OPT_GLOBAL=-O0",
         }
         return _run(manifest, build, environment, waves)
-    finally:
-        if folder is None:
-            shutil.rmtree(build)
 
 
 def _run(manifest: Manifest, build: Path, environment: dict[str, str], waves: bool) -> Comparison:
     environment.pop("PYTEST_CURRENT_TEST", None)  # it would make cocotb's runner end the process by itself
     arguments = [sys.executable, "-P", "-m", "ssm_hdl.sim.testbench", str(build), manifest.name, str(int(waves))]
-    with (build / "testbench.log").open("wb") as log:
-        done = subprocess.run(arguments, env=environment, stdout=log, stderr=subprocess.STDOUT, check=False)
+    done = processes.run(arguments, build / "testbench.log", folder=build, environment=environment)
     if not (build / "comparison.json").exists():
-        text = (build / "testbench.log").read_text(encoding="utf-8", errors="replace")
-        raise SsmHdlError(f"the testbench of {manifest.name} failed: {_cause(build / 'results.xml') or text[-2000:].strip()}")
+        said = _cause(build / "results.xml") or done.cause
+        raise SsmHdlError(f"the testbench of {manifest.name} failed: {said}")
     comparison = Comparison(**json.loads((build / "comparison.json").read_text(encoding="utf-8")))
-    if (done.returncode != 0) != (comparison.differences != 0):
-        raise SsmHdlError(f"the testbench of {manifest.name} ended with status {done.returncode} and {comparison}")
+    if (done.status != 0) != (comparison.differences != 0):
+        raise SsmHdlError(f"the testbench of {manifest.name} ended with status {done.status} and {comparison}")
     return comparison
 
 

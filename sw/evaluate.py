@@ -1,8 +1,6 @@
 """Scores on samples: of the float model, and of the integer program by the golden model."""
 
-import multiprocessing
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from itertools import repeat
 from typing import TYPE_CHECKING, Any
@@ -12,6 +10,7 @@ from numpy.typing import NDArray
 
 from ssm_hdl import Manifest, SsmHdlError
 from ssm_hdl.fixed import Codes
+from ssm_hdl.processes import pool
 from ssm_hdl.samples import UNLABELLED, InputSpec
 from ssm_hdl.sim.golden import Result, run
 from ssm_hdl.sw.data import Split
@@ -171,9 +170,8 @@ def _run(manifest: Manifest, batches: list[NDArray[np.integer]], processes: int)
     if min(processes, len(batches)) <= 1:
         yield from (run(manifest, batch) for batch in batches)
         return
-    context = multiprocessing.get_context("spawn")  # a fork could hang on a lock of another thread
-    with ProcessPoolExecutor(min(processes, len(batches)), context) as pool:
-        yield from pool.map(run, repeat(manifest), batches)
+    with pool(min(processes, len(batches))) as workers:
+        yield from workers.map(run, repeat(manifest), batches)
 
 
 def outputs_of(

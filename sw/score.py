@@ -6,9 +6,37 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ssm_hdl.samples import UNLABELLED
+from ssm_hdl.samples import UNLABELLED, InputSpec
 
 Array = NDArray[Any]
+
+TITLES = {
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "f1": "F1",
+    "r2": "R2",
+    "mse": "mean squared error",
+    "bits_per_character": "bits per character",
+}
+"""The scores as people write them."""
+
+SHARES = ("accuracy", "balanced_accuracy", "f1")
+"""Scores in per cent; the others are plain numbers."""
+
+
+def main_score(samples: InputSpec) -> str:
+    """The name of the score that chooses between models of these samples."""
+    return "accuracy" if samples.classes else "r2"
+
+
+def score_text(name: str, value: float) -> str:
+    """A score in its unit."""
+    return f"{value:.2%}" if name in SHARES else f"{value:.6g}"
+
+
+def loss_unit(name: str) -> tuple[str, int, str]:
+    """The name of a loss of this score, its factor (100 in points of per cent), and the format of its numbers."""
+    return (f"points of {TITLES[name]} lost", 100, "z.1f") if name in SHARES else (f"{TITLES[name]} lost", 1, "z.3f")
 
 
 def scores(outputs: Array, labels: Array) -> dict[str, float]:
@@ -82,4 +110,4 @@ def _classes(outputs: Array, labels: Array) -> tuple[Array, Array]:
     return labels[known], outputs[known].argmax(-1)
 
 
-__all__ = ["bits_per_step", "by_target", "recalls", "score", "scores"]
+__all__ = ["TITLES", "bits_per_step", "by_target", "loss_unit", "main_score", "recalls", "score", "score_text", "scores"]

@@ -21,7 +21,7 @@ from ssm_hdl.sw.checkpoint import Checkpoint
 from ssm_hdl.sw.data import Dataset, InputSpec, Split
 from ssm_hdl.sw.models import Model
 from ssm_hdl.sw.presets import TrainConfig
-from ssm_hdl.sw.score import score
+from ssm_hdl.sw.score import main_score, score, score_text
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def train(
     ):
         torch.manual_seed(config.seed)
         model = config.model.build(dataset).to(device)
-        step = _stepper(model, config, steps)
+        step, what = _stepper(model, config, steps), main_score(dataset)
         task = bar.add_task(config.name, total=steps)
         for number, part in enumerate(epochs, 1):
             total, (inputs, labels) = 0.0, tensors(dataset, part)
@@ -108,7 +108,8 @@ def train(
             if reached > best:
                 best, best_state = reached, copy.deepcopy(model.state_dict())
             epoch = Epoch(number, total / len(labels), reached, best)
-            bar.update(task, description=f"epoch {number}  loss {epoch.loss:.4f}  val {reached:.2%} (best {best:.2%})")
+            texts = score_text(what, reached), score_text(what, best)
+            bar.update(task, description="epoch {}  loss {:.4f}  val {} (best {})".format(number, epoch.loss, *texts))
             if on_epoch is not None:
                 on_epoch(epoch)
         model.load_state_dict(best_state)
@@ -117,7 +118,6 @@ def train(
         with torch.no_grad():
             model.decoder.weight.mul_(torch.from_numpy(spread)[:, np.newaxis])
             model.decoder.bias.mul_(torch.from_numpy(spread)).add_(torch.from_numpy(center))
-    what = "accuracy" if dataset.classes else "r2"
     return Checkpoint(
         model,
         dataset.spec,

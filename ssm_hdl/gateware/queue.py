@@ -3,12 +3,11 @@
 from itertools import count
 
 from amaranth.hdl import Cat, Module, Mux, Shape, Signal, Value
-from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from ssm_hdl.gateware.counter import Counter
 from ssm_hdl.gateware.memories import BLOCK_RAM_FROM, Ram, Storage
-from ssm_hdl.gateware.stream import signature
+from ssm_hdl.gateware.stream import Component, signature
 from ssm_hdl.gateware.timing import Beats, Cycle, Cycles, Process, known
 
 ROW = 6
@@ -19,7 +18,7 @@ BURST = 2
 """Results come in bursts: a stage has so many times the cycles for a result that the interval has, to let those of one leave."""
 
 
-class Queue(wiring.Component):
+class Queue(Component):
     """A first-in, first-out buffer.
 
     One beat a cycle; latency 1 cycle in registers, 3 in block RAM, 2 in a fast one.
@@ -39,10 +38,16 @@ class Queue(wiring.Component):
 
     def __init__(self, shape: Shape, lanes: int, depth: int, layers: int = 1, marked: bool = True, fast: bool = False) -> None:
         self.depth, self.fast = depth, fast
-        super().__init__({"i": In(signature(shape, lanes, layers)), "o": Out(signature(shape, lanes, layers))})
-        self.width = Shape.cast(self.i.p.shape()).width if marked else shape.width * lanes
+        beat = signature(shape, lanes, layers)
+        super().__init__({"i": In(beat), "o": Out(beat)})
+        self.width = beat.members["payload"].shape.size if marked else shape.width * lanes
         self.block_ram = depth > 2 and (depth * self.width >= BLOCK_RAM_FROM or depth > ROW)
         self.latency = 3 - fast if self.block_ram else 1
+
+    @property
+    def capacity(self) -> int:
+        """Beats that it holds for certain, those in its registers at the output too; one more if two come one after the other."""
+        return self.depth + self.latency - 1
 
     @property
     def storage(self) -> Storage:
@@ -66,7 +71,13 @@ class Queue(wiring.Component):
         places = self.depth + 1
         beats = Ram(m, "memory", self.width, places)
         write, read = beats.write, beats.read
-        level, push, fetch, move, free = Signal(range(places + 1)), Signal(), Signal(), Signal(), Signal()
+        level, push, fetch, move, free = (
+            Signal(range(places + 1), name="level"),
+            Signal(name="push"),
+            Signal(name="fetch"),
+            Signal(name="move"),
+            Signal(name="free"),
+        )
         m.d.comb += [
             push.eq(self.i.valid & self.i.ready),
             free.eq(~self.o.valid | self.o.ready),

@@ -5,20 +5,20 @@ from functools import partial
 from itertools import count
 
 from amaranth.hdl import Module, Mux, Shape, Signal, Value
-from amaranth.lib import stream, wiring
+from amaranth.lib import stream
 from amaranth.lib.wiring import In, Out
 
 from ssm_hdl.gateware.counter import Counter
 from ssm_hdl.gateware.memories import Storage
 from ssm_hdl.gateware.queue import Queue
-from ssm_hdl.gateware.stream import layer_of, signature, tag_of
+from ssm_hdl.gateware.stream import Component, layer_of, signature, tag_of
 from ssm_hdl.gateware.timing import Beats, Cycles, Process, known
 
 WAITING = 2
 """Packets that may wait to be let in: one is gathered while another goes in."""
 
 
-class Ring(wiring.Component):
+class Ring(Component):
     """Lets packets into the stages at layer 0, sends them back in at the next layer, and out after the last.
 
     Returning packets go first. A new packet enters only when it is complete, and only while fewer than ``flight`` are on their
@@ -78,7 +78,7 @@ class Ring(wiring.Component):
 
     def _enter(self, m: Module, gathered: Value, leaves: Value) -> None:
         """Choose who goes in next, and keep to it until the last beat is in."""
-        busy, new, go, begin = Signal(), Signal(), Signal(), Signal()
+        busy, new, go, begin = Signal(name="busy"), Signal(name="new"), Signal(name="go"), Signal(name="begin")
         whole = Signal(range(WAITING + 1))  # packets that wait and are all there
         free = Signal(range(self.flight + 1), init=self.flight)
         beat = Counter(m, self.beats, go)

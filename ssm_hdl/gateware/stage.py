@@ -4,10 +4,10 @@ import math
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self, TypeAlias
+from typing import ClassVar, Self, TypeAlias
 
 from amaranth.hdl import Module
-from amaranth.lib import stream, wiring
+from amaranth.lib import stream
 from amaranth.lib.wiring import connect, flipped
 
 from ssm_hdl.gateware.folding import Folding
@@ -15,7 +15,7 @@ from ssm_hdl.gateware.layers import Layers, Table
 from ssm_hdl.gateware.memories import Storage
 from ssm_hdl.gateware.multiplier import DSP
 from ssm_hdl.gateware.queue import Queue
-from ssm_hdl.gateware.stream import lanes, reals
+from ssm_hdl.gateware.stream import Component, lanes, reals
 from ssm_hdl.gateware.timing import Beats, Cycles, Process
 from ssm_hdl.operations import Node
 
@@ -57,7 +57,7 @@ class StagePlan:
     compact: bool = False
 
 
-class Stage(wiring.Component):
+class Stage(Component):
     """A stage: the gateware of an operation, or of the same operation of all the layers that share it.
 
     Class facts:
@@ -68,6 +68,7 @@ class Stage(wiring.Component):
         reads_last: it looks at ``last`` of its input, so queues before it have to keep it.
         takes_evenly: it takes its input one by one all through the interval.
         streams: a result leaves for each element as it comes; otherwise results come in bursts.
+        drops: it passes on some beats and drops others.
         sums_in_registers: its running sums can be in registers instead of memory (``StagePlan.registers``).
 
     Of an instance:
@@ -83,6 +84,7 @@ class Stage(wiring.Component):
     reads_last: ClassVar[bool] = False
     takes_evenly: ClassVar[bool] = False
     streams: ClassVar[bool] = False
+    drops: ClassVar[bool] = False
     sums_in_registers: ClassVar[bool] = False
 
     layers: Layers
@@ -187,7 +189,8 @@ class Stage(wiring.Component):
     @property
     def features(self) -> Features:
         """What its datapath is made of; memories, multipliers and results are counted for all stages alike."""
-        return {"inputs": sum(_beat(sink) for sink in self.sinks)}
+        inputs = zip(SINKS, self.layers.node.inputs, strict=False)
+        return {"inputs": sum(lanes(self, name) * edge.format.width for name, edge in inputs)}
 
 
 class QueuedStage(Stage):
@@ -212,7 +215,7 @@ class QueuedStage(Stage):
     @property
     def keeps(self) -> bool:
         """All results of a packet can wait in it."""
-        return self.queue.depth * lanes(self.o) >= reals(self.layers.node.output)
+        return self.queue.depth * lanes(self, "o") >= reals(self.layers.node.output)
 
     def module(self) -> Module:
         """A module with the queue, connected to the output."""
@@ -257,8 +260,3 @@ class FoldedStage(QueuedStage):
     def products(self) -> int:
         """Products of real numbers that its multipliers make for a packet."""
         return self.folding.products
-
-
-def _beat(port: Any) -> int:
-    """Bits of the numbers of a beat."""
-    return lanes(port) * port.p.data.shape().elem_shape.width

@@ -1,8 +1,10 @@
 """Streams between stages: beats of one or more numbers, a packet of beats for every time step."""
 
 import math
+from collections.abc import Mapping
 from functools import lru_cache
 from itertools import count
+from typing import Any
 
 from amaranth.hdl import Cat, Format, Module, Mux, Shape, Signal, Value, ValueLike
 from amaranth.lib import data, stream, wiring
@@ -44,9 +46,30 @@ def signature(shape: Shape, lanes: int = 1, layers: int = 1) -> stream.Signature
     return stream.Signature(Payload({"data": data.ArrayLayout(shape, lanes), **tag}))
 
 
-def lanes(port: stream.Interface) -> int:
-    """Numbers in a beat of a stream."""
-    return len(port.p.data)
+class Component(wiring.Component):
+    """A component that makes its ports when one is first asked for: the planner builds thousands, and elaborates none.
+
+    Args:
+        members: its ports.
+
+    Attributes:
+        members: the same.
+    """
+
+    def __init__(self, members: Mapping[str, wiring.Member]) -> None:
+        self.members, self._made = members, False
+
+    def __getattr__(self, name: str) -> Any:
+        if self.__dict__.get("_made", True):
+            raise AttributeError(f"{type(self).__name__} has no {name}")
+        self._made = True
+        super().__init__(dict(self.members))
+        return getattr(self, name)
+
+
+def lanes(component: Component, port: str) -> int:
+    """Numbers in a beat of a stream of a component."""
+    return int(component.members[port].signature.members["payload"].shape["data"].shape.length)
 
 
 def tag_of(payload: data.View) -> Value:
@@ -90,7 +113,7 @@ def passing(i_lanes: int, o_lanes: int, packet: int) -> float:
     return cycles
 
 
-class Fork(wiring.Component):
+class Fork(Component):
     """Copies of one stream for several readers; each takes a beat when it can, none twice.
 
     A beat a cycle, or every other if it is slow. Latency 0.
@@ -137,7 +160,7 @@ class Fork(wiring.Component):
             i.taken.append(last + self.slow)
 
 
-class Repack(wiring.Component):
+class Repack(Component):
     """Beats of one width to beats of another; the wider is a multiple of the narrower.
 
     Where the wider beat does not divide a packet, the last one is padded. Narrowed, it becomes only the beats that hold numbers
@@ -166,7 +189,7 @@ class Repack(wiring.Component):
     ) -> None:
         if max(i_lanes, o_lanes) % min(i_lanes, o_lanes):
             raise SsmHdlError(f"Repack goes between multiples, not from {i_lanes} to {o_lanes} numbers a beat")
-        self.i_lanes, self.o_lanes, self.ahead = i_lanes, o_lanes, held > 1 and o_lanes > i_lanes
+        self.shape, self.i_lanes, self.o_lanes, self.ahead = shape, i_lanes, o_lanes, held > 1 and o_lanes > i_lanes
         self.slow = slow or (self.ahead and held > o_lanes // i_lanes)
         self.latency = 2 if self.ahead else 1
         few, many = sorted((i_lanes, o_lanes))
@@ -186,7 +209,7 @@ class Repack(wiring.Component):
         """A register that fills beat by beat, newest on top, and a second one after it to work ahead."""
         ratio, step = self.o_lanes // self.i_lanes, Shape.cast(self.i.p.data.shape()).width
         held, tag, numbers = self._registers(ratio)
-        full, moves, fills, takes = held == ratio, Signal(), Signal(), Signal()
+        full, moves, fills, takes = held == ratio, Signal(name="moves"), Signal(name="fills"), Signal(name="takes")
         m.d.comb += [self.i.ready.eq((~full | (0 if self.slow else moves)) & ~fills), takes.eq(self.i.valid & self.i.ready)]
         if self._rest < ratio:
             ends = Counter(m, beats(self._packet, self.i_lanes), takes).wraps
@@ -214,7 +237,7 @@ class Repack(wiring.Component):
         ratio, step = self.i_lanes // self.o_lanes, Shape.cast(self.o.p.data.shape()).width
         held, tag, numbers = self._registers(ratio)
         m.d.comb += [self.o.p.data.eq(numbers), tag_of(self.o.p).eq(tag)]
-        leaves, takes = 0 if self.slow else (held == 1) & self.o.ready, Signal()
+        leaves, takes = 0 if self.slow else (held == 1) & self.o.ready, Signal(name="takes")
         m.d.comb += [self.o.valid.eq(held != 0), self.i.ready.eq((held == 0) | leaves), takes.eq(self.i.valid & self.i.ready)]
         some: ValueLike = ratio
         if self._rest < ratio:

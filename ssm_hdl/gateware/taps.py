@@ -24,6 +24,7 @@ class Taps(Elementwise):
     """
 
     reads_last = True
+    takes_evenly = True  # as the convolution after it
 
     @classmethod
     def most_lanes(cls, node: Node) -> int:

@@ -16,4 +16,4 @@ class Argmax(Unary):
         (x,) = inputs
         self.refuse_complex(inputs)
         index = UQ(max(1, (x.size - 1).bit_length()), 0)
-        return Node(self, inputs, Edge(self.name, 1, index, per_sequence=x.per_sequence), x.format)
+        return Node(self, inputs, Edge(self.name, 1, index, per_sequence=x.per_sequence), x.format, choices=x.size)

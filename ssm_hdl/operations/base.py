@@ -60,6 +60,8 @@ class Node:
             sum cannot overflow.
         arrays: integer arrays by the name of their field, in the formats of ``op``.
         multiplications: products per packet.
+        vocabulary: tokens that its input can be; 0 if its input are numbers.
+        choices: what a code of its output chooses from; 0 if its output are numbers.
     """
 
     op: "Operation"
@@ -68,6 +70,8 @@ class Node:
     accumulator: Format
     arrays: Mapping[str, Codes] = field(default_factory=dict)
     multiplications: int = 0
+    vocabulary: int = 0
+    choices: int = 0
 
     @property
     def name(self) -> str:
@@ -82,10 +86,12 @@ class Operation(Strict):
         name: name of the operation and of its output edge.
         op: which operation it is.
         of_a_layer: fields that may differ between layers that share a stage: names, constants and formats.
+        widths: formats of which only the binary point may differ between these layers.
         shaped: arrays whose shapes have to agree between these layers.
     """
 
     of_a_layer: ClassVar[frozenset[str]] = frozenset({"name", "input", "inputs", "format", "weight", "bias"})
+    widths: ClassVar[tuple[str, ...]] = ()
     shaped: ClassVar[tuple[str, ...]] = ()
 
     name: Name

@@ -42,4 +42,4 @@ class Embedding(Unary):
             )
         size = x.size * code.shape[1]
         output = Edge(self.name, size, self.weight.format, per_sequence=x.per_sequence)
-        return Node(self, inputs, output, self.weight.format, {"code": code})
+        return Node(self, inputs, output, self.weight.format, {"code": code}, vocabulary=len(code))

@@ -11,6 +11,7 @@ from ssm_hdl.errors import UsageError
 from ssm_hdl.sw.cli.console import Folder, Json, Window, facts, need, need_writable, progress, save_array, show, table
 from ssm_hdl.sw.cli.info import is_checkpoint
 from ssm_hdl.sw.cli.samples import samples_of, split_of
+from ssm_hdl.sw.score import TITLES, score_text
 
 if TYPE_CHECKING:
     from ssm_hdl.sw.evaluate import Evaluation
@@ -74,7 +75,7 @@ def command(
 def _rows(evaluation: "Evaluation", answer: dict[str, Any]) -> list[Any]:
     """What is said of a model, for people."""
     labels = "steps" if evaluation.labels.ndim > 1 else "sequences"
-    told = {name.replace("_", " "): _score(name, value) for name, value in evaluation.scores.items()}
+    told = {TITLES[name]: score_text(name, value) for name, value in evaluation.scores.items()}
     if "accuracy" in told:
         told["accuracy"] += f"  ({evaluation.correct:,} of {evaluation.labelled:,})"
     told |= {"arithmetic": answer["arithmetic"], "samples": f"{answer['split']}, {evaluation.sequences:,}"}
@@ -86,12 +87,8 @@ def _rows(evaluation: "Evaluation", answer: dict[str, Any]) -> list[Any]:
             rows.add_row(name, f"{saturated:,}", f"{evaluation.elements[name]:,}")
     targets = table("target", ">R2", ">mean squared error")
     for number, (r2, mse) in enumerate(zip(*answer.get("targets", {}).values(), strict=True)):
-        targets.add_row(str(number), _score("r2", r2), _score("mse", mse))
+        targets.add_row(str(number), score_text("r2", r2), score_text("mse", mse))
     return [facts(evaluation.name, told), *(shown for shown in (targets, rows) if shown.row_count)]
-
-
-def _score(name: str, value: float) -> str:
-    return f"{value:.6g}" if name in ("mse", "r2", "bits_per_character") else f"{value:.2%}"
 
 
 def _float(path: Path, data: Path | None, split: str, count: int | None, window: int | None) -> "Evaluation":

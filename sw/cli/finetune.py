@@ -34,6 +34,7 @@ def command(
     from ssm_hdl import Manifest
     from ssm_hdl.sw.cli.samples import dataset_of
     from ssm_hdl.sw.qat.finetune import FinetuneConfig, finetune
+    from ssm_hdl.sw.score import main_score
 
     manifest = Manifest.load(path)
     folder = out or Path("out") / f"{path.resolve().name}-qat"
@@ -44,7 +45,7 @@ def command(
         run_file.unlink(missing_ok=True)
     began = time.monotonic()
     dataset = dataset_of(manifest, data)
-    done, score = finetune(manifest, dataset, config, run_file, messages()), "accuracy" if dataset.classes else "r2"
+    done, score = finetune(manifest, dataset, config, run_file, messages()), main_score(dataset)
     answer = {
         "manifest": str(done.manifest.save(folder)),
         "name": manifest.name,

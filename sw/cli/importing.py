@@ -73,6 +73,7 @@ def command(
     from ssm_hdl.sw import importers
     from ssm_hdl.sw.data import SPECS, is_file, load
     from ssm_hdl.sw.importers.readings import measure
+    from ssm_hdl.sw.score import TITLES, main_score, score_text
 
     if inputs is None and (data is None or not is_file(data)):
         raise UsageError(f"say what {path.name} was trained on: give --inputs {', '.join(SPECS)}, FILE.npz or FILE.txt")
@@ -108,7 +109,7 @@ def command(
     if not readings and not normalised and not spec.tokens:
         messages().print(f"normalisation: that of {spec.name}; give --mean and --std if the code that trained it differs")
     checkpoint.save(target)
-    spec = checkpoint.inputs
+    spec, kind = checkpoint.inputs, main_score(checkpoint.inputs)
     answer = {
         "checkpoint": str(target),
         "model": checkpoint.model.config.family,
@@ -118,12 +119,12 @@ def command(
         "std": list(spec.std),
         "parameters": sum(parameter.numel() for parameter in checkpoint.model.parameters()),
     }
-    answer |= {"readings": [{**reading.options, "score": reading.score} for reading in readings]} if readings else {}
+    answer |= {"readings": [{**reading.options, kind: reading.score} for reading in readings]} if readings else {}
     shown = [facts(f"imported {path.name}", {key: value for key, value in answer.items() if key != "readings"})]
     if readings:
-        rows = table("reading", ">score")
+        rows = table("reading", f">{TITLES[kind]}")
         for reading in readings:
-            rows.add_row(", ".join(f"{key} {value}" for key, value in reading.options.items()), f"{reading.score:.2%}")
+            rows.add_row(", ".join(f"{key} {value}" for key, value in reading.options.items()), score_text(kind, reading.score))
         shown.append(rows)
     show(as_json, answer, *shown)
 

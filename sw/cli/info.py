@@ -121,7 +121,7 @@ def describe(manifest: "Manifest") -> dict[str, Any]:
         "output": manifest.graph.output,
         "operations": operations,
         "tensors": tensors,
-        "multiplications": sum(n.multiplications for n in manifest.nodes.values() if not n.output.per_sequence),
+        "multiplications": manifest.multiplications,
         "weight_bits": sum(tensor["bits"] for tensor in tensors.values()),
         "state_bits": by_hardware.of("states"),
         "memory": {

@@ -17,7 +17,9 @@ def command(
     accounting: Annotated[
         str, typer.Option(help="Count of the bytes: paper (no exponents, no tables) or ours (every bit in hardware).")
     ] = "paper",
-    objective: Annotated[str, typer.Option(help="What is maximised: accuracy, or sqnr of the logits.")] = "accuracy",
+    objective: Annotated[
+        str | None, typer.Option(help="What is maximised: the score of the model (if left out), or sqnr of the logits.")
+    ] = None,
     recipe: Annotated[str, typer.Option(help="Recipe of what is not searched: biases, pool, output, and the rules.")] = "w8a8x8",
     sensitivity: Annotated[Path | None, typer.Option(help="Report of `ssm-hdl sensitivity`, to start from.")] = None,
     trials: Annotated[
@@ -40,18 +42,20 @@ def command(
     The same command on other machines, with a --storage that all reach, joins the same study. Given again, it goes on.
     """
     need("torch", "numba", "matplotlib", "optuna")
-    from ssm_hdl.sw.plot import accuracy_memory
+    from ssm_hdl.sw.plot import score_memory
     from ssm_hdl.sw.quantize import Recipe
     from ssm_hdl.sw.quantize.bench import Subject
     from ssm_hdl.sw.quantize.search import search, write
     from ssm_hdl.sw.quantize.sensitivity import Report
     from ssm_hdl.sw.quantize.study import Task, budget_of
+    from ssm_hdl.sw.score import TITLES, score_text
 
     folder = out or Path("out") / checkpoint.stem
     need_writable(folder / "recipe.yaml")
     report = None if sensitivity is None else Report.load(sensitivity)
     subject = Subject(checkpoint, data, samples, images)
     where = storage or str(folder / "search.journal")
+    objective = objective or subject.score
     task = Task(subject, Recipe.load(recipe), budget_of(budget), accounting, objective, trials, where, seed)
     with progress(f"search, {checkpoint.stem}", trials) as advance:
         result = search(task, report, jobs, advance)
@@ -59,20 +63,20 @@ def command(
     words += f" --data {data}" * (data is not None) + f" --sensitivity {sensitivity}" * (sensitivity is not None)
     words += f" --trials {trials} --samples {samples} --images {images} --seed {seed}"
     written = write(result, folder, words)
-    picture = accuracy_memory(result, folder / "front.png")
+    picture = score_memory(result, folder / "front.png")
     trial, whole = result.finalists[0]
     summary = {
-        "chosen": f"trial {trial.number}: {whole.accuracy:.2%} of all validation samples, {whole.sqnr_db:.1f} dB",
+        "chosen": f"trial {trial.number}: {whole.shown} on all validation samples, {whole.sqnr_db:.1f} dB",
         "memory": f"{whole.paper_bytes:,.0f} bytes by the paper's count, {whole.hardware_bytes:,.0f} in hardware",
-        "float": f"{result.float_accuracy:.2%} of {images}",
+        "float": f"{TITLES[subject.score]} {score_text(subject.score, result.float_score)} on {images}",
         "recipe": written,
         "front": picture,
     }
-    rows = table(">trial", f">accuracy of {images}", ">dB", ">bytes, paper's count", ">bytes in hardware")
+    rows = table(">trial", f">{TITLES[subject.score]} on {images}", ">dB", ">bytes, paper's count", ">bytes in hardware")
     for one in result.front:
         measured = one.measured
         rows.add_row(
-            str(one.number), f"{measured.accuracy:.1%}", f"{measured.sqnr_db:.1f}", f"{measured.paper_bytes:,.0f}",
+            str(one.number), score_text(subject.score, measured.score), f"{measured.sqnr_db:.1f}", f"{measured.paper_bytes:,.0f}",
             f"{measured.hardware_bytes:,.0f}",
         )  # fmt: skip
     show(as_json, result.to_json(), facts(f"{checkpoint.stem}  within {task.budget:,.0f} bytes", summary), rows)

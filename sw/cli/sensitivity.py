@@ -29,7 +29,7 @@ def command(
     out: Annotated[Path | None, typer.Option(help="Folder of the report and the plot; out/NAME if left out.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Narrow one part of a base recipe after the other: accuracy and SQNR on validation samples, as a table and as a heat map.
+    """Narrow one part of a base recipe after the other: score and SQNR on validation samples, as a table and as a heat map.
 
     A stopped run goes on when the same command is given again. A width that cannot work is an entry with its reason.
     """
@@ -38,6 +38,7 @@ def command(
     from ssm_hdl.sw.quantize import Recipe
     from ssm_hdl.sw.quantize.bench import Subject
     from ssm_hdl.sw.quantize.sensitivity import FILE, sensitivity
+    from ssm_hdl.sw.score import TITLES, score_text
 
     bits = numbers(widths)
     path = (out or Path("out") / checkpoint.stem) / FILE
@@ -48,13 +49,13 @@ def command(
         report = sensitivity(subject, Recipe.load(recipe), bits, path, chosen, jobs, advance)
     picture = heat_map(report, path.with_suffix(".png"))
     summary = {
-        "base": f"{report.recipe.name}: {report.base.accuracy:.2%}, {report.base.sqnr_db:.1f} dB, "
+        "base": f"{report.recipe.name}: {report.base.shown}, {report.base.sqnr_db:.1f} dB, "
         f"{report.base.paper_bytes:,.0f} bytes by the paper's count, {report.base.hardware_bytes:,.0f} in hardware",
-        "float": f"{report.float_accuracy:.2%}",
+        "float": f"{TITLES[subject.score]} {score_text(subject.score, report.float_score)}",
         "report": path,
         "plot": picture,
     }
-    show(as_json, report.to_json(), facts(f"{report.model}  {images} validation images", summary), cells(report))
+    show(as_json, report.to_json(), facts(f"{report.model}  {images} validation samples", summary), cells(report))
 
 
 def numbers(text: str) -> list[int]:
@@ -66,18 +67,22 @@ def numbers(text: str) -> list[int]:
 
 
 def cells(report: "Report") -> "Table":
-    """A table of points of accuracy lost and SQNR, part by width."""
+    """A table of the loss of score and SQNR, part by width."""
     from ssm_hdl.sw.quantize.bench import Measured
     from ssm_hdl.sw.quantize.parts import PARTS
+    from ssm_hdl.sw.score import loss_unit
 
-    rows = table("points lost | dB", *(f">{width} bits" for width in report.widths))
+    title, factor, digits = loss_unit(report.base.name)
+    rows = table(f"{title} | dB", *(f">{width} bits" for width in report.widths))
     for part in PARTS:
         if not any(name == part for name, _ in report.cells):
             continue
         texts = []
         for width in report.widths:
             cell = report.cells.get((part, width))
-            lost = report.base.accuracy - cell.accuracy if isinstance(cell, Measured) else 0.0
-            texts.append(f"{100 * lost:.1f} | {cell.sqnr_db:.1f}" if isinstance(cell, Measured) else "–")
+            if isinstance(cell, Measured):
+                texts.append(f"{factor * (report.base.score - cell.score):{digits}} | {cell.sqnr_db:.1f}")
+            else:
+                texts.append("–")
         rows.add_row(part, *texts)
     return rows

@@ -10,6 +10,7 @@ from ssm_hdl.sw.checkpoint import Checkpoint
 from ssm_hdl.sw.data import InputSpec, Split
 from ssm_hdl.sw.evaluate import NotFiniteError, evaluate_float
 from ssm_hdl.sw.importers.arrays import Unanswered
+from ssm_hdl.sw.score import TITLES, main_score, score_text
 
 SAMPLES = 500
 """Most samples that a reading is measured on: a right reading and a wrong one are many deviations apart."""
@@ -25,7 +26,7 @@ class Reading:
     Attributes:
         options: that the arrays do not tell.
         checkpoint: as read with them.
-        score: accuracy, or the R2 of a regression.
+        score: of the samples, under the name of `main_score`.
     """
 
     options: Mapping[str, str]
@@ -58,7 +59,7 @@ def measure(reader: Reader, inputs: InputSpec, options: Mapping[str, Any], split
         UsageError: two readings are equally good, or there are no labels.
         NotFiniteError: no reading has finite outputs.
     """
-    readings, failure = [], None
+    readings, failure, kind = [], None, main_score(inputs)
     for name, spec in ({"given": inputs} if normalised else normalisations(inputs)).items():
         for chosen, checkpoint in _answers(partial(reader, spec), dict(options)):
             try:
@@ -69,14 +70,15 @@ def measure(reader: Reader, inputs: InputSpec, options: Mapping[str, Any], split
             if not scores:
                 raise UsageError(f"the samples of {inputs.name} have no labels to measure with; say what the arrays do not tell")
             answer = {name: value for name, value in chosen.items() if name not in options} | {"normalisation": name}
-            readings.append(Reading(answer, checkpoint, scores.get("accuracy", scores.get("r2", 0.0))))
+            readings.append(Reading(answer, checkpoint, scores[kind]))
     if failure is not None and not readings:
         raise failure
     readings.sort(key=lambda reading: -reading.score)
     if len(readings) > 1 and readings[0].score == readings[1].score:
         a, b = (", ".join(f"{key} {value}" for key, value in reading.options.items()) for reading in readings[:2])
         raise UsageError(
-            f"{a} and {b} fit equally well ({readings[0].score:.2%} of the samples); say which it is, or give more samples"
+            f"{a} and {b} fit equally well ({TITLES[kind]} {score_text(kind, readings[0].score)}); "
+            "say which it is, or give more samples"
         )
     return readings
 

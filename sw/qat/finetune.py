@@ -23,7 +23,7 @@ from ssm_hdl.files import write_atomically
 from ssm_hdl.manifest import tensors_to_bytes
 from ssm_hdl.sw.data import Dataset, Split
 from ssm_hdl.sw.qat.model import QatModel, outputs
-from ssm_hdl.sw.score import score
+from ssm_hdl.sw.score import main_score, score, score_text
 from ssm_hdl.sw.train import Epoch, labelled, loss_of, units
 
 WARMUP = 0.05
@@ -109,7 +109,7 @@ def finetune(
     codes, labels = samples.codes, torch.from_numpy(samples.labels)
     # Of numbers the loss is in variances: guessing the mean has the loss 1.
     spread = None if dataset.classes else torch.from_numpy(units(samples.labels)[1])
-    guessing = math.log(dataset.classes) if dataset.classes else 1.0
+    guessing, what = math.log(dataset.classes) if dataset.classes else 1.0, main_score(dataset)
     images = min(config.images or len(codes), len(codes))
     steps = math.ceil(images / config.batch_size)
     columns = TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn()
@@ -135,7 +135,8 @@ def finetune(
             if run_file is not None:
                 run.save(run_file)
             epoch = Epoch(number, total / images, reached, run.best)
-            bar.update(task, description=f"epoch {number}  loss {epoch.loss:.4f}  val {reached:.2%} (best {run.best:.2%})")
+            texts = score_text(what, reached), score_text(what, run.best)
+            bar.update(task, description="epoch {}  loss {:.4f}  val {} (best {})".format(number, epoch.loss, *texts))
             if on_epoch is not None:
                 on_epoch(epoch)
     run.restore()

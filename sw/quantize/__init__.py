@@ -20,7 +20,7 @@ from ssm_hdl.sw.quantize.rows import Rows, error, fit
 from ssm_hdl.sw.quantize.s4d import DeepS4DLowering, S4DLowering
 from ssm_hdl.sw.quantize.s5 import S5Lowering
 
-__all__ = ["FAMILIES", "PRESETS", "EdgeError", "Quantized", "Recipe", "effort", "program", "quantize"]
+__all__ = ["FAMILIES", "PRESETS", "EdgeError", "Quantized", "Recipe", "compare", "effort", "program", "quantize"]
 
 FAMILIES: dict[str, type[S4DLowering] | type[DeepLowering]] = {
     "s4d": S4DLowering,

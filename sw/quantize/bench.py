@@ -1,10 +1,7 @@
 """Measures recipes: quantize, run the integers on validation samples, count the memory. All recipes share one calibration."""
 
-import multiprocessing
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -28,7 +25,7 @@ from ssm_hdl.sw.quantize.calibrate import Calibration
 from ssm_hdl.sw.quantize.histogram import Floats
 from ssm_hdl.sw.quantize.parts import FAMILY_PARTS
 from ssm_hdl.sw.quantize.recipe import Recipe
-from ssm_hdl.sw.score import score
+from ssm_hdl.sw.score import TITLES, main_score, score, score_text
 
 ACCOUNTINGS = {"paper": "paper_bytes", "ours": "hardware_bytes"}
 """The counts of memory, and their attributes of `Measured`."""
@@ -36,25 +33,38 @@ ACCOUNTINGS = {"paper": "paper_bytes", "ours": "hardware_bytes"}
 
 @dataclass(frozen=True)
 class Measured:
-    """The accuracy and the memory of a recipe.
+    """The score and the memory of a recipe.
 
     Attributes:
-        accuracy: of the integers on the validation samples, 0 to 1; R2 if the labels are numbers.
+        score: of the integers on the validation samples: accuracy, 0 to 1, or R2 if the labels are numbers.
         sqnr_db: signal-to-quantization-noise ratio of the logits against the float model, in dB.
         paper_bytes: memory by the paper's count.
         hardware_bytes: memory with every bit that the hardware keeps.
         seconds: time of the measurement.
+        name: of the score, as in `ssm_hdl.sw.score.TITLES`.
     """
 
-    accuracy: float
+    score: float
     sqnr_db: float
     paper_bytes: float
     hardware_bytes: float
     seconds: float
+    name: str = "accuracy"
 
     def to_json(self) -> dict[str, float]:
-        """The fields, for JSON."""
-        return asdict(self)
+        """The fields, for JSON, the score under its own name."""
+        return {{"score": self.name}.get(field, field): value for field, value in asdict(self).items() if field != "name"}
+
+    @property
+    def shown(self) -> str:
+        """The score with its name and in its unit."""
+        return f"{TITLES[self.name]} {score_text(self.name, self.score)}"
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, float]) -> "Measured":
+        """The same from such fields."""
+        name = "r2" if "r2" in fields else "accuracy"
+        return cls(name=name, **{"score" if field == name else field: value for field, value in fields.items()})
 
 
 @dataclass(frozen=True)
@@ -77,6 +87,11 @@ class Subject:
     def parts(self) -> tuple[str, ...]:
         """The parts of a recipe that the model has."""
         return FAMILY_PARTS[checkpoints.load(self.checkpoint).model.config.family]
+
+    @cached_property
+    def score(self) -> str:
+        """The name of the score of the model."""
+        return main_score(checkpoints.load(self.checkpoint).inputs)
 
     def identity(self) -> dict[str, Any]:
         """Everything that a result depends on; subjects with equal identities give equal results, wherever their files are."""
@@ -118,8 +133,8 @@ class Bench:
         return evaluate_float(self.checkpoint, self.split).outputs.astype(np.float64)
 
     @property
-    def float_accuracy(self) -> float:
-        """Accuracy of the float model on the validation samples, 0 to 1."""
+    def float_score(self) -> float:
+        """The score of the float model on the validation samples."""
         return score(self.wanted, self.split.labels)
 
     def on_all(self) -> "Bench":
@@ -150,30 +165,14 @@ class Bench:
         """The figures of an integer program with these outputs, without the time."""
         noise = float(((got - self.wanted) ** 2).sum())
         return Measured(
-            accuracy=score(got, self.split.labels),
+            score=score(got, self.split.labels),
             # The bound keeps the ratio finite if the integers are exact.
             sqnr_db=round(10 * float(np.log10((self.wanted**2).sum() / max(noise, 1e-30))), 2),
             paper_bytes=memory.paper(manifest).bytes,
             hardware_bytes=memory.hardware(manifest).bytes,
             seconds=0.0,
+            name=main_score(self.dataset),
         )
-
-
-@contextmanager
-def processes(count: int, initializer: Callable[..., object] | None = None, *arguments: Any) -> Iterator[ProcessPoolExecutor]:
-    """A pool of processes that work side by side; each starts with ``initializer(*arguments)``.
-
-    Raises:
-        SsmHdlError: one of them was killed.
-    """
-    try:
-        with ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), initializer, arguments) as pool:
-            yield pool
-    except BrokenProcessPool as error:
-        raise SsmHdlError(
-            f"one of {count} processes was killed, most likely for want of memory; give the same command with fewer --jobs, "
-            "what was done is kept"
-        ) from error
 
 
 @contextmanager
@@ -188,4 +187,4 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-__all__ = ["ACCOUNTINGS", "Bench", "Measured", "Subject", "one_thread", "processes"]
+__all__ = ["ACCOUNTINGS", "Bench", "Measured", "Subject", "one_thread"]

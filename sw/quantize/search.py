@@ -1,4 +1,4 @@
-"""Search for mixed precision: the widths with the best accuracy within a budget of memory."""
+"""Search for mixed precision: the widths with the best score within a budget of memory."""
 
 import json
 import math
@@ -13,7 +13,8 @@ from optuna.trial import TrialState
 
 from ssm_hdl.errors import SsmHdlError
 from ssm_hdl.files import write_atomically
-from ssm_hdl.sw.quantize.bench import ACCOUNTINGS, Bench, Measured, processes
+from ssm_hdl.processes import pool
+from ssm_hdl.sw.quantize.bench import ACCOUNTINGS, Bench, Measured
 from ssm_hdl.sw.quantize.parts import to_yaml, with_widths
 from ssm_hdl.sw.quantize.recipe import Recipe
 from ssm_hdl.sw.quantize.sensitivity import Report
@@ -31,9 +32,9 @@ class Outcome:
     Attributes:
         task: the search task.
         trials: all valid trials.
-        front: the Pareto front of accuracy and memory, by rising memory.
+        front: the Pareto front of score and memory, by rising memory.
         finalists: the best trials within the budget, the chosen one first, measured on all validation samples.
-        float_accuracy: of the float model on the samples of the trials.
+        float_score: of the float model on the samples of the trials.
         recipe: of the chosen trial.
     """
 
@@ -41,7 +42,7 @@ class Outcome:
     trials: Sequence[Trial]
     front: Sequence[Trial]
     finalists: Sequence[tuple[Trial, Measured]]
-    float_accuracy: float
+    float_score: float
     recipe: Recipe = field(repr=False)
 
     def to_json(self) -> dict[str, Any]:
@@ -55,7 +56,7 @@ class Outcome:
             "accounting": task.accounting,
             "objective": task.objective,
             "seed": task.seed,
-            "float_accuracy": self.float_accuracy,
+            f"float_{task.subject.score}": self.float_score,
             "chosen": self.finalists[0][0].number,
             "finalists": [{"number": trial.number, **measured.to_json()} for trial, measured in self.finalists],
             "front": [trial.number for trial in self.front],
@@ -90,12 +91,12 @@ def search(task: Task, report: Report | None = None, jobs: int = 1, progress: Ca
     if jobs == 1:
         take_part(task, 0, bench, tell)
     else:
-        with processes(jobs) as pool:
-            workers = {pool.submit(take_part, task, worker) for worker in range(jobs)}
-            while wait(workers, timeout=1).not_done:
+        with pool(jobs) as workers:
+            parts = {workers.submit(take_part, task, worker) for worker in range(jobs)}
+            while wait(parts, timeout=1).not_done:
                 tell()
-            for worker in workers:
-                worker.result()
+            for part in parts:
+                part.result()
     tell()
     return _choose(task, study, bench)
 
@@ -150,7 +151,7 @@ def _choose(task: Task, study: optuna.Study, bench: Bench) -> Outcome:
     finalists.sort(key=lambda pair: rank(pair[1]), reverse=True)
     name = f"{task.subject.checkpoint.stem}-{task.budget:.0f}b"
     recipe = task.recipe(finalists[0][0].params, name=name, samples=task.subject.samples)
-    return Outcome(task, trials, front(task, trials), finalists, bench.float_accuracy, recipe)
+    return Outcome(task, trials, front(task, trials), finalists, bench.float_score, recipe)
 
 
 def front(task: Task, trials: Sequence[Trial]) -> list[Trial]:
@@ -167,7 +168,7 @@ def write(result: Outcome, folder: Path, command: str) -> Path:
     trial, whole = result.finalists[0]
     header = (
         f"{command}\n"
-        f"trial {trial.number} of {len(result.trials)}: {whole.accuracy:.2%} of all validation samples, {whole.sqnr_db:.1f} dB,\n"
+        f"trial {trial.number} of {len(result.trials)}: {whole.shown} on all validation samples, {whole.sqnr_db:.1f} dB,\n"
         f"{whole.paper_bytes:,.0f} bytes by the paper's count, {whole.hardware_bytes:,.0f} bytes in hardware"
     )
     write_atomically(folder / "front.json", json.dumps(result.to_json() | {"command": command}, indent=1) + "\n")

@@ -1,4 +1,4 @@
-"""Sensitivity: accuracy and memory of a model with one part at another width, and the rest as in a base recipe."""
+"""Sensitivity: score and memory of a model with one part at another width, and the rest as in a base recipe."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -9,7 +9,8 @@ from typing import Any
 
 from ssm_hdl.errors import SsmHdlError, UsageError
 from ssm_hdl.files import write_atomically
-from ssm_hdl.sw.quantize.bench import Bench, Measured, Subject, processes
+from ssm_hdl.processes import pool
+from ssm_hdl.sw.quantize.bench import Bench, Measured, Subject
 from ssm_hdl.sw.quantize.parts import PARTS, WIDTHS, width_of, with_widths
 from ssm_hdl.sw.quantize.recipe import Recipe
 
@@ -30,7 +31,7 @@ class Report:
         model: name of the float model.
         dataset: its data set.
         identity: everything that the figures depend on: the checkpoint, the numbers of samples and the base recipe.
-        float_accuracy: of the float model on the validation samples, 0 to 1.
+        float_score: of the float model on the validation samples.
         base: figures of the base recipe.
         cells: figures by part and width, or the reason why the width cannot work.
     """
@@ -38,7 +39,7 @@ class Report:
     model: str
     dataset: str
     identity: Mapping[str, Any]
-    float_accuracy: float
+    float_score: float
     base: Measured
     cells: dict[Cell, Measured | str] = field(default_factory=dict)
 
@@ -65,7 +66,7 @@ class Report:
             cell = self.cells[part, width]
             cells.append({"part": part, "width": width} | ({"error": cell} if isinstance(cell, str) else cell.to_json()))
         fields = {"model": self.model, "dataset": self.dataset, "identity": dict(self.identity)}
-        return fields | {"float_accuracy": self.float_accuracy, "base": self.base.to_json(), "cells": cells}
+        return fields | {f"float_{self.base.name}": self.float_score, "base": self.base.to_json(), "cells": cells}
 
     def save(self, path: Path) -> Path:
         """Write the report, whole or not at all."""
@@ -83,8 +84,9 @@ class Report:
             cells: dict[Cell, Measured | str] = {}
             for cell in fields.pop("cells"):
                 key = cell.pop("part"), cell.pop("width")
-                cells[key] = cell["error"] if "error" in cell else Measured(**cell)
-            report = cls(**fields | {"base": Measured(**fields["base"]), "cells": cells})
+                cells[key] = cell["error"] if "error" in cell else Measured.from_json(cell)
+            base = Measured.from_json(fields.pop("base"))
+            report = cls(float_score=fields.pop(f"float_{base.name}"), base=base, cells=cells, **fields)
             assert report.recipe and report.to_json()
         except OSError as error:
             raise SsmHdlError(f"cannot read {path}: {error.strerror}; `ssm-hdl sensitivity` writes it") from error
@@ -129,7 +131,7 @@ def sensitivity(
         bench = Bench(subject)
         measured = bench.measure(base)
         name = bench.checkpoint.metadata.get("name", subject.checkpoint.stem)
-        report = Report(name, bench.dataset.name, identity, bench.float_accuracy, measured)
+        report = Report(name, bench.dataset.name, identity, bench.float_score, measured)
         report.save(path)
     tell = progress or (lambda done: None)
     recipes = {}
@@ -189,13 +191,10 @@ def measure_all(
             bench = bench or Bench(subject)
             yield from ((cell, _outcome(bench, recipe)) for cell, recipe in recipes.items())
         return
-    with processes(min(jobs, len(recipes)), _open, subject) as pool:
-        cells = {pool.submit(_work, recipe): cell for cell, recipe in recipes.items()}
-        try:
-            for done in as_completed(cells):
-                yield cells[done], done.result()
-        finally:
-            pool.shutdown(cancel_futures=True)
+    with pool(min(jobs, len(recipes)), _open, subject) as workers:
+        cells = {workers.submit(_work, recipe): cell for cell, recipe in recipes.items()}
+        for done in as_completed(cells):
+            yield cells[done], done.result()
 
 
 _benches: list[Bench] = []

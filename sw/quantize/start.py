@@ -82,9 +82,8 @@ def _every_width(cells: Mapping[int, Measured]) -> dict[int, Measured]:
     for low, high in pairwise(sorted(cells)):
         for width in range(low + 1, high):
             p = (width - low) / (high - low)
-            every[width] = Measured(
-                *((1 - p) * a + p * b for a, b in zip(astuple(cells[low]), astuple(cells[high]), strict=True))
-            )
+            pairs = zip(astuple(cells[low])[:-1], astuple(cells[high])[:-1], strict=True)
+            every[width] = Measured(*((1 - p) * a + p * b for a, b in pairs))
     return every
 
 

@@ -1,6 +1,6 @@
 """A study of mixed precision: its task, and the proposal, measurement and storage of its trials.
 
-Optuna (Akiba et al., arXiv 1907.10902) proposes widths, with tree-structured Parzen estimators for two objectives, accuracy and
+Optuna (Akiba et al., arXiv 1907.10902) proposes widths, with tree-structured Parzen estimators for two objectives, score and
 memory. A study is in a file or a data base. The same command joins it on another machine, or continues it later.
 """
 
@@ -30,9 +30,6 @@ from ssm_hdl.sw.quantize.start import Params, Space, space_of, starts
 DEVICES = {"up5k": 30 * 512, "lfe5u-25f": 56 * 2304, "lfe5u-45f": 108 * 2304, "lfe5u-85f": 208 * 2304}
 """Bytes of block RAM: 30 EBR of 4 kbit in an iCE40 UP5K, DP16KD of 18 kbit in the ECP5."""
 
-OBJECTIVES = {"accuracy": "accuracy", "sqnr": "sqnr_db"}
-"""The objectives, which are maximised, and their attributes of `Measured`."""
-
 DONE = (TrialState.COMPLETE, TrialState.FAIL)
 """States of finished trials; a trial fails if its widths cannot work."""
 
@@ -46,7 +43,7 @@ class Task:
         base: the parts that are not searched, and the rules.
         budget: bytes.
         accounting: the count of the bytes, one of ``ACCOUNTINGS``.
-        objective: one of ``OBJECTIVES``.
+        objective: what is maximised: the score of the model by its name, or ``sqnr`` of the logits.
         trials: of the whole study, other processes and earlier runs included.
         storage: file of a journal, or URL of a data base.
         seed: of the proposals.
@@ -64,8 +61,9 @@ class Task:
     def __post_init__(self) -> None:
         if self.accounting not in ACCOUNTINGS:
             raise UsageError(f"no accounting is called {self.accounting!r}; there are {', '.join(ACCOUNTINGS)}")
-        if self.objective not in OBJECTIVES:
-            raise UsageError(f"no objective is called {self.objective!r}; there are {', '.join(OBJECTIVES)}")
+        if self.objective not in (known := (self.subject.score, "sqnr")):
+            stem = self.subject.checkpoint.stem
+            raise UsageError(f"{self.objective!r} is no objective of {stem}; there are {' and '.join(known)}")
         if self.trials < 1 or not (self.budget > 0 and math.isfinite(self.budget)):
             raise UsageError(
                 f"a search of {self.trials} trials within {self.budget:g} bytes finds nothing; give more than 0 of both"
@@ -95,7 +93,7 @@ class Task:
 
     def value_of(self, measured: Measured) -> float:
         """The objective of the task."""
-        return float(getattr(measured, OBJECTIVES[self.objective]))
+        return measured.sqnr_db if self.objective == "sqnr" else measured.score
 
     def recipe(self, params: Params, **fields: Any) -> Recipe:
         """The recipe with the widths of a trial."""
@@ -189,7 +187,7 @@ def _known(study: optuna.Study, params: Mapping[str, Any]) -> Measured | None:
 
 def measured_in(trial: FrozenTrial) -> Measured:
     """The figures of a complete trial."""
-    return Measured(**trial.user_attrs["measured"])
+    return Measured.from_json(trial.user_attrs["measured"])
 
 
-__all__ = ["DEVICES", "DONE", "OBJECTIVES", "Task", "Trial", "budget_of", "measured_in", "open_study", "take_part"]
+__all__ = ["DEVICES", "DONE", "Task", "Trial", "budget_of", "measured_in", "open_study", "take_part"]

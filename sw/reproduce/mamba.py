@@ -68,7 +68,7 @@ def ablation(bench: Bench, kept: Path, step: Callable[[str], None]) -> dict[str,
     """
     base, known = loss(bench.wanted, bench), known_figures(kept).get("rows", {})
     rows: dict[str, Any] = {}
-    answer = {"float": {"bits": base, "perplexity": math.exp2(base), "accuracy": bench.float_accuracy}, "rows": rows}
+    answer = {"float": {"bits": base, "perplexity": math.exp2(base), "accuracy": bench.float_score}, "rows": rows}
     for name in RECIPES:
         recipe = Recipe.load(name)
         part = "activations.hadamard" if recipe.hadamard else "activations.gated"

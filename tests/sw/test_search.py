@@ -10,7 +10,7 @@ from ssm_hdl import SsmHdlError
 from ssm_hdl.sim.golden import run
 from ssm_hdl.sw import checkpoint
 from ssm_hdl.sw.data import load
-from ssm_hdl.sw.plot import accuracy_memory
+from ssm_hdl.sw.plot import score_memory
 from ssm_hdl.sw.quantize import Recipe, quantize
 from ssm_hdl.sw.quantize.bench import Bench, Measured, Subject
 from ssm_hdl.sw.quantize.parts import FAMILY_PARTS, PARTS, width_of
@@ -64,16 +64,16 @@ def test_the_budget_is_kept(found):
     chosen, whole = found.finalists[0]
     assert whole.paper_bytes <= 650 and chosen.measured.paper_bytes == whole.paper_bytes
     assert len(found.finalists) == 3 and len(found.trials) <= TRIALS
-    assert whole.accuracy == max(measured.accuracy for _, measured in found.finalists) > 0.85
+    assert whole.score == max(measured.score for _, measured in found.finalists) > 0.85
     assert all(low <= width_of(found.recipe, part) <= high for part, (low, high) in SPACE.items())
     assert all(width_of(found.recipe, part) == width_of(BASE, part) for part in ("biases", "pool", "output"))
 
 
 def test_the_front_is_what_nothing_beats(found):
-    points = [(trial.measured.paper_bytes, trial.measured.accuracy) for trial in found.front]
+    points = [(trial.measured.paper_bytes, trial.measured.score) for trial in found.front]
     assert points == sorted(points) and len({accuracy for _, accuracy in points}) == len(points)
     for trial in found.trials:
-        assert any(size <= trial.measured.paper_bytes and reached >= trial.measured.accuracy for size, reached in points)
+        assert any(size <= trial.measured.paper_bytes and reached >= trial.measured.score for size, reached in points)
 
 
 def test_front_of_ties():
@@ -124,11 +124,11 @@ def test_what_is_written(found, tmp_path):
     assert (loaded.name, loaded.state_margin, loaded.samples) == ("digits-650b", "fit", 24)
     digits = load("digits")
     manifest = quantize(checkpoint.load(CHECKPOINT), digits, loaded).manifest
-    assert (run(manifest, digits.val.codes).outputs.argmax(1) == digits.val.labels).mean() == found.finalists[0][1].accuracy
+    assert (run(manifest, digits.val.codes).outputs.argmax(1) == digits.val.labels).mean() == found.finalists[0][1].score
     front_json = json.loads((tmp_path / "front.json").read_text())
     assert front_json["chosen"] == found.finalists[0][0].number and front_json["command"] == "ssm-hdl search somewhere"
     assert {trial["number"] for trial in front_json["trials"]} >= set(front_json["front"])
-    assert accuracy_memory(found, tmp_path / "front.png").read_bytes().startswith(b"\x89PNG")
+    assert score_memory(found, tmp_path / "front.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_starts_are_in_the_space():
@@ -183,7 +183,7 @@ def test_widths_that_cannot_work_are_passed_over(tmp_path, monkeypatch, pretende
     ("message", "fields"),
     [
         ("no accounting is called 'bits'; there are paper, ours", {"accounting": "bits"}),
-        ("no objective is called 'loss'; there are accuracy, sqnr", {"objective": "loss"}),
+        ("'loss' is no objective of digits; there are accuracy and sqnr", {"objective": "loss"}),
         ("0 trials within 650 bytes", {"trials": 0}),
         ("12 trials within -1 bytes", {"budget": -1.0}),
         ("within nan bytes", {"budget": float("nan")}),

@@ -94,7 +94,7 @@ def test_a_measurement_is_that_of_the_golden_model():
     manifest, _ = program(bench.checkpoint, bench.dataset, recipe, bench.calibration)
     split = bench.dataset.val.head(50)
     measured, logits = bench.measure(recipe), run(manifest, split.codes).outputs * manifest.output.format.lsb
-    assert measured.accuracy == evaluate_integer(manifest, split).accuracy < bench.float_accuracy
+    assert measured.score == evaluate_integer(manifest, split).accuracy < bench.float_score
     noise = ((logits - bench.wanted) ** 2).mean()
     assert measured.sqnr_db == pytest.approx(10 * np.log10((bench.wanted**2).mean() / noise), abs=0.006)
     assert (measured.paper_bytes, measured.hardware_bytes) == (paper(manifest).bytes, hardware(manifest).bytes)
@@ -113,11 +113,11 @@ def test_fewer_bits_cost_more(report):
     state, weights = report.measured("state"), report.measured("weights.mixing")
     assert list(state) == [2, 8, 16]
     assert state[2].sqnr_db + 5 < state[8].sqnr_db < state[16].sqnr_db - 5
-    assert weights[2].sqnr_db + 5 < weights[8].sqnr_db and weights[2].accuracy < weights[8].accuracy
+    assert weights[2].sqnr_db + 5 < weights[8].sqnr_db and weights[2].score < weights[8].score
     assert state[8] == report.base == weights[8]
     assert report.base.paper_bytes - state[2].paper_bytes == 2 * 8 * 8 * 6 / 8
     assert report.base.hardware_bytes - state[2].hardware_bytes >= 2 * 8 * 9 * 6 / 8 - 20
-    assert 0.9 < report.float_accuracy <= 1
+    assert 0.9 < report.float_score <= 1
 
 
 def test_a_width_that_cannot_work_is_an_entry(report):
@@ -231,6 +231,6 @@ def test_the_command(cli, tmp_path):
     assert status == 0 and [cell["width"] for cell in json.loads(written.out)["cells"]] == [4, 8]
     assert {file.name for file in tmp_path.iterdir()} == {FILE, "sensitivity.png"}
     status, written = call(*words)
-    assert status == 0 and "state" in written.out and "20 validation images" in written.out
+    assert status == 0 and "state" in written.out and "20 validation samples" in written.out
     status, written = call(*words, "--recipe", "w4a6x6")
     assert status == 1 and written.out == "" and "holds figures of another run" in written.err

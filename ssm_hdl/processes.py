@@ -1,0 +1,205 @@
+"""Child processes: the one place where they start, and none of them outlives its parent."""
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ssm_hdl import guard
+from ssm_hdl.errors import SsmHdlError, brief
+from ssm_hdl.files import cache_folder
+
+LIMIT_S = 7200.0
+"""Seconds that a tool may run: the largest designs take Yosys half an hour. ``SSM_HDL_LIMIT_S`` sets another limit."""
+
+TOO_LONG = 124
+"""Exit status of a tool that was stopped at its limit, as of timeout(1)."""
+
+_SAID = 2000  # characters of a tool's output in a message
+
+
+@dataclass(frozen=True)
+class Done:
+    """A tool that has come to its end.
+
+    Attributes:
+        status: its exit status; 128 more than its number for a signal; `TOO_LONG` if it was stopped.
+        output: what it said on stdout and stderr, without what is no UTF-8.
+        limit_s: seconds that it was given.
+    """
+
+    status: int
+    output: str
+    limit_s: float
+
+    @property
+    def cause(self) -> str:
+        """The reason why it failed: its limit, a signal, or its exit status and what it said."""
+        if self.status == TOO_LONG:
+            return f"it was stopped after {self.limit_s:g} seconds; SSM_HDL_LIMIT_S sets another limit"
+        if self.status > 128:
+            names = {int(one): one.name for one in signal.Signals}
+            return f"it was ended by {names.get(self.status - 128, self.status - 128)}"
+        lines = self.output.splitlines()
+        said = lines[-1] if any(line.startswith("Traceback ") for line in lines) else self.output
+        return f"exit status {self.status}: {brief(said, _SAID) or 'it said nothing'}"
+
+
+def limit() -> float:
+    """Seconds that a tool may run.
+
+    Raises:
+        SsmHdlError: the environment variable is no number.
+    """
+    text = os.environ.get("SSM_HDL_LIMIT_S", str(LIMIT_S))
+    try:
+        return float(text)
+    except ValueError as error:
+        raise SsmHdlError(f"SSM_HDL_LIMIT_S is {brief(text)!r}; it is a number of seconds") from error
+
+
+def run(
+    command: Sequence[str | Path],
+    log: Path,
+    *,
+    folder: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    script: str = "",
+    errors: Path | None = None,
+    limit_s: float | None = None,
+) -> Done:
+    """Run a command to its end. It ends earlier if this process does, with all that it has started.
+
+    Args:
+        command: program and arguments.
+        log: file that takes its output while it runs.
+        folder: where it runs and keeps its temporary files; None is here.
+        environment: its environment variables; those of this process if None. Its caches go to `cache_folder`.
+        script: its standard input.
+        errors: file that takes its stderr, if that is not to be in the log.
+        limit_s: seconds that it may run, if less than `limit`.
+
+    Raises:
+        SsmHdlError: it cannot be started.
+        OSError: the log cannot be written.
+    """
+    limit_s = min(limit(), limit_s or limit())
+    variables = {**(os.environ if environment is None else environment), "XDG_CACHE_HOME": str(cache_folder())}
+    if folder is not None:  # so that they go with the folder, and have no blank in their names
+        variables |= {"TMPDIR": ".", "TEMP": ".", "TMP": "."}
+    words = [str(word) for word in command]
+    read, write = os.pipe()
+    options: dict[str, Any] = {}
+    if os.name == "posix":  # elsewhere a child may outlive its parent
+        words = [sys.executable, "-I", "-S", guard.__file__, str(read), *words]
+        options = {"pass_fds": (read,), "process_group": 0}
+    try:
+        with log.open("wb") as out, open(errors or os.devnull, "wb") as err:  # noqa: PTH123 - the null device of any system
+            child = subprocess.Popen(
+                words, cwd=folder, env=variables, stdin=subprocess.PIPE, stdout=out,
+                stderr=err if errors else subprocess.STDOUT, **options,
+            )  # fmt: skip
+            try:
+                child.communicate(script.encode(), limit_s)
+                status = child.returncode
+            except subprocess.TimeoutExpired:
+                status = TOO_LONG
+            finally:
+                os.close(write)  # the guard ends what still runs
+                write = -1
+                child.wait() if os.name == "posix" else child.kill()
+    except (FileNotFoundError, PermissionError) as error:
+        raise SsmHdlError(f"{words[0]} cannot be started: {error.strerror}") from error
+    finally:
+        os.close(read)
+        if write >= 0:
+            os.close(write)
+    return Done(status, log.read_text(encoding="utf-8", errors="replace"), limit_s)
+
+
+@contextmanager
+def pool(count: int, initializer: Callable[..., object] | None = None, *arguments: Any) -> Iterator[ProcessPoolExecutor]:
+    """Processes that work side by side; each starts with ``initializer(*arguments)``, and ends with this process.
+
+    Raises:
+        SsmHdlError: one of them was killed.
+    """
+    context = multiprocessing.get_context("spawn")  # a fork could hang on a lock of another thread
+    hook = threading.excepthook
+    try:
+        with ProcessPoolExecutor(count, context, _begin, (initializer, arguments)) as executor:
+            try:
+                yield executor
+            except BaseException as error:
+                executor.shutdown(wait=False, cancel_futures=True)
+                if not isinstance(error, Exception):  # an end, which is not to wait for what they are doing
+                    threading.excepthook = lambda arguments: None  # Python 3.11's executor stumbles over cancelled futures
+                    for worker in multiprocessing.active_children():
+                        worker.kill()
+                raise
+    except BrokenProcessPool as error:
+        raise SsmHdlError(
+            f"one of {count} processes was killed, most likely for want of memory; give the same command with fewer --jobs, "
+            "what was done is kept"
+        ) from error
+    finally:
+        threading.excepthook = hook
+
+
+def _begin(initializer: Callable[..., object] | None, arguments: tuple[Any, ...]) -> None:
+    """The start of a worker: nobody else tells it that its parent was killed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # of the terminal; the parent decides
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def follow() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()
+    if initializer is not None:
+        initializer(*arguments)
+
+
+class Ended(BaseException):
+    """This process was told to end.
+
+    Attributes:
+        number: of the signal.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.number = number
+
+
+@contextmanager
+def ending() -> Iterator[None]:
+    """Clean up when a signal ends this process, then end by that signal, so that the caller sees it."""
+
+    def end(number: int, frame: object) -> None:
+        for name in names:
+            signal.signal(name, signal.SIG_IGN)  # the second one must not disturb the cleaning
+        raise Ended(number)
+
+    names = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    names = [name for name in names if signal.getsignal(name) is not signal.SIG_IGN]  # as of nohup
+    before = {name: signal.signal(name, end) for name in names}
+    try:
+        yield
+    except Ended as ended:
+        print(f"ssm-hdl: ended by {ended}", file=sys.stderr, flush=True)
+        signal.signal(ended.number, signal.SIG_DFL)
+        os.kill(os.getpid(), ended.number)
+    finally:
+        for name, handler in before.items():
+            signal.signal(name, handler)

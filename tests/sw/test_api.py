@@ -1,0 +1,132 @@
+"""The Python API: what it says equals what the commands say, bit for bit."""
+
+import numpy as np
+import pytest
+import torch
+
+import ssm_hdl
+from ssm_hdl.sim.golden import run
+from ssm_hdl.sw.data import load
+from ssm_hdl.sw.evaluate import evaluate_integer
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return ssm_hdl.load("manifests/digits")
+
+
+@pytest.fixture(scope="module")
+def samples():
+    return load("digits").test
+
+
+def test_a_model_predicts_what_the_golden_model_says(digits, samples):
+    codes = samples.codes[:20]
+    outputs = run(digits.manifest, codes).outputs
+    assert np.array_equal(digits.outputs(codes), outputs)
+    assert np.array_equal(digits.predict(codes), outputs.argmax(-1))
+    assert digits.score(codes, samples.labels[:20]).scores == evaluate_integer(digits.manifest, samples.head(20)).scores
+
+
+def test_sequences_of_several_lengths_end_where_they_say(digits, samples):
+    codes, length = samples.codes[:6], np.array([64, 10, 33, 64, 1, 33])
+    alone = [digits.outputs(codes[i : i + 1, :steps])[0] for i, steps in enumerate(length)]
+    assert np.array_equal(digits.outputs(codes, length), alone)
+
+
+def test_a_converted_model_is_the_manifest_of_quantize(digits, samples):
+    model = ssm_hdl.convert("checkpoints/digits.safetensors", recipe="w8a8")
+    assert model.manifest.to_yaml() == digits.manifest.to_yaml()
+    trace = model.trace(samples.codes[:4])
+    assert trace.integer["decoder"].tolist() == (digits.outputs(samples.codes[:4]) * 2.0**-12).tolist()
+    assert trace.floating.keys() == trace.errors.keys() and "decoder" in trace.errors
+    assert min(error.sqnr_db for error in trace.errors.values()) > 15
+    assert "SQNR" in str(trace)
+    assert digits.trace(samples.codes[:4]).errors == {}
+
+
+def test_floats_become_the_codes_of_the_command_line(cli, tmp_path):
+    rng = np.random.default_rng(1)
+    x, y = rng.normal(0, 3, (60, 16, 2)), np.arange(60) % 3
+    x[:, :, 0] += y[:, np.newaxis]
+    np.savez(tmp_path / "mine.npz", x=x, y=y)
+    assert cli("train", "small", "--data", tmp_path / "mine.npz", "--epochs", 1, "--out", tmp_path / "m.safetensors").status == 0
+    model = ssm_hdl.convert(tmp_path / "m.safetensors", tmp_path / "mine.npz")
+    same = ssm_hdl.convert(tmp_path / "m.safetensors", (x, y))
+    assert same.manifest.to_yaml() == model.manifest.to_yaml()
+    assert cli("quantize", tmp_path / "m.safetensors", "--data", tmp_path / "mine.npz", "--out", tmp_path / "m").status == 0
+    assert ssm_hdl.load(tmp_path / "m").manifest.to_yaml() == model.manifest.to_yaml()
+    done = cli("eval", tmp_path / "m", "--data", tmp_path / "mine.npz", "--split", "all", "--out", tmp_path / "codes.npy")
+    assert done.status == 0, done.err
+    assert sorted(np.load(tmp_path / "codes.npy").tolist()) == sorted(model.outputs(x).tolist())
+    scale = np.array(model.manifest.graph.samples.scale)
+    codes = np.clip(np.floor(x / scale * 2048 + 0.5), -2048, 2047).astype(np.int64)
+    assert np.array_equal(model.outputs(codes), model.outputs(x))
+
+
+def test_a_module_of_pytorch_is_converted_by_its_state_dict(samples, tmp_path):
+    class Block(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.D = torch.nn.Parameter(torch.randn(8))
+            self.kernel = torch.nn.ParameterDict({
+                "log_dt": torch.rand(8) - 3, "C": torch.randn(8, 4, 2), "log_A_real": torch.zeros(8, 4),
+                "A_imag": 3.14 * torch.arange(4).repeat(8, 1),
+            })  # fmt: skip
+            self.output_linear = torch.nn.Sequential(torch.nn.Conv1d(8, 16, 1))
+
+    class Net(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.encoder, self.decoder = torch.nn.Linear(1, 8), torch.nn.Linear(8, 10)
+            self.s4_layers = torch.nn.ModuleList([Block()])
+            self.norms = torch.nn.ModuleList([torch.nn.LayerNorm(8)])
+
+    torch.manual_seed(0)
+    net = Net()
+    torch.save(net.state_dict(), tmp_path / "net.pt")
+    given = {"norm_order": "postnorm", "activation": "gelu", "mean": 0, "std": 1}
+    model = ssm_hdl.convert(net, "digits", **given)
+    codes = samples.codes[:5]
+    assert np.array_equal(model.outputs(codes), ssm_hdl.convert(tmp_path / "net.pt", "digits", **given).outputs(codes))
+    with pytest.raises(ssm_hdl.SsmHdlError, match=r"norm.order"):
+        ssm_hdl.convert(net, "digits", mean=0, std=1)
+    with pytest.raises(ssm_hdl.SsmHdlError, match="trained on"):
+        ssm_hdl.convert(net)
+
+
+def test_a_design_prints_draws_writes_and_simulates_itself(cli, digits, samples, tmp_path):
+    design = digits.plan("up5k", 16e3)
+    text = str(design)
+    assert f"{design.report.cycles:,}" in text and max(map(len, text.splitlines())) <= 80
+    html = design._repr_html_()
+    assert html.startswith("<svg") and html.count("<svg") == html.count("</svg>") == 1 and "mixing" in html
+    files = design.write(tmp_path / "digits.v")
+    assert cli("generate", "manifests/digits", "--device", "up5k", "--rate", "16e3", "-o", tmp_path / "b.v").status == 0
+    assert files["verilog"].read_bytes() == (tmp_path / "b.v").read_bytes()
+    assert design.draw(tmp_path / "p.svg").stat().st_size > 1000 and design.roofline(tmp_path / "r.svg").stat().st_size > 1000
+    compared = design.simulate(samples.codes[:3], stalls=0.2)
+    assert (compared.differences, compared.elements) == (0, 30)
+    with pytest.raises(ssm_hdl.SsmHdlError, match="board="):
+        design.build(tmp_path)
+
+
+def test_a_plan_for_a_board_is_that_of_build(digits):
+    design = digits.plan(board="icebreaker", rate_hz=16e3)
+    assert design.board.name == "icebreaker" and design.sized.clock_hz == design.board.clock_hz
+    with pytest.raises(ssm_hdl.SsmHdlError, match="leave the device"):
+        digits.plan("up5k", board="icebreaker")
+
+
+@pytest.mark.parametrize("x", [np.zeros((2, 64)), np.zeros((0, 64, 1), int), np.full((1, 64, 1), 99), np.full((1, 64, 1), "a")])
+def test_samples_that_do_not_fit_are_refused(digits, x):
+    with pytest.raises(ssm_hdl.SsmHdlError):
+        digits.predict(x)
+
+
+def test_the_names_of_the_package_are_its_api():
+    assert set(ssm_hdl.__all__) <= set(dir(ssm_hdl)) | {"Design", "Model", "Trace", "convert", "load"}
+    for name in ssm_hdl.__all__:
+        assert getattr(ssm_hdl, name)
+    with pytest.raises(AttributeError, match="nothing"):
+        _ = ssm_hdl.nothing
