@@ -11,9 +11,14 @@ READY := $(VENV)/installed
 SOURCES := $(shell find ssm_hdl gen sim boards sw -type f -not -name '*.pyc')
 FITTED := s4d-16h-w8a8x8 s4d-16h s5-mnist-16h-w4a8 s5-mnist-w8a8x8 s4d-64h-a4x8-qat
 JUDGED := digits s4d-64h-w8a8x8 s5-mnist-w4a8
-RESULTS = DATA=$(DATA) USERS='$(USERS)' $(VENV)/bin/python -m ssm_hdl.sw.results
+RESULTS = DATA=$(DATA) USERS='$(USERS)' $(VENV)/bin/python -P -m ssm_hdl.sw.results
 
-.PHONY: help tools demo test train manifests accuracy rtl bitstreams bench judge results calibrate reproduce-s4d reproduce-s5 reproduce-mamba har deep formats sensitivity search fuzz clean
+<<<<<<< HEAD
+.PHONY: help tools demo test train manifests accuracy rtl bitstreams bench judge results calibrate reproduce-s4d reproduce-s5 reproduce-mamba har deep formats sensitivity search fuzz-files misbehave clean
+=======
+# Every target that `make help` lists.
+.PHONY: tools $(shell sed -n 's/^\([a-z0-9-]*\):.*## .*/\1/p' $(firstword $(MAKEFILE_LIST)))
+>>>>>>> main
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 17
@@ -47,6 +52,10 @@ test: $(READY) ## lint, types and tests
 	cd $(VENV) && bin/mypy --config-file ../pyproject.toml
 	$(VENV)/bin/pytest -n 2
 
+prove: $(READY) ## results/proofs.json: stream components proved property by property, or for all runs of some length (ten minutes)
+	mkdir -p results
+	cd tests && ../$(VENV)/bin/python -m prove ../results/proofs.json
+
 train: $(READY) ## checkpoints/ again (DATA=folder of MNIST; some hours on a core)
 	$(CLI) train digits --out checkpoints/digits.safetensors
 	$(CLI) train s5-digits --out checkpoints/s5-digits.safetensors
@@ -72,11 +81,18 @@ accuracy: $(READY) ## results/accuracy.json: float and integer, all test samples
 
 rtl: $(READY) ## results/rtl.json: RTL and netlists against the golden model (DATA=folder of MNIST)
 bitstreams: $(READY) ## results/bitstreams.json: S4D, S5 and a Mamba on the three boards
+boards: $(READY) ## results/boards.json: digits on every board (an hour)
+	mkdir -p out results
+	for board in $$($(VENV)/bin/python -c "from ssm_hdl.boards.catalog import BOARDS; print(*BOARDS)"); do \
+		$(CLI) build manifests/digits --board $$board --rate 5e5 --out out/boards/$$board --json > out/boards-$$board.json || exit 1; \
+	done
+	$(call collect,boards)
+
 bench: $(READY) ## results/bench.json, docs/bench.png: intervals in simulation, clocks by place and route, of the limits (an hour or two)
 judge: $(READY) ## results/estimates.json: the estimates of whole pipelines against synthesis (twenty minutes)
 reproduce-s4d: $(READY) ## results/s4d.json: the paper's table beside ours, manifests/s4d-* made where missing (DATA=folder of MNIST)
 reproduce-s5: $(READY) ## results/s5.json, results/s5-listops.json: Q-S5's tables beside ours, manifests/s5-* made where missing (DATA=folder of MNIST)
-rtl bitstreams bench judge reproduce-s4d reproduce-s5: # the rows that are stale
+rtl bitstreams boards bench judge reproduce-s4d reproduce-s5: # the rows that are stale
 	$(RESULTS) $@
 
 results: $(READY) ## every row that depends on gateware or planner, where it is stale (hours; DATA=folder of MNIST)
@@ -103,7 +119,13 @@ har: $(READY) ## results/har.json: a stream of six channels, from training to an
 	$(RESULTS) har
 
 formats: $(READY) ## results/formats.json: the number formats of the recurrence compared (DATA=folder of MNIST)
-	$(VENV)/bin/python -m ssm_hdl.sw.studies.formats checkpoints/s4d-16h.safetensors --data $(DATA) --out results/formats.json
+	$(VENV)/bin/python -P -m ssm_hdl.sw.studies.formats checkpoints/s4d-16h.safetensors --data $(DATA) --out results/formats.json
+
+latching: $(READY) ## results/latching.json, docs/latching.png: how the state of a Mamba is rounded, and how long it remembers (half an hour)
+	for seed in 0 1 2; do \
+		$(CLI) train mamba-induction --seed $$seed --out out/latching/seed-$$seed.safetensors || exit 1; \
+	done
+	$(VENV)/bin/python -P -m ssm_hdl.sw.studies.latching out/latching/seed-?.safetensors
 
 sensitivity: $(READY) ## results/sensitivity.json, docs/sensitivity.png: what each part costs (DATA=folder of MNIST; half an hour)
 	$(CLI) sensitivity checkpoints/s4d-16h.safetensors --data $(DATA) --out out/sensitivity
@@ -117,6 +139,21 @@ search: $(READY) ## recipes/s4d-16h-2744b.yaml, results/front.json, docs/front.p
 	cp out/search/recipe.yaml recipes/s4d-16h-2744b.yaml
 	cp out/search/front.json results/
 	cp out/search/front.png docs/
+
+<<<<<<< HEAD
+fuzz-files: $(READY) ## results/fuzz-files.json: 100,000 mutated files for each loader; goes on where it was stopped (LOADER=names; an hour)
+	$(VENV)/bin/python tests/fuzz_files.py 100000 $(LOADER)
+
+misbehave: $(READY) ## every command on a machine that misbehaves: signals, full disk, no home, tools that hang (a quarter of an hour)
+	SSM_HDL_MISBEHAVE=all $(VENV)/bin/pytest tests/sw/test_misbehaviour.py
+=======
+docs: $(READY) ## the documentation site, into out/site
+	$(VENV)/bin/pip install --quiet '.[docs]'
+	$(VENV)/bin/mkdocs build --clean
+
+notebooks: $(READY) ## docs/notebooks again, with their outputs (a bitstream among them: minutes)
+	for notebook in docs/notebooks/*.ipynb; do $(VENV)/bin/python docs/notebooks/run.py $$notebook || exit 1; done
+>>>>>>> main
 
 fuzz: $(READY) ## results/fuzz.json: random graphs in random hardware, on all cores (LEVEL=models, rtl or netlists, GRAPHS=20000; goes on where it ended)
 	PYTHONPATH=tests $(VENV)/bin/python -P -W ignore -m random_graphs.fuzz --level $(LEVEL) --graphs $(GRAPHS)
@@ -134,6 +171,20 @@ deep: $(READY) ## results/deep.json: a deep S4D on MNIST, from training to an iC
 	done
 	$(call collect,deep)
 	$(RESULTS) deep
+
+# The checkpoint is one by example.py of state-spaces/s4, of three inputs. It does not tell its normalisation, which is that of example.py.
+cifar: $(READY) ## results/cifar.json: a public model of CIFAR-10, from import to a ULX3S-85F bitstream (CHECKPOINT=file; half an hour)
+	mkdir -p out results
+	echo '"make cifar CHECKPOINT=$(notdir $(CHECKPOINT))"' > out/cifar-command.json
+	$(VENV)/bin/python -P -m ssm_hdl.sw.studies.crops $(CHECKPOINT) out/cifar.npz
+	$(CLI) import $(CHECKPOINT) --inputs out/cifar.npz --mean 125.307,122.961,113.8575 --std 51.5865,50.847,51.255 \
+		--norm-order postnorm --out out/cifar.safetensors --json > out/cifar-import.json
+	$(CLI) quantize out/cifar.safetensors --recipe w8a8 --data out/cifar.npz --out out/cifar
+	$(CLI) eval out/cifar --data out/cifar.npz --json > out/cifar-w8a8.json
+	$(CLI) simulate out/cifar --samples test --data out/cifar.npz --count 1 --device lfe5u-85f --rate 10000 --clock 40 \
+		--share-device 1000,0,2 --json > out/cifar-rtl.json
+	$(CLI) build out/cifar --board ulx3s-85f --rate 10000 --clock 40 --out out/cifar-ulx3s-85f --json > out/cifar-ulx3s-85f.json
+	$(call collect,cifar)
 
 # HAPT is downloaded to data/hapt where no folder is named.
 USERS := $(if $(HAPT),--data $(HAPT))

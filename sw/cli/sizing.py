@@ -1,9 +1,7 @@
 """The options that say how large a pipeline is, the same for every command that plans one."""
 
 import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
 from inspect import Parameter, Signature, signature
@@ -12,15 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ssm_hdl.errors import UsageError
+from ssm_hdl.sw.cli.console import working
 
 if TYPE_CHECKING:
     from ssm_hdl import Manifest
     from ssm_hdl.families import Device
     from ssm_hdl.gen.size.objective import Use
     from ssm_hdl.gen.size.planner import Sized
-
-PATIENCE_S = 2.0
-"""Seconds after which a search says that it is at work."""
 
 
 def _removed(value: str | None) -> None:
@@ -104,11 +100,11 @@ class Size:
         from ssm_hdl.gen.size.planner import plan_for
 
         reserve, clock_hz = reserved(self.share_device), None if self.clock is None else self.clock * 1e6
-        with _elapsed(manifest.name) as tell:
+        with working(manifest.name) as tell:
             return plan_for(
                 manifest, device, self.rate, fastest=self.fastest, clock_hz=clock_hz, dsp=self.dsp, latency=self.latency,
                 folding=foldings(self.fold), share_layers=self.share_layers,
-                reserve=reserve if shell is None else reserve.plus(shell), progress=tell,
+                reserve=reserve if shell is None else reserve.plus(shell), progress=lambda what: tell(f"planning, {what}"),
             )  # fmt: skip
 
 
@@ -160,21 +156,3 @@ def reserved(option: str | None) -> "Use":
         raise UsageError(f"--share-device {option} is not of the form LUTS,DSPS,RAMS, such as --share-device 2000,4,6")
     luts, dsps, rams = map(int, numbers)
     return Use(luts, luts, dsps, rams)
-
-
-@contextmanager
-def _elapsed(name: str) -> Iterator[Callable[[str], None]]:
-    """A line on stderr with what a search is at and its time, once it takes longer than `PATIENCE_S`."""
-    began, shown = time.monotonic(), False
-
-    def tell(what: str) -> None:
-        nonlocal shown
-        seconds = time.monotonic() - began
-        if seconds > PATIENCE_S:
-            shown = True
-            end = "\r" if sys.stderr.isatty() else "\n"
-            print(f"{name}: {seconds:3.0f} s, planning, {what:40}", end=end, file=sys.stderr, flush=True)
-
-    yield tell
-    if shown and sys.stderr.isatty():
-        print(f"{'':78}", end="\r", file=sys.stderr, flush=True)

@@ -67,7 +67,7 @@ class Bench(Elaboratable):
     ) -> None:
         self.component, self.sinks, self.outs, self.expect = component, sinks, outs, expect
         self.inside, self.room, self.patience, self.packet, self.through = inside, room, patience, packet, through
-        self.clock, self.reset, self.bad = Signal(), Signal(), Signal(len(PROPERTIES))
+        self.clock, self.reset, self.bad = Signal(), Signal(), Signal(len(PROPERTIES) + 1)
         self.wants = [Signal(name=f"want_{k}") for k in range(len(sinks))]
         self.payloads = [Signal(len(Value.cast(sink.payload)), name=f"payload_{k}") for k, sink in enumerate(sinks)]
         self.readies = [Signal(name=f"ready_{k}") for k in range(len(outs))]
@@ -84,7 +84,7 @@ class Bench(Elaboratable):
         """Free inputs, and the outputs that must never be high."""
         return [self.clock, self.reset, *self.wants, *self.payloads, *self.readies, *self.picks, self.lanes, self.bad]
 
-    def elaborate(self, platform: object) -> Module:  # noqa: D102
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         m.domains.sync = sync = ClockDomain()
         first = Signal(init=1, reset_less=True, name="first")  # the only register that begins with a value
@@ -103,7 +103,8 @@ class Bench(Elaboratable):
         full = self._late(m, "room", offered & (ways[0]["owed"] < self.room), moved) if self.room else Const(0)
         bad = {name: Cat(way[name] for way in ways).any() for name in PROPERTIES[:-1]}
         bad |= {"progress": bad["progress"] | late, "excess": bad["excess"] | (partial if not self.through else 0), "room": full}
-        m.d.comb += self.bad.eq(Mux(sync.rst, 0, Cat(bad[name] for name in PROPERTIES)))
+        each = Cat(bad[name] for name in PROPERTIES)
+        m.d.comb += self.bad.eq(Mux(sync.rst, 0, Cat(each, each.any())))
         return m
 
     def _offer(self, m: Module, index: int) -> Value:

@@ -44,7 +44,6 @@ PACE = 8
 """Cycles between two results: the queues of stages are short then."""
 
 
-
 def queue(depth: int, block_ram: bool = False, fast: bool = False) -> Bench:
     """A queue; a short one in block RAM as if it were long."""
     component = Queue(BIT, 1, depth, fast=fast)
@@ -170,10 +169,13 @@ def dense(folding: str, rows: int = 2, columns: int = 2) -> Bench:
     """y = W x + b."""
     codes = {"w": np.array([[3, -2], [-4, 1]])[:rows, :columns], "b": np.array([1, -1])[:rows]}
     weight, bias = {"tensor": "w", "format": "SQ(1, 2)"}, {"tensor": "b", "format": "SQ(1, 2)"}
-    op = DenseOperation.model_validate({"name": "y", "op": "dense", "input": "x0", "weight": weight, "bias": bias, "format": "SQ(2, 1)"})
+    op = DenseOperation.model_validate(
+        {"name": "y", "op": "dense", "input": "x0", "weight": weight, "bias": bias, "format": "SQ(2, 1)"}
+    )
     node = op.bind(edges(NARROW, size=columns), Tensors(codes, {}), 4)
     stage = Dense(node, folding, LUT, PACE)
-    return early(stage, golden(node, packet=columns), columns, stage.queue.depth + rows)
+    lanes, o_lanes, packet = stage.folding.i_lanes, stage.folding.o_lanes, stage.folding.beats
+    return early(stage, golden(node, packet, lanes, o_lanes), packet, stage.queue.depth + stage.folding.passes)
 
 
 def scan() -> Bench:

@@ -92,21 +92,27 @@ def machine(step: Step, bits: int, width: int, packet: int = 1, states: int = 1,
     return expect
 
 
-def golden(node: Node, lanes: int = 1, packet: int = 1) -> Expect:
-    """The golden model's results of every packet there is, of an operation without a state; a beat is as many lanes in and out."""
-    widths = [edge.format.width for edge in node.inputs]
-    bits, packets = lanes * sum(widths), 1 << lanes * sum(widths) * packet
-    inputs = [np.zeros((packets, 1, lanes * packet), np.int64) for _ in node.inputs]
-    for data in range(packets):
-        at = 0
-        for beat in range(packet):
-            for sink, edge in enumerate(node.inputs):
-                for lane in range(lanes):
-                    code = data >> at & (1 << widths[sink]) - 1
-                    negative = edge.format.signed and code >> widths[sink] - 1
-                    inputs[sink][data, 0, beat * lanes + lane] = code - (1 << widths[sink]) * negative
-                    at += widths[sink]
-    results = np.atleast_3d(evaluate(node, *inputs).codes)[:, 0]
+def golden(node: Node, packet: int = 1, lanes: int = 1, o_lanes: int = 1) -> Expect:
+    """The golden model's results of every packet there is, of an operation without a state.
+
+    Args:
+        node: the operation.
+        packet: beats of a packet.
+        lanes: elements in a beat of an input.
+        o_lanes: elements in a beat of results.
+    """
+    widths = [edge.format.width for edge in node.inputs for _ in range(lanes)] * packet
+    packets = np.arange(1 << sum(widths))
+    ends = np.cumsum(widths)
+    codes = np.stack([packets >> end - width & (1 << width) - 1 for end, width in zip(ends, widths, strict=True)])
+    per_sink = (
+        codes.reshape(packet, len(node.inputs), lanes, -1).transpose(1, 3, 0, 2).reshape(len(node.inputs), packets.size, 1, -1)
+    )
+    inputs = [
+        np.where(part > edge.format.max, part - (1 << edge.format.width), part)
+        for edge, part in zip(node.inputs, per_sink, strict=True)
+    ]
     width = node.output.format.width
-    masked = results.reshape(packets, -1) & (1 << width) - 1
-    return machine(lambda _, data: (0, [int(code) for code in masked[data]]), bits, width, packet)
+    results = evaluate(node, *inputs).codes.reshape(packets.size, -1, o_lanes) & (1 << width) - 1
+    out = (results << width * np.arange(o_lanes)).sum(axis=-1).tolist()
+    return machine(lambda _, data: (0, out[data]), sum(widths) // packet, width * o_lanes, packet)
