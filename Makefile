@@ -4,21 +4,21 @@ PYTHON ?= python3
 DATA ?= data/mnist
 TEXT ?= data/text/kjv.txt.gz
 HAPT ?=
-COUNT ?= 200
 
 VENV := .venv
 CLI := $(VENV)/bin/ssm-hdl
 READY := $(VENV)/installed
 SOURCES := $(shell find ssm_hdl gen sim boards sw -type f -not -name '*.pyc')
-BENCH := manifests/s4d-16h-w8a8x8@icebreaker@90000 manifests/s4d-16h-w8a8x8@icebreaker manifests/s4d-64h-w4a6x8@icebreaker@22700 \
-	manifests/s4d-64h-w8a8x8@ulx3s-25f@236000 manifests/s5-mnist-w4a8@ulx3s-25f@488000 manifests/s5-mnist-w4a8@ulx3s-25f \
-	manifests/s4d-64h-w8a8x8@ulx3s-85f@757000 manifests/s5-mnist-w4a8@ulx3s-85f@1562500
-LARGEST := manifests/s4d-64h-w8a8x8@ulx3s-25f manifests/s4d-64h-w8a8x8@ulx3s-85f manifests/s5-mnist-w4a8@ulx3s-85f
 FITTED := s4d-16h-w8a8x8 s4d-16h s5-mnist-16h-w4a8 s5-mnist-w8a8x8 s4d-64h-a4x8-qat
 JUDGED := digits s4d-64h-w8a8x8 s5-mnist-w4a8
-BOARDS := icebreaker ulx3s-25f ulx3s-85f
+RESULTS = DATA=$(DATA) USERS='$(USERS)' $(VENV)/bin/python -P -m ssm_hdl.sw.results
 
-.PHONY: help tools demo test prove train manifests accuracy rtl bitstreams bench judge results calibrate reproduce-s4d reproduce-s5 reproduce-mamba har deep formats sensitivity search clean
+<<<<<<< HEAD
+.PHONY: help tools demo test train manifests accuracy rtl bitstreams bench judge results calibrate reproduce-s4d reproduce-s5 reproduce-mamba har deep formats sensitivity search fuzz-files misbehave clean
+=======
+# Every target that `make help` lists.
+.PHONY: tools $(shell sed -n 's/^\([a-z0-9-]*\):.*## .*/\1/p' $(firstword $(MAKEFILE_LIST)))
+>>>>>>> main
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 17
@@ -79,57 +79,34 @@ accuracy: $(READY) ## results/accuracy.json: float and integer, all test samples
 	$(CLI) eval manifests/s4d-16h --data $(DATA) --json > out/accuracy-s4d-16h-integer.json
 	$(call collect,accuracy)
 
-rtl: $(READY) ## results/rtl.json: RTL and netlists against the golden model (DATA=folder of MNIST, COUNT=images)
-	mkdir -p out results
-	$(CLI) simulate manifests/digits --samples test --json > out/rtl-digits.json
-	$(CLI) simulate manifests/digits --samples test --count 1 --netlist ice40 --json > out/rtl-digits-ice40.json
-	$(CLI) simulate manifests/digits --samples test --count 1 --netlist ecp5 --json > out/rtl-digits-ecp5.json
-	$(CLI) simulate manifests/s4d-16h --samples test --data $(DATA) --count $(COUNT) --json > out/rtl-s4d-16h.json
-	$(call collect,rtl)
-
+rtl: $(READY) ## results/rtl.json: RTL and netlists against the golden model (DATA=folder of MNIST)
 bitstreams: $(READY) ## results/bitstreams.json: S4D, S5 and a Mamba on the three boards
+boards: $(READY) ## results/boards.json: digits on every board (an hour)
 	mkdir -p out results
-	for model in digits s4d-16h; do for board in $(BOARDS); do \
-		$(CLI) build manifests/$$model --board $$board --out out/$$model-$$board --json \
-			> out/bitstreams-$$model-$$board.json || exit 1; \
-	done; done
-	$(CLI) build manifests/s5-mnist-16h-w4a8 --board icebreaker --share-layers --fold drive=1 --clock 42 \
-		--out out/s5-mnist-16h-icebreaker --json > out/bitstreams-s5-mnist-16h-icebreaker.json
-	for board in ulx3s-25f ulx3s-85f; do \
-		$(CLI) build manifests/s5-mnist-w4a8 --board $$board --dsp 28 --out out/s5-mnist-$$board --json \
-			> out/bitstreams-s5-mnist-$$board.json || exit 1; \
+	for board in $$($(VENV)/bin/python -c "from ssm_hdl.boards.catalog import BOARDS; print(*BOARDS)"); do \
+		$(CLI) build manifests/digits --board $$board --rate 5e5 --out out/boards/$$board --json > out/boards-$$board.json || exit 1; \
 	done
-	$(CLI) build manifests/s5-mnist-w4a8 --board ulx3s-25f --dsp 28 --share-layers --out out/s5-mnist-shared-ulx3s-25f --json \
-		> out/bitstreams-s5-mnist-shared-ulx3s-25f.json
-	$(CLI) build manifests/mamba-text-w4a8 --board ulx3s-25f --rate 45000 --share-layers --out out/mamba-text-ulx3s-25f --json \
-		> out/bitstreams-mamba-text-w4a8-ulx3s-25f.json
-	$(call collect,bitstreams)
+	$(call collect,boards)
 
 bench: $(READY) ## results/bench.json, docs/bench.png: intervals in simulation, clocks by place and route, of the limits (an hour or two)
-	$(CLI) bench $(BENCH) $(addprefix --largest ,$(LARGEST)) --line manifests/s4d-16h-w8a8x8
-
-results: $(READY) ## every result that depends on gateware or planner, where it is stale (hours; DATA=folder of MNIST)
-	$(VENV)/bin/python -m ssm_hdl.sw.results
-	$(VENV)/bin/python docs/tables.py
-
 judge: $(READY) ## results/estimates.json: the estimates of whole pipelines against synthesis (twenty minutes)
-	$(CLI) calibrate $(addprefix --judge manifests/,$(JUDGED))
+reproduce-s4d: $(READY) ## results/s4d.json: the paper's table beside ours, manifests/s4d-* made where missing (DATA=folder of MNIST)
+reproduce-s5: $(READY) ## results/s5.json, results/s5-listops.json: Q-S5's tables beside ours, manifests/s5-* made where missing (DATA=folder of MNIST)
+rtl bitstreams boards bench judge reproduce-s4d reproduce-s5: # the rows that are stale
+	$(RESULTS) $@
+
+results: $(READY) ## every row that depends on gateware or planner, where it is stale (hours; DATA=folder of MNIST)
+	$(RESULTS)
+	$(VENV)/bin/python docs/tables.py
 
 calibrate: $(READY) ## gen/costs.json, results/stages.json, estimates.json: LUTs and flip-flops fitted to synthesis (an hour on two cores)
 	$(CLI) calibrate $(addprefix manifests/,$(FITTED)) $(addprefix --judge manifests/,$(JUDGED))
 
-reproduce-s4d: $(READY) ## results/s4d.json: the paper's table beside ours, manifests/s4d-* made where missing (DATA=folder of MNIST)
-	$(CLI) reproduce s4d --data $(DATA) --results results/s4d.json
-
-reproduce-s5: $(READY) ## results/s5.json, results/s5-listops.json: Q-S5's tables beside ours, manifests/s5-* made where missing (DATA=folder of MNIST)
-	$(CLI) reproduce s5 --data $(DATA) --results results/s5.json
-	$(CLI) reproduce s5-listops --results results/s5-listops.json
-
-# A window of 40,000 steps holds the longest recording. Two run in the RTL of the board, with the same LUTs left for its
-# shell, and all of them in a faster pipeline.
 reproduce-mamba: $(READY) ## results/mamba.json: Quamba's ablation on a Mamba of a text (TEXT=file, MODELS=names of checkpoints)
 	$(CLI) reproduce mamba --data $(TEXT) $(MODELS:%=--model %) --results results/mamba.json
 
+# A window of 40,000 steps holds the longest recording. Two run in the RTL of the board, with the same LUTs left for its
+# shell, and all of them in a faster pipeline.
 har: $(READY) ## results/har.json: a stream of six channels, from training to an iCEBreaker bitstream (HAPT=folder of its text files, or a download)
 	mkdir -p out results
 	$(CLI) train har $(USERS) --out checkpoints/har.safetensors --json > out/har-train.json
@@ -138,14 +115,17 @@ har: $(READY) ## results/har.json: a stream of six channels, from training to an
 		$(CLI) quantize checkpoints/har.safetensors --recipe recipes/har-$$recipe.yaml $(USERS) --out manifests/har-$$recipe && \
 		$(CLI) eval manifests/har-$$recipe $(USERS) --window 40000 --json > out/har-$$recipe.json || exit 1; \
 	done
-	$(CLI) simulate manifests/har-w8a8 --samples test --window 22400 --count 2 $(USERS) \
-		--device up5k --rate 50 --clock 18 --share-device 500,0,1 --json > out/har-rtl.json
-	$(CLI) simulate manifests/har-w8a8 --samples test --window 22400 $(USERS) --dsp 28 --json > out/har-rtl-all.json
-	$(CLI) build manifests/har-w8a8 --board icebreaker --rate 50 --clock 18 --out out/har-icebreaker --json > out/har-icebreaker.json
 	$(call collect,har)
+	$(RESULTS) har
 
 formats: $(READY) ## results/formats.json: the number formats of the recurrence compared (DATA=folder of MNIST)
-	$(VENV)/bin/python -m ssm_hdl.sw.studies.formats checkpoints/s4d-16h.safetensors --data $(DATA) --out results/formats.json
+	$(VENV)/bin/python -P -m ssm_hdl.sw.studies.formats checkpoints/s4d-16h.safetensors --data $(DATA) --out results/formats.json
+
+latching: $(READY) ## results/latching.json, docs/latching.png: how the state of a Mamba is rounded, and how long it remembers (half an hour)
+	for seed in 0 1 2; do \
+		$(CLI) train mamba-induction --seed $$seed --out out/latching/seed-$$seed.safetensors || exit 1; \
+	done
+	$(VENV)/bin/python -P -m ssm_hdl.sw.studies.latching out/latching/seed-?.safetensors
 
 sensitivity: $(READY) ## results/sensitivity.json, docs/sensitivity.png: what each part costs (DATA=folder of MNIST; half an hour)
 	$(CLI) sensitivity checkpoints/s4d-16h.safetensors --data $(DATA) --out out/sensitivity
@@ -160,6 +140,24 @@ search: $(READY) ## recipes/s4d-16h-2744b.yaml, results/front.json, docs/front.p
 	cp out/search/front.json results/
 	cp out/search/front.png docs/
 
+<<<<<<< HEAD
+fuzz-files: $(READY) ## results/fuzz-files.json: 100,000 mutated files for each loader; goes on where it was stopped (LOADER=names; an hour)
+	$(VENV)/bin/python tests/fuzz_files.py 100000 $(LOADER)
+
+misbehave: $(READY) ## every command on a machine that misbehaves: signals, full disk, no home, tools that hang (a quarter of an hour)
+	SSM_HDL_MISBEHAVE=all $(VENV)/bin/pytest tests/sw/test_misbehaviour.py
+=======
+docs: $(READY) ## the documentation site, into out/site
+	$(VENV)/bin/pip install --quiet '.[docs]'
+	$(VENV)/bin/mkdocs build --clean
+
+notebooks: $(READY) ## docs/notebooks again, with their outputs (a bitstream among them: minutes)
+	for notebook in docs/notebooks/*.ipynb; do $(VENV)/bin/python docs/notebooks/run.py $$notebook || exit 1; done
+>>>>>>> main
+
+fuzz: $(READY) ## results/fuzz.json: random graphs in random hardware, on all cores (LEVEL=models, rtl or netlists, GRAPHS=20000; goes on where it ended)
+	PYTHONPATH=tests $(VENV)/bin/python -P -W ignore -m random_graphs.fuzz --level $(LEVEL) --graphs $(GRAPHS)
+
 clean: ## remove what these targets made, but for data/ and results/
 	rm -rf $(VENV) build out ./*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
@@ -171,18 +169,30 @@ deep: $(READY) ## results/deep.json: a deep S4D on MNIST, from training to an iC
 		$(CLI) quantize checkpoints/s4d-deep-16h.safetensors --recipe $$recipe --data $(DATA) --out manifests/s4d-deep-16h-$$recipe && \
 		$(CLI) eval manifests/s4d-deep-16h-$$recipe --data $(DATA) --json > out/deep-$$recipe.json || exit 1; \
 	done
-	$(CLI) simulate manifests/s4d-deep-16h-w8a8x8 --samples test --data $(DATA) --count 20 \
-		--share-layers --dsp 28 --json > out/deep-rtl.json
-	$(CLI) build manifests/s4d-deep-16h-w4a8 --board icebreaker --rate 1000 --clock 24 --out out/deep-icebreaker --json > out/deep-icebreaker.json
 	$(call collect,deep)
+	$(RESULTS) deep
+
+# The checkpoint is one by example.py of state-spaces/s4, of three inputs. It does not tell its normalisation, which is that of example.py.
+cifar: $(READY) ## results/cifar.json: a public model of CIFAR-10, from import to a ULX3S-85F bitstream (CHECKPOINT=file; half an hour)
+	mkdir -p out results
+	echo '"make cifar CHECKPOINT=$(notdir $(CHECKPOINT))"' > out/cifar-command.json
+	$(VENV)/bin/python -P -m ssm_hdl.sw.studies.crops $(CHECKPOINT) out/cifar.npz
+	$(CLI) import $(CHECKPOINT) --inputs out/cifar.npz --mean 125.307,122.961,113.8575 --std 51.5865,50.847,51.255 \
+		--norm-order postnorm --out out/cifar.safetensors --json > out/cifar-import.json
+	$(CLI) quantize out/cifar.safetensors --recipe w8a8 --data out/cifar.npz --out out/cifar
+	$(CLI) eval out/cifar --data out/cifar.npz --json > out/cifar-w8a8.json
+	$(CLI) simulate out/cifar --samples test --data out/cifar.npz --count 1 --device lfe5u-85f --rate 10000 --clock 40 \
+		--share-device 1000,0,2 --json > out/cifar-rtl.json
+	$(CLI) build out/cifar --board ulx3s-85f --rate 10000 --clock 40 --out out/cifar-ulx3s-85f --json > out/cifar-ulx3s-85f.json
+	$(call collect,cifar)
 
 # HAPT is downloaded to data/hapt where no folder is named.
 USERS := $(if $(HAPT),--data $(HAPT))
 
-# One object of the JSON answers out/NAME-*.json, by what follows NAME.
+# The JSON answers out/NAME-*.json into results/NAME.json, by what follows NAME.
 define collect
-	$(VENV)/bin/python -c "import json, pathlib; \
+	$(VENV)/bin/python -c "import json, pathlib; from ssm_hdl.files import update_json; \
 		files = sorted(pathlib.Path('out').glob('$(1)-*.json')); \
 		answers = {file.stem.removeprefix('$(1)-'): json.loads(file.read_text()) for file in files}; \
-		pathlib.Path('results/$(1).json').write_text(json.dumps(answers, indent=2) + chr(10))"
+		update_json(pathlib.Path('results/$(1).json'), answers)"
 endef

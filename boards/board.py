@@ -9,6 +9,9 @@ from ssm_hdl.boards.pll import Pll, find_pll
 from ssm_hdl.errors import SsmHdlError
 from ssm_hdl.families import Device, Family
 
+Pin = tuple[str, int] | tuple[str, int, str]
+"""A resource of a platform and its number; of a resource with several pins also which of them."""
+
 
 @dataclass(frozen=True)
 class Board:
@@ -22,13 +25,14 @@ class Board:
         oscillator_hz: its frequency.
         clock_hz: clock of the accelerator, unless the user asks for another.
         baud: bit rate of the serial line.
-        leds: resources of the platform that light up when the board is ready, and when it refused a request.
-        high: resources and subsignals of the platform that have to be held high.
+        leds: pins that light up when the board is ready, and when it refused a request; none if there are no LEDs to spare.
+        high: pins that have to be held high.
         route: arguments of nextpnr that name the device.
         loader: what openFPGALoader calls the board.
         platform: makes a fresh Amaranth platform.
         flash: resource of the platform that is the SPI flash of a board with SPRAMs.
-        flash_offset: where in it their contents are, behind the bitstream.
+        flash_offset: where in it their contents are, after the bitstream.
+        other_pll: its PLL, where that of the flow does not reach the oscillator.
     """
 
     name: str
@@ -38,13 +42,14 @@ class Board:
     oscillator_hz: float
     clock_hz: float
     baud: int
-    leds: tuple[tuple[str, int], tuple[str, int]]
-    high: tuple[tuple[str, str], ...]
+    leds: tuple[Pin, ...]
+    high: tuple[Pin, ...]
     route: tuple[str, ...]
     loader: str
     platform: Callable[[], Any]
     flash: str = ""
     flash_offset: int = 0
+    other_pll: type[Pll] | None = None
 
     @property
     def family(self) -> Family:
@@ -62,7 +67,7 @@ class Board:
         Raises:
             SsmHdlError: it would be more than 0.5 % off.
         """
-        return find_pll(self.flow.pll, self.oscillator_hz, clock_hz)
+        return find_pll(self.other_pll or self.flow.pll, self.oscillator_hz, clock_hz)
 
     @property
     def device(self) -> str:
@@ -70,20 +75,33 @@ class Board:
         return self.chip.title
 
 
-def platform_of(module: str, name: str) -> Callable[[], Any]:
+def platform_of(module: str, name: str, uart: tuple[str, int, str, str] | None = None, **attributes: Any) -> Callable[[], Any]:
     """A function that makes the platform ``name`` of ``amaranth_boards.module``.
 
     It imports when it is called, so that a board can be talked about, and to, without that package.
+
+    Args:
+        module: the module.
+        name: the platform.
+        uart: connector, its number, and its pins rx and tx, where the board has no serial port of its own.
+        attributes: of these pins.
     """
 
     def make() -> Any:
         try:
             from importlib import import_module
 
-            return getattr(import_module(f"amaranth_boards.{module}"), name)()
+            from amaranth.build import Attrs
+            from amaranth_boards.resources import UARTResource
+
+            platform = getattr(import_module(f"amaranth_boards.{module}"), name)()
         except ImportError as error:
             raise SsmHdlError(
                 f'the pins of the boards are missing ({error}); `pip install "ssm-hdl[boards]"` brings them'
             ) from error
+        if uart is not None:
+            connector, number, rx, tx = uart
+            platform.add_resources([UARTResource(0, rx=rx, tx=tx, conn=(connector, number), attrs=Attrs(**attributes))])
+        return platform
 
     return make

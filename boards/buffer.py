@@ -45,11 +45,18 @@ class SampleBuffer(wiring.Component):
         write, read = bytes_.write, bytes_.read
         # The address of a byte stays for two cycles at least. So `element_ends` and `step_ends` may be registered, for short
         # paths, and still hold when the byte is stored or sent.
-        address, index, element = Signal(range(depth)), Signal(range(self.bytes)), Signal(range(self.edge.size))
-        element_ends, step_ends = Signal(), Signal()
-        steps, step = Signal(range(self.steps + 1)), Signal(range(self.steps + 1))  # steps stored; step being sent, from 1
-        full, final = Signal(), Signal()
-        surplus, bad = Signal(), Signal()
+        address, index, element = (
+            Signal(range(depth), name="address"),
+            Signal(range(self.bytes), name="index"),
+            Signal(range(self.edge.size), name="element"),
+        )
+        element_ends, step_ends = Signal(name="element_ends"), Signal(name="step_ends")
+        steps, step = (
+            Signal(range(self.steps + 1), name="steps"),
+            Signal(range(self.steps + 1), name="step"),
+        )  # steps stored; step being sent, from 1
+        full, final = Signal(name="full"), Signal(name="final")
+        surplus, bad = Signal(name="surplus"), Signal(name="bad")
         advance = Signal()
         result_bytes = self.output.size * element_bytes(self.output)
         m.d.comb += [
@@ -81,7 +88,7 @@ class SampleBuffer(wiring.Component):
             m.d.sync += step.eq(step + 1)
         with m.If(self.clear):
             m.d.sync += [signal.eq(0) for signal in (address, index, element, steps, surplus, bad, self.results)]
-        word, last = Signal(8 * self.bytes), Signal()
+        word, last = Signal(8 * self.bytes, name="word"), Signal(name="last")
         m.d.comb += [Value.cast(self.o.p.data).eq(word), self.o.p.last.eq(last & ~self.more)]
         with m.FSM():
             with m.State("STORE"):

@@ -13,11 +13,11 @@ from ssm_hdl.boards import tools
 from ssm_hdl.boards.board import Board
 from ssm_hdl.boards.flow import PATIENCE_S, Routed, pack
 from ssm_hdl.boards.pll import Pll
-from ssm_hdl.boards.protocol import fingerprint
 from ssm_hdl.boards.resources import Usage, check_expected, shell_use
 from ssm_hdl.boards.seeds import Progress, attempt, synthesise_top
 from ssm_hdl.boards.shell import Top
 from ssm_hdl.files import alone, cannot_write, scratch, write_atomically
+from ssm_hdl.fingerprint import fingerprint
 from ssm_hdl.gen.plan import Plan
 from ssm_hdl.gen.report import estimate
 from ssm_hdl.gen.size.planner import plan_for

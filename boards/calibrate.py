@@ -35,7 +35,7 @@ from ssm_hdl.gen.report import estimate
 from ssm_hdl.gen.size.planner import plan_for
 from ssm_hdl.gen.size.stages import plan_stage
 from ssm_hdl.gen.structure import Structure
-from ssm_hdl.gen.verilog import generate
+from ssm_hdl.gen.verilog import bare, generate
 
 INTERVALS = (8, 64, 512)
 """Cycles per time step for which stages that are not folded are calibrated."""
@@ -234,7 +234,7 @@ def plans(manifest: Manifest, family: Family, dsps: Sequence[int]) -> Iterator[P
 
 def synthesise(text: str, top: str, family: Family, kept: Path) -> dict[str, int]:
     """LUTs and flip-flops of Verilog, and the blocks that it takes; what was synthesised before is kept in a folder."""
-    key = sha256(f"{flow.synthesis_key(family)} {text}".encode()).hexdigest()[:24]
+    key = sha256(f"{flow.synthesis_key(family)} {bare(text)}".encode()).hexdigest()[:24]
     file = kept / f"{key}.json"
     if file.exists():
         return dict(json.loads(file.read_text(encoding="utf-8")))

@@ -32,7 +32,7 @@ class Feedback(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:  # noqa: D102
         m = Module()
-        kept, waits = Signal.like(self.result), Signal()
+        kept, waits = Signal.like(self.result, name="kept"), Signal(name="waits")
         m.d.comb += [
             self.o.payload.eq(self.i.payload),
             self.o.valid.eq(self.i.valid & ~waits),

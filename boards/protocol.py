@@ -25,8 +25,6 @@ begins with 0xA9 has as many samples as steps are wanted, and in place of each t
 
 import binascii
 import enum
-import hashlib
-import json
 import struct
 
 import numpy as np
@@ -97,16 +95,6 @@ def frame_steps(manifest: Manifest) -> int:
         return manifest.steps
     sample, result = (edge.size * element_bytes(edge) for edge in (manifest.input, manifest.output))
     return max(1, min(manifest.steps, PART_BYTES // sample, MAX_LENGTH // result))
-
-
-def fingerprint(manifest: Manifest) -> int:
-    """16 bits that tell integer programs apart; names and descriptions do not count."""
-    graph = manifest.graph.model_dump(mode="json", exclude={"name", "description", "weights", "samples"})
-    digest = hashlib.sha256(json.dumps(graph, sort_keys=True).encode())
-    for name, codes in sorted(manifest.tensors.codes.items()):
-        digest.update(f"{name}{codes.shape}".encode())
-        digest.update(codes.astype("<i8").tobytes())
-    return int.from_bytes(digest.digest()[:2], "little")
 
 
 def check_size(manifest: Manifest) -> None:

@@ -1,6 +1,7 @@
 # amaranth: UnusedElaboratable=no
 """The accelerator with a serial line, and this shell on the pins of a board."""
 
+from functools import cache, partial
 from typing import Any
 
 from amaranth.back import rtlil
@@ -76,7 +77,7 @@ class Shell(wiring.Component):
         connect(m, self.pipeline.o, self.answers.i)
         connect(m, self.answers.o, self.transmitter.i)
         m.d.comb += [self.receiver.rx.eq(self.rx), self.tx.eq(self.transmitter.tx), self.busy.eq(self.requests.busy)]
-        reply, refused = self.requests.reply, Signal()
+        reply, refused = self.requests.reply, Signal(name="refused")
         with m.If(reply.valid & reply.ready):
             m.d.sync += refused.eq(reply.p.status != Status.OK)
         loaded = self.pipeline.loaded
@@ -137,14 +138,12 @@ class Top(Elaboratable):
         uart = platform.request("uart", 0, dir="-")
         m.submodules.rx = rx = io.Buffer("i", uart.rx)
         m.d.comb += self.shell.rx.eq(rx.i)
-        leds = [platform.request(name, number, dir="-") for name, number in self.board.leds]
-        outputs = {
-            "tx": (uart.tx, self.shell.tx),
-            "ready": (leds[0], ready & self.shell.loaded),
-            "refused": (leds[1], self.shell.refused),
-        }
-        for name, member in self.board.high:
-            outputs[f"{name}_{member}"] = (getattr(platform.request(name, 0, dir="-"), member), 1)
+        outputs = {"tx": (uart.tx, self.shell.tx)}
+        request = cache(partial(platform.request, dir="-"))  # two LEDs may be pins of one resource
+        leds = zip(self.board.leds, ("ready", "refused"), (ready & self.shell.loaded, self.shell.refused), strict=False)
+        for (resource, number, *member), name, level in (*leds, *((pin, f"high_{pin[0]}", 1) for pin in self.board.high)):
+            pin = request(resource, number)
+            outputs[name] = (getattr(pin, *member) if member else pin, level)
         if self.shell.flash is not None:
             pins = platform.request(self.board.flash, 0, dir="-")
             m.submodules.cipo = cipo = io.Buffer("i", pins.cipo)

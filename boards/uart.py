@@ -65,7 +65,7 @@ class Receiver(wiring.Component):
         m = Module()
         line = Signal(init=1)
         m.submodules.synchronizer = FFSynchronizer(self.rx, line, init=1)
-        time, due = Signal(range(self.divisor)), Signal()  # cycles until the next sample; sample now
+        time, due = Signal(range(self.divisor), name="time"), Signal(name="due")  # cycles until the next sample; sample now
         bits = Signal(range(FRAME_BITS + 1))  # bits of the byte still to come
         shift = Signal(8)
         with m.If(self.o.ready):
@@ -102,7 +102,7 @@ class Transmitter(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:  # noqa: D102
         m = Module()
-        time, ends = Signal(range(self.divisor)), Signal()  # cycles since this bit began; its last cycle
+        time, ends = Signal(range(self.divisor), name="time"), Signal(name="ends")  # cycles since this bit began; its last cycle
         left = Signal(FRAME_BITS)  # a 1 for every bit that has not ended
         shift = Signal(FRAME_BITS - 1, init=-1)  # the next bits on the line
         take = self.i.valid & self.i.ready

@@ -176,6 +176,22 @@ def bitstreams() -> Iterable[Row]:
         yield name, *clocks, *map(count, (*figures, row["cycles_per_step"], row["steps_per_second"]))
 
 
+@table("model", "widths", "accuracy %", "board", "LUTs", "DSP blocks", "steps per second")
+def digest() -> Iterable[Row]:
+    """One bitstream of each kind of model."""
+    accuracies, built = results("accuracy"), results("bitstreams")
+    for model, widths, accuracy, row in (
+        ("S4D, digits of 8 x 8", "W8A8", accuracies["digits-integer"]["accuracy"], built["digits-icebreaker"]),
+        ("S4D-16h, MNIST", "W8A8", accuracies["s4d-16h-integer"]["accuracy"], built["s4d-16h-icebreaker"]),
+        ("S4D-16h of 4 layers, MNIST", "W4A8", results("deep")["w4a8"]["accuracy"], results("deep")["icebreaker"]),
+        ("S5 of 4 layers, MNIST", "W4A8", results("s5")["s5-mnist-w4a8"]["accuracy"], built["s5-mnist-shared-ulx3s-25f"]),
+        ("S5, a sensor", "W8A8", results("har")["w8a8"]["accuracy"], results("har")["icebreaker"]),
+        ("Mamba of 2 layers, a text", "W4A8", None, built["mamba-text-w4a8-ulx3s-25f"]),
+    ):
+        cells = (row["luts"]["used"], row["multipliers"]["used"], row["steps_per_second"])
+        yield model, widths, percent(accuracy), row["board"], *map(count, cells)
+
+
 @table("model", "arithmetic", "correct", "of", "%")
 def floats() -> Iterable[Row]:
     """Accuracy of float and integer models."""
@@ -259,6 +275,7 @@ def proofs() -> Iterable[Row]:
 
 
 TABLES = {
+    "digest": digest,
     "floats": floats,
     "equality": equality,
     "errors": errors,

@@ -93,8 +93,9 @@ def _kind(node: Node) -> object:
     if not registry.stage(node.op.op).shareable or node.output.per_sequence:
         return None
     options = {name: value for name, value in node.op.model_dump().items() if name not in node.op.of_a_layer}
+    widths = [(format.width, format.signed) for name in node.op.widths if (format := getattr(node.op, name))]
     shapes = [node.arrays[name].shape for name in node.op.shaped]
-    return options, shapes, [(edge.size, edge.is_complex, edge.per_sequence) for edge in (*node.inputs, node.output)]
+    return options, widths, shapes, [(edge.size, edge.is_complex, edge.per_sequence) for edge in (*node.inputs, node.output)]
 
 
 @dataclass(frozen=True)

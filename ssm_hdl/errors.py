@@ -2,12 +2,19 @@
 
 from collections.abc import Sequence
 
+MAX_MESSAGE = 2500
+"""Most characters of a message."""
+
 
 class SsmHdlError(Exception):
     """A request that cannot be met; the message names the thing, its value and the way out.
 
-    The command line prints the message alone, without a traceback, and exits with status 1.
+    The command line prints the message alone, without a traceback, and exits with status 1. It is one line that prints, whatever
+    the name of a tensor or the output of a tool that is part of it.
     """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(_printable(" ".join(message.splitlines()), MAX_MESSAGE))
 
 
 class UsageError(SsmHdlError):
@@ -21,8 +28,11 @@ def brief(value: object, most: int = 60) -> str:
         value: a text, which is shown as it is, or anything else, of which the ``repr`` is shown.
         most: characters of the answer.
     """
-    text = " ".join((value if isinstance(value, str) else repr(value)).split())
-    text = "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text)
+    return _printable(" ".join((value if isinstance(value, str) else repr(value)).split()), most)
+
+
+def _printable(text: str, most: int) -> str:
+    text = "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text[: most + 1])
     return text if len(text) <= most else text[: most - 3] + "..."
 
 

@@ -1,6 +1,7 @@
 """Files written whole or not at all, and folders for work in progress that vanish whatever ends it."""
 
 import errno
+import json
 import os
 import secrets
 import shutil
@@ -11,6 +12,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from importlib.util import find_spec
 from io import FileIO
 from pathlib import Path
+from typing import Any
 
 from ssm_hdl.errors import SsmHdlError
 
@@ -35,6 +37,16 @@ def write_atomically(path: Path | str, data: bytes | str) -> Path:
     """
     write_together({Path(path): data})
     return Path(path)
+
+
+def update_json(path: Path, rows: Mapping[str, Any]) -> None:
+    """Write rows into the JSON object of a file, which keeps its others.
+
+    Raises:
+        SsmHdlError: the folder cannot be made or written.
+    """
+    known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    write_atomically(path, json.dumps({**known, **rows}, indent=2) + "\n")
 
 
 def write_together(files: Mapping[Path, bytes | str]) -> None:

@@ -1,14 +1,16 @@
 """Unary functions as integer tables, computed in decimal arithmetic so that every machine gets the same codes."""
 
 from collections.abc import Callable
-from decimal import ROUND_FLOOR, Decimal, localcontext
+from decimal import ROUND_FLOOR, Context, Decimal, localcontext
 from functools import lru_cache
 
 import numpy as np
 
 from ssm_hdl.fixed import SQ, Codes, Format
 
-_DIGITS = 40  # twice the 19 digits of 62 bits, so no rounding of a table entry is in doubt
+_DIGITS = 40  # of a function before a table rounds it: twice the 19 digits of 62 bits
+
+_EXACT = 200  # digits that hold a function of 40 digits times a power of two
 
 _FAR = 10_000  # exp(-10,000) rounds to 0 in every table; exp(10,000 ..) would exceed the exponents of decimals
 
@@ -87,12 +89,17 @@ FUNCTIONS: dict[str, Callable[[Decimal], Decimal]] = {
 
 @lru_cache(maxsize=64)
 def _entries(function: str, source: Format, target: Format) -> tuple[int, ...]:
+    entries = []
     with localcontext() as context:
-        context.prec = _DIGITS + 10
-        unit_in, unit_out = Decimal(2) ** -source.f_bits, Decimal(2) ** target.f_bits
-        values = (FUNCTIONS[function](int(code) * unit_in) * unit_out for code in source.codes())
-        rounded = (int((value + Decimal("0.5")).to_integral_value(ROUND_FLOOR)) for value in values)
-        return tuple(min(max(entry, target.min), target.max) for entry in rounded)
+        context.prec = _DIGITS + 20
+        unit_in = Decimal(2) ** -source.f_bits
+        for code in source.codes():
+            # Without these digits, what a saturated exponential leaves of a tie would depend on the precision.
+            value = Context(_DIGITS).plus(FUNCTIONS[function](int(code) * unit_in))
+            with localcontext(Context(_EXACT)):
+                entry = int((value * Decimal(2) ** target.f_bits + Decimal("0.5")).to_integral_value(ROUND_FLOOR))
+            entries.append(min(max(entry, target.min), target.max))
+    return tuple(entries)
 
 
 def table(function: str, source: Format, target: Format) -> Codes:
@@ -109,7 +116,7 @@ def table(function: str, source: Format, target: Format) -> Codes:
     return np.array(_entries(function, source, target), dtype=np.int64)
 
 
-def gumbel(temperature: float, bits: int, f_bits: int) -> Codes:
+def gumbel(temperature: float, bits: int, f_bits: int) -> list[int]:
     """Quantiles of Gumbel noise: code i of 2**bits is temperature * -ln(-ln((i + 1/2) / 2**bits)), rounded half up.
 
     Args:
@@ -122,7 +129,7 @@ def gumbel(temperature: float, bits: int, f_bits: int) -> Codes:
         unit = Decimal(repr(temperature)) * Decimal(2) ** f_bits
         quantiles = ((Decimal(i) + Decimal("0.5")) / (1 << bits) for i in range(1 << bits))
         values = (-(-quantile.ln()).ln() * unit for quantile in quantiles)
-        return np.array([int((value + Decimal("0.5")).to_integral_value(ROUND_FLOOR)) for value in values], np.int64)
+        return [int((value + Decimal("0.5")).to_integral_value(ROUND_FLOOR)) for value in values]
 
 
 @lru_cache(maxsize=16)

@@ -1,7 +1,7 @@
 """The benchmark: what sized pipelines reach of the devices' limits, by simulation and by place and route."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from functools import partial
 from hashlib import sha256
@@ -22,7 +22,7 @@ from ssm_hdl.files import write_atomically
 from ssm_hdl.fixed import Codes
 from ssm_hdl.gen.plan import Plan
 from ssm_hdl.gen.size.planner import Sized, plan_for
-from ssm_hdl.gen.verilog import generate
+from ssm_hdl.gen.verilog import bare, generate
 from ssm_hdl.sim.compare import compare
 from ssm_hdl.sim.verilated import VerilatedModel
 
@@ -69,7 +69,7 @@ def row(name: str, manifest: Manifest, board: Board, rate_hz: float | None, kept
         step: told what is done next.
     """
     clock_hz = board.chip.clock_hz
-    sized = plan_for(manifest, board.chip, rate_hz, fastest=rate_hz is None, reserve=shell_use(manifest, board))
+    sized = planned(manifest, board, rate_hz)
     place = kept / f"{name}-{board.name}-{sized.report.cycles}"
 
     def made() -> dict[str, Any]:
@@ -79,11 +79,20 @@ def row(name: str, manifest: Manifest, board: Board, rate_hz: float | None, kept
         usage = {what: asdict(use) for what, use in reached.usage.items()}
         return {"found": found, "clocks_mhz": list(reached.reached_mhz), "usage": usage}
 
-    verilog = shell_verilog(manifest, sized.plan, *line_of(board, board.pll(clock_hz).clock_hz), board.flash_offset)
-    of = f"{clock_hz} {SEEDS} {synthesis_key(board.family)} {routing_key(board)} {verilog}"
-    known = _once(place.with_name(f"{place.name}.json"), of, made)
+    known = _once(place.with_name(f"{place.name}.json"), f"{SEEDS} {key(manifest, board, sized.plan, clock_hz)}", made)
     answer = {"manifest": name, "rate_asked": rate_hz, **figures(manifest, board, sized, known["found"], known["clocks_mhz"])}
     return answer | {"usage": known["usage"]}
+
+
+def planned(manifest: Manifest, board: Board, rate_hz: float | None = None) -> Sized:
+    """The plan that reaches a rate at the least cost, or the fastest that fits a board."""
+    return plan_for(manifest, board.chip, rate_hz, fastest=rate_hz is None, reserve=shell_use(manifest, board))
+
+
+def key(manifest: Manifest, board: Board, plan: Plan, clock_hz: float) -> str:
+    """What a bitstream depends on, but for the seed: its Verilog, its clock, and the tools."""
+    verilog = shell_verilog(manifest, plan, *line_of(board, board.pll(clock_hz).clock_hz), board.flash_offset)
+    return f"{clock_hz} {synthesis_key(board.family)} {routing_key(board)} {bare(verilog)}"
 
 
 def largest(name: str, manifest: Manifest, board: Board, kept: Path, step: Step) -> dict[str, Any]:
@@ -96,10 +105,10 @@ def largest(name: str, manifest: Manifest, board: Board, kept: Path, step: Step)
         kept: folder that keeps what was measured.
         step: told what is done next.
     """
-    sized = plan_for(manifest, board.chip, fastest=True, reserve=shell_use(manifest, board))
+    sized = planned(manifest, board)
     step(f"{manifest.name} as large as fits the {board.title}: {sized.report.cycles:,} cycles a step, simulation")
     file = kept / f"{name}-{board.name}-largest-{sized.report.cycles}.json"
-    found = _once(file, generate(manifest, sized.plan), partial(measure, manifest, sized.plan))
+    found = _once(file, bare(generate(manifest, sized.plan)), partial(measure, manifest, sized.plan))
     return {"manifest": name, "clock_hz": board.chip.clock_hz, **_busy(manifest, board, sized, found)}
 
 
@@ -158,20 +167,26 @@ def _busy(manifest: Manifest, board: Board, sized: Sized, found: dict[str, Any])
     }
 
 
-def line(manifest: Manifest, family: Family, most: int, kept: Path, step: Step) -> list[dict[str, Any]]:
-    """Throughput against multipliers, from the fewest to ``most`` DSP blocks: each plan's interval in simulation."""
-    found: list[dict[str, Any]] = []
+def plans(manifest: Manifest, family: Family, most: int) -> Iterator[Sized]:
+    """Plans from the fewest to ``most`` DSP blocks, each faster than the one before."""
+    cycles: float | None = None
     for dsp in range(1, most + 1):
         try:
             sized = plan_for(manifest, unlimited(family), dsp=dsp)
         except SsmHdlError:  # every stage needs a multiplier
             continue
-        plan, report = sized.plan, sized.report
-        if found and report.cycles == found[-1]["cycles"]:
-            continue
+        if sized.report.cycles != cycles:
+            cycles = sized.report.cycles
+            yield sized
+
+
+def line(manifest: Manifest, family: Family, most: int, kept: Path, step: Step) -> list[dict[str, Any]]:
+    """Throughput against multipliers: the interval of each of the plans in simulation."""
+    found: list[dict[str, Any]] = []
+    for plan, report in ((sized.plan, sized.report) for sized in plans(manifest, family, most)):
         step(f"{manifest.name}: {report.dsp_multipliers} multipliers, {report.cycles:,} cycles a step")
         file = kept / f"{manifest.name}-{family.name}-{report.cycles}.json"
-        interval = _once(file, generate(manifest, plan), partial(measure, manifest, plan))["interval"]
+        interval = _once(file, bare(generate(manifest, plan)), partial(measure, manifest, plan))["interval"]
         products = report.utilisation * report.cycles * report.dsp_multipliers
         found.append(
             {"multipliers": report.dsp_multipliers, "blocks": report.dsp, "cycles": report.cycles, "interval": interval,

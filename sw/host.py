@@ -20,11 +20,11 @@ from ssm_hdl.boards.protocol import (
     check_size,
     codes_to_bytes,
     element_bytes,
-    fingerprint,
     frame_steps,
     request,
     split_answer,
 )
+from ssm_hdl.fingerprint import fingerprint
 from ssm_hdl.fixed import Codes
 
 BAUD = 1_000_000

@@ -35,7 +35,7 @@ def generator(manifest: Manifest, temperature: float = 0.0, seed: int = 1) -> Ma
     logits, steps = manifest.output, list[Operation]()
     if temperature:
         noise = gumbel(temperature, ADDRESS_BITS, logits.format.f_bits)
-        low, high = logits.format.min + int(noise.min()), logits.format.max + int(noise.max())
+        low, high = logits.format.min + min(noise), logits.format.max + max(noise)
         format = Format.for_range(low, high, logits.format.f_bits)
         steps.append(Gumbel(name="noise", input=logits.name, temperature=temperature, seed=seed, format=format))
     steps.append(Argmax(name="next", input=steps[-1].name if steps else logits.name))

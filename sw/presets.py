@@ -30,6 +30,8 @@ class TrainConfig:
         rotation: deviation of a random rotation of each training sequence about each axis, in radians: the sensor is worn in
             another way. Channels are vectors of three axes.
         warmup_fraction: fraction of the steps with a rising rate.
+        curriculum: steps of generated sequences that are trained on first, an epoch each. What is far apart is learnt in minutes
+            after it was near, and hardly without.
         threads: of torch. A fixed number, because sums in another order give other weights; 1 is fastest for small models.
         seed: of the initial weights and the order of the samples.
     """
@@ -45,6 +47,7 @@ class TrainConfig:
     label_smoothing: float = 0.0
     rotation: float = 0.0
     warmup_fraction: float = 0.1
+    curriculum: tuple[int, ...] = ()
     threads: int = 2
     seed: int = 0
 
@@ -231,9 +234,10 @@ _CONFIGS = (
         dataset="induction",
         model=MambaConfig(width=32, layers=2, pooling="last"),
         epochs=2,
-        batch_size=16,
+        batch_size=32,
         learning_rate=5e-3,
         ssm_learning_rate=5e-3,
+        curriculum=(8, 16, 32, 64, 128),
         threads=1,
     ),
     TrainConfig(
@@ -244,6 +248,26 @@ _CONFIGS = (
         batch_size=16,
         learning_rate=5e-3,
         ssm_learning_rate=5e-3,
+        threads=1,
+    ),
+    TrainConfig(
+        name="s4d-deep-copying",
+        dataset="copying",
+        model=DeepS4DConfig(width=64, modes=32, layers=2, norm="layer", dt_range=(1e-3, 0.3)),
+        epochs=6,
+        batch_size=16,
+        learning_rate=5e-3,
+        ssm_learning_rate=2e-3,
+        threads=1,
+    ),
+    TrainConfig(
+        name="s5-copying",
+        dataset="copying",
+        model=S5Config(width=64, modes=64, layers=2, dt_range=(1e-3, 0.3)),
+        epochs=6,
+        batch_size=16,
+        learning_rate=5e-3,
+        ssm_learning_rate=2e-3,
         threads=1,
     ),
 )

@@ -2,7 +2,7 @@
 
 import copy
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -48,6 +48,7 @@ def train(
     on_epoch: Callable[[Epoch], None] | None = None,
     command: str | None = None,
     device: str = "cpu",
+    first: Sequence[Dataset] = (),
 ) -> Checkpoint:
     """Train a float model and keep the epoch that is best on the validation samples.
 
@@ -61,6 +62,7 @@ def train(
         on_epoch: called after each epoch.
         command: recorded in the checkpoint; ``ssm-hdl train NAME`` if left out.
         device: of torch, such as ``cuda``; another device gives other weights.
+        first: data sets whose training samples are taken before, an epoch each: those of a curriculum.
 
     Returns:
         The checkpoint with its accuracy, or R2, on the test samples. No file is written; ``Checkpoint.save`` writes one.
@@ -74,8 +76,8 @@ def train(
     center, spread = units(samples.labels if dataset.targets else np.zeros((1, 1)))
     if dataset.targets:  # numbers are learnt in units of their own, which the decoder takes up at the end
         samples, val = (replace(part, labels=(part.labels - center) / spread) for part in (samples, val))
-    inputs, labels = tensors(dataset, samples)
-    steps = config.epochs * math.ceil(len(labels) / config.batch_size)
+    epochs = [*(labelled(one.train, one.name) for one in first), *[samples] * config.epochs]
+    steps = sum(math.ceil(len(part) / config.batch_size) for part in epochs)
     order = torch.Generator().manual_seed(config.seed)
     best, best_state = -math.inf, dict[str, Tensor]()
     columns = TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn()
@@ -88,11 +90,11 @@ def train(
         model = config.model.build(dataset).to(device)
         step, what = _stepper(model, config, steps), main_score(dataset)
         task = bar.add_task(config.name, total=steps)
-        for number in range(1, config.epochs + 1):
-            total = 0.0
+        for number, part in enumerate(epochs, 1):
+            total, (inputs, labels) = 0.0, tensors(dataset, part)
             model.train()
             for batch in _batches(torch.randperm(len(labels), generator=order), config.batch_size):
-                lengths = None if samples.lengths is None else torch.from_numpy(samples.lengths)[batch].to(device)
+                lengths = None if part.lengths is None else torch.from_numpy(part.lengths)[batch].to(device)
                 loss = step(rotated(inputs[batch], dataset, config.rotation).to(device), labels[batch].to(device), lengths)
                 if not math.isfinite(loss):
                     raise SsmHdlError(

@@ -171,7 +171,7 @@ def selective_layers(layers: int, channels: int = 4, modes: int = 4, steps: int 
         graph.codes[exponent] = graph.dice.integers(-1 - odd, 3, channels)
         inputs = [f"{name}_{k}" for name in ("rate", "drive", "b", "c")]
         alpha = graph.tensor(channels, modes, format=f"SQ({1 + odd}, {3 - odd})")
-        state = {"state": "SQ(3, 5)", "format": f"SQ({2 + odd}, {6 - odd})"}
+        state = {"state": f"SQ({4 - odd}, {4 + odd})", "format": f"SQ({2 + odd}, {6 - odd})"}
         add(f"scan_{k}", "selective", inputs=inputs, alpha=alpha, exponent=exponent, **state)
         add(f"residual_{k}", "add", inputs=[before, f"scan_{k}"], format=f"SQ({3 + odd}, {5 - odd})")
         before = f"residual_{k}"

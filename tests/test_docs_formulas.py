@@ -57,8 +57,10 @@ from ssm_hdl.operations import Last as LastOperation
 from ssm_hdl.operations import Scan as ScanOperation
 from ssm_hdl.operations import Taps as TapsOperation
 from ssm_hdl.operations.base import MAX_SIZE, MAX_SPREAD, Name
+from ssm_hdl.operations.embedding import MAX_TOKEN_BITS
 from ssm_hdl.operations.gumbel import Gumbel as GumbelOperation
-from ssm_hdl.operations.lookup import MAX_ADDRESS_BITS
+from ssm_hdl.operations.lookup import MAX_ADDRESS_BITS, MAX_RESULT_BITS
+from ssm_hdl.operations.norm import MAX_RESULT
 from ssm_hdl.weights import MAX_INTEGERS
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -366,10 +368,27 @@ def test_limits_of_the_page():
         "steps": next(each.le for each in steps if hasattr(each, "le")),
         "distance of exponents of one tensor": MAX_SPREAD,
         "lookup": MAX_ADDRESS_BITS,
+        "i and f of a format, without their signs": 99,
+        "bits of the output of a norm": MAX_RESULT,
+        "bits of the output of a lookup": MAX_RESULT_BITS,
+        "bits of a token": MAX_TOKEN_BITS,
         "integers in the weights file": MAX_INTEGERS,
         "bytes of `manifest.yaml`": MAX_BYTES,
         "characters of a name": next(each.max_length for each in name if hasattr(each, "max_length")),
     }
+
+
+def test_limits_of_fields_are_those_of_the_schema():
+    page = {name.strip("`"): cell for name, cell in column("manifest.md", "greatest").items()}
+    least = {name.strip("`"): cell for name, cell in column("manifest.md", "least").items()}
+    schema = Graph.model_json_schema()
+    limits = {}
+    for each in (schema, *schema["$defs"].values()):
+        for name, field in each["properties"].items():
+            if "maximum" in field or "exclusiveMaximum" in field:
+                low = field["minimum"] if "minimum" in field else f"above {field['exclusiveMinimum']:g}"
+                limits[name] = str(low), f"{int(field.get('maximum', field.get('exclusiveMaximum', 1) - 1)):,}"
+    assert {name: (least[name], page[name]) for name in page} == limits
 
 
 def test_tables_of_the_pages_are_those_of_the_results():

@@ -50,7 +50,7 @@ class Ecp5Pll(Pll):
 
     def cell(self, pin: IOValue, clock: Signal, locked: Signal) -> list[Instance]:
         """The input buffer and the cell."""
-        oscillator, feedback = Signal(), Signal()
+        oscillator, feedback = Signal(name="oscillator"), Signal(name="feedback")
         disabled = ("PLLRST_ENA", "INTFB_WAKE", "STDBY_ENABLE", "DPHASE_SOURCE")
         low = ("RST", "STDBY", "PHASESEL0", "PHASESEL1", "PLLWAKESYNC", "ENCLKOP", "ENCLKOS")
         high = ("PHASEDIR", "PHASESTEP", "PHASELOADREG")

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar, Self
 
 from amaranth.hdl import Const, Instance, IOValue, Signal
 
@@ -27,7 +27,7 @@ class Ice40Pll(Pll):
     divq: int
 
     @classmethod
-    def candidates(cls, oscillator_hz: float) -> Iterator["Ice40Pll"]:
+    def candidates(cls, oscillator_hz: float) -> Iterator[Self]:
         """Every setting within the limits."""
         for divr in range(16):
             if not 10e6 <= oscillator_hz / (divr + 1) <= 133e6:
@@ -56,21 +56,32 @@ class Ice40Pll(Pll):
 
     def cell(self, pin: IOValue, clock: Signal, locked: Signal) -> list[Instance]:
         """The cell; the pin has to be the one beside the PLL."""
-        return [
-            Instance(
-                "SB_PLL40_PAD",
-                p_FEEDBACK_PATH="SIMPLE",
-                p_DIVR=Const(self.divr, 4),
-                p_DIVF=Const(self.divf, 7),
-                p_DIVQ=Const(self.divq, 3),
-                p_FILTER_RANGE=Const(self.filter_range, 3),
-                i_PACKAGEPIN=pin,
-                i_RESETB=Const(1, 1),
-                i_BYPASS=Const(0, 1),
-                o_PLLOUTGLOBAL=clock,
-                o_LOCK=locked,
-            )
-        ]
+        return [self._cell("SB_PLL40_PAD", clock, locked, i_PACKAGEPIN=pin)]
+
+    def _cell(self, kind: str, clock: Signal, locked: Signal, **reference: Any) -> Instance:
+        return Instance(
+            kind,
+            p_FEEDBACK_PATH="SIMPLE",
+            p_DIVR=Const(self.divr, 4),
+            p_DIVF=Const(self.divf, 7),
+            p_DIVQ=Const(self.divq, 3),
+            p_FILTER_RANGE=Const(self.filter_range, 3),
+            **reference,
+            i_RESETB=Const(1, 1),
+            i_BYPASS=Const(0, 1),
+            o_PLLOUTGLOBAL=clock,
+            o_LOCK=locked,
+        )
+
+
+class Ice40CorePll(Ice40Pll):
+    """SB_PLL40_CORE with the same dividers, for an oscillator on any other pin."""
+
+    def cell(self, pin: IOValue, clock: Signal, locked: Signal) -> list[Instance]:
+        """The input buffer and the cell."""
+        oscillator = Signal()
+        buffer = Instance("SB_IO", p_PIN_TYPE=Const(0b000001, 6), i_PACKAGE_PIN=pin, o_D_IN_0=oscillator)
+        return [buffer, self._cell("SB_PLL40_CORE", clock, locked, i_REFERENCECLK=oscillator)]
 
 
 FLOW = Flow(

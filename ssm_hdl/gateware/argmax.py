@@ -60,9 +60,12 @@ class Argmax(Stage):
 
     def elaborate(self, platform: object) -> Module:  # noqa: D102
         m = Module()
-        take, greater = Signal(), Signal()
+        take, greater = Signal(name="take"), Signal(name="greater")
         place = Counter(m, self.size, take)
-        largest, first = Signal(self._shape, reset_less=True), Signal(range(self.size), reset_less=True)
+        largest, first = (
+            Signal(self._shape, reset_less=True, name="largest"),
+            Signal(range(self.size), reset_less=True, name="first"),
+        )
         (x,) = self.i.p.data
         m.d.comb += [
             self.i.ready.eq(~(place.last & self.o.valid)),

@@ -184,7 +184,7 @@ class CompactDense(FoldedStage):
 
     def elaborate(self, platform: object) -> Module:  # noqa: D102
         m, queue = self.module(), self.queue
-        running, start, step = Signal(), Signal(), Signal()
+        running, start, step = Signal(name="running"), Signal(name="start"), Signal(name="step")
         places = Places(m, queue, start)
         column = Counter(m, self._columns, step)
         row = Counter(m, self._rows, column.wraps)
@@ -224,7 +224,7 @@ class CompactDense(FoldedStage):
         """A memory of two packets: one is read while the next comes."""
         width = shape_of(self.layers.node.inputs[0]).width
         packets = Ram(m, "packets", width, 2 << self._bits)
-        takes, filled, write, read = Signal(), Signal(2), Signal(), Signal()
+        takes, filled, write, read = Signal(name="takes"), Signal(2, name="filled"), Signal(name="write"), Signal(name="read")
         place = Counter(m, self._columns, takes)
         tags = [Signal(len(tag_of(self.i.p)), reset_less=True, name=f"tag_{k}") for k in range(2)]
         m.d.comb += [

@@ -184,7 +184,7 @@ class Dense(FoldedStage):
     def _issue(self, m: Module) -> tuple[Value, Value, Value, Value, Value]:
         """Take a beat with all of its rows, pass by pass, and those of the last when their results have a place."""
         f, source = self.folding, self.i
-        go, able, begin = Signal(), Signal(), Signal()
+        go, able, begin = Signal(name="go"), Signal(name="able"), Signal(name="begin")
         turn = Counter(m, f.passes, go)
         beat, word = Counter(m, f.beats, turn.wraps), Counter(m, f.words, go)
         places = Places(m, self.queue, begin)

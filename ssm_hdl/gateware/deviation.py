@@ -65,7 +65,7 @@ class Deviation:
         self.most = self.root.width // 2 - 1 + max(self._shifts)
         self._line = self._term + self._product + 3 + self.root.width // 2 - 1  # and for the place in a cell
         self.latency = self._line + self._product + 1
-        self.open, self.done = Signal(init=1), Signal()
+        self.open, self.done = Signal(init=1, name="open"), Signal(name="done")
         # d as it is multiplied: shifted by the bits that V gives, or by the shift of another layer, less the bits it drops.
         bits = self.root.deviation(self.size, self.center).bit_length() + 1 + max(self._shifts)
         self.shifted = Shape(bits - self.root.drop, True)
@@ -88,12 +88,14 @@ class Deviation:
         """
         root = self.root
         turn = self._steps(m, place, leave)
-        v, summed, shift = (Signal(n, reset_less=True) for n in (root.width, root.width, self.most.bit_length()))
+        v = Signal(root.width, reset_less=True)
+        summed = Signal(root.width, reset_less=True)
+        shift = Signal(self.most.bit_length(), reset_less=True)
         inverse = Signal(root.cells + root.inside, reset_less=True)
         total, term = self._sum(m, x, place, take)
         level, slope, inside = self._cell(m, v)
         level = delay(m, level, 1)  # from a block RAM it comes late in a cycle, and it is needed only when the product is there
-        first, second = Signal(self._other), Signal(self._factor)
+        first, second = Signal(self._other, name="first"), Signal(self._factor, name="second")
         m.d.comb += [first.eq(Mux(turn, inside, term)), second.eq(Mux(turn, slope, delay(m, x, self._term)))]
         product = self._multiplier.multiply(m, first, second)
         sums = self._term + self._product
@@ -125,7 +127,7 @@ class Deviation:
 
     def _steps(self, m: Module, place: Counter, leave: Value) -> Value:
         """The multiplier has the place in a cell; sets ``open`` and ``done``."""
-        busy, turn, wait = Signal(), Signal(), Signal()
+        busy, turn, wait = Signal(name="busy"), Signal(name="turn"), Signal(name="wait")
         step = Signal(range(self.latency))  # 0 a cycle after the last element
         m.d.comb += self.open.eq(~wait & ~(busy & place.last))
         m.d.sync += [
@@ -144,7 +146,7 @@ class Deviation:
         if not self.center:
             return Const(0), delay(m, multiple, 1)
         total = Signal(Shape(self.x.width + (self.size - 1).bit_length(), self.x.signed), reset_less=True)
-        kept, whole = Signal.like(total), delay(m, place.wraps, 1)
+        kept, whole = Signal.like(total, name="kept"), delay(m, place.wraps, 1)
         before = Mux(place.first, 0, total)
         with m.If(take):
             m.d.sync += total.eq(before + x)

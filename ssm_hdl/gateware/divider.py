@@ -63,7 +63,7 @@ class Divider:
         code = code.as_signed() if self.result.signed else code
         if self._fits:
             return code
-        under, over = Signal(), Signal()
+        under, over = Signal(name="under"), Signal(name="over")
         with m.If(begins):
             m.d.sync += [under.eq(lifted < 0), over.eq(lifted >= count << 1)]
         return Mux(under, self.result.min, Mux(over, self.result.max, code))

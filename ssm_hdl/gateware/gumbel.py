@@ -44,7 +44,7 @@ class Gumbel(Elementwise):
         """The sum, requantised."""
         assert isinstance(self.node.op, GumbelOperation)
         take, seed = self.i.valid & self.i.ready, self.node.op.seed
-        place, state = Counter(m, self.node.output.size, take), Signal(32, init=seed)
+        place, state = Counter(m, self.node.output.size, take), Signal(32, init=seed, name="state")
         with m.If(take):
             m.d.sync += state.eq(Mux(place.last & self.i.p.last, seed, successor(state)))
         (noise,) = self._table.read_late(m, "table", state[:ADDRESS_BITS])

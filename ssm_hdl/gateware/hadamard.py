@@ -31,14 +31,16 @@ class Level:
         x: shape of an element.
         distance: the distance.
         fast: logic may follow what a block RAM reads, see `Family.fast_rams`.
+        half: added to the first operand of every block, and so to all results of the levels after this one.
 
     Attributes:
         y: shape of a result.
         latency: cycles from an element to the result at its place, ``distance`` elements ago.
     """
 
-    def __init__(self, x: Shape, distance: int, fast: bool) -> None:
-        self.distance, self.y = distance, Shape(x.width + 1 + (not x.signed), True)
+    def __init__(self, x: Shape, distance: int, fast: bool, half: int = 0) -> None:
+        self.distance, self.half = distance, half
+        self.y = Shape(x.width + 1 + (not x.signed) + (distance == 1 and half > 0), True)
         width = self.y.width
         self.line = Sums(distance, width, fast=fast, told=distance * width >= BLOCK_RAM_FROM)  # as RAM of LUTs half the stage
         self.latency = self.line.latency + 1
@@ -57,7 +59,8 @@ class Level:
         new = Signal(self.y)
         kept = self.line.keep(m, place[: bits - 1], Const(0, 1), Const(0, len(new)), taken, new.as_unsigned())
         first = kept.value.as_signed()
-        m.d.comb += new.eq(plus_minus(Mux(second, first, 0), x, second))
+        start = Mux(delay(m, place[: bits - 1] == 0, read), self.half, 0) if self.half else 0
+        m.d.comb += new.eq(plus_minus(Mux(second, first, start), x, second))
         return delay(m, (first + Mux(second, x, 0))[: len(new)].as_signed(), 1)
 
 
@@ -106,8 +109,14 @@ class Hadamard(QueuedStage):
         self.pace = 1 if self.paley else pace
         shape = self.paley.sums if self.paley else shape_of(x)
         self.levels = list[Level]()
+        # Half a code of the result is added on the way, where it takes no adder: in the first level whose sums have room for it,
+        # or with one bit more in the last.
+        half = 0 if compact or self.paley or any(layers.lift) or layers.drop < 1 else 1 << layers.drop - 1
+        self._rounds = not (half and levels)
         for level in reversed(range(levels)):
-            self.levels.append(Level(shape, 1 << level, layers.fast))
+            fits = half >> levels - 1 - level == 0 or level == 0
+            self.levels.append(Level(shape, 1 << level, layers.fast, half * fits))
+            half *= not fits
             shape = self.levels[-1].y
         self.ahead = (1 << levels) - 1
         self.depth = sum(level.latency for level in self.levels) + REQUANTIZE_LATENCY * (not compact)
@@ -152,7 +161,7 @@ class Hadamard(QueuedStage):
             m.submodules.paley = self.paley
             connect(m, flipped(self.i), self.paley.i)
             source = self.paley.o
-        go, take, made = Signal(), Signal(), Signal(init=self.ahead == 0)
+        go, take, made = Signal(name="go"), Signal(name="take"), Signal(init=self.ahead == 0, name="made")
         coming = Signal(init=1)
         step = Counter(m, self.size + self.ahead, go)
         places = Places(m, queue, take)
@@ -186,7 +195,9 @@ class Hadamard(QueuedStage):
             go = delay(m, go, level.latency, reset_less=False)
             place, layer = (delay(m, value, level.latency) for value in (place, layer))
         lifted = choose(m, layer, self.layers.lift, x.shift_left)
-        return self.layers.rounded(m, lifted) if self._compact else self.layers.requantize(m, lifted)
+        if self._compact:
+            return self.layers.rounded(m, lifted)
+        return self.layers.requantize(m, lifted) if self._rounds else self.layers.floor(m, lifted)
 
     def timing(self, o: Beats, **sinks: Beats) -> list[Process]:
         """When its beats move."""

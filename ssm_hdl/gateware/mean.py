@@ -98,7 +98,11 @@ class Mean(Stage):
         m.submodules.sums = sums = self.sums
         taken, given = self.i.valid & self.i.ready, self.o.valid & self.o.ready
         came, left = Counter(m, self._beats, taken), Counter(m, self._beats, given)
-        steps, length, dividing = Signal(self.divider.count, init=1), Signal(self.divider.count, reset_less=True), Signal()
+        steps, length, dividing = (
+            Signal(self.divider.count, init=1, name="steps"),
+            Signal(self.divider.count, reset_less=True, name="length"),
+            Signal(name="dividing"),
+        )
         free = ~(self.i.p.last & dividing)  # ``length`` is that of the results that have not left
         m.d.comb += [
             sums.i.p.eq(self.i.p),
@@ -116,7 +120,7 @@ class Mean(Stage):
 
     def _divide(self, m: Module, dividing: Value, length: Value, given: Value) -> None:
         """Divide the sums of a beat, and offer the results until they are taken."""
-        phase, busy, load = Signal(range(self.divider.cycles)), Signal(), Signal()
+        phase, busy, load = Signal(range(self.divider.cycles), name="phase"), Signal(name="busy"), Signal(name="load")
         m.d.comb += [
             load.eq(self.sums.o.valid & dividing & ~busy),
             self.sums.o.ready.eq(load),

@@ -122,4 +122,5 @@ class Ram:
     def __init__(self, m: Module, name: str, width: int, depth: int, told: bool = False) -> None:
         attrs = {"no_rw_check": 1} | ({"ram_style": "block"} if told else {})
         m.submodules[name] = words = memory.Memory(shape=width, depth=depth, init=[], attrs=attrs)
-        self.write, self.read = words.write_port(), words.read_port()
+        self.write = words.write_port()
+        self.read = words.read_port()

@@ -77,7 +77,7 @@ class Multiplier(ABC):
             hold: that product does not count; only where ``load`` is false.
             width: bits of the sum.
         """
-        total, first = Signal(Shape(width, True), reset_less=True), delay(m, start, 1)
+        total, first = Signal(Shape(width, True), reset_less=True, name="total"), delay(m, start, 1)
         product = self.multiply(m, a, b)
         with m.If(~hold):
             m.d.sync += total.eq(Mux(load, first, total + product))

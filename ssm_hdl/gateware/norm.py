@@ -168,7 +168,7 @@ class Norm(FoldedStage):
         m, queue = self.module(), self.queue
         ring = Ram(m, "ring", self.deviation.x.width, 3 * self.size)
         write, read = ring.write, ring.read
-        take, leave = Signal(), Signal()
+        take, leave = Signal(name="take"), Signal(name="leave")
         place, to = Counter(m, self.size, take), Counter(m, 3 * self.size, take)
         packet = self.deviation.of(m, self.i.p.data[0], layer_of(self.i.p), place, take, leave)
         goes_on, go = self._send(m, leave)
@@ -196,7 +196,7 @@ class Norm(FoldedStage):
 
     def _send(self, m: Module, leave: Value) -> tuple[Value, Value]:
         """Two flags: the packet has elements to read after this cycle's, and one is read in this cycle."""
-        reading, go = Signal(), Signal()
+        reading, go = Signal(name="reading"), Signal(name="go")
         sent = Counter(m, self.size, go)
         places = Places(m, self.queue, go)
         m.d.comb += go.eq(reading & places.free)
@@ -220,7 +220,7 @@ class Norm(FoldedStage):
             return kept
 
         # S may belong to the next packet 3 cycles after this one leaves; the other values change later.
-        total, d = common(delay(m, packet.total, multiplied), 2 + multiplied), Signal(deviation.shifted)
+        total, d = common(delay(m, packet.total, multiplied), 2 + multiplied), Signal(deviation.shifted, name="d")
         whole = delay(m, times(m, delay(m, x, 1), self.size) - total, 1)
         shift, inverse = common(packet.shift, 3 + multiplied), common(packet.inverse, self._used)
         m.d.comb += d.eq(shift_left(m, whole, shift, deviation.most, len(d) + root.drop) >> root.drop)

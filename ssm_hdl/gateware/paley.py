@@ -49,7 +49,7 @@ class Paley(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:  # noqa: D102
         m = Module()
-        adding, waits, take, add = Signal(), Signal(), Signal(), Signal()
+        adding, waits, take, add = Signal(name="adding"), Signal(name="waits"), Signal(name="take"), Signal(name="add")
         place = Counter(m, self.size, take)
         column = Counter(m, self.rows, add)
         within = Counter(m, self.size // self.rows, column.wraps)
@@ -71,7 +71,7 @@ class Paley(wiring.Component):
             packet.read.addr.eq(Cat(within.value, column.value)),
         ]
         (minus,) = Rom(m, "signs", self._signs, Cat(column.value, row.value)).numbers
-        x, tag = Signal(self.shape, reset_less=True), Signal.like(tag_of(self.i.p), name="tag")
+        x, tag = Signal(self.shape, reset_less=True, name="x"), Signal.like(tag_of(self.i.p), name="tag")
         total, kept = (Signal.like(self.o.p.data[0], name=name) for name in ("total", "kept"))
         m.d.sync += x.eq(packet.read.data)
         m.d.comb += total.eq(plus_minus(Mux(delay(m, column.first, 2), 0, kept), x, delay(m, minus, 1)))

@@ -108,7 +108,7 @@ class Pool(QueuedStage):
 
     def elaborate(self, platform: object) -> Module:  # noqa: D102
         m, queue = self.module(), self.queue
-        take, end = Signal(), Signal()
+        take, end = Signal(name="take"), Signal(name="end")
         places = Places(m, queue, end)
         m.d.comb += [
             self.i.ready.eq(~self.i.p.last | places.free),
@@ -129,7 +129,7 @@ class Pool(QueuedStage):
     def _sums(self, m: Module, take: Value) -> list[Value]:
         """Those of a beat with what it brings, a cycle after it was added."""
         shape = Shape(self.node.accumulator.width, True)
-        place, fresh = Counter(m, self.cycles, take), Signal(init=1)
+        place, fresh = Counter(m, self.cycles, take), Signal(init=1, name="fresh")
         with m.If(place.wraps):
             m.d.sync += fresh.eq(self.i.p.last)
         first, taken = delay(m, fresh, self._read - self.sums.ahead), delay(m, take, self._read, reset_less=False)

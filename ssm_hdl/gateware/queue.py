@@ -71,7 +71,13 @@ class Queue(Component):
         places = self.depth + 1
         beats = Ram(m, "memory", self.width, places)
         write, read = beats.write, beats.read
-        level, push, fetch, move, free = Signal(range(places + 1)), Signal(), Signal(), Signal(), Signal()
+        level, push, fetch, move, free = (
+            Signal(range(places + 1), name="level"),
+            Signal(name="push"),
+            Signal(name="fetch"),
+            Signal(name="move"),
+            Signal(name="free"),
+        )
         m.d.comb += [
             push.eq(self.i.valid & self.i.ready),
             free.eq(~self.o.valid | self.o.ready),

@@ -78,7 +78,7 @@ class Ring(Component):
 
     def _enter(self, m: Module, gathered: Value, leaves: Value) -> None:
         """Choose who goes in next, and keep to it until the last beat is in."""
-        busy, new, go, begin = Signal(), Signal(), Signal(), Signal()
+        busy, new, go, begin = Signal(name="busy"), Signal(name="new"), Signal(name="go"), Signal(name="begin")
         whole = Signal(range(WAITING + 1))  # packets that wait and are all there
         free = Signal(range(self.flight + 1), init=self.flight)
         beat = Counter(m, self.beats, go)

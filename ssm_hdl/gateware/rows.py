@@ -59,7 +59,7 @@ class Rows:
         """
         width, read = self.shape.width, self.late - 2
         ram = Ram(m, self.name, self.storage.width, self.storage.depth)
-        takes, free = Signal(), Signal(range(BANKS + 1), init=BANKS)
+        takes, free = Signal(name="takes"), Signal(range(BANKS + 1), init=BANKS, name="free")
         whole = Signal(range(BANKS + 1))
         beat, lane = Counter(m, self.size, takes), Counter(m, self.lanes, takes)
         word = Signal(self.storage.width, reset_less=True)

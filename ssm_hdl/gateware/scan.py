@@ -155,7 +155,7 @@ class Scan(FoldedStage):
         f = self.folding
         layer = layer_of(self.i.p)
         fresh = Registers(m, "fresh", 1, 1, self.layers.count, layer)
-        able, go, final, begin = Signal(), Signal(), Signal(), Signal()
+        able, go, final, begin = Signal(name="able"), Signal(name="go"), Signal(name="final"), Signal(name="begin")
         phase = Counter(m, f.phases, go)
         beat, word = Counter(m, f.words_per_beat, final), Counter(m, f.words, final)
         places = Places(m, self.queue, begin)

@@ -124,7 +124,7 @@ class Selective(FoldedStage):
         """Begin word by word of a channel while B and C are there, the last one when its result has a place in the queue."""
         f, layer = self.folding, layer_of(self.i.p)
         fresh = Registers(m, "fresh", 1, 1, self.layers.count, layer)
-        go, able, final = Signal(), Signal(), Signal()
+        go, able, final = Signal(name="go"), Signal(name="able"), Signal(name="final")
         group, word = Counter(m, f.groups, go), Counter(m, f.cycles, go)
         channel = Counter(m, f.shape[0], final)
         places = Places(m, self.queue, final)

@@ -117,7 +117,7 @@ class SelectiveRecurrence:
             leaked = shift_left(m, product, amount, LEAK_SHIFT, self.width)
             # The half of the rounding falls on bits that are zero in the shifted state, so adding it is free.
             kept = Cat(Const(1 << LEAK_UP - 1, LEAK_UP), delay(m, state, self._added - 1 - self._leaked))
-            addend, total = (Signal(Shape(self.width, True), reset_less=True) for _ in range(2))
+            addend, total = (Signal(Shape(self.width, True), reset_less=True, name=name) for name in ("addend", "total"))
             m.d.sync += [addend.eq((kept.as_signed() if self.op.state.signed else kept) + drive), total.eq(addend - leaked)]
             stored.append(floor(m, total, LEAK_UP, self.op.state))
         keep(stored)
@@ -188,7 +188,7 @@ class SelectiveRecurrence:
         part = choose(m, issue.layer, lifts, tree(m, products).shift_left, late)
         if f.groups > 1:
             width = max(sums.output.width + lift for sums, lift in zip(self.sums, lifts, strict=True))
-            total, first = Signal(Shape(width, True), reset_less=True), delay(m, issue.first, late)
+            total, first = Signal(Shape(width, True), reset_less=True, name="total"), delay(m, issue.first, late)
             with m.If(delay(m, issue.go, late, reset_less=False)):
                 m.d.sync += total.eq(Mux(first, 0, total) + part)
             part = total

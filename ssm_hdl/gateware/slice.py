@@ -82,7 +82,7 @@ class Slice(Stage):
     def elaborate(self, platform: object) -> Module:  # noqa: D102
         m = Module()
         advance = self.i.valid & self.i.ready
-        beat, inside = Counter(m, self.cycles, advance), Signal(init=self.start == 0)
+        beat, inside = Counter(m, self.cycles, advance), Signal(init=self.start == 0, name="inside")
         with m.If(advance):  # a register that is right for the next beat, not a comparison in the way of this one
             begins = beat.value == (self.start - 1) % self.cycles
             m.d.sync += inside.eq(begins | (inside & (beat.value != self.stop - 1)))

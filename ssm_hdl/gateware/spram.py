@@ -92,9 +92,14 @@ class Loader(wiring.Component):
         m = Module()
         m.submodules.crc = crc = _CRC().create()
         depths = [len(spram.words) for spram in self.sprams for _ in range(spram.cells)]
-        taken, odd, done, ends = Signal(), Signal(), Signal(), Signal()
-        low, word, place, address = Signal(8), Signal(WIDTH), Signal(range(DEPTH)), Signal(range(DEPTH))
-        cell, load = Signal(len(depths), init=1), Signal(len(depths))  # one bit each
+        taken, odd, done, ends = Signal(name="taken"), Signal(name="odd"), Signal(name="done"), Signal(name="ends")
+        low, word, place, address = (
+            Signal(8, name="low"),
+            Signal(WIDTH, name="word"),
+            Signal(range(DEPTH), name="place"),
+            Signal(range(DEPTH), name="address"),
+        )
+        cell, load = Signal(len(depths), init=1, name="cell"), Signal(len(depths), name="load")  # one bit each
         last: Value = Const(depths[-1] - 1)
         for k, depth in enumerate(depths[:-1]):
             last = Mux(cell[k], depth - 1, last)

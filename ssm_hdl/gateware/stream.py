@@ -209,7 +209,7 @@ class Repack(Component):
         """A register that fills beat by beat, newest on top, and a second one after it to work ahead."""
         ratio, step = self.o_lanes // self.i_lanes, Shape.cast(self.i.p.data.shape()).width
         held, tag, numbers = self._registers(ratio)
-        full, moves, fills, takes = held == ratio, Signal(), Signal(), Signal()
+        full, moves, fills, takes = held == ratio, Signal(name="moves"), Signal(name="fills"), Signal(name="takes")
         m.d.comb += [self.i.ready.eq((~full | (0 if self.slow else moves)) & ~fills), takes.eq(self.i.valid & self.i.ready)]
         if self._rest < ratio:
             ends = Counter(m, beats(self._packet, self.i_lanes), takes).wraps
@@ -237,7 +237,7 @@ class Repack(Component):
         ratio, step = self.i_lanes // self.o_lanes, Shape.cast(self.o.p.data.shape()).width
         held, tag, numbers = self._registers(ratio)
         m.d.comb += [self.o.p.data.eq(numbers), tag_of(self.o.p).eq(tag)]
-        leaves, takes = 0 if self.slow else (held == 1) & self.o.ready, Signal()
+        leaves, takes = 0 if self.slow else (held == 1) & self.o.ready, Signal(name="takes")
         m.d.comb += [self.o.valid.eq(held != 0), self.i.ready.eq((held == 0) | leaves), takes.eq(self.i.valid & self.i.ready)]
         some: ValueLike = ratio
         if self._rest < ratio:

@@ -72,7 +72,7 @@ class Sums:
             layer: that of the word, with its place.
         """
         if self.registers:
-            rings = [Signal(self.width * self.words, reset_less=True) for _ in range(self.layers)]
+            rings = [Signal(self.width * self.words, reset_less=True, name=f"ring_{k}") for k in range(self.layers)]
             for k, ring in enumerate(rings):
                 with m.If(taken & (layer == k) if self.layers > 1 else taken):
                     m.d.sync += ring.eq(Cat(ring[self.width :], new))

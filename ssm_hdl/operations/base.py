@@ -86,10 +86,12 @@ class Operation(Strict):
         name: name of the operation and of its output edge.
         op: which operation it is.
         of_a_layer: fields that may differ between layers that share a stage: names, constants and formats.
+        widths: formats of which only the binary point may differ between these layers.
         shaped: arrays whose shapes have to agree between these layers.
     """
 
     of_a_layer: ClassVar[frozenset[str]] = frozenset({"name", "input", "inputs", "format", "weight", "bias"})
+    widths: ClassVar[tuple[str, ...]] = ()
     shaped: ClassVar[tuple[str, ...]] = ()
 
     name: Name

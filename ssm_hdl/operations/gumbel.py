@@ -38,11 +38,15 @@ class Gumbel(Unary):
         self.refuse_complex(inputs)
         (x,) = inputs
         noise = gumbel(self.temperature, ADDRESS_BITS, x.format.f_bits)
-        low, high = x.format.min + int(noise.min()), x.format.max + int(noise.max())
-        accumulator = bound(self.name, inputs, low, high, x.format.f_bits)
+        low, high = x.format.min + min(noise), x.format.max + max(noise)
+        accumulator = bound(self.name, (*inputs, f"noise of temperature {self.temperature:g}"), low, high, x.format.f_bits)
         check_rounding(self.name, accumulator, x.format.f_bits, self.format)
         return Node(
-            self, inputs, Edge(self.name, x.size, self.format, per_sequence=x.per_sequence), accumulator, {"table": noise}
+            self,
+            inputs,
+            Edge(self.name, x.size, self.format, per_sequence=x.per_sequence),
+            accumulator,
+            {"table": np.array(noise, np.int64)},
         )
 
     def noise(self, node: Node, count: int) -> Codes:

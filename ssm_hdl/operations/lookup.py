@@ -12,6 +12,9 @@ from ssm_hdl.operations.base import Edge, Node, Tensors, Unary
 MAX_ADDRESS_BITS = 12
 """Widest input of a table: 4,096 entries, 8 block RAMs of an iCE40."""
 
+MAX_RESULT_BITS = 32
+"""Widest output: functions are computed to 40 digits."""
+
 
 class Lookup(Unary):
     """y = f(x), element by element, from a table that follows from the two formats.
@@ -43,8 +46,8 @@ class Lookup(Unary):
                 f"{self.name}: its input {x.name} is {x.format}, {x.format.width} bits; a table takes at most "
                 f"{MAX_ADDRESS_BITS}: give {x.name} a narrower format"
             )
-        if self.format.width > 32:
-            raise SsmHdlError(f"{self.name}: {self.format} is wider than the 32 bits that tables are computed for")
+        if self.format.width > MAX_RESULT_BITS:
+            raise SsmHdlError(f"{self.name}: {self.format} is wider than the {MAX_RESULT_BITS} bits that tables are computed for")
         entries = table(self.function, x.format, self.format)
         output = Edge(self.name, x.size, self.format, per_sequence=x.per_sequence)
         return Node(self, inputs, output, self.format, {"table": entries})

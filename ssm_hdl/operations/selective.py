@@ -25,7 +25,8 @@ class Selective(Operation):
         format: format of y.
     """
 
-    of_a_layer = Operation.of_a_layer | {"alpha", "exponent"}
+    of_a_layer = Operation.of_a_layer | {"alpha", "exponent", "state"}
+    widths = ("state",)
     shaped = ("code",)
 
     op: Literal["selective"] = "selective"

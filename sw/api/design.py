@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ssm_hdl.sim.compare import Comparison
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Design(Shown):
     """The hardware of a model.
 

@@ -1,7 +1,7 @@
 """A quantised model: the integer program of a manifest, which predicts, and is planned for a device."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ssm_hdl.sw.quantize.lowering import Lowering
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Trace(Shown):
     """The values of every edge, layer by layer.
 
@@ -47,7 +47,7 @@ class Trace(Shown):
         return (rows,)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Model(Shown):
     """A quantised model.
 
@@ -57,7 +57,7 @@ class Model(Shown):
     """
 
     manifest: Manifest
-    lowering: "Lowering | None" = field(default=None, repr=False)
+    lowering: "Lowering | None" = None
 
     @property
     def name(self) -> str:

@@ -21,13 +21,15 @@ class Shown:
         return ""
 
     def _console(self) -> Console:
-        console = Console(file=io.StringIO(), width=WIDTH, record=True)
+        console = Console(file=io.StringIO(), width=WIDTH, record=True, force_jupyter=False, color_system=None)
         console.print(*self.parts(), highlight=False)
         return console
 
     def __str__(self) -> str:
         text = self._console().export_text()
         return "\n".join(line.rstrip() for line in text.splitlines())
+
+    __repr__ = __str__
 
     def _repr_html_(self) -> str:
         return self.picture() + self._console().export_html(inline_styles=True, code_format=HTML)

@@ -4,6 +4,8 @@ Heavy packages are imported inside the commands. So ``--help`` answers at once, 
 """
 
 import sys
+from importlib.metadata import version
+from typing import Annotated
 
 import typer
 
@@ -31,26 +33,40 @@ from ssm_hdl.sw.cli import (
     train,
 )
 
+HELP = {"help_option_names": ["-h", "--help"]}
+
 app = typer.Typer(
-    help="From a trained diagonal state-space model to a bit-exact FPGA pipeline.",
     epilog="Example: ssm-hdl demo, then ssm-hdl COMMAND --help for the steps that it took.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
+    context_settings=HELP,
 )
 _COMMANDS = (
     *(demo, data, train, importing, quantize, finetune, sensitivity, search, evaluate),
     *(generate, simulate, build, program, run, generate_text, info, reproduce, bench, calibrate),
 )
 for module in _COMMANDS:
-    app.command(module.NAME, epilog=f"Example: {module.EXAMPLE}")(module.command)
+    app.command(module.NAME, epilog=f"Example: {module.EXAMPLE}", context_settings=HELP)(module.command)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        print(f"ssm-hdl {version('ssm-hdl')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    shown: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")] = False,
+) -> None:
+    """From a trained diagonal state-space model to a bit-exact FPGA pipeline."""
 
 
 def main() -> None:
     """Run a command: exit status 0 for success, 1 for an error or for differences, 2 for wrong usage."""
     try:
         with ending():
-            app()
+            app(prog_name="ssm-hdl")
     except (SsmHdlError, OSError) as error:  # of the system, such as a full disk
         print(f"ssm-hdl: {error}", file=sys.stderr)
         sys.exit(2 if isinstance(error, UsageError) else 1)

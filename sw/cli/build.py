@@ -7,21 +7,21 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ssm_hdl.sw.cli import sizing
-from ssm_hdl.sw.cli.console import Json, facts, messages, need, need_writable, show
+from ssm_hdl.sw.cli.console import Json, facts, need, need_writable, show, working
 
 if TYPE_CHECKING:
     from ssm_hdl.boards.build import BuildReport
 
 NAME = "build"
 EXAMPLE = "ssm-hdl build manifests/s4d-16h --board ulx3s-85f --clock 100"
-BOARDS = "icebreaker, ulx3s-25f or ulx3s-85f"
+BOARDS = "Name of the board, such as icebreaker or ulx3s-85f; a wrong one lists all"
 
 
 @sizing.sized
 def command(
     path: Annotated[Path, typer.Argument(metavar="MANIFEST", help="A manifest: its folder or manifest.yaml.")],
     size: sizing.Size,
-    board: Annotated[str, typer.Option(help=f"{BOARDS}.")],
+    board: Annotated[str, typer.Option(help=BOARDS + ".")],
     out: Annotated[Path | None, typer.Option(help="Folder to write to; out/NAME-BOARD if left out.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -37,14 +37,8 @@ def command(
     need_writable(folder / f"{manifest.name}.json")
     size = replace(size, clock=device.clock_hz / 1e6 if size.clock is None else size.clock)
     sized = size.plan(manifest, device.chip, shell_use(manifest, device))
-    report = build(
-        manifest,
-        device,
-        folder,
-        clock_hz=sized.clock_hz,
-        plan=sized.plan,
-        progress=lambda line: messages().print(line, highlight=False, markup=False),
-    )
+    with working(f"{manifest.name} on the {device.title}", keep=True) as tell:
+        report = build(manifest, device, folder, clock_hz=sized.clock_hz, plan=sized.plan, progress=tell)
     show(as_json, asdict(report), facts(f"{report.model} on the {device.title}", rows(report)))
 
 

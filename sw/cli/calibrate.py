@@ -37,7 +37,7 @@ def command(
     from ssm_hdl.boards import calibrate
     from ssm_hdl.boards.families import FLOWS
     from ssm_hdl.families import find_family
-    from ssm_hdl.files import write_atomically
+    from ssm_hdl.files import update_json, write_atomically
     from ssm_hdl.gen import costs
 
     families, loaded = [find_family(name) for name in FLOWS], [Manifest.load(path) for path in manifests or []]
@@ -64,7 +64,7 @@ def command(
         for name, manifest, plan in plans:
             answer[key_of(name, plan)] = calibrate.judge(manifest, plan, kept)
             advance(1)
-    write_atomically(results, json.dumps(answer, indent=2) + "\n")
+    update_json(results, answer)
     shown = table("pipeline", ">LUTs", ">estimated", ">error", ">flip-flops", ">error", ">block RAMs", ">estimated")
     for key, row in answer.items():
         luts, flip_flops, rams = row["LUTs"], row["flip-flops"], row["block RAMs"]

@@ -3,6 +3,8 @@
 import io
 import json
 import os
+import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -12,7 +14,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich import box
 from rich.console import Console, Group, RenderableType
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 from rich.text import Text
 
@@ -35,6 +45,9 @@ Hop = Annotated[
     int | None,
     typer.Option(min=1, metavar="STEPS", help="From one window of the training part to the next; a window if left out."),
 ]
+
+PATIENCE_S = 5.0
+"""Seconds between two lines of a work that takes long, where there is no terminal."""
 
 Seed = typer.Option(min=0, max=2**31 - 1, help="Of all that is random: weights, order, samples, stalls, proposals.")
 
@@ -59,6 +72,8 @@ def need_writable(path: Path) -> None:
     Raises:
         SsmHdlError: ``path`` is a folder, or its folder cannot be written.
     """
+    if path.exists() and not path.is_file() and not path.is_dir():  # a device or a pipe, which is written through
+        return
     # The folder may not exist yet: the nearest existing one decides.
     above = next(parent for parent in path.absolute().parents if parent.exists())
     if path.is_dir() or not above.is_dir() or not os.access(above, os.W_OK):
@@ -104,9 +119,9 @@ def show(as_json: bool, answer: Mapping[str, Any], *tables: RenderableType) -> N
     if as_json:
         print(json.dumps(answer, indent=2))
     else:
-        console = Console()
         # In a pipe, rich would cut tables to 80 columns.
-        (console if console.is_terminal else Console(width=120)).print(*tables, sep="\n")
+        wide = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 120
+        Console(width=wide).print(*tables, sep="\n")
 
 
 @contextmanager
@@ -119,10 +134,38 @@ def progress(description: str, total: int | None) -> Iterator[Callable[[int], No
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    console = messages()
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+    with Progress(*columns, console=messages(), transient=True, disable=not sys.stderr.isatty()) as bar:
         task = bar.add_task(description, total=total)
         yield lambda done: bar.advance(task, done)
+
+
+@contextmanager
+def working(name: str, keep: bool = False) -> Iterator[Callable[[str], None]]:
+    """What a command is at, with the elapsed time, where its work cannot be counted; it yields a function that takes it.
+
+    On a terminal it is a line that stays up to date. Elsewhere it is a line now and then, or for everything if they are kept.
+
+    Args:
+        name: what is worked at.
+        keep: a line for everything, which stays.
+    """
+    console, began = messages(), time.monotonic()
+    said = began
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True, disable=not sys.stderr.isatty()) as bar:
+        task = bar.add_task(name, total=None)
+
+        def tell(what: str) -> None:
+            nonlocal said
+            now = time.monotonic()
+            bar.update(task, description=f"{name}: {what}")
+            if keep:
+                console.print(what, highlight=False, markup=False, soft_wrap=True)
+            elif not sys.stderr.isatty() and now - said >= PATIENCE_S:
+                said = now
+                console.print(f"{name}: {now - began:3.0f} s, {what}", highlight=False, markup=False)
+
+        yield tell
 
 
 def save_array(path: Path, array: "NDArray[Any]") -> Path:
@@ -137,11 +180,11 @@ def save_array(path: Path, array: "NDArray[Any]") -> Path:
 
 
 def table(*columns: str) -> Table:
-    """An empty table. A column whose heading starts with ``>`` is aligned to the right; the first column is never cut."""
-    grid = Table(box=box.SIMPLE_HEAD, header_style="bold", padding=(0, 1))
+    """An empty table. A column whose heading starts with ``>`` is aligned to the right; what is too wide is folded, never cut."""
+    grid = Table(box=box.SIMPLE_HEAD, header_style="bold", padding=(0, 1), collapse_padding=True, show_edge=False, pad_edge=False)
     for column in columns:
-        first = column == columns[0]
-        grid.add_column(column.removeprefix(">"), justify="right" if column.startswith(">") else "left", no_wrap=first)
+        right = column.startswith(">")
+        grid.add_column(column.removeprefix(">"), justify="right" if right else "left", overflow="fold")
     return grid
 
 

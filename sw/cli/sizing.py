@@ -1,9 +1,7 @@
 """The options that say how large a pipeline is, the same for every command that plans one."""
 
 import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
 from inspect import Parameter, Signature, signature
@@ -12,15 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ssm_hdl.errors import UsageError
+from ssm_hdl.sw.cli.console import working
 
 if TYPE_CHECKING:
     from ssm_hdl import Manifest
     from ssm_hdl.families import Device
     from ssm_hdl.gen.size.objective import Use
     from ssm_hdl.gen.size.planner import Sized
-
-PATIENCE_S = 2.0
-"""Seconds after which a search says that it is at work."""
 
 
 def _removed(value: str | None) -> None:
@@ -83,6 +79,18 @@ class Size:
         ),
     ] = None
 
+    def words(self) -> list[str]:
+        """The options of a command line that says the same."""
+        given = {
+            "--rate": None if self.rate is None else f"{self.rate:g}",
+            "--clock": None if self.clock is None else f"{self.clock:g}",
+            "--latency": self.latency, "--dsp": self.dsp, "--share-device": self.share_device,
+        }  # fmt: skip
+        flags = {"--max": self.fastest, "--share-layers": self.share_layers, "--own-stages": self.share_layers is False}
+        words = [word for name, value in given.items() if value is not None for word in (name, str(value))]
+        words += [word for option in self.fold or [] for word in ("--fold", option)]
+        return [*words, *(name for name, there in flags.items() if there)]
+
     def plan(self, manifest: "Manifest", device: "Device", shell: "Use | None" = None) -> "Sized":
         """The plan that the options ask for, beside a shell.
 
@@ -92,11 +100,11 @@ class Size:
         from ssm_hdl.gen.size.planner import plan_for
 
         reserve, clock_hz = reserved(self.share_device), None if self.clock is None else self.clock * 1e6
-        with _elapsed(manifest.name) as tell:
+        with working(manifest.name) as tell:
             return plan_for(
                 manifest, device, self.rate, fastest=self.fastest, clock_hz=clock_hz, dsp=self.dsp, latency=self.latency,
                 folding=foldings(self.fold), share_layers=self.share_layers,
-                reserve=reserve if shell is None else reserve.plus(shell), progress=tell,
+                reserve=reserve if shell is None else reserve.plus(shell), progress=lambda what: tell(f"planning, {what}"),
             )  # fmt: skip
 
 
@@ -148,21 +156,3 @@ def reserved(option: str | None) -> "Use":
         raise UsageError(f"--share-device {option} is not of the form LUTS,DSPS,RAMS, such as --share-device 2000,4,6")
     luts, dsps, rams = map(int, numbers)
     return Use(luts, luts, dsps, rams)
-
-
-@contextmanager
-def _elapsed(name: str) -> Iterator[Callable[[str], None]]:
-    """A line on stderr with what a search is at and its time, once it takes longer than `PATIENCE_S`."""
-    began, shown = time.monotonic(), False
-
-    def tell(what: str) -> None:
-        nonlocal shown
-        seconds = time.monotonic() - began
-        if seconds > PATIENCE_S:
-            shown = True
-            end = "\r" if sys.stderr.isatty() else "\n"
-            print(f"{name}: {seconds:3.0f} s, planning, {what:40}", end=end, file=sys.stderr, flush=True)
-
-    yield tell
-    if shown and sys.stderr.isatty():
-        print(f"{'':78}", end="\r", file=sys.stderr, flush=True)

@@ -21,7 +21,7 @@ def command(
             help="small, for your own samples; an S4D: digits (a minute), s4d-16h, s4d-64h (MNIST, an hour); a deep S4D: "
             "s4d-deep-digits, s4d-deep-16h (MNIST); an S5: s5-digits, s5-mnist (MNIST, hours), s5-mnist-full, s5-listops, "
             "har (HAPT, minutes); a Mamba: mamba-digits (a minute), mamba-mnist, mamba-har, "
-            "mamba-text (a text, by --data), mamba-induction, mamba-copying."
+            "mamba-text (a text, by --data), mamba-induction, mamba-copying (beside it s4d-deep-copying, s5-copying)."
         ),
     ],
     data: Folder = None,
@@ -67,7 +67,7 @@ def command(
     began = time.monotonic()
     dataset = load(config.dataset, data, progress=True, window=window, hop=hop)
     if dataset.name != config.dataset:  # a user's file in its place
-        config = dataclasses.replace(config, name=target.stem, dataset=dataset.name)
+        config = dataclasses.replace(config, name=target.stem, dataset=dataset.name, curriculum=())
         cut = {"window": window, "hop": hop}
         words += f" --data {dataset.name}" + "".join(f" --{name} {steps}" for name, steps in cut.items() if steps)
     words += "".join(f" --set {option}" for option in options or [])
@@ -76,7 +76,9 @@ def command(
             config.model.build(dataset)
     except SsmHdlError as error:  # the options, or the options and the samples, contradict each other
         raise UsageError(str(error)) from error
-    checkpoint = train(dataset, config, progress=messages(), command=f"ssm-hdl train {preset}{words}", device=device)
+    first = [load(config.dataset, data, progress=True, window=steps) for steps in config.curriculum]
+    told = f"ssm-hdl train {preset}{words}"
+    checkpoint = train(dataset, config, progress=messages(), command=told, device=device, first=first)
     checkpoint.save(target)
     answer = {
         "checkpoint": str(target),

@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from io import BytesIO
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from ssm_hdl.errors import SsmHdlError
 from ssm_hdl.files import write_atomically
 from ssm_hdl.samples import UNLABELLED
+from ssm_hdl.sw.data.arrays import read
 from ssm_hdl.sw.data.dataset import Dataset, InputSpec, Split
 
 Advance = Callable[[int], None]
@@ -79,10 +79,10 @@ def load(
 def _read(path: Path, spec: InputSpec, total: int) -> Samples:
     """Read samples from a file and check their shapes and ranges."""
     try:
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-            codes, labels = file["codes"], file["labels"]
-    except (OSError, ValueError, TypeError, KeyError, EOFError, BadZipFile) as error:
-        raise SsmHdlError(f"cannot read {path}: {error}; delete it, and it is made again") from error
+        arrays = read(path)
+    except SsmHdlError as error:
+        raise SsmHdlError(f"{error}; delete it, and it is made again") from error
+    codes, labels = (arrays.get(name, np.zeros(0)) for name in ("codes", "labels"))
     shape, labelled = (total, spec.steps, 1), (total, spec.steps)[: 1 + spec.per_step]
     fits = codes.shape == shape and codes.dtype == np.uint8 and labels.shape == labelled and labels.dtype == np.int64
     if not fits or labels.min() < (UNLABELLED if spec.per_step else 0) or labels.max() >= spec.classes:

@@ -19,7 +19,7 @@ from ssm_hdl.sw.data.dataset import Dataset, InputSpec
 SPEC = InputSpec("induction", "UQ(4, 0)", mean=(0.0,), std=(1.0,), steps=256, classes=16, tokens=16)
 """A code is one of 16 tokens."""
 
-SIZES = (65_536, 2_000, 2_000)
+SIZES = (8_192, 1_000, 2_000)
 """Samples of the three parts, at 256 steps."""
 
 SPECIAL = 15

@@ -40,7 +40,7 @@ LAYOUTS: Mapping[str, Layout] = {
     "s5-jax": Layout(
         s5_jax.read, s5_jax.recognise, ("gate", "discretization", "clip_eigs", "norm_order", "activation", "pooling")
     ),
-    "s5-pytorch": Layout(s5_pytorch.read, s5_pytorch.recognise),
+    "s5-pytorch": Layout(s5_pytorch.read, s5_pytorch.recognise, ("pooling",)),
     "mamba": Layout(mamba.read, mamba.recognise, ("residual", "pooling")),
 }
 """All layouts, by name. Full S4 is read as ``s4d``, and an LRU as ``s5-jax``."""

@@ -1,5 +1,6 @@
 """The arrays of a public checkpoint, checked one by one."""
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
@@ -51,13 +52,24 @@ class Arrays:
     def take(self, name: str, *shape: int, is_complex: bool = False) -> Tensor:
         """An array of a given shape, of real or of complex numbers; 16-bit floats in 32 bits.
 
+        Further dimensions of 1 at the end are left out: a convolution over one step is a dense.
+
         Raises:
             SsmHdlError: it is missing, has another shape or kind of numbers, or holds values that are not finite numbers.
         """
         if name not in self.tensors:
-            known = listing(sorted(self.tensors.keys() - self._taken))
-            self.fail(f"lacks {name} of shape {shape}; if it is there by another name, give --map NAME={name}; there are {known}")
+            left = sorted(self.tensors.keys() - self._taken)
+            fitting = [other for other in left if self._fits(other, shape)]
+            old, new = fitting[0] if len(fitting) == 1 else "NAME", name
+            if re.split("[./]", old)[-1] == (part := re.split("[./]", new)[-1]):  # then the bias has the same prefixes
+                old, new = (text.removesuffix(part)[:-1] for text in (old, new))
+            self.fail(
+                f"lacks {name} of shape {shape}; "
+                f"if it is there by another name, give --map {old}={new}; there are {listing(left)}"
+            )
         tensor = self.tensors[name]
+        if self._fits(name, shape):
+            tensor = tensor.reshape(shape)
         if tuple(tensor.shape) != shape:
             raise SsmHdlError(f"{self.path}: {name} has shape {tuple(tensor.shape)}, it should have {shape}")
         if not (tensor.is_complex() if is_complex else tensor.is_floating_point()):
@@ -68,6 +80,15 @@ class Arrays:
             raise SsmHdlError(f"{self.path}: {name} has {int((~torch.isfinite(tensor)).sum())} values that are not finite")
         self._taken.add(name)
         return tensor
+
+    def _fits(self, name: str, shape: tuple[int, ...]) -> bool:
+        actual = tuple(self.tensors[name].shape)
+        return actual[: len(shape)] == shape and set(actual[len(shape) :]) <= {1}
+
+    def bias(self, weight: str, size: int) -> Tensor:
+        """The bias beside a weight; zeros where there is none."""
+        name = re.sub(r"\w+$", "bias", weight)
+        return self.take(name, size) if name in self.tensors else torch.zeros(size)
 
     def refuse(self, option: str, given: object, why: str) -> None:
         """Refuse an option that would change nothing.
@@ -86,7 +107,10 @@ class Arrays:
         """
         for name in sorted(self.tensors.keys() - self._taken):
             if self.tensors[name].ndim or self.tensors[name].is_floating_point():
-                self.fail(f"has {name}, which a model of layout {layout} that can be imported does not have")
+                self.fail(
+                    f"has {name}, which a model of layout {layout} that can be imported does not have; "
+                    "if that is another name of a part it has, give --map OLD=NEW"
+                )
 
     def ask(self, option: str, given: str | None, choices: Sequence[str], why: str) -> str:
         """The value of an option that the arrays do not tell.

@@ -23,11 +23,13 @@ from torch import Tensor
 
 from ssm_hdl.sw.data import InputSpec
 from ssm_hdl.sw.importers.arrays import Arrays
-from ssm_hdl.sw.importers.stacks import ACTIVATIONS, ORDERS, blocks_of, check_pooling, read_ends, read_norm
+from ssm_hdl.sw.importers.stacks import ACTIVATIONS, ORDERS, blocks_of, check_pooling, read_ends, read_norms
 from ssm_hdl.sw.models import Config
 from ssm_hdl.sw.models.s4d import LAYER, DeepS4DConfig, S4DConfig
 
-KERNEL = r"(?:layer\.)?(?:kernel\.)+"
+KERNEL = r"(?:\w+\.)*?(?:kernel\.)+"
+"""Of a block, or of the module of any name that holds its SSM."""
+
 VERSIONS = {"log_A_real": (1, "log_dt", "zoh"), "A_real": (-1, "inv_dt", "zoh"), "inv_A_real": (1, "log_dt", "bilinear")}
 """By the array of the real part: the sign of the imaginary part, the array of dt, and the discretization of the code."""
 
@@ -67,30 +69,26 @@ def read(
             )
     blocks = blocks_of(arrays, f"{KERNEL}C")
     kernels = [next(name for name in arrays.tensors if name.startswith(block) and name.endswith("kernel.C")) for block in blocks]
-    kinds, tensors = set[str](), dict[str, Tensor]()
+    tensors = dict[str, Tensor]()
     *_, width, modes, _ = arrays.shape(kernels[0], "(H, N, 2)" if arrays.tensors[kernels[0]].ndim < 4 else "(1, H, N, 2)")
     plain = all(f"{name.removesuffix('C')}log_A_real" in arrays for name in kernels)
     if plain:
         arrays.refuse("discretization", discretization, "is of s4d.py, which has zoh")
     activation = activation or ("gelu" if plain else None)
     activation = arrays.ask("activation", activation, tuple(ACTIVATIONS), "its arrays do not tell the activation after the SSM")
-    for number, (block, kernel) in enumerate(zip(blocks, kernels, strict=True)):
-        kind, norm = read_norm(arrays, number, block, width)
-        kinds.add(kind)
+    norm_kind, norms, final = read_norms(arrays, blocks, width)
+    for number, (block, kernel, norm) in enumerate(zip(blocks, kernels, norms, strict=True)):
         own = _kernel(arrays, kernel.removesuffix("C"), width, modes, discretization) | norm
         d = arrays.first(*(f"{kernel.rsplit('.', depth)[0]}.D" for depth in range(2, kernel.count(".") + 1)))
         own["seq.D"] = arrays.take(d, *((1, width) if arrays.tensors.get(d, torch.empty(0)).ndim == 2 else (width,))).reshape(
             width
         )
-        mixing = arrays.first(f"{block}output_linear.weight", f"{block}output_linear.0.weight")
-        shape = (2 * width, width, *(1,) * (len(arrays.tensors.get(mixing, torch.empty(0, 0)).shape) - 2))
-        own["out.weight"] = arrays.take(mixing, *shape).reshape(2 * width, width)
-        own["out.bias"] = arrays.take(f"{mixing.removesuffix('weight')}bias", 2 * width)
+        homes = [f"{kernel.rsplit('.', depth)[0]}." for depth in range(kernel.removeprefix(block).count(".") + 1, 1, -1)]
+        mixing = arrays.first(*(f"{home}output_linear{part}.weight" for home in homes for part in ("", ".0")))
+        own["out.weight"] = arrays.take(mixing, 2 * width, width)
+        own["out.bias"] = arrays.bias(mixing, 2 * width)
         tensors |= {f"layers.{number}.{name}": tensor for name, tensor in own.items()}
-    if len(kinds) != 1:
-        arrays.fail(f"has layers with different norms: {', '.join(sorted(kinds))}")
-    tensors |= read_ends(arrays, inputs, width)
-    (norm_kind,) = kinds
+    tensors |= read_ends(arrays, inputs, width) | final
     order = "prenorm"
     if norm_kind == "none":
         arrays.refuse("norm_order", norm_order, "has no norm")
@@ -103,7 +101,7 @@ def read(
     if single and inputs.channels == 1 and not (inputs.per_step or inputs.tokens):
         return S4DConfig(width=width, modes=modes), _single(tensors)
     options: dict[str, Any] = {"width": width, "modes": modes, "layers": len(blocks), "norm": norm_kind, "order": order}
-    options |= {"gelu": ACTIVATIONS[activation], "pooling": pooling}
+    options |= {"gelu": ACTIVATIONS[activation], "pooling": pooling, "final_norm": bool(final)}
     return DeepS4DConfig.model_validate(options), tensors
 
 
@@ -131,7 +129,7 @@ def _kernel(arrays: Arrays, name: str, width: int, modes: int, discretization: s
     b_shape = (1, copies, modes, 2) if arrays.tensors.get(f"{name}B", real).ndim == 4 else (copies, modes, 2)
     b = torch.view_as_complex(arrays.take(f"{name}B", *b_shape).reshape(copies, modes, 2).repeat(repeat, 1, 1).double())
     dt_shape = tuple(arrays.tensors.get(f"{name}{dt_name}", torch.empty(width)).shape)
-    dt = arrays.take(f"{name}{dt_name}", *(dt_shape if dt_shape in ((width, 1), (width, modes)) else (width,)))
+    dt = arrays.take(f"{name}{dt_name}", *(dt_shape if dt_shape == (width, modes) else (width,)))
     dt = dt.double().reshape(width, -1).exp()
     a = torch.complex(-real.double().exp(), sign * imaginary.double())
     how = arrays.ask("discretization", discretization or usual, ("zoh", "bilinear"), "the code has a choice")

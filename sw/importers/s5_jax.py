@@ -23,7 +23,7 @@ from torch import Tensor
 from ssm_hdl.errors import UsageError
 from ssm_hdl.sw.data import InputSpec
 from ssm_hdl.sw.importers.arrays import Arrays
-from ssm_hdl.sw.importers.stacks import ACTIVATIONS, ORDERS, blocks_of, check_pooling, check_variance
+from ssm_hdl.sw.importers.stacks import ACTIVATIONS, ORDERS, blocks_of, check_pooling, read_norms
 from ssm_hdl.sw.models.s5 import S5Config
 
 EPSILON = {"layer": 1e-6, "layer_bias": 1e-6, "batch": 1e-5}
@@ -33,10 +33,6 @@ GATES = ("half_glu1", "half_glu2")
 """Gates that have ``out2`` as their only dense; the tree does not tell them apart."""
 
 DISCRETIZATIONS = ("zoh", "bilinear")
-
-NORM = {"weight": ("scale", "weight"), "bias": ("bias",), "running_mean": ("mean", "running_mean")}
-NORM |= {"running_var": ("var", "running_var")}
-"""Names of a norm's arrays, in flax and torch."""
 
 
 def recognise(arrays: Arrays) -> bool:
@@ -70,7 +66,7 @@ def read(
         SsmHdlError: another layout, a bidirectional model, or an array that is missing or misshapen.
     """
     pooling = check_pooling(arrays, inputs, pooling)
-    arrays.tensors = {re.sub(r"^(params|batch_stats)/", "", name.replace(".", "/")): t for name, t in arrays.tensors.items()}
+    arrays.tensors = {re.sub(r"^((params|batch_stats)/)+", "", name.replace(".", "/")): t for name, t in arrays.tensors.items()}
     blocks = blocks_of(arrays, r"\w+/(?:Lambda_re|nu_log)")
     first = next(name for name in arrays.tensors if re.search(r"/(Lambda_re|nu_log)$", name))
     seq, lru = first.split("/")[-2], first.endswith("nu_log")
@@ -82,12 +78,8 @@ def read(
     for name, tensor in arrays.tensors.items():
         if name.endswith(("/C1", "/C2")) or (name.endswith(f"{seq}/C") and tensor.shape[1:2] == (2 * modes,)):
             arrays.fail(f"is bidirectional ({name}), so it cannot be streamed; train one in one direction")
-    flax = "decoder/kernel" in arrays
-    base = next(
-        (f"{name}/" for name in ("norm", "normalization") if any(f"{blocks[0]}{name}/" in n for n in arrays.tensors)), "norm/"
-    )
-    parts = {ours: arrays.first(*(f"{blocks[0]}{base}{name}" for name in names)) for ours, names in NORM.items()}
-    norm = "batch" if parts["running_mean"] in arrays else "layer_bias" if parts["bias"] in arrays else "layer"
+    flax = any(name.endswith("/kernel") for name in arrays.tensors)
+    norm, norms, final = read_norms(arrays, blocks, width)
     outs = [name for name in ("out1", "out2") if any(f"{blocks[0]}{name}/{kind}" in arrays for kind in ("kernel", "weight"))]
     if outs != ["out2"]:
         arrays.refuse("gate", gate, f"has {' and '.join(outs) or 'neither out1 nor out2'}, which tells its gate")
@@ -100,22 +92,28 @@ def read(
     if discretization not in (None, *DISCRETIZATIONS):
         raise UsageError(f"no discretization is called {discretization!r}; there are {', '.join(DISCRETIZATIONS)}")
     why = "the arrays of torch do not tell it"
-    order = arrays.ask(
-        "norm_order", norm_order or ("prenorm" if flax else None), ORDERS, f"norm before the SSM or after the residual: {why}"
-    )
+    if norm == "none":
+        arrays.refuse("norm_order", norm_order, "has no norm")
+    order = norm_order or ("prenorm" if flax or norm == "none" else None)
+    order = arrays.ask("norm_order", order, ORDERS, f"norm before the SSM or after the residual: {why}")
     active = arrays.ask("activation", activation or ("gelu_tanh" if flax else None), tuple(ACTIVATIONS), f"activation: {why}")
     options: dict[str, Any] = {"width": width, "modes": modes, "layers": len(blocks), "norm": norm, "order": order, "gate": gate}
-    options |= {"epsilon": EPSILON[norm] if flax else 1e-5, "gelu": ACTIVATIONS[active], "pooling": pooling}
+    options |= {
+        "epsilon": EPSILON.get(norm, 1e-5) if flax else 1e-5,
+        "gelu": ACTIVATIONS[active],
+        "pooling": pooling,
+        "final_norm": bool(final),
+    }
     options |= {"discretization": "none" if lru else discretization or "zoh", "clip": bool(clip_eigs)}
     config = S5Config.model_validate(options)
-    tensors: dict[str, Tensor] = {}
+    tensors: dict[str, Tensor] = final
 
     def dense(source: str, name: str, inward: int, outward: int) -> None:
-        if f"{source}/weight" in arrays:
-            tensors[f"{name}.weight"] = arrays.take(f"{source}/weight", outward, inward)
-        else:
+        if flax:
             tensors[f"{name}.weight"] = arrays.take(f"{source}/kernel", inward, outward).mT
-        tensors[f"{name}.bias"] = arrays.take(f"{source}/bias", outward)
+        else:
+            tensors[f"{name}.weight"] = arrays.take(f"{source}/weight", outward, inward)
+        tensors[f"{name}.bias"] = arrays.bias(f"{source}/weight", outward)
 
     nested = any(name.startswith("encoder/encoder/") for name in arrays.tensors)
     if inputs.tokens and "encoder/weight" in arrays:  # an embedding of torch
@@ -125,13 +123,12 @@ def read(
         if inputs.tokens:
             tensors["encoder.weight"] = tensors["encoder.weight"].mT + tensors.pop("encoder.bias")
     dense("decoder", "decoder", width, inputs.outputs)
-    for number, source in enumerate(blocks):
+    for number, (source, of_norm) in enumerate(zip(blocks, norms, strict=True)):
         name = f"layers.{number}"
         own = (_lru if lru else _s5)(arrays, f"{source}{seq}/", width, modes)
-        tensors |= {f"{name}.seq.{key}": value for key, value in own.items()}
-        for ours in ("weight", *(("bias",) * (norm != "layer")), *(("running_mean", "running_var") * (norm == "batch"))):
-            tensors[f"{name}.norm.{ours}"] = arrays.take(parts[ours].replace(blocks[0], source, 1), width)
-        check_variance(arrays, parts["running_var"].replace(blocks[0], source, 1))
+        tensors |= {
+            f"{name}.{key}": value for key, value in ({f"seq.{key}": value for key, value in own.items()} | of_norm).items()
+        }
         for out in outs:
             dense(f"{source}{out}", f"{name}.{out}", width, width)
     return config, tensors
@@ -142,9 +139,7 @@ def _s5(arrays: Arrays, source: str, width: int, modes: int) -> dict[str, Tensor
     shapes: dict[str, tuple[int, ...]] = {"Lambda_re": (modes,), "Lambda_im": (modes,), "D": (width,)}
     shapes |= {"B": (modes, width, 2), "C": (width, modes, 2)}
     tensors = {key: arrays.take(f"{source}{key}", *shape) for key, shape in shapes.items()}
-    step = f"{source}log_step"
-    flat = arrays.tensors.get(step, torch.empty(0, 1)).ndim == 1
-    return tensors | {"log_step": arrays.take(step, *((modes,) if flat else (modes, 1))).reshape(modes)}
+    return tensors | {"log_step": arrays.take(f"{source}log_step", modes)}
 
 
 def _lru(arrays: Arrays, source: str, width: int, modes: int) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""Imports the S5 of s5-pytorch 0.2.1: ``encoder``, a stack of ``S5Block``, the mean over the steps, ``decoder``.
+"""Imports the S5 of s5-pytorch 0.2.1: ``encoder``, a stack of ``S5Block``, a pooling over the steps, ``decoder``.
 
     self.encoder = nn.Linear(1, H)                    # or nn.Embedding(tokens, H)
     self.layers = nn.ModuleList([S5Block(H, P, bidir=False) for _ in range(layers)])
@@ -22,7 +22,7 @@ from torch import Tensor
 from ssm_hdl.errors import SsmHdlError
 from ssm_hdl.sw.data import InputSpec
 from ssm_hdl.sw.importers.arrays import Arrays
-from ssm_hdl.sw.importers.stacks import read_ends
+from ssm_hdl.sw.importers.stacks import check_pooling, read_ends
 from ssm_hdl.sw.models.s5 import S5Config
 
 LAMBDA = "s5.seq.Lambda"
@@ -33,8 +33,8 @@ def recognise(arrays: Arrays) -> bool:
     return any(name.endswith(LAMBDA) for name in arrays.tensors)
 
 
-def read(arrays: Arrays, inputs: InputSpec) -> tuple[S5Config, dict[str, Tensor]]:
-    """Config and tensors of the model.
+def read(arrays: Arrays, inputs: InputSpec, pooling: str | None = None) -> tuple[S5Config, dict[str, Tensor]]:
+    """Config and tensors of the model; ``pooling`` is that of the labels if None.
 
     Raises:
         SsmHdlError: another layout, a bidirectional model, another kind of block, or an array that is missing or misshapen.
@@ -59,7 +59,7 @@ def read(arrays: Arrays, inputs: InputSpec) -> tuple[S5Config, dict[str, Tensor]
         raise SsmHdlError(f"{arrays.path} has a feed-forward network without GEGLU ({first}ff_enc.weight); train with glu=True")
     config = S5Config(
         width=width, modes=modes, layers=len(blocks), norm="layer_bias", epsilon=1e-5, gate="none", gelu="erf", skip="norm",
-        hidden=hidden, clip=False,
+        hidden=hidden, clip=False, pooling=check_pooling(arrays, inputs, pooling),  # type: ignore[arg-type]  # pydantic checks it
     )  # fmt: skip
     tensors = read_ends(arrays, inputs, width)
     for number, block in enumerate(blocks):

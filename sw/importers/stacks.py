@@ -1,7 +1,9 @@
 """What layouts of torch code share: encoder, blocks with their norms, decoder."""
 
 import re
+from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 
 from ssm_hdl.sw.data import InputSpec
@@ -12,7 +14,12 @@ ORDERS = ("prenorm", "postnorm")
 ACTIVATIONS = {"gelu": "erf", "gelu_tanh": "tanh"}
 """Activations by their name in options, and the kind of GELU of a config."""
 
-NORM_PARTS = {"weight": "weight", "bias": "bias", "running_mean": "running_mean", "running_var": "running_var"}
+NORM = r"norm|\b[lb]n(?:s|_?\d+|_?f)?\b"
+"""In the name of a norm: norm, layernorm, ln, ln_1, bn and so on."""
+
+NORM_PARTS = {"weight": ("weight", "scale"), "bias": ("bias",)}
+NORM_PARTS |= {"running_mean": ("running_mean", "mean"), "running_var": ("running_var", "var")}
+"""Names of a norm's arrays, in torch and flax."""
 
 
 def blocks_of(arrays: Arrays, suffix: str) -> list[str]:
@@ -35,22 +42,44 @@ def blocks_of(arrays: Arrays, suffix: str) -> list[str]:
     return [f"{prefix}{number}{separator}" for number in range(len(numbers))]
 
 
-def read_norm(arrays: Arrays, number: int, block: str, width: int) -> tuple[str, dict[str, Tensor]]:
-    """The kind of norm of a block, and its tensors; it is in the block, or in a list of norms."""
-    names = [name for name in arrays.tensors if re.search("norm", name, re.IGNORECASE) and name.endswith(".weight")]
-    own = [name for name in names if name.startswith(block)]
-    listed = [name for name in names if re.search(rf"norms?\w*\.{number}\.", name, re.IGNORECASE) and not name.startswith(block)]
-    found = own or listed
-    if not found:
-        return "none", {}
-    if len(found) > 1:
-        arrays.fail(f"has several norms in layer {number}: {', '.join(found)}; models of one norm a layer can be imported")
-    prefix = found[0].removesuffix("weight")
-    parts = {part: arrays.take(f"{prefix}{part}", width) for part in NORM_PARTS if f"{prefix}{part}" in arrays}
-    if "bias" not in parts:
-        arrays.fail(f"has {prefix}weight without a bias, as an RMSNorm has; models with LayerNorm or BatchNorm can be imported")
-    check_variance(arrays, f"{prefix}running_var")
-    return ("batch" if "running_mean" in parts else "layer_bias"), {f"norm.{part}": tensor for part, tensor in parts.items()}
+def read_norms(arrays: Arrays, blocks: Sequence[str], width: int) -> tuple[str, list[dict[str, Tensor]], dict[str, Tensor]]:
+    """The kind of norm of all blocks, the tensors of each, and those of a norm after the last one.
+
+    A norm is in its block, or in a list of norms; the one after the blocks has no number.
+    """
+    kinds, norms = set[str](), []
+    names = [name for name in arrays.tensors if re.search(rf"(?:{NORM}).*[./](weight|scale)$", name, re.IGNORECASE)]
+    outside = [name for name in names if not any(map(name.startswith, blocks))]
+    for number, block in enumerate(blocks):
+        listed = [name for name in outside if re.search(rf"(?:{NORM})\w*[./]{number}[./]", name, re.IGNORECASE)]
+        found = [name for name in names if name.startswith(block)] or listed
+        if len(found) > 1:
+            arrays.fail(f"has several norms in layer {number}: {', '.join(found)}; models of one norm a layer can be imported")
+        kind, tensors = _read_norm(arrays, found[0], "norm", width) if found else ("none", {})
+        kinds.add(kind)
+        norms.append(tensors)
+    final = dict[str, Tensor]()
+    for name in outside:
+        if not re.search(r"[./]\d+[./]", name):
+            kind, final = _read_norm(arrays, name, "norm_f", width)
+            kinds.add(kind)
+    if len(kinds) != 1:
+        arrays.fail(f"has layers with different norms: {', '.join(sorted(kinds))}")
+    return kinds.pop(), norms, final
+
+
+def _read_norm(arrays: Arrays, gain: str, ours: str, width: int) -> tuple[str, dict[str, Tensor]]:
+    """The kind of a norm, and its tensors; ``gain`` is the array of its gain, ``ours`` the name that we give it."""
+    prefix = re.sub(r"\w+$", "", gain)
+    there = {part: arrays.first(*(f"{prefix}{name}" for name in names)) for part, names in NORM_PARTS.items()}
+    tensors = {f"{ours}.{part}": arrays.take(name, width) for part, name in there.items() if name in arrays}
+    if f"{ours}.bias" not in tensors and gain.endswith("weight"):
+        arrays.fail(f"has {gain} without a bias, as an RMSNorm has; models with LayerNorm or BatchNorm can be imported")
+    if (tensors.get(f"{ours}.running_var", torch.zeros(1)) < 0).any():
+        name = there["running_var"]
+        arrays.fail(f"has {name} with values below 0, which no variance has; the file is damaged, or it is another array")
+    affine = "layer_bias" if f"{ours}.bias" in tensors else "layer"
+    return ("batch" if f"{ours}.running_mean" in tensors else affine), tensors
 
 
 def check_pooling(arrays: Arrays, inputs: InputSpec, pooling: str | None) -> str:
@@ -59,17 +88,11 @@ def check_pooling(arrays: Arrays, inputs: InputSpec, pooling: str | None) -> str
     return arrays.ask("pooling", pooling or usual, POOLINGS, "the steps are pooled in one of a few ways")
 
 
-def check_variance(arrays: Arrays, name: str) -> None:
-    """Refuse a variance below 0, whose root is not a number."""
-    if name in arrays and (arrays.tensors[name] < 0).any():
-        arrays.fail(f"has {name} with values below 0, which no variance has; the file is damaged, or it is another array")
-
-
 def read_ends(arrays: Arrays, inputs: InputSpec, width: int) -> dict[str, Tensor]:
     """Encoder and decoder."""
     shape = (inputs.tokens, width) if inputs.tokens else (width, inputs.channels)
     tensors = {"encoder.weight": arrays.take("encoder.weight", *shape)}
     if not inputs.tokens:
-        tensors["encoder.bias"] = arrays.take("encoder.bias", width)
+        tensors["encoder.bias"] = arrays.bias("encoder.weight", width)
     tensors["decoder.weight"] = arrays.take("decoder.weight", inputs.outputs, width)
-    return tensors | {"decoder.bias": arrays.take("decoder.bias", inputs.outputs)}
+    return tensors | {"decoder.bias": arrays.bias("decoder.weight", inputs.outputs)}

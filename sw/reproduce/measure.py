@@ -13,15 +13,16 @@ from typing import Any
 
 from ssm_hdl import Manifest, SsmHdlError
 from ssm_hdl.boards.flow import synthesis_key, synthesised
-from ssm_hdl.boards.protocol import fingerprint
 from ssm_hdl.families import unlimited
 from ssm_hdl.families.ecp5 import ECP5
 from ssm_hdl.families.generic import GENERIC
 from ssm_hdl.files import write_atomically
+from ssm_hdl.fingerprint import fingerprint
 from ssm_hdl.fixed import Codes
+from ssm_hdl.gen.plan import Plan
 from ssm_hdl.gen.report import estimate
 from ssm_hdl.gen.size.planner import plan_for
-from ssm_hdl.gen.verilog import generate
+from ssm_hdl.gen.verilog import bare, generate
 from ssm_hdl.sim.compare import compare
 from ssm_hdl.sim.compiler import Design
 from ssm_hdl.sim.verilated import VerilatedModel
@@ -149,28 +150,36 @@ def _pipeline(
     row: Row, manifest: Manifest, share: bool, samples: Codes, known: dict[str, Any], processes: int, step: Callable[[str], None]
 ) -> dict[str, Any]:
     """What simulation and synthesis say of a pipeline; what is known, if it is of this Verilog, synthesised as now."""
-    plan, inferred = (plan_for(manifest, unlimited(family), dsp=DSP, share_layers=share).plan for family in (ECP5, GENERIC))
-    simulated = Design(generate(manifest, inferred), manifest.name)
-    verilog = generate(manifest, plan)
-    key = f"{len(samples)} {synthesis_key(ECP5)} {verilog} {simulated.verilog}"
-    hardware = sha256(key.encode()).hexdigest()
-    if known.get("hardware") == hardware:
+    plan, *texts = designs(manifest, share)
+    key = hardware(len(samples), *texts)
+    if known.get("hardware") == key:
         return known
     what = "of layers that share stages " if share else ""
     step(f"{row.name}: RTL {what}against the golden model")
-    compared = compare(manifest, VerilatedModel(manifest, design=simulated), samples, jobs=processes)
+    compared = compare(manifest, VerilatedModel(manifest, design=Design(texts[1], manifest.name)), samples, jobs=processes)
     if compared.differences:
         raise SsmHdlError(f"{row.name}: {compared.differences} outputs of the RTL differ; {compared.first}")
     step(f"{row.name}: synthesis {what}for ECP5")
     report = estimate(manifest, plan)
     return {
-        "hardware": hardware,
+        "hardware": key,
         "rtl": {"images": compared.sequences, "outputs": compared.elements, "differences": compared.differences},
         "interval": compared.interval,
         "cycles": report.cycles,
         "latency": report.latency_alone,
-        "ecp5": synthesised(verilog, manifest.name, ECP5) | {"planned": report.dsp},
+        "ecp5": synthesised(texts[0], manifest.name, ECP5) | {"planned": report.dsp},
     }
+
+
+def designs(manifest: Manifest, share: bool) -> tuple[Plan, str, str]:
+    """The plan of a pipeline that is synthesised, its Verilog, and the Verilog that is simulated."""
+    plan, inferred = (plan_for(manifest, unlimited(family), dsp=DSP, share_layers=share).plan for family in (ECP5, GENERIC))
+    return plan, generate(manifest, plan), generate(manifest, inferred)
+
+
+def hardware(sequences: int, *texts: str) -> str:
+    """A hash of what simulation and synthesis depend on: how much is simulated, and the Verilog."""
+    return sha256(f"{sequences} {synthesis_key(ECP5)} {' '.join(map(bare, texts))}".encode()).hexdigest()
 
 
 def known_figures(kept: Path) -> dict[str, Any]:

@@ -40,16 +40,16 @@ def main(
     checkpoint: Annotated[Path, typer.Argument(help="State dict by example.py, with three inputs.")],
     out: Annotated[Path, typer.Argument(help="Samples to write, an .npz file.")],
     norm_order: Annotated[str, typer.Option(help="prenorm or postnorm.")] = "postnorm",
-    train: Annotated[int, typer.Option(min=1, help="Crops to calibrate on.")] = 32,
+    train: Annotated[int, typer.Option(min=1, help="Crops to calibrate on.")] = 16,
     test: Annotated[int, typer.Option(min=1, help="Crops to judge on.")] = 300,
 ) -> None:
     """Write crops with the classes of the float model."""
-    x = crops(train + test)
+    split = np.repeat(["train", "val", "test"], [train, 1, test])
+    x = crops(len(split))
     mean, std = (tuple(255 * value for value in values) for values in (MEAN, STD))
     spec = InputSpec(out.name, "UQ(8, 0)", mean, std, SIDE**2, len(CLASSES))
     model = importers.load(checkpoint, None, spec, norm_order=norm_order).model
     y = logits(model, torch.from_numpy(spec.normalise(x)), 16).argmax(1).numpy()
-    split = np.repeat(["train", "test"], [train, test])
     np.savez(out, x=x, y=y, split=split, mean=mean, std=std, classes=CLASSES, channels=("red", "green", "blue"))
 
 

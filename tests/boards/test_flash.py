@@ -9,10 +9,11 @@ import serial
 from ssm_hdl import SsmHdlError
 from ssm_hdl.boards.build import with_image
 from ssm_hdl.boards.catalog import find_board
-from ssm_hdl.boards.protocol import Status, bytes_to_codes, codes_to_bytes, fingerprint, request, split_answer
+from ssm_hdl.boards.protocol import Status, bytes_to_codes, codes_to_bytes, request, split_answer
 from ssm_hdl.boards.shell import shell_verilog
 from ssm_hdl.families import unlimited
 from ssm_hdl.families.ice40 import ICE40
+from ssm_hdl.fingerprint import fingerprint
 from ssm_hdl.gen.size.planner import plan_for
 from ssm_hdl.gen.verilog import weights
 from ssm_hdl.sim.board import VirtualBoard

@@ -7,7 +7,8 @@ import pytest
 from amaranth.sim import Simulator
 
 from ssm_hdl.boards.frame import Answers, Requests
-from ssm_hdl.boards.protocol import PART, REQUEST, Status, answer, codes_to_bytes, fingerprint, request
+from ssm_hdl.boards.protocol import PART, REQUEST, Status, answer, codes_to_bytes, request
+from ssm_hdl.fingerprint import fingerprint
 
 TIMEOUT = 60
 BUSY = 150

@@ -14,11 +14,11 @@ from ssm_hdl.boards.protocol import (
     bytes_to_codes,
     check_size,
     codes_to_bytes,
-    fingerprint,
     frame_steps,
     request,
     split_answer,
 )
+from ssm_hdl.fingerprint import fingerprint
 
 
 def test_crc_is_that_of_the_gateware():

@@ -1,4 +1,4 @@
-"""Estimates against synthesis: block RAMs and DSP blocks exactly, LUTs and flip-flops as close as README.md says.
+"""Estimates against synthesis: block RAMs and DSP blocks exactly, LUTs and flip-flops as close as docs/results.md says.
 
 ``results/stages.json`` has single stages as they were synthesised, beside their estimates.
 ``results/estimates.json`` has whole pipelines, which judge them.
@@ -30,7 +30,9 @@ for each in load(ROOT / "results" / "stages.json"):
     STAGES[each.family, each.op].append(each)
 OTHERS = {"argmax", "hadamard", "largest", "last", "taps"}
 """Operations of no manifest here; their coefficients are fitted to stages of other models."""
-CLAIMED = dict(re.findall(r"^\| (LUTs|flip-flops|DSP blocks|block RAMs) \| ([\d.]+) \|$", (ROOT / "README.md").read_text(), re.M))
+CLAIMED = dict(
+    re.findall(r"^\| (LUTs|flip-flops|DSP blocks|block RAMs) \| ([\d.]+) \|$", (ROOT / "docs" / "results.md").read_text(), re.M)
+)
 
 
 def wrong(rows, kind, fitted):

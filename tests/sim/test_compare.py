@@ -21,5 +21,5 @@ def test_a_reset_that_clears_nothing_is_found(random_manifest, random_samples):
     )
     assert stress(manifest, right, samples).differences == 0
     assert compare(manifest, wrong, samples).differences == 0
-    with pytest.raises(SsmHdlError, match="more results came than there should be|is stuck"):
+    with pytest.raises(SsmHdlError, match=r"more results came than there should be|is stuck"):
         stress(manifest, wrong, samples)

@@ -12,8 +12,9 @@ import serial
 import yaml
 
 from ssm_hdl import Format, Manifest, SsmHdlError
-from ssm_hdl.boards.protocol import PART, Status, answer, codes_to_bytes, fingerprint, request, split_answer
+from ssm_hdl.boards.protocol import PART, Status, answer, codes_to_bytes, request, split_answer
 from ssm_hdl.boards.shell import shell_verilog
+from ssm_hdl.fingerprint import fingerprint
 from ssm_hdl.gen.size.planner import plan_for
 from ssm_hdl.manifest import Graph
 from ssm_hdl.operations import Tensors

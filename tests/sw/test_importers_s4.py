@@ -42,9 +42,34 @@ def test_norms_in_the_blocks_and_over_the_batch_are_read(tmp_path):
     x = torch.randn(2, 20, 1)
     with torch.no_grad():
         torch.testing.assert_close(imported.model(x).double(), forward(x, "prenorm"), atol=1e-4, rtol=0)
+    last = {"final_norm.weight": torch.rand(4), "final_norm.bias": torch.randn(4)}
+    found = importers.load(save(tmp_path, moved | last), None, SPEC, norm_order="prenorm").model
+    with torch.no_grad():
+        end = functional.layer_norm(imported.model.trace(x)["residual_1"], [4], *last.values())
+        torch.testing.assert_close(found(x), imported.model.decoder(end.mean(1)), atol=1e-5, rtol=0)
     counted = {f"norms.{i}.{name}": torch.rand(4) for i in range(2) for name in ("running_mean", "running_var")}
     counted |= {f"norms.{i}.num_batches_tracked": torch.tensor(9) for i in range(2)}
     assert importers.load(save(tmp_path, state | counted), None, SPEC, norm_order="postnorm").model.config.norm == "batch"
+
+
+def test_other_names_convolutions_and_missing_biases_are_read(tmp_path):
+    state, forward = public(layers=2, channels=3, norm=True)
+    bias, names = (
+        state.pop("decoder.bias"),
+        {"encoder": "stem.0", "decoder": "head", "norms.0": "blocks.0.ln", "norms.1": "blocks.1.ln"},
+    )
+    names |= {f"s4_layers.{i}": f"blocks.{i}.s4d" for i in range(2)}
+    for old, new in names.items():
+        state = {name.replace(old, new): tensor for name, tensor in state.items()}
+    state["stem.0.weight"] = state["stem.0.weight"][..., None]
+    with pytest.raises(SsmHdlError, match=r"give --map stem\.0=encoder"):
+        importers.load(save(tmp_path, state), None, RGB, norm_order="postnorm")
+    imported = importers.load(
+        tmp_path / "public.pth", None, RGB, None, {"stem.0": "encoder", "head": "decoder"}, norm_order="postnorm"
+    )
+    x = torch.randn(2, 40, 3)
+    with torch.no_grad():
+        torch.testing.assert_close(imported.model(x).double() + bias, forward(x, "postnorm"), atol=1e-4, rtol=0)
 
 
 VERSIONS = {"4": ("layer.kernel", "A_real", "inv_dt", -1, "zoh"), "3": ("kernel.kernel", "inv_A_real", "log_dt", 1, "bilinear")}

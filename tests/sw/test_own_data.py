@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from ssm_hdl import Manifest, SsmHdlError
-from ssm_hdl.boards.protocol import fingerprint
+from ssm_hdl.fingerprint import fingerprint
 from ssm_hdl.samples import InputSpec
 from ssm_hdl.sim.golden import run
 from ssm_hdl.sw import checkpoint, data

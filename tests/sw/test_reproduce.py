@@ -26,7 +26,7 @@ def test_the_rows_are_those_of_the_paper():
 @pytest.mark.parametrize("family", TABLES)
 def test_every_committed_row_is_its_manifest(family):
     """What results/ says was measured on the manifests that are here."""
-    from ssm_hdl.boards.protocol import fingerprint
+    from ssm_hdl.fingerprint import fingerprint
 
     measured = json.loads((ROOT / "results" / f"{family}.json").read_text())
     assert measured.keys() == {row.name for row in TABLES[family].rows}
@@ -64,12 +64,6 @@ def test_a_row_is_measured_once(tmp_path):
 
 def test_an_unknown_row_is_refused(refused):
     refused("no row is called s4d-16h-w9; there are .*s4d-64h-w4a6x6", "reproduce", "s4d", "--only", "s4d-16h-w9", status=2)
-
-
-def test_a_table_is_not_overwritten_by_some_of_its_rows(refused, tmp_path):
-    refused(
-        "would lose the rows", "reproduce", "s4d", "--only", "s4d-16h-w4a6x8", "--results", tmp_path / "results.json", status=2
-    )
 
 
 def test_a_missing_data_set_is_named(refused, tmp_path):

@@ -1,22 +1,61 @@
-"""Results are current as long as their inputs are."""
+"""Rows of results are current as long as the Verilog of their pipelines is, and only the stale ones are made again."""
 
+import json
+from pathlib import Path
+
+import pytest
+
+from ssm_hdl.files import update_json
 from ssm_hdl.sw import results
+from ssm_hdl.sw.cli.bench import _merged
+
+SIMULATE = "simulate manifests/digits --samples test"
 
 
-def test_a_result_is_stale_when_code_changes_but_not_when_words_do(tmp_path, monkeypatch):
+def test_comments_do_not_count_and_hardware_does(monkeypatch):
+    before, generate = results.key(SIMULATE), results.generate
+    monkeypatch.setattr(results, "generate", lambda *given: f"/* Generated\n * today */\n// {given[0].name}\n{generate(*given)}")
+    assert results.key(SIMULATE) == before
+    monkeypatch.setattr(results, "generate", lambda *given: generate(*given).replace("assign", "assign ~", 1))
+    assert results.key(SIMULATE) != before
+
+
+@pytest.mark.parametrize("option", ["--dsp 4", "--count 3", "--netlist ice40"])
+def test_a_row_depends_on_its_options(option):
+    assert results.key(f"{SIMULATE} {option}") != results.key(SIMULATE)
+
+
+def test_only_what_is_stale_is_made(monkeypatch, tmp_path, capsys):
     monkeypatch.chdir(tmp_path)
-    for folder in ("ssm_hdl", "gen", "sim", "boards", "manifests/small"):
-        (tmp_path / folder).mkdir(parents=True)
-    code, weights = tmp_path / "gen" / "a.py", tmp_path / "manifests" / "small" / "weights"
-    code.write_text('"""Words."""\nx = 1  # why\n')
-    weights.write_bytes(b"1")
-    assert results.stale() == list(results.TARGETS)
-    for name in results.TARGETS:
-        results.record(name)
-    assert results.stale() == []
-    code.write_text('"""Other words."""\n\nx = 1\n')
-    assert results.stale() == []
-    (tmp_path / "boards" / "b.py").write_text("y = 2\n")
-    assert results.stale() == ["estimates.json", "bitstreams.json", "bench.json", "deep.json", "har.json"]
-    weights.write_bytes(b"2")
-    assert results.stale() == list(results.TARGETS)
+    monkeypatch.setattr(results, "COMMANDS", {"rtl": {"a": "simulate a", "b": "simulate b"}, "bench": {"c": "bench c"}})
+    versions, made = {"simulate a": "1", "simulate b": "1", "bench c": "1"}, []
+    monkeypatch.setattr(results, "key", versions.__getitem__)
+    monkeypatch.setattr(results, "make", lambda *row: made.append(row))
+
+    def run(*arguments):
+        monkeypatch.setattr("sys.argv", ["results", *arguments])
+        return results.main()
+
+    assert run("--check") == 1 and not made
+    assert run("rtl") == 0 and made == [("rtl", "a"), ("rtl", "b")]
+    assert run("rtl", "--check") == 0 and run("--check") == 1
+    versions["simulate b"] = "2"
+    assert run() == 0 and made[2:] == [("rtl", "b"), ("bench", "c")]
+    assert run("--check") == 0 and len(made) == 4
+    assert "stale    simulate b" in capsys.readouterr().out
+
+
+def test_an_answer_takes_the_place_of_its_row(tmp_path):
+    path = tmp_path / "rows.json"
+    update_json(path, {"a": 1, "b": 2})
+    update_json(path, {"a": 3})
+    assert json.loads(path.read_text()) == {"a": 3, "b": 2}
+    slow, fast, other = ({"manifest": "m", "board": "b", "rate_asked": rate} for rate in (1.0, None, 2.0))
+    assert _merged([slow, fast], [fast | {"interval": 1}, other]) == [slow, fast | {"interval": 1}, other]
+
+
+def test_every_committed_row_has_a_command():
+    known = json.loads(results.KEYS.read_text(encoding="utf-8"))
+    assert known.keys() <= {command for rows in results.COMMANDS.values() for command in rows.values()}
+    for target in ("bitstreams", "rtl"):
+        assert json.loads(Path(f"results/{target}.json").read_text(encoding="utf-8")).keys() == results.COMMANDS[target].keys()

@@ -104,6 +104,12 @@ generate digits --fold mixing=5                 | cannot fold onto 5
 generate digits --fold mix=2                    | no stage 'mix'
 generate digits --fold mixing=2 --fold mixing=4 | keep one
 generate digits --roofline x.svg                | name it with --device
+generate digits --name reg                      | is a keyword
+generate digits --name 2nd                      | is no name of a module
+generate digits --wrap pci --dsp 8              | no wrapper is called 'pci'
+generate digits --wrap spi --package x          | leave --wrap out
+generate digits --package x -o y.v              | leave --out out
+simulate digits --waves x.txt                   | the ending .vcd
 generate digits --roofline x.gif --device up5k  | cannot draw into x.gif
 simulate mine.npz                               | is samples, not a manifest
 simulate digits --netlist xilinx                | family 'xilinx' is not known
@@ -122,7 +128,6 @@ info digits.safetensors --picture x.svg         | no pipeline to draw
 info digits --picture x.gif                     | cannot draw into x.gif
 reproduce s6                                    | no table is called 's6'
 reproduce s4d --only s4d                        | no row is called s4d
-reproduce s4d --only s4d-16h-w4a6x8 --results x | would lose the rows
 bench digits                                    | MANIFEST@BOARD
 bench digits@arty                               | board 'arty' is not known
 bench digits@icebreaker@fast                    | MANIFEST@BOARD

@@ -91,7 +91,10 @@ def _shared(m: Module, pair: Products, shape: Shape) -> list[Value]:
 
 def _cell(m: Module, a: Value, b: Value) -> Value:
     """a * b of 18 bits each, signed, with operand, pipeline and output registers, after 3 cycles."""
-    pins_a, pins_b = Signal(WIDTH), Signal(WIDTH)  # otherwise Amaranth makes the operand anew for each of its bits
+    pins_a, pins_b = (
+        Signal(WIDTH, name="pins_a"),
+        Signal(WIDTH, name="pins_b"),
+    )  # otherwise Amaranth makes the operand anew for each of its bits
     m.d.comb += [pins_a.eq(operand(a, WIDTH, "MULT18X18D")), pins_b.eq(operand(b, WIDTH, "MULT18X18D"))]
     product = Signal(Shape(2 * WIDTH, True))
     m.submodules += Instance(

@@ -1,0 +1,40 @@
+"""Random manifests and plans: any operations in any order, any formats, any hardware."""
+
+from random import Random
+
+from hypothesis import strategies as st
+
+from random_graphs.growth import Growth
+from random_graphs.kinds import embedding, finish, over_time, token_format
+from random_graphs.layers import grow, repeat
+from random_graphs.plans import random_plan
+from ssm_hdl import Manifest
+
+DICE = st.randoms(use_true_random=False)
+"""Choices that Hypothesis makes and shrinks."""
+
+
+def random_manifest(dice: Random, name: str = "random_graph", far: bool = False) -> Manifest:
+    """A manifest of one to some thirty operations; formats up to the limits if ``far``, else up to 24 bits."""
+    while True:
+        growth = Growth(dice, far)
+        x = growth.edges["x"]
+        if token_format(x) and dice.choice([True, True, False]):
+            embedding(growth, x)
+        grow(growth, dice.choice([0, 1, 1, 2, 2, 3, 5]))
+        layers = dice.choice([1, 1, 1, 2, 2, 3, 4, 5, 6])
+        if layers > 1 and (entry := growth.pick(per_sequence=False)):
+            repeat(growth, entry, layers)
+            grow(growth, dice.choice([0, 0, 1, 2]))
+        per_sequence = dice.choice([True, False])
+        if per_sequence:
+            for _ in range(dice.choice([1, 1, 2])):
+                if source := growth.pick(per_sequence=False):
+                    over_time(growth, source)
+            grow(growth, dice.choice([0, 1, 2, 3]), per_sequence=True)
+        output = finish(growth, per_sequence)
+        if output is not None and growth.operations:
+            return growth.manifest(name, output)
+
+
+__all__ = ["DICE", "Growth", "random_manifest", "random_plan"]

