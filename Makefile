@@ -81,11 +81,18 @@ accuracy: $(READY) ## results/accuracy.json: float and integer, all test samples
 
 rtl: $(READY) ## results/rtl.json: RTL and netlists against the golden model (DATA=folder of MNIST)
 bitstreams: $(READY) ## results/bitstreams.json: S4D, S5 and a Mamba on the three boards
+boards: $(READY) ## results/boards.json: digits on every board (an hour)
+	mkdir -p out results
+	for board in $$($(VENV)/bin/python -c "from ssm_hdl.boards.catalog import BOARDS; print(*BOARDS)"); do \
+		$(CLI) build manifests/digits --board $$board --rate 5e5 --out out/boards/$$board --json > out/boards-$$board.json || exit 1; \
+	done
+	$(call collect,boards)
+
 bench: $(READY) ## results/bench.json, docs/bench.png: intervals in simulation, clocks by place and route, of the limits (an hour or two)
 judge: $(READY) ## results/estimates.json: the estimates of whole pipelines against synthesis (twenty minutes)
 reproduce-s4d: $(READY) ## results/s4d.json: the paper's table beside ours, manifests/s4d-* made where missing (DATA=folder of MNIST)
 reproduce-s5: $(READY) ## results/s5.json, results/s5-listops.json: Q-S5's tables beside ours, manifests/s5-* made where missing (DATA=folder of MNIST)
-rtl bitstreams bench judge reproduce-s4d reproduce-s5: # the rows that are stale
+rtl bitstreams boards bench judge reproduce-s4d reproduce-s5: # the rows that are stale
 	$(RESULTS) $@
 
 results: $(READY) ## every row that depends on gateware or planner, where it is stale (hours; DATA=folder of MNIST)
@@ -147,6 +154,9 @@ docs: $(READY) ## the documentation site, into out/site
 notebooks: $(READY) ## docs/notebooks again, with their outputs (a bitstream among them: minutes)
 	for notebook in docs/notebooks/*.ipynb; do $(VENV)/bin/python docs/notebooks/run.py $$notebook || exit 1; done
 >>>>>>> main
+
+fuzz: $(READY) ## results/fuzz.json: random graphs in random hardware, on all cores (LEVEL=models, rtl or netlists, GRAPHS=20000; goes on where it ended)
+	PYTHONPATH=tests $(VENV)/bin/python -P -W ignore -m random_graphs.fuzz --level $(LEVEL) --graphs $(GRAPHS)
 
 clean: ## remove what these targets made, but for data/ and results/
 	rm -rf $(VENV) build out ./*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -16,7 +16,7 @@ WAIVED = {
 """Warnings of Verilator that are meant, and why."""
 
 
-def header(manifest: Manifest, plan: Plan, name: str, command: str, report: Report | None, loads: int) -> str:
+def header(manifest: Manifest, plan: Plan, name: str, command: str, report: Report | None, ports: dict[str, str]) -> str:
     """The comment, the same for the same input.
 
     Args:
@@ -25,7 +25,7 @@ def header(manifest: Manifest, plan: Plan, name: str, command: str, report: Repo
         name: name of the module.
         command: the command line that makes the file; left out if empty.
         report: its cycles; left out if None.
-        loads: bytes that the port ``w`` takes.
+        ports: what they mean.
     """
     facts = {
         "model": f"{manifest.name}: {manifest.graph.description}".removesuffix(": "),
@@ -38,7 +38,19 @@ def header(manifest: Manifest, plan: Plan, name: str, command: str, report: Repo
         and f"{report.latency_alone:,} cycles, last sample in to last result out, of a time step alone; "
         f"{report.latency_full:,} at full rate",
     }
-    ports = {
+    lines = [name, "", *_table({key: value for key, value in facts.items() if value}), "", *_table(ports), ""]
+    if "i_data" not in ports:
+        lines += [*_table({"numbers in": _edge(manifest.input), "numbers out": _edge(manifest.output)}), ""]
+    lines += ["A number is its code, in two's complement if signed, times 2^-(fraction bits)."]
+    comment = "".join(f"// {line}".rstrip() + "\n" for line in lines)
+    waived = WAIVED | ({"PINMISSING": "pins of DSP blocks that are not used"} if plan.family.cell_models else {})
+    waivers = "".join(f"/* verilator lint_off {rule} */  // {why}\n" for rule, why in waived.items())
+    return f"{comment}\n{waivers}`default_nettype none\n\n"
+
+
+def stream_ports(manifest: Manifest, loads: int) -> dict[str, str]:
+    """What the ports of a module mean that takes ``loads`` bytes of tables."""
+    return {
         "clk": "clock; every port is synchronous to its rising edge",
         "rst": "reset, active high, of one cycle or more at any time",
         "i_valid, i_ready": "handshake of the samples: one goes in when both are high",
@@ -49,12 +61,6 @@ def header(manifest: Manifest, plan: Plan, name: str, command: str, report: Repo
         + ("once per sequence" if manifest.output.per_sequence else "for each time step"),
         "o_last": "in every result of the last time step of a sequence",
     } | ({"w_valid, w_ready, w_data": f"{loads:,} bytes of tables, to be loaded after every reset"} if loads else {})
-    lines = [name, "", *_table({key: value for key, value in facts.items() if value}), "", *_table(ports), ""]
-    lines += ["A number is its code, in two's complement if signed, times 2^-(fraction bits)."]
-    comment = "".join(f"// {line}".rstrip() + "\n" for line in lines)
-    waived = WAIVED | ({"PINMISSING": "pins of DSP blocks that are not used"} if plan.family.cell_models else {})
-    waivers = "".join(f"/* verilator lint_off {rule} */  // {why}\n" for rule, why in waived.items())
-    return f"{comment}\n{waivers}`default_nettype none\n\n"
 
 
 def _edge(edge: Edge) -> str:

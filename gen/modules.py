@@ -16,7 +16,7 @@ PIN = re.compile(rf"    \.({NAME})(\(.*\n)")
 STARTS = "$auto$verilog_backend"
 """Beginning of the register with which Yosys lets combinational blocks run at the start of a simulation."""
 
-_MODULE = re.compile(rf"module ({NAME})\(.*\);\n")
+_MODULE = re.compile(rf"module ({NAME})\(")
 _DECLARATION = re.compile(rf"  (input|output|wire|reg) (\[[^]]*\] )?({NAME})(?: = (.*))?;\n")
 _MEMORY = re.compile(rf"  reg (?:\[[^]]*\] )?({NAME}) \[")
 _CLOSE = re.compile(rf"  \) ({NAME}) \(\n")
@@ -59,12 +59,13 @@ def modules_of(text: str) -> list[Module]:
 
 def _parsed(text: str) -> Module:
     # Initial values stand at registers; Yosys repeats them at other names of the same register.
-    lines = _pruned([line for line in text.splitlines(keepends=True) if not line.startswith("  (* init = ")])
-    header = _MODULE.match(lines[0])
-    assert header is not None, lines[0]
+    head, _, body = text.partition(");\n")
+    lines = _pruned([line for line in body.splitlines(keepends=True) if not line.startswith("  (* init = ")])
+    header = _MODULE.match(head)
+    assert header is not None, head
     module = Module(clean(header[1]))
     kind, pins = "", dict[str, str]()
-    for line in lines[1:]:
+    for line in lines:
         if found := _DECLARATION.match(line):
             _declare(module, line, found[1], found[2] or "", found[3], found[4])
             continue

@@ -10,17 +10,22 @@ from amaranth.back import rtlil
 from amaranth.hdl import ClockDomain, Module, Signal, Value
 
 from ssm_hdl import Manifest
+from ssm_hdl.errors import UsageError
+from ssm_hdl.fingerprint import fingerprint
 from ssm_hdl.gateware.stream import shape_of
-from ssm_hdl.gen.header import header
+from ssm_hdl.gen.header import header, stream_ports
 from ssm_hdl.gen.names import readable
 from ssm_hdl.gen.pipeline import Pipeline
 from ssm_hdl.gen.plan import Plan
 from ssm_hdl.gen.report import Report
 from ssm_hdl.gen.rtlil import widen
+from ssm_hdl.gen.wrappers import WRAPPERS
 from ssm_hdl.gen.yosys import to_verilog
 
 
-def generate(manifest: Manifest, plan: Plan, *, name: str = "", command: str = "", report: Report | None = None) -> str:
+def generate(
+    manifest: Manifest, plan: Plan, *, name: str = "", command: str = "", report: Report | None = None, wrap: str = ""
+) -> str:
     """The Verilog text of the pipeline.
 
     The module has these ports:
@@ -38,10 +43,23 @@ def generate(manifest: Manifest, plan: Plan, *, name: str = "", command: str = "
         name: name of the module; that of the manifest if empty.
         command: the command line that makes the file, for its header.
         report: the cycles of the plan, for the header.
+        wrap: a bus in place of the streams, see `ssm_hdl.gen.wrappers`.
+
+    Raises:
+        UsageError: there is no such wrapper, or it does not go with the plan.
     """
-    m = Module()
+    name = name or manifest.name
+    pipeline = Pipeline(manifest, plan)
+    module, ports, meaning = _wrapped(pipeline, wrap) if wrap else _bare(pipeline)
+    head = header(manifest, plan, name, command, report, meaning)
+    return f"{head}{convert(module, name, ports)}\n`default_nettype wire\n"
+
+
+def _bare(pipeline: Pipeline) -> tuple[Module, list[Signal], dict[str, str]]:
+    """A module with the streams of a pipeline, its ports, and what they mean."""
+    m, manifest = Module(), pipeline.manifest
     m.domains.sync = domain = ClockDomain()
-    m.submodules.pipeline = pipeline = Pipeline(manifest, plan)
+    m.submodules.pipeline = pipeline
     ports = [domain.clk, domain.rst]
     for prefix, port, edge in (("i", pipeline.i, manifest.input), ("o", pipeline.o, manifest.output)):
         into = prefix == "i"
@@ -59,9 +77,23 @@ def generate(manifest: Manifest, plan: Plan, *, name: str = "", command: str = "
             wire = Signal(signal.shape(), name=f"w_{leaf}")
             ports.append(wire)
             m.d.comb += wire.eq(signal) if leaf == "ready" else signal.eq(wire)
-    name = name or manifest.name
-    head = header(manifest, plan, name, command, report, len(pipeline.image))
-    return f"{head}{convert(m, name, ports)}\n`default_nettype wire\n"
+    return m, ports, stream_ports(manifest, len(pipeline.image))
+
+
+def _wrapped(pipeline: Pipeline, wrap: str) -> tuple[Module, list[Signal], dict[str, str]]:
+    """The same with a bus."""
+    if wrap not in WRAPPERS:
+        raise UsageError(f"no wrapper is called {wrap!r}; there are {', '.join(WRAPPERS)}")
+    if pipeline.sprams:
+        raise UsageError(f"a plan with tables in SPRAM has a third stream, for which {wrap} has no place; name another --device")
+    m, manifest = Module(), pipeline.manifest
+    m.domains.sync = domain = ClockDomain()
+    wrapper = WRAPPERS[wrap](pipeline, manifest.input, manifest.output, fingerprint(manifest))
+    m.submodules.wrapper = wrapper
+    clk, rst = (Signal(name=name) for name in wrapper.clocks)
+    m.d.comb += [domain.clk.eq(clk), domain.rst.eq(~rst if wrapper.reset_low else rst)]
+    clocks = dict(zip(wrapper.clocks, ("clock", f"reset, active {'low' if wrapper.reset_low else 'high'}"), strict=True))
+    return m, [clk, rst, *wrapper.ports.values()], clocks | wrapper.meaning
 
 
 def convert(module: Module, name: str, ports: Sequence[Signal]) -> str:

@@ -66,13 +66,13 @@ def simulate(
             (build / stale).unlink(missing_ok=True)
         environment = without_blanks(verilator_environment(), build)
         environment |= {
-            "VERILATOR_ROOT": "../verilator",  # cocotb runs it in a folder of its own
             "SSM_HDL_MANIFEST": str(build / "manifest"),
             "SSM_HDL_SAMPLES": str(build / "samples.npy"),
             "SSM_HDL_STALLS": str(stalls),
             "SSM_HDL_SEED": str(seed),
             "SSM_HDL_PATIENCE": str(patience),
             "SSM_HDL_COMPARISON": str(build / "comparison.json"),
+            "VERILATOR_ROOT": "../verilator",  # cocotb's runner builds in a folder below
             # Python dominates the run time: optimised C++ would take longer to compile than it saves.
             "MAKEFLAGS": environment.get("MAKEFLAGS", " --") + " OPT_FAST=-O0 OPT_SLOW=-O0 OPT_GLOBAL=-O0",
         }

@@ -1,8 +1,8 @@
 // Feeds $name with samples, with pauses at both ends, and compares every result with the golden model.
 // Needs the files ${name}_*.hex in the working folder. The last line of its output begins with PASS or FAIL.
 //
-//   iverilog -g2005 -o tb ${name}_tb.v $name.v && vvp tb
-//   verilator --binary --timing -Wno-fatal --top-module ${name}_tb ${name}_tb.v $name.v && obj_dir/V${name}_tb
+//   $$ iverilog -g2005 -o tb ${name}_tb.v $name.v && vvp tb
+//   $$ verilator --binary --timing -CFLAGS -fcoroutines -Wno-fatal --top-module ${name}_tb ${name}_tb.v $name.v && obj_dir/V${name}_tb
 
 `default_nettype none
 
@@ -11,10 +11,8 @@ module ${name}_tb;
 
   reg clk = 1'b0, rst = 1'b1;
   always #5 clk = !clk;
-  initial begin
-    repeat (4) @(posedge clk);
-    rst <= 1'b0;
-  end
+  reg [3:0] resets = 4'hf;
+  always @(posedge clk) {resets, rst} <= {1'b0, resets};
 
   reg [$i_last:0] samples [0:SAMPLES - 1];  // {last, data}
   reg [$o_last:0] results [0:RESULTS - 1];

@@ -160,7 +160,7 @@ def working(name: str, keep: bool = False) -> Iterator[Callable[[str], None]]:
             now = time.monotonic()
             bar.update(task, description=f"{name}: {what}")
             if keep:
-                console.print(what, highlight=False, markup=False)
+                console.print(what, highlight=False, markup=False, soft_wrap=True)
             elif not sys.stderr.isatty() and now - said >= PATIENCE_S:
                 said = now
                 console.print(f"{name}: {now - began:3.0f} s, {what}", highlight=False, markup=False)

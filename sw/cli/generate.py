@@ -39,6 +39,9 @@ def command(
         Path | None, typer.Option(help="Draw the plan under the limits of its device into this file, .svg, .png or .pdf.")
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="File to write; NAME.v if left out.")] = None,
+    wrap: Annotated[
+        str | None, typer.Option(metavar="BUS", help="axi-stream, lite, wishbone or spi in place of the streams.")
+    ] = None,
     name: Annotated[str | None, typer.Option(help="Name of the module; that of the manifest if left out.")] = None,
     memories: Annotated[
         bool, typer.Option("--memory-files", help="Tables in files beside the Verilog, which reads them by $readmemh.")
@@ -61,15 +64,25 @@ def command(
     title = module_name(name or manifest.name)
     if package is not None and out is not None:
         raise UsageError("--package names the folder of all files; leave --out out")
+    if package is not None and wrap is not None:
+        raise UsageError("the testbench of --package is for the streams; leave --wrap out")
     if roofline is not None and on is GENERIC_DEVICE:
         raise UsageError("--roofline draws the limits of a device; name it with --device")
     need_picture(roofline)
-    command = " ".join(("ssm-hdl generate", path.parent.name if path.suffix else path.name, *on_device(on), *size.words()))
+    command = " ".join(
+        (
+            "ssm-hdl generate",
+            path.parent.name if path.suffix else path.name,
+            *on_device(on),
+            *size.words(),
+            *(["--wrap", wrap] if wrap else []),
+        )
+    )
     path = (out or Path(f"{title}.v")) if package is None else package / f"{title}.v"
     need_writable(path)
     sized = size.plan(manifest, on)
     with progress(f"{manifest.name}: Verilog", None):
-        verilog = generate(manifest, sized.plan, name=title, command=command, report=sized.report)
+        verilog = generate(manifest, sized.plan, name=title, command=command, report=sized.report, wrap=wrap or "")
         image = weights(manifest, sized.plan)
     verilog, tables_of = memory_files(verilog) if memories else (verilog, {})
     files = dict[str, object]()

@@ -29,7 +29,8 @@ def lint(text, name, family, folder):
     sources = with_cells(Design(text, name), family).sources
     (folder / "design.v").write_text(text)
     (folder / "cells.vlt").write_text(
-        "`verilator_config\nlint_off -rule TIMESCALEMOD\n" + "".join(f'lint_off -file "*/{path.name}"\n' for path in sources)
+        "`verilator_config\nlint_off -rule TIMESCALEMOD\nlint_off -rule SPECIFYIGN\n"
+        + "".join(f'lint_off -file "*/{path.name}"\n' for path in sources)
     )
     command = ["verilator", "--lint-only", "-Wall", "--top-module", name, "cells.vlt", "design.v", *map(str, sources)]
     return subprocess.run(command, cwd=folder, env=verilator_environment(), capture_output=True, text=True, check=False).stderr
@@ -73,7 +74,7 @@ def test_operands_are_extended_as_the_language_does():
 
 def test_tables_in_files_hold_what_the_verilog_held():
     manifest = Manifest.load("manifests/digits")
-    text = generate(manifest, plan_for(manifest, dsp=2, fastest=False).plan)
+    text = generate(manifest, plan_for(manifest, dsp=4).plan)
     beside, files = memory_files(text)
     assert files and beside.count("$readmemh") == len(files) and len(beside) < len(text)
     for name, words in files.items():
@@ -98,8 +99,9 @@ def packed(random_manifest, random_samples, tmp_path_factory):
     return folder
 
 
+_BINARY = "verilator --binary --timing -Wno-fatal -CFLAGS -fcoroutines -CFLAGS -O0 --top-module mine_tb"
 SIMULATORS = {
-    "verilator": "verilator --binary --timing -Wno-fatal -CFLAGS -O0 --top-module mine_tb mine_tb.v mine.v -o tb && obj_dir/tb",
+    "verilator": f"{_BINARY} mine_tb.v mine.v -o tb && obj_dir/tb",
     "iverilog": "iverilog -g2005 -Wall -o tb mine_tb.v mine.v && vvp tb",
 }
 

@@ -104,6 +104,12 @@ generate digits --fold mixing=5                 | cannot fold onto 5
 generate digits --fold mix=2                    | no stage 'mix'
 generate digits --fold mixing=2 --fold mixing=4 | keep one
 generate digits --roofline x.svg                | name it with --device
+generate digits --name reg                      | is a keyword
+generate digits --name 2nd                      | is no name of a module
+generate digits --wrap pci --dsp 8              | no wrapper is called 'pci'
+generate digits --wrap spi --package x          | leave --wrap out
+generate digits --package x -o y.v              | leave --out out
+simulate digits --waves x.txt                   | the ending .vcd
 generate digits --roofline x.gif --device up5k  | cannot draw into x.gif
 simulate mine.npz                               | is samples, not a manifest
 simulate digits --netlist xilinx                | family 'xilinx' is not known
