@@ -63,7 +63,7 @@ def synthesis_key(family: Family) -> str:
     assert package is not None
     folder = getattr(package, "__path__", None)
     passes = [import_module(f"{package.__name__}.{found.name}") for found in iter_modules(folder)] if folder else []
-    sources = map(inspect.getsource, (yosys.synthesise, package, *passes))
+    sources = [inspect.getsource(yosys.synthesise), *map(inspect.getsource, [package, *passes])]
     return "\n".join([family.name, importlib.metadata.version("pyosys"), str(yosys.UNHURRIED), *sources])
 
 

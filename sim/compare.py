@@ -12,6 +12,9 @@ from ssm_hdl.fixed import Codes
 from ssm_hdl.sim.golden import run
 from ssm_hdl.sim.verilated import Run, VerilatedModel
 
+FEW, LONG, SHORT = 8, 16, (1, 2, 3)
+"""Time steps of the sequences of `stress`."""
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -71,6 +74,30 @@ def compare(
     with ThreadPoolExecutor(len(parts)) as pool:
         runs = list(pool.map(simulate, range(len(parts))))
     return judge(manifest, samples, runs)
+
+
+def stress(manifest: Manifest, model: VerilatedModel, samples: Codes, seed: int = 0) -> Comparison:
+    """What ordinary samples leave out: stalls, a reset within a sequence, short sequences, the least and the greatest code.
+
+    Some hundred time steps, however many samples there are.
+
+    Args:
+        manifest: the integer program.
+        model: its pipeline, compiled.
+        samples: codes of the input format; of the first few, the first steps.
+        seed: of the stalls, the cycle of the reset and the codes.
+    """
+    dice, edge = np.random.default_rng(seed), manifest.input
+    ends = np.array([edge.format.min, edge.format.max])
+    few, long = manifest.check_samples(samples)[:2, :FEW], min(manifest.steps, LONG)
+    parts = [dice.choice(ends, (2, min(steps, manifest.steps), edge.size)) for steps in SHORT]
+    parts += [few, dice.choice(ends, (2, long, edge.size)), np.broadcast_to(ends[:, None, None], (2, long, edge.size))]
+    comparisons = []
+    for part in parts:
+        whole = model.run(part, seed=seed)
+        stalled = model.run(part, stalls=0.5, seed=seed, reset_after=int(dice.integers(1, whole.cycles)))
+        comparisons += [judge(manifest, part, [each]) for each in (whole, stalled)]
+    return joined(comparisons)
 
 
 def joined(parts: Sequence[Comparison]) -> Comparison:

@@ -119,7 +119,9 @@ def _header(environment: dict[str, str], folder: Path, build: Path, version: str
     if not (cached / "verilated.h.gch").exists():
         cached.mkdir(exist_ok=True)
         source = Path(environment["VERILATOR_ROOT"]) / "include" / "verilated.h"
-        run_tool(["g++", *flags, *_includes(environment), "-x", "c++-header", source, "-o", "verilated.h.gch"], environment, build)
+        run_tool(
+            ["g++", *flags, *_includes(environment), "-x", "c++-header", source, "-o", "verilated.h.gch"], environment, build
+        )
         (build / "verilated.h.gch").replace(cached / "verilated.h.gch")
     return cached.absolute()
 

@@ -10,7 +10,6 @@ from xml.etree import ElementTree
 import numpy as np
 
 from ssm_hdl import Manifest, SsmHdlError, processes
-from ssm_hdl.errors import brief
 from ssm_hdl.files import scratch, write_atomically
 from ssm_hdl.fixed import Codes
 from ssm_hdl.gen.plan import Plan
@@ -85,7 +84,7 @@ def _run(manifest: Manifest, build: Path, environment: dict[str, str], waves: bo
     arguments = [sys.executable, "-P", "-m", "ssm_hdl.sim.testbench", str(build), manifest.name, str(int(waves))]
     done = processes.run(arguments, build / "testbench.log", folder=build, environment=environment)
     if not (build / "comparison.json").exists():
-        said = _cause(build / "results.xml") or (brief(done.output[-2000:], 2000) if 0 < done.status < 124 else done.cause)
+        said = _cause(build / "results.xml") or done.cause
         raise SsmHdlError(f"the testbench of {manifest.name} failed: {said}")
     comparison = Comparison(**json.loads((build / "comparison.json").read_text(encoding="utf-8")))
     if (done.status != 0) != (comparison.differences != 0):

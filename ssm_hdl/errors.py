@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-
 MAX_MESSAGE = 2500
 """Most characters of a message."""
 

@@ -43,13 +43,15 @@ class Done:
 
     @property
     def cause(self) -> str:
-        """The reason why it failed: its limit, a signal, or its exit status and the beginning of what it said."""
+        """The reason why it failed: its limit, a signal, or its exit status and what it said."""
         if self.status == TOO_LONG:
             return f"it was stopped after {self.limit_s:g} seconds; SSM_HDL_LIMIT_S sets another limit"
         if self.status > 128:
             names = {int(one): one.name for one in signal.Signals}
             return f"it was ended by {names.get(self.status - 128, self.status - 128)}"
-        return f"exit status {self.status}: {brief(self.output, _SAID) or 'it said nothing'}"
+        lines = self.output.splitlines()
+        said = lines[-1] if any(line.startswith("Traceback ") for line in lines) else self.output
+        return f"exit status {self.status}: {brief(said, _SAID) or 'it said nothing'}"
 
 
 def limit() -> float:
@@ -132,19 +134,25 @@ def pool(count: int, initializer: Callable[..., object] | None = None, *argument
         SsmHdlError: one of them was killed.
     """
     context = multiprocessing.get_context("spawn")  # a fork could hang on a lock of another thread
+    hook = threading.excepthook
     try:
         with ProcessPoolExecutor(count, context, _begin, (initializer, arguments)) as executor:
             try:
                 yield executor
-            except BaseException:
-                for worker in multiprocessing.active_children():
-                    worker.kill()
+            except BaseException as error:
+                executor.shutdown(wait=False, cancel_futures=True)
+                if not isinstance(error, Exception):  # an end, which is not to wait for what they are doing
+                    threading.excepthook = lambda arguments: None  # Python 3.11's executor stumbles over cancelled futures
+                    for worker in multiprocessing.active_children():
+                        worker.kill()
                 raise
     except BrokenProcessPool as error:
         raise SsmHdlError(
             f"one of {count} processes was killed, most likely for want of memory; give the same command with fewer --jobs, "
             "what was done is kept"
         ) from error
+    finally:
+        threading.excepthook = hook
 
 
 def _begin(initializer: Callable[..., object] | None, arguments: tuple[Any, ...]) -> None:

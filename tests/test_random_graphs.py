@@ -5,7 +5,8 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from random_graphs import random_manifest, random_plan
+from independent import Program
+from random_graphs import fuzz, random_manifest, random_plan
 from random_graphs.check import check_models, check_netlist, check_rtl
 from random_graphs.stored import load
 
@@ -32,3 +33,14 @@ def test_found(folder, cache):
     assert check_models(manifest)
     if plan is not None:
         assert check_rtl(manifest, plan, cache)
+
+
+def test_what_is_found_is_shrunk_and_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr(fuzz, "FOUND", tmp_path)
+    monkeypatch.setattr(Program, "slice", lambda self, op, y, x: (packet[: op["size"]] for packet in x.packets))
+    counts = next(counts for number in range(9) if (counts := fuzz.batch("models", number))["differences"])
+    (folder,) = tmp_path.iterdir()
+    manifest, plan = load(folder)
+    assert plan is None and counts["graphs"] < fuzz.GRAPHS and len(manifest.nodes) <= 6
+    with pytest.raises(AssertionError, match="difference: the independent model"):
+        check_models(manifest)

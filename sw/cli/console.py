@@ -72,6 +72,8 @@ def need_writable(path: Path) -> None:
     Raises:
         SsmHdlError: ``path`` is a folder, or its folder cannot be written.
     """
+    if path.exists() and not path.is_file() and not path.is_dir():  # a device or a pipe, which is written through
+        return
     # The folder may not exist yet: the nearest existing one decides.
     above = next(parent for parent in path.absolute().parents if parent.exists())
     if path.is_dir() or not above.is_dir() or not os.access(above, os.W_OK):

@@ -85,14 +85,17 @@ def command(
                     if waves is not None:
                         write_atomically(waves, (folder / "dump.vcd").read_bytes())
         comparison = joined(done)
+        stressed = None
     else:
-        comparison = simulate(manifest, planned, parts, netlist, stalls, seed)
+        comparison, stressed = simulate(manifest, planned, parts, netlist, stalls, seed)
     what = "cocotb" if cocotb else netlist or "rtl"
     answer = {"name": manifest.name, "simulated": what, "samples": samples, **asdict(comparison)}
     if math.isnan(comparison.interval):
         answer["interval"] = None
+    if stressed:
+        answer["stress"] = {name: getattr(stressed, name) for name in ("sequences", "elements", "differences", "first", "cycles")}
     show(as_json, answer, facts(f"{manifest.name}  {answer['simulated']} against the golden model", _rows(answer)))
-    if answer["differences"]:
+    if comparison.differences or (stressed and stressed.differences):
         raise typer.Exit(1)
 
 
@@ -106,10 +109,10 @@ def device_of(name: str, netlist: str | None) -> "Device":
 
 def simulate(
     manifest: "Manifest", plan: "Plan", parts: "Sequence[Codes]", netlist: str | None = None, stalls: float = 0.0, seed: int = 0
-) -> "Comparison":
-    """Compile a pipeline, or its netlist in the cells of a family, and compare it with the golden model, batch by batch."""
+) -> "tuple[Comparison, Comparison]":
+    """Compile a pipeline, or its netlist in cells; compare it with the golden model batch by batch, and under stress."""
     from ssm_hdl.families import find_family
-    from ssm_hdl.sim.compare import compare, joined
+    from ssm_hdl.sim.compare import compare, joined, stress
     from ssm_hdl.sim.netlist import netlist_model
     from ssm_hdl.sim.verilated import VerilatedModel
 
@@ -117,16 +120,24 @@ def simulate(
         model = netlist_model(manifest, find_family(netlist), plan) if netlist else VerilatedModel(manifest, plan)
     jobs = min(os.cpu_count() or 1, 8)
     with progress(f"{manifest.name}: comparing", sum(map(len, parts))) as advance:
-        return joined([compare(manifest, model, codes, advance, stalls=stalls, seed=seed, jobs=jobs) for codes in parts])
+        compared = joined([compare(manifest, model, codes, advance, stalls=stalls, seed=seed, jobs=jobs) for codes in parts])
+    with progress(f"{manifest.name}: stalls, resets, short sequences, codes at the ends of the format", None):
+        return compared, stress(manifest, model, parts[0], seed)
 
 
 def _rows(answer: dict[str, Any]) -> dict[str, object]:
+    stressed = answer.get("stress")
     interval = "too few steps to tell" if answer["interval"] is None else f"{answer['interval']:.2f}"
     return {
         "sequences": f"{answer['sequences']:,}",
         "elements compared": f"{answer['elements']:,}",
-        "differences": f"{answer['differences']:,}" + (f"; {answer['first']}" if answer["first"] else ""),
+        "differences": _differences(answer),
+        **({"under stress": f"{stressed['elements']:,} more, differences {_differences(stressed)}"} if stressed else {}),
         "cycles per step": interval,
         "latency": f"{answer['latency']:,} cycles, last sample in to last result out, under load",
         "cycles simulated": f"{answer['cycles']:,}, {answer['cycles_per_second']:,.0f} a second",
     }
+
+
+def _differences(answer: dict[str, Any]) -> str:
+    return f"{answer['differences']:,}" + (f"; {answer['first']}" if answer["first"] else "")

@@ -21,7 +21,7 @@ KINDS |= {"rate": "iuf", "format": "U", "mean": "iuf", "std": "iuf"}
 """The arrays of a file, and NumPy's kinds of number or text that each may have."""
 
 MAX_UNPACKED, MAX_RATIO = 1 << 26, 100
-"""A file may unpack to so many bytes, or times its own size. Samples rarely shrink to a tenth; a file made to harm does to 1/1000."""
+"""Bytes, or times its own size, that a file may unpack to: samples rarely shrink to a tenth, a file made to harm to 1/1000."""
 
 
 def read(path: Path) -> dict[str, Array]:

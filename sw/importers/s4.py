@@ -76,7 +76,7 @@ def read(
         arrays.refuse("discretization", discretization, "is of s4d.py, which has zoh")
     activation = activation or ("gelu" if plain else None)
     activation = arrays.ask("activation", activation, tuple(ACTIVATIONS), "its arrays do not tell the activation after the SSM")
-    norm_kind, norms = read_norms(arrays, blocks, width)
+    norm_kind, norms, final = read_norms(arrays, blocks, width)
     for number, (block, kernel, norm) in enumerate(zip(blocks, kernels, norms, strict=True)):
         own = _kernel(arrays, kernel.removesuffix("C"), width, modes, discretization) | norm
         d = arrays.first(*(f"{kernel.rsplit('.', depth)[0]}.D" for depth in range(2, kernel.count(".") + 1)))
@@ -88,7 +88,7 @@ def read(
         own["out.weight"] = arrays.take(mixing, 2 * width, width)
         own["out.bias"] = arrays.bias(mixing, 2 * width)
         tensors |= {f"layers.{number}.{name}": tensor for name, tensor in own.items()}
-    tensors |= read_ends(arrays, inputs, width)
+    tensors |= read_ends(arrays, inputs, width) | final
     order = "prenorm"
     if norm_kind == "none":
         arrays.refuse("norm_order", norm_order, "has no norm")
@@ -101,7 +101,7 @@ def read(
     if single and inputs.channels == 1 and not (inputs.per_step or inputs.tokens):
         return S4DConfig(width=width, modes=modes), _single(tensors)
     options: dict[str, Any] = {"width": width, "modes": modes, "layers": len(blocks), "norm": norm_kind, "order": order}
-    options |= {"gelu": ACTIVATIONS[activation], "pooling": pooling}
+    options |= {"gelu": ACTIVATIONS[activation], "pooling": pooling, "final_norm": bool(final)}
     return DeepS4DConfig.model_validate(options), tensors
 
 

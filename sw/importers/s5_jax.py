@@ -79,7 +79,7 @@ def read(
         if name.endswith(("/C1", "/C2")) or (name.endswith(f"{seq}/C") and tensor.shape[1:2] == (2 * modes,)):
             arrays.fail(f"is bidirectional ({name}), so it cannot be streamed; train one in one direction")
     flax = any(name.endswith("/kernel") for name in arrays.tensors)
-    norm, norms = read_norms(arrays, blocks, width)
+    norm, norms, final = read_norms(arrays, blocks, width)
     outs = [name for name in ("out1", "out2") if any(f"{blocks[0]}{name}/{kind}" in arrays for kind in ("kernel", "weight"))]
     if outs != ["out2"]:
         arrays.refuse("gate", gate, f"has {' and '.join(outs) or 'neither out1 nor out2'}, which tells its gate")
@@ -98,10 +98,15 @@ def read(
     order = arrays.ask("norm_order", order, ORDERS, f"norm before the SSM or after the residual: {why}")
     active = arrays.ask("activation", activation or ("gelu_tanh" if flax else None), tuple(ACTIVATIONS), f"activation: {why}")
     options: dict[str, Any] = {"width": width, "modes": modes, "layers": len(blocks), "norm": norm, "order": order, "gate": gate}
-    options |= {"epsilon": EPSILON.get(norm, 1e-5) if flax else 1e-5, "gelu": ACTIVATIONS[active], "pooling": pooling}
+    options |= {
+        "epsilon": EPSILON.get(norm, 1e-5) if flax else 1e-5,
+        "gelu": ACTIVATIONS[active],
+        "pooling": pooling,
+        "final_norm": bool(final),
+    }
     options |= {"discretization": "none" if lru else discretization or "zoh", "clip": bool(clip_eigs)}
     config = S5Config.model_validate(options)
-    tensors: dict[str, Tensor] = {}
+    tensors: dict[str, Tensor] = final
 
     def dense(source: str, name: str, inward: int, outward: int) -> None:
         if flax:

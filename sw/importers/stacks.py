@@ -14,7 +14,7 @@ ORDERS = ("prenorm", "postnorm")
 ACTIVATIONS = {"gelu": "erf", "gelu_tanh": "tanh"}
 """Activations by their name in options, and the kind of GELU of a config."""
 
-NORM = r"norm|\b[lb]n(?:s|_?\d+)?\b"
+NORM = r"norm|\b[lb]n(?:s|_?\d+|_?f)?\b"
 """In the name of a norm: norm, layernorm, ln, ln_1, bn and so on."""
 
 NORM_PARTS = {"weight": ("weight", "scale"), "bias": ("bias",)}
@@ -42,32 +42,44 @@ def blocks_of(arrays: Arrays, suffix: str) -> list[str]:
     return [f"{prefix}{number}{separator}" for number in range(len(numbers))]
 
 
-def read_norms(arrays: Arrays, blocks: Sequence[str], width: int) -> tuple[str, list[dict[str, Tensor]]]:
-    """The kind of norm of all blocks, and the tensors of each; a norm is in its block, or in a list of norms."""
+def read_norms(arrays: Arrays, blocks: Sequence[str], width: int) -> tuple[str, list[dict[str, Tensor]], dict[str, Tensor]]:
+    """The kind of norm of all blocks, the tensors of each, and those of a norm after the last one.
+
+    A norm is in its block, or in a list of norms; the one after the blocks has no number.
+    """
     kinds, norms = set[str](), []
+    names = [name for name in arrays.tensors if re.search(rf"(?:{NORM}).*[./](weight|scale)$", name, re.IGNORECASE)]
+    outside = [name for name in names if not any(map(name.startswith, blocks))]
     for number, block in enumerate(blocks):
-        names = [name for name in arrays.tensors if re.search(rf"(?:{NORM}).*[./](weight|scale)$", name, re.IGNORECASE)]
-        own = [name for name in names if name.startswith(block)]
-        listed = [name for name in names if re.search(rf"(?:{NORM})\w*[./]{number}[./]", name, re.IGNORECASE)]
-        found = own or [name for name in listed if not any(map(name.startswith, blocks))]
+        listed = [name for name in outside if re.search(rf"(?:{NORM})\w*[./]{number}[./]", name, re.IGNORECASE)]
+        found = [name for name in names if name.startswith(block)] or listed
         if len(found) > 1:
             arrays.fail(f"has several norms in layer {number}: {', '.join(found)}; models of one norm a layer can be imported")
-        prefix = re.sub(r"\w+$", "", found[0]) if found else ""
-        there = (
-            {ours: arrays.first(*(f"{prefix}{name}" for name in theirs)) for ours, theirs in NORM_PARTS.items()} if found else {}
-        )
-        tensors = {f"norm.{ours}": arrays.take(name, width) for ours, name in there.items() if name in arrays}
-        if found and "norm.bias" not in tensors and found[0].endswith("weight"):
-            arrays.fail(f"has {found[0]} without a bias, as an RMSNorm has; models with LayerNorm or BatchNorm can be imported")
-        if (tensors.get("norm.running_var", torch.zeros(1)) < 0).any():
-            name = there["running_var"]
-            arrays.fail(f"has {name} with values below 0, which no variance has; the file is damaged, or it is another array")
-        affine = "layer_bias" if "norm.bias" in tensors else "layer"
-        kinds.add("none" if not found else "batch" if "norm.running_mean" in tensors else affine)
+        kind, tensors = _read_norm(arrays, found[0], "norm", width) if found else ("none", {})
+        kinds.add(kind)
         norms.append(tensors)
+    final = dict[str, Tensor]()
+    for name in outside:
+        if not re.search(r"[./]\d+[./]", name):
+            kind, final = _read_norm(arrays, name, "norm_f", width)
+            kinds.add(kind)
     if len(kinds) != 1:
         arrays.fail(f"has layers with different norms: {', '.join(sorted(kinds))}")
-    return kinds.pop(), norms
+    return kinds.pop(), norms, final
+
+
+def _read_norm(arrays: Arrays, gain: str, ours: str, width: int) -> tuple[str, dict[str, Tensor]]:
+    """The kind of a norm, and its tensors; ``gain`` is the array of its gain, ``ours`` the name that we give it."""
+    prefix = re.sub(r"\w+$", "", gain)
+    there = {part: arrays.first(*(f"{prefix}{name}" for name in names)) for part, names in NORM_PARTS.items()}
+    tensors = {f"{ours}.{part}": arrays.take(name, width) for part, name in there.items() if name in arrays}
+    if f"{ours}.bias" not in tensors and gain.endswith("weight"):
+        arrays.fail(f"has {gain} without a bias, as an RMSNorm has; models with LayerNorm or BatchNorm can be imported")
+    if (tensors.get(f"{ours}.running_var", torch.zeros(1)) < 0).any():
+        name = there["running_var"]
+        arrays.fail(f"has {name} with values below 0, which no variance has; the file is damaged, or it is another array")
+    affine = "layer_bias" if f"{ours}.bias" in tensors else "layer"
+    return ("batch" if f"{ours}.running_mean" in tensors else affine), tensors
 
 
 def check_pooling(arrays: Arrays, inputs: InputSpec, pooling: str | None) -> str:

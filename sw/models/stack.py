@@ -3,6 +3,7 @@
     encoder  Linear(channels -> H), or a table of vectors for tokens
     block    prenorm:  x <- x + gate(SSM(norm(x)))              several of them
              postnorm: x <- norm(x + gate(SSM(x)))
+    norm_f   another norm, or none
     pool     over the steps
     decoder  Linear(H -> classes)
 
@@ -66,6 +67,7 @@ class StackConfig(Config):
         skip: the edge that the residual adds: the block's ``input`` or its ``norm``, as in s5-pytorch.
         hidden: width of a feed-forward network after every block; 0 for none. It is a norm, a linear layer, value * GELU(gate), a
             linear layer and a residual, as in s5-pytorch.
+        final_norm: whether a norm follows the last block.
         pooling: ``mean`` of the steps, their ``last``, the largest of each channel (``max``), or ``none``: an answer a step.
         dt_range: smallest and largest initial dt; 1 / dt is the memory of a mode, in steps.
         dropout: probability that a channel is left out for a whole sequence.
@@ -81,6 +83,7 @@ class StackConfig(Config):
     gelu: Literal["tanh", "erf"] = "tanh"
     skip: Literal["input", "norm"] = "input"
     hidden: Annotated[Size, Field(ge=0)] = 0
+    final_norm: bool = False
     pooling: Literal["mean", "last", "max", "none"] = "mean"
     dt_range: tuple[float, float] = Field(default=(1e-3, 1e-1), exclude=True)
     dropout: float = Field(default=0.0, ge=0, lt=1, exclude=True)
@@ -184,11 +187,14 @@ class Stack(Model):
     def __init__(self, config: StackConfig, classes: int = 10, tokens: int = 0, channels: int = 1) -> None:
         super().__init__()
         check(config.title, config.dt_range, width=config.width, modes=config.modes, layers=config.layers, classes=classes)
+        if config.final_norm and config.norm == "none":
+            raise SsmHdlError("a norm after the last block is of the kind of the others; choose a norm")
         if config.order == "postnorm" and (config.norm == "none" or config.skip == "norm" or config.hidden):
             raise SsmHdlError("postnorm goes with a norm, and without skip norm and a feed-forward network; choose prenorm")
         self._config, self.classes, self.tokens = config, classes, tokens
         self.encoder = nn.Embedding(tokens, config.width) if tokens else nn.Linear(channels, config.width)
         self.layers = nn.ModuleList([Block(config) for _ in range(config.layers)])
+        self.norm_f = make_norm(config.norm if config.final_norm else "none", config.width, config.epsilon)
         self.decoder = nn.Linear(config.width, classes)
 
     @property
@@ -228,6 +234,8 @@ class Stack(Model):
         for number, block in enumerate(self.blocks):
             # The default binds the number of this block; a plain closure would see the last one.
             x = block(x, lambda name, value, number=number: see(f"{name}_{number}", value))
+        if self.config.final_norm:
+            x = see("norm_f", self.norm_f(x))
         if self.config.pooling != "none":
             x = see("pool", self.pool(x, lengths))
         return see("decoder", self.decoder(x))
@@ -242,12 +250,12 @@ class Stack(Model):
         return states.expand(batch, *states.shape)
 
     def step(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """One time step: x (B, channels) and state (B, layers, ...) to the last block's output (B, H) and the next state."""
+        """One time step: x (B, channels) and state (B, layers, ...) to the output of ``norm_f`` (B, H) and the next state."""
         x, states = self._encode(x), []
         for number, block in enumerate(self.blocks):
             x, after = block.step(x, state[:, number])
             states.append(after)
-        return x, torch.stack(states, 1)
+        return self.norm_f(x), torch.stack(states, 1)
 
     def _encode(self, x: Tensor) -> Tensor:
         """The encoder's output (..., H) of x (..., channels)."""

@@ -67,17 +67,12 @@ class StackLowering(DeepLowering):
         for k, block in enumerate(model.blocks):
             u = seen[f"norm_{k}" if config.order == "prenorm" else before]
             before = f"carry_{k}" if config.order == "postnorm" else f"residual_{k}"
-            for name, carry, norm in (("norm", "carry", block.norm), ("ff_norm", "ff_carry", getattr(block, "ff_norm", None))):
-                if norm is None:
-                    continue
-                value = seen.pop(f"{name}_{k}")
-                is_norm, gain, offset = affine(norm)
-                if cls._carries(block, offset) or (carry == "ff_carry" and config.skip == "norm"):
-                    seen[f"{carry}_{k}"] = value
-                if is_norm:
-                    plain = (value - torch.from_numpy(offset).to(u)) / torch.from_numpy(np.where(gain == 0, 1, gain)).to(u)
-                    seen[f"{name}_{k}"] = plain
+            _separate(seen, f"norm_{k}", f"carry_{k}" if cls._carries(block, affine(block.norm)[2]) else None, block.norm)
+            if config.hidden:
+                _separate(seen, f"ff_norm_{k}", f"ff_carry_{k}" if config.skip == "norm" else None, block.ff_norm)
             cls.trace_ssm(seen, str(k), block, u, states)
+        if config.final_norm:
+            _separate(seen, "norm_f", "carry_f", model.norm_f)
         return seen
 
     @classmethod
@@ -108,10 +103,12 @@ class StackLowering(DeepLowering):
         """The family and its sizes, but the number of modes."""
 
     def append(self, draft: Draft, source: str) -> str:
-        """Append encoder, blocks, pool and decoder."""
+        """Append encoder, blocks, last norm, pool and decoder."""
         stream = self.encode(draft, self.model.encoder, source)
         for number, block in enumerate(self.model.blocks):
             stream = self._block(draft, str(number), block, stream)
+        if self.model.config.final_norm:
+            stream = diagonal(draft, "carry_f", *self._norm(draft, "norm_f", self.model.norm_f, stream))
         return self.decode(draft, self.model.decoder, stream, self.model.config.pooling)
 
     def _block(self, draft: Draft, k: str, block: Block, stream: str) -> str:
@@ -172,6 +169,16 @@ class StackLowering(DeepLowering):
         if not is_norm:
             return stream, gain, offset
         return self.add_norm(draft, name, stream, len(gain), self.model.config.epsilon), gain, offset
+
+
+def _separate(seen: dict[str, torch.Tensor], name: str, carry: str | None, norm: nn.Module) -> None:
+    """Replace the output of a norm by those of its operations: ``name`` without gain and offset, and ``carry`` with them."""
+    value = seen.pop(name)
+    is_norm, gain, offset = affine(norm)
+    if carry is not None:
+        seen[carry] = value
+    if is_norm:
+        seen[name] = (value - torch.from_numpy(offset).to(value)) / torch.from_numpy(np.where(gain == 0, 1, gain)).to(value)
 
 
 def affine(norm: nn.Module) -> tuple[bool, Floats, Floats]:

@@ -91,8 +91,9 @@ def selective(node: Node, rounding: str, rate: Tensor, drive: Tensor, b: Tensor,
         drive * torch.from_numpy(np.exp2(node.arrays["shift"] - float(LEAK_UP))),
     ]
     sums = np.empty(tuple(drive.shape))
-    limits = float(node.op.state.min), float(node.op.state.max)
-    _scan(*(x.contiguous().numpy() for x in (*steps, b, c)), alpha, LEAKS, *limits, ROUNDINGS.index(rounding), sums)
+    inputs = [x.contiguous().numpy() for x in (*steps, b, c)]
+    low, high = float(node.op.state.min), float(node.op.state.max)
+    _scan(*inputs, alpha, LEAKS, low, high, ROUNDINGS.index(rounding), sums)  # type: ignore[call-arg]
     return store(torch.from_numpy(sums), Sums.of(node).output.f_bits, node.output.format)
 
 

@@ -25,7 +25,7 @@ from ssm_hdl.families import FAMILIES
 from ssm_hdl.gen.plan import Plan
 from ssm_hdl.sim.compiler import cache_folder
 
-GRAPHS = 20
+GRAPHS = 10
 """Graphs of a batch."""
 
 FOUND = Path(__file__).parents[1] / "found"

@@ -64,15 +64,15 @@ def test_what_cannot_be_written_changes_nothing(tmp_path, monkeypatch):
     first, last = tmp_path / "weights", tmp_path / "index"
     write_together({first: "1", last: "2"})
     (tmp_path / "folder").mkdir()
-    with pytest.raises(SsmHdlError, match="cannot write .*folder: Is a directory; choose another place"):
+    with pytest.raises(SsmHdlError, match=r"cannot write .*folder: Is a directory; choose another place"):
         write_atomically(tmp_path / "folder", "x")
-    with pytest.raises(SsmHdlError, match="cannot write .*index/x: Not a directory"):
+    with pytest.raises(SsmHdlError, match=r"cannot write .*index/x: Not a directory"):
         write_together({first: "3", last / "x": "4"})
     limits = pytest.importorskip("resource")
     soft, hard = limits.getrlimit(limits.RLIMIT_FSIZE)
     limits.setrlimit(limits.RLIMIT_FSIZE, (1000, hard))
     try:
-        with pytest.raises(SsmHdlError, match="cannot write .*index: File too large; choose another place or make room"):
+        with pytest.raises(SsmHdlError, match=r"cannot write .*index: File too large; choose another place or make room"):
             write_together({first: "3", last: "4" * 2000})
     finally:
         limits.setrlimit(limits.RLIMIT_FSIZE, (soft, hard))
@@ -80,7 +80,7 @@ def test_what_cannot_be_written_changes_nothing(tmp_path, monkeypatch):
 
 
 def test_work_in_progress_goes_with_its_owner(tmp_path):
-    with pytest.raises(SsmHdlError, match="cannot write .*: No space left on device"), scratch(tmp_path) as one:
+    with pytest.raises(SsmHdlError, match=r"cannot write .*: No space left on device"), scratch(tmp_path) as one:
         (one / "deep" / "er").mkdir(parents=True)
         with scratch(tmp_path) as other:  # sees that the first one is in use
             assert one.is_dir() and other.is_dir()
@@ -94,7 +94,10 @@ def test_work_in_progress_goes_with_its_owner(tmp_path):
 
 def test_one_command_fills_a_folder(tmp_path):
     with alone(tmp_path / "out"):
-        with pytest.raises(SsmHdlError, match="another ssm-hdl is writing to .*out; wait until it is done"), alone(tmp_path / "out"):
+        with (
+            pytest.raises(SsmHdlError, match=r"another ssm-hdl is writing to .*out; wait until it is done"),
+            alone(tmp_path / "out"),
+        ):
             pass
         write_atomically(tmp_path / "out" / "x", "")
     with alone(tmp_path / "out"):

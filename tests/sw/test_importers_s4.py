@@ -42,6 +42,11 @@ def test_norms_in_the_blocks_and_over_the_batch_are_read(tmp_path):
     x = torch.randn(2, 20, 1)
     with torch.no_grad():
         torch.testing.assert_close(imported.model(x).double(), forward(x, "prenorm"), atol=1e-4, rtol=0)
+    last = {"final_norm.weight": torch.rand(4), "final_norm.bias": torch.randn(4)}
+    found = importers.load(save(tmp_path, moved | last), None, SPEC, norm_order="prenorm").model
+    with torch.no_grad():
+        end = functional.layer_norm(imported.model.trace(x)["residual_1"], [4], *last.values())
+        torch.testing.assert_close(found(x), imported.model.decoder(end.mean(1)), atol=1e-5, rtol=0)
     counted = {f"norms.{i}.{name}": torch.rand(4) for i in range(2) for name in ("running_mean", "running_var")}
     counted |= {f"norms.{i}.num_batches_tracked": torch.tensor(9) for i in range(2)}
     assert importers.load(save(tmp_path, state | counted), None, SPEC, norm_order="postnorm").model.config.norm == "batch"

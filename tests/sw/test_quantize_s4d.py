@@ -38,9 +38,9 @@ def digits():
     ("options", "norms"),
     [
         ({"order": "postnorm"}, 2),
-        ({"order": "prenorm"}, 2),
+        ({"final_norm": True, "pooling": "max"}, 3),
         ({"norm": "layer"}, 2),
-        ({"norm": "batch"}, 0),
+        ({"norm": "batch", "final_norm": True}, 0),
         ({"norm": "batch", "order": "postnorm", "gate": "half_glu1"}, 0),
         ({"norm": "none", "gate": "full_glu", "gelu": "tanh"}, 0),
         ({"skip": "norm", "hidden": 7, "gate": "none"}, 4),

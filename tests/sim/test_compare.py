@@ -1,0 +1,25 @@
+"""`stress` finds what samples one after the other do not."""
+
+import pytest
+
+from ssm_hdl import SsmHdlError
+from ssm_hdl.gen.size.planner import plan_for
+from ssm_hdl.gen.verilog import generate
+from ssm_hdl.sim.compare import compare, stress
+from ssm_hdl.sim.compiler import Design
+from ssm_hdl.sim.verilated import VerilatedModel
+
+
+def test_a_reset_that_clears_nothing_is_found(random_manifest, random_samples):
+    manifest = random_manifest(channels=2, modes=2, steps=6)
+    text = generate(manifest, plan_for(manifest, dsp=8).plan)
+    assert "if (rst)" in text
+    samples = random_samples(manifest, 4)
+    right, wrong = (
+        VerilatedModel(manifest, design=Design(each, manifest.name, optimise=0))
+        for each in (text, text.replace("if (rst)", "if (1'b0)"))
+    )
+    assert stress(manifest, right, samples).differences == 0
+    assert compare(manifest, wrong, samples).differences == 0
+    with pytest.raises(SsmHdlError, match=r"more results came than there should be|is stuck"):
+        stress(manifest, wrong, samples)
