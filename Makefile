@@ -4,6 +4,7 @@ PYTHON ?= python3
 DATA ?= data/mnist
 TEXT ?= data/text/kjv.txt.gz
 HAPT ?=
+CROPS ?= 64
 
 VENV := .venv
 CLI := $(VENV)/bin/ssm-hdl
@@ -173,10 +174,10 @@ deep: $(READY) ## results/deep.json: a deep S4D on MNIST, from training to an iC
 	$(RESULTS) deep
 
 # The checkpoint is one by example.py of state-spaces/s4, of three inputs. It does not tell its normalisation, which is that of example.py.
-cifar: $(READY) ## results/cifar.json: a public model of CIFAR-10, from import to a ULX3S-85F bitstream (CHECKPOINT=file; half an hour)
+cifar: $(READY) ## results/cifar.json: a public model of CIFAR-10, from import to a ULX3S-85F bitstream (CHECKPOINT=file, CROPS=number to calibrate on)
 	mkdir -p out results
-	echo '"make cifar CHECKPOINT=$(notdir $(CHECKPOINT))"' > out/cifar-command.json
-	$(VENV)/bin/python -P -m ssm_hdl.sw.studies.crops $(CHECKPOINT) out/cifar.npz
+	echo '"make cifar CHECKPOINT=$(notdir $(CHECKPOINT)) CROPS=$(CROPS)"' > out/cifar-command.json
+	$(VENV)/bin/python -P -m ssm_hdl.sw.studies.crops $(CHECKPOINT) out/cifar.npz --train $(CROPS)
 	$(CLI) import $(CHECKPOINT) --inputs out/cifar.npz --mean 125.307,122.961,113.8575 --std 51.5865,50.847,51.255 \
 		--norm-order postnorm --out out/cifar.safetensors --json > out/cifar-import.json
 	$(CLI) quantize out/cifar.safetensors --recipe w8a8 --data out/cifar.npz --out out/cifar
