@@ -89,7 +89,7 @@ bench: $(READY) ## results/bench.json, docs/bench.png: intervals in simulation, 
 judge: $(READY) ## results/estimates.json: the estimates of whole pipelines against synthesis (twenty minutes)
 reproduce-s4d: $(READY) ## results/s4d.json: the paper's table beside ours, manifests/s4d-* made where missing (DATA=folder of MNIST)
 reproduce-s5: $(READY) ## results/s5.json, results/s5-listops.json: Q-S5's tables beside ours, manifests/s5-* made where missing (DATA=folder of MNIST)
-rtl bitstreams boards bench judge reproduce-s4d reproduce-s5: # the rows that are stale
+rtl bitstreams bench judge reproduce-s4d reproduce-s5: # the rows that are stale
 	$(RESULTS) $@
 
 results: $(READY) ## every row that depends on gateware or planner, where it is stale (hours; DATA=folder of MNIST)
