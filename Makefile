@@ -4,6 +4,7 @@ PYTHON ?= python3
 DATA ?= data/mnist
 TEXT ?= data/text/kjv.txt.gz
 HAPT ?=
+CROPS ?= 64
 
 VENV := .venv
 CLI := $(VENV)/bin/ssm-hdl
@@ -13,12 +14,8 @@ FITTED := s4d-16h-w8a8x8 s4d-16h s5-mnist-16h-w4a8 s5-mnist-w8a8x8 s4d-64h-a4x8-
 JUDGED := digits s4d-64h-w8a8x8 s5-mnist-w4a8
 RESULTS = DATA=$(DATA) USERS='$(USERS)' $(VENV)/bin/python -P -m ssm_hdl.sw.results
 
-<<<<<<< HEAD
-.PHONY: help tools demo test train manifests accuracy rtl bitstreams bench judge results calibrate reproduce-s4d reproduce-s5 reproduce-mamba har deep formats sensitivity search fuzz-files misbehave clean
-=======
 # Every target that `make help` lists.
 .PHONY: tools $(shell sed -n 's/^\([a-z0-9-]*\):.*## .*/\1/p' $(firstword $(MAKEFILE_LIST)))
->>>>>>> main
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 17
@@ -92,7 +89,7 @@ bench: $(READY) ## results/bench.json, docs/bench.png: intervals in simulation, 
 judge: $(READY) ## results/estimates.json: the estimates of whole pipelines against synthesis (twenty minutes)
 reproduce-s4d: $(READY) ## results/s4d.json: the paper's table beside ours, manifests/s4d-* made where missing (DATA=folder of MNIST)
 reproduce-s5: $(READY) ## results/s5.json, results/s5-listops.json: Q-S5's tables beside ours, manifests/s5-* made where missing (DATA=folder of MNIST)
-rtl bitstreams boards bench judge reproduce-s4d reproduce-s5: # the rows that are stale
+rtl bitstreams bench judge reproduce-s4d reproduce-s5: # the rows that are stale
 	$(RESULTS) $@
 
 results: $(READY) ## every row that depends on gateware or planner, where it is stale (hours; DATA=folder of MNIST)
@@ -140,20 +137,18 @@ search: $(READY) ## recipes/s4d-16h-2744b.yaml, results/front.json, docs/front.p
 	cp out/search/front.json results/
 	cp out/search/front.png docs/
 
-<<<<<<< HEAD
 fuzz-files: $(READY) ## results/fuzz-files.json: 100,000 mutated files for each loader; goes on where it was stopped (LOADER=names; an hour)
 	$(VENV)/bin/python tests/fuzz_files.py 100000 $(LOADER)
 
 misbehave: $(READY) ## every command on a machine that misbehaves: signals, full disk, no home, tools that hang (a quarter of an hour)
 	SSM_HDL_MISBEHAVE=all $(VENV)/bin/pytest tests/sw/test_misbehaviour.py
-=======
+
 docs: $(READY) ## the documentation site, into out/site
 	$(VENV)/bin/pip install --quiet '.[docs]'
 	$(VENV)/bin/mkdocs build --clean
 
 notebooks: $(READY) ## docs/notebooks again, with their outputs (a bitstream among them: minutes)
 	for notebook in docs/notebooks/*.ipynb; do $(VENV)/bin/python docs/notebooks/run.py $$notebook || exit 1; done
->>>>>>> main
 
 fuzz: $(READY) ## results/fuzz.json: random graphs in random hardware, on all cores (LEVEL=models, rtl or netlists, GRAPHS=20000; goes on where it ended)
 	PYTHONPATH=tests $(VENV)/bin/python -P -W ignore -m random_graphs.fuzz --level $(LEVEL) --graphs $(GRAPHS)
@@ -173,10 +168,10 @@ deep: $(READY) ## results/deep.json: a deep S4D on MNIST, from training to an iC
 	$(RESULTS) deep
 
 # The checkpoint is one by example.py of state-spaces/s4, of three inputs. It does not tell its normalisation, which is that of example.py.
-cifar: $(READY) ## results/cifar.json: a public model of CIFAR-10, from import to a ULX3S-85F bitstream (CHECKPOINT=file; half an hour)
+cifar: $(READY) ## results/cifar.json: a public model of CIFAR-10, from import to a ULX3S-85F bitstream (CHECKPOINT=file, CROPS=number to calibrate on)
 	mkdir -p out results
-	echo '"make cifar CHECKPOINT=$(notdir $(CHECKPOINT))"' > out/cifar-command.json
-	$(VENV)/bin/python -P -m ssm_hdl.sw.studies.crops $(CHECKPOINT) out/cifar.npz
+	echo '"make cifar CHECKPOINT=$(notdir $(CHECKPOINT)) CROPS=$(CROPS)"' > out/cifar-command.json
+	$(VENV)/bin/python -P -m ssm_hdl.sw.studies.crops $(CHECKPOINT) out/cifar.npz --train $(CROPS)
 	$(CLI) import $(CHECKPOINT) --inputs out/cifar.npz --mean 125.307,122.961,113.8575 --std 51.5865,50.847,51.255 \
 		--norm-order postnorm --out out/cifar.safetensors --json > out/cifar-import.json
 	$(CLI) quantize out/cifar.safetensors --recipe w8a8 --data out/cifar.npz --out out/cifar
