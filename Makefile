@@ -4,6 +4,8 @@ PYTHON ?= python3
 DATA ?= data/mnist
 TEXT ?= data/text/kjv.txt.gz
 HAPT ?=
+LEVEL ?= rtl
+GRAPHS ?= 20000
 
 VENV := .venv
 CLI := $(VENV)/bin/ssm-hdl
@@ -13,12 +15,8 @@ FITTED := s4d-16h-w8a8x8 s4d-16h s5-mnist-16h-w4a8 s5-mnist-w8a8x8 s4d-64h-a4x8-
 JUDGED := digits s4d-64h-w8a8x8 s5-mnist-w4a8
 RESULTS = DATA=$(DATA) USERS='$(USERS)' $(VENV)/bin/python -P -m ssm_hdl.sw.results
 
-<<<<<<< HEAD
-.PHONY: help tools demo test train manifests accuracy rtl bitstreams bench judge results calibrate reproduce-s4d reproduce-s5 reproduce-mamba har deep formats sensitivity search fuzz-files misbehave clean
-=======
 # Every target that `make help` lists.
 .PHONY: tools $(shell sed -n 's/^\([a-z0-9-]*\):.*## .*/\1/p' $(firstword $(MAKEFILE_LIST)))
->>>>>>> main
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 17
@@ -140,20 +138,18 @@ search: $(READY) ## recipes/s4d-16h-2744b.yaml, results/front.json, docs/front.p
 	cp out/search/front.json results/
 	cp out/search/front.png docs/
 
-<<<<<<< HEAD
 fuzz-files: $(READY) ## results/fuzz-files.json: 100,000 mutated files for each loader; goes on where it was stopped (LOADER=names; an hour)
 	$(VENV)/bin/python tests/fuzz_files.py 100000 $(LOADER)
 
 misbehave: $(READY) ## every command on a machine that misbehaves: signals, full disk, no home, tools that hang (a quarter of an hour)
 	SSM_HDL_MISBEHAVE=all $(VENV)/bin/pytest tests/sw/test_misbehaviour.py
-=======
+
 docs: $(READY) ## the documentation site, into out/site
 	$(VENV)/bin/pip install --quiet '.[docs]'
 	$(VENV)/bin/mkdocs build --clean
 
 notebooks: $(READY) ## docs/notebooks again, with their outputs (a bitstream among them: minutes)
 	for notebook in docs/notebooks/*.ipynb; do $(VENV)/bin/python docs/notebooks/run.py $$notebook || exit 1; done
->>>>>>> main
 
 fuzz: $(READY) ## results/fuzz.json: random graphs in random hardware, on all cores (LEVEL=models, rtl or netlists, GRAPHS=20000; goes on where it ended)
 	PYTHONPATH=tests $(VENV)/bin/python -P -W ignore -m random_graphs.fuzz --level $(LEVEL) --graphs $(GRAPHS)
