@@ -6,6 +6,9 @@ TEXT ?= data/text/kjv.txt.gz
 HAPT ?=
 CROPS ?= 64
 
+LEVEL ?= rtl
+GRAPHS ?= 20000
+
 VENV := .venv
 CLI := $(VENV)/bin/ssm-hdl
 READY := $(VENV)/installed
