@@ -225,6 +225,16 @@ def ablation() -> Iterable[Row]:
         yield f"`{row['recipe']}`", str(row["width"]), f"{row['bits']:.3f}", percent(row["relative"]), percent(papers.get(key), 1)
 
 
+@table("state", "256 steps", "4,096", "65,536")
+def latching() -> Iterable[Row]:
+    """Accuracy in % on induction heads by rounding and width of the state: the mean over seeds, and the range."""
+    models = list(results("latching")["models"].values())
+    for name in models[0]:
+        cells = ([100 * model[name][steps] for model in models] for steps in models[0][name])
+        shown = (f"{sum(cell) / len(cell):.0f} ({min(cell):.0f} to {max(cell):.0f})" for cell in cells)
+        yield {"none": "not rounded"}.get(name, name), *shown
+
+
 @table("models", "simulated", "samples", "outputs", "differences")
 def equality() -> Iterable[Row]:
     """RTL and netlists against the golden model."""
@@ -281,6 +291,7 @@ TABLES = {
     "errors": errors,
     "har": har,
     "ablation": ablation,
+    "latching": latching,
     "accuracy": accuracy,
     "headlines": headlines,
     "memory": memory,
