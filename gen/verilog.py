@@ -50,12 +50,12 @@ def generate(
     """
     name = name or manifest.name
     pipeline = Pipeline(manifest, plan)
-    module, ports, meaning = _wrapped(pipeline, wrap) if wrap else _bare(pipeline)
+    module, ports, meaning = _wrapped(pipeline, wrap) if wrap else _streams(pipeline)
     head = header(manifest, plan, name, command, report, meaning)
     return f"{head}{convert(module, name, ports)}\n`default_nettype wire\n"
 
 
-def _bare(pipeline: Pipeline) -> tuple[Module, list[Signal], dict[str, str]]:
+def _streams(pipeline: Pipeline) -> tuple[Module, list[Signal], dict[str, str]]:
     """A module with the streams of a pipeline, its ports, and what they mean."""
     m, manifest = Module(), pipeline.manifest
     m.domains.sync = domain = ClockDomain()

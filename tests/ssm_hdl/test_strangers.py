@@ -240,6 +240,12 @@ def test_embedding_of_no_columns(tmp_path):
             "y: bias 'b' in SQ(60, -52) is shifted left by 64 bits",
         ),
         (
+            "{name: y, op: gumbel, input: x, temperature: 1024.0, seed: 1, format: 'SQ(4, 5)'}",
+            "SQ(-50, 58)",
+            {},
+            "y: the exact result of x in SQ(-50, 58), noise of temperature 1024 has 72 bits",
+        ),
+        (
             "{name: y, op: multiply, inputs: [x, x], format: 'SQ(4, 5)'}",
             "SQ(16, 16)",
             {},
