@@ -47,6 +47,9 @@ def quantized() -> Iterable[tuple[str, dict[str, Any]]]:
         yield from results(name).items()
 
 
+PROPERTIES = ("protocol", "order", "excess", "progress", "room")
+"""What is proved of components."""
+
 HEADLINES = (
     *("s4d-16h-w8a8x8", "s4d-16h-w4a6x8", "s4d-16h-w4a6x8-qat", "s4d-64h-w4a6x8", "s4d-64h-a4x8-qat", "s4d-64h-tenth-qat"),
     *("s5-mnist-w8a8x8", "s5-mnist-w4a8", "s5-mnist-w4a8-qat", "s5-mnist-16h-w4a8", "s5-listops-w8a8x8-qat"),
@@ -222,6 +225,16 @@ def ablation() -> Iterable[Row]:
         yield f"`{row['recipe']}`", str(row["width"]), f"{row['bits']:.3f}", percent(row["relative"]), percent(papers.get(key), 1)
 
 
+@table("state", "256 steps", "4,096", "65,536")
+def latching() -> Iterable[Row]:
+    """Accuracy in % on induction heads by rounding and width of the state: the mean over seeds, and the range."""
+    models = list(results("latching")["models"].values())
+    for name in models[0]:
+        cells = ([100 * model[name][steps] for model in models] for steps in models[0][name])
+        shown = (f"{sum(cell) / len(cell):.0f} ({min(cell):.0f} to {max(cell):.0f})" for cell in cells)
+        yield {"none": "not rounded"}.get(name, name), *shown
+
+
 @table("models", "simulated", "samples", "outputs", "differences")
 def equality() -> Iterable[Row]:
     """RTL and netlists against the golden model."""
@@ -261,6 +274,16 @@ def stages() -> Iterable[Row]:
         yield family, count(len(own)), *(percent(error, 1) for error in errors)
 
 
+@table("component", *PROPERTIES, "faults found", "harmless")
+def proofs() -> Iterable[Row]:
+    """What is proved of components, and the faults in them that a property finds."""
+    for name, row in results("proofs").items():
+        verdicts = (row.get(each, "-").removeprefix("holds for ") for each in PROPERTIES)
+        faults = row.get("mutants")
+        found = [str(faults[key]) for key in ("found", "harmless")] if faults else ["-", "-"]
+        yield name, *verdicts, *found
+
+
 TABLES = {
     "digest": digest,
     "floats": floats,
@@ -268,6 +291,7 @@ TABLES = {
     "errors": errors,
     "har": har,
     "ablation": ablation,
+    "latching": latching,
     "accuracy": accuracy,
     "headlines": headlines,
     "memory": memory,
@@ -280,6 +304,7 @@ TABLES = {
     "estimates": estimates,
     "stages": stages,
     "bitstreams": bitstreams,
+    "proofs": proofs,
 }
 """By the name in their mark."""
 
