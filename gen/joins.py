@@ -21,7 +21,8 @@ Time steps follow every `Pipeline.bound` cycles. With the beats that one step le
 the depth, steps at that distance never wait for room. As no beat comes later when another comes earlier, the pipeline keeps to
 that interval however early its samples come.
 
-The reader of a part of packets has a queue as well. Without one, a slow reader stops the fork to all parts.
+The reader of a part of packets has a queue as well, where it is slow. Without one it would stop the fork to all parts for longer
+than the interval allows.
 
 Where no beat of the step waits there is no queue, nor at the input of an operation whose beats wait least, unless the step alone
 would stick without it.
@@ -47,6 +48,9 @@ if TYPE_CHECKING:
 LEAST = 2
 """Beats that a queue holds at least: one of a single register takes a beat every other cycle."""
 
+FOLLOWING = 4
+"""Time steps that show whether the readers of parts keep up; a stage that does not falls behind from its second packet on."""
+
 PIECES = 8
 """RAMs of 16 x 4 bits, of some 4 LUTs each, that a queue is made of at most. One that needs more is so deep that Yosys takes a
 block RAM for it: those of `s4d-64h-w8a8x8` on the 25F would take 140 of 5,200 LUTs, and take 2 of 56 block RAMs."""
@@ -63,11 +67,13 @@ def joins(pipeline: "Pipeline") -> tuple[Ring | None, dict[Input, Queue]]:
     alone = _alone(pipeline, ring, set(inputs))
     waits = {each: sum(_waits(alone, each)) for each in inputs}
     queued = {each for each in inputs if waits[each]}
+    prompt = _prompt(pipeline, ring, queued, queued - set(joined))
     least = {min((each for each in joined if each[0] == name), key=waits.__getitem__) for name, _ in joined} & queued
-    if least:
-        without = _alone(pipeline, ring, queued - least)
+    for spare in dict.fromkeys([frozenset(least | prompt), frozenset(prompt)]):
+        without = _alone(pipeline, ring, queued - spare) if spare else alone
         if len(without.o.taken) == len(alone.o.taken):
-            alone, queued = without, queued - least
+            alone, queued = without, queued - spare
+            break
     if ring is not None:
         ring = _ring(pipeline, 1 + math.ceil(_turn(alone, ring) * ring.layers / pipeline.bound))
     return ring, {each: _queue(pipeline, alone, ring, each) for each in inputs if each in queued}
@@ -94,6 +100,18 @@ def _turn(alone: Traffic, ring: Ring) -> int:
     """Cycles from the entry of a packet to the entry of its successor: the same packet one layer on, or a new one."""
     entry, back = (alone.streams[Port(ENTRY, member)].taken for member in ("entry", "back"))
     return back[ring.beats - 1] - entry[0] + Ring.replaces
+
+
+def _prompt(pipeline: "Pipeline", ring: Ring | None, queued: set[Input], parts: set[Input]) -> set[Input]:
+    """The parts that leave early enough without queues: packets follow one another at the interval, though the fork waits."""
+    if not parts:
+        return parts
+    network = pipeline.assemble(ring, {each: Room() for each in queued - parts})
+    traffic = Traffic(network, pipeline.manifest.input.size, lambda step: False)
+    traffic.feed(FOLLOWING)
+    taken = {(name, index): traffic.streams[Port(name, SINKS[index])].taken for name, index in parts}
+    packets = {each: len(cycles) // FOLLOWING for each, cycles in taken.items()}
+    return {each for each, size in packets.items() if size and taken[each][-1] - taken[each][-1 - size] <= pipeline.bound}
 
 
 def _stay(alone: Traffic, each: Input) -> tuple[list[int], list[int]]:

@@ -11,7 +11,6 @@ from ssm_hdl.errors import UsageError
 from ssm_hdl.sw.cli.console import Folder, Json, Window, facts, need, need_writable, progress, save_array, show, table
 from ssm_hdl.sw.cli.info import is_checkpoint
 from ssm_hdl.sw.cli.samples import samples_of, split_of
-from ssm_hdl.sw.score import TITLES, score_text
 
 if TYPE_CHECKING:
     from ssm_hdl.sw.evaluate import Evaluation
@@ -74,6 +73,8 @@ def command(
 
 def _rows(evaluation: "Evaluation", answer: dict[str, Any]) -> list[Any]:
     """What is said of a model, for people."""
+    from ssm_hdl.sw.score import TITLES, score_text
+
     labels = "steps" if evaluation.labels.ndim > 1 else "sequences"
     told = {TITLES[name]: score_text(name, value) for name, value in evaluation.scores.items()}
     if "accuracy" in told:

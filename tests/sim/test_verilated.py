@@ -165,7 +165,7 @@ def test_cache(tmp_path, cache):
     assert library.stat().st_mtime_ns == stamp
     assert compile_verilog(Design(text + "\n", "top"), harness, cache) != library
     (tmp_path / "file").touch()
-    with pytest.raises(SsmHdlError, match=r"cannot write the compiled design to .*file"):
+    with pytest.raises(SsmHdlError, match=r"cannot write .*file"):
         compile_verilog(Design(text, "top"), harness, tmp_path / "file")
 
 
