@@ -218,7 +218,7 @@ def har() -> Iterable[Row]:
 @table("recipe", "bits of the input of `out`", "bits per character", "loss %", "paper: loss of accuracy %")
 def ablation() -> Iterable[Row]:
     """Recipes of a language model, against the float model; those of the paper are relative, too."""
-    (model,) = results("mamba").values()
+    model = results("mamba")["mamba-text"]
     papers = {"mamba-plain-8": 1 - 45.92 / 63.1, "mamba-quamba-8": 1 - 62.2 / 63.1, "mamba-w4a8-8": 1 - 61.4 / 63.1}
     yield "float", "-", f"{model['float']['bits']:.3f}", "-", "-"
     for key, row in model["rows"].items():
@@ -233,6 +233,15 @@ def latching() -> Iterable[Row]:
         cells = ([100 * model[name][steps] for model in models] for steps in models[0][name])
         shown = (f"{sum(cell) / len(cell):.0f} ({min(cell):.0f} to {max(cell):.0f})" for cell in cells)
         yield {"none": "not rounded"}.get(name, name), *shown
+
+
+@table("recipe", "8 bits: loss %", "12 bits: loss %")
+def seeds() -> Iterable[Row]:
+    """The same of a smaller model: the mean over its seeds, and the range."""
+    models = [model["rows"] for name, model in results("mamba").items() if name != "mamba-text"]
+    for recipe in dict.fromkeys(row["recipe"] for row in models[0].values()):
+        losses = ([100 * rows[f"{recipe}-{width}"]["relative"] for rows in models] for width in (8, 12))
+        yield f"`{recipe}`", *(f"{sum(loss) / len(loss):.2f} ({min(loss):.2f} to {max(loss):.2f})" for loss in losses)
 
 
 @table("models", "simulated", "samples", "outputs", "differences")
@@ -291,6 +300,7 @@ TABLES = {
     "errors": errors,
     "har": har,
     "ablation": ablation,
+    "seeds": seeds,
     "latching": latching,
     "accuracy": accuracy,
     "headlines": headlines,

@@ -12,7 +12,15 @@ from ssm_hdl.sw.train import accuracy
 FOLDER = Path(__file__).parents[2] / "checkpoints"
 
 
-ACCURACY = {"digits": 0.95, "s4d-16h": 0.97, "s4d-64h": 0.99, "s5-digits": 0.95, "mamba-digits": 0.88, "har": 0.92}
+ACCURACY = {
+    "digits": 0.95,
+    "s4d-16h": 0.97,
+    "s4d-64h": 0.99,
+    "s5-digits": 0.95,
+    "mamba-digits": 0.88,
+    "mamba-copying": 0.99,
+    "har": 0.92,
+}
 
 
 @pytest.fixture(params=sorted(ACCURACY))

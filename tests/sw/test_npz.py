@@ -197,7 +197,9 @@ def test_a_bad_file_is_refused(write, arrays, message):
 def test_another_kind_of_file_is_refused(tmp_path, content):
     path = tmp_path / "mine.npz"
     path.write_bytes(content)
-    with pytest.raises(SsmHdlError, match=r"cannot read .*mine\.npz as arrays of numbers by numpy\.savez: .*(another kind|truncated|not a zip)"):
+    with pytest.raises(
+        SsmHdlError, match=r"cannot read .*mine\.npz as arrays of numbers by numpy\.savez: .*(another kind|truncated|not a zip)"
+    ):
         data.load(path)
 
 
