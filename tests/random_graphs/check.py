@@ -1,3 +1,4 @@
+# amaranth: UnusedElaboratable=no
 """One manifest and plan in every place that runs it: independent model, golden model, QAT, RTL and netlists."""
 
 import warnings

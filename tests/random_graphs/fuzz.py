@@ -59,7 +59,7 @@ def one(dice: Random, counts: Counter[str], level: str) -> tuple[Manifest, Plan 
     return manifest, plan
 
 
-def batch(level: str, number: int) -> Counter[str]:
+def batch(level: str, number: int, shrink: bool = True) -> Counter[str]:
     """The counts of a batch; what it finds is kept."""
     counts, last = Counter[str](), list[Exception]()
 
@@ -68,7 +68,7 @@ def batch(level: str, number: int) -> Counter[str]:
         max_examples=GRAPHS,
         database=None,
         deadline=None,
-        phases=[Phase.generate, Phase.shrink],
+        phases=[Phase.generate, Phase.shrink] if shrink else [Phase.generate],
         suppress_health_check=list(HealthCheck),
         report_multiple_bugs=False,
         print_blob=False,

@@ -1,3 +1,4 @@
+# amaranth: UnusedElaboratable=no
 """Random hardware of a manifest: any family, folding, lanes, pace, form and memory of each stage, or what the planner makes."""
 
 from dataclasses import replace
