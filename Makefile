@@ -4,6 +4,10 @@ PYTHON ?= python3
 DATA ?= data/mnist
 TEXT ?= data/text/kjv.txt.gz
 HAPT ?=
+CROPS ?= 64
+
+LEVEL ?= rtl
+GRAPHS ?= 20000
 
 VENV := .venv
 CLI := $(VENV)/bin/ssm-hdl
@@ -13,12 +17,8 @@ FITTED := s4d-16h-w8a8x8 s4d-16h s5-mnist-16h-w4a8 s5-mnist-w8a8x8 s4d-64h-a4x8-
 JUDGED := digits s4d-64h-w8a8x8 s5-mnist-w4a8
 RESULTS = DATA=$(DATA) USERS='$(USERS)' $(VENV)/bin/python -P -m ssm_hdl.sw.results
 
-<<<<<<< HEAD
-.PHONY: help tools demo test train manifests accuracy rtl bitstreams bench judge results calibrate reproduce-s4d reproduce-s5 reproduce-mamba har deep formats sensitivity search fuzz-files misbehave clean
-=======
 # Every target that `make help` lists.
 .PHONY: tools $(shell sed -n 's/^\([a-z0-9-]*\):.*## .*/\1/p' $(firstword $(MAKEFILE_LIST)))
->>>>>>> main
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 17
@@ -92,7 +92,7 @@ bench: $(READY) ## results/bench.json, docs/bench.png: intervals in simulation, 
 judge: $(READY) ## results/estimates.json: the estimates of whole pipelines against synthesis (twenty minutes)
 reproduce-s4d: $(READY) ## results/s4d.json: the paper's table beside ours, manifests/s4d-* made where missing (DATA=folder of MNIST)
 reproduce-s5: $(READY) ## results/s5.json, results/s5-listops.json: Q-S5's tables beside ours, manifests/s5-* made where missing (DATA=folder of MNIST)
-rtl bitstreams boards bench judge reproduce-s4d reproduce-s5: # the rows that are stale
+rtl bitstreams bench judge reproduce-s4d reproduce-s5: # the rows that are stale
 	$(RESULTS) $@
 
 results: $(READY) ## every row that depends on gateware or planner, where it is stale (hours; DATA=folder of MNIST)
@@ -104,6 +104,39 @@ calibrate: $(READY) ## gen/costs.json, results/stages.json, estimates.json: LUTs
 
 reproduce-mamba: $(READY) ## results/mamba.json: Quamba's ablation on a Mamba of a text (TEXT=file, MODELS=names of checkpoints)
 	$(CLI) reproduce mamba --data $(TEXT) $(MODELS:%=--model %) --results results/mamba.json
+
+# The keyword model takes the features of one utterance, of which no others are at hand. Constants and accuracy of the other two
+# do not matter for their hardware: an epoch is enough.
+KWS ?= data/mamba
+SMALL := --set layers=1 --set norm=none --set residual=false --set final_norm=false
+mamba-hardware: $(READY) ## results/mamba-hardware.json: Mambas as large and as fast as fit boards (KWS=folder of mamba-kws10*; an hour)
+	mkdir -p out results
+	$(VENV)/bin/python -P -c "import numpy as np; \
+		x = np.load('$(KWS)/mamba-kws10-sample.npy')[None].repeat(3, 0); \
+		np.savez('out/kws.npz', x=x, y=[9] * 3, split=['train', 'val', 'test'], classes=list('0123456789'))"
+	$(CLI) import $(KWS)/mamba-kws10.safetensors --inputs out/kws.npz --mean 0 --std 1 --residual no --out out/kws.safetensors
+	$(CLI) quantize out/kws.safetensors --data out/kws.npz --recipe mamba-w8a8 --out out/kws
+	$(CLI) train mamba-digits --set width=20 --set modes=8 --epochs 1 --out out/mamba-20.safetensors
+	$(CLI) quantize out/mamba-20.safetensors --recipe mamba-w8a8 --out out/mamba-20
+	$(CLI) train mamba-digits --set width=16 $(SMALL) --epochs 1 --out out/mamba-16.safetensors
+	$(CLI) quantize out/mamba-16.safetensors --recipe mamba-plain --out out/mamba-16
+	$(CLI) simulate out/kws --samples test --data out/kws.npz --device lfe5u-25f --rate 240500 --share-device 600,0,2 --json \
+		> out/mamba-hardware-kws-rtl.json
+	$(CLI) build out/kws --board ulx3s-25f --rate 240500 --json > out/mamba-hardware-kws.json
+	$(CLI) build out/mamba-20 --board ulx3s-25f --rate 830000 --json > out/mamba-hardware-mamba-20.json
+	$(CLI) build out/mamba-16 --board icebreaker --rate 1000 --clock 24 --json > out/mamba-hardware-mamba-16.json
+	$(CLI) build manifests/mamba-text-w8a8 --board ulx3s-85f --rate 150000 --json > out/mamba-hardware-text-w8a8.json
+	$(call collect,mamba-hardware)
+
+million: $(READY) ## results/million.json: RTL against the golden model of a small Mamba over a sequence of a million tokens (minutes)
+	mkdir -p out results
+	$(VENV)/bin/python -P -c "import numpy as np; from pathlib import Path; \
+		tokens = np.random.default_rng(0).integers(0, 4, (1, 10**6, 1)); np.save('out/million.npy', tokens); \
+		Path('out/million.txt').write_text(''.join('acgt'[token] for token in tokens[0, :20_000, 0]))"
+	$(CLI) train mamba-text --data out/million.txt --set width=4 --set modes=4 --set layers=1 --epochs 1 --out out/million.safetensors
+	$(CLI) quantize out/million.safetensors --data out/million.txt --recipe mamba-w8a8 --out out/million
+	$(CLI) simulate out/million --samples out/million.npy --device lfe5u-25f --max --json > out/million-rtl.json
+	$(call collect,million)
 
 # A window of 40,000 steps holds the longest recording. Two run in the RTL of the board, with the same LUTs left for its
 # shell, and all of them in a faster pipeline.
@@ -140,20 +173,18 @@ search: $(READY) ## recipes/s4d-16h-2744b.yaml, results/front.json, docs/front.p
 	cp out/search/front.json results/
 	cp out/search/front.png docs/
 
-<<<<<<< HEAD
 fuzz-files: $(READY) ## results/fuzz-files.json: 100,000 mutated files for each loader; goes on where it was stopped (LOADER=names; an hour)
 	$(VENV)/bin/python tests/fuzz_files.py 100000 $(LOADER)
 
 misbehave: $(READY) ## every command on a machine that misbehaves: signals, full disk, no home, tools that hang (a quarter of an hour)
 	SSM_HDL_MISBEHAVE=all $(VENV)/bin/pytest tests/sw/test_misbehaviour.py
-=======
+
 docs: $(READY) ## the documentation site, into out/site
 	$(VENV)/bin/pip install --quiet '.[docs]'
 	$(VENV)/bin/mkdocs build --clean
 
 notebooks: $(READY) ## docs/notebooks again, with their outputs (a bitstream among them: minutes)
 	for notebook in docs/notebooks/*.ipynb; do $(VENV)/bin/python docs/notebooks/run.py $$notebook || exit 1; done
->>>>>>> main
 
 fuzz: $(READY) ## results/fuzz.json: random graphs in random hardware, on all cores (LEVEL=models, rtl or netlists, GRAPHS=20000; goes on where it ended)
 	PYTHONPATH=tests $(VENV)/bin/python -P -W ignore -m random_graphs.fuzz --level $(LEVEL) --graphs $(GRAPHS)
@@ -173,10 +204,10 @@ deep: $(READY) ## results/deep.json: a deep S4D on MNIST, from training to an iC
 	$(RESULTS) deep
 
 # The checkpoint is one by example.py of state-spaces/s4, of three inputs. It does not tell its normalisation, which is that of example.py.
-cifar: $(READY) ## results/cifar.json: a public model of CIFAR-10, from import to a ULX3S-85F bitstream (CHECKPOINT=file; half an hour)
+cifar: $(READY) ## results/cifar.json: a public model of CIFAR-10, from import to a ULX3S-85F bitstream (CHECKPOINT=file, CROPS=number to calibrate on)
 	mkdir -p out results
-	echo '"make cifar CHECKPOINT=$(notdir $(CHECKPOINT))"' > out/cifar-command.json
-	$(VENV)/bin/python -P -m ssm_hdl.sw.studies.crops $(CHECKPOINT) out/cifar.npz
+	echo '"make cifar CHECKPOINT=$(notdir $(CHECKPOINT)) CROPS=$(CROPS)"' > out/cifar-command.json
+	$(VENV)/bin/python -P -m ssm_hdl.sw.studies.crops $(CHECKPOINT) out/cifar.npz --train $(CROPS)
 	$(CLI) import $(CHECKPOINT) --inputs out/cifar.npz --mean 125.307,122.961,113.8575 --std 51.5865,50.847,51.255 \
 		--norm-order postnorm --out out/cifar.safetensors --json > out/cifar-import.json
 	$(CLI) quantize out/cifar.safetensors --recipe w8a8 --data out/cifar.npz --out out/cifar

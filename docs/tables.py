@@ -47,6 +47,9 @@ def quantized() -> Iterable[tuple[str, dict[str, Any]]]:
         yield from results(name).items()
 
 
+PROPERTIES = ("protocol", "order", "excess", "progress", "room")
+"""What is proved of components."""
+
 HEADLINES = (
     *("s4d-16h-w8a8x8", "s4d-16h-w4a6x8", "s4d-16h-w4a6x8-qat", "s4d-64h-w4a6x8", "s4d-64h-a4x8-qat", "s4d-64h-tenth-qat"),
     *("s5-mnist-w8a8x8", "s5-mnist-w4a8", "s5-mnist-w4a8-qat", "s5-mnist-16h-w4a8", "s5-listops-w8a8x8-qat"),
@@ -280,6 +283,16 @@ def stages() -> Iterable[Row]:
         yield family, count(len(own)), *(percent(error, 1) for error in errors)
 
 
+@table("component", *PROPERTIES, "faults found", "harmless")
+def proofs() -> Iterable[Row]:
+    """What is proved of components, and the faults in them that a property finds."""
+    for name, row in results("proofs").items():
+        verdicts = (row.get(each, "-").removeprefix("holds for ") for each in PROPERTIES)
+        faults = row.get("mutants")
+        found = [str(faults[key]) for key in ("found", "harmless")] if faults else ["-", "-"]
+        yield name, *verdicts, *found
+
+
 TABLES = {
     "digest": digest,
     "floats": floats,
@@ -301,6 +314,7 @@ TABLES = {
     "estimates": estimates,
     "stages": stages,
     "bitstreams": bitstreams,
+    "proofs": proofs,
 }
 """By the name in their mark."""
 

@@ -7,7 +7,7 @@ from ssm_hdl.gen.modules import INSTANCE, PIN, STARTS, TOKEN, Module, clean, mod
 from ssm_hdl.identifiers import KEYWORDS
 
 _NUMBERED = re.compile(r"(.*?)(?:\$\d+)?((?:\.\w+)*)$")
-_CLOCKS = ("clk", "rst")
+_CLOCKS = ("clk", "rst", "aclk", "aresetn")
 _LEAVES = ("valid", "ready", "payload", "data", "last")
 _NOT = re.compile(r"= ! (.*);\n")
 

@@ -113,9 +113,12 @@ class Timing:
         raise SsmHdlError(f"{self._name}: its cycles do not repeat in {_MOST} time steps")
 
     def _ends(self, traffic: Traffic, ends: set[int], period: int, cycles: int) -> int | None:
-        """The latency of the end of a sequence; None if an end delays other time steps, or the end of the next sequence."""
+        """The latency of the end of a sequence, the most of the turns that ends can have.
+
+        None if an end delays other time steps, or the end of the next sequence.
+        """
         start, latencies = traffic.steps, list[int]()
-        for turn in range(period):
+        for turn in sorted({(self._steps * count - 1) % period for count in range(1, period + 1)}):
             end = traffic.steps + (turn - traffic.steps) % period
             ends.add(end)
             while traffic.steps <= end or self._out(traffic, len(ends)) >= _NEVER:

@@ -19,7 +19,7 @@ from ssm_hdl.gen.pipeline import Pipeline
 from ssm_hdl.gen.plan import Plan
 from ssm_hdl.gen.report import Report
 from ssm_hdl.gen.rtlil import widen
-from ssm_hdl.gen.wrappers import WRAPPERS
+from ssm_hdl.gen.wrappers import find_wrapper
 from ssm_hdl.gen.yosys import to_verilog
 
 
@@ -50,12 +50,12 @@ def generate(
     """
     name = name or manifest.name
     pipeline = Pipeline(manifest, plan)
-    module, ports, meaning = _wrapped(pipeline, wrap) if wrap else _bare(pipeline)
+    module, ports, meaning = _wrapped(pipeline, wrap) if wrap else _streams(pipeline)
     head = header(manifest, plan, name, command, report, meaning)
     return f"{head}{convert(module, name, ports)}\n`default_nettype wire\n"
 
 
-def _bare(pipeline: Pipeline) -> tuple[Module, list[Signal], dict[str, str]]:
+def _streams(pipeline: Pipeline) -> tuple[Module, list[Signal], dict[str, str]]:
     """A module with the streams of a pipeline, its ports, and what they mean."""
     m, manifest = Module(), pipeline.manifest
     m.domains.sync = domain = ClockDomain()
@@ -82,13 +82,12 @@ def _bare(pipeline: Pipeline) -> tuple[Module, list[Signal], dict[str, str]]:
 
 def _wrapped(pipeline: Pipeline, wrap: str) -> tuple[Module, list[Signal], dict[str, str]]:
     """The same with a bus."""
-    if wrap not in WRAPPERS:
-        raise UsageError(f"no wrapper is called {wrap!r}; there are {', '.join(WRAPPERS)}")
+    kind = find_wrapper(wrap)
     if pipeline.sprams:
         raise UsageError(f"a plan with tables in SPRAM has a third stream, for which {wrap} has no place; name another --device")
     m, manifest = Module(), pipeline.manifest
     m.domains.sync = domain = ClockDomain()
-    wrapper = WRAPPERS[wrap](pipeline, manifest.input, manifest.output, fingerprint(manifest))
+    wrapper = kind(pipeline, manifest.input, manifest.output, fingerprint(manifest))
     m.submodules.wrapper = wrapper
     clk, rst = (Signal(name=name) for name in wrapper.clocks)
     m.d.comb += [domain.clk.eq(clk), domain.rst.eq(~rst if wrapper.reset_low else rst)]

@@ -63,6 +63,9 @@ void board_free(Board* board) {
     delete board;
 }
 
+// Sets the reset of the design.
+void board_reset(Board* board, bool level) { board->top.rst = level; }
+
 #ifdef FLASH
 // What is in the flash; it has to live as long as the board.
 void board_flash(Board* board, const uint8_t* contents, uint64_t bytes) {

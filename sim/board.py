@@ -70,6 +70,7 @@ class VirtualBoard:
         self._lib = ctypes.CDLL(str(compile_verilog(design, harness, cache)))
         self._lib.board_new.restype = ctypes.c_void_p
         self._lib.board_free.argtypes = (ctypes.c_void_p,)
+        self._lib.board_reset.argtypes = (ctypes.c_void_p, ctypes.c_bool)
         size, count = ctypes.c_uint64, ctypes.POINTER(ctypes.c_uint64)
         self._lib.board_run.argtypes = (ctypes.c_void_p, size, ctypes.c_char_p, size, count, ctypes.c_char_p, count)
         self._lib.board_run.restype = ctypes.c_bool

@@ -5,6 +5,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -60,10 +61,10 @@ class Run:
         where layers share stages, several go in one after the other, then none for long. The end of a sequence may move a few.
         """
         if (found := _round(self.i_cycles[len(self.i_cycles) // 2 :, -1], 1.0)) is not None:
-            return found / int(self.i_cycles.shape[1])
+            return float(found / self.i_cycles.shape[1])
         taken = self.i_cycles.ravel()[self.i_cycles.size // 2 :]
         if (found := _round(taken, _MOST)) is not None:
-            return found
+            return float(found)
         return float(taken[-1] - taken[0]) / (len(taken) - 1) if len(taken) > 1 else math.nan
 
     @property
@@ -77,13 +78,13 @@ class Run:
         return int(cycles[len(cycles) // 2 :].max(initial=0))
 
 
-def _round(taken: Codes, share: float) -> float | None:
+def _round(taken: Codes, share: float) -> Fraction | None:
     """Cycles from one to the next, over the fewest of which more than a share of the spans, or all, are alike."""
     for group in range(1, min(_ROUND, len(taken) // 2) + 1):
         spans = taken[group:] - taken[:-group]
         usual = np.median(spans)
         if float((spans == usual).mean()) >= share:
-            return float(usual) / group
+            return Fraction(float(usual)) / group
     return None
 
 

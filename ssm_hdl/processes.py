@@ -1,11 +1,13 @@
 """Child processes: the one place where they start, and none of them outlives its parent."""
 
+import gc
 import multiprocessing
 import os
 import signal
 import subprocess
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -198,6 +200,8 @@ def ending() -> Iterator[None]:
         yield
     except Ended as ended:
         print(f"ssm-hdl: ended by {ended}", file=sys.stderr, flush=True)
+        traceback.clear_frames(ended.__traceback__)  # of their semaphores, pools give those back that nobody holds any more
+        gc.collect()
         signal.signal(ended.number, signal.SIG_DFL)
         os.kill(os.getpid(), ended.number)
     finally:

@@ -1,8 +1,10 @@
 """The integer arrays of a manifest in a safetensors file."""
 
 import json
+from collections import Counter
 from math import prod
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -15,6 +17,9 @@ from ssm_hdl.tensors import Tensors
 MAX_INTEGERS = 1 << 22
 """Most integers in a file. The largest device has 3.7 Mbit of block RAM, so more could not be weights of a pipeline."""
 
+MAX_HEADER = 100_000_000
+"""Longest header that the library reads."""
+
 _INTEGERS = frozenset({"I8", "U8", "I16", "U16", "I32", "U32", "I64", "U64"})
 
 
@@ -26,6 +31,7 @@ def load_tensors(path: Path) -> Tensors:
     """
     codes: dict[str, Codes] = {}
     try:
+        refuse_duplicates(path)
         with safe_open(path, framework="numpy") as file:
             formats = _formats(path, (file.metadata() or {}).get("formats", "{}"))
             slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 - not a dict
@@ -44,6 +50,31 @@ def load_tensors(path: Path) -> Tensors:
     return Tensors(codes, formats)
 
 
+def refuse_duplicates(path: Path) -> None:
+    """Refuse a safetensors file whose header has a name twice, of which the library takes the last.
+
+    Raises:
+        SsmHdlError: it has.
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        size = int.from_bytes(file.read(8), "little")
+        header = file.read(min(size, MAX_HEADER))
+    try:
+        json.loads(header, object_pairs_hook=_unique)
+    except (RecursionError, ValueError):
+        return  # the library says what is wrong
+    except KeyError as error:
+        raise SsmHdlError(f"{path}: {brief(error.args[0])!r} comes twice in its header; remove one") from error
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    known = dict(pairs)
+    if len(known) < len(pairs):
+        raise KeyError(next(name for name, number in Counter(name for name, _ in pairs).items() if number > 1))
+    return known
+
+
 def _checked(path: Path, name: str, array: np.ndarray) -> Codes:
     """Stored integers as int64."""
     low, high = int(array.min(initial=0)), int(array.max(initial=0))
@@ -56,7 +87,9 @@ def _checked(path: Path, name: str, array: np.ndarray) -> Codes:
 def _formats(path: Path, text: str) -> dict[str, Format]:
     """The metadata ``formats``: a JSON object of the format that each tensor was stored in."""
     try:
-        stored = json.loads(text)
+        stored = json.loads(text, object_pairs_hook=_unique)
+    except KeyError as error:
+        raise SsmHdlError(f"{path}: the metadata 'formats' has {brief(error.args[0])!r} twice; remove one") from error
     except (ValueError, RecursionError) as error:
         raise SsmHdlError(f"{path}: the metadata 'formats' is not JSON ({brief(str(error), 200)}); quantize again") from error
     if not isinstance(stored, dict):

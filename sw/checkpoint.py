@@ -18,6 +18,7 @@ from ssm_hdl.errors import SsmHdlError, UsageError
 from ssm_hdl.files import write_atomically
 from ssm_hdl.sw.data import InputSpec
 from ssm_hdl.sw.models import CONFIGS, Config, Model
+from ssm_hdl.weights import refuse_duplicates
 
 SCHEMA = "1"
 """Version of the metadata; a file with another one is refused."""
@@ -148,6 +149,7 @@ def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         SsmHdlError: the file is missing, cut off or of another kind.
     """
     try:
+        refuse_duplicates(path)
         with safe_open(path, framework="pt") as file:
             return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
     except (OSError, SafetensorError) as error:

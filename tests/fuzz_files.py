@@ -24,6 +24,7 @@ from hypothesis import strategies as st
 
 from ssm_hdl import Manifest, SsmHdlError
 from ssm_hdl.boards.protocol import answer
+from ssm_hdl.errors import UsageError
 from ssm_hdl.sw import checkpoint, host, importers
 from ssm_hdl.sw.data import npz
 
@@ -70,11 +71,21 @@ def own(data, folder):
 
 
 def public(data, folder):
-    importers.load(put(folder / "public.bin", data), None, npz.load(CORPUS / "data" / "classes.npz").spec)
+    path, spec, options = put(folder / "public.bin", data), npz.load(CORPUS / "data" / "classes.npz").spec, {}
+    while True:
+        try:
+            return importers.load(path, None, spec, **options)
+        except importers.Unanswered as question:
+            assert question.option not in options
+            options[question.option] = question.choices[0]
 
 
 def samples(data, folder):
-    npz.load(put(folder / "samples.npz", data))
+    path = put(folder / "samples.npz", data)
+    try:
+        npz.load(path)
+    except UsageError:  # a recording, to be cut
+        npz.load(path, window=8)
 
 
 def serial(data, folder):

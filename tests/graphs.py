@@ -154,7 +154,7 @@ def random_graph(seed: int) -> Manifest:
 
 
 def selective_layers(layers: int, channels: int = 4, modes: int = 4, steps: int = 8, classes: int = 0) -> Manifest:
-    """Blocks of a selective scan whose four inputs are denses, and a residual; they differ in binary points and constants."""
+    """Blocks of a dense, a selective scan of its parts, and a residual; they differ in binary points and constants."""
     graph = _Graph(np.random.default_rng(0))
     graph.sizes["x"] = channels
 
@@ -164,9 +164,11 @@ def selective_layers(layers: int, channels: int = 4, modes: int = 4, steps: int 
     before = "x"
     for k in range(1, layers + 1):
         odd = k % 2
-        for name, size in (("rate", channels), ("drive", channels), ("b", modes), ("c", modes)):
-            weight, format = graph.tensor(size, channels), f"SQ({3 + odd}, {5 - odd})"
-            add(f"{name}_{k}", "dense", input=before, weight=weight, format=format)
+        sizes = {"rate": channels, "drive": channels, "b": modes, "c": modes}
+        weight = graph.tensor(sum(sizes.values()), channels)
+        add(f"select_{k}", "dense", input=before, weight=weight, format=f"SQ({3 + odd}, {5 - odd})")
+        for place, (name, size) in enumerate(sizes.items()):
+            add(f"{name}_{k}", "slice", input=f"select_{k}", start=sum([*sizes.values()][:place]), size=size)
         exponent = f"tensor_{len(graph.codes)}"
         graph.codes[exponent] = graph.dice.integers(-1 - odd, 3, channels)
         inputs = [f"{name}_{k}" for name in ("rate", "drive", "b", "c")]

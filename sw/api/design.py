@@ -43,12 +43,17 @@ class Design(Shown):
         """Cycles, latencies, multipliers, memories and LUTs, as a whole and by stage."""
         return self.sized.report
 
-    def verilog(self) -> str:
-        """The Verilog, one file for any tool."""
-        return generate(self.manifest, self.sized.plan)
+    def verilog(self, name: str = "", wrap: str = "") -> str:
+        """The Verilog, one file for any tool.
 
-    def write(self, path: Path | str) -> dict[str, Path]:
-        """Write the Verilog, and beside it the weights that a host has to load, if there are any.
+        Args:
+            name: of the module; that of the model if left out.
+            wrap: ``axi-stream``, ``lite``, ``wishbone`` or ``spi`` in place of the streams.
+        """
+        return generate(self.manifest, self.sized.plan, name=name, report=self.report, wrap=wrap)
+
+    def write(self, path: Path | str, name: str = "", wrap: str = "") -> dict[str, Path]:
+        """Write the Verilog, and beside it the weights that a host has to load, if there are any; arguments as of `verilog`.
 
         Returns:
             The files, ``verilog`` and maybe ``weights``.
@@ -57,7 +62,7 @@ class Design(Shown):
             SsmHdlError: a file cannot be written.
         """
         path = Path(path)
-        text, image, beside = self.verilog(), weights(self.manifest, self.sized.plan), path.with_suffix(".weights.bin")
+        text, image, beside = self.verilog(name, wrap), weights(self.manifest, self.sized.plan), path.with_suffix(".weights.bin")
         # First, so that the Verilog never has the weights of another beside it.
         files = {"weights": write_atomically(beside, image)} if image else {}
         files["verilog"] = write_atomically(path, text)

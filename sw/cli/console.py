@@ -188,6 +188,18 @@ def table(*columns: str) -> Table:
     return grid
 
 
+def in_words(answer: Mapping[str, Any]) -> dict[str, object]:
+    """An answer with its scores as people read them: an accuracy in percent."""
+    from ssm_hdl.sw.score import TITLES, score_text
+
+    words = dict[str, object](answer)
+    for key, value in answer.items():
+        name = key.removeprefix("val_").removeprefix("test_").removesuffix("_before")
+        if name in TITLES and isinstance(value, float):
+            words[key] = score_text(name, value)
+    return words
+
+
 def facts(title: str, rows: Mapping[str, object]) -> RenderableType:
     """A heading, and below it names and values."""
     grid = Table.grid(padding=(0, 3))

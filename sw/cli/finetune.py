@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ssm_hdl.sw.cli.console import Folder, Json, Seed, facts, messages, need, need_writable, show
+from ssm_hdl.sw.cli.console import Folder, Json, Seed, facts, in_words, messages, need, need_writable, show
 
 NAME = "finetune"
 EXAMPLE = "ssm-hdl finetune manifests/s4d-16h-w4a6x6 --data data/mnist --out manifests/s4d-16h-w4a6x6-qat"
@@ -54,4 +54,4 @@ def command(
         "seconds": round(time.monotonic() - began, 1),
     }
     run_file.unlink(missing_ok=True)
-    show(as_json, answer, facts(f"fine-tuned {manifest.name}", answer))
+    show(as_json, answer, facts(f"fine-tuned {manifest.name}", in_words(answer)))

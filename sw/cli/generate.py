@@ -59,11 +59,14 @@ def command(
     from ssm_hdl.families import GENERIC_DEVICE, find_device
     from ssm_hdl.files import write_atomically
     from ssm_hdl.gen.verilog import generate, memory_files, weights
+    from ssm_hdl.gen.wrappers import find_wrapper
 
     manifest, on = Manifest.load(path), find_device(device)
     title = module_name(name or manifest.name)
     if package is not None and out is not None:
         raise UsageError("--package names the folder of all files; leave --out out")
+    if wrap is not None:
+        find_wrapper(wrap)
     if package is not None and wrap is not None:
         raise UsageError("the testbench of --package is for the streams; leave --wrap out")
     if roofline is not None and on is GENERIC_DEVICE:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ssm_hdl.sw.cli.console import Folder, Json, Seed, Window, facts, need, need_writable, progress, save_array, show
+from ssm_hdl.sw.cli.console import Folder, Json, Seed, Window, facts, in_words, need, need_writable, progress, save_array, show
 from ssm_hdl.sw.cli.samples import samples_of
 
 NAME = "run"
@@ -59,6 +59,6 @@ def command(
     answer |= scores(manifest.values(outputs), split.labels)
     if out is not None:
         answer["outputs"] = str(save_array(out, outputs))
-    show(as_json, answer, facts(f"{manifest.name} on {port}", answer))
+    show(as_json, answer, facts(f"{manifest.name} on {port}", in_words(answer)))
     if answer["differences"]:
         raise typer.Exit(1)

@@ -8,7 +8,20 @@ from typing import Annotated, Any
 import typer
 
 from ssm_hdl.errors import SsmHdlError, UsageError
-from ssm_hdl.sw.cli.console import Folder, Hop, Json, Seed, Window, facts, messages, need, need_device, need_writable, show
+from ssm_hdl.sw.cli.console import (
+    Folder,
+    Hop,
+    Json,
+    Seed,
+    Window,
+    facts,
+    in_words,
+    messages,
+    need,
+    need_device,
+    need_writable,
+    show,
+)
 
 NAME = "train"
 EXAMPLE = "ssm-hdl train s4d-16h --data data/mnist --out checkpoints/s4d-16h.safetensors"
@@ -90,4 +103,4 @@ def command(
         "seconds": round(time.monotonic() - began, 1),
         "command": checkpoint.metadata["command"],
     }
-    show(as_json, answer, facts(f"trained {preset}", answer))
+    show(as_json, answer, facts(f"trained {preset}", in_words(answer)))

@@ -32,8 +32,9 @@ def read(path: Path) -> dict[str, Array]:
     """
     try:
         with path.open("rb") as stream:
-            if stream.read(2) != b"PK":  # NumPy would take anything else for one array, or for a pickle
-                raise ValueError("it is a file of another kind, write it with numpy.savez")
+            if (start := stream.read(2)) != b"PK":  # NumPy would take anything else for a pickle
+                kind = "holds one array without a name" if start == b"\x93N" else "is a file of another kind"
+                raise ValueError(f"it {kind}, write it with numpy.savez")
             size, whole = sum(member.file_size for member in ZipFile(stream).infolist()), stream.seek(0, SEEK_END)
             if size > max(MAX_UNPACKED, MAX_RATIO * whole):
                 raise ValueError(f"its {whole:,} bytes unpack to {size:,}; write it with numpy.savez, without compression")

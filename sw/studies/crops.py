@@ -40,7 +40,7 @@ def main(
     checkpoint: Annotated[Path, typer.Argument(help="State dict by example.py, with three inputs.")],
     out: Annotated[Path, typer.Argument(help="Samples to write, an .npz file.")],
     norm_order: Annotated[str, typer.Option(help="prenorm or postnorm.")] = "postnorm",
-    train: Annotated[int, typer.Option(min=1, help="Crops to calibrate on.")] = 16,
+    train: Annotated[int, typer.Option(min=1, help="Crops to calibrate on.")] = 64,
     test: Annotated[int, typer.Option(min=1, help="Crops to judge on.")] = 300,
 ) -> None:
     """Write crops with the classes of the float model."""

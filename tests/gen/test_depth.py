@@ -122,7 +122,7 @@ def test_no_name_of_an_operation_is_in_the_way(random_manifest, names):
     manifest = renamed(random_manifest(layers=2, alike=True), names)
     assert set(names.values()) <= manifest.nodes.keys()
     assert len(Pipeline(manifest, plan_for(manifest, dsp=40, share_layers=True).plan).stages) == len(STAGES) + 3
-    assert "module random_s5(" in generate(manifest, plan_for(manifest, dsp=40, share_layers=True).plan)
+    assert "module random_s5 (" in generate(manifest, plan_for(manifest, dsp=40, share_layers=True).plan)
 
 
 def test_many_layers_are_found_soon(random_manifest):

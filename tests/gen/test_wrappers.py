@@ -1,6 +1,10 @@
 """Wrappers under random pauses: what goes through a bus is what went in, with ``last`` where it belongs."""
 
+import os
 import random
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from amaranth.hdl import ClockDomain, Module, Shape, Value
@@ -16,6 +20,7 @@ from ssm_hdl.gateware.stream import signature
 from ssm_hdl.gen.verilog import convert
 from ssm_hdl.gen.wrappers import WRAPPERS
 from ssm_hdl.operations import Edge
+from ssm_hdl.sim.tools import verilator_environment
 
 STEPS, SIZE = 6, 3
 WIDTH = 11
@@ -228,3 +233,15 @@ def test_luts(name, most):
     m.domains.sync, m.submodules.wrapper = domain, wrapper
     text = convert(m, "top", [domain.clk, domain.rst, *wrapper.ports.values()])
     assert synthesised(text, "top", ECP5)["LUTs"] <= most
+
+
+@pytest.mark.parametrize("bus", ["axi-stream", "lite"])
+def test_public_bus_models(bus, tmp_path):
+    pytest.importorskip("cocotbext.axi")
+    here = Path(__file__).parent
+    environment = verilator_environment() | {"BUS": bus}
+    environment["PYTHONPATH"] = os.pathsep.join((str(here), environment.get("PYTHONPATH", "")))
+    environment.pop("PYTEST_CURRENT_TEST", None)
+    command = [sys.executable, "-P", str(here / "buses.py"), str(tmp_path)]
+    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]

@@ -9,7 +9,7 @@ from pathlib import Path
 from prove.cases import LARGE, SMALL
 from prove.checker import Verdict, mutants, prove
 
-MUTANTS = 20
+MUTANTS = 12
 """Faults in each of the small components."""
 
 

@@ -46,7 +46,7 @@ class Verdict:
     seconds: float
 
 
-def prove(bench: Bench, seconds: float = 60, bounded: float = 15) -> dict[str, Verdict]:
+def prove(bench: Bench, seconds: float = 40, bounded: float = 10) -> dict[str, Verdict]:
     """A verdict on each property, after so many seconds for a proof and as many as ``bounded`` for runs from reset."""
     with tempfile.TemporaryDirectory() as name:
         (gates,) = _gates(bench, Path(name), [""])

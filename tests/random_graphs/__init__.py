@@ -14,8 +14,8 @@ DICE = st.randoms(use_true_random=False)
 """Choices that Hypothesis makes and shrinks."""
 
 
-def random_manifest(dice: Random, name: str = "random_graph", far: bool = False) -> Manifest:
-    """A manifest of one to some thirty operations; formats up to the limits if ``far``, else up to 24 bits."""
+def random_manifest(dice: Random, most: int = 30, far: bool = False) -> Manifest:
+    """A manifest of one operation to ``most``; formats up to the limits if ``far``, else up to 24 bits."""
     while True:
         growth = Growth(dice, far)
         x = growth.edges["x"]
@@ -33,8 +33,8 @@ def random_manifest(dice: Random, name: str = "random_graph", far: bool = False)
                     over_time(growth, source)
             grow(growth, dice.choice([0, 1, 2, 3]), per_sequence=True)
         output = finish(growth, per_sequence)
-        if output is not None and growth.operations:
-            return growth.manifest(name, output)
+        if output is not None and 1 <= len(growth.operations) <= most:
+            return growth.manifest("random_graph", output)
 
 
 __all__ = ["DICE", "Growth", "random_manifest", "random_plan"]

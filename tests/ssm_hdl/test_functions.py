@@ -39,6 +39,12 @@ def test_ties_go_up_and_are_exact():
     assert entries[2 * 15 + 1] == 15
 
 
+def test_a_function_has_40_digits():
+    """At 90.5, x sigmoid(x) is below 90.5 in the 39th digit; at 95.5 the difference is beyond the 40th, and it is a tie."""
+    entries = table("silu", SQ(8, 4), SQ(9, 0))
+    assert [int(entries[int(x * 16)]) for x in (90.5, 95.5)] == [90, 96]
+
+
 def test_far_arguments_saturate():
     source = SQ(14, -4)
     assert np.array_equal(table("gelu_tanh", source, SQ(14, -4))[: 1 << 9], np.arange(1 << 9))

@@ -130,6 +130,15 @@ def test_model_that_cannot_be_a_module(tmp_path, name):
     assert f"name: {name!r} is a " in refusal(tmp_path) and f"{name}_model" in refusal(tmp_path)
 
 
+def test_a_tensor_that_comes_twice(tmp_path):
+    write(tmp_path)
+    (tmp_path / "weights.safetensors").write_bytes(
+        b'\x70\0\0\0\0\0\0\0{"w":{"dtype":"I8","shape":[2,2],"data_offsets":[0,4]},'
+        b'"w":{"dtype":"U8","shape":[2,2],"data_offsets":[0,4]}}     \xff\xff\xff\xff'
+    )
+    assert "'w' comes twice in its header; remove one" in refusal(tmp_path)
+
+
 RAW = {"F8_E4M3": 1, "F8_E5M2": 1, "BF16": 2, "F16": 2, "F32": 4, "F64": 8, "BOOL": 1}
 
 
@@ -151,6 +160,7 @@ def test_tensors_that_are_no_integers(tmp_path, kind):
         ("7" * 5000, "the metadata 'formats' is not JSON"),
         ("[" * 100_000, "the metadata 'formats' is not JSON"),
         ("{", "the metadata 'formats' is not JSON"),
+        ('{"w": "SQ(1, 7)", "w": "SQ(2, 6)"}', "the metadata 'formats' has 'w' twice; remove one"),
         ('{"w": "int8"}', "the metadata 'formats' of tensor 'w': 'int8' is not a format"),
         ('{"w": ["SQ(1, 7)"]}', "the metadata 'formats' of tensor 'w': a list is not a format"),
         ('{"w": "SQ(60, -52)"}', "y: tensor 'w' in SQ(60, -52) is shifted left by 59 bits"),
@@ -228,6 +238,12 @@ def test_embedding_of_no_columns(tmp_path):
             "SQ(3, 5)",
             {"w": [[1]], "b": [5]},
             "y: bias 'b' in SQ(60, -52) is shifted left by 64 bits",
+        ),
+        (
+            "{name: y, op: gumbel, input: x, temperature: 1024.0, seed: 1, format: 'SQ(4, 5)'}",
+            "SQ(-50, 58)",
+            {},
+            "y: the exact result of x in SQ(-50, 58), noise of temperature 1024 has 72 bits",
         ),
         (
             "{name: y, op: multiply, inputs: [x, x], format: 'SQ(4, 5)'}",

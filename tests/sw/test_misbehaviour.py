@@ -90,6 +90,10 @@ def inputs(tmp_path_factory):
     model = change(PRESETS["small"], ["width=2", "modes=2"]).model.build(spec).eval()
     checkpoint.Checkpoint(model, spec, {"name": "mine"}).save(path / "mine.safetensors")
     shutil.copytree(Path(__file__).parents[2] / "manifests" / "digits", path / "digits")
+    (path / "cache").mkdir()
+    for name in ("wasmtime", "YoWASP"):  # compiled WebAssembly, which takes a minute to make
+        if (files.cache_folder() / name).exists():
+            (path / "cache" / name).symlink_to(files.cache_folder() / name)
     return path
 
 
@@ -113,18 +117,16 @@ def test_misbehaviour(inputs, tmp_path, command, kind):
     folder, tmp, out = tmp_path / "my földer", tmp_path / "tmp", tmp_path / "my földer" / "out"
     if kind == "umlauts":
         tmp = tmp_path / "temporäry files"
-    shutil.copytree(inputs, folder)
+    shutil.copytree(inputs, folder, symlinks=True, ignore=shutil.ignore_patterns("cache"))
+    cache = inputs / "cache"
     tmp.mkdir(mode=0o777)
     mark, options = Mark(), {}
-    variables = mark.variables | {"TMPDIR": str(tmp), "XDG_CACHE_HOME": str(files.cache_folder())}
+    variables = mark.variables | {"TMPDIR": str(tmp), "XDG_CACHE_HOME": str(cache)}
     line, wanted = COMMANDS[command]
     names = wanted.split(" ") if "ä" not in wanted else [wanted]
     statuses, words = {0}, ""
     if kind == "no home":
-        (tmp / f"ssm-hdl-{os.getuid()}").mkdir()
-        for name in ("wasmtime", "YoWASP"):  # compiled WebAssembly, which takes a minute to make
-            if (files.cache_folder() / name).exists():
-                (tmp / f"ssm-hdl-{os.getuid()}" / name).symlink_to(files.cache_folder() / name)
+        shutil.copytree(cache, tmp / f"ssm-hdl-{os.getuid()}", symlinks=True, ignore=shutil.ignore_patterns("ssm-hdl"))
         variables |= {"HOME": os.devnull, "XDG_CACHE_HOME": ""}
     elif kind == "read-only":
         statuses, words = {1}, "cannot write "
@@ -169,7 +171,7 @@ def test_misbehaviour(inputs, tmp_path, command, kind):
         found = [0]
     there = {path.name for path in out.iterdir() if not path.name.endswith(".log")} if out.is_dir() else set()
     assert there >= set(filter(None, names)) if 0 in found else not there, there
-    assert temporary(folder, tmp, files.cache_folder() / "ssm-hdl") == []
+    assert temporary(folder, tmp, cache / "ssm-hdl") == []
     if 0 in found and command == "quantize":
         yaml.safe_load((out / "manifest.yaml").read_text())
 

@@ -197,7 +197,9 @@ def test_a_bad_file_is_refused(write, arrays, message):
 def test_another_kind_of_file_is_refused(tmp_path, content):
     path = tmp_path / "mine.npz"
     path.write_bytes(content)
-    with pytest.raises(SsmHdlError, match=r"mine\.npz is not an \.npz file of arrays: .*(another kind|truncated|not a zip)"):
+    with pytest.raises(
+        SsmHdlError, match=r"cannot read .*mine\.npz as arrays of numbers by numpy\.savez: .*(another kind|truncated|not a zip)"
+    ):
         data.load(path)
 
 
@@ -221,7 +223,7 @@ def test_a_file_cut_off_anywhere_is_refused(write):
     whole = path.read_bytes()
     for size in range(0, len(whole), 37):
         path.write_bytes(whole[:size])
-        with pytest.raises(SsmHdlError, match=r"not an \.npz file"):
+        with pytest.raises(SsmHdlError, match=r"as arrays of numbers by numpy\.savez"):
             data.load(path)
 
 

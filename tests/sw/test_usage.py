@@ -106,7 +106,7 @@ generate digits --fold mixing=2 --fold mixing=4 | keep one
 generate digits --roofline x.svg                | name it with --device
 generate digits --name reg                      | is a keyword
 generate digits --name 2nd                      | is no name of a module
-generate digits --wrap pci --dsp 8              | no wrapper is called 'pci'
+generate digits --wrap pci                      | no wrapper is called 'pci'
 generate digits --wrap spi --package x          | leave --wrap out
 generate digits --package x -o y.v              | leave --out out
 simulate digits --waves x.txt                   | the ending .vcd
