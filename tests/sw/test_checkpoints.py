@@ -18,7 +18,6 @@ ACCURACY = {
     "s4d-64h": 0.99,
     "s5-digits": 0.95,
     "mamba-digits": 0.88,
-    "mamba-copying": 0.99,
     "har": 0.92,
 }
 
