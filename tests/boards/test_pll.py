@@ -66,5 +66,5 @@ def test_a_clock_that_no_setting_reaches_is_refused():
 
 def test_boards_by_name():
     assert find_board("ulx3s-85f").device == "LFE5U-85F"
-    with pytest.raises(SsmHdlError, match="board 'arty' is not known; there are icebreaker, .*ulx3s-85f"):
+    with pytest.raises(SsmHdlError, match=r"board 'arty' is not known; there are icebreaker, .*ulx3s-85f"):
         find_board("arty")
