@@ -237,7 +237,6 @@ def test_luts(name, most):
 
 @pytest.mark.parametrize("bus", ["axi-stream", "lite"])
 def test_public_bus_models(bus, tmp_path):
-    pytest.importorskip("cocotbext.axi")
     here = Path(__file__).parent
     environment = verilator_environment() | {"BUS": bus}
     environment["PYTHONPATH"] = os.pathsep.join((str(here), environment.get("PYTHONPATH", "")))
