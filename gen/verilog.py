@@ -3,14 +3,17 @@
 
 import gc
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
+from types import MappingProxyType
 
 from amaranth.back import rtlil
 from amaranth.hdl import ClockDomain, Module, Signal, Value
 
 from ssm_hdl import Manifest
 from ssm_hdl.errors import UsageError
+from ssm_hdl.files import write_together
 from ssm_hdl.fingerprint import fingerprint
 from ssm_hdl.gateware.stream import shape_of
 from ssm_hdl.gen.header import header, stream_ports
@@ -117,6 +120,30 @@ def memory_files(verilog: str) -> tuple[str, dict[str, str]]:
         return f'  initial $readmemh("{name}", {match[1]}, 0, {len(words) - 1});\n'
 
     return _TABLE.sub(read, verilog), files
+
+
+def write(path: Path, verilog: str, image: bytes, tables: Mapping[str, str] = MappingProxyType({})) -> dict[str, Path]:
+    """Write Verilog and what belongs to it, all of it or nothing.
+
+    Args:
+        path: of the Verilog; the others are beside it.
+        verilog: its text.
+        image: what the port ``w`` takes, see `weights`.
+        tables: of `memory_files`.
+
+    Returns:
+        The files, ``verilog`` and maybe ``weights``.
+
+    Raises:
+        SsmHdlError: a file cannot be written.
+    """
+    beside = path.with_suffix(".weights.bin")
+    others: dict[Path, bytes | str] = {path.parent / name: text for name, text in tables.items()}
+    others |= {beside: image} if image else {}
+    write_together({**others, path: verilog})
+    if not image:
+        beside.unlink(missing_ok=True)
+    return {"verilog": path} | ({"weights": beside} if image else {})
 
 
 def bare(text: str) -> str:

@@ -11,10 +11,9 @@ from rich.console import RenderableType
 
 from ssm_hdl import Manifest
 from ssm_hdl.errors import UsageError
-from ssm_hdl.files import write_atomically
 from ssm_hdl.gen.report import Report
 from ssm_hdl.gen.size.planner import Sized
-from ssm_hdl.gen.verilog import generate, weights
+from ssm_hdl.gen.verilog import generate, weights, write
 from ssm_hdl.sw.api.samples import samples_of
 from ssm_hdl.sw.api.shown import Shown
 
@@ -61,14 +60,7 @@ class Design(Shown):
         Raises:
             SsmHdlError: a file cannot be written.
         """
-        path = Path(path)
-        text, image, beside = self.verilog(name, wrap), weights(self.manifest, self.sized.plan), path.with_suffix(".weights.bin")
-        # First, so that the Verilog never has the weights of another beside it.
-        files = {"weights": write_atomically(beside, image)} if image else {}
-        files["verilog"] = write_atomically(path, text)
-        if not image:
-            beside.unlink(missing_ok=True)
-        return files
+        return write(Path(path), self.verilog(name, wrap), weights(self.manifest, self.sized.plan))
 
     def simulate(self, x: ArrayLike, stalls: float = 0.0, seed: int = 0, netlist: bool = False) -> "Comparison":
         """Run samples through the RTL, and compare every output with the golden model.

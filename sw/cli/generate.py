@@ -57,8 +57,7 @@ def command(
     """Write the Verilog of a manifest, one file for any tool, and print what it costs, stage by stage."""
     from ssm_hdl import Manifest
     from ssm_hdl.families import GENERIC_DEVICE, find_device
-    from ssm_hdl.files import write_atomically
-    from ssm_hdl.gen.verilog import generate, memory_files, weights
+    from ssm_hdl.gen.verilog import generate, memory_files, weights, write
     from ssm_hdl.gen.wrappers import find_wrapper
 
     manifest, on = Manifest.load(path), find_device(device)
@@ -93,18 +92,11 @@ def command(
         from ssm_hdl.sw.roofline import draw
 
         files["roofline"] = str(draw(sized, roofline))
-    for file, text in tables_of.items():
-        write_atomically(path.parent / file, text)
     if tables_of:
         files["memories"] = str(path.parent / f"{title}_*.hex")
     if package is not None:
         files["package"] = str(packed(manifest, sized, title, [path.name, *tables_of], package))
-    beside = path.with_suffix(".weights.bin")
-    if image:  # first, so that the Verilog never stands beside the weights of another
-        files["weights"] = str(write_atomically(beside, image))
-    files["verilog"] = str(write_atomically(path, verilog))
-    if not image:
-        beside.unlink(missing_ok=True)
+    files |= {kind: str(file) for kind, file in write(path, verilog, image, tables_of).items()}
     names = {"roofline": "roofline", "weights": "weights, for the port w", "verilog": "Verilog", "package": "package"}
     names |= {"memories": "tables, by $readmemh"}
     named = {names[kind]: file for kind, file in files.items()}

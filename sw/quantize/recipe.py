@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from ssm_hdl.errors import SsmHdlError, UsageError
+from ssm_hdl import document
+from ssm_hdl.errors import SsmHdlError, UsageError, brief
 
 Width = Annotated[int, Field(ge=2, le=16, strict=True)]
 """Bits of a code, its sign included."""
@@ -171,9 +172,11 @@ class Recipe(_Strict):
         else:
             text = _read(Path(recipe))
         try:
-            fields = yaml.safe_load(text)
+            fields = document.parse(text)
         except yaml.YAMLError as error:
-            raise SsmHdlError(f"{recipe} is not YAML: {' '.join(str(error).split())}") from error
+            raise SsmHdlError(f"{recipe} is not YAML: {brief(str(error), 300)}") from error
+        except SsmHdlError as error:
+            raise SsmHdlError(f"{recipe}: {error}") from error
         if not isinstance(fields, dict):
             raise SsmHdlError(f"{recipe} is not a recipe: it holds no fields, such as `weights: 8`")
         try:
