@@ -167,7 +167,7 @@ def build(
 
 
 def with_image(board: Board, bitstream: bytes, image: bytes) -> bytes:
-    """A file that has the contents of SPRAM behind the bitstream, at their place in the flash; programming it writes both.
+    """A file that has the contents of SPRAM after the bitstream, at their place in the flash; programming it writes both.
 
     Raises:
         SsmHdlError: the bitstream does not leave them their place.

@@ -223,7 +223,7 @@ def measure(sample: Sample, family: Family, kept: Path) -> list[Measured]:
 
 
 def plans(manifest: Manifest, family: Family, dsps: Sequence[int]) -> Iterator[Plan]:
-    """Whole pipelines to judge by: with so many DSP blocks, and sharing their stages if they have layers."""
+    """Whole pipelines to judge by: with a number of DSP blocks, and sharing their stages if they have layers."""
     for dsp in dsps:
         for share in (False, True) if _layered(manifest) else (False,):
             try:

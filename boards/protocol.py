@@ -20,7 +20,7 @@ A model that answers at every step runs on streams: a sequence of any length com
 each. A part that is not the last begins with 0xA7 in place of 0xA5, and the model keeps its state for the next one.
 
 A model whose results are its next samples, such as a language model that ends in an ``argmax``, goes on by itself: a part that
-begins with 0xA9 has as many samples as steps are wanted, and in place of each the model takes its result of the step before.
+begins with 0xA9 has a sample for each step that is wanted, and in place of each the model takes its result of the step before.
 """
 
 import binascii
@@ -53,7 +53,7 @@ MAX_LENGTH = 0xFFFF
 """Most bytes of samples or results in a frame."""
 
 PART_BYTES = 512
-"""Most bytes of samples in a part of a stream: those of one block RAM of an iCE40."""
+"""Most bytes of samples in a part of a stream: one block RAM of an iCE40 holds them."""
 
 _REQUEST_HEADER = struct.Struct("<BBHH")
 _ANSWER_HEADER = struct.Struct("<BBBH")

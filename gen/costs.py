@@ -36,7 +36,7 @@ _COMPACT = ", compact"
 
 
 def storages(pipeline: Pipeline) -> list[Storage]:
-    """Every memory of a pipeline: those of its stages, the queues between them, and those of the ring."""
+    """Every memory of a pipeline: in its stages, in the queues between them, and in the ring."""
     network = pipeline.network
     return [storage for each in (*network.of(Queue), *network.of(Ring), *pipeline.stages.values()) for storage in _storage(each)]
 
@@ -171,7 +171,7 @@ def build(layers: Layers, plan: StagePlan) -> Stage:
 
 
 def adapter_use(i_lanes: int, o_lanes: int, width: int, packet: int, held: bool, family: Family) -> Use:
-    """What makes beats of one width into those of another: LUTs and flip-flops of its `Repack` chain."""
+    """From beats of one width to beats of another: LUTs and flip-flops of its `Repack` chain."""
     luts, flip_flops = 0.0, 0.0
     for step in widths(i_lanes, o_lanes, packet):
         taken = cost("repack", family, repack_features(i_lanes, step, width, held))

@@ -23,13 +23,13 @@ class StageReport:
     """One stage.
 
     Attributes:
-        name: name of the operation, or of those of several layers.
+        name: name of the operation, or of several layers' operations.
         op: kind of operation.
         layers: how many layers share it: it works so often in a time step.
         multiplications: products that one packet asks for at each layer, all layers together.
         folding: name of the folding; empty where there is but one.
         multipliers: products side by side.
-        dsp_multipliers: those of them that are in DSP blocks; the others are made of LUTs.
+        dsp_multipliers: how many of them are in DSP blocks; the others are made of LUTs.
         dsp: DSP blocks that they take.
         products: products of real numbers that they make for one packet at each layer, all layers together.
         kind: kind of multiplier; empty where there is none.
@@ -164,7 +164,7 @@ def estimate(manifest: Manifest, plan: Plan, timed: bool = True) -> Report:
     stored = storages(pipeline)
     costs += [cost(op, family, features) for op, features in between(pipeline.network.components.values(), family)]
     in_blocks = sum(stage.dsp_multipliers for stage in stages)
-    products = 0.0  # in DSP blocks: all multipliers of a stage make as many
+    products = 0.0  # in DSP blocks: all multipliers of a stage make the same number
     for row in stages:
         if row.dsp_multipliers:
             share_of_steps = pipeline.structure.share(row.name, manifest.steps) / row.layers

@@ -43,7 +43,7 @@ def generate(
     Args:
         manifest: the integer program.
         plan: its hardware.
-        name: name of the module; that of the manifest if empty.
+        name: name of the module; the manifest's if empty.
         command: the command line that makes the file, for its header.
         report: the cycles of the plan, for the header.
         wrap: a bus in place of the streams, see `ssm_hdl.gen.wrappers`.

@@ -49,7 +49,7 @@ def run_yosys(
         commands: lines of a Yosys script; or lists of arguments, for paths with blanks in them.
         log_path: where Yosys writes what it does, while it does it.
         accepted: warnings to let pass beside `ACCEPTED`, as regular expressions.
-        folder: where it runs and keeps its temporary files; that of the log if None.
+        folder: where it runs and keeps its temporary files; the log's if None.
 
     Raises:
         SsmHdlError: Yosys is not installed, a command failed, or it warned of anything that is not accepted.

@@ -101,7 +101,7 @@ def stress(manifest: Manifest, model: VerilatedModel, samples: Codes, seed: int 
 
 
 def joined(parts: Sequence[Comparison]) -> Comparison:
-    """The comparisons of several batches as one; the interval is that of the batch that took longest."""
+    """The comparisons of several batches as one; the interval comes from the batch that took longest."""
     return Comparison(
         sequences=sum(part.sequences for part in parts),
         elements=sum(part.elements for part in parts),

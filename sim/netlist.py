@@ -62,7 +62,7 @@ def netlist_model(
     Args:
         manifest: the integer program.
         family: the family.
-        plan: its hardware; that of `plan_for` for an unlimited device of the family if None.
+        plan: its hardware; `plan_for`'s for an unlimited device of the family if None.
         options: of the family's Yosys command.
         cache: folder that keeps what was compiled; see `ssm_hdl.sim.compiler.cache_folder`.
 

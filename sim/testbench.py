@@ -40,7 +40,7 @@ def simulate(
     Args:
         manifest: the integer program.
         samples: codes of the input format, integers of shape (batch, steps, size), at least one sequence.
-        plan: its hardware; that of `plan_for` for a generic device if None.
+        plan: its hardware; `plan_for`'s for a generic device if None.
         verilog: other Verilog with the ports that `generate` gives; then ``plan`` is not used.
         stalls: chance, in every cycle, that a sample is held back, and that a result is not taken.
         seed: of these chances.

@@ -24,7 +24,7 @@ PATIENCE = 1 << 20
 """Cycles without a transfer at either end after which a design counts as stuck."""
 
 _AT_ONCE = 1 << 19  # cycles between two calls of the progress callback
-_DRAIN = 4096  # cycles behind the last result in which no other may come
+_DRAIN = 4096  # cycles after the last result in which no other may come
 
 _ROUND = 64  # time steps that go in one after the other, at the most
 _MOST = 0.8  # of the rounds of time steps that are alike, for their cycles to be the interval
@@ -105,7 +105,7 @@ class VerilatedModel:
 
     Args:
         manifest: the integer program.
-        plan: its hardware; that of `plan_for` for a generic device if None.
+        plan: its hardware; `plan_for`'s for a generic device if None.
         design: other Verilog with the ports that `generate` gives, such as a netlist made of it; then ``plan`` is not used.
         cache: folder that keeps what was compiled; see `ssm_hdl.sim.compiler.cache_folder`.
 
@@ -141,7 +141,7 @@ class VerilatedModel:
         reset_after: int | None = None,
         patience: int = PATIENCE,
     ) -> Run:
-        """Run a batch of sequences, one behind the other, from the state that the device has when it is switched on.
+        """Run a batch of sequences, one after the other, from the state that the device has when it is switched on.
 
         Every call makes its own instance of the design, so calls may run side by side in threads.
 
@@ -150,7 +150,7 @@ class VerilatedModel:
             progress: called with the number of sequences done since the last call.
             stalls: chance, in every cycle, that a sample or a byte of weights is held back, and that a result is not taken.
             seed: of these chances; the same seed gives the same cycles.
-            reset_after: run the samples for so many cycles first, then reset for one cycle, then run them again from
+            reset_after: run the samples for this number of cycles first, then reset for one cycle, then run them again from
                 the start; the result is of the second run.
             patience: cycles without a transfer after which the design counts as stuck.
 

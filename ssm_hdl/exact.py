@@ -61,7 +61,7 @@ def bound(owner: str, of: Iterable[object], low: ArrayLike, high: ArrayLike, f_b
 
 
 def check_rounding(owner: str, sums: Format, f_bits: int, output: Format) -> None:
-    """An error unless sums with ``f_bits`` fraction bits, shifted to those of the output, keep within `MAX_WIDTH` bits."""
+    """An error unless sums with ``f_bits`` fraction bits, shifted to the output's, keep within `MAX_WIDTH` bits."""
     drop = f_bits - output.f_bits
     if drop > MAX_WIDTH or sums.width - drop > MAX_WIDTH:
         change = f"drops {drop} bits" if drop > 0 else f"shifts left by {-drop} bits"

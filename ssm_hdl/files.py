@@ -100,7 +100,7 @@ def cannot_write(path: Path | str, error: OSError) -> SsmHdlError:
 
 
 def _target(path: Path) -> Path | None:
-    """The regular file to be written, behind all links; None for what is written through."""
+    """The regular file to be written, all links followed; None for a device or a pipe."""
     try:
         mode = path.stat().st_mode
     except FileNotFoundError:
@@ -111,7 +111,7 @@ def _target(path: Path) -> Path | None:
 
 @contextmanager
 def scratch(folder: Path | str | None = None) -> Iterator[Path]:
-    """A folder for work in progress, removed at the end; that of a process that was killed goes when the next one begins.
+    """A folder for work in progress, removed at the end; a killed process's goes when the next one begins.
 
     Args:
         folder: where it lies; the folder of temporary files if None.

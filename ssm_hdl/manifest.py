@@ -153,7 +153,7 @@ class Manifest:
 
     @property
     def multiplications(self) -> int:
-        """Products of a time step; those that happen once a sequence are not counted."""
+        """Products of a time step, without what happens once a sequence."""
         return sum(node.multiplications for node in self.nodes.values() if not node.output.per_sequence)
 
     @property

@@ -85,7 +85,7 @@ def run(
         command: program and arguments.
         log: file that takes its output while it runs.
         folder: where it runs and keeps its temporary files; None is here.
-        environment: its environment variables; those of this process if None. Its caches go to `cache_folder`.
+        environment: its environment variables; this process's if None. Its caches go to `cache_folder`.
         script: its standard input.
         errors: file that takes its stderr, if that is not to be in the log.
         limit_s: seconds that it may run, if less than `limit`.

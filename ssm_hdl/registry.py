@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ssm_hdl.operations.base import Operation
 
 GROUP = "ssm_hdl.operations"
-"""The group of entry points: the name is that of the operation, the value the package that holds its rooms."""
+"""The group of entry points: the name is the operation's, the value the package that holds its rooms."""
 
 _ROOMS = {
     "operations": "ssm_hdl.operations",

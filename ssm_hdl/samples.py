@@ -148,7 +148,7 @@ class InputSpec:
                 )
 
     def facts(self) -> dict[str, Any]:
-        """The fields, without those that are as they are by default."""
+        """The fields that are not at their defaults."""
         values = {field.name: getattr(self, field.name) for field in fields(InputSpec)}
         return {
             field.name: list(value) if isinstance(value := values[field.name], tuple) else value

@@ -64,7 +64,7 @@ def row(name: str, manifest: Manifest, board: Board, rate_hz: float | None, kept
         name: what the manifest is called in the results.
         manifest: the integer program.
         board: where it goes, with the board's shell.
-        rate_hz: time steps a second; as many as fit if None.
+        rate_hz: time steps a second; the most that fit if None.
         kept: folder that keeps what was measured.
         step: told what is done next.
     """

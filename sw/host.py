@@ -40,7 +40,7 @@ _MEANING = {
     Status.BAD_LENGTH: "the request has a length that its model does not take: program it with this manifest's bitstream",
     Status.OUT_OF_RANGE: "a sample is outside the input format of its model: program it with this manifest's bitstream",
     Status.BROKEN_OFF: "the request broke off or was not to be made out: check the cable and the bit rate, then try again",
-    Status.NOT_LOADED: "the weights in its flash are not those of its bitstream: program it again with the whole file",
+    Status.NOT_LOADED: "the weights in its flash belong to another bitstream: program it again with the whole file",
     Status.OVERRUN: "it was still busy with another request: see that no other program talks to it, then try again",
 }
 

@@ -25,7 +25,7 @@ class Place:
 class Layout:
     """The places of all stages, of the input (by its name) and of the output port (`OUTPUT`).
 
-    A stage stands one column behind the last of its sources, in the lane of its first source if no box and no straight edge
+    A stage stands one column after the last of its sources, in the lane of its first source if no box and no straight edge
     is there already.
 
     Attributes:

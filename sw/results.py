@@ -1,9 +1,9 @@
-"""Which rows of the committed results are current, and those that are not made again.
+"""Which rows of the committed results are current; the others are made again.
 
 A row is the answer of a command. It is current as long as the command is the same, its pipelines have the same Verilog (but for
 comments) and go through the same tools. To know this takes seconds of planning for each row.
 
-``python -m ssm_hdl.sw.results`` makes the rows again that are stale, or those of the named targets only: ``... results bench``.
+``python -m ssm_hdl.sw.results`` makes the rows again that are stale, or of the named targets only: ``... results bench``.
 ``--check`` only says what is stale.
 """
 

@@ -61,7 +61,7 @@ class _File(Wrapper):
 
 
 class Wishbone(_File):
-    """Wishbone B4, classic cycles, an access in two cycles; addresses are those of words."""
+    """Wishbone B4, classic cycles, an access in two cycles; addresses count words."""
 
     name = "wishbone"
     meaning: ClassVar[dict[str, str]] = {

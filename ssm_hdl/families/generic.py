@@ -61,7 +61,7 @@ class Generic(Family):
 GENERIC = Generic()
 
 GENERIC_DEVICE = Device("generic", "generic device", GENERIC, UNLIMITED, UNLIMITED, UNLIMITED, GENERIC.rams.bits, 0, 0, 0, 1)
-"""A device without limits but those of the caller, and without a clock of its own."""
+"""A device without limits but the caller's, and without a clock of its own."""
 
 DEVICES = (GENERIC_DEVICE,)
 

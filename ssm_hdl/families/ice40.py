@@ -57,7 +57,7 @@ class SbMac16(Multiplier):
         return results
 
     def accumulates(self, a: Numbers, b: Numbers, width: int) -> bool:
-        """The adder has as many bits as a product."""
+        """The adder has the bits of a product."""
         return width <= 2 * WIDTH and all(numbers.width + (not numbers.signed) <= WIDTH for numbers in map(Shape.cast, (a, b)))
 
     def sum_latency(self, a: Numbers, b: Numbers) -> int:

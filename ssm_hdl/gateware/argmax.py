@@ -22,7 +22,7 @@ class Argmax(Stage):
     cycle.
 
     Args:
-        nodes: the bound operation, or those of several layers.
+        nodes: the bound operation, or one for each of several layers.
 
     Members:
         i: x, an element a beat.

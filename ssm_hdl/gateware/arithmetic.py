@@ -64,7 +64,7 @@ def tree(m: Module, terms: Sequence[Value]) -> Value:
 
 
 def times_latency(constant: int) -> int:
-    """Cycles of `times`: one for each level of a tree of as many terms as the constant has ones."""
+    """Cycles of `times`: one for each level of a tree with a term for each one of the constant."""
     return tree_latency(constant.bit_count())
 
 

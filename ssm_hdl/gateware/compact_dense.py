@@ -53,7 +53,7 @@ class CompactDense(FoldedStage):
     kept; otherwise ``N + 1`` more, and those from the first row to the last (`span`).
 
     Args:
-        nodes: the bound operation, or those of several layers; one group, or one row for each.
+        nodes: the bound operation, or one for each of several layers; one group, or one row for each.
         kind: kind of multiplier, `DSP` or `LUT`.
         pace: cycles between results that are enough; the queue at the end is only as deep as they need.
         even: its reader keeps a result until it has worked with it, as a scan or a dense does: that has a place more.
@@ -139,7 +139,7 @@ class CompactDense(FoldedStage):
 
     @property
     def tables(self) -> dict[str, Table]:
-        """Those that may be in SPRAM, by the name of their storage."""
+        """The tables that may be in SPRAM, by the name of their storage."""
         return {"weight": self._weight}
 
     @property

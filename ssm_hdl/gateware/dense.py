@@ -35,11 +35,11 @@ class Dense(FoldedStage):
 
     Cycles per step: ``G M N / multipliers``, M and N being filled up to multiples of the rows and the columns side by side; or
     ``pace`` for each beat of results if that is more.
-    Latency, last beat in to last beat out: ``5 + multiplier + levels + align + queue`` cycles, ``levels`` being those of the
-    adder tree over the columns and ``align`` those that bring the rows of a lane to one scale, 0 if they have one.
+    Latency, last beat in to last beat out: ``5 + multiplier + levels + align + queue`` cycles, ``levels`` of the adder
+    tree over the columns, and ``align`` that bring the rows of a lane to one scale, 0 if they have one.
 
     Args:
-        nodes: the bound operation, or those of several layers.
+        nodes: the bound operation, or one for each of several layers.
         which: folding, one of `DenseFolding.choices`, by its name or how many multipliers work side by side.
         kind: kind of multiplier, `DSP` or `LUT`.
         pace: cycles between results that are enough; the queue at the end is only as deep as bursts of them need then.
@@ -109,7 +109,7 @@ class Dense(FoldedStage):
 
     @property
     def tables(self) -> dict[str, Table]:
-        """Those that may be in SPRAM, by the name of their storage."""
+        """The tables that may be in SPRAM, by the name of their storage."""
         return {"weight": self._weight}
 
     @property

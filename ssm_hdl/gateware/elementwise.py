@@ -23,7 +23,7 @@ class Elementwise(QueuedStage):
     the operation, plus that of the queue at its end.
 
     Args:
-        nodes: the bound operation, or those of several layers.
+        nodes: the bound operation, or one for each of several layers.
         lanes: numbers in a beat that comes.
         pace: cycles between beats that are enough; the queue at the end is only as deep as they need.
         compact: fewer registers: results are rounded in one cycle, and one may be the only one under way.

@@ -22,7 +22,7 @@ from ssm_hdl.operations import Node
 
 
 class Level:
-    """A butterfly of a transform, its operands ``distance`` elements apart, with a delay line for as many numbers.
+    """A butterfly of a transform, its operands ``distance`` elements apart, with a delay line of that length.
 
     While the first operands come, the line takes them and gives the differences of those before. While the second ones come,
     it gives the first operands, and takes the differences.
@@ -75,7 +75,7 @@ class Hadamard(QueuedStage):
     some more with a pace, which is for m = 1 only. ``memories`` are the levels whose line is in memory.
 
     Args:
-        nodes: the bound operation, or those of several layers.
+        nodes: the bound operation, or one for each of several layers.
         pace: cycles between results that are enough; the queue at the end is only as deep as they need.
         compact: fewer registers: results are rounded in one cycle, and one may be the only one under way.
 

@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""What a stage is made for: one operation, or those of all the layers that share it."""
+"""The work of a stage: one operation, or the operations of all layers that share it."""
 
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
@@ -144,7 +144,7 @@ class Layers:
 
 
 Nodes: TypeAlias = Node | Layers
-"""One operation, or those of several layers."""
+"""One operation, or one for each of several layers."""
 
 
 def choose(m: Module, layer: Value, numbers: Sequence[int], make: Callable[[int], Value] = Const, cycles: int = 0) -> Value:

@@ -19,7 +19,7 @@ class Multiply(Elementwise):
     Cycles per step: ``n / lanes``. Latency: ``2 + multiplier + queue`` cycles, 2 less in the compact form.
 
     Args:
-        nodes: the bound operation, or those of several layers.
+        nodes: the bound operation, or one for each of several layers.
         lanes: numbers in a beat, and multipliers.
         kind: kind of multiplier, `DSP` or `LUT`.
         pace: cycles between beats that are enough.

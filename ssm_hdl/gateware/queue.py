@@ -15,7 +15,7 @@ ROW = 6
 
 
 BURST = 2
-"""Results come in bursts: a stage has so many times the cycles for a result that the interval has, to let those of one leave."""
+"""Results come in bursts: this factor times the interval's cycles for a result let the results of one packet leave."""
 
 
 class Queue(Component):
@@ -106,7 +106,7 @@ class Queue(Component):
             m.d.sync += [self.o.valid.eq(fetched), out.eq(read.data)]
 
     def _registers(self, m: Module) -> None:
-        """A row of registers that moves up when the first leaves: its output is a register, with nothing to choose behind it."""
+        """A row of registers that moves up when the first leaves: its output is a register, with no multiplexer after it."""
         full = Signal(self.depth)
         beats = [Signal(self.width, reset_less=True, name=f"beat_{place}") for place in range(self.depth)]
         push, pop = self.i.valid & self.i.ready, self.o.valid & self.o.ready
@@ -184,9 +184,9 @@ class Queue(Component):
 
 
 class Places:
-    """Free places in a queue behind a pipeline, taken when a result is begun and given back when it has left.
+    """Free places in a queue after a pipeline, taken when a result is begun and given back when it has left.
 
-    So nothing behind the beginning of a result ever stalls, and a pipeline needs no enables.
+    So nothing after the beginning of a result ever stalls, and a pipeline needs no enables.
 
     Args:
         m: the module it counts in.
@@ -204,14 +204,14 @@ class Places:
     def needed(cls, latency: int, pace: int, burst: int = 1, least: int = 2) -> int:
         """Places for results that take ``latency`` cycles to the queue and leave it every ``pace`` cycles.
 
-        They come as they leave, or ``burst`` of them in as many cycles, and those that have not left take a place each.
+        They come as they leave, or ``burst`` of them in ``burst`` cycles, and each that has not left takes a place.
         With less than 2 places as the ``least``, a result may have to leave before the next is begun.
         """
         return max(least, -(-((burst - 1) * (pace - 1) + latency + cls.latency + 3) // pace))
 
     @classmethod
     def span(cls, queue: Queue, latency: int, count: int) -> int:
-        """Cycles from the first of so many results to the last, if nothing but places keeps them waiting."""
+        """Cycles from the first of a number of results to the last, if nothing but places keeps them waiting."""
         back = latency + queue.latency + cls.latency
         return count - 1 + (count - 1) // queue.depth * max(0, back - queue.depth)
 

@@ -26,7 +26,7 @@ class Slice(Stage):
     ``(start + size - n) / lanes`` cycles, not positive: a beat goes through in the cycle it comes in.
 
     Args:
-        nodes: the bound operation, or those of several layers.
+        nodes: the bound operation, or one for each of several layers.
         lanes: numbers in a beat; it divides ``start`` and ``size``.
 
     Members:

@@ -38,7 +38,7 @@ class Sums:
         width: bits of a word.
         registers: keep them in registers.
         fast: logic may follow what a block RAM reads, see `Family.fast_rams`.
-        layers: layers that have so many words each.
+        layers: layers that have this number of words each.
         told: synthesis is told to put a memory into block RAM.
 
     Attributes:

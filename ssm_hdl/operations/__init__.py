@@ -26,7 +26,7 @@ from ssm_hdl.operations.taps import Taps
 
 
 class _Registered:
-    """Tells pydantic which operations there are: those of the registry."""
+    """Tells pydantic the operations of the registry."""
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:

@@ -23,7 +23,7 @@ class Mean(OverTime):
     format: Format
 
     def bind(self, inputs: tuple[Edge, ...], tensors: Tensors, steps: int) -> Node:
-        """``steps`` as the only array; the accumulator holds the sum of so many inputs."""
+        """``steps`` as the only array; the accumulator holds the sum of this number of inputs."""
         (x,) = inputs
         output, sums = self.once(x, self.format), self.sums(x, steps)
         more = self.format.f_bits - x.format.f_bits

@@ -96,10 +96,10 @@ class Selective(Operation):
 
 
 OFFSET = 4
-"""Added to s, so its range [-12, 4) is that of a signed format."""
+"""Added to s, so its range [-12, 4) becomes a signed format's."""
 
 LEAK_UP = LEAK_MANTISSA + LEAK_SHIFT
-"""Fraction bits that the product with a leak adds to those of the state."""
+"""Fraction bits that the product with a leak adds to the state's."""
 
 
 class Sums(NamedTuple):

@@ -39,7 +39,7 @@ def convert(
         data: what it was trained on: the name of a data set, an .npz file, a text, or arrays (x, y). A checkpoint of ours knows
             its data set.
         recipe: bit widths, such as ``w8a8``, or a YAML file.
-        mean: of each channel of x, what the training subtracted; 0 for nothing. That of the data set if left out.
+        mean: of each channel of x, what the training subtracted; 0 for nothing. The data set's if left out.
         std: of each channel of x, what divided that.
         progress: called with the number of sequences done since the last call.
         reading: what the arrays of a public checkpoint do not tell: ``norm_order``, ``activation``, ``pooling``, ``layout``...

@@ -46,7 +46,7 @@ class Design(Shown):
         """The Verilog, one file for any tool.
 
         Args:
-            name: of the module; that of the model if left out.
+            name: of the module; the model's if left out.
             wrap: ``axi-stream``, ``lite``, ``wishbone`` or ``spi`` in place of the streams.
         """
         return generate(self.manifest, self.sized.plan, name=name, report=self.report, wrap=wrap)

@@ -103,7 +103,7 @@ class Model(Shown):
         return evaluate_integer(self.manifest, samples_of(self.manifest, x, y, length))
 
     def trace(self, x: ArrayLike) -> Trace:
-        """The values of every edge, beside those of the float model if `ssm_hdl.convert` made this one.
+        """The values of every edge, beside the float model's if `ssm_hdl.convert` made this one.
 
         All are in memory at once: a few sequences of one length.
 
@@ -145,10 +145,10 @@ class Model(Shown):
 
         Args:
             device: ``up5k``, ``lfe5u-25f``, ``lfe5u-45f``, ``lfe5u-85f``, or ``generic`` for any.
-            rate_hz: time steps a second to reach; as many as the DSP blocks give if left out.
+            rate_hz: time steps a second to reach; the most that the DSP blocks give if left out.
             board: a board in place of a device; its serial shell is taken off the device.
-            fastest: as many time steps a second as fit.
-            clock_hz: of the pipeline; that of the board or the device if left out.
+            fastest: the most time steps a second that fit.
+            clock_hz: of the pipeline; the board's or the device's if left out.
             dsp: limit of DSP blocks.
             latency: limit of the cycles from the last sample in to the last result out, of a step alone.
             folding: multipliers, or the folding, of stages that you decide.

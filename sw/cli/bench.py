@@ -20,7 +20,7 @@ def command(
     pairs: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="MANIFEST@BOARD[@RATE]...", help="Models, the board of each, and time steps a second if not as many as fit."
+            metavar="MANIFEST@BOARD[@RATE]...", help="Models, the board of each, and time steps a second, if not the most."
         ),
     ] = None,
     largest: Annotated[
@@ -102,5 +102,5 @@ def read(pair: str) -> "tuple[str, Manifest, Board, float | None]":
 
 
 def _merged(known: list[dict[str, Any]], made: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Rows that are made take the place of those of the same model, board and rate."""
+    """New rows take the place of rows of the same model, board and rate."""
     return list({(row["manifest"], row["board"], row.get("rate_asked")): row for row in (*known, *made)}.values())

@@ -16,7 +16,7 @@ NAME = "calibrate"
 EXAMPLE = "ssm-hdl calibrate manifests/s4d-16h-w8a8x8 manifests/s5-mnist-16h-w4a8 --judge manifests/digits"
 
 DSP = (8, 28)
-"""DSP blocks of the pipelines that are judged, where the largest device of a family has as many."""
+"""DSP blocks of the pipelines that are judged, where the largest device of a family has enough."""
 
 
 def command(

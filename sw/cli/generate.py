@@ -42,7 +42,7 @@ def command(
     wrap: Annotated[
         str | None, typer.Option(metavar="BUS", help="axi-stream, lite, wishbone or spi in place of the streams.")
     ] = None,
-    name: Annotated[str | None, typer.Option(help="Name of the module; that of the manifest if left out.")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the module; the manifest's if left out.")] = None,
     memories: Annotated[
         bool, typer.Option("--memory-files", help="Tables in files beside the Verilog, which reads them by $readmemh.")
     ] = False,
@@ -127,7 +127,7 @@ def on_device(device: "Device") -> list[str]:
 
 
 def packed(manifest: "Manifest", sized: "Sized", name: str, verilog: list[str], folder: Path) -> Path:
-    """Write the files of a package beside the Verilog; vectors are random, results those of the golden model."""
+    """Write the files of a package beside the Verilog; vectors are random, results come from the golden model."""
     from ssm_hdl.files import write_atomically
     from ssm_hdl.gen.package import Vectors, package
     from ssm_hdl.gen.verilog import weights

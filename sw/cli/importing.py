@@ -53,7 +53,7 @@ def command(
     pooling: Annotated[str | None, typer.Option(help="Of the steps: mean (if left out), last, max or none.")] = None,
     gate: Annotated[str | None, typer.Option(help="Of s5-jax: half_glu1 (if left out) or half_glu2.")] = None,
     discretization: Annotated[
-        str | None, typer.Option(help="zoh or bilinear; that of the code which wrote the file if left out.")
+        str | None, typer.Option(help="zoh or bilinear; the one of the code that wrote the file if left out.")
     ] = None,
     clip: Annotated[bool, typer.Option("--clip-eigs", help="Of s5-jax: it was trained with --clip_eigs.")] = False,
     residual: Annotated[str | None, typer.Option(help="Of a single block of mamba: yes, it adds its input, or no.")] = None,

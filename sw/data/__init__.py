@@ -64,7 +64,7 @@ def load_for(inputs: InputSpec, data: Path | str | None = None, progress: bool =
         inputs: what it was trained on.
         data: folder of that data set, an .npz file, or a text.
         progress: show a progress bar while downloading or generating.
-        window: as in `load`; those that it was trained on if None.
+        window: as in `load`; the model's if None.
 
     Raises:
         SsmHdlError: there are no such samples, or they differ from what the model was trained on.

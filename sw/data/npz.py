@@ -43,7 +43,7 @@ def load(path: Path | str, like: InputSpec | None = None, window: int | None = N
         path: of the file.
         like: what a model was trained on: its format, scales and normalisation are taken, and the file has to fit. ``y`` may then
             be missing. Without it they follow from the training part.
-        window: steps of the windows that a recording is cut into; those of ``like`` if None.
+        window: steps of the windows that a recording is cut into; ``like``'s if None.
         hop: steps from one window of the training part to the next; ``window`` if None. Others never overlap.
 
     Raises:

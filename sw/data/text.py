@@ -37,7 +37,7 @@ def load(path: Path | str, like: InputSpec | None = None, window: int | None = N
     Args:
         path: of the file, in UTF-8, gzipped if its name ends in .gz.
         like: what a model was trained on: its vocabulary is taken.
-        window: steps of a window; those of ``like``, or 256, if None.
+        window: steps of a window; ``like``'s, or 256, if None.
         hop: steps from one window of the training part to the next; ``window`` if None. Others never overlap.
 
     Raises:

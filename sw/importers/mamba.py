@@ -45,7 +45,7 @@ def read(
         arrays: of the checkpoint.
         inputs: the samples that the model takes.
         residual: ``yes`` if a single block adds its input; numbered blocks do.
-        pooling: of the steps, as in the config; that of the samples' labels if None.
+        pooling: of the steps, as in the config; the samples' labels decide if None.
 
     Raises:
         SsmHdlError: a Mamba-2, an A that grows, or an array that is missing or misshapen.

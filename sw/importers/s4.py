@@ -55,7 +55,7 @@ def read(
         norm_order: ``prenorm`` or ``postnorm``, if it has norms.
         activation: ``gelu`` or ``gelu_tanh``; ``s4d.py`` has the first.
         discretization: ``zoh`` or ``bilinear``.
-        pooling: of the steps, as in the config of a deep S4D; that of the samples' labels if None.
+        pooling: of the steps, as in the config of a deep S4D; the samples' labels decide if None.
 
     Raises:
         SsmHdlError: a model that cannot stream, another block, or an array that is missing or misshapen.

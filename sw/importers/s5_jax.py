@@ -60,7 +60,7 @@ def read(
         clip_eigs: whether an S5 was trained with ``--clip_eigs``.
         norm_order: ``prenorm`` or ``postnorm``; the first, if it is a flax tree.
         activation: ``gelu`` or ``gelu_tanh``; the second, if it is a flax tree.
-        pooling: of the steps; that of the samples' labels if None.
+        pooling: of the steps; the samples' labels decide if None.
 
     Raises:
         SsmHdlError: another layout, a bidirectional model, or an array that is missing or misshapen.

@@ -34,7 +34,7 @@ def recognise(arrays: Arrays) -> bool:
 
 
 def read(arrays: Arrays, inputs: InputSpec, pooling: str | None = None) -> tuple[S5Config, dict[str, Tensor]]:
-    """Config and tensors of the model; ``pooling`` is that of the labels if None.
+    """Config and tensors of the model; ``pooling`` follows from the labels if None.
 
     Raises:
         SsmHdlError: another layout, a bidirectional model, another kind of block, or an array that is missing or misshapen.

@@ -172,7 +172,7 @@ class S4DConfig(Config):
 
 
 class DeepS4DConfig(StackConfig):
-    """The options of a deep S4D, by default those of the model in ``example.py`` of state-spaces/s4."""
+    """The options of a deep S4D, by default as in ``example.py`` of state-spaces/s4."""
 
     family: ClassVar[str] = "s4d_deep"
     title: ClassVar[str] = "a deep S4D"

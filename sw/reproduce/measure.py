@@ -32,7 +32,7 @@ from ssm_hdl.sw.evaluate import evaluate_integer
 from ssm_hdl.sw.qat.finetune import FinetuneConfig
 
 DSP = 28
-"""Multipliers that the rows are planned for: those of an LFE5U-25F."""
+"""Multipliers that the rows are planned for: an LFE5U-25F has them."""
 
 SEQUENCES = 20
 """Test samples that the RTL of a row is compared with the golden model on, unless its table says otherwise."""

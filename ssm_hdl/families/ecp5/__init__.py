@@ -1,4 +1,4 @@
-"""The ECP5: MULT18X18D, DP16KD of 18 kbit, LUT4s with as many flip-flops."""
+"""The ECP5: MULT18X18D, DP16KD of 18 kbit, LUT4s with a flip-flop each."""
 
 from collections.abc import Sequence
 from typing import Any, ClassVar
