@@ -52,7 +52,8 @@ class Done:
             names = {int(one): one.name for one in signal.Signals}
             return f"it was ended by {names.get(self.status - 128, self.status - 128)}"
         lines = self.output.splitlines()
-        said = lines[-1] if any(line.startswith("Traceback ") for line in lines) else self.output
+        starts = [number for number, line in enumerate(lines) if line.startswith("Traceback ")]
+        said = "\n".join([*lines[: starts[0]], lines[-1]]) if starts else self.output  # a tool of Python: without the frames
         return f"exit status {self.status}: {brief(said, _SAID) or 'it said nothing'}"
 
 
