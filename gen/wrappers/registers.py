@@ -54,9 +54,11 @@ class _File(Wrapper):
             with m.Case(CONTROL):
                 m.d.comb += self.found[1].eq(interrupts)
             with m.Case(RESULT):
-                m.d.comb += self.found.eq(self.result)
+                m.d.comb += self.found.eq(Mux(o.valid, self.result, 0))  # not what the queue holds from before
             with m.Case(IDENTITY):
                 m.d.comb += self.found.eq(self.fingerprint)
+            with m.Default():
+                m.d.comb += self.found.eq(0)
         return m
 
 

@@ -2,7 +2,6 @@
 
 import os
 import random
-import shutil
 import sys
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from test_wrappers import SIZE, STEPS, Echo, edge, numbers
 
 from ssm_hdl.gen.verilog import convert
 from ssm_hdl.gen.wrappers import WRAPPERS
+from ssm_hdl.sim.compiler import LINT, VERILATOR_FLAGS
 
 
 def build(bus, folder):
@@ -78,8 +78,15 @@ def main() -> int:
     """Build and run."""
     bus, folder = os.environ["BUS"], Path(sys.argv[1])
     build(bus, folder)
-    runner = get_runner("icarus" if shutil.which("iverilog") else "verilator")
-    runner.build(sources=[folder / "top.v"], hdl_toplevel="top", build_dir=folder / "build", timescale=("1ns", "1ps"))
+    runner = get_runner("verilator")
+    (folder / "lint.vlt").write_text(LINT)
+    runner.build(
+        sources=[folder / "lint.vlt", folder / "top.v"],
+        hdl_toplevel="top",
+        build_args=[*VERILATOR_FLAGS, "-Wno-UNOPTFLAT"],  # the echo passes its stream on within a cycle
+        build_dir=folder / "build",
+        timescale=("1ns", "1ps"),
+    )
     results = runner.test("buses", "top", test_dir=folder, results_xml=str(folder / "results.xml"))
     tests, failed = get_results(results)
     return int(failed > 0 or tests == 0)

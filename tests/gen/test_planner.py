@@ -255,7 +255,7 @@ def test_flip_flops_are_of_the_device_too():
     assert (
         limited.luts < free.luts
         and limited.flip_flops <= few < free.flip_flops
-        and int(limited.cycles) == 279
+        and int(limited.cycles) == 256
         and int(free.cycles) == 128
     )
     assert UP5K.flip_flops is None
