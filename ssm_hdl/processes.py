@@ -126,6 +126,9 @@ def run(
         os.close(read)
         if write >= 0:
             os.close(write)
+    if status:  # a full disk fails here too, and says so
+        with log.open("ab") as out:
+            out.write(b"\n")
     return Done(status, log.read_text(encoding="utf-8", errors="replace"), limit_s)
 
 

@@ -28,7 +28,7 @@ def test_a_rate_and_as_fast_as_it_goes(cli, manifest, tmp_path):
         assert (answer["cycles"], answer["dsp"], answer["rate_hz"]) == (sized.report.cycles, sized.report.dsp, sized.rate_hz)
         assert answer["rate_hz"] >= (rate or 0) and answer["device"] == device.name
         assert out.read_text().partition("\nmodule")[2] == generate(Manifest.load(manifest), sized.plan).partition("\nmodule")[2]
-        assert f"ssm-hdl generate {manifest.name} --device {device.name} {' '.join(options)}".strip() in out.read_text()
+        assert f"ssm-hdl generate {manifest.parent.name} --device {device.name} {' '.join(options)}".strip() in out.read_text()
 
 
 def test_the_table_says_what_each_stage_takes_and_of_what_there_is(cli, manifest, tmp_path):
