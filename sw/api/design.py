@@ -15,6 +15,7 @@ from ssm_hdl.files import write_atomically
 from ssm_hdl.gen.report import Report
 from ssm_hdl.gen.size.planner import Sized
 from ssm_hdl.gen.verilog import generate, weights
+from ssm_hdl.identifiers import module_name
 from ssm_hdl.sw.api.samples import samples_of
 from ssm_hdl.sw.api.shown import Shown
 
@@ -49,7 +50,11 @@ class Design(Shown):
         Args:
             name: of the module; that of the model if left out.
             wrap: ``axi-stream``, ``lite``, ``wishbone`` or ``spi`` in place of the streams.
+
+        Raises:
+            SsmHdlError: no module can have this name, or there is no such wrapper.
         """
+        name = module_name(name or self.manifest.name)
         return generate(self.manifest, self.sized.plan, name=name, report=self.report, wrap=wrap)
 
     def write(self, path: Path | str, name: str = "", wrap: str = "") -> dict[str, Path]:
@@ -62,6 +67,8 @@ class Design(Shown):
             SsmHdlError: a file cannot be written.
         """
         path = Path(path)
+        if not path.name:
+            raise UsageError(f"cannot write Verilog into {str(path)!r}; name a file, such as {self.manifest.name}.v")
         text, image, beside = self.verilog(name, wrap), weights(self.manifest, self.sized.plan), path.with_suffix(".weights.bin")
         # First, so that the Verilog never has the weights of another beside it.
         files = {"weights": write_atomically(beside, image)} if image else {}
