@@ -52,7 +52,9 @@ class Done:
             names = {int(one): one.name for one in signal.Signals}
             return f"it was ended by {names.get(self.status - 128, self.status - 128)}"
         lines = self.output.splitlines()
-        said = lines[-1] if any(line.startswith("Traceback ") for line in lines) else self.output
+        traced = next((k for k, line in enumerate(lines) if line.startswith("Traceback ")), None)
+        # Before a traceback is what the tools said that Python called.
+        said = self.output if traced is None else " ".join([*lines[:traced], lines[-1]])
         return f"exit status {self.status}: {brief(said, _SAID) or 'it said nothing'}"
 
 
