@@ -54,6 +54,8 @@ def simulate(
     samples = manifest.check_samples(samples)
     if not 0 <= stalls < 1:
         raise SsmHdlError(f"stalls is {stalls}; it is a chance in every cycle, from 0 to below 1")
+    if seed < 0:
+        raise SsmHdlError(f"the seed is {seed}; it is 0 or more")
     if importlib.util.find_spec("cocotb") is None:
         raise SsmHdlError('cocotb is not installed; `pip install "ssm-hdl[sim]"` brings it')
     with scratch() if folder is None else nullcontext(folder.absolute()) as build:

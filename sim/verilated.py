@@ -161,6 +161,8 @@ class VerilatedModel:
         samples = self.manifest.check_samples(samples)
         if not 0 <= stalls < 1:
             raise SsmHdlError(f"stalls is {stalls}; it is a chance in every cycle, from 0 to below 1")
+        if seed < 0:
+            raise SsmHdlError(f"the seed is {seed}; it is 0 or more")
         job = _Buffers(self.manifest, samples, stalls, seed, self.design.weights)
         start = time.perf_counter()
         model = self._lib.model_new()

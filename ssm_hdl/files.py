@@ -99,6 +99,13 @@ def cannot_write(path: Path | str, error: OSError) -> SsmHdlError:
     return SsmHdlError(f"cannot write {path}: {error.strerror or error}; choose another place or make room")
 
 
+def written_through(path: Path) -> bool:
+    """It is a device, a pipe or an open file, beside which nothing belongs."""
+    with suppress(OSError):
+        return _target(path) is None
+    return False
+
+
 def _target(path: Path) -> Path | None:
     """The regular file to be written, all links followed; None for a device or a pipe."""
     try:

@@ -2,6 +2,8 @@
 
 import re
 
+from ssm_hdl.errors import UsageError, brief
+
 _PORT = re.compile(r"clk|rst|[iow]_(valid|ready|data|last)")
 
 # The keywords of IEEE 1800-2017, annex B. Verilator and Yosys read them as keywords in a file of Verilog 2005, too.
@@ -26,11 +28,39 @@ _KEYWORDS = """
 KEYWORDS = frozenset(_KEYWORDS.split()) | {"std"}  # a package that Verilator declares in every design
 
 
+# What the families instantiate, and what synthesis for them leaves.
+_CELL = re.compile(
+    r"SB_\w+|ICESTORM_\w+|TRELLIS_\w+|MULT18X18D|ALU54B|CCU2C|DCCA|DCUA|DP16KD|DPR16X4C|EHXPLLL|EXTREFB|GSR|IB|JTAGG|L6MUX21|LUT4|"
+    r"OSCG|PDPW16KD|PFUMX|SGSR|USRMCLK"
+)
+MAX_LENGTH = 64
+
+
+def module_name(name: str, what: str = "name") -> str:
+    """A name for a module.
+
+    Args:
+        name: which somebody wants.
+        what: how a message calls it.
+
+    Raises:
+        UsageError: no Verilog module can have it.
+    """
+    if not re.fullmatch(rf"[A-Za-z]\w{{0,{MAX_LENGTH - 1}}}", name, re.ASCII):
+        rule = f"begin with a letter, then letters, digits and underscores, {MAX_LENGTH} at most"
+        raise UsageError(f"{what} {brief(repr(name))} is no name of a module; {rule}")
+    try:
+        refuse_top(name)
+    except ValueError as error:
+        raise UsageError(f"{what} {error}") from error
+    return name
+
+
 def refuse_top(name: str) -> None:
     """An error if the top module of a pipeline cannot have a name.
 
     Raises:
-        ValueError: it is a keyword or the name of a port.
+        ValueError: it is a keyword or the name of a port or of a cell.
     """
     if (what := _taken(name)) is not None:
         raise ValueError(f"{name!r} is {what}, and the module gets this name; choose another, such as {name}_model")
@@ -45,4 +75,6 @@ def top_name(title: str, otherwise: str) -> str:
 
 def _taken(name: str) -> str | None:
     """What a name is already, if the top module cannot have it."""
-    return "a keyword of SystemVerilog" if name in KEYWORDS else "a port of the Verilog module" if _PORT.fullmatch(name) else None
+    if name in KEYWORDS:
+        return "a keyword of SystemVerilog"
+    return "a port of the Verilog module" if _PORT.fullmatch(name) else "a cell of a device" if _CELL.fullmatch(name) else None

@@ -52,8 +52,9 @@ class Done:
             names = {int(one): one.name for one in signal.Signals}
             return f"it was ended by {names.get(self.status - 128, self.status - 128)}"
         lines = self.output.splitlines()
-        starts = [number for number, line in enumerate(lines) if line.startswith("Traceback ")]
-        said = "\n".join([*lines[: starts[0]], lines[-1]]) if starts else self.output  # a tool of Python: without the frames
+        traced = next((k for k, line in enumerate(lines) if line.startswith("Traceback ")), None)
+        # Before a traceback is what the tools said that Python called.
+        said = self.output if traced is None else " ".join([*lines[:traced], lines[-1]])
         return f"exit status {self.status}: {brief(said, _SAID) or 'it said nothing'}"
 
 

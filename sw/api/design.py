@@ -14,6 +14,7 @@ from ssm_hdl.errors import UsageError
 from ssm_hdl.gen.report import Report
 from ssm_hdl.gen.size.planner import Sized
 from ssm_hdl.gen.verilog import generate, weights, write
+from ssm_hdl.identifiers import module_name
 from ssm_hdl.sw.api.samples import samples_of
 from ssm_hdl.sw.api.shown import Shown
 
@@ -48,7 +49,11 @@ class Design(Shown):
         Args:
             name: of the module; the model's if left out.
             wrap: ``axi-stream``, ``lite``, ``wishbone`` or ``spi`` in place of the streams.
+
+        Raises:
+            SsmHdlError: no module can have this name, or there is no such wrapper.
         """
+        name = module_name(name or self.manifest.name)
         return generate(self.manifest, self.sized.plan, name=name, report=self.report, wrap=wrap)
 
     def write(self, path: Path | str, name: str = "", wrap: str = "") -> dict[str, Path]:
@@ -60,7 +65,10 @@ class Design(Shown):
         Raises:
             SsmHdlError: a file cannot be written.
         """
-        return write(Path(path), self.verilog(name, wrap), weights(self.manifest, self.sized.plan))
+        path = Path(path)
+        if not path.name:
+            raise UsageError(f"cannot write Verilog into {str(path)!r}; name a file, such as {self.manifest.name}.v")
+        return write(path, self.verilog(name, wrap), weights(self.manifest, self.sized.plan))
 
     def simulate(self, x: ArrayLike, stalls: float = 0.0, seed: int = 0, netlist: bool = False) -> "Comparison":
         """Run samples through the RTL, and compare every output with the golden model.

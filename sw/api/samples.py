@@ -24,7 +24,14 @@ def samples_of(manifest: Manifest, x: ArrayLike, y: ArrayLike | None = None, len
     Raises:
         SsmHdlError: they do not fit the model.
     """
-    values, spec = np.asarray(x), manifest.graph.samples
+    try:
+        values, spec = np.asarray(x), manifest.graph.samples
+    except ValueError as error:  # lists of different lengths
+        raise SsmHdlError(
+            f"x is no array: {error}; it is (samples, steps, channels), and length says where sequences end"
+        ) from error
+    if np.ma.is_masked(x):
+        raise SsmHdlError("x has masked elements; fill them, or say with length where sequences end")
     if values.ndim != 3:
         raise SsmHdlError(f"x has shape {values.shape}; it is (samples, steps, channels)")
     if values.dtype.kind == "i" or values.dtype.kind == "u":

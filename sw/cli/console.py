@@ -80,6 +80,16 @@ def need_writable(path: Path) -> None:
         raise SsmHdlError(f"cannot write {path}; choose another place")
 
 
+def need_apart(option: str, path: Path | None, *others: Path) -> None:
+    """Refuse to write over a file that the same command reads or writes.
+
+    Raises:
+        UsageError: ``path``, of the option, is one of the others.
+    """
+    if path is not None and any(path == other or (path.exists() and other.exists() and path.samefile(other)) for other in others):
+        raise UsageError(f"{option} {path} is a file that this command reads or writes itself; name another")
+
+
 def need_picture(path: Path | None) -> None:
     """Refuse to begin without what draws a picture into ``path``, if there is one.
 

@@ -1,7 +1,6 @@
 """``ssm-hdl generate``: Verilog from a manifest, and what it will cost."""
 
 import math
-import re
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,7 +10,7 @@ from rich.console import RenderableType
 
 from ssm_hdl.errors import UsageError
 from ssm_hdl.sw.cli import sizing
-from ssm_hdl.sw.cli.console import Json, facts, need, need_picture, need_writable, progress, show, table
+from ssm_hdl.sw.cli.console import Json, facts, need, need_apart, need_picture, need_writable, progress, show, table
 
 if TYPE_CHECKING:
     from ssm_hdl import Manifest
@@ -57,11 +56,13 @@ def command(
     """Write the Verilog of a manifest, one file for any tool, and print what it costs, stage by stage."""
     from ssm_hdl import Manifest
     from ssm_hdl.families import GENERIC_DEVICE, find_device
+    from ssm_hdl.files import written_through
     from ssm_hdl.gen.verilog import generate, memory_files, weights, write
     from ssm_hdl.gen.wrappers import find_wrapper
+    from ssm_hdl.identifiers import module_name
 
     manifest, on = Manifest.load(path), find_device(device)
-    title = module_name(name or manifest.name)
+    title = module_name(name or manifest.name, "--name")
     if package is not None and out is not None:
         raise UsageError("--package names the folder of all files; leave --out out")
     if wrap is not None:
@@ -80,8 +81,14 @@ def command(
             *(["--wrap", wrap] if wrap else []),
         )
     )
+    source = path / "manifest.yaml" if path.is_dir() else path
+    of_manifest = source, source.parent / manifest.graph.weights
     path = (out or Path(f"{title}.v")) if package is None else package / f"{title}.v"
     need_writable(path)
+    need_apart("--out", path, *of_manifest)
+    need_apart("--roofline", roofline, path, *of_manifest)
+    if memories and written_through(path):
+        raise UsageError(f"--memory-files are written beside the Verilog, and {path} is no file; name one with --out")
     sized = size.plan(manifest, on)
     with progress(f"{manifest.name}: Verilog", None):
         verilog = generate(manifest, sized.plan, name=title, command=command, report=sized.report, wrap=wrap or "")
@@ -102,23 +109,6 @@ def command(
     named = {names[kind]: file for kind, file in files.items()}
     answer = {**files, **asdict(sized.report), "device": on.name, "clock_hz": sized.clock_hz, "rate_hz": sized.rate_hz}
     show(as_json, answer, *tables(sized.report, _on_device(sized) | named))
-
-
-def module_name(name: str) -> str:
-    """A name for a module.
-
-    Raises:
-        UsageError: no Verilog module can have it.
-    """
-    from ssm_hdl.identifiers import refuse_top
-
-    if not re.fullmatch(r"[A-Za-z]\w*", name, re.ASCII):
-        raise UsageError(f"--name {name!r} is no name of a module; begin with a letter, then letters, digits and underscores")
-    try:
-        refuse_top(name)
-    except ValueError as error:
-        raise UsageError(f"--name {error}") from error
-    return name
 
 
 def on_device(device: "Device") -> list[str]:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from ssm_hdl.errors import UsageError
-from ssm_hdl.sw.cli.console import Json, facts, need, progress, show
+from ssm_hdl.sw.cli.console import Json, facts, need, need_apart, progress, show
 
 NAME = "generate-text"
 EXAMPLE = 'ssm-hdl generate-text manifests/mamba-text-w8a8 --prompt "In the beginning" --count 200'
@@ -37,6 +37,10 @@ def command(
     from ssm_hdl.sw.language import generator, vocabulary
 
     manifest = Manifest.load(path)
+    if not prompt:
+        raise UsageError("--prompt is empty; give 1 character at least")
+    if out is not None:
+        need_apart("--out", out / "manifest.yaml", path / "manifest.yaml" if path.is_dir() else path)
     if not manifest.feeds_back:
         manifest = generator(manifest, temperature or 0.0, seed or 1)
     elif temperature is not None or seed is not None:

@@ -73,7 +73,8 @@ class File:
             if name not in KINDS:
                 self.fail(f"there is an array {brief(name)!r}; known are {listing([*KINDS])}")
             if array.dtype.kind not in KINDS[name]:
-                self.fail(f"{name} is of type {array.dtype}; {'text is' if KINDS[name] == 'U' else 'numbers are'} wanted")
+                kinds = {"U": "text is", "iu": "integers are", "iuU": "integers or text are"}
+                self.fail(f"{name} is of type {array.dtype}; {kinds.get(KINDS[name], 'numbers are')} wanted")
         if "x" not in self.arrays:
             self.fail("there is no array x")
         for name in ("classes", "channels"):

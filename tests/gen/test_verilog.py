@@ -17,11 +17,11 @@ from ssm_hdl.gen.package import Vectors, package
 from ssm_hdl.gen.rtlil import extended, widen
 from ssm_hdl.gen.size.planner import plan_for
 from ssm_hdl.gen.verilog import generate, memory_files, weights
+from ssm_hdl.identifiers import module_name
 from ssm_hdl.sim.cells import with_cells
 from ssm_hdl.sim.compiler import Design
 from ssm_hdl.sim.golden import run
 from ssm_hdl.sim.tools import verilator_environment
-from ssm_hdl.sw.cli.generate import module_name
 
 
 def lint(text, name, family, folder):
@@ -53,9 +53,9 @@ def test_linters_accept_it_and_people_can_read_it(random_manifest, tmp_path, fam
 
 def test_names_that_a_module_cannot_have():
     assert module_name("mine_2") == "mine_2"
-    for name in ("reg", "i_data", "2nd", "a-b", "", "ä"):
+    for name in ("reg", "i_data", "2nd", "a-b", "", "ä", "a" * 65, "SB_MAC16", "MULT18X18D", "LUT4", "DP16KD", "TRELLIS_FF"):
         with pytest.raises(UsageError, match="--name"):
-            module_name(name)
+            module_name(name, "--name")
 
 
 def test_operands_are_extended_as_the_language_does():

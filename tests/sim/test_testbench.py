@@ -54,6 +54,8 @@ def test_bad_requests(random_manifest, random_samples, monkeypatch, tmp_path):
     manifest = random_manifest()
     with pytest.raises(SsmHdlError, match=r"stalls is -0\.1; it is a chance"):
         testbench.simulate(manifest, random_samples(manifest), stalls=-0.1)
+    with pytest.raises(SsmHdlError, match="the seed is -1; it is 0 or more"):
+        testbench.simulate(manifest, random_samples(manifest), seed=-1)
     with pytest.raises(SsmHdlError, match=r"is outside UQ\(0, 8\)"):
         testbench.simulate(manifest, np.full((1, 2, 1), 256))
     with pytest.raises(SsmHdlError, match=r"the testbench of random_s4d failed: .*syntax error"):

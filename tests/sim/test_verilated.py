@@ -145,6 +145,8 @@ def test_broken_devices(random_manifest, cache, body, message):
 def test_bad_requests(manifest, model, random_samples):
     with pytest.raises(SsmHdlError, match=r"stalls is 1\.0; it is a chance"):
         model.run(random_samples(manifest), stalls=1.0)
+    with pytest.raises(SsmHdlError, match="the seed is -1; it is 0 or more"):
+        model.run(random_samples(manifest), stalls=0.5, seed=-1)
     with pytest.raises(SsmHdlError, match=rf"is outside {re.escape(str(manifest.input.format))}"):
         model.run(np.full((1, 2, 1), 256))
 

@@ -69,3 +69,9 @@ def test_children_end_with_their_parent(tmp_path, work, least, number):
 def test_a_worker_that_is_killed_is_an_error():
     with pytest.raises(SsmHdlError, match="one of 1 processes was killed"), processes.pool(1) as pool:
         pool.submit(os.kill, pool.submit(os.getpid).result(), signal.SIGKILL).result()
+
+
+def test_what_a_tool_said_before_the_traceback_of_the_python_that_called_it_is_the_cause(tmp_path):
+    code = "import sys; print('%Error: syntax error', file=sys.stderr); raise RuntimeError('Command failed')"
+    cause = processes.run([sys.executable, "-c", code], tmp_path / "log").cause
+    assert cause == "exit status 1: %Error: syntax error RuntimeError: Command failed"

@@ -132,3 +132,19 @@ def test_the_names_of_the_package_are_its_api():
         assert getattr(ssm_hdl, name)
     with pytest.raises(AttributeError, match="nothing"):
         _ = ssm_hdl.nothing
+
+
+def test_what_an_array_or_a_name_is_not_is_said(digits, samples, tmp_path):
+    codes, design = samples.codes[:2], digits.plan()
+    masked = np.ma.masked_array(codes, codes > 3)
+    for call, words in (
+        (lambda: digits.predict([[1, 2], [3]]), "x is no array"),
+        (lambda: digits.predict(masked), "masked"),
+        (lambda: design.verilog("module"), "'module' is a keyword"),
+        (lambda: design.write(tmp_path / "x.v", "a b"), "name 'a b' is no name of a module"),
+        (lambda: design.write(""), "name a file, such as digits.v"),
+    ):
+        with pytest.raises(ssm_hdl.SsmHdlError, match=words):
+            call()
+    assert np.array_equal(digits.predict(np.ma.masked_array(codes)), digits.predict(codes))
+    assert not [*tmp_path.iterdir()]

@@ -173,7 +173,7 @@ NAN = np.where(np.arange(16).reshape(8, 2) == 5, np.nan, 1.0)[np.newaxis].repeat
         ({"length": np.full(20, -1)}, "length goes from -1 to -1; a sequence of x has 1 to 8 steps"),
         ({"length": np.full(20, 9)}, "length goes from 9 to 9"),
         ({"length": np.full(3, 8)}, r"length has shape \(3,\); it goes with 20 entries"),
-        ({"length": np.full(20, 7.5)}, "length is of type float64"),
+        ({"length": np.full(20, 7.5)}, "length is of type float64; integers are wanted"),
         ({"recording": np.zeros(20, int)}, r"recording goes with a recording \(steps, channels\); x has shape \(20, 8, 2\)"),
         ({"x": np.zeros((20, 2)), "length": np.full(20, 8)}, r"length goes with sequences .*; x has shape \(20, 2\)"),
         ({"split": ["training"] * 20}, "split has 'training'; there are train, val, test"),

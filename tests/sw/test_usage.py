@@ -109,6 +109,11 @@ generate digits --name 2nd                      | is no name of a module
 generate digits --wrap pci                      | no wrapper is called 'pci'
 generate digits --wrap spi --package x          | leave --wrap out
 generate digits --package x -o y.v              | leave --out out
+generate digits --name LUT4                     | is a cell of a device
+generate digits -o digits/manifest.yaml         | name another
+generate digits -o digits/../digits/weights.safetensors | name another
+generate digits --device up5k --roofline x.svg -o x.svg | name another
+generate digits --memory-files -o /dev/null     | no file
 simulate digits --waves x.txt                   | the ending .vcd
 generate digits --roofline x.gif --device up5k  | cannot draw into x.gif
 simulate mine.npz                               | is samples, not a manifest
