@@ -127,10 +127,11 @@ def run(
         os.close(read)
         if write >= 0:
             os.close(write)
-    if status:  # a full disk fails here too, and says so
-        with log.open("ab") as out:
+    done = Done(status, log.read_text(encoding="utf-8", errors="replace"), limit_s)
+    for path in (log, errors or log) if status else ():  # a full disk fails here too, and says so
+        with path.open("ab") as out:
             out.write(b"\n")
-    return Done(status, log.read_text(encoding="utf-8", errors="replace"), limit_s)
+    return done
 
 
 @contextmanager
@@ -145,6 +146,8 @@ def pool(count: int, initializer: Callable[..., object] | None = None, *argument
     try:
         with ProcessPoolExecutor(count, context, _begin, (initializer, arguments)) as executor:
             try:
+                with _uninterrupted():
+                    executor.submit(int)  # the first task starts all workers
                 yield executor
             except BaseException as error:
                 executor.shutdown(wait=False, cancel_futures=True)
@@ -160,6 +163,29 @@ def pool(count: int, initializer: Callable[..., object] | None = None, *argument
         ) from error
     finally:
         threading.excepthook = hook
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Signals that end this process wait: a worker whose start is cut off would show a traceback."""
+    if threading.current_thread() is not threading.main_thread():  # which alone handles signals
+        yield
+        return
+    caught = list[int]()
+    before = {name: signal.signal(name, lambda number, frame: caught.append(number)) for name in _ends()}
+    try:
+        yield
+    finally:
+        for name, handler in before.items():
+            signal.signal(name, handler)
+        for number in caught[:1]:
+            signal.raise_signal(number)
+
+
+def _ends() -> list[signal.Signals]:
+    """The signals that end this process, without those that it ignores, as of nohup."""
+    names = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    return [name for name in names if signal.getsignal(name) is not signal.SIG_IGN]
 
 
 def _begin(initializer: Callable[..., object] | None, arguments: tuple[Any, ...]) -> None:
@@ -198,8 +224,7 @@ def ending() -> Iterator[None]:
             signal.signal(name, signal.SIG_IGN)  # the second one must not disturb the cleaning
         raise Ended(number)
 
-    names = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    names = [name for name in names if signal.getsignal(name) is not signal.SIG_IGN]  # as of nohup
+    names = _ends()
     before = {name: signal.signal(name, end) for name in names}
     try:
         yield

@@ -61,7 +61,8 @@ def test_children_end_with_their_parent(tmp_path, work, least, number):
     mark.wait(least)
     parent.send_signal(number)
     said = parent.communicate(timeout=60)[1]
-    assert parent.returncode == -number and "Traceback" not in said
+    assert parent.returncode == -number
+    assert "Traceback" not in said or number == signal.SIGKILL  # a worker that is just starting sees its parent vanish
     assert (f"ssm-hdl: ended by {number.name}" in said.splitlines()) == (number != signal.SIGKILL)
     mark.wait(0)
 
