@@ -15,6 +15,7 @@ is first used, since it needs more::
 """
 
 import importlib
+import importlib.metadata
 from typing import TYPE_CHECKING, Any
 
 from ssm_hdl.errors import SsmHdlError
@@ -29,6 +30,15 @@ __all__ = ["SQ", "UQ", "Design", "Format", "Manifest", "Model", "SsmHdlError", "
 
 def __getattr__(name: str) -> Any:
     """The Python API, by its names."""
+    if name == "__version__":
+        return importlib.metadata.version("ssm-hdl")
     if name in __all__:
-        return getattr(importlib.import_module("ssm_hdl.sw.api"), name)
+        try:
+            return getattr(importlib.import_module("ssm_hdl.sw.api"), name)
+        except ModuleNotFoundError as error:
+            if error.name != "ssm_hdl.sw":
+                raise
+            raise ImportError(
+                "the folder ssm_hdl of the repository hides the installed package; leave the repository, or start Python with -P"
+            ) from None
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -20,7 +20,7 @@ def manifest(random_manifest, tmp_path_factory):
 
 def test_a_rate_and_as_fast_as_it_goes(cli, manifest, tmp_path):
     device = DEVICES["lfe5u-25f"]
-    for options, rate, fastest in ((("--rate", "16e3"), 16e3, False), (("--max",), None, True), ((), None, False)):
+    for options, rate, fastest in ((("--rate", "16000"), 16e3, False), (("--max",), None, True), ((), None, False)):
         out = tmp_path / "top.v"
         done = cli("generate", manifest, "--device", device.name, *options, "--json", "-o", out)
         assert done.status == 0, done.err

@@ -78,7 +78,7 @@ search mine.safetensors                         | Missing option '--budget'
 search mine.safetensors --budget small          | no number of bytes
 search mine.safetensors --budget -3             | give more than 0
 search mine.safetensors --budget 3000 --accounting bits | no accounting is called 'bits'
-search mine.safetensors --budget 3000 --objective speed | no objective is called 'speed'
+search mine.safetensors --budget 3000 --objective speed | 'speed' is no objective of mine
 eval mine.npz                                   | is samples, not a checkpoint
 eval manifest                                   | name that file
 eval mine.safetensors                           | name that file
