@@ -16,6 +16,7 @@ is first used, since it needs more::
 
 import importlib
 import importlib.metadata
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ssm_hdl.errors import SsmHdlError
@@ -25,6 +26,9 @@ from ssm_hdl.manifest import Manifest
 if TYPE_CHECKING:
     from ssm_hdl.sw.api import Design, Model, Trace, convert, load
 
+if (Path(__file__).parents[1] / "pyproject.toml").exists():  # in the repository, the other folders are beside this one
+    __path__.append(str(Path(__file__).parents[1]))
+
 __all__ = ["SQ", "UQ", "Design", "Format", "Manifest", "Model", "SsmHdlError", "Trace", "convert", "load"]
 
 
@@ -33,12 +37,5 @@ def __getattr__(name: str) -> Any:
     if name == "__version__":
         return importlib.metadata.version("ssm-hdl")
     if name in __all__:
-        try:
-            return getattr(importlib.import_module("ssm_hdl.sw.api"), name)
-        except ModuleNotFoundError as error:
-            if error.name != "ssm_hdl.sw":
-                raise
-            raise ImportError(
-                "the folder ssm_hdl of the repository hides the installed package; leave the repository, or start Python with -P"
-            ) from None
+        return getattr(importlib.import_module("ssm_hdl.sw.api"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -150,11 +150,11 @@ def pool(count: int, initializer: Callable[..., object] | None = None, *argument
                     executor.submit(int)  # the first task starts all workers
                 yield executor
             except BaseException as error:
-                executor.shutdown(wait=False, cancel_futures=True)
                 if not isinstance(error, Exception):  # an end, which is not to wait for what they are doing
                     threading.excepthook = lambda arguments: None  # Python 3.11's executor stumbles over cancelled futures
                     for worker in multiprocessing.active_children():
                         worker.kill()
+                executor.shutdown(wait=False, cancel_futures=True)  # takes from a worker that starts what it reads
                 raise
     except BrokenProcessPool as error:
         raise SsmHdlError(

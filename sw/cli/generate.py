@@ -79,6 +79,7 @@ def command(
             *on_device(on),
             *size.words(),
             *(["--wrap", wrap] if wrap else []),
+            *(["--name", name] if name else []),
         )
     )
     source = path / "manifest.yaml" if path.is_dir() else path
