@@ -5,7 +5,6 @@ DATA ?= data/mnist
 TEXT ?= data/text/kjv.txt.gz
 HAPT ?=
 CROPS ?= 64
-
 LEVEL ?= rtl
 GRAPHS ?= 20000
 

@@ -108,8 +108,8 @@ class Recipe(_Strict):
             has encoder, inner and gate (in_proj), conv, select (x_proj), dt, skip, out and decoder.
         activations: bits of the edges. An S4D has encoder, readout, gelu, mixing (value and gate), sigmoid, glu and residual.
             An S5 also has norm, drive, skip, sum, value, gate, carry, ff_enc and ff_dec, but no mixing; all layers share them.
-            A deep S4D also has norm and carry, and ``stream`` is for those of its edges that lead from layer to layer.
-            docs/mamba.md has those of a Mamba.
+            A deep S4D also has norm and carry, and ``stream`` is for the edges from layer to layer.
+            docs/mamba.md has the edges of a Mamba.
         transition: bits of each part of Abar; of a Mamba, of log2(-A).
         state: bits of each part of a state.
         biases: bits of all biases.
