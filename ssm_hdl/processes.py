@@ -13,6 +13,7 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing.synchronize import Lock
 from pathlib import Path
 from typing import Any
 
@@ -142,19 +143,21 @@ def pool(count: int, initializer: Callable[..., object] | None = None, *argument
         SsmHdlError: one of them was killed.
     """
     context = multiprocessing.get_context("spawn")  # a fork could hang on a lock of another thread
+    starts = context.Lock()
     hook = threading.excepthook
     try:
-        with ProcessPoolExecutor(count, context, _begin, (initializer, arguments)) as executor:
+        with ProcessPoolExecutor(count, context, _begin, (starts, initializer, arguments)) as executor:
             try:
-                with _uninterrupted():
-                    executor.submit(int)  # the first task starts all workers
+                with _uninterrupted(), starts:
+                    for _ in range(count):
+                        executor.submit(int)  # starts a worker, as long as none waits for work
                 yield executor
             except BaseException as error:
                 if not isinstance(error, Exception):  # an end, which is not to wait for what they are doing
                     threading.excepthook = lambda arguments: None  # Python 3.11's executor stumbles over cancelled futures
                     for worker in multiprocessing.active_children():
                         worker.kill()
-                executor.shutdown(wait=False, cancel_futures=True)  # takes from a worker that starts what it reads
+                executor.shutdown(cancel_futures=True)
                 raise
     except BrokenProcessPool as error:
         raise SsmHdlError(
@@ -188,8 +191,8 @@ def _ends() -> list[signal.Signals]:
     return [name for name in names if signal.getsignal(name) is not signal.SIG_IGN]
 
 
-def _begin(initializer: Callable[..., object] | None, arguments: tuple[Any, ...]) -> None:
-    """The start of a worker: nobody else tells it that its parent was killed."""
+def _begin(starts: Lock, initializer: Callable[..., object] | None, arguments: tuple[Any, ...]) -> None:
+    """The start of a worker: nobody else tells it that its parent was killed. Work begins when all workers are there."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # of the terminal; the parent decides
     parent = multiprocessing.parent_process()
     assert parent is not None
@@ -199,6 +202,8 @@ def _begin(initializer: Callable[..., object] | None, arguments: tuple[Any, ...]
         os._exit(1)
 
     threading.Thread(target=follow, daemon=True).start()
+    with starts:
+        pass
     if initializer is not None:
         initializer(*arguments)
 
