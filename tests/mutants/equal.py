@@ -1,7 +1,7 @@
 """Proofs that a fault changes nothing: in every state that both can be in, the design and its mutant do the same.
 
-Registers and words of memories are paired by their names. If all pairs that are equal stay so, and all outputs are equal, the fault
-is never seen. Yosys proves it by induction over two cycles.
+Registers and words of memories are paired by their names. If pairs that are equal stay so, and all outputs are equal, nobody sees
+the fault. Yosys proves it by induction over two cycles.
 """
 
 from pathlib import Path
