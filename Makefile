@@ -1,6 +1,7 @@
 # `make demo` and `make test` need Python 3.11 to 3.13, g++, make and perl; everything else goes into .venv.
 
 PYTHON ?= python3
+PYTHONS ?= $(PYTHON)
 DATA ?= data/mnist
 TEXT ?= data/text/kjv.txt.gz
 HAPT ?=
@@ -51,6 +52,17 @@ test: $(READY) ## lint, types and tests
 	$(VENV)/bin/ruff check .
 	cd $(VENV) && bin/mypy --config-file ../pyproject.toml
 	$(VENV)/bin/pytest -n 2
+
+# Compiled files are counted, and what venv puts there.
+wheel: $(READY) ## the wheel, into out/wheel; from it to Verilog in an empty environment of each of PYTHONS: seconds and MB
+	rm -rf build out/wheel
+	$(VENV)/bin/pip wheel --quiet --no-deps --wheel-dir out/wheel .
+	for python in $(PYTHONS); do \
+		began=$$(date +%s); \
+		$$python -m venv --clear out/wheel/venv && out/wheel/venv/bin/pip install --quiet out/wheel/*.whl && \
+		out/wheel/venv/bin/ssm-hdl generate manifests/digits --device up5k --rate 16e3 -o out/wheel/digits.v || exit 1; \
+		echo "$$python: $$(( $$(date +%s) - began )) s, $$(du -sm out/wheel/venv/lib/*/site-packages | cut -f1) MB"; \
+	done
 
 prove: $(READY) ## results/proofs.json: stream components proved property by property, or for all runs of some length (ten minutes)
 	mkdir -p results

@@ -6,7 +6,7 @@ from typing import Any
 
 from ssm_hdl.boards.families import FLOWS, Flow
 from ssm_hdl.boards.pll import Pll, find_pll
-from ssm_hdl.errors import SsmHdlError
+from ssm_hdl.extras import need
 from ssm_hdl.families import Device, Family
 
 Pin = tuple[str, int] | tuple[str, int, str]
@@ -88,17 +88,13 @@ def platform_of(module: str, name: str, uart: tuple[str, int, str, str] | None =
     """
 
     def make() -> Any:
-        try:
-            from importlib import import_module
+        need("amaranth_boards")
+        from importlib import import_module
 
-            from amaranth.build import Attrs
-            from amaranth_boards.resources import UARTResource
+        from amaranth.build import Attrs
+        from amaranth_boards.resources import UARTResource
 
-            platform = getattr(import_module(f"amaranth_boards.{module}"), name)()
-        except ImportError as error:
-            raise SsmHdlError(
-                f'the pins of the boards are missing ({error}); `pip install "ssm-hdl[boards]"` brings them'
-            ) from error
+        platform = getattr(import_module(f"amaranth_boards.{module}"), name)()
         if uart is not None:
             connector, number, rx, tx = uart
             platform.add_resources([UARTResource(0, rx=rx, tx=tx, conn=(connector, number), attrs=Attrs(**attributes))])

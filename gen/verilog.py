@@ -140,10 +140,17 @@ def write(path: Path, verilog: str, image: bytes, tables: Mapping[str, str] = Ma
     beside = path.with_suffix(".weights.bin")
     others: dict[Path, bytes | str] = {path.parent / name: text for name, text in tables.items()}
     others |= {beside: image} if image else {}
+    stale = not image and _loads(path)  # the weights of the Verilog that was there; any other file of this name is not ours
     write_together({**others, path: verilog})
-    if not image:
+    if stale:
         beside.unlink(missing_ok=True)
     return {"verilog": path} | ({"weights": beside} if image else {})
+
+
+def _loads(path: Path) -> bool:
+    """Whether there is Verilog of ours whose port ``w`` takes weights."""
+    text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+    return re.search(r"^// made by +ssm-hdl ", text, re.MULTILINE) is not None and "w_valid" in text
 
 
 def bare(text: str) -> str:

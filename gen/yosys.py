@@ -12,6 +12,7 @@ from typing import Any
 
 from ssm_hdl import processes
 from ssm_hdl.errors import SsmHdlError, brief
+from ssm_hdl.extras import need
 from ssm_hdl.families.base import Family
 from ssm_hdl.files import scratch
 
@@ -34,10 +35,8 @@ def share_folder() -> Path:
     Raises:
         SsmHdlError: Yosys is not installed.
     """
-    spec = importlib.util.find_spec("pyosys")
-    if spec is None or spec.origin is None:
-        raise SsmHdlError('Yosys is not installed; `pip install "ssm-hdl[boards]"` brings it, as the wheel pyosys')
-    return Path(spec.origin).parent / "share"
+    need("pyosys")
+    return Path(str(importlib.util.find_spec("pyosys").origin)).parent / "share"  # type: ignore[union-attr]  # it is there
 
 
 def run_yosys(

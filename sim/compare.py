@@ -29,6 +29,7 @@ class Comparison:
         interval: cycles per time step, see `Run.interval`.
         latency: cycles from the last sample of a time step in to its last result out, the most, see `Run.latency`.
         cycles_per_second: speed of the simulation.
+        stress: the comparison under `stress`, if there was one.
     """
 
     sequences: int
@@ -39,6 +40,12 @@ class Comparison:
     interval: float
     latency: int
     cycles_per_second: float
+    stress: "Comparison | None" = None
+
+    @property
+    def equal(self) -> bool:
+        """Whether nothing differs, under stress either."""
+        return not self.differences and (self.stress is None or self.stress.equal)
 
 
 def compare(

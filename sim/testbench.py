@@ -1,6 +1,5 @@
 """The cocotb testbench for any generated top level: built and run under Verilator, its verdict read back."""
 
-import importlib.util
 import json
 import sys
 from contextlib import nullcontext
@@ -10,6 +9,7 @@ from xml.etree import ElementTree
 import numpy as np
 
 from ssm_hdl import Manifest, SsmHdlError, processes
+from ssm_hdl.extras import need
 from ssm_hdl.files import scratch, write_atomically
 from ssm_hdl.fixed import Codes
 from ssm_hdl.gen.plan import Plan
@@ -56,8 +56,7 @@ def simulate(
         raise SsmHdlError(f"stalls is {stalls}; it is a chance in every cycle, from 0 to below 1")
     if seed < 0:
         raise SsmHdlError(f"the seed is {seed}; it is 0 or more")
-    if importlib.util.find_spec("cocotb") is None:
-        raise SsmHdlError('cocotb is not installed; `pip install "ssm-hdl[sim]"` brings it')
+    need("cocotb")
     with scratch() if folder is None else nullcontext(folder.absolute()) as build:
         build.mkdir(parents=True, exist_ok=True)
         manifest.save(build / "manifest")

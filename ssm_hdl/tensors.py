@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from ssm_hdl.errors import SsmHdlError, listing
+from ssm_hdl.errors import SsmHdlError, brief, listing
 from ssm_hdl.exact import rescale, width_of
 from ssm_hdl.fixed import MAX_WIDTH, Codes, Format, saturate
 
@@ -39,7 +39,7 @@ class Tensor(Strict):
     exponent: str | None = None
 
     def __str__(self) -> str:
-        return f"{self.tensor!r} in {self.format}"
+        return f"{brief(repr(self.tensor))} in {self.format}"
 
 
 @dataclass(frozen=True)
@@ -82,25 +82,26 @@ class Tensors:
         Raises:
             SsmHdlError: the tensor is missing, has another number of axes or an empty one, or its codes do not fit.
         """
+        what = f"tensor {brief(repr(name))}"
         if name not in self.codes:
-            raise SsmHdlError(f"{owner}: tensor {name!r} is not in the weights file; it holds {listing(sorted(self.codes))}")
+            raise SsmHdlError(f"{owner}: {what} is not in the weights file; it holds {listing(sorted(self.codes))}")
         codes = self.codes[name]
         if codes.ndim not in ndim:
             wanted = " or ".join(map(str, ndim))
-            raise SsmHdlError(f"{owner}: tensor {name!r} has shape {codes.shape}; {wanted} axes are needed")
+            raise SsmHdlError(f"{owner}: {what} has shape {codes.shape}; {wanted} axes are needed")
         if not codes.size:
-            raise SsmHdlError(f"{owner}: tensor {name!r} has shape {codes.shape}; every axis needs at least one element")
+            raise SsmHdlError(f"{owner}: {what} has shape {codes.shape}; every axis needs at least one element")
         if format is None:
             return codes
         stored = self.formats.get(name, format)
         if codes.min() < stored.min or codes.max() > stored.max:
             raise SsmHdlError(
-                f"{owner}: tensor {name!r} holds codes from {codes.min()} to {codes.max()}, outside {stored} "
+                f"{owner}: {what} holds codes from {codes.min()} to {codes.max()}, outside {stored} "
                 f"({stored.min} to {stored.max}); give it a wider format"
             )
         if stored == format:
             return codes
-        converted: Codes = saturate(rescale(owner, f"tensor {name!r} in {stored}", codes, stored.f_bits - format.f_bits), format)
+        converted: Codes = saturate(rescale(owner, f"{what} in {stored}", codes, stored.f_bits - format.f_bits), format)
         return converted
 
     def scaled(self, owner: str, tensor: Tensor, ndim: Sequence[int], channels: int) -> Scaled:
@@ -119,19 +120,17 @@ class Tensors:
         if tensor.exponent is None:
             return Scaled(codes, np.zeros(codes.shape[:channels], np.int64), f_bits)
         exponent = self.get(owner, tensor.exponent, None, (channels,))
+        what, whose = f"exponents {brief(repr(tensor.exponent))}", brief(repr(tensor.tensor))
         if exponent.shape != codes.shape[:channels]:
             raise SsmHdlError(
-                f"{owner}: exponents {tensor.exponent!r} have shape {exponent.shape}; the channels of {tensor.tensor!r} are "
-                f"{codes.shape[:channels]}"
+                f"{owner}: {what} have shape {exponent.shape}; the channels of {whose} are {codes.shape[:channels]}"
             )
         least, most = int(exponent.min()), int(exponent.max())
         if most - least > MAX_SPREAD:
-            raise SsmHdlError(
-                f"{owner}: exponents {tensor.exponent!r} go from {least} to {most}; they may be at most {MAX_SPREAD} apart"
-            )
+            raise SsmHdlError(f"{owner}: {what} go from {least} to {most}; they may be at most {MAX_SPREAD} apart")
         if width_of(codes) + most - least > MAX_WIDTH:
             raise SsmHdlError(
-                f"{owner}: {tensor} and exponents from {least} to {most} pass {MAX_WIDTH} bits; give {tensor.tensor!r} a "
+                f"{owner}: {tensor} and exponents from {least} to {most} pass {MAX_WIDTH} bits; give {whose} a "
                 "narrower format, or exponents closer to each other"
             )
         return Scaled(codes, most - exponent, f_bits + most)

@@ -24,6 +24,7 @@ from ssm_hdl.boards.protocol import (
     request,
     split_answer,
 )
+from ssm_hdl.extras import need
 from ssm_hdl.fingerprint import fingerprint
 from ssm_hdl.fixed import Codes
 
@@ -179,10 +180,9 @@ class Host:
 
 def _open(port: str, baud: int, timeout: float) -> Any:
     """The opened port."""
-    try:
-        import serial
-    except ImportError as error:
-        raise SsmHdlError('pyserial is missing; `pip install "ssm-hdl[boards]"` brings it') from error
+    need("serial")
+    import serial
+
     try:
         return serial.Serial(port, baud, timeout=_POLL, write_timeout=timeout, exclusive=True if os.name == "posix" else None)
     except (OSError, ValueError) as error:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ssm_hdl.extras import need
 from ssm_hdl.samples import UNLABELLED, InputSpec
 
 Array = NDArray[Any]
@@ -51,6 +52,7 @@ def scores(outputs: Array, labels: Array) -> dict[str, float]:
     """
     if labels.dtype.kind == "f":
         return {name: float(np.mean(values)) for name, values in by_target(outputs, labels).items()}
+    need("sklearn")
     from sklearn import metrics
 
     wanted, answers = _classes(outputs, labels)
@@ -71,6 +73,7 @@ def score(outputs: Array, labels: Array) -> float:
 
 def recalls(outputs: Array, labels: Array) -> list[float | None]:
     """The share of the labels of each class that are answered so, None for a class without any."""
+    need("sklearn")
     from sklearn import metrics
 
     wanted, answers = _classes(outputs, labels)
@@ -93,6 +96,7 @@ def bits_per_step(outputs: Array, labels: Array) -> float:
 
 def by_target(outputs: Array, labels: Array) -> dict[str, list[float]]:
     """R2 and mean squared error of each target, over the labels that are numbers; none without any."""
+    need("sklearn")
     from sklearn import metrics
 
     known = ~np.isnan(labels).any(-1)

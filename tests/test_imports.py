@@ -1,12 +1,16 @@
 """The folders import each other in one direction only, the heavy packages only where they belong, and all are packaged."""
 
 import ast
+import re
 import sys
 import tomllib
 from collections.abc import Iterator
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
+
+from ssm_hdl.extras import EXTRAS
 
 ROOT = Path(__file__).parents[1]
 
@@ -21,7 +25,7 @@ MAY_IMPORT = {
 
 FOREIGN = {
     "ssm_hdl": {"amaranth", "numpy", "pydantic", "pydantic_core", "safetensors", "yaml"},
-    "gen": {"amaranth", "numpy", "pyosys", "scipy", "yaml"},
+    "gen": {"amaranth", "highspy", "numpy", "pyosys", "yaml"},
     "sim": {"amaranth", "cocotb", "cocotb_tools", "numpy"},
     "boards": {"amaranth", "amaranth_boards", "numpy", "scipy"},
 }
@@ -71,8 +75,20 @@ def test_a_folder_depends_only_on_the_packages_of_its_table(path):
 @pytest.mark.parametrize("path", [path for path in FILES if path.parts[:2] == ("sw", "cli")], ids=str)
 def test_the_command_line_starts_without_anything_heavy(path):
     for module in imports(path, everywhere=False):
-        ours = module.startswith("ssm_hdl.sw.cli") or module in ("ssm_hdl.errors", "ssm_hdl.processes")
+        ours = module.startswith("ssm_hdl.sw.cli") or module in (
+            "ssm_hdl.errors",
+            "ssm_hdl.extras",
+            "ssm_hdl.files",
+            "ssm_hdl.processes",
+        )
         assert ours or module.split(".")[0] in {"rich", "typer", "numpy", *sys.stdlib_module_names}, f"{path} imports {module}"
+
+
+def test_an_extra_brings_the_modules_that_messages_say_it_does():
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    distributions = packages_distributions()
+    for module, extra in EXTRAS.items():
+        assert {re.match(r"[\w-]+", line)[0] for line in extras[extra]} & set(distributions[module]), module
 
 
 def test_every_package_is_installed():

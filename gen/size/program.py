@@ -1,4 +1,4 @@
-"""The integer program: one option for each stage, at the least price within a budget, exact (HiGHS, `scipy.optimize.milp`).
+"""The integer program: one option for each stage, at the least price within a budget, exact (HiGHS).
 
     minimise    sum_o x[s, o] price(use(s, o)) + sum y[l, a, b] price(adapter(l, a, b))
     subject to  sum_o x[s, o] = 1                                    for every stage s
@@ -12,12 +12,20 @@ for the pair of widths that is taken. Pairs that would be too slow have no adapt
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
+import highspy
 import numpy as np
-from scipy.optimize import Bounds, LinearConstraint, milp
-from scipy.sparse import csr_array
 
 from ssm_hdl.gen.size.objective import Use, price
+
+
+class Row(NamedTuple):
+    """A constraint: least <= sum of values times columns <= most."""
+
+    values: Mapping[int, float]
+    least: float
+    most: float
 
 
 @dataclass(frozen=True)
@@ -62,9 +70,7 @@ class Program:
         if not all(counts):
             return  # a stage has no option: nothing to solve
         columns = [use for uses in options for use in uses]
-        rows: list[dict[int, float]] = [
-            dict.fromkeys(range(a, b), 1.0) for a, b in zip(self._firsts, self._firsts[1:], strict=False)
-        ]
+        self._rows = [Row(dict.fromkeys(range(a, b), 1.0), 1, 1) for a, b in zip(self._firsts, self._firsts[1:], strict=False)]
         self._choices = len(columns)
         for link in links:
             pairs = {pair: len(columns) + place for place, pair in enumerate(link.adapters)}
@@ -73,13 +79,9 @@ class Program:
                 for kind in dict.fromkeys(kinds):
                     row = {column: 1.0 for pair, column in pairs.items() if pair[side] == kind}
                     row |= {self._firsts[stage] + place: -1.0 for place, other in enumerate(kinds) if other == kind}
-                    rows.append(row)
+                    self._rows.append(Row(row, 0, 0))
         self._uses = np.array(columns, dtype=float)
         self._prices = np.array([price(use) for use in columns])
-        entries = [(value, index, column) for index, row in enumerate(rows) for column, value in row.items()]
-        values, at, column = (np.array(each) for each in zip(*entries, strict=True))
-        self._equal = csr_array((values, (at, column)), shape=(len(rows), len(columns)))
-        self._right = np.array([1.0] * len(options) + [0.0] * (len(rows) - len(options)))
 
     def solve(self, budget: Use, excluded: Sequence[Sequence[int]] = ()) -> tuple[list[int], Use] | None:
         """The index of an option for each stage, and what they take with their adapters; None if nothing keeps the budget.
@@ -90,16 +92,36 @@ class Program:
         """
         if any(first == last for first, last in zip(self._firsts, self._firsts[1:], strict=False)):
             return None
-        limited = np.flatnonzero(np.isfinite(budget))
-        constraints = [LinearConstraint(self._equal, self._right, self._right)]
-        constraints.append(LinearConstraint(self._uses[:, limited].T, -np.inf, np.array(budget)[limited]))
+        rows = [*self._rows]
+        for limit, uses in zip(budget, self._uses.T, strict=True):
+            if np.isfinite(limit):
+                rows.append(Row({int(column): uses[column] for column in np.flatnonzero(uses)}, -np.inf, limit))
         for picked in excluded:
-            row = np.zeros(len(self._prices))
-            row[self._firsts[:-1] + picked] = 1
-            constraints.append(LinearConstraint(row, -np.inf, len(picked) - 1))
-        whole = np.ones(len(self._prices))  # y would be whole by itself, but HiGHS prints to stdout where variables are mixed
-        answer = milp(self._prices, constraints=constraints, integrality=whole, bounds=Bounds(0, 1))
-        if answer.x is None:
+            rows.append(Row(dict.fromkeys(self._firsts[:-1] + picked, 1.0), -np.inf, len(picked) - 1))
+        values = _minimum(self._prices, rows)
+        if values is None:
             return None
-        taken = np.flatnonzero(answer.x[: self._choices] > 0.5)
-        return [int(index) for index in taken - self._firsts[:-1]], Use(*(answer.x @ self._uses).tolist())
+        taken = np.flatnonzero(values[: self._choices] > 0.5)
+        return [int(index) for index in taken - self._firsts[:-1]], Use(*(values @ self._uses).tolist())
+
+
+def _minimum(prices: np.ndarray, rows: Sequence[Row]) -> np.ndarray | None:
+    """Variables of 0 or 1 at the least price; None if no values keep the constraints."""
+    lp = highspy.HighsLp()
+    lp.num_col_ = lp.a_matrix_.num_col_ = len(prices)
+    lp.num_row_ = lp.a_matrix_.num_row_ = len(rows)
+    lp.col_cost_, lp.col_lower_, lp.col_upper_ = prices.tolist(), [0.0] * len(prices), [1.0] * len(prices)
+    lp.integrality_ = [highspy.HighsVarType.kInteger] * len(prices)
+    lp.row_lower_, lp.row_upper_ = [row.least for row in rows], [row.most for row in rows]
+    lp.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
+    lp.a_matrix_.start_ = np.cumsum([0, *(len(row.values) for row in rows)]).tolist()
+    lp.a_matrix_.index_ = [column for row in rows for column in row.values]
+    lp.a_matrix_.value_ = [value for row in rows for value in row.values.values()]
+    solver = highspy.Highs()  # type: ignore[no-untyped-call]
+    solver.setOptionValue("output_flag", False)
+    solver.setOptionValue("threads", 1)  # ties fall alike on every machine
+    solver.passModel(lp)
+    solver.run()
+    if solver.getModelStatus() != highspy.HighsModelStatus.kOptimal:
+        return None
+    return np.array(solver.getSolution().col_value)

@@ -1,15 +1,17 @@
 """From a trained float model to a quantised one."""
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
-from ssm_hdl.errors import UsageError
+from ssm_hdl.errors import SsmHdlError, UsageError, brief
+from ssm_hdl.extras import need
+from ssm_hdl.sw.api.arguments import arguments
 from ssm_hdl.sw.api.model import Model
 
 if TYPE_CHECKING:
@@ -22,10 +24,11 @@ Data: TypeAlias = "str | Path | tuple[ArrayLike, ArrayLike] | Dataset | None"
 """The name of a data set, an .npz file, a text, or arrays (x, y)."""
 
 
+@arguments
 def convert(
     model: "str | Path | Checkpoint | torch.nn.Module",
     data: Data = None,
-    recipe: str = "w8a8",
+    recipe: str | Path = "w8a8",
     *,
     mean: ArrayLike | None = None,
     std: ArrayLike | None = None,
@@ -47,6 +50,7 @@ def convert(
     Raises:
         SsmHdlError: the model or the data do not fit; the message says what.
     """
+    need("torch", "numba")
     from ssm_hdl.sw.checkpoint import Checkpoint
     from ssm_hdl.sw.quantize import Recipe, program
 
@@ -71,6 +75,8 @@ def _ours(model: "str | Path | torch.nn.Module") -> "Checkpoint | None":
     from ssm_hdl.sw.checkpoint import load, read_safetensors
 
     if not isinstance(model, str | Path):
+        if not hasattr(model, "state_dict"):
+            raise UsageError(f"model is {brief(repr(model))}; give the path of a checkpoint, or a module of PyTorch")
         return None
     path = Path(model)
     foreign = path.is_file() and (path.suffix != ".safetensors" or "schema" not in read_safetensors(path)[1])
@@ -84,11 +90,23 @@ def _dataset(data: Data, like: "InputSpec | None" = None) -> "Dataset":
     if isinstance(data, Dataset):
         return data
     if isinstance(data, tuple):
-        x, y = map(np.asarray, data)
+        if len(data) != 2:
+            raise UsageError(f"data has {len(data)} arrays; give two, (x, y)")
+        x, y = (_array(name, value) for name, value in zip("xy", data, strict=True))
         return npz.prepare(Path(like.name if like else "arrays"), {"x": x, "y": y}, like)
+    if not isinstance(data, str | Path | None):
+        raise UsageError(f"data is {brief(repr(data))}; give (x, y), the name of a data set, or a file")
     if like is not None:
         return load_for(like, data)
     return load(str(data))
+
+
+def _array(name: str, value: ArrayLike) -> NDArray[Any]:
+    """An argument as an array."""
+    try:
+        return np.asarray(value)
+    except ValueError as error:  # lists of different lengths
+        raise UsageError(f"{name} is no array: {error}") from error
 
 
 def _imported(
@@ -103,16 +121,27 @@ def _imported(
 
     from ssm_hdl.sw import importers
 
-    def each(value: ArrayLike | None, stated: tuple[float, ...]) -> tuple[float, ...]:
+    def each(name: str, value: ArrayLike | None, stated: tuple[float, ...]) -> tuple[float, ...]:
         """A number for each channel, in the unit of the codes."""
-        return stated if value is None else tuple((np.broadcast_to(np.asarray(value, float), spec.channels) / unit).tolist())
+        if value is None:
+            return stated
+        numbers = _array(name, value)
+        if numbers.dtype.kind not in "biuf" or numbers.shape not in ((), (1,), (spec.channels,)):
+            raise UsageError(f"{name} is {brief(repr(value))}; give a number, or one for each of the {spec.channels} channels")
+        return tuple((np.broadcast_to(numbers, spec.channels) / unit).tolist())
 
     unit = np.array(spec.scale or (1.0,) * spec.channels)
-    spec = replace(spec, mean=each(mean, spec.mean), std=each(std, spec.std))
+    spec = replace(spec, mean=each("mean", mean, spec.mean), std=each("std", std, spec.std))
     layout = reading.pop("layout", None)
+    if not isinstance(reading.get("renamed", {}), Mapping):
+        raise UsageError(f"renamed is {brief(repr(reading['renamed']))}; give new names by old ones, {{'OLD': 'NEW'}}")
     if isinstance(model, str | Path):
         return importers.load(model, layout, spec, **reading)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"{type(model).__name__.lower()}.pt"
         torch.save(model.state_dict(), path)
-        return importers.load(path, layout, spec, **reading)
+        try:
+            return importers.load(path, layout, spec, **reading)
+        except SsmHdlError as error:
+            error.args = (str(error).replace(str(path), type(model).__name__),)  # a file that the caller does not know
+            raise

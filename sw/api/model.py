@@ -1,6 +1,6 @@
 """A quantised model: the integer program of a manifest, which predicts, and is planned for a device."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +11,9 @@ from rich.console import RenderableType
 
 from ssm_hdl import Manifest
 from ssm_hdl.errors import UsageError
+from ssm_hdl.extras import need
 from ssm_hdl.fixed import Codes
+from ssm_hdl.sw.api.arguments import arguments
 from ssm_hdl.sw.api.design import Design
 from ssm_hdl.sw.api.samples import samples_of
 from ssm_hdl.sw.api.shown import Shown
@@ -64,6 +66,7 @@ class Model(Shown):
         """Name of the model, and of its Verilog module."""
         return self.manifest.name
 
+    @arguments
     def outputs(self, x: ArrayLike, length: ArrayLike | None = None) -> Codes:
         """The codes that leave the pipeline, (samples, outputs) or (samples, steps, outputs); arguments as of `predict`.
 
@@ -75,6 +78,7 @@ class Model(Shown):
         split = samples_of(self.manifest, x, length=length)
         return outputs_of(self.name, split, lambda codes: run(self.manifest, codes).outputs)
 
+    @arguments
     def predict(self, x: ArrayLike, length: ArrayLike | None = None) -> NDArray[Any]:
         """What the integer program says: a class, or numbers in the unit of the labels.
 
@@ -94,14 +98,17 @@ class Model(Shown):
             return self.manifest.values(outputs)
         return outputs[..., 0] if self.manifest.nodes[self.manifest.graph.output].choices else outputs.argmax(-1)
 
+    @arguments
     def score(self, x: ArrayLike, y: ArrayLike, length: ArrayLike | None = None) -> Evaluation:
         """Scores of the integer program on labelled samples: accuracy and its like, or R2 and the mean squared error.
 
         Raises:
             SsmHdlError: samples or labels that do not fit the model.
         """
+        need("sklearn")
         return evaluate_integer(self.manifest, samples_of(self.manifest, x, y, length))
 
+    @arguments
     def trace(self, x: ArrayLike) -> Trace:
         """The values of every edge, beside the float model's if `ssm_hdl.convert` made this one.
 
@@ -110,24 +117,28 @@ class Model(Shown):
         Raises:
             SsmHdlError: samples that do not fit the model.
         """
-        from ssm_hdl.sim.golden import run
+        from ssm_hdl.sim.golden import Result, run
 
         split = samples_of(self.manifest, x)
+        codes, floating = list[Mapping[str, Codes]](), list[Mapping[str, NDArray[np.float64]]]()
+        errors: Mapping[str, EdgeError] = {}
+        if self.lowering is None:
+            codes.append(run(self.manifest, split.codes, trace=True).trace)
+        else:
+            from ssm_hdl.sw.quantize import compare
+
+            def keep(result: Result, reals: Mapping[str, NDArray[np.float64]]) -> None:
+                codes.append(result.trace)
+                floating.append(reals)
+
+            errors = compare(self.manifest, self.lowering.wanted, self.lowering.checkpoint.inputs, split, keep=keep)
         edges = {self.manifest.input.name: self.manifest.input} | {
             name: node.output for name, node in self.manifest.nodes.items()
         }
-        codes = run(self.manifest, split.codes, trace=True).trace
-        integer = {name: np.asarray(codes[name] * edge.format.lsb, np.float64) for name, edge in edges.items() if name in codes}
-        if self.lowering is None:
-            return Trace(integer, {}, {})
-        import torch
+        integer = {name: values * edges[name].format.lsb for name, values in _joined(codes).items()}
+        return Trace(integer, _joined(floating), errors)
 
-        from ssm_hdl.sw.quantize import compare
-
-        wanted, inputs = self.lowering.wanted, self.lowering.checkpoint.inputs
-        floating = dict(wanted(torch.from_numpy(inputs.normalise(split.codes))))
-        return Trace(integer, floating, compare(self.manifest, wanted, inputs, split))
-
+    @arguments
     def plan(
         self,
         device: str = "generic",
@@ -138,7 +149,7 @@ class Model(Shown):
         clock_hz: float | None = None,
         dsp: int | None = None,
         latency: int | None = None,
-        folding: Mapping[str, str] | None = None,
+        folding: Mapping[str, str | int] | None = None,
         share_layers: bool | None = None,
     ) -> Design:
         """The hardware that reaches a rate at least cost, or the fastest.
@@ -172,11 +183,12 @@ class Model(Shown):
             on, reserve = target.chip, shell_use(self.manifest, target)
             clock_hz = target.clock_hz if clock_hz is None else clock_hz
         sized = plan_for(
-            self.manifest, on, rate_hz, fastest=fastest, clock_hz=clock_hz, dsp=dsp, latency=latency, folding=folding,
-            share_layers=share_layers, reserve=reserve,
+            self.manifest, on, rate_hz, fastest=fastest, clock_hz=clock_hz, dsp=dsp, latency=latency,
+            folding={stage: str(number) for stage, number in (folding or {}).items()}, share_layers=share_layers, reserve=reserve,
         )  # fmt: skip
         return Design(self.manifest, sized, target)
 
+    @arguments
     def save(self, folder: Path | str) -> Path:
         """Write the manifest to a folder; `load` reads it.
 
@@ -198,6 +210,12 @@ class Model(Shown):
         return facts(f"{self.name}  {self.manifest.graph.description}".strip(), summary), rows
 
 
+def _joined(parts: Sequence[Mapping[str, NDArray[Any]]]) -> dict[str, NDArray[Any]]:
+    """The values of several batches by edge, as of one."""
+    return {name: np.concatenate([part[name] for part in parts]) for name in (parts[0] if parts else ())}
+
+
+@arguments
 def load(path: Path | str) -> Model:
     """The model of a manifest.
 

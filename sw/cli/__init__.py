@@ -4,7 +4,9 @@ Heavy packages are imported inside the commands. So ``--help`` answers at once, 
 """
 
 import sys
+from collections.abc import Sequence
 from importlib.metadata import version
+from itertools import pairwise
 from typing import Annotated
 
 import typer
@@ -62,10 +64,20 @@ def _options(
     """From a trained diagonal state-space model to a bit-exact FPGA pipeline."""
 
 
+def _refuse_empty(words: Sequence[str]) -> None:
+    """Refuse a value that is empty, as of a variable of a shell that is not set: a path would mean the current folder."""
+    for before, word in pairwise(["", *words]):
+        if not word or (word.startswith("--") and word.endswith("=")):
+            option = word.removesuffix("=") or before
+            what = f"{option} has an empty value" if option.startswith("-") else "an argument is empty"
+            raise UsageError(f"{what}; leave it out, or give one")
+
+
 def main() -> None:
     """Run a command: exit status 0 for success, 1 for an error or for differences, 2 for wrong usage."""
     try:
         with ending():
+            _refuse_empty(sys.argv[1:])
             app(prog_name="ssm-hdl")
     except (SsmHdlError, OSError) as error:  # of the system, such as a full disk
         print(f"ssm-hdl: {error}", file=sys.stderr)

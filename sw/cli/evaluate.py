@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ssm_hdl.errors import UsageError
-from ssm_hdl.sw.cli.console import Folder, Json, Window, facts, need, need_writable, progress, save_array, show, table
+from ssm_hdl.extras import need
+from ssm_hdl.sw.cli.console import Folder, Json, Window, facts, need_writable, progress, save_array, show, table
 from ssm_hdl.sw.cli.info import is_checkpoint
 from ssm_hdl.sw.cli.samples import samples_of, split_of
 
@@ -46,6 +47,7 @@ def command(
     as_json: Json = False,
 ) -> None:
     """Run the samples of a data set: accuracy, or R2 of a regression, and what saturated on the way."""
+    need("sklearn")
     if out is not None:
         if len(paths) > 1:
             raise UsageError("--out takes the outputs of one model; name one")

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from ssm_hdl.sw.cli.console import Folder, Json, Seed, facts, in_words, messages, need, need_writable, show
+from ssm_hdl.extras import need
+from ssm_hdl.sw.cli.console import Folder, Json, Seed, facts, in_words, messages, need_writable, show
 
 NAME = "finetune"
 EXAMPLE = "ssm-hdl finetune manifests/s4d-16h-w4a6x6 --data data/mnist --out manifests/s4d-16h-w4a6x6-qat"

@@ -9,8 +9,9 @@ import typer
 from rich.console import RenderableType
 
 from ssm_hdl.errors import UsageError
+from ssm_hdl.extras import need
 from ssm_hdl.sw.cli import sizing
-from ssm_hdl.sw.cli.console import Json, facts, need, need_apart, need_picture, need_writable, progress, show, table
+from ssm_hdl.sw.cli.console import Json, facts, need_apart, need_picture, need_writable, progress, show, table
 
 if TYPE_CHECKING:
     from ssm_hdl import Manifest

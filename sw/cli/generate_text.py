@@ -7,7 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from ssm_hdl.errors import UsageError
-from ssm_hdl.sw.cli.console import Json, facts, need, need_apart, progress, show
+from ssm_hdl.extras import need
+from ssm_hdl.sw.cli.console import Json, facts, need_apart, progress, show
 
 NAME = "generate-text"
 EXAMPLE = 'ssm-hdl generate-text manifests/mamba-text-w8a8 --prompt "In the beginning" --count 200'

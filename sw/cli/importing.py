@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ssm_hdl.errors import UsageError
-from ssm_hdl.sw.cli.console import Folder, Json, Window, facts, messages, need, need_writable, show, table
+from ssm_hdl.extras import need
+from ssm_hdl.sw.cli.console import Folder, Json, Window, facts, messages, need_writable, show, table
 
 if TYPE_CHECKING:
     from ssm_hdl.sw.checkpoint import Checkpoint

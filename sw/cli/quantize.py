@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from ssm_hdl.sw.cli.console import Folder, Json, facts, need, need_writable, progress, show, table
+from ssm_hdl.extras import need
+from ssm_hdl.sw.cli.console import Folder, Json, facts, need_writable, progress, show, table
 
 NAME = "quantize"
 EXAMPLE = "ssm-hdl quantize checkpoints/digits.safetensors --recipe w8a8 --out manifests/digits"

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from ssm_hdl.sw.cli.console import Folder, Json, messages, need, show, table
+from ssm_hdl.extras import need
+from ssm_hdl.sw.cli.console import Folder, Json, messages, show, table
 
 if TYPE_CHECKING:
     from ssm_hdl import Manifest

@@ -6,8 +6,9 @@ from typing import Annotated, Any
 
 import typer
 
-from ssm_hdl.sw.cli.console import Folder, Json, Seed, Window, facts, in_words, need, need_writable, progress, save_array, show
-from ssm_hdl.sw.cli.samples import samples_of
+from ssm_hdl.extras import need
+from ssm_hdl.sw.cli.console import Folder, Json, Seed, Window, facts, in_words, need_writable, progress, save_array, show
+from ssm_hdl.sw.cli.samples import SPLITS, samples_of
 
 NAME = "run"
 EXAMPLE = "ssm-hdl run manifests/digits --port /dev/ttyUSB1 --samples test --count 20"
@@ -30,7 +31,7 @@ def command(
     as_json: Json = False,
 ) -> None:
     """Run sequences on a board and compare every output element with the golden model; exit status 1 if one differs."""
-    need("serial")
+    need("serial", *(["sklearn"] if samples in SPLITS else []))
     from ssm_hdl import Manifest
     from ssm_hdl.sim.golden import run
     from ssm_hdl.sw.evaluate import outputs_of

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from ssm_hdl.sw.cli.console import Folder, Json, Seed, facts, need, need_writable, progress, show, table
+from ssm_hdl.extras import need
+from ssm_hdl.sw.cli.console import Folder, Json, Seed, facts, need_writable, progress, show, table
 
 NAME = "search"
 EXAMPLE = "ssm-hdl search checkpoints/s4d-16h.safetensors --budget 3000 --data data/mnist --out out/s4d-16h"

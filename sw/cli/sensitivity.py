@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ssm_hdl.errors import UsageError
-from ssm_hdl.sw.cli.console import Folder, Json, facts, need, need_writable, progress, show, table
+from ssm_hdl.extras import need
+from ssm_hdl.sw.cli.console import Folder, Json, facts, need_writable, progress, show, table
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -2,14 +2,15 @@
 
 import math
 import os
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ssm_hdl.extras import need
 from ssm_hdl.sw.cli import sizing
-from ssm_hdl.sw.cli.console import Folder, Json, Seed, Window, facts, need, need_writable, progress, show
+from ssm_hdl.sw.cli.console import Folder, Json, Seed, Window, facts, messages, need_writable, progress, show
 from ssm_hdl.sw.cli.samples import samples_of
 
 if TYPE_CHECKING:
@@ -70,6 +71,12 @@ def command(
         raise UsageError(f"a netlist of {netlist} cells of a plan for {on.family.name}; leave --netlist or --device out")
     split = samples_of(manifest, samples, data, count, seed, window)
     parts = [manifest.check_samples(codes) for _, codes in split.batches(len(split))]  # a batch for each length
+    if waves is not None and len(parts) > 1:
+        first = len(parts[0])
+        messages().print(
+            f"waves of the {first:,} sequences of {parts[0].shape[1]:,} steps, without {len(split) - first:,} others"
+        )
+        parts = parts[:1]
     planned = size.plan(manifest, on).plan
     if cocotb and any(stage.spram for stage in planned.stages.values()):
         raise SsmHdlError(f"{manifest.name}: the cocotb testbench loads no SPRAM; leave --cocotb out, or use another device")
@@ -78,24 +85,23 @@ def command(
 
         done = []
         with progress(f"{manifest.name}: cocotb, {len(split)} sequences", None):
-            for codes in parts[:1] if waves is not None else parts:
+            for codes in parts:
                 with scratch() as folder:
                     traced = waves is not None
                     done.append(testbench(manifest, codes, planned, stalls=stalls, seed=seed, folder=folder, waves=traced))
                     if waves is not None:
                         write_atomically(waves, (folder / "dump.vcd").read_bytes())
         comparison = joined(done)
-        stressed = None
     else:
-        comparison, stressed = simulate(manifest, planned, parts, netlist, stalls, seed)
+        comparison = simulate(manifest, planned, parts, netlist, stalls, seed)
     what = "cocotb" if cocotb else netlist or "rtl"
     answer = {"name": manifest.name, "simulated": what, "samples": samples, **asdict(comparison)}
     if math.isnan(comparison.interval):
         answer["interval"] = None
-    if stressed:
-        answer["stress"] = {name: getattr(stressed, name) for name in ("sequences", "elements", "differences", "first", "cycles")}
+    if stressed := answer.pop("stress"):
+        answer["stress"] = {name: stressed[name] for name in ("sequences", "elements", "differences", "first", "cycles")}
     show(as_json, answer, facts(f"{manifest.name}  {answer['simulated']} against the golden model", _rows(answer)))
-    if comparison.differences or (stressed and stressed.differences):
+    if not comparison.equal:
         raise typer.Exit(1)
 
 
@@ -109,7 +115,7 @@ def device_of(name: str, netlist: str | None) -> "Device":
 
 def simulate(
     manifest: "Manifest", plan: "Plan", parts: "Sequence[Codes]", netlist: str | None = None, stalls: float = 0.0, seed: int = 0
-) -> "tuple[Comparison, Comparison]":
+) -> "Comparison":
     """Compile a pipeline, or its netlist in cells; compare it with the golden model batch by batch, and under stress."""
     from ssm_hdl.families import find_family
     from ssm_hdl.sim.compare import compare, joined, stress
@@ -122,7 +128,7 @@ def simulate(
     with progress(f"{manifest.name}: comparing", sum(map(len, parts))) as advance:
         compared = joined([compare(manifest, model, codes, advance, stalls=stalls, seed=seed, jobs=jobs) for codes in parts])
     with progress(f"{manifest.name}: stalls, resets, short sequences, codes at the ends of the format", None):
-        return compared, stress(manifest, model, parts[0], seed)
+        return replace(compared, stress=stress(manifest, model, parts[0], seed))
 
 
 def _rows(answer: dict[str, Any]) -> dict[str, object]:

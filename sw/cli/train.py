@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from ssm_hdl.errors import SsmHdlError, UsageError
+from ssm_hdl.extras import need
 from ssm_hdl.sw.cli.console import (
     Folder,
     Hop,
@@ -17,7 +18,6 @@ from ssm_hdl.sw.cli.console import (
     facts,
     in_words,
     messages,
-    need,
     need_device,
     need_writable,
     show,

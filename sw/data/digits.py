@@ -4,6 +4,7 @@ from dataclasses import asdict
 
 import numpy as np
 
+from ssm_hdl.extras import need
 from ssm_hdl.sw.data.dataset import Dataset, InputSpec, Split
 
 SPEC = InputSpec(name="digits", input_format="UQ(1, 4)", mean=(0.305,), std=(0.376,), steps=64, classes=10)
@@ -18,6 +19,7 @@ SEED = 0
 
 def load() -> Dataset:
     """Shuffle the digits with a fixed seed and split them: 1,297 for training, 150 for validation, 350 for the test."""
+    need("sklearn")
     from sklearn.datasets import load_digits
 
     images, labels = load_digits(return_X_y=True)

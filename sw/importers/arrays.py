@@ -8,7 +8,7 @@ from typing import NoReturn
 import torch
 from torch import Tensor
 
-from ssm_hdl.errors import SsmHdlError, UsageError, listing
+from ssm_hdl.errors import SsmHdlError, UsageError, brief, listing
 
 
 class Arrays:
@@ -46,7 +46,7 @@ class Arrays:
         actual = tuple(self.tensors[name].shape) if name in self.tensors else None
         if actual is None or len(actual) != meaning.count(",") + (not meaning.endswith(",)")):
             state = "is missing" if actual is None else f"has shape {actual}"
-            self.fail(f"has another layout: {name} {state}, it should have shape {meaning}")
+            self.fail(f"has another layout: {brief(name)} {state}, it should have shape {meaning}")
         return actual
 
     def take(self, name: str, *shape: int, is_complex: bool = False) -> Tensor:
@@ -64,20 +64,20 @@ class Arrays:
             if re.split("[./]", old)[-1] == (part := re.split("[./]", new)[-1]):  # then the bias has the same prefixes
                 old, new = (text.removesuffix(part)[:-1] for text in (old, new))
             self.fail(
-                f"lacks {name} of shape {shape}; "
-                f"if it is there by another name, give --map {old}={new}; there are {listing(left)}"
+                f"lacks {brief(name)} of shape {shape}; "
+                f"if it is there by another name, give --map {brief(old)}={brief(new)}; there are {listing(left)}"
             )
         tensor = self.tensors[name]
         if self._fits(name, shape):
             tensor = tensor.reshape(shape)
         if tuple(tensor.shape) != shape:
-            raise SsmHdlError(f"{self.path}: {name} has shape {tuple(tensor.shape)}, it should have {shape}")
+            raise SsmHdlError(f"{self.path}: {brief(name)} has shape {tuple(tensor.shape)}, it should have {shape}")
         if not (tensor.is_complex() if is_complex else tensor.is_floating_point()):
             kind = "complex" if is_complex else "real floating-point"
-            raise SsmHdlError(f"{self.path}: {name} is {tensor.dtype}; {kind} numbers are wanted")
+            raise SsmHdlError(f"{self.path}: {brief(name)} is {tensor.dtype}; {kind} numbers are wanted")
         tensor = tensor.float() if tensor.element_size() < 4 else tensor
         if not torch.isfinite(tensor).all():
-            raise SsmHdlError(f"{self.path}: {name} has {int((~torch.isfinite(tensor)).sum())} values that are not finite")
+            raise SsmHdlError(f"{self.path}: {brief(name)} has {int((~torch.isfinite(tensor)).sum())} values that are not finite")
         self._taken.add(name)
         return tensor
 
@@ -108,7 +108,7 @@ class Arrays:
         for name in sorted(self.tensors.keys() - self._taken):
             if self.tensors[name].ndim or self.tensors[name].is_floating_point():
                 self.fail(
-                    f"has {name}, which a model of layout {layout} that can be imported does not have; "
+                    f"has {brief(name)}, which a model of layout {layout} that can be imported does not have; "
                     "if that is another name of a part it has, give --map OLD=NEW"
                 )
 

@@ -85,6 +85,7 @@ def read(path: Path, key: str | None, renamed: Mapping[str, str]) -> dict[str, T
 
 def _check(path: Path, name: str, tensor: Tensor) -> None:
     """Refuse a tensor whose numbers are not all in the file."""
+    name = brief(name)
     if tensor.is_nested:
         raise SsmHdlError(f"{path}: {name} is a nested tensor; save dense tensors of floats")
     kind = "on the meta device, without its numbers" if tensor.is_meta else f"{tensor.layout} and not dense".replace("torch.", "")
@@ -110,10 +111,12 @@ def _rename(path: Path, tensors: Mapping[str, Tensor], renamed: Mapping[str, str
                 name = changed
                 used.add(before)
         if name in result:
-            raise SsmHdlError(f"{path} has both {origin[name]} and {old}, which name the same array; keep one of them")
+            raise SsmHdlError(
+                f"{path} has both {brief(origin[name])} and {brief(old)}, which name the same array; keep one of them"
+            )
         result[name], origin[name] = tensor, old
     if left := sorted(renamed.keys() - used):
-        raise UsageError(f"--map {left[0]}: {path} has no such name; it has {listing(sorted(result))}")
+        raise UsageError(f"--map {brief(left[0])}: {path} has no such name; it has {listing(sorted(result))}")
     return result
 
 
@@ -136,7 +139,7 @@ def _read_npz(path: Path) -> dict[str, Tensor]:
 
 def _choose(path: Path, found: Mapping[str, dict[str, Tensor]], key: str | None) -> dict[str, Tensor]:
     """The state dict under ``key``, or the only one."""
-    names = ", ".join(name for name in found if name)
+    names = listing([name for name in found if name]) if any(found) else ""
     if key is not None and key not in found:
         known = f"there are {names}" if names else "its arrays are under no key, leave --key out"
         raise UsageError(f"--key {key}: {path} has no such key; {known}")
@@ -156,21 +159,25 @@ def _read_torch(path: Path) -> dict[str, dict[str, Tensor]]:
         reason = re.search(r"(?:GLOBAL|global|class) ([\w.]+)", str(error))
         what = f"it holds {reason[1]}, which is more than tensors" if reason else "it is cut off, damaged or of another kind"
         raise SsmHdlError(f"cannot read {path} as safetensors, .npz or a torch state dict of tensors alone: {what}") from error
-    found = {".".join(words): tensors for words, tensors in _state_dicts(content, (), set())}
+    # Names without dots may be those of an optimizer; a small model can have no others.
+    ways = ({".".join(words): tensors for words, tensors in _state_dicts(content, (), set(), sign)} for sign in (r"[./]", ""))
+    found = next(filter(None, ways), None)
     if not found:
         raise SsmHdlError(f"{path} holds no state dict; save model.state_dict()")
     return found
 
 
-def _state_dicts(content: object, words: Sequence[str], seen: set[int]) -> Iterator[tuple[tuple[str, ...], dict[str, Tensor]]]:
-    """All dicts of tensors by name in nested dicts, with the keys that lead there; the state of an optimizer has no names."""
+def _state_dicts(
+    content: object, words: Sequence[str], seen: set[int], sign: str
+) -> Iterator[tuple[tuple[str, ...], dict[str, Tensor]]]:
+    """All dicts of tensors in nested dicts, with the keys that lead there, if a name has the sign; optimizers are left out."""
     if not isinstance(content, dict) or len(words) > DEPTH or id(content) in seen:
         return
     tensors = {name: value for name, value in content.items() if isinstance(name, str) and isinstance(value, Tensor)}
-    if any("." in name or "/" in name for name in tensors):
+    if any(re.search(sign, name) for name in tensors):
         yield tuple(words), tensors
         return
     seen.add(id(content))  # a dict may hold itself
     for name, value in content.items():
         if isinstance(name, str) and "optim" not in name:
-            yield from _state_dicts(value, (*words, name), seen)
+            yield from _state_dicts(value, (*words, name), seen, sign)

@@ -8,7 +8,7 @@ import torch
 
 from ssm_hdl import Manifest
 from ssm_hdl.operations import Pool
-from ssm_hdl.sim.golden import run
+from ssm_hdl.sim.golden import Result, run
 from ssm_hdl.sw.data import InputSpec, Split
 from ssm_hdl.sw.quantize.histogram import Floats
 
@@ -41,6 +41,7 @@ def compare(
     inputs: InputSpec,
     samples: Split,
     progress: Callable[[int], None] | None = None,
+    keep: Callable[[Result, Mapping[str, Floats]], None] | None = None,
 ) -> dict[str, EdgeError]:
     """Run the integer program and the float model on the same samples.
 
@@ -50,6 +51,7 @@ def compare(
         inputs: normalisation of the inputs of the float model.
         samples: to run.
         progress: called with the number of sequences done since the last call.
+        keep: called with all values of each batch, of the golden model and of the float model.
 
     Returns:
         The error of every edge of the float model but the states.
@@ -61,8 +63,10 @@ def compare(
     saturated = dict.fromkeys(manifest.nodes, 0)
     elements = dict.fromkeys(manifest.nodes, 0)
     for _, batch in samples.batches(BATCH):
-        result = run(manifest, batch, trace=True)
-        for name, real in wanted(torch.from_numpy(inputs.normalise(batch))).items():
+        result, reals = run(manifest, batch, trace=True), wanted(torch.from_numpy(inputs.normalise(batch)))
+        if keep is not None:
+            keep(result, reals)
+        for name, real in reals.items():
             node = manifest.nodes[name]
             format = node.output.format
             if isinstance(node.op, Pool):  # a sum divided by a power of two, not by the number of steps

@@ -279,7 +279,7 @@ def test_bad_requests(random_manifest, tmp_path):
 
 
 def test_a_machine_without_yosys(monkeypatch, tmp_path):
-    monkeypatch.setattr("ssm_hdl.gen.yosys.importlib.util.find_spec", lambda name: None)
-    with pytest.raises(SsmHdlError, match=r"Yosys is not installed; `pip install \"ssm-hdl\[boards\]\"`"):
+    monkeypatch.setattr("ssm_hdl.extras.find_spec", lambda name: None)
+    with pytest.raises(SsmHdlError, match=r"needs pyosys, not installed here; `pip install \"ssm-hdl\[boards\]\"`"):
         run_yosys(["help"], tmp_path / "yosys.log")
     assert not list(tmp_path.iterdir())

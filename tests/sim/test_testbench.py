@@ -63,8 +63,7 @@ def test_bad_requests(random_manifest, random_samples, monkeypatch, tmp_path):
 
 
 def test_a_machine_without_cocotb(random_manifest, random_samples, monkeypatch):
-    find_spec = testbench.importlib.util.find_spec
-    monkeypatch.setattr(testbench.importlib.util, "find_spec", lambda name: find_spec(name) if name != "cocotb" else None)
+    monkeypatch.setattr("ssm_hdl.extras.find_spec", lambda name: None)
     manifest = random_manifest()
-    with pytest.raises(SsmHdlError, match=r"cocotb is not installed; `pip install \"ssm-hdl\[sim\]\"`"):
+    with pytest.raises(SsmHdlError, match=r"needs cocotb, not installed here; `pip install \"ssm-hdl\[sim\]\"`"):
         testbench.simulate(manifest, random_samples(manifest))

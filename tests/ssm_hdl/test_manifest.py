@@ -67,6 +67,11 @@ def test_accumulators_hold_the_extremes(random_manifest):
     "old,new,message",
     [
         ("tensor: encoder.weight", "tensor: encoder.wait", "encoder: tensor 'encoder.wait' is not in the weights file; it holds"),
+        (
+            "tensor: encoder.weight",
+            "tensor: " + "e" * 3000,
+            r"^.{0,80}encoder: tensor 'e{50,60}\.\.\. is not in the weights file",
+        ),
         ("op: lookup", "op: look", r"gelu: .*'look' .* does not match any of the expected tags"),
         ("format: SQ(3, 5)", "format: SQ(0, 0)", r"encoder.format: SQ\(0, 0\) has 0 bits in all"),
         ("format: SQ(3, 5)", "format: .nan", r"encoder.format: '.nan' is not a format"),

@@ -1,5 +1,8 @@
 """The Python API: what it says equals what the commands say, bit for bit."""
 
+from dataclasses import replace
+from importlib import import_module
+
 import numpy as np
 import pytest
 import torch
@@ -35,11 +38,17 @@ def test_sequences_of_several_lengths_end_where_they_say(digits, samples):
     assert np.array_equal(digits.outputs(codes, length), alone)
 
 
-def test_a_converted_model_is_the_manifest_of_quantize(digits, samples):
+def test_a_converted_model_is_the_manifest_of_quantize(digits, samples, monkeypatch):
     model = ssm_hdl.convert("checkpoints/digits.safetensors", recipe="w8a8")
     assert model.manifest.to_yaml() == digits.manifest.to_yaml()
-    trace = model.trace(samples.codes[:4])
-    assert trace.integer["decoder"].tolist() == (digits.outputs(samples.codes[:4]) * 2.0**-12).tolist()
+    calls, wanted = [], model.lowering.wanted
+    monkeypatch.setattr(type(model.lowering), "wanted", lambda self, x: calls.append(len(x)) or wanted(x))
+    module = import_module("ssm_hdl.sw.quantize.compare")
+    monkeypatch.setattr(module, "run", lambda manifest, x, **options: calls.append(len(x)) or run(manifest, x, **options))
+    trace = model.trace(samples.codes[:11])
+    assert calls == [8, 8, 3, 3]  # each model runs each batch once
+    assert {len(values) for values in (*trace.integer.values(), *trace.floating.values())} == {11}
+    assert trace.integer["decoder"].tolist() == (digits.outputs(samples.codes[:11]) * 2.0**-12).tolist()
     assert trace.floating.keys() == trace.errors.keys() and "decoder" in trace.errors
     assert min(error.sqnr_db for error in trace.errors.values()) > 15
     assert "SQNR" in str(trace)
@@ -108,7 +117,8 @@ def test_a_design_prints_draws_writes_and_simulates_itself(cli, digits, samples,
     assert "module other" in design.verilog(name="other", wrap="axi-stream")
     assert design.draw(tmp_path / "p.svg").stat().st_size > 1000 and design.roofline(tmp_path / "r.svg").stat().st_size > 1000
     compared = design.simulate(samples.codes[:3], stalls=0.2)
-    assert (compared.differences, compared.elements) == (0, 30)
+    assert (compared.equal, compared.differences, compared.elements) == (True, 0, 30)
+    assert compared.stress.elements > 30 and not replace(compared, stress=replace(compared.stress, differences=1)).equal
     with pytest.raises(ssm_hdl.SsmHdlError, match="board="):
         design.build(tmp_path)
 
@@ -132,6 +142,32 @@ def test_the_names_of_the_package_are_its_api():
         assert getattr(ssm_hdl, name)
     with pytest.raises(AttributeError, match="nothing"):
         _ = ssm_hdl.nothing
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda digits: digits.plan(3), "plan: device is 3; it should be a valid string"),
+        (lambda digits: digits.plan("up5k", rate_hz="x"), "plan: rate_hz is 'x'; it should be a valid number"),
+        (lambda digits: digits.plan(folding=["mixing"]), r"plan: folding is \['mixing'\]; it should be a valid dictionary"),
+        (lambda digits: digits.plan("up5k", 1.0, fastest=True), "rate_hz and fastest are two different wishes"),
+        (lambda digits: digits.plan("up5k", 1e9), "(ask for it with fastest)"),
+        (lambda digits: digits.save(None), "save: folder is None; it should be a valid string"),
+        (lambda digits: ssm_hdl.load(3), "load: path is 3; it should be a valid string"),
+        (lambda digits: ssm_hdl.convert(3), "model is 3; give the path of a checkpoint, or a module of PyTorch"),
+        (lambda digits: ssm_hdl.convert("checkpoints/digits.safetensors", 3), "data is 3; give"),
+        (lambda digits: ssm_hdl.convert(torch.nn.Linear(2, 2), "digits"), r"Linear has .* give renamed=\{'OLD': 'NEW'\}"),
+        (lambda digits: ssm_hdl.convert(torch.nn.Linear(2, 2), "digits", mean="a"), "mean is 'a'; give a number"),
+    ],
+)
+def test_a_wrong_argument_is_named_as_the_caller_knows_it(digits, call, words):
+    with pytest.raises(ssm_hdl.SsmHdlError, match=words) as error:
+        call(digits)
+    assert "--" not in str(error.value)
+
+
+def test_numbers_of_numpy_are_numbers(digits):
+    assert digits.plan("up5k", np.int64(16000)).sized.plan == digits.plan("up5k", 16e3, folding={}).sized.plan
 
 
 def test_what_an_array_or_a_name_is_not_is_said(digits, samples, tmp_path):

@@ -13,9 +13,10 @@ import pytest
 import yaml
 from safetensors.numpy import load_file, save_file
 
-from ssm_hdl.sw.cli import console
+from ssm_hdl import extras
 
 ROOT = Path(__file__).parents[2]
+DIGITS = ROOT / "manifests" / "digits"
 COMMANDS = [
     "demo",
     "train",
@@ -228,12 +229,19 @@ def test_a_machine_without_a_compiler_is_told_so(refused, manifest, tmp_path, mo
         ("pyosys", "boards", ["build", "manifest", "--board", "icebreaker"]),
         ("serial", "boards", ["run", "manifest", "--port", "none"]),
         ("torch", "train", ["demo"]),
+        ("optuna", "train", ["search", "checkpoint", "--budget", "100"]),
+        ("sklearn", "eval", ["eval", "manifest"]),
+        ("sklearn", "eval", ["simulate", DIGITS, "--samples", "test"]),
+        ("matplotlib", "pictures", ["info", DIGITS, "--picture", "digits.svg"]),
+        ("matplotlib", "pictures", ["generate", DIGITS, "--device", "up5k", "--roofline", "digits.svg"]),
+        ("matplotlib", "pictures", ["data", "digits", "--picture", "digits.svg"]),
+        ("scipy", "dev", ["calibrate"]),
     ],
 )
 def test_a_missing_extra_is_named(refused, monkeypatch, module, extra, arguments):
-    find = console.find_spec
-    monkeypatch.setattr(console, "find_spec", lambda name: None if name == module else find(name))
-    refused(rf'needs {module}.*pip install "ssm-hdl\[{extra}\]"', *arguments)
+    find = extras.find_spec
+    monkeypatch.setattr(extras, "find_spec", lambda name: None if name == module else find(name))
+    refused(rf'needs {module}, not installed here; `pip install "ssm-hdl\[{extra}\]"`', *arguments)
 
 
 @pytest.fixture

@@ -60,6 +60,9 @@ def test_the_image_of_tables_in_spram_stands_beside_the_verilog_or_nothing_does(
     assert "w_valid" in out.read_text() and image.stat().st_size > 10_000
     assert cli("generate", manifest, "--device", "up5k", "-o", out).status == 0
     assert "w_valid" not in out.read_text() and not image.exists()
+    image.write_bytes(b"of somebody else")
+    assert cli("generate", manifest, "--device", "up5k", "-o", out).status == 0
+    assert image.read_bytes() == b"of somebody else"
 
 
 @pytest.mark.parametrize("device", ["up5k", "lfe5u-25f"])

@@ -160,10 +160,13 @@ class Evil:
         (Evil(__import__("os").system), "as safetensors, .npz or a torch state dict of tensors alone: it holds posix.system"),
         ([1], "holds no state dict"),
         ({"a": 1}, "holds no state dict"),
+        (torch.nn.Linear(2, 2).state_dict(), "none of the known layouts .*; it has bias, weight; "),
+        ({"epoch": 1, "model": torch.nn.Linear(2, 2).state_dict()}, "none of the known layouts .*; it has bias, weight; "),
+        ({"b" * 3000: torch.ones(2).to_sparse()}, r"^.{0,80}/evil.pt: b{50,60}\.\.\. is sparse"),
         (cycle(), "holds no state dict"),
         (deep(), "holds no state dict"),
     ],
-    ids=["print", "exec", "system", "list", "number", "cycle", "deep"],
+    ids=["print", "exec", "system", "list", "number", "small", "wrapped", "long", "cycle", "deep"],
 )
 def test_a_torch_file_that_is_no_state_dict_is_refused_and_not_run(tmp_path, capfd, content, message):
     torch.save(content, tmp_path / "evil.pt")

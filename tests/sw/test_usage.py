@@ -109,6 +109,9 @@ generate digits --name 2nd                      | is no name of a module
 generate digits --wrap pci                      | no wrapper is called 'pci'
 generate digits --wrap spi --package x          | leave --wrap out
 generate digits --package x -o y.v              | leave --out out
+generate digits --package ""                    | --package has an empty value
+generate digits --name=                         | --name has an empty value
+generate ""                                     | an argument is empty
 generate digits --name LUT4                     | is a cell of a device
 generate digits -o digits/manifest.yaml         | name another
 generate digits -o digits/../digits/weights.safetensors | name another

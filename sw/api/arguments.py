@@ -1,0 +1,69 @@
+"""Arguments of the Python API: checked by their types, and named in messages as the caller knows them."""
+
+import re
+from collections.abc import Callable
+from functools import wraps
+from inspect import signature
+from pathlib import Path
+from types import NoneType
+from typing import Any, ParamSpec, TypeVar, get_args
+
+import numpy as np
+from pydantic import TypeAdapter, ValidationError
+
+from ssm_hdl.errors import SsmHdlError, UsageError, brief
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+CHECKED = (str, int, float, bool, Path, NoneType)
+"""Types that are checked, alone, in a union or in a mapping. Arrays and models say themselves what they are not."""
+
+NAMES = {
+    "rate": "rate_hz", "max": "fastest", "clock": "clock_hz", "fold": "folding", "map": "renamed", "from": "layout",
+    "inputs": "data", "out": "path",
+}  # fmt: skip
+"""Arguments whose names are not those of the options of the command line."""
+
+
+def arguments(function: Callable[P, R]) -> Callable[P, R]:
+    """A function of the API: wrong types are errors of one line, and messages name arguments where commands have options."""
+    called = signature(function)
+    checks = {
+        name: TypeAdapter[object](parameter.annotation)
+        for name, parameter in called.parameters.items()
+        if _checked(parameter.annotation)
+    }
+
+    @wraps(function)
+    def run(*values: P.args, **named: P.kwargs) -> R:
+        given = called.bind(*values, **named)
+        for name, check in checks.items():
+            if name in given.arguments:
+                value = given.arguments[name]
+                try:
+                    given.arguments[name] = check.validate_python(value.item() if isinstance(value, np.generic) else value)
+                except ValidationError as error:
+                    reasons = [each["msg"].partition(", unable")[0] for each in error.errors()]
+                    wrong = next((reason for reason in reasons if reason.startswith("Input should")), reasons[0])
+                    what = f"{function.__name__}: {name} is {brief(repr(value))}"
+                    raise UsageError(f"{what}; {wrong.replace('Input', 'it', 1)}") from None
+        try:
+            return function(*given.args, **given.kwargs)
+        except SsmHdlError as error:
+            error.args = (in_python(str(error)),)
+            raise
+
+    return run
+
+
+def _checked(kind: Any) -> bool:
+    """Whether a type is made of those that are checked."""
+    return all(map(_checked, get_args(kind))) if get_args(kind) else kind in CHECKED
+
+
+def in_python(message: str) -> str:
+    """A message with arguments in place of options."""
+    message = re.sub(r"--map ([^\s=]+)=([^\s;]+)", r"renamed={'\1': '\2'}", message)
+    message = re.sub(r"--clock ([\d.]+)", lambda found: f"clock_hz={float(found[1]) * 1e6:g}", message)
+    return re.sub(r"(?<![\w/-])--([a-z][a-z-]+)", lambda found: NAMES.get(found[1], found[1].replace("-", "_")), message)
