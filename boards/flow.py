@@ -43,7 +43,7 @@ class Routed:
 def cells(family: Family, types: Mapping[str, int]) -> dict[str, int]:
     """What a netlist takes, from how many cells of each type it has."""
     return {
-        what: sum(number * size for cell, number in types.items() for start, size in kinds.items() if cell.startswith(start))
+        what: int(sum(number * size for cell, number in types.items() for start, size in kinds.items() if cell.startswith(start)))
         for what, kinds in FLOWS[family.name].cells.items()
     }
 
@@ -52,7 +52,7 @@ def of_board(board: Board, used: Mapping[str, int]) -> dict[str, Usage]:
     """What a netlist takes of a board."""
     chip = board.chip
     available = {
-        "LUTs": chip.luts, "flip-flops": chip.luts, "multipliers": chip.dsps, "block RAMs": chip.rams, "SPRAMs": chip.sprams
+        "LUTs": chip.luts, "flip-flops": chip.flip_flops or chip.luts, "multipliers": chip.dsps, "block RAMs": chip.rams, "SPRAMs": chip.sprams
     }  # fmt: skip
     return {what: Usage(number, available[what]) for what, number in used.items()}
 
@@ -126,7 +126,7 @@ def route(board: Board, folder: Path, seed: int, clock_hz: float, netlist: Mappi
     flow = board.flow
     report = folder / "route.json"
     report.unlink(missing_ok=True)
-    files = ["--json", "top.json", f"--{flow.constraints}", f"top.{flow.constraints}", flow.routed, "top.routed"]
+    files = ["--json", "top.json", *(each.format(mhz=clock_hz / 1e6) for each in flow.routing)]
     arguments = [*board.route, *files, "--report", report.name, "--seed", str(seed)]
     status = tools.run(flow.router, arguments, folder, "nextpnr.log", PATIENCE_S)
     if status is None:
@@ -156,6 +156,6 @@ def pack(board: Board, folder: Path) -> bytes:
     """
     flow = board.flow
     bits = folder / "top.bits"
-    if tools.run(flow.packer, [*flow.packing, "top.routed", bits.name], folder, "pack.log") or not bits.exists():
+    if tools.run(flow.packer, [*flow.packing, *board.pack], folder, "pack.log") or not bits.exists():
         raise SsmHdlError(f"{flow.packer} failed: {tools.errors(folder, 'pack.log')}")
     return bits.read_bytes()
