@@ -91,11 +91,11 @@ FLOW = Flow(
     packing=("top.routed", "-o", "top.bits"),
     bitstream="fs",
     cells={
-        "LUTs": {"LUT": 1, "ALU": 1, "RAM16SDP": 6},
-        "flip-flops": {"DFF": 1},
+        "LUTs": {"LUT": 1, "ALU": 1, "RAM16SDP": 8},
+        "flip-flops": {"DFF": 1, "RAM16SDP": 6},
         "multipliers": {"MULT18X18": 1, "MULT9X9": 0.5},
-        "block RAMs": {"SP": 1, "SDP": 1},
+        "block RAMs": {"SP": 1, "SDP": 1, "DP": 1},
         "SPRAMs": {},
     },
-    bels={"flip-flops": "DFF", "block RAMs": "BSRAM"},
+    bels={"LUTs": "LUT4", "flip-flops": "DFF", "block RAMs": "BSRAM"},
 )

@@ -21,7 +21,7 @@ class Gowin(Family):
     lut: ClassVar[Multiplier] = LutMultiplier(registers=1)
     rams = ECP5.rams
     flip_flops_per_lut = 0.75
-    fill = 0.8
+    fill = 0.5
     costs = ECP5.name
     # The pipeline instantiates multipliers itself. nextpnr takes the pins from the buffers of the board's top level.
     synthesis = ("synth_gowin", "-nodsp", "-noiopads")

@@ -67,31 +67,26 @@ module MULT9X9 (
     GOWIN_MULT #(9, AREG, BREG, PIPE_REG, OUT_REG) mult (A, B, ASIGN, BSIGN, CE, CLK, RESET, DOUT);
 endmodule
 
-// A memory of 512 words of four bytes, of 8 or 9 bits each, with one port that writes and one that reads.
+// A memory of 512 words of four bytes, of 8 or 9 bits each, with two ports of 1 to 36 bits.
 module GOWIN_BSRAM #(
-    parameter BYTE = 9, WRITE_WIDTH = 36, READ_WIDTH = 36, THROUGH = 0, ASYNC = 0,
+    parameter BYTE = 9, WIDTH_A = 36, WIDTH_B = 36, MODE_A = 0, MODE_B = 0, ASYNC = 0,
     parameter [2048*BYTE-1:0] INIT = 0
 ) (
-    input write_clk, write,
-    input [13:0] write_address,
-    input [35:0] d,
-    input read_clk, read, reset,
-    input [13:0] read_address,
-    output reg [35:0] q
+    input clk_a, ce_a, we_a, reset_a, clk_b, ce_b, we_b, reset_b,
+    input [13:0] a, b,
+    input [35:0] d_a, d_b,
+    output [35:0] q_a, q_b
 );
     reg [4*BYTE-1:0] words [0:511];
     integer i;
-    initial begin
-        q = 0;
-        for (i = 0; i < 512; i = i + 1) words[i] = INIT[4*BYTE*i +: 4*BYTE];
-    end
+    initial for (i = 0; i < 512; i = i + 1) words[i] = INIT[4*BYTE*i +: 4*BYTE];
 
     // Numbers of 1, 2 and 4 bits leave the top bit of a byte of 9 unused.
-    function [35:0] pick(input [13:0] address, input [4*BYTE-1:0] word);
+    function [35:0] pick(input integer width, input [13:0] address, input [4*BYTE-1:0] word);
         reg [BYTE-1:0] byte_;
         begin
             byte_ = word[BYTE*address[4:3] +: BYTE];
-            case (READ_WIDTH)
+            case (width)
                 36, 32: pick = word;
                 18, 16: pick = word[2*BYTE*address[4] +: 2*BYTE];
                 4: pick = byte_[4*address[2] +: 4];
@@ -102,11 +97,11 @@ module GOWIN_BSRAM #(
         end
     endfunction
 
-    function [4*BYTE-1:0] merge(input [13:0] address, input [4*BYTE-1:0] word, input [35:0] data);
+    function [4*BYTE-1:0] merge(input integer width, input [13:0] address, input [4*BYTE-1:0] word, input [35:0] data);
         integer k;
         begin
             merge = word;
-            case (WRITE_WIDTH)
+            case (width)
                 36, 32: for (k = 0; k < 4; k = k + 1) if (address[k]) merge[BYTE*k +: BYTE] = data[BYTE*k +: BYTE];
                 18, 16: for (k = 0; k < 2; k = k + 1)
                     if (address[k]) merge[2*BYTE*address[4] + BYTE*k +: BYTE] = data[BYTE*k +: BYTE];
@@ -118,12 +113,32 @@ module GOWIN_BSRAM #(
         end
     endfunction
 
-    wire [4*BYTE-1:0] written = merge(write_address, words[write_address[13:5]], d);
-    wire [35:0] found = pick(read_address, THROUGH && write ? written : words[read_address[13:5]]);
-    always @(posedge write_clk) if (write) words[write_address[13:5]] <= written;
+    wire [4*BYTE-1:0] old_a = words[a[13:5]], old_b = words[b[13:5]];
+    wire [4*BYTE-1:0] new_a = merge(WIDTH_A, a, old_a, d_a), new_b = merge(WIDTH_B, b, old_b, d_b);
+    always @(posedge clk_a) if (ce_a && we_a) words[a[13:5]] <= new_a;
+    always @(posedge clk_b) if (ce_b && we_b) words[b[13:5]] <= new_b;
+    GOWIN_BSRAM_OUTPUT #(MODE_A, ASYNC) output_a (
+        clk_a, ce_a, we_a, reset_a, pick(WIDTH_A, a, old_a), pick(WIDTH_A, a, new_a), q_a
+    );
+    GOWIN_BSRAM_OUTPUT #(MODE_B, ASYNC) output_b (
+        clk_b, ce_b, we_b, reset_b, pick(WIDTH_B, b, old_b), pick(WIDTH_B, b, new_b), q_b
+    );
+endmodule
+
+// What a port reads: held while disabled; a write holds it too, or passes through, or reads what was there.
+module GOWIN_BSRAM_OUTPUT #(
+    parameter MODE = 0, ASYNC = 0
+) (
+    input clk, ce, we, reset,
+    input [35:0] old_data, new_data,
+    output reg [35:0] q
+);
+    initial q = 0;
+    wire moves = ce && (!we || MODE != 0);
+    wire [35:0] d = we && MODE == 1 ? new_data : old_data;
     generate
-        if (ASYNC) always @(posedge read_clk or posedge reset) if (reset) q <= 0; else if (read) q <= found;
-        if (!ASYNC) always @(posedge read_clk) if (reset) q <= 0; else if (read) q <= found;
+        if (ASYNC) always @(posedge clk or posedge reset) if (reset) q <= 0; else if (moves) q <= d;
+        if (!ASYNC) always @(posedge clk) if (reset) q <= 0; else if (moves) q <= d;
     endgenerate
 endmodule
 
@@ -165,11 +180,11 @@ module SP (
     generate
         if (READ_MODE || BLK_SEL) $error("SP: no model of its output register, of block selects");
     endgenerate
-    wire [35:0] read;
-    GOWIN_BSRAM #(8, BIT_WIDTH, BIT_WIDTH, WRITE_MODE == 1, RESET_MODE == "ASYNC", `INIT) ram (
-        CLK, CE & WRE, AD, {4'b0, DI}, CLK, CE & (!WRE | WRITE_MODE != 0), RESET, AD, read
+    wire [35:0] read_a, read_b;
+    GOWIN_BSRAM #(8, BIT_WIDTH, BIT_WIDTH, WRITE_MODE, 0, RESET_MODE == "ASYNC", `INIT) ram (
+        CLK, CE, WRE, RESET, CLK, 1'b0, 1'b0, 1'b0, AD, AD, {4'b0, DI}, 36'b0, read_a, read_b
     );
-    assign DO = read[31:0];
+    assign DO = read_a[31:0];
 endmodule
 
 module SDPB (
@@ -189,11 +204,39 @@ module SDPB (
     generate
         if (READ_MODE || BLK_SEL_0 || BLK_SEL_1) $error("SDPB: no model of its output register, of block selects");
     endgenerate
-    wire [35:0] read;
-    GOWIN_BSRAM #(8, BIT_WIDTH_0, BIT_WIDTH_1, 0, RESET_MODE == "ASYNC", `INIT) ram (
-        CLKA, CEA, ADA, {4'b0, DI}, CLKB, CEB, RESETB, ADB, read
+    wire [35:0] read_a, read_b;
+    GOWIN_BSRAM #(8, BIT_WIDTH_0, BIT_WIDTH_1, 0, 0, RESET_MODE == "ASYNC", `INIT) ram (
+        CLKA, CEA, 1'b1, RESETA, CLKB, CEB, 1'b0, RESETB, ADA, ADB, {4'b0, DI}, 36'b0, read_a, read_b
     );
-    assign DO = read[31:0];
+    assign DO = read_b[31:0];
+endmodule
+
+module DPB (
+    input [15:0] DIA, DIB,
+    input [2:0] BLKSELA, BLKSELB,
+    input [13:0] ADA, ADB,
+    input CLKA, CEA, WREA, RESETA, OCEA, CLKB, CEB, WREB, RESETB, OCEB,
+    output [15:0] DOA, DOB
+);
+    parameter READ_MODE0 = 1'b0;
+    parameter READ_MODE1 = 1'b0;
+    parameter WRITE_MODE0 = 2'b00;
+    parameter WRITE_MODE1 = 2'b00;
+    parameter BIT_WIDTH_0 = 16;
+    parameter BIT_WIDTH_1 = 16;
+    parameter BLK_SEL_0 = 3'b000;
+    parameter BLK_SEL_1 = 3'b000;
+    parameter RESET_MODE = "SYNC";
+    `INIT_PARAMETERS(256)
+    generate
+        if (READ_MODE0 || READ_MODE1 || BLK_SEL_0 || BLK_SEL_1) $error("DPB: no model of its output register, of block selects");
+    endgenerate
+    wire [35:0] read_a, read_b;
+    GOWIN_BSRAM #(8, BIT_WIDTH_0, BIT_WIDTH_1, WRITE_MODE0, WRITE_MODE1, RESET_MODE == "ASYNC", `INIT) ram (
+        CLKA, CEA, WREA, RESETA, CLKB, CEB, WREB, RESETB, ADA, ADB, {20'b0, DIA}, {20'b0, DIB}, read_a, read_b
+    );
+    assign DOA = read_a[15:0];
+    assign DOB = read_b[15:0];
 endmodule
 
 module SPX9 (
@@ -212,11 +255,11 @@ module SPX9 (
     generate
         if (READ_MODE || BLK_SEL) $error("SPX9: no model of its output register, of block selects");
     endgenerate
-    wire [35:0] read;
-    GOWIN_BSRAM #(9, BIT_WIDTH, BIT_WIDTH, WRITE_MODE == 1, RESET_MODE == "ASYNC", `INIT) ram (
-        CLK, CE & WRE, AD, DI, CLK, CE & (!WRE | WRITE_MODE != 0), RESET, AD, read
+    wire [35:0] read_a, read_b;
+    GOWIN_BSRAM #(9, BIT_WIDTH, BIT_WIDTH, WRITE_MODE, 0, RESET_MODE == "ASYNC", `INIT) ram (
+        CLK, CE, WRE, RESET, CLK, 1'b0, 1'b0, 1'b0, AD, AD, DI, 36'b0, read_a, read_b
     );
-    assign DO = read[35:0];
+    assign DO = read_a[35:0];
 endmodule
 
 module SDPX9B (
@@ -236,9 +279,37 @@ module SDPX9B (
     generate
         if (READ_MODE || BLK_SEL_0 || BLK_SEL_1) $error("SDPX9B: no model of its output register, of block selects");
     endgenerate
-    wire [35:0] read;
-    GOWIN_BSRAM #(9, BIT_WIDTH_0, BIT_WIDTH_1, 0, RESET_MODE == "ASYNC", `INIT) ram (
-        CLKA, CEA, ADA, DI, CLKB, CEB, RESETB, ADB, read
+    wire [35:0] read_a, read_b;
+    GOWIN_BSRAM #(9, BIT_WIDTH_0, BIT_WIDTH_1, 0, 0, RESET_MODE == "ASYNC", `INIT) ram (
+        CLKA, CEA, 1'b1, RESETA, CLKB, CEB, 1'b0, RESETB, ADA, ADB, DI, 36'b0, read_a, read_b
     );
-    assign DO = read[35:0];
+    assign DO = read_b[35:0];
+endmodule
+
+module DPX9B (
+    input [17:0] DIA, DIB,
+    input [2:0] BLKSELA, BLKSELB,
+    input [13:0] ADA, ADB,
+    input CLKA, CEA, WREA, RESETA, OCEA, CLKB, CEB, WREB, RESETB, OCEB,
+    output [17:0] DOA, DOB
+);
+    parameter READ_MODE0 = 1'b0;
+    parameter READ_MODE1 = 1'b0;
+    parameter WRITE_MODE0 = 2'b00;
+    parameter WRITE_MODE1 = 2'b00;
+    parameter BIT_WIDTH_0 = 18;
+    parameter BIT_WIDTH_1 = 18;
+    parameter BLK_SEL_0 = 3'b000;
+    parameter BLK_SEL_1 = 3'b000;
+    parameter RESET_MODE = "SYNC";
+    `INIT_PARAMETERS(288)
+    generate
+        if (READ_MODE0 || READ_MODE1 || BLK_SEL_0 || BLK_SEL_1) $error("DPX9B: no model of its output register, of block selects");
+    endgenerate
+    wire [35:0] read_a, read_b;
+    GOWIN_BSRAM #(9, BIT_WIDTH_0, BIT_WIDTH_1, WRITE_MODE0, WRITE_MODE1, RESET_MODE == "ASYNC", `INIT) ram (
+        CLKA, CEA, WREA, RESETA, CLKB, CEB, WREB, RESETB, ADA, ADB, {18'b0, DIA}, {18'b0, DIB}, read_a, read_b
+    );
+    assign DOA = read_a[17:0];
+    assign DOB = read_b[17:0];
 endmodule
