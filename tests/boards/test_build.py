@@ -1,4 +1,6 @@
-"""Building: what becomes of seeds of place and route that take too long."""
+"""Building: what becomes of seeds of place and route that take too long, and a small design through the tools of Gowin."""
+
+from pathlib import Path
 
 import pytest
 
@@ -19,3 +21,9 @@ def test_a_seed_that_takes_too_long_is_given_up(double, tmp_path, monkeypatch):
     with pytest.raises(SsmHdlError, match=r"45 MHz: place and route was given up after .* minutes each time, with 1 seeds"):
         build.build(manifest, board, tmp_path / "out", plan=plan, seeds=(3,), progress=said.append)
     assert sum("given up" in line for line in said) == 3 and not list((tmp_path / "out").glob("*.bin"))
+
+
+def test_a_bitstream_for_a_gowin_device(double, tmp_path):
+    report = build.build(double(), find_board("tang-nano-9k"), tmp_path)
+    assert report.clock_reached_mhz >= report.clock_mhz == 54
+    assert f"{0x1100481B:032b}" in Path(report.bitstream).read_text(encoding="ascii")  # the IDCODE of a GW1NR-9C
