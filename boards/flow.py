@@ -52,7 +52,8 @@ def of_board(board: Board, used: Mapping[str, int]) -> dict[str, Usage]:
     """What a netlist takes of a board."""
     chip = board.chip
     available = {
-        "LUTs": chip.luts, "flip-flops": chip.flip_flops or chip.luts, "multipliers": chip.dsps, "block RAMs": chip.rams, "SPRAMs": chip.sprams
+        "LUTs": chip.luts, "flip-flops": chip.flip_flops or chip.luts, "multipliers": chip.dsps, "block RAMs": chip.rams,
+        "SPRAMs": chip.sprams,
     }  # fmt: skip
     return {what: Usage(number, available[what]) for what, number in used.items()}
 

@@ -40,7 +40,7 @@ class StageReport:
         block_rams: block RAMs of its memories, by family.
         luts: LUT4s, an estimate.
         flip_flops: flip-flops, an estimate.
-        fitted: the estimates were fitted to synthesis of this operation; otherwise they are averages over others, or another family's.
+        fitted: the estimates were fitted to synthesis of this operation; otherwise they are averages, or another family's.
         intensity: products for each byte that it reads from its memories; 0 if it multiplies nothing.
         output: format of its results.
         size: elements of a packet of results.
