@@ -22,6 +22,9 @@ from ssm_hdl.gen import yosys
 PATIENCE_S = 1800
 """Seconds that a seed of place and route may take: most designs are done in a few minutes, some seeds in none at all."""
 
+HOLD = "ERROR: Hold/min time violation"
+"""What the router says of data that come too early, whatever the clock; another seed may not have them."""
+
 
 @dataclass(frozen=True)
 class Routed:
@@ -30,7 +33,7 @@ class Routed:
     Attributes:
         seed: the seed.
         reached_hz: clock that it reaches; of several, the one with the least to spare; 0 if it took longer than `PATIENCE_S`.
-        met: every clock is reached.
+        met: every clock is reached, and no hold time violated.
         usage: what it takes.
     """
 
@@ -143,7 +146,8 @@ def route(board: Board, folder: Path, seed: int, clock_hz: float, netlist: Mappi
     if not any(abs(constraint * 1e6 / clock_hz - 1) < 0.001 for _, constraint in clocks):
         raise SsmHdlError(f"{flow.router} has checked clocks of {[c for _, c in clocks]} MHz, not of {clock_hz / 1e6:g} MHz")
     achieved, _ = min(clocks, key=lambda clock: clock[0] / clock[1])
-    met = all(achieved >= constraint for achieved, constraint in clocks)
+    held = HOLD not in (folder / "nextpnr.log").read_text(encoding="utf-8", errors="replace")
+    met = held and all(achieved >= constraint for achieved, constraint in clocks)
     if met != (status == 0):
         raise SsmHdlError(f"{flow.router} failed: {tools.errors(folder, 'nextpnr.log')}")
     return Routed(seed, achieved * 1e6, met, {**netlist, **used})
