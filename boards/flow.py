@@ -25,6 +25,9 @@ PATIENCE_S = 1800
 HOLD = "ERROR: Hold/min time violation"
 """What the router says of data that come too early, whatever the clock; another seed may not have them."""
 
+UNPLACED = "Unable to find legal placement for all cells"
+"""What nextpnr says of a full device; another seed may find a place for each."""
+
 
 @dataclass(frozen=True)
 class Routed:
@@ -32,7 +35,8 @@ class Routed:
 
     Attributes:
         seed: the seed.
-        reached_hz: clock that it reaches; of several, the one with the least to spare; 0 if it took longer than `PATIENCE_S`.
+        reached_hz: clock that it reaches; of several, the one with the least to spare; 0 if the seed found no place for a cell,
+            or took longer than `PATIENCE_S`.
         met: every clock is reached, and no hold time violated.
         usage: what it takes.
     """
@@ -133,7 +137,8 @@ def route(board: Board, folder: Path, seed: int, clock_hz: float, netlist: Mappi
     files = ["--json", "top.json", *(each.format(mhz=clock_hz / 1e6) for each in flow.routing)]
     arguments = [*board.route, *files, "--report", report.name, "--seed", str(seed)]
     status = tools.run(flow.router, arguments, folder, "nextpnr.log", PATIENCE_S)
-    if status is None:
+    said = (folder / "nextpnr.log").read_text(encoding="utf-8", errors="replace")
+    if status is None or UNPLACED in said:
         return Routed(seed, 0, False, dict(netlist))
     if not report.exists():
         raise SsmHdlError(f"{flow.router} failed: {tools.errors(folder, 'nextpnr.log')}")
@@ -146,8 +151,7 @@ def route(board: Board, folder: Path, seed: int, clock_hz: float, netlist: Mappi
     if not any(abs(constraint * 1e6 / clock_hz - 1) < 0.001 for _, constraint in clocks):
         raise SsmHdlError(f"{flow.router} has checked clocks of {[c for _, c in clocks]} MHz, not of {clock_hz / 1e6:g} MHz")
     achieved, _ = min(clocks, key=lambda clock: clock[0] / clock[1])
-    held = HOLD not in (folder / "nextpnr.log").read_text(encoding="utf-8", errors="replace")
-    met = held and all(achieved >= constraint for achieved, constraint in clocks)
+    met = HOLD not in said and all(achieved >= constraint for achieved, constraint in clocks)
     if met != (status == 0):
         raise SsmHdlError(f"{flow.router} failed: {tools.errors(folder, 'nextpnr.log')}")
     return Routed(seed, achieved * 1e6, met, {**netlist, **used})
