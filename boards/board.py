@@ -28,6 +28,7 @@ class Board:
         leds: pins that light up when the board is ready, and when it refused a request; none if there are no LEDs to spare.
         high: pins that have to be held high.
         route: arguments of nextpnr that name the device.
+        pack: arguments of the packer that name the device.
         loader: what openFPGALoader calls the board.
         platform: makes a fresh Amaranth platform.
         flash: resource of the platform that is the SPI flash of a board with SPRAMs.
@@ -50,6 +51,7 @@ class Board:
     flash: str = ""
     flash_offset: int = 0
     other_pll: type[Pll] | None = None
+    pack: tuple[str, ...] = ()
 
     @property
     def family(self) -> Family:

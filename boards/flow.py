@@ -22,6 +22,8 @@ from ssm_hdl.gen import yosys
 PATIENCE_S = 1800
 """Seconds that a seed of place and route may take: most designs are done in a few minutes, some seeds in none at all."""
 
+HOLD = "ERROR: Hold/min time violation"
+"""What the router says of data that come too early, whatever the clock; another seed may not have them."""
 
 UNPLACED = "Unable to find legal placement for all cells"
 """What nextpnr says of a full device; another seed may find a place for each."""
@@ -35,7 +37,7 @@ class Routed:
         seed: the seed.
         reached_hz: clock that it reaches; of several, the one with the least to spare; 0 if the seed found no place for a cell,
             or took longer than `PATIENCE_S`.
-        met: every clock is reached.
+        met: every clock is reached, and no hold time violated.
         usage: what it takes.
     """
 
@@ -48,7 +50,7 @@ class Routed:
 def cells(family: Family, types: Mapping[str, int]) -> dict[str, int]:
     """What a netlist takes, from how many cells of each type it has."""
     return {
-        what: sum(number * size for cell, number in types.items() for start, size in kinds.items() if cell.startswith(start))
+        what: int(sum(number * size for cell, number in types.items() for start, size in kinds.items() if cell.startswith(start)))
         for what, kinds in FLOWS[family.name].cells.items()
     }
 
@@ -57,7 +59,8 @@ def of_board(board: Board, used: Mapping[str, int]) -> dict[str, Usage]:
     """What a netlist takes of a board."""
     chip = board.chip
     available = {
-        "LUTs": chip.luts, "flip-flops": chip.luts, "multipliers": chip.dsps, "block RAMs": chip.rams, "SPRAMs": chip.sprams
+        "LUTs": chip.luts, "flip-flops": chip.flip_flops or chip.luts, "multipliers": chip.dsps, "block RAMs": chip.rams,
+        "SPRAMs": chip.sprams,
     }  # fmt: skip
     return {what: Usage(number, available[what]) for what, number in used.items()}
 
@@ -131,10 +134,11 @@ def route(board: Board, folder: Path, seed: int, clock_hz: float, netlist: Mappi
     flow = board.flow
     report = folder / "route.json"
     report.unlink(missing_ok=True)
-    files = ["--json", "top.json", f"--{flow.constraints}", f"top.{flow.constraints}", flow.routed, "top.routed"]
+    files = ["--json", "top.json", *(each.format(mhz=clock_hz / 1e6) for each in flow.routing)]
     arguments = [*board.route, *files, "--report", report.name, "--seed", str(seed)]
     status = tools.run(flow.router, arguments, folder, "nextpnr.log", PATIENCE_S)
-    if status is None or UNPLACED in (folder / "nextpnr.log").read_text(encoding="utf-8", errors="replace"):
+    said = (folder / "nextpnr.log").read_text(encoding="utf-8", errors="replace")
+    if status is None or UNPLACED in said:
         return Routed(seed, 0, False, dict(netlist))
     if not report.exists():
         raise SsmHdlError(f"{flow.router} failed: {tools.errors(folder, 'nextpnr.log')}")
@@ -147,7 +151,7 @@ def route(board: Board, folder: Path, seed: int, clock_hz: float, netlist: Mappi
     if not any(abs(constraint * 1e6 / clock_hz - 1) < 0.001 for _, constraint in clocks):
         raise SsmHdlError(f"{flow.router} has checked clocks of {[c for _, c in clocks]} MHz, not of {clock_hz / 1e6:g} MHz")
     achieved, _ = min(clocks, key=lambda clock: clock[0] / clock[1])
-    met = all(achieved >= constraint for achieved, constraint in clocks)
+    met = HOLD not in said and all(achieved >= constraint for achieved, constraint in clocks)
     if met != (status == 0):
         raise SsmHdlError(f"{flow.router} failed: {tools.errors(folder, 'nextpnr.log')}")
     return Routed(seed, achieved * 1e6, met, {**netlist, **used})
@@ -161,6 +165,6 @@ def pack(board: Board, folder: Path) -> bytes:
     """
     flow = board.flow
     bits = folder / "top.bits"
-    if tools.run(flow.packer, [*flow.packing, "top.routed", bits.name], folder, "pack.log") or not bits.exists():
+    if tools.run(flow.packer, [*flow.packing, *board.pack], folder, "pack.log") or not bits.exists():
         raise SsmHdlError(f"{flow.packer} failed: {tools.errors(folder, 'pack.log')}")
     return bits.read_bytes()

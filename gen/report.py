@@ -14,8 +14,8 @@ from ssm_hdl.gen.pipeline import Pipeline
 from ssm_hdl.gen.plan import Plan
 from ssm_hdl.gen.timing import Timing
 
-FITTED = [family for family in FAMILIES.values() if family.costs == family.name]
-"""The families with fitted costs, whose block RAMs a report counts."""
+COUNTED = [family for family in FAMILIES.values() if family.synthesis]
+"""The families with cells, whose block RAMs a report counts."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class StageReport:
         block_rams: block RAMs of its memories, by family.
         luts: LUT4s, an estimate.
         flip_flops: flip-flops, an estimate.
-        fitted: the estimates were fitted to synthesis of this operation; otherwise they are averages over others.
+        fitted: the estimates were fitted to synthesis of this operation; otherwise they are averages, or another family's.
         intensity: products for each byte that it reads from its memories; 0 if it multiplies nothing.
         output: format of its results.
         size: elements of a packet of results.
@@ -193,7 +193,7 @@ def estimate(manifest: Manifest, plan: Plan, timed: bool = True) -> Report:
 
 def _block_rams(storages: Sequence[Storage]) -> dict[str, int]:
     """Block RAMs by family."""
-    return {family.name: sum(family.rams.blocks(storage) for storage in storages) for family in FITTED}
+    return {family.name: sum(family.rams.blocks(storage) for storage in storages) for family in COUNTED}
 
 
 def _intensity(stage: Stage, multipliers: int) -> float:

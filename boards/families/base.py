@@ -16,9 +16,9 @@ class Flow:
         pll: its PLL.
         router: program for place and route.
         packer: program that makes the bitstream.
-        constraints: ending of the file of pins, and option of the router for it.
-        routed: option of the router for its result.
-        packing: arguments of the packer between its input and its output.
+        constraints: ending of the file of pins.
+        routing: arguments of the router for that file, for its result, and for the clock in MHz where no PLL tells it.
+        packing: arguments of the packer.
         bitstream: ending of a bitstream.
         cells: what the cells of a netlist are, by the beginning of their names, and how many each counts for.
         bels: what nextpnr calls the same, where it reports it.
@@ -31,10 +31,10 @@ class Flow:
     router: str
     packer: str
     constraints: str
-    routed: str
+    routing: tuple[str, ...]
     packing: tuple[str, ...]
     bitstream: str
-    cells: Mapping[str, Mapping[str, int]]
+    cells: Mapping[str, Mapping[str, float]]
     bels: Mapping[str, str]
     pack_only: tuple[str, ...] = ()
     packed: str = ""

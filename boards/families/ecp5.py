@@ -88,8 +88,8 @@ FLOW = Flow(
     router="nextpnr-ecp5",
     packer="ecppack",
     constraints="lpf",
-    routed="--textcfg",
-    packing=("--compress",),
+    routing=("--lpf", "top.lpf", "--textcfg", "top.routed"),
+    packing=("--compress", "top.routed", "top.bits"),
     bitstream="bit",
     cells={
         "LUTs": {"LUT4": 1, "CCU2C": 2, "TRELLIS_DPR16X4": 6},

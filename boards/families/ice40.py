@@ -90,8 +90,8 @@ FLOW = Flow(
     router="nextpnr-ice40",
     packer="icepack",
     constraints="pcf",
-    routed="--asc",
-    packing=(),
+    routing=("--pcf", "top.pcf", "--asc", "top.routed"),
+    packing=("top.routed", "top.bits"),
     bitstream="bin",
     cells={
         "LUTs": {"SB_LUT4": 1},

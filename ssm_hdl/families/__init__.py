@@ -1,11 +1,11 @@
 """FPGA families and their devices. A family is one module here, one in `ssm_hdl.boards.families`, and a line below."""
 
 from ssm_hdl.errors import UsageError
-from ssm_hdl.families import ecp5, generic, ice40
+from ssm_hdl.families import ecp5, generic, gowin, ice40
 from ssm_hdl.families.base import Device, Family
 from ssm_hdl.families.generic import GENERIC_DEVICE, unlimited
 
-_MODULES = (generic, ice40, ecp5)
+_MODULES = (generic, ice40, ecp5, gowin)
 
 DEVICES: dict[str, Device] = {device.name: device for module in _MODULES for device in module.DEVICES}
 """Every device, by the name that the command line uses; of a family from the smallest to the largest."""

@@ -19,6 +19,7 @@ class Family:
         rams: its block RAMs.
         fast_rams: a block RAM reads early enough in a cycle for logic to follow at once; otherwise a register follows.
         packs_flip_flops: every flip-flop is in a logic cell with a LUT, so flip-flops are not counted on their own.
+        flip_flops_per_lut: flip-flops of a device for each of its LUTs.
         has_sprams: tables of constants can be in SPRAM (`ssm_hdl.gateware.spram`).
         fill: share of the LUTs and flip-flops of a device that a plan may take; place and route needs the rest.
         reserved_rams: block RAMs that a plan leaves free.
@@ -35,6 +36,7 @@ class Family:
     rams: ClassVar[BlockRams]
     fast_rams: ClassVar[bool] = False
     packs_flip_flops: ClassVar[bool] = False
+    flip_flops_per_lut: ClassVar[float] = 1.0
     has_sprams: ClassVar[bool] = False
     fill: ClassVar[float] = 1.0
     reserved_rams: ClassVar[int] = 0
@@ -57,6 +59,11 @@ class Family:
 
     def finish_for_router(self, module: dict[str, Any]) -> None:
         """Prepare a netlist for nextpnr; Yosys need not read the result."""
+
+    @property
+    def fitted(self) -> bool:
+        """Costs are fitted to its own cells, if it has any."""
+        return not self.synthesis or self.costs == self.name
 
     def __repr__(self) -> str:
         return f"<family {self.name}>"
@@ -98,8 +105,8 @@ class Device:
 
     @property
     def flip_flops(self) -> int | None:
-        """Flip-flops, equal to the LUTs; None where they are not counted on their own."""
-        return None if self.family.packs_flip_flops else self.luts
+        """Flip-flops; None where they are not counted on their own."""
+        return None if self.family.packs_flip_flops else int(self.family.flip_flops_per_lut * self.luts)
 
     @property
     def bounded(self) -> bool:

@@ -46,7 +46,7 @@ def command(
         Path | None, typer.Option(metavar="FILE.vcd", help="Write all signals into this file, by the cocotb testbench.")
     ] = None,
     netlist: Annotated[
-        str | None, typer.Option(metavar="FAMILY", help="The netlist after synthesis instead, in cells of ice40 or ecp5.")
+        str | None, typer.Option(metavar="FAMILY", help="The netlist after synthesis instead, in cells of ice40, ecp5 or gowin.")
     ] = None,
     device: sizing.DeviceName = "generic",
     target: sizing.Target = None,

@@ -1,4 +1,7 @@
-"""Building: what becomes of seeds of place and route that do not come to an end."""
+"""Building: what becomes of seeds of place and route that fail, and a small design through the tools of Gowin."""
+
+import json
+from pathlib import Path
 
 import pytest
 
@@ -21,6 +24,12 @@ def test_a_seed_that_takes_too_long_is_given_up(double, tmp_path, monkeypatch):
     assert sum("given up" in line for line in said) == 3 and not list((tmp_path / "out").glob("*.bin"))
 
 
+def test_a_bitstream_for_a_gowin_device(double, tmp_path):
+    report = build.build(double(), find_board("tang-nano-9k"), tmp_path)
+    assert report.clock_reached_mhz >= report.clock_mhz == 54
+    assert f"{0x1100481B:032b}" in Path(report.bitstream).read_text(encoding="ascii")  # the IDCODE of a GW1NR-9C
+
+
 def test_a_seed_that_finds_no_place_is_given_up(tmp_path, monkeypatch):
     def full(tool, arguments, folder, log, patience):
         (folder / log).write_text(
@@ -30,3 +39,21 @@ def test_a_seed_that_finds_no_place_is_given_up(tmp_path, monkeypatch):
 
     monkeypatch.setattr(flow.tools, "run", full)
     assert not flow.route(find_board("ulx3s-25f"), tmp_path, 1, 1e8, {}).reached_hz
+
+
+def test_a_seed_that_violates_a_hold_time_is_missed(tmp_path, monkeypatch):
+    """nextpnr ends in an error then, though the clock is reached."""
+    board = find_board("tang-nano-9k")
+    answer = {
+        "fmax": {"clock": {"achieved": 90.0, "constraint": 54.0}},
+        "utilization": {bel: {"used": 1, "available": 2} for bel in board.flow.bels.values()},
+    }
+
+    def early(tool, arguments, folder, log, patience):
+        (folder / log).write_text("ERROR: Hold/min time violation for clock 'posedge clock':\n")
+        (folder / "route.json").write_text(json.dumps(answer))
+        return 1
+
+    monkeypatch.setattr(flow.tools, "run", early)
+    routed = flow.route(board, tmp_path, 1, 54e6, {})
+    assert (routed.met, routed.reached_hz) == (False, 90e6)

@@ -311,7 +311,7 @@ def test_tables_go_to_spram_where_block_rams_end():
 
 
 def test_refusals(manifest):
-    with pytest.raises(SsmHdlError, match=r"^device 'xc7' is not known; there are up5k, .*, lfe5u-85f, generic$"):
+    with pytest.raises(SsmHdlError, match=r"^device 'xc7' is not known; there are up5k, .*, gw2ar-18, generic$"):
         find_device("xc7")
     assert find_device("LFE5U-25F") is ECP5
     for words, arguments in (

@@ -1,7 +1,8 @@
-"""The netlist after synthesis: the golden model's bits in the cells of both families, and the models of cells that are ours."""
+"""The netlist after synthesis: the golden model's bits in the cells of the families, and the models of cells that are ours."""
 
 import ctypes
 import dataclasses
+import re
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from ssm_hdl import Manifest, SsmHdlError
 from ssm_hdl.families import unlimited
 from ssm_hdl.families.ecp5 import ECP5
 from ssm_hdl.families.generic import GENERIC
+from ssm_hdl.families.gowin import GOWIN
 from ssm_hdl.families.ice40 import ICE40
 from ssm_hdl.gen.plan import Plan
 from ssm_hdl.gen.report import estimate
@@ -62,6 +64,18 @@ def test_bits_of_two_products_in_a_block_and_of_three_in_a_complex_one(
     assert plan.stages["ssm"].folding.endswith(("*3", "/3")) == (features != ("narrow",))
     model = netlist_model(manifest, family, plan, cache=cache)
     assert model.design.verilog.count(f" {cell} ") == estimate(manifest, plan).dsp == cells
+    assert compare(manifest, model, random_samples(manifest, 4), stalls=0.2).differences == 0
+
+
+def test_bits_of_products_of_9_and_of_18_bits(random_manifest, random_samples, cache):
+    """In cells of Gowin: two of 9 bits are in the place of one of 18."""
+    manifest = random_manifest(channels=3, modes=3, steps=7, features=("narrow",))
+    folding = {"encoder": 1, "ssm": 4, "readout": 6, "mixing": 6, "decoder": 1}
+    plan = plan_for(manifest, unlimited(GOWIN), dsp=100, folding=folding, share_layers=False).plan
+    plan = Plan(GOWIN, {name: dataclasses.replace(stage, kind="dsp") for name, stage in plan.stages.items()})
+    model = netlist_model(manifest, GOWIN, plan, cache=cache)
+    whole, half = (model.design.verilog.count(f" {cell} ") for cell in ("MULT18X18", "MULT9X9"))
+    assert half and whole + half / 2 == estimate(manifest, plan).dsp
     assert compare(manifest, model, random_samples(manifest, 4), stalls=0.2).differences == 0
 
 
@@ -184,6 +198,29 @@ def test_model_of_dp16kd(cache, tmp_path, width, depth, enable):
     differences, netlist = _differences(body, ECP5, (), cache)
     assert "DP16KD" in netlist
     assert differences == 0
+
+
+def test_models_of_bsram(cache, tmp_path):
+    """As above, several in a module: of bytes of 8 and of 9 bits, of one width and of two, and one that is only read."""
+    body, dice = "wire [5:0] w = x[5:0], r = x[11:6];\n", np.random.default_rng(0)
+    memories = [(2, 8192, 1), (4, 4096, 0), (9, 2048, 1), (18, 1024, 1), (36, 512, 0), (32, 512, None)]
+    for index, (width, depth, enable) in enumerate(memories):
+        start, low = tmp_path / f"start{index}.hex", depth.bit_length() - 1 - 6
+        start.write_text("\n".join(f"{word:x}" for word in dice.integers(0, 1 << width, depth)))
+        write = f"if (x[12]) words{index}[{{w, {low}'h0}}] <= x[63:13];" if enable is not None else ""
+        body += f"""
+    (* ram_style = "block", rom_style = "block" *) reg [{width}-1:0] words{index} [0:{depth}-1];
+    reg [{width}-1:0] read{index} = 0;
+    initial $readmemh("{start}", words{index});
+    always @(posedge clk) begin
+        {write}
+        if (x[13] | !{enable or 0}) read{index} <= words{index}[{{r, {low}'h0}}];
+    end
+"""
+    body += f"assign y = {' ^ '.join(f'(read{index} << {8 * (index % 4)})' for index in range(len(memories)))};\nendmodule\n"
+    differences, netlist = _differences(body, GOWIN, (), cache)
+    assert differences == 0
+    assert set(re.findall(r" (S?DP\w*B|SP\w*) #", netlist)) == {"DPB", "DPX9B", "SDPX9B", "SPX9"}
 
 
 @pytest.mark.parametrize(
