@@ -30,7 +30,7 @@ def ask(manifest, contents, cache, samples):
     verilog = shell_verilog(manifest, plan, DIVISOR, TIMEOUT, BOARD.flash_offset)
     data = request(7, fingerprint(manifest), codes_to_bytes(samples, manifest.input.format))
     with (
-        VirtualBoard(verilog, "shell", DIVISOR, linger=200_000, flash=contents, cache=cache) as board,
+        VirtualBoard(verilog, "shell", DIVISOR, linger=200_000, family=ICE40, flash=contents, cache=cache) as board,
         serial.Serial(board.port, timeout=60) as port,
     ):
         for _ in range(20):

@@ -128,6 +128,11 @@ build digits --board arty                       | board 'arty' is not known
 program top.bin --board arty                    | board 'arty' is not known
 run digits --port x --samples mine              | no samples 'mine'
 run digits --port x --data mine.npz             | --data and --window go with
+run digits                                      | name the --port
+run digits --port x --simulated                 | name the --port
+run digits --port x --board icebreaker          | leave it out
+run digits --simulated --board arty             | board 'arty' is not known
+run digits --port x --stream - --samples test   | --stream brings the samples
 info mine.npz                                   | is samples
 info digits.safetensors --picture x.svg         | no pipeline to draw
 info digits --picture x.gif                     | cannot draw into x.gif
