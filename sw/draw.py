@@ -1,6 +1,5 @@
 """The picture of a pipeline: a box for every stage, the streams between them, and how busy each stage is."""
 
-import io
 import math
 from collections import defaultdict
 from contextlib import AbstractContextManager
@@ -18,6 +17,7 @@ from ssm_hdl import Manifest
 from ssm_hdl.gen.plan import Plan
 from ssm_hdl.gen.report import StageReport, estimate
 from ssm_hdl.operations import Edge
+from ssm_hdl.sw import figures
 from ssm_hdl.sw.figures import FAINT, INK, save
 from ssm_hdl.sw.layout import Layout, Place
 
@@ -55,19 +55,18 @@ def draw(manifest: Manifest, plan: Plan, path: Path | str) -> Path:
         SsmHdlError: another ending, or the file cannot be written.
     """
     path = Path(path)
-    with _style(manifest):
+    with style(manifest):
         return save(_Picture(manifest, plan).figure, path, dpi=150, metadata=DATES.get(path.suffix))
 
 
 def svg(manifest: Manifest, plan: Plan) -> str:
     """The picture as the text of an SVG element."""
-    text = io.StringIO()
-    with _style(manifest):
-        _Picture(manifest, plan).figure.savefig(text, format="svg", metadata=DATES[".svg"])
-    return text.getvalue()[text.getvalue().index("<svg") :]
+    with style(manifest):
+        return figures.svg(_Picture(manifest, plan).figure)
 
 
-def _style(manifest: Manifest) -> AbstractContextManager[None]:
+def style(manifest: Manifest) -> AbstractContextManager[None]:
+    """With which the names in an SVG are those of the model, and the same every time."""
     return matplotlib.rc_context({"svg.hashsalt": manifest.name, "font.family": "DejaVu Sans"})
 
 

@@ -81,7 +81,7 @@ class Samples:
             codes = np.floor(values / scale / edge.format.lsb + 0.5)
         elif (values % 1).any():
             raise SsmHdlError(f"{where}: {brief(line)} are no integers; {self.manifest.name} takes codes of {edge.format}")
-        inside = np.clip(codes, edge.format.min, edge.format.max).astype(np.int64)
+        inside: Codes = np.clip(codes, edge.format.min, edge.format.max).astype(np.int64)
         self.saturated += int((inside != codes).sum())
         return inside
 

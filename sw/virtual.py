@@ -19,7 +19,8 @@ from ssm_hdl.families import find_family
 from ssm_hdl.fingerprint import fingerprint
 from ssm_hdl.gateware.stage import StagePlan
 from ssm_hdl.gen.plan import Plan
-from ssm_hdl.gen.size.planner import plan_for
+from ssm_hdl.gen.report import estimate
+from ssm_hdl.gen.size.planner import Sized, plan_for
 from ssm_hdl.gen.verilog import weights
 from ssm_hdl.sim.board import VirtualBoard
 
@@ -42,6 +43,10 @@ class Target:
     plan: Plan
     clock_hz: float
     built: BuildReport | None = None
+
+    def sized(self, manifest: Manifest) -> Sized:
+        """The same with its figures."""
+        return Sized(self.board.chip, self.clock_hz, self.plan, estimate(manifest, self.plan))
 
 
 def target_of(manifest: Manifest, board: Board) -> Target:
@@ -98,8 +103,7 @@ def virtual_board(manifest: Manifest, target: Target, baud: int | None = None, c
     board, plan, clock_hz = target.board, target.plan, target.clock_hz
     divisor, timeout = line_of(board if baud is None else replace(board, baud=baud), clock_hz)
     image = weights(manifest, plan)
-    reader = FlashReader(board.flash_offset, clock_hz)
-    loading = reader.pause + 16 * reader.half * (len(image) + 64) if image else 0
+    loading = FlashReader(board.flash_offset, clock_hz).cycles(len(image)) if image else 0
     verilog = shell_verilog(manifest, plan, divisor, timeout, board.flash_offset, clock_hz)
     flash = with_image(board, b"", image)
     return VirtualBoard(verilog, "shell", divisor, linger=1, family=plan.family, flash=flash, start=loading, cache=cache)

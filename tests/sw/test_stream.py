@@ -11,10 +11,8 @@ import pytest
 import yaml
 
 from ssm_hdl import Manifest, SsmHdlError
-from ssm_hdl.boards.build import PLAN, REPORT, BuildReport
+from ssm_hdl.boards.build import PLAN
 from ssm_hdl.boards.catalog import find_board
-from ssm_hdl.boards.resources import Usage
-from ssm_hdl.fingerprint import fingerprint
 from ssm_hdl.manifest import Graph
 from ssm_hdl.operations import Tensors
 from ssm_hdl.samples import InputSpec
@@ -153,7 +151,7 @@ def test_what_a_line_says(random_manifest):
     assert json.loads(writer(named, True)(7, output)) == {"sequence": 7, "class": 1, "name": "no", "values": [1, 5, -0.5]}
 
 
-def test_the_command_on_a_simulated_board(random_manifest, random_samples, cli, refused, pipe, tmp_path):
+def test_the_command_on_a_simulated_board(random_manifest, random_samples, cli, refused, pipe, as_built, tmp_path):
     manifest = random_manifest(steps=5, pooled=False)
     board = find_board("icebreaker")
     path, target = manifest.save(tmp_path / "small").parent, target_of(manifest, board)
@@ -164,13 +162,7 @@ def test_the_command_on_a_simulated_board(random_manifest, random_samples, cli, 
     lines = [json.loads(line) for line in done.out.splitlines()]
     assert [line["step"] for line in lines] == list(range(8))
     assert [line["values"] for line in lines] == manifest.values(run(manifest, codes).outputs[0, :8]).tolist()
-    use = Usage(1, 2)
-    report = BuildReport(
-        manifest.name, fingerprint(manifest), board.name, board.device, 45, 45, 46, use, use, use, use, use, 9, 5e6, 10**6, 1,
-        {1: 46.0}, ["yosys"], "small.bin",
-    )  # fmt: skip
-    (path / REPORT).write_text(report.to_json())
-    (path / PLAN).write_text(target.plan.to_json())
+    report = as_built(manifest, target, path)
     assert built(path, manifest) == replace(target, built=report)
     done = cli("run", path, *fast, "--count", 2, "--json")
     answer = json.loads(done.out)
