@@ -1,5 +1,6 @@
 """``ssm-hdl run``: runs samples on a board on a serial port, or on a simulated one."""
 
+import os
 import sys
 import time
 from itertools import islice
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
 
 NAME = "run"
 EXAMPLE = (
-    "ssm-hdl run manifests/digits --port /dev/ttyUSB1 --samples test --count 20; without a board --simulated in place of --port; "
-    "a sensor: ssm-hdl run manifests/har-w8a8 --port /dev/ttyUSB1 --stream /dev/ttyACM0"
+    "ssm-hdl run manifests/digits --port /dev/ttyUSB1 --samples test --count 20, or --simulated in place of a --port; "
+    "ssm-hdl run manifests/har-w8a8 --port /dev/ttyUSB1 --stream /dev/ttyACM0 for a sensor"
 )
 
 
@@ -106,7 +107,10 @@ def _stream(host: "Host", source: "Samples", count: int | None, as_json: bool) -
     from ssm_hdl.sw.stream import results, writer
 
     line = writer(host.manifest, as_json)
-    for number, output in enumerate(islice((each for part in results(host, source) for each in part), count)):
-        print(line(number, output), flush=True)
+    try:
+        for number, output in enumerate(islice((each for part in results(host, source) for each in part), count)):
+            print(line(number, output), flush=True)
+    except BrokenPipeError:  # who read them has gone, and Python would complain of it once more at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     if source.saturated:
         print(f"ssm-hdl: {source.saturated:,} numbers were beyond {host.manifest.input.format} and saturated", file=sys.stderr)
