@@ -3,7 +3,7 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -22,7 +22,9 @@ from ssm_hdl.gen.plan import Plan
 from ssm_hdl.gen.report import estimate
 from ssm_hdl.gen.size.planner import Sized, plan_for
 from ssm_hdl.gen.verilog import weights
-from ssm_hdl.sim.board import VirtualBoard
+
+if TYPE_CHECKING:
+    from ssm_hdl.sim.board import VirtualBoard
 
 SLOWER = 1000
 """How much longer than a board its simulation may take to answer."""
@@ -88,7 +90,7 @@ def _read(path: Path, kind: Any) -> Any:
         raise SsmHdlError(f"{path} is not what `build` writes ({brief(error)}); build it again") from error
 
 
-def virtual_board(manifest: Manifest, target: Target, baud: int | None = None, cache: Path | None = None) -> VirtualBoard:
+def virtual_board(manifest: Manifest, target: Target, baud: int | None = None, cache: Path | None = None) -> "VirtualBoard":
     """The RTL of a bitstream, all of it but its PLL and the cells of its pins, on a pseudo-terminal.
 
     Args:
@@ -100,6 +102,8 @@ def virtual_board(manifest: Manifest, target: Target, baud: int | None = None, c
     Raises:
         SsmHdlError: this machine has no pseudo-terminals, the clock cannot make the bit rate, or a tool is missing or failed.
     """
+    from ssm_hdl.sim.board import VirtualBoard  # which imports what Windows has not
+
     board, plan, clock_hz = target.board, target.plan, target.clock_hz
     divisor, timeout = line_of(board if baud is None else replace(board, baud=baud), clock_hz)
     image = weights(manifest, plan)
