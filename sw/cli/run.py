@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ssm_hdl.errors import UsageError
-from ssm_hdl.sw.cli.console import Folder, Json, Seed, Window, facts, in_words, need_writable, progress, save_array, show
+from ssm_hdl.sw.cli.console import Folder, Json, Seed, Window, facts, in_words, need, need_writable, progress, save_array, show
 from ssm_hdl.sw.cli.port import Baud, Port, Simulated, SimulatedBoard, Timeout, host_of
 from ssm_hdl.sw.cli.samples import samples_of
 
@@ -60,6 +60,7 @@ def command(
     as_json: Json = False,
 ) -> None:
     """Run sequences on a board and compare every output element with the golden model; exit status 1 if one differs."""
+    need("serial")
     from ssm_hdl import Manifest
     from ssm_hdl.sim.golden import run
     from ssm_hdl.sw.evaluate import outputs_of
