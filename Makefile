@@ -7,6 +7,7 @@ HAPT ?=
 CROPS ?= 64
 LEVEL ?= rtl
 GRAPHS ?= 20000
+CYCLES ?= 1e9
 
 VENV := .venv
 CLI := $(VENV)/bin/ssm-hdl
@@ -188,6 +189,15 @@ notebooks: $(READY) ## docs/notebooks again, with their outputs (a bitstream amo
 
 fuzz: $(READY) ## results/fuzz.json: random graphs in random hardware, on all cores (LEVEL=models, rtl or netlists, GRAPHS=20000; goes on where it ended)
 	PYTHONPATH=tests $(VENV)/bin/python -P -W ignore -m random_graphs.fuzz --level $(LEVEL) --graphs $(GRAPHS)
+
+mutants: $(READY) ## results/mutants.json: single faults in the Verilog of three small models, and whether simulate finds them (half an hour)
+	mkdir -p out results
+	$(CLI) quantize checkpoints/s5-digits.safetensors --recipe w4a8 --out out/s5-digits
+	$(CLI) quantize checkpoints/mamba-digits.safetensors --recipe mamba-w8a8 --out out/mamba-digits
+	PYTHONPATH=tests $(VENV)/bin/python -P -m mutants results/mutants.json manifests/digits out/s5-digits out/mamba-digits
+
+soak: $(READY) ## results/soak.json: RTL of the committed manifests for 10^9 cycles, disturbed at random; goes on where it ended (CYCLES=1e9; hours)
+	$(VENV)/bin/python -P tests/soak.py results/soak.json --cycles $(CYCLES)
 
 clean: ## remove what these targets made, but for data/ and results/
 	rm -rf $(VENV) build out ./*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

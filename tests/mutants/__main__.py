@@ -14,9 +14,9 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
+
 from mutants.equal import proved_equal
 from mutants.faults import NUMBER, with_faults
-
 from ssm_hdl import Manifest, SsmHdlError
 from ssm_hdl.fixed import Codes
 from ssm_hdl.gen.size.planner import plan_for

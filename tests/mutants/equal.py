@@ -3,9 +3,9 @@
 import re
 from pathlib import Path
 
-from mutants.faults import PREPARE
 from prove.checker import TO_GATES, abc
 
+from mutants.faults import PREPARE
 from ssm_hdl.gen.yosys import run_yosys
 
 # Registers hold at first what the device gives them, and both designs read the same where a memory has no word.
