@@ -10,6 +10,8 @@ import pytest
 from ssm_hdl import Format
 from ssm_hdl.boards.catalog import find_board
 from ssm_hdl.boards.critical import critical_path
+from ssm_hdl.gen.size.planner import plan_for
+from ssm_hdl.sw.draw import svg
 from ssm_hdl.sw.page import bars, grid, page, used_bits
 from ssm_hdl.sw.virtual import target_of
 
@@ -65,6 +67,14 @@ def test_the_page_of_a_build(random_manifest, as_built, cli, refused, tmp_path):
     parts = [["requests, around the pipeline", "3.15", "1.76"], ["ssm", "1.35", "0.00"]]
     assert parts in [[row[:3] for row in table[1:]] for table in tables]
     refused("has its plan, that of the iCEBreaker", "report", folder, "--device", "up5k", status=2)
+
+
+def test_layers_that_share_stages_have_a_box_each(random_manifest):
+    manifest = random_manifest(channels=2, modes=2, steps=4, layers=2, alike=True)
+    plan = plan_for(manifest, dsp=4, share_layers=True).plan
+    text = svg(manifest, plan)
+    assert plan.share_layers and {f"<!-- {name} -->" for name in manifest.nodes} <= set(map(str.strip, text.splitlines()))
+    assert "2 layers share stages" in text
 
 
 def test_no_critical_path():
