@@ -16,7 +16,8 @@ from ssm_hdl.boards.pll import Pll
 from ssm_hdl.boards.resources import Usage, check_expected, shell_use
 from ssm_hdl.boards.seeds import Progress, attempt, synthesise_top
 from ssm_hdl.boards.shell import Top
-from ssm_hdl.files import alone, cannot_write, scratch, write_atomically
+from ssm_hdl.errors import UsageError
+from ssm_hdl.files import alone, cannot_write, scratch, write_together
 from ssm_hdl.fingerprint import fingerprint
 from ssm_hdl.gen.plan import Plan
 from ssm_hdl.gen.report import estimate
@@ -27,6 +28,9 @@ SEEDS = (1, 2, 3, 4, 5, 6, 7, 8)
 
 REPORT = "report.json"
 """Name of the report beside a bitstream."""
+
+PLAN = "plan.json"
+"""Name of the plan beside it."""
 
 
 @dataclass(frozen=True)
@@ -92,9 +96,9 @@ def build(
 ) -> BuildReport:
     """Build the bitstream of a manifest for a board.
 
-    A folder gets ``NAME.bin`` (iCE40) or ``NAME.bit`` (ECP5), ``report.json``, and the logs ``yosys.log`` and
-    ``nextpnr.log``. What an earlier build left there goes when this one begins to synthesise, so that a bitstream that
-    is there is always the one that was asked for last, and one that met its timing.
+    A folder gets ``NAME.bin`` (iCE40) or ``NAME.bit`` (ECP5), ``report.json``, what it was built from (the manifest and
+    ``plan.json``), and the logs ``yosys.log`` and ``nextpnr.log``. The bitstream of an earlier build goes when this one
+    begins to synthesise, so that one that is there is always the one that was asked for last, and met its timing.
 
     Args:
         manifest: the integer program.
@@ -107,11 +111,13 @@ def build(
 
     Raises:
         SsmHdlError: the model does not fit, the clock cannot be made or is not reached, a tool is missing, failed or
-            warned, or the folder cannot be written.
+            warned, or the folder cannot be written, or has a manifest that `build` did not put there.
     """
     out, asked_hz = Path(out), board.clock_hz if clock_hz is None else clock_hz
     if not 0 < asked_hz < float("inf"):
         raise SsmHdlError(f"a clock of {asked_hz / 1e6:g} MHz is none; the {board.title} runs at {board.clock_hz / 1e6:g}")
+    if (out / "manifest.yaml").exists() and not (out / PLAN).exists():
+        raise UsageError(f"{out} is the folder of a manifest, and a build has its own; choose another")
     plan = plan or plan_for(manifest, board.chip, clock_hz=asked_hz, reserve=shell_use(manifest, board)).plan
     flow, pll = board.flow, board.pll(asked_hz)
     top = Top(board, pll, manifest, plan)
@@ -160,8 +166,8 @@ def build(
             tools=versions,
             bitstream=str(bitstream),
         )
-        write_atomically(bitstream, data)
-        write_atomically(out / REPORT, report.to_json())
+    source = {out / PLAN: plan.to_json(), **manifest.files(out)}
+    write_together({**source, bitstream: data, out / REPORT: report.to_json()})
     progress(f"{bitstream}: {len(data):,} bytes")
     return report
 

@@ -40,6 +40,10 @@ class FlashReader(wiring.Component):
         pins = {"cs": Out(1), "sck": Out(1), "copi": Out(1), "cipo": In(1)}
         super().__init__(pins | {"o": Out(stream.Signature(8))})
 
+    def cycles(self, count: int) -> int:
+        """Cycles from a reset within which some bytes have come, if each is taken at once."""
+        return self.pause + (16 * self.half + 4) * (count + 64)  # with some cycles between bytes, and the commands
+
     def elaborate(self, platform: object) -> Module:  # noqa: D102
         m = Module()
         out, left = (

@@ -90,11 +90,13 @@ class Shell(wiring.Component):
         return m
 
 
-def shell_verilog(manifest: Manifest, plan: Plan, divisor: int, timeout: int, flash_offset: int = 0) -> str:
+def shell_verilog(
+    manifest: Manifest, plan: Plan, divisor: int, timeout: int, flash_offset: int = 0, clock_hz: float = 12e6
+) -> str:
     """The Verilog text of a `Shell` for simulation: module ``shell``, ports ``clk``, ``rst`` and its members."""
     m = Module()
     m.domains.sync = domain = ClockDomain()
-    m.submodules.shell = shell = Shell(manifest, plan, divisor, timeout, flash_offset)
+    m.submodules.shell = shell = Shell(manifest, plan, divisor, timeout, flash_offset, clock_hz)
     ports = {"rx": shell.rx, "tx": shell.tx, "busy": shell.busy, "refused": shell.refused}
     if shell.flash is not None:
         ports |= {name: getattr(shell, name) for name in ("flash_cs", "flash_sck", "flash_copi", "flash_cipo")}

@@ -1,7 +1,8 @@
 """The plan of a pipeline: how large each stage is, and of what kind its multipliers are."""
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from ssm_hdl.families import Family
 from ssm_hdl.gateware.stage import StagePlan
@@ -25,3 +26,9 @@ class Plan:
     def dsp(self) -> int:
         """DSP blocks."""
         return sum(stage.blocks for stage in self.stages.values())
+
+    def to_json(self) -> str:
+        """The plan as JSON."""
+        stages = {name: asdict(stage) for name, stage in self.stages.items()}
+        fields = {"family": self.family.name, "share_layers": self.share_layers, "stages": stages}
+        return json.dumps(fields, indent=1) + "\n"

@@ -12,7 +12,8 @@ from importlib import resources
 from pathlib import Path
 from types import TracebackType
 
-from ssm_hdl.families.ice40 import ICE40
+from ssm_hdl.families import Family
+from ssm_hdl.families.generic import GENERIC
 from ssm_hdl.sim.cells import with_cells
 from ssm_hdl.sim.compiler import Design, compile_verilog
 
@@ -37,7 +38,9 @@ class VirtualBoard:
         linger: clock cycles to run on when nothing happens.
         to_board: filter for bytes on their way to the board; a test damages them here.
         to_host: filter for bytes on their way to the host.
+        family: of the cells that the design instantiates.
         flash: contents of the flash on the pins ``flash_*``, if the design has them; it sleeps until it is woken.
+        start: clock cycles to run before anything is served, in which the flash is read.
         cache: folder for compiled designs; see `ssm_hdl.sim.compiler.cache_folder`.
 
     Raises:
@@ -56,18 +59,18 @@ class VirtualBoard:
         linger: int = 0,
         to_board: Callable[[bytes], bytes] = bytes,
         to_host: Callable[[bytes], bytes] = bytes,
+        family: Family = GENERIC,
         flash: bytes = b"",
+        start: int = 0,
         cache: Path | None = None,
     ) -> None:
-        self.divisor, self.linger = divisor, linger
+        self.divisor, self.linger, self.start = divisor, linger, start
         self.to_board, self.to_host = to_board, to_host
         harness = resources.files("ssm_hdl.sim").joinpath("board.cpp").read_text(encoding="utf-8")
-        design = Design(verilog, top, lint=_LINT)
-        if flash:
-            cells = with_cells(design, ICE40)
-            design, harness = replace(cells, lint=cells.lint + _LINT), "#define FLASH\n" + harness
+        design = with_cells(Design(verilog, top), family)
+        harness = "#define FLASH\n" * bool(flash) + harness
         self._flash = flash
-        self._lib = ctypes.CDLL(str(compile_verilog(design, harness, cache)))
+        self._lib = ctypes.CDLL(str(compile_verilog(replace(design, lint=design.lint + _LINT), harness, cache)))
         self._lib.board_new.restype = ctypes.c_void_p
         self._lib.board_free.argtypes = (ctypes.c_void_p,)
         self._lib.board_reset.argtypes = (ctypes.c_void_p, ctypes.c_bool)
@@ -99,6 +102,8 @@ class VirtualBoard:
         room = ctypes.create_string_buffer(_CYCLES // (10 * self.divisor) + 2)  # a byte takes 10 bits on the line
         i_done, o_done = ctypes.c_uint64(), ctypes.c_uint64()
         coming, going, quiet = b"", b"", 0
+        for _ in range(-(-self.start // _CYCLES)):
+            self._lib.board_run(model, _CYCLES, b"", 0, i_done, room, o_done)
         try:
             while True:
                 rest = bool(not coming and quiet >= self.linger)

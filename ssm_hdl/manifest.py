@@ -230,10 +230,19 @@ class Manifest:
         Raises:
             SsmHdlError: a file cannot be written, or could not be loaded again, such as a format beyond 99 bits.
         """
-        path, text = Path(folder) / "manifest.yaml", self.to_yaml()
+        files = self.files(Path(folder))
+        write_together(files)
+        return [*files][-1]
+
+    def files(self, folder: Path) -> dict[Path, bytes | str]:
+        """The contents of the weights and of ``manifest.yaml``, as `save` writes them, ``manifest.yaml`` last.
+
+        Raises:
+            SsmHdlError: they could not be loaded again, such as a format beyond 99 bits.
+        """
+        path, text = folder / "manifest.yaml", self.to_yaml()
         _validate(path, document.parse(text))
-        write_together({path.parent / self.graph.weights: tensors_to_bytes(self.tensors), path: text})
-        return path
+        return {folder / self.graph.weights: tensors_to_bytes(self.tensors), path: text}
 
     def to_yaml(self) -> str:
         """The text of ``manifest.yaml``."""

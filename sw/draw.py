@@ -1,10 +1,9 @@
 """The picture of a pipeline: a box for every stage, the streams between them, and how busy each stage is."""
 
-import io
 import math
 from collections import defaultdict
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,9 @@ from matplotlib.path import Path as Curve
 from ssm_hdl import Manifest
 from ssm_hdl.gen.plan import Plan
 from ssm_hdl.gen.report import StageReport, estimate
+from ssm_hdl.gen.structure import Structure
 from ssm_hdl.operations import Edge
+from ssm_hdl.sw import figures
 from ssm_hdl.sw.figures import FAINT, INK, save
 from ssm_hdl.sw.layout import Layout, Place
 
@@ -55,19 +56,18 @@ def draw(manifest: Manifest, plan: Plan, path: Path | str) -> Path:
         SsmHdlError: another ending, or the file cannot be written.
     """
     path = Path(path)
-    with _style(manifest):
+    with style(manifest):
         return save(_Picture(manifest, plan).figure, path, dpi=150, metadata=DATES.get(path.suffix))
 
 
 def svg(manifest: Manifest, plan: Plan) -> str:
     """The picture as the text of an SVG element."""
-    text = io.StringIO()
-    with _style(manifest):
-        _Picture(manifest, plan).figure.savefig(text, format="svg", metadata=DATES[".svg"])
-    return text.getvalue()[text.getvalue().index("<svg") :]
+    with style(manifest):
+        return figures.svg(_Picture(manifest, plan).figure)
 
 
-def _style(manifest: Manifest) -> AbstractContextManager[None]:
+def style(manifest: Manifest) -> AbstractContextManager[None]:
+    """With which the names in an SVG are those of the model, and the same every time."""
     return matplotlib.rc_context({"svg.hashsalt": manifest.name, "font.family": "DejaVu Sans"})
 
 
@@ -107,8 +107,10 @@ class _Picture:
         self._heading(width)
         for source in self.layout.places:
             self._edges(source)
+        served = Structure.of(manifest, plan.share_layers, plan.family).stages
         for stage in self.report.stages:
-            self._stage(stage)
+            for node in served[stage.name].nodes:  # a box for each layer, also where they share a stage
+                self._stage(replace(stage, name=node.name, multiplications=node.multiplications))
         self._port(manifest.input.name, f"in: {manifest.input.name}", f"{manifest.input.size} × {manifest.input.format}")
         self._port("", f"out: {manifest.output.name}", f"{manifest.output.size} × {manifest.output.format}")
 
@@ -134,6 +136,7 @@ class _Picture:
             f"   ·   {report.multiplications:,} multiplications a step"
             f"   ·   {report.dsp_multipliers} multipliers in {report.dsp} DSP blocks"
             f", {report.utilisation:.0%} of their cycles used"
+            f"{f'   ·   {report.layers} layers share stages' if report.layers > 1 else ''}"
         )
         self.ax.text(MARGIN + INDENT, self.height - 0.58, text, size=8.5, color=FAINT, va="center")
         x = width - MARGIN - GAP + INDENT

@@ -37,6 +37,13 @@ def save(figure: Figure, path: Path, **options: Any) -> Path:
     return write_atomically(path, buffer.getvalue())
 
 
+def svg(figure: Figure) -> str:
+    """A figure as the text of an SVG element, the same every time."""
+    text = io.StringIO()
+    figure.savefig(text, format="svg", metadata={"Date": None})
+    return text.getvalue()[text.getvalue().index("<svg") :]
+
+
 def plain(ax: Axes) -> None:
     """Axes with a grid below the data, and without the frame above and on the right."""
     ax.grid(color=GRID, lw=0.6)

@@ -56,18 +56,19 @@ class Host:
         manifest: the model that the board was built for.
         baud: bit rate of the board.
         timeout: seconds to wait for the answer to one sequence; a generous estimate from the manifest if None.
+        slower: how much longer than that a simulated board may take.
 
     Raises:
         SsmHdlError: pyserial is missing, or the port is not there or cannot be opened.
     """
 
-    def __init__(self, port: str, manifest: Manifest, baud: int = BAUD, timeout: float | None = None) -> None:
+    def __init__(self, port: str, manifest: Manifest, baud: int = BAUD, timeout: float | None = None, slower: int = 1) -> None:
         check_size(manifest)
         self.port, self.manifest, self.baud = port, manifest, baud
-        self.timeout = _patience(manifest, baud) if timeout is None else timeout
+        self.timeout = slower * _patience(manifest, baud) if timeout is None else timeout
         self._model = fingerprint(manifest)
         self._tag = random.randrange(256)
-        self._serial = _open(port, baud, self.timeout)
+        self._serial = open_port(port, baud, self.timeout)
 
     def __enter__(self) -> "Host":
         return self
@@ -99,8 +100,8 @@ class Host:
         shape = (edge.size,) if edge.per_sequence else (steps, edge.size)
         outputs = np.zeros((batch, *shape), np.int64)
         most = frame_steps(self.manifest)
-        if not edge.per_sequence:  # one step that ends whatever sequence an earlier host left unfinished
-            self._ask(np.zeros_like(samples[0, :1]))
+        if not edge.per_sequence:
+            self.restart()
         for number, sequence in enumerate(samples):
             parts = [sequence[at : at + most] for at in range(0, steps, most)]
             results = [self._ask(part, REQUEST if part is parts[-1] else PART) for part in parts]
@@ -108,6 +109,21 @@ class Host:
             if progress is not None:
                 progress(1)
         return outputs
+
+    def restart(self) -> None:
+        """End whatever sequence was left unfinished, by a step of zeros; of a model that answers at every step."""
+        self._ask(np.zeros((1, self.manifest.input.size), np.int64))
+
+    def go_through(self, samples: Codes) -> Codes:
+        """The results of the next steps of a sequence without an end, (steps, size); of a model that answers at every step.
+
+        Args:
+            samples: codes of the input format, integers of shape (steps, size), at most `frame_steps`.
+
+        Raises:
+            SsmHdlError: as of `run`.
+        """
+        return self._ask(samples, PART).reshape(len(samples), -1)
 
     def go_on(self, samples: Codes, count: int) -> Iterator[Codes]:
         """The results with which the model goes on after a sequence, each its next sample, in the parts that come from the board.
@@ -122,7 +138,7 @@ class Host:
         self.manifest.check_feedback()
         (sequence,) = self.manifest.check_samples(samples[np.newaxis])
         most = frame_steps(self.manifest)
-        self._ask(np.zeros_like(sequence[:1]))
+        self.restart()
         for at in range(0, len(sequence), most):
             results = self._ask(sequence[at : at + most], PART)
         yield results[-1:]
@@ -178,8 +194,12 @@ class Host:
         )
 
 
-def _open(port: str, baud: int, timeout: float) -> Any:
-    """The opened port."""
+def open_port(port: str, baud: int, timeout: float) -> Any:
+    """The opened port.
+
+    Raises:
+        SsmHdlError: pyserial is missing, or the port is not there or cannot be opened.
+    """
     need("serial")
     import serial
 

@@ -13,14 +13,20 @@ SPRAM_BITS = 16
 
 
 def draw(sized: Sized, path: Path) -> Path:
-    """Draw it: products a second over products for each byte that is read from memory.
+    """Draw it into a file, see `roofline`.
+
+    Raises:
+        SsmHdlError: the file is of no kind that can be drawn, or cannot be written.
+    """
+    return save(roofline(sized), path)
+
+
+def roofline(sized: Sized) -> Figure:
+    """The drawing: products a second over products for each byte that is read from memory.
 
     The roofs are the DSP blocks at the plan's clock, those and the multipliers of LUTs that the plan has, and the bytes that all
     memories of the device give a cycle; dotted, the DSP blocks at the clock of a bare kernel. A point is a stage, the star the
     pipeline.
-
-    Raises:
-        SsmHdlError: the file is of no kind that can be drawn, or cannot be written.
     """
     device, report, rate = sized.device, sized.report, sized.rate_hz
     figure = Figure(figsize=(7.2, 4.6), layout="constrained")
@@ -60,4 +66,4 @@ def draw(sized: Sized, path: Path) -> Path:
         size=9.5, color=INK,
     )  # fmt: skip
     plain(ax)
-    return save(figure, path)
+    return figure

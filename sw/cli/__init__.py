@@ -27,6 +27,7 @@ from ssm_hdl.sw.cli import (
     info,
     program,
     quantize,
+    report,
     reproduce,
     run,
     search,
@@ -45,7 +46,7 @@ app = typer.Typer(
 )
 _COMMANDS = (
     *(demo, data, train, importing, quantize, finetune, sensitivity, search, evaluate),
-    *(generate, simulate, build, program, run, generate_text, info, reproduce, bench, calibrate),
+    *(generate, simulate, build, program, run, generate_text, info, report, reproduce, bench, calibrate),
 )
 for module in _COMMANDS:
     app.command(module.NAME, epilog=f"Example: {module.EXAMPLE}", context_settings=HELP)(module.command)

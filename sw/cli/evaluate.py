@@ -66,14 +66,14 @@ def command(
         if out is not None:
             answer["outputs"] = str(save_array(out, evaluation.values if values else evaluation.outputs))
         answers.append(answer)
-        shown += _rows(evaluation, answer)
+        shown += rows(evaluation, answer)
     if len(answers) == 1:
         show(as_json, answers[0], *shown)
     else:
         show(as_json, {"models": answers}, *shown)
 
 
-def _rows(evaluation: "Evaluation", answer: dict[str, Any]) -> list[Any]:
+def rows(evaluation: "Evaluation", answer: dict[str, Any]) -> list[Any]:
     """What is said of a model, for people."""
     from ssm_hdl.sw.score import TITLES, score_text
 
@@ -84,14 +84,14 @@ def _rows(evaluation: "Evaluation", answer: dict[str, Any]) -> list[Any]:
     told |= {"arithmetic": answer["arithmetic"], "samples": f"{answer['split']}, {evaluation.sequences:,}"}
     told |= {} if evaluation.scores else {"labels": f"none of {evaluation.labels.size:,} {labels}"}
     told |= {key: answer[key] for key in ("outputs", "seconds") if key in answer}
-    rows = table("operation", ">saturated", ">of")
+    operations = table("operation", ">saturated", ">of")
     for name, saturated in evaluation.saturations.items():
         if saturated:
-            rows.add_row(name, f"{saturated:,}", f"{evaluation.elements[name]:,}")
+            operations.add_row(name, f"{saturated:,}", f"{evaluation.elements[name]:,}")
     targets = table("target", ">R2", ">mean squared error")
     for number, (r2, mse) in enumerate(zip(*answer.get("targets", {}).values(), strict=True)):
         targets.add_row(str(number), score_text("r2", r2), score_text("mse", mse))
-    return [facts(evaluation.name, told), *(shown for shown in (targets, rows) if shown.row_count)]
+    return [facts(evaluation.name, told), *(shown for shown in (targets, operations) if shown.row_count)]
 
 
 def _float(path: Path, data: Path | None, split: str, count: int | None, window: int | None) -> "Evaluation":

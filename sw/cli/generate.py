@@ -110,7 +110,7 @@ def command(
     names |= {"memories": "tables, by $readmemh"}
     named = {names[kind]: file for kind, file in files.items()}
     answer = {**files, **asdict(sized.report), "device": on.name, "clock_hz": sized.clock_hz, "rate_hz": sized.rate_hz}
-    show(as_json, answer, *tables(sized.report, _on_device(sized) | named))
+    show(as_json, answer, *tables(sized.report, taken(sized) | named))
 
 
 def on_device(device: "Device") -> list[str]:
@@ -141,7 +141,7 @@ def packed(manifest: "Manifest", sized: "Sized", name: str, verilog: list[str], 
     return folder
 
 
-def _on_device(sized: "Sized") -> dict[str, object]:
+def taken(sized: "Sized") -> dict[str, object]:
     """What there is to say of a device: its clock, its limit, and the share of it that is taken."""
     device, report = sized.device, sized.report
     rate = {"time steps a second": f"{math.floor(sized.rate_hz):,} at {sized.clock_hz / 1e6:g} MHz"} if sized.clock_hz else {}

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from ssm_hdl.errors import UsageError
-from ssm_hdl.extras import need
 from ssm_hdl.sw.cli.console import Json, facts, need_apart, progress, show
+from ssm_hdl.sw.cli.port import Port, Simulated, SimulatedBoard, host_of
 
 NAME = "generate-text"
 EXAMPLE = 'ssm-hdl generate-text manifests/mamba-text-w8a8 --prompt "In the beginning" --count 200'
@@ -22,16 +22,15 @@ def command(
         float | None, typer.Option(min=0, max=1024, help="Of the softmax that a character is a sample of; the likeliest if 0.")
     ] = None,
     seed: Annotated[int | None, typer.Option(min=1, max=2**32 - 1, help="Of the samples; 1 if left out.")] = None,
-    port: Annotated[
-        str | None,
-        typer.Option(help="Serial port of a board that runs what --out wrote; it is compared with the golden model."),
-    ] = None,
+    port: Port = None,
+    simulated: Simulated = False,
+    board: SimulatedBoard = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder to write the manifest to that ends in this choice of a character, for `build`.")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Go on with a text; exit status 1 if a board writes another one than the golden model."""
+    """Go on with a text; exit status 1 if a board that runs what --out wrote writes another one than the golden model."""
     from ssm_hdl import Manifest
     from ssm_hdl.sim.golden import go_on
     from ssm_hdl.sw.data import text
@@ -58,18 +57,15 @@ def command(
             written.append(token)
             advance(1)
     answer |= {"text": "".join(characters[token] for token in written), "seconds": round(time.monotonic() - began, 2)}
-    if port is not None:
-        need("serial")
-        from ssm_hdl.sw.host import Host
-
-        began = time.monotonic()
-        with Host(port, manifest) as host, progress(f"{manifest.name} on {port}", count) as advance:
-            there = []
-            for part in host.go_on(codes, count):
-                there += part.tolist()
-                advance(len(part))
+    if port is not None or simulated:
+        with host_of(path, manifest, port, simulated, board, None, None) as host:
+            began, there = time.monotonic(), list[int]()
+            with progress(f"{manifest.name} on {host.port}", count) as advance:
+                for part in host.go_on(codes, count):
+                    there += part.tolist()
+                    advance(len(part))
         differences = sum(one != other for one, other in zip(written, there, strict=True))
-        answer |= {"port": port, "differences": differences, "board_seconds": round(time.monotonic() - began, 2)}
+        answer |= {"port": host.port, "differences": differences, "board_seconds": round(time.monotonic() - began, 2)}
     show(as_json, answer, facts(manifest.name, answer))
     if answer.get("differences"):
         raise typer.Exit(1)

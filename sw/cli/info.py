@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.console import RenderableType
 
 from ssm_hdl.errors import UsageError
 from ssm_hdl.extras import need
@@ -45,7 +46,6 @@ def is_checkpoint(path: Path) -> bool:
 
 def _manifest(path: Path, picture: Path | None, dsp: int, as_json: bool) -> None:
     from ssm_hdl import Manifest
-    from ssm_hdl.sw.memory import MEMORY_KINDS
 
     manifest = Manifest.load(path)
     need_picture(picture)
@@ -55,6 +55,13 @@ def _manifest(path: Path, picture: Path | None, dsp: int, as_json: bool) -> None
 
         draw(manifest, plan_for(manifest, dsp=dsp).plan, picture)
     answer = describe(manifest)
+    show(as_json, answer, *tables(answer, {"picture": picture} if picture else {}))
+
+
+def tables(answer: dict[str, Any], more: dict[str, object] | None = None) -> tuple[RenderableType, ...]:
+    """A manifest for people."""
+    from ssm_hdl.sw.memory import MEMORY_KINDS
+
     operations = table("operation", "op", "reads", ">size", "format", "accumulator", ">products")
     for op in answer["operations"]:
         shape = f"{op['size']}{' complex' if op['complex'] else ''}{' a sequence' if op['per_sequence'] else ''}"
@@ -79,8 +86,8 @@ def _manifest(path: Path, picture: Path | None, dsp: int, as_json: bool) -> None
         "weight bits": f"{answer['weight_bits']:,}",
         "state bits": f"{answer['state_bits']:,}",
         "saved of 32-bit floats": f"{counted['saved']:.1%} by the paper's count" if counted["saved"] is not None else "",
-    } | ({"picture": picture} if picture else {})
-    show(as_json, answer, facts(f"{manifest.name}  {manifest.graph.description}".strip(), summary), operations, tensors, memory)
+    } | (more or {})
+    return facts(f"{answer['name']}  {answer['description']}".strip(), summary), operations, tensors, memory
 
 
 def describe(manifest: "Manifest") -> dict[str, Any]:

@@ -1,32 +1,62 @@
-"""``ssm-hdl run``: runs samples on a board on a serial port."""
+"""``ssm-hdl run``: runs samples on a board on a serial port, or on a simulated one."""
 
+import os
+import sys
 import time
+from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ssm_hdl.errors import UsageError
 from ssm_hdl.extras import need
 from ssm_hdl.sw.cli.console import Folder, Json, Seed, Window, facts, in_words, need_writable, progress, save_array, show
+from ssm_hdl.sw.cli.port import Baud, Port, Simulated, SimulatedBoard, Timeout, host_of
 from ssm_hdl.sw.cli.samples import SPLITS, samples_of
 
+if TYPE_CHECKING:
+    from ssm_hdl.sw.host import Host
+    from ssm_hdl.sw.stream import Samples
+
 NAME = "run"
-EXAMPLE = "ssm-hdl run manifests/digits --port /dev/ttyUSB1 --samples test --count 20"
+EXAMPLE = (
+    "ssm-hdl run manifests/digits --port /dev/ttyUSB1 --samples test --count 20, or --simulated in place of a --port; "
+    "ssm-hdl run manifests/har-w8a8 --port /dev/ttyUSB1 --stream /dev/ttyACM0 for a sensor"
+)
 
 
 def command(
-    path: Annotated[Path, typer.Argument(metavar="MANIFEST", help="The manifest that the bitstream was built from.")],
-    port: Annotated[str, typer.Option(help="Serial port of the board, such as /dev/ttyUSB1 or COM5.")],
+    path: Annotated[
+        Path,
+        typer.Argument(metavar="MANIFEST", help="The manifest that the bitstream was built from, or the folder of the build."),
+    ],
+    port: Port = None,
+    simulated: Simulated = False,
+    board: SimulatedBoard = None,
     samples: Annotated[
-        str,
-        typer.Option(help="random, a part of the data (test, val, train, all), or a .npy file (batch, steps, size)."),
-    ] = "random",
+        str | None,
+        typer.Option(
+            help="random, a part of the data (test, val, train, all), or a .npy file (batch, steps, size); random if left out."
+        ),
+    ] = None,
+    stream: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SOURCE",
+            help="Run samples as they come, a line of numbers each, with a line for each result: - for stdin, a file that grows, "
+            "or the serial port of a sensor. Nothing is compared.",
+        ),
+    ] = None,
+    sensor_baud: Annotated[int, typer.Option(min=1, help="Bit rate of the sensor.")] = 115_200,
     data: Folder = None,
     window: Window = None,
-    count: Annotated[int | None, typer.Option(min=1, help="Sequences; all, or 10 random ones, if left out.")] = None,
+    count: Annotated[
+        int | None, typer.Option(min=1, help="Sequences; all, or 10 random ones, if left out. Of a stream: results, then stop.")
+    ] = None,
     seed: Annotated[int, Seed] = 0,
-    baud: Annotated[int | None, typer.Option(min=1, help="Bit rate of the board; 1,000,000 if left out.")] = None,
-    timeout: Annotated[float | None, typer.Option(min=0.1, help="Seconds to wait for an answer.")] = None,
+    baud: Baud = None,
+    timeout: Timeout = None,
     out: Annotated[Path | None, typer.Option(help="Write the output codes into this .npy file.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -35,22 +65,31 @@ def command(
     from ssm_hdl import Manifest
     from ssm_hdl.sim.golden import run
     from ssm_hdl.sw.evaluate import outputs_of
-    from ssm_hdl.sw.host import BAUD, Host
     from ssm_hdl.sw.score import scores
 
     manifest = Manifest.load(path)
+    if stream is not None:
+        from ssm_hdl.sw.stream import Samples
+
+        if samples or data or out:
+            raise UsageError("--stream brings the samples and prints the results; leave --samples, --data and --out out")
+        source = Samples(manifest, stream, sensor_baud, window or (manifest.steps if manifest.output.per_sequence else None))
+        with host_of(path, manifest, port, simulated, board, baud, timeout) as host:
+            _stream(host, source, count, as_json)
+        return
+    samples = samples or "random"
     if out is not None:
         need_writable(out)
     split = samples_of(manifest, samples, data, count, seed, window)
-    with Host(port, manifest, baud or BAUD, timeout) as host:
-        began = time.monotonic()
-        with progress(f"{manifest.name} on {port}", len(split)) as advance:
+    with host_of(path, manifest, port, simulated, board, baud, timeout) as host:
+        began, there = time.monotonic(), host.port
+        with progress(f"{manifest.name} on {there}", len(split)) as advance:
             outputs = outputs_of(manifest.name, split, lambda codes: host.run(manifest.check_samples(codes), advance))
         seconds = time.monotonic() - began
     expected = outputs_of(manifest.name, split, lambda codes: run(manifest, codes).outputs)
     answer: dict[str, Any] = {
         "name": manifest.name,
-        "port": port,
+        "port": there,
         "samples": samples,
         "sequences": len(split),
         "elements": expected.size,
@@ -60,6 +99,20 @@ def command(
     answer |= scores(manifest.values(outputs), split.labels)
     if out is not None:
         answer["outputs"] = str(save_array(out, outputs))
-    show(as_json, answer, facts(f"{manifest.name} on {port}", in_words(answer)))
+    show(as_json, answer, facts(f"{manifest.name} on {there}", in_words(answer)))
     if answer["differences"]:
         raise typer.Exit(1)
+
+
+def _stream(host: "Host", source: "Samples", count: int | None, as_json: bool) -> None:
+    """Print a line for each result as it comes."""
+    from ssm_hdl.sw.stream import results, writer
+
+    line = writer(host.manifest, as_json)
+    try:
+        for number, output in enumerate(islice((each for part in results(host, source) for each in part), count)):
+            print(line(number, output), flush=True)
+    except BrokenPipeError:  # who read them has gone, and Python would complain of it once more at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if source.saturated:
+        print(f"ssm-hdl: {source.saturated:,} numbers were beyond {host.manifest.input.format} and saturated", file=sys.stderr)

@@ -1,3 +1,4 @@
+# amaranth: UnusedElaboratable=no
 """A board with tables in SPRAM, from the bytes of its flash to the results on its serial line."""
 
 from dataclasses import replace
@@ -9,6 +10,7 @@ import serial
 from ssm_hdl import SsmHdlError
 from ssm_hdl.boards.build import with_image
 from ssm_hdl.boards.catalog import find_board
+from ssm_hdl.boards.flash import FlashReader
 from ssm_hdl.boards.protocol import Status, bytes_to_codes, codes_to_bytes, request, split_answer
 from ssm_hdl.boards.shell import shell_verilog
 from ssm_hdl.families import unlimited
@@ -25,21 +27,19 @@ BOARD = find_board("icebreaker")
 
 
 def ask(manifest, contents, cache, samples):
-    """Status and results of a sequence, on a board with these contents of its flash; it is asked until they are loaded."""
+    """Status and results of a sequence, on a board with these contents of its flash, as soon as they are loaded."""
     plan = plan_for(manifest, FEW_RAMS, dsp=12).plan
     verilog = shell_verilog(manifest, plan, DIVISOR, TIMEOUT, BOARD.flash_offset)
     data = request(7, fingerprint(manifest), codes_to_bytes(samples, manifest.input.format))
+    start = FlashReader(BOARD.flash_offset, 12e6).cycles(len(weights(manifest, plan)))
     with (
-        VirtualBoard(verilog, "shell", DIVISOR, linger=200_000, flash=contents, cache=cache) as board,
+        VirtualBoard(verilog, "shell", DIVISOR, linger=200_000, family=ICE40, flash=contents, start=start, cache=cache) as board,
         serial.Serial(board.port, timeout=60) as port,
     ):
-        for _ in range(20):
-            port.write(data)
-            head = port.read(5)
-            tag, status, results, rest = split_answer(head + port.read(int.from_bytes(head[3:], "little") + 2))
-            assert (tag, rest) == (7, b"")
-            if status != Status.NOT_LOADED:
-                break
+        port.write(data)
+        head = port.read(5)
+        tag, status, results, rest = split_answer(head + port.read(int.from_bytes(head[3:], "little") + 2))
+        assert (tag, rest) == (7, b"")
     return status, bytes_to_codes(results, manifest.output.format)
 
 

@@ -1,7 +1,6 @@
 """A manifest and its plan in a folder of small files."""
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 
 from ssm_hdl import Manifest
@@ -15,9 +14,7 @@ def save(folder: Path, manifest: Manifest, plan: Plan | None, text: str) -> None
     manifest.save(folder)
     (folder / "finding.txt").write_text(text)
     if plan is not None:
-        stages = {name: asdict(stage) for name, stage in plan.stages.items()}
-        fields = {"family": plan.family.name, "share_layers": plan.share_layers, "stages": stages}
-        (folder / "plan.json").write_text(json.dumps(fields, indent=1) + "\n")
+        (folder / "plan.json").write_text(plan.to_json())
 
 
 def load(folder: Path) -> tuple[Manifest, Plan | None]:

@@ -8,6 +8,9 @@ import numpy as np
 import pytest
 import torch
 
+from ssm_hdl.boards.build import PLAN, REPORT, BuildReport
+from ssm_hdl.boards.resources import Usage
+from ssm_hdl.fingerprint import fingerprint
 from ssm_hdl.sim.golden import run
 from ssm_hdl.sw import cli as commands
 from ssm_hdl.sw.checkpoint import Checkpoint
@@ -79,3 +82,21 @@ def sqnr():
         return 10 * np.log10((wanted**2).mean() / (noise**2).mean())
 
     return measure
+
+
+@pytest.fixture
+def as_built():
+    """``as_built(manifest, target, folder)``: the folder as a build leaves it, but the bitstream; its report."""
+
+    def make(manifest, target, folder):
+        use, board = Usage(1, 2), target.board
+        report = BuildReport(
+            manifest.name, fingerprint(manifest), board.name, board.device, 45, target.clock_hz / 1e6, 46, *[use] * 5, 9, 5e6,
+            10**6, 1, {1: 46.0}, ["yosys"], "small.bin",
+        )  # fmt: skip
+        manifest.save(folder)
+        (folder / REPORT).write_text(report.to_json())
+        (folder / PLAN).write_text(target.plan.to_json())
+        return report
+
+    return make

@@ -42,7 +42,7 @@ COMMANDS = {
     "simulate": ("simulate tiny --count 2", ""),
     "netlist": ("simulate tiny --count 2 --netlist ice40", ""),
     "cocotb": ("simulate tiny --count 2 --cocotb", ""),
-    "build": ("build tiny --board icebreaker --out out", "tiny.bin report.json"),
+    "build": ("build tiny --board icebreaker --out out", "tiny.bin report.json plan.json manifest.yaml weights.safetensors"),
 }
 """Each command, and the files of its result in ``out``."""
 

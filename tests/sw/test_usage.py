@@ -128,9 +128,18 @@ simulate manifest --samples test                | name that file
 simulate digits --stalls 2                      | '--stalls'
 build digits                                    | Missing option '--board'
 build digits --board arty                       | board 'arty' is not known
+build digits --board icebreaker --out digits    | is the folder of a manifest
 program top.bin --board arty                    | board 'arty' is not known
 run digits --port x --samples mine              | no samples 'mine'
 run digits --port x --data mine.npz             | --data and --window go with
+run digits                                      | name the --port
+run digits --port x --simulated                 | name the --port
+run digits --port x --board icebreaker          | leave it out
+run digits --simulated --board arty             | board 'arty' is not known
+run digits --port x --stream - --samples test   | --stream brings the samples
+report digits --float digits.safetensors        | name them with --samples
+report digits -o digits/manifest.yaml           | name another
+report digits --device arty                     | device 'arty' is not known
 info mine.npz                                   | is samples
 info digits.safetensors --picture x.svg         | no pipeline to draw
 info digits --picture x.gif                     | cannot draw into x.gif
