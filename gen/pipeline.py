@@ -100,8 +100,8 @@ class Pipeline(wiring.Component):
     def _stream(self, m: Module, port: Port) -> stream.Interface:
         if not port.component:
             return self._gate(m) if port.member == "i" else flipped(self.o)
-        found = getattr(self.network.components[port.component], port.member)
-        return found if port.way is None else found[port.way]
+        member = getattr(self.network.components[port.component], port.member)
+        return member if port.branch is None else member[port.branch]
 
     @property
     def image(self) -> bytes:

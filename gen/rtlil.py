@@ -26,7 +26,7 @@ def _widened(lines: list[str]) -> Iterator[str]:
             if line == "  end\n":
                 yield from _cell(block)
                 block = []
-        elif (found := _CELL.match(line)) and found[1] in _AS_RESULT | _ALIKE:
+        elif (header := _CELL.match(line)) and header[1] in _AS_RESULT | _ALIKE:
             block.append(line)
         else:
             yield line
@@ -35,12 +35,12 @@ def _widened(lines: list[str]) -> Iterator[str]:
 def _cell(block: list[str]) -> list[str]:
     """The lines of one cell."""
     fields = {match[2]: match[3] for line in block if (match := _LINE.match(line))}
-    found = _CELL.match(block[0])
-    assert found is not None
+    header = _CELL.match(block[0])
+    assert header is not None
     operands = [name for name in "AB" if name in fields]
     widths = [int(fields[f"{name}_WIDTH"]) for name in operands]
-    width = int(fields["Y_WIDTH"]) if found[1] in _AS_RESULT else max(*widths, 1)
-    if found[1] == "shl":
+    width = int(fields["Y_WIDTH"]) if header[1] in _AS_RESULT else max(*widths, 1)
+    if header[1] == "shl":
         del operands[1]  # the amount stands for itself
     for name, own in zip(operands, widths, strict=False):
         if own < width:

@@ -89,9 +89,9 @@ def write_together(files: Mapping[Path, bytes | str]) -> None:
 
 
 def _write(file: FileIO, content: bytes) -> None:
-    left = memoryview(content)
-    while left:
-        left = left[file.write(left) :]
+    rest = memoryview(content)
+    while rest:
+        rest = rest[file.write(rest) :]
 
 
 def cannot_write(path: Path | str, error: OSError) -> SsmHdlError:

@@ -143,8 +143,8 @@ class Dense(FoldedStage):
         filled = np.pad(factors(node).reshape(f.shape), fill)
         split = filled.reshape(f.blocks_of_groups, f.groups, f.passes, f.rows, f.beats, f.columns)
         for kind, columns, _ in f.kinds(self.kind):
-            those = np.s_[..., columns.start : columns.stop]
-            split[those] = f.family.multiplier(kind).borrow(split[those], 3, f.weights, f.x)
+            part = np.s_[..., columns.start : columns.stop]
+            split[part] = f.family.multiplier(kind).borrow(split[part], 3, f.weights, f.x)
         return split.transpose(0, 4, 2, 1, 3, 5).reshape(f.words, f.multipliers)
 
     def _results(self, constants: Codes) -> Codes:
@@ -222,7 +222,7 @@ class Dense(FoldedStage):
             made |= {k: delay(m, product, f.latency(self.kind) - cycles) for k, product in zip(those, products, strict=True)}
         return [made[k] for k in range(f.multipliers)]
 
-    def begin(self, made: Beats, o: Beats, i: Beats) -> Cycles:
+    def begin(self, queued: Beats, o: Beats, i: Beats) -> Cycles:
         """Each beat is multiplied in some passes, and those of the last of a group need places."""
         begun, results = -1, count()
         beats, passes = self.folding.beats, self.folding.passes
@@ -231,7 +231,7 @@ class Dense(FoldedStage):
             if beat % beats == beats - 1:
                 for _ in range(passes):
                     begun = yield from self.queue.place(o, next(results), begun + 1)
-                    made.offered.append(begun + self.depth)
+                    queued.offered.append(begun + self.depth)
             else:
                 begun += passes
             i.taken.append(begun)

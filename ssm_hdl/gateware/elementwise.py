@@ -93,7 +93,7 @@ class Elementwise(QueuedStage):
         ]
         return m
 
-    def begin(self, made: Beats, o: Beats, *sinks: Beats) -> Cycles:
+    def begin(self, queued: Beats, o: Beats, *sinks: Beats) -> Cycles:
         """A result is begun when all operands and a place in the queue are there."""
         begun = -1
         for beat in count():
@@ -103,4 +103,4 @@ class Elementwise(QueuedStage):
             begun = yield from self.queue.place(o, beat, begun)
             for sink in sinks:
                 sink.taken.append(begun)
-            made.offered.append(begun + self.depth)
+            queued.offered.append(begun + self.depth)

@@ -207,7 +207,7 @@ class Hadamard(QueuedStage):
         sums = Beats(ends=i.ends)
         return [Process(self.paley.run, i, sums), *super().timing(o, i=sums)]
 
-    def begin(self, made: Beats, o: Beats, i: Beats) -> Cycles:
+    def begin(self, queued: Beats, o: Beats, i: Beats) -> Cycles:
         """A step that gives a result needs a place for it."""
         at, results = -1, count()
         for packet in count():
@@ -217,6 +217,6 @@ class Hadamard(QueuedStage):
                     at = max(at, (yield from known(i.offered, packet * self.size + step)))
                 if step >= self.ahead:
                     at = yield from self.queue.place(o, next(results), at)
-                    made.offered.append(at + self.depth)
+                    queued.offered.append(at + self.depth)
                 if step < self.size:
                     i.taken.append(at)

@@ -196,8 +196,8 @@ class Registers:
 
 def _place(table: Codes, tables: list[Codes]) -> int:
     """Index of a table among those that differ, which it joins if it is new."""
-    for index, other in enumerate(tables):
-        if np.array_equal(table, other):
+    for index, present in enumerate(tables):
+        if np.array_equal(table, present):
             return index
     tables.append(table)
     return len(tables) - 1

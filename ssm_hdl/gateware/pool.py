@@ -142,13 +142,13 @@ class Pool(QueuedStage):
         m.d.comb += new.eq(Cat(totals))
         return [kept.newest.word_select(lane, shape.width).as_signed() for lane in range(self.lanes)]
 
-    def begin(self, made: Beats, o: Beats, i: Beats) -> Cycles:
+    def begin(self, queued: Beats, o: Beats, i: Beats) -> Cycles:
         """The results of the last packet of a sequence need places."""
-        taken, results, beats = -1, count(), self.cycles
+        cycle, results, beats = -1, count(), self.cycles
         for packet in count():
             for beat in range(packet * beats, (packet + 1) * beats):
-                taken = max(taken + 1, (yield from known(i.offered, beat)))
+                cycle = max(cycle + 1, (yield from known(i.offered, beat)))
                 if i.ends(packet):
-                    taken = yield from self.queue.place(o, next(results), taken)
-                    made.offered.append(taken + self.depth)
-                i.taken.append(taken)
+                    cycle = yield from self.queue.place(o, next(results), cycle)
+                    queued.offered.append(cycle + self.depth)
+                i.taken.append(cycle)

@@ -209,14 +209,14 @@ class MambaLowering(DeepLowering):
     def _check_rates(self, k: str, alpha: Floats) -> None:
         """Refuse a channel whose states never have a decay that the table holds."""
         rates = self.edges[f"rate{k}"]
-        least, most = (limit * LEAK.lsb - OFFSET for limit in (LEAK.min, LEAK.max))
+        least, greatest = (limit * LEAK.lsb - OFFSET for limit in (LEAK.min, LEAK.max))
 
         def decays(low: float, high: float) -> str:
             return f"2^{low - EULER:.1f} to 2^{high - EULER:.1f}"
 
         for c, (low, high) in enumerate(zip(rates.low + alpha.min(1), rates.high + alpha.max(1), strict=True)):
-            if high < least or low > most:
+            if high < least or low > greatest:
                 raise SsmHdlError(
                     f"dt{k}: -dt A of channel {c} goes from {decays(low, high)}, all outside the table of decays from "
-                    f"{decays(least, most)}; train with another dt_range"
+                    f"{decays(least, greatest)}; train with another dt_range"
                 )

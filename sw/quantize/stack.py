@@ -154,8 +154,8 @@ class StackLowering(DeepLowering):
         """Append the feed-forward network of block ``k`` on the edge ``stream``; returns its output."""
         config, weight = self.model.config, numpy(block.ff_enc.weight)
         source, gain, offset = self._norm(draft, f"ff_norm_{k}", block.ff_norm, stream)
-        both = draft.dense(f"ff_enc_{k}", source, (weight * gain)[np.newaxis], (weight @ offset)[np.newaxis])
-        value, gate = _halves(draft, both, (f"ff_value_{k}", f"ff_gate_{k}"), config.hidden)
+        halves = draft.dense(f"ff_enc_{k}", source, (weight * gain)[np.newaxis], (weight @ offset)[np.newaxis])
+        value, gate = _halves(draft, halves, (f"ff_value_{k}", f"ff_gate_{k}"), config.hidden)
         active = draft.table(f"ff_gelu_{k}", GELUS[config.gelu], gate, "ff_enc")
         product = draft.add("multiply", f"ff_glu_{k}", inputs=[value, active])
         out = _linear(draft, f"ff_dec_{k}", block.ff_dec, product)
