@@ -8,7 +8,7 @@ from ssm_hdl.identifiers import KEYWORDS
 
 _NUMBERED = re.compile(r"(.*?)(?:\$\d+)?((?:\.\w+)*)$")
 _CLOCKS = ("clk", "rst", "aclk", "aresetn")
-_LEAVES = ("valid", "ready", "payload", "data", "last")
+_LEAVES = dict(valid=0, ready=1, payload=2, data=3, last=4)
 _NOT = re.compile(r"= ! (.*);\n")
 
 
@@ -74,7 +74,7 @@ def _order(name: str) -> tuple[int, str, int]:
     if name in _CLOCKS:
         return _CLOCKS.index(name), "", 0
     stream, _, leaf = name.rpartition("_")
-    return (len(_CLOCKS), stream, _LEAVES.index(leaf)) if leaf in _LEAVES else (len(_CLOCKS), name, 0)
+    return (len(_CLOCKS), stream, _LEAVES[leaf]) if leaf in _LEAVES else (len(_CLOCKS), name, 0)
 
 
 def _written(module: Module, renamed: dict[str, dict[str, str]], names: dict[str, str]) -> Iterator[str]:

@@ -167,7 +167,7 @@ def _pipeline(
         "interval": compared.interval,
         "cycles": report.cycles,
         "latency": report.latency_alone,
-        "ecp5": synthesised(texts[0], manifest.name, ECP5) | {"planned": report.dsp},
+        ECP5.name: synthesised(texts[0], manifest.name, ECP5) | {"planned": report.dsp},
     }
 
 
