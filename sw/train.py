@@ -83,7 +83,7 @@ def train(
     columns = TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn()
     with (
         torch.random.fork_rng(devices=[]),  # leaves the caller's random numbers as they were
-        _threads(config.threads),
+        threads(config.threads),
         Progress(*columns, console=progress, disable=progress is None) as bar,
     ):
         torch.manual_seed(config.seed)
@@ -221,7 +221,7 @@ def _batches(samples: Tensor, size: int) -> Iterator[Tensor]:
 
 
 @contextmanager
-def _threads(count: int) -> Iterator[None]:
+def threads(count: int) -> Iterator[None]:
     """Set the number of torch's threads within a context."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)

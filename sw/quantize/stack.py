@@ -14,13 +14,12 @@ import torch
 from torch import nn
 
 from ssm_hdl import UQ
-from ssm_hdl.sw.checkpoint import Checkpoint
 from ssm_hdl.sw.models.norm import BatchNorm
-from ssm_hdl.sw.models.stack import Block, Stack
+from ssm_hdl.sw.models.stack import Block, Stack, StackConfig
 from ssm_hdl.sw.quantize.draft import Draft, linear, numpy
 from ssm_hdl.sw.quantize.formats import gated_format
 from ssm_hdl.sw.quantize.histogram import Floats
-from ssm_hdl.sw.quantize.lowering import DeepLowering, Layer
+from ssm_hdl.sw.quantize.lowering import DeepLowering
 
 GELUS = {"tanh": "gelu_tanh", "erf": "gelu"}
 """The table of each kind of GELU."""
@@ -41,17 +40,10 @@ class StackLowering(DeepLowering):
     folds_offset: bool
 
     @classmethod
-    def layers_of(cls, checkpoint: Checkpoint) -> Sequence[Layer]:
-        """One layer per block; the decoder belongs to the last one."""
-        config = checkpoint.require(Stack).config
+    def parts_of(cls, config: StackConfig) -> tuple[str, Sequence[str], str]:
+        """The denses of the SSM, of the gate and of the feed-forward network."""
         fitted = (*cls.denses, *FITTED.get(config.gate, ("gate",)), *(("ff_enc", "ff_dec") if config.hidden else ()))
-        end = "carry" if config.order == "postnorm" else "ff_residual" if config.hidden else "residual"
-        layers, source = [], "encoder"
-        for k in range(config.layers):
-            last = ("decoder",) if k == config.layers - 1 else ()
-            layers.append(Layer(source, f"readout_{k}", (*(f"{part}_{k}" for part in fitted), *last)))
-            source = f"{end}_{k}"
-        return layers
+        return "readout", fitted, "carry" if config.order == "postnorm" else "ff_residual" if config.hidden else "residual"
 
     @classmethod
     def trace(cls, model: Stack, x: torch.Tensor, states: bool = False) -> dict[str, torch.Tensor]:

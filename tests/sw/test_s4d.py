@@ -101,16 +101,6 @@ def test_trace_names_every_tap_and_they_fit_together(model):
     torch.testing.assert_close(taps["residual"], taps["encoder"] + taps["value"] * taps["sigmoid"])
 
 
-def test_state_range_is_the_quantile_of_the_states(model):
-    x = torch.randn(3, 11, 1)
-    parts = torch.view_as_real(model.trace(x, states=True)["ssm"]).abs()
-    torch.testing.assert_close(model.state_range(x), parts.amax((0, 1, 4)))
-    ordered = parts.permute(2, 3, 0, 1, 4).reshape(6, 5, -1).sort(-1).values
-    torch.testing.assert_close(model.state_range(x, quantile=0.5), ordered[..., 32])
-    with pytest.raises(SsmHdlError, match=r"a quantile of 1.5 is not in \(0, 1\]"):
-        model.state_range(x, quantile=1.5)
-
-
 def test_impossible_models_are_refused():
     with pytest.raises(SsmHdlError, match="modes 0 is empty"):
         S4D(width=4, modes=0)
