@@ -4,7 +4,6 @@ import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
-from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import Protocol
@@ -71,10 +70,9 @@ def load(
     Raises:
         SsmHdlError: too few steps, or the file is damaged or holds another data set, or it cannot be written.
     """
-    spec, make = source.SPEC, source.generate
-    counts: tuple[int, ...] = sizes or source.SIZES
+    spec, counts, options = source.SPEC, tuple[int, ...](sizes or source.SIZES), dict[str, int]()
     if steps is not None:
-        spec, make = replace(spec, steps=steps), partial(make, steps=steps)
+        spec, options = replace(spec, steps=steps), {"steps": steps}
         counts = tuple(min(count, max(1, TOKENS // steps)) for count in counts)
     total = sum(counts)
     # The name holds steps and count, so that other sizes get files of their own.
@@ -82,7 +80,7 @@ def load(
     path = where / f"{spec.name}-{spec.steps}-{total}.npz"
     if not path.is_file():
         with _bar(spec.name, total, progress) as advance:
-            codes, labels = make(total, seed=seed, progress=advance)
+            codes, labels = source.generate(total, seed=seed, progress=advance, **options)
         buffer = BytesIO()
         np.savez_compressed(buffer, codes=codes, labels=labels)
         write_atomically(path, buffer.getvalue())
