@@ -61,7 +61,7 @@ class Sample:
     """Something to synthesise.
 
     Attributes:
-        op: operation, or what stands between stages.
+        op: operation, or adapter.
         what: name: the stage and its plan.
         features: what it is made of.
         make: makes it.
@@ -82,7 +82,7 @@ class Measured(NamedTuple):
         what: see `Sample`.
         luts: LUT4s, on the iCE40 logic cells.
         flip_flops: flip-flops.
-        features: what it is made of; those that are 0 are left out.
+        features: what it is made of; zeros are left out.
         estimates: LUTs and flip-flops by the coefficients, to a tenth.
     """
 
@@ -130,7 +130,7 @@ def samples(manifests: Sequence[Manifest], family: Family) -> list[Sample]:
 
 
 def candidates(manifests: Sequence[Manifest], family: Family) -> Iterator[Sample]:
-    """Distinct stages of the manifests in several sizes, and what stands between stages."""
+    """Distinct stages of the manifests in several sizes, and adapters."""
     seen: set[str] = set()
     for manifest in manifests:
         for share in (False, True) if _layered(manifest) else (False,):
@@ -284,7 +284,7 @@ def judge(manifest: Manifest, plan: Plan, cache: Path) -> dict[str, Any]:
 
 
 def written(plan: StagePlan) -> dict[str, Any]:
-    """What is not as by default in the plan of a stage."""
+    """The fields of the plan of a stage that differ from the default."""
     return {field.name: value for field in fields(plan) if (value := getattr(plan, field.name)) != field.default}
 
 

@@ -1,6 +1,6 @@
 """What stages take of a device: block RAMs and DSP blocks exactly, LUTs and flip-flops as fitted to synthesis.
 
-LUTs and flip-flops are linear in what a stage is made of (`features`: bits of operands, of sums, of results, of what waits), with
+LUTs and flip-flops are linear in what a stage is made of (`features`: bits of operands, sums, results and queues), with
 coefficients for every family and operation, none of them negative, that ``ssm-hdl calibrate`` has fitted to the synthesis of
 single stages. On the iCE40 a LUT is a logic cell after packing, since a flip-flop without a LUT takes one too.
 """
@@ -29,7 +29,7 @@ from ssm_hdl.gen.pipeline import Pipeline
 from ssm_hdl.gen.size.objective import Use
 
 KINDS = ("luts", "flip_flops")
-"""What is fitted."""
+"""The fitted quantities."""
 
 _COMPACT = ", compact"
 """What the name of an operation ends with where its stages have the compact form."""
@@ -205,7 +205,7 @@ def rest_of(components: Iterable[Component], family: Family) -> Use:
 
 
 def between(components: Iterable[Component], family: Family) -> list[tuple[str, Features]]:
-    """What stands between stages, of these components: the kind of each and its features."""
+    """The adapters among these components: the kind of each and its features."""
     adapters = list[tuple[str, Features]]()
     for component in components:
         if isinstance(component, Repack):

@@ -49,7 +49,7 @@ LEAST = 2
 """Beats that a queue holds at least: one of a single register takes a beat every other cycle."""
 
 FOLLOWING = 4
-"""Time steps that show whether the readers of parts keep up; a stage that does not falls behind from its second packet on."""
+"""Time steps that show whether the readers of parts keep up; a stage that does not is late from its second packet on."""
 
 PIECES = 8
 """RAMs of 16 x 4 bits, of some 4 LUTs each, that a queue is made of at most. One that needs more is so deep that Yosys takes a

@@ -45,7 +45,7 @@ def _renamed(module: Module, by_name: dict[str, Module], ports: set[str], instan
         if kind in by_name
         for pin, wire in wires.items()
     ]
-    joined = {wire for _, pin, wire, _ in pins if plain(pin) == plain(wire)}  # those that are ports of components
+    joined = {wire for _, pin, wire, _ in pins if plain(pin) == plain(wire)}  # ports of components
     driven = {
         wire: f"{plain(instance)}_{plain(pin)}"
         for instance, pin, wire, direction in pins
@@ -108,7 +108,7 @@ def _written(module: Module, renamed: dict[str, dict[str, str]], names: dict[str
 
 
 _FIXED = KEYWORDS | {None}
-"""What is no name: a keyword, or none at all."""
+"""No name: a keyword, or none at all."""
 
 
 def _wide(operand: str, module: Module) -> bool:

@@ -55,7 +55,7 @@ def _silu(x: Decimal) -> Decimal:
 def _softplus(x: Decimal) -> Decimal:
     """ln(1 + e^x), without a large power."""
     with localcontext() as context:
-        context.prec *= 2  # the digits of e^x after those of 1
+        context.prec *= 2  # the digits of e^x after the digits of 1
         return max(x, Decimal(0)) + (1 + (-min(abs(x), Decimal(_FAR))).exp()).ln()
 
 

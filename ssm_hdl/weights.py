@@ -63,7 +63,7 @@ def refuse_duplicates(path: Path) -> None:
     try:
         json.loads(header, object_pairs_hook=_unique)
     except (RecursionError, ValueError):
-        return  # the library says what is wrong
+        return  # the library names the fault
     except KeyError as error:
         raise SsmHdlError(f"{path}: {brief(error.args[0])!r} comes twice in its header; remove one") from error
 

@@ -66,7 +66,7 @@ def row(name: str, manifest: Manifest, board: Board, rate_hz: float | None, cach
         board: where it goes, with the board's shell.
         rate_hz: time steps a second; the most that fit if None.
         cache: folder that keeps what was measured.
-        step: told what is done next.
+        step: told the next measurement.
     """
     clock_hz = board.chip.clock_hz
     sized = planned(manifest, board, rate_hz)
@@ -103,7 +103,7 @@ def largest(name: str, manifest: Manifest, board: Board, cache: Path, step: Step
         manifest: the integer program.
         board: where it goes, with the board's shell.
         cache: folder that keeps what was measured.
-        step: told what is done next.
+        step: told the next measurement.
     """
     sized = planned(manifest, board)
     step(f"{manifest.name} as large as fits the {board.title}: {sized.report.cycles:,} cycles a step, simulation")
@@ -198,8 +198,7 @@ def line(manifest: Manifest, family: Family, limit: int, cache: Path, step: Step
 def straightness(line: Sequence[dict[str, Any]]) -> dict[str, float]:
     """Throughput of the best plan as a share of a straight line's through the best of all: mean and least.
 
-    Over every number of multipliers from that of the first plan to that of the last; with a number between two plans, the
-    smaller one runs.
+    From the first plan to the last, over every number of multipliers; between two plans, the smaller one runs.
     """
     slope = max(1 / (point["interval"] * point["multipliers"]) for point in line)
     counts = range(line[0]["multipliers"], line[-1]["multipliers"] + 1)

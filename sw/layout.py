@@ -60,13 +60,13 @@ class Layout:
         self.lanes = [1 + max(place.lane for place in self.places.values() if place.line == line) for line in range(lines)]
 
     def sources(self, name: str) -> tuple[str, ...]:
-        """Names of what a stage reads."""
+        """Names of the sources of a stage."""
         if name == self.manifest.input.name:
             return ()
         return (self.manifest.graph.output,) if name == OUTPUT else self.manifest.nodes[name].op.sources
 
     def readers(self, name: str) -> list[str]:
-        """Names of what reads a stage."""
+        """Names of the readers of a stage."""
         if name == OUTPUT:
             return []
         readers = list(dict.fromkeys(self.manifest.consumers(name)))

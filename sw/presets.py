@@ -30,8 +30,8 @@ class TrainConfig:
         rotation: deviation of a random rotation of each training sequence about each axis, in radians: the sensor is worn in
             another way. Channels are vectors of three axes.
         warmup_fraction: fraction of the steps with a rising rate.
-        curriculum: steps of generated sequences that are trained on first, an epoch each. What is far apart is learnt in minutes
-            after it was near, and hardly without.
+        curriculum: steps of generated sequences that are trained on first, an epoch each. Long distances are learnt in minutes
+            after short ones, and hardly without.
         threads: of torch. A fixed number, because sums in another order give other weights; 1 is fastest for small models.
         seed: of the initial weights and the order of the samples.
     """

@@ -62,7 +62,7 @@ def train(
         on_epoch: called after each epoch.
         command: recorded in the checkpoint; ``ssm-hdl train NAME`` if left out.
         device: of torch, such as ``cuda``; another device gives other weights.
-        first: data sets whose training samples are taken before, an epoch each: those of a curriculum.
+        first: data sets of a curriculum: their training samples are taken before, an epoch each.
 
     Returns:
         The checkpoint with its accuracy, or R2, on the test samples. No file is written; ``Checkpoint.save`` writes one.
@@ -138,7 +138,7 @@ def tensors(spec: InputSpec, split: Split) -> tuple[Tensor, Tensor]:
 
 
 def rotated(inputs: Tensor, spec: InputSpec, deviation: float) -> Tensor:
-    """Normalised inputs (n, steps, channels), the axes of each sequence turned as those of its sensor would be.
+    """Normalised inputs (n, steps, channels), the axes of each sequence turned like a sensor worn in another way.
 
     Args:
         inputs: normalised; channels are vectors of three axes, as of acceleration and turn rate.

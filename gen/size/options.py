@@ -85,7 +85,7 @@ class Options:
         device: the device.
         dsps: limit of DSP blocks.
         folding: foldings that the caller decides, by stage.
-        luts_multiply: LUTs may make any multiplier, not only those of small stages.
+        luts_multiply: LUTs may make any multiplier, not only in small stages.
         bounded: the latency has a limit.
     """
 
@@ -251,7 +251,7 @@ class Options:
         return cycles > interval and any(map(self.structure.ends, self.structure.reads[name]))
 
     def _worth(self, options: Sequence[Option]) -> list[Option]:
-        """Those that no other one beats that has beats of the same widths."""
+        """The options that no other one with beats of the same widths beats."""
         alike: dict[Hashable, list[Option]] = {}
         for option in options:
             alike.setdefault((tuple(option.inputs.items()), tuple(option.outputs.items())), []).append(option)

@@ -27,7 +27,7 @@ from ssm_hdl.gen.structure import Structure
 from ssm_hdl.gen.timing import Timing
 
 SEEKS, TRIES = 8, 16
-"""Solutions of the program that are estimated as a whole: until one fits, and until the best of those that fit is known.
+"""Solutions of the program that are estimated as a whole: until one fits, and until the best that fits is known.
 
 They trade time for LUTs: a try takes up to 0.5 seconds. Up to 15 are needed where all plans of small pipelines were compared. Of
 the pipelines of ``manifests`` none became cheaper between 8 tries and 64.

@@ -20,7 +20,7 @@ class Elementwise(QueuedStage):
     """One result for every number, or pair of numbers, in order; or several, one after the other.
 
     Cycles per step: ``n / lanes`` for packets of n numbers, ``pace`` times that at most if a pace is given. Latency: stated by
-    the operation, plus that of the queue at its end.
+    the operation, plus the queue at its end.
 
     Args:
         nodes: the bound operation, or one for each of several layers.
@@ -73,7 +73,7 @@ class Elementwise(QueuedStage):
         raise NotImplementedError
 
     def results(self, m: Module, operands: list[list[Value]], layer: Value) -> list[Value]:
-        """Those of all lanes."""
+        """The results of all lanes."""
         return [self.compute(m, lane, each, layer) for lane, each in enumerate(operands)]
 
     def elaborate(self, platform: object) -> Module:  # noqa: D102

@@ -22,7 +22,7 @@ from ssm_hdl.operations import Pool as PoolOperation
 class Pool(QueuedStage):
     """y = 2**-shift sum_t x[t], sent after the step marked ``last``.
 
-    Nothing is cleared, the first step of a sequence ignores what is kept of the sums.
+    Nothing is cleared, the first step of a sequence ignores the stored sums.
 
     Cycles per step: ``n / lanes``. Latency, of the last step: ``4 + queue`` cycles, one more if the sums are in a memory, since
     what a block RAM reads comes too late in a cycle to be added to, and two less in the compact form.
@@ -99,11 +99,11 @@ class Pool(QueuedStage):
         return {"sums": sums, "registers": sums * self._in_registers}
 
     def start(self) -> int:
-        """What is kept before the first step of a sequence."""
+        """The initial value of a sum."""
         return 0
 
     def taken_in(self, kept: Value, number: Value) -> Value:
-        """What is kept once a number has come."""
+        """The next value of a sum."""
         return kept + number
 
     def elaborate(self, platform: object) -> Module:  # noqa: D102
@@ -127,7 +127,7 @@ class Pool(QueuedStage):
         return m
 
     def _sums(self, m: Module, take: Value) -> list[Value]:
-        """Those of a beat with what it brings, a cycle after it was added."""
+        """The sums of a beat, its numbers included, a cycle after the addition."""
         shape = Shape(self.node.accumulator.width, True)
         place, fresh = Counter(m, self.cycles, take), Signal(init=1, name="fresh")
         with m.If(place.wraps):

@@ -17,7 +17,7 @@ BANKS = 4
 
 
 class Row(NamedTuple):
-    """What is read.
+    """Numbers that are read.
 
     Attributes:
         there: a packet is complete whose last word is not begun.
@@ -83,7 +83,7 @@ class Rows:
         return Row(whole != 0, split(delay(m, ram.read.data, 1), self.shape))
 
     def take(self, i: Beats, rows: Beats) -> Cycles:
-        """When packets come: ``rows`` has the first cycle in which one can be begun, and that of its last word."""
+        """When packets come: ``rows`` has the first cycle in which one can be begun, and the cycle of its last word."""
         cycle = -1
         for packet in count():
             for beat in range(packet * self.size, (packet + 1) * self.size):

@@ -55,7 +55,7 @@ class Process:
 
     Args:
         function: makes the generator from the streams.
-        streams: those that it reads and writes.
+        streams: it reads and writes them.
 
         chooses: it takes whichever of two beats comes first, see `Schedule.run`.
 

@@ -24,7 +24,7 @@ def command(
     from ssm_hdl.sim.tools import verilator_environment
     from ssm_hdl.sw.demo import demo
 
-    verilator_environment()  # says what is missing before the training, not after it
+    verilator_environment()  # names a missing tool before the training, not after it
     answer = demo(out, messages(), progress)
     show(as_json, answer.to_json(), facts("what the demonstration found", _rows(answer)), facts("files", answer.files))
 

@@ -162,7 +162,7 @@ def _on_device(sized: "Sized") -> dict[str, object]:
 
 
 def _multipliers(in_blocks: int, of_luts: int) -> str:
-    """Those of a stage: in DSP blocks, + of LUTs."""
+    """The multipliers of a stage: in DSP blocks, + of LUTs."""
     return f"{in_blocks or ''}{f'+{of_luts}' if of_luts else ''}"
 
 

@@ -43,7 +43,7 @@ def blocks_of(arrays: Arrays, suffix: str) -> list[str]:
 
 
 def read_norms(arrays: Arrays, blocks: Sequence[str], width: int) -> tuple[str, list[dict[str, Tensor]], dict[str, Tensor]]:
-    """The kind of norm of all blocks, the tensors of each, and those of a norm after the last one.
+    """The kind of norm of all blocks, the tensors of each, and of a norm after the last one.
 
     A norm is in its block, or in a list of norms; the one after the blocks has no number.
     """

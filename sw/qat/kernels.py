@@ -149,7 +149,7 @@ def selective(rate, drive, b, c, alpha, gain, leaks, low, high, sums):
 
 @numba.njit(cache=True, nogil=True, fastmath={"nnan", "nsz", "contract"})
 def selective_adjoint(rate, drive, b, c, alpha, gain, leaks, slopes, low, high, gradient, d_rate, d_drive, d_b, d_c, d_alpha):
-    """Adjoint of `selective`: writes the gradients of its arguments, d_alpha (B, C, N) per sample, from that of the sums."""
+    """Adjoint of `selective`: the gradients of its arguments, d_alpha (B, C, N) per sample, from the gradient of the sums."""
     batch, steps, channels = rate.shape
     modes, last = alpha.shape[1], float(len(leaks) - 1)
     h, decays = np.zeros((steps + 1, modes)), np.zeros((steps, modes))

@@ -1,8 +1,8 @@
 """Lowering of a Mamba to a manifest, block by block; docs/mamba.md has a drawing.
 
 Powers of two are free in a manifest. The three outputs of x_proj share a format, so each is scaled to fill it. dt_proj takes back
-the scale of dt, and the states take back those of B and C. A channel of the states may have a scale too. Its y keeps this scale,
-and out_proj takes it back.
+the scale of dt, and the states take back the scales of B and C. A channel of the states may have a scale too. Its y keeps this
+scale, and out_proj takes it back.
 """
 
 from collections.abc import Sequence

@@ -164,7 +164,7 @@ class StackLowering(DeepLowering):
 
 
 def _separate(seen: dict[str, torch.Tensor], name: str, carry: str | None, norm: nn.Module) -> None:
-    """Replace the output of a norm by those of its operations: ``name`` without gain and offset, and ``carry`` with them."""
+    """Replace the output of a norm by the outputs of its operations: ``name`` without gain and offset, ``carry`` with them."""
     value = seen.pop(name)
     is_norm, gain, offset = affine(norm)
     if carry is not None:

@@ -43,7 +43,7 @@ class Task:
         base: the parts that are not searched, and the rules.
         budget: bytes.
         accounting: the count of the bytes, one of ``ACCOUNTINGS``.
-        objective: what is maximised: the score of the model by its name, or ``sqnr`` of the logits.
+        objective: to be maximised: the score of the model by its name, or ``sqnr`` of the logits.
         trials: of the whole study, other processes and earlier runs included.
         storage: file of a journal, or URL of a data base.
         seed: of the proposals.

@@ -49,7 +49,7 @@ RECIPES = {
     "mamba-w8a8x8": Published(),
     "mamba-w4a8": Published(61.4),
 }
-"""The recipes of the table; those of the paper have float scales there, and powers of two here. Quamba2 has the W4A8."""
+"""The recipes of the table; the scales are floats in the paper, and powers of two here. Quamba2 has the W4A8."""
 
 
 def loss(outputs: Floats, bench: Bench) -> float:
@@ -64,7 +64,7 @@ def ablation(bench: Bench, file: Path, step: Callable[[str], None]) -> dict[str,
     Args:
         bench: of the model.
         file: file that keeps the figures; a row is taken up again if it is of the same recipe, checkpoint and samples.
-        step: told what is being done.
+        step: told the next measurement.
     """
     base, known = loss(bench.wanted, bench), known_figures(file).get("rows", {})
     rows: dict[str, Any] = {}

@@ -115,7 +115,7 @@ def measure(
         file: file that keeps the figures; the accuracy is taken up again if it is of this manifest, the rest if it is of
             this Verilog.
         processes: that the golden model works in.
-        step: told what is being done.
+        step: told the next measurement.
         sequences: that the RTL is compared with the golden model on.
         layers: measure a second pipeline, in which they share stages.
 
