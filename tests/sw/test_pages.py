@@ -1,6 +1,7 @@
-"""The commands of the pages that need no more than the models of the repository, one after the other.
+"""The commands of the pages that need no more than the models of the repository.
 
-Without `build` and `simulate`, which other tests run, and what takes data, a board or minutes. ``docs/data.md`` has a test of its own.
+Without `build` and `simulate`, which other tests run, and without what takes data, a board or minutes. `test_data_page` runs the page
+on data.
 """
 
 import re
