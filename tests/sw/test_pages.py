@@ -1,7 +1,7 @@
 """The commands of the pages that need no more than the models of the repository.
 
-Without `build` and `simulate`, which other tests run, and without what takes data, a board or minutes. `test_data_page` runs the page
-on data.
+Without `build` and `simulate`, which other tests run, and without what takes data, a board or minutes. `test_data_page` runs the
+page on data.
 """
 
 import re
