@@ -78,11 +78,6 @@ class Pool(QueuedStage):
         self.queue = Queue(y, lanes, max(places, self.cycles * even), fast=layers.fast)
 
     @property
-    def work(self) -> int:
-        """Cycles that a packet keeps it busy."""
-        return self.cycles
-
-    @property
     def cycles(self) -> int:
         """Cycles per packet, the initiation interval."""
         return reals(self.node.inputs[0]) // self.lanes

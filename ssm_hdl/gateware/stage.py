@@ -137,9 +137,9 @@ class Stage(Component):
         """Cycles from the last beat of a packet in to its last beat out, when it meets no other packet and nothing stalls."""
 
     @property
-    @abstractmethod
     def work(self) -> int:
-        """Cycles that a packet keeps it busy."""
+        """Cycles that a packet keeps it busy, without those until the next may follow."""
+        return self.cycles
 
     @property
     @abstractmethod
