@@ -176,6 +176,3 @@ def _together(structure: Structure, names: Sequence[str], choices: Sequence[Sequ
 def stage_class(layers: Layers) -> type[Stage]:
     """The gateware of the operations of a stage."""
     return registry.stage(layers.node.op.op)
-
-
-__all__ = ["Choice", "Unit", "intervals", "stage_class", "units"]

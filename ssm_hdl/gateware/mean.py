@@ -168,6 +168,3 @@ def _summed(node: Node) -> Node:
     """The pool that gives exact sums."""
     op = PoolOperation(name=node.name, input=node.inputs[0].name, shift=0, format=node.accumulator)
     return replace(node, op=op, output=replace(node.output, format=node.accumulator))
-
-
-__all__ = ["Mean"]

@@ -180,6 +180,3 @@ def one_thread() -> Iterator[None]:
     """Limit torch and BLAS to one thread: recipes side by side use the cores better than the small matrices of one recipe."""
     with threads(1), threadpool_limits(1):
         yield
-
-
-__all__ = ["ACCOUNTINGS", "Bench", "Measured", "Subject", "one_thread"]

@@ -188,6 +188,3 @@ def _known(study: optuna.Study, params: Mapping[str, Any]) -> Measured | None:
 def measured_in(trial: FrozenTrial) -> Measured:
     """The figures of a complete trial."""
     return Measured.from_json(trial.user_attrs["measured"])
-
-
-__all__ = ["DEVICES", "DONE", "Task", "Trial", "budget_of", "measured_in", "open_study", "take_part"]
