@@ -6,7 +6,7 @@ The latter say how close the estimates are where nothing was fitted.
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from hashlib import sha256
@@ -286,9 +286,3 @@ def judge(manifest: Manifest, plan: Plan, cache: Path) -> dict[str, Any]:
 def written(plan: StagePlan) -> dict[str, Any]:
     """The fields of the plan of a stage that differ from the default."""
     return {field.name: value for field in fields(plan) if (value := getattr(plan, field.name)) != field.default}
-
-
-def judged(row: Mapping[str, Any]) -> Plan:
-    """The plan of a pipeline that `judge` has judged."""
-    stages = {name: StagePlan(**stage | {"spram": tuple(stage.get("spram", ()))}) for name, stage in row["stages"].items()}
-    return Plan(find_family(row["family"]), stages, row["shared"])

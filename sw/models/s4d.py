@@ -227,11 +227,6 @@ class S4D(Model):
         return cast(S4DLayer, self.s4_layers[0])
 
     @property
-    def parameter_count(self) -> int:
-        """Parameters by the paper's count, 2 H^2 + 208 H + 10 for N = 32. It includes B, which is 1 here and part of C."""
-        return sum(parameter.numel() for parameter in self.parameters()) + self.layer.kernel.C.numel()
-
-    @property
     def a_bar(self) -> Tensor:
         """Abar (H, N), complex, detached."""
         return self.layer.kernel.discrete()[0].detach()
