@@ -76,7 +76,7 @@ def test_parameter_count_is_that_of_the_paper(width):
         model = S4D(width, modes=32)
     count = (
         sum(parameter.numel() for parameter in model.parameters()) + model.layer.kernel.C.numel()
-    )  # B is 1 here, as large as C
+    )  # B is 1, as large
     assert {16: 3850, 64: 21514, 256: 184330, 512: 630794}[width] == count == 2 * width**2 + 208 * width + 10
 
 
