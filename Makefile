@@ -7,6 +7,7 @@ HAPT ?=
 CROPS ?= 64
 LEVEL ?= rtl
 GRAPHS ?= 20000
+CYCLES ?= 1e9
 
 VENV := .venv
 CLI := $(VENV)/bin/ssm-hdl
@@ -121,13 +122,13 @@ mamba-hardware: $(READY) ## results/mamba-hardware.json: Mambas as large and as 
 	$(CLI) quantize out/mamba-16.safetensors --recipe mamba-plain --out out/mamba-16
 	$(CLI) simulate out/kws --samples test --data out/kws.npz --device lfe5u-25f --rate 240500 --share-device 600,0,2 --json \
 		> out/mamba-hardware-kws-rtl.json
-	$(CLI) build out/kws --board ulx3s-25f --rate 240500 --json > out/mamba-hardware-kws.json
+	$(CLI) build out/kws --board ulx3s-25f --rate 240500 --clock 125 --json > out/mamba-hardware-kws.json
 	$(CLI) build out/mamba-20 --board ulx3s-25f --rate 830000 --json > out/mamba-hardware-mamba-20.json
 	$(CLI) build out/mamba-16 --board icebreaker --rate 1000 --clock 24 --json > out/mamba-hardware-mamba-16.json
 	$(CLI) build manifests/mamba-text-w8a8 --board ulx3s-85f --rate 150000 --json > out/mamba-hardware-text-w8a8.json
 	$(call collect,mamba-hardware)
 
-million: $(READY) ## results/million.json: RTL against the golden model of a small Mamba over a sequence of a million tokens (minutes)
+million: $(READY) ## results/million.json: RTL against the golden model of Mambas, over a million tokens and over 65,536 (a quarter of an hour)
 	mkdir -p out results
 	$(VENV)/bin/python -P -c "import numpy as np; from pathlib import Path; \
 		tokens = np.random.default_rng(0).integers(0, 4, (1, 10**6, 1)); np.save('out/million.npy', tokens); \
@@ -135,6 +136,7 @@ million: $(READY) ## results/million.json: RTL against the golden model of a sma
 	$(CLI) train mamba-text --data out/million.txt --set width=4 --set modes=4 --set layers=1 --epochs 1 --out out/million.safetensors
 	$(CLI) quantize out/million.safetensors --data out/million.txt --recipe mamba-w8a8 --out out/million
 	$(CLI) simulate out/million --samples out/million.npy --device lfe5u-25f --max --json > out/million-rtl.json
+	$(CLI) simulate manifests/mamba-induction-w8a8x8-qat --samples test --window 65536 --count 1 --dsp 28 --json > out/million-induction.json
 	$(call collect,million)
 
 # A window of 40,000 steps holds the longest recording. Two run in the RTL of the board, with the same LUTs left for its
@@ -187,6 +189,15 @@ notebooks: $(READY) ## docs/notebooks again, with their outputs (a bitstream amo
 
 fuzz: $(READY) ## results/fuzz.json: random graphs in random hardware, on all cores (LEVEL=models, rtl or netlists, GRAPHS=20000; goes on where it ended)
 	PYTHONPATH=tests $(VENV)/bin/python -P -W ignore -m random_graphs.fuzz --level $(LEVEL) --graphs $(GRAPHS)
+
+mutants: $(READY) ## results/mutants.json: single faults in the Verilog of three small models, and whether simulate finds them (half an hour)
+	mkdir -p out results
+	$(CLI) quantize checkpoints/s5-digits.safetensors --recipe w4a8 --out out/s5-digits
+	$(CLI) quantize checkpoints/mamba-digits.safetensors --recipe mamba-w8a8 --out out/mamba-digits
+	PYTHONPATH=tests $(VENV)/bin/python -P -m mutants results/mutants.json manifests/digits out/s5-digits out/mamba-digits
+
+soak: $(READY) ## results/soak.json: RTL of the committed manifests for 10^9 cycles, disturbed at random; goes on where it ended (CYCLES=1e9; hours)
+	$(VENV)/bin/python -P tests/soak.py results/soak.json --cycles $(CYCLES)
 
 clean: ## remove what these targets made, but for data/ and results/
 	rm -rf $(VENV) build out ./*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

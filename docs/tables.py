@@ -215,6 +215,22 @@ def har() -> Iterable[Row]:
         yield name, *recalls, percent(row["accuracy"]), f"{1e6 * saturated / stored:.1f}" if stored else "-"
 
 
+@table("model", "board", "clock asked, MHz", "reached", "cycles per token", "tokens per second", "LUTs", "DSP blocks", "block RAMs")
+def mambas() -> Iterable[Row]:
+    """Bitstreams of Mambas that meet their clock."""
+    rows = results("mamba-hardware")
+    for key, model in {
+        "kws": "keyword model of MambaLite-Micro, `mamba-w8a8`",
+        "mamba-20": "D 20, N 8, two blocks, `mamba-w8a8`",
+        "text-w8a8": "text, `mamba-w8a8`",
+        "mamba-16": "D 16, N 4, one block without norms, `mamba-plain`",
+    }.items():
+        if row := rows.get(key):
+            clocks = f"{row['clock_asked_mhz']:g}", f"{row['clock_reached_mhz']:.2f}"
+            figures = (row[kind]["used"] for kind in ("luts", "multipliers", "block_rams"))
+            yield model, row["board"], *clocks, *map(count, (row["cycles_per_step"], row["steps_per_second"], *figures))
+
+
 @table("recipe", "bits of the input of `out`", "bits per character", "loss %", "paper: loss of accuracy %")
 def ablation() -> Iterable[Row]:
     """Recipes of a language model, against the float model; those of the paper are relative, too."""
@@ -254,6 +270,9 @@ def equality() -> Iterable[Row]:
         yield "har-w8a8", what, *(count(results("har")[run][key]) for key in ("sequences", "elements", "differences"))
     deep = results("deep")["rtl"]
     yield "s4d-deep-16h-w8a8x8", "RTL, shared stages", *(count(deep[key]) for key in ("sequences", "elements", "differences"))
+    tokens = {"induction": "`mamba-induction-w8a8x8-qat`, 65,536 tokens", "rtl": "a Mamba of D = 4, 1,000,000 tokens"}
+    for key, row in results("million").items():
+        yield tokens[key], "RTL", *(count(row[kind]) for kind in ("sequences", "elements", "differences"))
     for name in ("s4d", "s5", "s5-listops"):
         for stages in ("own", "shared"):
             runs = [row[stages]["rtl"] for row in results(name).values() if stages in row]
@@ -302,6 +321,7 @@ TABLES = {
     "ablation": ablation,
     "seeds": seeds,
     "latching": latching,
+    "mambas": mambas,
     "accuracy": accuracy,
     "headlines": headlines,
     "memory": memory,

@@ -92,12 +92,12 @@ def _output(file: Path, index: int) -> Path:
 
 
 def _verdict(file: Path, seconds: float, bounded: float) -> Verdict:
-    said, spent = _abc(file, f"pdr -T {seconds}")
+    said, spent = abc(file, f"pdr -T {seconds}")
     if "Property proved" in said:
         return Verdict(True, 0, False, spent)
     failed = re.search(r"was asserted in frame (\d+)", said)
     if failed is None and bounded:
-        said, more = _abc(file, f"bmc3 -T {bounded}")
+        said, more = abc(file, f"bmc3 -T {bounded}")
         spent += more
         failed = re.search(r"was asserted in frame (\d+)", said)
     if failed is not None:
@@ -106,7 +106,8 @@ def _verdict(file: Path, seconds: float, bounded: float) -> Verdict:
     return Verdict(False, int(depths[-1]), False, spent)
 
 
-def _abc(file: Path, commands: str) -> tuple[str, float]:
+def abc(file: Path, commands: str) -> tuple[str, float]:
+    """What ABC says of an AIGER file, and the seconds that it took."""
     tool = share_folder().parent / "yosys-abc"
     said = subprocess.run(
         [str(tool), "-c", f"read_aiger {file}; {commands}; time"], capture_output=True, text=True, check=True
