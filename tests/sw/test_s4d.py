@@ -74,9 +74,7 @@ def test_ssm_is_the_formula_of_the_paper_with_its_factor_2():
 def test_parameter_count_is_that_of_the_paper(width):
     with torch.device("meta"):
         model = S4D(width, modes=32)
-    count = (
-        sum(parameter.numel() for parameter in model.parameters()) + model.layer.kernel.C.numel()
-    )  # B is 1, as large
+    count = sum(parameter.numel() for parameter in model.parameters()) + model.layer.kernel.C.numel()  # B is 1, as large
     assert {16: 3850, 64: 21514, 256: 184330, 512: 630794}[width] == count == 2 * width**2 + 208 * width + 10
 
 
