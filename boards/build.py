@@ -194,7 +194,11 @@ def _missed(manifest: Manifest, board: Board, pll: Pll, tried: Sequence[Routed],
     clocks = (setting.clock_hz for setting in board.flow.pll.candidates(board.oscillator_hz))
     slower = max((clock for clock in clocks if clock <= 0.99 * best), default=None)
     remedy = f"ask for {slower / 1e6:g} MHz (--clock {slower / 1e6:g})" if slower else "make the model smaller"
-    reached = f"reached {best / 1e6:.2f} MHz at best" if best else f"was given up after {PATIENCE_S / 60:g} minutes each time"
+    reached = (
+        f"reached {best / 1e6:.2f} MHz at best"
+        if best
+        else f"was given up each time: the device is too full, or {PATIENCE_S / 60:g} minutes were not enough"
+    )
     return (
         f"{manifest.name} on the {board.title} does not reach {pll.clock_hz / 1e6:g} MHz: place and route {reached}, "
         f"with {len(tried)} seeds; {remedy}, or use fewer multipliers (critical path: {log})"

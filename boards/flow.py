@@ -23,13 +23,18 @@ PATIENCE_S = 1800
 """Seconds that a seed of place and route may take: most designs are done in a few minutes, some seeds in none at all."""
 
 
+UNPLACED = "Unable to find legal placement for all cells"
+"""What nextpnr says of a full device; another seed may find a place for each."""
+
+
 @dataclass(frozen=True)
 class Routed:
     """A placed and routed design.
 
     Attributes:
         seed: the seed.
-        reached_hz: clock that it reaches; of several, the one with the least to spare; 0 if it took longer than `PATIENCE_S`.
+        reached_hz: clock that it reaches; of several, the one with the least to spare; 0 if the seed found no place for a cell,
+            or took longer than `PATIENCE_S`.
         met: every clock is reached.
         usage: what it takes.
     """
@@ -129,7 +134,7 @@ def route(board: Board, folder: Path, seed: int, clock_hz: float, netlist: Mappi
     files = ["--json", "top.json", f"--{flow.constraints}", f"top.{flow.constraints}", flow.routed, "top.routed"]
     arguments = [*board.route, *files, "--report", report.name, "--seed", str(seed)]
     status = tools.run(flow.router, arguments, folder, "nextpnr.log", PATIENCE_S)
-    if status is None:
+    if status is None or UNPLACED in (folder / "nextpnr.log").read_text(encoding="utf-8", errors="replace"):
         return Routed(seed, 0, False, dict(netlist))
     if not report.exists():
         raise SsmHdlError(f"{flow.router} failed: {tools.errors(folder, 'nextpnr.log')}")

@@ -28,7 +28,7 @@ class Clocks:
 
     Attributes:
         usage: what it takes of the device.
-        reached_mhz: clock that each seed reached; 0 if it took too long, see `ssm_hdl.boards.flow.PATIENCE_S`.
+        reached_mhz: clock that each seed reached; 0 if it did not come to its end, see `ssm_hdl.boards.flow.Routed`.
     """
 
     usage: dict[str, Usage]
@@ -88,7 +88,7 @@ def attempt(board: Board, pll: Pll, folder: Path, seed: int, netlist: dict[str, 
     progress(f"place and route ({board.flow.router}), seed {seed}")
     routed = route(board, folder, seed, pll.clock_hz, netlist)
     if not routed.reached_hz:
-        progress(f"given up after {PATIENCE_S / 60:g} minutes")
+        progress(f"given up: the device is too full, or {PATIENCE_S / 60:g} minutes were not enough")
         return routed
     verdict = "met" if routed.met else "not met"
     progress(f"clock {routed.reached_hz / 1e6:.2f} MHz, {pll.clock_hz / 1e6:g} MHz asked: {verdict}")

@@ -215,9 +215,7 @@ def har() -> Iterable[Row]:
         yield name, *recalls, percent(row["accuracy"]), f"{1e6 * saturated / stored:.1f}" if stored else "-"
 
 
-@table(
-    "model", "board", "clock asked, MHz", "reached", "cycles per token", "tokens per second", "LUTs", "DSP blocks", "block RAMs"
-)
+@table("model", "board", "clock asked, MHz", "reached", "cycles per token", "tokens per second", "LUTs", "DSP blocks", "RAMs")
 def mambas() -> Iterable[Row]:
     """Bitstreams of Mambas that meet their clock."""
     rows = results("mamba-hardware")

@@ -8,12 +8,12 @@ from prove.checker import TO_GATES, abc
 from mutants.faults import PREPARE
 from ssm_hdl.gen.yosys import run_yosys
 
-# Registers hold at first what the device gives them, and both designs read the same where a memory has no word.
-_GATES = [command.replace("anyseq", "zero") for command in TO_GATES if not command.startswith("setattr")]
+# Registers and words that no reset and no content sets are 0 at first, as the device has them, in both designs.
+_GATES = [line.replace("anyseq", "zero") for line in TO_GATES if not line.startswith("setattr")] + ["setundef -zero -init"]
 _PORT = re.compile(r"^  (input|output) +wire (\[[\d:]+\] )?(\w+),?$", re.M)
 
 
-def proved_equal(verilog: str, top: str, fault: str, folder: Path, seconds: float = 60) -> bool:
+def proved_equal(verilog: str, top: str, fault: str, folder: Path, seconds: float = 30) -> bool:
     """Whether a mutant takes and gives the same in the same cycles, whatever comes; False also if that is not known.
 
     Args:
@@ -27,12 +27,12 @@ def proved_equal(verilog: str, top: str, fault: str, folder: Path, seconds: floa
     source.write_text(verilog, encoding="utf-8")
     pair.write_text(_pair(verilog), encoding="utf-8")
     commands: list[str | list[str]] = [["read_verilog", str(source)], f"hierarchy -top {top}", *PREPARE, "design -save whole"]
-    for name, change in (("sound", []), ("mutant", [fault])):
+    for name, change in (("sound", []), ("mutant", [fault] if fault else [])):
         commands += ["design -load whole", *change, f"rename {top} {name}", f"design -stash {name}"]
     commands += [f"design -copy-from {name} {name}" for name in ("sound", "mutant")]
     commands += [["read_verilog", str(pair)], "hierarchy -top pair", *_GATES, ["write_aiger", "-zinit", str(gates)]]
     run_yosys(commands, folder / "pair.log", accepted=(".*",))
-    said, _ = abc(gates, f"strash; scorr; dc2; scorr; pdr -T {seconds:g}")
+    said, _ = abc(gates, f"strash; &get; &scl; &scorr; &scl; &scorr -F 4; &put; pdr -T {seconds:g}")
     return "Property proved" in said or "Networks are equivalent" in said
 
 
