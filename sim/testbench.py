@@ -18,7 +18,6 @@ from ssm_hdl.gen.verilog import generate
 from ssm_hdl.sim.compare import Comparison
 from ssm_hdl.sim.compiler import LINT, VERILATOR_FLAGS
 from ssm_hdl.sim.tools import verilator_environment, without_blanks
-from ssm_hdl.sim.verilated import check_stalls
 
 MODULE = "ssm_hdl.sim.testbench_cocotb"
 """The cocotb test module, for a cocotb set-up of your own; its docstring lists the environment variables that it reads."""
@@ -53,7 +52,10 @@ def simulate(
         SsmHdlError: a tool is missing or failed, the samples do not fit, the pipeline is stuck or breaks the rules of streams.
     """
     samples = manifest.check_samples(samples)
-    check_stalls(stalls, seed)
+    if not 0 <= stalls < 1:
+        raise SsmHdlError(f"stalls is {stalls}; it is a chance in every cycle, from 0 to below 1")
+    if seed < 0:
+        raise SsmHdlError(f"the seed is {seed}; it is 0 or more")
     if importlib.util.find_spec("cocotb") is None:
         raise SsmHdlError('cocotb is not installed; `pip install "ssm-hdl[sim]"` brings it')
     with scratch() if folder is None else nullcontext(folder.absolute()) as build:

@@ -88,18 +88,6 @@ def _round(transfers: Codes, share: float) -> Fraction | None:
     return None
 
 
-def check_stalls(stalls: float, seed: int) -> None:
-    """Refuse a chance that is none, and a seed below 0.
-
-    Raises:
-        SsmHdlError: the message has the value.
-    """
-    if not 0 <= stalls < 1:
-        raise SsmHdlError(f"stalls is {stalls}; it is a chance in every cycle, from 0 to below 1")
-    if seed < 0:
-        raise SsmHdlError(f"the seed is {seed}; it is 0 or more")
-
-
 class _Job(ctypes.Structure):
     """Mirrors ``Job`` of ``harness.cpp``."""
 
@@ -171,7 +159,10 @@ class VerilatedModel:
                 asked for, or changes one before it is taken.
         """
         samples = self.manifest.check_samples(samples)
-        check_stalls(stalls, seed)
+        if not 0 <= stalls < 1:
+            raise SsmHdlError(f"stalls is {stalls}; it is a chance in every cycle, from 0 to below 1")
+        if seed < 0:
+            raise SsmHdlError(f"the seed is {seed}; it is 0 or more")
         job = _Buffers(self.manifest, samples, stalls, seed, self.design.weights)
         start = time.perf_counter()
         model = self._lib.model_new()

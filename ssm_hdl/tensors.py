@@ -124,14 +124,14 @@ class Tensors:
                 f"{owner}: exponents {tensor.exponent!r} have shape {exponent.shape}; the channels of {tensor.tensor!r} are "
                 f"{codes.shape[:channels]}"
             )
-        least, greatest = int(exponent.min()), int(exponent.max())
-        if greatest - least > MAX_SPREAD:
+        least, most = int(exponent.min()), int(exponent.max())
+        if most - least > MAX_SPREAD:
             raise SsmHdlError(
-                f"{owner}: exponents {tensor.exponent!r} go from {least} to {greatest}; they may be at most {MAX_SPREAD} apart"
+                f"{owner}: exponents {tensor.exponent!r} go from {least} to {most}; they may be at most {MAX_SPREAD} apart"
             )
-        if width_of(codes) + greatest - least > MAX_WIDTH:
+        if width_of(codes) + most - least > MAX_WIDTH:
             raise SsmHdlError(
-                f"{owner}: {tensor} and exponents from {least} to {greatest} pass {MAX_WIDTH} bits; give {tensor.tensor!r} a "
+                f"{owner}: {tensor} and exponents from {least} to {most} pass {MAX_WIDTH} bits; give {tensor.tensor!r} a "
                 "narrower format, or exponents closer to each other"
             )
-        return Scaled(codes, greatest - exponent, f_bits + greatest)
+        return Scaled(codes, most - exponent, f_bits + most)

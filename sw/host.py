@@ -97,11 +97,11 @@ class Host:
         edge = self.manifest.output
         shape = (edge.size,) if edge.per_sequence else (steps, edge.size)
         outputs = np.zeros((batch, *shape), np.int64)
-        limit = frame_steps(self.manifest)
+        most = frame_steps(self.manifest)
         if not edge.per_sequence:  # one step that ends whatever sequence an earlier host left unfinished
             self._ask(np.zeros_like(samples[0, :1]))
         for number, sequence in enumerate(samples):
-            parts = [sequence[at : at + limit] for at in range(0, steps, limit)]
+            parts = [sequence[at : at + most] for at in range(0, steps, most)]
             results = [self._ask(part, REQUEST if part is parts[-1] else PART) for part in parts]
             outputs[number] = np.concatenate(results).reshape(shape)
             if progress is not None:
@@ -120,13 +120,13 @@ class Host:
         """
         self.manifest.check_feedback()
         (sequence,) = self.manifest.check_samples(samples[np.newaxis])
-        limit = frame_steps(self.manifest)
+        most = frame_steps(self.manifest)
         self._ask(np.zeros_like(sequence[:1]))
-        for at in range(0, len(sequence), limit):
-            results = self._ask(sequence[at : at + limit], PART)
+        for at in range(0, len(sequence), most):
+            results = self._ask(sequence[at : at + most], PART)
         yield results[-1:]
-        for remaining in range(count - 1, 0, -limit):
-            yield self._ask(np.zeros((min(remaining, limit), 1), np.int64), FED)
+        for left in range(count - 1, 0, -most):
+            yield self._ask(np.zeros((min(left, most), 1), np.int64), FED)
 
     def _ask(self, samples: Codes, first: int = REQUEST) -> Codes:
         """The results of one request, as codes."""

@@ -41,11 +41,11 @@ class Link:
 
 def pareto(uses: Sequence[Use]) -> list[int]:
     """Indices of the options that no other one equals or beats in everything."""
-    frontier: list[int] = []
+    kept: list[int] = []
     for index in sorted(range(len(uses)), key=lambda index: uses[index]):
-        if not any(uses[rival].within(uses[index]) for rival in frontier):
-            frontier.append(index)
-    return frontier
+        if not any(uses[other].within(uses[index]) for other in kept):
+            kept.append(index)
+    return kept
 
 
 class Program:
@@ -72,12 +72,12 @@ class Program:
             for side, stage, kinds in ((0, link.source, link.outputs), (1, link.reader, link.inputs)):
                 for kind in dict.fromkeys(kinds):
                     row = {column: 1.0 for pair, column in pairs.items() if pair[side] == kind}
-                    row |= {self._firsts[stage] + place: -1.0 for place, alternative in enumerate(kinds) if alternative == kind}
+                    row |= {self._firsts[stage] + place: -1.0 for place, other in enumerate(kinds) if other == kind}
                     rows.append(row)
         self._uses = np.array(columns, dtype=float)
         self._prices = np.array([price(use) for use in columns])
         entries = [(value, index, column) for index, row in enumerate(rows) for column, value in row.items()]
-        values, at, column = (np.array(array) for array in zip(*entries, strict=True))
+        values, at, column = (np.array(each) for each in zip(*entries, strict=True))
         self._equal = csr_array((values, (at, column)), shape=(len(rows), len(columns)))
         self._right = np.array([1.0] * len(options) + [0.0] * (len(rows) - len(options)))
 
@@ -101,5 +101,5 @@ class Program:
         answer = milp(self._prices, constraints=constraints, integrality=whole, bounds=Bounds(0, 1))
         if answer.x is None:
             return None
-        chosen = np.flatnonzero(answer.x[: self._choices] > 0.5)
-        return [int(index) for index in chosen - self._firsts[:-1]], Use(*(answer.x @ self._uses).tolist())
+        taken = np.flatnonzero(answer.x[: self._choices] > 0.5)
+        return [int(index) for index in taken - self._firsts[:-1]], Use(*(answer.x @ self._uses).tolist())

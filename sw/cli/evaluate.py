@@ -72,7 +72,7 @@ def command(
 
 
 def _rows(evaluation: "Evaluation", answer: dict[str, Any]) -> list[Any]:
-    """The figures of a model, for people."""
+    """What is said of a model, for people."""
     from ssm_hdl.sw.score import TITLES, score_text
 
     labels = "steps" if evaluation.labels.ndim > 1 else "sequences"

@@ -58,14 +58,14 @@ class Arrays:
             SsmHdlError: it is missing, has another shape or kind of numbers, or holds values that are not finite numbers.
         """
         if name not in self.tensors:
-            unused = sorted(self.tensors.keys() - self._taken)
-            fitting = [candidate for candidate in unused if self._fits(candidate, shape)]
+            left = sorted(self.tensors.keys() - self._taken)
+            fitting = [other for other in left if self._fits(other, shape)]
             old, new = fitting[0] if len(fitting) == 1 else "NAME", name
             if re.split("[./]", old)[-1] == (part := re.split("[./]", new)[-1]):  # then the bias has the same prefixes
                 old, new = (text.removesuffix(part)[:-1] for text in (old, new))
             self.fail(
                 f"lacks {name} of shape {shape}; "
-                f"if it is there by another name, give --map {old}={new}; there are {listing(unused)}"
+                f"if it is there by another name, give --map {old}={new}; there are {listing(left)}"
             )
         tensor = self.tensors[name]
         if self._fits(name, shape):

@@ -72,12 +72,12 @@ def read(path: Path, key: str | None, renamed: Mapping[str, str]) -> dict[str, T
         if start.lstrip().lower().startswith(sign.lower()):
             raise SsmHdlError(f"cannot read {path}: it is {meaning}")
     if start[8:9] == b"{":  # 8 bytes of length, then a JSON header
-        state_dicts = {"": read_safetensors(path)[0]}
+        found = {"": read_safetensors(path)[0]}
     elif _is_npz(path):
-        state_dicts = {"": _read_npz(path)}
+        found = {"": _read_npz(path)}
     else:
-        state_dicts = _read_torch(path)
-    tensors = _choose(path, state_dicts, key)
+        found = _read_torch(path)
+    tensors = _choose(path, found, key)
     for name, tensor in tensors.items():
         _check(path, name, tensor)
     return _rename(path, tensors, renamed)
@@ -90,9 +90,9 @@ def _check(path: Path, name: str, tensor: Tensor) -> None:
     kind = "on the meta device, without its numbers" if tensor.is_meta else f"{tensor.layout} and not dense".replace("torch.", "")
     if tensor.is_meta or tensor.layout != torch.strided or tensor.is_quantized:
         raise SsmHdlError(f"{path}: {name} is {kind if not tensor.is_quantized else 'quantized'}; save dense tensors of floats")
-    stored = tensor.untyped_storage().nbytes()
-    if tensor.numel() * tensor.element_size() > stored:
-        raise SsmHdlError(f"{path}: {name} of shape {tuple(tensor.shape)} has only {stored:,} bytes; save it with .contiguous()")
+    held = tensor.untyped_storage().nbytes()
+    if tensor.numel() * tensor.element_size() > held:
+        raise SsmHdlError(f"{path}: {name} of shape {tuple(tensor.shape)} has only {held:,} bytes; save it with .contiguous()")
 
 
 def _rename(path: Path, tensors: Mapping[str, Tensor], renamed: Mapping[str, str]) -> dict[str, Tensor]:
@@ -112,8 +112,8 @@ def _rename(path: Path, tensors: Mapping[str, Tensor], renamed: Mapping[str, str
         if name in result:
             raise SsmHdlError(f"{path} has both {origin[name]} and {old}, which name the same array; keep one of them")
         result[name], origin[name] = tensor, old
-    if unused := sorted(renamed.keys() - used):
-        raise UsageError(f"--map {unused[0]}: {path} has no such name; it has {listing(sorted(result))}")
+    if left := sorted(renamed.keys() - used):
+        raise UsageError(f"--map {left[0]}: {path} has no such name; it has {listing(sorted(result))}")
     return result
 
 
@@ -134,15 +134,15 @@ def _read_npz(path: Path) -> dict[str, Tensor]:
         raise SsmHdlError(f"{path} holds numbers that torch does not: {brief(error, 120)}; save floats of 32 bits") from error
 
 
-def _choose(path: Path, state_dicts: Mapping[str, dict[str, Tensor]], key: str | None) -> dict[str, Tensor]:
+def _choose(path: Path, found: Mapping[str, dict[str, Tensor]], key: str | None) -> dict[str, Tensor]:
     """The state dict under ``key``, or the only one."""
-    names = ", ".join(name for name in state_dicts if name)
-    if key is not None and key not in state_dicts:
+    names = ", ".join(name for name in found if name)
+    if key is not None and key not in found:
         known = f"there are {names}" if names else "its arrays are under no key, leave --key out"
         raise UsageError(f"--key {key}: {path} has no such key; {known}")
-    if key is None and len(state_dicts) > 1:
+    if key is None and len(found) > 1:
         raise UsageError(f"{path} holds several state dicts; give --key with one of {names}")
-    return state_dicts[key] if key is not None else next(iter(state_dicts.values()))
+    return found[key] if key is not None else next(iter(found.values()))
 
 
 def _read_torch(path: Path) -> dict[str, dict[str, Tensor]]:
@@ -156,10 +156,10 @@ def _read_torch(path: Path) -> dict[str, dict[str, Tensor]]:
         reason = re.search(r"(?:GLOBAL|global|class) ([\w.]+)", str(error))
         what = f"it holds {reason[1]}, which is more than tensors" if reason else "it is cut off, damaged or of another kind"
         raise SsmHdlError(f"cannot read {path} as safetensors, .npz or a torch state dict of tensors alone: {what}") from error
-    state_dicts = {".".join(words): tensors for words, tensors in _state_dicts(content, (), set())}
-    if not state_dicts:
+    found = {".".join(words): tensors for words, tensors in _state_dicts(content, (), set())}
+    if not found:
         raise SsmHdlError(f"{path} holds no state dict; save model.state_dict()")
-    return state_dicts
+    return found
 
 
 def _state_dicts(content: object, words: Sequence[str], seen: set[int]) -> Iterator[tuple[tuple[str, ...], dict[str, Tensor]]]:
