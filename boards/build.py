@@ -162,7 +162,7 @@ def build(
             steps_per_second=round(pll.clock_hz / cycles, 1),
             baud=board.baud,
             seed=routed.seed,
-            seeds={each.seed: round(each.reached_hz / 1e6, 2) for each in tried},
+            seeds={attempted.seed: round(attempted.reached_hz / 1e6, 2) for attempted in tried},
             tools=versions,
             bitstream=str(bitstream),
         )
@@ -196,10 +196,10 @@ def _route(
 
 
 def _missed(manifest: Manifest, board: Board, pll: Pll, tried: Sequence[Routed], log: Path) -> str:
-    best = max(each.reached_hz for each in tried)
-    clocks = (other.clock_hz for other in board.flow.pll.candidates(board.oscillator_hz))
+    best = max(routed.reached_hz for routed in tried)
+    clocks = (setting.clock_hz for setting in board.flow.pll.candidates(board.oscillator_hz))
     slower = max((clock for clock in clocks if clock <= 0.99 * best), default=None)
-    way = f"ask for {slower / 1e6:g} MHz (--clock {slower / 1e6:g})" if slower else "make the model smaller"
+    remedy = f"ask for {slower / 1e6:g} MHz (--clock {slower / 1e6:g})" if slower else "make the model smaller"
     reached = (
         f"reached {best / 1e6:.2f} MHz at best"
         if best
@@ -207,5 +207,5 @@ def _missed(manifest: Manifest, board: Board, pll: Pll, tried: Sequence[Routed],
     )
     return (
         f"{manifest.name} on the {board.title} does not reach {pll.clock_hz / 1e6:g} MHz: place and route {reached}, "
-        f"with {len(tried)} seeds; {way}, or use fewer multipliers (critical path: {log})"
+        f"with {len(tried)} seeds; {remedy}, or use fewer multipliers (critical path: {log})"
     )

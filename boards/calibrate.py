@@ -6,7 +6,7 @@ The latter say how close the estimates are where nothing was fitted.
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from hashlib import sha256
@@ -60,7 +60,7 @@ class Sample:
     """Something to synthesise.
 
     Attributes:
-        op: operation, or what stands between stages.
+        op: operation, or adapter.
         what: name: the stage and its plan.
         features: what it is made of.
         make: makes it.
@@ -81,7 +81,7 @@ class Measured(NamedTuple):
         what: see `Sample`.
         luts: LUT4s, on the iCE40 logic cells.
         flip_flops: flip-flops.
-        features: what it is made of; those that are 0 are left out.
+        features: what it is made of; zeros are left out.
         estimates: LUTs and flip-flops by the coefficients, to a tenth.
     """
 
@@ -94,42 +94,42 @@ class Measured(NamedTuple):
     estimates: Sequence[float] = ()
 
     @classmethod
-    def of(cls, sample: Sample, family: Family, found: dict[str, int]) -> "Measured":
+    def of(cls, sample: Sample, family: Family, counts: dict[str, int]) -> "Measured":
         """A sample and what it takes."""
         features = {name: value for name, value in sample.features.items() if value}
-        return cls(family.name, sample.op, sample.what, found["LUTs"], found["flip-flops"], features)
+        return cls(family.name, sample.op, sample.what, counts["LUTs"], counts["flip-flops"], features)
 
 
 def save(measured: Sequence[Measured], file: Path) -> None:
     """Write measurements with their estimates, one a line."""
-    lines = ",\n".join(json.dumps(each._replace(estimates=estimates(each))._asdict()) for each in measured)
+    lines = ",\n".join(json.dumps(entry._replace(estimates=estimates(entry))._asdict()) for entry in measured)
     write_atomically(file, f"[\n{lines}\n]\n")
 
 
 def load(file: Path) -> list[Measured]:
     """What `save` wrote."""
-    return [Measured(**each) for each in json.loads(file.read_text(encoding="utf-8"))]
+    return [Measured(**entry) for entry in json.loads(file.read_text(encoding="utf-8"))]
 
 
-def estimates(each: Measured) -> list[float]:
+def estimates(entry: Measured) -> list[float]:
     """LUTs and flip-flops by the coefficients that are used now, to a tenth."""
-    cost = costs.cost(each.op, find_family(each.family), each.features)
+    cost = costs.cost(entry.op, find_family(entry.family), entry.features)
     return [round(cost.luts, 1), round(cost.flip_flops, 1)]
 
 
 def samples(manifests: Sequence[Manifest], family: Family) -> list[Sample]:
     """Some of the candidates, evenly spread over all there are of each operation."""
-    found = list(candidates(manifests, family))
+    every = list(candidates(manifests, family))
     chosen = []
-    for op in dict.fromkeys(sample.op for sample in found):
-        each = [sample for sample in found if sample.op == op]
-        count = min(len(each), SAMPLES)
-        chosen += [each[k * len(each) // count] for k in range(count)]
+    for op in dict.fromkeys(sample.op for sample in every):
+        alike = [sample for sample in every if sample.op == op]
+        count = min(len(alike), SAMPLES)
+        chosen += [alike[k * len(alike) // count] for k in range(count)]
     return chosen
 
 
 def candidates(manifests: Sequence[Manifest], family: Family) -> Iterator[Sample]:
-    """Distinct stages of the manifests in several sizes, and what stands between stages."""
+    """Distinct stages of the manifests in several sizes, and adapters."""
     seen: set[str] = set()
     for manifest in manifests:
         for share in (False, True) if _layered(manifest) else (False,):
@@ -143,9 +143,9 @@ def candidates(manifests: Sequence[Manifest], family: Family) -> Iterator[Sample
                     key += f" {plan.pace}" * plan.compact
                     if key not in seen:
                         seen.add(key)
-                        made = partial(registry.stage(layers.node.op.op).build, layers, plan)
+                        make = partial(registry.stage(layers.node.op.op).build, layers, plan)
                         where = f"{manifest.name}.{name}" + " shared" * share
-                        yield Sample(op, f"{where} {written(plan)}", features, made)
+                        yield Sample(op, f"{where} {written(plan)}", features, make)
     yield from _between(manifests[0], family)
 
 
@@ -206,15 +206,15 @@ def _between(manifest: Manifest, family: Family) -> Iterator[Sample]:
         for depth in (2, 9, 40, 700):
             make = partial(Queue, shape, lanes, depth, fast=family.fast_rams)
             yield Sample("queue", f"{depth} of {lanes}", costs.queue_features(make(), family), make)
-    for ways in (2, 3):
-        yield Sample("fork", f"{ways} ways", costs.fork_features(ways), partial(Fork, shape, 2, ways))
+    for readers in (2, 3):
+        yield Sample("fork", f"{readers} ways", costs.fork_features(readers), partial(Fork, shape, 2, readers))
 
 
-def measure(sample: Sample, family: Family, kept: Path) -> list[Measured]:
+def measure(sample: Sample, family: Family, cache: Path) -> list[Measured]:
     """What a sample takes; nothing if it brings Yosys down, see `ssm_hdl.boards.flow`: it is left out then."""
     text = verilog.convert(sample.make(), name="top", emit_src=False, strip_internal_attrs=True)
     try:
-        return [Measured.of(sample, family, synthesise(text, "top", family, kept))]
+        return [Measured.of(sample, family, synthesise(text, "top", family, cache))]
     except SsmHdlError as error:
         if flow.BROKEN not in str(error):
             raise
@@ -231,23 +231,23 @@ def plans(manifest: Manifest, family: Family, dsps: Sequence[int]) -> Iterator[P
                 continue
 
 
-def synthesise(text: str, top: str, family: Family, kept: Path) -> dict[str, int]:
+def synthesise(text: str, top: str, family: Family, cache: Path) -> dict[str, int]:
     """LUTs and flip-flops of Verilog, and the blocks that it takes; what was synthesised before is kept in a folder."""
     key = sha256(f"{flow.synthesis_key(family)} {bare(text)}".encode()).hexdigest()[:24]
-    file = kept / f"{key}.json"
+    file = cache / f"{key}.json"
     if file.exists():
         return dict(json.loads(file.read_text(encoding="utf-8")))
-    kept.mkdir(parents=True, exist_ok=True)
-    found = flow.synthesised(text, top, family)
-    write_atomically(file, json.dumps(found))
-    return found
+    cache.mkdir(parents=True, exist_ok=True)
+    counts = flow.synthesised(text, top, family)
+    write_atomically(file, json.dumps(counts))
+    return counts
 
 
 def fit(measured: Sequence[Measured]) -> dict[str, Any]:
     """Coefficients for every family and operation: the least relative errors, none negative."""
     fitted: dict[str, Any] = {}
-    for family, op in dict.fromkeys((each.family, each.op) for each in measured):
-        rows = [each for each in measured if (each.family, each.op) == (family, op)]
+    for family, op in dict.fromkeys((entry.family, entry.op) for entry in measured):
+        rows = [entry for entry in measured if (entry.family, entry.op) == (family, op)]
         fitted.setdefault(family, {})[op] = {kind: _fit(rows, kind) for kind in costs.KINDS}
     return fitted
 
@@ -268,10 +268,10 @@ def _fit(rows: Sequence[Measured], kind: str) -> dict[str, float]:
         names = [name for name, share in zip(names, shares, strict=True) if share >= LEAST]
 
 
-def judge(manifest: Manifest, plan: Plan, kept: Path) -> dict[str, Any]:
+def judge(manifest: Manifest, plan: Plan, cache: Path) -> dict[str, Any]:
     """A whole pipeline, estimated and synthesised."""
     family, report = plan.family, estimate(manifest, plan, timed=False)
-    found = synthesise(generate(manifest, plan), manifest.name, family, kept)
+    counts = synthesise(generate(manifest, plan), manifest.name, family, cache)
     answer: dict[str, Any] = {"family": family.name, "cycles": report.cycles, "shared": plan.share_layers}
     answer["stages"] = {name: written(stage) for name, stage in plan.stages.items()}
     guesses = {
@@ -279,17 +279,11 @@ def judge(manifest: Manifest, plan: Plan, kept: Path) -> dict[str, Any]:
         "block RAMs": report.block_rams[family.name],
     }  # fmt: skip
     for what, guess in guesses.items():
-        error = round(guess / max(found[what], 1) - 1, 4)
-        answer[what] = {"estimated": guess, "synthesised": found[what], "error": error}
+        error = round(guess / max(counts[what], 1) - 1, 4)
+        answer[what] = {"estimated": guess, "synthesised": counts[what], "error": error}
     return answer
 
 
 def written(plan: StagePlan) -> dict[str, Any]:
-    """What is not as by default in the plan of a stage."""
+    """The fields of the plan of a stage that differ from the default."""
     return {field.name: value for field in fields(plan) if (value := getattr(plan, field.name)) != field.default}
-
-
-def judged(row: Mapping[str, Any]) -> Plan:
-    """The plan of a pipeline that `judge` has judged."""
-    stages = {name: StagePlan(**stage | {"spram": tuple(stage.get("spram", ()))}) for name, stage in row["stages"].items()}
-    return Plan(find_family(row["family"]), stages, row["shared"])

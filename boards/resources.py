@@ -72,7 +72,7 @@ def _memory(manifest: Manifest, plan: Plan, board: Board, beyond: Mapping[str, U
     rams = beyond["block RAMs"]
     bits = (rams.used - rams.available) * board.family.rams.bits
     bare = replace(plan, stages={name: replace(stage, spram=()) for name, stage in plan.stages.items()})
-    boards = [other.title for other in BOARDS.values() if _holds(manifest, bare, other)]
+    boards = [larger.title for larger in BOARDS.values() if _holds(manifest, bare, larger)]
     return f"; its memories are {bits:,} bits too many in block RAMs, which {' or '.join(boards) or 'no board here'} would hold"
 
 
@@ -98,7 +98,7 @@ def check(model: str, board: Board, usage: Mapping[str, Usage], beyond: Mapping[
         return
     missing = ", ".join(f"{use.used:,} {name} where the {board.device} has {use.available:,}" for name, use in beyond.items())
     others = ", ".join(f"{use} {name}" for name, use in usage.items() if name not in beyond)
-    ways = "a larger board, a smaller model, narrower formats"
+    remedies = "a larger board, a smaller model, narrower formats"
     if set(beyond) & {"multipliers", "LUTs"}:
-        ways += ", or fewer multipliers (--dsp)"
-    raise SsmHdlError(f"{model} does not fit the {board.title}: it takes {missing} (and {others}); {ways}{more}")
+        remedies += ", or fewer multipliers (--dsp)"
+    raise SsmHdlError(f"{model} does not fit the {board.title}: it takes {missing} (and {others}); {remedies}{more}")

@@ -50,8 +50,8 @@ def clocks(
         netlist = synthesise_top(board, Top(board, pll, manifest, plan), folder, out / "yosys.log", progress)
         tried = [attempt(board, pll, folder, seed, netlist, progress) for seed in seeds]
         shutil.copy(folder / "nextpnr.log", out / "nextpnr.log")
-    usage = max(tried, key=lambda each: each.reached_hz).usage  # of one that came to its end
-    return Clocks(usage, tuple(round(each.reached_hz / 1e6, 2) for each in tried))
+    usage = max(tried, key=lambda routed: routed.reached_hz).usage  # of one that came to its end
+    return Clocks(usage, tuple(round(routed.reached_hz / 1e6, 2) for routed in tried))
 
 
 def routing_key(board: Board) -> str:

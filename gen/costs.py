@@ -1,6 +1,6 @@
 """What stages take of a device: block RAMs and DSP blocks exactly, LUTs and flip-flops as fitted to synthesis.
 
-LUTs and flip-flops are linear in what a stage is made of (`features`: bits of operands, of sums, of results, of what waits), with
+LUTs and flip-flops are linear in what a stage is made of (`features`: bits of operands, sums, results and queues), with
 coefficients for every family and operation, none of them negative, that ``ssm-hdl calibrate`` has fitted to the synthesis of
 single stages. On the iCE40 a LUT is a logic cell after packing, since a flip-flop without a LUT takes one too.
 """
@@ -29,7 +29,7 @@ from ssm_hdl.gen.pipeline import Pipeline
 from ssm_hdl.gen.size.objective import Use
 
 KINDS = ("luts", "flip_flops")
-"""What is fitted."""
+"""The fitted quantities."""
 
 _COMPACT = ", compact"
 """What the name of an operation ends with where its stages have the compact form."""
@@ -38,12 +38,16 @@ _COMPACT = ", compact"
 def storages(pipeline: Pipeline) -> list[Storage]:
     """Every memory of a pipeline: in its stages, in the queues between them, and in the ring."""
     network = pipeline.network
-    return [storage for each in (*network.of(Queue), *network.of(Ring), *pipeline.stages.values()) for storage in _storage(each)]
+    return [
+        storage
+        for component in (*network.of(Queue), *network.of(Ring), *pipeline.stages.values())
+        for storage in _storage(component)
+    ]
 
 
 def _storage(component: Queue | Ring | Stage) -> list[Storage]:
-    found = component.storage
-    return [found] if isinstance(found, Storage) else found
+    memories = component.storage
+    return [memories] if isinstance(memories, Storage) else memories
 
 
 def stage_features(stage: Stage, plan: StagePlan, family: Family) -> Features:
@@ -64,9 +68,9 @@ def repack_features(i_lanes: int, o_lanes: int, width: int, ahead: bool) -> Feat
     return {"stage": 1.0, "widened" if o_lanes > i_lanes else "narrowed": wider, "ahead": wider * (ahead and o_lanes > i_lanes)}
 
 
-def fork_features(ways: int) -> Features:
+def fork_features(readers: int) -> Features:
     """What a `Fork` is made of."""
-    return {"stage": 1.0, "ways": float(ways)}
+    return {"stage": 1.0, "ways": float(readers)}
 
 
 def kind_of(op: str, plan: StagePlan) -> str:
@@ -106,7 +110,7 @@ def cost(op: str, family: Family, features: Features) -> Cost:
 def _averages(costs: str) -> dict[str, dict[str, float]]:
     """The mean coefficient of every feature over the operations that have it."""
     fitted: dict[str, dict[str, list[float]]] = {kind: {} for kind in KINDS}
-    for by_kind in (each for op, each in coefficients()[costs].items() if not op.endswith(_COMPACT)):
+    for by_kind in (entry for op, entry in coefficients()[costs].items() if not op.endswith(_COMPACT)):
         for kind in KINDS:
             for name, value in by_kind[kind].items():
                 fitted[kind].setdefault(name, []).append(value)
@@ -155,9 +159,9 @@ class Taken(NamedTuple):
 def use_of(layers: Layers, plan: StagePlan, family: Family) -> Taken:
     """What a stage takes."""
     stage = build(layers, plan)
-    taken = cost(kind_of(layers.node.op.op, plan), family, stage_features(stage, plan, family))
+    stage_cost = cost(kind_of(layers.node.op.op, plan), family, stage_features(stage, plan, family))
     rams = sum(family.rams.blocks(storage) for storage in stage.storage)
-    use = Use(taken.luts, taken.flip_flops, plan.blocks, rams, sum(sprams(storage) for storage in stage.storage))
+    use = Use(stage_cost.luts, stage_cost.flip_flops, plan.blocks, rams, sum(sprams(storage) for storage in stage.storage))
     burst = stage.burst + 1 if stage.burst else 0
     return Taken(use, stage.work, stage.cycles, burst, lanes(stage, SINKS[0]), lanes(stage, "o"), stage.holds, stage.keeps)
 
@@ -170,12 +174,12 @@ def build(layers: Layers, plan: StagePlan) -> Stage:
     return stage
 
 
-def adapter_use(i_lanes: int, o_lanes: int, width: int, packet: int, held: bool, family: Family) -> Use:
+def adapter_use(i_lanes: int, o_lanes: int, width: int, packet: int, ahead: bool, family: Family) -> Use:
     """From beats of one width to beats of another: LUTs and flip-flops of its `Repack` chain."""
     luts, flip_flops = 0.0, 0.0
     for step in widths(i_lanes, o_lanes, packet):
-        taken = cost("repack", family, repack_features(i_lanes, step, width, held))
-        luts, flip_flops, i_lanes = luts + taken.luts, flip_flops + taken.flip_flops, step
+        step_cost = cost("repack", family, repack_features(i_lanes, step, width, ahead))
+        luts, flip_flops, i_lanes = luts + step_cost.luts, flip_flops + step_cost.flip_flops, step
     return Use(luts, flip_flops, 0, 0)
 
 
@@ -194,49 +198,49 @@ def spram_choices(layers: Layers, plan: StagePlan, family: Family) -> list[tuple
 def rest_of(components: Iterable[Component], family: Family) -> Use:
     """What forks, queues and the ring take: the components that depend on the pipeline as a whole."""
     rest = [component for component in components if isinstance(component, Fork | Queue | Ring)]
-    taken = [cost(kind, family, features) for kind, features in between(rest, family)]
-    stored = [storage for each in rest if not isinstance(each, Fork) for storage in _storage(each)]
-    luts, flip_flops = sum(each.luts for each in taken), sum(each.flip_flops for each in taken)
+    costs = [cost(kind, family, features) for kind, features in between(rest, family)]
+    stored = [storage for component in rest if not isinstance(component, Fork) for storage in _storage(component)]
+    luts, flip_flops = sum(entry.luts for entry in costs), sum(entry.flip_flops for entry in costs)
     return Use(luts, flip_flops, 0, sum(map(family.rams.blocks, stored)))
 
 
 def between(components: Iterable[Component], family: Family) -> list[tuple[str, Features]]:
-    """What stands between stages, of these components: the kind of each and its features."""
-    found = list[tuple[str, Features]]()
+    """The adapters among these components: the kind of each and its features."""
+    adapters = list[tuple[str, Features]]()
     for component in components:
         if isinstance(component, Repack):
             number = component.shape.width
-            found.append(("repack", repack_features(component.i_lanes, component.o_lanes, number, component.ahead)))
+            adapters.append(("repack", repack_features(component.i_lanes, component.o_lanes, number, component.ahead)))
         elif isinstance(component, Fork):
-            found.append(("fork", fork_features(component.ways)))
+            adapters.append(("fork", fork_features(component.ways)))
         elif isinstance(component, Queue):
-            found.append(("queue", queue_features(component, family)))
+            adapters.append(("queue", queue_features(component, family)))
         elif isinstance(component, Ring):
-            found += [("queue", queue_features(queue, family)) for queue in (component.waiting, component.loop)]
-            found.append(("ring", {"stage": 1.0}))
-    return found
+            adapters += [("queue", queue_features(queue, family)) for queue in (component.waiting, component.loop)]
+            adapters.append(("ring", {"stage": 1.0}))
+    return adapters
 
 
 def _memories(storages: list[Storage], family: Family) -> Features:
     """Bits by where they are: in registers, in LUTs as tables, and at the ports of block RAMs, with what chooses one of them."""
-    made = dict.fromkeys(("waiting", "kept", "table", "ports", "choices", "addresses", "distributed"), 0.0)
+    features = dict.fromkeys(("waiting", "kept", "table", "ports", "choices", "addresses", "distributed"), 0.0)
     rams = family.rams
     for storage in storages:
-        made["addresses"] += (storage.depth - 1).bit_length()
+        features["addresses"] += (storage.depth - 1).bit_length()
         lut_rams = rams.distributed(storage)
-        made["distributed"] += lut_rams
+        features["distributed"] += lut_rams
         if rams.blocks(storage):
-            made["ports"] += storage.width
-            made["choices"] += (rams.rows(storage)[1] - 1) * storage.width
+            features["ports"] += storage.width
+            features["choices"] += (rams.rows(storage)[1] - 1) * storage.width
         elif storage.spram or lut_rams:
-            made["ports"] += storage.width
+            features["ports"] += storage.width
         elif storage.name == "queue":
-            made["waiting"] += storage.bits
+            features["waiting"] += storage.bits
         elif storage.written:
-            made["kept"] += storage.bits
+            features["kept"] += storage.bits
         elif storage.depth > 1:
-            made["table"] += storage.bits
-    return made
+            features["table"] += storage.bits
+    return features
 
 
 def _multipliers(stage: Stage, plan: StagePlan) -> Features:

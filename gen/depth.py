@@ -33,30 +33,30 @@ def find_layers(manifest: Manifest) -> Repetition:
     Raises:
         SsmHdlError: there is none, or its edges differ in width or sign from block to block; the message names two of them.
     """
-    found = max(_repetitions(manifest), key=lambda r: (len(r.blocks) * len(r.blocks[0]), len(r.blocks)), default=None)
-    if found is None:
+    repetition = max(_repetitions(manifest), key=lambda r: (len(r.blocks) * len(r.blocks[0]), len(r.blocks)), default=None)
+    if repetition is None:
         raise SsmHdlError(
             f"{manifest.name}: no layers to share stages: no operations repeat, each block reading only what the one before has "
             "written; generate it without sharing"
         )
-    if pair := _mismatch(found):
+    if pair := _mismatch(repetition):
         a, b = pair
         raise SsmHdlError(
             f"{manifest.name}: its layers cannot share stages: {a.name} is {a.format} and {b.name} is {b.format}, and they would "
             "share their wires; give them the same width and sign, binary points may differ, or generate it without sharing"
         )
-    return found
+    return repetition
 
 
-def stage_name(nodes: Sequence[Node], taken: Collection[str]) -> str:
+def stage_name(nodes: Sequence[Node], used: Collection[str]) -> str:
     """The name of the stage that nodes share: theirs without the number of the layer if it is free, or the first's."""
     parts = [node.name.split("_") for node in nodes]
-    if len({len(each) for each in parts}) == 1:
-        different = [k for k, each in enumerate(zip(*parts, strict=True)) if len(set(each)) > 1]
-        if len(different) == 1 and all(each[different[0]].isdecimal() for each in parts):
+    if len({len(words) for words in parts}) == 1:
+        different = [k for k, words in enumerate(zip(*parts, strict=True)) if len(set(words)) > 1]
+        if len(different) == 1 and all(words[different[0]].isdecimal() for words in parts):
             (layer,) = different
             name = "_".join(parts[0][:layer] + parts[0][layer + 1 :])
-            if name[:1].isalpha() and name not in taken:
+            if name[:1].isalpha() and name not in used:
                 return name
     return nodes[0].name
 

@@ -49,7 +49,7 @@ LEAST = 2
 """Beats that a queue holds at least: one of a single register takes a beat every other cycle."""
 
 FOLLOWING = 4
-"""Time steps that show whether the readers of parts keep up; a stage that does not falls behind from its second packet on."""
+"""Time steps that show whether the readers of parts keep up; a stage that does not is late from its second packet on."""
 
 PIECES = 8
 """RAMs of 16 x 4 bits, of some 4 LUTs each, that a queue is made of at most. One that needs more is so deep that Yosys takes a
@@ -65,18 +65,18 @@ def joins(pipeline: "Pipeline") -> tuple[Ring | None, dict[Input, Queue]]:
     if not inputs and ring is None:
         return None, {}
     alone = _alone(pipeline, ring, set(inputs))
-    waits = {each: sum(_waits(alone, each)) for each in inputs}
-    queued = {each for each in inputs if waits[each]}
+    waits = {sink: sum(_waits(alone, sink)) for sink in inputs}
+    queued = {sink for sink in inputs if waits[sink]}
     prompt = _prompt(pipeline, ring, queued, queued - set(joined))
-    least = {min((each for each in joined if each[0] == name), key=waits.__getitem__) for name, _ in joined} & queued
-    for spare in dict.fromkeys([frozenset(least | prompt), frozenset(prompt)]):
-        without = _alone(pipeline, ring, queued - spare) if spare else alone
+    least = {min((sink for sink in joined if sink[0] == name), key=waits.__getitem__) for name, _ in joined} & queued
+    for omitted in dict.fromkeys([frozenset(least | prompt), frozenset(prompt)]):
+        without = _alone(pipeline, ring, queued - omitted) if omitted else alone
         if len(without.o.taken) == len(alone.o.taken):
-            alone, queued = without, queued - spare
+            alone, queued = without, queued - omitted
             break
     if ring is not None:
         ring = _ring(pipeline, 1 + math.ceil(_turn(alone, ring) * ring.layers / pipeline.bound))
-    return ring, {each: _queue(pipeline, alone, ring, each) for each in inputs if each in queued}
+    return ring, {sink: _queue(pipeline, alone, ring, sink) for sink in inputs if sink in queued}
 
 
 def _ring(pipeline: "Pipeline", flight: int) -> Ring | None:
@@ -90,7 +90,7 @@ def _ring(pipeline: "Pipeline", flight: int) -> Ring | None:
 
 def _alone(pipeline: "Pipeline", ring: Ring | None, queued: set[Input]) -> Traffic:
     """A time step alone, a sequence of one, with unbounded queues at some inputs."""
-    network = pipeline.assemble(ring, {each: Room() for each in queued})
+    network = pipeline.assemble(ring, {sink: Room() for sink in queued})
     traffic = Traffic(network, pipeline.manifest.input.size)
     traffic.feed(1)
     return traffic
@@ -106,59 +106,59 @@ def _prompt(pipeline: "Pipeline", ring: Ring | None, queued: set[Input], parts: 
     """The parts that leave early enough without queues: packets follow one another at the interval, though the fork waits."""
     if not parts:
         return parts
-    network = pipeline.assemble(ring, {each: Room() for each in queued - parts})
+    network = pipeline.assemble(ring, {sink: Room() for sink in queued - parts})
     traffic = Traffic(network, pipeline.manifest.input.size, lambda step: False)
     traffic.feed(FOLLOWING)
-    taken = {(name, index): traffic.streams[Port(name, SINKS[index])].taken for name, index in parts}
-    packets = {each: len(cycles) // FOLLOWING for each, cycles in taken.items()}
-    return {each for each, size in packets.items() if size and taken[each][-1] - taken[each][-1 - size] <= pipeline.bound}
+    transfers = {(name, index): traffic.streams[Port(name, SINKS[index])].taken for name, index in parts}
+    packets = {sink: len(cycles) // FOLLOWING for sink, cycles in transfers.items()}
+    return {sink for sink, size in packets.items() if size and transfers[sink][-1] - transfers[sink][-1 - size] <= pipeline.bound}
 
 
-def _stay(alone: Traffic, each: Input) -> tuple[list[int], list[int]]:
+def _stay(alone: Traffic, sink: Input) -> tuple[list[int], list[int]]:
     """When the beats come that an input takes, and when it takes them."""
-    name, index = each
+    name, index = sink
     queue = alone.streams.get(Port(f"{name}_{index}_Queue", "i"))
-    taken = alone.streams[Port(name, SINKS[index])]
-    return (taken.offered if queue is None else queue.offered), taken.taken
+    transfers = alone.streams[Port(name, SINKS[index])]
+    return (transfers.offered if queue is None else queue.offered), transfers.taken
 
 
-def _waits(alone: Traffic, each: Input) -> list[int]:
-    return [left - came for came, left in zip(*_stay(alone, each), strict=True)]
+def _waits(alone: Traffic, sink: Input) -> list[int]:
+    return [departure - arrival for arrival, departure in zip(*_stay(alone, sink), strict=True)]
 
 
-def _queue(pipeline: "Pipeline", alone: Traffic, ring: Ring | None, each: Input) -> Queue:
+def _queue(pipeline: "Pipeline", alone: Traffic, ring: Ring | None, sink: Input) -> Queue:
     """The queue of an input, for the most beats that wait there when time steps follow one another."""
-    (name, index), structure = each, pipeline.structure
+    (name, index), structure = sink, pipeline.structure
     stream = structure.reads[name][index]
-    came, left = (np.array(cycles) for cycles in _stay(alone, each))
+    arrivals, departures = (np.array(cycles) for cycles in _stay(alone, sink))
     interval = pipeline.bound * (pipeline.manifest.steps if structure.edges[stream].per_sequence else 1)
     if ring is not None and structure.layers(name) > 1:  # packets follow one another as fast as its stages allow
         assert structure.loop is not None
         interval = max(ring.beats + 1, *(pipeline.stages[stage].work for stage in structure.loop.stages))
-        came, left = (cycles[: len(cycles) // ring.layers] for cycles in (came, left))
-    depth = most(came, np.maximum(left, came + 1), interval)
+        arrivals, departures = (cycles[: len(cycles) // ring.layers] for cycles in (arrivals, departures))
+    depth = most(arrivals, np.maximum(departures, arrivals + 1), interval)
     if ring is not None and structure.layers(name) > 1:
-        depth = min(depth, ring.flight * len(came))
-    queue = queue_at(pipeline, each, max(LEAST, depth))
+        depth = min(depth, ring.flight * len(arrivals))
+    queue = queue_at(pipeline, sink, max(LEAST, depth))
     stored = queue.storage
     while pipeline.family.rams.distributed(stored) > PIECES:
         stored = replace(stored, depth=stored.depth + 1)
-    return queue_at(pipeline, each, queue.depth + stored.depth - queue.storage.depth)
+    return queue_at(pipeline, sink, queue.depth + stored.depth - queue.storage.depth)
 
 
-def queue_at(pipeline: "Pipeline", each: Input, depth: int) -> Queue:
+def queue_at(pipeline: "Pipeline", sink: Input, depth: int) -> Queue:
     """The queue of an input, of some depth."""
-    (name, index), structure, family = each, pipeline.structure, pipeline.family
+    (name, index), structure, family = sink, pipeline.structure, pipeline.family
     stage, shape = pipeline.stages[name], shape_of(structure.edges[structure.reads[name][index]])
     # A join takes `last` from its first input.
     marked = index == 0 and (structure.stages[name].marked or stage.reads_last)
     return Queue(shape, lanes(stage, SINKS[index]), depth, structure.layers(name), marked, family.fast_rams)
 
 
-def most(came: np.ndarray, left: np.ndarray, interval: int) -> int:
+def most(arrivals: np.ndarray, departures: np.ndarray, interval: int) -> int:
     """The most beats that wait at once, if beats come and leave in these cycles of every interval."""
-    came_turns, came = np.divmod(np.sort(came), interval)
-    left_turns, left = np.divmod(left + 1, interval)
-    came, left = np.sort(came), np.sort(left)
-    waiting = np.searchsorted(came, came, "right") - np.searchsorted(left, came, "right")
-    return int((left_turns - came_turns).sum() + waiting.max())
+    arrival_turns, arrivals = np.divmod(np.sort(arrivals), interval)
+    departure_turns, departures = np.divmod(departures + 1, interval)
+    arrivals, departures = np.sort(arrivals), np.sort(departures)
+    waiting = np.searchsorted(arrivals, arrivals, "right") - np.searchsorted(departures, arrivals, "right")
+    return int((departure_turns - arrival_turns).sum() + waiting.max())

@@ -36,26 +36,26 @@ def check(pipeline: "Pipeline") -> None:
         SsmHdlError: it could; the message names the queues that are too short, their depth and the one that they need.
     """
     wrong = _short_ring(pipeline)
-    stuck = _stuck(pipeline, {each: Room(queue.capacity) for each, queue in pipeline.network.queues.items()})
+    stuck = _stuck(pipeline, {sink: Room(queue.capacity) for sink, queue in pipeline.network.queues.items()})
     if stuck:
         wrong += _short_queues(pipeline)
     if stuck or wrong:
         raise SsmHdlError(f"{pipeline.manifest.name}: the pipeline would hang: {'; '.join(wrong or stuck)}")
 
 
-def needed(pipeline: "Pipeline", each: Input, others: Mapping[Input, Room]) -> int:
+def needed(pipeline: "Pipeline", sink: Input, others: Mapping[Input, Room]) -> int:
     """The least depth of the queue at an input with which no beat sticks, 0 if it needs none.
 
     Args:
         pipeline: the pipeline.
-        each: the input.
+        sink: the input.
         others: the queues at the other inputs.
     """
-    (name, index), structure = each, pipeline.structure
+    (name, index), structure = sink, pipeline.structure
     low, high = 0, beats(structure.numbers(structure.reads[name][index]), lanes(pipeline.stages[name], SINKS[index]))
     while low < high:
         depth = (low + high) // 2
-        if _stuck(pipeline, {**others, each: Room(queue_at(pipeline, each, depth).capacity)} if depth else others):
+        if _stuck(pipeline, {**others, sink: Room(queue_at(pipeline, sink, depth).capacity)} if depth else others):
             low = depth + 1
         else:
             high = depth
@@ -66,19 +66,19 @@ def _short_queues(pipeline: "Pipeline") -> list[str]:
     """The queues of joins that are too short: one after the other gets its depth, the later ones having room for everything."""
     reads = pipeline.structure.reads
     inputs = [(name, index) for name, streams in reads.items() if len(streams) > 1 for index in range(len(streams))]
-    rooms, wrong = {each: Room() for each in inputs}, []
+    rooms, wrong = {sink: Room() for sink in inputs}, []
     if _stuck(pipeline, rooms):
         return []
-    for each in inputs:
-        del rooms[each]
-        queue, depth = pipeline.network.queues.get(each), needed(pipeline, each, rooms)
+    for sink in inputs:
+        del rooms[sink]
+        queue, depth = pipeline.network.queues.get(sink), needed(pipeline, sink, rooms)
         if (queue.depth if queue else 0) < depth:
-            name, index = each
+            name, index = sink
             has = f"has depth {queue.depth}" if queue else "is missing"
             wrong.append(f"the queue {name}_{index}_Queue, {reads[name][index]} to {name}, {has} and needs {depth}")
-            rooms[each] = Room()
+            rooms[sink] = Room()
         elif queue:
-            rooms[each] = Room(queue.capacity)
+            rooms[sink] = Room(queue.capacity)
     return wrong
 
 

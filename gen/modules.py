@@ -66,19 +66,19 @@ def _parsed(text: str) -> Module:
     module = Module(clean(header[1]))
     kind, pins = "", dict[str, str]()
     for line in lines:
-        if found := _DECLARATION.match(line):
-            _declare(module, line, found[1], found[2] or "", found[3], found[4])
+        if match := _DECLARATION.match(line):
+            _declare(module, line, match[1], match[2] or "", match[3], match[4])
             continue
-        if found := _MEMORY.match(line):
-            module.declared.append(clean(found[1]))
-        elif (found := INSTANCE.match(line)) and found[1] not in KEYWORDS:
-            kind, pins = clean(found[1]), {}
-            if found[2]:
-                module.instances[clean(found[2])] = kind, pins
-        elif found := _CLOSE.match(line):
-            module.instances[clean(found[1])] = kind, pins
-        elif (found := PIN.match(line)) and (whole := _WHOLE.match(found[2])):
-            pins[clean(found[1])] = clean(whole[1])
+        if match := _MEMORY.match(line):
+            module.declared.append(clean(match[1]))
+        elif (match := INSTANCE.match(line)) and match[1] not in KEYWORDS:
+            kind, pins = clean(match[1]), {}
+            if match[2]:
+                module.instances[clean(match[2])] = kind, pins
+        elif match := _CLOSE.match(line):
+            module.instances[clean(match[1])] = kind, pins
+        elif (match := PIN.match(line)) and (whole := _WHOLE.match(match[2])):
+            pins[clean(match[1])] = clean(whole[1])
         module.body.append(line)
     return module
 
@@ -103,15 +103,15 @@ def _declare(module: Module, line: str, kind: str, width: str, written: str, ini
 
 def _pruned(lines: list[str]) -> list[str]:
     """Without wires that nothing reads: other names of ports, and members of payloads."""
-    ports = {clean(found[3]) for line in lines if (found := _DECLARATION.match(line)) and found[1] in ("input", "output")}
+    ports = {clean(match[3]) for line in lines if (match := _DECLARATION.match(line)) and match[1] in ("input", "output")}
     sources = dict[str, tuple[int, list[str]]]()  # of the wires that are assigned as a whole: line, and what they read
     reads = Counter[str]()
     for index, line in enumerate(lines):
-        if found := _ASSIGN.match(line):
-            read = list(names_in(found[2]))
+        if match := _ASSIGN.match(line):
+            read = list(names_in(match[2]))
             reads.update(read)
-            if clean(found[1]) not in ports:
-                sources[clean(found[1])] = index, read
+            if clean(match[1]) not in ports:
+                sources[clean(match[1])] = index, read
         elif not _DECLARATION.match(line):
             reads.update(names_in(line))
     unread = [name for name in sources if not reads[name]]
@@ -129,8 +129,8 @@ def _pruned(lines: list[str]) -> list[str]:
 
     def idle(line: str) -> bool:
         """A wire that nothing reads or drives."""
-        found = _DECLARATION.match(line)
-        return found is not None and found[1] == "wire" and clean(found[3]) not in ports and not reads[clean(found[3])]
+        match = _DECLARATION.match(line)
+        return match is not None and match[1] == "wire" and clean(match[3]) not in ports and not reads[clean(match[3])]
 
     driven = {name for name in sources if name not in gone}
     return [

@@ -8,7 +8,7 @@ from ssm_hdl.identifiers import KEYWORDS
 
 _NUMBERED = re.compile(r"(.*?)(?:\$\d+)?((?:\.\w+)*)$")
 _CLOCKS = ("clk", "rst", "aclk", "aresetn")
-_LEAVES = ("valid", "ready", "payload", "data", "last")
+_LEAVES = dict(valid=0, ready=1, payload=2, data=3, last=4)
 _NOT = re.compile(r"= ! (.*);\n")
 
 
@@ -34,35 +34,39 @@ def plain(name: str) -> str:
 
 def _renamed(module: Module, by_name: dict[str, Module], ports: set[str], instances: set[str]) -> dict[str, str]:
     """The new names in a module: ports first, then instances, then wires, which get the names of the pins that drive them."""
-    taken = set(KEYWORDS)
-    renamed = _fresh(module.ports, taken)
-    taken |= ports  # a linter takes an instance of the name of a port inside it for hidden
-    renamed |= _fresh(module.instances, taken)
-    taken = {*KEYWORDS, *renamed.values(), *instances}
+    used = set(KEYWORDS)
+    renamed = _fresh(module.ports, used)
+    used |= ports  # a linter takes an instance of the name of a port inside it for hidden
+    renamed |= _fresh(module.instances, used)
+    used = {*KEYWORDS, *renamed.values(), *instances}
     pins = [
         (instance, pin, wire, by_name[kind].ports[pin][0])
         for instance, (kind, wires) in module.instances.items()
         if kind in by_name
         for pin, wire in wires.items()
     ]
-    joined = {wire for _, pin, wire, _ in pins if plain(pin) == plain(wire)}  # those that are ports of components
-    driven = {wire: f"{plain(instance)}_{plain(pin)}" for instance, pin, wire, way in pins if way == "output" and wire in joined}
+    joined = {wire for _, pin, wire, _ in pins if plain(pin) == plain(wire)}  # ports of components
+    driven = {
+        wire: f"{plain(instance)}_{plain(pin)}"
+        for instance, pin, wire, direction in pins
+        if direction == "output" and wire in joined
+    }
     return renamed | _fresh(
-        (name for name in module.declared if name not in renamed), taken, lambda name: driven.get(name) or plain(name)
+        (name for name in module.declared if name not in renamed), used, lambda name: driven.get(name) or plain(name)
     )
 
 
-def _fresh(names: Iterable[str], taken: set[str], choose: Callable[[str], str] = plain) -> dict[str, str]:
+def _fresh(names: Iterable[str], used: set[str], choose: Callable[[str], str] = plain) -> dict[str, str]:
     """A name of its own for each."""
-    found = dict[str, str]()
+    renamed = dict[str, str]()
     for name in names:
         wanted = name if re.fullmatch(r"_\d+_", name) else choose(name)
         number, free = 1, wanted
-        while free in taken:
+        while free in used:
             number, free = number + 1, f"{wanted}_{number}"
-        taken.add(free)
-        found[name] = free
-    return found
+        used.add(free)
+        renamed[name] = free
+    return renamed
 
 
 def _order(name: str) -> tuple[int, str, int]:
@@ -70,7 +74,7 @@ def _order(name: str) -> tuple[int, str, int]:
     if name in _CLOCKS:
         return _CLOCKS.index(name), "", 0
     stream, _, leaf = name.rpartition("_")
-    return (len(_CLOCKS), stream, _LEAVES.index(leaf)) if leaf in _LEAVES else (len(_CLOCKS), name, 0)
+    return (len(_CLOCKS), stream, _LEAVES[leaf]) if leaf in _LEAVES else (len(_CLOCKS), name, 0)
 
 
 def _written(module: Module, renamed: dict[str, dict[str, str]], names: dict[str, str]) -> Iterator[str]:
@@ -91,20 +95,20 @@ def _written(module: Module, renamed: dict[str, dict[str, str]], names: dict[str
             yield "  initial begin\n"
             yield from (f"    {own[name]} = {value};\n" for name, value in module.initial)
             yield "  end\n"
-        if (found := INSTANCE.match(line)) and found[1] not in KEYWORDS:
-            kind = clean(found[1])
-            yield f"  {names.get(kind, kind)}{new(line[2 + len(found[1]) :])}"
-        elif found := PIN.match(line):
-            pin = clean(found[1])
-            yield f"    .{renamed[kind][pin] if kind in renamed else pin}{new(found[2])}"
-        elif (found := _NOT.search(line)) and _wide(found[1], module):  # of several bits: linters want a reduction there
+        if (match := INSTANCE.match(line)) and match[1] not in KEYWORDS:
+            kind = clean(match[1])
+            yield f"  {names.get(kind, kind)}{new(line[2 + len(match[1]) :])}"
+        elif match := PIN.match(line):
+            pin = clean(match[1])
+            yield f"    .{renamed[kind][pin] if kind in renamed else pin}{new(match[2])}"
+        elif (match := _NOT.search(line)) and _wide(match[1], module):  # of several bits: linters want a reduction there
             yield new(line.replace("= ! ", "= ~| "))
         else:
             yield new(line)
 
 
 _FIXED = KEYWORDS | {None}
-"""What is no name: a keyword, or none at all."""
+"""No name: a keyword, or none at all."""
 
 
 def _wide(operand: str, module: Module) -> bool:

@@ -23,7 +23,7 @@ class Port(NamedTuple):
 
     component: str
     member: str
-    way: int | None = None
+    branch: int | None = None
 
 
 class Link(NamedTuple):
@@ -104,11 +104,11 @@ class Network:
         Args:
             ends: which packets end a sequence, see `Beats`.
         """
-        found: dict[Port, Beats] = {}
+        streams: dict[Port, Beats] = {}
         for link in self.links:
             name = f"{link.stream} to {link.reader}" if link.reader else link.stream
-            found[link.source] = found[link.sink] = Beats(name, ends)
-        return found
+            streams[link.source] = streams[link.sink] = Beats(name, ends)
+        return streams
 
     def _add(self, name: str, component: wiring.Component, stream: str, source: Port, reader: str = "") -> Port:
         """A component with one stream in and one out; the latter."""
@@ -118,26 +118,26 @@ class Network:
 
     def _fork(self, stream: str, source: Port) -> dict[str, list[Port]]:
         """A port for each reader of a stream."""
-        ways = self.structure.readers(stream)
-        if ways == 1:
+        readers = self.structure.readers(stream)
+        if readers == 1:
             return {stream: [source]}
         layers, width = self.structure.layers(stream), width_of(self.structure, self.stages, stream)
-        held = max((self.stages[reader].holds for reader in self.structure.readers_of(stream)), default=1)
-        slow = held == 1 and self._slow(stream, width, 2)
-        fork = Fork(shape_of(self.structure.edges[stream]), width, ways, layers, slow)
+        capacity = max((self.stages[reader].holds for reader in self.structure.readers_of(stream)), default=1)
+        slow = capacity == 1 and self._slow(stream, width, 2)
+        fork = Fork(shape_of(self.structure.edges[stream]), width, readers, layers, slow)
         end = self._add(f"{stream}_Fork", fork, stream, source)
-        return {stream: [end._replace(way=way) for way in range(ways)]}
+        return {stream: [end._replace(branch=branch) for branch in range(readers)]}
 
     def _fit(self, name: str, stream: str, source: Port, width: int, reader: str = "") -> Port:
         """The stream in beats of another width, see `widths`. Where its reader holds beats, the next is gathered meanwhile."""
         shape, layers = shape_of(self.structure.edges[stream]), self.structure.layers(stream)
         packet, came = self.structure.packet(stream, reader), width_of(self.structure, self.stages, stream)
-        held = self.stages[reader].holds if reader else 1
+        capacity = self.stages[reader].holds if reader else 1
         for step in widths(came, width, packet):
             few, many = sorted((came, step))
-            at_once = held > 1 and step == few  # a wider beat is gathered ahead
+            at_once = capacity > 1 and step == few  # a wider beat is gathered ahead
             slow = not at_once and self._slow(stream, many, many // few + 1)
-            repack = Repack(shape, came, step, layers, held, slow, packet)
+            repack = Repack(shape, came, step, layers, capacity, slow, packet)
             source, came = self._add(f"{name}_Repack_{step}", repack, stream, source, reader), step
         return source
 

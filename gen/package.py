@@ -39,7 +39,7 @@ def package(
     Args:
         manifest: the integer program.
         name: name of the module.
-        verilog: names of the files of the module: the Verilog first, then those that it reads.
+        verilog: names of the files of the module: the Verilog first, then the tables that it reads.
         clock_hz: its clock.
         vectors: for the testbench.
         image: what the port ``w`` takes, if there is one.

@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""The pipeline of a manifest: its stages, and what stands between them."""
+"""The pipeline of a manifest: its stages, and the adapters between them."""
 
 import math
 from collections.abc import Mapping
@@ -36,7 +36,7 @@ class Pipeline(wiring.Component):
         stages: their gateware, by name.
         ring: the way round the stages that serve several layers, if there are.
         sprams: the tables in SPRAM, in the order in which `w` fills them.
-        queues: what stands before an operation that joins two paths, by its name and the index of its input.
+        queues: before an operation that joins two paths, by its name and the index of its input.
         entry: where the samples of a time step wait, so that who brings them does not have to.
 
     Members:
@@ -100,8 +100,8 @@ class Pipeline(wiring.Component):
     def _stream(self, m: Module, port: Port) -> stream.Interface:
         if not port.component:
             return self._gate(m) if port.member == "i" else flipped(self.o)
-        found = getattr(self.network.components[port.component], port.member)
-        return found if port.way is None else found[port.way]
+        member = getattr(self.network.components[port.component], port.member)
+        return member if port.branch is None else member[port.branch]
 
     @property
     def image(self) -> bytes:

@@ -134,8 +134,8 @@ def estimate(manifest: Manifest, plan: Plan, timed: bool = True) -> Report:
     for name, stage in pipeline.stages.items():
         layers, share = pipeline.structure.stages[name], plan.stages[name]
         node = layers.node
-        taken = cost(kind_of(node.op.op, share), family, stage_features(stage, share, family))
-        costs.append(taken)
+        stage_cost = cost(kind_of(node.op.op, share), family, stage_features(stage, share, family))
+        costs.append(stage_cost)
         stages.append(
             StageReport(
                 name=name,
@@ -153,9 +153,9 @@ def estimate(manifest: Manifest, plan: Plan, timed: bool = True) -> Report:
                 busy=stage.work * pipeline.structure.share(name, manifest.steps) / cycles,
                 memory_bits=sum(storage.bits for storage in stage.storage),
                 block_rams=_block_rams(stage.storage),
-                luts=round(taken.luts),
-                flip_flops=round(taken.flip_flops),
-                fitted=taken.fitted,
+                luts=round(stage_cost.luts),
+                flip_flops=round(stage_cost.flip_flops),
+                fitted=stage_cost.fitted,
                 intensity=_intensity(stage, share.multipliers),
                 output=str(node.output.format),
                 size=node.output.size,
@@ -184,8 +184,8 @@ def estimate(manifest: Manifest, plan: Plan, timed: bool = True) -> Report:
         memory_bits=sum(storage.bits for storage in stored),
         block_rams=_block_rams(stored),
         sprams=sum(sprams(storage) for storage in stored),
-        luts=round(sum(each.luts for each in costs)),
-        flip_flops=round(sum(each.flip_flops for each in costs)),
+        luts=round(sum(entry.luts for entry in costs)),
+        flip_flops=round(sum(entry.flip_flops for entry in costs)),
         utilisation=products / (max(in_blocks, 1) * cycles),
         stages=tuple(stages),
     )

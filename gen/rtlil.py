@@ -3,14 +3,9 @@
 import re
 from collections.abc import Iterator
 
-_CELL = re.compile(r"  cell \$(\w+) ")
 _LINE = re.compile(r"    (parameter|connect) \\(\w+) (.*)\n")
-
-_AS_RESULT = frozenset(("add", "sub", "mul", "and", "or", "xor", "xnor", "neg", "not", "pos", "shl"))
-"""Operations whose operands Verilog extends to the width of the result."""
-
-_ALIKE = frozenset(("eq", "ne", "lt", "le", "gt", "ge"))
-"""Operations whose operands Verilog extends to the wider of both."""
+_CELL = re.compile(r"  cell \$(?:(add|sub|mul|and|or|xor|xnor|neg|not|pos|shl)|eq|ne|lt|le|gt|ge) ")
+"""The first operations have operands that Verilog extends to the width of the result; the others, to the wider of both."""
 
 
 def widen(text: str) -> str:
@@ -26,7 +21,7 @@ def _widened(lines: list[str]) -> Iterator[str]:
             if line == "  end\n":
                 yield from _cell(block)
                 block = []
-        elif (found := _CELL.match(line)) and found[1] in _AS_RESULT | _ALIKE:
+        elif _CELL.match(line):
             block.append(line)
         else:
             yield line
@@ -35,12 +30,12 @@ def _widened(lines: list[str]) -> Iterator[str]:
 def _cell(block: list[str]) -> list[str]:
     """The lines of one cell."""
     fields = {match[2]: match[3] for line in block if (match := _LINE.match(line))}
-    found = _CELL.match(block[0])
-    assert found is not None
+    header = _CELL.match(block[0])
+    assert header is not None
     operands = [name for name in "AB" if name in fields]
     widths = [int(fields[f"{name}_WIDTH"]) for name in operands]
-    width = int(fields["Y_WIDTH"]) if found[1] in _AS_RESULT else max(*widths, 1)
-    if found[1] == "shl":
+    width = int(fields["Y_WIDTH"]) if header[1] else max(*widths, 1)
+    if header[1] == "shl":
         del operands[1]  # the amount stands for itself
     for name, own in zip(operands, widths, strict=False):
         if own < width:

@@ -152,11 +152,11 @@ class Structure:
 
 def _marked(manifest: Manifest) -> set[str]:
     """The streams whose `last` is used: a scan and a pool read it, and a join passes on the one of its first input."""
-    found = {manifest.graph.output}
+    marked = {manifest.graph.output}
     for name, node in reversed(manifest.nodes.items()):
-        if name in found or registry.stage(node.op.op).reads_last:
-            found.add(node.op.sources[0])
-    return found
+        if name in marked or registry.stage(node.op.op).reads_last:
+            marked.add(node.op.sources[0])
+    return marked
 
 
 def _edges(manifest: Manifest, stages: Mapping[str, Layers]) -> dict[str, Edge]:

@@ -108,8 +108,8 @@ class Timing:
         """Feed time steps until they repeat: how many, and their cycles."""
         for _ in range(_MOST):
             self._feed(traffic, 1)
-            if found := self._repeats(traffic, self._counts[0], 1):
-                return found
+            if repetition := self._repeats(traffic, self._counts[0], 1):
+                return repetition
         raise SsmHdlError(f"{self._name}: its cycles do not repeat in {_MOST} time steps")
 
     def _ends(self, traffic: Traffic, ends: set[int], period: int, cycles: int) -> int | None:
@@ -126,13 +126,13 @@ class Timing:
             if self._out(traffic, len(ends)) > traffic.i.taken[end * self._size] + self._steps * cycles // period:
                 return None
             latencies.append(self._latency(traffic, end, len(ends) - 1))
-        found = self._repeats(traffic, self._counts[0], 1, period, traffic.steps - start)
-        return max(latencies) if found == (period, cycles) else None
+        repetition = self._repeats(traffic, self._counts[0], 1, period, traffic.steps - start)
+        return max(latencies) if repetition == (period, cycles) else None
 
     def _out(self, traffic: Traffic, sequences: int) -> int:
         """The cycle in which a number of sequences have left, and their places in queues are free; `_NEVER` if not yet."""
-        taken = [(traffic.streams[link.source].taken, sequences * count) for link, count in self._counts[1].items()]
-        return max(cycles[beats - 1] if len(cycles) >= beats else _NEVER for cycles, beats in taken) + Places.latency
+        transfers = [(traffic.streams[link.source].taken, sequences * count) for link, count in self._counts[1].items()]
+        return max(cycles[beats - 1] if len(cycles) >= beats else _NEVER for cycles, beats in transfers) + Places.latency
 
     def _sequences(self, length: int, period: int, cycles: int) -> tuple[Fraction, int]:
         """Cycles per time step of sequences one after the other, and latency.
@@ -141,8 +141,8 @@ class Timing:
         """
         while True:
             short = self._steps - (self._steps - length) // period * period if length < self._steps else self._steps
-            if found := self._shortened(short, period, cycles):
-                whole, latency = found
+            if repetition := self._shortened(short, period, cycles):
+                whole, latency = repetition
                 return (whole + (self._steps - short) * Fraction(cycles, period)) / self._steps, latency
             length *= 2
 
@@ -152,17 +152,17 @@ class Timing:
         None if the length matters: before a sequence ends, its time steps repeat, and the results of the one before are out.
         """
         traffic = Traffic(self._network, self._size, lambda step: step % length == length - 1)
-        each, once = self._counts
-        counts = {link: count * length for link, count in each.items()} | once
+        per_step, once = self._counts
+        counts = {link: count * length for link, count in per_step.items()} | once
         for sequence in range(_MOST):
             self._feed(traffic, length - 1)
-            settled = length == self._steps or self._repeats(traffic, each, 1, period) == (period, cycles)
+            settled = length == self._steps or self._repeats(traffic, per_step, 1, period) == (period, cycles)
             self._feed(traffic, 1)
             late = sequence and self._out(traffic, sequence) > traffic.i.taken[-self._size]
             if not settled or (late and length < self._steps):
                 return None
-            if found := self._repeats(traffic, counts, length):
-                turns, total = found
+            if repetition := self._repeats(traffic, counts, length):
+                turns, total = repetition
                 ends = range(len(traffic.o.taken) // len(self._alone.o.taken))[-turns:]
                 return Fraction(total, turns), max(self._latency(traffic, (end + 1) * length - 1, end) for end in ends)
         raise SsmHdlError(f"{self._name}: its cycles do not repeat in {_MOST} sequences")
@@ -203,21 +203,21 @@ class Timing:
 
     def _memory(self, counts: Mapping[Link, int]) -> int:
         """Units that a process looks back: the depth of a queue, or the three packets of a norm."""
-        each, once = self._counts
+        per_step, once = self._counts
         beats = {
-            link: max(_depth(self._network.components.get(link.source.component)), 3 * (each | once)[link]) for link in counts
+            link: max(_depth(self._network.components.get(link.source.component)), 3 * (per_step | once)[link]) for link in counts
         }
         return max(-(-beats[link] // count) for link, count in counts.items())
 
 
-def _repeats(taken: list[int], period: int, window: int, cycles: int) -> bool:
+def _repeats(transfers: list[int], period: int, window: int, cycles: int) -> bool:
     """Each of the latest beats came a number of cycles after the one a period before."""
-    if len(taken) < window + period:
+    if len(transfers) < window + period:
         return False
-    return all(now - then == cycles for now, then in zip(taken[-window:], taken[-window - period : -period], strict=True))
+    return all(now - then == cycles for now, then in zip(transfers[-window:], transfers[-window - period : -period], strict=True))
 
 
 def _depth(component: wiring.Component | None) -> int:
     """The depth of the deepest queue of a component, which may be one itself."""
     members = [] if component is None else [component, *vars(component).values()]
-    return max((each.depth for each in members if isinstance(each, Queue)), default=0)
+    return max((member.depth for member in members if isinstance(member, Queue)), default=0)

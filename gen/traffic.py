@@ -60,12 +60,12 @@ class Traffic:
         self._processes = [Process(source(self._earliest), self.i), Process(sink, self.o)]
         members: dict[str, dict[str, Beats | list[Beats]]] = {name: {} for name in network.components}
         for port, beats in sorted((port, beats) for port, beats in self.streams.items() if port.component):
-            if port.way is None:
+            if port.branch is None:
                 members[port.component][port.member] = beats
             else:
-                ways = members[port.component].setdefault(port.member, [])
-                assert isinstance(ways, list)
-                ways.append(beats)
+                branches = members[port.component].setdefault(port.member, [])
+                assert isinstance(branches, list)
+                branches.append(beats)
         for name, component in network.components.items():
             self._processes += component.timing(**members[name])
         self._schedule = Schedule(self._processes)

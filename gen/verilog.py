@@ -9,7 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from amaranth.back import rtlil
-from amaranth.hdl import ClockDomain, Module, Signal, Value
+from amaranth.hdl import ClockDomain, Module, Shape, Signal, Value
 
 from ssm_hdl import Manifest
 from ssm_hdl.errors import UsageError
@@ -64,22 +64,17 @@ def _streams(pipeline: Pipeline) -> tuple[Module, list[Signal], dict[str, str]]:
     m.domains.sync = domain = ClockDomain()
     m.submodules.pipeline = pipeline
     ports = [domain.clk, domain.rst]
+
+    def connect(prefix: str, shape: Shape, **leaves: Value) -> None:
+        for leaf, signal in leaves.items():
+            ports.append(wire := Signal(shape if leaf == "data" else 1, name=f"{prefix}_{leaf}"))
+            m.d.comb += wire.eq(signal) if (prefix == "o") != (leaf == "ready") else signal.eq(wire)
+
     for prefix, port, edge in (("i", pipeline.i, manifest.input), ("o", pipeline.o, manifest.output)):
-        into = prefix == "i"
-        for leaf, signal, shape in (
-            ("valid", port.valid, 1),
-            ("ready", port.ready, 1),
-            ("data", Value.cast(port.p.data), shape_of(edge)),
-            ("last", port.p.last, 1),
-        ):
-            wire = Signal(shape, name=f"{prefix}_{leaf}")
-            ports.append(wire)
-            m.d.comb += signal.eq(wire) if into != (leaf == "ready") else wire.eq(signal)
+        connect(prefix, shape_of(edge), valid=port.valid, ready=port.ready, data=Value.cast(port.p.data), last=port.p.last)
     if pipeline.sprams:
-        for leaf, signal in (("valid", pipeline.w.valid), ("ready", pipeline.w.ready), ("data", pipeline.w.payload)):
-            wire = Signal(signal.shape(), name=f"w_{leaf}")
-            ports.append(wire)
-            m.d.comb += wire.eq(signal) if leaf == "ready" else signal.eq(wire)
+        w = pipeline.w
+        connect("w", w.payload.shape(), valid=w.valid, ready=w.ready, data=w.payload)
     return m, ports, stream_ports(manifest, len(pipeline.image))
 
 

@@ -103,7 +103,7 @@ def stress(manifest: Manifest, model: VerilatedModel, samples: Codes, seed: int 
     for part in parts:
         whole = model.run(part, seed=seed)
         stalled = model.run(part, stalls=0.5, seed=seed, reset_after=int(dice.integers(1, whole.cycles)))
-        comparisons += [judge(manifest, part, [each]) for each in (whole, stalled)]
+        comparisons += [judge(manifest, part, [run]) for run in (whole, stalled)]
     return joined(comparisons)
 
 

@@ -60,12 +60,12 @@ class Run:
         The mean over whole sequences, if their ends repeat. If not, over the time steps of a round that comes again and again:
         where layers share stages, several go in one after the other, then none for long. The end of a sequence may move a few.
         """
-        if (found := _round(self.i_cycles[len(self.i_cycles) // 2 :, -1], 1.0)) is not None:
-            return float(found / self.i_cycles.shape[1])
-        taken = self.i_cycles.ravel()[self.i_cycles.size // 2 :]
-        if (found := _round(taken, _MOST)) is not None:
-            return float(found)
-        return float(taken[-1] - taken[0]) / (len(taken) - 1) if len(taken) > 1 else math.nan
+        if (period := _round(self.i_cycles[len(self.i_cycles) // 2 :, -1], 1.0)) is not None:
+            return float(period / self.i_cycles.shape[1])
+        transfers = self.i_cycles.ravel()[self.i_cycles.size // 2 :]
+        if (period := _round(transfers, _MOST)) is not None:
+            return float(period)
+        return float(transfers[-1] - transfers[0]) / (len(transfers) - 1) if len(transfers) > 1 else math.nan
 
     @property
     def latency(self) -> int:
@@ -73,15 +73,15 @@ class Run:
 
         Of a run of one time step it is `Timing.latency_alone`; of one without stalls that is long enough, `latency_full`.
         """
-        taken = self.i_cycles if self.o_cycles.ndim == 2 else self.i_cycles[:, -1]
-        cycles = (self.o_cycles - taken).ravel()
+        transfers = self.i_cycles if self.o_cycles.ndim == 2 else self.i_cycles[:, -1]
+        cycles = (self.o_cycles - transfers).ravel()
         return int(cycles[len(cycles) // 2 :].max(initial=0))
 
 
-def _round(taken: Codes, share: float) -> Fraction | None:
+def _round(transfers: Codes, share: float) -> Fraction | None:
     """Cycles from one to the next, over the fewest of which more than a share of the spans, or all, are alike."""
-    for group in range(1, min(_ROUND, len(taken) // 2) + 1):
-        spans = taken[group:] - taken[:-group]
+    for group in range(1, min(_ROUND, len(transfers) // 2) + 1):
+        spans = transfers[group:] - transfers[:-group]
         usual = np.median(spans)
         if float((spans == usual).mean()) >= share:
             return Fraction(float(usual)) / group

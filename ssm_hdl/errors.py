@@ -21,22 +21,22 @@ class UsageError(SsmHdlError):
     """Wrong usage, such as a name that is not known: the command line exits with status 2."""
 
 
-def brief(value: object, most: int = 60) -> str:
-    """A value as a message shows it: on one line, what does not print escaped, cut after ``most`` characters.
+def brief(value: object, limit: int = 60) -> str:
+    """A value as a message shows it: on one line, what does not print escaped, cut after ``limit`` characters.
 
     Args:
         value: a text, which is shown as it is, or anything else, of which the ``repr`` is shown.
-        most: characters of the answer.
+        limit: characters of the answer.
     """
-    return _printable(" ".join((value if isinstance(value, str) else repr(value)).split()), most)
+    return _printable(" ".join((value if isinstance(value, str) else repr(value)).split()), limit)
 
 
-def _printable(text: str, most: int) -> str:
-    text = "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text[: most + 1])
-    return text if len(text) <= most else text[: most - 3] + "..."
+def _printable(text: str, limit: int) -> str:
+    text = "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text[: limit + 1])
+    return text if len(text) <= limit else text[: limit - 3] + "..."
 
 
-def listing(names: Sequence[str], most: int = 12) -> str:
+def listing(names: Sequence[str], limit: int = 12) -> str:
     """Names as a message lists them."""
-    more = f" and {len(names) - most:,} more" if len(names) > most else ""
-    return (", ".join(map(brief, names[:most])) or "none") + more
+    more = f" and {len(names) - limit:,} more" if len(names) > limit else ""
+    return (", ".join(map(brief, names[:limit])) or "none") + more

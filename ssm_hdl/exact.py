@@ -51,13 +51,13 @@ def bound(owner: str, of: Iterable[object], low: ArrayLike, high: ArrayLike, f_b
     Raises:
         SsmHdlError: it is wider than `MAX_WIDTH` bits.
     """
-    least, most = int(np.min(low)), int(np.max(high))
-    if (width := bits(least, most)) > MAX_WIDTH:
+    least, greatest = int(np.min(low)), int(np.max(high))
+    if (width := bits(least, greatest)) > MAX_WIDTH:
         raise SsmHdlError(
             f"{owner}: the exact result of {', '.join(map(str, of))} has {width} bits, and {MAX_WIDTH} fit; give them narrower "
             "formats, or binary points closer to each other"
         )
-    return Format.for_range(least, most, f_bits)
+    return Format.for_range(least, greatest, f_bits)
 
 
 def check_rounding(owner: str, sums: Format, f_bits: int, output: Format) -> None:

@@ -24,7 +24,7 @@ PREFIX = ".ssm-hdl-"
 """Of the names of work in progress. Its owner holds a lock, so what a killed process left is known and goes at the next call."""
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
-"""Errors of the place and not of what is done there."""
+"""Errors of the place, not of the work done there."""
 
 
 def write_atomically(path: Path | str, data: bytes | str) -> Path:
@@ -64,7 +64,7 @@ def write_together(files: Mapping[Path, bytes | str]) -> None:
             for path, data in files.items():
                 content = data.encode() if isinstance(data, str) else data
                 target = _target(path)
-                if target is None:  # not Path.open, which cuts what is there
+                if target is None:  # not Path.open, which cuts the contents
                     _write(stack.enter_context(os.fdopen(os.open(path, os.O_WRONLY | os.O_APPEND), "wb", 0)), content)
                     continue
                 target.parent.mkdir(parents=True, exist_ok=True)
@@ -89,9 +89,9 @@ def write_together(files: Mapping[Path, bytes | str]) -> None:
 
 
 def _write(file: FileIO, content: bytes) -> None:
-    left = memoryview(content)
-    while left:
-        left = left[file.write(left) :]
+    rest = memoryview(content)
+    while rest:
+        rest = rest[file.write(rest) :]
 
 
 def cannot_write(path: Path | str, error: OSError) -> SsmHdlError:
@@ -111,7 +111,7 @@ def _target(path: Path) -> Path | None:
     try:
         mode = path.stat().st_mode
     except FileNotFoundError:
-        return path.resolve()  # a link to what is not there yet leads to it too
+        return path.resolve()  # a link may lead to a file that does not exist yet
     special = path.parent in (Path("/dev/fd"), Path("/proc/self/fd")) or path in (Path("/dev/stdout"), Path("/dev/stderr"))
     return None if special or not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)) else path.resolve()
 
@@ -124,7 +124,7 @@ def scratch(folder: Path | str | None = None) -> Iterator[Path]:
         folder: where it lies; the folder of temporary files if None.
 
     Raises:
-        SsmHdlError: the folder cannot be written, in the beginning or by what is done in it.
+        SsmHdlError: the folder cannot be written, in the beginning or later.
     """
     above = Path(tempfile.gettempdir() if folder is None else folder).absolute()
     try:

@@ -55,7 +55,7 @@ def _silu(x: Decimal) -> Decimal:
 def _softplus(x: Decimal) -> Decimal:
     """ln(1 + e^x), without a large power."""
     with localcontext() as context:
-        context.prec *= 2  # the digits of e^x after those of 1
+        context.prec *= 2  # the digits of e^x after the digits of 1
         return max(x, Decimal(0)) + (1 + (-min(abs(x), Decimal(_FAR))).exp()).ln()
 
 
@@ -140,10 +140,10 @@ def _lines(cells: int, inside: int) -> tuple[tuple[int, int], ...]:
         lines = []
         for index in range(2 << cells):
             half, cell = divmod(index, 1 << cells)
-            left, middle, right = (1 / ((1 + half) * (1 + (cell + Decimal(x)) / (1 << cells))).sqrt() for x in ("0", "0.5", "1"))
-            slope = int(((left - right) * 2**f_bits).to_integral_value())
-            sag = (left + right) / 2 - middle  # the best line lies half of it below the chord
-            level = (left - sag / 2) * 2 ** (f_bits + 2) + 2 - Decimal(slope) / 2 ** (inside - 1)  # half a code, half a place
+            start, center, end = (1 / ((1 + half) * (1 + (cell + Decimal(x)) / (1 << cells))).sqrt() for x in ("0", "0.5", "1"))
+            slope = int(((start - end) * 2**f_bits).to_integral_value())
+            sag = (start + end) / 2 - center  # the best line lies half of it below the chord
+            level = (start - sag / 2) * 2 ** (f_bits + 2) + 2 - Decimal(slope) / 2 ** (inside - 1)  # half a code, half a place
             lines.append((min(int(level.to_integral_value()), (1 << f_bits + 2) - 1), slope))
         return tuple(lines)
 
@@ -180,8 +180,8 @@ def _leaks() -> tuple[tuple[int, int], ...]:
             octave = Decimal(code) / (1 << LEAK.f_bits) - 12
             value = 1 - (-log * (octave * log).exp()).exp()
             rounded = (int((value * 2 ** (LEAK_MANTISSA + k) + Decimal("0.5")).to_integral_value(ROUND_FLOOR)) for k in range(16))
-            most = (1 << LEAK_MANTISSA) - 1
-            k, m = max(((k, m) for k, m in enumerate(rounded) if m <= most), default=(0, most))
+            largest = (1 << LEAK_MANTISSA) - 1
+            k, m = max(((k, m) for k, m in enumerate(rounded) if m <= largest), default=(0, largest))
             entries.append((m, k))
         return tuple(entries)
 

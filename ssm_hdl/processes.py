@@ -36,7 +36,7 @@ class Done:
 
     Attributes:
         status: its exit status; 128 more than its number for a signal; `TOO_LONG` if it was stopped.
-        output: what it said on stdout and stderr, without what is no UTF-8.
+        output: its stdout and stderr, without bytes that are no UTF-8.
         limit_s: seconds that it was given.
     """
 
@@ -186,7 +186,7 @@ def _uninterrupted() -> Iterator[None]:
 
 
 def _ends() -> list[signal.Signals]:
-    """The signals that end this process, without those that it ignores, as of nohup."""
+    """The signals that end this process, without the ignored ones, as of nohup."""
     names = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
     return [name for name in names if signal.getsignal(name) is not signal.SIG_IGN]
 

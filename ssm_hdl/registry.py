@@ -69,8 +69,8 @@ def operation(name: str) -> "type[Operation]":
     """
     from ssm_hdl.operations.base import Operation
 
-    found: type[Operation] = _class(_module(name, "operations"), Operation)
-    return found
+    operation_class: type[Operation] = _class(_module(name, "operations"), Operation)
+    return operation_class
 
 
 @cache
@@ -78,8 +78,8 @@ def stage(name: str) -> "type[Stage]":
     """The gateware of an operation."""
     from ssm_hdl.gateware.stage import Stage
 
-    found: type[Stage] = _class(_module(name, "gateware"), Stage)
-    return found
+    stage_class: type[Stage] = _class(_module(name, "gateware"), Stage)
+    return stage_class
 
 
 @cache
@@ -121,8 +121,8 @@ def _module(name: str, room: str) -> ModuleType:
 def _class(module: ModuleType, base: type) -> Any:
     """The class of a module that is derived from another."""
     classes = [item for item in vars(module).values() if isinstance(item, type) and issubclass(item, base)]
-    (found,) = [item for item in classes if item.__module__ == module.__name__]
-    return found
+    (derived,) = [item for item in classes if item.__module__ == module.__name__]
+    return derived
 
 
 def _function(module: ModuleType, name: str) -> Callable[..., Any]:

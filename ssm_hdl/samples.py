@@ -155,6 +155,3 @@ class InputSpec:
             for field in fields(InputSpec)
             if field.default is MISSING or values[field.name] != field.default
         }
-
-
-__all__ = ["UNLABELLED", "InputSpec"]

@@ -63,7 +63,7 @@ def refuse_duplicates(path: Path) -> None:
     try:
         json.loads(header, object_pairs_hook=_unique)
     except (RecursionError, ValueError):
-        return  # the library says what is wrong
+        return  # the library names the fault
     except KeyError as error:
         raise SsmHdlError(f"{path}: {brief(error.args[0])!r} comes twice in its header; remove one") from error
 
@@ -79,8 +79,8 @@ def _checked(path: Path, name: str, array: np.ndarray) -> Codes:
     """Stored integers as int64."""
     low, high = int(array.min(initial=0)), int(array.max(initial=0))
     if bits(low, high) > MAX_WIDTH:
-        most = high if high > -low else low
-        raise SsmHdlError(f"{path}: tensor {brief(repr(name))} holds {most}; a code has at most {MAX_WIDTH} bits")
+        widest = high if high > -low else low
+        raise SsmHdlError(f"{path}: tensor {brief(repr(name))} holds {widest}; a code has at most {MAX_WIDTH} bits")
     return array.astype(np.int64)
 
 

@@ -55,7 +55,7 @@ def measure(manifest: Manifest, plan: Plan) -> dict[str, Any]:
     return {"interval": compared.interval, "latency": model.run(codes[:1, :1]).latency, "outputs_compared": compared.elements}
 
 
-def row(name: str, manifest: Manifest, board: Board, rate_hz: float | None, kept: Path, step: Step) -> dict[str, Any]:
+def row(name: str, manifest: Manifest, board: Board, rate_hz: float | None, cache: Path, step: Step) -> dict[str, Any]:
     """A model on a board: the figures of the pipeline that reaches a rate at the least cost, or of the fastest that fits.
 
     What was measured of the same Verilog, in the same shell and by the same tools, before is taken up again.
@@ -65,21 +65,21 @@ def row(name: str, manifest: Manifest, board: Board, rate_hz: float | None, kept
         manifest: the integer program.
         board: where it goes, with the board's shell.
         rate_hz: time steps a second; the most that fit if None.
-        kept: folder that keeps what was measured.
-        step: told what is done next.
+        cache: folder that keeps what was measured.
+        step: told the next measurement.
     """
     clock_hz = board.chip.clock_hz
     sized = planned(manifest, board, rate_hz)
-    place = kept / f"{name}-{board.name}-{sized.report.cycles}"
+    place = cache / f"{name}-{board.name}-{sized.report.cycles}"
 
-    def made() -> dict[str, Any]:
+    def measurement() -> dict[str, Any]:
         step(f"{manifest.name} on the {board.title}: {sized.report.cycles:,} cycles a step, simulation")
-        found = measure(manifest, sized.plan)
+        measured = measure(manifest, sized.plan)
         reached = clocks(manifest, board, sized.plan, place, clock_hz, SEEDS, lambda line: step(f"  {line}"))
         usage = {what: asdict(use) for what, use in reached.usage.items()}
-        return {"found": found, "clocks_mhz": list(reached.reached_mhz), "usage": usage}
+        return {"found": measured, "clocks_mhz": list(reached.reached_mhz), "usage": usage}
 
-    known = _once(place.with_name(f"{place.name}.json"), f"{SEEDS} {key(manifest, board, sized.plan, clock_hz)}", made)
+    known = _once(place.with_name(f"{place.name}.json"), f"{SEEDS} {key(manifest, board, sized.plan, clock_hz)}", measurement)
     answer = {"manifest": name, "rate_asked": rate_hz, **figures(manifest, board, sized, known["found"], known["clocks_mhz"])}
     return answer | {"usage": known["usage"]}
 
@@ -95,21 +95,21 @@ def key(manifest: Manifest, board: Board, plan: Plan, clock_hz: float) -> str:
     return f"{clock_hz} {synthesis_key(board.family)} {routing_key(board)} {bare(verilog)}"
 
 
-def largest(name: str, manifest: Manifest, board: Board, kept: Path, step: Step) -> dict[str, Any]:
+def largest(name: str, manifest: Manifest, board: Board, cache: Path, step: Step) -> dict[str, Any]:
     """A model in the fastest pipeline that fits a board, by estimate: its interval in simulation, without place and route.
 
     Args:
         name: what the manifest is called in the results.
         manifest: the integer program.
         board: where it goes, with the board's shell.
-        kept: folder that keeps what was measured.
-        step: told what is done next.
+        cache: folder that keeps what was measured.
+        step: told the next measurement.
     """
     sized = planned(manifest, board)
     step(f"{manifest.name} as large as fits the {board.title}: {sized.report.cycles:,} cycles a step, simulation")
-    file = kept / f"{name}-{board.name}-largest-{sized.report.cycles}.json"
-    found = _once(file, bare(generate(manifest, sized.plan)), partial(measure, manifest, sized.plan))
-    return {"manifest": name, "clock_hz": board.chip.clock_hz, **_busy(manifest, board, sized, found)}
+    file = cache / f"{name}-{board.name}-largest-{sized.report.cycles}.json"
+    measured = _once(file, bare(generate(manifest, sized.plan)), partial(measure, manifest, sized.plan))
+    return {"manifest": name, "clock_hz": board.chip.clock_hz, **_busy(manifest, board, sized, measured)}
 
 
 def _once(file: Path, of: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
@@ -125,12 +125,12 @@ def _once(file: Path, of: str, make: Callable[[], dict[str, Any]]) -> dict[str, 
     return answer
 
 
-def figures(manifest: Manifest, board: Board, sized: Sized, found: dict[str, Any], reached: Sequence[float]) -> dict[str, Any]:
+def figures(manifest: Manifest, board: Board, sized: Sized, measured: dict[str, Any], reached: Sequence[float]) -> dict[str, Any]:
     """What follows from the measurements, with the clocks of place and route."""
     report, chip = sized.report, board.chip
-    clock, interval = median(reached) * 1e6, found["interval"]
+    clock, interval = median(reached) * 1e6, measured["interval"]
     return {
-        **_busy(manifest, board, sized, found),
+        **_busy(manifest, board, sized, measured),
         "clocks_mhz": list(reached),
         "clock_mhz": clock / 1e6,
         "steps_per_second": round(clock / interval, 1),
@@ -141,9 +141,9 @@ def figures(manifest: Manifest, board: Board, sized: Sized, found: dict[str, Any
     }
 
 
-def _busy(manifest: Manifest, board: Board, sized: Sized, found: dict[str, Any]) -> dict[str, Any]:
+def _busy(manifest: Manifest, board: Board, sized: Sized, measured: dict[str, Any]) -> dict[str, Any]:
     """What follows from the measurements in simulation."""
-    report, chip, interval = sized.report, board.chip, found["interval"]
+    report, chip, interval = sized.report, board.chip, measured["interval"]
     in_dsp = report.utilisation * report.cycles * report.dsp_multipliers  # products of real numbers a step
     lanes = report.dsp_multipliers + report.lut_multipliers
     return {
@@ -154,8 +154,8 @@ def _busy(manifest: Manifest, board: Board, sized: Sized, found: dict[str, Any])
         "multiplications": report.multiplications,
         "cycles_planned": report.cycles,
         "interval": interval,
-        "latency": found["latency"],
-        "outputs_compared": found["outputs_compared"],
+        "latency": measured["latency"],
+        "outputs_compared": measured["outputs_compared"],
         "dsp_blocks": report.dsp,
         "dsp_multipliers": report.dsp_multipliers,
         "lut_multipliers": report.lut_multipliers,
@@ -167,10 +167,10 @@ def _busy(manifest: Manifest, board: Board, sized: Sized, found: dict[str, Any])
     }
 
 
-def plans(manifest: Manifest, family: Family, most: int) -> Iterator[Sized]:
-    """Plans from the fewest to ``most`` DSP blocks, each faster than the one before."""
+def plans(manifest: Manifest, family: Family, limit: int) -> Iterator[Sized]:
+    """Plans from the fewest to ``limit`` DSP blocks, each faster than the one before."""
     cycles: float | None = None
-    for dsp in range(1, most + 1):
+    for dsp in range(1, limit + 1):
         try:
             sized = plan_for(manifest, unlimited(family), dsp=dsp)
         except SsmHdlError:  # every stage needs a multiplier
@@ -180,26 +180,25 @@ def plans(manifest: Manifest, family: Family, most: int) -> Iterator[Sized]:
             yield sized
 
 
-def line(manifest: Manifest, family: Family, most: int, kept: Path, step: Step) -> list[dict[str, Any]]:
+def line(manifest: Manifest, family: Family, limit: int, cache: Path, step: Step) -> list[dict[str, Any]]:
     """Throughput against multipliers: the interval of each of the plans in simulation."""
-    found: list[dict[str, Any]] = []
-    for plan, report in ((sized.plan, sized.report) for sized in plans(manifest, family, most)):
+    points: list[dict[str, Any]] = []
+    for plan, report in ((sized.plan, sized.report) for sized in plans(manifest, family, limit)):
         step(f"{manifest.name}: {report.dsp_multipliers} multipliers, {report.cycles:,} cycles a step")
-        file = kept / f"{manifest.name}-{family.name}-{report.cycles}.json"
+        file = cache / f"{manifest.name}-{family.name}-{report.cycles}.json"
         interval = _once(file, bare(generate(manifest, plan)), partial(measure, manifest, plan))["interval"]
         products = report.utilisation * report.cycles * report.dsp_multipliers
-        found.append(
+        points.append(
             {"multipliers": report.dsp_multipliers, "blocks": report.dsp, "cycles": report.cycles, "interval": interval,
              "of_linear": round(products / (report.dsp_multipliers * interval), 4)}
         )  # fmt: skip
-    return found
+    return points
 
 
 def straightness(line: Sequence[dict[str, Any]]) -> dict[str, float]:
     """Throughput of the best plan as a share of a straight line's through the best of all: mean and least.
 
-    Over every number of multipliers from that of the first plan to that of the last; with a number between two plans, the
-    smaller one runs.
+    From the first plan to the last, over every number of multipliers; between two plans, the smaller one runs.
     """
     slope = max(1 / (point["interval"] * point["multipliers"]) for point in line)
     counts = range(line[0]["multipliers"], line[-1]["multipliers"] + 1)

@@ -40,7 +40,7 @@ NETLIST_SEQUENCES = 2
 """Digits through the netlist, which simulates much slower than the RTL."""
 
 Bar = Callable[[str, int | None], AbstractContextManager[Callable[[int], None]]]
-"""Makes a progress bar from what is done and its total; yields the function that advances it."""
+"""Makes a progress bar of a task and its total; yields the function that advances it."""
 
 
 @dataclass(frozen=True)

@@ -253,8 +253,8 @@ def _products(stage: StageReport) -> str:
     return f"{stage.multiplications:,} × on {' + '.join(f'{number} {kind}' for number, kind in parts if number)}"
 
 
-def _towards(corner: tuple[float, float], other: tuple[float, float], distance: float) -> tuple[float, float]:
+def _towards(corner: tuple[float, float], neighbour: tuple[float, float], distance: float) -> tuple[float, float]:
     """The point ``distance`` away from a corner on the way to another, or half way if that is nearer."""
-    length = math.dist(corner, other)
+    length = math.dist(corner, neighbour)
     part = min(distance / length, 0.5) if length else 0.0
-    return corner[0] + (other[0] - corner[0]) * part, corner[1] + (other[1] - corner[1]) * part
+    return corner[0] + (neighbour[0] - corner[0]) * part, corner[1] + (neighbour[1] - corner[1]) * part

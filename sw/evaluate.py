@@ -160,9 +160,9 @@ def evaluate_integer(manifest: Manifest, split: Split, processes: int = 1, progr
 
 def _scores(samples: InputSpec | None, outputs: NDArray[Any], labels: NDArray[Any]) -> dict[str, float]:
     """All scores; of a text also ``bits_per_character``."""
-    found = scores(outputs, labels)
-    text = {"bits_per_character": bits_per_step(outputs, labels)} if found and samples is not None and samples.is_text else {}
-    return found | text
+    figures = scores(outputs, labels)
+    text = {"bits_per_character": bits_per_step(outputs, labels)} if figures and samples is not None and samples.is_text else {}
+    return figures | text
 
 
 def _run(manifest: Manifest, batches: list[NDArray[np.integer]], processes: int) -> Iterator[Result]:

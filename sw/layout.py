@@ -44,29 +44,29 @@ class Layout:
         lines = math.ceil(total / COLUMNS)
         self.columns = math.ceil(total / lines)
         self.places: dict[str, Place] = {}
-        taken: set[tuple[int, int]] = set()
+        occupied: set[tuple[int, int]] = set()
         for name, depth in depths.items():
             sources = self.sources(name)
             lane = self.places[sources[0]].lane if sources else 0
             if sources and depths[sources[0]] // self.columns != depth // self.columns:
                 lane = 0
-            while (depth, lane) in taken:
+            while (depth, lane) in occupied:
                 lane += 1
-            taken.add((depth, lane))
+            occupied.add((depth, lane))
             self.places[name] = Place(depth // self.columns, depth % self.columns, lane)
             last = max((depths[reader] for reader in self.readers(name)), default=depth)
             if last // self.columns == depth // self.columns and last - depth <= 2:
-                taken.update((between, lane) for between in range(depth + 1, last))
+                occupied.update((between, lane) for between in range(depth + 1, last))
         self.lanes = [1 + max(place.lane for place in self.places.values() if place.line == line) for line in range(lines)]
 
     def sources(self, name: str) -> tuple[str, ...]:
-        """Names of what a stage reads."""
+        """Names of the sources of a stage."""
         if name == self.manifest.input.name:
             return ()
         return (self.manifest.graph.output,) if name == OUTPUT else self.manifest.nodes[name].op.sources
 
     def readers(self, name: str) -> list[str]:
-        """Names of what reads a stage."""
+        """Names of the readers of a stage."""
         if name == OUTPUT:
             return []
         readers = list(dict.fromkeys(self.manifest.consumers(name)))

@@ -22,16 +22,16 @@ class TrainConfig:
         dataset: the data set that the model is meant for; ``OWN`` for samples in a file.
         model: its family, sizes and options.
         epochs: passes over the training data.
-        batch_size: samples per step of the optimiser.
         learning_rate: highest rate of the one-cycle schedule.
         ssm_learning_rate: the same for the dynamics of the model, which have no weight decay.
+        batch_size: samples per step of the optimiser.
         weight_decay: of AdamW.
         label_smoothing: probability that the targets spread evenly over all classes.
         rotation: deviation of a random rotation of each training sequence about each axis, in radians: the sensor is worn in
             another way. Channels are vectors of three axes.
         warmup_fraction: fraction of the steps with a rising rate.
-        curriculum: steps of generated sequences that are trained on first, an epoch each. What is far apart is learnt in minutes
-            after it was near, and hardly without.
+        curriculum: steps of generated sequences that are trained on first, an epoch each. Long distances are learnt in minutes
+            after short ones, and hardly without.
         threads: of torch. A fixed number, because sums in another order give other weights; 1 is fastest for small models.
         seed: of the initial weights and the order of the samples.
     """
@@ -40,15 +40,15 @@ class TrainConfig:
     dataset: str
     model: Config
     epochs: int
-    batch_size: int
     learning_rate: float
     ssm_learning_rate: float
+    batch_size: int = 64
     weight_decay: float = 0.01
     label_smoothing: float = 0.0
     rotation: float = 0.0
     warmup_fraction: float = 0.1
     curriculum: tuple[int, ...] = ()
-    threads: int = 2
+    threads: int = 1
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -70,26 +70,23 @@ _CONFIGS = (
         learning_rate=2e-2,
         ssm_learning_rate=1e-2,
         label_smoothing=0.1,
-        threads=1,
     ),
     TrainConfig(
         name="s4d-16h",
         dataset="mnist",
         model=S4DConfig(width=16, modes=32),
         epochs=40,
-        batch_size=64,
         learning_rate=1e-2,
         ssm_learning_rate=4e-3,
+        threads=2,
     ),
     TrainConfig(
         name="s4d-64h",
         dataset="mnist",
         model=S4DConfig(width=64, modes=32),
         epochs=16,
-        batch_size=64,
         learning_rate=5e-3,
         ssm_learning_rate=2e-3,
-        threads=1,
     ),
     TrainConfig(
         name="s4d-deep-digits",
@@ -100,17 +97,14 @@ _CONFIGS = (
         learning_rate=2e-2,
         ssm_learning_rate=1e-2,
         label_smoothing=0.1,
-        threads=1,
     ),
     TrainConfig(
         name="s4d-deep-16h",
         dataset="mnist",
         model=DeepS4DConfig(width=16, modes=16, layers=4, norm="layer"),
         epochs=20,
-        batch_size=64,
         learning_rate=1e-2,
         ssm_learning_rate=2e-3,
-        threads=1,
     ),
     TrainConfig(
         name="s5-digits",
@@ -121,27 +115,22 @@ _CONFIGS = (
         learning_rate=2e-2,
         ssm_learning_rate=5e-3,
         label_smoothing=0.1,
-        threads=1,
     ),
     TrainConfig(
         name="s5-mnist",
         dataset="mnist",
         model=S5Config(width=32, modes=16, layers=4),
         epochs=20,
-        batch_size=64,
         learning_rate=8e-3,
         ssm_learning_rate=2e-3,
-        threads=1,
     ),
     TrainConfig(
         name="s5-mnist-16h",
         dataset="mnist",
         model=S5Config(width=16, modes=16, layers=4, norm="batch"),
         epochs=16,
-        batch_size=64,
         learning_rate=8e-3,
         ssm_learning_rate=2e-3,
-        threads=1,
     ),
     TrainConfig(
         name="s5-mnist-full",
@@ -151,16 +140,15 @@ _CONFIGS = (
         batch_size=50,
         learning_rate=4e-3,
         ssm_learning_rate=1e-3,
+        threads=2,
     ),
     TrainConfig(
         name="s5-listops",
         dataset="listops",
         model=S5Config(width=32, modes=32, layers=4, blocks=4, dt_range=(1e-2, 1.0)),
         epochs=16,
-        batch_size=64,
         learning_rate=6e-3,
         ssm_learning_rate=2e-3,
-        threads=1,
     ),
     TrainConfig(
         name="small",
@@ -170,7 +158,6 @@ _CONFIGS = (
         batch_size=32,
         learning_rate=1e-2,
         ssm_learning_rate=4e-3,
-        threads=1,
     ),
     TrainConfig(
         name="har",
@@ -183,7 +170,6 @@ _CONFIGS = (
         weight_decay=0.05,
         label_smoothing=0.1,
         rotation=0.2,
-        threads=1,
     ),
     TrainConfig(
         name="mamba-digits",
@@ -194,17 +180,14 @@ _CONFIGS = (
         learning_rate=1e-2,
         ssm_learning_rate=1e-2,
         label_smoothing=0.1,
-        threads=1,
     ),
     TrainConfig(
         name="mamba-mnist",
         dataset="mnist",
         model=MambaConfig(width=32, layers=2),
         epochs=10,
-        batch_size=64,
         learning_rate=8e-3,
         ssm_learning_rate=8e-3,
-        threads=1,
     ),
     TrainConfig(
         name="mamba-har",
@@ -217,7 +200,6 @@ _CONFIGS = (
         weight_decay=0.05,
         label_smoothing=0.1,
         rotation=0.2,
-        threads=1,
     ),
     TrainConfig(
         name="mamba-text",
@@ -227,7 +209,6 @@ _CONFIGS = (
         batch_size=16,
         learning_rate=1e-2,
         ssm_learning_rate=1e-2,
-        threads=1,
     ),
     TrainConfig(
         name="mamba-induction",
@@ -238,7 +219,6 @@ _CONFIGS = (
         learning_rate=5e-3,
         ssm_learning_rate=5e-3,
         curriculum=(8, 16, 32, 64, 128),
-        threads=1,
     ),
     TrainConfig(
         name="mamba-copying",
@@ -248,7 +228,6 @@ _CONFIGS = (
         batch_size=16,
         learning_rate=5e-3,
         ssm_learning_rate=5e-3,
-        threads=1,
     ),
     TrainConfig(
         name="s4d-deep-copying",
@@ -258,7 +237,6 @@ _CONFIGS = (
         batch_size=16,
         learning_rate=5e-3,
         ssm_learning_rate=2e-3,
-        threads=1,
     ),
     TrainConfig(
         name="s5-copying",
@@ -268,7 +246,6 @@ _CONFIGS = (
         batch_size=16,
         learning_rate=5e-3,
         ssm_learning_rate=2e-3,
-        threads=1,
     ),
 )
 

@@ -4,7 +4,7 @@ A row is the answer of a command. It is current as long as the command is the sa
 comments) and go through the same tools. To know this takes seconds of planning for each row.
 
 ``python -m ssm_hdl.sw.results`` makes the rows again that are stale, or of the named targets only: ``... results bench``.
-``--check`` only says what is stale.
+``--check`` only lists the stale rows.
 """
 
 import json
@@ -168,7 +168,7 @@ def make(target: str, row: str) -> None:
 
 
 def main() -> int:
-    """Say what is stale, and make it."""
+    """List the stale rows, and make them."""
     known = json.loads(KEYS.read_text(encoding="utf-8")) if KEYS.exists() else {}
     only, stale = [name for name in sys.argv[1:] if not name.startswith("-")], 0
     for target in only or COMMANDS:

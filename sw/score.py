@@ -112,6 +112,3 @@ def _classes(outputs: Array, labels: Array) -> tuple[Array, Array]:
     """Labels and answers, flat, where there is a label."""
     known = labels != UNLABELLED
     return labels[known], outputs[known].argmax(-1)
-
-
-__all__ = ["TITLES", "bits_per_step", "by_target", "loss_unit", "main_score", "recalls", "score", "score_text", "scores"]

@@ -62,7 +62,7 @@ def train(
         on_epoch: called after each epoch.
         command: recorded in the checkpoint; ``ssm-hdl train NAME`` if left out.
         device: of torch, such as ``cuda``; another device gives other weights.
-        first: data sets whose training samples are taken before, an epoch each: those of a curriculum.
+        first: data sets of a curriculum: their training samples are taken before, an epoch each.
 
     Returns:
         The checkpoint with its accuracy, or R2, on the test samples. No file is written; ``Checkpoint.save`` writes one.
@@ -83,7 +83,7 @@ def train(
     columns = TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn()
     with (
         torch.random.fork_rng(devices=[]),  # leaves the caller's random numbers as they were
-        _threads(config.threads),
+        threads(config.threads),
         Progress(*columns, console=progress, disable=progress is None) as bar,
     ):
         torch.manual_seed(config.seed)
@@ -138,7 +138,7 @@ def tensors(spec: InputSpec, split: Split) -> tuple[Tensor, Tensor]:
 
 
 def rotated(inputs: Tensor, spec: InputSpec, deviation: float) -> Tensor:
-    """Normalised inputs (n, steps, channels), the axes of each sequence turned as those of its sensor would be.
+    """Normalised inputs (n, steps, channels), the axes of each sequence turned like a sensor worn in another way.
 
     Args:
         inputs: normalised; channels are vectors of three axes, as of acceleration and turn rate.
@@ -221,7 +221,7 @@ def _batches(samples: Tensor, size: int) -> Iterator[Tensor]:
 
 
 @contextmanager
-def _threads(count: int) -> Iterator[None]:
+def threads(count: int) -> Iterator[None]:
     """Set the number of torch's threads within a context."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)

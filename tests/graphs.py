@@ -1,17 +1,9 @@
-"""Random small pipelines: graphs of every kind of operation, and plans of every kind of folding and form."""
-
-from dataclasses import replace
+"""Random small pipelines: graphs of every kind of operation."""
 
 import numpy as np
 
-from ssm_hdl import Manifest, registry
-from ssm_hdl.families import FAMILIES
+from ssm_hdl import Manifest
 from ssm_hdl.gateware.folding import divisors
-from ssm_hdl.gateware.multiplier import DSP, LUT
-from ssm_hdl.gateware.stage import StagePlan
-from ssm_hdl.gen.costs import build
-from ssm_hdl.gen.plan import Plan
-from ssm_hdl.gen.structure import Structure
 from ssm_hdl.manifest import Graph
 from ssm_hdl.operations import Tensors
 
@@ -184,48 +176,6 @@ def selective_layers(layers: int, channels: int = 4, modes: int = 4, steps: int 
     x = {"name": "x", "size": channels, "format": "SQ(3, 5)"}
     fields = {"schema_version": 1, "name": "selective_layers", "steps": steps, "input": x, "output": before}
     return Manifest(Graph.model_validate(fields | {"operations": graph.operations}), Tensors(graph.codes, {}))
-
-
-def random_plan(manifest: Manifest, seed: int, share_layers: bool = False) -> Plan:
-    """Some folding, lanes, pace, form and memory of every stage, for some family."""
-    dice = np.random.default_rng(seed)
-    family = list(FAMILIES.values())[dice.integers(len(FAMILIES))]
-    small, spram = dice.random() < 0.5, dice.random() < 0.3  # small: compact forms, and foldings that have one
-    structure = Structure.of(manifest, share_layers, family)
-    order: dict[str, object] = {}  # what a scan interleaves, by the denses that have to read it so
-    stages, rate = {}, int(dice.choice([1, 1, 2, 8, 40]))
-    for name, layers in structure.stages.items():
-        node, stage = layers.node, registry.stage(layers.node.op.op)
-        kind = str(dice.choice([LUT, DSP]))
-        pace = max(1, int(rate * dice.random() * 2))
-        if stage.folds is not None:
-            channels, readers = stage.o_channels(node), structure.readers_of(name)
-            read = [structure.stages[reader] for reader in readers]
-            alike = channels > 1 and all(registry.stage(r.node.op.op).i_channels(r.node) == channels for r in read)
-            foldings = [folding for folding in stage.folds.choices(layers) if folding.suits(kind)]
-            if not foldings:
-                kind, foldings = LUT, [folding for folding in stage.folds.choices(layers) if folding.suits(LUT)]
-            if name in order:
-                foldings = [folding for folding in foldings if folding.interleaved == order[name]]
-            elif alike:
-                offered = [{each.interleaved for each in registry.stage(r.node.op.op).folds.choices(r)} for r in read]
-                foldings = [folding for folding in foldings if all(folding.interleaved in each for each in offered)]
-            else:
-                foldings = [folding for folding in foldings if folding.plain]
-            folding = foldings[0 if small else dice.integers(len(foldings))]
-            if alike:
-                order |= dict.fromkeys(readers, folding.interleaved)
-            even = any(registry.stage(r.node.op.op).takes_evenly for r in read)
-            sums = bool(dice.random() < 0.3)
-            stages[name] = StagePlan(folding.o_lanes, folding.name, folding.multipliers, kind, pace, even, sums)
-        else:
-            lanes = int(dice.choice(divisors(stage.most_lanes(node))))
-            stages[name] = StagePlan(lanes, "", lanes, kind, pace, bool(dice.random() < 0.3), registers=bool(dice.random() < 0.3))
-        if small and stage.compacts(layers, stages[name]):
-            stages[name] = replace(stages[name], compact=True, even=bool(dice.random() < 0.5))
-        tables = build(layers, stages[name]).tables if spram and family.has_sprams else []
-        stages[name] = replace(stages[name], spram=tuple(table for table in tables if dice.random() < 0.5))
-    return Plan(family, stages, share_layers)
 
 
 def convolutional(layers: int, size: int = 4) -> Manifest:

@@ -60,11 +60,11 @@ class Unit:
         for stage, choice in ((stage, choice) for choices in fast for stage, choice in enumerate(choices)):
             number = choice.folding.multipliers
             least[stage, choice.kind] = min(number, least.get((stage, choice.kind), number))
-        most = {key: max(2 * number - 1, many) for key, number in least.items()}
+        limits = {key: max(2 * number - 1, many) for key, number in least.items()}
         return [
             choices
             for choices in fast
-            if all(choice.folding.multipliers <= most[stage, choice.kind] for stage, choice in enumerate(choices))
+            if all(choice.folding.multipliers <= limits[stage, choice.kind] for stage, choice in enumerate(choices))
         ]
 
 
@@ -104,10 +104,10 @@ def intervals(manifest: Manifest, structure: Structure, units: Sequence[Unit]) -
     for layers in structure.stages.values():
         node, stage = layers.node, stage_class(layers)
         if stage.folds is None and not node.output.per_sequence:
-            most = StagePlan(lanes=stage.most_lanes(node))
-            ports = max(ports, layers.count * stage.build(layers, most).work)
-    found = {ports, *(max(ports, cycles) for unit in units for cycles in unit.intervals)}
-    return sorted(found | {cycles for cycles in _once(manifest) if cycles > max(found)})
+            widest = StagePlan(lanes=stage.most_lanes(node))
+            ports = max(ports, layers.count * stage.build(layers, widest).work)
+    bounds = {ports, *(max(ports, cycles) for unit in units for cycles in unit.intervals)}
+    return sorted(bounds | {cycles for cycles in _once(manifest) if cycles > max(bounds)})
 
 
 def _once(manifest: Manifest) -> Iterator[int]:
@@ -176,6 +176,3 @@ def _together(structure: Structure, names: Sequence[str], choices: Sequence[Sequ
 def stage_class(layers: Layers) -> type[Stage]:
     """The gateware of the operations of a stage."""
     return registry.stage(layers.node.op.op)
-
-
-__all__ = ["Choice", "Unit", "intervals", "stage_class", "units"]

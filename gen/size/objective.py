@@ -67,7 +67,7 @@ PRICES = Use(luts=1, flip_flops=0, dsps=0, rams=1, sprams=120, idle=40, latency=
 
 def price(use: Use) -> float:
     """What it costs, in LUTs."""
-    return sum(number * each for number, each in zip(use, PRICES, strict=True))
+    return sum(number * unit for number, unit in zip(use, PRICES, strict=True))
 
 
 def idle(blocks: float, busy: float, interval: float) -> float:

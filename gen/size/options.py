@@ -38,12 +38,12 @@ class Input(NamedTuple):
 
     Attributes:
         lanes: numbers in a beat.
-        held: it works with a beat for several cycles.
+        ahead: it works with a beat for several cycles.
         late: it takes longer for a packet at the end of a sequence than the stage that sends it has.
     """
 
     lanes: int
-    held: bool = False
+    ahead: bool = False
     late: bool = False
 
 
@@ -85,7 +85,7 @@ class Options:
         device: the device.
         dsps: limit of DSP blocks.
         folding: foldings that the caller decides, by stage.
-        luts_multiply: LUTs may make any multiplier, not only those of small stages.
+        luts_multiply: LUTs may make any multiplier, not only in small stages.
         bounded: the latency has a limit.
     """
 
@@ -123,7 +123,7 @@ class Options:
             speed: see `plan_stage`.
             many: see `Unit.within`.
         """
-        longer = [other - 1 for other in self.intervals if other > interval]
+        longer = [cycles - 1 for cycles in self.intervals if cycles > interval]
         time = min(longer, default=interval)  # nothing that is folded changes up to there
         every = [self._element_wise(names[0], interval, time, speed) for names in self.names if names[0] not in self._unit_of]
         every += [self._folded(unit, interval, speed, many) for unit in self.units]
@@ -131,7 +131,7 @@ class Options:
 
     def links(self, options: Sequence[Sequence[Option]], interval: int) -> list[Link]:
         """The streams between the entries of `names`, with the adapters that they need."""
-        made = []
+        links = []
         for stream, source, reader in self._streams:
             if self._place[source] == self._place[reader]:
                 continue
@@ -143,8 +143,8 @@ class Options:
                 if (a.whole or not b.late)
                 and self.structure.passing(stream, reader, a.lanes, b.lanes, self.manifest.steps) <= interval
             }
-            made.append(Link(self._place[source], self._place[reader], outputs, inputs, fit))
-        return made
+            links.append(Link(self._place[source], self._place[reader], outputs, inputs, fit))
+        return links
 
     @cached_property
     def _unit_of(self) -> dict[str, Unit]:
@@ -157,11 +157,11 @@ class Options:
         ends = {ENTRY: loop.back, EXIT: loop.back} if loop else {}
         pairs = [(stream, reader) for reader, reads in self.structure.reads.items() for stream in reads]
         every = [(stream, ends.get(stream, stream), reader) for stream, reader in pairs]
-        return [each for each in every if each[1] in self.structure.stages]
+        return [pair for pair in every if pair[1] in self.structure.stages]
 
     def _adapter(self, stream: str, reader: str, i_lanes: int, into: Input) -> Use:
         width, packet = self.structure.edges[stream].format.width, self.structure.packet(stream, reader)
-        return adapter_use(i_lanes, into.lanes, width, packet, into.held, self.family)
+        return adapter_use(i_lanes, into.lanes, width, packet, into.ahead, self.family)
 
     def _suits(self, name: str, kind: str, interval: int) -> bool:
         """A stage may have its multipliers of a kind."""
@@ -173,14 +173,14 @@ class Options:
         kinds = [kind for kind in (DSP, LUT) if self._suits(name, kind, interval)]
         layers = self.structure.stages[name]
         node, sums = layers.node, stage_class(layers).sums_in_registers
-        made = list[StagePlan]()
+        plans = list[StagePlan]()
         for lanes in lane_choices(self.structure, name, time, speed):
             for kind in kinds if node.multiplications else kinds[:1]:
                 plan = plan_stage(self.manifest, self.structure, name, time, kind, lanes=lanes, speed=speed)
-                made += [plan, *([replace(plan, registers=True)] if sums else [])]
+                plans += [plan, *([replace(plan, registers=True)] if sums else [])]
         if self.structure.ends(name):
-            made += [replace(plan, even=True) for plan in made]
-        return [self._option({name: plan}, interval, speed) for plan in self._forms(name, made, interval)]
+            plans += [replace(plan, even=True) for plan in plans]
+        return [self._option({name: plan}, interval, speed) for plan in self._forms(name, plans, interval)]
 
     def _folded(self, unit: Unit, interval: int, speed: int, many: int) -> list[Option]:
         """Stages that are folded together."""
@@ -198,7 +198,7 @@ class Options:
         layers, tables = self.structure.stages[name], list[tuple[str, ...]]([()])
         paces = dict.fromkeys((speed, 2 * BURST) if layers.node.output.per_sequence else (speed,))  # a deep queue is in block RAM
         plans = [
-            plan_stage(self.manifest, self.structure, name, interval, choice.kind, choice.folding, speed=each) for each in paces
+            plan_stage(self.manifest, self.structure, name, interval, choice.kind, choice.folding, speed=pace) for pace in paces
         ]
         if self.device.sprams:
             key = _alike(layers), plans[0]
@@ -206,8 +206,8 @@ class Options:
                 self._tables[key] = spram_choices(layers, plans[0], self.family)
             tables = self._tables[key]
         sums = (False, True) if stage_class(layers).sums_in_registers and self.device.sprams else (False,)
-        made = [replace(plan, spram=names, registers=each) for plan in plans for names in tables for each in sums]
-        return self._forms(name, made, interval)
+        forms = [replace(plan, spram=names, registers=registers) for plan in plans for names in tables for registers in sums]
+        return self._forms(name, forms, interval)
 
     def _forms(self, name: str, plans: Sequence[StagePlan], interval: int) -> list[StagePlan]:
         """The plans, and the compact forms that keep up with an interval, where it is known what they take."""
@@ -227,14 +227,14 @@ class Options:
         use = NOTHING
         inputs, outputs = dict[str, Input](), dict[str, Output]()
         for name, plan in plans.items():
-            taken = self._use(name, plan)
-            inputs[name] = Input(taken.i_lanes, taken.holds > 1, self._late(name, taken, interval))
-            outputs[name] = Output(taken.o_lanes, taken.keeps and self.structure.ends(name))
-            busy = taken.work * self.structure.share(name, self.manifest.steps)
-            use = use.plus(taken.use._replace(idle=idle(plan.blocks, busy, interval)))
+            figures = self._use(name, plan)
+            inputs[name] = Input(figures.i_lanes, figures.holds > 1, self._late(name, figures, interval))
+            outputs[name] = Output(figures.o_lanes, figures.keeps and self.structure.ends(name))
+            busy = figures.work * self.structure.share(name, self.manifest.steps)
+            use = use.plus(figures.use._replace(idle=idle(plan.blocks, busy, interval)))
             if self.bounded:
                 node = self.structure.stages[name].node
-                use = use._replace(latency=use.latency + waiting(node, interval, plan, taken.work, taken.burst, speed))
+                use = use._replace(latency=use.latency + waiting(node, interval, plan, figures.work, figures.burst, speed))
             for stream in self.structure.reads[name]:
                 if stream == self.manifest.input.name:
                     use = use.plus(self._adapter(stream, name, 1, inputs[name]))
@@ -245,24 +245,24 @@ class Options:
             use = use.plus(self._adapter(self.structure.output, "", outputs[self.structure.output].lanes, Input(1)))
         return Option(use, plans, inputs, outputs)
 
-    def _late(self, name: str, taken: Taken, interval: int) -> bool:
+    def _late(self, name: str, figures: Taken, interval: int) -> bool:
         """A stage that works once in a sequence takes longer for a packet than its source has, unless that holds all of it."""
-        cycles = taken.holds * beats(reals(self.structure.stages[name].node.inputs[0]), taken.i_lanes)
+        cycles = figures.holds * beats(reals(self.structure.stages[name].node.inputs[0]), figures.i_lanes)
         return cycles > interval and any(map(self.structure.ends, self.structure.reads[name]))
 
     def _worth(self, options: Sequence[Option]) -> list[Option]:
-        """Those that no other one beats that has beats of the same widths."""
+        """The options that no other one with beats of the same widths beats."""
         alike: dict[Hashable, list[Option]] = {}
         for option in options:
             alike.setdefault((tuple(option.inputs.items()), tuple(option.outputs.items())), []).append(option)
         counted = [option.use for group in alike.values() for option in group]
         if self.device.flip_flops is None:  # not limited
             counted = [use._replace(flip_flops=0) for use in counted]
-        kept, first = [], 0
+        frontier, first = [], 0
         for group in alike.values():
-            kept += [group[index] for index in pareto(counted[first : first + len(group)])]
+            frontier += [group[index] for index in pareto(counted[first : first + len(group)])]
             first += len(group)
-        return kept
+        return frontier
 
     def _use(self, name: str, plan: StagePlan) -> Taken:
         """What a stage takes; worked out once for layers that are alike."""

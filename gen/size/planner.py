@@ -104,7 +104,7 @@ def plan_for(
     limit = None if rate_hz is None else int(clock_hz / rate_hz)
     if limit is not None and rate_hz is not None and clock_hz / (limit + 1) >= rate_hz:  # the quotient was rounded
         limit += 1
-    most: Sized | None = None
+    closest: Sized | None = None
     first = limit is not None or (fastest and device.bounded)  # LUTs without limit would multiply without limit
     for anything in [first] if first or not device.bounded else [False, True]:
         searches = [Search(manifest, structure, device, limits, folding or {}, anything, progress) for structure in structures]
@@ -112,7 +112,7 @@ def plan_for(
             sized = Sized(device, clock_hz, candidate.plan, estimate(manifest, candidate.plan))
             if rate_hz is None or sized.rate_hz >= rate_hz:
                 return sized
-            most = max(sized, most, key=lambda each: each.rate_hz) if most else sized
+            closest = max(sized, closest, key=lambda answer: answer.rate_hz) if closest else sized
     if latency is not None:
         quick = plan_for(
             manifest,
@@ -128,10 +128,10 @@ def plan_for(
             f"{manifest.name} on the {device.title}: no plan has a latency of at most {latency:,} cycles; the fastest, a step "
             f"every {quick.cycles:,} cycles, has {quick.latency_alone:,}"
         )
-    if rate_hz is not None and most is not None:
+    if rate_hz is not None and closest is not None:
         raise SsmHdlError(
             f"{manifest.name} on the {device.title} cannot take {rate_hz:,.0f} time steps a second at {clock_hz / 1e6:g} MHz; "
-            f"the most that fits is {math.floor(most.rate_hz):,}, a step every {most.report.cycles:,} cycles "
+            f"the most that fits is {math.floor(closest.rate_hz):,}, a step every {closest.report.cycles:,} cycles "
             "(ask for it with --max)"
         )
     raise SsmHdlError(_misfit(manifest, device, searches[-1]))
@@ -149,11 +149,11 @@ def _candidates(searches: list[Search], limit: int | None) -> Iterator[Candidate
         if best:
             yield best
         limit = best.cycles - 1 if best else None
-    found = list[Candidate]()
+    candidates = list[Candidate]()
     for search in searches:
-        fastest = search.fastest(found[-1].cycles if found else math.inf)
-        found += [fastest] if fastest else []
-    yield from sorted(found, key=lambda each: (each.cycles, each.price))[:1]
+        fastest = search.fastest(candidates[-1].cycles if candidates else math.inf)
+        candidates += [fastest] if fastest else []
+    yield from sorted(candidates, key=lambda candidate: (candidate.cycles, candidate.price))[:1]
 
 
 def _check(
@@ -210,7 +210,7 @@ def _misfit(manifest: Manifest, device: Device, search: Search) -> str:
         luts = f"LUTs ({fill:.0%} of them, since place and route needs the rest)" if fill < 1 else "LUTs"
         have = ((limits.luts, luts), (limits.rams, "block RAMs"), (limits.dsps, "DSP blocks"))
         missing.append(f"no plan keeps within {', '.join(f'{limit:,.0f} {what}' for limit, what in have if limit < math.inf)}")
-    others = [other.title for other in DEVICES.values() if other.bounded and other is not device and _fits(manifest, other)]
+    others = [larger.title for larger in DEVICES.values() if larger.bounded and larger is not device and _fits(manifest, larger)]
     where = f"it fits the {' and the '.join(others)}" if others else "no device that is known holds it; give it narrower formats"
     return f"{manifest.name} does not fit the {device.title}: {', and '.join(missing)}; {where}"
 

@@ -27,7 +27,7 @@ from ssm_hdl.gen.structure import Structure
 from ssm_hdl.gen.timing import Timing
 
 SEEKS, TRIES = 8, 16
-"""Solutions of the program that are estimated as a whole: until one fits, and until the best of those that fit is known.
+"""Solutions of the program that are estimated as a whole: until one fits, and until the best that fits is known.
 
 They trade time for LUTs: a try takes up to 0.5 seconds. Up to 15 are needed where all plans of small pipelines were compared. Of
 the pipelines of ``manifests`` none became cheaper between 8 tries and 64.
@@ -91,9 +91,9 @@ class Search:
         self.bounded = budget.latency < inf
         self.options = Options(manifest, structure, device, budget.dsps, folding, luts_multiply, self.bounded)
 
-    def fastest(self, most: float = inf) -> Candidate | None:
-        """The cheapest of the plans with the fewest cycles per step, if those are at most ``most``."""
-        intervals = [interval for interval in self.options.intervals if interval <= most]
+    def fastest(self, limit: float = inf) -> Candidate | None:
+        """The cheapest of the plans with the fewest cycles per step, if those are at most ``limit``."""
+        intervals = [interval for interval in self.options.intervals if interval <= limit]
         if not intervals or not self.feasible(intervals[-1]):
             return None
         low, high = 0, len(intervals) - 1  # what fits at an interval fits at a longer one
@@ -104,7 +104,7 @@ class Search:
 
     def feasible(self, interval: int) -> bool:
         """A plan fits that takes a step in ``interval`` cycles."""
-        return any(next(self._fitting(interval, *each), None) for each in self._variants())
+        return any(next(self._fitting(interval, *variant), None) for variant in self._variants())
 
     def cheapest(self, interval: int, below: float = inf) -> Candidate | None:
         """The cheapest plan that takes a step in at most ``interval`` cycles, if its price is less than ``below``.
@@ -113,16 +113,18 @@ class Search:
         """
         shorter = int(min(interval, self.budget.latency))
         while shorter >= self.options.intervals[0]:
-            found = self._cheapest(shorter, below)
-            if found is not None or not self.bounded:
-                return found
+            candidate = self._cheapest(shorter, below)
+            if candidate is not None or not self.bounded:
+                return candidate
             shorter = int(shorter * SHORTER)
         return None
 
     def least(self) -> Use:
         """The least that can be taken of each resource, at the longest interval."""
         options = self.options.at(self.options.intervals[-1])
-        return Use(*(sum(min(option.use[what] for option in each) for each in options) for what in range(len(NOTHING))))
+        return Use(
+            *(sum(min(option.use[what] for option in alternatives) for alternatives in options) for what in range(len(NOTHING)))
+        )
 
     def _cheapest(self, interval: int, below: float = inf) -> Candidate | None:
         best = None
@@ -145,9 +147,11 @@ class Search:
         if interval < self.options.intervals[0]:
             return
         options = self.options.at(interval, speed, many)
-        program = Program([[option.use for option in each] for each in options], self.options.links(options, interval))
-        reserve, little, enough = NOTHING, NOTHING, None
-        excluded, found = list[list[int]](), False
+        program = Program(
+            [[option.use for option in alternatives] for alternatives in options], self.options.links(options, interval)
+        )
+        reserve, short, enough = NOTHING, NOTHING, None
+        excluded, fits = list[list[int]](), False
         shared = "" if self.structure.loop is None else ", layers sharing stages"
         for attempt in range(TRIES):
             self._progress(f"{interval:,} cycles per step{shared}")
@@ -157,31 +161,31 @@ class Search:
                     return
                 enough = reserve
             else:
-                picked, taken = answer
+                picked, use = answer
                 excluded.append(picked)
-                candidate = self._made([each[index] for each, index in zip(options, picked, strict=True)], taken)
+                candidate = self._made([alternatives[index] for alternatives, index in zip(options, picked, strict=True)], use)
                 if not candidate.use.within(self.budget):
-                    little = reserve
+                    short = reserve
                 else:
                     enough = reserve
                     if candidate.price < below and candidate.cycles <= interval:
-                        found, below = True, candidate.price
+                        fits, below = True, candidate.price
                         yield candidate
-            if attempt >= SEEKS and not found:
+            if attempt >= SEEKS and not fits:
                 return
             if attempt >= SEEKS or enough == NOTHING:
                 reserve = NOTHING
             elif enough is None:
-                reserve = _raised(reserve, candidate.use, taken.plus(self._least_rest), self.budget)
+                reserve = _raised(reserve, candidate.use, use.plus(self._least_rest), self.budget)
             else:
-                reserve = Use(*((a + b) / 2 for a, b in zip(little, enough, strict=True)))
+                reserve = Use(*((a + b) / 2 for a, b in zip(short, enough, strict=True)))
 
-    def _made(self, picked: Sequence[Option], taken: Use) -> Candidate:
-        """The plan of an option for each stage; ``taken`` is what these take with their adapters."""
+    def _made(self, picked: Sequence[Option], use: Use) -> Candidate:
+        """The plan of an option for each stage; ``use`` is what these take with their adapters."""
         stages = {name: plan for option in picked for name, plan in option.stages.items()}
         plan = Plan(self.device.family, {name: stages[name] for name in self.structure.stages}, self.structure.loop is not None)
         pipeline = Pipeline(self.manifest, plan)
-        whole = taken.plus(rest_of(pipeline.network.components.values(), plan.family))
+        whole = use.plus(rest_of(pipeline.network.components.values(), plan.family))
         if self.bounded:
             whole = whole._replace(latency=Timing(pipeline).latency_alone)
         return Candidate(plan, pipeline.bound, whole)
@@ -189,14 +193,14 @@ class Search:
     @cached_property
     def _least_rest(self) -> Use:
         """What forks and the queue of the samples take, in every pipeline of the structure."""
-        ways = [self.structure.readers(stream) for stream in self.structure.edges]
-        forks = [Fork(unsigned(1), 1, number) for number in ways if number > 1]
+        readers = [self.structure.readers(stream) for stream in self.structure.edges]
+        forks = [Fork(unsigned(1), 1, number) for number in readers if number > 1]
         return rest_of([entry_of(self.manifest, self.device.family), *forks], self.device.family)
 
 
-def _raised(reserve: Use, whole: Use, taken: Use, budget: Use) -> Use:
+def _raised(reserve: Use, whole: Use, priced: Use, budget: Use) -> Use:
     """The reserve, raised by what a plan takes beyond the program's sum of each resource that it exceeds."""
     return Use(*(
         total - part if total > limit else before
-        for before, total, part, limit in zip(reserve, whole, taken, budget, strict=True)
+        for before, total, part, limit in zip(reserve, whole, priced, budget, strict=True)
     ))  # fmt: skip

@@ -15,7 +15,7 @@ from ssm_hdl.gen.structure import Structure
 from ssm_hdl.operations import Node
 
 WIDER = 4
-"""Lanes of an element-wise stage that are tried, as a multiple of the fewest that keep up. With those of its neighbours it needs
+"""Lanes of an element-wise stage that are tried, as a multiple of the fewest that keep up. With its neighbours' lanes it needs
 no adapters."""
 
 

@@ -13,8 +13,8 @@ class Wrapper(Elaboratable):
 
     Args:
         pipeline: what it wraps: a component with streams ``i`` and ``o``.
-        i_edge: what goes in.
-        o_edge: what comes out.
+        i_edge: its input.
+        o_edge: its output.
         fingerprint: of the manifest.
 
     Attributes:

@@ -13,7 +13,7 @@ SAMPLES, FINAL_SAMPLES, RESULTS = 1, 2, 3
 """Commands: the first byte of a transfer. While it comes, the status goes out.
 
 - Status: bit 0, a sample can be taken; bit 1, a result is there; bit 2, it is of the last time step; bit 3, a sample was lost.
-- SAMPLES, FINAL_SAMPLES: samples follow, in whole bytes, the most significant first; FINAL_SAMPLES those of the last time step.
+- SAMPLES, FINAL_SAMPLES: samples follow, in whole bytes, the most significant first; FINAL_SAMPLES samples of the last time step.
 - RESULTS: for each result that is read a byte of status and the result in whole bytes; without bit 1 it is none.
 """
 

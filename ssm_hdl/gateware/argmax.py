@@ -89,11 +89,11 @@ class Argmax(Stage):
         return [Process(self._compare, i, o)]
 
     def _compare(self, i: Beats, o: Beats) -> Cycles:
-        taken = -1
+        cycle = -1
         for packet in count():
             for beat in range(packet * self.size, (packet + 1) * self.size):
-                taken = max(taken + 1, (yield from known(i.offered, beat)))
+                cycle = max(cycle + 1, (yield from known(i.offered, beat)))
                 if packet and beat % self.size == self.size - 1:
-                    taken = max(taken, (yield from known(o.taken, packet - 1)) + 1)
-                i.taken.append(taken)
-            o.offered.append(taken + 1)
+                    cycle = max(cycle, (yield from known(o.taken, packet - 1)) + 1)
+                i.taken.append(cycle)
+            o.offered.append(cycle + 1)

@@ -83,7 +83,7 @@ def requantize(m: Module, value: Value, f_bits: int, format: Format, offset: Val
 def floor(m: Module, value: Value, drop: int, format: Format) -> Value:
     """``value`` less ``drop`` bits, rounded down and saturated, in the cycles of `requantize`.
 
-    What takes no adder to round can be seen to fit a cycle before it is stored.
+    Where rounding takes no adder, the check for saturation takes place a cycle before the register.
     """
     fits, code, sign = (delay(m, part, 1) for part in _fitted(m, value >> drop, format))
     return _saturate(m, fits, code, sign, format)

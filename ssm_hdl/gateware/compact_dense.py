@@ -254,16 +254,16 @@ class CompactDense(FoldedStage):
         return [Process(self._keep, *sinks.values(), packets), *super().timing(o, packets=packets)]
 
     def _keep(self, i: Beats, packets: Beats) -> Cycles:
-        taken = -1
+        cycle = -1
         for packet in count():
             if packet > 1:
-                taken = max(taken, (yield from known(packets.taken, packet - 2)))
+                cycle = max(cycle, (yield from known(packets.taken, packet - 2)))
             for beat in range(packet * self._columns, (packet + 1) * self._columns):
-                taken = max(taken + 1, (yield from known(i.offered, beat)))
-                i.taken.append(taken)
-            packets.offered.append(taken + 1)
+                cycle = max(cycle + 1, (yield from known(i.offered, beat)))
+                i.taken.append(cycle)
+            packets.offered.append(cycle + 1)
 
-    def begin(self, made: Beats, o: Beats, x: Beats) -> Cycles:
+    def begin(self, queued: Beats, o: Beats, x: Beats) -> Cycles:
         """A row is begun when its numbers and a place are there, or the first of them if it takes them."""
         slot, stays = -1, self.folding.shape[1] > 1
         for row in count():
@@ -275,7 +275,7 @@ class CompactDense(FoldedStage):
                 if row % self._rows == self._rows - 1:
                     x.taken.append(slot)
             else:
-                for each in range(beat, beat + self._columns):
-                    slot = max(slot + 1, (yield from known(x.offered, each)))
+                for number in range(beat, beat + self._columns):
+                    slot = max(slot + 1, (yield from known(x.offered, number)))
                     x.taken.append(slot)
-            made.offered.append(slot + self.depth)
+            queued.offered.append(slot + self.depth)

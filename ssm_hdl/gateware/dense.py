@@ -29,7 +29,7 @@ from ssm_hdl.operations import Node
 class Dense(FoldedStage):
     """y[g, m] = sum_n W[g, m, n] x[g, n] + b[g, m], rounded once.
 
-    Column by column: what comes in is multiplied by all of its rows, in ``passes`` cycles, and added to their sums, before the
+    Column by column: a beat is multiplied by all of its rows, in ``passes`` cycles, and added to their sums, before the
     next comes in. So the products are made while a packet is still coming, none of it has to be kept, and the results follow its
     last beat one after the other, in a burst that the queue at the end takes up.
 
@@ -137,14 +137,14 @@ class Dense(FoldedStage):
         return self._weight.codes
 
     def _words(self, node: Node) -> Codes:
-        """Those of one layer."""
+        """The words of one layer."""
         f = self.folding
         fill = (0, 0), (0, f.passes * f.rows - f.shape[1]), (0, f.beats * f.columns - f.shape[2])
         filled = np.pad(factors(node).reshape(f.shape), fill)
         split = filled.reshape(f.blocks_of_groups, f.groups, f.passes, f.rows, f.beats, f.columns)
         for kind, columns, _ in f.kinds(self.kind):
-            those = np.s_[..., columns.start : columns.stop]
-            split[those] = f.family.multiplier(kind).borrow(split[those], 3, f.weights, f.x)
+            part = np.s_[..., columns.start : columns.stop]
+            split[part] = f.family.multiplier(kind).borrow(split[part], 3, f.weights, f.x)
         return split.transpose(0, 4, 2, 1, 3, 5).reshape(f.words, f.multipliers)
 
     def _results(self, constants: Codes) -> Codes:
@@ -182,7 +182,7 @@ class Dense(FoldedStage):
         return m
 
     def _issue(self, m: Module) -> tuple[Value, Value, Value, Value, Value]:
-        """Take a beat with all of its rows, pass by pass, and those of the last when their results have a place."""
+        """Take a beat with all of its rows, pass by pass; the last beat of a group when its results have a place."""
         f, source = self.folding, self.i
         go, able, begin = Signal(name="go"), Signal(name="able"), Signal(name="begin")
         turn = Counter(m, f.passes, go)
@@ -197,7 +197,7 @@ class Dense(FoldedStage):
         return go, beat.first, beat.last, Cat(word.value, layer_of(source.p)), beat.wraps
 
     def _add(self, m: Module, go: Value, first: Value, turn: Value, bias: list[Value], sums: list[Value]) -> list[Value]:
-        """The totals of the rows at hand, a cycle after their sums; those of the first beat begin with the bias."""
+        """The totals of the rows at hand, a cycle after their sums; with the first beat they begin with the bias."""
         shape = Shape(self.layers.width, True)
         if self.sums is None:
             return [delay(m, (a + b)[: shape.width].as_signed(), 1) for a, b in zip(bias, sums, strict=True)]
@@ -211,7 +211,7 @@ class Dense(FoldedStage):
         return [kept.newest.word_select(lane, shape.width).as_signed() for lane in range(len(sums))]
 
     def _products(self, m: Module, weights: list[Value], x: list[Value]) -> list[Value]:
-        """Those of every lane, column by column; the rows of a group have the same x."""
+        """The products of every lane, column by column; the rows of a group have the same x."""
         f = self.folding
         numbers = [x[k // (f.rows * f.columns) * f.columns + k % f.columns] for k in range(f.multipliers)]
         made: dict[int, Value] = {}
@@ -222,8 +222,8 @@ class Dense(FoldedStage):
             made |= {k: delay(m, product, f.latency(self.kind) - cycles) for k, product in zip(those, products, strict=True)}
         return [made[k] for k in range(f.multipliers)]
 
-    def begin(self, made: Beats, o: Beats, i: Beats) -> Cycles:
-        """Each beat is multiplied in some passes, and those of the last of a group need places."""
+    def begin(self, queued: Beats, o: Beats, i: Beats) -> Cycles:
+        """Each beat is multiplied in some passes; the passes of the last beat of a group need places."""
         begun, results = -1, count()
         beats, passes = self.folding.beats, self.folding.passes
         for beat in count():
@@ -231,7 +231,7 @@ class Dense(FoldedStage):
             if beat % beats == beats - 1:
                 for _ in range(passes):
                     begun = yield from self.queue.place(o, next(results), begun + 1)
-                    made.offered.append(begun + self.depth)
+                    queued.offered.append(begun + self.depth)
             else:
                 begun += passes
             i.taken.append(begun)

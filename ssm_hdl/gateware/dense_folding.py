@@ -75,8 +75,8 @@ class DenseFolding(Folding):
     @property
     def name(self) -> str:
         """Rows x columns: after the groups if there are several, and before the columns in DSP blocks if not all are."""
-        some = "" if self.columns_in_blocks is None else f":{self.columns_in_blocks}"
-        return (f"{self.groups}x" if self.shape[0] > 1 else "") + f"{self.rows}x{self.columns}{some}"
+        suffix = "" if self.columns_in_blocks is None else f":{self.columns_in_blocks}"
+        return (f"{self.groups}x" if self.shape[0] > 1 else "") + f"{self.rows}x{self.columns}{suffix}"
 
     @property
     def interleaved(self) -> tuple[int, int] | None:
@@ -115,10 +115,14 @@ class DenseFolding(Folding):
 
     def kinds(self, kind: str) -> list[tuple[str, range, int]]:
         """The kinds of the multipliers, the columns of each, and cycles of their products; the rows of a group share x."""
-        some = self.columns if self.columns_in_blocks is None or kind == LUT else self.columns_in_blocks
-        split = [(kind, range(some)), (LUT, range(some, self.columns))]
+        count = self.columns if self.columns_in_blocks is None or kind == LUT else self.columns_in_blocks
+        split = [(kind, range(count)), (LUT, range(count, self.columns))]
         numbers = self.weights, self.x, self.rows
-        return [(each, columns, self.family.multiplier(each).latency(*numbers)) for each, columns in split if columns]
+        return [
+            (multiplier, columns, self.family.multiplier(multiplier).latency(*numbers))
+            for multiplier, columns in split
+            if columns
+        ]
 
     def latency(self, kind: str) -> int:
         """Cycles of a product."""
@@ -143,11 +147,11 @@ class DenseFolding(Folding):
         """
         if kind == LUT:
             return [self]
-        parts = {some: replace(self, columns_in_blocks=some) for some in range(1, self.columns)}
+        parts = {count: replace(self, columns_in_blocks=count) for count in range(1, self.columns)}
         if self.blocks(kind) <= blocks:
-            return [self, *(part for some, part in parts.items() if some == self.columns // 2)]
-        most = max((some for some, part in parts.items() if part.blocks(kind) <= blocks), default=0)
-        return [parts[some] for some in sorted({round(most * share) for share in _PARTLY} - {0})]
+            return [self, *(part for count, part in parts.items() if count == self.columns // 2)]
+        largest = max((count for count, part in parts.items() if part.blocks(kind) <= blocks), default=0)
+        return [parts[count] for count in sorted({round(largest * share) for share in _PARTLY} - {0})]
 
     @property
     def passes(self) -> int:

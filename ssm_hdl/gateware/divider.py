@@ -71,6 +71,3 @@ class Divider:
 
 def _select(condition: bool, a: int, b: int) -> int:
     return a if condition else b
-
-
-__all__ = ["Divider"]

@@ -20,7 +20,7 @@ class Elementwise(QueuedStage):
     """One result for every number, or pair of numbers, in order; or several, one after the other.
 
     Cycles per step: ``n / lanes`` for packets of n numbers, ``pace`` times that at most if a pace is given. Latency: stated by
-    the operation, plus that of the queue at its end.
+    the operation, plus the queue at its end.
 
     Args:
         nodes: the bound operation, or one for each of several layers.
@@ -73,7 +73,7 @@ class Elementwise(QueuedStage):
         raise NotImplementedError
 
     def results(self, m: Module, operands: list[list[Value]], layer: Value) -> list[Value]:
-        """Those of all lanes."""
+        """The results of all lanes."""
         return [self.compute(m, lane, each, layer) for lane, each in enumerate(operands)]
 
     def elaborate(self, platform: object) -> Module:  # noqa: D102
@@ -93,7 +93,7 @@ class Elementwise(QueuedStage):
         ]
         return m
 
-    def begin(self, made: Beats, o: Beats, *sinks: Beats) -> Cycles:
+    def begin(self, queued: Beats, o: Beats, *sinks: Beats) -> Cycles:
         """A result is begun when all operands and a place in the queue are there."""
         begun = -1
         for beat in count():
@@ -103,4 +103,4 @@ class Elementwise(QueuedStage):
             begun = yield from self.queue.place(o, beat, begun)
             for sink in sinks:
                 sink.taken.append(begun)
-            made.offered.append(begun + self.depth)
+            queued.offered.append(begun + self.depth)

@@ -94,12 +94,12 @@ class Embedding(QueuedStage):
         ]
         return m
 
-    def begin(self, made: Beats, o: Beats, i: Beats) -> Cycles:
+    def begin(self, queued: Beats, o: Beats, i: Beats) -> Cycles:
         """A number of the row of a token in each cycle."""
         begun = -1
         for beat in count():
             begun = max(begun, (yield from known(i.offered, beat)) - 1)
             for number in range(beat * self.columns, (beat + 1) * self.columns):
                 begun = yield from self.queue.place(o, number, begun + 1)
-                made.offered.append(begun + self.depth)
+                queued.offered.append(begun + self.depth)
             i.taken.append(begun)

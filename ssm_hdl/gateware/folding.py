@@ -32,8 +32,8 @@ class Folding:
     @classmethod
     def choices(cls, nodes: Nodes) -> Sequence[Self]:
         """Every folding, from the fewest multipliers to the most."""
-        found: Sequence[Self] = _every(cast("Any", cls), Layers.of(nodes))
-        return found
+        foldings: Sequence[Self] = _every(cast("Any", cls), Layers.of(nodes))
+        return foldings
 
     @classmethod
     def every(cls, layers: Layers) -> Sequence[Self]:
@@ -121,8 +121,8 @@ AnyFolding = TypeVar("AnyFolding", bound=Folding)
 @lru_cache(maxsize=64)
 def _every(cls: type[Any], layers: Layers) -> Sequence[Any]:
     """Kept, since a sizer makes a stage in many foldings."""
-    found: Sequence[Any] = cls.every(layers)
-    return found
+    foldings: Sequence[Any] = cls.every(layers)
+    return foldings
 
 
 def worth(foldings: Sequence[AnyFolding]) -> list[AnyFolding]:

@@ -67,7 +67,7 @@ class Level:
 class Hadamard(QueuedStage):
     """y = 2**-shift H x, for n = m 2**k elements: `Paley` for the factor of m rows, if it is not 1, then k levels of `Level`.
 
-    A step takes an element in, or none, and gives the result ``2**k - 1`` elements before it. After the last element a packet
+    A cycle takes an element in, or none, and gives the result ``2**k - 1`` elements before it. After the last element a packet
     has as many steps without one, so that no result waits for a packet that has not come.
 
     Cycles per packet: ``2 n - 1``, or with a pace ``n - 1 + n * pace``; ``n * (m + 1)`` with a Paley factor. Latency, last
@@ -207,7 +207,7 @@ class Hadamard(QueuedStage):
         sums = Beats(ends=i.ends)
         return [Process(self.paley.run, i, sums), *super().timing(o, i=sums)]
 
-    def begin(self, made: Beats, o: Beats, i: Beats) -> Cycles:
+    def begin(self, queued: Beats, o: Beats, i: Beats) -> Cycles:
         """A step that gives a result needs a place for it."""
         at, results = -1, count()
         for packet in count():
@@ -217,6 +217,6 @@ class Hadamard(QueuedStage):
                     at = max(at, (yield from known(i.offered, packet * self.size + step)))
                 if step >= self.ahead:
                     at = yield from self.queue.place(o, next(results), at)
-                    made.offered.append(at + self.depth)
+                    queued.offered.append(at + self.depth)
                 if step < self.size:
                     i.taken.append(at)

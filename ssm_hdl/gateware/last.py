@@ -45,11 +45,6 @@ class Last(Stage):
         super().__init__({"i": In(signature), "o": Out(signature)})
 
     @property
-    def work(self) -> int:
-        """Cycles that a packet keeps it busy."""
-        return self.cycles
-
-    @property
     def cycles(self) -> int:
         """Cycles per packet, the initiation interval."""
         return reals(self.layers.node.output) // self.lanes

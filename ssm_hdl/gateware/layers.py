@@ -69,7 +69,7 @@ class Table:
         return split(self.spram.data, shape_for(self.codes))
 
     def read_late(self, m: Module, name: str, place: Value) -> list[Value]:
-        """The numbers at a place, 2 cycles later: from a register, if what is read comes too late in a cycle for logic."""
+        """The numbers at a place, 2 cycles later: from a register, if a read comes too late in a cycle for logic."""
         if (self.storage(name).block and not self.fast) or self.spram is not None:
             return [delay(m, number, 1) for number in self.read(m, name, place)]
         return self.read(m, name, delay(m, place, 1))
@@ -90,7 +90,7 @@ class Layers:
         fast: logic may follow what a block RAM reads, see `Family.fast_rams`.
         node: the first.
         count: how many there are.
-        lift: for each layer, the bits by which its sums lose fewer than those of others when they are rounded.
+        lift: for each layer, how many bits fewer its sums lose when they are rounded than the sums of others.
         drop: bits that all sums lose then.
         width: bits that hold every sum.
     """
@@ -105,7 +105,7 @@ class Layers:
 
     @classmethod
     def of(cls, nodes: "Nodes") -> "Layers":
-        """Those of a stage for one operation, if it is but one."""
+        """The layers of a stage for one operation, if it is but one."""
         return cls([nodes]) if isinstance(nodes, Node) else nodes
 
     @property
@@ -152,10 +152,10 @@ def choose(m: Module, layer: Value, numbers: Sequence[int], make: Callable[[int]
 
     Args:
         m: the module it goes to.
-        layer: the layer of what is at hand, ``cycles`` ago.
+        layer: the layer of the element at hand, ``cycles`` ago.
         numbers: one for each layer; where they are equal, there is nothing to choose.
         make: makes a value of a number.
-        cycles: how old what is at hand is.
+        cycles: age of the element at hand.
     """
     distinct = sorted(set(numbers))
     value = make(distinct[-1])
@@ -195,9 +195,9 @@ class Registers:
 
 
 def _place(table: Codes, tables: list[Codes]) -> int:
-    """Index of a table among those that differ, which it joins if it is new."""
-    for index, other in enumerate(tables):
-        if np.array_equal(table, other):
+    """Index of a table among the different ones, which it joins if it is new."""
+    for index, present in enumerate(tables):
+        if np.array_equal(table, present):
             return index
     tables.append(table)
     return len(tables) - 1

@@ -89,7 +89,7 @@ class Mean(Stage):
 
     @property
     def features(self) -> Features:
-        """Those of a pool, and the bits that the dividers shift."""
+        """The features of a pool, and the bits that the dividers shift."""
         shifted = self.divider.width + self.divider.count.width
         return {**self.sums.features, "divided": self.lanes * shifted}
 
@@ -103,7 +103,7 @@ class Mean(Stage):
             Signal(self.divider.count, reset_less=True, name="length"),
             Signal(name="dividing"),
         )
-        free = ~(self.i.p.last & dividing)  # ``length`` is that of the results that have not left
+        free = ~(self.i.p.last & dividing)  # ``length`` belongs to the results that have not left
         m.d.comb += [
             sums.i.p.eq(self.i.p),
             sums.i.valid.eq(self.i.valid & free),
@@ -168,6 +168,3 @@ def _summed(node: Node) -> Node:
     """The pool that gives exact sums."""
     op = PoolOperation(name=node.name, input=node.inputs[0].name, shift=0, format=node.accumulator)
     return replace(node, op=op, output=replace(node.output, format=node.accumulator))
-
-
-__all__ = ["Mean"]

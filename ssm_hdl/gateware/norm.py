@@ -233,18 +233,18 @@ class Norm(FoldedStage):
         return [Process(self._gather, *sinks.values(), root), *super().timing(o, root=root)]
 
     def _gather(self, i: Beats, root: Beats) -> Cycles:
-        taken, waits = -1, -1
+        cycle, waits = -1, -1
         for packet in count():
             for beat in range(packet * self.size, (packet + 1) * self.size):
-                taken = max(taken + 1, (yield from known(i.offered, beat)))
+                cycle = max(cycle + 1, (yield from known(i.offered, beat)))
                 if packet and beat % self.size == self.size - 1:
-                    taken = max(taken, (yield from known(root.taken, packet - 1)) + 1)
-                taken += taken == waits
-                i.taken.append(taken)
-            root.offered.append(taken)
-            waits = taken + self.deviation.takes_turn
+                    cycle = max(cycle, (yield from known(root.taken, packet - 1)) + 1)
+                cycle += cycle == waits
+                i.taken.append(cycle)
+            root.offered.append(cycle)
+            waits = cycle + self.deviation.takes_turn
 
-    def begin(self, made: Beats, o: Beats, root: Beats) -> Cycles:
+    def begin(self, queued: Beats, o: Beats, root: Beats) -> Cycles:
         """A packet is sent once its root is there."""
         read = -1
         for packet in count():
@@ -252,4 +252,4 @@ class Norm(FoldedStage):
             root.taken.append(read)
             for beat in range(packet * self.size, (packet + 1) * self.size):
                 read = yield from self.queue.place(o, beat, read + 1)
-                made.offered.append(read + self.depth)
+                queued.offered.append(read + self.depth)

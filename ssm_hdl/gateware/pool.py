@@ -22,7 +22,7 @@ from ssm_hdl.operations import Pool as PoolOperation
 class Pool(QueuedStage):
     """y = 2**-shift sum_t x[t], sent after the step marked ``last``.
 
-    Nothing is cleared, the first step of a sequence ignores what is kept of the sums.
+    Nothing is cleared, the first step of a sequence ignores the stored sums.
 
     Cycles per step: ``n / lanes``. Latency, of the last step: ``4 + queue`` cycles, one more if the sums are in a memory, since
     what a block RAM reads comes too late in a cycle to be added to, and two less in the compact form.
@@ -78,11 +78,6 @@ class Pool(QueuedStage):
         self.queue = Queue(y, lanes, max(places, self.cycles * even), fast=layers.fast)
 
     @property
-    def work(self) -> int:
-        """Cycles that a packet keeps it busy."""
-        return self.cycles
-
-    @property
     def cycles(self) -> int:
         """Cycles per packet, the initiation interval."""
         return reals(self.node.inputs[0]) // self.lanes
@@ -99,11 +94,11 @@ class Pool(QueuedStage):
         return {"sums": sums, "registers": sums * self._in_registers}
 
     def start(self) -> int:
-        """What is kept before the first step of a sequence."""
+        """The initial value of a sum."""
         return 0
 
     def taken_in(self, kept: Value, number: Value) -> Value:
-        """What is kept once a number has come."""
+        """The next value of a sum."""
         return kept + number
 
     def elaborate(self, platform: object) -> Module:  # noqa: D102
@@ -127,7 +122,7 @@ class Pool(QueuedStage):
         return m
 
     def _sums(self, m: Module, take: Value) -> list[Value]:
-        """Those of a beat with what it brings, a cycle after it was added."""
+        """The sums of a beat, its numbers included, a cycle after the addition."""
         shape = Shape(self.node.accumulator.width, True)
         place, fresh = Counter(m, self.cycles, take), Signal(init=1, name="fresh")
         with m.If(place.wraps):
@@ -142,13 +137,13 @@ class Pool(QueuedStage):
         m.d.comb += new.eq(Cat(totals))
         return [kept.newest.word_select(lane, shape.width).as_signed() for lane in range(self.lanes)]
 
-    def begin(self, made: Beats, o: Beats, i: Beats) -> Cycles:
+    def begin(self, queued: Beats, o: Beats, i: Beats) -> Cycles:
         """The results of the last packet of a sequence need places."""
-        taken, results, beats = -1, count(), self.cycles
+        cycle, results, beats = -1, count(), self.cycles
         for packet in count():
             for beat in range(packet * beats, (packet + 1) * beats):
-                taken = max(taken + 1, (yield from known(i.offered, beat)))
+                cycle = max(cycle + 1, (yield from known(i.offered, beat)))
                 if i.ends(packet):
-                    taken = yield from self.queue.place(o, next(results), taken)
-                    made.offered.append(taken + self.depth)
-                i.taken.append(taken)
+                    cycle = yield from self.queue.place(o, next(results), cycle)
+                    queued.offered.append(cycle + self.depth)
+                i.taken.append(cycle)

@@ -143,7 +143,7 @@ class Queue(Component):
 
     def _fill(self, i: Beats, inside: Beats, o: Beats) -> Cycles:
         """``taken`` of the beats inside is when they are read from the memory, which makes room for others."""
-        left, late = (inside.taken, 2) if self.block_ram else (o.taken, 1)
+        departures, late = (inside.taken, 2) if self.block_ram else (o.taken, 1)
         before, depth = -late, self.depth
         for beat in count():
             cycle = max((yield from known(i.offered, beat)), before + 1)
@@ -151,35 +151,35 @@ class Queue(Component):
                 cycle = max(cycle, 1)
                 seen = beat - depth - (cycle == before + 1)
                 if seen >= 0:
-                    if (yield from known(left, seen)) > cycle - 2 and seen < beat - depth:
+                    if (yield from known(departures, seen)) > cycle - 2 and seen < beat - depth:
                         seen, cycle = seen + 1, cycle + 1
-                    cycle = max(cycle, (yield from known(left, seen)) + 2)
+                    cycle = max(cycle, (yield from known(departures, seen)) + 2)
             elif beat >= depth:
-                cycle = max(cycle, (yield from known(left, beat - depth)) + 1)
+                cycle = max(cycle, (yield from known(departures, beat - depth)) + 1)
             i.taken.append(cycle)
             inside.offered.append(cycle)
             before = cycle
 
     def _shift_out(self, i: Beats, o: Beats) -> Cycles:
-        left = -1
+        departure = -1
         for beat in count():
-            o.offered.append(max((yield from known(i.offered, beat)), left) + 1)
-            left = yield from known(o.taken, beat)
+            o.offered.append(max((yield from known(i.offered, beat)), departure) + 1)
+            departure = yield from known(o.taken, beat)
 
     def _read(self, i: Beats, o: Beats) -> Cycles:
         """Read from memory, and moved to the register at the output if there is one; each when the beat before makes room."""
-        left = moved = -1
+        departure = moved = -1
         for beat in count():
             read = max((yield from known(i.offered, beat)) + 1, moved)
             if not self.fast:
                 i.taken.append(read)
             if beat:
-                left = yield from known(o.taken, beat - 1)
+                departure = yield from known(o.taken, beat - 1)
             if self.fast:
-                moved = max(read, left)
+                moved = max(read, departure)
                 i.taken.append(moved)
             else:
-                moved = max(read + 1, left)
+                moved = max(read + 1, departure)
             o.offered.append(moved + 1)
 
 

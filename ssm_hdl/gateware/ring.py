@@ -131,9 +131,9 @@ class Ring(Component):
         """Returning packets go out or round."""
         for beat in count():
             cycle = yield from known(back.offered, beat)
-            way = comes if layers[beat // self.beats] < self.layers - 1 else o
-            way.offered.append(cycle)
-            back.taken.append((yield from known(way.taken, len(way.offered) - 1)))
+            branch = comes if layers[beat // self.beats] < self.layers - 1 else o
+            branch.offered.append(cycle)
+            back.taken.append((yield from known(branch.taken, len(branch.offered) - 1)))
 
     def _choose(self, layers: list[int], i: Beats, new: Beats, again: Beats, o: Beats, entry: Beats) -> Cycles:
         """The next packet that enters: one that comes round if it is there, else a new one as soon as that is let in."""

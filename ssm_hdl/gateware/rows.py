@@ -17,7 +17,7 @@ BANKS = 4
 
 
 class Row(NamedTuple):
-    """What is read.
+    """Numbers that are read.
 
     Attributes:
         there: a packet is complete whose last word is not begun.
@@ -83,12 +83,12 @@ class Rows:
         return Row(whole != 0, split(delay(m, ram.read.data, 1), self.shape))
 
     def take(self, i: Beats, rows: Beats) -> Cycles:
-        """When packets come: ``rows`` has the first cycle in which one can be begun, and that of its last word."""
-        taken = -1
+        """When packets come: ``rows`` has the first cycle in which one can be begun, and the cycle of its last word."""
+        cycle = -1
         for packet in count():
             for beat in range(packet * self.size, (packet + 1) * self.size):
-                taken = max(taken + 1, (yield from known(i.offered, beat)))
+                cycle = max(cycle + 1, (yield from known(i.offered, beat)))
                 if packet >= BANKS and beat == packet * self.size:
-                    taken = max(taken, (yield from known(rows.taken, packet - BANKS)) + self.late - 2)
-                i.taken.append(taken)
-            rows.offered.append(taken + 1)
+                    cycle = max(cycle, (yield from known(rows.taken, packet - BANKS)) + self.late - 2)
+                i.taken.append(cycle)
+            rows.offered.append(cycle + 1)

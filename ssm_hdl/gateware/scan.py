@@ -175,9 +175,9 @@ class Scan(FoldedStage):
             fresh.set(self.i.p.last)
         return Issue(go, Cat(word.value, layer), phase.value, fresh.value, final, beat.wraps, word.wraps)
 
-    def begin(self, made: Beats, o: Beats, i: Beats) -> Cycles:
+    def begin(self, queued: Beats, o: Beats, i: Beats) -> Cycles:
         """A word is read when its result has a place and its states are written."""
-        ended, stored, f = -1, made.offered, self.folding
+        ended, stored, f = -1, queued.offered, self.folding
         loops, phases, words = f.words if f.cycles < self.loop else 0, f.phases, f.words_per_beat
         for beat in count():
             ended = max(ended, (yield from known(i.offered, beat)) - 1)

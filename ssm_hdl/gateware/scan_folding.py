@@ -69,13 +69,13 @@ class ScanFolding(Folding):
         """
         channels, modes = shape = layers.node.arrays["scale"].shape
         sides = [(c, w) for c in divisors(channels) for w in parts(modes)]
-        ways = [(1, 1, PLAIN, PLAIN), (1, 1, 2, PLAIN)] + [(c, w, SHORT, SHORT) for c, w in sides if c * w <= _FEW]
-        ways += [(c, w, 1, terms) for c, w in sides for terms in (PLAIN, SHORT)]
+        arguments = [(1, 1, PLAIN, PLAIN), (1, 1, 2, PLAIN)] + [(c, w, SHORT, SHORT) for c, w in sides if c * w <= _FEW]
+        arguments += [(c, w, 1, terms) for c, w in sides for terms in (PLAIN, SHORT)]
         numbers = PARTS if layers.node.inputs[0].is_complex else 1
-        made = [cls(shape, c, w, phases, terms, numbers) for c, w, phases, terms in ways]
-        alike = [[f for f in made if (f.terms, f.channels == 1) == key] for key in product((PLAIN, SHORT), (True, False))]
-        some = [folding for group in alike for folding in worth(group)]
-        ordered = sorted(some, key=lambda f: (f.multipliers, not f.exact, f.channels, f.modes))
+        foldings = [cls(shape, c, w, phases, terms, numbers) for c, w, phases, terms in arguments]
+        alike = [[f for f in foldings if (f.terms, f.channels == 1) == key] for key in product((PLAIN, SHORT), (True, False))]
+        useful = [folding for group in alike for folding in worth(group)]
+        ordered = sorted(useful, key=lambda f: (f.multipliers, not f.exact, f.channels, f.modes))
         return [folding._timed(layers) for folding in ordered]
 
     def _timed(self, layers: Layers) -> Self:

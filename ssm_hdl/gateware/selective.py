@@ -151,7 +151,7 @@ class Selective(FoldedStage):
         loads = [Process(each.take, i, row) for each, i, row in zip((self._b, self._c), packets, rows, strict=True)]
         return [*loads, *super().timing(o, rate=rate, drive=drive, b=rows[0], c=rows[1])]
 
-    def begin(self, made: Beats, o: Beats, rate: Beats, drive: Beats, b: Beats, c: Beats) -> Cycles:
+    def begin(self, queued: Beats, o: Beats, rate: Beats, drive: Beats, b: Beats, c: Beats) -> Cycles:
         """A word is begun when all it reads is there, and the last of a channel when its result has a place."""
         f, begun, words = self.folding, -1, list[int]()
         for beat in count():
@@ -168,7 +168,7 @@ class Selective(FoldedStage):
                 words.append(begun)
             rate.taken.append(begun)
             drive.taken.append(begun)
-            made.offered.append(begun + self.depth)
+            queued.offered.append(begun + self.depth)
             if channel == f.shape[0] - 1:
                 b.taken.append(begun)
                 c.taken.append(begun)

@@ -127,7 +127,7 @@ class SelectiveFolding(Folding):
 
 
 def drives(layers: Layers, kind: str) -> tuple[Shifts, Shifts]:
-    """The left shifts of v B, those of a channel in a word, beyond the least of all: of v, and of the product.
+    """The left shifts of v B, a word per channel, beyond the least of all: of v, and of the product.
 
     A multiplier that shifts as well, see `Multiplier.shifts`, has bits to spare for v. A shift of v serves all modes.
     """

@@ -60,11 +60,6 @@ class Slice(Stage):
         super().__init__({"i": In(layers.signature(node.output, lanes)), "o": Out(layers.signature(node.output, lanes))})
 
     @property
-    def work(self) -> int:
-        """Cycles that a packet keeps it busy."""
-        return self.cycles
-
-    @property
     def cycles(self) -> int:
         """Cycles per packet, the initiation interval."""
         return reals(self.node.inputs[0]) // self.lanes

@@ -137,9 +137,9 @@ class Stage(Component):
         """Cycles from the last beat of a packet in to its last beat out, when it meets no other packet and nothing stalls."""
 
     @property
-    @abstractmethod
     def work(self) -> int:
-        """Cycles that a packet keeps it busy."""
+        """Cycles that a packet keeps it busy, without those until the next may follow."""
+        return self.cycles
 
     @property
     @abstractmethod
@@ -199,7 +199,7 @@ class QueuedStage(Stage):
     Attributes:
         queue: the queue.
         depth: cycles from the beat that completes a result to the queue.
-        begin: makes the process that takes beats and begins results, from ``made`` (the results at the queue), ``o`` and the
+        begin: makes the process that takes beats and begins results, from ``queued`` (the results at the queue), ``o`` and the
             streams in.
     """
 
@@ -226,8 +226,8 @@ class QueuedStage(Stage):
 
     def timing(self, o: Beats, **sinks: Beats) -> list[Process]:
         """When its beats move."""
-        made = Beats()
-        return [Process(self.begin, made, o, *sinks.values()), *self.queue.drain(made, o)]
+        queued = Beats()
+        return [Process(self.begin, queued, o, *sinks.values()), *self.queue.drain(queued, o)]
 
 
 class FoldedStage(QueuedStage):

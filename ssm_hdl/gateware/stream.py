@@ -152,11 +152,11 @@ class Fork(Component):
     def _copy(self, i: Beats, o: list[Beats]) -> Cycles:
         for beat in count():
             cycle = yield from known(i.offered, beat)
-            for way in o:
-                way.offered.append(cycle)
+            for branch in o:
+                branch.offered.append(cycle)
             last = 0
-            for way in o:
-                last = max(last, (yield from known(way.taken, beat)))
+            for branch in o:
+                last = max(last, (yield from known(branch.taken, beat)))
             i.taken.append(last + self.slow)
 
 
@@ -263,29 +263,29 @@ class Repack(Component):
         return [*[many // few] * (beats(self._packet, many) - 1), self._rest]
 
     def _gather(self, i: Beats, o: Beats) -> Cycles:
-        beat, taken, left, parts, ratio = 0, -1, -1, self._parts, self.o_lanes // self.i_lanes
+        beat, cycle, departure, parts, ratio = 0, -1, -1, self._parts, self.o_lanes // self.i_lanes
         for wide in count():
             for part in range(parts[wide % len(parts)]):
                 came = yield from known(i.offered, beat)
                 if part == 0 and wide and not self.ahead:
-                    left = yield from known(o.taken, wide - 1)
-                taken = max(came, taken + 1, left + self.slow if part == 0 else 0)
-                i.taken.append(taken)
+                    departure = yield from known(o.taken, wide - 1)
+                cycle = max(came, cycle + 1, departure + self.slow if part == 0 else 0)
+                i.taken.append(cycle)
                 beat += 1
-            full = taken + 1 + ratio - parts[wide % len(parts)]
+            full = cycle + 1 + ratio - parts[wide % len(parts)]
             if self.ahead:  # to another register, once the beat before has left that
-                left = max(full, (yield from known(o.taken, wide - 1)) if wide else 0)
-                full = left + 1
+                departure = max(full, (yield from known(o.taken, wide - 1)) if wide else 0)
+                full = departure + 1
             o.offered.append(full)
 
     def _scatter(self, i: Beats, o: Beats) -> Cycles:
-        beat, left, parts = 0, -1, self._parts
+        beat, departure, parts = 0, -1, self._parts
         for wide in count():
-            left = max((yield from known(i.offered, wide)), left + self.slow if wide else 0)
-            i.taken.append(left)
-            left += 1
+            departure = max((yield from known(i.offered, wide)), departure + self.slow if wide else 0)
+            i.taken.append(departure)
+            departure += 1
             for _ in range(parts[wide % len(parts)]):
-                o.offered.append(left)
-                left = (yield from known(o.taken, beat)) + 1
+                o.offered.append(departure)
+                departure = (yield from known(o.taken, beat)) + 1
                 beat += 1
-            left -= 1
+            departure -= 1

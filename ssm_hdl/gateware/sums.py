@@ -69,7 +69,7 @@ class Sums:
             start: what it is then, in the same cycle.
             taken: a word is taken up.
             new: what it becomes.
-            layer: that of the word, with its place.
+            layer: of the word, with its place.
         """
         if self.registers:
             rings = [Signal(self.width * self.words, reset_less=True, name=f"ring_{k}") for k in range(self.layers)]

@@ -55,7 +55,7 @@ class Process:
 
     Args:
         function: makes the generator from the streams.
-        streams: those that it reads and writes.
+        streams: it reads and writes them.
 
         chooses: it takes whichever of two beats comes first, see `Schedule.run`.
 
@@ -120,11 +120,11 @@ class Schedule:
 
     def _woken(self, process: Process) -> list[Process]:
         woken = []
-        for other in process.neighbours:
-            cycles, beat = other.waits
-            if len(cycles) > beat and not other.queued:
-                other.queued = True
-                woken.append(other)
+        for neighbour in process.neighbours:
+            cycles, beat = neighbour.waits
+            if len(cycles) > beat and not neighbour.queued:
+                neighbour.queued = True
+                woken.append(neighbour)
         return woken
 
 
@@ -132,8 +132,8 @@ def stuck(processes: Sequence[Process]) -> list[str]:
     """For each stream at which a process waits in vain, what it waits for."""
     lists = {id(cycles): (beats.name, what) for process in processes for beats in process.streams if beats.name
              for cycles, what in ((beats.offered, "a beat of"), (beats.taken, "room for"))}  # fmt: skip
-    found = (lists.get(id(process.waits[0])) for process in processes)
-    return list(dict.fromkeys(f"{what} {name}" for name, what in filter(None, found)))
+    reasons = (lists.get(id(process.waits[0])) for process in processes)
+    return list(dict.fromkeys(f"{what} {name}" for name, what in filter(None, reasons)))
 
 
 def source(earliest: list[int]) -> Callable[[Beats], Cycles]:

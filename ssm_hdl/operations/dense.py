@@ -80,7 +80,7 @@ class Dense(Unary):
             weight = np.concatenate([weight[..., 0], -weight[..., 1]], axis=-1)
         low, high = extremes(self.name, f"{x} and weight {self.weight}", weight, x.format)
         widest = max(-low.sum(axis=-1, dtype=np.float64).min(), high.sum(axis=-1, dtype=np.float64).max())
-        if widest > 1 << MAX_WIDTH:  # summed in floats, which do not wrap; int64 holds twice as much
+        if widest > 1 << MAX_WIDTH:  # summed in floats, which do not wrap; int64 holds twice that
             raise SsmHdlError(
                 f"{self.name}: sums of {x} and weight {self.weight} pass {MAX_WIDTH} bits; give one a narrower format"
             )

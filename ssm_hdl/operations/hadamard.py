@@ -1,4 +1,4 @@
-"""Hadamard: the fast transform that spreads what is in few elements over all."""
+"""Hadamard: the fast transform that spreads a few large elements over all."""
 
 from typing import Annotated, Literal
 

@@ -40,7 +40,7 @@ def samples_of(manifest: Manifest, x: ArrayLike, y: ArrayLike | None = None, len
         if y is not None or length is not None or values.dtype.kind == "f":
             raise SsmHdlError(f"{manifest.name} does not say what it was trained on; give x alone, as integer codes")
         return Split(values, np.full(values.shape[: 1 if manifest.output.per_sequence else 2], UNLABELLED))
-    if spec.scale and values.dtype.kind != "f":  # the unit of the data is not that of the codes
+    if spec.scale and values.dtype.kind != "f":  # data and codes have different units
         values = values * (manifest.input.format.lsb * np.array(spec.scale))
     arrays = {"x": values, "split": np.full(len(values), "test")}
     arrays |= {name: np.asarray(value) for name, value in (("y", y), ("length", length)) if value is not None}

@@ -55,8 +55,8 @@ def command(
 
     known: dict[str, Any] = json.loads(results.read_text(encoding="utf-8")) if results.exists() else {}
     answer: dict[str, Any] = {
-        "rows": _merged(known.get("rows", []), [bench.row(*each, kept, step) for each in rows]),
-        "largest": _merged(known.get("largest", []), [bench.largest(*each, kept, step) for each in fullest]),
+        "rows": _merged(known.get("rows", []), [bench.row(*pair, kept, step) for pair in rows]),
+        "largest": _merged(known.get("largest", []), [bench.largest(*pair, kept, step) for pair in fullest]),
         "line": known.get("line", []) if drawn is None else bench.line(drawn, ECP5, most, kept, step),
     }
     answer["straightness"] = bench.straightness(answer["line"]) if answer["line"] else None
@@ -102,6 +102,6 @@ def read(pair: str) -> "tuple[str, Manifest, Board, float | None]":
         raise UsageError(f"{pair} is not of the form MANIFEST@BOARD or MANIFEST@BOARD@RATE") from error
 
 
-def _merged(known: list[dict[str, Any]], made: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _merged(known: list[dict[str, Any]], new: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """New rows take the place of rows of the same model, board and rate."""
-    return list({(row["manifest"], row["board"], row.get("rate_asked")): row for row in (*known, *made)}.values())
+    return list({(row["manifest"], row["board"], row.get("rate_asked")): row for row in (*known, *new)}.values())

@@ -43,11 +43,11 @@ def command(
 
     families, loaded = [find_family(name) for name in FLOWS], [Manifest.load(path) for path in manifests or []]
     if loaded:
-        samples = [(each, sample) for each in families for sample in calibrate.samples(loaded, each)]
+        samples = [(family, sample) for family in families for sample in calibrate.samples(loaded, family)]
         measured = []
         with progress("single stages", len(samples)) as advance:
-            for each, sample in samples:
-                measured += calibrate.measure(sample, each, kept)
+            for family, sample in samples:
+                measured += calibrate.measure(sample, family, kept)
                 advance(1)
         fitted = calibrate.fit(measured)
         write_atomically(coefficients, json.dumps(fitted, indent=1) + "\n")
@@ -57,8 +57,8 @@ def command(
     plans = [
         (name, manifest, plan)
         for name, manifest in judged
-        for each in families
-        for plan in calibrate.plans(manifest, each, dsps(each))
+        for family in families
+        for plan in calibrate.plans(manifest, family, dsps(family))
     ]
     answer: dict[str, Any] = {}
     with progress("whole pipelines", len(plans)) as advance:
@@ -80,8 +80,8 @@ def dsps(family: "Family") -> list[int]:
     """DSP blocks of the pipelines that are judged."""
     from ssm_hdl.families import DEVICES
 
-    most = max(device.dsps for device in DEVICES.values() if device.family is family)
-    return [count for count in DSP if count <= most]
+    largest = max(device.dsps for device in DEVICES.values() if device.family is family)
+    return [count for count in DSP if count <= largest]
 
 
 def key_of(name: str, plan: "Plan") -> str:

@@ -191,7 +191,7 @@ def save_array(path: Path, array: "NDArray[Any]") -> Path:
 
 
 def table(*columns: str) -> Table:
-    """An empty table. A column whose heading starts with ``>`` is aligned to the right; what is too wide is folded, never cut."""
+    """An empty table. A column whose heading starts with ``>`` is aligned to the right; wide cells are folded, never cut."""
     grid = Table(box=box.SIMPLE_HEAD, header_style="bold", padding=(0, 1), collapse_padding=True, show_edge=False, pad_edge=False)
     for column in columns:
         right = column.startswith(">")

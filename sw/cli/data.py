@@ -25,7 +25,7 @@ def command(
     picture: Annotated[Path | None, typer.Option(help="Draw some training samples into this file, .svg, .png or .pdf.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Show what is in a file of samples: shape, format, channels, labels and parts; or the first thing that is wrong with it."""
+    """Show the contents of a file of samples: shape, format, channels, labels and parts; or the first thing wrong with it."""
     from ssm_hdl.sw.data import load
     from ssm_hdl.sw.data.cut import PARTS
     from ssm_hdl.sw.data.summary import describe

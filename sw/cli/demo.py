@@ -25,24 +25,24 @@ def command(
     from ssm_hdl.sim.tools import verilator_environment
     from ssm_hdl.sw.demo import demo
 
-    verilator_environment()  # says what is missing before the training, not after it
-    found = demo(out, messages(), progress)
-    show(as_json, found.to_json(), facts("what the demonstration found", _rows(found)), facts("files", found.files))
+    verilator_environment()  # names a missing tool before the training, not after it
+    answer = demo(out, messages(), progress)
+    show(as_json, answer.to_json(), facts("what the demonstration found", _rows(answer)), facts("files", answer.files))
 
 
-def _rows(found: "Demo") -> dict[str, object]:
+def _rows(answer: "Demo") -> dict[str, object]:
     """The summary."""
-    built = found.bitstream
+    built = answer.bitstream
     return {
-        "test accuracy, float": f"{found.float_model.accuracy:.2%}  ({found.float_model.sequences} digits)",
-        "test accuracy, integer": f"{found.integer.accuracy:.2%}",
-        "RTL = golden model": f"{found.rtl.sequences} digits, {found.rtl.differences} differences",
-        "netlist = golden model": f"{found.netlist.sequences} digits, {found.netlist.differences} differences",
-        "cycles per step": f"{found.rtl.interval:.0f}, for {found.report.multiplications} multiplications",
-        "latency": f"{found.report.latency_alone:,} cycles alone, {found.report.latency_full:,} in the full pipeline",
+        "test accuracy, float": f"{answer.float_model.accuracy:.2%}  ({answer.float_model.sequences} digits)",
+        "test accuracy, integer": f"{answer.integer.accuracy:.2%}",
+        "RTL = golden model": f"{answer.rtl.sequences} digits, {answer.rtl.differences} differences",
+        "netlist = golden model": f"{answer.netlist.sequences} digits, {answer.netlist.differences} differences",
+        "cycles per step": f"{answer.rtl.interval:.0f}, for {answer.report.multiplications} multiplications",
+        "latency": f"{answer.report.latency_alone:,} cycles alone, {answer.report.latency_full:,} in the full pipeline",
         "LUTs": built.luts,
         "DSP multipliers": built.multipliers,
         "block RAMs": built.block_rams,
         "clock": f"{built.clock_mhz:g} MHz, timing met ({built.clock_reached_mhz:g} MHz reached)",
-        "seconds": f"{found.seconds:.0f}",
+        "seconds": f"{answer.seconds:.0f}",
     }

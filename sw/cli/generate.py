@@ -148,12 +148,12 @@ def taken(sized: "Sized") -> dict[str, object]:
     if not device.bounded:
         return dict(rate)
     products = report.multiplications * sized.rate_hz
-    taken = {
+    resources = {
         "LUTs": (report.luts, device.luts), "DSP blocks": (report.dsp, device.dsps),
         "flip-flops": (report.flip_flops, device.flip_flops or 0),
         "block RAMs": (report.block_rams[device.family.name], device.rams), "SPRAMs": (report.sprams, device.sprams),
     }  # fmt: skip
-    shares = (f"{used:,} of {there:,} {what}" for what, (used, there) in taken.items() if there)
+    shares = (f"{used:,} of {there:,} {what}" for what, (used, there) in resources.items() if there)
     return {
         **rate,
         "multiplications a second": f"{products / 1e9:.3f} G, {products / device.limit:.0%} of the {device.limit / 1e9:.2f} G "
@@ -163,7 +163,7 @@ def taken(sized: "Sized") -> dict[str, object]:
 
 
 def _multipliers(in_blocks: int, of_luts: int) -> str:
-    """Those of a stage: in DSP blocks, + of LUTs."""
+    """The multipliers of a stage: in DSP blocks, + of LUTs."""
     return f"{in_blocks or ''}{f'+{of_luts}' if of_luts else ''}"
 
 

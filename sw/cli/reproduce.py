@@ -159,6 +159,8 @@ def _manifest(row: "Row", dataset: "Dataset", manifests: Path, checkpoints: Path
 
 def _table(rows: dict[str, Any]) -> Table:
     """The rows as a table for a person."""
+    from ssm_hdl.families.ecp5 import ECP5
+
     shown = table(
         *("manifest", ">epochs", ">paper QAT %", ">PTQ %", ">ours %", ">paper bytes", ">ours", ">all bits"),
         *(">LUT", ">DSP", ">RAM", ">cycles"),
@@ -168,8 +170,8 @@ def _table(rows: dict[str, Any]) -> Table:
         return "-" if value is None else f"{value:,.{digits}f}"
 
     def hardware(pipeline: dict[str, Any]) -> list[str]:
-        ecp5 = pipeline["ecp5"]
-        return [f"{ecp5['LUTs']:,}", str(ecp5["multipliers"]), str(ecp5["block RAMs"]), f"{pipeline['interval']:.0f}"]
+        use = pipeline[ECP5.name]
+        return [f"{use['LUTs']:,}", str(use["multipliers"]), str(use["block RAMs"]), f"{pipeline['interval']:.0f}"]
 
     for name, answer in rows.items():
         paper, memory = answer["paper"], answer["memory"]

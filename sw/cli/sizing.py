@@ -113,16 +113,16 @@ class Size:
 def sized(command: Callable[..., None]) -> Callable[..., None]:
     """A command that takes the options of `Size` in place of its parameter ``size``."""
     own = signature(Size).parameters
-    listed = [each.replace(kind=Parameter.KEYWORD_ONLY) for each in signature(command).parameters.values()]
-    at = [each.name for each in listed].index("size")
-    listed[at : at + 1] = [each.replace(kind=Parameter.KEYWORD_ONLY) for each in own.values()]
+    listed = [parameter.replace(kind=Parameter.KEYWORD_ONLY) for parameter in signature(command).parameters.values()]
+    at = [parameter.name for parameter in listed].index("size")
+    listed[at : at + 1] = [parameter.replace(kind=Parameter.KEYWORD_ONLY) for parameter in own.values()]
 
     @wraps(command)
     def run(**values: Any) -> None:
         command(size=Size(**{name: values.pop(name) for name in own}), **values)
 
     run.__signature__ = Signature(listed)  # type: ignore[attr-defined]  # where typer looks for options
-    run.__annotations__ = {each.name: each.annotation for each in listed}
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in listed}
     return run
 
 

@@ -3,12 +3,19 @@
 from pathlib import Path
 
 from ssm_hdl.errors import UsageError
-from ssm_hdl.sw.data import copying, digits, hapt, induction, listops, mnist, npz, pathfinder, text
+from ssm_hdl.sw.data import copying, digits, generated, hapt, induction, listops, mnist, npz, pathfinder, text
 from ssm_hdl.sw.data.dataset import Dataset, InputSpec, Split
 
 _MODULES = (digits, mnist, listops, pathfinder, induction, copying, hapt)
 SPECS: dict[str, InputSpec] = {module.SPEC.name: module.SPEC for module in _MODULES}
 """The samples of each data set, described without their data."""
+
+_GENERATED: dict[str, generated.Source] = {
+    "listops": listops,
+    "pathfinder": pathfinder,
+    "induction": induction,
+    "copying": copying,
+}
 
 __all__ = ["SPECS", "Dataset", "InputSpec", "Split", "is_file", "load", "load_for"]
 
@@ -42,14 +49,14 @@ def load(
         return npz.load(path, None, window, hop)
     if text.is_text(path):
         return text.load(path, None, window, hop)
-    sized = {"induction": induction.load, "copying": copying.load}
-    if name in sized and not hop:
-        return sized[name](folder, progress, window or SPECS[name].steps)
+    if name in ("induction", "copying") and not hop:
+        return generated.load(_GENERATED[name], folder, progress, window)
     if window or hop:
         raise UsageError(f"--window and --hop cut a recording in an .npz file; {name} has sequences already")
-    loaders = {"mnist": mnist.load, "listops": listops.load, "pathfinder": pathfinder.load}
-    if name in loaders:
-        return loaders[name](folder, progress)
+    if name in _GENERATED:
+        return generated.load(_GENERATED[name], folder, progress)
+    if name == "mnist":
+        return mnist.load(folder, progress)
     if name != "digits":
         raise UsageError(f"no data set is called {name!r}; there are {', '.join(sorted(SPECS))}, or give an .npz file or a text")
     if folder is not None:

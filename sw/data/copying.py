@@ -6,8 +6,6 @@ the label of each of these steps is the next token to repeat; other steps have n
 
 import random
 from collections.abc import Callable
-from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +13,7 @@ from numpy.typing import NDArray
 from ssm_hdl.errors import SsmHdlError
 from ssm_hdl.samples import UNLABELLED
 from ssm_hdl.sw.data import generated
-from ssm_hdl.sw.data.dataset import Dataset, InputSpec
+from ssm_hdl.sw.data.dataset import InputSpec
 
 REMEMBERED = 16
 """Tokens to repeat."""
@@ -27,29 +25,6 @@ SIZES = (32_768, 1_000, 1_000)
 """Samples of the three parts, at 272 steps."""
 
 NOISE, ASK = 0, 15
-
-
-def load(
-    folder: Path | str | None = None,
-    progress: bool = False,
-    steps: int = SPEC.steps,
-    sizes: tuple[int, int, int] = SIZES,
-    seed: int = 0,
-) -> Dataset:
-    """Selective copying; the first call generates the samples and writes a file.
-
-    Args:
-        folder: of the file; ``data/copying`` if left out.
-        progress: show a progress bar while the samples are made.
-        steps: of a sequence, with the 16 at its end; more of them than 272 make fewer samples.
-        sizes: samples for training, validation and test.
-        seed: another one makes other samples.
-
-    Raises:
-        SsmHdlError: fewer than 32 steps, or the file is damaged or cannot be written.
-    """
-    spec, make = replace(SPEC, steps=steps), lambda count, **rest: generate(count, steps, **rest)
-    return generated.load(spec, generated.fewer(sizes, steps), make, folder, seed, progress)
 
 
 def generate(

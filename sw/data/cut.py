@@ -64,7 +64,7 @@ class Cut:
         Args:
             parts: of each step (steps,).
             recordings: a number for each step (steps,), or None for a single recording.
-            window: steps of a window; those of the longest stretch if it has fewer.
+            window: steps of a window, at most of the longest stretch.
             hop: steps between windows of the training part; others do not overlap, so no step is scored twice.
         """
         change = np.diff(parts) != 0
@@ -75,7 +75,7 @@ class Cut:
         starts, lengths = [], []
         for begin, end in pairwise(borders.tolist()):
             step = min(hop if parts[begin] == PARTS.index("train") else window, len(parts))
-            # As many as reach the end; with gaps between windows, as many as begin before it.
+            # The last one reaches the end; with gaps between windows, it begins before it.
             count = min(1 + -(-max(0, end - begin - window) // step), -(-(end - begin) // step))
             first = begin + step * np.arange(count)
             starts.append(first)

@@ -3,9 +3,10 @@
 import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from io import BytesIO
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,10 +28,20 @@ TOKENS = 2**24
 """Most tokens of a part whose samples are longer than usual."""
 
 
-def fewer(sizes: tuple[int, int, int], steps: int) -> tuple[int, int, int]:
-    """Samples of the three parts if they are longer than usual: no part takes more memory than 2^24 tokens."""
-    first, second, third = (min(size, max(1, TOKENS // steps)) for size in sizes)
-    return first, second, third
+class Source(Protocol):
+    """A module that generates samples."""
+
+    @property
+    def SPEC(self) -> InputSpec:
+        """Description of a sample."""
+
+    @property
+    def SIZES(self) -> tuple[int, int, int]:
+        """Samples for training, validation and test."""
+
+    @property
+    def generate(self) -> Callable[..., Samples]:
+        """Generates samples, the same ones every time: of a count, with ``seed``, ``progress`` and, if others, ``steps``."""
 
 
 def uniform(source: random.Random, count: int, below: int) -> NDArray[np.uint8]:
@@ -39,38 +50,42 @@ def uniform(source: random.Random, count: int, below: int) -> NDArray[np.uint8]:
 
 
 def load(
-    spec: InputSpec,
-    sizes: tuple[int, int, int],
-    make: Callable[..., Samples],
-    folder: Path | str | None,
-    seed: int,
-    progress: bool,
+    source: Source,
+    folder: Path | str | None = None,
+    progress: bool = False,
+    steps: int | None = None,
+    sizes: tuple[int, int, int] | None = None,
+    seed: int = 0,
 ) -> Dataset:
-    """Read a data set from its file, which is generated first where it is missing.
+    """Read a data set from its file, which is generated first (in minutes) where it is missing.
 
     Args:
-        spec: description of a sample.
-        sizes: samples for training, validation and test.
-        make: generates a number of samples, the same ones every time; called with the count, ``seed`` and ``progress``.
+        source: generates the samples.
         folder: of the file; ``data/NAME`` if None.
-        seed: of the samples; the files of others than 0 are in a folder each.
         progress: show a progress bar while they are made.
+        steps: of a sequence, if not the usual ones; no part has more than 2^24 tokens then.
+        sizes: samples for training, validation and test.
+        seed: another one makes other samples; the files of others than 0 are in a folder each.
 
     Raises:
-        SsmHdlError: the file is damaged or holds another data set, or it cannot be written.
+        SsmHdlError: too few steps, or the file is damaged or holds another data set, or it cannot be written.
     """
-    total = sum(sizes)
+    spec, counts, options = source.SPEC, tuple[int, ...](sizes or source.SIZES), dict[str, int]()
+    if steps is not None:
+        spec, options = replace(spec, steps=steps), {"steps": steps}
+        counts = tuple(min(count, max(1, TOKENS // steps)) for count in counts)
+    total = sum(counts)
     # The name holds steps and count, so that other sizes get files of their own.
     where = Path(folder or Path("data") / spec.name) / (f"seed-{seed}" if seed else "")
     path = where / f"{spec.name}-{spec.steps}-{total}.npz"
     if not path.is_file():
         with _bar(spec.name, total, progress) as advance:
-            codes, labels = make(total, seed=seed, progress=advance)
+            codes, labels = source.generate(total, seed=seed, progress=advance, **options)
         buffer = BytesIO()
         np.savez_compressed(buffer, codes=codes, labels=labels)
         write_atomically(path, buffer.getvalue())
     codes, labels = _read(path, spec, total)
-    first, second = sizes[0], sizes[0] + sizes[1]
+    first, second = counts[0], counts[0] + counts[1]
     parts = (slice(first), slice(first, second), slice(second, total))
     train, val, test = (Split(codes[part], labels[part]) for part in parts)
     return Dataset(**asdict(spec), train=train, val=val, test=test)

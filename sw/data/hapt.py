@@ -124,10 +124,10 @@ def download(file: Path, progress: bool = False, url: str = URL) -> dict[str, Ar
     instead = "put RawData of UCI's HAPT into a folder and name that with --data"
     try:
         archive = zipfile.ZipFile(io.BytesIO(fetch(url, "HAPT", instead, progress)))
-        found = [name for name in archive.namelist() if name.endswith("RawData/labels.txt")]
-        if not found:
+        labels = [name for name in archive.namelist() if name.endswith("RawData/labels.txt")]
+        if not labels:
             raise zipfile.BadZipFile("there is no RawData/labels.txt")
-        arrays = parse(zipfile.Path(archive, found[0].removesuffix("labels.txt")))
+        arrays = parse(zipfile.Path(archive, labels[0].removesuffix("labels.txt")))
     except (zipfile.BadZipFile, NotImplementedError) as error:
         raise SsmHdlError(f"{url} is not the archive of HAPT: {error}; {instead}") from error
     buffer = io.BytesIO()

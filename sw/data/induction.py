@@ -6,15 +6,13 @@ sequence is the token after the first of the two. A model is trained at 256 step
 
 import random
 from collections.abc import Callable
-from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ssm_hdl.errors import SsmHdlError
 from ssm_hdl.sw.data import generated
-from ssm_hdl.sw.data.dataset import Dataset, InputSpec
+from ssm_hdl.sw.data.dataset import InputSpec
 
 SPEC = InputSpec("induction", "UQ(4, 0)", mean=(0.0,), std=(1.0,), steps=256, classes=16, tokens=16)
 """A code is one of 16 tokens."""
@@ -23,29 +21,6 @@ SIZES = (8_192, 1_000, 2_000)
 """Samples of the three parts, at 256 steps."""
 
 SPECIAL = 15
-
-
-def load(
-    folder: Path | str | None = None,
-    progress: bool = False,
-    steps: int = SPEC.steps,
-    sizes: tuple[int, int, int] = SIZES,
-    seed: int = 0,
-) -> Dataset:
-    """Induction heads; the first call generates the samples and writes a file.
-
-    Args:
-        folder: of the file; ``data/induction`` if left out.
-        progress: show a progress bar while the samples are made.
-        steps: of a sequence; more of them than 256 make fewer samples.
-        sizes: samples for training, validation and test.
-        seed: another one makes other samples.
-
-    Raises:
-        SsmHdlError: fewer than 3 steps, or the file is damaged or cannot be written.
-    """
-    spec, make = replace(SPEC, steps=steps), lambda count, **rest: generate(count, steps, **rest)
-    return generated.load(spec, generated.fewer(sizes, steps), make, folder, seed, progress)
 
 
 def generate(

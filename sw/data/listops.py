@@ -17,15 +17,12 @@ same number of steps, so no length has to travel with them.
 
 import random
 from collections.abc import Callable, Iterator
-from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ssm_hdl.errors import SsmHdlError
-from ssm_hdl.sw.data import generated
-from ssm_hdl.sw.data.dataset import Dataset, InputSpec
+from ssm_hdl.sw.data.dataset import InputSpec
 
 OPERATORS = ("[MIN", "[MAX", "[MED", "[SM")
 VOCABULARY = ("", *map(str, range(10)), *OPERATORS, "]")
@@ -40,30 +37,6 @@ SIZES = (96_000, 2_000, 2_000)
 MAX_DEPTH, MAX_ARGUMENTS, OPERATOR_PROBABILITY = 10, 10, 0.25
 _MIN, _MAX, _MED = range(3)
 _DIGIT, _OPERATOR, _END = VOCABULARY.index("0"), VOCABULARY.index(OPERATORS[0]), VOCABULARY.index("]")
-
-
-def load(
-    folder: Path | str | None = None,
-    progress: bool = False,
-    steps: int = SPEC.steps,
-    sizes: tuple[int, int, int] = SIZES,
-    seed: int = 0,
-) -> Dataset:
-    """ListOps; the first call generates it (minutes) and writes a file.
-
-    Args:
-        folder: of the file; ``data/listops`` if left out.
-        progress: show a progress bar while the samples are made.
-        steps: tokens of a sample with its padding.
-        sizes: samples for training, validation and test.
-        seed: another one makes other samples.
-
-    Raises:
-        SsmHdlError: fewer than 16 steps, or the file is damaged or cannot be written.
-    """
-    return generated.load(
-        replace(SPEC, steps=steps), sizes, lambda count, **rest: generate(count, steps, **rest), folder, seed, progress
-    )
 
 
 def generate(

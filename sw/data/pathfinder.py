@@ -18,13 +18,11 @@ Two things differ from the original program: masks are on a grid of quarter pixe
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ssm_hdl.sw.data import generated
-from ssm_hdl.sw.data.dataset import Dataset, InputSpec
+from ssm_hdl.sw.data.dataset import InputSpec
 
 Floats = NDArray[np.float64]
 
@@ -88,21 +86,6 @@ class Scenes:
         picture = np.arange(len(labels))
         starts, ends = self.long[picture, first, 0, 0], self.long[picture, first ^ (labels == 0), -1, 1]
         return np.stack([starts, ends], 1)
-
-
-def load(folder: Path | str | None = None, progress: bool = False, sizes: tuple[int, int, int] = SIZES, seed: int = 0) -> Dataset:
-    """Pathfinder; the first call generates it (minutes) and writes a file.
-
-    Args:
-        folder: of the file; ``data/pathfinder`` if left out.
-        progress: show a progress bar while the samples are made.
-        sizes: samples for training, validation and test.
-        seed: another one makes other samples.
-
-    Raises:
-        SsmHdlError: the file is damaged or cannot be written.
-    """
-    return generated.load(SPEC, sizes, generate, folder, seed, progress)
 
 
 def generate(

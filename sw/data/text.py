@@ -95,10 +95,10 @@ def encode(text: str, path: Path, vocabulary: tuple[str, ...]) -> np.ndarray:
     points = np.frombuffer(text.encode("utf-32-le"), np.uint32)
     known = np.array([ord(one) for one in vocabulary], np.uint32)
     order = np.argsort(known)
-    found = np.minimum(np.searchsorted(known[order], points), len(known) - 1)
-    if (unknown := np.flatnonzero(known[order][found] != points)).size:
+    places = np.minimum(np.searchsorted(known[order], points), len(known) - 1)
+    if (unknown := np.flatnonzero(known[order][places] != points)).size:
         first = int(unknown[0])
         raise SsmHdlError(
             f"{path} has {text[first]!r} as character {first:,}, which is none of the {len(vocabulary)} of the model's vocabulary"
         )
-    return order[found].astype(np.uint8 if len(known) <= 256 else np.uint16)
+    return order[places].astype(np.uint8 if len(known) <= 256 else np.uint16)

@@ -28,22 +28,22 @@ def blocks_of(arrays: Arrays, suffix: str) -> list[str]:
     Raises:
         SsmHdlError: their numbers are not 0, 1, 2 and so on.
     """
-    found: dict[str, set[int]] = {}
+    lists: dict[str, set[int]] = {}
     for name in arrays.tensors:
         if match := re.fullmatch(rf"(.*?)(\d+)([./]){suffix}", name):
             if not re.fullmatch("0|[1-9][0-9]*", match[2]):
                 arrays.fail(f"has a layer numbered {match[2]} ({name}); layers are numbered 0, 1, 2 and so on")
-            found.setdefault(match[1], set()).add(int(match[2]))
+            lists.setdefault(match[1], set()).add(int(match[2]))
             separator = match[3]
-    if len(found) != 1 or (numbers := next(iter(found.values()))) != set(range(len(numbers))):
-        numbered = ", ".join(f"{name}{sorted(numbers)}" for name, numbers in found.items()) or "none"
+    if len(lists) != 1 or (numbers := next(iter(lists.values()))) != set(range(len(numbers))):
+        numbered = ", ".join(f"{name}{sorted(numbers)}" for name, numbers in lists.items()) or "none"
         arrays.fail(f"has another layout: layers {numbered}; one list of 0, 1, 2 and so on is wanted")
-    prefix = next(iter(found))
+    prefix = next(iter(lists))
     return [f"{prefix}{number}{separator}" for number in range(len(numbers))]
 
 
 def read_norms(arrays: Arrays, blocks: Sequence[str], width: int) -> tuple[str, list[dict[str, Tensor]], dict[str, Tensor]]:
-    """The kind of norm of all blocks, the tensors of each, and those of a norm after the last one.
+    """The kind of norm of all blocks, the tensors of each, and of a norm after the last one.
 
     A norm is in its block, or in a list of norms; the one after the blocks has no number.
     """
@@ -52,10 +52,10 @@ def read_norms(arrays: Arrays, blocks: Sequence[str], width: int) -> tuple[str, 
     outside = [name for name in names if not any(map(name.startswith, blocks))]
     for number, block in enumerate(blocks):
         listed = [name for name in outside if re.search(rf"(?:{NORM})\w*[./]{number}[./]", name, re.IGNORECASE)]
-        found = [name for name in names if name.startswith(block)] or listed
-        if len(found) > 1:
-            arrays.fail(f"has several norms in layer {number}: {', '.join(found)}; models of one norm a layer can be imported")
-        kind, tensors = _read_norm(arrays, found[0], "norm", width) if found else ("none", {})
+        named = [name for name in names if name.startswith(block)] or listed
+        if len(named) > 1:
+            arrays.fail(f"has several norms in layer {number}: {', '.join(named)}; models of one norm a layer can be imported")
+        kind, tensors = _read_norm(arrays, named[0], "norm", width) if named else ("none", {})
         kinds.add(kind)
         norms.append(tensors)
     final = dict[str, Tensor]()

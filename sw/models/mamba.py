@@ -21,8 +21,7 @@ Parameters have the names and the shapes of mamba_ssm. A language model is a mod
 
 import math
 from collections.abc import Sequence
-from functools import partial
-from typing import Annotated, ClassVar, Literal, cast
+from typing import Annotated, Any, ClassVar, Literal, cast
 
 import torch
 from pydantic import Field
@@ -31,38 +30,29 @@ from torch.nn import functional
 
 from ssm_hdl.errors import UsageError
 from ssm_hdl.sw.data import InputSpec
-from ssm_hdl.sw.models.base import Config, Model, Size, check, pool, pooling_for
+from ssm_hdl.sw.models.base import Size, check
+from ssm_hdl.sw.models.deep import DeepConfig, DeepModel, Tap, pass_on
 from ssm_hdl.sw.models.norm import make_norm
 from ssm_hdl.sw.models.selective import readout, select, states
-from ssm_hdl.sw.models.stack import Epsilon, Tap, pass_on
 
 SMALLEST_DT = 1e-4
 """Of mamba_ssm: no initial dt is below it."""
 
 
-class MambaConfig(Config):
-    """The options of a Mamba. ``dt_range`` is for training only; checkpoints do not have it.
+class MambaConfig(DeepConfig):
+    """The options of a Mamba. Width and modes are D and N, of each channel of a block; the last norm is an RMSNorm.
 
     Attributes:
-        width: D, channels between the blocks.
-        layers: number of blocks.
-        modes: N, of each channel of a block.
         expand: channels of a block by those between the blocks.
         rank: R of dt; 0 for D / 16, rounded up.
         taps: of the convolution.
         norm: of the blocks: ``rms`` or ``none``.
-        final_norm: there is an RMSNorm after the last block.
         residual: a block adds its input.
-        epsilon: added to the mean square.
-        pooling: ``mean`` of the steps, their ``last``, the largest of each channel (``max``), or ``none``: an answer a step.
         tied: the decoder has the table of the encoder as its matrix, and no bias.
-        dt_range: smallest and largest initial dt; 1 / dt is the memory of the slowest mode, in steps.
     """
 
     family: ClassVar[str] = "mamba"
     title: ClassVar[str] = "a Mamba"
-    width: Size
-    layers: Annotated[int, Field(le=1024)] = 1
     modes: Size = 16
     expand: Annotated[int, Field(le=64)] = 2
     rank: Annotated[Size, Field(ge=0)] = 0
@@ -70,10 +60,7 @@ class MambaConfig(Config):
     norm: Literal["rms", "none"] = "rms"
     final_norm: bool = True
     residual: bool = True
-    epsilon: Epsilon = 1e-5
-    pooling: Literal["mean", "last", "max", "none"] = "mean"
     tied: bool = False
-    dt_range: tuple[float, float] = Field(default=(1e-3, 1e-1), exclude=True)
 
     @property
     def inner(self) -> int:
@@ -85,18 +72,21 @@ class MambaConfig(Config):
         """R, resolved."""
         return self.rank or math.ceil(self.width / 16)
 
-    def build(self, inputs: InputSpec) -> "Mamba":
-        """A new model with random weights; it answers at every step if the samples have a label there.
+    def assemble(self, classes: int, tokens: int, channels: int) -> "Mamba":
+        """A new model with random weights."""
+        return Mamba(self, classes, tokens, channels)
+
+    def build(self, inputs: InputSpec) -> "DeepModel[Any, Any]":
+        """A new model with random weights.
 
         Raises:
-            UsageError: ``pooling`` was given, and the samples need another; or ``tied``, and tokens are not the classes.
+            UsageError: as of a deep model; or ``tied``, and tokens are not the classes.
         """
         if self.tied and inputs.tokens != inputs.outputs:
             raise UsageError(
                 f"{inputs.name} has {inputs.tokens} tokens and {inputs.outputs} outputs; a tied decoder needs equally many"
             )
-        pooling = pooling_for(inputs, self.pooling, "pooling" in self.model_fields_set)
-        return Mamba(self.model_copy(update={"pooling": pooling}), inputs.outputs, inputs.tokens, inputs.channels)
+        return super().build(inputs)
 
 
 class Mixer(nn.Module):
@@ -176,11 +166,6 @@ class Mixer(nn.Module):
         return see("out", self.out_proj(see("gated", y * see("opened", functional.silu(z)))))
 
 
-def _numbered(tap: Tap, number: int, name: str, value: Tensor) -> Tensor:
-    """The tap of the block of this number."""
-    return tap(f"{name}_{number}", value)
-
-
 class Block(nn.Module):
     """Norm, mixer, residual."""
 
@@ -222,8 +207,8 @@ class Tied(nn.Module):
         return functional.linear(x, self.weight)
 
 
-class Mamba(Model):
-    """The whole model.
+class Mamba(DeepModel[MambaConfig, Block]):
+    """The whole model. The tap ``state`` is (B, L, E, N), and ``rate`` is log2(dt log2 e).
 
     Args:
         config: sizes and options.
@@ -236,28 +221,13 @@ class Mamba(Model):
     """
 
     def __init__(self, config: MambaConfig, classes: int = 10, tokens: int = 0, channels: int = 1) -> None:
-        super().__init__()
         sizes = {name: getattr(config, name) for name in ("width", "layers", "modes", "expand", "taps")}
         check(config.title, config.dt_range, classes=classes, **sizes)
-        self._config, self.classes, self.tokens = config, classes, tokens
-        self.encoder = nn.Embedding(tokens, config.width) if tokens else nn.Linear(channels, config.width)
-        self.layers = nn.ModuleList([Block(config) for _ in range(config.layers)])
-        self.norm_f = make_norm("rms" if config.final_norm else "none", config.width, config.epsilon)
-        self.decoder = nn.Linear(config.width, classes)
+        super().__init__(config, classes, tokens, channels, Block, "rms")
         if tokens:
             nn.init.normal_(self.encoder.weight, std=0.02)
         if config.tied:
             self.decoder = cast(nn.Linear, Tied(cast(nn.Embedding, self.encoder)))
-
-    @property
-    def config(self) -> MambaConfig:
-        """Its sizes and options."""
-        return self._config
-
-    @property
-    def blocks(self) -> list[Block]:
-        """The blocks, from the input to the output."""
-        return [cast(Block, block) for block in self.layers]
 
     def dynamics(self) -> list[nn.Parameter]:
         """A, D and the bias of dt of all blocks."""
@@ -267,42 +237,7 @@ class Mamba(Model):
         """A of every block; the decay depends on the input."""
         return {f"A of layer {k}": block.mixer.a() for k, block in enumerate(self.blocks)}
 
-    def forward(self, x: Tensor, tap: Tap | None = None, lengths: Tensor | None = None) -> Tensor:
-        """Logits (B, classes), or (B, L, classes) without pooling, of normalised inputs or tokens x (B, L, channels).
-
-        Args:
-            x: the inputs.
-            tap: called with the name and the value of every activation; its result replaces the value. A name is the edge and the
-                number of the block from 0, such as ``norm_0``. ``state`` is (B, L, E, N), and ``rate`` is log2(dt log2 e).
-            lengths: steps of each sequence (B,); all of them if None.
-        """
-        see = tap or pass_on
-        x = see("encoder", self._encode(x))
-        for number, block in enumerate(self.blocks):
-            x = block(x, tap and partial(_numbered, tap, number))
-        if self.config.final_norm:
-            x = see("norm_f", self.norm_f(x))
-        if self.config.pooling != "none":
-            x = see("pool", self.pool(x, lengths))
-        return see("decoder", self.decoder(x))
-
-    def pool(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """The packet (B, D) that the decoder reads, of x (B, L, D); x itself without pooling."""
-        return pool(x, self.config.pooling, lengths)
-
     def initial_state(self, batch: int) -> Tensor:
         """The zero states (batch, layers, E, N + taps - 1)."""
         config = self.config
         return self.encoder.weight.new_zeros(batch, config.layers, config.inner, config.modes + config.taps - 1)
-
-    def step(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """One time step: x (B, channels) and state (B, layers, ...) to the output of ``norm_f`` (B, D) and the next state."""
-        x, after = self._encode(x), []
-        for number, block in enumerate(self.blocks):
-            x, state_of = block.step(x, state[:, number])
-            after.append(state_of)
-        return self.norm_f(x), torch.stack(after, 1)
-
-    def _encode(self, x: Tensor) -> Tensor:
-        """The encoder's output (..., D) of x (..., channels)."""
-        return cast(Tensor, self.encoder(x[..., 0] if self.tokens else x))

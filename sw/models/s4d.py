@@ -30,7 +30,8 @@ from ssm_hdl.errors import SsmHdlError
 from ssm_hdl.sw.data import InputSpec
 from ssm_hdl.sw.models.base import Config, Model, Size, check, mean_over
 from ssm_hdl.sw.models.convolution import convolve
-from ssm_hdl.sw.models.stack import Epsilon, StackConfig, Tap
+from ssm_hdl.sw.models.deep import Epsilon, Tap
+from ssm_hdl.sw.models.stack import StackConfig
 
 LAYER = "s4_layers.0"
 """The one block, in the names of the parameters."""
@@ -226,11 +227,6 @@ class S4D(Model):
         return cast(S4DLayer, self.s4_layers[0])
 
     @property
-    def parameter_count(self) -> int:
-        """Parameters by the paper's count, 2 H^2 + 208 H + 10 for N = 32. It includes B, which is 1 here and part of C."""
-        return sum(parameter.numel() for parameter in self.parameters()) + self.layer.kernel.C.numel()
-
-    @property
     def a_bar(self) -> Tensor:
         """Abar (H, N), complex, detached."""
         return self.layer.kernel.discrete()[0].detach()
@@ -273,7 +269,7 @@ class S4D(Model):
 
         Args:
             x: normalised inputs (B, L, 1).
-            states: also ``ssm``; it is N times larger than the others (``state_range`` needs no such memory).
+            states: also ``ssm``; it is N times larger than the others.
 
         Returns:
             In the order of the data flow: ``encoder`` (B, L, H); ``ssm`` (B, L, H, N), complex; ``readout``, ``gelu``
@@ -292,25 +288,6 @@ class S4D(Model):
         taps |= {"readout": readout.mT, "gelu": activation.mT, "mixing": torch.cat([value, gate], 1).mT}
         taps |= {"value": value.mT, "gate": gate.mT, "sigmoid": sigmoid.mT, "glu": (value * sigmoid).mT}
         return taps | {"residual": residual.mT, "pool": pool, "decoder": self.decoder(pool)}
-
-    @torch.no_grad()
-    def state_range(self, x: Tensor, quantile: float = 1.0) -> Tensor:
-        """The range of every mode's state: a quantile of |re| and |im| of ``ssm`` over inputs and steps, shape (H, N).
-
-        The memory is one channel at a time, B * L * N complex numbers.
-
-        Args:
-            x: normalised inputs (B, L, 1).
-            quantile: in (0, 1]; 1 is the maximum.
-        """
-        if not 0 < quantile <= 1:
-            raise SsmHdlError(f"a quantile of {quantile} is not in (0, 1]; 1 is the maximum")
-        ranges = []
-        for channel, u in enumerate(self._encode(x).unbind(1)):
-            states = torch.view_as_real(self._states(u, channel)).abs().movedim(2, 0).reshape(self.modes, -1)
-            rank = max(1, math.ceil(quantile * states.shape[1]))
-            ranges.append(states.amax(1) if quantile == 1 else states.kthvalue(rank, dim=1).values)
-        return torch.stack(ranges)
 
     def _encode(self, x: Tensor) -> Tensor:
         """The encoder's output, channels first (B, H, L)."""

@@ -16,9 +16,9 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from ssm_hdl.sw.models.deep import Tap
 from ssm_hdl.sw.models.hippo import diagonal_hippo
 from ssm_hdl.sw.models.recurrence import recur
-from ssm_hdl.sw.models.stack import Tap
 
 Discretization = Literal["zoh", "bilinear", "none"]
 

@@ -48,7 +48,7 @@ def scan(dt, a, v, b, c, y, borders):
 
 @numba.njit(cache=True, nogil=True, fastmath=FAST)
 def adjoint(dt, a, v, b, c, borders, g_y, g_dt, g_a, g_v, g_b, g_c):
-    """Write the gradients of dt, a, v, b and c, zeros before, by that of y. The states of a chunk are computed again."""
+    """Write the gradients of dt, a, v, b and c, zeros before, by the gradient of y. The states of a chunk are computed again."""
     batch, steps, channels = dt.shape
     modes = len(a)
     h = np.empty((CHUNK + 1, modes, channels), a.dtype)

@@ -11,7 +11,6 @@ The families differ in the SSM only, ``seq`` of a block: `S5SSM` in ``s5_ssm.py`
 names of the JAX code of S5 (lindermanlab/S5); matrices are (out, in), as in torch.
 """
 
-from collections.abc import Callable
 from typing import Annotated, Literal, Protocol, cast
 
 import torch
@@ -20,16 +19,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ssm_hdl.errors import SsmHdlError
-from ssm_hdl.sw.data import InputSpec
-from ssm_hdl.sw.models.base import Config, Model, Size, check, pool, pooling_for
+from ssm_hdl.sw.models.base import Size, check
+from ssm_hdl.sw.models.deep import DeepConfig, DeepModel, Epsilon, Tap, pass_on
 from ssm_hdl.sw.models.norm import make_norm
-
-Tap = Callable[[str, Tensor], Tensor]
-"""Called with the name and the value of every activation; returns the value that the model continues with."""
-
-
-Epsilon = Annotated[float, Field(gt=0, le=1)]
-"""Added to a variance; with 0 a constant has no finite norm."""
 
 
 class SSM(Protocol):
@@ -51,31 +43,21 @@ class SSM(Protocol):
         """The parameters of the recurrence."""
 
 
-class StackConfig(Config):
-    """The options of a deep model. ``dt_range`` and ``dropout`` are for training only; checkpoints do not have them.
+class StackConfig(DeepConfig):
+    """The options of a stack; modes are complex. ``dropout`` is for training only; checkpoints do not have it.
 
     Attributes:
-        width: H, channels.
-        modes: complex modes, of a block or of each of its channels.
-        layers: number of blocks.
         norm: ``layer`` has a gain, ``layer_bias`` a bias too; ``batch`` has both.
         order: ``prenorm`` or ``postnorm``.
-        epsilon: added to the variance.
         gate: with g = GELU(y): ``none`` g; ``half_glu1`` g * sigmoid(W g + b); ``half_glu2`` y * sigmoid(W g + b);
             ``full_glu`` (V g + a) * sigmoid(W g + b); ``glu`` the same, with V and W in one matrix.
         gelu: ``tanh``, the approximation of JAX, or ``erf``, the exact one.
         skip: the edge that the residual adds: the block's ``input`` or its ``norm``, as in s5-pytorch.
         hidden: width of a feed-forward network after every block; 0 for none. It is a norm, a linear layer, value * GELU(gate), a
             linear layer and a residual, as in s5-pytorch.
-        final_norm: whether a norm follows the last block.
-        pooling: ``mean`` of the steps, their ``last``, the largest of each channel (``max``), or ``none``: an answer a step.
-        dt_range: smallest and largest initial dt; 1 / dt is the memory of a mode, in steps.
         dropout: probability that a channel is left out for a whole sequence.
     """
 
-    width: Size
-    modes: Size
-    layers: Annotated[int, Field(le=1024)] = 1
     norm: Literal["none", "layer", "layer_bias", "batch"] = "layer"
     order: Literal["prenorm", "postnorm"] = "prenorm"
     epsilon: Epsilon = 1e-6
@@ -83,23 +65,15 @@ class StackConfig(Config):
     gelu: Literal["tanh", "erf"] = "tanh"
     skip: Literal["input", "norm"] = "input"
     hidden: Annotated[Size, Field(ge=0)] = 0
-    final_norm: bool = False
-    pooling: Literal["mean", "last", "max", "none"] = "mean"
-    dt_range: tuple[float, float] = Field(default=(1e-3, 1e-1), exclude=True)
     dropout: float = Field(default=0.0, ge=0, lt=1, exclude=True)
 
     def ssm(self) -> SSM:
         """A new SSM for a block."""
         raise NotImplementedError
 
-    def build(self, inputs: InputSpec) -> "Stack":
-        """A new model with random weights; it answers at every step if the samples have a label there.
-
-        Raises:
-            UsageError: ``pooling`` was given, and the samples need another.
-        """
-        pooling = pooling_for(inputs, self.pooling, "pooling" in self.model_fields_set)
-        return Stack(self.model_copy(update={"pooling": pooling}), inputs.outputs, inputs.tokens, inputs.channels)
+    def assemble(self, classes: int, tokens: int, channels: int) -> "Stack":
+        """A new model with random weights."""
+        return Stack(self, classes, tokens, channels)
 
 
 class Block(nn.Module):
@@ -123,8 +97,9 @@ class Block(nn.Module):
             self.ff_dec = nn.Linear(config.hidden, width, bias=False)
         self.drop = nn.Dropout1d(config.dropout)
 
-    def forward(self, x: Tensor, tap: Tap) -> Tensor:
+    def forward(self, x: Tensor, tap: Tap | None) -> Tensor:
         """The block's output (B, L, H) of x (B, L, H)."""
+        tap = tap or pass_on
         u = self._before(x, tap)
         return self._mix(x, u, tap("readout", self.seq(u, tap)), tap)
 
@@ -171,8 +146,8 @@ class Block(nn.Module):
         return cast(Tensor, self.drop(x.mT).mT) if self.training and self.config.dropout else x
 
 
-class Stack(Model):
-    """The whole model.
+class Stack(DeepModel[StackConfig, Block]):
+    """The whole model. The taps ``drive`` and ``state`` are (B, L, 2 P), real parts before imaginary ones.
 
     Args:
         config: sizes and options.
@@ -185,22 +160,12 @@ class Stack(Model):
     """
 
     def __init__(self, config: StackConfig, classes: int = 10, tokens: int = 0, channels: int = 1) -> None:
-        super().__init__()
         check(config.title, config.dt_range, width=config.width, modes=config.modes, layers=config.layers, classes=classes)
         if config.final_norm and config.norm == "none":
             raise SsmHdlError("a norm after the last block is of the kind of the others; choose a norm")
         if config.order == "postnorm" and (config.norm == "none" or config.skip == "norm" or config.hidden):
             raise SsmHdlError("postnorm goes with a norm, and without skip norm and a feed-forward network; choose prenorm")
-        self._config, self.classes, self.tokens = config, classes, tokens
-        self.encoder = nn.Embedding(tokens, config.width) if tokens else nn.Linear(channels, config.width)
-        self.layers = nn.ModuleList([Block(config) for _ in range(config.layers)])
-        self.norm_f = make_norm(config.norm if config.final_norm else "none", config.width, config.epsilon)
-        self.decoder = nn.Linear(config.width, classes)
-
-    @property
-    def config(self) -> StackConfig:
-        """Its sizes and options."""
-        return self._config
+        super().__init__(config, classes, tokens, channels, Block, config.norm)
 
     def dynamics(self) -> list[nn.Parameter]:
         """The parameters of the recurrences of all blocks."""
@@ -214,54 +179,7 @@ class Stack(Model):
                 values[f"{name} of layer {k}"] = value
         return values
 
-    @property
-    def blocks(self) -> list[Block]:
-        """The blocks, from the input to the output."""
-        return [cast(Block, block) for block in self.layers]
-
-    def forward(self, x: Tensor, tap: Tap | None = None, lengths: Tensor | None = None) -> Tensor:
-        """Logits (B, classes), or (B, L, classes) without pooling, of normalised inputs or tokens x (B, L, channels).
-
-        Args:
-            x: the inputs.
-            tap: called with the name and the value of every activation; its result replaces the value. A name is the edge and the
-                number of the block from 0, such as ``norm_0``. ``drive`` and ``state`` are (B, L, 2 P), real parts before
-                imaginary ones.
-            lengths: steps of each sequence (B,); all of them if None.
-        """
-        see = tap or pass_on
-        x = see("encoder", self._encode(x))
-        for number, block in enumerate(self.blocks):
-            # The default binds the number of this block; a plain closure would see the last one.
-            x = block(x, lambda name, value, number=number: see(f"{name}_{number}", value))
-        if self.config.final_norm:
-            x = see("norm_f", self.norm_f(x))
-        if self.config.pooling != "none":
-            x = see("pool", self.pool(x, lengths))
-        return see("decoder", self.decoder(x))
-
-    def pool(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """The packet (B, H) that the decoder reads, of x (B, L, H); x itself without pooling."""
-        return pool(x, self.config.pooling, lengths)
-
     def initial_state(self, batch: int) -> Tensor:
         """The zero states (batch, layers, ...), complex."""
         states = torch.zeros_like(torch.stack([block.seq.discrete()[0] for block in self.blocks]))
         return states.expand(batch, *states.shape)
-
-    def step(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """One time step: x (B, channels) and state (B, layers, ...) to the output of ``norm_f`` (B, H) and the next state."""
-        x, states = self._encode(x), []
-        for number, block in enumerate(self.blocks):
-            x, after = block.step(x, state[:, number])
-            states.append(after)
-        return self.norm_f(x), torch.stack(states, 1)
-
-    def _encode(self, x: Tensor) -> Tensor:
-        """The encoder's output (..., H) of x (..., channels)."""
-        return cast(Tensor, self.encoder(x[..., 0] if self.tokens else x))
-
-
-def pass_on(name: str, value: Tensor) -> Tensor:
-    """A tap that changes nothing."""
-    return value

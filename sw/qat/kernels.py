@@ -149,10 +149,10 @@ def selective(rate, drive, b, c, alpha, gain, leaks, low, high, sums):
 
 @numba.njit(cache=True, nogil=True, fastmath={"nnan", "nsz", "contract"})
 def selective_adjoint(rate, drive, b, c, alpha, gain, leaks, slopes, low, high, gradient, d_rate, d_drive, d_b, d_c, d_alpha):
-    """Adjoint of `selective`: writes the gradients of its arguments, d_alpha (B, C, N) per sample, from that of the sums."""
+    """Adjoint of `selective`: the gradients of its arguments, d_alpha (B, C, N) per sample, from the gradient of the sums."""
     batch, steps, channels = rate.shape
     modes, last = alpha.shape[1], float(len(leaks) - 1)
-    h, kept = np.zeros((steps + 1, modes)), np.zeros((steps, modes))
+    h, decays = np.zeros((steps + 1, modes)), np.zeros((steps, modes))
     slope, inside = np.zeros((steps, modes)), np.zeros((steps, modes))
     g, address = np.zeros(modes), np.zeros(modes, np.uint32)
     for i in range(batch):
@@ -162,7 +162,7 @@ def selective_adjoint(rate, drive, b, c, alpha, gain, leaks, slopes, low, high, 
             rows = alpha[k]
             for t in range(steps):
                 x, v, b_t = rate[i, t, k], drive[i, t, k] * gain[k], b[i, t]
-                before, after, kept_t, slope_t, inside_t = h[t], h[t + 1], kept[t], slope[t], inside[t]
+                before, after, kept_t, slope_t, inside_t = h[t], h[t + 1], decays[t], slope[t], inside[t]
                 for n in range(modes):
                     address[n] = np.int32(min(max(x + rows[n], 0.0), last))
                 for n in range(modes):
@@ -179,7 +179,7 @@ def selective_adjoint(rate, drive, b, c, alpha, gain, leaks, slopes, low, high, 
             sums[:] = 0
             for t in range(steps - 1, -1, -1):
                 of_y, v, of_rate, of_drive = gradient[i, t, k], drive[i, t, k] * gain[k], 0.0, 0.0
-                before, after, kept_t, slope_t, inside_t = h[t], h[t + 1], kept[t], slope[t], inside[t]
+                before, after, kept_t, slope_t, inside_t = h[t], h[t + 1], decays[t], slope[t], inside[t]
                 b_t, c_t, d_b_t, d_c_t = b[i, t], c[i, t], d_b[i, t], d_c[i, t]
                 for n in range(modes):
                     d_c_t[n] += of_y * after[n]

@@ -115,14 +115,14 @@ def _pool(node: Node, x: Tensor, lengths: NDArray[np.int64]) -> Tensor:
 @torch.no_grad()
 def outputs(model: QatModel, codes: NDArray[np.integer], lengths: NDArray[np.int64] | None = None) -> NDArray[np.int64]:
     """What `ssm_hdl.sim.golden.run` puts out, faster, of codes (n, steps, size); 0 after the end of a sequence."""
-    kept = [node.output for node in model.start.nodes.values() if not isinstance(node.op, Scan) or node.name in model.banks]
-    size = max(1, min(250, EDGE_BYTES // (8 * codes.shape[1] * sum(edge.size * (1 + edge.is_complex) for edge in kept))))
+    edges = [node.output for node in model.start.nodes.values() if not isinstance(node.op, Scan) or node.name in model.banks]
+    size = max(1, min(250, EDGE_BYTES // (8 * codes.shape[1] * sum(edge.size * (1 + edge.is_complex) for edge in edges))))
     results = []
     for start in range(0, len(codes), size):
         batch = model.start.check_samples(codes[start : start + size])
         ends = None if lengths is None else lengths[start : start + size]
-        found = model(torch.from_numpy(batch).double(), ends).long().numpy()
-        if ends is not None and found.ndim == 3:
-            found[np.arange(codes.shape[1]) >= ends[:, np.newaxis]] = 0
-        results.append(found)
+        codes_out = model(torch.from_numpy(batch).double(), ends).long().numpy()
+        if ends is not None and codes_out.ndim == 3:
+            codes_out[np.arange(codes.shape[1]) >= ends[:, np.newaxis]] = 0
+        results.append(codes_out)
     return np.concatenate(results)

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from threadpoolctl import threadpool_limits
 
 from ssm_hdl import Manifest
@@ -26,6 +25,7 @@ from ssm_hdl.sw.quantize.histogram import Floats
 from ssm_hdl.sw.quantize.parts import FAMILY_PARTS
 from ssm_hdl.sw.quantize.recipe import Recipe
 from ssm_hdl.sw.score import TITLES, main_score, score, score_text
+from ssm_hdl.sw.train import threads
 
 ACCOUNTINGS = {"paper": "paper_bytes", "ours": "hardware_bytes"}
 """The counts of memory, and their attributes of `Measured`."""
@@ -178,13 +178,5 @@ class Bench:
 @contextmanager
 def one_thread() -> Iterator[None]:
     """Limit torch and BLAS to one thread: recipes side by side use the cores better than the small matrices of one recipe."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with threadpool_limits(1):
-            yield
-    finally:
-        torch.set_num_threads(before)
-
-
-__all__ = ["ACCOUNTINGS", "Bench", "Measured", "Subject", "one_thread"]
+    with threads(1), threadpool_limits(1):
+        yield

@@ -48,7 +48,7 @@ def edge_format(
         signed: it has a sign.
     """
     if np.ndim(scale) == 0:
-        histogram = histogram.pooled  # one scale and one format for all: the percentile is that of the tensor
+        histogram = histogram.pooled  # one scale and one format for all: the percentile of the tensor
     tried = candidates(covering(float((reach(histogram, recipe) * scale).max()), width, signed), recipe)
     return min(tried, key=lambda format: float(histogram.error(format, scale, function).sum()))
 

@@ -127,6 +127,10 @@ class DeepLowering(Lowering):
         self.calibration = known or self.observe(checkpoint, samples, progress)
         self.edges = dict(self.calibration.edges)
         self._scales: Mapping[str, Floats] = {}  # of the last lowering
+        self.prepare(samples)
+
+    def prepare(self, samples: Split) -> None:
+        """Calculate from the calibration what every lowering needs."""
 
     @classmethod
     def widths(cls, recipe: Recipe) -> Recipe:
@@ -139,9 +143,21 @@ class DeepLowering(Lowering):
         return calibrate(lambda x: cls.trace(checkpoint.model, x, states=True), checkpoint.inputs, samples, progress)
 
     @classmethod
-    @abstractmethod
     def layers_of(cls, checkpoint: Checkpoint) -> Sequence[Layer]:
         """One layer per block; the decoder belongs to the last one."""
+        config: Any = checkpoint.model.config
+        readout, fitted, end = cls.parts_of(config)
+        layers, source = [], "encoder"
+        for k in range(config.layers):
+            last = ("decoder",) if k == config.layers - 1 else ()
+            layers.append(Layer(source, f"{readout}_{k}", (*(f"{part}_{k}" for part in fitted), *last)))
+            source = f"{end}_{k}"
+        return layers
+
+    @classmethod
+    @abstractmethod
+    def parts_of(cls, config: Any) -> tuple[str, Sequence[str], str]:
+        """Of a block: the dense that reads its states, the denses to fit, in order, and its output."""
 
     @classmethod
     @abstractmethod

@@ -1,11 +1,11 @@
 """Lowering of a Mamba to a manifest, block by block; docs/mamba.md has a drawing.
 
 Powers of two are free in a manifest. The three outputs of x_proj share a format, so each is scaled to fill it. dt_proj takes back
-the scale of dt, and the states take back those of B and C. A channel of the states may have a scale too. Its y keeps this scale,
-and out_proj takes it back.
+the scale of dt, and the states take back the scales of B and C. A channel of the states may have a scale too. Its y keeps this
+scale, and out_proj takes it back.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -15,15 +15,13 @@ from ssm_hdl.fixed import Codes
 from ssm_hdl.functions import LEAK
 from ssm_hdl.hadamard import matrix, split, transform
 from ssm_hdl.operations.selective import OFFSET
-from ssm_hdl.sw.checkpoint import Checkpoint
 from ssm_hdl.sw.data import Split
-from ssm_hdl.sw.models.mamba import Block, Mamba
-from ssm_hdl.sw.quantize.calibrate import Calibration, calibrate
+from ssm_hdl.sw.models.mamba import Block, Mamba, MambaConfig
+from ssm_hdl.sw.quantize.calibrate import calibrate
 from ssm_hdl.sw.quantize.draft import Draft, linear, numpy, silu
 from ssm_hdl.sw.quantize.formats import covering, reach, tensor_format
 from ssm_hdl.sw.quantize.histogram import Floats
-from ssm_hdl.sw.quantize.lowering import DeepLowering, Layer
-from ssm_hdl.sw.quantize.recipe import Recipe
+from ssm_hdl.sw.quantize.lowering import DeepLowering
 from ssm_hdl.sw.quantize.stack import affine, diagonal
 
 FITTED = ("inner", "gate", "conv", "select", "dt", "out")
@@ -45,30 +43,21 @@ MAX_EXPONENT = 6
 class MambaLowering(DeepLowering):
     """A Mamba on its way to integers; arguments as of `DeepLowering`."""
 
-    def __init__(
-        self,
-        checkpoint: Checkpoint,
-        samples: Split,
-        recipe: Recipe,
-        known: Calibration | None = None,
-        progress: Callable[[int], None] | None = None,
-    ) -> None:
-        super().__init__(checkpoint, samples, recipe, known, progress)
-        self.model = checkpoint.require(Mamba)
+    def prepare(self, samples: Split) -> None:
+        """The exponents of the states, and the formats of the Hadamard transforms, which depend on them."""
         self.exponents = [self._exponents(f"_{k}") for k in range(len(self.model.blocks))]
-        if recipe.hadamard:
-            self.edges |= calibrate(self._transformed, checkpoint.inputs, samples).edges
+        if self.recipe.hadamard:
+            self.edges |= calibrate(self._transformed, self.checkpoint.inputs, samples).edges
+
+    @property
+    def model(self) -> Mamba:
+        """The float model."""
+        return self.checkpoint.require(Mamba)
 
     @classmethod
-    def layers_of(cls, checkpoint: Checkpoint) -> Sequence[Layer]:
-        """One layer per block; the decoder belongs to the last one."""
-        config = checkpoint.require(Mamba).config
-        ends = [f"{'residual' if config.residual else 'out'}_{k}" for k in range(config.layers)]
-        layers = []
-        for k, source in enumerate(["encoder", *ends[:-1]]):
-            last = ("decoder",) if k == config.layers - 1 else ()
-            layers.append(Layer(source, f"out_{k}", (*(f"{part}_{k}" for part in FITTED), *last)))
-        return layers
+    def parts_of(cls, config: MambaConfig) -> tuple[str, Sequence[str], str]:
+        """The denses of the mixer."""
+        return "out", FITTED, "residual" if config.residual else "out"
 
     @classmethod
     def trace(cls, model: Mamba, x: torch.Tensor, states: bool = False) -> dict[str, torch.Tensor]:
@@ -209,14 +198,14 @@ class MambaLowering(DeepLowering):
     def _check_rates(self, k: str, alpha: Floats) -> None:
         """Refuse a channel whose states never have a decay that the table holds."""
         rates = self.edges[f"rate{k}"]
-        least, most = (limit * LEAK.lsb - OFFSET for limit in (LEAK.min, LEAK.max))
+        least, greatest = (limit * LEAK.lsb - OFFSET for limit in (LEAK.min, LEAK.max))
 
         def decays(low: float, high: float) -> str:
             return f"2^{low - EULER:.1f} to 2^{high - EULER:.1f}"
 
         for c, (low, high) in enumerate(zip(rates.low + alpha.min(1), rates.high + alpha.max(1), strict=True)):
-            if high < least or low > most:
+            if high < least or low > greatest:
                 raise SsmHdlError(
                     f"dt{k}: -dt A of channel {c} goes from {decays(low, high)}, all outside the table of decays from "
-                    f"{decays(least, most)}; train with another dt_range"
+                    f"{decays(least, greatest)}; train with another dt_range"
                 )

@@ -93,6 +93,3 @@ def to_yaml(recipe: Recipe, header: str) -> str:
     order = [name for name in Recipe.model_fields if name in fields]
     lines = "".join(f"# {line}\n" for line in header.splitlines())
     return lines + yaml.safe_dump({name: fields[name] for name in order}, sort_keys=False, width=120, default_flow_style=None)
-
-
-__all__ = ["FAMILY_PARTS", "PARTS", "WIDTHS", "to_yaml", "width_of", "with_widths"]

@@ -173,6 +173,3 @@ def write(result: Outcome, folder: Path, command: str) -> Path:
     )
     write_atomically(folder / "front.json", json.dumps(result.to_json() | {"command": command}, indent=1) + "\n")
     return write_atomically(folder / "recipe.yaml", to_yaml(result.recipe, header))
-
-
-__all__ = ["Outcome", "front", "search", "write"]

@@ -214,6 +214,3 @@ def _outcome(bench: Bench, recipe: Recipe) -> Measured | str:
         return bench.measure(recipe)
     except SsmHdlError as error:
         return str(error)
-
-
-__all__ = ["FILE", "Report", "measure_all", "sensitivity"]

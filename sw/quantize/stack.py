@@ -14,13 +14,12 @@ import torch
 from torch import nn
 
 from ssm_hdl import UQ
-from ssm_hdl.sw.checkpoint import Checkpoint
 from ssm_hdl.sw.models.norm import BatchNorm
-from ssm_hdl.sw.models.stack import Block, Stack
+from ssm_hdl.sw.models.stack import Block, Stack, StackConfig
 from ssm_hdl.sw.quantize.draft import Draft, linear, numpy
 from ssm_hdl.sw.quantize.formats import gated_format
 from ssm_hdl.sw.quantize.histogram import Floats
-from ssm_hdl.sw.quantize.lowering import DeepLowering, Layer
+from ssm_hdl.sw.quantize.lowering import DeepLowering
 
 GELUS = {"tanh": "gelu_tanh", "erf": "gelu"}
 """The table of each kind of GELU."""
@@ -41,17 +40,10 @@ class StackLowering(DeepLowering):
     folds_offset: bool
 
     @classmethod
-    def layers_of(cls, checkpoint: Checkpoint) -> Sequence[Layer]:
-        """One layer per block; the decoder belongs to the last one."""
-        config = checkpoint.require(Stack).config
+    def parts_of(cls, config: StackConfig) -> tuple[str, Sequence[str], str]:
+        """The denses of the SSM, of the gate and of the feed-forward network."""
         fitted = (*cls.denses, *FITTED.get(config.gate, ("gate",)), *(("ff_enc", "ff_dec") if config.hidden else ()))
-        end = "carry" if config.order == "postnorm" else "ff_residual" if config.hidden else "residual"
-        layers, source = [], "encoder"
-        for k in range(config.layers):
-            last = ("decoder",) if k == config.layers - 1 else ()
-            layers.append(Layer(source, f"readout_{k}", (*(f"{part}_{k}" for part in fitted), *last)))
-            source = f"{end}_{k}"
-        return layers
+        return "readout", fitted, "carry" if config.order == "postnorm" else "ff_residual" if config.hidden else "residual"
 
     @classmethod
     def trace(cls, model: Stack, x: torch.Tensor, states: bool = False) -> dict[str, torch.Tensor]:
@@ -154,8 +146,8 @@ class StackLowering(DeepLowering):
         """Append the feed-forward network of block ``k`` on the edge ``stream``; returns its output."""
         config, weight = self.model.config, numpy(block.ff_enc.weight)
         source, gain, offset = self._norm(draft, f"ff_norm_{k}", block.ff_norm, stream)
-        both = draft.dense(f"ff_enc_{k}", source, (weight * gain)[np.newaxis], (weight @ offset)[np.newaxis])
-        value, gate = _halves(draft, both, (f"ff_value_{k}", f"ff_gate_{k}"), config.hidden)
+        halves = draft.dense(f"ff_enc_{k}", source, (weight * gain)[np.newaxis], (weight @ offset)[np.newaxis])
+        value, gate = _halves(draft, halves, (f"ff_value_{k}", f"ff_gate_{k}"), config.hidden)
         active = draft.table(f"ff_gelu_{k}", GELUS[config.gelu], gate, "ff_enc")
         product = draft.add("multiply", f"ff_glu_{k}", inputs=[value, active])
         out = _linear(draft, f"ff_dec_{k}", block.ff_dec, product)
@@ -172,7 +164,7 @@ class StackLowering(DeepLowering):
 
 
 def _separate(seen: dict[str, torch.Tensor], name: str, carry: str | None, norm: nn.Module) -> None:
-    """Replace the output of a norm by those of its operations: ``name`` without gain and offset, and ``carry`` with them."""
+    """Replace the output of a norm by the outputs of its operations: ``name`` without gain and offset, ``carry`` with them."""
     value = seen.pop(name)
     is_norm, gain, offset = affine(norm)
     if carry is not None:

@@ -90,6 +90,3 @@ def _every_width(cells: Mapping[int, Measured]) -> dict[int, Measured]:
 def _noise(measured: Measured) -> float:
     """Noise of the logits, relative to their power."""
     return float(10 ** (-measured.sqnr_db / 10))
-
-
-__all__ = ["Params", "Space", "allocate", "space_of", "starts"]

@@ -43,7 +43,7 @@ class Task:
         base: the parts that are not searched, and the rules.
         budget: bytes.
         accounting: the count of the bytes, one of ``ACCOUNTINGS``.
-        objective: what is maximised: the score of the model by its name, or ``sqnr`` of the logits.
+        objective: to be maximised: the score of the model by its name, or ``sqnr`` of the logits.
         trials: of the whole study, other processes and earlier runs included.
         storage: file of a journal, or URL of a data base.
         seed: of the proposals.
@@ -188,6 +188,3 @@ def _known(study: optuna.Study, params: Mapping[str, Any]) -> Measured | None:
 def measured_in(trial: FrozenTrial) -> Measured:
     """The figures of a complete trial."""
     return Measured.from_json(trial.user_attrs["measured"])
-
-
-__all__ = ["DEVICES", "DONE", "Task", "Trial", "budget_of", "measured_in", "open_study", "take_part"]

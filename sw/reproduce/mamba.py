@@ -49,7 +49,7 @@ RECIPES = {
     "mamba-w8a8x8": Published(),
     "mamba-w4a8": Published(61.4),
 }
-"""The recipes of the table; those of the paper have float scales there, and powers of two here. Quamba2 has the W4A8."""
+"""The recipes of the table; the scales are floats in the paper, and powers of two here. Quamba2 has the W4A8."""
 
 
 def loss(outputs: Floats, bench: Bench) -> float:
@@ -58,15 +58,15 @@ def loss(outputs: Floats, bench: Bench) -> float:
     return bits_per_step(outputs, labels) if labels.ndim == 2 else bits_per_step(outputs[:, None], labels[:, None])
 
 
-def ablation(bench: Bench, kept: Path, step: Callable[[str], None]) -> dict[str, Any]:
+def ablation(bench: Bench, file: Path, step: Callable[[str], None]) -> dict[str, Any]:
     """The loss of the float model and of every recipe on the samples of a bench.
 
     Args:
         bench: of the model.
-        kept: file that keeps the figures; a row is taken up again if it is of the same recipe, checkpoint and samples.
-        step: told what is being done.
+        file: file that keeps the figures; a row is taken up again if it is of the same recipe, checkpoint and samples.
+        step: told the next measurement.
     """
-    base, known = loss(bench.wanted, bench), known_figures(kept).get("rows", {})
+    base, known = loss(bench.wanted, bench), known_figures(file).get("rows", {})
     rows: dict[str, Any] = {}
     answer = {"float": {"bits": base, "perplexity": math.exp2(base), "accuracy": bench.float_score}, "rows": rows}
     for name in RECIPES:
@@ -89,5 +89,5 @@ def ablation(bench: Bench, kept: Path, step: Callable[[str], None]) -> dict[str,
                 "relative": bits / base - 1,
                 **bench.judge(manifest, got).to_json(),
             }
-            write_atomically(kept, json.dumps(answer, indent=2) + "\n")
+            write_atomically(file, json.dumps(answer, indent=2) + "\n")
     return answer

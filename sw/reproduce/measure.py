@@ -100,7 +100,7 @@ def measure(
     row: Row,
     manifest: Manifest,
     dataset: Dataset,
-    kept: Path,
+    file: Path,
     processes: int,
     step: Callable[[str], None],
     sequences: int = SEQUENCES,
@@ -112,22 +112,22 @@ def measure(
         row: which.
         manifest: its integer program.
         dataset: its data set; the test samples are judged, and nothing was chosen by them.
-        kept: file that keeps the figures; the accuracy is taken up again if it is of this manifest, the rest if it is of
+        file: file that keeps the figures; the accuracy is taken up again if it is of this manifest, the rest if it is of
             this Verilog.
         processes: that the golden model works in.
-        step: told what is being done.
+        step: told the next measurement.
         sequences: that the RTL is compared with the golden model on.
         layers: measure a second pipeline, in which they share stages.
 
     Raises:
         SsmHdlError: RTL and golden model differ, or a tool is missing.
     """
-    key, known = fingerprint(manifest), known_figures(kept)
+    key, known = fingerprint(manifest), known_figures(file)
     if known.get("fingerprint") != key:
         step(f"{row.name}: {len(dataset.test):,} test samples")
         evaluation = evaluate_integer(manifest, dataset.test, processes)
         known = {"name": row.name, "fingerprint": key, "correct": evaluation.correct, "images": evaluation.sequences}
-        write_atomically(kept, json.dumps(known, indent=2) + "\n")
+        write_atomically(file, json.dumps(known, indent=2) + "\n")
     fields, counted = asdict(row), memory.paper_float_of(manifest)
     known |= {
         "paper": fields.pop("published") or {},
@@ -142,7 +142,7 @@ def measure(
     samples = manifest.check_samples(dataset.test.codes[:sequences])
     for pipeline in ("own", "shared") if layers else ("own",):
         known[pipeline] = _pipeline(row, manifest, pipeline == "shared", samples, known.get(pipeline, {}), processes, step)
-        write_atomically(kept, json.dumps(known, indent=2) + "\n")
+        write_atomically(file, json.dumps(known, indent=2) + "\n")
     return known
 
 
@@ -167,7 +167,7 @@ def _pipeline(
         "interval": compared.interval,
         "cycles": report.cycles,
         "latency": report.latency_alone,
-        "ecp5": synthesised(texts[0], manifest.name, ECP5) | {"planned": report.dsp},
+        ECP5.name: synthesised(texts[0], manifest.name, ECP5) | {"planned": report.dsp},
     }
 
 
@@ -182,11 +182,11 @@ def hardware(sequences: int, *texts: str) -> str:
     return sha256(f"{sequences} {synthesis_key(ECP5)} {' '.join(map(bare, texts))}".encode()).hexdigest()
 
 
-def known_figures(kept: Path) -> dict[str, Any]:
+def known_figures(file: Path) -> dict[str, Any]:
     """The figures in a file; none if there is no such file."""
-    if not kept.exists():
+    if not file.exists():
         return {}
     try:
-        return dict(json.loads(kept.read_text(encoding="utf-8")))
+        return dict(json.loads(file.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError) as error:
-        raise SsmHdlError(f"{kept} is damaged or cannot be read ({error}); remove it to measure again") from error
+        raise SsmHdlError(f"{file} is damaged or cannot be read ({error}); remove it to measure again") from error

@@ -30,8 +30,8 @@ def crops(count: int, seed: int = 0) -> NDArray[np.uint8]:
     small = []
     for number in range(count):
         photograph, cell = photographs[number % len(photographs)], int(random.choice([1, 2, 4, 8]))
-        top, left = (int(random.integers(size - SIDE * cell + 1)) for size in photograph.shape[:2])
-        square = photograph[top : top + SIDE * cell, left : left + SIDE * cell]
+        row, column = (int(random.integers(size - SIDE * cell + 1)) for size in photograph.shape[:2])
+        square = photograph[row : row + SIDE * cell, column : column + SIDE * cell]
         small.append(square.reshape(SIDE, cell, SIDE, cell, 3).mean((1, 3)))
     return np.rint(small).astype(np.uint8).reshape(count, SIDE**2, 3)
 

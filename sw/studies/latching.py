@@ -41,7 +41,7 @@ SEQUENCES = {256: 128, 4096: 16, 65536: 2}
 BLUE = "#2f6690"
 
 SEED = 1
-"""Of the sequences; those of the training have 0."""
+"""Of the sequences; the training has 0."""
 
 ROUNDINGS = ("half up", "down", "to zero", "random", "dither", "none")
 """Of the state. ``half up`` is the operation's; ``dither`` that of `scan`; ``none`` keeps every bit, without saturation."""

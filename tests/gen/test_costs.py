@@ -13,13 +13,15 @@ from statistics import mean
 import pytest
 
 from ssm_hdl import Manifest
-from ssm_hdl.boards.calibrate import candidates, estimates, fit, judge, judged, load
+from ssm_hdl.boards.calibrate import candidates, estimates, fit, judge, load
 from ssm_hdl.boards.families import FLOWS
 from ssm_hdl.families import find_family, unlimited
 from ssm_hdl.families.ecp5 import ECP5
 from ssm_hdl.families.ice40 import ICE40
 from ssm_hdl.gateware.memories import Storage
+from ssm_hdl.gateware.stage import StagePlan
 from ssm_hdl.gen.costs import KINDS, coefficients
+from ssm_hdl.gen.plan import Plan
 from ssm_hdl.gen.report import estimate
 from ssm_hdl.gen.size.planner import plan_for
 
@@ -40,6 +42,12 @@ def wrong(rows, kind, fitted):
     place = KINDS.index(kind)
     guesses = (sum(fitted.get(name, 0.0) * value for name, value in row.features.items()) for row in rows)
     return [row.what for row, guess in zip(rows, guesses, strict=True) if round(guess, 1) != row.estimates[place]]
+
+
+def judged(row):
+    """The plan of a pipeline that `judge` has judged."""
+    stages = {name: StagePlan(**stage | {"spram": tuple(stage.get("spram", ()))}) for name, stage in row["stages"].items()}
+    return Plan(find_family(row["family"]), stages, row["shared"])
 
 
 def test_every_coefficient_was_measured():

@@ -1,9 +1,12 @@
 # amaranth: UnusedElaboratable=no
 """The cycles of pipelines, of random graphs in random foldings: those of the RTL, and no pipeline hangs."""
 
+from random import Random
+
 import numpy as np
 import pytest
-from graphs import convolutional, random_graph, random_plan, selective_layers
+from graphs import convolutional, random_graph, selective_layers
+from random_graphs.plans import stagewise
 
 from ssm_hdl import Manifest, SsmHdlError
 from ssm_hdl.families.generic import GENERIC
@@ -51,26 +54,26 @@ def check(manifest, plan, samples):
 @pytest.mark.parametrize("seed", (1, 18, 21))
 def test_random_graphs(seed, random_samples):
     manifest = random_graph(seed)
-    check(manifest, random_plan(manifest, seed), random_samples)
+    check(manifest, stagewise(manifest, Random(seed)), random_samples)
 
 
-@pytest.mark.parametrize("layers,seed", [(2, 0), (3, 1), (2, 16), (3, 25)])
-def test_layers_that_share_stages(layers, seed, random_manifest, random_samples):
+@pytest.mark.parametrize("layers,seed,family", [(2, 0, "ecp5"), (3, 1, "generic"), (2, 18, "ice40"), (3, 22, "ice40")])
+def test_layers_that_share_stages(layers, seed, family, random_manifest, random_samples):
     """The last two have compact stages and tables in SPRAM."""
     manifest = random_manifest(channels=4, modes=3, steps=8, layers=layers, alike=True)
-    check(manifest, random_plan(manifest, seed, share_layers=True), random_samples)
+    check(manifest, stagewise(manifest, Random(seed), share_layers=True, family=family), random_samples)
 
 
 @pytest.mark.parametrize("share,seed", [(False, 0), (True, 0), (True, 1), (True, 2)])
 def test_taps_and_hadamards_of_layers(share, seed, random_samples):
     manifest = convolutional(3)
-    check(manifest, random_plan(manifest, seed, share_layers=share), random_samples)
+    check(manifest, stagewise(manifest, Random(seed), share_layers=share), random_samples)
 
 
 @pytest.mark.parametrize("layers,seed", [(2, 0), (3, 1), (2, 5)])
 def test_layers_of_selective_scans_that_share_stages(layers, seed, random_samples):
     manifest = selective_layers(layers)
-    check(manifest, random_plan(manifest, seed, share_layers=True), random_samples)
+    check(manifest, stagewise(manifest, Random(seed), share_layers=True), random_samples)
 
 
 def joined(first, second):

@@ -17,7 +17,7 @@ from ssm_hdl.gen.structure import Structure
 
 
 def random_plan(manifest: Manifest, dice: Random, share_layers: bool | None = None, family: str = "") -> Plan:
-    """A plan stage by stage, or one of the planner, for some family unless told.
+    """A plan of `stagewise`, or one of the planner.
 
     Layers share stages where they can, half of the time if ``share_layers`` is None.
     """
@@ -28,6 +28,11 @@ def random_plan(manifest: Manifest, dice: Random, share_layers: bool | None = No
             return planned(manifest, dice, share_layers)
         except SsmHdlError:
             pass  # what does not fit, or is too slow
+    return stagewise(manifest, dice, share_layers, family)
+
+
+def stagewise(manifest: Manifest, dice: Random, share_layers: bool = False, family: str = "") -> Plan:
+    """Any folding, lanes, pace, form and memory of every stage, for some family unless told."""
     chosen = FAMILIES[family or dice.choice(sorted(FAMILIES))]
     return Plan(chosen, _stages(Structure.of(manifest, share_layers, chosen), chosen, dice), share_layers)
 

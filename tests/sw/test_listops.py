@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ssm_hdl import Format, SsmHdlError
-from ssm_hdl.sw.data import SPECS, listops
+from ssm_hdl.sw.data import SPECS, generated, listops
 
 STEPS = 128
 
@@ -106,22 +106,22 @@ def test_codes_are_tokens_of_their_format():
 
 
 def test_the_samples_are_kept_and_read_again(tmp_path, monkeypatch):
-    made = listops.load(tmp_path, steps=32, sizes=(6, 3, 2))
+    made = generated.load(listops, tmp_path, steps=32, sizes=(6, 3, 2))
     assert [len(part) for part in (made.train, made.val, made.test)] == [6, 3, 2]
     assert (made.steps, made.name, made.tokens) == (32, "listops", 16)
     monkeypatch.setattr(listops, "generate", None)
-    again = listops.load(tmp_path, steps=32, sizes=(6, 3, 2))
+    again = generated.load(listops, tmp_path, steps=32, sizes=(6, 3, 2))
     assert np.array_equal(again.test.codes, made.test.codes) and np.array_equal(again.test.labels, made.test.labels)
 
 
 def test_another_seed_is_kept_elsewhere(tmp_path):
-    first, second = (listops.load(tmp_path, steps=32, sizes=(2, 1, 1), seed=seed) for seed in (0, 5))
+    first, second = (generated.load(listops, tmp_path, steps=32, sizes=(2, 1, 1), seed=seed) for seed in (0, 5))
     assert not np.array_equal(first.train.codes, second.train.codes)
 
 
 @pytest.mark.parametrize("damage", ["cut", "shape", "label", "other"])
 def test_a_damaged_file_is_refused(tmp_path, damage):
-    listops.load(tmp_path, steps=32, sizes=(6, 3, 2))
+    generated.load(listops, tmp_path, steps=32, sizes=(6, 3, 2))
     (path,) = tmp_path.iterdir()
     codes, labels = listops.generate(11, 32)
     if damage == "cut":
@@ -133,7 +133,7 @@ def test_a_damaged_file_is_refused(tmp_path, damage):
     else:
         np.savez(path, something=codes)
     with pytest.raises(SsmHdlError, match=r"listops-32-11\.npz.*; delete it, and it is made again"):
-        listops.load(tmp_path, steps=32, sizes=(6, 3, 2))
+        generated.load(listops, tmp_path, steps=32, sizes=(6, 3, 2))
 
 
 def test_too_few_steps_are_refused():

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ssm_hdl.sw.data import SPECS, pathfinder
+from ssm_hdl.sw.data import SPECS, generated, pathfinder
 
 
 @pytest.fixture(scope="module")
@@ -124,8 +124,8 @@ def test_normalised_pictures_have_mean_0_and_deviation_1():
 
 
 def test_the_samples_are_kept_and_read_again(tmp_path, monkeypatch):
-    made = pathfinder.load(tmp_path, sizes=(4, 2, 2))
+    made = generated.load(pathfinder, tmp_path, sizes=(4, 2, 2))
     assert made.spec == SPECS["pathfinder"]
     monkeypatch.setattr(pathfinder, "generate", None)
-    again = pathfinder.load(tmp_path, sizes=(4, 2, 2))
+    again = generated.load(pathfinder, tmp_path, sizes=(4, 2, 2))
     assert np.array_equal(again.val.codes, made.val.codes) and again.val.labels.tolist() == [0, 1]

@@ -3,11 +3,12 @@
 
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 
 import numpy as np
 import pytest
 import torch
-from graphs import random_plan
+from random_graphs.plans import stagewise
 
 from ssm_hdl import SsmHdlError
 from ssm_hdl.gen.verilog import generate
@@ -244,7 +245,7 @@ def test_samples_share_one_calibration(trained, digits):
 def test_the_pipeline_gives_the_same_bits(digits, cache):
     small = untrained(SPECS["digits"], width=4, modes=2, layers=1, expand=1)
     manifest = program(small, digits, with_widths(few("mamba-w8a8h"), {}, fit=False))[0]
-    plan = random_plan(manifest, seed=11)  # of the generic family, which Verilator reads
+    plan = stagewise(manifest, Random(11), family="generic")  # which Verilator reads
     model = VerilatedModel(manifest, design=Design(generate(manifest, plan), manifest.name, optimise=0), cache=cache)
     codes = digits.test.codes[:3, :12]
     for stalls in (0.0, 0.3):

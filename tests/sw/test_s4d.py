@@ -74,8 +74,8 @@ def test_ssm_is_the_formula_of_the_paper_with_its_factor_2():
 def test_parameter_count_is_that_of_the_paper(width):
     with torch.device("meta"):
         model = S4D(width, modes=32)
-    assert model.parameter_count == 2 * width**2 + 208 * width + 10
-    assert {16: 3850, 64: 21514, 256: 184330, 512: 630794}[width] == model.parameter_count
+    count = sum(parameter.numel() for parameter in model.parameters()) + model.layer.kernel.C.numel()  # B is 1, as large
+    assert {16: 3850, 64: 21514, 256: 184330, 512: 630794}[width] == count == 2 * width**2 + 208 * width + 10
 
 
 def test_initialisation_is_s4d_lin(model):
@@ -99,16 +99,6 @@ def test_trace_names_every_tap_and_they_fit_together(model):
     torch.testing.assert_close(taps["readout"], readout, atol=1e-5, rtol=0)
     torch.testing.assert_close(taps["mixing"], torch.cat([taps["value"], taps["gate"]], -1))
     torch.testing.assert_close(taps["residual"], taps["encoder"] + taps["value"] * taps["sigmoid"])
-
-
-def test_state_range_is_the_quantile_of_the_states(model):
-    x = torch.randn(3, 11, 1)
-    parts = torch.view_as_real(model.trace(x, states=True)["ssm"]).abs()
-    torch.testing.assert_close(model.state_range(x), parts.amax((0, 1, 4)))
-    ordered = parts.permute(2, 3, 0, 1, 4).reshape(6, 5, -1).sort(-1).values
-    torch.testing.assert_close(model.state_range(x, quantile=0.5), ordered[..., 32])
-    with pytest.raises(SsmHdlError, match=r"a quantile of 1.5 is not in \(0, 1\]"):
-        model.state_range(x, quantile=1.5)
 
 
 def test_impossible_models_are_refused():

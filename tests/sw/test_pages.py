@@ -1,0 +1,31 @@
+"""The commands of the pages that need no more than the models of the repository.
+
+Without `build` and `simulate`, which other tests run, and without what takes data, a board or minutes. `test_data_page` runs the
+page on data.
+"""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+DEAR = "s4d-64h|har-w8a8|s5-mnist"
+LINES = sorted(
+    {
+        line.partition("  #")[0].strip()
+        for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md"))
+        for block in re.findall(r"```sh\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+        for line in block.splitlines()
+        if re.match("ssm-hdl (info|eval|generate|generate-text) manifests/", line)
+    }
+)
+
+
+@pytest.mark.parametrize("line", [line for line in LINES if not re.search(DEAR, line)])
+def test_a_command_of_the_pages_runs(cli, tmp_path, monkeypatch, line):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "manifests").symlink_to(ROOT / "manifests")
+    arguments = [word.strip('"') for word in re.findall(r'"[^"]*"|\S+', line)][1:]
+    done = cli(*arguments)
+    assert done.status == 0, done.err
