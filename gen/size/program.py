@@ -117,7 +117,7 @@ def _minimum(prices: np.ndarray, rows: Sequence[Row]) -> np.ndarray | None:
     lp.a_matrix_.start_ = np.cumsum([0, *(len(row.values) for row in rows)]).tolist()
     lp.a_matrix_.index_ = [column for row in rows for column in row.values]
     lp.a_matrix_.value_ = [value for row in rows for value in row.values.values()]
-    solver = highspy.Highs()  # type: ignore[no-untyped-call]
+    solver = highspy.Highs()
     solver.setOptionValue("output_flag", False)
     solver.setOptionValue("threads", 1)  # ties fall alike on every machine
     solver.passModel(lp)
