@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from dataclasses import fields, replace
 from hashlib import sha256
 from pathlib import Path
+from string import Template
 from typing import Any
 
 from typer.main import get_command
@@ -104,7 +105,7 @@ a row; the others write theirs."""
 
 def key(command: str) -> str:
     """A hash of all that the row of a command depends on."""
-    name, *arguments = command.split()
+    name, *arguments = _words(command)
     commands: Any = get_command(cli.app)
     given = commands.commands[name].make_context(name, arguments).params
     text = "\n".join([command, *_INPUTS[name](given)])
@@ -156,11 +157,15 @@ def _reproduce(given: dict[str, Any]) -> Iterator[str]:
 _INPUTS = {"build": _build, "simulate": _simulate, "bench": _bench, "calibrate": _calibrate, "reproduce": _reproduce}
 
 
+def _words(command: str) -> list[str]:
+    """A command with the places of the data, which `key` leaves out."""
+    places = {"DATA": "data/mnist", "USERS": ""} | os.environ
+    return Template(command).substitute(places).split()
+
+
 def make(target: str, row: str) -> None:
     """Make a row again, into the file of its results."""
-    os.environ.setdefault("DATA", "data/mnist")
-    os.environ.setdefault("USERS", "")
-    command = os.path.expandvars(COMMANDS[target][row]).split()
+    command = _words(COMMANDS[target][row])
     command += ["--out", f"out/{target}-{row}"] if command[0] == "build" else []
     done = subprocess.run([Path(sys.executable).with_name("ssm-hdl"), *command, "--json"], stdout=subprocess.PIPE, check=True)
     if command[0] in ("build", "simulate"):
