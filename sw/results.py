@@ -141,7 +141,7 @@ def _bench(given: dict[str, Any]) -> Iterator[str]:
 
 def _calibrate(given: dict[str, Any]) -> Iterator[str]:
     for manifest in map(Manifest.load, given["judge"]):
-        for family in map(find_family, FLOWS):
+        for family in (family for family in map(find_family, FLOWS) if family.fitted):
             for plan in calibrate.plans(manifest, family, dsps(family)):
                 report = estimate(manifest, plan, timed=False)
                 yield f"{report.luts} {report.flip_flops} {synthesis_key(family)} {bare(generate(manifest, plan))}"

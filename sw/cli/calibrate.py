@@ -41,7 +41,10 @@ def command(
     from ssm_hdl.files import update_json, write_atomically
     from ssm_hdl.gen import costs
 
-    families, loaded = [find_family(name) for name in FLOWS], [Manifest.load(path) for path in manifests or []]
+    families, loaded = (
+        [family for family in map(find_family, FLOWS) if family.fitted],
+        [Manifest.load(path) for path in manifests or []],
+    )
     if loaded:
         samples = [(family, sample) for family in families for sample in calibrate.samples(loaded, family)]
         measured = []
