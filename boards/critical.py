@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-_ROW = re.compile(r"Info:\s+(\S+)\s+([\d.]+)\s+[\d.]+\s+(Source|Net) (\S+)")
+_ROW = re.compile(r"Info:\s+(\S+)\s+(\d+\.?\d*)\s+[\d.]+\s+(Source|Net) (\S+)")
 
 
 @dataclass(frozen=True)

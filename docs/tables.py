@@ -312,6 +312,23 @@ def proofs() -> Iterable[Row]:
         yield name, *verdicts, *found
 
 
+@table("model", "faults", "killed", "same bits in other cycles", "proved equal", "not known")
+def mutants() -> Iterable[Row]:
+    """Faults in the Verilog of small models, and what `simulate` makes of them."""
+    for name, row in results("mutants").items():
+        killed = sum(number for what, number in row.items() if what.startswith("killed"))
+        figures = row["faults"], killed, row.get("timing", 0), row.get("equivalent", 0), row.get("survived", 0)
+        yield f"`{name}`", *map(count, figures)
+
+
+@table("manifests", "cycles", "sequences", "outputs", "resets", "differences")
+def soak() -> Iterable[Row]:
+    """The sums over all manifests."""
+    rows = list(results("soak").values())
+    sums = (sum(row.get(kind, 0) for row in rows) for kind in ("cycles", "sequences", "elements", "resets", "differences"))
+    yield count(len(rows)), *map(count, sums)
+
+
 TABLES = {
     "digest": digest,
     "floats": floats,
@@ -335,6 +352,8 @@ TABLES = {
     "stages": stages,
     "bitstreams": bitstreams,
     "proofs": proofs,
+    "mutants": mutants,
+    "soak": soak,
 }
 """By the name in their mark."""
 

@@ -118,7 +118,7 @@ def _core(manifest: Manifest, name: str, verilog: list[str], data: list[str], ce
         "targets": {
             "default": {"filesets": ["rtl", "constraints"], "toplevel": name},
             "sim": {
-                "default_tool": "icarus",
+                "default_tool": "verilator" if cells else "icarus",  # Icarus 11 cannot read the cells of most families
                 "filesets": ["rtl", "tb"],
                 "toplevel": f"{name}_tb",
                 "tools": {"verilator": {"mode": "binary", "verilator_options": ["--timing", "-Wno-fatal"]}},

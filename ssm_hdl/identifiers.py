@@ -31,7 +31,9 @@ KEYWORDS = frozenset(_KEYWORDS.split()) | {"std"}  # a package that Verilator de
 # What the families instantiate, and what synthesis for them leaves.
 _CELL = re.compile(
     r"SB_\w+|ICESTORM_\w+|TRELLIS_\w+|MULT18X18D|ALU54B|CCU2C|DCCA|DCUA|DP16KD|DPR16X4C|EHXPLLL|EXTREFB|GSR|IB|JTAGG|L6MUX21|LUT4|"
-    r"OSCG|PDPW16KD|PFUMX|SGSR|USRMCLK"
+    r"OSCG|PDPW16KD|PFUMX|SGSR|USRMCLK|"
+    r"ALU|ALU54D|MULT\d\w*|MULTA\w+|PADD\d+|SP|SPX9|SDP|SDPB|SDPX9B?|DPB?|DPX9B?|pROM(X9)?|RAM16\w+|DFF[A-Z]*|DL[NCPE]*|LUT\d|MUX2\w*|"
+    r"[IOT]BUF|IOBUF|r?PLL(A|VR)?|BUFG|OSC[A-Z]?|GND|VCC|INV|CLKDIV2?|DQCE|DCS|GOWIN_\w+"
 )
 MAX_LENGTH = 64
 

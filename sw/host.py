@@ -205,7 +205,7 @@ def open_port(port: str, baud: int, timeout: float) -> Any:
 
     try:
         return serial.Serial(port, baud, timeout=_POLL, write_timeout=timeout, exclusive=True if os.name == "posix" else None)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, OverflowError) as error:
         raise SsmHdlError(f"cannot open the serial port {port}: {_reason(port, error)}; {_ports()}") from error
 
 

@@ -1,3 +1,4 @@
+# amaranth: UnusedElaboratable=no
 """A model, its hardware and its figures as one HTML page that needs no other file."""
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,6 +1,7 @@
 """A stream of samples, line by line from a pipe, a file that grows or a serial sensor; and its results, line by line."""
 
 import json
+import os
 import queue
 import re
 import stat
@@ -44,6 +45,8 @@ class Samples:
     def __init__(self, manifest: Manifest, source: str, baud: int = SENSOR_BAUD, length: int | None = None) -> None:
         self.manifest, self.source, self.baud, self.length = manifest, source, baud, length
         self.saturated = 0
+        if source != "-" and os.name == "posix" and not Path(source).exists():  # elsewhere ports are no files
+            raise UsageError(f"there is no {source}; --stream takes - for stdin, a file, or the serial port of a sensor")
 
     def __iter__(self) -> Iterator[Codes | None]:
         """Codes (size,) of one step after the other; None at the end of a sequence."""
@@ -64,9 +67,11 @@ class Samples:
     def _codes(self, line: str, where: str) -> Codes:
         """The time steps of a line, (steps, size), as the codes of an .npz file are made."""
         edge, spec = self.manifest.input, self.manifest.graph.samples
-        words = [word for word in re.split(r"[\s,;]+", line.strip(" \t\r[]")) if word]
+        text = line.strip()
+        text = text.removeprefix("[").removesuffix("]").strip() if text.startswith("[") else text
+        words = re.split(r"\s*[,;]\s*|\s+", text) if line.strip() else []  # an empty one is no number
         try:
-            values = np.array([float(word) for word in words])
+            values = np.array([float(word.replace("_", " _")) for word in words])  # to Python 1_0 is a number
         except ValueError:
             raise SsmHdlError(f"{where}: {brief(line)} are no numbers; a line has those of a time step") from None
         if len(values) % edge.size:
@@ -82,6 +87,8 @@ class Samples:
         elif (values % 1).any():
             raise SsmHdlError(f"{where}: {brief(line)} are no integers; {self.manifest.name} takes codes of {edge.format}")
         inside: Codes = np.clip(codes, edge.format.min, edge.format.max).astype(np.int64)
+        if not scale.size and (inside != codes).any():
+            raise SsmHdlError(f"{where}: {brief(line)} has a code outside {edge.format}")
         self.saturated += int((inside != codes).sum())
         return inside
 
@@ -160,7 +167,7 @@ def _parts(samples: Samples, most: int) -> Iterator[list[Any]]:
             for step in samples:
                 waiting.put(step)
             waiting.put(StopIteration())
-        except (SsmHdlError, OSError) as error:
+        except Exception as error:
             waiting.put(error)
 
     threading.Thread(target=read, name="samples", daemon=True).start()

@@ -1,6 +1,7 @@
 # amaranth: UnusedElaboratable=no
 """Boards without hardware: the RTL of a bitstream, simulated on a serial port; and the folders that `build` writes."""
 
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ from ssm_hdl.gateware.stage import StagePlan
 from ssm_hdl.gen.plan import Plan
 from ssm_hdl.gen.report import estimate
 from ssm_hdl.gen.size.planner import Sized, plan_for
+from ssm_hdl.gen.structure import Structure
 from ssm_hdl.gen.verilog import weights
 
 if TYPE_CHECKING:
@@ -69,18 +71,26 @@ def built(folder: Path, manifest: Manifest) -> Target | None:
     Raises:
         SsmHdlError: its files do not fit together, or are damaged.
     """
-    if not (folder / PLAN).is_file() or not (folder / REPORT).is_file():
+    there = [name for name in (PLAN, REPORT) if (folder / name).is_file()]
+    if not there:
         return None
+    if len(there) == 1:
+        raise SsmHdlError(f"{folder} has {there[0]} of a build that did not come to its end; build it again")
     report = _read(folder / REPORT, BuildReport)
     plan = _read(folder / PLAN, dict[str, Any])
     if report.fingerprint != fingerprint(manifest):
         raise SsmHdlError(f"{folder / REPORT} is of another manifest than the one beside it; build it again")
     try:
         stages = TypeAdapter(dict[str, StagePlan]).validate_python(plan["stages"], strict=False)
-        whole = Plan(find_family(plan["family"]), stages, bool(plan["share_layers"]))
-    except (ValidationError, LookupError, TypeError) as error:
-        raise SsmHdlError(f"{folder / PLAN} is no plan ({brief(error)}); build it again") from error
-    return Target(find_board(report.board), whole, report.clock_mhz * 1e6, report)
+        whole, board = Plan(find_family(plan["family"]), stages, plan["share_layers"] is True), find_board(report.board)
+        missing = Structure.of(manifest, whole.share_layers, whole.family).stages.keys() ^ stages.keys()
+        if missing:
+            raise ValueError(f"stages {', '.join(sorted(missing))}")
+        if whole.family is not board.family or not 0 < report.clock_mhz < math.inf:
+            raise ValueError(f"{whole.family.name} at {report.clock_mhz} MHz for the {board.title}")
+    except (SsmHdlError, LookupError, TypeError, ValueError) as error:
+        raise SsmHdlError(f"{folder / PLAN} is no plan of this manifest ({brief(error)}); build it again") from error
+    return Target(board, whole, report.clock_mhz * 1e6, report)
 
 
 def _read(path: Path, kind: Any) -> Any:

@@ -174,6 +174,8 @@ def _check(
         raise UsageError(f"a {device.title} has no clock of its own; give --rate a --clock")
     if latency is not None and latency < 1:
         raise UsageError(f"a latency of {latency} cycles is none; ask for 1 or more")
+    if dsp is not None and dsp < 0:
+        raise UsageError(f"{dsp} DSP blocks are none; ask for 0 or more")
     if dsp is not None and dsp > device.dsps:
         raise UsageError(f"{dsp} DSP blocks are more than the {device.dsps} of the {device.title}")
 

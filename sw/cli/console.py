@@ -80,6 +80,12 @@ def need_apart(option: str, path: Path | None, *others: Path) -> None:
         raise UsageError(f"{option} {path} is a file that this command reads or writes itself; name another")
 
 
+def files_of(manifest: Path) -> list[Path]:
+    """The files of a manifest, and of a build, in its folder."""
+    folder = manifest if manifest.is_dir() else manifest.parent
+    return [manifest, *(file for file in folder.iterdir() if file.is_file())] if folder.is_dir() else [manifest]
+
+
 def need_picture(path: Path | None) -> None:
     """Refuse to begin without what draws a picture into ``path``, if there is one.
 

@@ -24,8 +24,8 @@ SimulatedBoard = Annotated[
     str | None,
     typer.Option("--board", help="Board to simulate; that of the folder that `build` wrote, or icebreaker, if left out."),
 ]
-Baud = Annotated[int | None, typer.Option(min=1, help="Bit rate of the board; 1,000,000 if left out.")]
-Timeout = Annotated[float | None, typer.Option(min=0.1, help="Seconds to wait for an answer.")]
+Baud = Annotated[int | None, typer.Option(min=1, max=100_000_000, help="Bit rate of the board; 1,000,000 if left out.")]
+Timeout = Annotated[float | None, typer.Option(min=0.1, max=1e6, help="Seconds to wait for an answer.")]
 
 BOARD = "icebreaker"
 

@@ -11,7 +11,20 @@ import typer
 
 from ssm_hdl.errors import UsageError
 from ssm_hdl.extras import need
-from ssm_hdl.sw.cli.console import Folder, Json, Seed, Window, facts, in_words, need_writable, progress, save_array, show
+from ssm_hdl.sw.cli.console import (
+    Folder,
+    Json,
+    Seed,
+    Window,
+    facts,
+    files_of,
+    in_words,
+    need_apart,
+    need_writable,
+    progress,
+    save_array,
+    show,
+)
 from ssm_hdl.sw.cli.port import Baud, Port, Simulated, SimulatedBoard, Timeout, host_of
 from ssm_hdl.sw.cli.samples import SPLITS, samples_of
 
@@ -48,7 +61,7 @@ def command(
             "or the serial port of a sensor. Nothing is compared.",
         ),
     ] = None,
-    sensor_baud: Annotated[int, typer.Option(min=1, help="Bit rate of the sensor.")] = 115_200,
+    sensor_baud: Annotated[int, typer.Option(min=1, max=100_000_000, help="Bit rate of the sensor.")] = 115_200,
     data: Folder = None,
     window: Window = None,
     count: Annotated[
@@ -73,6 +86,8 @@ def command(
 
         if samples or data or out:
             raise UsageError("--stream brings the samples and prints the results; leave --samples, --data and --out out")
+        if manifest.output.per_sequence and (window or 0) > manifest.steps:
+            raise UsageError(f"--window {window} is too long; {manifest.name} takes up to {manifest.steps} steps")
         source = Samples(manifest, stream, sensor_baud, window or (manifest.steps if manifest.output.per_sequence else None))
         with host_of(path, manifest, port, simulated, board, baud, timeout) as host:
             _stream(host, source, count, as_json)
@@ -80,6 +95,7 @@ def command(
     samples = samples or "random"
     if out is not None:
         need_writable(out)
+        need_apart("--out", out, *files_of(path), *(file for file in (data, Path(samples)) if file))
     split = samples_of(manifest, samples, data, count, seed, window)
     with host_of(path, manifest, port, simulated, board, baud, timeout) as host:
         began, there = time.monotonic(), host.port
@@ -114,5 +130,7 @@ def _stream(host: "Host", source: "Samples", count: int | None, as_json: bool) -
             print(line(number, output), flush=True)
     except BrokenPipeError:  # who read them has gone, and Python would complain of it once more at its end
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    if source.saturated:
-        print(f"ssm-hdl: {source.saturated:,} numbers were beyond {host.manifest.input.format} and saturated", file=sys.stderr)
+    finally:
+        if source.saturated:
+            beyond = f"{source.saturated:,} numbers were beyond {host.manifest.input.format} and saturated"
+            print(f"ssm-hdl: {beyond}", file=sys.stderr, flush=True)

@@ -32,7 +32,10 @@ def _removed(value: str | None) -> None:
 
 Target = Annotated[str | None, typer.Option(hidden=True, callback=_removed)]
 DeviceName = Annotated[
-    str, typer.Option("--device", help="Device to plan for: up5k, lfe5u-25f, lfe5u-45f, lfe5u-85f, or generic for any.")
+    str,
+    typer.Option(
+        "--device", help="Device to plan for: up5k, lfe5u-25f, lfe5u-45f, lfe5u-85f, gw1nr-9, gw2ar-18, or generic for any."
+    ),
 ]
 
 

@@ -53,7 +53,24 @@ def test_linters_accept_it_and_people_can_read_it(random_manifest, tmp_path, fam
 
 def test_names_that_a_module_cannot_have():
     assert module_name("mine_2") == "mine_2"
-    for name in ("reg", "i_data", "2nd", "a-b", "", "ä", "a" * 65, "SB_MAC16", "MULT18X18D", "LUT4", "DP16KD", "TRELLIS_FF"):
+    for name in (
+        "reg",
+        "i_data",
+        "2nd",
+        "a-b",
+        "",
+        "ä",
+        "a" * 65,
+        "SB_MAC16",
+        "MULT18X18D",
+        "LUT4",
+        "DP16KD",
+        "TRELLIS_FF",
+        "MULT9X9",
+        "ALU",
+        "SDPB",
+        "pROM",
+    ):
         with pytest.raises(UsageError, match="--name"):
             module_name(name, "--name")
 

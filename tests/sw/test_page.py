@@ -54,6 +54,9 @@ def test_the_page_of_a_manifest(cli, refused, tmp_path):
     assert rows["ssm, states"][:2] == ["SQ(1, 15)", f"{4 * 64 * 144:,}"] and rows["accuracy"] == ["100.00%  (4 of 4)"]
     assert float(rows["encoder"][1]) > 30  # SQNR, the last table
     refused("--float compares samples", "report", path, "--float", "x.safetensors", status=2)
+    for file in ("manifest.yaml", "weights.safetensors"):
+        refused("a file that this command reads", "report", path, "-o", path / file, status=2)
+        refused("a file that this command reads", "run", path, "--simulated", "--out", path / file, status=2)
 
 
 def test_the_page_of_a_build(random_manifest, as_built, cli, refused, tmp_path):

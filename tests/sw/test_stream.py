@@ -109,6 +109,11 @@ def test_values_become_codes_as_those_of_a_file(random_manifest, pipe):
         ("1\n2\nx\n", "line 3 of .*pipe: x are no numbers"),
         ("1.5\n", "line 1 of .*pipe: 1.5 are no integers; random_s4d takes codes of"),
         ("nan\n", "a number that is not finite"),
+        ("1\n,,\n", "line 2 of .*pipe: ,, are no numbers"),
+        ("[]\n", "are no numbers"),
+        ("1,,2\n", "1,,2 are no numbers"),
+        ("1_0\n", "1_0 are no numbers"),
+        ("1000000\n", "1000000 has a code outside"),
     ],
 )
 def test_lines_that_are_no_samples(random_manifest, pipe, text, message):
@@ -135,8 +140,8 @@ def test_a_file_that_grows_and_a_sensor(three, tmp_path):
     sensor = Samples(manifest, os.ttyname(slave))
     threading.Timer(0.3, os.write, (master, b"1 2 3\n7 8 9\n")).start()  # what came before the port was open may be lost
     assert next(iter(sensor)).tolist() in ([1, 2, 3], [7, 8, 9])
-    with pytest.raises(SsmHdlError, match="cannot open the serial port /dev/ttyUSB99: there is no such port"):
-        next(iter(Samples(manifest, "/dev/ttyUSB99")))
+    with pytest.raises(SsmHdlError, match="there is no /dev/ttyUSB99; --stream takes"):
+        Samples(manifest, "/dev/ttyUSB99")
     os.close(master)
 
 
