@@ -37,8 +37,6 @@ def command(
     from ssm_hdl.sw.language import generator, vocabulary
 
     manifest = Manifest.load(path)
-    if not prompt:
-        raise UsageError("--prompt is empty; give 1 character at least")
     if out is not None:
         need_apart("--out", out / "manifest.yaml", path / "manifest.yaml" if path.is_dir() else path)
     if not manifest.feeds_back:

@@ -54,7 +54,10 @@ POOL = "list(stack.enter_context(processes.pool(2)).map(time.sleep, [777, 777]))
 @pytest.mark.parametrize(("work", "least"), [(TOOL, 4), (POOL, 4)], ids=["tool", "pool"])
 def test_children_end_with_their_parent(tmp_path, work, least, number):
     mark = Mark()
-    code = "import contextlib, pathlib, sys, time\nfrom ssm_hdl import processes\n"
+    code = "import contextlib, pathlib, signal, sys, time\nfrom ssm_hdl import processes\n"
+    code += f"signal.signal({int(number)}, signal.SIG_DFL)\n" * (
+        number != signal.SIGKILL
+    )  # a test in the background ignores some
     code += f"with processes.ending(), contextlib.ExitStack() as stack: {work}"
     command = [sys.executable, "-c", code, str(tmp_path / "log")]
     parent = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ | mark.variables)

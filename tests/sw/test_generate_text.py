@@ -71,7 +71,7 @@ def test_the_command_and_a_board(chain, temperature, cli, refused, tmp_path, cac
 
 def test_an_empty_prompt_and_its_own_manifest_as_the_place_to_write_are_refused(chain, refused, tmp_path):
     path = chain.save(tmp_path / "chain")
-    refused("--prompt is empty", "generate-text", path, "--prompt", "", status=2)
+    refused("--prompt has an empty value", "generate-text", path, "--prompt", "", status=2)
     refused(
         "--out .*chain/manifest.yaml is a file that",
         "generate-text",
