@@ -134,7 +134,7 @@ mamba-hardware: $(READY) ## results/mamba-hardware.json: Mambas as large and as 
 	$(CLI) quantize out/mamba-16.safetensors --recipe mamba-plain --out out/mamba-16
 	$(CLI) simulate out/kws --samples test --data out/kws.npz --device lfe5u-25f --rate 240500 --share-device 600,0,2 --json \
 		> out/mamba-hardware-kws-rtl.json
-	$(CLI) build out/kws --board ulx3s-25f --rate 240500 --clock 125 --json > out/mamba-hardware-kws.json
+	$(CLI) build out/kws --board ulx3s-25f --rate 195000 --clock 100 --json > out/mamba-hardware-kws.json
 	$(CLI) build out/mamba-20 --board ulx3s-25f --rate 830000 --json > out/mamba-hardware-mamba-20.json
 	$(CLI) build out/mamba-16 --board icebreaker --rate 1000 --clock 24 --json > out/mamba-hardware-mamba-16.json
 	$(CLI) build manifests/mamba-text-w8a8 --board ulx3s-85f --rate 150000 --json > out/mamba-hardware-text-w8a8.json
@@ -202,11 +202,11 @@ notebooks: $(READY) ## docs/notebooks again, with their outputs (a bitstream amo
 fuzz: $(READY) ## results/fuzz.json: random graphs in random hardware, on all cores (LEVEL=models, rtl or netlists, GRAPHS=20000; goes on where it ended)
 	PYTHONPATH=tests $(VENV)/bin/python -P -W ignore -m random_graphs.fuzz --level $(LEVEL) --graphs $(GRAPHS)
 
-mutants: $(READY) ## results/mutants.json: single faults in the Verilog of three small models, and whether simulate finds them (half an hour)
+mutants: $(READY) ## results/mutants.json: single faults in the Verilog of three small models, and whether simulate finds them (an hour)
 	mkdir -p out results
 	$(CLI) quantize checkpoints/s5-digits.safetensors --recipe w4a8 --out out/s5-digits
 	$(CLI) quantize checkpoints/mamba-digits.safetensors --recipe mamba-w8a8 --out out/mamba-digits
-	PYTHONPATH=tests $(VENV)/bin/python -P -m mutants results/mutants.json manifests/digits out/s5-digits out/mamba-digits
+	SSM_HDL_LIMIT_S=120 PYTHONPATH=tests $(VENV)/bin/python -P -m mutants results/mutants.json manifests/digits out/s5-digits out/mamba-digits
 
 soak: $(READY) ## results/soak.json: RTL of the committed manifests for 10^9 cycles, disturbed at random; goes on where it ended (CYCLES=1e9; hours)
 	$(VENV)/bin/python -P tests/soak.py results/soak.json --cycles $(CYCLES)

@@ -46,7 +46,7 @@ def soaked(manifest: Manifest, model: VerilatedModel, number: int) -> Counter[st
         run = model.run(samples, stalls=stalls, seed=int(dice.integers(1 << 31)), reset_after=after)
         interval = max(1.0, run.cycles / (steps * BATCH))
         compared = judge(manifest, samples, [run])
-        counts.update(cycles=run.cycles, sequences=BATCH, elements=compared.elements, resets=reset)
+        counts.update(cycles=run.cycles, sequences=BATCH, elements=compared.elements, resets=int(reset))
         counts["differences"] += compared.differences
     return counts
 

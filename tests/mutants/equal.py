@@ -14,7 +14,8 @@ STATE = "t:$*dff* %co1:+[Q] w:* %i"  # other wires are no pairs: a fault may cha
 
 
 def proved_equal(verilog: str, top: str, fault: str, folder: Path) -> bool:
-    """Whether a mutant takes and gives the same in the same cycles, whatever comes; False also if that is not known.
+    """Whether a mutant takes and gives the same in the same cycles, whatever comes; False also if that is not known in time
+    (``SSM_HDL_LIMIT_S``).
 
     Args:
         verilog: text of the design.
@@ -24,7 +25,7 @@ def proved_equal(verilog: str, top: str, fault: str, folder: Path) -> bool:
     """
     source = folder / "design.v"
     source.write_text(verilog, encoding="utf-8")
-    commands: list[str | list[str]] = [["read_verilog", str(source)], f"hierarchy -top {top}", *PREPARE, "design -save whole"]
+    commands: list[str | list[str]] = [["read_verilog", source.name], f"hierarchy -top {top}", *PREPARE, "design -save whole"]
     for name, change in (("sound", []), ("mutant", [fault] if fault else [])):
         hide = f"rename -hide w:* x:* %d {STATE} %d"
         commands += [
@@ -40,8 +41,10 @@ def proved_equal(verilog: str, top: str, fault: str, folder: Path) -> bool:
     commands += ["equiv_make sound mutant pair", "hierarchy -top pair", "opt_clean", "equiv_struct", "equiv_simple"]
     try:
         run_yosys([*commands, "equiv_induct -seq 2", "equiv_status -assert"], folder / "pair.log", accepted=(".*",))
-    except SsmHdlError:
-        if "unproven $equiv cells" not in (folder / "pair.log").read_text(encoding="utf-8"):
+    except SsmHdlError as error:
+        if "it was stopped" not in str(error) and "unproven $equiv cells" not in (folder / "pair.log").read_text(
+            encoding="utf-8"
+        ):
             raise
         return False
     return True

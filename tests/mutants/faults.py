@@ -51,7 +51,7 @@ def with_faults(verilog: str, top: str, gates: int, bits: int, folder: Path, see
     """
     listed, source, changed = folder / "faults", folder / "design.v", folder / "faulty.v"
     source.write_text(verilog, encoding="utf-8")
-    read = [["read_verilog", str(source)], f"hierarchy -top {top}", *PREPARE]
+    read = [["read_verilog", source.name], f"hierarchy -top {top}", *PREPARE]
     options = ["-list", str(gates), "-seed", str(seed), "-o", str(listed)]
     run_yosys([*read, ["mutate", *options, "t:$mem*", "%n"]], folder / "list.log")
     commands = [line for line in listed.read_text(encoding="utf-8").splitlines() if "-port CLK" not in line]
