@@ -120,13 +120,13 @@ def weights(manifest: Manifest) -> str:
 def memories(manifest: Manifest, sized: Sized) -> str:
     """The memories of the stages."""
     family = sized.plan.family
-    costs, rows = family.costs, []
+    rows = []
     for name, stage in Pipeline(manifest, sized.plan).stages.items():
         for storage in stage.storage:
             kind = "SPRAM" if storage.spram else f"{family.rams.blocks(storage) or ''}"
             words = f"{storage.depth:,}", f"{storage.width:,}", f"{storage.bits:,}"
             rows.append((name, storage.name, "RAM" if storage.written else "table", *words, kind))
-    return grid(("stage", "memory", "kind", ">words", ">bits of a word", ">bits", f">block RAMs, {costs}"), rows)
+    return grid(("stage", "memory", "kind", ">words", ">bits of a word", ">bits", ">block RAMs"), rows)
 
 
 def traced(manifest: Manifest, split: Split, checkpoint: "Checkpoint | None" = None) -> list[str]:

@@ -80,10 +80,17 @@ def need_apart(option: str, path: Path | None, *others: Path) -> None:
         raise UsageError(f"{option} {path} is a file that this command reads or writes itself; name another")
 
 
-def files_of(manifest: Path) -> list[Path]:
-    """The files of a manifest, and of a build, in its folder."""
+def inputs_of(manifest: Path, kind: str, *others: Path | str | None) -> list[Path]:
+    """What a command reads: the files of a manifest or a build in its folder, and others, of those that it was given.
+
+    Args:
+        manifest: the manifest or its folder.
+        kind: ending of what the command writes; such files in the folder are earlier results, which may be written again.
+        others: more files.
+    """
     folder = manifest if manifest.is_dir() else manifest.parent
-    return [manifest, *(file for file in folder.iterdir() if file.is_file())] if folder.is_dir() else [manifest]
+    beside = (file for file in folder.iterdir() if file.is_file() and file.suffix != kind)
+    return [manifest, *beside, *(Path(other) for other in others if other)]
 
 
 def need_picture(path: Path | None) -> None:

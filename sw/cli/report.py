@@ -8,7 +8,7 @@ import typer
 from ssm_hdl.errors import UsageError
 from ssm_hdl.extras import need
 from ssm_hdl.sw.cli import sizing
-from ssm_hdl.sw.cli.console import Folder, Json, Window, facts, files_of, need_apart, need_writable, progress, show
+from ssm_hdl.sw.cli.console import Folder, Json, Window, facts, inputs_of, need_apart, need_writable, progress, show
 from ssm_hdl.sw.cli.samples import samples_of
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def command(
         raise UsageError("--float compares samples; name them with --samples or --data")
     out = out or Path(f"{manifest.name}.html")
     need_writable(out)
-    need_apart("--out", out, *files_of(path), *(file for file in (data, checkpoint, Path(samples or "")) if file))
+    need_apart("--out", out, *inputs_of(path, ".html", data, checkpoint, samples))
     target = built(path, manifest)
     if target is not None and (size.words() or device != "generic"):
         raise UsageError(f"{path} has its plan, that of the {target.board.title}; leave --device and the options of size out")

@@ -17,8 +17,8 @@ from ssm_hdl.sw.cli.console import (
     Seed,
     Window,
     facts,
-    files_of,
     in_words,
+    inputs_of,
     need_apart,
     need_writable,
     progress,
@@ -95,7 +95,7 @@ def command(
     samples = samples or "random"
     if out is not None:
         need_writable(out)
-        need_apart("--out", out, *files_of(path), *(file for file in (data, Path(samples)) if file))
+        need_apart("--out", out, *inputs_of(path, ".npy", data, samples))
     split = samples_of(manifest, samples, data, count, seed, window)
     with host_of(path, manifest, port, simulated, board, baud, timeout) as host:
         began, there = time.monotonic(), host.port

@@ -80,6 +80,12 @@ def test_layers_that_share_stages_have_a_box_each(random_manifest):
     assert "2 layers share stages" in text
 
 
+def test_a_page_in_the_folder_of_its_manifest_is_written_again(random_manifest, cli, tmp_path):
+    folder = random_manifest().save(tmp_path / "mine").parent
+    for _ in range(2):
+        assert cli("report", folder, "-o", folder / "mine.html").status == 0
+
+
 def test_no_critical_path():
     assert critical_path("Info: Routing complete.\n") == []
 
