@@ -13,8 +13,6 @@ import time
 from collections import Counter
 from pathlib import Path
 
-import numpy as np
-
 from mutants.equal import proved_equal
 from mutants.faults import NUMBER, with_faults
 from ssm_hdl import Manifest, SsmHdlError
@@ -37,25 +35,27 @@ PATIENCE = 1 << 14
 
 
 class Impatient(VerilatedModel):
-    """A pipeline that is soon given up."""
+    """A pipeline that is soon given up, and that notes the cycles of all its runs."""
 
     def run(self, samples: Codes, *arguments: object, **options: object) -> Run:
         """As of the base class."""
-        return super().run(samples, *arguments, **options | {"patience": PATIENCE})  # type: ignore[arg-type]
+        run = super().run(samples, *arguments, **options | {"patience": PATIENCE})  # type: ignore[arg-type]
+        self.times += [*run.i_cycles.ravel(), *run.o_cycles.ravel()]
+        return run
 
 
-def verdict(manifest: Manifest, model: VerilatedModel, samples: Codes, cycles: Codes | None) -> tuple[str, Codes]:
-    """What ``simulate`` says of the fault that acts, and the cycles of its results; ``cycles`` are those of the sound design."""
+def verdict(manifest: Manifest, model: Impatient, samples: Codes, cycles: list[int] | None) -> str:
+    """What ``simulate`` says of the fault that acts; ``cycles`` are those of the sound design."""
+    model.times = []
     try:
         if stress(manifest, model, samples).differences:
-            return "killed under stress", samples
+            return "killed under stress"
         run = model.run(samples)
     except SsmHdlError:
-        return "killed by the protocol", samples
+        return "killed by the protocol"
     if judge(manifest, samples, [run]).differences:
-        return "killed by samples", samples
-    times = np.concatenate([run.i_cycles.ravel(), run.o_cycles.ravel()])
-    return "survived" if cycles is None or np.array_equal(times, cycles) else "timing", times
+        return "killed by samples"
+    return "survived" if cycles is None or model.times == cycles else "timing"
 
 
 def faults_of(manifest: Manifest, gates: int, bits: int) -> dict[str, object]:
@@ -67,11 +67,12 @@ def faults_of(manifest: Manifest, gates: int, bits: int) -> dict[str, object]:
         faulty = with_faults(verilog, manifest.name, gates, bits, Path(name))
         os.environ[NUMBER] = "0"
         model = Impatient(manifest, design=Design(faulty.verilog, manifest.name, lint=LINT, optimise=1), cache=Path(name))
-        sound, cycles = verdict(manifest, model, samples, None)
+        sound = verdict(manifest, model, samples, None)
         assert sound == "survived", sound
+        cycles = model.times
         for number, fault in enumerate(faulty.faults, 1):
             os.environ[NUMBER] = str(number)
-            found, _ = verdict(manifest, model, samples, cycles)
+            found = verdict(manifest, model, samples, cycles)
             if found == "survived" and number <= faulty.gates and proved_equal(verilog, manifest.name, fault, Path(name)):
                 found = "equivalent"
             counts[found] += 1
