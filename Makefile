@@ -208,6 +208,11 @@ mutants: $(READY) ## results/mutants.json: single faults in the Verilog of three
 	$(CLI) quantize checkpoints/mamba-digits.safetensors --recipe mamba-w8a8 --out out/mamba-digits
 	SSM_HDL_LIMIT_S=120 PYTHONPATH=tests $(VENV)/bin/python -P -m mutants results/mutants.json manifests/digits out/s5-digits out/mamba-digits
 
+python-mutants: $(READY) ## results/python-mutants.json: single changes of arithmetic, golden model and prices in Python, and their tests (half an hour)
+	$(VENV)/bin/pip install --quiet '.[mutants]'
+	mkdir -p results
+	$(VENV)/bin/python -P -W ignore tests/mutants/python.py results/python-mutants.json
+
 soak: $(READY) ## results/soak.json: RTL of the committed manifests for 10^9 cycles, disturbed at random; goes on where it ended (CYCLES=1e9; hours)
 	$(VENV)/bin/python -P tests/soak.py results/soak.json --cycles $(CYCLES)
 

@@ -95,7 +95,7 @@ def compare(
 def stress(manifest: Manifest, model: VerilatedModel, samples: Codes, seed: int = 0) -> Comparison:
     """What ordinary samples leave out: stalls, resets, short sequences, the least and the greatest code, a reader that pauses.
 
-    Some hundred time steps, however many samples there are.
+    About a thousand time steps, however many samples there are.
 
     Args:
         manifest: the integer program.
@@ -109,14 +109,15 @@ def stress(manifest: Manifest, model: VerilatedModel, samples: Codes, seed: int 
     parts = [dice.choice(ends, (2, min(steps, manifest.steps), edge.size)) for steps in SHORT]
     parts += [few, dice.choice(ends, (2, long, edge.size)), np.broadcast_to(ends[:, None, None], (2, long, edge.size))]
     wave = np.arange(min(manifest.steps, 1 << WAVES)) >> np.arange(WAVES)[:, None] & 1
-    parts.append(np.broadcast_to(ends[wave][..., None], (*wave.shape, edge.size)))
-    full = dice.choice(ends, (FULL, min(manifest.steps, SHORT[-1]), edge.size))
+    waves = np.broadcast_to(ends[wave][..., None], (*wave.shape, edge.size))
+    full = np.random.default_rng(seed).choice(ends, (FULL, min(manifest.steps, SHORT[-1]), edge.size))
     comparisons = []
-    for part, resets, pauses in [*((part, 1, 0) for part in parts), (full, 0, PAUSES), (full[:4, :1], RESETS, 0)]:
+    disturbed = [*((part, 1, 0) for part in parts), (waves, 0, 0), (full, 0, PAUSES), (full[:4, :1], RESETS, 0)]
+    for part, resets, pauses in disturbed:
         runs = [whole := model.run(part)]
         for index, reset in enumerate(dice.integers(1, whole.cycles, resets + pauses)):
-            disturbed = {"stalls": 0.5 * (resets < RESETS), "pause": whole.latency * (index < pauses)}
-            runs.append(model.run(part, seed=seed + index, reset_after=int(reset), **disturbed))
+            stalls, pause = 0.5 * (resets < RESETS), whole.latency * (index < pauses)
+            runs.append(model.run(part, stalls=stalls, pause=pause, seed=seed + index, reset_after=int(reset)))
         comparisons.append(judge(manifest, np.concatenate([part] * len(runs)), runs))
     return joined(comparisons)
 

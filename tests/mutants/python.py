@@ -3,6 +3,7 @@
 The changes are those of Cosmic Ray: another operator, comparison or number, a negated condition, a decorator or a loop left out.
 Its own runner starts an interpreter for every mutant and changes the file. Here each is a fork with the libraries imported, which
 compiles the changed text in the module's place: nothing on the disk changes, and folders may be mapped to packages.
+A later run goes on, and looks again at survivors without a reason.
 """
 
 import argparse
@@ -15,9 +16,10 @@ import resource
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import hypothesis
 import pytest
@@ -31,6 +33,9 @@ EQUIVALENT = Path(__file__).with_name("equivalent.yaml")
 
 LIBRARIES = ("amaranth.hdl", "amaranth.sim", "highspy", "numpy", "pydantic", "safetensors.numpy")
 """What the tests import, beside the project."""
+
+PYTEST = ("-xq", "-pno:cacheprovider", "-pno:xdist", "-Wignore:Module already imported", "--hypothesis-seed=0")
+"""Of Hypothesis, which comes before pytest here, pytest would warn."""
 
 CPU_S, WALL_S = 120, 600
 """Seconds of a processor, and by the clock, after which a mutant has failed."""
@@ -80,7 +85,7 @@ GROUPS = {
             "tests/test_independent.py",
             "--deselect=tests/sim/test_selective.py::test_bits_of_the_netlist",
         ),
-        80,
+        40,
     ),
     "prices": Group(
         ("ssm_hdl.gen.costs", "ssm_hdl.gen.size.objective"),
@@ -89,7 +94,7 @@ GROUPS = {
             "tests/gen/test_planner.py",
             "-k=(costs and not small_pipeline) or same_sums or takes_is_that or reserved or least_hardware or flip_flops",
         ),
-        60,
+        30,
     ),
 }
 
@@ -110,15 +115,14 @@ class Mutant:
     occurrence: int
     line: int
 
-    def texts(self) -> tuple[str, str]:
-        """The module as it is, and as it is changed; nothing if that is no Python."""
+    def survives(self, tests: tuple[str, ...]) -> dict[str, Any]:
+        """What is to be said of it if no test fails, and nothing if one does."""
         text = source(self.module)
         changed = mutate_code(text, get_operator(self.operator)(), self.occurrence) or ""
-        try:
-            ast.parse(changed)
-        except SyntaxError:
-            changed = ""
-        return text, changed
+        if found(self.module, changed, tests):
+            return {}
+        before, after = (version.splitlines()[self.line - 1].strip() for version in (text, changed))
+        return {"mutant": asdict(self), "before": before, "after": after}
 
 
 def source(module: str) -> str:
@@ -165,22 +169,7 @@ def found(module: str, text: str, tests: tuple[str, ...]) -> bool:
             return compile(text, self.path, "exec") if name == module else compiled(self, name)
 
         importlib.machinery.SourceFileLoader.get_code = get_code  # type: ignore[method-assign,assignment]
-        os._exit(
-            pytest.main(
-                [
-                    "-x",
-                    "-q",
-                    "-p",
-                    "no:cacheprovider",
-                    "-p",
-                    "no:xdist",
-                    "-W",
-                    "ignore:Module already imported",
-                    "--hypothesis-seed=0",
-                    *tests,
-                ]
-            )
-        )
+        os._exit(pytest.main([*PYTEST, *tests]))
     end = time.monotonic() + WALL_S
     while not (done := os.waitpid(child, os.WNOHANG))[0]:
         if time.monotonic() > end:
@@ -193,37 +182,30 @@ def main() -> None:
     """Draw mutants of every group, run its tests, and write what survived."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--group", choices=GROUPS, action="append", help="of these groups only; the others' results stay")
+    parser.add_argument("--group", choices=GROUPS, action="append", help="of these groups only")
     parser.add_argument("--seed", type=int, default=1, help="chooses the mutants")
     given = parser.parse_args()
     for name in LIBRARIES:
         importlib.import_module(name)
     hypothesis.settings.register_profile("mutants", database=None, derandomize=True)
     hypothesis.settings.load_profile("mutants")
-    rows = json.loads(given.out.read_text(encoding="utf-8")) if given.group and given.out.exists() else {}
+    rows = json.loads(given.out.read_text(encoding="utf-8")) if given.out.exists() else {}
     reasons = yaml.safe_load(EQUIVALENT.read_text(encoding="utf-8"))
     for name in given.group or GROUPS:
-        group, began = GROUPS[name], time.monotonic()
+        group = GROUPS[name]
+        assert not found("", "", group.tests), f"tests of {name} fail without a change"
         every = [mutant for module in group.modules for mutant in mutants_of(module)]
         Random(given.seed).shuffle(every)
-        assert not found("", "", group.tests), f"tests of {name} fail without a change"
-        drawn, survivors = 0, []
-        while every and drawn < group.most:
-            mutant = every.pop()
-            text, changed = mutant.texts()
-            if changed:
-                drawn += 1
-                if not found(mutant.module, changed, group.tests):
-                    before, after = (version.splitlines()[mutant.line - 1].strip() for version in (text, changed))
-                    reason = reasons.get(mutant.module, {}).get(after, "")
-                    where = {"module": mutant.module, "line": mutant.line, "before": before, "after": after}
-                    survivors.append(where | {"equivalent": reason})
-                    print(survivors[-1], file=sys.stderr)
-                print(f"{name} {drawn}, {time.monotonic() - began:.0f} s: {len(survivors)} survivors", file=sys.stderr)
-        equal = sum(bool(each["equivalent"]) for each in survivors)
-        row = {"drawn": drawn, "killed": drawn - len(survivors), "equivalent": equal}
-        rows[name] = {**row, "survivors": survivors}
-        given.out.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
+        row = rows.setdefault(name, {"drawn": 0, "survivors": []})
+        known = {mutant: each for each in row["survivors"] if (mutant := Mutant(**each["mutant"])) and not each["equivalent"]}
+        for mutant in [*known, *every[row["drawn"] : group.most]]:
+            row["drawn"] += mutant not in known
+            row["survivors"] = [each for each in row["survivors"] if each is not known.get(mutant)]
+            if survivor := mutant.survives(group.tests):
+                row["survivors"].append(survivor | {"equivalent": reasons.get(mutant.module, {}).get(survivor["after"], "")})
+            row["killed"] = row["drawn"] - len(row["survivors"])
+            print(f"{name}: {row['drawn']} drawn, {len(row['survivors'])} survive", file=sys.stderr)
+            given.out.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
