@@ -118,6 +118,8 @@ def build(
         raise SsmHdlError(f"a clock of {asked_hz / 1e6:g} MHz is none; the {board.title} runs at {board.clock_hz / 1e6:g}")
     if (out / "manifest.yaml").exists() and not (out / PLAN).exists():
         raise UsageError(f"{out} is the folder of a manifest, and a build has its own; choose another")
+    if not seeds or min(seeds) < 0:
+        raise UsageError(f"seeds are {list(seeds)}; give at least one, each 0 or more")
     plan = plan or plan_for(manifest, board.chip, clock_hz=asked_hz, reserve=shell_use(manifest, board)).plan
     flow, pll = board.flow, board.pll(asked_hz)
     top = Top(board, pll, manifest, plan)

@@ -96,6 +96,8 @@ generate digits --rate 100                      | no clock of its own
 generate digits --rate -1 --device up5k         | a rate of -1 time steps
 generate digits --rate 100 --max --device up5k  | two different wishes
 generate digits --clock 0                       | a clock of 0 MHz
+generate digits --clock 1e9                     | at most the 1,000 of
+build digits --board icebreaker --clock 1e9     | at most the 1,000 of
 generate digits --dsp 0                         | '--dsp'
 generate digits --dsp 9 --device up5k           | 9 DSP blocks are more than the 8
 generate digits --share-device 9,8              | LUTS,DSPS,RAMS
