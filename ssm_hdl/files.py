@@ -95,7 +95,9 @@ def _write(file: FileIO, content: bytes) -> None:
 
 
 def cannot_write(path: Path | str, error: OSError) -> SsmHdlError:
-    """The error of a place that cannot be written."""
+    """The error of a place that cannot be written, or of a pipe whose reader has ended."""
+    if isinstance(error, BrokenPipeError):
+        return SsmHdlError(f"cannot write {path}: what read it has ended; let it read to the end, or write a file")
     return SsmHdlError(f"cannot write {path}: {error.strerror or error}; choose another place or make room")
 
 

@@ -1,10 +1,13 @@
 """Samples line by line, from a pipe, a file that grows and a sensor; and the command on a simulated board."""
 
+import io
 import json
 import os
+import sys
 import threading
 import tty
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -98,7 +101,7 @@ def test_values_become_codes_as_those_of_a_file(random_manifest, pipe):
     manifest = random_manifest(steps=5, pooled=False)
     spec = InputSpec("mine", "UQ(0, 8)", (0.0,), (1.0,), 5, 0, targets=2, per_step=True, scale=(4.0,))
     manifest = Manifest(manifest.graph.model_copy(update={"samples": spec}), manifest.tensors)
-    samples = Samples(manifest, pipe("1.0; 3.99,7\r\n-1\n"))
+    samples = Samples(manifest, pipe("\ufeff1.0; 3.99,7\r\n-1\n"))
     assert [None if step is None else step.tolist() for step in samples] == [[64], [255], [255], [0], None]
     assert samples.saturated == 2
 
@@ -156,7 +159,7 @@ def test_what_a_line_says(random_manifest):
     assert json.loads(writer(named, True)(7, output)) == {"sequence": 7, "class": 1, "name": "no", "values": [1, 5, -0.5]}
 
 
-def test_the_command_on_a_simulated_board(random_manifest, random_samples, cli, refused, pipe, as_built, tmp_path):
+def test_the_command_on_a_simulated_board(random_manifest, random_samples, cli, refused, pipe, as_built, monkeypatch, tmp_path):
     manifest = random_manifest(steps=5, pooled=False)
     board = find_board("icebreaker")
     path, target = manifest.save(tmp_path / "small").parent, target_of(manifest, board)
@@ -167,6 +170,9 @@ def test_the_command_on_a_simulated_board(random_manifest, random_samples, cli, 
     lines = [json.loads(line) for line in done.out.splitlines()]
     assert [line["step"] for line in lines] == list(range(8))
     assert [line["values"] for line in lines] == manifest.values(run(manifest, codes).outputs[0, :8]).tolist()
+    with monkeypatch.context() as patch, Path("/dev/full").open("wb", 0) as full:
+        patch.setattr(sys, "stdout", io.TextIOWrapper(full, write_through=True))
+        refused("cannot write the answer to stdout: No space", "run", path, *fast, "--stream", pipe(text_of(codes[0]), "full"))
     report = as_built(manifest, target, path)
     assert built(path, manifest) == replace(target, built=report)
     done = cli("run", path, *fast, "--count", 2, "--json")
