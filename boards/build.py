@@ -2,7 +2,6 @@
 """From a manifest to a bitstream, with tools that pip installs."""
 
 import importlib.metadata
-import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -17,7 +16,7 @@ from ssm_hdl.boards.resources import Usage, check_expected, shell_use
 from ssm_hdl.boards.seeds import Progress, attempt, synthesise_top
 from ssm_hdl.boards.shell import Top
 from ssm_hdl.errors import UsageError
-from ssm_hdl.files import alone, cannot_write, scratch, write_together
+from ssm_hdl.files import alone, cannot_write, scratch, sealed_json, write_together
 from ssm_hdl.fingerprint import fingerprint
 from ssm_hdl.gen.plan import Plan
 from ssm_hdl.gen.report import estimate
@@ -80,8 +79,8 @@ class BuildReport:
     bitstream: str
 
     def to_json(self) -> str:
-        """The report as JSON."""
-        return json.dumps(asdict(self), indent=2) + "\n"
+        """The report as JSON that `ssm_hdl.files.read_sealed` reads."""
+        return sealed_json(asdict(self))
 
 
 def build(

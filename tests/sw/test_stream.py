@@ -16,6 +16,7 @@ import yaml
 from ssm_hdl import Manifest, SsmHdlError
 from ssm_hdl.boards.build import PLAN
 from ssm_hdl.boards.catalog import find_board
+from ssm_hdl.files import sealed_json
 from ssm_hdl.manifest import Graph
 from ssm_hdl.operations import Tensors
 from ssm_hdl.samples import InputSpec
@@ -179,5 +180,7 @@ def test_the_command_on_a_simulated_board(random_manifest, random_samples, cli, 
     answer = json.loads(done.out)
     assert (answer["differences"], answer["sequences"], answer["port"]) == (0, 2, "the simulated iCEBreaker")
     refused("built for the iCEBreaker", "run", path, *fast, "--board", "ulx3s-25f", status=2)
-    (path / PLAN).write_text("{}")
+    (path / PLAN).write_text(target.plan.to_json().replace('"multipliers": 1', '"multipliers": 2', 1))
+    refused("plan.json is not what `build` writes .its sha256 is not that", "run", path, *fast)
+    (path / PLAN).write_text(sealed_json({}))
     refused("plan.json is no plan", "run", path, *fast)
