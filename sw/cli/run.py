@@ -61,7 +61,7 @@ def command(
             "or the serial port of a sensor. Nothing is compared.",
         ),
     ] = None,
-    sensor_baud: Annotated[int, typer.Option(min=1, max=100_000_000, help="Bit rate of the sensor.")] = 115_200,
+    sensor_baud: Annotated[int, typer.Option(min=50, max=100_000_000, help="Bit rate of the sensor.")] = 115_200,
     data: Folder = None,
     window: Window = None,
     count: Annotated[

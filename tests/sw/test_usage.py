@@ -137,6 +137,8 @@ run digits --port x --data mine.npz             | --data and --window go with
 run digits                                      | name the --port
 run digits --port x --simulated                 | name the --port
 run digits --port x --board icebreaker          | leave it out
+run digits --simulated --baud 3                 | '--baud'
+run digits --port x --stream - --sensor-baud 3  | '--sensor-baud'
 run digits --simulated --board arty             | board 'arty' is not known
 run digits --port x --stream - --samples test   | --stream brings the samples
 report digits --float digits.safetensors        | name them with --samples
