@@ -1,4 +1,4 @@
-"""Tables of results in README.md and docs/, from results/*.json.
+"""Tables in README.md and docs/: of results, from results/*.json, and of what the code lists.
 
 ``python docs/tables.py`` writes them between their marks. With ``--check``, exit status 1 says that a page is stale.
 """
@@ -329,6 +329,13 @@ def soak() -> Iterable[Row]:
     yield count(len(rows)), *map(count, sums)
 
 
+def presets() -> str:
+    """The models that `ssm-hdl train` knows, from its code."""
+    from ssm_hdl.sw.presets import COLUMNS, rows
+
+    return table(*COLUMNS)(lambda: ((f"`{name}`", *sizes) for name, *sizes in rows()))()
+
+
 TABLES = {
     "digest": digest,
     "floats": floats,
@@ -354,6 +361,7 @@ TABLES = {
     "proofs": proofs,
     "mutants": mutants,
     "soak": soak,
+    "presets": presets,
 }
 """By the name in their mark."""
 
