@@ -21,6 +21,7 @@ from ssm_hdl.fingerprint import fingerprint
 from ssm_hdl.gen.plan import Plan
 from ssm_hdl.gen.report import estimate
 from ssm_hdl.gen.size.planner import plan_for
+from ssm_hdl.manifest import FILE
 
 SEEDS = (1, 2, 3, 4, 5, 6, 7, 8)
 """Seeds that place and route tries, one after the other, until the timing is met."""
@@ -115,7 +116,7 @@ def build(
     out, asked_hz = Path(out), board.clock_hz if clock_hz is None else clock_hz
     if not 0 < asked_hz < float("inf"):
         raise SsmHdlError(f"a clock of {asked_hz / 1e6:g} MHz is none; the {board.title} runs at {board.clock_hz / 1e6:g}")
-    if (out / "manifest.yaml").exists() and not (out / PLAN).exists():
+    if (out / FILE).exists() and not (out / PLAN).exists():
         raise UsageError(f"{out} is the folder of a manifest, and a build has its own; choose another")
     if not seeds or min(seeds) < 0:
         raise UsageError(f"seeds are {list(seeds)}; give at least one, each 0 or more")

@@ -82,8 +82,9 @@ def main() -> None:
             _refuse_empty(sys.argv[1:])
             app(prog_name="ssm-hdl")
     except (SsmHdlError, OSError) as error:  # of the system, such as a full disk
-        where = isinstance(error, OSError) and not error.filename  # of stdout, which a page of help goes to
-        print(f"ssm-hdl: {cannot_write('stdout', error) if where else error}", file=sys.stderr)
+        if isinstance(error, OSError) and not error.filename:  # of stdout, which a page of help goes to
+            error = cannot_write("stdout", error)
+        print(f"ssm-hdl: {error}", file=sys.stderr)
         sys.exit(2 if isinstance(error, UsageError) else 1)
 
 
