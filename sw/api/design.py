@@ -109,6 +109,7 @@ class Design(Shown):
         progress: Callable[[str], None] = lambda line: None,
         *,
         seeds: Sequence[int] | None = None,
+        jobs: int = 1,
     ) -> "BuildReport":
         """Build the bitstream for the board and the clock that this was planned for.
 
@@ -116,6 +117,7 @@ class Design(Shown):
             folder: for the bitstream, its report and the logs.
             progress: told what begins or ends.
             seeds: of place and route, to try until the timing is met; 1 to 8 if left out.
+            jobs: seeds that are tried side by side, on as many cores.
 
         Raises:
             SsmHdlError: there is no board, it does not fit, or the clock is not reached.
@@ -128,7 +130,7 @@ class Design(Shown):
         clock_hz = self.sized.clock_hz
         return build(
             self.manifest, self.board, folder, clock_hz=clock_hz, plan=self.sized.plan, progress=progress,
-            seeds=SEEDS if seeds is None else seeds,
+            seeds=SEEDS if seeds is None else seeds, jobs=jobs,
         )  # fmt: skip
 
     @arguments

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ssm_hdl.extras import need
-from ssm_hdl.sw.cli.console import Json, messages, need_writable, show, table
+from ssm_hdl.sw.cli.console import Jobs, Json, messages, need_writable, show, table
 
 if TYPE_CHECKING:
     from ssm_hdl import Manifest
@@ -32,6 +32,7 @@ def command(
     results: Annotated[Path, typer.Option(help="File to write the figures to.")] = Path("results/bench.json"),
     picture: Annotated[Path, typer.Option(help="Plot to draw, .png.")] = Path("docs/bench.png"),
     kept: Annotated[Path, typer.Option(help="Folder that keeps what was measured.")] = Path("out/bench"),
+    jobs: Jobs = 1,
     as_json: Json = False,
 ) -> None:
     """Size models for boards, measure their intervals in simulation and their clocks by place and route, and draw it.
@@ -55,7 +56,7 @@ def command(
 
     known: dict[str, Any] = json.loads(results.read_text(encoding="utf-8")) if results.exists() else {}
     answer: dict[str, Any] = {
-        "rows": _merged(known.get("rows", []), [bench.row(*pair, kept, step) for pair in rows]),
+        "rows": _merged(known.get("rows", []), [bench.row(*pair, kept, step, jobs) for pair in rows]),
         "largest": _merged(known.get("largest", []), [bench.largest(*pair, kept, step) for pair in fullest]),
         "line": known.get("line", []) if drawn is None else bench.line(drawn, ECP5, most, kept, step),
     }

@@ -42,6 +42,10 @@ Folder = Annotated[
     ),
 ]
 Window = Annotated[int | None, typer.Option(min=1, metavar="STEPS", help="Windows that a recording or a text is cut into.")]
+Jobs = Annotated[
+    int,
+    typer.Option(min=1, help="Seeds of place and route that are tried side by side, on as many cores; the result is the same."),
+]
 Hop = Annotated[
     int | None,
     typer.Option(min=1, metavar="STEPS", help="From one window of the training part to the next; a window if left out."),
