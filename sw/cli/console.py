@@ -46,6 +46,10 @@ Jobs = Annotated[
     int,
     typer.Option(min=1, help="Seeds of place and route that are tried side by side, on as many cores; the result is the same."),
 ]
+Cluster = Annotated[
+    str | None,
+    typer.Option(metavar="ADDRESS", help="Dask scheduler, such as tcp://host:8786, whose workers do it (docs/robustness.md)."),
+]
 Hop = Annotated[
     int | None,
     typer.Option(min=1, metavar="STEPS", help="From one window of the training part to the next; a window if left out."),
