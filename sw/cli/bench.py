@@ -58,7 +58,7 @@ def command(
     known: dict[str, Any] = json.loads(results.read_text(encoding="utf-8")) if results.exists() else {}
     measured = partial(_row, kept=kept.absolute(), jobs=jobs)
     with nullcontext() if cluster is None else workers(cluster, 1) as executor:
-        rows = list(executor.map(measured, map(_absolute, pairs or [])) if executor else map(measured, pairs or []))
+        rows = list(executor.map(measured, [_absolute(pair) for pair in pairs or []]) if executor else map(measured, pairs or []))
     answer: dict[str, Any] = {
         "rows": _merged(known.get("rows", []), rows),
         "largest": _merged(known.get("largest", []), [bench.largest(*pair, kept, step) for pair in fullest]),
