@@ -215,6 +215,15 @@ def har() -> Iterable[Row]:
         yield name, *recalls, percent(row["accuracy"]), f"{1e6 * saturated / stored:.1f}" if stored else "-"
 
 
+@table("board", "device", "clock asked, MHz", "reached", "cycles per step", "LUTs", "multipliers", "block RAMs")
+def built() -> Iterable[Row]:
+    """Digits on every board."""
+    for name, row in results("boards").items():
+        clocks = f"{row['clock_asked_mhz']:g}", f"{row['clock_reached_mhz']:.2f}"
+        figures = (row[kind]["used"] for kind in ("luts", "multipliers", "block_rams"))
+        yield f"`{name}`", row["device"], *clocks, *map(count, (row["cycles_per_step"], *figures))
+
+
 @table("model", "board", "clock asked, MHz", "reached", "cycles per token", "tokens per second", "LUTs", "DSP blocks", "RAMs")
 def mambas() -> Iterable[Row]:
     """Bitstreams of Mambas that meet their clock."""
@@ -345,6 +354,7 @@ TABLES = {
     "ablation": ablation,
     "seeds": seeds,
     "latching": latching,
+    "built": built,
     "mambas": mambas,
     "accuracy": accuracy,
     "headlines": headlines,
