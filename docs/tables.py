@@ -378,7 +378,7 @@ TABLES = {
     "bitstreams": bitstreams,
     "proofs": proofs,
     "mutants": mutants,
-    "python-mutants": python_mutants,
+    "python_mutants": python_mutants,
     "soak": soak,
     "presets": presets,
 }
