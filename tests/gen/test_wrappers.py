@@ -235,10 +235,9 @@ def test_luts(name, most):
     assert synthesised(text, "top", ECP5)["LUTs"] <= most
 
 
-@pytest.mark.parametrize("bus", ["axi-stream", "lite"])
-def test_public_bus_models(bus, tmp_path):
+def test_public_bus_models(tmp_path):
     here = Path(__file__).parent
-    environment = verilator_environment() | {"BUS": bus}
+    environment = verilator_environment()
     environment["PYTHONPATH"] = os.pathsep.join((str(here), environment.get("PYTHONPATH", "")))
     environment.pop("PYTEST_CURRENT_TEST", None)
     command = [sys.executable, "-P", str(here / "buses.py"), str(tmp_path)]
