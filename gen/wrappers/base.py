@@ -33,11 +33,13 @@ class Wrapper(Elaboratable):
         clocks: names of clock and reset.
         ports: the other ports, by name.
         meaning: for the header of the Verilog.
+        driven: the C driver knows it.
     """
 
     name: ClassVar[str]
     clocks: ClassVar[tuple[str, str]] = ("clk", "rst")
     reset_low: ClassVar[bool] = False
+    driven: ClassVar[bool] = True
     meaning: ClassVar[dict[str, str]]
 
     def __init__(self, pipeline: Any, i_edge: Edge, o_edge: Edge, fingerprint: int) -> None:

@@ -78,27 +78,26 @@ class Spi(Wrapper):
             m.d.sync += lost.eq(1)
 
         # Results: a status, then the bytes of the result that was there when the status went out; likewise the fingerprint.
-        current, identity = Signal(3, name="current"), Signal(name="identity")
-        m.d.comb += [
-            current.eq(Mux(command == Command.STATUS, Mux(byte < 8, byte, 7), command)),
-            identity.eq(current == Command.IDENTITY),
-        ]
-        m.d.comb += sending.eq(whole & (identity | (current == Command.RESULTS)))
+        # It is taken once its last byte has gone out. The status of the next one is loaded two cycles later, when that shows.
+        late, there, identity = Signal(2, name="late"), Signal(name="there"), Signal(name="identity")
+        m.d.comb += identity.eq(command == Command.IDENTITY)
+        m.d.comb += sending.eq(late[1] & (identity | (command == Command.RESULTS)))
         with m.If(whole):
             m.d.sync += out.eq(0)
         with m.If(sending):
             m.d.sync += place.eq(Mux(place == Mux(identity, 2, n_o), 0, place + 1))
             with m.If(place == 0):
-                m.d.sync += [out.eq(status), wants.eq(o.valid & ~identity)]
+                m.d.sync += [out.eq(status), there.eq(o.valid)]
                 m.d.sync += data.eq(Mux(identity, self.fingerprint << len(data) - 16, self.result << len(data) - 8 * n_o))
             with m.Else():
                 m.d.sync += [out.eq(data[-8:]), data.eq(data << 8)]
         m.d.comb += o.ready.eq(wants)
-        with m.If(wants):
-            m.d.sync += wants.eq(0)
-        m.d.sync += resets.eq(whole & (current == Command.RESET))
-        with m.If(whole):
-            m.d.sync += command.eq(current)
+        m.d.sync += [
+            late.eq(Cat(whole, late)), resets.eq(late[0] & (command == Command.RESET)),
+            wants.eq(whole & there & (command == Command.RESULTS) & (place == 0)),
+        ]  # fmt: skip
+        with m.If(whole & (command == Command.STATUS)):
+            m.d.sync += command.eq(Mux(byte < 8, byte, 7))
         with m.If(cs_n):
             m.d.sync += [bits.eq(0), command.eq(0), place.eq(0), out.eq(status)]
         with m.If(rises & (bits == 0) & (command == 0)):

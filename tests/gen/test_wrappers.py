@@ -204,16 +204,17 @@ def test_spi():
     async def host(ctx, ports):
         ctx.set(ports["spi_cs_n"], 1)
         await ctx.tick().repeat(4)
-        found, sent = [], 0
+        assert await transfer(ctx, ports, 5, 0, 0, 0) == [1, 1, 0xBE, 0xEF]
+        found, sent, pause = [], 0, random.Random(6)
         while len(found) < len(codes):
-            count = min(2, len(codes) - sent)
+            count = min(pause.randrange(3), len(codes) - sent)
             if count:
                 count -= last[sent] != last[sent + count - 1]  # a transfer is of one kind
                 code = [byte for each in codes[sent : sent + count] for byte in ((each & 0xFFFF) >> 8, each & 0xFF)]
                 (status, *_) = await transfer(ctx, ports, 2 if last[sent] else 1, *code)
                 assert status & 0b1001 == 1
                 sent += count
-            answer = await transfer(ctx, ports, 3, *[0] * 9)
+            answer = await transfer(ctx, ports, 3, *[0] * 3 * pause.randrange(1, 4))
             for status, high, low in zip(answer[1::3], answer[2::3], answer[3::3], strict=True):
                 if status & 2:
                     found.append((high << 8 | low, bool(status & 4)))
@@ -221,6 +222,11 @@ def test_spi():
         await transfer(ctx, ports, 1, *range(20))
         assert (await transfer(ctx, ports, 0))[0] & 0b1010 == 0b1010  # a sample was lost
         assert (await transfer(ctx, ports, 0))[0] & 0b1000 == 0
+        await transfer(ctx, ports, 3, 0)  # a result that is not read to its end stays
+        await transfer(ctx, ports, 0x0C, 0)  # no command
+        assert (await transfer(ctx, ports, 0))[0] == 0b010
+        await transfer(ctx, ports, 4)
+        assert (await transfer(ctx, ports, 0))[0] == 0b001
 
     simulate("spi", 1, host, cycles=200000)
 
