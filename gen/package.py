@@ -1,3 +1,4 @@
+# amaranth: UnusedElaboratable=no
 """A pipeline as a package for other people's designs: instance, testbench with vectors, constraints, FuseSoC core."""
 
 from collections.abc import Iterable, Mapping

@@ -1,15 +1,18 @@
-// Accesses to a wrapper, with random pauses between them. The test puts a line before it that defines LITE, WISHBONE or SPI.
+// Accesses to a wrapper, with random pauses between them. The test puts a line before it that defines LITE, LITEX or SPI.
 
 #include "bus.h"
 
 #include "Vtop.h"
 #include "verilated.h"
 
-#ifdef LITE
+#if defined(LITE)
 #define CLOCK aclk
-#define RESET !top.aresetn
+#elif defined(LITEX)
+#define CLOCK sys_clk
+#define RESET sys_rst
 #else
 #define CLOCK clk
+#define RESET rst
 #endif
 
 namespace {
@@ -33,18 +36,19 @@ void rest() {
     tick(noise >> 29);
 }
 
-#ifdef WISHBONE
+#ifdef LITEX
+// Through the port of a host, on the bus of the system.
 uint32_t access(uintptr_t address, bool write, uint32_t value) {
     rest();
-    top.wb_cyc = top.wb_stb = 1;
-    top.wb_we = write;
-    top.wb_adr = (address - BASE) / 4;
-    top.wb_dat_w = value;
+    top.host_cyc = top.host_stb = 1;
+    top.host_we = write;
+    top.host_adr = address / 4;
+    top.host_dat_w = value;
     do tick();
-    while (!top.wb_ack && !top.wb_err);
-    errors += top.wb_err;
-    top.wb_cyc = top.wb_stb = 0;
-    value = top.wb_dat_r;
+    while (!top.host_ack && !top.host_err);
+    errors += top.host_err;
+    top.host_cyc = top.host_stb = 0;
+    value = top.host_dat_r;
     tick();
     return value;
 }
@@ -76,17 +80,20 @@ uint32_t access(uintptr_t address, bool write, uint32_t value) {
 }  // namespace
 
 void bus_start(void) {
+#ifdef SPI
+    top.spi_cs_n = 1;
+#endif
 #ifdef LITE
     top.aresetn = 0;
     tick(2);
     top.aresetn = 1;
 #else
-#ifdef SPI
-    top.spi_cs_n = 1;
+#ifdef LITEX
+    top.host_sel = 15;
 #endif
-    top.rst = 1;
+    top.RESET = 1;
     tick(2);
-    top.rst = 0;
+    top.RESET = 0;
 #endif
     tick(4);
 }

@@ -1,10 +1,18 @@
-/* The C driver on a wrapper under Verilator: whole sequences, and wrong use. The test says which bus by -DSPI. */
+/* The C driver on a wrapper under Verilator: whole sequences, and wrong use. -DSPI and -DLITEX say what stands between. */
 #include <stdio.h>
 #include <string.h>
 
 #include "bus.h"
 #include "mine.h"
 #include "mine_vectors.h"
+
+#ifdef LITEX
+#include "csr.h"
+#include "mem.h"
+#define REGISTERS MINE_BASE
+#else
+#define REGISTERS BASE
+#endif
 
 #define CHECK(what)                                            \
     do {                                                       \
@@ -23,7 +31,7 @@ static ssm_hdl_error begin(const ssm_hdl_model *model)
 #ifdef SPI
     return ssm_hdl_open_spi(&core, model, bus_transfer, NULL);
 #else
-    return ssm_hdl_open_registers(&core, model, BASE);
+    return ssm_hdl_open_registers(&core, model, REGISTERS);
 #endif
 }
 
@@ -116,6 +124,9 @@ int main(void)
         CHECK(ssm_hdl_run(&core, mine_samples[0], 1, &code) == SSM_HDL_ORDER);
     }
 #else
+#ifdef LITEX
+    bus_write(CSR_MINE_EV_ENABLE_ADDR, 1);
+#endif
     CHECK(ssm_hdl_interrupt(&core, 1) == SSM_HDL_OK && !bus_irq());
     CHECK(ssm_hdl_reset(&core) == SSM_HDL_OK);
     for (n = 0; n < MINE_SAMPLES; n++)
@@ -128,7 +139,7 @@ int main(void)
     /* The driver never makes an error on the bus; who reads a result that is not there makes one. */
     CHECK(ssm_hdl_reset(&core) == SSM_HDL_OK);
     CHECK(bus_errors() == 0);
-    (void)bus_read(BASE + SSM_HDL_RESULT);
+    (void)bus_read(REGISTERS + SSM_HDL_RESULT);
     CHECK(bus_errors() == 1);
     CHECK(equal(0));
 #endif

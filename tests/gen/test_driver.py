@@ -1,10 +1,12 @@
-"""The C driver, compiled and run on its wrappers under Verilator."""
+"""The C driver, compiled and run under Verilator: on Wishbone in a system of LiteX, on AXI4-Lite, over SPI."""
 
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from ssm_hdl.errors import UsageError
 from ssm_hdl.families import unlimited
 from ssm_hdl.families.generic import GENERIC
 from ssm_hdl.gen.driver import driver
@@ -15,25 +17,41 @@ from ssm_hdl.sim.compiler import Design, compile_verilog
 from ssm_hdl.sim.golden import run
 
 HERE = Path(__file__).parent
-STRICT = ["-std=c99", "-pedantic", "-Wall", "-Wextra", "-Wconversion", "-Werror"]
+EXAMPLE = HERE.parents[1] / "docs" / "examples" / "litex_peripheral.py"
+STRICT = ["cc", "-std=c99", "-pedantic", "-Wall", "-Wextra", "-Wconversion", "-Werror"]
 
 
-def compiled(folder, *arguments):
-    done = subprocess.run(["cc", *STRICT, *map(str, arguments)], cwd=folder, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+def done(folder, *command):
+    """The output of a command that succeeds."""
+    ran = subprocess.run([str(word) for word in command], cwd=folder, capture_output=True, text=True, check=False, timeout=60)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    return ran.stdout
 
 
-@pytest.mark.parametrize("bus", ["wishbone", "lite", "spi"])
-def test_driver_on_a_wrapper(random_manifest, random_samples, cache, tmp_path, bus):
+@pytest.mark.parametrize("bus", ["litex", "lite", "spi"])
+def test_driver(random_manifest, random_samples, cache, tmp_path, bus):
     manifest = random_manifest(steps=4, pooled=bus != "spi")
     samples = random_samples(manifest, 3)
-    files = driver(manifest, "mine", Vectors(samples, run(manifest, samples).outputs))
-    for name, text in files.items():
+    for name, text in driver(manifest, "mine", Vectors(samples, run(manifest, samples).outputs)).items():
         (tmp_path / name).write_text(text)
-    text = generate(manifest, plan_for(manifest, unlimited(GENERIC), dsp=2).plan, name="mine", wrap=bus)
+    plan = plan_for(manifest, unlimited(GENERIC), dsp=2).plan
+    design = Design(generate(manifest, plan, name="mine", wrap=bus.replace("litex", "wishbone")), "mine", optimise=0)
+    if bus == "litex":
+        (tmp_path / "mine.v").write_text(design.verilog)
+        done(tmp_path, sys.executable, "-P", HERE / "litex_system.py", EXAMPLE, tmp_path / "mine.v", tmp_path)
+        lint = 'lint_off -file "design.v"\nlint_off -rule COMBDLY\n'  # of what LiteX writes
+        design = Design((tmp_path / "top.v").read_text(), "top", (tmp_path / "mine.v",), lint, optimise=0)
     harness = "".join((HERE / name).read_text() for name in ("bus.h", "bus.cpp")).replace('#include "bus.h"\n', "")
-    library = compile_verilog(Design(text, "mine", optimise=0), f"#define {bus.upper()}\n{harness}", cache)
-    own = ["-DSPI"] if bus == "spi" else ["-DSSM_HDL_READ=bus_read", "-DSSM_HDL_WRITE=bus_write", "-include", HERE / "bus.h"]
-    compiled(tmp_path, "-I.", f"-I{HERE}", *own, "ssm_hdl.c", HERE / "driver.c", library, "-o", "driver")
-    done = subprocess.run([tmp_path / "driver"], capture_output=True, text=True, check=False, timeout=60)
-    assert done.stdout == "OK\n", done.stdout + done.stderr
+    library = compile_verilog(design, f"#define {bus.upper()}\n{harness}", cache)
+    own = ["-DSSM_HDL_READ=bus_read", "-DSSM_HDL_WRITE=bus_write", "-include", HERE / "bus.h"] if bus != "spi" else []
+    sources = ["ssm_hdl.c", HERE / "driver.c", library]
+    done(tmp_path, *STRICT, f"-D{bus.upper()}", "-I.", f"-I{HERE}", *own, *sources, "-o", "driver")
+    assert done(tmp_path, tmp_path / "driver") == "OK\n"
+
+
+def test_what_the_driver_does_not_take(random_manifest, random_samples):
+    manifest = random_manifest()
+    samples = random_samples(manifest)
+    vectors = Vectors(samples, run(manifest, samples).outputs)
+    with pytest.raises(UsageError, match="--name"):
+        driver(manifest, "SSM_HDL", vectors)
