@@ -80,6 +80,6 @@ def test_the_budget_of_a_device():
     ice40, ecp5 = DEVICES["up5k"], DEVICES["lfe5u-25f"]
     unlimited = float("inf")
     assert budget(ice40) == (0.85 * 5280, unlimited, 8, 29, 4, unlimited, unlimited)
-    assert budget(ecp5, 7, Use(1000, 500, 2, 3), 99) == (0.9 * 24288 - 1000, 0.9 * 24288 - 500, 7, 53, 0, unlimited, 99)
+    assert budget(ecp5, 7, Use(1000, 500, 2, 3), 99) == (0.87 * 24288 - 1000, 0.87 * 24288 - 500, 7, 53, 0, unlimited, 99)
     assert budget(ecp5, reserve=Use(0, 0, 2, 0)).dsps == 26
     assert budget(GENERIC, 8) == (unlimited, unlimited, 8, unlimited, 0, unlimited, unlimited)
