@@ -3,9 +3,11 @@
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from ssm_hdl import Format
 from ssm_hdl.errors import UsageError
 from ssm_hdl.families import unlimited
 from ssm_hdl.families.generic import GENERIC
@@ -13,6 +15,7 @@ from ssm_hdl.gen.driver import driver
 from ssm_hdl.gen.package import Vectors
 from ssm_hdl.gen.size.planner import plan_for
 from ssm_hdl.gen.verilog import generate
+from ssm_hdl.operations import Edge
 from ssm_hdl.sim.compiler import Design, compile_verilog
 from ssm_hdl.sim.golden import run
 
@@ -49,9 +52,12 @@ def test_driver(random_manifest, random_samples, cache, tmp_path, bus):
     assert done(tmp_path, tmp_path / "driver") == "OK\n"
 
 
-def test_what_the_driver_does_not_take(random_manifest, random_samples):
-    manifest = random_manifest()
-    samples = random_samples(manifest)
-    vectors = Vectors(samples, run(manifest, samples).outputs)
-    with pytest.raises(UsageError, match="--name"):
-        driver(manifest, "SSM_HDL", vectors)
+def test_what_the_driver_does_not_take():
+    def refused(word, name, form):
+        edge = Edge("x", 1, Format.parse(form))
+        with pytest.raises(UsageError, match=word):
+            driver(SimpleNamespace(input=edge, output=edge), name, None)
+
+    refused("--name", "SSM_HDL", "SQ(1, 7)")
+    refused("narrow", "mine", "SQ(1, 32)")
+    refused("narrow", "mine", "UQ(0, 32)")

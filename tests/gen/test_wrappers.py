@@ -1,3 +1,4 @@
+# amaranth: UnusedElaboratable=no
 """Wrappers under random pauses: what goes through a bus is what went in, with ``last`` where it belongs."""
 
 import os
@@ -14,6 +15,7 @@ from amaranth.sim import Simulator
 
 from ssm_hdl import Format
 from ssm_hdl.boards.flow import synthesised
+from ssm_hdl.errors import UsageError
 from ssm_hdl.families.ecp5 import ECP5
 from ssm_hdl.gateware.queue import Queue
 from ssm_hdl.gateware.stream import signature
@@ -229,6 +231,12 @@ def test_spi():
         assert (await transfer(ctx, ports, 0))[0] == 0b001
 
     simulate("spi", 1, host, cycles=200000)
+
+
+@pytest.mark.parametrize("name", ["wishbone", "lite"])
+def test_a_number_wider_than_a_register_is_refused(name):
+    with pytest.raises(UsageError, match="32 bits"):
+        WRAPPERS[name](Echo(), edge(1), Edge("y", 1, Format.parse("SQ(1, 32)")), 0xBEEF)
 
 
 @pytest.mark.parametrize("name,most", [("axi-stream", 150), ("spi", 150), ("wishbone", 300), ("lite", 300)])
