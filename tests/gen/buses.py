@@ -1,7 +1,7 @@
 """The models of cocotbext-axi and cocotbext-wishbone on wrappers around an echo, under random pauses; `test_wrappers` runs it.
 
-There is cocotbext-spi too, but its newest version, 0.5.0, imports a class that cocotb 2 does not have. Its change for cocotb 2 is
-not on PyPI. So SPI has the model of `test_wrappers` alone.
+There is cocotbext-spi too, but its newest version, 0.5.0, imports `cocotb.clock.BaseClock`, which cocotb 2 does not have. Its
+change for cocotb 2 is not on PyPI. So SPI has the model of `test_wrappers` alone.
 """
 
 import random
