@@ -13,6 +13,7 @@ program proposes are ranked by it. A price is what a resource keeps from others,
 - Latency costs nothing: it is bounded (``--latency``) or it is free.
 """
 
+import math
 from typing import NamedTuple
 
 from ssm_hdl.families.base import UNLIMITED, Device
@@ -80,12 +81,12 @@ def budget(device: Device, dsp: int | None = None, reserve: Use = NOTHING, laten
 
     Args:
         device: the device.
-        dsp: limit of DSP blocks; the number of the device if None.
+        dsp: limit of DSP blocks below that of the device.
         reserve: what to leave for other logic.
         latency: limit of the latency in cycles, if there is one.
     """
     fill, infinite = device.family.fill, float("inf")
-    dsps = device.dsps - reserve.dsps
+    dsps = math.ceil(device.family.dsp_fill * device.dsps) - reserve.dsps
     limits = Use(
         luts=fill * device.luts - reserve.luts,
         flip_flops=infinite if device.flip_flops is None else fill * device.flip_flops - reserve.flip_flops,

@@ -22,6 +22,7 @@ class Family:
         flip_flops_per_lut: flip-flops of a device for each of its LUTs.
         has_sprams: tables of constants can be in SPRAM (`ssm_hdl.gateware.spram`).
         fill: share of the LUTs and flip-flops of a device that a plan may take; place and route needs the rest.
+        dsp_fill: the same of the DSP blocks, rounded up.
         reserved_rams: block RAMs that a plan leaves free.
         slow_adapters: forks and repacks may take several cycles for a beat, which shortens the longest paths.
         costs: name of the family whose fitted costs the estimates use.
@@ -39,6 +40,7 @@ class Family:
     flip_flops_per_lut: ClassVar[float] = 1.0
     has_sprams: ClassVar[bool] = False
     fill: ClassVar[float] = 1.0
+    dsp_fill: ClassVar[float] = 1.0
     reserved_rams: ClassVar[int] = 0
     slow_adapters: ClassVar[bool] = False
     costs: ClassVar[str]
