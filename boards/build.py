@@ -2,7 +2,6 @@
 """From a manifest to a bitstream, with tools that pip installs."""
 
 import importlib.metadata
-import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -11,17 +10,18 @@ from pathlib import Path
 from ssm_hdl import Manifest, SsmHdlError
 from ssm_hdl.boards import tools
 from ssm_hdl.boards.board import Board
-from ssm_hdl.boards.flow import PATIENCE_S, Routed, pack
+from ssm_hdl.boards.flow import LOG, PATIENCE_S, Routed, pack
 from ssm_hdl.boards.pll import Pll
 from ssm_hdl.boards.resources import Usage, check_expected, shell_use
-from ssm_hdl.boards.seeds import Progress, attempt, synthesise_top
+from ssm_hdl.boards.seeds import Progress, attempts, place_of, synthesise_top
 from ssm_hdl.boards.shell import Top
 from ssm_hdl.errors import UsageError
-from ssm_hdl.files import alone, cannot_write, scratch, write_together
+from ssm_hdl.files import alone, cannot_write, scratch, sealed_json, write_together
 from ssm_hdl.fingerprint import fingerprint
 from ssm_hdl.gen.plan import Plan
 from ssm_hdl.gen.report import estimate
 from ssm_hdl.gen.size.planner import plan_for
+from ssm_hdl.manifest import FILE
 
 SEEDS = (1, 2, 3, 4, 5, 6, 7, 8)
 """Seeds that place and route tries, one after the other, until the timing is met."""
@@ -80,8 +80,8 @@ class BuildReport:
     bitstream: str
 
     def to_json(self) -> str:
-        """The report as JSON."""
-        return json.dumps(asdict(self), indent=2) + "\n"
+        """The report as JSON that `ssm_hdl.files.read_sealed` reads."""
+        return sealed_json(asdict(self))
 
 
 def build(
@@ -92,6 +92,7 @@ def build(
     clock_hz: float | None = None,
     plan: Plan | None = None,
     seeds: Sequence[int] = SEEDS,
+    jobs: int = 1,
     progress: Progress = lambda line: None,
 ) -> BuildReport:
     """Build the bitstream of a manifest for a board.
@@ -106,7 +107,8 @@ def build(
         out: the folder.
         clock_hz: clock of the accelerator; the board's own if None.
         plan: its hardware; what `plan_for` gives for the device beside the shell if None.
-        seeds: seeds of place and route to try until the timing is met.
+        seeds: seeds of place and route to try until the timing is met; the first of them that meets it counts.
+        jobs: seeds that are tried side by side, on as many cores.
         progress: called with a line of text when something begins or ends.
 
     Raises:
@@ -116,8 +118,12 @@ def build(
     out, asked_hz = Path(out), board.clock_hz if clock_hz is None else clock_hz
     if not 0 < asked_hz < float("inf"):
         raise SsmHdlError(f"a clock of {asked_hz / 1e6:g} MHz is none; the {board.title} runs at {board.clock_hz / 1e6:g}")
-    if (out / "manifest.yaml").exists() and not (out / PLAN).exists():
+    if (out / FILE).exists() and not (out / PLAN).exists():
         raise UsageError(f"{out} is the folder of a manifest, and a build has its own; choose another")
+    if not seeds or min(seeds) < 0 or len({*seeds}) < len(seeds):
+        raise UsageError(f"seeds are {list(seeds)}; give at least one, each 0 or more and only once")
+    if jobs < 1:
+        raise UsageError(f"{jobs} seeds side by side are none; give --jobs 1 or more")
     plan = plan or plan_for(manifest, board.chip, clock_hz=asked_hz, reserve=shell_use(manifest, board)).plan
     flow, pll = board.flow, board.pll(asked_hz)
     top = Top(board, pll, manifest, plan)
@@ -126,7 +132,7 @@ def build(
     versions = [f"Yosys (pyosys {importlib.metadata.version('pyosys')})", *map(tools.version, (flow.router, flow.packer))]
     for tool in (flow.router, flow.packer):
         tools.command(tool)
-    bitstream, log = out / f"{manifest.name}.{flow.bitstream}", out / "nextpnr.log"
+    bitstream, log = out / f"{manifest.name}.{flow.bitstream}", out / LOG
     with alone(out), scratch(out) as folder:
         try:
             for stale in (bitstream, out / REPORT, log):
@@ -134,16 +140,21 @@ def build(
         except OSError as error:
             raise cannot_write(out, error) from error
         netlist = synthesise_top(board, top, folder, out / "yosys.log", progress)
-        try:
-            tried = _route(board, pll, folder, seeds, netlist, progress)
-        finally:
-            if (folder / log.name).exists():
-                shutil.copy(folder / log.name, log)
+        tried = list[Routed]()
+        with attempts(board, pll, folder, seeds, netlist, progress, jobs) as results:
+            for place in (place_of(folder, seed) for seed in seeds):
+                try:
+                    tried.append(next(results))
+                finally:
+                    if (place / LOG).exists():
+                        shutil.copy(place / LOG, log)
+                if tried[-1].met:
+                    break
         routed = tried[-1]
         if not routed.met:
             raise SsmHdlError(_missed(manifest, board, pll, tried, log))
         progress(f"bitstream ({flow.packer})")
-        data = with_image(board, pack(board, folder), top.shell.pipeline.image)
+        data = with_image(board, pack(board, place_of(folder, routed.seed)), top.shell.pipeline.image)
         cycles = estimate(manifest, plan).cycles
         report = BuildReport(
             model=manifest.name,
@@ -181,18 +192,6 @@ def with_image(board: Board, bitstream: bytes, image: bytes) -> bytes:
     if image and len(bitstream) > board.flash_offset:
         raise SsmHdlError(f"the bitstream has {len(bitstream):,} bytes; the weights begin at {board.flash_offset:,} of the flash")
     return bitstream.ljust(board.flash_offset, b"\xff") + image if image else bitstream
-
-
-def _route(
-    board: Board, pll: Pll, folder: Path, seeds: Sequence[int], netlist: dict[str, Usage], progress: Progress
-) -> list[Routed]:
-    """Every attempt at place and route; the last met the timing, or none did."""
-    tried: list[Routed] = []
-    for seed in seeds:
-        tried.append(attempt(board, pll, folder, seed, netlist, progress))
-        if tried[-1].met:
-            break
-    return tried
 
 
 def _missed(manifest: Manifest, board: Board, pll: Pll, tried: Sequence[Routed], log: Path) -> str:

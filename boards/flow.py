@@ -22,6 +22,9 @@ from ssm_hdl.gen import yosys
 PATIENCE_S = 1800
 """Seconds that a seed of place and route may take: most designs are done in a few minutes, some seeds in none at all."""
 
+LOG = "nextpnr.log"
+"""Name of the log of place and route."""
+
 HOLD = "ERROR: Hold/min time violation"
 """What the router says of data that come too early, whatever the clock; another seed may not have them."""
 
@@ -136,8 +139,8 @@ def route(board: Board, folder: Path, seed: int, clock_hz: float, netlist: Mappi
     report.unlink(missing_ok=True)
     files = ["--json", "top.json", *(each.format(mhz=clock_hz / 1e6) for each in flow.routing)]
     arguments = [*board.route, *files, "--report", report.name, "--seed", str(seed)]
-    status = tools.run(flow.router, arguments, folder, "nextpnr.log", PATIENCE_S)
-    said = (folder / "nextpnr.log").read_text(encoding="utf-8", errors="replace")
+    status = tools.run(flow.router, arguments, folder, LOG, PATIENCE_S)
+    said = (folder / LOG).read_text(encoding="utf-8", errors="replace")
     if status is None or UNPLACED in said:
         return Routed(seed, 0, False, dict(netlist))
     if not report.exists():

@@ -3,21 +3,25 @@
 
 import importlib.metadata
 import inspect
+import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from ssm_hdl import Manifest
 from ssm_hdl.boards import pll, tools
 from ssm_hdl.boards.board import Board
-from ssm_hdl.boards.flow import PATIENCE_S, Routed, of_board, route, synthesise
+from ssm_hdl.boards.flow import LOG, PATIENCE_S, Routed, of_board, route, synthesise
 from ssm_hdl.boards.pll import Pll
 from ssm_hdl.boards.resources import Usage, check
 from ssm_hdl.boards.shell import Top
 from ssm_hdl.files import scratch
 from ssm_hdl.gen.plan import Plan
 from ssm_hdl.gen.yosys import to_verilog
+from ssm_hdl.processes import side_by_side
 
 Progress = Callable[[str], None]
 
@@ -36,9 +40,26 @@ class Clocks:
 
 
 def clocks(
-    manifest: Manifest, board: Board, plan: Plan, out: Path | str, clock_hz: float, seeds: Sequence[int], progress: Progress
+    manifest: Manifest,
+    board: Board,
+    plan: Plan,
+    out: Path | str,
+    clock_hz: float,
+    seeds: Sequence[int],
+    progress: Progress,
+    jobs: int = 1,
 ) -> Clocks:
     """Place and route a pipeline with its shell by several seeds, whether or not the clock that is asked for is reached.
+
+    Args:
+        manifest: the integer program.
+        board: the board.
+        plan: the hardware.
+        out: folder for the logs.
+        clock_hz: clock that is asked for.
+        seeds: of place and route.
+        progress: told what begins or ends.
+        jobs: seeds side by side.
 
     Raises:
         SsmHdlError: it does not fit, or a tool is missing, failed or warned.
@@ -48,8 +69,9 @@ def clocks(
     pll = board.pll(clock_hz)
     with scratch(out) as folder:
         netlist = synthesise_top(board, Top(board, pll, manifest, plan), folder, out / "yosys.log", progress)
-        tried = [attempt(board, pll, folder, seed, netlist, progress) for seed in seeds]
-        shutil.copy(folder / "nextpnr.log", out / "nextpnr.log")
+        with attempts(board, pll, folder, seeds, netlist, progress, jobs) as routed:
+            tried = list(routed)
+        shutil.copy(place_of(folder, seeds[-1]) / LOG, out / LOG)
     usage = max(tried, key=lambda routed: routed.reached_hz).usage  # of one that came to its end
     return Clocks(usage, tuple(round(routed.reached_hz / 1e6, 2) for routed in tried))
 
@@ -83,13 +105,34 @@ def synthesise_top(board: Board, top: Top, folder: Path, log: Path, progress: Pr
     return netlist
 
 
-def attempt(board: Board, pll: Pll, folder: Path, seed: int, netlist: dict[str, Usage], progress: Progress) -> Routed:
-    """Place and route by one seed."""
-    progress(f"place and route ({board.flow.router}), seed {seed}")
-    routed = route(board, folder, seed, pll.clock_hz, netlist)
-    if not routed.reached_hz:
-        progress(f"given up: the device is too full, or {PATIENCE_S / 60:g} minutes were not enough")
+def place_of(folder: Path, seed: int) -> Path:
+    """Where a seed of place and route has its files."""
+    return folder / f"seed-{seed}"
+
+
+@contextmanager
+def attempts(
+    board: Board, pll: Pll, folder: Path, seeds: Sequence[int], netlist: dict[str, Usage], progress: Progress, jobs: int = 1
+) -> Iterator[Iterator[Routed]]:
+    """Place and route by seeds, one after the other or side by side: their results in the order of the seeds.
+
+    Those that are not asked for by the end of the context are ended.
+    """
+
+    def attempt(seed: int) -> Routed:
+        progress(f"place and route ({board.flow.router}), seed {seed}")
+        place = place_of(folder, seed)
+        place.mkdir(exist_ok=True)
+        for name in ("top.json", f"top.{board.flow.constraints}"):
+            shutil.copy(folder / name, place)
+        return route(board, place, seed, pll.clock_hz, netlist)
+
+    def told(routed: Routed) -> Routed:
+        verdict = f"clock {routed.reached_hz / 1e6:.2f} MHz, {pll.clock_hz / 1e6:g} MHz asked: {'' if routed.met else 'not '}met"
+        given_up = f"given up: the device is too full, or {PATIENCE_S / 60:g} minutes were not enough"
+        progress(f"seed {routed.seed}: {verdict if routed.reached_hz else given_up}")
         return routed
-    verdict = "met" if routed.met else "not met"
-    progress(f"clock {routed.reached_hz / 1e6:.2f} MHz, {pll.clock_hz / 1e6:g} MHz asked: {verdict}")
-    return routed
+
+    # More than the cores would take longer each, and may be given up that need not be.
+    with side_by_side(min(jobs, os.cpu_count() or 1), [partial(attempt, seed) for seed in seeds]) as results:
+        yield map(told, results)

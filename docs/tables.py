@@ -1,4 +1,4 @@
-"""Tables of results in README.md and docs/, from results/*.json.
+"""Tables in README.md and docs/: of results, from results/*.json, and of what the code lists.
 
 ``python docs/tables.py`` writes them between their marks. With ``--check``, exit status 1 says that a page is stale.
 """
@@ -215,6 +215,15 @@ def har() -> Iterable[Row]:
         yield name, *recalls, percent(row["accuracy"]), f"{1e6 * saturated / stored:.1f}" if stored else "-"
 
 
+@table("board", "device", "clock asked, MHz", "reached", "cycles per step", "LUTs", "multipliers", "block RAMs")
+def built() -> Iterable[Row]:
+    """Digits on every board."""
+    for name, row in results("boards").items():
+        clocks = f"{row['clock_asked_mhz']:g}", f"{row['clock_reached_mhz']:.2f}"
+        figures = (row[kind]["used"] for kind in ("luts", "multipliers", "block_rams"))
+        yield f"`{name}`", row["device"], *clocks, *map(count, (row["cycles_per_step"], *figures))
+
+
 @table("model", "board", "clock asked, MHz", "reached", "cycles per token", "tokens per second", "LUTs", "DSP blocks", "RAMs")
 def mambas() -> Iterable[Row]:
     """Bitstreams of Mambas that meet their clock."""
@@ -329,6 +338,13 @@ def soak() -> Iterable[Row]:
     yield count(len(rows)), *map(count, sums)
 
 
+def presets() -> str:
+    """The models that `ssm-hdl train` knows, from its code."""
+    from ssm_hdl.sw.presets import COLUMNS, rows
+
+    return table(*COLUMNS)(lambda: ((f"`{name}`", *sizes) for name, *sizes in rows()))()
+
+
 TABLES = {
     "digest": digest,
     "floats": floats,
@@ -338,6 +354,7 @@ TABLES = {
     "ablation": ablation,
     "seeds": seeds,
     "latching": latching,
+    "built": built,
     "mambas": mambas,
     "accuracy": accuracy,
     "headlines": headlines,
@@ -354,6 +371,7 @@ TABLES = {
     "proofs": proofs,
     "mutants": mutants,
     "soak": soak,
+    "presets": presets,
 }
 """By the name in their mark."""
 

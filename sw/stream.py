@@ -7,6 +7,7 @@ import re
 import stat
 import threading
 import time
+from codecs import BOM_UTF8
 from collections.abc import Callable, Iterator
 from itertools import groupby
 from pathlib import Path
@@ -102,10 +103,10 @@ class Samples:
                 )
             for line in whole:
                 if not sensor:  # the first line of a sensor may have lost its beginning
-                    yield line.decode("ascii", "replace")
+                    yield _text(line)
                 sensor = False
         if rest:
-            yield rest.decode("ascii", "replace")
+            yield _text(rest)
 
     def _is_port(self) -> bool:
         if self.source == "-":
@@ -131,6 +132,11 @@ class Samples:
                 yield port.read(max(1, port.in_waiting))
         except OSError as error:
             raise SsmHdlError(f"{self.source} was lost ({error}); plug the sensor in and try again") from error
+
+
+def _text(line: bytes) -> str:
+    """A line without the byte order mark that some editors put at the head of a file."""
+    return line.removeprefix(BOM_UTF8).decode("ascii", "replace")
 
 
 def results(host: Host, samples: Samples) -> Iterator[Codes]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from ssm_hdl import Manifest
 from ssm_hdl.boards.board import Board
@@ -17,6 +17,7 @@ from ssm_hdl.boards.resources import shell_use
 from ssm_hdl.boards.shell import line_of, shell_verilog
 from ssm_hdl.errors import SsmHdlError, brief
 from ssm_hdl.families import find_family
+from ssm_hdl.files import read_sealed
 from ssm_hdl.fingerprint import fingerprint
 from ssm_hdl.gateware.stage import StagePlan
 from ssm_hdl.gen.plan import Plan
@@ -95,9 +96,9 @@ def built(folder: Path, manifest: Manifest) -> Target | None:
 
 def _read(path: Path, kind: Any) -> Any:
     try:
-        return TypeAdapter(kind).validate_json(path.read_bytes())
-    except (ValidationError, OSError) as error:
-        raise SsmHdlError(f"{path} is not what `build` writes ({brief(error)}); build it again") from error
+        return TypeAdapter(kind).validate_python(read_sealed(path))
+    except (ValueError, OSError, RecursionError) as error:
+        raise SsmHdlError(f"{path} is not what `build` writes ({brief(str(error))}); build it again") from error
 
 
 def virtual_board(manifest: Manifest, target: Target, baud: int | None = None, cache: Path | None = None) -> "VirtualBoard":

@@ -11,10 +11,8 @@ from ssm_hdl import Manifest, SsmHdlError, registry
 from ssm_hdl.families import FAMILIES, unlimited
 from ssm_hdl.gen.report import estimate
 from ssm_hdl.gen.size.planner import plan_for
-from ssm_hdl.gen.verilog import generate
 from ssm_hdl.manifest import Graph
 from ssm_hdl.operations import Tensors
-from ssm_hdl.sim.compiler import Design
 from ssm_hdl.sim.golden import run
 from ssm_hdl.sim.netlist import netlist_model
 from ssm_hdl.sim.verilated import VerilatedModel
@@ -62,7 +60,7 @@ def manifest(request) -> Manifest:
 def test_rtl_and_netlists_equal_the_golden_model(manifest, random_samples, cache, family):
     plan = plan_for(manifest, unlimited(family), dsp=9).plan
     if not family.synthesis:
-        model = VerilatedModel(manifest, design=Design(generate(manifest, plan), manifest.name, optimise=0))
+        model = VerilatedModel(manifest, plan, optimise=0)
     else:
         model = netlist_model(manifest, family, plan, cache=cache)
     for steps, stalls in ((manifest.steps, 0.0), (3, 0.4)):

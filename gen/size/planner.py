@@ -37,6 +37,9 @@ from ssm_hdl.gen.structure import Structure
 DSP = 8
 """Limit of DSP blocks on a device that has none: the number of the smallest device, an iCE40 UP5K."""
 
+FASTEST_HZ = 1e9
+"""Clock that no FPGA goes beyond: the clock networks of the fastest end below it."""
+
 Progress = Callable[[str], None]
 
 
@@ -166,8 +169,9 @@ def _check(
     """
     if rate_hz is not None and fastest:
         raise UsageError("--rate and --max are two different wishes; choose one")
-    if clock_hz is not None and not 0 < clock_hz < math.inf:
-        raise UsageError(f"a clock of {clock_hz / 1e6:g} MHz is none; ask for more than 0")
+    if clock_hz is not None and not 0 < clock_hz <= FASTEST_HZ:
+        most = f"at most the {FASTEST_HZ / 1e6:,g} of the fastest FPGAs"
+        raise UsageError(f"a clock of {clock_hz / 1e6:g} MHz is none; ask for more than 0, and {most}")
     if rate_hz is not None and not 0 < rate_hz < math.inf:
         raise UsageError(f"a rate of {rate_hz:g} time steps a second is none; ask for more than 0")
     if rate_hz is not None and not (clock_hz or device.clock_hz):

@@ -6,18 +6,21 @@ from functools import wraps
 from inspect import signature
 from pathlib import Path
 from types import NoneType
-from typing import Any, ParamSpec, TypeVar, get_args
+from typing import Any, ParamSpec, TypeVar, get_args, get_origin
 
 import numpy as np
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from ssm_hdl.errors import SsmHdlError, UsageError, brief
+from ssm_hdl.errors import SsmHdlError, UsageError, brief, listing
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 CHECKED = (str, int, float, bool, Path, NoneType)
 """Types that are checked, alone, in a union or in a mapping. Arrays and models say themselves what they are not."""
+
+TAKERS = dict[str, str]()
+"""The function that takes an argument, by its name: the way out for one that was given to another function."""
 
 NAMES = {
     "rate": "rate_hz", "max": "fastest", "clock": "clock_hz", "fold": "folding", "map": "renamed", "from": "layout",
@@ -28,16 +31,25 @@ NAMES = {
 
 def arguments(function: Callable[P, R]) -> Callable[P, R]:
     """A function of the API: wrong types are errors of one line, and messages name arguments where commands have options."""
-    called = signature(function)
+    called, title = signature(function), function.__name__
     checks = {
-        name: TypeAdapter[object](parameter.annotation)
+        name: TypeAdapter[object](parameter.annotation, config=ConfigDict(strict=True))
         for name, parameter in called.parameters.items()
         if _checked(parameter.annotation)
     }
+    takes = [name for name in called.parameters if name != "self"]
+    for name in takes:
+        TAKERS.setdefault(name, title)
 
     @wraps(function)
     def run(*values: P.args, **named: P.kwargs) -> R:
-        given = called.bind(*values, **named)
+        try:
+            given = called.bind(*values, **named)
+        except TypeError as error:
+            wrong = next((name for name in named if name not in takes), "")
+            what = f"it takes no {wrong}={brief(repr(named[wrong]))}" if wrong else str(error)
+            other = f"; {TAKERS[wrong]} does" if wrong in TAKERS else ""
+            raise UsageError(f"{title}: {what}{other}; its arguments are {listing(takes)}") from None
         for name, check in checks.items():
             if name in given.arguments:
                 value = given.arguments[name]
@@ -45,8 +57,8 @@ def arguments(function: Callable[P, R]) -> Callable[P, R]:
                     given.arguments[name] = check.validate_python(value.item() if isinstance(value, np.generic) else value)
                 except ValidationError as error:
                     reasons = [each["msg"].partition(", unable")[0] for each in error.errors()]
-                    wrong = next((reason for reason in reasons if reason.startswith("Input should")), reasons[0])
-                    what = f"{function.__name__}: {name} is {brief(repr(value))}"
+                    wrong = next((reason for reason in reversed(reasons) if reason.startswith("Input should")), reasons[0])
+                    what = f"{title}: {name} is {brief(repr(value))}"
                     raise UsageError(f"{what}; {wrong.replace('Input', 'it', 1)}") from None
         try:
             return function(*given.args, **given.kwargs)
@@ -59,6 +71,8 @@ def arguments(function: Callable[P, R]) -> Callable[P, R]:
 
 def _checked(kind: Any) -> bool:
     """Whether a type is made of those that are checked."""
+    if get_origin(kind) is Callable:
+        return True
     return all(map(_checked, get_args(kind))) if get_args(kind) else kind in CHECKED
 
 

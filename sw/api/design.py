@@ -1,10 +1,10 @@
 """A model on a device: its plan with the report, its Verilog, its simulation, its bitstream."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from numpy.typing import ArrayLike
 from rich.console import RenderableType
@@ -103,26 +103,35 @@ class Design(Shown):
         return replace(compared, stress=stress(self.manifest, model, codes, seed))
 
     @arguments
-    def build(self, folder: Path | str, progress: Callable[[str], None] = lambda line: None, **options: Any) -> "BuildReport":
-        """Build the bitstream for the board that this was planned for.
+    def build(
+        self,
+        folder: Path | str,
+        progress: Callable[[str], None] = lambda line: None,
+        *,
+        seeds: Sequence[int] | None = None,
+        jobs: int = 1,
+    ) -> "BuildReport":
+        """Build the bitstream for the board and the clock that this was planned for.
 
         Args:
             folder: for the bitstream, its report and the logs.
             progress: told what begins or ends.
-            options: of `ssm_hdl.boards.build.build`, such as ``seeds``.
+            seeds: of place and route, to try until the timing is met; 1 to 8 if left out.
+            jobs: seeds that are tried side by side, on as many cores.
 
         Raises:
             SsmHdlError: there is no board, it does not fit, or the clock is not reached.
         """
         need("pyosys", "amaranth_boards")
-        from ssm_hdl.boards.build import build
+        from ssm_hdl.boards.build import SEEDS, build
 
         if self.board is None:
             raise UsageError(f"{self.manifest.name} was planned for a device; plan it with board=... to build a bitstream")
         clock_hz = self.sized.clock_hz
-        return arguments(build)(
-            self.manifest, self.board, folder, clock_hz=clock_hz, plan=self.sized.plan, progress=progress, **options
-        )
+        return build(
+            self.manifest, self.board, folder, clock_hz=clock_hz, plan=self.sized.plan, progress=progress,
+            seeds=SEEDS if seeds is None else seeds, jobs=jobs,
+        )  # fmt: skip
 
     @arguments
     def draw(self, path: Path | str) -> Path:

@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from ssm_hdl.errors import SsmHdlError, UsageError
+from ssm_hdl.files import cannot_write
 from ssm_hdl.processes import ending
 from ssm_hdl.sw.cli import (
     bench,
@@ -81,6 +82,8 @@ def main() -> None:
             _refuse_empty(sys.argv[1:])
             app(prog_name="ssm-hdl")
     except (SsmHdlError, OSError) as error:  # of the system, such as a full disk
+        if isinstance(error, OSError) and not error.filename:  # of stdout, which a page of help goes to
+            error = cannot_write("stdout", error)
         print(f"ssm-hdl: {error}", file=sys.stderr)
         sys.exit(2 if isinstance(error, UsageError) else 1)
 

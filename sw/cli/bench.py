@@ -1,13 +1,15 @@
 """``ssm-hdl bench``: what sized pipelines reach of the devices' limits."""
 
 import json
+from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ssm_hdl.extras import need
-from ssm_hdl.sw.cli.console import Json, messages, need_writable, show, table
+from ssm_hdl.sw.cli.console import Cluster, Jobs, Json, messages, need_writable, show, table
 
 if TYPE_CHECKING:
     from ssm_hdl import Manifest
@@ -32,6 +34,8 @@ def command(
     results: Annotated[Path, typer.Option(help="File to write the figures to.")] = Path("results/bench.json"),
     picture: Annotated[Path, typer.Option(help="Plot to draw, .png.")] = Path("docs/bench.png"),
     kept: Annotated[Path, typer.Option(help="Folder that keeps what was measured.")] = Path("out/bench"),
+    jobs: Jobs = 1,
+    cluster: Cluster = None,
     as_json: Json = False,
 ) -> None:
     """Size models for boards, measure their intervals in simulation and their clocks by place and route, and draw it.
@@ -45,17 +49,18 @@ def command(
     from ssm_hdl.files import update_json
     from ssm_hdl.sw import bench
     from ssm_hdl.sw.benchplot import draw
+    from ssm_hdl.sw.cluster import workers
 
     drawn = None if line is None else Manifest.load(line)
-    rows, fullest = [read(pair) for pair in pairs or []], [read(pair)[:3] for pair in largest or []]
-    say = messages()
-
-    def step(text: str) -> None:
-        say.print(text, highlight=False, markup=False)
-
+    fullest = [read(pair)[:3] for pair in largest or []]
+    for pair in pairs or []:
+        read(pair)
     known: dict[str, Any] = json.loads(results.read_text(encoding="utf-8")) if results.exists() else {}
+    measured = partial(_row, kept=kept.absolute(), jobs=jobs)
+    with nullcontext() if cluster is None else workers(cluster, 1) as executor:
+        rows = list(executor.map(measured, [_absolute(pair) for pair in pairs or []]) if executor else map(measured, pairs or []))
     answer: dict[str, Any] = {
-        "rows": _merged(known.get("rows", []), [bench.row(*pair, kept, step) for pair in rows]),
+        "rows": _merged(known.get("rows", []), rows),
         "largest": _merged(known.get("largest", []), [bench.largest(*pair, kept, step) for pair in fullest]),
         "line": known.get("line", []) if drawn is None else bench.line(drawn, ECP5, most, kept, step),
     }
@@ -100,6 +105,22 @@ def read(pair: str) -> "tuple[str, Manifest, Board, float | None]":
         return Path(path).name, Manifest.load(path), find_board(board), float(rate) if rate else None
     except ValueError as error:
         raise UsageError(f"{pair} is not of the form MANIFEST@BOARD or MANIFEST@BOARD@RATE") from error
+
+
+def step(text: str) -> None:
+    """Say what is measured next."""
+    messages().print(text, highlight=False, markup=False)
+
+
+def _row(pair: str, kept: Path, jobs: int) -> dict[str, Any]:
+    """The figures of a pair, here or on a worker of a cluster."""
+    from ssm_hdl.sw import bench
+
+    return bench.row(*read(pair), kept, step, jobs)
+
+
+def _absolute(pair: str) -> str:
+    return str(Path.cwd() / pair)
 
 
 def _merged(known: list[dict[str, Any]], new: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ import typer
 
 from ssm_hdl.extras import need
 from ssm_hdl.sw.cli import sizing
-from ssm_hdl.sw.cli.console import Json, facts, need_writable, show, working
+from ssm_hdl.sw.cli.console import Jobs, Json, facts, need_writable, show, working
 
 if TYPE_CHECKING:
     from ssm_hdl.boards.build import BuildReport
@@ -24,6 +24,7 @@ def command(
     size: sizing.Size,
     board: Annotated[str, typer.Option(help=BOARDS + ".")],
     out: Annotated[Path | None, typer.Option(help="Folder to write to; out/NAME-BOARD if left out.")] = None,
+    jobs: Jobs = 1,
     as_json: Json = False,
 ) -> None:
     """Build the bitstream of a manifest; a design that does not fit, or not at that clock, is refused with the numbers."""
@@ -39,7 +40,7 @@ def command(
     size = replace(size, clock=device.clock_hz / 1e6 if size.clock is None else size.clock)
     sized = size.plan(manifest, device.chip, shell_use(manifest, device))
     with working(f"{manifest.name} on the {device.title}", keep=True) as tell:
-        report = build(manifest, device, folder, clock_hz=sized.clock_hz, plan=sized.plan, progress=tell)
+        report = build(manifest, device, folder, clock_hz=sized.clock_hz, plan=sized.plan, jobs=jobs, progress=tell)
     show(as_json, asdict(report), facts(f"{report.model} on the {device.title}", rows(report)))
 
 

@@ -42,6 +42,14 @@ Folder = Annotated[
     ),
 ]
 Window = Annotated[int | None, typer.Option(min=1, metavar="STEPS", help="Windows that a recording or a text is cut into.")]
+Jobs = Annotated[
+    int,
+    typer.Option(min=1, help="Seeds of place and route that are tried side by side, on as many cores; the result is the same."),
+]
+Cluster = Annotated[
+    str | None,
+    typer.Option(metavar="ADDRESS", help="Dask scheduler, such as tcp://host:8786, whose workers do it (docs/robustness.md)."),
+]
 Hop = Annotated[
     int | None,
     typer.Option(min=1, metavar="STEPS", help="From one window of the training part to the next; a window if left out."),
@@ -134,17 +142,31 @@ def show(as_json: bool, answer: Mapping[str, Any], *tables: RenderableType) -> N
         SsmHdlError: stdout cannot be written.
     """
     out = sys.stderr if STDOUT & {value for value in answer.values() if isinstance(value, str)} else sys.stdout
-    try:
+    with answering():
         if as_json:
             print(json.dumps(answer, indent=2), file=out)
         else:
             # In a pipe, rich would cut tables to 80 columns.
             wide = None if out.isatty() or "COLUMNS" in os.environ else 120
-            Console(width=wide, file=out).print(*tables, sep="\n")
+            console = Console(width=wide, file=out)
+            with console.capture() as text:  # itself it would end this process where a reader has ended
+                console.print(*tables, sep="\n")
+            print(text.get(), end="", file=out)
         out.flush()
-    except BrokenPipeError:
-        raise
+
+
+@contextmanager
+def answering() -> Iterator[None]:
+    """Print to stdout.
+
+    Raises:
+        SsmHdlError: stdout cannot be written.
+    """
+    try:
+        yield
     except OSError as error:
+        if isinstance(error, BrokenPipeError):  # Python would complain of it once more at its end
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise cannot_write("the answer to stdout", error) from error
 
 

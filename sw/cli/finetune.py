@@ -33,13 +33,14 @@ def command(
     """
     need("torch", "numba")
     from ssm_hdl import Manifest
+    from ssm_hdl.manifest import FILE
     from ssm_hdl.sw.cli.samples import dataset_of
     from ssm_hdl.sw.qat.finetune import FinetuneConfig, finetune
     from ssm_hdl.sw.score import main_score
 
     manifest = Manifest.load(path)
     folder = out or Path("out") / f"{path.resolve().name}-qat"
-    need_writable(folder / "manifest.yaml")
+    need_writable(folder / FILE)
     run_file = folder / "run.safetensors"  # lets a stopped run go on; removed at the end
     config = FinetuneConfig(epochs, images, batch_size, learning_rate, label_smoothing, seed)
     if again:

@@ -62,6 +62,7 @@ def command(
     from ssm_hdl.gen.verilog import generate, memory_files, weights, write
     from ssm_hdl.gen.wrappers import find_wrapper
     from ssm_hdl.identifiers import module_name
+    from ssm_hdl.manifest import file_of
 
     manifest, on = Manifest.load(path), find_device(device)
     title = module_name(name or manifest.name, "--name")
@@ -82,7 +83,7 @@ def command(
             *(["--name", name] if name else []),
         )
     )
-    source = path / "manifest.yaml" if path.is_dir() else path
+    source = file_of(path)
     of_manifest = source, source.parent / manifest.graph.weights
     path = (out or Path(f"{title}.v")) if package is None else package / f"{title}.v"
     need_writable(path)

@@ -32,13 +32,14 @@ def command(
 ) -> None:
     """Go on with a text; exit status 1 if a board that runs what --out wrote writes another one than the golden model."""
     from ssm_hdl import Manifest
+    from ssm_hdl.manifest import FILE, file_of
     from ssm_hdl.sim.golden import go_on
     from ssm_hdl.sw.data import text
     from ssm_hdl.sw.language import generator, vocabulary
 
     manifest = Manifest.load(path)
     if out is not None:
-        need_apart("--out", out / "manifest.yaml", path / "manifest.yaml" if path.is_dir() else path)
+        need_apart("--out", out / FILE, file_of(path))
     if not manifest.feeds_back:
         manifest = generator(manifest, temperature or 0.0, seed or 1)
     elif temperature is not None or seed is not None:

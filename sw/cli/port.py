@@ -24,7 +24,8 @@ SimulatedBoard = Annotated[
     str | None,
     typer.Option("--board", help="Board to simulate; that of the folder that `build` wrote, or icebreaker, if left out."),
 ]
-Baud = Annotated[int | None, typer.Option(min=1, max=100_000_000, help="Bit rate of the board; 1,000,000 if left out.")]
+# Below 500 a byte takes longer than the 0.02 s after which a board counts a frame as broken off.
+Baud = Annotated[int | None, typer.Option(min=1_000, max=100_000_000, help="Bit rate of the board; 1,000,000 if left out.")]
 Timeout = Annotated[float | None, typer.Option(min=0.1, max=1e6, help="Seconds to wait for an answer.")]
 
 BOARD = "icebreaker"

@@ -23,6 +23,7 @@ def command(
 ) -> None:
     """Quantize a trained model to a manifest (PTQ): integers from end to end, calibrated on training samples."""
     need("torch", "numba")
+    from ssm_hdl.manifest import FILE
     from ssm_hdl.sw import checkpoint as checkpoints
     from ssm_hdl.sw.data import load_for
     from ssm_hdl.sw.quantize import Recipe, effort, quantize
@@ -30,7 +31,7 @@ def command(
     widths = Recipe.load(recipe)
     model = checkpoints.load(checkpoint)
     folder = out or Path("out") / checkpoint.stem
-    need_writable(folder / "manifest.yaml")
+    need_writable(folder / FILE)
     dataset = load_for(model.inputs, data, progress=True)
     with progress(f"quantizing {checkpoint.stem}", effort(model, dataset, widths)) as advance:
         quantized = quantize(model, dataset, widths, advance)

@@ -1,6 +1,5 @@
 """``ssm-hdl run``: runs samples on a board on a serial port, or on a simulated one."""
 
-import os
 import sys
 import time
 from itertools import islice
@@ -16,6 +15,7 @@ from ssm_hdl.sw.cli.console import (
     Json,
     Seed,
     Window,
+    answering,
     facts,
     in_words,
     inputs_of,
@@ -61,7 +61,7 @@ def command(
             "or the serial port of a sensor. Nothing is compared.",
         ),
     ] = None,
-    sensor_baud: Annotated[int, typer.Option(min=1, max=100_000_000, help="Bit rate of the sensor.")] = 115_200,
+    sensor_baud: Annotated[int, typer.Option(min=50, max=100_000_000, help="Bit rate of the sensor.")] = 115_200,
     data: Folder = None,
     window: Window = None,
     count: Annotated[
@@ -127,9 +127,8 @@ def _stream(host: "Host", source: "Samples", count: int | None, as_json: bool) -
     line = writer(host.manifest, as_json)
     try:
         for number, output in enumerate(islice((each for part in results(host, source) for each in part), count)):
-            print(line(number, output), flush=True)
-    except BrokenPipeError:  # who read them has gone, and Python would complain of it once more at its end
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            with answering():
+                print(line(number, output), flush=True)
     finally:
         if source.saturated:
             beyond = f"{source.saturated:,} numbers were beyond {host.manifest.input.format} and saturated"

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from ssm_hdl.extras import need
-from ssm_hdl.sw.cli.console import Folder, Json, Seed, facts, need_writable, progress, show, table
+from ssm_hdl.sw.cli.console import Cluster, Folder, Json, Seed, facts, need_writable, progress, show, table
 
 NAME = "search"
 EXAMPLE = "ssm-hdl search checkpoints/s4d-16h.safetensors --budget 3000 --data data/mnist --out out/s4d-16h"
@@ -31,6 +31,7 @@ def command(
     samples: Annotated[int, typer.Option(min=1, help="Training samples to calibrate on.")] = 128,
     images: Annotated[int, typer.Option(min=1, help="Validation samples of a trial; the best are measured on all.")] = 500,
     jobs: Annotated[int, typer.Option(min=1, help="Processes that work side by side.")] = 1,
+    cluster: Cluster = None,
     seed: Annotated[int, Seed] = 0,
     data: Folder = None,
     out: Annotated[Path | None, typer.Option(help="Folder of recipe, front and plot; out/NAME if left out.")] = None,
@@ -52,12 +53,13 @@ def command(
     folder = out or Path("out") / checkpoint.stem
     need_writable(folder / "recipe.yaml")
     report = None if sensitivity is None else Report.load(sensitivity)
-    subject = Subject(checkpoint, data, samples, images)
-    where = storage or str(folder / "search.journal")
+    # Absolute, as workers of a cluster run elsewhere.
+    subject = Subject(checkpoint.absolute(), data and data.absolute(), samples, images)
+    where = storage or str((folder / "search.journal").absolute())
     objective = objective or subject.score
     task = Task(subject, Recipe.load(recipe), budget_of(budget), accounting, objective, trials, where, seed)
     with progress(f"search, {checkpoint.stem}", trials) as advance:
-        result = search(task, report, jobs, advance)
+        result = search(task, report, jobs, advance, cluster)
     words = f"ssm-hdl search {checkpoint} --budget {budget} --accounting {accounting} --objective {objective} --recipe {recipe}"
     words += f" --data {data}" * (data is not None) + f" --sensitivity {sensitivity}" * (sensitivity is not None)
     words += f" --trials {trials} --samples {samples} --images {images} --seed {seed}"

@@ -43,7 +43,11 @@ def command(
         bool, typer.Option("--cocotb", help="By the cocotb testbench, a few sequences only: it is slower.")
     ] = False,
     waves: Annotated[
-        Path | None, typer.Option(metavar="FILE.vcd", help="Write all signals into this file, by the cocotb testbench.")
+        Path | None,
+        typer.Option(
+            metavar="FILE.vcd",
+            help="Write all signals into this file, by the cocotb testbench; FILE.gtkw beside it lays them out in GTKWave.",
+        ),
     ] = None,
     netlist: Annotated[
         str | None, typer.Option(metavar="FAMILY", help="The netlist after synthesis instead, in cells of ice40, ecp5 or gowin.")
@@ -82,6 +86,7 @@ def command(
         raise SsmHdlError(f"{manifest.name}: the cocotb testbench loads no SPRAM; leave --cocotb out, or use another device")
     if cocotb:
         from ssm_hdl.sim.testbench import simulate as testbench
+        from ssm_hdl.sim.waves import layout
 
         done = []
         with progress(f"{manifest.name}: cocotb, {len(split)} sequences", None):
@@ -91,6 +96,7 @@ def command(
                     done.append(testbench(manifest, codes, planned, stalls=stalls, seed=seed, folder=folder, waves=traced))
                     if waves is not None:
                         write_atomically(waves, (folder / "dump.vcd").read_bytes())
+                        write_atomically(waves.with_suffix(".gtkw"), layout(manifest, planned, waves))
         comparison = joined(done)
     else:
         comparison = simulate(manifest, planned, parts, netlist, stalls, seed)
@@ -98,6 +104,8 @@ def command(
     answer = {"name": manifest.name, "simulated": what, "samples": samples, **asdict(comparison)}
     if math.isnan(comparison.interval):
         answer["interval"] = None
+    if waves is not None:
+        answer |= {"waves": str(waves), "layout": str(waves.with_suffix(".gtkw"))}
     if stressed := answer.pop("stress"):
         answer["stress"] = {name: stressed[name] for name in ("sequences", "elements", "differences", "first", "cycles")}
     show(as_json, answer, facts(f"{manifest.name}  {answer['simulated']} against the golden model", _rows(answer)))
@@ -141,6 +149,7 @@ def _rows(answer: dict[str, Any]) -> dict[str, object]:
         **({"under stress": f"{stressed['elements']:,} more, differences {_differences(stressed)}"} if stressed else {}),
         "cycles per step": interval,
         "latency": f"{answer['latency']:,} cycles, last sample in to last result out, under load",
+        **{name: answer[name] for name in ("waves", "layout") if name in answer},
         "cycles simulated": f"{answer['cycles']:,}, {answer['cycles_per_second']:,.0f} a second",
     }
 

@@ -21,20 +21,31 @@ from ssm_hdl.sw.cli.console import (
     need_device,
     need_writable,
     show,
+    table,
 )
 
 NAME = "train"
 EXAMPLE = "ssm-hdl train s4d-16h --data data/mnist --out checkpoints/s4d-16h.safetensors"
 
 
+def _presets(asked: bool) -> None:
+    if asked:
+        need("torch")
+        from ssm_hdl.sw.presets import COLUMNS, rows
+
+        listed = table(*COLUMNS)
+        for row in rows():
+            listed.add_row(*row)
+        show(False, {}, listed)
+        raise typer.Exit
+
+
 def command(
     preset: Annotated[
         str,
         typer.Argument(
-            help="small, for your own samples; an S4D: digits (a minute), s4d-16h, s4d-64h (MNIST, an hour); a deep S4D: "
-            "s4d-deep-digits, s4d-deep-16h (MNIST); an S5: s5-digits, s5-mnist (MNIST, hours), s5-mnist-full, s5-listops, "
-            "har (HAPT, minutes); a Mamba: mamba-digits (a minute), mamba-mnist, mamba-har, "
-            "mamba-text (a text, by --data), mamba-induction, mamba-copying (beside it s4d-deep-copying, s5-copying)."
+            help="A model and its training, such as digits (a minute), s4d-16h (MNIST, an hour), har (HAPT, minutes), or small, "
+            "for your own samples; --presets lists all."
         ),
     ],
     data: Folder = None,
@@ -55,6 +66,9 @@ def command(
     ] = None,
     seed: Annotated[int | None, Seed] = None,
     device: Annotated[str, typer.Option(help="Of torch, such as cuda.")] = "cpu",
+    listing: Annotated[
+        bool, typer.Option("--presets", callback=_presets, is_eager=True, help="List all presets, and end.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Train a float model and write its checkpoint; the epoch that is best on the validation samples is kept."""

@@ -172,7 +172,7 @@ def parse(folder: Path | zipfile.Path) -> dict[str, Array]:
 def _numbers(path: Path | zipfile.Path, count: int, kind: type[np.number[Any]] = np.float64) -> Array:
     """The lines of a text file, ``count`` finite numbers each."""
     try:
-        with path.open("r", encoding="utf-8") as stream, warnings.catch_warnings(action="ignore"):  # an empty file warns
+        with path.open("r", encoding="utf-8-sig") as stream, warnings.catch_warnings(action="ignore"):  # an empty file warns
             numbers = np.loadtxt(stream, kind, ndmin=2)
     except (OSError, KeyError) as error:
         raise SsmHdlError(

@@ -76,7 +76,7 @@ def read(path: Path) -> str:
     """
     try:
         data = path.read_bytes()
-        text = (gzip.decompress(data) if path.suffix == ".gz" else data).decode()
+        text = (gzip.decompress(data) if path.suffix == ".gz" else data).decode("utf-8-sig")
     except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         raise SsmHdlError(f"cannot read {path} as text in UTF-8: {error}") from error
     if len(text) < 20:

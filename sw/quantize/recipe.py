@@ -188,7 +188,7 @@ class Recipe(_Strict):
 def _read(path: Path) -> str:
     """The text of a recipe file."""
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError as error:
         raise UsageError(
             f"no recipe is called {str(path)!r}, and there is no such file; there are {', '.join(PRESETS)}"

@@ -13,7 +13,7 @@ from optuna.trial import TrialState
 
 from ssm_hdl.errors import SsmHdlError
 from ssm_hdl.files import write_atomically
-from ssm_hdl.processes import pool
+from ssm_hdl.sw.cluster import workers
 from ssm_hdl.sw.quantize.bench import ACCOUNTINGS, Bench, Measured
 from ssm_hdl.sw.quantize.parts import to_yaml, with_widths
 from ssm_hdl.sw.quantize.recipe import Recipe
@@ -64,7 +64,13 @@ class Outcome:
         }
 
 
-def search(task: Task, report: Report | None = None, jobs: int = 1, progress: Callable[[int], None] | None = None) -> Outcome:
+def search(
+    task: Task,
+    report: Report | None = None,
+    jobs: int = 1,
+    progress: Callable[[int], None] | None = None,
+    cluster: str | None = None,
+) -> Outcome:
     """Take part in the study of a task until it has all its trials, then choose a recipe.
 
     Args:
@@ -72,6 +78,7 @@ def search(task: Task, report: Report | None = None, jobs: int = 1, progress: Ca
         report: sensitivity of the same model, which suggests the first trials.
         jobs: processes that work side by side.
         progress: called with the number of trials done since the last call.
+        cluster: Dask scheduler, on whose workers they do; the files of the task have the same paths there.
 
     Raises:
         SsmHdlError: a budget that no recipe meets, or that none of the trials met; a storage that cannot be used.
@@ -88,11 +95,11 @@ def search(task: Task, report: Report | None = None, jobs: int = 1, progress: Ca
         if params not in begun:  # a running trial does not count: its process may have been stopped
             study.enqueue_trial(params)
     tell = _Progress(study, progress)
-    if jobs == 1:
+    if jobs == 1 and cluster is None:
         take_part(task, 0, bench, tell)
     else:
-        with pool(jobs) as workers:
-            parts = {workers.submit(take_part, task, worker) for worker in range(jobs)}
+        with workers(cluster, jobs) as executor:
+            parts = {executor.submit(take_part, task, worker) for worker in range(jobs)}
             while wait(parts, timeout=1).not_done:
                 tell()
             for part in parts:

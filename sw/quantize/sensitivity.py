@@ -80,7 +80,7 @@ class Report:
             SsmHdlError: no such file, or not a report.
         """
         try:
-            fields = json.loads(path.read_text(encoding="utf-8"))
+            fields = json.loads(path.read_text(encoding="utf-8-sig"))
             cells: dict[Cell, Measured | str] = {}
             for cell in fields.pop("cells"):
                 key = cell.pop("part"), cell.pop("width")

@@ -2,13 +2,14 @@
 
 import json
 from pathlib import Path
+from threading import Event
 
 import pytest
 
 from ssm_hdl import SsmHdlError
 from ssm_hdl.boards import build, flow, seeds
 from ssm_hdl.boards.catalog import find_board
-from ssm_hdl.boards.resources import shell_use
+from ssm_hdl.boards.resources import Usage, shell_use
 from ssm_hdl.gen.size.planner import plan_for
 
 
@@ -22,6 +23,31 @@ def test_a_seed_that_takes_too_long_is_given_up(double, tmp_path, monkeypatch):
     with pytest.raises(SsmHdlError, match=r"45 MHz: place and route was given up each time: .*, with 1 seeds"):
         build.build(manifest, board, tmp_path / "out", plan=plan, seeds=(3,), progress=said.append)
     assert sum("given up" in line for line in said) == 3 and not list((tmp_path / "out").glob("*.bin"))
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_the_first_seed_of_all_that_meets_the_timing_counts(double, tmp_path, monkeypatch, jobs):
+    """Seeds 5 and 6 meet it; of two side by side, seed 4 is done after seed 5."""
+    ends, usage = {seed: Event() for seed in (4, 5, 6)}, dict.fromkeys(flow.FLOWS["ice40"].cells, Usage(1, 2))
+
+    def synthesise_top(board, top, folder, log, progress):
+        for name in ("top.json", "top.pcf"):
+            (folder / name).touch()
+        return usage
+
+    def route(board, folder, seed, clock_hz, netlist):
+        assert seed != 4 or jobs == 1 or ends[5].wait(60)
+        ends[seed].set()
+        (folder / flow.LOG).write_text(f"seed {seed}")
+        return flow.Routed(seed, 1e6 * seed, seed > 4, netlist)
+
+    monkeypatch.setattr(build, "synthesise_top", synthesise_top)
+    monkeypatch.setattr(build, "pack", lambda board, folder: folder.name.encode())
+    monkeypatch.setattr(seeds, "route", route)
+    monkeypatch.setattr(seeds.os, "cpu_count", lambda: 2)
+    report = build.build(double(), find_board("icebreaker"), tmp_path, seeds=(4, 5, 6), jobs=jobs)
+    assert (report.seed, report.seeds, Path(report.bitstream).read_bytes()) == (5, {4: 4.0, 5: 5.0}, b"seed-5")
+    assert (tmp_path / flow.LOG).read_text() == "seed 5"
 
 
 def test_a_bitstream_for_a_gowin_device(double, tmp_path):

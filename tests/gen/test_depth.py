@@ -15,7 +15,6 @@ from ssm_hdl.gen.report import estimate
 from ssm_hdl.gen.size.planner import plan_for
 from ssm_hdl.gen.verilog import generate
 from ssm_hdl.manifest import Graph
-from ssm_hdl.sim.compiler import Design
 from ssm_hdl.sim.golden import run
 from ssm_hdl.sim.verilated import VerilatedModel
 
@@ -36,7 +35,7 @@ def test_shared_stages_equal_the_golden_model(random_manifest, random_samples, l
     plan = plan_for(manifest, dsp=dsp, share_layers=True).plan
     report = estimate(manifest, plan)
     assert (report.layers, report.cycles) == (layers, {6: 46, 8: 69, 40: 92}[dsp])
-    model = VerilatedModel(manifest, design=Design(generate(manifest, plan), manifest.name, optimise=0))
+    model = VerilatedModel(manifest, plan, optimise=0)
     samples = random_samples(manifest, batch=40)
     golden = run(manifest, samples).outputs
     freely = model.run(samples)
@@ -52,7 +51,7 @@ def test_results_of_every_step(random_manifest, random_samples):
     manifest = random_manifest(channels=4, modes=3, steps=8, layers=2, alike=True, pooled=False)
     samples = random_samples(manifest, batch=4)
     plan = plan_for(manifest, dsp=8, share_layers=True).plan
-    result = VerilatedModel(manifest, design=Design(generate(manifest, plan), manifest.name, optimise=0)).run(samples, stalls=0.3)
+    result = VerilatedModel(manifest, plan, optimise=0).run(samples, stalls=0.3)
     assert np.array_equal(result.outputs, run(manifest, samples).outputs)
 
 

@@ -11,7 +11,6 @@ from ssm_hdl.gen.pipeline import Pipeline
 from ssm_hdl.gen.report import estimate
 from ssm_hdl.gen.size.planner import plan_for
 from ssm_hdl.gen.verilog import generate
-from ssm_hdl.sim.compiler import Design
 from ssm_hdl.sim.golden import run
 from ssm_hdl.sim.verilated import VerilatedModel
 
@@ -22,7 +21,7 @@ ALL = ("exponent", "delta", "dither")
 def test_interval_and_bits_of_every_size(random_manifest, random_samples, dsp, features):
     manifest = random_manifest(channels=8, modes=9, steps=24, classes=5, features=features)
     plan = plan_for(manifest, dsp=dsp, share_layers=False).plan
-    model = VerilatedModel(manifest, plan)
+    model = VerilatedModel(manifest, plan, optimise=0)
     samples = random_samples(manifest, batch=4)
     golden = run(manifest, samples).outputs
     freely = model.run(samples)
@@ -47,7 +46,7 @@ def test_beats_that_are_filled_up(random_manifest, random_samples, ssm, readout,
     manifest = random_manifest(channels=8, modes=9, steps=24, classes=5, features=ALL)
     folding = {"ssm": ssm, "readout": readout, "mixing": mixing, "decoder": decoder}
     plan = plan_for(manifest, dsp=200, folding=folding, share_layers=False).plan
-    model, report = VerilatedModel(manifest, plan), estimate(manifest, plan)
+    model, report = VerilatedModel(manifest, plan, optimise=0), estimate(manifest, plan)
     samples = random_samples(manifest, batch=4)
     golden = run(manifest, samples).outputs
     freely = model.run(samples)
@@ -62,14 +61,15 @@ def test_bits_of_a_family(random_manifest, random_samples, layers, share):
     """What a scan shifts in the multipliers of an ECP5, in the models of its cells; layers that share it have other scales."""
     manifest = random_manifest(channels=4, modes=3, steps=12, classes=5, layers=layers, alike=share, features=ALL)
     samples = random_samples(manifest, batch=3)
-    model = VerilatedModel(manifest, plan_for(manifest, unlimited(ECP5), dsp=24, share_layers=share).plan)
+    model = VerilatedModel(manifest, plan_for(manifest, unlimited(ECP5), dsp=24, share_layers=share).plan, optimise=0)
     assert np.array_equal(model.run(samples, stalls=0.3).outputs, run(manifest, samples).outputs)
 
 
 def test_results_every_step(random_manifest, random_samples):
     manifest = random_manifest(channels=4, modes=3, steps=12, pooled=False)
     samples = random_samples(manifest, batch=3)
-    result = VerilatedModel(manifest, plan_for(manifest, dsp=8, share_layers=False).plan).run(samples, stalls=0.3)
+    plan = plan_for(manifest, dsp=8, share_layers=False).plan
+    result = VerilatedModel(manifest, plan, optimise=0).run(samples, stalls=0.3)
     assert result.outputs.shape == (3, 12, 4)
     assert np.array_equal(result.outputs, run(manifest, samples).outputs)
 
@@ -79,7 +79,7 @@ def test_latency_of_a_step_alone(random_manifest, random_samples, features, size
     manifest = random_manifest(channels=16, modes=33, steps=4, classes=10, features=features)
     for dsp in sizes:
         plan = plan_for(manifest, dsp=dsp, share_layers=False).plan
-        alone = VerilatedModel(manifest, plan).run(random_samples(manifest, 1, 1))
+        alone = VerilatedModel(manifest, plan, optimise=0).run(random_samples(manifest, 1, 1))
         assert alone.latency == estimate(manifest, plan).latency_alone
 
 
@@ -89,8 +89,7 @@ def test_a_deep_model(random_manifest, random_samples, layers, dsp, features):
     manifest = random_manifest(channels=8, modes=6, steps=16, classes=5, layers=layers, features=features)
     plan = plan_for(manifest, dsp=dsp, share_layers=False).plan
     pipeline, report = Pipeline(manifest, plan), estimate(manifest, plan)
-    design = Design(generate(manifest, plan), manifest.name, optimise=0)
-    model = VerilatedModel(manifest, design=design)
+    model = VerilatedModel(manifest, plan, optimise=0)
     samples = random_samples(manifest, batch=12)
     golden = run(manifest, samples).outputs
     freely = model.run(samples)
@@ -126,8 +125,9 @@ def test_paths_that_cross_never_block_each_other(tmp_path, random_samples, bent,
     save_file({"none": np.zeros(1, dtype=np.int8)}, tmp_path / "weights.safetensors")
     manifest = Manifest.load(tmp_path)
     samples = random_samples(manifest, batch=2)
+    model = VerilatedModel(manifest, plan_for(manifest, share_layers=False).plan, optimise=0)
     for stalls in (0.0, 0.6):
-        result = VerilatedModel(manifest, plan_for(manifest, share_layers=False).plan).run(samples, stalls=stalls)
+        result = model.run(samples, stalls=stalls)
         assert np.array_equal(result.outputs, run(manifest, samples).outputs)
 
 

@@ -286,7 +286,7 @@ def test_bits_and_interval_of_a_sized_pipeline(manifest, random_samples, device)
     """In the cells of the device."""
     sized = plan_for(manifest, device, fastest=True)
     samples = random_samples(manifest, batch=3)
-    model = VerilatedModel(manifest, sized.plan)
+    model = VerilatedModel(manifest, sized.plan, optimise=0)
     free = model.run(samples)
     assert np.array_equal(free.outputs, run(manifest, samples).outputs)
     assert free.interval == sized.report.cycles
@@ -299,7 +299,7 @@ def test_what_takes_more_dsp_blocks_than_there_are_is_partly_in_them(random_samp
     part = [stage for stage in sized.report.stages if 0 < stage.dsp_multipliers < stage.multipliers]
     assert part and sized.report.dsp == sum(stage.dsp for stage in sized.report.stages) <= 12
     samples = random_samples(digits, batch=2)
-    model = VerilatedModel(digits, sized.plan)
+    model = VerilatedModel(digits, sized.plan, optimise=0)
     free = model.run(samples)
     assert np.array_equal(free.outputs, run(digits, samples).outputs) and free.interval == sized.report.cycles
     assert np.array_equal(model.run(samples, stalls=0.4, seed=3).outputs, free.outputs)

@@ -16,11 +16,8 @@ from ssm_hdl.gen.pipeline import Pipeline
 from ssm_hdl.gen.plan import Plan
 from ssm_hdl.gen.timing import Timing
 from ssm_hdl.gen.traffic import Traffic
-from ssm_hdl.gen.verilog import generate, weights
 from ssm_hdl.manifest import Graph
 from ssm_hdl.operations import Tensors
-from ssm_hdl.sim.cells import with_cells
-from ssm_hdl.sim.compiler import Design
 from ssm_hdl.sim.golden import run
 from ssm_hdl.sim.verilated import VerilatedModel
 
@@ -31,8 +28,7 @@ STEPS = 384
 def check(manifest, plan, samples):
     """Cycle by cycle at both ends the RTL does what the network does, its figures are those stated, and stalls are no harm."""
     pipeline = Pipeline(manifest, plan)
-    design = Design(generate(manifest, plan), manifest.name, weights=weights(manifest, plan), optimise=0)
-    model = VerilatedModel(manifest, design=with_cells(design, plan.family))
+    model = VerilatedModel(manifest, plan, optimise=0)
     steps = manifest.steps
     batch = samples(manifest, max(4, STEPS // steps), steps)
     found = model.run(batch)

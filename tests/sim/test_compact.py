@@ -24,7 +24,7 @@ def test_bits_of_compact_stages(random_manifest, random_samples, cache, features
         compacts = registry.stage(layers.node.op.op).compacts(layers, stage)
         assert compacts == (layers.node.op.op not in ("scan", "slice"))
         stages[name] = replace(stage, compact=compacts)
-    model = netlist_model(manifest, ICE40, replace(plan, stages=stages), cache=cache)
+    model = netlist_model(manifest, ICE40, replace(plan, stages=stages), optimise=0, cache=cache)
     assert model.design.verilog.count(".OLOADTOP(1'h0)") == model.design.verilog.count("SB_MAC16 #(") - 4
     assert compare(manifest, model, random_samples(manifest, 4), stalls=0.2).differences == 0
 
@@ -39,6 +39,6 @@ def test_compact_stages_that_layers_share(random_manifest, random_samples, cache
         for name, stage in plan.stages.items()
     }
     assert sum(stage.compact and shared[name].count == 2 for name, stage in stages.items()) > 4
-    model = VerilatedModel(manifest, replace(plan, stages=stages), cache=cache)
+    model = VerilatedModel(manifest, replace(plan, stages=stages), optimise=0, cache=cache)
     for stalls in (0.0, 0.3):
         assert compare(manifest, model, random_samples(manifest, 4), stalls=stalls).differences == 0

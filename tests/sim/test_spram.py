@@ -32,7 +32,7 @@ def plan_of(manifest, dsp=12, share=False):
 )
 def test_rtl_equals_the_golden_model(random_manifest, random_samples, cache, sizes, dsp, share):
     manifest = random_manifest(steps=8, **sizes)
-    model = VerilatedModel(manifest, plan_of(manifest, dsp, share), cache=cache)
+    model = VerilatedModel(manifest, plan_of(manifest, dsp, share), optimise=0, cache=cache)
     samples = random_samples(manifest, batch=5)
     expected = run(manifest, samples).outputs
     for stalls in (0.0, 0.5):
@@ -53,7 +53,7 @@ def test_netlist_equals_the_golden_model(random_manifest, random_samples, cache)
 @pytest.mark.parametrize("wrong", (0, 1001, -1))
 def test_nothing_is_computed_with_wrong_weights(random_manifest, random_samples, cache, wrong):
     manifest = random_manifest(channels=16, modes=8, steps=4)
-    model = VerilatedModel(manifest, plan_of(manifest), cache=cache)
+    model = VerilatedModel(manifest, plan_of(manifest), optimise=0, cache=cache)
     image = bytearray(model.design.weights)
     image[wrong] ^= 4
     model.design = replace(model.design, weights=bytes(image))
@@ -63,7 +63,7 @@ def test_nothing_is_computed_with_wrong_weights(random_manifest, random_samples,
 
 def test_nothing_is_computed_before_all_is_loaded(random_manifest, random_samples, cache):
     manifest = random_manifest(channels=16, modes=8, steps=4)
-    model = VerilatedModel(manifest, plan_of(manifest), cache=cache)
+    model = VerilatedModel(manifest, plan_of(manifest), optimise=0, cache=cache)
     model.design = replace(model.design, weights=model.design.weights[:-1])
     with pytest.raises(SsmHdlError, match=r"0 of \d+ elements were taken"):
         model.run(random_samples(manifest), patience=20000)

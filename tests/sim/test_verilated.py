@@ -12,7 +12,6 @@ from ssm_hdl import Manifest, SsmHdlError
 from ssm_hdl.gen.pipeline import Pipeline
 from ssm_hdl.gen.size.planner import plan_for
 from ssm_hdl.gen.timing import Timing
-from ssm_hdl.gen.verilog import generate
 from ssm_hdl.operations import Tensors
 from ssm_hdl.sim import tools
 from ssm_hdl.sim.compare import compare
@@ -35,7 +34,7 @@ def model(manifest, cache):
 
 def _compile(manifest, plan, cache):
     """The model without the compiler's optimiser, which takes longer here than what it saves."""
-    return VerilatedModel(manifest, design=Design(generate(manifest, plan), manifest.name, optimise=0), cache=cache)
+    return VerilatedModel(manifest, plan, optimise=0, cache=cache)
 
 
 @pytest.mark.parametrize("stalls", [0, 0.3, 0.9])

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 
 import pytest
 from marked import Mark
@@ -48,10 +49,11 @@ def test_nothing_is_left_of_a_tool(shell, monkeypatch):
 
 TOOL = "processes.run(['sh', '-c', 'sleep 777 & sleep 777'], pathlib.Path(sys.argv[1]))"
 POOL = "list(stack.enter_context(processes.pool(2)).map(time.sleep, [777, 777]))"
+SIDE = f"list(stack.enter_context(processes.side_by_side(2, [lambda: {TOOL}] * 2)))"
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGKILL], ids=lambda number: number.name)
-@pytest.mark.parametrize(("work", "least"), [(TOOL, 4), (POOL, 4)], ids=["tool", "pool"])
+@pytest.mark.parametrize(("work", "least"), [(TOOL, 4), (POOL, 4), (SIDE, 7)], ids=["tool", "pool", "side by side"])
 def test_children_end_with_their_parent(tmp_path, work, least, number):
     mark = Mark()
     code = "import contextlib, pathlib, signal, sys, time\nfrom ssm_hdl import processes\n"
@@ -68,6 +70,22 @@ def test_children_end_with_their_parent(tmp_path, work, least, number):
     assert "Traceback" not in said or number == signal.SIGKILL  # a worker that is just starting sees its parent vanish
     assert (f"ssm-hdl: ended by {number.name}" in said.splitlines()) == (number != signal.SIGKILL)
     mark.wait(0)
+
+
+@pytest.mark.parametrize("jobs", [1, 3])
+def test_calls_side_by_side_give_results_in_order_until_nobody_asks(tmp_path, jobs):
+    mark, begun = Mark(), time.monotonic()
+
+    def call(seconds):
+        done = processes.run(["sleep", seconds], tmp_path / seconds, environment=os.environ | mark.variables)
+        return seconds, done.status
+
+    with processes.side_by_side(
+        jobs, [partial(call, seconds) for seconds in ("0.3", "0.1", "777", "778", "779", "780")]
+    ) as results:
+        assert [next(results), next(results)] == [("0.3", 0), ("0.1", 0)]
+    mark.wait(0)
+    assert time.monotonic() - begun < 60 and not (tmp_path / "780").exists()
 
 
 def test_a_worker_that_is_killed_is_an_error():

@@ -27,7 +27,7 @@ def reached(monkeypatch):
     """Place and route that takes no time and says 50, 40 and 60 MHz; the calls to it."""
     calls = []
 
-    def clocks(manifest, board, plan, out, clock_hz, seeds, progress):
+    def clocks(manifest, board, plan, out, clock_hz, seeds, progress, jobs):
         calls.append((plan, clock_hz, seeds))
         return Clocks({"LUTs": Usage(4000, 5280)}, (50.0, 40.0, 60.0))
 

@@ -181,3 +181,13 @@ def wait_for_tool(mark, run, tool):
     while run.poll() is None:
         if any(tool is None or tool in line for number, line in mark.running().items() if number != run.pid or tool is None):
             return
+
+
+@pytest.mark.parametrize("line", ["info tiny", "generate tiny -o /dev/stdout"])
+def test_a_reader_that_has_ended(inputs, line):
+    read, write = os.pipe()
+    os.close(read)
+    run = launch(inputs, line, {}, stdout=write)
+    os.close(write)
+    assert re.fullmatch("ssm-hdl: cannot write .*stdout: what read it has ended; .*\n", run.communicate()[1])
+    assert run.returncode == 1

@@ -11,10 +11,8 @@ import torch
 from random_graphs.plans import stagewise
 
 from ssm_hdl import SsmHdlError
-from ssm_hdl.gen.verilog import generate
 from ssm_hdl.operations import Dense, Embedding, Lookup, Norm, Slice, Taps
 from ssm_hdl.sim.compare import compare
-from ssm_hdl.sim.compiler import Design
 from ssm_hdl.sim.golden import run
 from ssm_hdl.sim.verilated import VerilatedModel
 from ssm_hdl.sw import checkpoint as checkpoints
@@ -246,7 +244,7 @@ def test_the_pipeline_gives_the_same_bits(digits, cache):
     small = untrained(SPECS["digits"], width=4, modes=2, layers=1, expand=1)
     manifest = program(small, digits, with_widths(few("mamba-w8a8h"), {}, fit=False))[0]
     plan = stagewise(manifest, Random(11), family="generic")  # which Verilator reads
-    model = VerilatedModel(manifest, design=Design(generate(manifest, plan), manifest.name, optimise=0), cache=cache)
+    model = VerilatedModel(manifest, plan, optimise=0, cache=cache)
     codes = digits.test.codes[:3, :12]
     for stalls in (0.0, 0.3):
         assert compare(manifest, model, codes, stalls=stalls).differences == 0

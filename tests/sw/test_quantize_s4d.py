@@ -11,9 +11,7 @@ import torch
 from ssm_hdl import Manifest
 from ssm_hdl.gen.depth import find_layers
 from ssm_hdl.gen.size.planner import plan_for
-from ssm_hdl.gen.verilog import generate
 from ssm_hdl.operations import Norm, Scan, Slice
-from ssm_hdl.sim.compiler import Design
 from ssm_hdl.sim.golden import run
 from ssm_hdl.sim.verilated import VerilatedModel
 from ssm_hdl.sw import checkpoint as checkpoints
@@ -105,7 +103,7 @@ def test_layers_share_stages_and_rtl_equals_the_golden_model(digits, order, untr
     codes = digits.test.codes[:3]
     for share in (True, False)[: 1 + (order == "postnorm")]:
         plan = plan_for(manifest, dsp=40, share_layers=share).plan
-        result = VerilatedModel(manifest, design=Design(generate(manifest, plan), manifest.name, optimise=0)).run(codes)
+        result = VerilatedModel(manifest, plan, optimise=0).run(codes)
         assert np.array_equal(result.outputs, run(manifest, codes).outputs)
 
 

@@ -1,10 +1,13 @@
 """Samples line by line, from a pipe, a file that grows and a sensor; and the command on a simulated board."""
 
+import io
 import json
 import os
+import sys
 import threading
 import tty
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +16,7 @@ import yaml
 from ssm_hdl import Manifest, SsmHdlError
 from ssm_hdl.boards.build import PLAN
 from ssm_hdl.boards.catalog import find_board
+from ssm_hdl.files import sealed_json
 from ssm_hdl.manifest import Graph
 from ssm_hdl.operations import Tensors
 from ssm_hdl.samples import InputSpec
@@ -98,7 +102,7 @@ def test_values_become_codes_as_those_of_a_file(random_manifest, pipe):
     manifest = random_manifest(steps=5, pooled=False)
     spec = InputSpec("mine", "UQ(0, 8)", (0.0,), (1.0,), 5, 0, targets=2, per_step=True, scale=(4.0,))
     manifest = Manifest(manifest.graph.model_copy(update={"samples": spec}), manifest.tensors)
-    samples = Samples(manifest, pipe("1.0; 3.99,7\r\n-1\n"))
+    samples = Samples(manifest, pipe("\ufeff1.0; 3.99,7\r\n-1\n"))
     assert [None if step is None else step.tolist() for step in samples] == [[64], [255], [255], [0], None]
     assert samples.saturated == 2
 
@@ -156,7 +160,7 @@ def test_what_a_line_says(random_manifest):
     assert json.loads(writer(named, True)(7, output)) == {"sequence": 7, "class": 1, "name": "no", "values": [1, 5, -0.5]}
 
 
-def test_the_command_on_a_simulated_board(random_manifest, random_samples, cli, refused, pipe, as_built, tmp_path):
+def test_the_command_on_a_simulated_board(random_manifest, random_samples, cli, refused, pipe, as_built, monkeypatch, tmp_path):
     manifest = random_manifest(steps=5, pooled=False)
     board = find_board("icebreaker")
     path, target = manifest.save(tmp_path / "small").parent, target_of(manifest, board)
@@ -167,11 +171,16 @@ def test_the_command_on_a_simulated_board(random_manifest, random_samples, cli, 
     lines = [json.loads(line) for line in done.out.splitlines()]
     assert [line["step"] for line in lines] == list(range(8))
     assert [line["values"] for line in lines] == manifest.values(run(manifest, codes).outputs[0, :8]).tolist()
+    with monkeypatch.context() as patch, Path("/dev/full").open("wb", 0) as full:
+        patch.setattr(sys, "stdout", io.TextIOWrapper(full, write_through=True))
+        refused("cannot write the answer to stdout: No space", "run", path, *fast, "--stream", pipe(text_of(codes[0]), "full"))
     report = as_built(manifest, target, path)
     assert built(path, manifest) == replace(target, built=report)
     done = cli("run", path, *fast, "--count", 2, "--json")
     answer = json.loads(done.out)
     assert (answer["differences"], answer["sequences"], answer["port"]) == (0, 2, "the simulated iCEBreaker")
     refused("built for the iCEBreaker", "run", path, *fast, "--board", "ulx3s-25f", status=2)
-    (path / PLAN).write_text("{}")
+    (path / PLAN).write_text(target.plan.to_json().replace('"multipliers": 1', '"multipliers": 2', 1))
+    refused("plan.json is not what `build` writes .its sha256 is not that", "run", path, *fast)
+    (path / PLAN).write_text(sealed_json({}))
     refused("plan.json is no plan", "run", path, *fast)

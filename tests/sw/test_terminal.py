@@ -3,6 +3,7 @@
 import errno
 import io
 import os
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -11,9 +12,11 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from ssm_hdl import Manifest
 from ssm_hdl.errors import SsmHdlError
 from ssm_hdl.gen.report import estimate
 from ssm_hdl.gen.size.planner import plan_for
+from ssm_hdl.sim.waves import variables
 from ssm_hdl.sw.cli import console
 from ssm_hdl.sw.cli.generate import tables
 
@@ -85,7 +88,19 @@ def test_progress_is_lines_where_there_is_no_terminal(capsys, monkeypatch):
 def test_waves(cli, random_manifest, tmp_path):
     path = random_manifest(channels=2, modes=2, steps=4).save(tmp_path / "small")
     done = cli("simulate", path, "--count", 1, "--waves", tmp_path / "small.vcd")
-    assert done.status == 0 and "$var wire" in (tmp_path / "small.vcd").read_text(), done.err
+    assert done.status == 0, done.err
+    with (tmp_path / "small.vcd").open() as vcd:
+        known = set(variables(vcd).values())
+    text = (tmp_path / "small.gtkw").read_text()
+    head, *groups = text.split("@800200\n")
+    assert f'[dumpfile] "{tmp_path / "small.vcd"}"' in head
+    assert set(re.findall(r"^\+\{\w+\} (.*)", text, re.MULTILINE)) <= known
+    for group in groups:
+        assert re.findall(r"^\+\{(\w+)\}", group, re.MULTILINE)[:3] in (["valid", "ready", "payload"], ["valid", "ready", "data"])
+        assert re.match(r"-\w+ to \w+: \d+ x [SU]Q\(-?\d+, \d+\)", group)
+    sources = list(dict.fromkeys(group[1:].partition(" to ")[0] for group in groups))
+    assert sources[:4] == ["samples", "Entry", "encoder", "encoder_Fork"] and sources[-3:] == ["residual", "pool", "decoder"]
+    assert set(Manifest.load(path).nodes) <= set(sources)
     assert cli("simulate", path, "--waves", tmp_path / "small.txt").status == 2
 
 

@@ -25,6 +25,11 @@ def digits():
     return data.load("digits")
 
 
+def test_the_presets_are_listed(cli):
+    done = cli("train", "--presets")
+    assert done.status == 0 and [line.split()[0] for line in done.out.splitlines()[2:]] == list(PRESETS)
+
+
 def test_a_short_training_improves_and_repeats_bit_by_bit(digits):
     epochs = []
     console = Console(file=io.StringIO(), force_terminal=True, width=100)

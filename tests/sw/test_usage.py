@@ -96,6 +96,8 @@ generate digits --rate 100                      | no clock of its own
 generate digits --rate -1 --device up5k         | a rate of -1 time steps
 generate digits --rate 100 --max --device up5k  | two different wishes
 generate digits --clock 0                       | a clock of 0 MHz
+generate digits --clock 1e9                     | at most the 1,000 of
+build digits --board icebreaker --clock 1e9     | at most the 1,000 of
 generate digits --dsp 0                         | '--dsp'
 generate digits --dsp 9 --device up5k           | 9 DSP blocks are more than the 8
 generate digits --share-device 9,8              | LUTS,DSPS,RAMS
@@ -135,6 +137,8 @@ run digits --port x --data mine.npz             | --data and --window go with
 run digits                                      | name the --port
 run digits --port x --simulated                 | name the --port
 run digits --port x --board icebreaker          | leave it out
+run digits --simulated --baud 3                 | '--baud'
+run digits --port x --stream - --sensor-baud 3  | '--sensor-baud'
 run digits --simulated --board arty             | board 'arty' is not known
 run digits --port x --stream - --samples test   | --stream brings the samples
 report digits --float digits.safetensors        | name them with --samples

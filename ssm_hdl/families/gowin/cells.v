@@ -25,47 +25,30 @@ module GOWIN_MULT #(
     assign DOUT = OUT_REG ? result_stored : piped;
 endmodule
 
-module MULT18X18 (
-    input [17:0] A, SIA, B, SIB,
-    input ASIGN, BSIGN, ASEL, BSEL, CE, CLK, RESET,
-    output [35:0] DOUT,
-    output [17:0] SOA, SOB
-);
-    parameter AREG = 1'b0;
-    parameter BREG = 1'b0;
-    parameter OUT_REG = 1'b0;
-    parameter PIPE_REG = 1'b0;
-    parameter ASIGN_REG = 1'b0;
-    parameter BSIGN_REG = 1'b0;
-    parameter SOA_REG = 1'b0;
-    parameter MULT_RESET_MODE = "SYNC";
-    generate
-        if (ASIGN_REG || BSIGN_REG || SOA_REG || MULT_RESET_MODE != "SYNC")
-            $error("MULT18X18: no model of registered signs, of shifted operands, of an asynchronous reset");
-    endgenerate
-    GOWIN_MULT #(18, AREG, BREG, PIPE_REG, OUT_REG) mult (A, B, ASIGN, BSIGN, CE, CLK, RESET, DOUT);
+// A multiplier as Yosys names its ports; the same for both widths.
+`define MULTIPLIER(NAME, WIDTH) \
+module NAME ( \
+    input [WIDTH-1:0] A, SIA, B, SIB, \
+    input ASIGN, BSIGN, ASEL, BSEL, CE, CLK, RESET, \
+    output [2*WIDTH-1:0] DOUT, \
+    output [WIDTH-1:0] SOA, SOB \
+); \
+    parameter AREG = 1'b0; \
+    parameter BREG = 1'b0; \
+    parameter OUT_REG = 1'b0; \
+    parameter PIPE_REG = 1'b0; \
+    parameter ASIGN_REG = 1'b0; \
+    parameter BSIGN_REG = 1'b0; \
+    parameter SOA_REG = 1'b0; \
+    parameter MULT_RESET_MODE = "SYNC"; \
+    generate \
+        if (ASIGN_REG || BSIGN_REG || SOA_REG || MULT_RESET_MODE != "SYNC") \
+            $error("no model of registered signs, of shifted operands, of an asynchronous reset"); \
+    endgenerate \
+    GOWIN_MULT #(WIDTH, AREG, BREG, PIPE_REG, OUT_REG) mult (A, B, ASIGN, BSIGN, CE, CLK, RESET, DOUT); \
 endmodule
-
-module MULT9X9 (
-    input [8:0] A, SIA, B, SIB,
-    input ASIGN, BSIGN, ASEL, BSEL, CE, CLK, RESET,
-    output [17:0] DOUT,
-    output [8:0] SOA, SOB
-);
-    parameter AREG = 1'b0;
-    parameter BREG = 1'b0;
-    parameter OUT_REG = 1'b0;
-    parameter PIPE_REG = 1'b0;
-    parameter ASIGN_REG = 1'b0;
-    parameter BSIGN_REG = 1'b0;
-    parameter SOA_REG = 1'b0;
-    parameter MULT_RESET_MODE = "SYNC";
-    generate
-        if (ASIGN_REG || BSIGN_REG || SOA_REG || MULT_RESET_MODE != "SYNC")
-            $error("MULT9X9: no model of registered signs, of shifted operands, of an asynchronous reset");
-    endgenerate
-    GOWIN_MULT #(9, AREG, BREG, PIPE_REG, OUT_REG) mult (A, B, ASIGN, BSIGN, CE, CLK, RESET, DOUT);
-endmodule
+`MULTIPLIER(MULT18X18, 18)
+`MULTIPLIER(MULT9X9, 9)
 
 // A memory of 512 words of four bytes, of 8 or 9 bits each, with two ports of 1 to 36 bits.
 module GOWIN_BSRAM #(
@@ -164,152 +147,89 @@ endmodule
     INIT_RAM_0F, INIT_RAM_0E, INIT_RAM_0D, INIT_RAM_0C, INIT_RAM_0B, INIT_RAM_0A, INIT_RAM_09, INIT_RAM_08, \
     INIT_RAM_07, INIT_RAM_06, INIT_RAM_05, INIT_RAM_04, INIT_RAM_03, INIT_RAM_02, INIT_RAM_01, INIT_RAM_00}
 
-module SP (
-    input [31:0] DI,
-    input [2:0] BLKSEL,
-    input [13:0] AD,
-    input WRE, CLK, CE, OCE, RESET,
-    output [31:0] DO
-);
-    parameter READ_MODE = 1'b0;
-    parameter WRITE_MODE = 2'b00;
-    parameter BIT_WIDTH = 32;
-    parameter BLK_SEL = 3'b000;
-    parameter RESET_MODE = "SYNC";
-    `INIT_PARAMETERS(256)
-    generate
-        if (READ_MODE || BLK_SEL) $error("SP: no model of its output register, of block selects");
-    endgenerate
-    wire [35:0] read_a, read_b;
-    GOWIN_BSRAM #(8, BIT_WIDTH, BIT_WIDTH, WRITE_MODE, 0, RESET_MODE == "ASYNC", `INIT) ram (
-        CLK, CE, WRE, RESET, CLK, 1'b0, 1'b0, 1'b0, AD, AD, {4'b0, DI}, 36'b0, read_a, read_b
-    );
-    assign DO = read_a[31:0];
+// A memory with one port, of bytes of 8 or 9 bits.
+`define SINGLE_PORT(NAME, BYTE) \
+module NAME ( \
+    input [4*BYTE-1:0] DI, \
+    input [2:0] BLKSEL, \
+    input [13:0] AD, \
+    input WRE, CLK, CE, OCE, RESET, \
+    output [4*BYTE-1:0] DO \
+); \
+    parameter READ_MODE = 1'b0; \
+    parameter WRITE_MODE = 2'b00; \
+    parameter BIT_WIDTH = 4*BYTE; \
+    parameter BLK_SEL = 3'b000; \
+    parameter RESET_MODE = "SYNC"; \
+    `INIT_PARAMETERS(32*BYTE) \
+    generate \
+        if (READ_MODE || BLK_SEL) $error("no model of its output register, of block selects"); \
+    endgenerate \
+    wire [35:0] read_a, read_b, data = DI; \
+    GOWIN_BSRAM #(BYTE, BIT_WIDTH, BIT_WIDTH, WRITE_MODE, 0, RESET_MODE == "ASYNC", `INIT) ram ( \
+        CLK, CE, WRE, RESET, CLK, 1'b0, 1'b0, 1'b0, AD, AD, data, 36'b0, read_a, read_b \
+    ); \
+    assign DO = read_a[4*BYTE-1:0]; \
 endmodule
+`SINGLE_PORT(SP, 8)
+`SINGLE_PORT(SPX9, 9)
 
-module SDPB (
-    input [31:0] DI,
-    input [2:0] BLKSELA, BLKSELB,
-    input [13:0] ADA, ADB,
-    input CLKA, CEA, RESETA, CLKB, CEB, RESETB, OCE,
-    output [31:0] DO
-);
-    parameter READ_MODE = 1'b0;
-    parameter BIT_WIDTH_0 = 32;
-    parameter BIT_WIDTH_1 = 32;
-    parameter BLK_SEL_0 = 3'b000;
-    parameter BLK_SEL_1 = 3'b000;
-    parameter RESET_MODE = "SYNC";
-    `INIT_PARAMETERS(256)
-    generate
-        if (READ_MODE || BLK_SEL_0 || BLK_SEL_1) $error("SDPB: no model of its output register, of block selects");
-    endgenerate
-    wire [35:0] read_a, read_b;
-    GOWIN_BSRAM #(8, BIT_WIDTH_0, BIT_WIDTH_1, 0, 0, RESET_MODE == "ASYNC", `INIT) ram (
-        CLKA, CEA, 1'b1, RESETA, CLKB, CEB, 1'b0, RESETB, ADA, ADB, {4'b0, DI}, 36'b0, read_a, read_b
-    );
-    assign DO = read_b[31:0];
+// A memory that port A writes and port B reads.
+`define HALF_PORTS(NAME, BYTE) \
+module NAME ( \
+    input [4*BYTE-1:0] DI, \
+    input [2:0] BLKSELA, BLKSELB, \
+    input [13:0] ADA, ADB, \
+    input CLKA, CEA, RESETA, CLKB, CEB, RESETB, OCE, \
+    output [4*BYTE-1:0] DO \
+); \
+    parameter READ_MODE = 1'b0; \
+    parameter BIT_WIDTH_0 = 4*BYTE; \
+    parameter BIT_WIDTH_1 = 4*BYTE; \
+    parameter BLK_SEL_0 = 3'b000; \
+    parameter BLK_SEL_1 = 3'b000; \
+    parameter RESET_MODE = "SYNC"; \
+    `INIT_PARAMETERS(32*BYTE) \
+    generate \
+        if (READ_MODE || BLK_SEL_0 || BLK_SEL_1) $error("no model of its output register, of block selects"); \
+    endgenerate \
+    wire [35:0] read_a, read_b, data = DI; \
+    GOWIN_BSRAM #(BYTE, BIT_WIDTH_0, BIT_WIDTH_1, 0, 0, RESET_MODE == "ASYNC", `INIT) ram ( \
+        CLKA, CEA, 1'b1, RESETA, CLKB, CEB, 1'b0, RESETB, ADA, ADB, data, 36'b0, read_a, read_b \
+    ); \
+    assign DO = read_b[4*BYTE-1:0]; \
 endmodule
+`HALF_PORTS(SDPB, 8)
+`HALF_PORTS(SDPX9B, 9)
 
-module DPB (
-    input [15:0] DIA, DIB,
-    input [2:0] BLKSELA, BLKSELB,
-    input [13:0] ADA, ADB,
-    input CLKA, CEA, WREA, RESETA, OCEA, CLKB, CEB, WREB, RESETB, OCEB,
-    output [15:0] DOA, DOB
-);
-    parameter READ_MODE0 = 1'b0;
-    parameter READ_MODE1 = 1'b0;
-    parameter WRITE_MODE0 = 2'b00;
-    parameter WRITE_MODE1 = 2'b00;
-    parameter BIT_WIDTH_0 = 16;
-    parameter BIT_WIDTH_1 = 16;
-    parameter BLK_SEL_0 = 3'b000;
-    parameter BLK_SEL_1 = 3'b000;
-    parameter RESET_MODE = "SYNC";
-    `INIT_PARAMETERS(256)
-    generate
-        if (READ_MODE0 || READ_MODE1 || BLK_SEL_0 || BLK_SEL_1) $error("DPB: no model of its output register, of block selects");
-    endgenerate
-    wire [35:0] read_a, read_b;
-    GOWIN_BSRAM #(8, BIT_WIDTH_0, BIT_WIDTH_1, WRITE_MODE0, WRITE_MODE1, RESET_MODE == "ASYNC", `INIT) ram (
-        CLKA, CEA, WREA, RESETA, CLKB, CEB, WREB, RESETB, ADA, ADB, {20'b0, DIA}, {20'b0, DIB}, read_a, read_b
-    );
-    assign DOA = read_a[15:0];
-    assign DOB = read_b[15:0];
+// A memory with two ports that read and write.
+`define TWO_PORTS(NAME, BYTE) \
+module NAME ( \
+    input [2*BYTE-1:0] DIA, DIB, \
+    input [2:0] BLKSELA, BLKSELB, \
+    input [13:0] ADA, ADB, \
+    input CLKA, CEA, WREA, RESETA, OCEA, CLKB, CEB, WREB, RESETB, OCEB, \
+    output [2*BYTE-1:0] DOA, DOB \
+); \
+    parameter READ_MODE0 = 1'b0; \
+    parameter READ_MODE1 = 1'b0; \
+    parameter WRITE_MODE0 = 2'b00; \
+    parameter WRITE_MODE1 = 2'b00; \
+    parameter BIT_WIDTH_0 = 2*BYTE; \
+    parameter BIT_WIDTH_1 = 2*BYTE; \
+    parameter BLK_SEL_0 = 3'b000; \
+    parameter BLK_SEL_1 = 3'b000; \
+    parameter RESET_MODE = "SYNC"; \
+    `INIT_PARAMETERS(32*BYTE) \
+    generate \
+        if (READ_MODE0 || READ_MODE1 || BLK_SEL_0 || BLK_SEL_1) $error("no model of its output register, of block selects"); \
+    endgenerate \
+    wire [35:0] read_a, read_b, data_a = DIA, data_b = DIB; \
+    GOWIN_BSRAM #(BYTE, BIT_WIDTH_0, BIT_WIDTH_1, WRITE_MODE0, WRITE_MODE1, RESET_MODE == "ASYNC", `INIT) ram ( \
+        CLKA, CEA, WREA, RESETA, CLKB, CEB, WREB, RESETB, ADA, ADB, data_a, data_b, read_a, read_b \
+    ); \
+    assign DOA = read_a[2*BYTE-1:0]; \
+    assign DOB = read_b[2*BYTE-1:0]; \
 endmodule
-
-module SPX9 (
-    input [35:0] DI,
-    input [2:0] BLKSEL,
-    input [13:0] AD,
-    input WRE, CLK, CE, OCE, RESET,
-    output [35:0] DO
-);
-    parameter READ_MODE = 1'b0;
-    parameter WRITE_MODE = 2'b00;
-    parameter BIT_WIDTH = 36;
-    parameter BLK_SEL = 3'b000;
-    parameter RESET_MODE = "SYNC";
-    `INIT_PARAMETERS(288)
-    generate
-        if (READ_MODE || BLK_SEL) $error("SPX9: no model of its output register, of block selects");
-    endgenerate
-    wire [35:0] read_a, read_b;
-    GOWIN_BSRAM #(9, BIT_WIDTH, BIT_WIDTH, WRITE_MODE, 0, RESET_MODE == "ASYNC", `INIT) ram (
-        CLK, CE, WRE, RESET, CLK, 1'b0, 1'b0, 1'b0, AD, AD, DI, 36'b0, read_a, read_b
-    );
-    assign DO = read_a[35:0];
-endmodule
-
-module SDPX9B (
-    input [35:0] DI,
-    input [2:0] BLKSELA, BLKSELB,
-    input [13:0] ADA, ADB,
-    input CLKA, CEA, RESETA, CLKB, CEB, RESETB, OCE,
-    output [35:0] DO
-);
-    parameter READ_MODE = 1'b0;
-    parameter BIT_WIDTH_0 = 36;
-    parameter BIT_WIDTH_1 = 36;
-    parameter BLK_SEL_0 = 3'b000;
-    parameter BLK_SEL_1 = 3'b000;
-    parameter RESET_MODE = "SYNC";
-    `INIT_PARAMETERS(288)
-    generate
-        if (READ_MODE || BLK_SEL_0 || BLK_SEL_1) $error("SDPX9B: no model of its output register, of block selects");
-    endgenerate
-    wire [35:0] read_a, read_b;
-    GOWIN_BSRAM #(9, BIT_WIDTH_0, BIT_WIDTH_1, 0, 0, RESET_MODE == "ASYNC", `INIT) ram (
-        CLKA, CEA, 1'b1, RESETA, CLKB, CEB, 1'b0, RESETB, ADA, ADB, DI, 36'b0, read_a, read_b
-    );
-    assign DO = read_b[35:0];
-endmodule
-
-module DPX9B (
-    input [17:0] DIA, DIB,
-    input [2:0] BLKSELA, BLKSELB,
-    input [13:0] ADA, ADB,
-    input CLKA, CEA, WREA, RESETA, OCEA, CLKB, CEB, WREB, RESETB, OCEB,
-    output [17:0] DOA, DOB
-);
-    parameter READ_MODE0 = 1'b0;
-    parameter READ_MODE1 = 1'b0;
-    parameter WRITE_MODE0 = 2'b00;
-    parameter WRITE_MODE1 = 2'b00;
-    parameter BIT_WIDTH_0 = 18;
-    parameter BIT_WIDTH_1 = 18;
-    parameter BLK_SEL_0 = 3'b000;
-    parameter BLK_SEL_1 = 3'b000;
-    parameter RESET_MODE = "SYNC";
-    `INIT_PARAMETERS(288)
-    generate
-        if (READ_MODE0 || READ_MODE1 || BLK_SEL_0 || BLK_SEL_1) $error("DPX9B: no model of its output register, of block selects");
-    endgenerate
-    wire [35:0] read_a, read_b;
-    GOWIN_BSRAM #(9, BIT_WIDTH_0, BIT_WIDTH_1, WRITE_MODE0, WRITE_MODE1, RESET_MODE == "ASYNC", `INIT) ram (
-        CLKA, CEA, WREA, RESETA, CLKB, CEB, WREB, RESETB, ADA, ADB, {18'b0, DIA}, {18'b0, DIB}, read_a, read_b
-    );
-    assign DOA = read_a[17:0];
-    assign DOB = read_b[17:0];
-endmodule
+`TWO_PORTS(DPB, 8)
+`TWO_PORTS(DPX9B, 9)
