@@ -202,6 +202,9 @@ notebooks: $(READY) ## docs/notebooks again, with their outputs (a bitstream amo
 fuzz: $(READY) ## results/fuzz.json: random graphs in random hardware, on all cores (LEVEL=models, rtl or netlists, GRAPHS=20000; goes on where it ended)
 	PYTHONPATH=tests $(VENV)/bin/python -P -W ignore -m random_graphs.fuzz --level $(LEVEL) --graphs $(GRAPHS)
 
+lint-verilog: $(READY) ## results/lint.json: Verilator's warnings for every committed manifest, family and bus; goes on where it ended (half an hour)
+	$(VENV)/bin/python -P tests/lint.py results/lint.json
+
 mutants: $(READY) ## results/mutants.json: single faults in the Verilog of three small models, and whether simulate finds them (an hour)
 	mkdir -p out results
 	$(CLI) quantize checkpoints/s5-digits.safetensors --recipe w4a8 --out out/s5-digits
