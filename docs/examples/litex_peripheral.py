@@ -35,7 +35,7 @@ class Pipeline(LiteXModule):
         )  # fmt: skip
 
 
-def add_pipeline(soc: SoCCore, name: str, verilog: Path, origin: int | None = None) -> Pipeline:
+def add_pipeline(soc: SoCCore, name: str, verilog: str | Path, origin: int | None = None) -> Pipeline:
     """Add a pipeline to a system, with an interrupt if it has a processor."""
     pipeline = Pipeline(name)
     soc.add_module(name=name, module=pipeline)

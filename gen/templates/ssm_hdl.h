@@ -1,7 +1,7 @@
 /* Driver of pipelines of ssm-hdl on Wishbone, AXI4-Lite or SPI. C99, without heap and without floating point.
  *
  * A number is its code, a signed integer of up to 32 bits. NAME.h has the formats of a model.
- * Not for several threads: one of them drives a pipeline.
+ * Not thread-safe: only one thread may drive a pipeline.
  */
 #ifndef SSM_HDL_H
 #define SSM_HDL_H

@@ -50,7 +50,7 @@ def command(
         Path | None,
         typer.Option(
             metavar="FOLDER",
-            help="Write a folder: Verilog, an instance to copy, SDC, FuseSoC core, testbench or, with --wrap, C driver.",
+            help="Write a folder: Verilog, an instance to copy, SDC, FuseSoC core, testbench; or the C driver of a bus.",
         ),
     ] = None,
     as_json: Json = False,

@@ -108,5 +108,5 @@ def test_a_truncated_file_is_refused(saved, size):
 
 
 def test_a_missing_file_is_refused(tmp_path):
-    with pytest.raises(SsmHdlError, match=r"cannot read .*nothing\.safetensors"):
+    with pytest.raises(SsmHdlError, match=r"nothing\.safetensors does not exist; `ssm-hdl train`"):
         checkpoint.load(tmp_path / "nothing.safetensors")
