@@ -211,13 +211,15 @@ def open_port(port: str, baud: int, timeout: float) -> Any:
 
 def _reason(port: str, error: Exception) -> str:
     """The reason why a port cannot be opened."""
-    match getattr(error, "errno", None):
+    match getattr(error, "errno", None) or next(iter(getattr(error.__context__, "args", ())), None):
         case 2:  # ENOENT
             return "there is no such port"
         case 13:  # EACCES
             return "you may not use it (on Linux, join its group: `sudo usermod -aG dialout $USER`, then log in again)"
         case 11 | 16:  # EAGAIN, from the exclusive lock, and EBUSY
             return "another program uses it"
+        case 25:  # ENOTTY
+            return "it is none"
         case _:
             return " ".join(str(error).split())
 

@@ -243,7 +243,7 @@ def test_ports_that_cannot_be_opened(random_manifest, line, tmp_path):
     with pytest.raises(SsmHdlError, match="cannot open the serial port /dev/ttyUSB99: there is no such port; this machine has"):
         Host("/dev/ttyUSB99", manifest)
     (tmp_path / "file").touch()
-    with pytest.raises(SsmHdlError, match=r"cannot open the serial port .*file: "):
+    with pytest.raises(SsmHdlError, match=r"cannot open the serial port .*file: it is none; "):
         Host(str(tmp_path / "file"), manifest)
     with Host(line[0], manifest), pytest.raises(SsmHdlError, match="another program uses it"):
         Host(line[0], manifest)
