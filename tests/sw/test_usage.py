@@ -101,6 +101,8 @@ build digits --board icebreaker --clock 1e9     | at most the 1,000 of
 generate digits --dsp 0                         | '--dsp'
 generate digits --dsp 9 --device up5k           | 9 DSP blocks are more than the 8
 generate digits --share-device 9,8              | LUTS,DSPS,RAMS
+generate digits --device up5k --share-device 0,9,0 | leaves 9 DSP blocks, more than the 8
+generate digits --device up5k --rate 1e-300     | a rate of 1e-300 time steps
 generate digits --fold mixing                   | STAGE=N
 generate digits --fold mixing=5                 | cannot fold onto 5
 generate digits --fold mix=2                    | no stage 'mix'
