@@ -25,7 +25,7 @@ data recording.npz                              | to be cut by --window
 data recording.npz --window 0                   | '--window'
 data digits --window 3                          | digits has sequences already
 data digits --data .                            | leave the folder out
-train                                           | Missing argument
+train                                           | name a preset
 train mamba                                     | no model is called 'mamba'
 train small                                     | give them with --data
 train small --data .                            | give them with --data
