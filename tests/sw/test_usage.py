@@ -154,6 +154,7 @@ reproduce s4d --only s4d                        | no row is called s4d
 bench digits                                    | MANIFEST@BOARD
 bench digits@arty                               | board 'arty' is not known
 bench digits@icebreaker@fast                    | MANIFEST@BOARD
+bench digits@icebreaker --picture x.exe         | one of the endings
 calibrate digits.safetensors                    | not a manifest
 nonsense                                        | No such command
 """
