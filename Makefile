@@ -202,11 +202,19 @@ notebooks: $(READY) ## docs/notebooks again, with their outputs (a bitstream amo
 fuzz: $(READY) ## results/fuzz.json: random graphs in random hardware, on all cores (LEVEL=models, rtl or netlists, GRAPHS=20000; goes on where it ended)
 	PYTHONPATH=tests $(VENV)/bin/python -P -W ignore -m random_graphs.fuzz --level $(LEVEL) --graphs $(GRAPHS)
 
+lint-verilog: $(READY) ## results/lint.json: Verilator's warnings for every committed manifest, family and bus; goes on where it ended (half an hour)
+	$(VENV)/bin/python -P tests/lint.py results/lint.json
+
 mutants: $(READY) ## results/mutants.json: single faults in the Verilog of three small models, and whether simulate finds them (an hour)
 	mkdir -p out results
 	$(CLI) quantize checkpoints/s5-digits.safetensors --recipe w4a8 --out out/s5-digits
 	$(CLI) quantize checkpoints/mamba-digits.safetensors --recipe mamba-w8a8 --out out/mamba-digits
 	SSM_HDL_LIMIT_S=120 PYTHONPATH=tests $(VENV)/bin/python -P -m mutants results/mutants.json manifests/digits out/s5-digits out/mamba-digits
+
+python-mutants: $(READY) ## results/python-mutants.json: single changes of arithmetic, golden model and prices in Python, and their tests (half an hour)
+	$(VENV)/bin/pip install --quiet '.[mutants]'
+	mkdir -p results
+	$(VENV)/bin/python -P -W ignore tests/mutants/python.py results/python-mutants.json
 
 soak: $(READY) ## results/soak.json: RTL of the committed manifests for 10^9 cycles, disturbed at random; goes on where it ended (CYCLES=1e9; hours)
 	$(VENV)/bin/python -P tests/soak.py results/soak.json --cycles $(CYCLES)

@@ -330,6 +330,14 @@ def mutants() -> Iterable[Row]:
         yield f"`{name}`", *map(count, figures)
 
 
+@table("of", "drawn", "killed", "change nothing", "not known")
+def python_mutants() -> Iterable[Row]:
+    """Changes of the Python, and what the tests make of them."""
+    for name, row in results("python-mutants").items():
+        equal = sum(bool(each["equivalent"]) for each in row["survivors"])
+        yield name, *map(count, (row["drawn"], row["killed"], equal, len(row["survivors"]) - equal))
+
+
 @table("manifests", "cycles", "sequences", "outputs", "resets", "differences")
 def soak() -> Iterable[Row]:
     """The sums over all manifests."""
@@ -370,6 +378,7 @@ TABLES = {
     "bitstreams": bitstreams,
     "proofs": proofs,
     "mutants": mutants,
+    "python_mutants": python_mutants,
     "soak": soak,
     "presets": presets,
 }

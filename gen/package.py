@@ -1,15 +1,18 @@
+# amaranth: UnusedElaboratable=no
 """A pipeline as a package for other people's designs: instance, testbench with vectors, constraints, FuseSoC core."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from string import Template
+from typing import Any
 
 import numpy as np
 import yaml
 
 from ssm_hdl import Manifest
 from ssm_hdl.fixed import Codes, Format
+from ssm_hdl.gen.wrappers import find_wrapper
 
 
 @dataclass(frozen=True)
@@ -50,23 +53,42 @@ def package(
     files = {
         f"{name}_samples.hex": _words(vectors.samples, manifest.input.format),
         f"{name}_results.hex": _words(steps, manifest.output.format),
-        f"{name}_tb.v": _text(
+        f"{name}_tb.v": filled(
             "testbench.v", name=name, i_top=ports["i"] - 1, o_top=ports["o"] - 1, i_last=ports["i"], o_last=ports["o"],
             samples=vectors.samples.size, results=vectors.results.size, loads=len(image),
             w_wires=_W_WIRES.replace("NAME", name).replace("LOADS", str(len(image))) if image else "  wire loaded = 1'b1;\n",
             w_pins=",\n    .w_valid(w_valid), .w_ready(w_ready), .w_data(w_data)" if image else "",
         ),
-        f"{name}_instance.v": _text(
+        f"{name}_instance.v": filled(
             "instance.v", name=name, i_top=ports["i"] - 1, o_top=ports["o"] - 1,
 w_pins=_W_PINS if image else "",
         ),
-        f"{name}.sdc": f"create_clock -name clk -period {1e9 / clock_hz:.3f} [get_ports clk]\n",
+        f"{name}.sdc": _sdc("clk", clock_hz),
     }  # fmt: skip
     if image:
         files[f"{name}_weights.hex"] = "".join(f"{byte:02x}\n" for byte in image)
     data = [file for file in files if file.endswith(".hex")]
-    files[f"{name}.core"] = _core(manifest, name, list(verilog), data, list(cells))
+    files[f"{name}.core"] = _core(manifest, name, list(verilog), [*cells, f"{name}_tb.v"], data)
     return files
+
+
+def wrapped(manifest: Manifest, wrap: str, name: str, verilog: Iterable[str], clock_hz: float) -> dict[str, str]:
+    """The same for a module with a bus: an instance, constraints, a core; arguments as of `package`."""
+    wrapper = find_wrapper(wrap)(None, manifest.input, manifest.output, 0)
+    wires = "".join(
+        f"wire {f'[{len(port) - 1}:0] ' if len(port) > 1 else ''}{port_name};\n" for port_name, port in wrapper.ports.items()
+    )
+    pins = ",\n".join(f"  .{port_name}({port_name})" for port_name in (*wrapper.clocks, *wrapper.ports))
+    return {
+        f"{name}_instance.v": f"// An instance of {name}, to copy into a design.\n\n{wires}\n{name} {name} (\n{pins}\n);\n",
+        f"{name}.sdc": _sdc(wrapper.clocks[0], clock_hz),
+        f"{name}.core": _core(manifest, name, list(verilog), [], []),
+    }
+
+
+def _sdc(clock: str, clock_hz: float) -> str:
+    """Constraints of a clock."""
+    return f"create_clock -name {clock} -period {1e9 / clock_hz:.3f} [get_ports {clock}]\n"
 
 
 _W_PINS = """\
@@ -96,33 +118,26 @@ def _words(codes: Codes, format: Format) -> str:
     return "".join(f"{word:0{digits}x}\n" for word in words.ravel().tolist())
 
 
-def _text(template: str, **values: object) -> str:
-    """A file of the folder ``templates`` with its values."""
+def filled(template: str, **values: object) -> str:
+    """The text of a file of the folder ``templates`` with its values."""
     text = resources.files("ssm_hdl.gen").joinpath("templates", template).read_text(encoding="utf-8")
     return Template(text).substitute(values)
 
 
-def _core(manifest: Manifest, name: str, verilog: list[str], data: list[str], cells: list[str]) -> str:
-    """A core of FuseSoC, CAPI2."""
+def _core(manifest: Manifest, name: str, verilog: list[str], testbench: list[str], data: list[str]) -> str:
+    """A core of FuseSoC, CAPI2; for simulation the cells of a vendor come first, the testbench last."""
     first, *more = verilog
     rtl: list[str | Mapping[str, Mapping[str, str]]] = [first, *({file: {"file_type": "user", "copyto": file}} for file in more)]
     copied = [{file: {"file_type": "user", "copyto": file}} for file in data]
-    core = {
+    core: dict[str, Any] = {
         "name": f"::{name}:0",
         "description": manifest.graph.description or manifest.name,
         "filesets": {
             "rtl": {"files": rtl, "file_type": "verilogSource"},
             "constraints": {"files": [f"{name}.sdc"], "file_type": "SDC"},
-            "tb": {"files": [*cells, f"{name}_tb.v", *copied], "file_type": "verilogSource"},
         },
         "targets": {
             "default": {"filesets": ["rtl", "constraints"], "toplevel": name},
-            "sim": {
-                "default_tool": "verilator" if cells else "icarus",  # Icarus 11 cannot read the cells of most families
-                "filesets": ["rtl", "tb"],
-                "toplevel": f"{name}_tb",
-                "tools": {"verilator": {"mode": "binary", "verilator_options": ["--timing", "-Wno-fatal"]}},
-            },
             "lint": {
                 "default_tool": "verilator",
                 "filesets": ["rtl"],
@@ -131,4 +146,12 @@ def _core(manifest: Manifest, name: str, verilog: list[str], data: list[str], ce
             },
         },
     }
+    if testbench:
+        core["filesets"]["tb"] = {"files": [*testbench, *copied], "file_type": "verilogSource"}
+        core["targets"]["sim"] = {
+            "default_tool": "verilator" if testbench[1:] else "icarus",  # Icarus 11 cannot read the cells of most families
+            "filesets": ["rtl", "tb"],
+            "toplevel": f"{name}_tb",
+            "tools": {"verilator": {"mode": "binary", "verilator_options": ["--timing", "-Wno-fatal"]}},
+        }
     return "CAPI=2:\n" + yaml.safe_dump(core, sort_keys=False)

@@ -15,6 +15,15 @@ from ssm_hdl.sim.verilated import Run, VerilatedModel
 FEW, LONG, SHORT = 8, 16, (1, 2, 3)
 """Time steps of the sequences of `stress`."""
 
+WAVES = 6
+"""Square waves of `stress`, each of twice the period, up to 32 steps high and 32 low: states saturate in a slow one."""
+
+FULL, PAUSES = 12, 8
+"""Short sequences for a reader that pauses until nothing moves, and how often they run: all queues are full then."""
+
+RESETS = 64
+"""Resets of `stress` at random cycles: what a register without one makes of it is seen if it comes while that is set."""
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -84,9 +93,9 @@ def compare(
 
 
 def stress(manifest: Manifest, model: VerilatedModel, samples: Codes, seed: int = 0) -> Comparison:
-    """What ordinary samples leave out: stalls, a reset within a sequence, short sequences, the least and the greatest code.
+    """What ordinary samples leave out: stalls, resets, short sequences, the least and the greatest code, a reader that pauses.
 
-    Some hundred time steps, however many samples there are.
+    About a thousand time steps, however many samples there are.
 
     Args:
         manifest: the integer program.
@@ -99,11 +108,17 @@ def stress(manifest: Manifest, model: VerilatedModel, samples: Codes, seed: int 
     few, long = manifest.check_samples(samples)[:2, :FEW], min(manifest.steps, LONG)
     parts = [dice.choice(ends, (2, min(steps, manifest.steps), edge.size)) for steps in SHORT]
     parts += [few, dice.choice(ends, (2, long, edge.size)), np.broadcast_to(ends[:, None, None], (2, long, edge.size))]
+    wave = np.arange(min(manifest.steps, 1 << WAVES)) >> np.arange(WAVES)[:, None] & 1
+    waves = np.broadcast_to(ends[wave][..., None], (*wave.shape, edge.size))
+    full = np.random.default_rng(seed).choice(ends, (FULL, min(manifest.steps, SHORT[-1]), edge.size))
     comparisons = []
-    for part in parts:
-        whole = model.run(part, seed=seed)
-        stalled = model.run(part, stalls=0.5, seed=seed, reset_after=int(dice.integers(1, whole.cycles)))
-        comparisons += [judge(manifest, part, [run]) for run in (whole, stalled)]
+    disturbed = [*((part, 1, 0) for part in parts), (waves, 0, 0), (full, 0, PAUSES), (full[:4, :1], RESETS, 0)]
+    for part, resets, pauses in disturbed:
+        runs = [whole := model.run(part)]
+        for index, reset in enumerate(dice.integers(1, whole.cycles, resets + pauses)):
+            stalls, pause = 0.5 * (resets < RESETS), whole.latency * (index < pauses)
+            runs.append(model.run(part, stalls=stalls, pause=pause, seed=seed + index, reset_after=int(reset)))
+        comparisons.append(judge(manifest, np.concatenate([part] * len(runs)), runs))
     return joined(comparisons)
 
 

@@ -19,12 +19,14 @@ struct Job {
     uint64_t i_packet, o_packet;  // beats in a packet
     uint64_t i_sequence;          // beats in a sequence
     uint64_t i_stall, o_stall;    // chance of a stall in a cycle, in units of 2**-32
+    uint64_t o_pause;             // cycles in which nothing moves before the reader takes some results; 0: it does not wait
     uint64_t random;              // state of the generator, not 0
     const uint8_t* w_data;        // weights to send, before the first sample is taken
     uint64_t w_beats, w_done;
     // How far it is.
     uint64_t i_done, o_done, cycle;
     uint64_t quiet;       // cycles since something moved
+    uint64_t o_take;      // results to take before the next pause
     uint64_t violations;  // results that were withdrawn or changed before they were taken
 };
 
@@ -34,12 +36,14 @@ struct Model {
 };
 
 // xorshift64*: Marsaglia 2003, Vigna 2016.
-inline bool chance(uint64_t& state, uint64_t of) {
+inline uint64_t draw(uint64_t& state) {
     state ^= state >> 12;
     state ^= state << 25;
     state ^= state >> 27;
-    return (state * 0x2545F4914F6CDD1DULL >> 32) < of;
+    return state * 0x2545F4914F6CDD1DULL >> 32;
 }
+
+inline bool chance(uint64_t& state, uint64_t of) { return draw(state) < of; }
 
 inline void tick(Vtop& top) {
     top.clk = 1;
@@ -86,7 +90,8 @@ void model_run(Model* model, Job* job, uint64_t cycles, uint64_t patience, uint6
             top.i_data = j.i_data[j.i_done];
             top.i_last = j.i_done % j.i_sequence >= j.i_sequence - j.i_packet;
         }
-        top.o_ready = !(j.o_stall && chance(j.random, j.o_stall));
+        if (j.o_pause && !j.o_take && j.quiet >= j.o_pause) j.o_take = 1 + draw(j.random) % (2 * j.o_packet);
+        top.o_ready = !(j.o_stall && chance(j.random, j.o_stall)) && (!j.o_pause || j.o_take);
 #ifdef WEIGHTS
         if (!top.w_valid && j.w_done < j.w_beats && !(j.i_stall && chance(j.random, j.i_stall))) {
             top.w_valid = 1;
@@ -113,6 +118,7 @@ void model_run(Model* model, Job* job, uint64_t cycles, uint64_t patience, uint6
                 j.o_cycles[j.o_done / j.o_packet] = j.cycle;
             }
             ++j.o_done;
+            j.o_take -= j.o_take != 0;
             j.quiet = 0;
         }
 #ifdef WEIGHTS

@@ -94,9 +94,9 @@ class _Job(ctypes.Structure):
     _fields_ = (
         *((name, ctypes.c_void_p) for name in ("i_data", "o_data", "o_last", "i_cycles", "o_cycles")),
         *((name, ctypes.c_uint64) for name in ("i_beats", "o_beats", "i_packet", "o_packet", "i_sequence")),
-        *((name, ctypes.c_uint64) for name in ("i_stall", "o_stall", "random")),
+        *((name, ctypes.c_uint64) for name in ("i_stall", "o_stall", "o_pause", "random")),
         *(("w_data", ctypes.c_void_p), ("w_beats", ctypes.c_uint64)),
-        *((name, ctypes.c_uint64) for name in ("w_done", "i_done", "o_done", "cycle", "quiet", "violations")),
+        *((name, ctypes.c_uint64) for name in ("w_done", "i_done", "o_done", "cycle", "quiet", "o_take", "violations")),
     )
 
 
@@ -145,6 +145,7 @@ class VerilatedModel:
         progress: Callable[[int], None] | None = None,
         *,
         stalls: float = 0.0,
+        pause: int = 0,
         seed: int = 0,
         reset_after: int | None = None,
         patience: int = PATIENCE,
@@ -157,7 +158,8 @@ class VerilatedModel:
             samples: codes of the input format, integers of shape (batch, steps, size).
             progress: called with the number of sequences done since the last call.
             stalls: chance, in every cycle, that a sample or a byte of weights is held back, and that a result is not taken.
-            seed: of these chances; the same seed gives the same cycles.
+            pause: cycles in which nothing moves before some results are taken, so that the pipeline is full by then.
+            seed: of these chances and of how many results these are; the same seed gives the same cycles.
             reset_after: run the samples for this number of cycles first, then reset for one cycle, then run them again from
                 the start; the result is of the second run.
             patience: cycles without a transfer after which the design counts as stuck.
@@ -171,12 +173,12 @@ class VerilatedModel:
             raise SsmHdlError(f"stalls is {stalls}; it is a chance in every cycle, from 0 to below 1")
         if seed < 0:
             raise SsmHdlError(f"the seed is {seed}; it is 0 or more")
-        job = _Buffers(self.manifest, samples, stalls, seed, self.design.weights)
+        job = _Buffers(self.manifest, samples, stalls, pause, seed, self.design.weights)
         start = time.perf_counter()
         model = self._lib.model_new()
         try:
             if reset_after is not None:
-                aborted = _Buffers(self.manifest, samples, stalls, seed, self.design.weights)
+                aborted = _Buffers(self.manifest, samples, stalls, pause, seed, self.design.weights)
                 self._lib.model_run(model, aborted.job, reset_after, patience, _DRAIN)
                 self._lib.model_reset(model)
             while not job.check(patience):
@@ -192,7 +194,7 @@ class VerilatedModel:
 class _Buffers:
     """The arrays of a run, and the job that points to them."""
 
-    def __init__(self, manifest: Manifest, samples: Codes, stalls: float, seed: int, weights: bytes) -> None:
+    def __init__(self, manifest: Manifest, samples: Codes, stalls: float, pause: int, seed: int, weights: bytes) -> None:
         batch, steps, size = samples.shape
         output = manifest.output
         self.manifest = manifest
@@ -208,7 +210,7 @@ class _Buffers:
         chance = int(stalls * 2**32)
         self.job = _Job(
             *(array.ctypes.data for array in (self.i_data, self.o_data, self.o_last, self.i_cycles, self.o_cycles)),
-            *(self.i_data.size, self.o_data.size, size, output.size, steps * size, chance, chance, random),
+            *(self.i_data.size, self.o_data.size, size, output.size, steps * size, chance, chance, pause, random),
             *(self.weights.ctypes.data, self.weights.size),
         )
 

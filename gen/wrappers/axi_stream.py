@@ -16,7 +16,7 @@ class AxiStream(Wrapper):
 
     name = "axi-stream"
     clocks = ("aclk", "aresetn")
-    reset_low = True
+    reset_low, driven = True, False
     meaning: ClassVar[dict[str, str]] = {
         "s_axis": "samples; tlast in the last sample of a sequence",
         "m_axis": "results; tlast in the last result of a sequence",

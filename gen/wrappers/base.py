@@ -1,11 +1,21 @@
 """What wrappers share: a pipeline, its edges in whole bytes, and the ports of the module."""
 
+from enum import IntFlag
 from typing import Any, ClassVar
 
-from amaranth.hdl import Elaboratable, Signal, Value
+from amaranth.hdl import Cat, Elaboratable, Signal, Value
 
 from ssm_hdl.gateware.stream import reals
 from ssm_hdl.operations import Edge
+
+
+class Status(IntFlag):
+    """Bits of the status, in registers and over SPI."""
+
+    READY = 1  # a sample can be taken
+    RESULT = 2  # a result is there
+    LAST = 4  # it is of the last time step of its sequence
+    LOST = 8  # over SPI: a sample was lost since the last transfer
 
 
 class Wrapper(Elaboratable):
@@ -23,11 +33,13 @@ class Wrapper(Elaboratable):
         clocks: names of clock and reset.
         ports: the other ports, by name.
         meaning: for the header of the Verilog.
+        driven: the C driver knows it.
     """
 
     name: ClassVar[str]
     clocks: ClassVar[tuple[str, str]] = ("clk", "rst")
     reset_low: ClassVar[bool] = False
+    driven: ClassVar[bool] = True
     meaning: ClassVar[dict[str, str]]
 
     def __init__(self, pipeline: Any, i_edge: Edge, o_edge: Edge, fingerprint: int) -> None:
@@ -52,6 +64,12 @@ class Wrapper(Elaboratable):
     def offer(self, data: Value) -> Value:
         """The payload of a sample from the bits of a bus: a code of fewer bits."""
         return data[: self.i_edge.format.width]
+
+    @property
+    def status(self) -> Value:
+        """The bits of `Status` that the pipeline knows."""
+        i, o = self.pipeline.i, self.pipeline.o
+        return Cat(i.ready, o.valid, o.p.last & o.valid)
 
     @property
     def result(self) -> Value:

@@ -1,24 +1,41 @@
 # amaranth: UnusedElaboratable=no
 """A register file, on Wishbone and on AXI4-Lite: samples, results, status, soft reset, interrupt."""
 
+from enum import IntEnum, IntFlag
 from typing import Any, ClassVar
 
 from amaranth.hdl import Module, Mux, ResetInserter, Signal, Value
 
+from ssm_hdl.errors import UsageError
 from ssm_hdl.gen.wrappers.base import Wrapper
 from ssm_hdl.operations import Edge
 
-STATUS, CONTROL, SAMPLE, FINAL_SAMPLE, RESULT, IDENTITY = range(6)
-"""Words of 32 bits.
 
-- STATUS, read: bit 0, a sample can be taken; bit 1, a result is there; bit 2, it belongs to the last time step.
-- CONTROL: bit 0, soft reset, goes back to 0 by itself; bit 1, interrupt while a result is there.
-- SAMPLE, write: a sample. FINAL_SAMPLE, write: a sample of the last time step of a sequence.
-- RESULT, read: the next result, with its sign.
-- IDENTITY, read: the fingerprint of the manifest.
+class Register(IntEnum):
+    """Words of 32 bits. A sample that cannot be taken and a result that is not there are bus errors, and change nothing."""
 
-A sample that cannot be taken and a result that is not there are errors on the bus, and change nothing.
-"""
+    STATUS = 0  # read: bits of Status
+    CONTROL = 1  # read, write: bits of Control
+    SAMPLE = 2  # write: a sample
+    FINAL_SAMPLE = 3  # write: a sample of the last time step of a sequence
+    RESULT = 4  # read: the next result, with its sign
+    IDENTITY = 5  # read: the fingerprint of the manifest
+
+
+class Control(IntFlag):
+    """Bits of the control register."""
+
+    RESET = 1  # soft reset, goes back to 0 by itself
+    INTERRUPT = 2  # interrupt while a result is there
+
+
+BYTES = 4
+"""Of a register."""
+
+
+def _listed(base: str, unit: int) -> str:
+    """Addresses and names of the registers."""
+    return ", ".join(f"{unit * register:{base}} {register.name.lower().replace('_', ' ')}" for register in Register)
 
 
 class _File(Wrapper):
@@ -26,6 +43,11 @@ class _File(Wrapper):
 
     def __init__(self, pipeline: Any, i_edge: Edge, o_edge: Edge, fingerprint: int) -> None:
         super().__init__(pipeline, i_edge, o_edge, fingerprint)
+        for edge in (i_edge, o_edge):
+            if edge.format.width > 8 * BYTES:
+                raise UsageError(
+                    f"{edge} does not go into a register of {8 * BYTES} bits; narrow the format, or take another bus"
+                )
         self.write, self.write_to, self.written = Signal(name="write"), Signal(3, name="write_to"), Signal(32, name="written")
         self.read, self.read_from, self.found = Signal(name="read"), Signal(3, name="read_from"), Signal(32, name="found")
         self.no_write, self.no_read = Signal(name="no_write"), Signal(name="no_read")
@@ -38,24 +60,25 @@ class _File(Wrapper):
         i, o = self.pipeline.i, self.pipeline.o
         sample, result = Signal(), Signal()
         m.d.comb += [
-            sample.eq((self.write_to == SAMPLE) | (self.write_to == FINAL_SAMPLE)), result.eq(self.read_from == RESULT),
-            self.no_write.eq(Mux(sample, ~i.ready, self.write_to != CONTROL)),
+            sample.eq((self.write_to == Register.SAMPLE) | (self.write_to == Register.FINAL_SAMPLE)),
+            result.eq(self.read_from == Register.RESULT),
+            self.no_write.eq(Mux(sample, ~i.ready, self.write_to != Register.CONTROL)),
             self.no_read.eq(result & ~o.valid),
-            Value.cast(i.p.data).eq(self.offer(self.written)), i.p.last.eq(self.write_to == FINAL_SAMPLE),
+            Value.cast(i.p.data).eq(self.offer(self.written)), i.p.last.eq(self.write_to == Register.FINAL_SAMPLE),
             i.valid.eq(self.write & sample), o.ready.eq(self.read & result),
             self.ports["irq"].eq(interrupts & o.valid),
         ]  # fmt: skip
         m.d.sync += resets.eq(0)
-        with m.If(self.write & (self.write_to == CONTROL)):
+        with m.If(self.write & (self.write_to == Register.CONTROL)):
             m.d.sync += [resets.eq(self.written[0]), interrupts.eq(self.written[1])]
         with m.Switch(self.read_from):
-            with m.Case(STATUS):
-                m.d.comb += [self.found[0].eq(i.ready), self.found[1].eq(o.valid), self.found[2].eq(o.p.last & o.valid)]
-            with m.Case(CONTROL):
+            with m.Case(Register.STATUS):
+                m.d.comb += self.found.eq(self.status)
+            with m.Case(Register.CONTROL):
                 m.d.comb += self.found[1].eq(interrupts)
-            with m.Case(RESULT):
+            with m.Case(Register.RESULT):
                 m.d.comb += self.found.eq(Mux(o.valid, self.result, 0))  # not what the queue holds from before
-            with m.Case(IDENTITY):
+            with m.Case(Register.IDENTITY):
                 m.d.comb += self.found.eq(self.fingerprint)
             with m.Default():
                 m.d.comb += self.found.eq(0)
@@ -67,7 +90,7 @@ class Wishbone(_File):
 
     name = "wishbone"
     meaning: ClassVar[dict[str, str]] = {
-        "wb": "Wishbone B4, classic; words 0 status, 1 control, 2 sample, 3 sample of the last time step, 4 result, 5 identity",
+        "wb": f"Wishbone B4, classic; words {_listed('', 1)}",
         "irq": "a result is there, if control enables it",
     }
 
@@ -98,8 +121,7 @@ class Lite(_File):
     clocks = ("aclk", "aresetn")
     reset_low = True
     meaning: ClassVar[dict[str, str]] = {
-        "s_axi": "AXI4-Lite; bytes 0x00 status, 0x04 control, 0x08 sample, 0x0c sample of the last time step, 0x10 result, "
-        "0x14 identity",
+        "s_axi": f"AXI4-Lite; bytes {_listed('#04x', BYTES)}",
         "irq": "a result is there, if control enables it",
     }
 

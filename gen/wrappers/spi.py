@@ -1,21 +1,25 @@
 # amaranth: UnusedElaboratable=no
 """SPI target for a microcontroller: mode 0, most significant bit first, its clock at most an eighth of ours."""
 
+from enum import IntEnum
 from typing import Any, ClassVar
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Module, Mux, ResetInserter, Signal, Value
 from amaranth.lib.cdc import FFSynchronizer
 
 from ssm_hdl.gen.wrappers.base import Wrapper, whole_bytes
 from ssm_hdl.operations import Edge
 
-SAMPLES, FINAL_SAMPLES, RESULTS = 1, 2, 3
-"""Commands: the first byte of a transfer. While it comes, the status goes out.
 
-- Status: bit 0, a sample can be taken; bit 1, a result is there; bit 2, it is of the last time step; bit 3, a sample was lost.
-- SAMPLES, FINAL_SAMPLES: samples follow, in whole bytes, the most significant first; FINAL_SAMPLES samples of the last time step.
-- RESULTS: for each result that is read a byte of status and the result in whole bytes; without bit 1 it is none.
-"""
+class Command(IntEnum):
+    """The first byte of a transfer. While it comes, the status goes out. Other values do nothing."""
+
+    STATUS = 0  # nothing more
+    SAMPLES = 1  # samples follow, in whole bytes, the most significant first
+    FINAL_SAMPLES = 2  # likewise, of the last time step of a sequence
+    RESULTS = 3  # for each result that is read: a byte of status, then the result; without Status.RESULT it is none
+    RESET = 4  # soft reset
+    IDENTITY = 5  # a byte of status, then the fingerprint of the manifest in two bytes
 
 
 class Spi(Wrapper):
@@ -23,7 +27,8 @@ class Spi(Wrapper):
 
     name = "spi"
     meaning: ClassVar[dict[str, str]] = {
-        "spi": "SPI target, mode 0; the first byte is a command: 1 samples, 2 samples of the last time step, 3 results",
+        "spi": "SPI target, mode 0; the first byte is a command: "
+        + ", ".join(f"{command} {command.name.lower().replace('_', ' ')}" for command in Command),
     }
 
     def __init__(self, pipeline: Any, i_edge: Edge, o_edge: Edge, fingerprint: int) -> None:
@@ -33,8 +38,9 @@ class Spi(Wrapper):
 
     def elaborate(self, platform: object) -> Module:  # noqa: D102
         m = Module()
-        m.submodules.pipeline = pipeline = self.pipeline
-        i, o = pipeline.i, pipeline.o
+        resets = Signal(name="resets")
+        m.submodules.pipeline = ResetInserter(resets)(self.pipeline)
+        i, o = self.pipeline.i, self.pipeline.o
         cs_n, sck, copi = Signal(init=1, name="cs_n"), Signal(name="sck"), Signal(name="copi")
         for name, signal in (("cs_n", cs_n), ("sck", sck), ("copi", copi)):
             m.submodules[f"sync_{name}"] = FFSynchronizer(self.ports[f"spi_{name}"], signal, init=signal.init)
@@ -46,8 +52,8 @@ class Spi(Wrapper):
         came, out, bits, whole = Signal(8, name="came"), Signal(8, name="out"), Signal(3, name="bits"), Signal(name="whole")
         byte = Cat(copi, came[:-1])
         m.d.comb += [whole.eq(rises & (bits == 7)), self.ports["spi_cipo"].eq(out[-1])]
-        command, lost, wants = Signal(2, name="command"), Signal(name="lost"), Signal(name="wants")
-        status = Cat(i.ready, o.valid, o.p.last & o.valid, lost)
+        command, lost, wants = Signal(3, name="command"), Signal(name="lost"), Signal(name="wants")
+        status = Cat(self.status, lost)
         with m.If(rises):
             m.d.sync += [came.eq(byte), bits.eq(bits + 1)]
         with m.If(falls & (bits != 0)):
@@ -56,32 +62,42 @@ class Spi(Wrapper):
         # Samples: `number` gathers the bytes of one; it goes in when the last has come.
         n_i, n_o = whole_bytes(self.i_edge), whole_bytes(self.o_edge)
         number, offered = Signal(8 * n_i, name="number"), Signal(name="offered")
-        data = Signal(8 * n_o, name="data")
+        data = Signal(8 * max(n_o, 2), name="data")
         filling, sending = Signal(name="filling"), Signal(name="sending")
-        m.d.comb += filling.eq(whole & ((command == SAMPLES) | (command == FINAL_SAMPLES)))
-        place = Signal(range(max(n_i, n_o + 1)), name="place")  # of the next byte in its number
+        m.d.comb += filling.eq(whole & ((command == Command.SAMPLES) | (command == Command.FINAL_SAMPLES)))
+        place = Signal(range(max(n_i, n_o + 1, 3)), name="place")  # of the next byte in its number
         m.d.sync += offered.eq(filling & (place == n_i - 1))
         with m.If(filling):
             m.d.sync += [number.eq(Cat(byte, number)), place.eq(Mux(place == n_i - 1, 0, place + 1))]
-        m.d.comb += [i.valid.eq(offered), Value.cast(i.p.data).eq(self.offer(number)), i.p.last.eq(command == FINAL_SAMPLES)]
+        m.d.comb += [
+            i.valid.eq(offered),
+            Value.cast(i.p.data).eq(self.offer(number)),
+            i.p.last.eq(command == Command.FINAL_SAMPLES),
+        ]
         with m.If(offered & ~i.ready):
             m.d.sync += lost.eq(1)
 
-        # Results: a status, then the bytes of the result that was there when the status went out.
-        m.d.comb += sending.eq(whole & Mux(command == 0, byte[:2] == RESULTS, command == RESULTS))
+        # Results: a status, then the bytes of the result that was there when the status went out; likewise the fingerprint.
+        # It is taken once its last byte has gone out. The status of the next one is loaded two cycles later, when that shows.
+        late, there, identity = Signal(2, name="late"), Signal(name="there"), Signal(name="identity")
+        m.d.comb += identity.eq(command == Command.IDENTITY)
+        m.d.comb += sending.eq(late[1] & (identity | (command == Command.RESULTS)))
         with m.If(whole):
             m.d.sync += out.eq(0)
         with m.If(sending):
-            m.d.sync += place.eq(Mux(place == n_o, 0, place + 1))
+            m.d.sync += place.eq(Mux(place == Mux(identity, 2, n_o), 0, place + 1))
             with m.If(place == 0):
-                m.d.sync += [out.eq(status), data.eq(self.result), wants.eq(o.valid)]
+                m.d.sync += [out.eq(status), there.eq(o.valid)]
+                m.d.sync += data.eq(Mux(identity, self.fingerprint << len(data) - 16, self.result << len(data) - 8 * n_o))
             with m.Else():
                 m.d.sync += [out.eq(data[-8:]), data.eq(data << 8)]
         m.d.comb += o.ready.eq(wants)
-        with m.If(wants):
-            m.d.sync += wants.eq(0)
-        with m.If(whole & (command == 0)):
-            m.d.sync += command.eq(byte)
+        m.d.sync += [
+            late.eq(Cat(whole, late)), resets.eq(late[0] & (command == Command.RESET)),
+            wants.eq(whole & there & (command == Command.RESULTS) & (place == 0)),
+        ]  # fmt: skip
+        with m.If(whole & (command == Command.STATUS)):
+            m.d.sync += command.eq(Mux(byte < 8, byte, 7))
         with m.If(cs_n):
             m.d.sync += [bits.eq(0), command.eq(0), place.eq(0), out.eq(status)]
         with m.If(rises & (bits == 0) & (command == 0)):

@@ -49,7 +49,8 @@ def command(
     package: Annotated[
         Path | None,
         typer.Option(
-            metavar="FOLDER", help="Write a folder: Verilog, an instance to copy, testbench with vectors, SDC, FuseSoC core."
+            metavar="FOLDER",
+            help="Write a folder: Verilog, an instance to copy, SDC, FuseSoC core, testbench or, with --wrap, C driver.",
         ),
     ] = None,
     as_json: Json = False,
@@ -69,8 +70,6 @@ def command(
         raise UsageError("--package names the folder of all files; leave --out out")
     if wrap is not None:
         find_wrapper(wrap)
-    if package is not None and wrap is not None:
-        raise UsageError("the testbench of --package is for the streams; leave --wrap out")
     if roofline is not None and on is GENERIC_DEVICE:
         raise UsageError("--roofline draws the limits of a device; name it with --device")
     need_picture(roofline)
@@ -105,7 +104,7 @@ def command(
     if tables_of:
         files["memories"] = str(path.parent / f"{title}_*.hex")
     if package is not None:
-        files["package"] = str(packed(manifest, sized, title, [path.name, *tables_of], package))
+        files["package"] = str(packed(manifest, sized, title, [path.name, *tables_of], wrap, package))
     files |= {kind: str(file) for kind, file in write(path, verilog, image, tables_of).items()}
     names = {"roofline": "roofline", "weights": "weights, for the port w", "verilog": "Verilog", "package": "package"}
     names |= {"memories": "tables, by $readmemh"}
@@ -119,11 +118,13 @@ def on_device(device: "Device") -> list[str]:
     return ["--device", device.name] if device.bounded else []
 
 
-def packed(manifest: "Manifest", sized: "Sized", name: str, verilog: list[str], folder: Path) -> Path:
+def packed(manifest: "Manifest", sized: "Sized", name: str, verilog: list[str], wrap: str | None, folder: Path) -> Path:
     """Write the files of a package beside the Verilog; vectors are random, results come from the golden model."""
     from ssm_hdl.files import write_atomically
-    from ssm_hdl.gen.package import Vectors, package
+    from ssm_hdl.gen.driver import driver
+    from ssm_hdl.gen.package import Vectors, package, wrapped
     from ssm_hdl.gen.verilog import weights
+    from ssm_hdl.gen.wrappers import find_wrapper
     from ssm_hdl.sim.cells import with_cells
     from ssm_hdl.sim.compiler import Design
     from ssm_hdl.sim.golden import run
@@ -132,9 +133,13 @@ def packed(manifest: "Manifest", sized: "Sized", name: str, verilog: list[str], 
     need(*(["pyosys"] if sized.plan.family.cell_models else []))
     samples = manifest.check_samples(next(iter(samples_of(manifest, "random", None, SEQUENCES, 0).batches(SEQUENCES)))[1])
     cells = with_cells(Design("", name), sized.plan.family).sources
-    image = weights(manifest, sized.plan)
-    vectors = Vectors(samples, run(manifest, samples).outputs)
-    files = package(manifest, name, verilog, sized.clock_hz or CLOCK_HZ, vectors, image, [path.name for path in cells])
+    vectors, clock_hz = Vectors(samples, run(manifest, samples).outputs), sized.clock_hz or CLOCK_HZ
+    if wrap is None:
+        image = weights(manifest, sized.plan)
+        files = package(manifest, name, verilog, clock_hz, vectors, image, [path.name for path in cells])
+    else:
+        files = wrapped(manifest, wrap, name, verilog, clock_hz)
+        files |= driver(manifest, name, vectors) if find_wrapper(wrap).driven else {}
     for path in cells:
         write_atomically(folder / path.name, path.read_bytes())
     for file, text in files.items():

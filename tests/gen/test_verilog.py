@@ -6,6 +6,7 @@ import subprocess
 
 import pytest
 import yaml
+from lint import lint
 
 from ssm_hdl import Manifest
 from ssm_hdl.errors import UsageError
@@ -18,22 +19,8 @@ from ssm_hdl.gen.rtlil import extended, widen
 from ssm_hdl.gen.size.planner import plan_for
 from ssm_hdl.gen.verilog import generate, memory_files, weights
 from ssm_hdl.identifiers import module_name
-from ssm_hdl.sim.cells import with_cells
-from ssm_hdl.sim.compiler import Design
 from ssm_hdl.sim.golden import run
 from ssm_hdl.sim.tools import verilator_environment
-
-
-def lint(text, name, family, folder):
-    """What ``verilator --lint-only -Wall`` says of a module beside the models of its cells, of which nothing is asked."""
-    sources = with_cells(Design(text, name), family).sources
-    (folder / "design.v").write_text(text)
-    (folder / "cells.vlt").write_text(
-        "`verilator_config\nlint_off -rule TIMESCALEMOD\nlint_off -rule SPECIFYIGN\n"
-        + "".join(f'lint_off -file "*/{path.name}"\n' for path in sources)
-    )
-    command = ["verilator", "--lint-only", "-Wall", "--top-module", name, "cells.vlt", "design.v", *map(str, sources)]
-    return subprocess.run(command, cwd=folder, env=verilator_environment(), capture_output=True, text=True, check=False).stderr
 
 
 @pytest.mark.parametrize("family", [GENERIC, ICE40, ECP5], ids=lambda family: family.name)

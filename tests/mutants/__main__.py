@@ -2,6 +2,7 @@
 
 A mutant is killed if ``simulate`` with its defaults fails. Of the survivors, some give the same bits in other cycles (`timing`),
 some are proved to be equal in every cycle (`equivalent`), and the others are listed: each is a hole, or not known to be one.
+A later run looks at these only.
 """
 
 import argparse
@@ -11,9 +12,9 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
-
-import numpy as np
+from typing import Any
 
 from mutants.equal import proved_equal
 from mutants.faults import NUMBER, with_faults
@@ -36,48 +37,64 @@ PATIENCE = 1 << 14
 """Cycles without a transfer after which a mutant is stuck; its longest pause has a fraction of them."""
 
 
+Row = dict[str, Any]
+"""What is known of a model."""
+
+
 class Impatient(VerilatedModel):
-    """A pipeline that is soon given up."""
+    """A pipeline that is soon given up, and that notes the cycles of all its runs."""
 
     def run(self, samples: Codes, *arguments: object, **options: object) -> Run:
         """As of the base class."""
-        return super().run(samples, *arguments, **options | {"patience": PATIENCE})  # type: ignore[arg-type]
+        run = super().run(samples, *arguments, **options | {"patience": PATIENCE})  # type: ignore[arg-type]
+        self.times += [*run.i_cycles.ravel(), *run.o_cycles.ravel()]
+        return run
 
 
-def verdict(manifest: Manifest, model: VerilatedModel, samples: Codes, cycles: Codes | None) -> tuple[str, Codes]:
-    """What ``simulate`` says of the fault that acts, and the cycles of its results; ``cycles`` are those of the sound design."""
+def verdict(manifest: Manifest, model: Impatient, samples: Codes, cycles: list[int] | None) -> str:
+    """What ``simulate`` says of the fault that acts; ``cycles`` are those of the sound design."""
+    model.times = []
     try:
         if stress(manifest, model, samples).differences:
-            return "killed under stress", samples
+            return "killed under stress"
         run = model.run(samples)
     except SsmHdlError:
-        return "killed by the protocol", samples
+        return "killed by the protocol"
     if judge(manifest, samples, [run]).differences:
-        return "killed by samples", samples
-    times = np.concatenate([run.i_cycles.ravel(), run.o_cycles.ravel()])
-    return "survived" if cycles is None or np.array_equal(times, cycles) else "timing", times
+        return "killed by samples"
+    return "survived" if cycles is None or model.times == cycles else "timing"
 
 
-def faults_of(manifest: Manifest, gates: int, bits: int) -> dict[str, object]:
-    """Counts of verdicts, and the survivors."""
+def faults_of(manifest: Manifest, gates: int, bits: int, known: Row) -> Iterator[Row]:
+    """Counts of verdicts, and the survivors; after each fault that was not known."""
     began, verilog = time.monotonic(), generate(manifest, plan_for(manifest).plan)
     samples = samples_of(manifest, "random", None, None).codes
-    counts, rest = Counter[str](), list[str]()
     with tempfile.TemporaryDirectory() as name:
         faulty = with_faults(verilog, manifest.name, gates, bits, Path(name))
+        names = [fault.partition(" -src ")[0] for fault in faulty.faults]
+        rest = known.get("not known", names)
+        if known.get("faults") != len(names) or not set(rest) <= set(names):
+            known, rest = {}, names  # of another design
+        counts = Counter(
+            {verdict: count for verdict, count in known.items() if verdict not in ("faults", "survived", "not known")}
+        )
         os.environ[NUMBER] = "0"
         model = Impatient(manifest, design=Design(faulty.verilog, manifest.name, lint=LINT, optimise=1), cache=Path(name))
-        sound, cycles = verdict(manifest, model, samples, None)
+        sound = verdict(manifest, model, samples, None)
         assert sound == "survived", sound
+        cycles, survivors = model.times, list(rest)
         for number, fault in enumerate(faulty.faults, 1):
+            if names[number - 1] not in rest:
+                continue
             os.environ[NUMBER] = str(number)
-            found, _ = verdict(manifest, model, samples, cycles)
-            if found == "survived" and number <= faulty.gates and proved_equal(verilog, manifest.name, fault, Path(name)):
+            found = verdict(manifest, model, samples, cycles)
+            if found == "survived" and number <= faulty.gates and proved_equal(manifest, verilog, fault, Path(name)):
                 found = "equivalent"
-            counts[found] += 1
-            rest += [fault.partition(" -src ")[0]] if found == "survived" else []
-            print(f"{manifest.name} {number}/{len(faulty.faults)}, {time.monotonic() - began:.0f} s: {found}", file=sys.stderr)
-    return {"faults": len(faulty.faults), **dict(sorted(counts.items())), "not known": rest}
+            if found != "survived":
+                counts[found] += 1
+                survivors.remove(names[number - 1])
+            print(f"{manifest.name} {number}/{len(names)}, {time.monotonic() - began:.0f} s: {found}", file=sys.stderr)
+            yield {"faults": len(names), **dict(sorted(counts.items())), "survived": len(survivors), "not known": list(survivors)}
 
 
 def main() -> None:
@@ -88,8 +105,11 @@ def main() -> None:
     parser.add_argument("--gates", type=int, default=GATES)
     parser.add_argument("--bits", type=int, default=BITS)
     given = parser.parse_args()
-    rows = {path.name: faults_of(Manifest.load(path), given.gates, given.bits) for path in given.manifests}
-    given.out.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
+    rows = json.loads(given.out.read_text(encoding="utf-8")) if given.out.exists() else {}
+    for path in given.manifests:
+        for row in faults_of(Manifest.load(path), given.gates, given.bits, rows.get(path.name, {})):
+            rows[path.name] = row
+            given.out.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

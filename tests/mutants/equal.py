@@ -1,50 +1,159 @@
-"""Proofs that a fault changes nothing: in every state that both can be in, the design and its mutant do the same.
+"""Proofs that a fault changes nothing: no run of a stage and of its mutant, side by side, differs in what is seen.
 
-Registers and words of memories are paired by their names. If pairs that are equal stay so, and all outputs are equal, nobody sees
-the fault. Yosys proves it by induction over two cycles.
+Only the stage with the fault is looked at, and anything may come from its neighbours. Seen are its handshakes, what it gives
+where that is valid, and what it does to its memories. These are cut out: as long as both do the same to them, they read the same,
+whatever that is; tables of constants stay. ABC finds signals of both that are always equal, or never change, by induction from
+power-up (signal correspondence), and with them that no output differs.
 """
 
+import json
+import re
+import subprocess
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from mutants.faults import PREPARE
-from ssm_hdl import SsmHdlError
-from ssm_hdl.gen.yosys import run_yosys
+import numpy as np
 
-STATE = "t:$*dff* %co1:+[Q] w:* %i"  # other wires are no pairs: a fault may change them without being seen
+from ssm_hdl import Manifest
+from ssm_hdl.fixed import bits
+from ssm_hdl.gen.yosys import run_yosys, share_folder
+from ssm_hdl.operations import Scan
+
+_MODULE = re.compile(r"^module (\S+) \((.*?)^endmodule", re.M | re.S)
+_PORT = re.compile(r"^  (input|output)\s+(?:wire|reg)\s+(?:\[(\d+):0\] )?(\w+),?$", re.M)
+GATES = (
+    *("memory_map", "miter -equiv -flatten sound mutant pair", "hierarchy -top pair", "opt -fast", "techmap", "opt -fast"),
+    *("dffunmap", "simplemap", "setundef -undriven -zero", "setundef -init -zero", "setundef -zero", "aigmap", "opt_clean"),
+)
+"""What has no first value begins with zeros, as in Verilator."""
 
 
-def proved_equal(verilog: str, top: str, fault: str, folder: Path) -> bool:
-    """Whether a mutant takes and gives the same in the same cycles, whatever comes; False also if that is not known in time
-    (``SSM_HDL_LIMIT_S``).
+@dataclass(frozen=True)
+class Observer:
+    """Signals that a proof needs and a stage lacks; they read the stage and change nothing.
+
+    Attributes:
+        names: what they read of it.
+        text: their Verilog, with an output ``observed``.
+        frames: cycles of the induction.
+    """
+
+    names: tuple[str, ...] = ()
+    text: str = "wire observed = 0;"
+    frames: int = 1
+
+
+OBSERVERS = {
+    # Weights and biases have counters of their own: the bias's is that of the weights some cycles later.
+    "dense": Observer(
+        ("value_2",),
+        """
+            reg [12 * $bits(value_2) - 1:0] observed;
+            always @(posedge clk) observed <= rst ? 0 : {observed, value_2};
+        """,
+        frames=14,
+    ),
+    # While it divides, the remainder is below twice the length; where that is not so, the quotient is not used.
+    "mean": Observer(
+        ("dividing", "busy", "phase", "over", "under", "high", "low", "length"),
+        """
+            localparam START = 1 << $clog2($bits(low));
+            wire used = busy & phase < START & ~over & ~under, wide = high[$bits(high) - 1] | high >= {length, 1'b0};
+            wire [3:0] never = {busy & ~dividing, phase != 0 & ~busy, phase > START, used & wide};
+            wire same = phase == START | used;
+            wire [$bits(high) + $bits(low) + 3:0] observed = {never, {$bits(high) + $bits(low){same}} & {high, low}};
+        """,
+    ),
+}
+
+
+def proved_equal(manifest: Manifest, verilog: str, fault: str, folder: Path, seconds: int = 600) -> bool:
+    """Whether a mutant takes and gives the same in the same cycles, whatever comes; False also if that is not known in time.
 
     Args:
-        verilog: text of the design.
-        top: its top module.
-        fault: a command of Yosys, or nothing.
+        manifest: the integer program.
+        verilog: its pipeline.
+        fault: a command of Yosys.
         folder: for the files of the tools.
+        seconds: for the proof.
     """
-    source = folder / "design.v"
-    source.write_text(verilog, encoding="utf-8")
-    commands: list[str | list[str]] = [["read_verilog", source.name], f"hierarchy -top {top}", *PREPARE, "design -save whole"]
-    for name, change in (("sound", []), ("mutant", [fault] if fault else [])):
-        hide = f"rename -hide w:* x:* %d {STATE} %d"
-        commands += [
-            "design -load whole",
-            *change,
-            "memory_map",
-            "opt_clean",
-            hide,
-            f"rename {top} {name}",
-            f"design -stash {name}",
-        ]
-    commands += [f"design -copy-from {name} {name}" for name in ("sound", "mutant")]
-    commands += ["equiv_make sound mutant pair", "hierarchy -top pair", "opt_clean", "equiv_struct", "equiv_simple"]
+    top, verilog = manifest.name, _narrowed(manifest, verilog)
+    modules = dict(_MODULE.findall(verilog))
+    (path,) = re.findall(r"-cell (\S+)", fault)
+    *instances, cell = re.split(r"\.(?=\\|\$)", path.removeprefix("$flatten"))
+    chain = [top]
+    for instance in instances:
+        chain += re.findall(rf"^  (\S+) {re.escape(instance[1:])} \($", modules[chain[-1]], re.M)
+    change = fault.replace(f"-module {top} ", f"-module {chain[-1]} ").replace(path, cell)
+    stage = chain[min(2, len(chain) - 1)]
+    node = manifest.nodes.get(stage.removeprefix(f"{top}_"))
+    observer = OBSERVERS.get(node.op.op, Observer()) if node else Observer()
+    (folder / "design.v").write_text(verilog, encoding="utf-8")
+    (folder / "seen.v").write_text(_seen(modules[stage], observer), encoding="utf-8")
+    commands: list[str | list[str]] = [["read_verilog", "design.v"], f"hierarchy -top {top}", "proc", "design -save whole"]
+    exposed = [f"expose w:{name}" for name in observer.names]
+    for name, changes in (("sound", []), ("mutant", [change])):
+        commands += ["design -load whole", *changes, f"hierarchy -top {stage}", "flatten", *exposed, f"rename {stage} stage"]
+        commands += [["read_verilog", "-sv", "seen.v"], "hierarchy -top seen", "proc", "flatten", "expose w:observed"]
+        commands += ["opt_clean", "memory -nomap", ["write_json", f"{name}.json"]]
+    run_yosys(commands, folder / "stage.log", accepted=(".*",))
+    for name in ("sound", "mutant"):
+        _cut(folder / f"{name}.json", name)
+    reads = [["read_json", f"{name}.json"] for name in ("sound", "mutant")]
+    run_yosys([*reads, *GATES, ["write_aiger", "-zinit", "pair.aig"]], folder / "pair.log", accepted=(".*",))
+    tool, result = share_folder().parent / "yosys-abc", folder / "result.aig"
+    result.unlink(missing_ok=True)
+    script = f"read_aiger {folder / 'pair.aig'}; scleanup; scorr -F {observer.frames}; write_aiger {result}"
     try:
-        run_yosys([*commands, "equiv_induct -seq 2", "equiv_status -assert"], folder / "pair.log", accepted=(".*",))
-    except SsmHdlError as error:
-        if "it was stopped" not in str(error) and "unproven $equiv cells" not in (folder / "pair.log").read_text(
-            encoding="utf-8"
-        ):
-            raise
+        subprocess.run([str(tool), "-c", script], capture_output=True, check=True, timeout=seconds)
+    except subprocess.TimeoutExpired:
         return False
-    return True
+    header, output = result.read_bytes().split(b"\n")[:2]
+    return header.split()[3:] == [b"0", b"1", b"0"] and output == b"0"  # no latches, no gates: never 1
+
+
+def _narrowed(manifest: Manifest, verilog: str) -> str:
+    """The design with the sums of scans in no more bits than their weights allow: it does the same, which no prover finds."""
+    for node in manifest.nodes.values():
+        if isinstance(node.op, Scan):
+            start = verilog.index(f"module {manifest.name}_{node.name} (")
+            text = verilog[start : verilog.index("endmodule", start)]
+            drop = node.accumulator.f_bits - node.output.format.f_bits
+            products = np.abs(node.arrays["transition"]).sum(-1) * -node.output.format.min
+            most = int((products - (node.inputs[0].format.min << node.arrays["shift"])).max()) + (1 << drop) >> drop
+            (width,) = {int(most) + 1 for most in re.findall(r"reg \[(\d+):0\] whole(?:_1)?;", text)}
+            sign = bits(~most, most) - 1
+            kept = rf"    \1 <= {{{{{width - sign}{{\2[{sign}]}}}}, \2[{sign - 1}:0]}};"
+            verilog = verilog.replace(text, re.sub(r"^    (whole(?:_1)?) <= (\w+);", kept, text, flags=re.M))
+    return verilog
+
+
+def _seen(text: str, observer: Observer) -> str:
+    """A module around a stage of this text that gives what it gives only where that is valid."""
+    ports = [(way, int(most or 0) + 1, name) for way, most, name in _PORT.findall(text.partition(");")[0])]
+    names, connected = {name for _, _, name in ports}, [f".{name}({name})" for name in observer.names]
+    lines = [f"module seen({', '.join(f'{way} [{width - 1}:0] {name}' for way, width, name in ports)});"]
+    lines += [
+        re.findall(rf"^  (?:reg|wire) (?:\[\d+:0\] )?{name};$", text, re.M)[0].replace("reg", "wire") for name in observer.names
+    ]
+    for way, width, name in ports:
+        connected.append(f".{name}({'given_' * (way == 'output')}{name})")
+        if way == "output":
+            valid = re.sub("payload|data|last", "valid", name)
+            shown = f" & {{{width}{{given_{valid}}}}}" if valid in names - {name} else ""
+            lines += [f"wire [{width - 1}:0] given_{name};", f"assign {name} = given_{name}{shown};"]
+    return "\n".join([*lines, f"stage stage({', '.join(connected)});", observer.text, "endmodule\n"])
+
+
+def _cut(path: Path, name: str) -> None:
+    """Make ports of the memories that are written: what they are told goes out, what they say comes in."""
+    design: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    module = design["modules"]["seen"]
+    for cell, memory in list(module["cells"].items()):
+        if memory["type"] == "$mem_v2" and int(memory["parameters"]["WR_PORTS"], 2):
+            del module["cells"][cell]
+            for port, bits in memory["connections"].items():
+                if bits and not port.endswith("CLK"):
+                    module["ports"][f"{cell}.{port}"] = {"direction": "input" if port == "RD_DATA" else "output", "bits": bits}
+    path.write_text(json.dumps(design | {"modules": {name: module}}), encoding="utf-8")

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ssm_hdl import SQ, UQ, Format, SsmHdlError
-from ssm_hdl.fixed import quantize, requantize, round_shift, saturate
+from ssm_hdl.fixed import bits, quantize, requantize, round_shift, saturate
 
 formats = st.builds(
     lambda signed, width, f_bits: Format(signed, width - f_bits, f_bits),
@@ -38,6 +38,13 @@ def test_codes_are_in_the_order_of_their_bit_patterns(format):
         codes = format.codes()
         assert np.array_equal(codes & ((1 << format.width) - 1), np.arange(1 << format.width))
         assert codes.min() == format.min and codes.max() == format.max
+
+
+@pytest.mark.parametrize("low", [-9, -8, -4, -3, -2, -1, 0, 1, 3, 4])
+def test_the_narrowest_format_that_holds_a_range(low):
+    for high in range(low, 18):
+        holding = (width for width in range(2, 9) if SQ(width, 0).min <= low and high <= SQ(width, 0).max)
+        assert bits(low, high) == Format.for_range(low, high, 3).width == next(holding)
 
 
 @given(st.integers(-(1 << 40), 1 << 40), st.integers(-3, 20))

@@ -1,7 +1,7 @@
 """The commands of the pages that need no more than the models of the repository.
 
 Without `build` and `simulate`, which other tests run, and without what takes data, a board or minutes. `test_data_page` runs the
-page on data.
+page on data, `test_design_page` the package with a bus.
 """
 
 import re
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-DEAR = "s4d-64h|har-w8a8|s5-mnist"
+DEAR = "s4d-64h|har-w8a8|s5-mnist|digits_bus"
 LINES = sorted(
     {
         line.partition("  #")[0].strip()

@@ -111,7 +111,7 @@ generate digits --roofline x.svg                | name it with --device
 generate digits --name reg                      | is a keyword
 generate digits --name 2nd                      | is no name of a module
 generate digits --wrap pci                      | no wrapper is called 'pci'
-generate digits --wrap spi --package x          | leave --wrap out
+generate digits --wrap spi --package x --name ssm_hdl | give the module another --name
 generate digits --package x -o y.v              | leave --out out
 generate digits --package ""                    | --package has an empty value
 generate digits --name=                         | --name has an empty value
