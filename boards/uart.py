@@ -6,7 +6,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.cdc import FFSynchronizer
 from amaranth.lib.wiring import In, Out
 
-from ssm_hdl.errors import SsmHdlError
+from ssm_hdl.errors import SsmHdlError, UsageError
 
 MIN_DIVISOR = 4
 """Fewest clock cycles per bit with which the receiver can sample in the middle of a bit."""
@@ -22,17 +22,17 @@ def divisor(clock_hz: float, baud: int) -> int:
     """Clock cycles per bit.
 
     Raises:
-        SsmHdlError: the clock is too slow, or not near enough to a multiple of the bit rate.
+        UsageError: the clock is too slow, or not near enough to a multiple of the bit rate.
     """
     cycles = round(clock_hz / baud)
     if cycles < MIN_DIVISOR:
-        raise SsmHdlError(
+        raise UsageError(
             f"a clock of {clock_hz / 1e6:g} MHz is too slow for {baud:,} baud; it has to be at least {MIN_DIVISOR} times as fast"
         )
     if abs(clock_hz / cycles / baud - 1) > TOLERANCE:
-        raise SsmHdlError(
+        raise UsageError(
             f"a clock of {clock_hz / 1e6:g} MHz gives {clock_hz / cycles:,.0f} baud instead of {baud:,}, "
-            f"which is more than {TOLERANCE:.0%} off; choose a clock near a multiple of {baud / 1e6:g} MHz"
+            f"which is more than {TOLERANCE:.0%} off; choose that bit rate, or a clock near a multiple of {baud / 1e6:g} MHz"
         )
     return cycles
 

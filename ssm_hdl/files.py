@@ -47,10 +47,24 @@ def update_json(path: Path, rows: Mapping[str, Any]) -> None:
     """Write rows into the JSON object of a file, which keeps its others.
 
     Raises:
-        SsmHdlError: the folder cannot be made or written.
+        SsmHdlError: the folder cannot be made or written, or the file is damaged.
     """
-    known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    write_atomically(path, json.dumps({**known, **rows}, indent=2) + "\n")
+    write_atomically(path, json.dumps({**read_json(path), **rows}, indent=2) + "\n")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The JSON object of a file, which is empty if there is none.
+
+    Raises:
+        SsmHdlError: the file is another, or damaged.
+    """
+    try:
+        known = json.loads(path.read_bytes()) if path.exists() else {}
+        if not isinstance(known, dict):
+            raise ValueError("it is no object")
+    except (ValueError, RecursionError, OSError) as error:
+        raise SsmHdlError(f"cannot add rows to {path}: {error}; name another file, or move this one away") from error
+    return known
 
 
 def sealed_json(fields: Mapping[str, Any]) -> str:

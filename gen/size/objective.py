@@ -81,12 +81,12 @@ def budget(device: Device, dsp: int | None = None, reserve: Use = NOTHING, laten
 
     Args:
         device: the device.
-        dsp: limit of DSP blocks below that of the device.
+        dsp: limit of DSP blocks, which counts where it is below that of the device.
         reserve: what to leave for other logic.
         latency: limit of the latency in cycles, if there is one.
     """
     fill, infinite = device.family.fill, float("inf")
-    dsps = math.ceil(device.family.dsp_fill * device.dsps) - reserve.dsps
+    dsps = max(0, math.ceil(device.family.dsp_fill * device.dsps) - reserve.dsps)  # other logic may have all there are
     limits = Use(
         luts=fill * device.luts - reserve.luts,
         flip_flops=infinite if device.flip_flops is None else fill * device.flip_flops - reserve.flip_flops,

@@ -38,7 +38,10 @@ DSP = 8
 """Limit of DSP blocks on a device that has none: the number of the smallest device, an iCE40 UP5K."""
 
 FASTEST_HZ = 1e9
-"""Clock that no FPGA goes beyond: the clock networks of the fastest end below it."""
+"""Clock that no FPGA goes beyond, and so no rate: the clock networks of the fastest end below it."""
+
+SLOWEST_HZ = 1e-9
+"""Rate of a time step in thirty years; the cycles of such an interval are still exact in a float."""
 
 Progress = Callable[[str], None]
 
@@ -87,7 +90,7 @@ def plan_for(
         rate_hz: time steps per second to reach with the least hardware.
         fastest: the most time steps per second that fit, with multipliers of LUTs where DSP blocks are too few.
         clock_hz: clock; the device's if None.
-        dsp: limit of DSP blocks; the number of the device if None, `DSP` where it has no limit.
+        dsp: limit of DSP blocks; what a plan may take of the device if None, `DSP` where it has no limit.
         latency: limit of the cycles from the last sample in to the last result out, for a step alone.
         folding: foldings that the caller decides, by stage: a number of multipliers, or the name of a folding.
         share_layers: the layers share their stages, or not; whatever is better if None.
@@ -98,7 +101,7 @@ def plan_for(
         SsmHdlError: the rate is not reached (the message says the highest), the model does not fit (it says by how much, and
             where it would), or ``folding`` names an unknown stage or folding.
     """
-    _check(device, rate_hz, fastest, clock_hz, dsp, latency)
+    _check(device, rate_hz, fastest, clock_hz, dsp, latency, reserve)
     clock_hz = device.clock_hz if clock_hz is None else clock_hz
     if dsp is None and not device.bounded:
         dsp = DSP
@@ -137,7 +140,7 @@ def plan_for(
             f"the most that fits is {math.floor(closest.rate_hz):,}, a step every {closest.report.cycles:,} cycles "
             "(ask for it with --max)"
         )
-    raise SsmHdlError(_misfit(manifest, device, searches[-1]))
+    raise SsmHdlError(_misfit(manifest, device, reserve, searches[-1]))
 
 
 def _candidates(searches: list[Search], limit: int | None) -> Iterator[Candidate]:
@@ -160,7 +163,13 @@ def _candidates(searches: list[Search], limit: int | None) -> Iterator[Candidate
 
 
 def _check(
-    device: Device, rate_hz: float | None, fastest: bool, clock_hz: float | None, dsp: int | None, latency: int | None
+    device: Device,
+    rate_hz: float | None,
+    fastest: bool,
+    clock_hz: float | None,
+    dsp: int | None,
+    latency: int | None,
+    reserve: Use,
 ) -> None:
     """Refuse what nobody can mean.
 
@@ -172,8 +181,8 @@ def _check(
     if clock_hz is not None and not 0 < clock_hz <= FASTEST_HZ:
         most = f"at most the {FASTEST_HZ / 1e6:,g} of the fastest FPGAs"
         raise UsageError(f"a clock of {clock_hz / 1e6:g} MHz is none; ask for more than 0, and {most}")
-    if rate_hz is not None and not 0 < rate_hz < math.inf:
-        raise UsageError(f"a rate of {rate_hz:g} time steps a second is none; ask for more than 0")
+    if rate_hz is not None and not SLOWEST_HZ <= rate_hz <= FASTEST_HZ:
+        raise UsageError(f"a rate of {rate_hz:g} time steps a second is none; ask for {SLOWEST_HZ:g} to {FASTEST_HZ:g}")
     if rate_hz is not None and not (clock_hz or device.clock_hz):
         raise UsageError(f"a {device.title} has no clock of its own; give --rate a --clock")
     if latency is not None and latency < 1:
@@ -182,6 +191,8 @@ def _check(
         raise UsageError(f"{dsp} DSP blocks are none; ask for 0 or more")
     if dsp is not None and dsp > device.dsps:
         raise UsageError(f"{dsp} DSP blocks are more than the {device.dsps} of the {device.title}")
+    if reserve.dsps > device.dsps:
+        raise UsageError(f"--share-device leaves {reserve.dsps} DSP blocks, more than the {device.dsps} of the {device.title}")
 
 
 def _structures(manifest: Manifest, device: Device, share_layers: bool | None) -> list[Structure]:
@@ -195,14 +206,15 @@ def _structures(manifest: Manifest, device: Device, share_layers: bool | None) -
     return [Structure.of(manifest, shared, device.family) for shared in choices]
 
 
-def _misfit(manifest: Manifest, device: Device, search: Search) -> str:
+def _misfit(manifest: Manifest, device: Device, reserve: Use, search: Search) -> str:
     """Why nothing fits, by how much, and where it would. ``search`` has the smallest stages."""
     least, limits = search.least(), search.budget
     missing = []
     if least.rams > limits.rams:
-        bits = (least.rams - limits.rams) * device.ram_bits
+        there = max(0, limits.rams)
+        bits = (least.rams - there) * device.ram_bits
         missing.append(
-            f"its memories take {least.rams:,.0f} block RAMs where {limits.rams:,.0f} can be used, {bits:,.0f} bits too many"
+            f"its memories take {least.rams:,.0f} block RAMs where {there:,.0f} can be used, {bits:,.0f} bits too many"
         )
     for what, needed, limit in (
         ("LUTs", least.luts, limits.luts),
@@ -211,17 +223,27 @@ def _misfit(manifest: Manifest, device: Device, search: Search) -> str:
     ):
         if needed > limit:
             missing.append(f"it takes at least {needed:,.0f} {what} where {max(0, limit):,.0f} can be used")
+    other = reserve != NOTHING
     if not missing:
-        fill = device.family.fill
-        luts = f"LUTs ({fill:.0%} of them, since place and route needs the rest)" if fill < 1 else "LUTs"
-        have = ((limits.luts, luts), (limits.rams, "block RAMs"), (limits.dsps, "DSP blocks"))
-        missing.append(f"no plan keeps within {', '.join(f'{limit:,.0f} {what}' for limit, what in have if limit < math.inf)}")
-    others = [larger.title for larger in DEVICES.values() if larger.bounded and larger is not device and _fits(manifest, larger)]
-    where = f"it fits the {' and the '.join(others)}" if others else "no device that is known holds it; give it narrower formats"
+        have = zip(
+            (limits.luts, limits.flip_flops, limits.rams, limits.dsps),
+            ("LUTs", "flip-flops", "block RAMs", "DSP blocks"),
+            strict=True,
+        )
+        within = ", ".join(f"{limit:,.0f} {what}" for limit, what in have if limit < math.inf)
+        left = f" that place and route{' and other logic leave' if other else ' leaves'}" if device.bounded else ""
+        missing.append(f"no plan keeps within the {within}{left}")
+    others = [
+        larger.title
+        for larger in DEVICES.values()
+        if larger.bounded and larger is not device and reserve.dsps <= larger.dsps and _fits(manifest, larger, reserve)
+    ]
+    none = f"no device that is known holds it{' beside other logic' if other else ''}; give it narrower formats"
+    where = f"it fits the {' and the '.join(others)}" if others else none
     return f"{manifest.name} does not fit the {device.title}: {', and '.join(missing)}; {where}"
 
 
-def _fits(manifest: Manifest, device: Device) -> bool:
+def _fits(manifest: Manifest, device: Device, reserve: Use) -> bool:
     structures = _structures(manifest, device, None)
-    searches = [Search(manifest, structure, device, budget(device), {}) for structure in structures]
+    searches = [Search(manifest, structure, device, budget(device, reserve=reserve), {}) for structure in structures]
     return any(search.feasible(search.options.intervals[-1]) for search in searches)

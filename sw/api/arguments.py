@@ -1,7 +1,7 @@
 """Arguments of the Python API: checked by their types, and named in messages as the caller knows them."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import wraps
 from inspect import signature
 from pathlib import Path
@@ -54,7 +54,7 @@ def arguments(function: Callable[P, R]) -> Callable[P, R]:
             if name in given.arguments:
                 value = given.arguments[name]
                 try:
-                    given.arguments[name] = check.validate_python(value.item() if isinstance(value, np.generic) else value)
+                    given.arguments[name] = check.validate_python(_plain(value))
                 except ValidationError as error:
                     reasons = [each["msg"].partition(", unable")[0] for each in error.errors()]
                     wrong = next((reason for reason in reversed(reasons) if reason.startswith("Input should")), reasons[0])
@@ -67,6 +67,15 @@ def arguments(function: Callable[P, R]) -> Callable[P, R]:
             raise
 
     return run
+
+
+def _plain(value: Any) -> Any:
+    """A value with numbers of Python in place of NumPy's, and a list in place of a range."""
+    if isinstance(value, Mapping):
+        return {key: _plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple | range):
+        return [_plain(each) for each in value]
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def _checked(kind: Any) -> bool:

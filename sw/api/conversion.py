@@ -28,7 +28,7 @@ Data: TypeAlias = "str | Path | tuple[ArrayLike, ArrayLike] | Dataset | None"
 def convert(
     model: "str | Path | Checkpoint | torch.nn.Module",
     data: Data = None,
-    recipe: str | Path = "w8a8",
+    recipe: Path | str = "w8a8",
     *,
     mean: ArrayLike | None = None,
     std: ArrayLike | None = None,

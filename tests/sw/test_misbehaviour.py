@@ -191,3 +191,9 @@ def test_a_reader_that_has_ended(inputs, line):
     os.close(write)
     assert re.fullmatch("ssm-hdl: cannot write .*stdout: what read it has ended; .*\n", run.communicate()[1])
     assert run.returncode == 1
+
+
+def test_a_closed_stdout(inputs):
+    run = launch(inputs, "info tiny", {}, preexec_fn=lambda: os.close(1))
+    assert run.communicate()[1] == "ssm-hdl: stdout or stderr is closed; redirect it to a file, or to /dev/null\n"
+    assert run.returncode == 1

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from ssm_hdl.errors import SsmHdlError
 from ssm_hdl.files import update_json
 from ssm_hdl.sw import results
 from ssm_hdl.sw.cli.bench import _merged
@@ -50,6 +51,10 @@ def test_an_answer_takes_the_place_of_its_row(tmp_path):
     update_json(path, {"a": 1, "b": 2})
     update_json(path, {"a": 3})
     assert json.loads(path.read_text()) == {"a": 3, "b": 2}
+    for damaged in ('{"a": ', "[]"):
+        (tmp_path / "damaged.json").write_text(damaged)
+        with pytest.raises(SsmHdlError, match=r"cannot add rows to .*damaged\.json: .*; name another file"):
+            update_json(tmp_path / "damaged.json", {})
     slow, fast, other = ({"manifest": "m", "board": "b", "rate_asked": rate} for rate in (1.0, None, 2.0))
     assert _merged([slow, fast], [fast | {"interval": 1}, other]) == [slow, fast | {"interval": 1}, other]
 

@@ -28,6 +28,7 @@ def digits():
 def test_the_presets_are_listed(cli):
     done = cli("train", "--presets")
     assert done.status == 0 and [line.split()[0] for line in done.out.splitlines()[2:]] == list(PRESETS)
+    assert [row["preset"] for row in json.loads(cli("train", "--presets", "--json").out)["presets"]] == list(PRESETS)
 
 
 def test_a_short_training_improves_and_repeats_bit_by_bit(digits):

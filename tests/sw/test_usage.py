@@ -25,7 +25,7 @@ data recording.npz                              | to be cut by --window
 data recording.npz --window 0                   | '--window'
 data digits --window 3                          | digits has sequences already
 data digits --data .                            | leave the folder out
-train                                           | Missing argument
+train                                           | name a preset
 train mamba                                     | no model is called 'mamba'
 train small                                     | give them with --data
 train small --data .                            | give them with --data
@@ -101,6 +101,8 @@ build digits --board icebreaker --clock 1e9     | at most the 1,000 of
 generate digits --dsp 0                         | '--dsp'
 generate digits --dsp 9 --device up5k           | 9 DSP blocks are more than the 8
 generate digits --share-device 9,8              | LUTS,DSPS,RAMS
+generate digits --device up5k --share-device 0,9,0 | leaves 9 DSP blocks, more than the 8
+generate digits --device up5k --rate 1e-300     | a rate of 1e-300 time steps
 generate digits --fold mixing                   | STAGE=N
 generate digits --fold mixing=5                 | cannot fold onto 5
 generate digits --fold mix=2                    | no stage 'mix'
@@ -152,6 +154,7 @@ reproduce s4d --only s4d                        | no row is called s4d
 bench digits                                    | MANIFEST@BOARD
 bench digits@arty                               | board 'arty' is not known
 bench digits@icebreaker@fast                    | MANIFEST@BOARD
+bench digits@icebreaker --picture x.exe         | one of the endings
 calibrate digits.safetensors                    | not a manifest
 nonsense                                        | No such command
 """
