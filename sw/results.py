@@ -37,7 +37,7 @@ from ssm_hdl.sw.cli.calibrate import dsps
 from ssm_hdl.sw.cli.simulate import device_of
 from ssm_hdl.sw.cli.sizing import Size
 from ssm_hdl.sw.reproduce import TABLES
-from ssm_hdl.sw.reproduce.measure import designs, hardware
+from ssm_hdl.sw.reproduce.measure import hardware, planned
 
 KEYS = Path("results/keys.json")
 
@@ -151,7 +151,7 @@ def _reproduce(given: dict[str, Any]) -> Iterator[str]:
     table = TABLES[given["name"]]
     for manifest in (Manifest.load(path) for name in given["only"] if (path := given["manifests"] / name).exists()):
         for share in (False, True)[: 1 + table.layers]:
-            yield hardware(table.sequences, *designs(manifest, share)[1:])
+            yield hardware(table.sequences, generate(manifest, planned(manifest, share)))
 
 
 _INPUTS = {"build": _build, "simulate": _simulate, "bench": _bench, "calibrate": _calibrate, "reproduce": _reproduce}

@@ -15,7 +15,6 @@ from ssm_hdl import Manifest, SsmHdlError
 from ssm_hdl.boards.flow import synthesis_key, synthesised
 from ssm_hdl.families import unlimited
 from ssm_hdl.families.ecp5 import ECP5
-from ssm_hdl.families.generic import GENERIC
 from ssm_hdl.files import write_atomically
 from ssm_hdl.fingerprint import fingerprint
 from ssm_hdl.fixed import Codes
@@ -24,7 +23,6 @@ from ssm_hdl.gen.report import estimate
 from ssm_hdl.gen.size.planner import plan_for
 from ssm_hdl.gen.verilog import bare, generate
 from ssm_hdl.sim.compare import compare
-from ssm_hdl.sim.compiler import Design
 from ssm_hdl.sim.verilated import VerilatedModel
 from ssm_hdl.sw import memory
 from ssm_hdl.sw.data import Dataset
@@ -150,13 +148,14 @@ def _pipeline(
     row: Row, manifest: Manifest, share: bool, samples: Codes, known: dict[str, Any], processes: int, step: Callable[[str], None]
 ) -> dict[str, Any]:
     """What simulation and synthesis say of a pipeline; what is known, if it is of this Verilog, synthesised as now."""
-    plan, *texts = designs(manifest, share)
-    key = hardware(len(samples), *texts)
+    plan = planned(manifest, share)
+    text = generate(manifest, plan)
+    key = hardware(len(samples), text)
     if known.get("hardware") == key:
         return known
     what = "of layers that share stages " if share else ""
     step(f"{row.name}: RTL {what}against the golden model")
-    compared = compare(manifest, VerilatedModel(manifest, design=Design(texts[1], manifest.name)), samples, jobs=processes)
+    compared = compare(manifest, VerilatedModel(manifest, plan), samples, jobs=processes)
     if compared.differences:
         raise SsmHdlError(f"{row.name}: {compared.differences} outputs of the RTL differ; {compared.first}")
     step(f"{row.name}: synthesis {what}for ECP5")
@@ -167,19 +166,18 @@ def _pipeline(
         "interval": compared.interval,
         "cycles": report.cycles,
         "latency": report.latency_alone,
-        ECP5.name: synthesised(texts[0], manifest.name, ECP5) | {"planned": report.dsp},
+        ECP5.name: synthesised(text, manifest.name, ECP5) | {"planned": report.dsp},
     }
 
 
-def designs(manifest: Manifest, share: bool) -> tuple[Plan, str, str]:
-    """The plan of a pipeline that is synthesised, its Verilog, and the Verilog that is simulated."""
-    plan, inferred = (plan_for(manifest, unlimited(family), dsp=DSP, share_layers=share).plan for family in (ECP5, GENERIC))
-    return plan, generate(manifest, plan), generate(manifest, inferred)
+def planned(manifest: Manifest, share: bool) -> Plan:
+    """The pipeline of a row, in the cells of an ECP5."""
+    return plan_for(manifest, unlimited(ECP5), dsp=DSP, share_layers=share).plan
 
 
-def hardware(sequences: int, *texts: str) -> str:
+def hardware(sequences: int, text: str) -> str:
     """A hash of what simulation and synthesis depend on: how much is simulated, and the Verilog."""
-    return sha256(f"{sequences} {synthesis_key(ECP5)} {' '.join(map(bare, texts))}".encode()).hexdigest()
+    return sha256(f"{sequences} {synthesis_key(ECP5)} {bare(text)}".encode()).hexdigest()
 
 
 def known_figures(file: Path) -> dict[str, Any]:

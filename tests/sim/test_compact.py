@@ -24,7 +24,7 @@ def test_bits_of_compact_stages(random_manifest, random_samples, cache, features
         compacts = registry.stage(layers.node.op.op).compacts(layers, stage)
         assert compacts == (layers.node.op.op not in ("scan", "slice"))
         stages[name] = replace(stage, compact=compacts)
-    model = netlist_model(manifest, ICE40, replace(plan, stages=stages), optimise=0, cache=cache)
+    model = netlist_model(manifest, ICE40, replace(plan, stages=stages), cache=cache)
     assert model.design.verilog.count(".OLOADTOP(1'h0)") == model.design.verilog.count("SB_MAC16 #(") - 4
     assert compare(manifest, model, random_samples(manifest, 4), stalls=0.2).differences == 0
 
