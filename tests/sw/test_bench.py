@@ -66,7 +66,7 @@ def test_rtl_that_differs_is_refused(random_manifest, random_samples, monkeypatc
 
 def test_throughput_against_multipliers(random_manifest, tmp_path):
     manifest = random_manifest(channels=8, modes=4, steps=16)
-    points = bench.line(manifest, ECP5, 12, tmp_path, lambda text: None)
+    points = bench.line(manifest, ECP5, 6, tmp_path, lambda text: None)
     assert len(points) > 2 and all(point["interval"] == point["cycles"] for point in points)
     assert [point["interval"] for point in points] == sorted({point["interval"] for point in points}, reverse=True)
 
