@@ -166,7 +166,7 @@ data csv.npz                                    | a file of another kind
 train small --data nothing.npz                  | cannot read nothing.npz
 train small --data mine.npz --out .             | cannot write
 import nothing.pth --inputs digits              | cannot read nothing.pth
-quantize nothing.safetensors                    | cannot read nothing.safetensors
+quantize nothing.safetensors                    | nothing.safetensors does not exist
 quantize manifest/weights.safetensors           | not a checkpoint of ssm-hdl
 quantize mine.safetensors --data wide.npz       | x has 3 channels
 quantize mine.safetensors --data mine.npz --out mine.npz | cannot write
