@@ -64,7 +64,7 @@ class Size:
     ] = None
     dsp: Annotated[
         int | None,
-        typer.Option(min=1, help="Limit of DSP blocks; the device's if left out, less 2 % on an ECP5; 8 on the generic one."),
+        typer.Option(min=1, help="Limit of DSP blocks; what a plan may take of the device if left out, 8 on the generic one."),
     ] = None
     share_device: Annotated[
         str | None,
