@@ -63,7 +63,8 @@ def read_json(path: Path) -> dict[str, Any]:
         if not isinstance(known, dict):
             raise ValueError("it is no object")
     except (ValueError, RecursionError, OSError) as error:
-        raise SsmHdlError(f"cannot add rows to {path}: {error}; name another file, or move this one away") from error
+        damage = f"it is damaged or cannot be read ({error})"
+        raise SsmHdlError(f"cannot add rows to {path}: {damage}; name another file, or move this one away") from error
     return known
 
 

@@ -11,12 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ssm_hdl.files import write_atomically
+from ssm_hdl.files import read_json, write_atomically
 from ssm_hdl.sw.quantize.bench import Bench
 from ssm_hdl.sw.quantize.histogram import Floats
 from ssm_hdl.sw.quantize.parts import with_widths
 from ssm_hdl.sw.quantize.recipe import Recipe
-from ssm_hdl.sw.reproduce.measure import known_figures
 from ssm_hdl.sw.score import bits_per_step
 
 MODEL = "mamba-text"
@@ -66,7 +65,7 @@ def ablation(bench: Bench, file: Path, step: Callable[[str], None]) -> dict[str,
         file: file that keeps the figures; a row is taken up again if it is of the same recipe, checkpoint and samples.
         step: told the next measurement.
     """
-    base, known = loss(bench.wanted, bench), known_figures(file).get("rows", {})
+    base, known = loss(bench.wanted, bench), read_json(file).get("rows", {})
     rows: dict[str, Any] = {}
     answer = {"float": {"bits": base, "perplexity": math.exp2(base), "accuracy": bench.float_score}, "rows": rows}
     for name in RECIPES:

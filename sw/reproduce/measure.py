@@ -15,14 +15,16 @@ from ssm_hdl import Manifest, SsmHdlError
 from ssm_hdl.boards.flow import synthesis_key, synthesised
 from ssm_hdl.families import unlimited
 from ssm_hdl.families.ecp5 import ECP5
-from ssm_hdl.files import write_atomically
+from ssm_hdl.files import read_json, write_atomically
 from ssm_hdl.fingerprint import fingerprint
 from ssm_hdl.fixed import Codes
 from ssm_hdl.gen.plan import Plan
 from ssm_hdl.gen.report import estimate
 from ssm_hdl.gen.size.planner import plan_for
 from ssm_hdl.gen.verilog import bare, generate
+from ssm_hdl.sim.cells import with_cells
 from ssm_hdl.sim.compare import compare
+from ssm_hdl.sim.compiler import Design
 from ssm_hdl.sim.verilated import VerilatedModel
 from ssm_hdl.sw import memory
 from ssm_hdl.sw.data import Dataset
@@ -120,7 +122,7 @@ def measure(
     Raises:
         SsmHdlError: RTL and golden model differ, or a tool is missing.
     """
-    key, known = fingerprint(manifest), known_figures(file)
+    key, known = fingerprint(manifest), read_json(file)
     if known.get("fingerprint") != key:
         step(f"{row.name}: {len(dataset.test):,} test samples")
         evaluation = evaluate_integer(manifest, dataset.test, processes)
@@ -154,8 +156,9 @@ def _pipeline(
     if known.get("hardware") == key:
         return known
     what = "of layers that share stages " if share else ""
+    design = with_cells(Design(text, manifest.name), plan.family)
     step(f"{row.name}: RTL {what}against the golden model")
-    compared = compare(manifest, VerilatedModel(manifest, plan), samples, jobs=processes)
+    compared = compare(manifest, VerilatedModel(manifest, design=design), samples, jobs=processes)
     if compared.differences:
         raise SsmHdlError(f"{row.name}: {compared.differences} outputs of the RTL differ; {compared.first}")
     step(f"{row.name}: synthesis {what}for ECP5")
@@ -178,13 +181,3 @@ def planned(manifest: Manifest, share: bool) -> Plan:
 def hardware(sequences: int, text: str) -> str:
     """A hash of what simulation and synthesis depend on: how much is simulated, and the Verilog."""
     return sha256(f"{sequences} {synthesis_key(ECP5)} {bare(text)}".encode()).hexdigest()
-
-
-def known_figures(file: Path) -> dict[str, Any]:
-    """The figures in a file; none if there is no such file."""
-    if not file.exists():
-        return {}
-    try:
-        return dict(json.loads(file.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
-        raise SsmHdlError(f"{file} is damaged or cannot be read ({error}); remove it to measure again") from error
