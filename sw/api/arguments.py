@@ -53,6 +53,8 @@ def arguments(function: Callable[P, R]) -> Callable[P, R]:
         for name, check in checks.items():
             if name in given.arguments:
                 value = given.arguments[name]
+                if value == "" and Path in get_args(called.parameters[name].annotation):  # it would mean the current folder
+                    raise UsageError(f"{title}: {name} is empty; name a path")
                 try:
                     given.arguments[name] = check.validate_python(_plain(value))
                 except ValidationError as error:

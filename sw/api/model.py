@@ -155,8 +155,7 @@ class Model(Shown):
         """The hardware that reaches a rate at least cost, or the fastest.
 
         Args:
-            device: ``up5k``, ``lfe5u-25f``, ``lfe5u-45f``, ``lfe5u-85f``, ``gw1nr-9``,
-                ``gw2ar-18``, or ``generic`` for any.
+            device: one of ``ssm-hdl generate --device``, such as ``up5k``, or ``generic`` for any.
             rate_hz: time steps a second to reach; the most that the DSP blocks give if left out.
             board: a board in place of a device; its serial shell is taken off the device.
             fastest: the most time steps a second that fit.

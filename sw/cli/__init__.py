@@ -10,6 +10,8 @@ from itertools import pairwise
 from typing import Annotated
 
 import typer
+from pydantic import ValidationError
+from typer.exceptions import TyperException
 
 from ssm_hdl.errors import SsmHdlError, UsageError
 from ssm_hdl.files import cannot_write
@@ -82,12 +84,26 @@ def main() -> None:
             if sys.stdout is None or sys.stderr is None:  # closed by a shell, `>&-`, or by a service
                 raise SsmHdlError("stdout or stderr is closed; redirect it to a file, or to /dev/null")
             _refuse_empty(sys.argv[1:])
-            app(prog_name="ssm-hdl")
+            status = app(prog_name="ssm-hdl", standalone_mode=False)
+    except TyperException as error:
+        if error.format_message():  # none where there is no command: the help is shown
+            print(_wrong_usage(error), file=sys.stderr)
+        sys.exit(2)
     except (SsmHdlError, OSError) as error:  # of the system, such as a full disk
         if isinstance(error, OSError) and not error.filename:  # of stdout, which a page of help goes to
             error = cannot_write("stdout", error)
         print(f"ssm-hdl: {error}", file=sys.stderr)
         sys.exit(2 if isinstance(error, UsageError) else 1)
+    sys.exit(status)
+
+
+def _wrong_usage(error: TyperException) -> str:
+    """The message of Typer in our voice, with the value, which it leaves out, and the way out."""
+    message, context = error.format_message().rstrip("."), getattr(error, "ctx", None)
+    if isinstance(error.__cause__, ValidationError):
+        message = message.replace("value for", f"value {error.__cause__.errors()[0]['input']!r} for", 1)
+    command = "ssm-hdl" if context is None else context.command_path
+    return f"ssm-hdl: {message[:1].lower()}{message[1:]}; see `{command} --help`"
 
 
 __all__ = ["app", "main"]

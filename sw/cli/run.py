@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ssm_hdl.errors import UsageError
+from ssm_hdl.errors import SsmHdlError, UsageError
 from ssm_hdl.extras import need
 from ssm_hdl.sw.cli.console import (
     Folder,
@@ -124,11 +124,13 @@ def _stream(host: "Host", source: "Samples", count: int | None, as_json: bool) -
     """Print a line for each result as it comes."""
     from ssm_hdl.sw.stream import results, writer
 
-    line = writer(host.manifest, as_json)
+    line, number = writer(host.manifest, as_json), -1
     try:
         for number, output in enumerate(islice((each for part in results(host, source) for each in part), count)):
             with answering():
                 print(line(number, output), flush=True)
+        if number < 0:
+            raise SsmHdlError(f"{source.source} ended before a sample came; a line of it has the numbers of a time step")
     finally:
         if source.saturated:
             beyond = f"{source.saturated:,} numbers were beyond {host.manifest.input.format} and saturated"

@@ -14,7 +14,7 @@ EXAMPLE = "ssm-hdl search checkpoints/s4d-16h.safetensors --budget 3000 --data d
 
 def command(
     checkpoint: Annotated[Path, typer.Argument(help="Checkpoint of `ssm-hdl train`.")],
-    budget: Annotated[str, typer.Option(help="Bytes, or a device whose block RAM is meant: up5k, lfe5u-25f, -45f or -85f.")],
+    budget: Annotated[str, typer.Option(help="Bytes, or a device of `generate --device` whose block RAM is meant.")],
     accounting: Annotated[
         str, typer.Option(help="Count of the bytes: paper (no exponents, no tables) or ours (every bit in hardware).")
     ] = "paper",

@@ -167,6 +167,7 @@ def test_the_names_of_the_package_are_its_api():
         (lambda digits: digits.plan(board="icebreaker").build(), "build: missing a required argument: 'folder'"),
         (lambda digits: digits.plan("up5k", bits=8), "plan: it takes no bits=8; its arguments are device, rate_hz, board"),
         (lambda digits: ssm_hdl.convert("checkpoints/digits.safetensors", progress=3), "progress is 3; it should be callable"),
+        (lambda digits: digits.save(""), "save: folder is empty; name a path"),
         (lambda digits: digits.save(None), "save: folder is None; it should be a valid string"),
         (lambda digits: ssm_hdl.load(3), "load: path is 3; it should be a valid string"),
         (lambda digits: ssm_hdl.convert(3), "model is 3; give the path of a checkpoint, or a module of PyTorch"),
@@ -193,7 +194,7 @@ def test_what_an_array_or_a_name_is_not_is_said(digits, samples, tmp_path):
         (lambda: digits.predict(masked), "masked"),
         (lambda: design.verilog("module"), "'module' is a keyword"),
         (lambda: design.write(tmp_path / "x.v", "a b"), "name 'a b' is no name of a module"),
-        (lambda: design.write(""), "name a file, such as digits.v"),
+        (lambda: design.write(""), "write: path is empty; name a path"),
     ):
         with pytest.raises(ssm_hdl.SsmHdlError, match=words):
             call()

@@ -174,6 +174,7 @@ def test_the_command_on_a_simulated_board(random_manifest, random_samples, cli, 
     with monkeypatch.context() as patch, Path("/dev/full").open("wb", 0) as full:
         patch.setattr(sys, "stdout", io.TextIOWrapper(full, write_through=True))
         refused("cannot write the answer to stdout: No space", "run", path, *fast, "--stream", pipe(text_of(codes[0]), "full"))
+    refused("ended before a sample came", "run", path, *fast, "--stream", pipe("", "empty"))
     report = as_built(manifest, target, path)
     assert built(path, manifest) == replace(target, built=report)
     done = cli("run", path, *fast, "--count", 2, "--json")

@@ -72,9 +72,9 @@ sensitivity manifest                            | is a manifest, not a checkpoin
 sensitivity mine.safetensors --widths wide      | no list of widths
 sensitivity mine.safetensors --widths 1         | a width of 1 bits
 sensitivity mine.safetensors --parts head       | has no part 'head'
-sensitivity mine.safetensors --jobs 0           | '--jobs'
+sensitivity mine.safetensors --jobs 0           | invalid value '0' for '--jobs'
 search manifest --budget 3000                   | is a manifest, not a checkpoint
-search mine.safetensors                         | Missing option '--budget'
+search mine.safetensors                         | missing option '--budget'
 search mine.safetensors --budget small          | no number of bytes
 search mine.safetensors --budget -3             | give more than 0
 search mine.safetensors --budget 3000 --accounting bits | no accounting is called 'bits'
@@ -130,7 +130,7 @@ simulate digits --netlist ecp5 --cocotb         | choose one
 simulate digits --netlist ecp5 --device up5k    | leave --netlist or --device out
 simulate manifest --samples test                | name that file
 simulate digits --stalls 2                      | '--stalls'
-build digits                                    | Missing option '--board'
+build digits                                    | missing option '--board'
 build digits --board arty                       | board 'arty' is not known
 build digits --board icebreaker --out digits    | is the folder of a manifest
 program top.bin --board arty                    | board 'arty' is not known
@@ -156,7 +156,7 @@ bench digits@arty                               | board 'arty' is not known
 bench digits@icebreaker@fast                    | MANIFEST@BOARD
 bench digits@icebreaker --picture x.exe         | one of the endings
 calibrate digits.safetensors                    | not a manifest
-nonsense                                        | No such command
+nonsense                                        | no such command
 """
 
 WRONG_FILES = """
