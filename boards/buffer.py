@@ -88,7 +88,7 @@ class SampleBuffer(wiring.Component):
             m.d.sync += step.eq(step + 1)
         with m.If(self.clear):
             m.d.sync += [signal.eq(0) for signal in (address, index, element, steps, surplus, bad, self.results)]
-        word, last = Signal(8 * self.bytes, name="word"), Signal(name="last")
+        word, last = Signal(8 * self.bytes, name="word", reset_less=True), Signal(name="last")
         m.d.comb += [Value.cast(self.o.p.data).eq(word), self.o.p.last.eq(last & ~self.more)]
         with m.FSM():
             with m.State("STORE"):

@@ -64,11 +64,7 @@ class Requests(wiring.Component):
             Signal(name="is_fed"),
         )
         header, check, status = Signal(HEADER, name="header"), Signal(8 * _CRC_BYTES, name="check"), Signal(8, name="status")
-        count, length, ends = (
-            Signal(16, init=1, name="count"),
-            Signal(16, name="length"),
-            Signal(name="ends"),
-        )  # byte in this part of the frame, from 1
+        left, ends = Signal(16, name="left"), Signal(name="ends")  # bytes of this part of the frame; this one is its last
         noise = Signal()  # bytes outside of a frame came
         damaged, other = Signal(name="damaged"), Signal(name="other")
         silent = self._silence(m, taken)
@@ -79,14 +75,13 @@ class Requests(wiring.Component):
             taken.eq(self.i.valid & self.i.ready),
             crc.data.eq(byte),
             buffer.byte.eq(byte),
-            length.eq(header.length),
             self.reply.p.tag.eq(header.tag),
             self.reply.p.status.eq(status),
             self.reply.p.length.eq(Mux(status == Status.OK, buffer.results, 0)),
         ]
         m.d.sync += [
             fresh.eq(taken),
-            ends.eq(count == length),
+            ends.eq(left == 1),
             damaged.eq(check != crc.crc),
             other.eq(header.model != self.model),
             *(pulse.eq(0) for pulse in (crc.start, crc.valid, buffer.clear, buffer.store, buffer.send)),
@@ -101,11 +96,11 @@ class Requests(wiring.Component):
                 was_zero.eq(is_zero),
             ]
 
-        def part(then: str) -> None:
-            """Receive one part of the frame byte by byte; the line may fall silent in it."""
+        def part(then: str, length: ValueLike = 0) -> None:
+            """Receive one part of the frame byte by byte, then one of some length; the line may fall silent in it."""
             m.d.sync += status.eq(Status.BROKEN_OFF)  # the reply if the line falls silent here
             with m.If(fresh):
-                m.d.sync += count.eq(Mux(ends, 1, count + 1))
+                m.d.sync += left.eq(Mux(ends, length, left - 1))
                 with m.If(ends):
                     m.next = then
             with m.Elif(silent):
@@ -116,7 +111,7 @@ class Requests(wiring.Component):
             m.d.comb += self.busy.eq(noise | ~fsm.ongoing("HUNT"))
             with m.State("HUNT"):
                 m.d.sync += [crc.start.eq(1), crc.valid.eq(fresh), buffer.clear.eq(1)]
-                m.d.sync += [count.eq(1), Value.cast(header).eq(0), buffer.more.eq(is_part), self.fed.eq(is_fed)]
+                m.d.sync += [left.eq(HEADER.size // 8), Value.cast(header).eq(0), buffer.more.eq(is_part), self.fed.eq(is_fed)]
                 m.d.sync += status.eq(Status.BROKEN_OFF)
                 with m.If(fresh):
                     m.d.sync += noise.eq(~is_first)
@@ -126,18 +121,18 @@ class Requests(wiring.Component):
                     m.d.sync += noise.eq(0)
                     m.next = "REPLY"
             with m.State("HEADER"):
-                m.d.comb += length.eq(HEADER.size // 8)
                 m.d.sync += crc.valid.eq(fresh)
-                part("SAMPLES")
+                fields = data.View(HEADER, Cat(header, byte)[8:])
+                part("SAMPLES", fields.length)
                 with m.If(fresh):
-                    m.d.sync += Value.cast(header).eq(Cat(header, byte)[8:])
+                    m.d.sync += header.eq(fields)
                     with m.If(ends & is_zero & was_zero):  # a length of 0
+                        m.d.sync += left.eq(_CRC_BYTES)
                         m.next = "CHECK"
             with m.State("SAMPLES"):
                 m.d.sync += [buffer.store.eq(fresh), crc.valid.eq(fresh)]
-                part("CHECK")
+                part("CHECK", _CRC_BYTES)
             with m.State("CHECK"):
-                m.d.comb += length.eq(_CRC_BYTES)
                 part("SETTLE")
                 with m.If(fresh):
                     m.d.sync += check.eq(Cat(check, byte)[8:])

@@ -21,11 +21,13 @@ Time steps follow every `Pipeline.bound` cycles. With the beats that one step le
 the depth, steps at that distance never wait for room. As no beat comes later when another comes earlier, the pipeline keeps to
 that interval however early its samples come.
 
-The reader of a part of packets has a queue as well, where it is slow. Without one it would stop the fork to all parts for longer
-than the interval allows.
+The reader of a part of packets has a queue in any case. A slow one would else stop the fork to all parts for longer than the
+interval allows. And readiness ends at a queue: without one, the path from the reader back through the slice, the fork and what
+gives the packets is the longest of the pipeline (`s4d-64h-w4a6x8` on the UP5K reaches 48.7 MHz so, and 54.3 MHz with a queue of
+two beats).
 
-Where no beat of the step waits there is no queue, nor at the input of an operation whose beats wait least, unless the step alone
-would stick without it.
+Elsewhere there is no queue where no beat of the step waits, nor at the input of an operation whose beats wait least, unless the
+step alone would stick without it.
 """
 
 import math
@@ -59,24 +61,28 @@ block RAM for it: those of `s4d-64h-w8a8x8` on the 25F would take 140 of 5,200 L
 def joins(pipeline: "Pipeline") -> tuple[Ring | None, dict[Input, Queue]]:
     """The ring of a pipeline, if it has one, and the queues at the inputs of its stages."""
     structure = pipeline.structure
-    joined = [(name, index) for name, reads in structure.reads.items() if len(reads) > 1 for index in range(len(reads))]
-    inputs = joined + [(name, 0) for name, (source, *others) in structure.reads.items() if not others and structure.part(source)]
+    sources = {(name, index): source for name, reads in structure.reads.items() for index, source in enumerate(reads)}
+    joined = [sink for sink in sources if len(structure.reads[sink[0]]) > 1]
+    parts = {sink for sink, source in sources.items() if structure.part(source)}
     ring = _ring(pipeline, 1)
-    if not inputs and ring is None:
+    if not joined and not parts and ring is None:
         return None, {}
-    alone = _alone(pipeline, ring, set(inputs))
-    waits = {sink: sum(_waits(alone, sink)) for sink in inputs}
-    queued = {sink for sink in inputs if waits[sink]}
-    prompt = _prompt(pipeline, ring, queued, queued - set(joined))
-    least = {min((sink for sink in joined if sink[0] == name), key=waits.__getitem__) for name, _ in joined} & queued
-    for omitted in dict.fromkeys([frozenset(least | prompt), frozenset(prompt)]):
-        without = _alone(pipeline, ring, queued - omitted) if omitted else alone
+    alone = _alone(pipeline, ring, parts.union(joined))
+    waits = {sink: sum(_waits(alone, sink)) for sink in joined}
+    queued = parts | {sink for sink in joined if waits[sink]}
+    least = {min((sink for sink in joined if sink[0] == name), key=waits.__getitem__) for name, _ in joined} & queued - parts
+    if least:
+        without = _alone(pipeline, ring, queued - least)
         if len(without.o.taken) == len(alone.o.taken):
-            alone, queued = without, queued - omitted
-            break
+            alone, queued = without, queued - least
+    prompt = _prompt(pipeline, ring, queued, parts.difference(joined))
     if ring is not None:
         ring = _ring(pipeline, 1 + math.ceil(_turn(alone, ring) * ring.layers / pipeline.bound))
-    return ring, {sink: _queue(pipeline, alone, ring, sink) for sink in inputs if sink in queued}
+    return ring, {
+        sink: queue_at(pipeline, sink, LEAST) if sink in prompt else _queue(pipeline, alone, ring, sink)
+        for sink in sources
+        if sink in queued
+    }
 
 
 def _ring(pipeline: "Pipeline", flight: int) -> Ring | None:
@@ -103,7 +109,7 @@ def _turn(alone: Traffic, ring: Ring) -> int:
 
 
 def _prompt(pipeline: "Pipeline", ring: Ring | None, queued: set[Input], parts: set[Input]) -> set[Input]:
-    """The parts that leave early enough without queues: packets follow one another at the interval, though the fork waits."""
+    """The parts whose readers keep up without queues: packets follow one another at the interval, though the fork waits."""
     if not parts:
         return parts
     network = pipeline.assemble(ring, {sink: Room() for sink in queued - parts})
