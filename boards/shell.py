@@ -167,9 +167,9 @@ class Top(Elaboratable):
         m.domains += [ClockDomain("start"), ClockDomain("sync")]
         m.submodules += ResetSynchronizer(~locked, domain="start")
         cycles = round(_RESET_SECONDS * self.pll.clock_hz)
-        left = Signal(range(cycles + 1), init=cycles)
-        with m.If(left != 0):
-            m.d.start += left.eq(left - 1)
-        m.d.start += [ready.eq(left == 0), reset.eq(~ready)]
+        waited = Signal((cycles - 1).bit_length() + 1, name="waited")  # stops at its top bit, which needs no comparison
+        with m.If(~waited[-1]):
+            m.d.start += waited.eq(waited + 1)
+        m.d.start += [ready.eq(waited[-1]), reset.eq(~ready)]
         m.d.comb += [ClockSignal("start").eq(clock), ClockSignal("sync").eq(clock), ResetSignal("sync").eq(reset)]
         return ready
