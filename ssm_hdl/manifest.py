@@ -221,7 +221,7 @@ class Manifest:
             SsmHdlError: the first thing that does not fit, with the way out.
         """
         path = file_of(Path(path))
-        if path.suffix in (".safetensors", ".npz", ".npy"):
+        if path.suffix in (".safetensors", ".npz", ".npy") and path.exists():
             kind = "a checkpoint or weights" if path.suffix == ".safetensors" else "samples"
             raise UsageError(f"{path} is {kind}, not a manifest; name the folder that `ssm-hdl quantize` wrote")
         graph = _validate(path, document.read(path))

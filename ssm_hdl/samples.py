@@ -135,7 +135,10 @@ class InputSpec:
         Raises:
             SsmHdlError: the samples differ from those; the message names the first difference.
         """
-        for what in ("input_format", "channels", "tokens", "per_step", "classes", "targets"):
+        if self.per_step != model.per_step:
+            ours, theirs = (f"for each {'step' if one.per_step else 'sequence'}" for one in (self, model))
+            raise SsmHdlError(f"{self.name} has labels {ours}; the model, trained on {model.name}, answers {theirs}")
+        for what in ("input_format", "channels", "tokens", "classes", "targets"):
             ours, theirs = getattr(self, what), getattr(model, what)
             if ours != theirs:
                 raise SsmHdlError(f"{self.name} has {what} {ours}; the model, trained on {model.name}, has {what} {theirs}")

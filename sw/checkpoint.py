@@ -85,7 +85,7 @@ def load(path: Path | str) -> Checkpoint:
             shape than the metadata say, or is not finite.
     """
     path = Path(path)
-    if path.is_dir() or path.suffix in (".yaml", ".yml", ".npz", ".npy"):
+    if path.is_dir() or (path.suffix in (".yaml", ".yml", ".npz", ".npy") and path.exists()):
         kind = "samples" if path.suffix in (".npz", ".npy") else "a manifest"
         raise UsageError(f"{path} is {kind}, not a checkpoint; name a .safetensors file of `ssm-hdl train` or `ssm-hdl import`")
     tensors, header = read_safetensors(path)

@@ -273,10 +273,16 @@ def change(config: TrainConfig, options: Sequence[str]) -> TrainConfig:
     """
     fields = type(config.model).model_fields
     values = {name: getattr(config.model, name) for name in config.model.model_fields_set}
+    given = set[str]()
     for option in options:
-        name, _, value = option.partition("=")
+        name, equals, value = option.partition("=")
+        if not equals:
+            raise UsageError(f"--set {option} is not of the form NAME=VALUE, such as --set width=32")
         if name not in fields:
             raise UsageError(f"--set {option}: a model of {config.name} has no option {name!r}; there are {', '.join(fields)}")
+        if name in given:
+            raise UsageError(f"--set {option}: {name} is set already; keep one")
+        given.add(name)
         values[name] = value.split(",") if "," in value else value
     try:
         return replace(config, model=type(config.model).model_validate(values))

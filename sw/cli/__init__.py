@@ -87,7 +87,7 @@ def main() -> None:
             status = app(prog_name="ssm-hdl", standalone_mode=False)
     except TyperException as error:
         if error.format_message():  # none where there is no command: the help is shown
-            print(_wrong_usage(error), file=sys.stderr)
+            print(_wrong_usage(error, sys.argv[1:]), file=sys.stderr)
         sys.exit(2)
     except (SsmHdlError, OSError) as error:  # of the system, such as a full disk
         if isinstance(error, OSError) and not error.filename:  # of stdout, which a page of help goes to
@@ -97,12 +97,14 @@ def main() -> None:
     sys.exit(status)
 
 
-def _wrong_usage(error: TyperException) -> str:
+def _wrong_usage(error: TyperException, words: Sequence[str]) -> str:
     """The message of Typer in our voice, with the value, which it leaves out, and the way out."""
     message, context = error.format_message().rstrip("."), getattr(error, "ctx", None)
     if isinstance(error.__cause__, ValidationError):
         message = message.replace("value for", f"value {error.__cause__.errors()[0]['input']!r} for", 1)
     command = "ssm-hdl" if context is None else context.command_path
+    if context is None and words[0] in {module.NAME for module in _COMMANDS}:  # Typer's parser does not say whose option it is
+        command += f" {words[0]}"
     return f"ssm-hdl: {message[:1].lower()}{message[1:]}; see `{command} --help`"
 
 

@@ -163,9 +163,9 @@ def _labels(file: File, x: Array, y: Array | None, like: InputSpec | None) -> tu
     if names is not None and names.shape != (count,):
         file.fail(f"classes has shape {names.shape}; names of {count} classes are wanted")
     if y.min() < least or y.max() >= min(count, MAX_CLASSES):
-        bad = y.min() if y.min() < least else y.max()
+        bad, last = y.min() if y.min() < least else y.max(), min(count, MAX_CLASSES) - 1
         file.fail(
-            f"y has the label {bad}; classes are 0 to {min(count, MAX_CLASSES) - 1}"
+            f"y has the label {bad}; classes are {f'0 to {last}' if last >= 0 else 'integers from 0'}"
             + ", and -1 is for a step without one" * per_step
         )
     if count < 2:

@@ -101,8 +101,9 @@ class MambaLowering(DeepLowering):
         No state and no edge after it becomes larger than the largest of all channels, so no format has to reach further.
         """
         peaks = [self.calibration.states[f"ssm{k}"][0].max(1), *(self.edges[f"{name}{k}"].peak for name in READ)]
-        room = np.min([np.log2(peak.max() / np.maximum(peak, peak.max() * 2.0**-MAX_EXPONENT)) for peak in peaks], axis=0)
-        return np.asarray(np.floor(room).astype(np.int64) * self.recipe.per_channel)
+        rooms = [_room(peak) for peak in peaks if peak.any()]  # zeros, as of a pruned block, fit with every exponent
+        room = np.min(rooms, axis=0) if rooms else np.full(len(peaks[0]), MAX_EXPONENT)
+        return np.asarray(room * self.recipe.per_channel)
 
     @property
     def title(self) -> str:
@@ -138,7 +139,7 @@ class MambaLowering(DeepLowering):
             draft.dense(f"{name}{k}", source, rows[np.newaxis], offset[np.newaxis], format=draft.edge(f"{name}{k}", function=f))
             for name, rows, offset, f in halves
         )
-        taps = draft.add("taps", f"taps{k}", input=inner, taps=config.taps)
+        taps = draft.add("taps", f"taps{k}", input=inner, taps=config.taps) if config.taps > 1 else inner
         kernel = numpy(mixer.conv1d.weight)
         offset = np.zeros(len(kernel)) if mixer.conv1d.bias is None else numpy(mixer.conv1d.bias)
         conv = draft.dense(f"conv{k}", taps, kernel, offset[:, np.newaxis], format=draft.edge(f"conv{k}", function=silu))
@@ -161,8 +162,7 @@ class MambaLowering(DeepLowering):
         """Append x_proj, dt_proj and the selective scan, with channels scaled by powers of two; returns its output."""
         mixer, recipe, config = block.mixer, self.recipe, self.model.config
         sizes = {"rank": config.dt_rank, "b": config.modes, "c": config.modes}
-        largest = [float(reach(self.edges[f"{name}{k}"], recipe.rule("select")).max()) for name in SELECTED]
-        room = np.floor(np.log2(max(largest) / np.maximum(largest, max(largest) * 2.0**-MAX_EXPONENT))).astype(np.int64)
+        room = _room(np.array([float(reach(self.edges[f"{name}{k}"], recipe.rule("select")).max()) for name in SELECTED]))
         scale = np.exp2(np.repeat(room, list(sizes.values())))
         draft.scales[f"select{k}"] = scale
         weight, bias = linear(mixer.x_proj)
@@ -209,3 +209,11 @@ class MambaLowering(DeepLowering):
                     f"dt{k}: -dt A of channel {c} goes from {decays(low, high)}, all outside the table of decays from "
                     f"{decays(least, greatest)}; train with another dt_range"
                 )
+
+
+def _room(peaks: Floats) -> Codes:
+    """Powers of two, at most `MAX_EXPONENT`, that bring no peak above the greatest; 0 if all are 0."""
+    greatest = peaks.max()
+    if not greatest:
+        return np.zeros(peaks.shape, np.int64)
+    return np.asarray(np.floor(np.log2(greatest / np.maximum(peaks, greatest * 2.0**-MAX_EXPONENT))).astype(np.int64))

@@ -87,6 +87,7 @@ def few(name, samples=24):
         {"norm": "none", "final_norm": False, "residual": False, "layers": 1, "width": 8, "taps": 2},
         {"pooling": "max", "width": 20, "expand": 1, "rank": 3},
         {"pooling": "last", "norm": "none", "expand": 1, "width": 8},
+        {"norm": "none", "layers": 1, "taps": 1},
     ],
     ids=lambda options: "-".join(map(str, options.values())) or "default",
 )
@@ -213,6 +214,17 @@ def test_a_decay_outside_its_table_is_refused(digits):
         small.model.blocks[1].mixer.A_log[3] -= 20.0
     with pytest.raises(SsmHdlError, match=r"dt_1: -dt A of channel 3 goes from 2\^-3.* all outside the table of decays"):
         program(small, digits, few("mamba-w8a8"))
+
+
+def test_states_that_stay_zero_fit(digits):
+    """A pruned block: its states, and all that its SSM reads, are zero."""
+    small = untrained(SPECS["digits"])
+    with torch.no_grad():
+        for name, values in small.model.blocks[1].mixer.named_parameters():
+            if not name.startswith(("A_log", "dt_proj")):
+                values.zero_()
+    manifest = quantize(small, digits, few("mamba-w8a8")).manifest
+    assert relative_error(manifest, small, digits.test.codes[:50]) < 0.2
 
 
 def test_a_wide_dt_is_refused(digits):

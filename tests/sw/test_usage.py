@@ -32,6 +32,8 @@ train small --data .                            | give them with --data
 train small --data mine.npz --set width=0       | width 0 is empty
 train small --data mine.npz --set width=wide    | --set width=wide
 train small --data mine.npz --set depth=2       | no option 'depth'
+train small --data mine.npz --set width         | is not of the form NAME=VALUE
+train small --data mine.npz --set width=2 --set width=3 | --set width=3: width is set already
 train small --data mine.npz --set dropout=2     | --set dropout=2
 train small --data mine.npz --set dt_range=2,1  | dt cannot be drawn from
 train small --data mine.npz --set pooling=none  | choose mean, last or max
@@ -104,6 +106,8 @@ generate digits --share-device 9,8              | LUTS,DSPS,RAMS
 generate digits --device up5k --share-device 0,9,0 | leaves 9 DSP blocks, more than the 8
 generate digits --device up5k --rate 1e-300     | a rate of 1e-300 time steps
 generate digits --fold mixing                   | STAGE=N
+generate digits --fold                          | requires an argument; see `ssm-hdl generate --help`
+generate digits --json=yes                      | does not take a value; see `ssm-hdl generate --help`
 generate digits --fold mixing=5                 | cannot fold onto 5
 generate digits --fold mix=2                    | no stage 'mix'
 generate digits --fold mixing=2 --fold mixing=4 | keep one
@@ -167,6 +171,8 @@ train small --data nothing.npz                  | cannot read nothing.npz
 train small --data mine.npz --out .             | cannot write
 import nothing.pth --inputs digits              | cannot read nothing.pth
 quantize nothing.safetensors                    | nothing.safetensors does not exist
+quantize nothing.npz                            | nothing.npz does not exist
+simulate nothing.safetensors                    | nothing.safetensors does not exist
 quantize manifest/weights.safetensors           | not a checkpoint of ssm-hdl
 quantize mine.safetensors --data wide.npz       | x has 3 channels
 quantize mine.safetensors --data mine.npz --out mine.npz | cannot write
