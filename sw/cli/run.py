@@ -133,5 +133,5 @@ def _stream(host: "Host", source: "Samples", count: int | None, as_json: bool) -
             raise SsmHdlError(f"{source.source} ended before a sample came; a line of it has the numbers of a time step")
     finally:
         if source.saturated:
-            beyond = f"{source.saturated:,} numbers were beyond {host.manifest.input.format} and saturated"
+            beyond = f"numbers beyond {host.manifest.input.format}, which saturated: {source.saturated:,}"
             print(f"ssm-hdl: {beyond}", file=sys.stderr, flush=True)

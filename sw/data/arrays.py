@@ -80,6 +80,9 @@ class File:
         for name in ("classes", "channels"):
             if name in self.arrays and self.arrays[name].ndim != 1:
                 self.fail(f"{name} has shape {self.arrays[name].shape}; it is a list of names, of shape ({name},)")
+            names = self.arrays[name].tolist() if name in self.arrays else []
+            if len({*names}) < len(names):
+                self.fail(f"{name} has the name {max(names, key=names.count)!r} twice; give each a name of its own")
         for name in ("rate", "format"):
             if name in self.arrays and self.arrays[name].size != 1:
                 self.fail(f"{name} has shape {self.arrays[name].shape}; it is a single value")

@@ -333,7 +333,9 @@ def test_refusals(manifest):
         plan_for(manifest, tiny)
     with pytest.raises(SsmHdlError, match=r"at least .* LUTs where"):
         plan_for(manifest, replace(SMALL, luts=800))
-    with pytest.raises(SsmHdlError, match=r"where 0 can be used, .*; no device that is known holds it beside other logic"):
+    with pytest.raises(
+        SsmHdlError, match=r"where 0 can be used, .*; no device that is known holds it beside other logic; leave less"
+    ):
         plan_for(manifest, ECP5, reserve=Use(0, 0, 0, 999))
     assert plan_for(manifest, ECP5, reserve=Use(0, 0, 28, 0)).report.dsp == 0
 

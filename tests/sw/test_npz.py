@@ -169,6 +169,7 @@ NAN = np.where(np.arange(16).reshape(8, 2) == 5, np.nan, 1.0)[np.newaxis].repeat
         ({"channels": [["a"], ["b"]]}, r"channels has shape \(2, 1\); it is a list of names"),
         ({"classes": "abc"}, r"classes has shape \(\); it is a list of names"),
         ({"channels": ["a"]}, "1 names of 2 channels"),
+        ({"classes": ["a", "b", "a"]}, "classes has the name 'a' twice; give each a name of its own"),
         *(({"channels": ["a", name]}, "the name .* is 1 to 200 characters that print on one line") for name in ODD_NAMES),
         *(({"classes": ["a", "b", name]}, "the name .* is 1 to 200 characters that print on one line") for name in ODD_NAMES),
         ({"length": np.full(20, -1)}, "length goes from -1 to -1; a sequence of x has 1 to 8 steps"),
