@@ -18,9 +18,9 @@ are all alike, for which the same holds, and it has room for all that return, se
 the order. So no pipeline can hang.
 
 Time steps follow every `Pipeline.bound` cycles. With the beats that one step leaves waiting at that distance from the next as
-the depth, steps at that distance never wait for room. A queue delays its own branch by a cycle or three, which the step alone did
-not see: 18 of 363 random graphs with many slices take some cycles more than the bound. `ssm_hdl.gen.timing` counts with the queues
-as they are, and the planner with what it says.
+the depth, steps at that distance never wait for room. A queue delays its own branch by a cycle or three, which the step alone
+did not see: 18 of 363 random graphs with many slices take some cycles more than the bound. `ssm_hdl.gen.timing` counts with the
+queues as they are, and the planner with what it says.
 
 The reader of a part of packets has a queue in any case. A slow one would else stop the fork to all parts for longer than the
 interval allows. And readiness ends at a queue: without one, the path from the reader back through the slice, the fork and what
