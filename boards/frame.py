@@ -64,7 +64,8 @@ class Requests(wiring.Component):
             Signal(name="is_fed"),
         )
         header, check, status = Signal(HEADER, name="header"), Signal(8 * _CRC_BYTES, name="check"), Signal(8, name="status")
-        left, ends = Signal(16, name="left"), Signal(name="ends")  # bytes of this part of the frame; this one is its last
+        # Bytes of the header or of the check that are to come; those of samples are counted in the header. This one is the last.
+        left, ends = Signal(range(HEADER.size // 8 + 1), name="left"), Signal(name="ends")
         noise = Signal()  # bytes outside of a frame came
         damaged, other = Signal(name="damaged"), Signal(name="other")
         silent = self._silence(m, taken)
@@ -81,7 +82,6 @@ class Requests(wiring.Component):
         ]
         m.d.sync += [
             fresh.eq(taken),
-            ends.eq(left == 1),
             damaged.eq(check != crc.crc),
             other.eq(header.model != self.model),
             *(pulse.eq(0) for pulse in (crc.start, crc.valid, buffer.clear, buffer.store, buffer.send)),
@@ -96,11 +96,12 @@ class Requests(wiring.Component):
                 was_zero.eq(is_zero),
             ]
 
-        def part(then: str, length: ValueLike = 0) -> None:
-            """Receive one part of the frame byte by byte, then one of some length; the line may fall silent in it."""
-            m.d.sync += status.eq(Status.BROKEN_OFF)  # the reply if the line falls silent here
+        def part(then: str, left: Signal) -> None:
+            """Receive one part of the frame byte by byte, of which some are left; the line may fall silent in it."""
+            # The reply if the line falls silent here.
+            m.d.sync += [status.eq(Status.BROKEN_OFF), ends.eq(left == 1)]
             with m.If(fresh):
-                m.d.sync += left.eq(Mux(ends, length, left - 1))
+                m.d.sync += left.eq(left - 1)
                 with m.If(ends):
                     m.next = then
             with m.Elif(silent):
@@ -122,18 +123,18 @@ class Requests(wiring.Component):
                     m.next = "REPLY"
             with m.State("HEADER"):
                 m.d.sync += crc.valid.eq(fresh)
-                fields = data.View(HEADER, Cat(header, byte)[8:])
-                part("SAMPLES", fields.length)
+                part("SAMPLES", left)
                 with m.If(fresh):
-                    m.d.sync += header.eq(fields)
+                    m.d.sync += Value.cast(header).eq(Cat(header, byte)[8:])
                     with m.If(ends & is_zero & was_zero):  # a length of 0
                         m.d.sync += left.eq(_CRC_BYTES)
                         m.next = "CHECK"
             with m.State("SAMPLES"):
                 m.d.sync += [buffer.store.eq(fresh), crc.valid.eq(fresh)]
-                part("CHECK", _CRC_BYTES)
+                part("CHECK", header.length)
+                m.d.sync += left.eq(_CRC_BYTES)
             with m.State("CHECK"):
-                part("SETTLE")
+                part("SETTLE", left)
                 with m.If(fresh):
                     m.d.sync += check.eq(Cat(check, byte)[8:])
             with m.State("SETTLE"):  # `check` is complete; its registered comparison takes this cycle

@@ -76,11 +76,11 @@ def joins(pipeline: "Pipeline") -> tuple[Ring | None, dict[Input, Queue]]:
         without = _alone(pipeline, ring, queued - least)
         if len(without.o.taken) == len(alone.o.taken):
             alone, queued = without, queued - least
-    prompt = _prompt(pipeline, ring, queued, parts.difference(joined))
     if ring is not None:
         ring = _ring(pipeline, 1 + math.ceil(_turn(alone, ring) * ring.layers / pipeline.bound))
+    prompt = _prompt(pipeline, ring, queued, parts.difference(joined))
     return ring, {
-        sink: queue_at(pipeline, sink, LEAST) if sink in prompt else _queue(pipeline, alone, ring, sink)
+        sink: queue_at(pipeline, sink, prompt[sink]) if sink in prompt else _queue(pipeline, alone, ring, sink)
         for sink in sources
         if sink in queued
     }
@@ -109,16 +109,23 @@ def _turn(alone: Traffic, ring: Ring) -> int:
     return back[ring.beats - 1] - entry[0] + Ring.replaces
 
 
-def _prompt(pipeline: "Pipeline", ring: Ring | None, queued: set[Input], parts: set[Input]) -> set[Input]:
-    """The parts whose readers keep up without queues: packets follow one another at the interval, though the fork waits."""
+def _prompt(pipeline: "Pipeline", ring: Ring | None, queued: set[Input], parts: set[Input]) -> dict[Input, int]:
+    """The parts whose readers keep up without queues, and the beats that these hold then.
+
+    Packets follow one another at the interval, though the fork waits. A queue of one beat takes one every other cycle.
+    """
     if not parts:
-        return parts
+        return {}
     network = pipeline.assemble(ring, {sink: Room() for sink in queued - parts})
     traffic = Traffic(network, pipeline.manifest.input.size, lambda step: False)
     traffic.feed(FOLLOWING)
-    transfers = {(name, index): traffic.streams[Port(name, SINKS[index])].taken for name, index in parts}
-    packets = {sink: len(cycles) // FOLLOWING for sink, cycles in transfers.items()}
-    return {sink for sink, size in packets.items() if size and transfers[sink][-1] - transfers[sink][-1 - size] <= pipeline.bound}
+    depths = {}
+    for name, index in parts:
+        transfers, stream = traffic.streams[Port(name, SINKS[index])].taken, pipeline.structure.reads[name][index]
+        size = len(transfers) // FOLLOWING
+        if size and transfers[-1] - transfers[-1 - size] <= pipeline.bound:
+            depths[name, index] = 1 if network.slow(stream, lanes(pipeline.stages[name], SINKS[index]), 2) else LEAST
+    return depths
 
 
 def _stay(alone: Traffic, sink: Input) -> tuple[list[int], list[int]]:

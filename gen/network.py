@@ -123,7 +123,7 @@ class Network:
             return {stream: [source]}
         layers, width = self.structure.layers(stream), width_of(self.structure, self.stages, stream)
         capacity = max((self.stages[reader].holds for reader in self.structure.readers_of(stream)), default=1)
-        slow = capacity == 1 and self._slow(stream, width, 2)
+        slow = capacity == 1 and self.slow(stream, width, 2)
         fork = Fork(shape_of(self.structure.edges[stream]), width, readers, layers, slow)
         end = self._add(f"{stream}_Fork", fork, stream, source)
         return {stream: [end._replace(branch=branch) for branch in range(readers)]}
@@ -136,13 +136,13 @@ class Network:
         for step in widths(came, width, packet):
             few, many = sorted((came, step))
             at_once = capacity > 1 and step == few  # a wider beat is gathered ahead
-            slow = not at_once and self._slow(stream, many, many // few + 1)
+            slow = not at_once and self.slow(stream, many, many // few + 1)
             repack = Repack(shape, came, step, layers, capacity, slow, packet)
             source, came = self._add(f"{name}_Repack_{step}", repack, stream, source, reader), step
         return source
 
-    def _slow(self, stream: str, width: int, cycles: int) -> bool:
-        """An adapter may take some cycles for each beat, where that shortens the longest path.
+    def slow(self, stream: str, width: int, cycles: int) -> bool:
+        """An adapter may take some cycles for each beat, where that shortens the longest path, or takes fewer registers.
 
         Not before a stage that holds beats: it may be busy all the time and must find the next one at once.
         """
