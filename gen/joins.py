@@ -25,7 +25,7 @@ queues as they are, and the planner with what it says.
 The reader of a part of packets has a queue in any case. A slow one would else stop the fork to all parts for longer than the
 interval allows. And readiness ends at a queue: without one, the path from the reader back through the slice, the fork and what
 gives the packets is the longest of the pipeline (`s4d-64h-w4a6x8` on the UP5K reached 48.7 MHz so, and 54.9 MHz with a queue of
-two beats).
+one beat or two).
 
 Elsewhere there is no queue where no beat of the step waits, nor at the input of an operation whose beats wait least, unless the
 step alone would stick without it.
