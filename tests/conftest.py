@@ -214,7 +214,8 @@ def cache(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
 
 @pytest.fixture
 def outside(monkeypatch):
-    """The operations of the package `tests/outside` are known."""
+    """The operations of the package `tests/outside` are known, for this test."""
     monkeypatch.syspath_prepend(Path(__file__).parent)
+    monkeypatch.setattr(registry, "_packages", {})
     registry.register("clip", "outside")
     registry.register("difference", "outside")

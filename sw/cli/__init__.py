@@ -10,7 +10,6 @@ from itertools import pairwise
 from typing import Annotated
 
 import typer
-from pydantic import ValidationError
 from typer.exceptions import TyperException
 
 from ssm_hdl.errors import SsmHdlError, UsageError
@@ -100,8 +99,11 @@ def main() -> None:
 def _wrong_usage(error: TyperException, words: Sequence[str]) -> str:
     """The message of Typer in our voice, with the value, which it leaves out, and the way out."""
     message, context = error.format_message().rstrip("."), getattr(error, "ctx", None)
-    if isinstance(error.__cause__, ValidationError):
-        message = message.replace("value for", f"value {error.__cause__.errors()[0]['input']!r} for", 1)
+    if (cause := error.__cause__) is not None:
+        from pydantic import ValidationError
+
+        if isinstance(cause, ValidationError):
+            message = message.replace("value for", f"value {cause.errors()[0]['input']!r} for", 1)
     command = "ssm-hdl" if context is None else context.command_path
     if context is None and words[0] in {module.NAME for module in _COMMANDS}:  # Typer's parser does not say whose option it is
         command += f" {words[0]}"

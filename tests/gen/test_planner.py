@@ -185,7 +185,7 @@ def test_what_fits_at_an_interval_fits_at_a_longer_one(manifest):
     "name,device,rate,luts,dsps",
     [
         ("s4d-16h-w8a8x8", "up5k", 181_818, 3559, 8),
-        ("digits", "lfe5u-25f", 6.94e6, 4433, 28),
+        ("digits", "lfe5u-25f", 6.94e6, 4456, 28),
         ("s4d-16h", "up5k", 100, 2147, 6),
         ("s4d-16h-w8a8x8", "up5k", 16e3, 2477, 6),
     ],
