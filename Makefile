@@ -121,7 +121,7 @@ reproduce-mamba: $(READY) ## results/mamba.json: Quamba's ablation on a Mamba of
 # The keyword model takes the features of one utterance, of which no others are at hand. Constants and accuracy of the other two
 # do not matter for their hardware: an epoch is enough.
 KWS ?= data/mamba
-SMALL := --set layers=1 --set norm=none --set residual=false --set final_norm=false
+SMALL := --set taps=2 --set layers=1 --set norm=none --set residual=false --set final_norm=false
 mamba-hardware: $(READY) ## results/mamba-hardware.json: Mambas as large and as fast as fit boards (KWS=folder of mamba-kws10*; an hour)
 	mkdir -p out results
 	$(VENV)/bin/python -P -c "import numpy as np; \

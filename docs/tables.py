@@ -232,7 +232,7 @@ def mambas() -> Iterable[Row]:
         "kws": "keyword model of MambaLite-Micro, `mamba-w8a8`",
         "mamba-20": "D 20, N 8, two blocks, `mamba-w8a8`",
         "text-w8a8": "text, `mamba-w8a8`",
-        "mamba-16": "D 16, N 4, one block without norms, `mamba-plain`",
+        "mamba-16": "D 16, N 4, one block of two taps without norms, `mamba-plain`",
     }.items():
         if row := rows.get(key):
             clocks = f"{row['clock_asked_mhz']:g}", f"{row['clock_reached_mhz']:.2f}"
