@@ -96,12 +96,12 @@ class Requests(wiring.Component):
                 was_zero.eq(is_zero),
             ]
 
-        def part(then: str, left: Signal) -> None:
-            """Receive one part of the frame byte by byte, of which some are left; the line may fall silent in it."""
-            # The reply if the line falls silent here.
-            m.d.sync += [status.eq(Status.BROKEN_OFF), ends.eq(left == 1)]
+        def part(then: str, counter: Signal) -> None:
+            """Receive one part of the frame, whose bytes are counted down; the line may fall silent in it."""
+            m.d.sync += status.eq(Status.BROKEN_OFF)  # the reply if the line falls silent here
+            m.d.sync += ends.eq(counter == 1)
             with m.If(fresh):
-                m.d.sync += left.eq(left - 1)
+                m.d.sync += counter.eq(counter - 1)
                 with m.If(ends):
                     m.next = then
             with m.Elif(silent):

@@ -238,8 +238,8 @@ def _misfit(manifest: Manifest, device: Device, reserve: Use, search: Search) ->
         for larger in DEVICES.values()
         if larger.bounded and larger is not device and reserve.dsps <= larger.dsps and _fits(manifest, larger, reserve)
     ]
-    ways = "leave less for that with --share-device" if other else "give it narrower formats"
-    none = f"no device that is known holds it{' beside other logic' if other else ''}; {ways}"
+    beside = " beside other logic; leave less for that, or" if other else ";"
+    none = f"no device that is known holds it{beside} give it narrower formats"
     where = f"it fits the {' and the '.join(others)}" if others else none
     return f"{manifest.name} does not fit the {device.title}: {', and '.join(missing)}; {where}"
 

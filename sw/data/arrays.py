@@ -77,10 +77,10 @@ class File:
                 self.fail(f"{name} is of type {array.dtype}; {kinds.get(KINDS[name], 'numbers are')} wanted")
         if "x" not in self.arrays:
             self.fail("there is no array x")
-        for name in ("classes", "channels"):
-            if name in self.arrays and self.arrays[name].ndim != 1:
+        for name in [name for name in ("classes", "channels") if name in self.arrays]:
+            if self.arrays[name].ndim != 1:
                 self.fail(f"{name} has shape {self.arrays[name].shape}; it is a list of names, of shape ({name},)")
-            names = self.arrays[name].tolist() if name in self.arrays else []
+            names = self.arrays[name].tolist()
             if len({*names}) < len(names):
                 self.fail(f"{name} has the name {max(names, key=names.count)!r} twice; give each a name of its own")
         for name in ("rate", "format"):

@@ -334,7 +334,8 @@ def test_refusals(manifest):
     with pytest.raises(SsmHdlError, match=r"at least .* LUTs where"):
         plan_for(manifest, replace(SMALL, luts=800))
     with pytest.raises(
-        SsmHdlError, match=r"where 0 can be used, .*; no device that is known holds it beside other logic; leave less"
+        SsmHdlError,
+        match=r"where 0 can be used, .*; no device that is known holds it beside other logic; leave less for that, or give it",
     ):
         plan_for(manifest, ECP5, reserve=Use(0, 0, 0, 999))
     assert plan_for(manifest, ECP5, reserve=Use(0, 0, 28, 0)).report.dsp == 0

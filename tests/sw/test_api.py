@@ -195,6 +195,7 @@ def test_what_an_array_or_a_name_is_not_is_said(digits, samples, tmp_path):
         (lambda: design.verilog("module"), "'module' is a keyword"),
         (lambda: design.write(tmp_path / "x.v", "a b"), "name 'a b' is no name of a module"),
         (lambda: design.write(""), "write: path is empty; name a path"),
+        (lambda: design.write("."), "name a file, such as digits.v"),
     ):
         with pytest.raises(ssm_hdl.SsmHdlError, match=words):
             call()
