@@ -100,7 +100,7 @@ def moments(
         count += x.shape[1]
         if progress is not None:
             progress(len(codes))
-    return Moments(gram / count, cross / count)
+    return Moments(gram / count, cross / count, count)
 
 
 def between(manifest: Manifest, start: str, end: str) -> Manifest:

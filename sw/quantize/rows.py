@@ -17,6 +17,9 @@ OCTAVES = 4
 RIDGES = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
 """Ridge factors tried, relative to the power of an input. They pull a fit towards the float weights."""
 
+FEW = 16
+"""Up to so many samples for each input, a fit may follow the samples: a decoder sees but one sum for each sequence."""
+
 
 @dataclass(frozen=True)
 class Rows:
@@ -42,10 +45,12 @@ class Moments:
     Attributes:
         gram: E[x x^T], (G, K + 1, K + 1).
         cross: E[y x^T], (G, M, K + 1).
+        count: samples and steps.
     """
 
     gram: Floats
     cross: Floats
+    count: int
 
 
 def nearest(weight: Floats, bias: Floats, width: int, recipe: Recipe) -> Rows:
@@ -66,6 +71,11 @@ def fit(moments: Moments, weight: Floats, width: int, recipe: Recipe) -> Rows:
     cross = moments.cross[..., :-1] - wanted[..., np.newaxis] * mean[:, np.newaxis]
     # A floor under the power of every input, so that a constant one leaves a system that can be solved.
     power = np.maximum(np.diagonal(gram, axis1=1, axis2=2), 1e-12 * np.trace(gram, axis1=1, axis2=2)[:, np.newaxis] + 1e-30)
+    if (
+        moments.count <= FEW * gram.shape[1]
+    ):  # as many more as there are inputs, independent ones, for which the float weights are right
+        more = gram.shape[1] / moments.count * power[:, np.newaxis]
+        gram, cross = gram + more * np.eye(gram.shape[1]), cross + more * weight
     fitted = []
     for ridge in RIDGES:
         pulled = gram + ridge * np.eye(gram.shape[1]) * power[:, np.newaxis]
