@@ -24,7 +24,7 @@ def command(
     paths: Annotated[
         list[Path],
         typer.Argument(
-            metavar="MANIFEST|CHECKPOINT...",
+            metavar="MANIFEST|CHECKPOINT",
             help="Manifests (integer, by the golden model) and checkpoints (float), side by side.",
         ),
     ],

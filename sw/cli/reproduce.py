@@ -26,7 +26,7 @@ def command(
     name: Annotated[
         str,
         typer.Argument(
-            metavar="{s4d|s5|s5-listops|mamba}",
+            metavar="s4d|s5|s5-listops|mamba",
             help="Which table: of arXiv 2506.12480 (S4D), two of 2406.09477 (S5), or the ablation of 2410.13229 (Mamba).",
         ),
     ],
