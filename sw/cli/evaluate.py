@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ssm_hdl.sw.evaluate import Evaluation
 
 NAME = "eval"
-EXAMPLE = "ssm-hdl eval manifests/s4d-16h --data data/mnist"
+EXAMPLE = "ssm-hdl eval manifests/s4d-16h"
 
 
 def command(

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ssm_hdl.sw.reproduce import Row
 
 NAME = "reproduce"
-EXAMPLE = "ssm-hdl reproduce s4d --data data/mnist --only s4d-16h-w4a6x8 --out out/reproduce"
+EXAMPLE = "ssm-hdl reproduce s4d --only s4d-16h-w4a6x8 --out out/reproduce"
 
 
 def command(

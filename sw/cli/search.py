@@ -9,7 +9,7 @@ from ssm_hdl.extras import need
 from ssm_hdl.sw.cli.console import Cluster, Folder, Json, Seed, facts, need_writable, progress, show, table
 
 NAME = "search"
-EXAMPLE = "ssm-hdl search checkpoints/s4d-16h.safetensors --budget 3000 --data data/mnist --out out/s4d-16h"
+EXAMPLE = "ssm-hdl search checkpoints/s4d-16h.safetensors --budget 3000 --out out/s4d-16h"
 
 
 def command(

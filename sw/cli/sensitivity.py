@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ssm_hdl.sw.quantize.sensitivity import Report
 
 NAME = "sensitivity"
-EXAMPLE = "ssm-hdl sensitivity checkpoints/s4d-16h.safetensors --data data/mnist --out out/s4d-16h"
+EXAMPLE = "ssm-hdl sensitivity checkpoints/s4d-16h.safetensors --out out/s4d-16h"
 
 
 def command(
