@@ -1,6 +1,8 @@
 """The one exception that a user's input can cause."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 MAX_MESSAGE = 2500
 """Most characters of a message."""
@@ -40,3 +42,26 @@ def listing(names: Sequence[str], limit: int = 12) -> str:
     """Names as a message lists them."""
     more = f" and {len(names) - limit:,} more" if len(names) > limit else ""
     return (", ".join(map(brief, names[:limit])) or "none") + more
+
+
+_WORDS = {
+    "Input should be ": "must be ", "a valid boolean": "true or false", "a valid ": "a ", "a integer": "an integer",
+    "greater than or equal to": "at least", "less than or equal to": "at most", "greater than": "more than",
+    "dictionary": "mapping", "Field required": "is missing", "Extra inputs are not permitted": "is not known",
+}  # fmt: skip
+"""Our words for those of pydantic."""
+
+
+def reason(problem: Mapping[str, Any]) -> str:
+    """What is wrong with a value, in our words.
+
+    Args:
+        problem: one of ``errors()`` of pydantic's ``ValidationError``.
+    """
+    text: str = problem["msg"]
+    if problem["type"] == "value_error":  # raised by ourselves
+        return text.removeprefix("Value error, ")
+    text = re.sub(", (unable to parse|got a number).*", "", text)
+    for theirs, ours in _WORDS.items():
+        text = text.replace(theirs, ours)
+    return text

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pydantic import Field, ValidationError, field_validator
 
 from ssm_hdl import document
-from ssm_hdl.errors import SsmHdlError, UsageError, brief, listing
+from ssm_hdl.errors import SsmHdlError, UsageError, brief, listing, reason
 from ssm_hdl.files import write_together
 from ssm_hdl.fixed import Codes, Format
 from ssm_hdl.identifiers import refuse_top
@@ -287,7 +287,7 @@ def _explain(error: ValidationError, fields: Mapping[str, Any]) -> str:
             known = op if isinstance(op, dict) else {}
             where = [part for i, part in enumerate(where) if i != 2 or part != known.get("op")][1:]
             where[0] = known["name"] if isinstance(known.get("name"), str) else f"operation {where[0]}"
-        text = brief(problem["msg"].removeprefix("Value error, "), 300)
+        text = brief(reason(problem), 300)
         value = problem["input"]
         shown = "" if isinstance(value, dict | list) or repr(value) in text else f" (it is {brief(repr(value))})"
         lines.append(f"{'.'.join(brief(str(part)) for part in where)}: {text}{shown}")

@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from ssm_hdl.errors import SsmHdlError, UsageError
+from ssm_hdl.errors import SsmHdlError, UsageError, reason
 from ssm_hdl.files import write_atomically
 from ssm_hdl.sw.data import InputSpec
 from ssm_hdl.sw.models import CONFIGS, Config, Model
@@ -183,7 +183,9 @@ def _parse(path: Path | str, kind: type[V], given: Mapping[str, Any], prefix: st
         name = f"{prefix}{first['loc'][0]}"
         if first["type"] == "missing" or first["type"] == "missing_argument":
             raise SsmHdlError(f"{path} lacks {name!r} in its metadata; train it again") from error
-        raise SsmHdlError(f"{path} has damaged metadata: {name} is {first['input']!r}: {first['msg']}; train it again") from error
+        raise SsmHdlError(
+            f"{path} has damaged metadata: {name} is {first['input']!r}: {reason(first)}; train it again"
+        ) from error
 
 
 def _sorted(data: bytes) -> bytes:

@@ -1,6 +1,7 @@
 """Language models that choose their next token themselves."""
 
-from ssm_hdl import Manifest, SsmHdlError
+from ssm_hdl import Manifest
+from ssm_hdl.errors import UsageError
 from ssm_hdl.fixed import Format
 from ssm_hdl.functions import gumbel
 from ssm_hdl.operations import Argmax, Operation
@@ -16,7 +17,9 @@ def vocabulary(manifest: Manifest) -> InputSpec:
     """
     samples = manifest.graph.samples
     if samples is None or not samples.is_text:
-        raise SsmHdlError(f"{manifest.name} is no language model: it does not answer each character with the next one")
+        raise UsageError(
+            f"{manifest.name} is no language model: it does not answer each character with the next one; name another"
+        )
     return samples
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from pydantic import ValidationError
 
-from ssm_hdl.errors import UsageError
+from ssm_hdl.errors import UsageError, reason
 from ssm_hdl.sw.models import Config
 from ssm_hdl.sw.models.mamba import MambaConfig
 from ssm_hdl.sw.models.s4d import DeepS4DConfig, S4DConfig
@@ -288,7 +288,7 @@ def change(config: TrainConfig, options: Sequence[str]) -> TrainConfig:
         return replace(config, model=type(config.model).model_validate(values))
     except ValidationError as error:
         first = error.errors()[0]
-        raise UsageError(f"--set {first['loc'][0]}={first['input']}: {first['msg']}") from error
+        raise UsageError(f"--set {first['loc'][0]}={first['input']}: {reason(first)}") from error
 
 
 def preset(name: str) -> TrainConfig:

@@ -74,7 +74,7 @@ class Samples:
         try:
             values = np.array([float(word.replace("_", " _")) for word in words])  # to Python 1_0 is a number
         except ValueError:
-            raise SsmHdlError(f"{where}: {brief(line)} are no numbers; a line has those of a time step") from None
+            raise SsmHdlError(f"{where}: {brief(line)} are no numbers; a line has the numbers of a time step") from None
         if len(values) % edge.size:
             raise SsmHdlError(f"{where} has {len(values)} numbers; {self.manifest.name} takes {edge.size} a time step")
         values = values.reshape(-1, edge.size)

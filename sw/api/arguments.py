@@ -11,7 +11,7 @@ from typing import Any, ParamSpec, TypeVar, get_args, get_origin
 import numpy as np
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from ssm_hdl.errors import SsmHdlError, UsageError, brief, listing
+from ssm_hdl.errors import SsmHdlError, UsageError, brief, listing, reason
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -58,10 +58,9 @@ def arguments(function: Callable[P, R]) -> Callable[P, R]:
                 try:
                     given.arguments[name] = check.validate_python(_plain(value))
                 except ValidationError as error:
-                    reasons = [each["msg"].partition(", unable")[0] for each in error.errors()]
-                    wrong = next((reason for reason in reversed(reasons) if reason.startswith("Input should")), reasons[0])
-                    what = f"{title}: {name} is {brief(repr(value))}"
-                    raise UsageError(f"{what}; {wrong.replace('Input', 'it', 1)}") from None
+                    reasons = [*map(reason, error.errors())]
+                    wrong = next((one for one in reversed(reasons) if one.startswith("must")), reasons[0])
+                    raise UsageError(f"{title}: {name} is {brief(repr(value))}; it {wrong}") from None
         try:
             return function(*given.args, **given.kwargs)
         except SsmHdlError as error:

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 from typer.exceptions import TyperException
 
-from ssm_hdl.errors import SsmHdlError, UsageError
+from ssm_hdl.errors import SsmHdlError, UsageError, reason
 from ssm_hdl.files import cannot_write
 from ssm_hdl.processes import ending
 from ssm_hdl.sw.cli import (
@@ -68,10 +68,15 @@ def _options(
 
 
 def _refuse_empty(words: Sequence[str]) -> None:
-    """Refuse a value that is empty, as of a variable of a shell that is not set: a path would mean the current folder."""
+    """Refuse a value that is empty, as of a variable of a shell that is not set: a path would mean the current folder.
+
+    A prompt is no path, and its command says what it may be.
+    """
     for before, word in pairwise(["", *words]):
         if not word or (word.startswith("--") and word.endswith("=")):
             option = word.removesuffix("=") or before
+            if option == "--prompt":
+                continue
             what = f"{option} has an empty value" if option.startswith("-") else "an argument is empty"
             raise UsageError(f"{what}; leave it out, or give one")
 
@@ -103,7 +108,9 @@ def _wrong_usage(error: TyperException, words: Sequence[str]) -> str:
         from pydantic import ValidationError
 
         if isinstance(cause, ValidationError):
-            message = message.replace("value for", f"value {cause.errors()[0]['input']!r} for", 1)
+            problem = cause.errors()[0]
+            option = message.partition(": ")[0].replace("value for", f"value {problem['input']!r} for", 1)
+            message = f"{option}: it {reason(problem)}"
     command = "ssm-hdl" if context is None else context.command_path
     if context is None and words[0] in {module.NAME for module in _COMMANDS}:  # Typer's parser does not say whose option it is
         command += f" {words[0]}"

@@ -22,7 +22,7 @@ def command(
     pairs: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="MANIFEST@BOARD[@RATE]...", help="Models, the board of each, and time steps a second, if not the most."
+            metavar="MANIFEST@BOARD[@RATE]", help="Models, the board of each, and time steps a second, if not the most."
         ),
     ] = None,
     largest: Annotated[

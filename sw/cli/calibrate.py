@@ -23,7 +23,7 @@ DSP = (8, 28)
 def command(
     manifests: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[MANIFEST...]", help="Manifests whose stages are synthesised; without any, it only judges."),
+        typer.Argument(metavar="MANIFEST", help="Manifests whose stages are synthesised; without any, it only judges."),
     ] = None,
     judge: Annotated[list[Path] | None, typer.Option(help="Manifest of whole pipelines to judge by; may be repeated.")] = None,
     coefficients: Annotated[Path, typer.Option(help="File to write what was fitted to.")] = Path("gen/costs.json"),

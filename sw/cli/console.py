@@ -235,14 +235,16 @@ def table(*columns: str) -> Table:
 
 
 def in_words(answer: Mapping[str, Any]) -> dict[str, object]:
-    """An answer with its scores as people read them: an accuracy in percent."""
+    """An answer with its scores as people read them: an accuracy in percent, and `F1`."""
     from ssm_hdl.sw.score import TITLES, score_text
 
-    words = dict[str, object](answer)
+    words = dict[str, object]()
     for key, value in answer.items():
         name = key.removeprefix("val_").removeprefix("test_").removesuffix("_before")
         if name in TITLES and isinstance(value, float):
-            words[key] = score_text(name, value)
+            words[key.replace(name, TITLES[name]).replace("_", " ")] = score_text(name, value)
+        else:
+            words[key] = value
     return words
 
 

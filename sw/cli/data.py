@@ -10,15 +10,13 @@ from ssm_hdl.errors import UsageError, brief
 from ssm_hdl.sw.cli.console import Folder, Hop, Json, Window, facts, need_picture, show, table
 
 NAME = "data"
-EXAMPLE = "ssm-hdl data ecg.npz --picture ecg.png"
+EXAMPLE = "ssm-hdl data digits --picture digits.png"
 ROWS = 16
 """Most channels, classes or numbers that the tables list; JSON has all."""
 
 
 def command(
-    name: Annotated[
-        str, typer.Argument(metavar="FILE.npz|DATASET", help="Your own samples (docs/data.md), or a data set by name.")
-    ],
+    name: Annotated[str, typer.Argument(metavar="DATASET|FILE", help="Your own samples (docs/data.md), or a data set by name.")],
     data: Folder = None,
     window: Window = None,
     hop: Hop = None,

@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from ssm_hdl.sw.evaluate import Evaluation
 
 NAME = "eval"
-EXAMPLE = "ssm-hdl eval manifests/s4d-16h --data data/mnist"
+EXAMPLE = "ssm-hdl eval manifests/s4d-16h"
 
 
 def command(
     paths: Annotated[
         list[Path],
         typer.Argument(
-            metavar="MANIFEST|CHECKPOINT...",
+            metavar="MANIFEST|CHECKPOINT",
             help="Manifests (integer, by the golden model) and checkpoints (float), side by side.",
         ),
     ],

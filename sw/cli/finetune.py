@@ -10,7 +10,7 @@ from ssm_hdl.extras import need
 from ssm_hdl.sw.cli.console import Folder, Json, Seed, facts, in_words, messages, need_writable, show
 
 NAME = "finetune"
-EXAMPLE = "ssm-hdl finetune manifests/s4d-16h-w4a6x6 --data data/mnist --out manifests/s4d-16h-w4a6x6-qat"
+EXAMPLE = "ssm-hdl finetune manifests/s4d-16h-w4a6x6 --out out/s4d-16h-w4a6x6-qat"
 
 
 def command(

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ssm_hdl.errors import UsageError
+from ssm_hdl.errors import SsmHdlError, UsageError
 from ssm_hdl.sw.cli.console import Json, facts, need_apart, progress, show
 from ssm_hdl.sw.cli.port import Port, Simulated, SimulatedBoard, host_of
 
@@ -45,7 +45,12 @@ def command(
     elif temperature is not None or seed is not None:
         raise UsageError(f"{manifest.name} chooses its next character already; leave --temperature and --seed out")
     characters = vocabulary(manifest).class_names
-    codes = text.encode(prompt, Path("the prompt"), characters)[:, None]
+    if not prompt:
+        raise UsageError(f"the prompt is empty; a model goes on with one character or more, such as --prompt {characters[-1]}")
+    try:
+        codes = text.encode(prompt, Path("the prompt"), characters)[:, None]
+    except SsmHdlError as error:
+        raise UsageError(str(error)) from error
     answer: dict[str, Any] = {"name": manifest.name, "prompt": prompt}
     if out is not None:
         answer["manifest"] = str(manifest.save(out))

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ssm_hdl.sw.data import InputSpec
 
 NAME = "import"
-EXAMPLE = "ssm-hdl import s5.safetensors --inputs mnist --out checkpoints/s5.safetensors"
+EXAMPLE = "ssm-hdl import public.pth --inputs mnist --norm-order postnorm --out out/public.safetensors"
 
 
 def command(
@@ -73,9 +73,12 @@ def command(
     need("torch", "numba")
     from ssm_hdl.sw import importers
     from ssm_hdl.sw.data import SPECS, is_file, load
+    from ssm_hdl.sw.data.npz import is_samples
     from ssm_hdl.sw.importers.readings import measure
     from ssm_hdl.sw.score import TITLES, main_score, score_text
 
+    if is_samples(path):
+        raise UsageError(f"{path} is samples, not a checkpoint; name the file of a model, and give samples with --data {path}")
     if inputs is None and (data is None or not is_file(data)):
         raise UsageError(f"say what {path.name} was trained on: give --inputs {', '.join(SPECS)}, FILE.npz or FILE.txt")
     name = inputs or str(data)

@@ -85,8 +85,9 @@ def tables(answer: dict[str, Any], more: dict[str, object] | None = None) -> tup
         "multiplications per step": f"{answer['multiplications']:,}",
         "weight bits": f"{answer['weight_bits']:,}",
         "state bits": f"{answer['state_bits']:,}",
-        "saved of 32-bit floats": f"{counted['saved']:.1%} by the paper's count" if counted["saved"] is not None else "",
-    } | (more or {})
+        **({} if counted["saved"] is None else {"saved of 32-bit floats": f"{counted['saved']:.1%} by the paper's count"}),
+        **(more or {}),
+    }
     return facts(f"{answer['name']}  {answer['description']}".strip(), summary), operations, tensors, memory
 
 

@@ -13,7 +13,7 @@ EXAMPLE = "ssm-hdl program out/digits-icebreaker/digits.bin --board icebreaker"
 
 
 def command(
-    bitstream: Annotated[Path, typer.Argument(help="A .bin or .bit file of `ssm-hdl build`.")],
+    bitstream: Annotated[Path, typer.Argument(metavar="BITSTREAM", help="A .bin or .bit file of `ssm-hdl build`.")],
     board: Annotated[str, typer.Option(help=BOARDS + ".")],
     as_json: Json = False,
 ) -> None:

@@ -9,11 +9,11 @@ from ssm_hdl.extras import need
 from ssm_hdl.sw.cli.console import Folder, Json, facts, need_writable, progress, show, table
 
 NAME = "quantize"
-EXAMPLE = "ssm-hdl quantize checkpoints/digits.safetensors --recipe w8a8 --out manifests/digits"
+EXAMPLE = "ssm-hdl quantize checkpoints/digits.safetensors --recipe w4a8 --out out/digits-w4a8"
 
 
 def command(
-    checkpoint: Annotated[Path, typer.Argument(help="Checkpoint of `ssm-hdl train` or `ssm-hdl import`.")],
+    checkpoint: Annotated[Path, typer.Argument(metavar="CHECKPOINT", help="Checkpoint of `ssm-hdl train` or `ssm-hdl import`.")],
     recipe: Annotated[
         str, typer.Option(help="Bit widths: w8a8, w8a8x8, w4a8, w4a6x8, w4a6x6, a6, a4x8, tenth, or a YAML file.")
     ] = "w8a8",

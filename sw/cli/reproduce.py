@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from ssm_hdl.sw.reproduce import Row
 
 NAME = "reproduce"
-EXAMPLE = "ssm-hdl reproduce s4d --data data/mnist --only s4d-16h-w4a6x8 --out out/reproduce"
+EXAMPLE = "ssm-hdl reproduce s4d --only s4d-16h-w4a6x8 --out out/reproduce"
 
 
 def command(
     name: Annotated[
         str,
         typer.Argument(
-            metavar="{s4d|s5|s5-listops|mamba}",
+            metavar="s4d|s5|s5-listops|mamba",
             help="Which table: of arXiv 2506.12480 (S4D), two of 2406.09477 (S5), or the ablation of 2410.13229 (Mamba).",
         ),
     ],

@@ -9,11 +9,11 @@ from ssm_hdl.extras import need
 from ssm_hdl.sw.cli.console import Cluster, Folder, Json, Seed, facts, need_writable, progress, show, table
 
 NAME = "search"
-EXAMPLE = "ssm-hdl search checkpoints/s4d-16h.safetensors --budget 3000 --data data/mnist --out out/s4d-16h"
+EXAMPLE = "ssm-hdl search checkpoints/s4d-16h.safetensors --budget 3000 --out out/s4d-16h"
 
 
 def command(
-    checkpoint: Annotated[Path, typer.Argument(help="Checkpoint of `ssm-hdl train`.")],
+    checkpoint: Annotated[Path, typer.Argument(metavar="CHECKPOINT", help="Checkpoint of `ssm-hdl train`.")],
     budget: Annotated[str, typer.Option(help="Bytes, or a device of `generate --device` whose block RAM is meant.")],
     accounting: Annotated[
         str, typer.Option(help="Count of the bytes: paper (no exponents, no tables) or ours (every bit in hardware).")

@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from ssm_hdl.sw.quantize.sensitivity import Report
 
 NAME = "sensitivity"
-EXAMPLE = "ssm-hdl sensitivity checkpoints/s4d-16h.safetensors --data data/mnist --out out/s4d-16h"
+EXAMPLE = "ssm-hdl sensitivity checkpoints/s4d-16h.safetensors --out out/s4d-16h"
 
 
 def command(
-    checkpoint: Annotated[Path, typer.Argument(help="Checkpoint of `ssm-hdl train`.")],
+    checkpoint: Annotated[Path, typer.Argument(metavar="CHECKPOINT", help="Checkpoint of `ssm-hdl train`.")],
     recipe: Annotated[str, typer.Option(help="Base recipe: widths of all parts but the one that is tried.")] = "w8a8x8",
     widths: Annotated[str, typer.Option(help="Bits to try, with commas between.")] = "2,3,4,5,6,8,12,16",
     parts: Annotated[str | None, typer.Option(help="Parts to try, with commas between; all if left out.")] = None,

@@ -25,15 +25,16 @@ from ssm_hdl.sw.cli.console import (
 )
 
 NAME = "train"
-EXAMPLE = "ssm-hdl train s4d-16h --data data/mnist --out checkpoints/s4d-16h.safetensors"
+EXAMPLE = "ssm-hdl train digits --out out/digits.safetensors"
 
 
 def command(
     preset: Annotated[
         str | None,
         typer.Argument(
+            metavar="PRESET",
             help="A model and its training, such as digits (a minute), s4d-16h (MNIST, an hour), har (HAPT, minutes), or small, "
-            "for your own samples; --presets lists all."
+            "for your own samples; --presets lists all.",
         ),
     ] = None,
     data: Folder = None,

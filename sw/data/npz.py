@@ -4,6 +4,7 @@ import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile, ZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from ssm_hdl.errors import UsageError, brief
 from ssm_hdl.fixed import SQ, UQ, Format, bits
 from ssm_hdl.samples import UNLABELLED
-from ssm_hdl.sw.data.arrays import File, read
+from ssm_hdl.sw.data.arrays import KINDS, File, read
 from ssm_hdl.sw.data.cut import PARTS, SEED, Cut, parts_of
 from ssm_hdl.sw.data.dataset import Dataset, InputSpec, Split
 
@@ -50,6 +51,16 @@ def load(path: Path | str, like: InputSpec | None = None, window: int | None = N
         SsmHdlError: the first thing that is wrong with the file.
     """
     return prepare(Path(path), read(Path(path)), like, window, hop)
+
+
+def is_samples(path: Path) -> bool:
+    """Whether a file has the names of a data set, ``x`` and nothing that is not known."""
+    try:
+        with ZipFile(path) as file:
+            names = {name.removesuffix(".npy") for name in file.namelist()}
+    except (OSError, ValueError, BadZipFile):
+        return False
+    return "x" in names and names <= KINDS.keys()
 
 
 def prepare(

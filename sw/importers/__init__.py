@@ -9,7 +9,7 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
-from ssm_hdl.errors import SsmHdlError, UsageError, listing
+from ssm_hdl.errors import SsmHdlError, UsageError, listing, reason
 from ssm_hdl.sw.checkpoint import Checkpoint, fill
 from ssm_hdl.sw.data import InputSpec
 from ssm_hdl.sw.importers import mamba, s4, s5_jax, s5_pytorch
@@ -85,7 +85,7 @@ def load(
         config, tensors = LAYOUTS[layout].read(arrays, inputs, **options)
     except ValidationError as error:
         first = error.errors()[0]
-        raise SsmHdlError(f"{path} has a model of {first['loc'][0]} {first['input']}: {first['msg']}") from error
+        raise SsmHdlError(f"{path} has a model of {first['loc'][0]} {first['input']}: it {reason(first)}") from error
     arrays.all_taken(layout)
     model = fill(path, config, inputs, tensors)
     with torch.no_grad():

@@ -6,7 +6,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from ssm_hdl.errors import SsmHdlError
+from ssm_hdl.errors import SsmHdlError, reason
 from ssm_hdl.sw.quantize.recipe import Activations, Recipe, Weights
 
 WIDTH_FIELDS: dict[str, type[BaseModel]] = {"weights": Weights, "activations": Activations}
@@ -81,7 +81,7 @@ def with_widths(recipe: Recipe, widths: Mapping[str, int], **fields: Any) -> Rec
         return Recipe.model_validate(changed)
     except ValidationError as error:
         given = ", ".join(f"{part} {width}" for part, width in widths.items())
-        reasons = "; ".join(problem["msg"].removeprefix("Value error, ") for problem in error.errors())
+        reasons = "; ".join(map(reason, error.errors()))
         raise SsmHdlError(f"a recipe cannot have {given} bits: {reasons}") from error
 
 

@@ -8,7 +8,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from ssm_hdl import document
-from ssm_hdl.errors import SsmHdlError, UsageError, brief
+from ssm_hdl.errors import SsmHdlError, UsageError, brief, reason
 
 Width = Annotated[int, Field(ge=2, le=16, strict=True)]
 """Bits of a code, its sign included."""
@@ -201,7 +201,7 @@ def _explain(error: ValidationError) -> str:
     """The problems that pydantic found, on one line."""
     lines = []
     for problem in error.errors():
-        where, text = ".".join(map(str, problem["loc"])), problem["msg"].removeprefix("Value error, ")
+        where, text = ".".join(map(str, problem["loc"])), reason(problem)
         if problem["type"] == "extra_forbidden":
             text = "there is no such field, tensor or edge"
         shown = "" if isinstance(problem["input"], dict) else f" (it is {problem['input']!r})"

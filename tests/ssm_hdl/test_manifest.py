@@ -76,9 +76,9 @@ def test_accumulators_hold_the_extremes(random_manifest):
         ("format: SQ(3, 5)", "format: SQ(0, 0)", r"encoder.format: SQ\(0, 0\) has 0 bits in all"),
         ("format: SQ(3, 5)", "format: .nan", r"encoder.format: '.nan' is not a format"),
         ("schema_version: 1", "schema_version: 2", "schema_version is 2, this ssm-hdl reads 1; upgrade ssm-hdl"),
-        ("steps: 6", "steps: 0", "steps: Input should be greater than or equal to 1"),
-        ("steps: 6", "steps: .nan", "steps: Input should be"),
-        ("steps: 6", "steps: 6\nstride: 2", "stride: Extra inputs are not permitted"),
+        ("steps: 6", "steps: 0", "steps: must be at least 1"),
+        ("steps: 6", "steps: .nan", "steps: must be"),
+        ("steps: 6", "steps: 6\nstride: 2", "stride: is not known"),
         (
             "function: gelu",
             "function: relu",
@@ -102,9 +102,9 @@ def test_bad_yaml(folder, old, new, message):
 @pytest.mark.parametrize(
     "old,new,message",
     [
-        ("result: complex", "result: real", "drive_1.result: Input should be 'complex'"),
-        ("center: true", "center: true\n  gain: 2", "norm_1.gain: Extra inputs are not permitted"),
-        ("epsilon: 20", "epsilon: -1", "norm_1.epsilon: Input should be greater than or equal to 0"),
+        ("result: complex", "result: real", "drive_1.result: must be 'complex'"),
+        ("center: true", "center: true\n  gain: 2", "norm_1.gain: is not known"),
+        ("epsilon: 20", "epsilon: -1", "norm_1.epsilon: must be at least 0"),
         ("  result: complex\n", "", r"ssm_1: transition \(3, 1, 2\) and exponent \(3, 1\) do not fit the 6 elements of drive_1"),
         ("output: decoder", "output: drive_1", "decoder: nothing reads it"),
     ],

@@ -71,7 +71,7 @@ def test_the_command_and_a_board(chain, temperature, cli, refused, tmp_path, cac
 
 def test_an_empty_prompt_and_its_own_manifest_as_the_place_to_write_are_refused(chain, refused, tmp_path):
     path = chain.save(tmp_path / "chain")
-    refused("--prompt has an empty value", "generate-text", path, "--prompt", "", status=2)
+    refused("the prompt is empty; .* such as --prompt e", "generate-text", path, "--prompt", "", status=2)
     refused(
         "--out .*chain/manifest.yaml is a file that",
         "generate-text",
@@ -87,4 +87,4 @@ def test_an_empty_prompt_and_its_own_manifest_as_the_place_to_write_are_refused(
 
 def test_a_prompt_beyond_the_vocabulary_is_refused(chain, refused, tmp_path):
     words = "the prompt has 'f' as character 0, which is none of the 5 of the model's vocabulary"
-    refused(words, "generate-text", chain.save(tmp_path), "--prompt", "fed")
+    refused(words, "generate-text", chain.save(tmp_path), "--prompt", "fed", status=2)

@@ -5,9 +5,13 @@ page on data, `test_design_page` the package with a bus.
 """
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
+
+from ssm_hdl.sw.cli import _COMMANDS, app
 
 ROOT = Path(__file__).parents[2]
 DEAR = "s4d-64h|har-w8a8|s5-mnist|digits_bus"
@@ -29,3 +33,22 @@ def test_a_command_of_the_pages_runs(cli, tmp_path, monkeypatch, line):
     arguments = [word.strip('"') for word in re.findall(r'"[^"]*"|\S+', line)][1:]
     done = cli(*arguments)
     assert done.status == 0, done.err
+
+
+def _commands():
+    """All commands of the pages, and the examples of the commands."""
+    pages = (ROOT / "README.md", *(ROOT / "docs").glob("*.md"))
+    text = "\n".join("".join(re.findall(r"```sh\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)) for page in pages)
+    shown = re.findall(r"^ssm-hdl .*", text, re.MULTILINE)
+    return sorted({*shown, *(re.split("[,;] ", module.EXAMPLE)[0] for module in _COMMANDS)})
+
+
+@pytest.mark.parametrize("line", _commands())
+def test_a_command_of_the_pages_and_an_example_is_one(line):
+    _, name, *words = shlex.split(line.partition(" < ")[0], comments=True)
+    command = get_command(app).commands[name]
+    given = command.make_context(name, words).params
+    for word in words:
+        if word.startswith(("manifests/", "checkpoints/")):
+            assert (ROOT / word.partition("@")[0]).exists()
+    assert not str(given.get("out")).startswith(("manifests/", "checkpoints/", "docs/", "results/"))

@@ -59,7 +59,7 @@ def test_the_best_epoch_is_kept_and_described(digits):
 
 @pytest.mark.parametrize("option", ["dropout=2", "dropout=nan", "epsilon=0", "width=100000000", "layers=5000", "hidden=-1"])
 def test_an_option_out_of_its_range_is_refused(option):
-    with pytest.raises(UsageError, match=f"--set {option}: Input should be (less|greater) than"):
+    with pytest.raises(UsageError, match=f"--set {option}: must be (at most|at least|less|more)"):
         change(PRESETS["small"], [option])
 
 

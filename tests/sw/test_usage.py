@@ -40,7 +40,7 @@ train small --data mine.npz --set pooling=none  | choose mean, last or max
 train small --data mine.npz --set order=postnorm --set norm=none | choose prenorm
 train small --data mine.npz --device foo        | cannot use the device 'foo'
 train small --data mine.npz --device meta       | cannot use the device 'meta'
-train small --data mine.npz --epochs -1         | '--epochs'
+train small --data mine.npz --epochs -1         | invalid value '-1' for '--epochs': it must be at least 1;
 train small --data mine.npz --learning-rate 0   | learning_rate 0.0 cannot work
 train small --data mine.npz --learning-rate inf | learning_rate inf cannot work
 train small --data mine.npz --seed -1           | '--seed'
@@ -48,6 +48,7 @@ train small --data mine.npz --seed 9999999999   | '--seed'
 train digits --data mine.npz                    | an S4D of one layer takes
 train har --data recording.npz --window 9       | no vectors of three axes
 import digits.safetensors                       | give --inputs
+import mine.npz                                 | is samples, not a checkpoint
 import digits.safetensors --inputs cifar        | no data set is called 'cifar'
 import digits.safetensors --inputs mine.npz     | does not tell its normalisation
 import digits.safetensors --inputs digits --from s6         | no layout of checkpoints
@@ -133,7 +134,10 @@ simulate digits --netlist generic               | name a device
 simulate digits --netlist ecp5 --cocotb         | choose one
 simulate digits --netlist ecp5 --device up5k    | leave --netlist or --device out
 simulate manifest --samples test                | name that file
-simulate digits --stalls 2                      | '--stalls'
+simulate digits --stalls 2                      | it must be at most 0.95
+simulate digits --stalls some                   | it must be a number;
+simulate digits --count 1.5                     | it must be an integer;
+generate-text digits --prompt x                 | is no language model
 build digits                                    | missing option '--board'
 build digits --board arty                       | board 'arty' is not known
 build digits --board icebreaker --out digits    | is the folder of a manifest
