@@ -82,7 +82,7 @@ def command(
     from ssm_hdl.sw.importers.readings import measure
     from ssm_hdl.sw.score import TITLES, main_score, score_text
 
-    if inputs is None and (data is None or not is_file(data)):
+    if inputs is None and (data is None or not (is_file(data) or data.is_file())):
         raise UsageError(f"say what {path.name} was trained on: give --inputs {', '.join(SPECS)}, FILE.npz or FILE.txt")
     name = inputs or str(data)
     if window and name in SPECS and data is None:

@@ -347,6 +347,7 @@ def test_the_command_imports_and_says_what_it_cannot(cli, refused, stack, tmp_pa
     found = checkpoint.load(tmp_path / "ours.safetensors")
     assert (found.inputs.mean, found.inputs.std, found.model.config.layers) == ((0.0,), (1.0,), 2)
     assert '"skip": "norm"' in done.out
+    assert cli("info", (tmp_path / "ours.safetensors").rename(tmp_path / "ours")).status == 0
     refused("--std", *words, "--std", 0, status=2)
     refused("--mean nan is not finite", *words, "--mean", "nan", status=2)
     for option in (("--gate", "half_glu1"), ("--clip-eigs",)):
