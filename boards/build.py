@@ -196,6 +196,11 @@ def with_image(board: Board, bitstream: bytes, image: bytes) -> bytes:
 
 def _missed(manifest: Manifest, board: Board, pll: Pll, tried: Sequence[Routed], log: Path) -> str:
     best = max(routed.reached_hz for routed in tried)
+    if best >= pll.clock_hz:
+        return (
+            f"{manifest.name} on the {board.title} reaches {best / 1e6:.2f} MHz, but each of the {len(tried)} seeds violates "
+            f"hold times; another plan (--rate, --dsp) is placed in another way (paths: {log})"
+        )
     clocks = (setting.clock_hz for setting in board.flow.pll.candidates(board.oscillator_hz))
     slower = max((clock for clock in clocks if clock <= 0.99 * best), default=None)
     remedy = f"ask for {slower / 1e6:g} MHz (--clock {slower / 1e6:g})" if slower else "make the model smaller"

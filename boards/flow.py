@@ -49,6 +49,12 @@ class Routed:
     met: bool
     usage: dict[str, Usage]
 
+    def verdict(self, clock_hz: float) -> str:
+        """Whether a clock is met, in words."""
+        if self.met:
+            return "met"
+        return "hold times violated" if self.reached_hz >= clock_hz else "not met"
+
 
 def cells(family: Family, types: Mapping[str, int]) -> dict[str, int]:
     """What a netlist takes, from how many cells of each type it has."""

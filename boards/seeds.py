@@ -128,7 +128,7 @@ def attempts(
         return route(board, place, seed, pll.clock_hz, netlist)
 
     def told(routed: Routed) -> Routed:
-        verdict = f"clock {routed.reached_hz / 1e6:.2f} MHz, {pll.clock_hz / 1e6:g} MHz asked: {'' if routed.met else 'not '}met"
+        verdict = f"clock {routed.reached_hz / 1e6:.2f} MHz, {pll.clock_hz / 1e6:g} MHz asked: {routed.verdict(pll.clock_hz)}"
         given_up = f"given up: the device is too full, or {PATIENCE_S / 60:g} minutes were not enough"
         progress(f"seed {routed.seed}: {verdict if routed.reached_hz else given_up}")
         return routed

@@ -82,4 +82,5 @@ def test_a_seed_that_violates_a_hold_time_is_missed(tmp_path, monkeypatch):
 
     monkeypatch.setattr(flow.tools, "run", early)
     routed = flow.route(board, tmp_path, 1, 54e6, {})
-    assert (routed.met, routed.reached_hz) == (False, 90e6)
+    assert (routed.met, routed.reached_hz, routed.verdict(54e6)) == (False, 90e6, "hold times violated")
+    assert routed.verdict(91e6) == "not met"
