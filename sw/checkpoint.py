@@ -155,7 +155,9 @@ def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     except FileNotFoundError as error:
         raise SsmHdlError(f"{path} does not exist; `ssm-hdl train` and `ssm-hdl import` write a checkpoint") from error
     except (OSError, SafetensorError) as error:
-        raise SsmHdlError(f"cannot read {path}: {error}; is it a whole safetensors file?") from error
+        raise SsmHdlError(
+            f"cannot read {path}: {error}; is it a whole safetensors file? `ssm-hdl import` reads others"
+        ) from error
 
 
 def _text(value: object) -> object:

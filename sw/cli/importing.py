@@ -52,15 +52,21 @@ def command(
     ] = None,
     activation: Annotated[str | None, typer.Option(help="After the SSM: gelu, the exact one, or gelu_tanh.")] = None,
     pooling: Annotated[str | None, typer.Option(help="Of the steps: mean (if left out), last, max or none.")] = None,
-    gate: Annotated[str | None, typer.Option(help="Of s5-jax: half_glu1 (if left out) or half_glu2.")] = None,
+    gate: Annotated[str | None, typer.Option(help="Of s5-jax with one dense in its gate: half_glu1 or half_glu2.")] = None,
     discretization: Annotated[
         str | None, typer.Option(help="zoh or bilinear; the one of the code that wrote the file if left out.")
     ] = None,
     clip: Annotated[bool, typer.Option("--clip-eigs", help="Of s5-jax: it was trained with --clip_eigs.")] = False,
-    residual: Annotated[str | None, typer.Option(help="Of a single block of mamba: yes, it adds its input, or no.")] = None,
+    residual: Annotated[
+        str | None, typer.Option(help="Of a mamba of one block, or with blocks of its own: yes, a block adds its input, or no.")
+    ] = None,
     renamed: Annotated[
         list[str] | None,
-        typer.Option("--map", metavar="OLD=NEW", help="Another name for an array, or for a part of names; may be repeated."),
+        typer.Option(
+            "--map",
+            metavar="OLD=NEW",
+            help="Another name for an array, or for a part of names; OLD= leaves it out. May be repeated.",
+        ),
     ] = None,
     key: Annotated[str | None, typer.Option(help="Of the state dict, if the file holds several.")] = None,
     window: Window = None,
@@ -79,7 +85,7 @@ def command(
 
     if is_samples(path):
         raise UsageError(f"{path} is samples, not a checkpoint; name the file of a model, and give samples with --data {path}")
-    if inputs is None and (data is None or not is_file(data)):
+    if inputs is None and (data is None or not (is_file(data) or data.is_file())):
         raise UsageError(f"say what {path.name} was trained on: give --inputs {', '.join(SPECS)}, FILE.npz or FILE.txt")
     name = inputs or str(data)
     if window and name in SPECS and data is None:
@@ -135,8 +141,8 @@ def command(
 
 def _pair(text: str) -> tuple[str, str]:
     old, equals, new = text.partition("=")
-    if not (old and equals and new):
-        raise UsageError(f"--map {text} is not OLD=NEW, such as --map head=decoder")
+    if not (old and equals):
+        raise UsageError(f"--map {text} is not OLD=NEW, such as --map head=decoder, or OLD= to leave an array out")
     return old, new
 
 

@@ -41,7 +41,7 @@ def command(
 
 def is_checkpoint(path: Path) -> bool:
     """Whether a path names a checkpoint; a manifest is a folder or a YAML file."""
-    return path.suffix not in ("", ".yaml", ".yml") and not path.is_dir()
+    return path.suffix not in (".yaml", ".yml") and (path.is_file() or (path.suffix != "" and not path.is_dir()))
 
 
 def _manifest(path: Path, picture: Path | None, dsp: int, as_json: bool) -> None:

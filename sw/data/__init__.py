@@ -43,6 +43,8 @@ def load(
         SsmHdlError: no such data set, or its files are missing or damaged.
     """
     path = Path(folder or name)
+    if folder or name not in SPECS:
+        _refuse_other(path)
     if hapt.is_kept(path) or (name == "hapt" and path.suffix != ".npz"):
         return hapt.load(path if folder or path.suffix == ".npz" else None, progress, window, hop)
     if path.suffix == ".npz":
@@ -64,6 +66,11 @@ def load(
     return digits.load()
 
 
+def _refuse_other(path: Path) -> None:
+    if path.is_file() and not is_file(path):
+        raise UsageError(f"{path} is no .npz file; read it in Python and write x and y with numpy.savez (docs/data.md)")
+
+
 def load_for(inputs: InputSpec, data: Path | str | None = None, progress: bool = False, window: int | None = None) -> Dataset:
     """Samples for a model, checked to be of the kind that it was trained on.
 
@@ -76,6 +83,7 @@ def load_for(inputs: InputSpec, data: Path | str | None = None, progress: bool =
     Raises:
         SsmHdlError: there are no such samples, or they differ from what the model was trained on.
     """
+    _refuse_other(Path(data or ""))
     if data is not None and Path(data).suffix == ".npz" and not hapt.is_kept(Path(data)):
         return npz.load(data, inputs, window)
     if data is not None and text.is_text(Path(data)):

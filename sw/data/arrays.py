@@ -52,7 +52,11 @@ def read(path: Path) -> dict[str, Array]:
     except OSError as error:
         raise SsmHdlError(f"cannot read {path}: {error.strerror or error}") from error
     except Exception as error:  # a damaged file fails in any layer of zipfile, zlib, tokenize, ast and NumPy
-        reason = "it holds objects, not numbers" if "allow_pickle" in str(error) else brief(str(error), 200)
+        reason = (
+            "it holds objects, not numbers; save each array by its name"
+            if "allow_pickle" in str(error)
+            else brief(str(error), 200)
+        )
         raise SsmHdlError(f"cannot read {path} as arrays of numbers by numpy.savez: {reason}") from error
 
 
@@ -74,7 +78,8 @@ class File:
                 self.fail(f"there is an array {brief(name)!r}; known are {listing([*KINDS])}")
             if array.dtype.kind not in KINDS[name]:
                 kinds = {"U": "text is", "iu": "integers are", "iuU": "integers or text are"}
-                self.fail(f"{name} is of type {array.dtype}; {kinds.get(KINDS[name], 'numbers are')} wanted")
+                names = ", and names of classes in classes" if name == "y" and array.dtype.kind in "US" else ""
+                self.fail(f"{name} is of type {array.dtype}; {kinds.get(KINDS[name], 'numbers are')} wanted{names}")
         if "x" not in self.arrays:
             self.fail("there is no array x")
         for name in [name for name in ("classes", "channels") if name in self.arrays]:

@@ -73,6 +73,8 @@ def load(
     arrays = Arrays(Path(path), read(Path(path), key, renamed))
     layout = layout or next((name for name, one in LAYOUTS.items() if one.recognise(arrays)), None)
     if layout is None:
+        if dss := next((name for name in arrays.tensors if name.endswith("kernel.W")), None):
+            arrays.fail(f"is a DSS ({dss}), which none of the known layouts is; train an S4D instead")
         known = ", ".join(LAYOUTS)
         raise SsmHdlError(
             f"{path} has none of the known layouts ({known}); it has {listing(sorted(arrays.tensors))}; "

@@ -109,7 +109,7 @@ class Arrays:
             if self.tensors[name].ndim or self.tensors[name].is_floating_point():
                 self.fail(
                     f"has {brief(name)}, which a model of layout {layout} that can be imported does not have; "
-                    "if that is another name of a part it has, give --map OLD=NEW"
+                    f"if that is another name of a part it has, give --map OLD=NEW; if no output needs it, --map {brief(name)}="
                 )
 
     def ask(self, option: str, given: str | None, choices: Sequence[str], why: str) -> str:

@@ -12,6 +12,7 @@ the vocabulary, by which some codes pad it, are dropped. mambapy with ``mup`` ha
 """
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -19,13 +20,18 @@ from torch import Tensor
 
 from ssm_hdl.sw.data import InputSpec
 from ssm_hdl.sw.importers.arrays import Arrays
-from ssm_hdl.sw.importers.stacks import blocks_of, check_pooling
+from ssm_hdl.sw.importers.stacks import NORM, blocks_of, check_pooling
 from ssm_hdl.sw.models.mamba import MambaConfig
 
 STATE = re.compile(r"(|.*[./])A(?:_log)?")
 ENCODERS = ("backbone.embedding", "backbone.embeddings", "embedding", "embeddings", "linear_in", "encoder")
 DECODERS = ("lm_head", "classifier", "decoder")
-FINALS = ("backbone.norm_f.weight", "norm_f.weight")
+FINAL = rf"(?:backbone\.)?\w*(?:{NORM})\w*\.weight"
+"""The norm after the last block."""
+
+BACKWARD = r"A_b_log$|(?:^|[._])(?:bwd|rev|reverse|backward)[._](?:.*\.)?A(?:_log)?$"
+"""Of the other direction, in the names of Vision Mamba and of codes with two mixers."""
+
 ANSWERS = ("yes", "no")
 PADDING = 64
 """Codes pad a vocabulary to a multiple of at most this."""
@@ -44,7 +50,7 @@ def read(
     Args:
         arrays: of the checkpoint.
         inputs: the samples that the model takes.
-        residual: ``yes`` if a single block adds its input; numbered blocks do.
+        residual: ``yes`` if a block adds its input; blocks of ``norm`` and ``mixer``, as the three packages have them, do.
         pooling: of the steps, as in the config; the samples' labels decide if None.
 
     Raises:
@@ -55,22 +61,33 @@ def read(
     for mixer in mixers:
         if f"{mixer}dt_bias" in arrays or arrays.tensors.get(f"{mixer}A_log", torch.empty(0, 0)).ndim == 1:
             arrays.fail(f"is a Mamba-2 ({mixer}A_log has one number for each head); a Mamba of the first kind can be imported")
-    if len(mixers) == 1 and not re.search(r"\d", mixers[0]):
-        blocks, added = [""], arrays.ask("residual", residual, ANSWERS, "its arrays do not tell whether the block adds its input")
+    backward = [name for name in arrays.tensors if re.search(BACKWARD, name, re.IGNORECASE)]
+    if backward:
+        arrays.fail(f"is bidirectional ({backward[0]}), so it cannot be streamed; train one in one direction")
+    single = len(mixers) == 1 and not re.search(r"\d", mixers[0])
+    blocks = [""] if single else blocks_of(arrays, r"(?:\w+[./])*?A(?:_log)?")
+    mixers = [next(mixer for mixer in mixers if mixer.startswith(block)) for block in blocks]
+    first, norms = mixers[0], _norms(arrays, blocks)
+    if len(norms) not in (0, len(blocks)):
+        arrays.fail(f"has {len(norms)} norms in {len(blocks)} blocks; models with one in each, or in none, can be imported")
+    if not single and all(f"{block}mixer." in mixers and f"{block}norm.weight" in norms for block in blocks):
+        arrays.refuse("residual", residual, "is of mamba_ssm, transformers or mambapy, whose blocks add their inputs")
+        added = "yes"
     else:
-        blocks, added = blocks_of(arrays, r"(?:\w+[./])?A(?:_log)?"), "yes"
-        mixers = [next(mixer for mixer in mixers if mixer.startswith(block)) for block in blocks]
-        arrays.refuse("residual", residual, "has numbered blocks, which add their inputs")
-    first, norms = mixers[0], [name for block in blocks if (name := f"{block}norm.weight") in arrays]
+        why = "its arrays do not tell whether a block adds its input"
+        if norms:
+            why += (
+                f", as x + block(norm(x)) does; {norms[0]} is taken for a norm before the block (another order is not imported)"
+            )
+        added = arrays.ask("residual", residual, ANSWERS, why)
     inner, modes = arrays.shape(arrays.first(f"{first}A", f"{first}A_log"), "(E, N)")
     _, width = arrays.shape(f"{first}in_proj.weight", "(2 E, D)")
     _, rank = arrays.shape(f"{first}dt_proj.weight", "(E, R)")
     *_, taps = arrays.shape(f"{first}conv1d.weight", "(E, 1, K)")
     if not width or inner % width:
         arrays.fail(f"has {inner} channels in a block ({first}in_proj) of width {width}; a multiple of it can be imported")
-    if len(norms) not in (0, len(blocks)):
-        arrays.fail(f"has a norm in {len(norms)} of {len(blocks)} blocks; models with one in each, or in none, can be imported")
-    final = arrays.first(*FINALS)
+    finals = [name for name in arrays.tensors if re.fullmatch(FINAL, name, re.IGNORECASE) and name not in norms]
+    final = arrays.first(*finals, "norm_f.weight")
     tensors = _encoder(arrays, inputs, width)
     decoder, tied = _decoder(arrays, inputs, width, tensors["encoder.weight"])
     options: dict[str, Any] = {"width": width, "layers": len(blocks), "modes": modes, "expand": inner // width, "rank": rank}
@@ -82,6 +99,15 @@ def read(
     tensors |= {f"layers.{number}.norm.weight": arrays.take(name, width) for number, name in enumerate(norms)}
     tensors |= {"norm_f.weight": arrays.take(final, width)} if final in arrays else {}
     return config, tensors | decoder
+
+
+def _norms(arrays: Arrays, blocks: Sequence[str]) -> list[str]:
+    """The gains of the norms of the blocks: in a block, or in a list of norms; of a single block, the one called norm."""
+    norms = []
+    for number, block in enumerate(blocks):
+        own = rf"{re.escape(block)}\w*(?:{NORM})\w*|(?:{NORM})\w*\.{number}" if block else "norm"
+        norms += [name for name in arrays.tensors if re.fullmatch(rf"(?:{own})\.weight", name, re.IGNORECASE)]
+    return norms
 
 
 def _mixer(arrays: Arrays, source: str, config: MambaConfig) -> dict[str, Tensor]:

@@ -4,8 +4,8 @@
     numpy.savez("s5.npz", **flat)                     # or safetensors.numpy.save_file(flat, "s5.safetensors")
 
 The two top levels may be left out, and dots may replace slashes. Options that the tree does not tell have the code's defaults:
-prenorm, conjugate symmetry, the mean over all steps. Kernels are (in, out) there and (out, in) here. Tokens go through a Dense
-there, one-hot; here they go through the equivalent table.
+prenorm, conjugate symmetry, the mean over all steps. Norms without ``batch_stats`` are LayerNorms. Kernels are (in, out) there
+and (out, in) here. Tokens go through a Dense there, one-hot; here they go through the equivalent table.
 
 A state dict of torch with the same modules (``layers.0.seq``, ``norm``, ``out1``, ``out2``) is read too. Its norm order and
 activation are asked for.
@@ -23,14 +23,14 @@ from torch import Tensor
 from ssm_hdl.errors import UsageError
 from ssm_hdl.sw.data import InputSpec
 from ssm_hdl.sw.importers.arrays import Arrays
-from ssm_hdl.sw.importers.stacks import ACTIVATIONS, ORDERS, blocks_of, check_pooling, read_norms
+from ssm_hdl.sw.importers.stacks import ACTIVATIONS, ORDERS, blocks_of, check_pooling, read_norms, refuse_growth
 from ssm_hdl.sw.models.s5 import S5Config
 
 EPSILON = {"layer": 1e-6, "layer_bias": 1e-6, "batch": 1e-5}
 """Flax's defaults, which the code does not change; torch has 1e-5."""
 
 GATES = ("half_glu1", "half_glu2")
-"""Gates that have ``out2`` as their only dense; the tree does not tell them apart."""
+"""Gates that have ``out2`` as their only dense; the tree does not tell them apart, and scripts of S5 have either."""
 
 DISCRETIZATIONS = ("zoh", "bilinear")
 
@@ -55,7 +55,7 @@ def read(
     Args:
         arrays: the flattened tree.
         inputs: the samples that the model takes.
-        gate: ``half_glu1`` or ``half_glu2`` (``--activation_fn`` there), if the tree has ``out2`` only; the first if None.
+        gate: ``half_glu1`` or ``half_glu2`` (``--activation_fn`` there), if the tree has ``out2`` only.
         discretization: ``zoh`` or ``bilinear`` of an S5; the first if None.
         clip_eigs: whether an S5 was trained with ``--clip_eigs``.
         norm_order: ``prenorm`` or ``postnorm``; the first, if it is a flax tree.
@@ -67,16 +67,16 @@ def read(
     """
     pooling = check_pooling(arrays, inputs, pooling)
     arrays.tensors = {re.sub(r"^((params|batch_stats)/)+", "", name.replace(".", "/")): t for name, t in arrays.tensors.items()}
-    blocks = blocks_of(arrays, r"\w+/(?:Lambda_re|nu_log)")
-    first = next(name for name in arrays.tensors if re.search(r"/(Lambda_re|nu_log)$", name))
-    seq, lru = first.split("/")[-2], first.endswith("nu_log")
-    (modes,) = arrays.shape(f"{blocks[0]}{seq}/{'nu_log' if lru else 'Lambda_re'}", "(P,)")
-    d = f"{blocks[0]}{seq}/D"
+    blocks = blocks_of(arrays, r"(?:\w+/)?(?:Lambda_re|nu_log)")
+    first = next(name for name in arrays.tensors if name.startswith(blocks[0]) and name.endswith(("/Lambda_re", "/nu_log")))
+    seq, lru = re.sub(r"\w+$", "", first.removeprefix(blocks[0])), first.endswith("nu_log")
+    (modes,) = arrays.shape(first, "(P,)")
+    d = f"{blocks[0]}{seq}D"
     if d in arrays and arrays.tensors[d].ndim == 2:
         arrays.fail(f"has a dense D ({d} of shape {tuple(arrays.tensors[d].shape)}); models with one D a channel can be imported")
     (width,) = arrays.shape(d, "(H,)")
     for name, tensor in arrays.tensors.items():
-        if name.endswith(("/C1", "/C2")) or (name.endswith(f"{seq}/C") and tensor.shape[1:2] == (2 * modes,)):
+        if name.endswith(("/C1", "/C2")) or (name.endswith(f"{seq}C") and tensor.shape[1:2] == (2 * modes,)):
             arrays.fail(f"is bidirectional ({name}), so it cannot be streamed; train one in one direction")
     flax = any(name.endswith("/kernel") for name in arrays.tensors)
     norm, norms, final = read_norms(arrays, blocks, width)
@@ -84,8 +84,8 @@ def read(
     if outs != ["out2"]:
         arrays.refuse("gate", gate, f"has {' and '.join(outs) or 'neither out1 nor out2'}, which tells its gate")
         gate = "full_glu" if len(outs) == 2 else "none"
-    elif (gate := gate or GATES[0]) not in GATES:
-        raise UsageError(f"a gate of {gate!r} is not what {arrays.path} has ({blocks[0]}out2); it is one of {', '.join(GATES)}")
+    else:
+        gate = arrays.ask("gate", gate, GATES, f"its gate has one dense ({blocks[0]}out2), and two gates have")
     if lru:
         for option, given in (("discretization", discretization), ("clip_eigs", clip_eigs)):
             arrays.refuse(option, given, "is an LRU, which has discrete poles")
@@ -125,7 +125,8 @@ def read(
     dense("decoder", "decoder", width, inputs.outputs)
     for number, (source, of_norm) in enumerate(zip(blocks, norms, strict=True)):
         name = f"layers.{number}"
-        own = (_lru if lru else _s5)(arrays, f"{source}{seq}/", width, modes)
+        of_seq = arrays, f"{source}{seq}", width, modes
+        own = _lru(*of_seq) if lru else _s5(*of_seq, config.clip)
         tensors |= {
             f"{name}.{key}": value for key, value in ({f"seq.{key}": value for key, value in own.items()} | of_norm).items()
         }
@@ -134,11 +135,13 @@ def read(
     return config, tensors
 
 
-def _s5(arrays: Arrays, source: str, width: int, modes: int) -> dict[str, Tensor]:
+def _s5(arrays: Arrays, source: str, width: int, modes: int, clip: bool) -> dict[str, Tensor]:
     """Tensors of the SSM of an S5."""
     shapes: dict[str, tuple[int, ...]] = {"Lambda_re": (modes,), "Lambda_im": (modes,), "D": (width,)}
     shapes |= {"B": (modes, width, 2), "C": (width, modes, 2)}
     tensors = {key: arrays.take(f"{source}{key}", *shape) for key, shape in shapes.items()}
+    if not clip:
+        refuse_growth(arrays, f"{source}Lambda_re", tensors["Lambda_re"], "; give --clip-eigs if it was trained with --clip_eigs")
     return tensors | {"log_step": arrays.take(f"{source}log_step", modes)}
 
 

@@ -22,7 +22,7 @@ from torch import Tensor
 from ssm_hdl.errors import SsmHdlError
 from ssm_hdl.sw.data import InputSpec
 from ssm_hdl.sw.importers.arrays import Arrays
-from ssm_hdl.sw.importers.stacks import check_pooling, read_ends
+from ssm_hdl.sw.importers.stacks import check_pooling, read_ends, refuse_growth
 from ssm_hdl.sw.models.s5 import S5Config
 
 LAMBDA = "s5.seq.Lambda"
@@ -64,6 +64,7 @@ def read(arrays: Arrays, inputs: InputSpec, pooling: str | None = None) -> tuple
     tensors = read_ends(arrays, inputs, width)
     for number, block in enumerate(blocks):
         eigenvalues = arrays.take(f"{block}s5.seq.Lambda", modes, is_complex=True)
+        refuse_growth(arrays, f"{block}s5.seq.Lambda", eigenvalues.real)
         block_tensors: dict[str, Tensor] = {"seq.Lambda_re": eigenvalues.real, "seq.Lambda_im": eigenvalues.imag}
         block_tensors["seq.B"] = arrays.take(f"{block}s5.seq.B", modes, width, 2)
         block_tensors["seq.C"] = torch.view_as_real(arrays.take(f"{block}s5.seq.C", width, modes, is_complex=True) / 2)

@@ -88,6 +88,12 @@ def check_pooling(arrays: Arrays, inputs: InputSpec, pooling: str | None) -> str
     return arrays.ask("pooling", pooling or usual, POOLINGS, "the steps are pooled in one of a few ways")
 
 
+def refuse_growth(arrays: Arrays, name: str, real: Tensor, way_out: str = "") -> None:
+    """Refuse eigenvalues, by their real parts, of modes whose state grows."""
+    if count := int((real > 0).sum()):
+        arrays.fail(f"has {count} eigenvalues of a real part above 0 ({name}, up to {real.max():.3g}), so a state grows{way_out}")
+
+
 def read_ends(arrays: Arrays, inputs: InputSpec, width: int) -> dict[str, Tensor]:
     """Encoder and decoder."""
     shape = (inputs.tokens, width) if inputs.tokens else (width, inputs.channels)

@@ -1,5 +1,7 @@
 """Files of public checkpoints: what is taken by content and unwrapped, and what is refused in one line."""
 
+import json
+import pickle
 import zipfile
 from dataclasses import replace
 
@@ -20,6 +22,14 @@ def prefixed(state, prefix):
     return {prefix + name: tensor for name, tensor in state.items()}
 
 
+def normed(state, name, gain):
+    """With a weight as ``weight_norm`` keeps it: gains by one name and directions by another."""
+    rest, weight = dict(state), state[name]
+    rest[gain] = torch.linalg.vector_norm(weight, dim=(1, 2)[: weight.ndim - 1], keepdim=True)
+    rest[gain.replace("_g", "_v").replace("original0", "original1")] = 3 * rest.pop(name)
+    return rest
+
+
 class Hyper(dict):
     """Hyperparameters by a class of somebody's own, as Lightning keeps them."""
 
@@ -34,6 +44,13 @@ FILES = {
     "net_in_ema": lambda state: {"ema": {"net": state}, "step": 7},
     "lightning": lambda state: {"state_dict": prefixed(state, "model."), "hyper_parameters": Hyper(lr=1e-3), "epoch": 2},
     "parallel_compiled": lambda state: prefixed(state, "_orig_mod.module."),
+    "network": lambda state: {"state_dict": prefixed(state, "network.classifier.")},
+    "sharded_layers": lambda state: {
+        f"_forward_module._fsdp_wrapped_module.{name.replace('layers.0.', 'layers.0._orig_mod._orig_mod.')}": tensor
+        for name, tensor in state.items()
+    },
+    "weight_norm": lambda state: normed(state, "encoder.weight", "encoder.parametrizations.weight.original0"),
+    "old_weight_norm": lambda state: normed(state, "s4_layers.0.output_linear.0.weight", "s4_layers.0.output_linear.0.weight_g"),
     "compiled_layers": lambda state: {name.replace("layers.0.", "layers.0._orig_mod."): t for name, t in state.items()},
     "numpy_scalar": lambda state: {"model": state, "accuracy": np.float64(0.97)},
     "averaged": lambda state: prefixed(state, "module.") | {"n_averaged": torch.tensor(4)},
@@ -74,6 +91,42 @@ def test_renamed_arrays_and_several_state_dicts_are_chosen_by_the_user(tmp_path)
     assert torch.equal(imported.model.decoder.weight, state["decoder.weight"])
     with pytest.raises(UsageError, match=r"--map nothing: .* has no such name; it has body.blocks"):
         importers.load(path, None, SPEC, key="ema", renamed={"nothing": "decoder"})
+
+
+def test_an_array_that_no_output_needs_and_the_outer_of_two_names_are_the_user_s_choice(tmp_path):
+    state, path = public(norm=True)[0], tmp_path / "more.pt"
+    torch.save(state | {"criterion.weight": torch.ones(10)}, path)
+    with pytest.raises(SsmHdlError, match=r"has criterion.weight, .* if no output needs it, --map criterion.weight="):
+        importers.load(path, None, SPEC, norm_order="prenorm")
+    assert importers.load(path, None, SPEC, renamed={"criterion": ""}, norm_order="prenorm").model.config.layers == 1
+    torch.save(prefixed(state, "model.") | prefixed(state, "ema_model.module."), path)
+    with pytest.raises(SsmHdlError, match=r"has both model.encoder.weight and ema_model.* leave one out, with --map PREFIX="):
+        importers.load(path, None, SPEC, norm_order="prenorm")
+    importers.load(path, None, SPEC, renamed={"ema_model.module": ""}, norm_order="prenorm")
+    inner = {name.replace("norms.0", "s4_layers.0.last"): tensor for name, tensor in state.items()}
+    torch.save(inner | {"last.weight": torch.ones(4), "last.bias": torch.ones(4)}, path)
+    names = {"last": "norm_f", "s4_layers.0.last": "s4_layers.0.norm"}
+    assert importers.load(path, None, SPEC, renamed=names, norm_order="prenorm").model.config.final_norm
+
+
+def test_an_index_names_several_files(tmp_path):
+    state, index = public()[0], tmp_path / "model.safetensors.index.json"
+    files = {name: f"part-{number % 2}.safetensors" for number, name in enumerate(state)}
+    for file in set(files.values()):
+        save_file({name: state[name] for name in files if files[name] == file}, tmp_path / file)
+    index.write_text(json.dumps({"weight_map": files}))
+    assert torch.equal(importers.load(index, None, SPEC).model.decoder.weight, state["decoder.weight"])
+    for content, message in (
+        ("{}", "JSON without a weight_map"),
+        ('{"weight_map": {"a": "../a"}}', "in another folder"),
+        ('{"weight_map": {"a": "nothing"}}', "nothing does not exist"),
+        ('{"weight_map": {"a": 1}}', "1 does not exist"),
+    ):
+        index.write_text(content)
+        with pytest.raises(SsmHdlError, match=message):
+            importers.load(index, None, SPEC)
+    with pytest.raises(UsageError, match="is a folder; name the file in it"):
+        importers.load(tmp_path, None, SPEC)
 
 
 @pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
@@ -190,6 +243,8 @@ def test_a_damaged_file_is_refused(tmp_path, content, suffix):
     [
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 816623\n", "pointer of Git LFS; fetch the file"),
         (b"\x89HDF\r\n\x1a\n", "it is HDF5; save the arrays with numpy.savez"),
+        (pickle.dumps({"params": np.ones(2)}), "it is a pickle, which could run code"),
+        (b"\x82\xa6params\x80\xa4step\x01", "it is msgpack, as of flax; save the flat tree with numpy.savez"),
         (b"<!DOCTYPE html>", "it is a web page"),
         (b"\n<!doctype html>", "it is a web page"),
     ],

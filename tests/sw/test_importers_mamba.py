@@ -131,6 +131,8 @@ def test_a_bare_a_and_absent_biases_are_taken(tmp_path):
             r"is a Mamba-2 \(mamba.A_log has one number for each head",
         ),
         ({"mamba.A_log": None, "mamba.A": torch.ones(8, 3)}, "has 24 values of mamba.A that are not below 0"),
+        ({"mamba.A_b_log": torch.ones(8, 3)}, r"is bidirectional \(mamba.A_b_log\), so it cannot be streamed"),
+        ({"mamba_bwd.A_log": torch.ones(8, 3)}, r"is bidirectional \(mamba_bwd.A_log\), so it cannot be streamed"),
         ({"mamba.in_proj.bias": torch.ones(16)}, "has mamba.in_proj.bias, which a model of layout mamba that can be imported"),
         ({"mamba.dt_proj.bias": torch.full((8,), torch.inf)}, "mamba.dt_proj.bias has 8 values that are not finite"),
         ({"mamba.A_log": torch.full((8, 3), 200.0)}, "24 of 24 values of A of layer 0 are not finite"),
@@ -146,17 +148,33 @@ def test_a_public_mamba_that_does_not_fit_is_refused(tmp_path, extra, message):
         importers.load(tmp_path / "a.safetensors", None, NUMBERS, residual="no")
 
 
-def test_the_residual_of_a_single_block_is_asked_for_and_that_of_others_is_not(tmp_path):
-    save_file(single(), tmp_path / "a.safetensors")
-    with pytest.raises(UsageError, match="do not tell whether the block adds its input; give --residual yes or no"):
-        importers.load(tmp_path / "a.safetensors", None, NUMBERS)
+@pytest.mark.parametrize("layers", [1, 2])
+@pytest.mark.parametrize("block", ["mixer.", "mamba.", ""])
+@pytest.mark.parametrize("norm", ["norm", "ln_1", None])
+def test_the_residual_is_asked_for_unless_a_package_has_the_names(tmp_path, layers, block, norm):
+    named = {name: t for name, t in single().items() if not name.startswith("mamba.")} | {"final_norm.weight": torch.rand(4)}
+    own = [(name.removeprefix("mamba."), t) for name, t in single().items() if name.startswith("mamba.")]
+    for i in range(layers):
+        named |= {f"layers.{i}.{block}{name}": t for name, t in own} | (
+            {f"layers.{i}.{norm}.weight": torch.rand(4)} if norm else {}
+        )
+    save_file({name: t.clone() for name, t in named.items()}, tmp_path / "a.safetensors")
+    if (block, norm) == ("mixer.", "norm"):
+        with pytest.raises(UsageError, match="whose blocks add their inputs; leave --residual out"):
+            importers.load(tmp_path / "a.safetensors", None, NUMBERS, residual="no")
+        added, options = True, {}
+    else:
+        with pytest.raises(UsageError, match=r"do not tell whether a block adds its input.*; give --residual yes or no"):
+            importers.load(tmp_path / "a.safetensors", None, NUMBERS)
+        added, options = False, {"residual": "no"}
+    config = importers.load(tmp_path / "a.safetensors", None, NUMBERS, **options).model.config
+    assert (config.residual, config.norm, config.final_norm, config.layers) == (added, "rms" if norm else "none", True, layers)
+
+
+def test_layers_of_which_some_have_a_norm_are_refused(tmp_path):
     numbered = {name.replace("mamba.", "layers.0.mixer."): tensor for name, tensor in single().items()}
-    save_file(numbered, tmp_path / "b.safetensors")
-    assert importers.load(tmp_path / "b.safetensors", None, NUMBERS).model.config.residual
-    with pytest.raises(UsageError, match="has numbered blocks, which add their inputs; leave --residual out"):
-        importers.load(tmp_path / "b.safetensors", None, NUMBERS, residual="no")
     save_file(numbered | {"layers.1.mixer.A_log": torch.ones(8, 3), "layers.1.norm.weight": torch.ones(4)}, tmp_path / "c")
-    with pytest.raises(SsmHdlError, match="has a norm in 1 of 2 blocks"):
+    with pytest.raises(SsmHdlError, match="has 1 norms in 2 blocks"):
         importers.load(tmp_path / "c", None, NUMBERS)
 
 
@@ -165,4 +183,4 @@ def test_a_vocabulary_that_is_not_the_data_s_is_refused(tmp_path):
     numbered |= {"embedding.weight": torch.ones(10, 4), "lm_head.weight": torch.ones(10, 4)}
     save_file(numbered, tmp_path / "a.safetensors")
     with pytest.raises(SsmHdlError, match=r"embedding.weight has shape \(10, 4\), it should have \(11, 4\)"):
-        importers.load(tmp_path / "a.safetensors", None, TEXT)
+        importers.load(tmp_path / "a.safetensors", None, TEXT, residual="yes")

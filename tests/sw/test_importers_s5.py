@@ -90,7 +90,7 @@ def jax_logits(tree, x, gate, discretization, clip):
 @pytest.mark.parametrize(
     ("norm", "gate", "outs", "options", "kind"),
     [
-        ("layer_bias", "half_glu1", ("out2",), {}, "npz"),
+        ("layer_bias", "half_glu1", ("out2",), {"gate": "half_glu1"}, "npz"),
         ("layer", "half_glu2", ("out2",), {"gate": "half_glu2", "discretization": "bilinear"}, "safetensors"),
         ("batch", "full_glu", ("out1", "out2"), {"clip_eigs": True}, "params"),
         ("layer", "none", (), {}, "dots"),
@@ -220,7 +220,9 @@ NAN = np.full((3, 1), np.nan, np.float32)
         ({"layers_0/extra": np.zeros(1, np.float32)}, {}, "has encoder/layers_0/extra, which a model of layout s5-jax"),
         ({"layers_3/seq/Lambda_re": np.zeros(3, np.float32)}, {}, r"layers encoder/layers_\[0, 1, 3\]; one list of 0, 1, 2"),
         ({"layers_0/seq/D": np.zeros((4, 4), np.float32)}, {}, r"has a dense D \(encoder/layers_0/seq/D of shape \(4, 4\)\)"),
-        ({}, {"gate": "full"}, r"a gate of 'full' is not what .* one of half_glu1, half_glu2"),
+        ({}, {"gate": None}, r"its gate has one dense \(encoder/layers_0/out2\).*; give --gate half_glu1 or half_glu2"),
+        ({}, {"gate": "full"}, r"full is no choice; .* give --gate half_glu1 or half_glu2"),
+        ({"layers_0/seq/Lambda_re": np.full(3, 0.5, np.float32)}, {}, r"3 eigenvalues .* above 0 .*; give --clip-eigs"),
         ({}, {"discretization": "euler"}, "no discretization is called 'euler'; there are zoh, bilinear"),
     ],
 )
@@ -228,7 +230,7 @@ def test_a_jax_tree_that_does_not_fit_is_refused(tmp_path, change, options, mess
     tree = jax_tree() | {f"params/encoder/{name}": array for name, array in change.items()}
     np.savez(tmp_path / "s5.npz", **{name: array for name, array in tree.items() if array is not None})
     with pytest.raises(SsmHdlError, match=message):
-        importers.load(tmp_path / "s5.npz", "s5-jax", SPEC, **options)
+        importers.load(tmp_path / "s5.npz", "s5-jax", SPEC, **{"gate": "half_glu1"} | options)
 
 
 class Stack(nn.Module):
@@ -325,7 +327,7 @@ def test_a_jax_tree_of_a_negative_variance_is_refused(tmp_path):
     name = next(name for name in tree if name.endswith("layers_1/norm/var"))
     np.savez(tmp_path / "s5.npz", **tree | {name: -tree[name]})
     with pytest.raises(SsmHdlError, match="layers_1/norm/var with values below 0"):
-        importers.load(tmp_path / "s5.npz", None, SPEC)
+        importers.load(tmp_path / "s5.npz", None, SPEC, gate="half_glu1")
 
 
 def test_the_command_imports_and_says_what_it_cannot(cli, refused, stack, tmp_path):
@@ -345,6 +347,7 @@ def test_the_command_imports_and_says_what_it_cannot(cli, refused, stack, tmp_pa
     found = checkpoint.load(tmp_path / "ours.safetensors")
     assert (found.inputs.mean, found.inputs.std, found.model.config.layers) == ((0.0,), (1.0,), 2)
     assert '"skip": "norm"' in done.out
+    assert cli("info", (tmp_path / "ours.safetensors").rename(tmp_path / "ours")).status == 0
     refused("--std", *words, "--std", 0, status=2)
     refused("--mean nan is not finite", *words, "--mean", "nan", status=2)
     for option in (("--gate", "half_glu1"), ("--clip-eigs",)):

@@ -156,6 +156,7 @@ NAN = np.where(np.arange(16).reshape(8, 2) == 5, np.nan, 1.0)[np.newaxis].repeat
             r"50% of x are beyond SQ\(0, 8\), from -0.5, -0.5 to 0.4961, 0.4961; give another format",
         ),
         ({"x": np.full((20, 8, 2), "a")}, "x is of type <U1; numbers are wanted"),
+        ({"y": np.full(20, "a")}, "y is of type <U1; numbers are wanted, and names of classes in classes"),
         ({"y": np.arange(19)}, r"y has shape \(19,\) and x \(20, 8, 2\); y is \(20,\) or \(20, 8\)"),
         ({"y": np.arange(20) - 1}, "y has the label -1; classes are 0 to 18"),
         ({"y": np.zeros(20, int)}, "y names fewer than two classes; write floats for regression"),

@@ -18,6 +18,8 @@ TINY = change(replace(PRESETS["small"], epochs=1), ["width=4", "modes=2"])
 WRONG_USAGE = """
 data cifar                                      | no data set is called 'cifar'
 data mine.csv                                   | no data set is called 'mine.csv'
+data digits.safetensors                         | digits.safetensors is no .npz file
+eval digits.safetensors --data digits.safetensors | is no .npz file; read it in Python
 data mine.npz --window 3                        | has sequences already
 data mine.npz --data recording.npz              | are two data sets
 data mine.npz --picture x.gif                   | cannot draw into x.gif
