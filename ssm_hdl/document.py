@@ -39,7 +39,9 @@ def read(path: Path) -> dict[str, Any]:
         fields = parse(data.decode("utf-8-sig"))
     except FileNotFoundError as error:
         raise SsmHdlError(f"{path} does not exist; `ssm-hdl quantize` writes a manifest") from error
-    except (OSError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise SsmHdlError(f"{path} is not a manifest: it is no text; name the folder that `ssm-hdl quantize` wrote") from error
+    except OSError as error:
         raise SsmHdlError(f"{path} cannot be read: {error}") from error
     except yaml.YAMLError as error:
         raise SsmHdlError(f"{path} is not YAML: {brief(str(error), 300)}") from error

@@ -83,7 +83,8 @@ def command(
     need_writable(target)
     need_device(device)
     if config.dataset == OWN and (data is None or not is_file(data)):
-        raise UsageError(f"{preset} is for samples of your own; give them with --data FILE.npz or FILE.txt (docs/data.md)")
+        got = f", not {data}" if data else ""
+        raise UsageError(f"{preset} is for samples of your own; give them with --data FILE.npz or FILE.txt{got} (docs/data.md)")
     words = "".join(f" --{name.replace('_', '-')} {value}" for name, value in given.items())
     words += f" --device {device}" * (device != "cpu")
     began = time.monotonic()
