@@ -122,10 +122,10 @@ def _narrowed(manifest: Manifest, verilog: str) -> str:
             drop = node.accumulator.f_bits - node.output.format.f_bits
             products = np.abs(node.arrays["transition"]).sum(-1) * -node.output.format.min
             most = int((products - (node.inputs[0].format.min << node.arrays["shift"])).max()) + (1 << drop) >> drop
-            (width,) = {int(most) + 1 for most in re.findall(r"reg \[(\d+):0\] whole(?:_1)?;", text)}
-            sign = bits(~most, most) - 1
-            kept = rf"    \1 <= {{{{{width - sign}{{\2[{sign}]}}}}, \2[{sign - 1}:0]}};"
-            verilog = verilog.replace(text, re.sub(r"^    (whole(?:_1)?) <= (\w+);", kept, text, flags=re.M))
+            for width in {int(last) + 1 for last in re.findall(r"reg \[(\d+):0\] whole(?:_1)?;", text)}:  # where it is a register
+                sign = bits(~most, most) - 1
+                kept = rf"    \1 <= {{{{{width - sign}{{\2[{sign}]}}}}, \2[{sign - 1}:0]}};"
+                verilog = verilog.replace(text, re.sub(r"^    (whole(?:_1)?) <= (\w+);", kept, text, flags=re.M))
     return verilog
 
 
