@@ -63,8 +63,9 @@ class Run:
         if (period := _round(self.i_cycles[len(self.i_cycles) // 2 :, -1], 1.0)) is not None:
             return float(period / self.i_cycles.shape[1])
         transfers = self.i_cycles.ravel()[self.i_cycles.size // 2 :]
-        if (period := _round(transfers, _MOST)) is not None:
-            return float(period)
+        for share, longest in ((1.0, 4 * _ROUND), (_MOST, _ROUND)):  # where all are alike, nothing else counts
+            if (period := _round(transfers, share, longest)) is not None:
+                return float(period)
         return float(transfers[-1] - transfers[0]) / (len(transfers) - 1) if len(transfers) > 1 else math.nan
 
     @property
@@ -78,10 +79,12 @@ class Run:
         return int(cycles[len(cycles) // 2 :].max(initial=0))
 
 
-def _round(transfers: Codes, share: float) -> Fraction | None:
+def _round(transfers: Codes, share: float, longest: int = _ROUND) -> Fraction | None:
     """Cycles from one to the next, over the fewest of which more than a share of the spans, or all, are alike."""
-    for group in range(1, min(_ROUND, len(transfers) // 2) + 1):
+    for group in range(1, min(longest, len(transfers) // 2) + 1):
         spans = transfers[group:] - transfers[:-group]
+        if share == 1.0 and spans[0] != spans[-1]:
+            continue
         usual = np.median(spans)
         if float((spans == usual).mean()) >= share:
             return Fraction(float(usual)) / group
