@@ -71,9 +71,8 @@ def fit(moments: Moments, weight: Floats, width: int, recipe: Recipe) -> Rows:
     cross = moments.cross[..., :-1] - wanted[..., np.newaxis] * mean[:, np.newaxis]
     # A floor under the power of every input, so that a constant one leaves a system that can be solved.
     power = np.maximum(np.diagonal(gram, axis1=1, axis2=2), 1e-12 * np.trace(gram, axis1=1, axis2=2)[:, np.newaxis] + 1e-30)
-    if (
-        moments.count <= FEW * gram.shape[1]
-    ):  # as many more as there are inputs, independent ones, for which the float weights are right
+    if moments.count <= FEW * gram.shape[1]:
+        # As many more samples as there are inputs, independent ones, for which the float weights are right.
         more = gram.shape[1] / moments.count * power[:, np.newaxis]
         gram, cross = gram + more * np.eye(gram.shape[1]), cross + more * weight
     fitted = []

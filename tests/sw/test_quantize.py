@@ -303,10 +303,8 @@ def test_a_fit_does_not_follow_few_samples():
     wrong = x + 0.3 * random.normal(size=x.shape)
     y = x @ weight.T
     recipe = Recipe(name="r")
-    fitted, plain = (
-        fit(moments_of(wrong[:40], y[:40]), weight[np.newaxis], 8, recipe),
-        nearest(weight[np.newaxis], np.zeros((1, 3)), 8, recipe),
-    )
+    fitted = fit(moments_of(wrong[:40], y[:40]), weight[np.newaxis], 8, recipe)
+    plain = nearest(weight[np.newaxis], np.zeros((1, 3)), 8, recipe)
 
     def unseen(rows, bias):
         return ((wrong[40:] @ values(rows)[0].T + bias - y[40:]) ** 2).mean()
