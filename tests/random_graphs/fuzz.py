@@ -1,17 +1,19 @@
 """Random graphs for as long as there is time: batches of Hypothesis, each with its number as seed, on all cores.
 
 What a batch finds is shrunk by Hypothesis and kept in ``tests/found/``, where `tests/test_random_graphs.py` runs it from then on.
-A run goes on after the last batch that is counted in the results.
+A run goes on after the last batch that is counted in the results. Runs of other levels may go on at the same time.
 """
 
 import argparse
-import json
+import atexit
+import fcntl
 import os
 import time
 import traceback
 from collections import Counter
-from concurrent.futures import ProcessPoolExecutor
-from functools import partial
+from collections.abc import Mapping
+from contextlib import ExitStack
+from functools import cache, partial
 from pathlib import Path
 from random import Random
 
@@ -20,32 +22,41 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from random_graphs import DICE, random_manifest, random_plan
 from random_graphs.check import Finding, check_models, check_netlist, check_rtl
 from random_graphs.stored import save
-from ssm_hdl import Manifest, SsmHdlError
+from ssm_hdl import Manifest, SsmHdlError, processes
 from ssm_hdl.families import FAMILIES
+from ssm_hdl.files import read_json, scratch, update_json
 from ssm_hdl.gen.plan import Plan
 from ssm_hdl.sim.compiler import cache_folder
 
 GRAPHS = 10
 """Graphs of a batch."""
 
+MOST = {"models": (30,), "rtl": (4, 6, 8, 12, 12, 30), "netlists": (2, 4, 4, 6, 8, 12)}
+"""Operations of a graph at the most, each as likely: the time of a graph in hardware grows with them."""
+
+SYNTHESISED = sorted(name for name, family in FAMILIES.items() if family.synthesis)
 FOUND = Path(__file__).parents[1] / "found"
 KINDS = {"difference": "differences", "hang": "hangs", "figure": "figures unequal"}
 COUNTS = ("graphs", "shared", "operations", "outputs", "netlists", "refused", *KINDS.values(), "tracebacks")
+NAMED = ("netlists: ", "refused: ")
+"""Beginnings of counts that are there if they are not 0."""
 
 
 def one(dice: Random, counts: Counter[str], level: str) -> tuple[Manifest, Plan | None]:
     """Draw a graph and count what it does; raises what it finds, with the graph."""
-    manifest = random_manifest(dice)
+    manifest = random_manifest(dice, dice.choice(MOST[level]))
     plan: Plan | None = None
     try:
         outputs = check_models(manifest)
         if level != "models":
             plan = random_plan(manifest, dice)
+            if level == "netlists" and plan.family.name not in SYNTHESISED:
+                plan = random_plan(manifest, dice, family=dice.choice(SYNTHESISED))
+            outputs += check_rtl(manifest, plan, own_cache())
+            if level == "netlists":
+                outputs += check_netlist(manifest, plan, own_cache())
+                counts.update(["netlists", f"netlists: {plan.family.name}"])
             counts["shared"] += plan.share_layers
-            outputs += check_rtl(manifest, plan)
-            if level == "netlists" and FAMILIES[plan.family.name].synthesis:
-                outputs += check_netlist(manifest, plan)
-                counts["netlists"] += 1
     except SsmHdlError as error:
         counts["refused"] += 1
         counts[f"refused: {str(error)[:60]}"] += 1
@@ -57,6 +68,14 @@ def one(dice: Random, counts: Counter[str], level: str) -> tuple[Manifest, Plan 
     counts["operations"] += len(manifest.nodes)
     counts["outputs"] += outputs
     return manifest, plan
+
+
+@cache
+def own_cache() -> Path:
+    """Where this process compiles: two could remove what both have compiled. A killed one's folder goes when the next begins."""
+    folder = ExitStack()
+    atexit.register(folder.close)
+    return folder.enter_context(scratch(cache_folder()))
 
 
 def batch(level: str, number: int, shrink: bool = True) -> Counter[str]:
@@ -104,21 +123,28 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="batches at a time")
     parser.add_argument("--results", type=Path, default=Path("results/fuzz.json"))
     asked = parser.parse_args()
-    results = json.loads(asked.results.read_text()) if asked.results.exists() else {}
-    state = Counter(results.get(asked.level, {}))
-    cache_folder().mkdir(parents=True, exist_ok=True)
-    end, total = time.monotonic() + asked.seconds, -(-asked.graphs // GRAPHS)
-    with ProcessPoolExecutor(asked.jobs) as pool:
-        numbers = range(state["batches"], total)
-        for start in range(numbers.start, total, asked.jobs):
-            if time.monotonic() > end:
-                break
-            for counts in pool.map(partial(batch, asked.level), numbers[start - numbers.start :][: asked.jobs]):
-                state.update(counts, batches=1)
+    state = Counter(read_json(asked.results).get(asked.level, {}))
+    end, numbers = time.monotonic() + asked.seconds, range(state["batches"], -(-asked.graphs // GRAPHS))
+    with processes.ending(), processes.pool(asked.jobs) as pool:
+        for counts in pool.map(partial(batch, asked.level), numbers):
+            state.update(counts, batches=1)
             fields = {name: state[name] for name in ("batches", *COUNTS)}
-            fields |= {name: state[name] for name in sorted(state) if name.startswith("refused: ")}
-            results[asked.level] = fields
-            asked.results.write_text(json.dumps(results, indent=2) + "\n")
+            fields |= {name: state[name] for name in sorted(state) if name.startswith(NAMED)}
+            record(asked.results, {asked.level: fields})
+            if time.monotonic() > end:
+                pool.shutdown(cancel_futures=True)
+                break
+
+
+def record(path: Path, rows: Mapping[str, object]) -> None:
+    """Write rows into the results, where other levels have theirs."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        update_json(path, rows)
+    finally:
+        os.close(folder)
 
 
 if __name__ == "__main__":
