@@ -1,6 +1,7 @@
 # amaranth: UnusedElaboratable=no
 """Random manifests in random hardware: every bit and every cycle; and all that `make fuzz` ever found."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from random import Random
 
@@ -9,6 +10,9 @@ from independent import Program
 from random_graphs import fuzz, random_manifest, random_plan
 from random_graphs.check import check_models, check_netlist, check_rtl
 from random_graphs.stored import load
+
+from ssm_hdl import processes
+from ssm_hdl.files import read_json
 
 FOUND = sorted(path for path in Path(__file__).with_name("found").glob("*") if path.is_dir())
 
@@ -33,6 +37,30 @@ def test_found(folder, cache):
     assert check_models(manifest)
     if plan is not None:
         assert check_rtl(manifest, plan, cache)
+
+
+@pytest.mark.parametrize("most", [2, 4, 6])
+def test_small_graphs(most):
+    sizes = {len(random_manifest(Random(seed), most).nodes) for seed in range(12)}
+    assert len(sizes) > 1 and most // 2 <= max(sizes) <= most
+
+
+def test_levels_keep_their_results(tmp_path):
+    """Two runs at a time, in one file."""
+    path = tmp_path / "fuzz.json"
+    with ThreadPoolExecutor(2) as threads:
+        for _ in threads.map(lambda level: [fuzz.record(path, {f"{level} {n}": n}) for n in range(20)], ("rtl", "netlists")):
+            pass
+    assert read_json(path) == {f"{level} {n}": n for level in ("rtl", "netlists") for n in range(20)}
+
+
+def test_workers_compile_apart(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    folders = []
+    for _ in range(2):
+        with processes.pool(1) as pool:
+            folders.append(pool.submit(fuzz.own_cache).result())
+    assert folders[0] != folders[1] and all(tmp_path in folder.parents for folder in folders)
 
 
 def test_what_is_found_is_kept(tmp_path, monkeypatch):

@@ -31,8 +31,8 @@ from ssm_hdl.sim.compiler import cache_folder
 GRAPHS = 10
 """Graphs of a batch."""
 
-MOST = {"models": (30,), "rtl": (4, 6, 8, 12, 12, 30), "netlists": (2, 4, 4, 6, 8, 12)}
-"""Operations of a graph at the most, each as likely: the time of a graph in hardware grows with them."""
+MOST = {"models": (30,), "rtl": (6, 12, 12, 30), "netlists": (4, 6, 12)}
+"""Operations of a graph at the most, each as likely: the time that a graph takes in hardware grows with them."""
 
 SYNTHESISED = sorted(name for name, family in FAMILIES.items() if family.synthesis)
 FOUND = Path(__file__).parents[1] / "found"

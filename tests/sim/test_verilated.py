@@ -3,6 +3,7 @@
 
 import os
 import re
+import shutil
 import sys
 
 import numpy as np
@@ -168,6 +169,18 @@ def test_cache(tmp_path, cache):
     (tmp_path / "file").touch()
     with pytest.raises(SsmHdlError, match=r"cannot write .*file"):
         compile_verilog(Design(text, "top"), harness, tmp_path / "file")
+
+
+def test_headers_are_compiled_once(tmp_path, cache):
+    """GCC passes over a precompiled header that it cannot use, without a word; here it would then meet an error."""
+    harness, text = '#include "Vtop.h"\n', "module top(input a, output b); assign b = ~a; endmodule"
+    compile_verilog(Design(text, "top", optimise=0), harness, cache)
+    headers = [path.parent for path in cache.glob("headers-*/*.gch")]
+    for path in [*headers, *cache.glob("*.o")]:
+        (shutil.copytree if path.is_dir() else shutil.copy)(path, tmp_path / path.name)
+    for folder in headers:
+        (tmp_path / folder.name / "runtime.h").write_text("#error not precompiled\n")
+    assert compile_verilog(Design(text, "top", optimise=0), harness, tmp_path).exists()
 
 
 def test_a_machine_without_compilers(monkeypatch, tmp_path):
