@@ -92,7 +92,9 @@ def _ring(pipeline: "Pipeline", flight: int) -> Ring | None:
     if loop is None:
         return None
     width = width_of(structure, pipeline.stages, ENTRY)
-    return Ring(shape_of(structure.edges[ENTRY]), width, beats(structure.numbers(ENTRY), width), loop.layers, flight)
+    packet = beats(structure.numbers(ENTRY), width)
+    shape, luts_below = shape_of(structure.edges[ENTRY]), pipeline.memories.luts_below
+    return Ring(shape, width, packet, loop.layers, flight, luts_below)
 
 
 def _alone(pipeline: "Pipeline", ring: Ring | None, queued: set[Input]) -> Traffic:
@@ -155,18 +157,18 @@ def _queue(pipeline: "Pipeline", alone: Traffic, ring: Ring | None, sink: Input)
         depth = min(depth, ring.flight * len(arrivals))
     queue = queue_at(pipeline, sink, max(LEAST, depth))
     stored = queue.storage
-    while pipeline.family.rams.distributed(stored) > PIECES:
+    while not stored.style and pipeline.family.rams.distributed(stored) > PIECES:
         stored = replace(stored, depth=stored.depth + 1)
     return queue_at(pipeline, sink, queue.depth + stored.depth - queue.storage.depth)
 
 
 def queue_at(pipeline: "Pipeline", sink: Input, depth: int) -> Queue:
     """The queue of an input, of some depth."""
-    (name, index), structure, family = sink, pipeline.structure, pipeline.family
+    (name, index), structure = sink, pipeline.structure
     stage, shape = pipeline.stages[name], shape_of(structure.edges[structure.reads[name][index]])
     # A join takes `last` from its first input.
     marked = index == 0 and (structure.stages[name].marked or stage.reads_last)
-    return Queue(shape, lanes(stage, SINKS[index]), depth, structure.layers(name), marked, family.fast_rams)
+    return Queue(shape, lanes(stage, SINKS[index]), depth, structure.layers(name), marked, pipeline.memories)
 
 
 def most(arrivals: np.ndarray, departures: np.ndarray, interval: int) -> int:

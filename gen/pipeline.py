@@ -11,7 +11,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ssm_hdl import Manifest, registry
-from ssm_hdl.families import Family
+from ssm_hdl.gateware.memories import Memories
 from ssm_hdl.gateware.queue import Queue
 from ssm_hdl.gateware.ring import Ring
 from ssm_hdl.gateware.spram import Loader, image
@@ -36,6 +36,7 @@ class Pipeline(wiring.Component):
         stages: their gateware, by name.
         ring: the way round the stages that serve several layers, if there are.
         sprams: the tables in SPRAM, in the order in which `w` fills them.
+        memories: how it makes its memories.
         queues: before an operation that joins two paths, by its name and the index of its input.
         entry: where the samples of a time step wait, so that who brings them does not have to.
 
@@ -48,13 +49,14 @@ class Pipeline(wiring.Component):
 
     def __init__(self, manifest: Manifest, plan: Plan) -> None:
         self.manifest, self.plan, self.family = manifest, plan, plan.family
-        self.structure = structure = Structure.of(manifest, plan.share_layers, self.family)
+        self.structure = structure = Structure.of(manifest, plan.share_layers, self.family, plan.luts_below)
+        self.memories = Memories(self.family.fast_rams, plan.luts_below)
         self.stages = {
             name: registry.stage(layers.node.op.op).build(layers, plan.stages[name]) for name, layers in structure.stages.items()
         }
         tables = [self.stages[name].tables[table] for name, stage in plan.stages.items() for table in stage.spram]
         self.sprams = [table.to_spram() for table in tables]
-        self.entry = entry_of(manifest, self.family)
+        self.entry = entry_of(manifest, self.memories)
         self.ring, self.queues = joins(self)
         self.network = self.assemble(self.ring, self.queues)
         ports = {"i": In(signature(shape_of(manifest.input))), "o": Out(signature(shape_of(manifest.output)))}
@@ -125,6 +127,6 @@ class Pipeline(wiring.Component):
         return samples
 
 
-def entry_of(manifest: Manifest, family: Family) -> Queue:
+def entry_of(manifest: Manifest, memories: Memories) -> Queue:
     """Where the samples of a time step wait."""
-    return Queue(shape_of(manifest.input), 1, max(2, manifest.input.size), fast=family.fast_rams)
+    return Queue(shape_of(manifest.input), 1, max(2, manifest.input.size), memories=memories)

@@ -16,11 +16,13 @@ class Plan:
         family: the FPGA family.
         stages: the plan of each operation, by name; of the same operation of all layers, if they share stages.
         share_layers: the layers of a deep model, repetitions of the same operations, share one set of stages.
+        luts_below: bits below which a memory is of LUTs, for a device whose block RAMs are short.
     """
 
     family: Family
     stages: Mapping[str, StagePlan]
     share_layers: bool = False
+    luts_below: int = 0
 
     @property
     def dsp(self) -> int:
@@ -30,5 +32,10 @@ class Plan:
     def to_json(self) -> str:
         """The plan as JSON that `ssm_hdl.files.read_sealed` reads."""
         stages = {name: asdict(stage) for name, stage in self.stages.items()}
-        fields = {"family": self.family.name, "share_layers": self.share_layers, "stages": stages}
+        fields = {
+            "family": self.family.name,
+            "share_layers": self.share_layers,
+            "luts_below": self.luts_below,
+            "stages": stages,
+        }
         return sealed_json(fields)

@@ -42,6 +42,7 @@ class Structure:
         edges: the edge of every stream; of the first layer, if there are several.
         output: the stream that leaves the pipeline.
         loop: the stages that serve several layers, if there are.
+        luts_below: see `ssm_hdl.gateware.memories.Memories`.
     """
 
     stages: Mapping[str, Layers]
@@ -49,41 +50,46 @@ class Structure:
     edges: Mapping[str, Edge]
     output: str
     loop: Loop | None = None
+    luts_below: int = 0
 
     @classmethod
-    def of(cls, manifest: Manifest, share_layers: bool = False, family: Family = GENERIC) -> "Structure":
+    def of(
+        cls, manifest: Manifest, share_layers: bool = False, family: Family = GENERIC, luts_below: int = 0
+    ) -> "Structure":
         """The structure of a manifest.
 
         Args:
             manifest: the integer program.
             share_layers: the layers, repetitions of the same operations, share their stages.
             family: the FPGA family.
+            luts_below: see `ssm_hdl.gateware.memories.Memories`.
 
         Raises:
             SsmHdlError: there are no layers that can.
         """
         if share_layers:
-            return cls._shared(manifest, family)
+            return cls._shared(manifest, family, luts_below)
         marked = _marked(manifest)
-        stages = {name: Layers([node], name in marked, family) for name, node in manifest.nodes.items()}
+        stages = {name: Layers([node], name in marked, family, luts_below) for name, node in manifest.nodes.items()}
         reads = {name: node.op.sources for name, node in manifest.nodes.items()}
-        return cls(stages, reads, _edges(manifest, stages), manifest.graph.output)
+        return cls(stages, reads, _edges(manifest, stages), manifest.graph.output, luts_below=luts_below)
 
     @classmethod
-    def _shared(cls, manifest: Manifest, family: Family) -> "Structure":
+    def _shared(cls, manifest: Manifest, family: Family, luts_below: int) -> "Structure":
         repetition = find_layers(manifest)
         inside = {node.name for nodes in repetition.positions for node in nodes}
         names = {*manifest.nodes, manifest.input.name}
         places: dict[str, Layers] = {}  # by the name of the stage
         for nodes in repetition.positions:
-            places[stage_name(nodes, names - {node.name for node in nodes} | places.keys())] = Layers(nodes, family=family)
+            name = stage_name(nodes, names - {node.name for node in nodes} | places.keys())
+            places[name] = Layers(nodes, family=family, luts_below=luts_below)
         renamed = {node.name: name for name, layers in places.items() for node in layers.nodes}  # streams by edge
         back = list(places)[repetition.back]
         behind = {**renamed, places[back].nodes[-1].name: EXIT}
         stages, reads = {}, {}
         for name, node in manifest.nodes.items():
             if name not in inside:
-                stages[name] = Layers([node], family=family)
+                stages[name] = Layers([node], family=family, luts_below=luts_below)
                 reads[name] = tuple(behind.get(source, source) for source in node.op.sources)
             elif renamed[name] not in stages:
                 stages[renamed[name]] = places[renamed[name]]
@@ -91,7 +97,8 @@ class Structure:
                 reads[renamed[name]] = tuple(outside.get(source) or renamed[source] for source in node.op.sources)
         loop = Loop(tuple(places), places[back].count, repetition.source, back)
         edges = _edges(manifest, stages) | {stream: places[back].node.output for stream in (ENTRY, EXIT)}
-        return cls(stages, reads, edges, behind.get(manifest.graph.output, manifest.graph.output), loop)
+        output = behind.get(manifest.graph.output, manifest.graph.output)
+        return cls(stages, reads, edges, output, loop, luts_below)
 
     def readers(self, stream: str) -> int:
         """How many read a stream: stages, the ring, the pipeline's output."""

@@ -83,7 +83,8 @@ def built(folder: Path, manifest: Manifest) -> Target | None:
         raise SsmHdlError(f"{folder / REPORT} is of another manifest than the one beside it; build it again")
     try:
         stages = TypeAdapter(dict[str, StagePlan]).validate_python(plan["stages"], strict=False)
-        whole, board = Plan(find_family(plan["family"]), stages, plan["share_layers"] is True), find_board(report.board)
+        board, family = find_board(report.board), find_family(plan["family"])
+        whole = Plan(family, stages, plan["share_layers"] is True, int(plan["luts_below"]))
         missing = Structure.of(manifest, whole.share_layers, whole.family).stages.keys() ^ stages.keys()
         if missing:
             raise ValueError(f"stages {', '.join(sorted(missing))}")

@@ -100,7 +100,7 @@ class Options:
         bounded: bool = False,
     ) -> None:
         self.manifest, self.structure, self.device, self.bounded = manifest, structure, device, bounded
-        self._luts_multiply = luts_multiply
+        self.folding, self.luts_multiply = folding, luts_multiply
         self.family = device.family
         blocks = int(dsps) if luts_multiply and dsps < inf else None
         self.units = units(structure, manifest.steps, folding, (DSP, LUT), blocks)
@@ -166,7 +166,7 @@ class Options:
     def _suits(self, name: str, kind: str, interval: int) -> bool:
         """A stage may have its multipliers of a kind."""
         products = self.structure.stages[name].node.multiplications * self.structure.share(name, self.manifest.steps)
-        return kind != LUT or self._luts_multiply or products <= max(FEW_PRODUCTS, interval // SELDOM)
+        return kind != LUT or self.luts_multiply or products <= max(FEW_PRODUCTS, interval // SELDOM)
 
     def _element_wise(self, name: str, interval: int, time: int, speed: int) -> list[Option]:
         """A stage without foldings: its lanes, its multipliers in DSP blocks or of LUTs, its sums in memory or in registers."""

@@ -1,7 +1,8 @@
 """The planner: the plan that reaches a rate with the least hardware, or the fastest.
 
 **Choices.** The folding of every stage that multiplies, its multipliers in DSP blocks or of LUTs, the lanes of the others,
-tables in block RAM or SPRAM, and whether the layers of a deep model share their stages.
+tables in block RAM or SPRAM, and whether the layers of a deep model share their stages. Small memories move to LUTs only where
+block RAMs are too few.
 
 **How.** A pipeline runs at the pace of its slowest stage. For a given interval the stages are independent but for the budget and
 for the adapters between them: an integer program (`ssm_hdl.gen.size.program`). Its solutions are estimated as a whole and ranked
@@ -21,7 +22,7 @@ Latency is not weighed against hardware. ``latency`` bounds it, with each of the
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ssm_hdl import Manifest, SsmHdlError
@@ -42,6 +43,10 @@ FASTEST_HZ = 1e9
 
 SLOWEST_HZ = 1e-9
 """Rate of a time step in thirty years; the cycles of such an interval are still exact in a float."""
+
+LUTS_BELOW = (2048, 4096, 8192)
+"""Bits below which memories are of LUTs, tried in turn where block RAMs are too few. A RAM of LUTs of 2,048 bits takes some 200
+LUTs; one of 8,192 takes 800, and a thirtieth of an LFE5U-25F."""
 
 Progress = Callable[[str], None]
 
@@ -106,19 +111,26 @@ def plan_for(
     if dsp is None and not device.bounded:
         dsp = DSP
     limits = budget(device, dsp, reserve, latency)
-    structures = _structures(manifest, device, share_layers)
     limit = None if rate_hz is None else int(clock_hz / rate_hz)
     if limit is not None and rate_hz is not None and clock_hz / (limit + 1) >= rate_hz:  # the quotient was rounded
         limit += 1
     closest: Sized | None = None
     first = limit is not None or (fastest and device.bounded)  # LUTs without limit would multiply without limit
-    for anything in [first] if first or not device.bounded else [False, True]:
+    attempts = [(anything, 0) for anything in ([first] if first or not device.bounded else [False, True])]
+    if device.family.rams.lut_rams:
+        attempts += [(True, bits) for bits in LUTS_BELOW]
+    searches = list[Search]()
+    for anything, luts_below in attempts:
+        if luts_below == LUTS_BELOW[0] and not _rams_are_short(searches, limit):
+            break
+        structures = _structures(manifest, device, share_layers, luts_below)
         searches = [Search(manifest, structure, device, limits, folding or {}, anything, progress) for structure in structures]
         for candidate in _candidates(searches, limit):
             sized = Sized(device, clock_hz, candidate.plan, estimate(manifest, candidate.plan))
             if rate_hz is None or sized.rate_hz >= rate_hz:
                 return sized
-            closest = max(sized, closest, key=lambda answer: answer.rate_hz) if closest else sized
+            if closest is None or (luts_below == 0 and sized.rate_hz > closest.rate_hz):  # as `--max` has it
+                closest = sized
     if latency is not None:
         quick = plan_for(
             manifest,
@@ -195,7 +207,14 @@ def _check(
         raise UsageError(f"--share-device leaves {reserve.dsps} DSP blocks, more than the {device.dsps} of the {device.title}")
 
 
-def _structures(manifest: Manifest, device: Device, share_layers: bool | None) -> list[Structure]:
+def _rams_are_short(searches: Sequence[Search], limit: int | None) -> bool:
+    """With more block RAMs a plan would fit, within ``limit`` cycles per step if there is one."""
+    return any(search.without_rams().feasible(limit or search.options.intervals[-1]) for search in searches)
+
+
+def _structures(
+    manifest: Manifest, device: Device, share_layers: bool | None, luts_below: int = 0
+) -> list[Structure]:
     """Stages of their own for every layer, and shared ones, where there is a choice."""
     if share_layers is None:
         try:
@@ -203,7 +222,7 @@ def _structures(manifest: Manifest, device: Device, share_layers: bool | None) -
         except SsmHdlError:
             share_layers = False
     choices = (False, True) if share_layers is None else (share_layers,)
-    return [Structure.of(manifest, shared, device.family) for shared in choices]
+    return [Structure.of(manifest, shared, device.family, luts_below) for shared in choices]
 
 
 def _misfit(manifest: Manifest, device: Device, reserve: Use, search: Search) -> str:
@@ -245,6 +264,12 @@ def _misfit(manifest: Manifest, device: Device, reserve: Use, search: Search) ->
 
 
 def _fits(manifest: Manifest, device: Device, reserve: Use) -> bool:
-    structures = _structures(manifest, device, None)
-    searches = [Search(manifest, structure, device, budget(device, reserve=reserve), {}) for structure in structures]
-    return any(search.feasible(search.options.intervals[-1]) for search in searches)
+    limits = budget(device, reserve=reserve)
+    return any(
+        search.feasible(search.options.intervals[-1])
+        for luts_below in (0, *LUTS_BELOW[-device.family.rams.lut_rams :])
+        for search in (
+            Search(manifest, structure, device, limits, {})
+            for structure in _structures(manifest, device, None, luts_below)
+        )
+    )

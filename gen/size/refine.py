@@ -15,6 +15,7 @@ from amaranth.hdl import unsigned
 
 from ssm_hdl import Manifest
 from ssm_hdl.families import Device
+from ssm_hdl.gateware.memories import Memories
 from ssm_hdl.gateware.queue import BURST
 from ssm_hdl.gateware.stream import Fork
 from ssm_hdl.gen.costs import rest_of
@@ -119,6 +120,11 @@ class Search:
             shorter = int(shorter * SHORTER)
         return None
 
+    def without_rams(self) -> "Search":
+        """The same where block RAMs have no limit."""
+        options, budget = self.options, self.budget._replace(rams=inf)
+        return Search(self.manifest, self.structure, self.device, budget, options.folding, options.luts_multiply, self._progress)
+
     def least(self) -> Use:
         """The least that can be taken of each resource, at the longest interval."""
         options = self.options.at(self.options.intervals[-1])
@@ -183,7 +189,9 @@ class Search:
     def _made(self, picked: Sequence[Option], use: Use) -> Candidate:
         """The plan of an option for each stage; ``use`` is what these take with their adapters."""
         stages = {name: plan for option in picked for name, plan in option.stages.items()}
-        plan = Plan(self.device.family, {name: stages[name] for name in self.structure.stages}, self.structure.loop is not None)
+        stages = {name: stages[name] for name in self.structure.stages}
+        shared, luts_below = self.structure.loop is not None, self.structure.luts_below
+        plan = Plan(self.device.family, stages, shared, luts_below)
         pipeline = Pipeline(self.manifest, plan)
         whole = use.plus(rest_of(pipeline.network.components.values(), plan.family))
         if self.bounded:
@@ -195,7 +203,8 @@ class Search:
         """What forks and the queue of the samples take, in every pipeline of the structure."""
         readers = [self.structure.readers(stream) for stream in self.structure.edges]
         forks = [Fork(unsigned(1), 1, number) for number in readers if number > 1]
-        return rest_of([entry_of(self.manifest, self.device.family), *forks], self.device.family)
+        memories = Memories(self.device.family.fast_rams, self.structure.luts_below)
+        return rest_of([entry_of(self.manifest, memories), *forks], self.device.family)
 
 
 def _raised(reserve: Use, whole: Use, priced: Use, budget: Use) -> Use:

@@ -45,10 +45,10 @@ class BlockRams:
         A memory of d words takes ceil(d / depth) rows of blocks. Where a row leaves bits of its last block free, the next row
         uses them. A written memory becomes registers, or RAMs made of LUTs, where Yosys finds these cheaper.
         """
-        if not storage.block or storage.width == storage.unused:
+        if not storage.block or storage.width == storage.unused or storage.style == "distributed":
             return 0
         blocks, _ = self.rows(storage)
-        if not storage.written or storage.told:
+        if not storage.written or storage.style:
             return blocks
         alternative: float = storage.depth * (storage.width - storage.unused) - _REGISTERS_SAVED
         if self.lut_rams:

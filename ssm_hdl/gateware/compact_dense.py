@@ -96,7 +96,7 @@ class CompactDense(FoldedStage):
         self._weight, self._bias = layers.table(self._weights), layers.table(self._biases)
         self._width = layers.width + (layers.drop > 0)
         self._multiplier = layers.family.multiplier(kind)
-        self._read = 2 - layers.fast
+        self._read = 2 - layers.memories.fast
         self.depth = self._read + self._multiplier.sum_latency(*self._factors)
         self._slots = self._columns + 1
         self._flight = self._columns + self.depth
@@ -146,8 +146,12 @@ class CompactDense(FoldedStage):
     def storage(self) -> list[Storage]:
         """Its memories."""
         own = [self._weight.storage("weight"), self._bias.storage("bias"), self.queue.storage]
-        x = shape_of(self.layers.node.inputs[0]).width
-        return [*own, *([Storage("packets", 2 << self._bits, x, True, written=True)] if self._kept else [])]
+        return [*own, *([self._packets] if self._kept else [])]
+
+    @property
+    def _packets(self) -> Storage:
+        """The memory of two packets."""
+        return self.layers.memories.ram("packets", 2 << self._bits, shape_of(self.layers.node.inputs[0]).width)
 
     @property
     def operands(self) -> tuple[int, int]:
@@ -195,12 +199,12 @@ class CompactDense(FoldedStage):
         layer = source.tag[1:]
         whole = self._columns & self._columns - 1 == 0 or self._rows == 1
         word = Cat(column.value, row.value) if whole else Counter(m, self._rows * self._columns, step).value
-        read = self._weight.read if self.layers.fast else self._weight.read_late
+        read = self._weight.read if self.layers.memories.fast else self._weight.read_late
         (weight,) = read(m, "weights", Cat(word, layer))
         to_load = self.depth - 1  # to where a product is added, and a bias taken
         early = max(0, to_load - 1 - self._read - self._columns)  # a row stays for its slots, so its bias is hardly delayed
         place = Cat(delay(m, row.value, early), delay(m, layer, early))
-        (bias,) = (self._bias.read if self.layers.fast else self._bias.read_late)(m, "bias", place)
+        (bias,) = (self._bias.read if self.layers.memories.fast else self._bias.read_late)(m, "bias", place)
         adds = delay(m, running, to_load, reset_less=False)
         stalled = delay(m, running & ~source.there, to_load) if not isinstance(source.there, Const) else Const(0)
         number = source.number.shift_left(self._least)
@@ -222,8 +226,7 @@ class CompactDense(FoldedStage):
 
     def _memory(self, m: Module, column: Counter, row: Counter) -> Source:
         """A memory of two packets: one is read while the next comes."""
-        width = shape_of(self.layers.node.inputs[0]).width
-        packets = Ram(m, "packets", width, 2 << self._bits)
+        packets = Ram(m, "packets", self._packets)
         takes, filled, write, read = Signal(name="takes"), Signal(2, name="filled"), Signal(name="write"), Signal(name="read")
         place = Counter(m, self._columns, takes)
         tags = [Signal(len(tag_of(self.i.p)), reset_less=True, name=f"tag_{k}") for k in range(2)]

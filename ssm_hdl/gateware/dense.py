@@ -88,7 +88,7 @@ class Dense(FoldedStage):
         self._to_tree = 2 + folding.latency(kind) + tree_latency(folding.columns)
         self._to_sum = self._to_tree + self._scale.latency
         self.depth = self._to_sum + 1 + REQUANTIZE_LATENCY
-        self.sums = Sums(folding.passes, layers.width * o_lanes, registers, layers.fast) if folding.beats > 1 else None
+        self.sums = Sums(folding.passes, layers.width * o_lanes, registers, layers.memories) if folding.beats > 1 else None
         # There are some BURST * pace cycles for a result. As far as the stage idles, results may wait, and it with them.
         each = BURST * self.pace
         burst = min(folding.passes, -(-folding.passes * folding.beats // each))

@@ -1,6 +1,7 @@
 # amaranth: UnusedElaboratable=no
 """Gateware of embedding."""
 
+from dataclasses import replace
 from itertools import count
 from typing import Self
 
@@ -55,7 +56,8 @@ class Embedding(QueuedStage):
         super().__init__({"i": In(signature(x)), "o": Out(signature(y))})
         self.rows, self.columns = node.arrays["code"].shape
         self.depth = 3 + times_latency(self.columns)
-        self.queue = Queue(y, 1, Places.needed(self.depth, pace))
+        memories = replace(self.layers.memories, fast=False)
+        self.queue = Queue(y, 1, Places.needed(self.depth, pace), memories=memories)
 
     @property
     def work(self) -> int:

@@ -10,7 +10,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from ssm_hdl.gateware.arithmetic import REQUANTIZE_LATENCY, delay, plus_minus
 from ssm_hdl.gateware.counter import Counter
 from ssm_hdl.gateware.layers import Layers, Nodes, choose
-from ssm_hdl.gateware.memories import BLOCK_RAM_FROM, Storage
+from ssm_hdl.gateware.memories import BLOCK_RAM_FROM, Memories, Storage
 from ssm_hdl.gateware.paley import Paley
 from ssm_hdl.gateware.queue import Places
 from ssm_hdl.gateware.stage import Features, QueuedStage, StagePlan
@@ -30,7 +30,7 @@ class Level:
     Args:
         x: shape of an element.
         distance: the distance.
-        fast: logic may follow what a block RAM reads, see `Family.fast_rams`.
+        memories: how the pipeline makes its memories.
         half: added to the first operand of every block, and so to all results of the levels after this one.
 
     Attributes:
@@ -38,11 +38,12 @@ class Level:
         latency: cycles from an element to the result at its place, ``distance`` elements ago.
     """
 
-    def __init__(self, x: Shape, distance: int, fast: bool, half: int = 0) -> None:
+    def __init__(self, x: Shape, distance: int, memories: Memories, half: int = 0) -> None:
         self.distance, self.half = distance, half
         self.y = Shape(x.width + 1 + (not x.signed) + (distance == 1 and half > 0), True)
         width = self.y.width
-        self.line = Sums(distance, width, fast=fast, told=distance * width >= BLOCK_RAM_FROM)  # as RAM of LUTs half the stage
+        told = distance * width >= BLOCK_RAM_FROM  # as RAM of LUTs it would be half the stage
+        self.line = Sums(distance, width, memories=memories, told=told)
         self.latency = self.line.latency + 1
 
     def apply(self, m: Module, x: Value, place: Value, go: Value) -> Value:
@@ -115,7 +116,7 @@ class Hadamard(QueuedStage):
         self._rounds = not (half and levels)
         for level in reversed(range(levels)):
             fits = half >> levels - 1 - level == 0 or level == 0
-            self.levels.append(Level(shape, 1 << level, layers.fast, half * fits))
+            self.levels.append(Level(shape, 1 << level, layers.memories, half * fits))
             half *= not fits
             shape = self.levels[-1].y
         self.ahead = (1 << levels) - 1

@@ -12,7 +12,7 @@ from ssm_hdl.families.base import Family
 from ssm_hdl.families.generic import GENERIC
 from ssm_hdl.fixed import Codes, Format
 from ssm_hdl.gateware.arithmetic import delay, floor, requantize, saturated
-from ssm_hdl.gateware.memories import Rom, Storage, pack, shape_for, split
+from ssm_hdl.gateware.memories import DEFAULT, Memories, Rom, Storage, pack, shape_for, split
 from ssm_hdl.gateware.queue import Queue
 from ssm_hdl.gateware.spram import Spram
 from ssm_hdl.gateware.stream import shape_of, signature
@@ -24,16 +24,16 @@ class Table:
 
     Args:
         tables: (words, numbers) for each layer, all of one shape.
-        fast: logic may follow what a block RAM reads, see `Family.fast_rams`.
+        memories: how the pipeline makes its memories.
 
     Attributes:
-        tables, fast: the same.
+        tables, memories: the same.
         codes: the table; every layer but the last is padded to a power of two of words.
         spram: the SPRAM that it is in, if it was moved to one.
     """
 
-    def __init__(self, tables: Sequence[Codes], fast: bool = False) -> None:
-        self.tables, self.fast = tables, fast
+    def __init__(self, tables: Sequence[Codes], memories: Memories = DEFAULT) -> None:
+        self.tables, self.memories = tables, memories
         self.spram: Spram | None = None
         distinct: list[Codes] = []
         self._which = [_place(table, distinct) for table in tables]
@@ -43,7 +43,7 @@ class Table:
 
     def storage(self, name: str) -> Storage:
         """The memory that it is."""
-        return Storage.rom(name, self.codes) if self.spram is None else self.in_spram(name)
+        return self.memories.rom(name, self.codes) if self.spram is None else self.in_spram(name)
 
     def in_spram(self, name: str) -> Storage:
         """The memory that it would be in SPRAM."""
@@ -62,7 +62,7 @@ class Table:
         if self._distinct < len(self.tables):
             address = Cat(word, choose(m, layer, self._which)) if self._distinct > 1 else word
         if self.spram is None:
-            numbers: list[Value] = Rom(m, name, self.codes, address, enable).numbers
+            numbers: list[Value] = Rom(m, name, self.codes, address, enable, self.memories).numbers
             return numbers
         m.submodules[name] = self.spram
         m.d.comb += [self.spram.address.eq(address), self.spram.enable.eq(enable)]
@@ -70,7 +70,7 @@ class Table:
 
     def read_late(self, m: Module, name: str, place: Value) -> list[Value]:
         """The numbers at a place, 2 cycles later: from a register, if a read comes too late in a cycle for logic."""
-        if (self.storage(name).block and not self.fast) or self.spram is not None:
+        if (self.storage(name).block and not self.memories.fast) or self.spram is not None:
             return [delay(m, number, 1) for number in self.read(m, name, place)]
         return self.read(m, name, delay(m, place, 1))
 
@@ -84,10 +84,11 @@ class Layers:
         nodes: the bound operations, a layer each.
         marked: somebody looks at the ``last`` of what they send.
         family: the FPGA family.
+        luts_below: see `Memories`.
 
     Attributes:
         nodes, marked, family: the same.
-        fast: logic may follow what a block RAM reads, see `Family.fast_rams`.
+        memories: how the pipeline makes its memories.
         node: the first.
         count: how many there are.
         lift: for each layer, how many bits fewer its sums lose when they are rounded than the sums of others.
@@ -95,9 +96,11 @@ class Layers:
         width: bits that hold every sum.
     """
 
-    def __init__(self, nodes: Sequence[Node], marked: bool = True, family: Family = GENERIC) -> None:
+    def __init__(
+        self, nodes: Sequence[Node], marked: bool = True, family: Family = GENERIC, luts_below: int = 0
+    ) -> None:
         self.nodes, self.node, self.count, self.marked = tuple(nodes), nodes[0], len(nodes), marked
-        self.family, self.fast = family, family.fast_rams
+        self.family, self.memories = family, Memories(family.fast_rams, luts_below)
         drops = [node.accumulator.f_bits - node.output.format.f_bits for node in nodes]
         self.drop = max(drops)
         self.lift = [self.drop - drop for drop in drops]
@@ -119,11 +122,11 @@ class Layers:
 
     def queue(self, edge: Edge, lanes: int, depth: int) -> Queue:
         """A queue of an edge's beats."""
-        return Queue(shape_of(edge), lanes, depth, self.count, self.marked, self.fast)
+        return Queue(shape_of(edge), lanes, depth, self.count, self.marked, self.memories)
 
     def table(self, words: Callable[[Node, int], Codes]) -> Table:
         """The table of what ``words`` makes of each node and its lift."""
-        return Table([words(node, lift) for node, lift in zip(self.nodes, self.lift, strict=True)], self.fast)
+        return Table([words(node, lift) for node, lift in zip(self.nodes, self.lift, strict=True)], self.memories)
 
     def numbers(self, codes: Callable[[Node], Codes]) -> range:
         """From the least to the greatest of what ``codes`` makes of each node."""

@@ -17,7 +17,7 @@ class Lookup(Elementwise):
     """
 
     def __init__(self, nodes: Nodes, lanes: int = 1, pace: int = 1, compact: bool = False) -> None:
-        self.depth = 2 - Layers.of(nodes).fast
+        self.depth = 2 - Layers.of(nodes).memories.fast
         super().__init__(nodes, lanes, pace, compact)
         self._table = self.layers.table(lambda node, lift: node.arrays["table"].reshape(-1, 1))
 

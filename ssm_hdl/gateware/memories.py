@@ -46,7 +46,7 @@ class Storage:
         spram: it goes to SPRAM.
         unused: bits of a word that synthesis leaves out: the same in all words, or never read.
         written: the pipeline writes it; otherwise it is a table of constants.
-        told: synthesis is told to put it into block RAM, though RAMs made of LUTs may seem cheaper to it.
+        style: what synthesis is told of a written memory: "block", "distributed" (RAMs made of LUTs), or "", to choose.
     """
 
     name: str
@@ -56,21 +56,56 @@ class Storage:
     spram: bool = False
     unused: int = 0
     written: bool = False
-    told: bool = False
+    style: str = ""
 
     @classmethod
-    def rom(cls, name: str, codes: Codes) -> "Storage":
+    def rom(cls, name: str, codes: Codes, luts_below: int = 0) -> "Storage":
         """The table of constants that `Rom` makes of ``codes`` (words, numbers)."""
         shape = shape_for(codes)
         changing = np.bitwise_or.reduce(codes ^ codes[0], axis=0) & ((1 << shape.width) - 1)
         width = shape.width * codes.shape[1]
         unused = width - sum(int(bits).bit_count() for bits in changing)
-        return cls(name, len(codes), width, len(codes) * width >= BLOCK_ROM_FROM, unused=unused)
+        block = len(codes) * width >= max(BLOCK_ROM_FROM, luts_below)
+        return cls(name, len(codes), width, block, unused=unused)
 
     @property
     def bits(self) -> int:
         """Bits in all."""
         return self.depth * self.width
+
+
+@dataclass(frozen=True)
+class Memories:
+    """How a pipeline makes its memories.
+
+    Attributes:
+        fast: logic may follow what a block RAM reads, see `Family.fast_rams`.
+        luts_below: bits below which a memory is of LUTs, for a device whose block RAMs are short.
+    """
+
+    fast: bool = False
+    luts_below: int = 0
+
+    def rom(self, name: str, codes: Codes) -> Storage:
+        """A table of constants, ``codes`` (words, numbers)."""
+        return Storage.rom(name, codes, self.luts_below)
+
+    def ram(self, name: str, depth: int, width: int, block: bool = True, told: bool = False) -> Storage:
+        """A memory that the pipeline writes.
+
+        Args:
+            name: what it holds.
+            depth: words.
+            width: bits of a word.
+            block: it is a memory, not registers.
+            told: synthesis is told to put it into block RAM, though RAMs made of LUTs seem cheaper to it.
+        """
+        style = "distributed" if block and depth * width < self.luts_below else "block" * told
+        return Storage(name, depth, width, block, written=True, style=style)
+
+
+DEFAULT = Memories()
+"""Slow block RAM wherever synthesis prefers it."""
 
 
 class Rom:
@@ -82,18 +117,27 @@ class Rom:
         codes: (words, numbers): the numbers read at each address.
         address: the address, in range.
         enable: read when true, hold the output otherwise.
+        memories: how the pipeline makes its memories.
 
     Attributes:
         numbers: the numbers of the word read.
     """
 
-    def __init__(self, m: Module, name: str, codes: Codes, address: ValueLike, enable: ValueLike = 1) -> None:
+    def __init__(
+        self,
+        m: Module,
+        name: str,
+        codes: Codes,
+        address: ValueLike,
+        enable: ValueLike = 1,
+        memories: Memories = DEFAULT,
+    ) -> None:
         shape, (words, count) = shape_for(codes), codes.shape
         width = shape.width
         if words == 1:
             self.numbers = [Const(int(code), shape) for code in codes[0]]
             return
-        attrs = {"rom_style": "block" if Storage.rom(name, codes).block else "logic"}
+        attrs = {"rom_style": "block" if memories.rom(name, codes).block else "logic"}
         rom = memory.Memory(shape=width * count, depth=words, init=pack(codes, width), attrs=attrs)
         m.submodules[name] = rom
         port = rom.read_port()
@@ -110,17 +154,16 @@ class Ram:
     Args:
         m: the module it goes to, as submodule ``name``.
         name: name of the submodule.
-        width: bits of a word.
-        depth: words.
-        told: see `Storage`.
+        storage: its words, and what synthesis is told of it.
 
     Attributes:
         write: the port that writes.
         read: the port that reads, or holds what it has read.
     """
 
-    def __init__(self, m: Module, name: str, width: int, depth: int, told: bool = False) -> None:
-        attrs = {"no_rw_check": 1} | ({"ram_style": "block"} if told else {})
-        m.submodules[name] = words = memory.Memory(shape=width, depth=depth, init=[], attrs=attrs)
+    def __init__(self, m: Module, name: str, storage: Storage) -> None:
+        attrs = {"no_rw_check": 1} | ({"ram_style": storage.style} if storage.style else {})
+        words = memory.Memory(shape=storage.width, depth=storage.depth, init=[], attrs=attrs)
+        m.submodules[name] = words
         self.write = words.write_port()
         self.read = words.read_port()

@@ -149,8 +149,11 @@ class Norm(FoldedStage):
     @property
     def storage(self) -> list[Storage]:
         """Its memories."""
-        depth, width = 3 * self.size, self.deviation.x.width
-        return [Storage("ring", depth, width, True, written=True), *self.deviation.storage, self.queue.storage]
+        return [self._ring, *self.deviation.storage, self.queue.storage]
+
+    @property
+    def _ring(self) -> Storage:
+        return self.layers.memories.ram("ring", 3 * self.size, self.deviation.x.width)
 
     @property
     def operands(self) -> tuple[int, int]:
@@ -166,7 +169,7 @@ class Norm(FoldedStage):
 
     def elaborate(self, platform: object) -> Module:  # noqa: D102
         m, queue = self.module(), self.queue
-        ring = Ram(m, "ring", self.deviation.x.width, 3 * self.size)
+        ring = Ram(m, "ring", self._ring)
         write, read = ring.write, ring.read
         take, leave = Signal(name="take"), Signal(name="leave")
         place, to = Counter(m, self.size, take), Counter(m, 3 * self.size, take)

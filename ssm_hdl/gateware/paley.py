@@ -40,12 +40,13 @@ class Paley(wiring.Component):
         self.sums = Shape(self.shape.width + (not self.shape.signed) + (rows - 1).bit_length(), True)
         super().__init__({"i": In(layers.signature(x)), "o": Out(signature(self.sums, 1, layers.count))})
         signs = paley(rows) < 0  # a row in a power of two of words
+        self._packet = layers.memories.ram("packet", self.size, self.shape.width)
         self._signs = np.pad(signs, ((0, 0), (0, -rows % (1 << (rows - 1).bit_length())))).reshape(-1, 1).astype(np.int64)
 
     @property
     def storage(self) -> list[Storage]:
         """Its memories."""
-        return [Storage("packet", self.size, self.shape.width, True, written=True), Storage.rom("signs", self._signs)]
+        return [self._packet, Storage.rom("signs", self._signs)]
 
     def elaborate(self, platform: object) -> Module:  # noqa: D102
         m = Module()
@@ -63,7 +64,7 @@ class Paley(wiring.Component):
             adding.eq((adding | place.wraps) & ~row.wraps),
             waits.eq(column.wraps | (waits & ~(self.o.valid & self.o.ready))),
         ]
-        packet = Ram(m, "packet", self.shape.width, self.size)
+        packet = Ram(m, "packet", self._packet)
         m.d.comb += [
             packet.write.addr.eq(place.value),
             packet.write.data.eq(self.i.p.data[0]),

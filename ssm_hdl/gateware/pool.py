@@ -70,12 +70,12 @@ class Pool(QueuedStage):
         self.shift = node.op.shift if isinstance(node.op, PoolOperation) else 0
         x, y = shape_of(node.inputs[0]), shape_of(node.output)
         super().__init__({"i": In(signature(x, lanes)), "o": Out(signature(y, lanes))})
-        self.sums = Sums(self.cycles, node.accumulator.width * lanes, registers, layers.fast)
+        self.sums = Sums(self.cycles, node.accumulator.width * lanes, registers, layers.memories)
         self._read = max(1, self.sums.latency)
         self._compact = compact
         self.depth = self._read + 1 + REQUANTIZE_LATENCY * (not compact)
         places = Places.needed(self.depth, pace, least=2 - compact)
-        self.queue = Queue(y, lanes, max(places, self.cycles * even), fast=layers.fast)
+        self.queue = Queue(y, lanes, max(places, self.cycles * even), memories=layers.memories)
 
     @property
     def cycles(self) -> int:

@@ -6,7 +6,7 @@ from amaranth.hdl import Cat, Module, Mux, Shape, Signal, Value
 from amaranth.lib.wiring import In, Out
 
 from ssm_hdl.gateware.counter import Counter
-from ssm_hdl.gateware.memories import BLOCK_RAM_FROM, Ram, Storage
+from ssm_hdl.gateware.memories import BLOCK_RAM_FROM, DEFAULT, Memories, Ram, Storage
 from ssm_hdl.gateware.stream import Component, signature
 from ssm_hdl.gateware.timing import Beats, Cycle, Cycles, Process, known
 
@@ -29,20 +29,28 @@ class Queue(Component):
         depth: beats that it holds.
         layers: layers that its packets may be at.
         marked: somebody looks at ``last``; it is not kept otherwise.
-        fast: logic may follow what a block RAM reads, see `Family.fast_rams`.
+        memories: how the pipeline makes its memories.
 
     Members:
         i: beats in.
         o: beats out.
     """
 
-    def __init__(self, shape: Shape, lanes: int, depth: int, layers: int = 1, marked: bool = True, fast: bool = False) -> None:
-        self.depth, self.fast = depth, fast
+    def __init__(
+        self,
+        shape: Shape,
+        lanes: int,
+        depth: int,
+        layers: int = 1,
+        marked: bool = True,
+        memories: Memories = DEFAULT,
+    ) -> None:
+        self.depth, self.memories, self.fast = depth, memories, memories.fast
         beat = signature(shape, lanes, layers)
         super().__init__({"i": In(beat), "o": Out(beat)})
         self.width = beat.members["payload"].shape.size if marked else shape.width * lanes
         self.block_ram = depth > 2 and (depth * self.width >= BLOCK_RAM_FROM or depth > ROW)
-        self.latency = 3 - fast if self.block_ram else 1
+        self.latency = 3 - self.fast if self.block_ram else 1
 
     @property
     def capacity(self) -> int:
@@ -52,7 +60,7 @@ class Queue(Component):
     @property
     def storage(self) -> Storage:
         """Its memory."""
-        return Storage("queue", self.depth + self.block_ram, self.width, self.block_ram, written=True)
+        return self.memories.ram("queue", self.depth + self.block_ram, self.width, self.block_ram)
 
     def elaborate(self, platform: object) -> Module:  # noqa: D102
         m = Module()
@@ -69,7 +77,7 @@ class Queue(Component):
         stand in the longest path of the pipeline.
         """
         places = self.depth + 1
-        beats = Ram(m, "memory", self.width, places)
+        beats = Ram(m, "memory", self.storage)
         write, read = beats.write, beats.read
         level, push, fetch, move, free = (
             Signal(range(places + 1), name="level"),

@@ -9,7 +9,7 @@ from amaranth.lib import stream
 from amaranth.lib.wiring import In, Out
 
 from ssm_hdl.gateware.counter import Counter
-from ssm_hdl.gateware.memories import Storage
+from ssm_hdl.gateware.memories import Memories, Storage
 from ssm_hdl.gateware.queue import Queue
 from ssm_hdl.gateware.stream import Component, layer_of, signature, tag_of
 from ssm_hdl.gateware.timing import Beats, Cycles, Process, known
@@ -34,6 +34,7 @@ class Ring(Component):
         beats: beats in a packet.
         layers: times that a packet goes round, 2 at least.
         flight: packets on their way at once.
+        luts_below: see `Memories`.
 
     Members:
         i: packets from outside.
@@ -45,12 +46,15 @@ class Ring(Component):
     replaces = 3
     """Cycles from the last beat of a packet after the last layer to the entry of the first beat of a packet that waits."""
 
-    def __init__(self, shape: Shape, lanes: int, beats: int, layers: int, flight: int) -> None:
+    def __init__(
+        self, shape: Shape, lanes: int, beats: int, layers: int, flight: int, luts_below: int = 0
+    ) -> None:
         self.beats, self.layers, self.flight = beats, layers, flight
         outside, inside = signature(shape, lanes), signature(shape, lanes, layers)
         super().__init__({"i": In(outside), "entry": Out(inside), "back": In(inside), "o": Out(outside)})
-        self.waiting = Queue(shape, lanes, WAITING * beats)
-        self.loop = Queue(shape, lanes, flight * beats, layers)
+        memories = Memories(luts_below=luts_below)
+        self.waiting = Queue(shape, lanes, WAITING * beats, memories=memories)
+        self.loop = Queue(shape, lanes, flight * beats, layers, memories=memories)
 
     @property
     def cycles(self) -> int:

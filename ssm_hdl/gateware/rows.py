@@ -9,7 +9,7 @@ from amaranth.lib import stream
 
 from ssm_hdl.gateware.arithmetic import delay
 from ssm_hdl.gateware.counter import Counter
-from ssm_hdl.gateware.memories import Ram, Storage, split
+from ssm_hdl.gateware.memories import DEFAULT, Memories, Ram, split
 from ssm_hdl.gateware.timing import Beats, Cycles, known
 
 BANKS = 4
@@ -37,16 +37,19 @@ class Rows:
         size: numbers in a packet.
         lanes: numbers in a word, a divisor of ``size``.
         late: cycles from beginning a word to its numbers, 3 at least.
+        memories: how the pipeline makes its memories.
 
     Attributes:
         storage: the memory.
     """
 
-    def __init__(self, name: str, shape: Shape, size: int, lanes: int, late: int) -> None:
+    def __init__(
+        self, name: str, shape: Shape, size: int, lanes: int, late: int, memories: Memories = DEFAULT
+    ) -> None:
         self.name, self.shape, self.size, self.lanes, self.late = name, shape, size, lanes, late
         self.words = size // lanes
         depth = (BANKS - 1 << (self.words - 1).bit_length()) + self.words
-        self.storage = Storage(name, depth, lanes * shape.width, True, written=True)
+        self.storage = memories.ram(name, depth, lanes * shape.width)
 
     def read(self, m: Module, i: stream.Interface, go: Value, done: Value) -> Row:
         """Take packets and read them.
@@ -58,7 +61,7 @@ class Rows:
             done: and it is the last one that is read of its packet.
         """
         width, read = self.shape.width, self.late - 2
-        ram = Ram(m, self.name, self.storage.width, self.storage.depth)
+        ram = Ram(m, self.name, self.storage)
         takes, free = Signal(name="takes"), Signal(range(BANKS + 1), init=BANKS, name="free")
         whole = Signal(range(BANKS + 1))
         beat, lane = Counter(m, self.size, takes), Counter(m, self.lanes, takes)

@@ -44,11 +44,11 @@ class Scales:
                 step = 1 << (room + 1).bit_length() - 1
                 early_bits = [each % step for each in spread]
                 rest = [each - low for each, low in zip(spread, early_bits, strict=True)]
-            self._behind = Shifts(Table([each + self._behind.least for each in rest], codes.fast))
-            self.table = Table([1 * (each > room) for each in spread], codes.fast) if self.raised else self._behind.table
+            self._behind = Shifts(Table([each + self._behind.least for each in rest], codes.memories))
+            self.table = Table([1 * (each > room) for each in spread], codes.memories) if self.raised else self._behind.table
             each_mode = codes.codes.shape[1] // amounts.codes.shape[1]
             shifted = [code << low.repeat(each_mode, axis=1) for code, low in zip(codes.tables, early_bits, strict=True)]
-            codes = Table(shifted, codes.fast)
+            codes = Table(shifted, codes.memories)
         self.codes, self.latency = codes, self._behind.latency
         self.code, self.state = _numbers(codes), Shape(state.width + self.raised, state.signed)
 

@@ -92,8 +92,12 @@ class Scan(FoldedStage):
     @property
     def storage(self) -> list[Storage]:
         """Its memories."""
-        state = Storage("state", self._states, self.layers.format.width * self.folding.o_lanes, True, written=True)
-        return [*self.recurrence.storage, state, self.queue.storage]
+        return [*self.recurrence.storage, self._kept, self.queue.storage]
+
+    @property
+    def _kept(self) -> Storage:
+        """The memory of the states."""
+        return self.layers.memories.ram("state", self._states, self.layers.format.width * self.folding.o_lanes)
 
     @property
     def operands(self) -> tuple[int, int]:
@@ -131,10 +135,10 @@ class Scan(FoldedStage):
         written = Signal()
         issue = self._issue(m, written)
 
-        state = Ram(m, "state", PARTS * bits * f.modes, self._states)
+        state = Ram(m, "state", self._kept)
         read, write = state.read, state.write
         m.d.comb += [read.addr.eq(issue.word), read.en.eq(issue.go)]
-        ahead = int(self.layers.fast)  # nothing stands between a slow block RAM and the register
+        ahead = int(self.layers.memories.fast)  # nothing stands between a slow block RAM and the register
         kept, fresh = delay(m, read.data, 1 - ahead), delay(m, issue.fresh, 2 - ahead)
         kept = delay(m, Mux(fresh, 0, kept), ahead)
         h = [kept.word_select(i, bits).as_signed() for i in range(PARTS * f.modes)]

@@ -67,7 +67,7 @@ class Selective(FoldedStage):
         self.depth, self.loop = recurrence.latency, f.loop(f.latency(kind))
         b, c = (shape_of(edge) for edge in inputs[2:])
         self._b, self._c = (
-            Rows(name, shape, f.shape[1], f.modes, late)
+            Rows(name, shape, f.shape[1], f.modes, late, layers.memories)
             for name, shape, late in (("b", b, recurrence.driven), ("c", c, recurrence.stored))
         )
         self.queue = layers.queue(y, 1, Places.needed(self.depth, max(f.groups, pace)))

@@ -138,4 +138,4 @@ def drives(layers: Layers, kind: str) -> tuple[Shifts, Shifts]:
     step = 1 << (most.bit_length() if most <= room else (room + 1).bit_length() - 1)
     of_v = [(each - least) % step for each in amounts]
     of_products = [each - least - early for each, early in zip(amounts, of_v, strict=True)]
-    return Shifts(Table(of_v, layers.fast)), Shifts(Table(of_products, layers.fast))
+    return Shifts(Table(of_v, layers.memories)), Shifts(Table(of_products, layers.memories))

@@ -76,7 +76,7 @@ class SelectiveRecurrence:
         self.width = max(sums.state.width for sums in self.sums) + 1
         self.operands, (self.early, self.late) = folding.operands(kind), drives(layers, kind)
         self.alpha = layers.table(lambda node, lift: node.arrays["code"].reshape(folding.cycles, folding.modes))
-        self._leak = Table([leak_words()], layers.fast)
+        self._leak = Table([leak_words()], layers.memories)
         self._least = min(int(node.arrays["shift"].min()) for node in layers.nodes)
         self._states = (layers.count - 1 << (folding.cycles - 1).bit_length()) + folding.cycles
         leaked, driven, read_out = (folding.cycles_of(kind, product) for product in range(PRODUCTS))
@@ -93,11 +93,14 @@ class SelectiveRecurrence:
     @property
     def storage(self) -> list[Storage]:
         """Its tables, and the states of all layers, each padded to a power of two of words."""
-        modes = self.folding.modes
-        leaks = [self._leak.storage("leak")] * modes
+        leaks = [self._leak.storage("leak")] * self.folding.modes
         shifts = [*self.early.storage("early"), *self.late.storage("late")]
-        state = Storage("state", self._states, modes * self.op.state.width, True, written=True)
-        return [self.alpha.storage("alpha"), *leaks, *shifts, state]
+        return [self.alpha.storage("alpha"), *leaks, *shifts, self._kept]
+
+    @property
+    def _kept(self) -> Storage:
+        """The memory of the states."""
+        return self.layers.memories.ram("state", self._states, self.folding.modes * self.op.state.width)
 
     def next(self, m: Module, issue: Issue, rate: Value, v: Value, b: list[Value]) -> list[Value]:
         """The next states, ``stored`` cycles after a word is begun.
@@ -144,10 +147,10 @@ class SelectiveRecurrence:
         """The states of a word when their leaks are there, and a function that keeps the next ones."""
         f, bits, layer = self.folding, self.op.state.width, issue.layer
         read = self._leaked - _READ
-        state = Ram(m, "state", bits * f.modes, self._states)
+        state = Ram(m, "state", self._kept)
         place = Counter(m, f.cycles, delay(m, issue.go, read, reset_less=False)).value
         m.d.comb += state.read.addr.eq(Cat(place, delay(m, layer, read)))
-        ahead = int(self.layers.fast)  # logic may follow what a fast block RAM reads
+        ahead = int(self.layers.memories.fast)  # logic may follow what a fast block RAM reads
         kept = Mux(delay(m, issue.fresh, self._leaked - ahead), 0, delay(m, state.read.data, 1 - ahead))
         word = delay(m, kept, ahead)
         h = [word.word_select(n, bits) for n in range(f.modes)]

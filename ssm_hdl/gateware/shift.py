@@ -62,7 +62,7 @@ class Shifts:
         self.most = max(int(table.max(initial=0)) for table in self.spread)
         some = int(np.bitwise_or.reduce(np.concatenate(self.spread), axis=None))
         self._zeros = (some & -some).bit_length() - 1 if some else 0
-        self.table = Table([table >> self._zeros for table in self.spread], amounts.fast)
+        self.table = Table([table >> self._zeros for table in self.spread], amounts.memories)
         self.latency = shift_latency(self.most >> self._zeros)
 
     def storage(self, name: str) -> list[Storage]:

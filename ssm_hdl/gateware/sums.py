@@ -6,7 +6,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 
 from ssm_hdl.gateware.arithmetic import delay
 from ssm_hdl.gateware.layers import choose
-from ssm_hdl.gateware.memories import Ram, Storage
+from ssm_hdl.gateware.memories import DEFAULT, Memories, Ram
 
 ONE = Const(0, 0)
 """The layer at hand where there is but one."""
@@ -37,7 +37,7 @@ class Sums:
         words: how many there are.
         width: bits of a word.
         registers: keep them in registers.
-        fast: logic may follow what a block RAM reads, see `Family.fast_rams`.
+        memories: how the pipeline makes its memories.
         layers: layers that have this number of words each.
         told: synthesis is told to put a memory into block RAM.
 
@@ -49,15 +49,21 @@ class Sums:
     """
 
     def __init__(
-        self, words: int, width: int, registers: bool = False, fast: bool = False, layers: int = 1, told: bool = False
+        self,
+        words: int,
+        width: int,
+        registers: bool = False,
+        memories: Memories = DEFAULT,
+        layers: int = 1,
+        told: bool = False,
     ) -> None:
         self.words, self.width, self.layers = words, width, layers
         # In a memory, fewer than four words would be read before they are written.
         self.registers = registers or words < 4 or layers * words * width < MEMORY_FROM
         apart = words if self.registers else 1 << (words - 1).bit_length()
-        self.storage = Storage("sums", (layers - 1) * apart + words, width, not self.registers, written=True, told=told)
+        self.storage = memories.ram("sums", (layers - 1) * apart + words, width, not self.registers, told)
         self.latency = 0 if self.registers else 2
-        self.ahead = int(fast and not self.registers)
+        self.ahead = int(memories.fast and not self.registers)
 
     def keep(self, m: Module, place: Value, begins: Value, start: Value, taken: Value, new: Value, layer: Value = ONE) -> Kept:
         """Take up words.
@@ -78,7 +84,7 @@ class Sums:
                     m.d.sync += ring.eq(Cat(ring[self.width :], new))
             ring = choose(m, layer, range(self.layers), rings.__getitem__)
             return Kept(Mux(begins, start, ring[: self.width]), ring[-self.width :])
-        sums = Ram(m, "sums", self.width, self.storage.depth, self.storage.told)
+        sums = Ram(m, "sums", self.storage)
         place = Cat(place, layer)
         m.d.comb += [
             sums.read.addr.eq(place),

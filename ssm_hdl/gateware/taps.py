@@ -40,7 +40,7 @@ class Taps(Elementwise):
         layers = Layers.of(nodes)
         (x,), self._bits = layers.node.inputs, layers.format.width
         kept = (self.o_lanes(layers.node, lanes) - lanes) * self._bits
-        self.line = Sums(x.size // lanes, kept, fast=layers.fast, layers=layers.count)
+        self.line = Sums(x.size // lanes, kept, memories=layers.memories, layers=layers.count)
         self.depth = max(1, self.line.latency)
         super().__init__(layers, lanes, pace, compact)
 

@@ -16,6 +16,7 @@ from ssm_hdl.gateware.dense import Dense
 from ssm_hdl.gateware.hadamard import Hadamard
 from ssm_hdl.gateware.last import Last
 from ssm_hdl.gateware.lookup import Lookup
+from ssm_hdl.gateware.memories import Memories
 from ssm_hdl.gateware.multiplier import LUT
 from ssm_hdl.gateware.multiply import Multiply
 from ssm_hdl.gateware.pool import Pool
@@ -46,7 +47,7 @@ PACE = 8
 
 def queue(depth: int, block_ram: bool = False, fast: bool = False) -> Bench:
     """A queue; a short one in block RAM as if it were long."""
-    component = Queue(BIT, 1, depth, fast=fast)
+    component = Queue(BIT, 1, depth, memories=Memories(fast))
     if block_ram:
         component.block_ram, component.latency = True, 3 - fast
     extra = int(component.block_ram)

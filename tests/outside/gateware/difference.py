@@ -43,7 +43,7 @@ class Difference(QueuedStage):
         (x,), y = self.layers.node.inputs, self.layers.node.output
         super().__init__({"i": In(self.layers.signature(x)), "o": Out(self.layers.signature(y))})
         self.size, self.shape = x.size, shape_of(x)
-        self.line = Sums(self.size, self.shape.width, fast=self.layers.fast)
+        self.line = Sums(self.size, self.shape.width, memories=self.layers.memories)
         self.depth = self.line.latency + REQUANTIZE_LATENCY
         self.queue = self.layers.queue(y, 1, Places.needed(self.depth, pace))
 

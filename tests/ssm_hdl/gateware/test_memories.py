@@ -11,7 +11,7 @@ from amaranth.lib.wiring import Out
 from amaranth.sim import Simulator
 
 from ssm_hdl.families import GENERIC_DEVICE
-from ssm_hdl.gateware.memories import Ram
+from ssm_hdl.gateware.memories import Memories, Ram
 from ssm_hdl.gen.size.planner import plan_for
 from ssm_hdl.gen.verilog import generate
 from ssm_hdl.sim.compiler import Design
@@ -19,11 +19,11 @@ from ssm_hdl.sim.golden import run
 from ssm_hdl.sim.verilated import VerilatedModel
 
 
-def poison(ram: Ram, m, name, width, depth, told=False):
+def poison(ram: Ram, m, name, storage):
     """A memory that gives the complement of a word that is read while it is written."""
-    m.submodules[name] = words = memory.Memory(shape=width, depth=depth, init=[])
+    m.submodules[name] = words = memory.Memory(shape=storage.width, depth=storage.depth, init=[])
     ram.write, port = words.write_port(), words.read_port()
-    at_once, data = Signal(), Signal(width)
+    at_once, data = Signal(), Signal(storage.width)
     with m.If(port.en):
         m.d.sync += at_once.eq(ram.write.en & (ram.write.addr == port.addr))
     m.d.comb += data.eq(Mux(at_once, ~port.data, port.data))
@@ -37,7 +37,7 @@ class Collision(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        ram = Ram(m, "ram", 4, 2)
+        ram = Ram(m, "ram", Memories().ram("ram", 2, 4))
         m.d.comb += [ram.write.en.eq(1), ram.write.data.eq(5), self.data.eq(ram.read.data)]
         return m
 

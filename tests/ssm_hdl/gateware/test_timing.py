@@ -25,6 +25,7 @@ from ssm_hdl.gateware.last import Last
 from ssm_hdl.gateware.layers import Layers
 from ssm_hdl.gateware.lookup import Lookup
 from ssm_hdl.gateware.mean import Mean
+from ssm_hdl.gateware.memories import Memories
 from ssm_hdl.gateware.multiply import Multiply
 from ssm_hdl.gateware.norm import Norm
 from ssm_hdl.gateware.pool import Pool
@@ -149,8 +150,8 @@ def check(make, packet=1 << 30):
 @pytest.mark.parametrize("depth", (1, 2, 3, 6, 7, 9))
 @pytest.mark.parametrize("fast", (False, True))
 def test_queue(depth, fast):
-    check(partial(Queue, SHAPE, 1, depth, fast=fast))
-    assert Queue(SHAPE, 1, depth, fast=fast).block_ram == (depth > 6)
+    check(partial(Queue, SHAPE, 1, depth, memories=Memories(fast)))
+    assert Queue(SHAPE, 1, depth, memories=Memories(fast)).block_ram == (depth > 6)
 
 
 @pytest.mark.parametrize("slow", (False, True))
