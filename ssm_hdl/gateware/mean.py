@@ -55,7 +55,7 @@ class Mean(Stage):
         node, self.lanes = layers.node, lanes
         (x,) = node.inputs
         self._beats, (self.steps,) = x.size // lanes, node.arrays["steps"].tolist()
-        sums = Layers([_summed(node)], family=layers.family)
+        sums = Layers([_summed(node)], family=layers.family, luts_below=layers.memories.luts_below)
         self.sums = Pool(sums, lanes, registers=registers, compact=True, even=True)
         self.divider = Divider(node.accumulator, self.steps, node.output.format)
         self.divide = self.divider.cycles + 1

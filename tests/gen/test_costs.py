@@ -7,6 +7,7 @@
 import json
 import re
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 from statistics import mean
 
@@ -131,6 +132,16 @@ def test_a_small_pipeline(tmp_path, family, dsp):
     found = judge(manifest, plan_for(manifest, unlimited(family), dsp=dsp, share_layers=False).plan, tmp_path)
     assert found["multipliers"]["error"] == found["block RAMs"]["error"] == 0
     assert all(abs(found[kind]["error"]) < 0.15 for kind in ("LUTs", "flip-flops"))
+
+
+def test_a_pipeline_whose_small_memories_are_of_luts(tmp_path):
+    manifest = Manifest.load(ROOT / "manifests" / "digits")
+    plan = plan_for(manifest, unlimited(ECP5), dsp=12, share_layers=False).plan
+    spared = replace(plan, luts_below=2560)
+    rams = [estimate(manifest, each, timed=False).block_rams["ecp5"] for each in (plan, spared)]
+    assert rams[1] < rams[0] and estimate(manifest, spared).cycles == estimate(manifest, plan).cycles
+    found = judge(manifest, spared, tmp_path)
+    assert found["block RAMs"]["synthesised"] == rams[1] and abs(found["LUTs"]["error"]) < 0.15
 
 
 def test_small_memories_of_an_ecp5_are_luts():

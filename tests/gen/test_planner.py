@@ -310,6 +310,17 @@ def test_tables_go_to_spram_where_block_rams_end():
     assert 0 < report.sprams <= 4 and report.block_rams["ice40"] <= 30
 
 
+@pytest.mark.parametrize("rate", (None, 1e5))
+def test_small_memories_go_to_luts_where_block_rams_end(manifest, rate):
+    plenty = plan_for(manifest, ECP5, rate, dsp=9)
+    used = plenty.report.block_rams["ecp5"]
+    few = plan_for(manifest, replace(ECP5, rams=used // 2), rate, dsp=9)
+    assert plenty.plan.luts_below == 0 < few.plan.luts_below and few.report.block_rams["ecp5"] <= used // 2
+    assert rate is None or few.rate_hz >= rate
+    with pytest.raises(SsmHdlError, match="its memories take .* block RAMs where 0 can be used"):
+        plan_for(manifest, replace(ECP5, rams=0), rate, dsp=9)
+
+
 def test_refusals(manifest):
     with pytest.raises(SsmHdlError, match=r"^device 'xc7' is not known; there are up5k, .*, gw2ar-18, generic$"):
         find_device("xc7")

@@ -34,7 +34,9 @@ def random_plan(manifest: Manifest, dice: Random, share_layers: bool | None = No
 def stagewise(manifest: Manifest, dice: Random, share_layers: bool = False, family: str = "") -> Plan:
     """Any folding, lanes, pace, form and memory of every stage, for some family unless told."""
     chosen = FAMILIES[family or dice.choice(sorted(FAMILIES))]
-    return Plan(chosen, _stages(Structure.of(manifest, share_layers, chosen), chosen, dice), share_layers)
+    stages = _stages(Structure.of(manifest, share_layers, chosen), chosen, dice)
+    luts_below = dice.choice([0, 0, 8192]) if chosen.rams.lut_rams else 0
+    return Plan(chosen, stages, share_layers, luts_below)
 
 
 def shares(manifest: Manifest) -> bool:

@@ -1,8 +1,8 @@
 """The netlist after synthesis: the golden model's bits in the cells of the families, and the models of cells that are ours."""
 
 import ctypes
-import dataclasses
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -36,7 +36,7 @@ def test_bits(random_manifest, random_samples, tmp_path, family, target, options
     manifest = random_manifest(channels=3, modes=3, steps=7)
     folding = {"encoder": 1, "ssm": "1x1/2", "readout": 1, "mixing": 1, "decoder": 1}
     stages = plan_for(manifest, unlimited(target), folding=folding, share_layers=False).plan.stages
-    plan = Plan(target, {name: dataclasses.replace(stage, kind="dsp") for name, stage in stages.items()})
+    plan = Plan(target, {name: replace(stage, kind="dsp") for name, stage in stages.items()})
     assert estimate(manifest, plan).dsp == 7
     model = netlist_model(manifest, family, plan, options, tmp_path)
     assert model.design.verilog.count(f" {cell} ") == 7
@@ -60,7 +60,7 @@ def test_bits_of_two_products_in_a_block_and_of_three_in_a_complex_one(
     manifest = random_manifest(channels=3, modes=3, steps=7, features=features)
     folding = {"encoder": 1, "ssm": scan, "readout": 6, "mixing": 6, "decoder": 1}
     stages = plan_for(manifest, unlimited(family), dsp=100, folding=folding, share_layers=False).plan.stages
-    plan = Plan(family, {name: dataclasses.replace(stage, kind="dsp") for name, stage in stages.items()})
+    plan = Plan(family, {name: replace(stage, kind="dsp") for name, stage in stages.items()})
     assert plan.stages["ssm"].folding.endswith(("*3", "/3")) == (features != ("narrow",))
     model = netlist_model(manifest, family, plan, cache=cache)
     assert model.design.verilog.count(f" {cell} ") == estimate(manifest, plan).dsp == cells
@@ -72,7 +72,7 @@ def test_bits_of_products_of_9_and_of_18_bits(random_manifest, random_samples, c
     manifest = random_manifest(channels=3, modes=3, steps=7, features=("narrow",))
     folding = {"encoder": 1, "ssm": 4, "readout": 6, "mixing": 6, "decoder": 1}
     plan = plan_for(manifest, unlimited(GOWIN), dsp=100, folding=folding, share_layers=False).plan
-    plan = Plan(GOWIN, {name: dataclasses.replace(stage, kind="dsp") for name, stage in plan.stages.items()})
+    plan = Plan(GOWIN, {name: replace(stage, kind="dsp") for name, stage in plan.stages.items()})
     model = netlist_model(manifest, GOWIN, plan, cache=cache)
     whole, half = (model.design.verilog.count(f" {cell} ") for cell in ("MULT18X18", "MULT9X9"))
     assert half and whole + half / 2 == estimate(manifest, plan).dsp
@@ -118,6 +118,15 @@ def test_bits_of_layers_that_share_stages(random_manifest, random_samples, cache
     manifest = random_manifest(channels=4, modes=2, steps=5, layers=2, features=("narrow",), alike=True)
     model = netlist_model(manifest, ICE40, plan_for(manifest, unlimited(ICE40), share_layers=True).plan, cache=cache)
     assert "SB_RAM40_4K" in model.design.verilog
+    assert compare(manifest, model, random_samples(manifest, 6), stalls=0.2).differences == 0
+
+
+def test_bits_of_small_memories_of_luts(random_manifest, random_samples, cache):
+    """Without a block RAM: RAMs of LUTs give a word that is read while it is written as block RAMs do not."""
+    manifest = random_manifest(channels=4, modes=2, steps=5, layers=2, features=("narrow",), alike=True)
+    plan = replace(plan_for(manifest, unlimited(ECP5), share_layers=True).plan, luts_below=1 << 14)
+    model = netlist_model(manifest, ECP5, plan, cache=cache)
+    assert "TRELLIS_DPR16X4" in model.design.verilog and " DP16KD" not in model.design.verilog
     assert compare(manifest, model, random_samples(manifest, 6), stalls=0.2).differences == 0
 
 
