@@ -56,6 +56,7 @@ COMMANDS: dict[str, dict[str, str]] = {
         "s5-mnist-ulx3s-85f": "build manifests/s5-mnist-w4a8 --board ulx3s-85f --dsp 28",
         "s5-mnist-shared-ulx3s-25f": "build manifests/s5-mnist-w4a8 --board ulx3s-25f --dsp 28 --share-layers",
         "mamba-text-w4a8-ulx3s-25f": "build manifests/mamba-text-w4a8 --board ulx3s-25f --rate 45000 --share-layers",
+        "mamba-text-w8a8-ulx3s-25f": "build manifests/mamba-text-w8a8 --board ulx3s-25f --rate 45000",
     },
     "bench": {
         command: f"bench {command}"
