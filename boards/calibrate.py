@@ -22,6 +22,7 @@ from ssm_hdl.boards import flow
 from ssm_hdl.families import Family, find_family, unlimited
 from ssm_hdl.files import write_atomically
 from ssm_hdl.gateware.layers import Layers
+from ssm_hdl.gateware.memories import Memories
 from ssm_hdl.gateware.multiplier import DSP, LUT
 from ssm_hdl.gateware.queue import Queue
 from ssm_hdl.gateware.ring import Ring
@@ -204,7 +205,7 @@ def _between(manifest: Manifest, family: Family) -> Iterator[Sample]:
         yield Sample("ring", f"{layers} layers", {"stage": 1.0}, partial(Ring, shape, 1, 8, layers, 2))
     for lanes in (1, 4):
         for depth in (2, 9, 40, 700):
-            make = partial(Queue, shape, lanes, depth, fast=family.fast_rams)
+            make = partial(Queue, shape, lanes, depth, memories=Memories(family.fast_rams))
             yield Sample("queue", f"{depth} of {lanes}", costs.queue_features(make(), family), make)
     for readers in (2, 3):
         yield Sample("fork", f"{readers} ways", costs.fork_features(readers), partial(Fork, shape, 2, readers))
