@@ -1,22 +1,23 @@
 """Files of public checkpoints: recognised by their content, unwrapped, and read without running code from them."""
 
-import json
 import re
-import zipfile
-from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 
 from ssm_hdl.errors import SsmHdlError, UsageError, brief, listing
 from ssm_hdl.sw.checkpoint import read_safetensors
 from ssm_hdl.sw.data import arrays as npz
+from ssm_hdl.sw.importers.kinds import CUT_OFF, kind_of
+from ssm_hdl.sw.importers.shards import shards
+from ssm_hdl.sw.importers.torch_file import read_torch
 
-WRAPPERS = ("module", "_orig_mod", "model", "net", "ema", "ema_model", "state_dict", "model_state_dict")
+WRAPPERS = ("module", "_orig_mod", "model", "net", "ema", "ema_model", "online_model")
+WRAPPERS += ("state_dict", "model_state_dict")
 """Prefixes that training code puts before the names of parameters, and keys under which it saves them."""
 
 INSIDE = r"_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module|_forward_module"
@@ -24,43 +25,6 @@ INSIDE = r"_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module|_forward_mo
 
 OPTIMIZER = r"[./]?opt_state[./]"
 """In the name of an array of an optimizer, in the flattened state of a training by flax."""
-
-DEPTH = 50
-"""Most keys that lead to a state dict; deeper ones are not searched."""
-
-SIGNS = {b"version https://git-lfs": "a pointer of Git LFS; fetch the file itself with git lfs pull"}
-SIGNS |= {b"/annex/objects": "a pointer of git-annex; fetch the file itself with git annex get"}
-SIGNS |= {
-    b"\x89HDF\r\n": "HDF5; save the arrays with numpy.savez",
-    b"\x93NUMPY": "a single array; save all by name with numpy.savez",
-}
-SIGNS |= {
-    b"\x80\x03": "a pickle, which could run code; save the arrays with numpy.savez",
-    b"\x80\x04": "a pickle, which could run code; save the arrays with numpy.savez",
-    b"\x80\x05": "a pickle, which could run code; save the arrays with numpy.savez",
-    b"\x1f\x8b": "compressed with gzip; unpack it",
-    b"<!DOCTYPE": "a web page; download the file itself",
-    b"<html": "a web page",
-}
-"""First bytes of files that hold no arrays by name, and what they are."""
-
-
-class Inert:
-    """What becomes of NumPy's scalars in a torch file: nothing."""
-
-    def __init__(self, *arguments: object) -> None:
-        pass
-
-    def __setstate__(self, state: object) -> None:
-        pass
-
-
-class InertDict:
-    """What any other class or function in a torch file that is not torch's becomes: a plain dict. Nothing of it is run."""
-
-    def __new__(cls, *arguments: object) -> Any:
-        """The one kind of dict that torch fills and gives attributes."""
-        return OrderedDict[Any, Any]()
 
 
 def read(path: Path, key: str | None, renamed: Mapping[str, str]) -> dict[str, Tensor]:
@@ -74,26 +38,9 @@ def read(path: Path, key: str | None, renamed: Mapping[str, str]) -> dict[str, T
     Raises:
         SsmHdlError: another kind of file, other contents than arrays, or two arrays of one name.
     """
-    try:
-        with path.open("rb") as file:
-            start = file.read(64)
-    except IsADirectoryError as error:
-        raise UsageError(f"{path} is a folder; name the file in it, or the index (.index.json) of its files") from error
-    except OSError as error:
-        raise SsmHdlError(f"cannot read {path}: {error.strerror}") from error
-    for sign, meaning in SIGNS.items():
-        if start.lstrip().lower().startswith(sign.lower()):
-            raise SsmHdlError(f"cannot read {path}: it is {meaning}")
-    if start[6:9] == b"\0\0{":  # 8 bytes of length, then a JSON header
-        found = {"": read_safetensors(path)[0]}
-    elif re.match(rb"(?:[\x81-\x8f]|\xde..)[\xa1-\xbf\xd9]", start, re.DOTALL):  # a map whose first key is text
-        raise SsmHdlError(f"cannot read {path}: it is msgpack, as of flax; save the flat tree with numpy.savez")
-    elif start.lstrip()[:1] == b"{":
-        found = {"": _read_index(path)}
-    elif _is_npz(path):
-        found = {"": _read_npz(path)}
-    else:
-        found = _read_torch(path)
+    kind = kind_of(path)
+    parts = shards(path, kind)
+    found = _read(path, kind) if parts == [path] else {"": _joined(path, parts)}
     tensors = _choose(path, found, key)
     for name, tensor in tensors.items():
         _check(path, name, tensor)
@@ -115,20 +62,33 @@ def _unnormed(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return result
 
 
-def _read_index(path: Path) -> dict[str, Tensor]:
-    """The arrays of all safetensors files that an index of Hugging Face names, which are beside it."""
+def _read(path: Path, kind: str) -> dict[str, dict[str, Tensor]]:
+    """The state dicts of one file by their keys; the key is empty if there is none."""
+    if kind == "safetensors":
+        return {"": _read_safetensors(path)}
+    if kind == "index":
+        raise SsmHdlError(f"cannot read {path}: it is JSON, and its index names it as weights")
+    return {"": _read_npz(path)} if kind == "npz" else read_torch(path, kind == "legacy")
+
+
+def _read_safetensors(path: Path) -> dict[str, Tensor]:
     try:
-        files = {str(name) for name in json.loads(path.read_bytes())["weight_map"].values()}
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise SsmHdlError(f"cannot read {path}: it is JSON without a weight_map; name the file of the weights") from error
-    if outside := sorted(name for name in files if Path(name).name != name):
-        raise SsmHdlError(f"cannot read {path}: its file {brief(outside[0])} is in another folder; put it beside the index")
+        return read_safetensors(path)[0]
+    except SsmHdlError as error:
+        if isinstance(error.__cause__, SafetensorError | OSError):
+            fault = f"it is a safetensors file, {CUT_OFF} ({error.__cause__})"
+            raise SsmHdlError(f"cannot read {path}: {fault}") from error
+        raise
+
+
+def _joined(path: Path, parts: Sequence[Path]) -> dict[str, Tensor]:
+    """The arrays of the files of one checkpoint, which ``path`` stands for."""
     tensors: dict[str, Tensor] = {}
-    for name in sorted(files):
-        part = read_safetensors(path.with_name(name))[0]
-        if twice := sorted(tensors.keys() & part.keys()):
+    for part in parts:
+        own = _choose(part, _read(part, kind_of(part)), None)
+        if twice := sorted(tensors.keys() & own.keys()):
             raise SsmHdlError(f"cannot read {path}: {brief(twice[0])} is in several of its files; keep one")
-        tensors |= part
+        tensors |= own
     return tensors
 
 
@@ -161,8 +121,11 @@ def _rename(path: Path, tensors: Mapping[str, Tensor], renamed: Mapping[str, str
                 name = re.sub(rf"(?<![^./]){_part(before)}", after.replace("\\", r"\\"), name, count=0 if anchors[before] else 1)
                 used.add(before)
         if name in result:
-            both = f"{brief(origin[name])} and {brief(old)}"
-            raise SsmHdlError(f"{path} has both {both}, which name the same array; leave one out, with --map PREFIX=")
+            first, second = brief(origin[name]), brief(old)
+            prefixes = (one.removesuffix(name).rstrip("./") or one for one in (first, second))
+            ways = " or ".join(f"--map {prefix}=" for prefix in prefixes)
+            both = f"{first} and {second}, which name the same array"
+            raise SsmHdlError(f"{path} has both {both}; leave one out, with {ways}")
         result[name], origin[name] = tensors[old], old
     if left := sorted(renamed.keys() - used):
         raise UsageError(f"--map {brief(left[0])}: {path} has no such name; it has {listing(sorted(result))}")
@@ -174,11 +137,16 @@ def _part(name: str) -> str:
     return "[./]".join(map(re.escape, re.split("[./]", name))) + "(?![^./])"
 
 
+def _path(name: str) -> str:
+    """A name with slashes, if JAX spelt it ['params']['encoder'] or ('params', 'encoder')."""
+    return "/".join(re.findall(r"[\w~-]+", name)) if re.match(r"[.\w]*\[|\(", name) else name
+
+
 def _unwrap(names: Iterable[str]) -> dict[str, str]:
     """Names without the prefixes of wrappers, by the names of the file; arrays of optimizers are left out."""
     plain = {}
     for old in names:
-        name = re.sub(rf"(^|[./])(?:(?:{INSIDE})[./])+", r"\1", old)
+        name = re.sub(rf"(^|[./])(?:(?:{INSIDE})[./])+", r"\1", _path(old))
         while (head := re.match(r"([^./]*)[./]", name)) and head[1] in WRAPPERS:
             name = name[head.end() :]
         if not re.search(OPTIMIZER, f"/{name}"):
@@ -192,17 +160,12 @@ def _unwrap(names: Iterable[str]) -> dict[str, str]:
     return plain
 
 
-def _is_npz(path: Path) -> bool:
-    try:
-        with zipfile.ZipFile(path) as file:
-            return not any(name.endswith("data.pkl") for name in file.namelist())
-    except (zipfile.BadZipFile, OSError, ValueError):
-        return path.suffix == ".npz"
-
-
 def _read_npz(path: Path) -> dict[str, Tensor]:
     """Read the arrays of a file by ``numpy.savez``."""
     arrays = {name: array for name, array in npz.read(path).items() if array.dtype.kind not in "USMm"}
+    if arrays and all(re.fullmatch(r"arr_\d+", name) for name in arrays):
+        names = listing([*arrays], 3)
+        raise SsmHdlError(f"{path} has arrays without names ({names}); save them by name")
     try:
         return {name: torch.from_numpy(np.asarray(array, array.dtype.newbyteorder("="))) for name, array in arrays.items()}
     except (TypeError, ValueError) as error:  # of more than 64 bits, or bfloat16, which NumPy writes as bytes without a type
@@ -218,38 +181,3 @@ def _choose(path: Path, found: Mapping[str, dict[str, Tensor]], key: str | None)
     if key is None and len(found) > 1:
         raise UsageError(f"{path} holds several state dicts; give --key with one of {names}")
     return found[key] if key is not None else next(iter(found.values()))
-
-
-def _read_torch(path: Path) -> dict[str, dict[str, Tensor]]:
-    """Read the state dicts of a file by ``torch.save``, by their keys with dots."""
-    try:
-        unknown = torch.serialization.get_unsafe_globals_in_checkpoint(str(path)) if zipfile.is_zipfile(path) else []
-        inert: list[Any] = [(Inert if name.startswith("numpy.") else InertDict, name) for name in unknown]
-        with torch.serialization.safe_globals(inert):
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a damaged file fails in any of torch.load's layers
-        reason = re.search(r"(?:GLOBAL|global|class) ([\w.]+)", str(error))
-        what = f"it holds {reason[1]}, which is more than tensors" if reason else "it is cut off, damaged or of another kind"
-        raise SsmHdlError(f"cannot read {path} as safetensors, .npz or a torch state dict of tensors alone: {what}") from error
-    # Names without dots may be those of an optimizer; a small model can have no others.
-    ways = ({".".join(words): tensors for words, tensors in _state_dicts(content, (), set(), sign)} for sign in (r"[./]", ""))
-    found = next(filter(None, ways), None)
-    if not found:
-        raise SsmHdlError(f"{path} holds no state dict of tensors; save model.state_dict()")
-    return found
-
-
-def _state_dicts(
-    content: object, words: Sequence[str], seen: set[int], sign: str
-) -> Iterator[tuple[tuple[str, ...], dict[str, Tensor]]]:
-    """All dicts of tensors in nested dicts, with the keys that lead there, if a name has the sign; optimizers are left out."""
-    if not isinstance(content, dict) or len(words) > DEPTH or id(content) in seen:
-        return
-    tensors = {name: value for name, value in content.items() if isinstance(name, str) and isinstance(value, Tensor)}
-    if any(re.search(sign, name) for name in tensors):
-        yield tuple(words), tensors
-        return
-    seen.add(id(content))  # a dict may hold itself
-    for name, value in content.items():
-        if isinstance(name, str) and "optim" not in name:
-            yield from _state_dicts(value, (*words, name), seen, sign)
