@@ -51,7 +51,7 @@ def command(
         str | None, typer.Option(help="prenorm: the norm is before the SSM; postnorm: after the residual.")
     ] = None,
     activation: Annotated[str | None, typer.Option(help="After the SSM: gelu, the exact one, or gelu_tanh.")] = None,
-    pooling: Annotated[str | None, typer.Option(help="Of the steps: mean (if left out), last, max or none.")] = None,
+    pooling: Annotated[str | None, typer.Option(help="Of the steps: mean, last, max or none; measured with --data.")] = None,
     gate: Annotated[str | None, typer.Option(help="Of s5-jax with one dense in its gate: half_glu1 or half_glu2.")] = None,
     discretization: Annotated[
         str | None, typer.Option(help="zoh or bilinear; the one of the code that wrote the file if left out.")
@@ -80,7 +80,7 @@ def command(
     from ssm_hdl.sw import importers
     from ssm_hdl.sw.data import SPECS, is_file, load
     from ssm_hdl.sw.data.npz import is_samples
-    from ssm_hdl.sw.importers.readings import measure
+    from ssm_hdl.sw.importers.readings import measure, only
     from ssm_hdl.sw.score import TITLES, main_score, score_text
 
     if is_samples(path):
@@ -115,9 +115,11 @@ def command(
 
     fixed = mean is not None or std is not None or bool(spec.tokens)
     readings = [] if data is None or samples is None else measure(read, spec, given, samples.all(), fixed)
-    checkpoint = readings[0].checkpoint if readings else read(spec, given)
+    checkpoint = readings[0].checkpoint if readings else only(read, spec, given)
     if not readings and not normalised and not spec.tokens:
         messages().print(f"normalisation: that of {spec.name}; give --mean and --std if the code that trained it differs")
+    if not readings and pooling is None and not spec.per_step:  # else it would have been asked for
+        messages().print("pooling: mean; give --pooling last or max if the code that trained it differs")
     checkpoint.save(target)
     spec, kind = checkpoint.inputs, main_score(checkpoint.inputs)
     answer = {

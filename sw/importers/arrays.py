@@ -49,10 +49,16 @@ class Arrays:
             self.fail(f"has another layout: {brief(name)} {state}, it should have shape {meaning}")
         return actual
 
-    def take(self, name: str, *shape: int, is_complex: bool = False) -> Tensor:
+    def take(self, name: str, *shape: int, is_complex: bool = False, why: str = "") -> Tensor:
         """An array of a given shape, of real or of complex numbers; 16-bit floats in 32 bits.
 
         Further dimensions of 1 at the end are left out: a convolution over one step is a dense.
+
+        Args:
+            name: of the array.
+            shape: that it should have.
+            is_complex: whether its numbers are complex.
+            why: it should have the shape, for the message.
 
         Raises:
             SsmHdlError: it is missing, has another shape or kind of numbers, or holds values that are not finite numbers.
@@ -71,13 +77,16 @@ class Arrays:
         if self._fits(name, shape):
             tensor = tensor.reshape(shape)
         if tuple(tensor.shape) != shape:
-            raise SsmHdlError(f"{self.path}: {brief(name)} has shape {tuple(tensor.shape)}, it should have {shape}")
+            fault = f"{brief(name)} has shape {tuple(tensor.shape)}, it should have {shape}"
+            raise SsmHdlError(f"{self.path}: {fault}" + (f": {why}" if why else ""))
         if not (tensor.is_complex() if is_complex else tensor.is_floating_point()):
             kind = "complex" if is_complex else "real floating-point"
-            raise SsmHdlError(f"{self.path}: {brief(name)} is {tensor.dtype}; {kind} numbers are wanted")
+            raise SsmHdlError(f"{self.path}: {brief(name)} is {tensor.dtype}; {kind} numbers are wanted; save them")
         tensor = tensor.float() if tensor.element_size() < 4 else tensor
         if not torch.isfinite(tensor).all():
-            raise SsmHdlError(f"{self.path}: {brief(name)} has {int((~torch.isfinite(tensor)).sum())} values that are not finite")
+            count = int((~torch.isfinite(tensor)).sum())
+            fault = f"{brief(name)} has {count} values that are not finite"
+            raise SsmHdlError(f"{self.path}: {fault}; its training diverged, or the file is damaged")
         self._taken.add(name)
         return tensor
 
@@ -112,16 +121,14 @@ class Arrays:
                     f"if that is another name of a part it has, give --map OLD=NEW; if no output needs it, --map {brief(name)}="
                 )
 
-    def ask(self, option: str, given: str | None, choices: Sequence[str], why: str) -> str:
-        """The value of an option that the arrays do not tell.
+    def ask(self, option: str, given: str | None, choices: Sequence[str], what: str) -> str:
+        """The value of an option that says ``what`` the arrays do not tell.
 
         Raises:
-            UsageError: it was not given, or is none of ``choices``.
+            Unanswered: it was not given, or is none of ``choices``.
         """
         if given is None or given not in choices:
-            value = "" if given is None else f" {given} is no choice;"
-            flag = option.replace("_", "-")
-            raise Unanswered(f"{self.path}:{value} {why}; give --{flag} {' or '.join(choices)}", option, choices)
+            raise Unanswered(self.path, what, option, choices, given)
         return given
 
 
@@ -129,10 +136,18 @@ class Unanswered(UsageError):
     """A question about a checkpoint.
 
     Attributes:
+        path: of the checkpoint.
+        what: its arrays do not tell.
         option: that answers it.
         choices: its values.
     """
 
-    def __init__(self, message: str, option: str, choices: Sequence[str]) -> None:
-        super().__init__(message)
-        self.option, self.choices = option, choices
+    def __init__(self, path: Path, what: str, option: str, choices: Sequence[str], given: str | None) -> None:
+        self.path, self.what, self.option, self.choices = path, what, option, choices
+        value = "" if given is None else f" {given} is no choice;"
+        super().__init__(f"{path}:{value} its arrays do not tell {what}; give {self.answer}")
+
+    @property
+    def answer(self) -> str:
+        """The option with its values, as a message names it."""
+        return f"--{self.option.replace('_', '-')} {' or '.join(self.choices)}"

@@ -34,6 +34,7 @@ SIGNS = (
     (rb"7z\xbc\xaf", "a 7z archive; unpack it, and name a file of it"),
     (rb"(?s:.{257})ustar", "a tar archive; unpack it, and name a file of it"),
     (rb"(?s:.{4})TFL3", "TensorFlow Lite; save the arrays of the model that it was converted from"),
+    (rb"MATLAB", "a file of MATLAB; save the arrays with numpy.savez"),
     (rb"GGUF", "GGUF; name the file of floats that it was converted from"),
     (rb"\x08[\x01-\x14][\x12:B]", ONNX),
     (rb"\x80[\x02-\x05]", PICKLE),
@@ -88,7 +89,7 @@ def kind_of(path: Path) -> str:
         return "index"
     kind = f"of another kind, which begins with {start[:8].hex(' ')}"
     if all(byte >= 32 or byte in b"\t\r\n" for byte in start):
-        kind = f"a text, {brief(start.decode(errors='replace'), 40)}"
+        kind = f"a text ({brief(start.decode(errors='replace'), 40)})"
     raise _refuse(path, f"{kind}; name safetensors, an .npz or a state dict by torch.save")
 
 

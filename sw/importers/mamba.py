@@ -20,7 +20,7 @@ from torch import Tensor
 
 from ssm_hdl.sw.data import InputSpec
 from ssm_hdl.sw.importers.arrays import Arrays
-from ssm_hdl.sw.importers.stacks import NORM, blocks_of, check_pooling
+from ssm_hdl.sw.importers.stacks import NORM, blocks_of, check_pooling, gives, takes
 from ssm_hdl.sw.models.mamba import MambaConfig
 
 STATE = re.compile(r"(|.*[./])A(?:_log)?")
@@ -51,12 +51,11 @@ def read(
         arrays: of the checkpoint.
         inputs: the samples that the model takes.
         residual: ``yes`` if a block adds its input; blocks of ``norm`` and ``mixer``, as the three packages have them, do.
-        pooling: of the steps, as in the config; the samples' labels decide if None.
+        pooling: of the steps, as in the config.
 
     Raises:
         SsmHdlError: a Mamba-2, an A that grows, or an array that is missing or misshapen.
     """
-    pooling = check_pooling(arrays, inputs, pooling)
     mixers = [match[1] for name in sorted(arrays.tensors) if (match := STATE.fullmatch(name))]
     for mixer in mixers:
         if f"{mixer}dt_bias" in arrays or arrays.tensors.get(f"{mixer}A_log", torch.empty(0, 0)).ndim == 1:
@@ -74,12 +73,12 @@ def read(
         arrays.refuse("residual", residual, "is of mamba_ssm, transformers or mambapy, whose blocks add their inputs")
         added = "yes"
     else:
-        why = "its arrays do not tell whether a block adds its input"
+        what = "whether a block adds its input"
         if norms:
-            why += (
+            what += (
                 f", as x + block(norm(x)) does; {norms[0]} is taken for a norm before the block (another order is not imported)"
             )
-        added = arrays.ask("residual", residual, ANSWERS, why)
+        added = arrays.ask("residual", residual, ANSWERS, what)
     inner, modes = arrays.shape(arrays.first(f"{first}A", f"{first}A_log"), "(E, N)")
     _, width = arrays.shape(f"{first}in_proj.weight", "(2 E, D)")
     _, rank = arrays.shape(f"{first}dt_proj.weight", "(E, R)")
@@ -92,6 +91,7 @@ def read(
     decoder, tied = _decoder(arrays, inputs, width, tensors["encoder.weight"])
     options: dict[str, Any] = {"width": width, "layers": len(blocks), "modes": modes, "expand": inner // width, "rank": rank}
     options |= {"taps": taps, "norm": "rms" if norms else "none", "residual": added == "yes", "final_norm": final in arrays}
+    pooling = check_pooling(arrays, inputs, pooling, usual=None)
     config = MambaConfig.model_validate(options | {"pooling": pooling, "tied": tied})
     for number, mixer in enumerate(mixers):
         own = _mixer(arrays, mixer, config)
@@ -104,7 +104,9 @@ def read(
 def _norms(arrays: Arrays, blocks: Sequence[str]) -> list[str]:
     """The gains of the norms of the blocks: in a block, or in a list of norms; of a single block, the one called norm."""
     norms = []
-    for number, block in enumerate(blocks):
+    numbered = (re.fullmatch(rf"(?:{NORM})\w*\.(\d+)\.weight", name, re.IGNORECASE) for name in arrays.tensors)
+    first = min((int(match[1]) for match in numbered if match), default=0)  # the list may begin at 1
+    for number, block in enumerate(blocks, first):
         own = rf"{re.escape(block)}\w*(?:{NORM})\w*|(?:{NORM})\w*\.{number}" if block else "norm"
         norms += [name for name in arrays.tensors if re.fullmatch(rf"(?:{own})\.weight", name, re.IGNORECASE)]
     return norms
@@ -130,8 +132,9 @@ def _encoder(arrays: Arrays, inputs: InputSpec, width: int) -> dict[str, Tensor]
     """The tensors of the encoder."""
     name = arrays.first(*(f"{encoder}.weight" for encoder in ENCODERS)).removesuffix(".weight")
     if inputs.tokens:
-        return {"encoder.weight": _rows(arrays, f"{name}.weight", inputs.tokens, width)}
-    return {"encoder.weight": arrays.take(f"{name}.weight", width, inputs.channels), "encoder.bias": _bias(arrays, name, width)}
+        return {"encoder.weight": _rows(arrays, f"{name}.weight", inputs.tokens, width, takes(inputs))}
+    weight = arrays.take(f"{name}.weight", width, inputs.channels, why=takes(inputs))
+    return {"encoder.weight": weight, "encoder.bias": _bias(arrays, name, width)}
 
 
 def _decoder(arrays: Arrays, inputs: InputSpec, width: int, table: Tensor) -> tuple[dict[str, Tensor], bool]:
@@ -140,16 +143,16 @@ def _decoder(arrays: Arrays, inputs: InputSpec, width: int, table: Tensor) -> tu
     language = inputs.tokens == inputs.outputs
     if language and f"{name}.weight" not in arrays:
         return {}, True
-    weight = _rows(arrays, f"{name}.weight", inputs.outputs, width)
+    weight = _rows(arrays, f"{name}.weight", inputs.outputs, width, gives(inputs))
     if language and f"{name}.bias" not in arrays and torch.equal(weight, table):
         return {}, True
     return {"decoder.weight": weight, "decoder.bias": _bias(arrays, name, inputs.outputs)}, False
 
 
-def _rows(arrays: Arrays, name: str, count: int, width: int) -> Tensor:
-    """The first ``count`` rows of a matrix, which may be padded."""
+def _rows(arrays: Arrays, name: str, count: int, width: int, why: str) -> Tensor:
+    """The first ``count`` rows of a matrix, which may be padded; ``why`` so many."""
     rows = arrays.shape(name, "(tokens, D)")[0] if name in arrays else count
-    return arrays.take(name, rows if count <= rows < count + PADDING else count, width)[:count]
+    return arrays.take(name, rows if count <= rows < count + PADDING else count, width, why=why)[:count]
 
 
 def _bias(arrays: Arrays, name: str, size: int) -> Tensor:

@@ -1,8 +1,9 @@
-"""What the arrays of a checkpoint do not tell, measured: every reading classifies labelled samples, and the best is right."""
+"""What the arrays of a checkpoint do not tell: asked for, or measured on labelled samples."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import product
 from typing import Any
 
 from ssm_hdl.errors import UsageError
@@ -10,6 +11,7 @@ from ssm_hdl.sw.checkpoint import Checkpoint
 from ssm_hdl.sw.data import InputSpec, Split
 from ssm_hdl.sw.evaluate import NotFiniteError, evaluate_float
 from ssm_hdl.sw.importers.arrays import Unanswered
+from ssm_hdl.sw.importers.stacks import POOLED
 from ssm_hdl.sw.score import TITLES, main_score, score_text
 
 SAMPLES = 500
@@ -32,6 +34,30 @@ class Reading:
     options: Mapping[str, str]
     checkpoint: Checkpoint
     score: float
+
+
+def only(reader: Reader, inputs: InputSpec, options: Mapping[str, Any]) -> Checkpoint:
+    """The checkpoint, if the options tell all that the arrays do not.
+
+    Raises:
+        UsageError: something is not told; the message asks for all of it.
+    """
+    questions: list[Unanswered] = []
+    while True:
+        tried = {question.option: question.choices[0] for question in questions}
+        try:
+            checkpoint = reader(inputs, {**options, **tried})
+        except Unanswered as question:
+            if question.option in options:
+                raise
+            questions.append(question)
+            continue
+        if not questions:
+            return checkpoint
+        what = ", and ".join(question.what for question in questions)
+        answers = ", ".join(question.answer for question in questions)
+        told = f"{questions[0].path}: its arrays do not tell {what}"
+        raise UsageError(f"{told}; give {answers}, or labelled samples to measure it with (--data)")
 
 
 def normalisations(inputs: InputSpec) -> dict[str, InputSpec]:
@@ -60,8 +86,12 @@ def measure(reader: Reader, inputs: InputSpec, options: Mapping[str, Any], split
         NotFiniteError: no reading has finite outputs.
     """
     readings, failure, kind = [], None, main_score(inputs)
-    for name, spec in ({"given": inputs} if normalised else normalisations(inputs)).items():
-        for chosen, checkpoint in _answers(partial(reader, spec), dict(options)):
+    specs = {"given": inputs} if normalised else normalisations(inputs)
+    # Some layouts have a usual pooling, which the code that trained it may have changed.
+    told = "pooling" in options or inputs.per_step
+    starts = [{**options}] if told else [{**options, "pooling": pooling} for pooling in POOLED]
+    for (name, spec), start in product(specs.items(), starts):
+        for chosen, checkpoint in _answers(partial(reader, spec), start):
             try:
                 scores = evaluate_float(checkpoint, split.head(SAMPLES)).scores
             except NotFiniteError as error:  # another reading may be right

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from ssm_hdl.sw.data import InputSpec
 from ssm_hdl.sw.importers.arrays import Arrays
-from ssm_hdl.sw.importers.stacks import ACTIVATIONS, ORDERS, blocks_of, check_pooling, read_ends, read_norms
+from ssm_hdl.sw.importers.stacks import ACTIVATIONS, ORDERS, WHERE, blocks_of, check_pooling, read_ends, read_norms
 from ssm_hdl.sw.models import Config
 from ssm_hdl.sw.models.s4d import LAYER, DeepS4DConfig, S4DConfig
 
@@ -55,12 +55,12 @@ def read(
         norm_order: ``prenorm`` or ``postnorm``, if it has norms.
         activation: ``gelu`` or ``gelu_tanh``; ``s4d.py`` has the first.
         discretization: ``zoh`` or ``bilinear``.
-        pooling: of the steps, as in the config of a deep S4D; the samples' labels decide if None.
+        pooling: of the steps, as in the config; the mean of ``example.py`` if None.
 
     Raises:
         SsmHdlError: a model that cannot stream, another block, or an array that is missing or misshapen.
     """
-    pooling = check_pooling(arrays, inputs, pooling)
+    pooling = check_pooling(arrays, inputs, pooling, usual="mean")
     for name in arrays.tensors:
         if name.endswith(("kernel.P", "kernel.Q")):
             arrays.fail(
@@ -75,7 +75,7 @@ def read(
     if plain:
         arrays.refuse("discretization", discretization, "is of s4d.py, which has zoh")
     activation = activation or ("gelu" if plain else None)
-    activation = arrays.ask("activation", activation, tuple(ACTIVATIONS), "its arrays do not tell the activation after the SSM")
+    activation = arrays.ask("activation", activation, tuple(ACTIVATIONS), "the activation after the SSM")
     norm_kind, norms, final = read_norms(arrays, blocks, width)
     for number, (block, kernel, norm) in enumerate(zip(blocks, kernels, norms, strict=True)):
         own = _kernel(arrays, kernel.removesuffix("C"), width, modes, discretization) | norm
@@ -93,10 +93,7 @@ def read(
     if norm_kind == "none":
         arrays.refuse("norm_order", norm_order, "has no norm")
     else:
-        why = (
-            "it has a norm in every layer, and its arrays do not tell whether the norm comes before the SSM or after the residual"
-        )
-        order = arrays.ask("norm_order", norm_order, ORDERS, why)
+        order = arrays.ask("norm_order", norm_order, ORDERS, WHERE)
     single = len(blocks) == 1 and plain and norm_kind == "none" and activation == "gelu" and pooling == "mean"
     if single and inputs.channels == 1 and not (inputs.per_step or inputs.tokens):
         return S4DConfig(width=width, modes=modes), _single(tensors)
@@ -132,7 +129,7 @@ def _kernel(arrays: Arrays, name: str, width: int, modes: int, discretization: s
     dt = arrays.take(f"{name}{dt_name}", *(dt_shape if dt_shape == (width, modes) else (width,)))
     dt = dt.double().reshape(width, -1).exp()
     a = torch.complex(-real.double().exp(), sign * imaginary.double())
-    how = arrays.ask("discretization", discretization or usual, ("zoh", "bilinear"), "the code has a choice")
+    how = arrays.ask("discretization", discretization or usual, ("zoh", "bilinear"), "the discretization")
     half = dt * a / 2
     log_pole = 2 * half if how == "zoh" else torch.log((1 + half) / (1 - half))
     gain = torch.special.expm1(log_pole) / a if how == "zoh" else dt / (1 - half)

@@ -7,8 +7,8 @@ The two top levels may be left out, and dots may replace slashes. Options that t
 prenorm, conjugate symmetry, the mean over all steps. Norms without ``batch_stats`` are LayerNorms. Kernels are (in, out) there
 and (out, in) here. Tokens go through a Dense there, one-hot; here they go through the equivalent table.
 
-A state dict of torch with the same modules (``layers.0.seq``, ``norm``, ``out1``, ``out2``) is read too. Its norm order and
-activation are asked for.
+A state dict of torch with the same modules (``layers.0.seq``, ``norm``, ``out1``, ``out2``) is read too. Its norm order,
+activation and pooling are asked for.
 
 An LRU, h' = Lambda h + exp(gamma_log) B u and y = Re(C h) + D u with Lambda = exp(-exp(nu_log) + i exp(theta_log)), is an S5 of
 steps of 1 whose Bbar is B, and of half the C.
@@ -23,7 +23,17 @@ from torch import Tensor
 from ssm_hdl.errors import UsageError
 from ssm_hdl.sw.data import InputSpec
 from ssm_hdl.sw.importers.arrays import Arrays
-from ssm_hdl.sw.importers.stacks import ACTIVATIONS, ORDERS, blocks_of, check_pooling, read_norms, refuse_growth
+from ssm_hdl.sw.importers.stacks import (
+    ACTIVATIONS,
+    ORDERS,
+    WHERE,
+    blocks_of,
+    check_pooling,
+    gives,
+    read_norms,
+    refuse_growth,
+    takes,
+)
 from ssm_hdl.sw.models.s5 import S5Config
 
 EPSILON = {"layer": 1e-6, "layer_bias": 1e-6, "batch": 1e-5}
@@ -60,12 +70,11 @@ def read(
         clip_eigs: whether an S5 was trained with ``--clip_eigs``.
         norm_order: ``prenorm`` or ``postnorm``; the first, if it is a flax tree.
         activation: ``gelu`` or ``gelu_tanh``; the second, if it is a flax tree.
-        pooling: of the steps; the samples' labels decide if None.
+        pooling: of the steps; the mean, if it is a flax tree.
 
     Raises:
         SsmHdlError: another layout, a bidirectional model, or an array that is missing or misshapen.
     """
-    pooling = check_pooling(arrays, inputs, pooling)
     arrays.tensors = {re.sub(r"^((params|batch_stats)/)+", "", name.replace(".", "/")): t for name, t in arrays.tensors.items()}
     blocks = blocks_of(arrays, r"(?:\w+/)?(?:Lambda_re|nu_log)")
     first = next(name for name in arrays.tensors if name.startswith(blocks[0]) and name.endswith(("/Lambda_re", "/nu_log")))
@@ -85,18 +94,20 @@ def read(
         arrays.refuse("gate", gate, f"has {' and '.join(outs) or 'neither out1 nor out2'}, which tells its gate")
         gate = "full_glu" if len(outs) == 2 else "none"
     else:
-        gate = arrays.ask("gate", gate, GATES, f"its gate has one dense ({blocks[0]}out2), and two gates have")
+        gate = arrays.ask("gate", gate, GATES, f"which of two gates the only dense is of ({blocks[0]}out2)")
     if lru:
         for option, given in (("discretization", discretization), ("clip_eigs", clip_eigs)):
             arrays.refuse(option, given, "is an LRU, which has discrete poles")
     if discretization not in (None, *DISCRETIZATIONS):
         raise UsageError(f"no discretization is called {discretization!r}; there are {', '.join(DISCRETIZATIONS)}")
-    why = "the arrays of torch do not tell it"
     if norm == "none":
         arrays.refuse("norm_order", norm_order, "has no norm")
     order = norm_order or ("prenorm" if flax or norm == "none" else None)
-    order = arrays.ask("norm_order", order, ORDERS, f"norm before the SSM or after the residual: {why}")
-    active = arrays.ask("activation", activation or ("gelu_tanh" if flax else None), tuple(ACTIVATIONS), f"activation: {why}")
+    order = arrays.ask("norm_order", order, ORDERS, WHERE)
+    active = arrays.ask(
+        "activation", activation or ("gelu_tanh" if flax else None), tuple(ACTIVATIONS), "the activation after the SSM"
+    )
+    pooling = check_pooling(arrays, inputs, pooling, usual="mean" if flax else None)
     options: dict[str, Any] = {"width": width, "modes": modes, "layers": len(blocks), "norm": norm, "order": order, "gate": gate}
     options |= {
         "epsilon": EPSILON.get(norm, 1e-5) if flax else 1e-5,
@@ -108,21 +119,22 @@ def read(
     config = S5Config.model_validate(options)
     tensors: dict[str, Tensor] = final
 
-    def dense(source: str, name: str, inward: int, outward: int) -> None:
+    def dense(source: str, name: str, inward: int, outward: int, why: str = "") -> None:
         if flax:
-            tensors[f"{name}.weight"] = arrays.take(f"{source}/kernel", inward, outward).mT
+            tensors[f"{name}.weight"] = arrays.take(f"{source}/kernel", inward, outward, why=why).mT
         else:
-            tensors[f"{name}.weight"] = arrays.take(f"{source}/weight", outward, inward)
+            tensors[f"{name}.weight"] = arrays.take(f"{source}/weight", outward, inward, why=why)
         tensors[f"{name}.bias"] = arrays.bias(f"{source}/weight", outward)
 
     nested = any(name.startswith("encoder/encoder/") for name in arrays.tensors)
     if inputs.tokens and "encoder/weight" in arrays:  # an embedding of torch
-        tensors["encoder.weight"] = arrays.take("encoder/weight", inputs.tokens, width)
+        tensors["encoder.weight"] = arrays.take("encoder/weight", inputs.tokens, width, why=takes(inputs))
     else:
-        dense("encoder/encoder" if flax or nested else "encoder", "encoder", inputs.tokens or inputs.channels, width)
+        source = "encoder/encoder" if flax or nested else "encoder"
+        dense(source, "encoder", inputs.tokens or inputs.channels, width, takes(inputs))
         if inputs.tokens:
             tensors["encoder.weight"] = tensors["encoder.weight"].mT + tensors.pop("encoder.bias")
-    dense("decoder", "decoder", width, inputs.outputs)
+    dense("decoder", "decoder", width, inputs.outputs, gives(inputs))
     for number, (source, of_norm) in enumerate(zip(blocks, norms, strict=True)):
         name = f"layers.{number}"
         of_seq = arrays, f"{source}{seq}", width, modes

@@ -34,7 +34,7 @@ def recognise(arrays: Arrays) -> bool:
 
 
 def read(arrays: Arrays, inputs: InputSpec, pooling: str | None = None) -> tuple[S5Config, dict[str, Tensor]]:
-    """Config and tensors of the model; ``pooling`` follows from the labels if None.
+    """Config and tensors of the model; ``pooling`` is asked for.
 
     Raises:
         SsmHdlError: another layout, a bidirectional model, another kind of block, or an array that is missing or misshapen.
@@ -59,7 +59,7 @@ def read(arrays: Arrays, inputs: InputSpec, pooling: str | None = None) -> tuple
         raise SsmHdlError(f"{arrays.path} has a feed-forward network without GEGLU ({first}ff_enc.weight); train with glu=True")
     config = S5Config(
         width=width, modes=modes, layers=len(blocks), norm="layer_bias", epsilon=1e-5, gate="none", gelu="erf", skip="norm",
-        hidden=hidden, clip=False, pooling=check_pooling(arrays, inputs, pooling),  # type: ignore[arg-type]  # pydantic checks it
+        hidden=hidden, clip=False, pooling=check_pooling(arrays, inputs, pooling, usual=None),  # type: ignore[arg-type]  # pydantic checks it
     )  # fmt: skip
     tensors = read_ends(arrays, inputs, width)
     for number, block in enumerate(blocks):

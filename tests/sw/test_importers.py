@@ -100,7 +100,10 @@ def test_an_array_that_no_output_needs_and_the_outer_of_two_names_are_the_user_s
         importers.load(path, None, SPEC, norm_order="prenorm")
     assert importers.load(path, None, SPEC, renamed={"criterion": ""}, norm_order="prenorm").model.config.layers == 1
     torch.save(prefixed(state, "model.") | prefixed(state, "ema_model.module."), path)
-    with pytest.raises(SsmHdlError, match=r"has both model.encoder.weight and ema_model.* leave one out, with --map PREFIX="):
+    with pytest.raises(
+        SsmHdlError,
+        match=r"has both model.encoder.weight and ema_model.* leave one out, with --map model= or --map ema_model.module=",
+    ):
         importers.load(path, None, SPEC, norm_order="prenorm")
     importers.load(path, None, SPEC, renamed={"ema_model.module": ""}, norm_order="prenorm")
     inner = {name.replace("norms.0", "s4_layers.0.last"): tensor for name, tensor in state.items()}
@@ -119,8 +122,8 @@ def test_an_index_names_several_files(tmp_path):
     for content, message in (
         ("{}", "JSON without a weight_map"),
         ('{"weight_map": {"a": "../a"}}', "in another folder"),
-        ('{"weight_map": {"a": "nothing"}}', "nothing does not exist"),
-        ('{"weight_map": {"a": 1}}', "1 does not exist"),
+        ('{"weight_map": {"a": "nothing"}}', "it names nothing, which does not exist"),
+        ('{"weight_map": {"a": 1}}', "it names 1, which does not exist"),
     ):
         index.write_text(content)
         with pytest.raises(SsmHdlError, match=message):
@@ -210,7 +213,7 @@ class Evil:
     [
         (Evil(print), "holds no state dict"),
         (Evil(exec), "holds no state dict"),
-        (Evil(__import__("os").system), "as safetensors, .npz or a torch state dict of tensors alone: it holds posix.system"),
+        (Evil(__import__("os").system), "as a state dict by torch.save: it holds posix.system"),
         ([1], "holds no state dict"),
         ({"a": 1}, "holds no state dict"),
         (torch.nn.Linear(2, 2).state_dict(), "none of the known layouts .*; it has bias, weight; "),

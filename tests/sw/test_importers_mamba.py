@@ -110,7 +110,7 @@ def reference(state, x, norm, final, residual):
 def test_a_single_block_is_imported_with_its_logits(tmp_path, norm, final, residual):
     state, x = single(norm, final), torch.randn(2, 40, 6)
     logits = torch.from_numpy(reference(state, x.numpy(), norm, final, residual == "yes")).float()
-    model = check(tmp_path, state, NUMBERS, logits, x, residual=residual)
+    model = check(tmp_path, state, NUMBERS, logits, x, residual=residual, pooling="mean")
     kind = ("rms" if norm else "none", final, residual == "yes", 3)
     assert (model.config.norm, model.config.final_norm, model.config.residual, model.config.taps) == kind
 
@@ -120,7 +120,15 @@ def test_a_bare_a_and_absent_biases_are_taken(tmp_path):
     absent = {name: torch.zeros_like(state[name]) for name in ("linear_in.bias", "mamba.conv1d.bias", "classifier.bias")}
     logits = torch.from_numpy(reference(state | absent, x.numpy(), False, False, False)).float()
     state["mamba.A"] = -state.pop("mamba.A_log").exp()
-    check(tmp_path, {name: tensor for name, tensor in state.items() if name not in absent}, NUMBERS, logits, x, residual="no")
+    check(
+        tmp_path,
+        {name: tensor for name, tensor in state.items() if name not in absent},
+        NUMBERS,
+        logits,
+        x,
+        residual="no",
+        pooling="mean",
+    )
 
 
 @pytest.mark.parametrize(
@@ -145,7 +153,7 @@ def test_a_bare_a_and_absent_biases_are_taken(tmp_path):
 def test_a_public_mamba_that_does_not_fit_is_refused(tmp_path, extra, message):
     save_file({name: tensor for name, tensor in single(**extra).items() if tensor is not None}, tmp_path / "a.safetensors")
     with pytest.raises(SsmHdlError, match=message):
-        importers.load(tmp_path / "a.safetensors", None, NUMBERS, residual="no")
+        importers.load(tmp_path / "a.safetensors", None, NUMBERS, residual="no", pooling="mean")
 
 
 @pytest.mark.parametrize("layers", [1, 2])
@@ -161,12 +169,12 @@ def test_the_residual_is_asked_for_unless_a_package_has_the_names(tmp_path, laye
     save_file({name: t.clone() for name, t in named.items()}, tmp_path / "a.safetensors")
     if (block, norm) == ("mixer.", "norm"):
         with pytest.raises(UsageError, match="whose blocks add their inputs; leave --residual out"):
-            importers.load(tmp_path / "a.safetensors", None, NUMBERS, residual="no")
-        added, options = True, {}
+            importers.load(tmp_path / "a.safetensors", None, NUMBERS, residual="no", pooling="mean")
+        added, options = True, {"pooling": "mean"}
     else:
         with pytest.raises(UsageError, match=r"do not tell whether a block adds its input.*; give --residual yes or no"):
             importers.load(tmp_path / "a.safetensors", None, NUMBERS)
-        added, options = False, {"residual": "no"}
+        added, options = False, {"residual": "no", "pooling": "mean"}
     config = importers.load(tmp_path / "a.safetensors", None, NUMBERS, **options).model.config
     assert (config.residual, config.norm, config.final_norm, config.layers) == (added, "rms" if norm else "none", True, layers)
 

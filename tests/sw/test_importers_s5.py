@@ -188,7 +188,7 @@ def test_an_lru_is_an_s5_of_given_poles(tmp_path, kind):
     if kind == "complex":
         tree = {name.replace("norm", "ln_1"): array for name, array in tree.items()}
     torch.save({name: torch.from_numpy(array) for name, array in tree.items()}, tmp_path / "lru.pt")
-    options = {} if kind == "flax" else {"norm_order": "prenorm", "activation": "gelu"}
+    options = {} if kind == "flax" else {"norm_order": "prenorm", "activation": "gelu", "pooling": "mean"}
     imported = importers.load(tmp_path / "lru.pt", None, SPEC, **options)
     assert (imported.model.config.discretization, imported.model.config.gate) == ("none", "full_glu")
     for option, given in (("clip_eigs", True), ("gate", "half_glu1"), ("discretization", "zoh")):
@@ -216,11 +216,15 @@ NAN = np.full((3, 1), np.nan, np.float32)
         ({"layers_0/seq/C1": np.zeros((4, 3, 2), np.float32)}, {}, r"is bidirectional \(encoder/layers_0/seq/C1\)"),
         ({"layers_1/seq/log_step": NAN}, {}, "layers_1/seq/log_step has 3 values that are not finite"),
         ({"layers_0/seq/D": np.zeros(4, np.int32)}, {}, "layers_0/seq/D is torch.int32; real floating-point numbers"),
-        ({"layers_0/seq/Lambda_re": None}, {}, r"another layout: layers encoder/layers_\[1\]"),
+        ({"layers_0/seq/Lambda_re": None}, {}, r"layers encoder/layers_\[1\], and encoder/layers_0/\w+/\w+ is of no SSM"),
         ({"layers_0/extra": np.zeros(1, np.float32)}, {}, "has encoder/layers_0/extra, which a model of layout s5-jax"),
         ({"layers_3/seq/Lambda_re": np.zeros(3, np.float32)}, {}, r"layers encoder/layers_\[0, 1, 3\]; one list of 0, 1, 2"),
         ({"layers_0/seq/D": np.zeros((4, 4), np.float32)}, {}, r"has a dense D \(encoder/layers_0/seq/D of shape \(4, 4\)\)"),
-        ({}, {"gate": None}, r"its gate has one dense \(encoder/layers_0/out2\).*; give --gate half_glu1 or half_glu2"),
+        (
+            {},
+            {"gate": None},
+            r"which of two gates the only dense is of \(encoder/layers_0/out2\).*; give --gate half_glu1 or half_glu2",
+        ),
         ({}, {"gate": "full"}, r"full is no choice; .* give --gate half_glu1 or half_glu2"),
         ({"layers_0/seq/Lambda_re": np.full(3, 0.5, np.float32)}, {}, r"3 eigenvalues .* above 0 .*; give --clip-eigs"),
         ({}, {"discretization": "euler"}, "no discretization is called 'euler'; there are zoh, bilinear"),
@@ -279,7 +283,7 @@ def test_s5_pytorch_and_its_import_compute_the_same(tmp_path, stack, options, ki
         save_file({name: tensor.contiguous() for name, tensor in theirs.state_dict().items()}, path)
     spec = TOKENS if tokens else SPEC
     theirs.last = kind == "safetensors"
-    ours = importers.load(path, "s5-pytorch", spec, pooling="last" if theirs.last else None)
+    ours = importers.load(path, "s5-pytorch", spec, pooling="last" if theirs.last else "mean")
     x = torch.randint(0, tokens, (3, 40, 1)) if tokens else torch.randn(3, 40, 1)
     with torch.no_grad():
         torch.testing.assert_close(ours.model(x), theirs(x), atol=1e-5, rtol=1e-5)
@@ -313,7 +317,7 @@ def test_a_checkpoint_of_s5_pytorch_that_does_not_fit_is_refused(tmp_path, stack
     state = dict(stack(**options).state_dict()) | change
     torch.save({name: tensor for name, tensor in state.items() if tensor is not None}, tmp_path / "s5.pt")
     with pytest.raises(SsmHdlError, match=message):
-        importers.load(tmp_path / "s5.pt", "s5-pytorch", SPEC)
+        importers.load(tmp_path / "s5.pt", "s5-pytorch", SPEC, pooling="mean")
 
 
 def test_s5_pytorch_answers_at_every_step_if_the_labels_do(tmp_path, stack):
@@ -341,6 +345,8 @@ def test_the_command_imports_and_says_what_it_cannot(cli, refused, stack, tmp_pa
         "digits",
         "--out",
         tmp_path / "ours.safetensors",
+        "--pooling",
+        "mean",
     ]
     done = cli(*words, "--mean", 0, "--std", 1, "--json")
     assert done.status == 0, done.err
@@ -353,4 +359,4 @@ def test_the_command_imports_and_says_what_it_cannot(cli, refused, stack, tmp_pa
     for option in (("--gate", "half_glu1"), ("--clip-eigs",)):
         refused(f"{option[0]} is for checkpoints of s5-jax; .* is one of", *words, *option, status=2)
     refused("no data set is called 'cifar'", *words[:5], "cifar", *words[6:], status=2)
-    refused("cannot write", *words[:-1], tmp_path)
+    refused("cannot write", *words[:7], tmp_path, *words[8:])
