@@ -27,7 +27,7 @@ def public(width=4, modes=3, classes=10, layers=1, channels=1, norm=False):
     def normed(u, i):
         return nn.functional.layer_norm(u, [width], s[f"norms.{i}.weight"], s[f"norms.{i}.bias"], 1e-5)
 
-    def forward(x, order="none"):
+    def forward(x, order="none", pooling="mean"):
         u, time = x.double() @ s["encoder.weight"].T + s["encoder.bias"], torch.arange(x.shape[1])
         for i in range(layers):
             z = normed(u, i) if order == "prenorm" else u
@@ -39,6 +39,7 @@ def public(width=4, modes=3, classes=10, layers=1, channels=1, norm=False):
             weight, bias = (s[f"s4_layers.{i}.output_linear.0.{part}"] for part in ("weight", "bias"))
             u = u + nn.functional.glu(nn.functional.gelu(y) @ weight[..., 0].T + bias, dim=-1)
             u = normed(u, i) if order == "postnorm" else u
-        return u.mean(1) @ s["decoder.weight"].T + s["decoder.bias"]
+        pooled = {"mean": u.mean(1), "last": u[:, -1], "max": u.amax(1)}[pooling]
+        return pooled @ s["decoder.weight"].T + s["decoder.bias"]
 
     return state, forward

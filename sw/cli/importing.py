@@ -131,12 +131,14 @@ def command(
         "std": list(spec.std),
         "parameters": sum(parameter.numel() for parameter in checkpoint.model.parameters()),
     }
-    answer |= {"readings": [{**reading.options, kind: reading.score} for reading in readings]} if readings else {}
+    measured = [{**one.options, kind: one.score, "samples": one.samples} for one in readings]
+    answer |= {"readings": measured} if measured else {}
     shown = [facts(f"imported {path.name}", {key: value for key, value in answer.items() if key != "readings"})]
     if readings:
-        rows = table("reading", f">{TITLES[kind]}")
+        rows = table("reading", f">{TITLES[kind]}", ">samples")
         for reading in readings:
-            rows.add_row(", ".join(f"{key} {value}" for key, value in reading.options.items()), score_text(kind, reading.score))
+            told = ", ".join(f"{key} {value}" for key, value in reading.options.items())
+            rows.add_row(told, score_text(kind, reading.score), f"{reading.samples:,}")
         shown.append(rows)
     show(as_json, answer, *shown)
 

@@ -63,6 +63,11 @@ class Split:
         """The first ``count`` samples; all of them for None."""
         return Split(self.codes[:count], self.labels[:count], None if self.lengths is None else self.lengths[:count])
 
+    def spread(self, count: int) -> "Split":
+        """``count`` samples at equal distances, so that all classes of a sorted file are among them."""
+        index = np.unique(np.linspace(0, len(self) - 1, min(count, len(self))).astype(np.int64))
+        return Split(self.codes[index], self.labels[index], None if self.lengths is None else self.lengths[index])
+
 
 @dataclass(frozen=True, kw_only=True)
 class Dataset(InputSpec):

@@ -16,7 +16,7 @@ from ssm_hdl.sw.importers.kinds import CUT_OFF, kind_of
 from ssm_hdl.sw.importers.shards import shards
 from ssm_hdl.sw.importers.torch_file import read_torch
 
-WRAPPERS = "module|_orig_mod|model|net|ema|ema_model|online_model|state_dict|model_state_dict".split("|")
+WRAPPERS = ("module", "_orig_mod", "model", "net", "ema", "ema_model", "online_model", "state_dict", "model_state_dict")
 """Prefixes that training code puts before the names of parameters, and keys under which it saves them."""
 
 INSIDE = r"_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module|_forward_module"

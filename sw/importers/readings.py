@@ -1,6 +1,6 @@
 """What the arrays of a checkpoint do not tell: asked for, or measured on labelled samples."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
@@ -14,8 +14,11 @@ from ssm_hdl.sw.importers.arrays import Unanswered
 from ssm_hdl.sw.importers.stacks import POOLED
 from ssm_hdl.sw.score import TITLES, main_score, score_text
 
-SAMPLES = 500
-"""Most samples that a reading is measured on: a right reading and a wrong one are many deviations apart."""
+FEW, SAMPLES = 100, 500
+"""Samples that all readings are measured on, and those near the best once more."""
+
+NEAR = 0.2
+"""Distance of scores that is four deviations on a hundred samples."""
 
 Reader = Callable[[InputSpec, Mapping[str, Any]], Checkpoint]
 """Reads the checkpoint for these inputs with these options."""
@@ -29,11 +32,13 @@ class Reading:
         options: that the arrays do not tell.
         checkpoint: as read with them.
         score: of the samples, under the name of `main_score`.
+        samples: number of them.
     """
 
     options: Mapping[str, str]
     checkpoint: Checkpoint
-    score: float
+    score: float = 0.0
+    samples: int = 0
 
 
 def only(reader: Reader, inputs: InputSpec, options: Mapping[str, Any]) -> Checkpoint:
@@ -85,25 +90,19 @@ def measure(reader: Reader, inputs: InputSpec, options: Mapping[str, Any], split
         UsageError: two readings are equally good, or there are no labels.
         NotFiniteError: no reading has finite outputs.
     """
-    readings, failure, kind = [], None, main_score(inputs)
+    candidates, kind = [], main_score(inputs)
     specs = {"given": inputs} if normalised else normalisations(inputs)
     # Some layouts have a usual pooling, which the code that trained it may have changed.
     told = "pooling" in options or inputs.per_step
     starts = [{**options}] if told else [{**options, "pooling": pooling} for pooling in POOLED]
     for (name, spec), start in product(specs.items(), starts):
         for chosen, checkpoint in _answers(partial(reader, spec), start):
-            try:
-                scores = evaluate_float(checkpoint, split.head(SAMPLES)).scores
-            except NotFiniteError as error:  # another reading may be right
-                failure = error
-                continue
-            if not scores:
-                raise UsageError(f"the samples of {inputs.name} have no labels to measure with; say what the arrays do not tell")
-            answer = {name: value for name, value in chosen.items() if name not in options} | {"normalisation": name}
-            readings.append(Reading(answer, checkpoint, scores[kind]))
-    if failure is not None and not readings:
-        raise failure
-    readings.sort(key=lambda reading: -reading.score)
+            answer = {key: value for key, value in chosen.items() if key not in options}
+            candidates.append(Reading(answer | {"normalisation": name}, checkpoint))
+    readings = _scored(candidates, split.spread(FEW), kind)
+    near = [reading for reading in readings if reading.score >= readings[0].score - NEAR]
+    if len(near) > 1 and len(split) > FEW:
+        readings = _scored(near, split.spread(SAMPLES), kind) + readings[len(near) :]
     if len(readings) > 1 and readings[0].score == readings[1].score:
         a, b = (", ".join(f"{key} {value}" for key, value in reading.options.items()) for reading in readings[:2])
         raise UsageError(
@@ -111,6 +110,24 @@ def measure(reader: Reader, inputs: InputSpec, options: Mapping[str, Any], split
             "say which it is, or give more samples"
         )
     return readings
+
+
+def _scored(candidates: Sequence[Reading], split: Split, kind: str) -> list[Reading]:
+    """The readings with their scores on samples, the best first."""
+    readings, failure = [], None
+    for candidate in candidates:
+        try:
+            scores = evaluate_float(candidate.checkpoint, split).scores
+        except NotFiniteError as error:  # another reading may be right
+            failure = error
+            continue
+        if not scores:
+            name = candidate.checkpoint.inputs.name
+            raise UsageError(f"the samples of {name} have no labels to measure with; say what the arrays do not tell")
+        readings.append(replace(candidate, score=scores[kind], samples=len(split)))
+    if failure is not None and not readings:
+        raise failure
+    return sorted(readings, key=lambda reading: -reading.score)
 
 
 def _answers(

@@ -140,16 +140,17 @@ def test_what_cannot_stream_or_is_not_told_is_refused_in_words(tmp_path):
         importers.load(save(tmp_path, state), None, SPEC, activation="gelu", norm_order="sandwich")
 
 
-@pytest.fixture
-def labelled(tmp_path):
-    """A deep checkpoint, and an .npz file of samples with the labels that it gives them, without normalisation and postnorm."""
+@pytest.fixture(params=["mean"])
+def labelled(request, tmp_path):
+    """A checkpoint, and an .npz file with the labels that it gives by postnorm without normalisation, sorted by them."""
     state, forward = public(layers=2, channels=2, classes=3, norm=True)
     random = np.random.default_rng(0)
-    x = (random.integers(0, 200, (80, 1, 2)) + random.integers(0, 56, (80, 12, 2))).astype(np.uint8)
-    logits = forward(torch.from_numpy(x / 255), "postnorm")
+    x = (random.integers(0, 200, (150, 1, 2)) + random.integers(0, 56, (150, 12, 2))).astype(np.uint8)
+    logits = forward(torch.from_numpy(x / 255), "postnorm", request.param)
     state["decoder.bias"] -= logits.mean(0).float()  # so that all classes occur
     y = (logits - logits.mean(0)).argmax(1).numpy()
-    np.savez(tmp_path / "mine.npz", x=x, y=y, format="UQ(0, 8)", classes=["a", "b", "c"])
+    order = np.argsort(y, kind="stable")
+    np.savez(tmp_path / "mine.npz", x=x[order], y=y[order], split=["train"] * 150, format="UQ(0, 8)", classes=["a", "b", "c"])
     return save(tmp_path, state), tmp_path / "mine.npz"
 
 
@@ -162,13 +163,16 @@ def test_the_command_asks_in_one_line_and_exits_with_2(refused, labelled, tmp_pa
     refused("--map decoder is not OLD=NEW", *words, "--norm-order", "prenorm", "--map", "decoder", status=2)
 
 
-def test_the_command_measures_the_readings_on_labelled_samples(cli, labelled, tmp_path):
+@pytest.mark.parametrize("labelled", ["mean", "last", "max"], indirect=True)
+def test_the_command_measures_the_readings_on_labelled_samples(cli, labelled, tmp_path, request):
     path, mine = labelled
     done = cli("import", path, "--data", mine, "--out", tmp_path / "ours.safetensors", "--json")
     assert done.status == 0, done.err
     answer = json.loads(done.out)
     best, *others = answer["readings"]
     assert (best["norm_order"], best["normalisation"], best["accuracy"]) == ("postnorm", "none", 1.0)
-    assert len(others) == 5 and max(other["accuracy"] for other in others) < 1.0
+    assert best["pooling"] == answer["pooling"] == request.node.callspec.params["labelled"]
+    assert len(others) == 17 and max(other["accuracy"] for other in others) < 1.0
+    assert {other["samples"] for other in others} <= {100, 150} and others[-1]["samples"] == 100
     assert checkpoint.load(tmp_path / "ours.safetensors").model.config.order == answer["order"] == "postnorm"
     assert answer["mean"] == [0.0, 0.0]
