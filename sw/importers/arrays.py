@@ -50,7 +50,7 @@ class Arrays:
         return actual
 
     def take(self, name: str, *shape: int, is_complex: bool = False, why: str = "") -> Tensor:
-        """An array of a given shape, of real or of complex numbers; 16-bit floats in 32 bits.
+        """An array of a given shape, of real or of complex numbers; 16-bit ones in 32 bits.
 
         Further dimensions of 1 at the end are left out: a convolution over one step is a dense.
 
@@ -82,6 +82,8 @@ class Arrays:
         if not (tensor.is_complex() if is_complex else tensor.is_floating_point()):
             kind = "complex" if is_complex else "real floating-point"
             raise SsmHdlError(f"{self.path}: {brief(name)} is {tensor.dtype}; {kind} numbers are wanted; save them")
+        if tensor.dtype == torch.complex32:
+            tensor = tensor.to(torch.complex64)
         tensor = tensor.float() if tensor.element_size() < 4 else tensor
         if not torch.isfinite(tensor).all():
             count = int((~torch.isfinite(tensor)).sum())

@@ -72,12 +72,17 @@ def _read(path: Path, kind: str) -> dict[str, dict[str, Tensor]]:
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:
     try:
-        return read_safetensors(path)[0]
+        tensors, header = read_safetensors(path)
     except SsmHdlError as error:
         if isinstance(error.__cause__, SafetensorError | OSError):
             fault = f"it is a safetensors file, {CUT_OFF} ({error.__cause__})"
             raise SsmHdlError(f"cannot read {path}: {fault}") from error
         raise
+    if "schema" in header:
+        raise UsageError(f"{path} is a checkpoint of ssm-hdl already; give it to ssm-hdl quantize as it is")
+    if "formats" in header:
+        raise UsageError(f"{path} has the integers of a manifest; name the float model that it was quantized from")
+    return tensors
 
 
 def _joined(path: Path, parts: Sequence[Path]) -> dict[str, Tensor]:
@@ -165,9 +170,12 @@ def _read_npz(path: Path) -> dict[str, Tensor]:
     if arrays and all(re.fullmatch(r"arr_\d+", name) for name in arrays):
         names = listing([*arrays], 3)
         raise SsmHdlError(f"{path} has arrays without names ({names}); save them by name")
+    if void := next((name for name, array in arrays.items() if array.dtype.kind == "V"), None):
+        kind = f"{brief(void)} is of type {arrays[void].dtype}, as bfloat16 becomes"
+        raise SsmHdlError(f"{path}: {kind}; save floats of 32 bits")
     try:
         return {name: torch.from_numpy(np.asarray(array, array.dtype.newbyteorder("="))) for name, array in arrays.items()}
-    except (TypeError, ValueError) as error:  # of more than 64 bits, or bfloat16, which NumPy writes as bytes without a type
+    except (TypeError, ValueError) as error:  # of more than 64 bits,
         raise SsmHdlError(f"{path} holds numbers that torch does not: {brief(error, 120)}; save floats of 32 bits") from error
 
 

@@ -25,6 +25,7 @@ SIGNS = (
     (rb"/annex/objects", ANNEX),
     (rb"outs:\s+- (md5|hash|path)", DVC),
     (rb"\s*(?i:<!DOCTYPE|<html|<\?xml)", PAGE),
+    (rb"(#.*\n)*schema_version:", "a manifest; name the float model that it was quantized from"),
     (rb"\x89HDF\r\n", HDF5),
     (rb"\x93NUMPY", "a single array; save all by name with numpy.savez"),
     (rb"\x1f\x8b", "compressed with gzip; unpack it"),
@@ -47,6 +48,7 @@ FOLDERS = {
     "_METADATA": ORBAX,
     "_CHECKPOINT_METADATA": ORBAX,
     ".metadata": "torch.distributed.checkpoint; convert it by its dcp_to_torch_save",
+    "manifest.yaml": "a manifest, integers; name the float model that it was quantized from",
     "saved_model.pb": "TensorFlow; save the arrays of the model with numpy.savez",
 }
 """Files of which a folder is a checkpoint of another package, and the package."""

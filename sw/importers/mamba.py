@@ -87,6 +87,9 @@ def read(
         arrays.fail(f"has {inner} channels in a block ({first}in_proj) of width {width}; a multiple of it can be imported")
     finals = [name for name in arrays.tensors if re.fullmatch(FINAL, name, re.IGNORECASE) and name not in norms]
     final = arrays.first(*finals, "norm_f.weight")
+    for name in (*norms, *finals):
+        if (bias := f"{name.removesuffix('weight')}bias") in arrays:
+            arrays.fail(f"has {bias}, as a LayerNorm has; a Mamba with RMSNorms, or without norms, can be imported")
     tensors = _encoder(arrays, inputs, width)
     decoder, tied = _decoder(arrays, inputs, width, tensors["encoder.weight"])
     options: dict[str, Any] = {"width": width, "layers": len(blocks), "modes": modes, "expand": inner // width, "rank": rank}

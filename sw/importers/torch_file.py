@@ -81,6 +81,7 @@ def read_torch(path: Path, legacy: bool) -> dict[str, Named]:
     Raises:
         SsmHdlError: it is damaged, or holds no state dict.
     """
+    unknown: list[str] = []
     try:
         unknown = [] if legacy else torch.serialization.get_unsafe_globals_in_checkpoint(str(path))
         inert: list[Any] = [(_stand_in(name), name) for name in unknown]
@@ -88,9 +89,7 @@ def read_torch(path: Path, legacy: bool) -> dict[str, Named]:
             warnings.simplefilter("ignore")  # of kinds of tensors that are refused later
             content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file fails in any of torch.load's layers
-        reason = re.search(r"(?:GLOBAL|global|class) ([\w.]+)", str(error))
-        more = "which is more than tensors; save model.state_dict() alone"
-        what = f"it holds {reason[1]}, {more}" if reason else f"it is {CUT_OFF}"
+        what = _fault(str(error), unknown)
         raise SsmHdlError(f"cannot read {path} as a state dict by torch.save: {what}") from error
     found = {".".join(words): tensors for words, tensors in _state_dicts(content, (), set())}
     found = found or {"": {".".join(words): tensor for words, tensor in _leaves(content, (), set())}}
@@ -98,6 +97,17 @@ def read_torch(path: Path, legacy: bool) -> dict[str, Named]:
         held = _described(content)
         raise SsmHdlError(f"{path} holds no state dict of tensors, but {held}; save model.state_dict()")
     return found
+
+
+def _fault(error: str, unknown: Sequence[str]) -> str:
+    """What is wrong with a file, by torch's words and the classes in it that torch does not know."""
+    if named := re.search(r"(?:GLOBAL|global) ([\w.]+)", error):
+        unknown = [named[1]]
+    if "Unsupported operand" in error:
+        return "it is of another pickle_protocol; save it with the one that torch.save has"
+    if unknown:
+        return f"it holds {listing(unknown, 3)}, which is more than tensors; save model.state_dict() alone"
+    return f"it is {CUT_OFF}"
 
 
 def _stand_in(name: str) -> type:

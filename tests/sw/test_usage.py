@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from public import public
 
 from ssm_hdl.sw import checkpoint, data
 from ssm_hdl.sw.presets import PRESETS, change
@@ -49,21 +50,24 @@ train small --data mine.npz --seed -1           | '--seed'
 train small --data mine.npz --seed 9999999999   | '--seed'
 train digits --data mine.npz                    | an S4D of one layer takes
 train har --data recording.npz --window 9       | no vectors of three axes
-import digits.safetensors                       | give --inputs
+import public.pt                                | give --inputs
+import digits.safetensors --inputs digits       | is a checkpoint of ssm-hdl already
+import digits/weights.safetensors --inputs digits | has the integers of a manifest
+import . --inputs digits                        | name the file in it: csv.npz, digits.npz,
 import mine.npz                                 | is samples, not a checkpoint
-import digits.safetensors --inputs cifar        | no data set is called 'cifar'
-import digits.safetensors --inputs mine.npz     | does not tell its normalisation
-import digits.safetensors --inputs digits --from s6         | no layout of checkpoints
-import digits.safetensors --inputs digits --window 9        | leave it out
-import digits.safetensors --inputs digits --clip-eigs       | --clip-eigs is for checkpoints of s5-jax
-import digits.safetensors --inputs digits --gate half_glu1  | --gate is for checkpoints of s5-jax
-import digits.safetensors --inputs digits --norm-order prenorm | leave --norm-order out
-import digits.safetensors --inputs digits --activation relu | give --activation
-import digits.safetensors --inputs digits --map head        | is not OLD=NEW
-import digits.safetensors --inputs digits --map a=b         | has no such name
-import digits.safetensors --inputs digits --key ema         | no such key
-import digits.safetensors --inputs digits --mean 0,1        | has 2 numbers
-import digits.safetensors --inputs digits --std 0           | divides nothing
+import public.pt --inputs cifar                 | no data set is called 'cifar'
+import public.pt --inputs mine.npz              | does not tell its normalisation
+import public.pt --inputs digits --from s6      | no layout of checkpoints
+import public.pt --inputs digits --window 9     | leave it out
+import public.pt --inputs digits --clip-eigs    | --clip-eigs is for checkpoints of s5-jax
+import public.pt --inputs digits --gate half_glu1 | --gate is for checkpoints of s5-jax
+import public.pt --inputs digits --norm-order prenorm | leave --norm-order out
+import public.pt --inputs digits --activation relu | give --activation
+import public.pt --inputs digits --map head     | is not OLD=NEW
+import public.pt --inputs digits --map a=b      | has no such name
+import public.pt --inputs digits --key ema      | no such key
+import public.pt --inputs digits --mean 0,1     | has 2 numbers
+import public.pt --inputs digits --std 0        | divides nothing
 quantize mine.safetensors                       | name that file
 quantize mine.safetensors --data .              | name that file
 quantize manifest                               | is a manifest, not a checkpoint
@@ -176,6 +180,8 @@ data csv.npz                                    | a file of another kind
 train small --data nothing.npz                  | cannot read nothing.npz
 train small --data mine.npz --out .             | cannot write
 import nothing.pth --inputs digits              | cannot read nothing.pth
+import digits --inputs digits                   | is a folder of a manifest
+import digits/manifest.yaml --inputs digits     | is a manifest
 quantize nothing.safetensors                    | nothing.safetensors does not exist
 quantize nothing.npz                            | nothing.npz does not exist
 simulate nothing.safetensors                    | nothing.safetensors does not exist
@@ -212,6 +218,7 @@ def folder(tmp_path_factory):
     torch.manual_seed(0)
     spec = data.load(path / "mine.npz").spec
     checkpoint.Checkpoint(TINY.model.build(spec).eval(), spec, {"name": "mine"}).save(path / "mine.safetensors")
+    torch.save(public()[0], path / "public.pt")
     shutil.copy(ROOT / "checkpoints" / "digits.safetensors", path)
     shutil.copytree(ROOT / "manifests" / "digits", path / "digits")
     return path
