@@ -137,6 +137,9 @@ def test_a_safetensors_file_that_is_cut_off_and_arrays_without_names_are_refused
     (tmp_path / "cut.safetensors").write_bytes(save(public()[0])[:-9])
     with pytest.raises(SsmHdlError, match="it is a safetensors file, cut off or damaged; fetch the file again"):
         importers.load(tmp_path / "cut.safetensors", None, SPEC)
+    np.savez(tmp_path / "short.npz", kernel=np.zeros(2, "V2"))
+    with pytest.raises(SsmHdlError, match=r"kernel is of type \|V2, as bfloat16 becomes; save floats of 32 bits"):
+        importers.load(tmp_path / "short.npz", None, SPEC)
     np.savez(tmp_path / "nameless.npz", *(tensor.numpy() for tensor in public()[0].values()))
     with pytest.raises(SsmHdlError, match=r"has arrays without names \(arr_0, arr_1, arr_2 and 8 more\)"):
         importers.load(tmp_path / "nameless.npz", None, SPEC)

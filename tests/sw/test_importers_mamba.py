@@ -141,6 +141,7 @@ def test_a_bare_a_and_absent_biases_are_taken(tmp_path):
         ({"mamba.A_log": None, "mamba.A": torch.ones(8, 3)}, "has 24 values of mamba.A that are not below 0"),
         ({"mamba.A_b_log": torch.ones(8, 3)}, r"is bidirectional \(mamba.A_b_log\), so it cannot be streamed"),
         ({"mamba_bwd.A_log": torch.ones(8, 3)}, r"is bidirectional \(mamba_bwd.A_log\), so it cannot be streamed"),
+        ({"norm.weight": torch.ones(4), "norm.bias": torch.ones(4)}, "has norm.bias, as a LayerNorm has; a Mamba with RMSNorms"),
         ({"mamba.in_proj.bias": torch.ones(16)}, "has mamba.in_proj.bias, which a model of layout mamba that can be imported"),
         ({"mamba.dt_proj.bias": torch.full((8,), torch.inf)}, "mamba.dt_proj.bias has 8 values that are not finite"),
         ({"mamba.A_log": torch.full((8, 3), 200.0)}, "24 of 24 values of A of layer 0 are not finite"),
@@ -177,6 +178,19 @@ def test_the_residual_is_asked_for_unless_a_package_has_the_names(tmp_path, laye
         added, options = False, {"residual": "no", "pooling": "mean"}
     config = importers.load(tmp_path / "a.safetensors", None, NUMBERS, **options).model.config
     assert (config.residual, config.norm, config.final_norm, config.layers) == (added, "rms" if norm else "none", True, layers)
+
+
+def test_layers_numbered_from_1_and_their_listed_norms_are_taken(tmp_path):
+    rest = {name: t for name, t in single().items() if not name.startswith("mamba.")}
+    own = {name.replace("mamba.", "layers.{}.mamba."): t for name, t in single().items() if name.startswith("mamba.")}
+    numbered = {name.format(i): t.clone() for i in (1, 2) for name, t in own.items()}
+    numbered |= {f"norms.{i}.weight": torch.full((4,), float(i)) for i in (1, 2)}
+    save_file(rest | numbered, tmp_path / "a.safetensors")
+    model = importers.load(tmp_path / "a.safetensors", None, NUMBERS, residual="yes", pooling="max").model
+    assert (model.config.layers, model.config.pooling) == (2, "max")
+    assert torch.equal(model.blocks[1].norm.weight, torch.full((4,), 2.0))
+    with pytest.raises(UsageError, match=r"do not tell how the steps are pooled; give --pooling mean or last or max$"):
+        importers.load(tmp_path / "a.safetensors", None, NUMBERS, residual="yes")
 
 
 def test_layers_of_which_some_have_a_norm_are_refused(tmp_path):

@@ -1,6 +1,7 @@
 """Deep S4D and full S4 of state-spaces/s4: their logits, and the questions that their arrays leave open."""
 
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -50,6 +51,44 @@ def test_norms_in_the_blocks_and_over_the_batch_are_read(tmp_path):
     counted = {f"norms.{i}.{name}": torch.rand(4) for i in range(2) for name in ("running_mean", "running_var")}
     counted |= {f"norms.{i}.num_batches_tracked": torch.tensor(9) for i in range(2)}
     assert importers.load(save(tmp_path, state | counted), None, SPEC, norm_order="postnorm").model.config.norm == "batch"
+
+
+def renumbered(state, **first):
+    """With layers and norms numbered from other numbers than 0."""
+    for name, number in first.items():
+        state = {
+            re.sub(rf"^{name}\.(\d+)", lambda m, n=number: f"{m[0].split('.')[0]}.{int(m[1]) + n}", k): t
+            for k, t in state.items()
+        }
+    return state
+
+
+@pytest.mark.parametrize("first", [{"s4_layers": 1}, {"s4_layers": 1, "norms": 1}], ids=["layers", "both"])
+def test_layers_are_numbered_from_0_or_1(tmp_path, first):
+    state, forward = public(layers=4, norm=True)
+    imported = importers.load(save(tmp_path, renumbered(state, **first)), None, SPEC, norm_order="postnorm")
+    x = torch.randn(2, 20, 1)
+    with torch.no_grad():
+        torch.testing.assert_close(imported.model(x).double(), forward(x, "postnorm"), atol=1e-4, rtol=1e-4)
+
+
+def test_a_gap_among_the_layers_is_closed_by_map(tmp_path):
+    state, _ = public(layers=2)
+    gap = {name.replace("s4_layers.1", "s4_layers.2"): tensor for name, tensor in state.items()}
+    with pytest.raises(SsmHdlError, match=r"layers s4_layers.\[0, 2\]; .* give --map s4_layers.2=s4_layers.1$"):
+        importers.load(save(tmp_path, gap), None, SPEC)
+    found = importers.load(tmp_path / "public.pth", None, SPEC, None, {"s4_layers.2": "s4_layers.1"})
+    assert torch.equal(found.model.blocks[1].seq.D, state["s4_layers.1.D"])
+    first = {name.replace("encoder", "s4_layers.0"): tensor for name, tensor in renumbered(state, s4_layers=1).items()}
+    with pytest.raises(SsmHdlError, match=r"s4_layers.0.\w+ is of no SSM; if it is the encoder, give --map s4_layers.0=encoder"):
+        importers.load(save(tmp_path, first), None, SPEC)
+    importers.load(tmp_path / "public.pth", None, SPEC, None, {"s4_layers.0": "encoder"})
+
+
+def test_an_encoder_and_a_decoder_for_other_samples_say_what_those_have(tmp_path):
+    for options, words in (({"channels": 3}, "digits has 1 channel"), ({"classes": 4}, "digits has 10 classes")):
+        with pytest.raises(SsmHdlError, match=f": {words}; give the samples that it was trained on with --inputs or --data"):
+            importers.load(save(tmp_path, public(**options)[0]), None, SPEC)
 
 
 def test_other_names_convolutions_and_missing_biases_are_read(tmp_path):
@@ -161,6 +200,17 @@ def test_the_command_asks_in_one_line_and_exits_with_2(refused, labelled, tmp_pa
     words = ["import", path, "--inputs", mine, "--mean", 0, "--std", 1, "--out", tmp_path / "ours.safetensors"]
     refused("give --norm-order prenorm or postnorm", *words, status=2)
     refused("--map decoder is not OLD=NEW", *words, "--norm-order", "prenorm", "--map", "decoder", status=2)
+
+
+def test_the_command_asks_for_all_at_once_and_says_its_pooling(cli, refused, tmp_path):
+    words = ["import", save(tmp_path, full_s4("4")[0]), "--inputs", "digits", "--out", tmp_path / "ours.safetensors"]
+    told = "--activation gelu or gelu_tanh, --norm-order prenorm or postnorm, or labelled samples to measure it with"
+    refused(f"do not tell the activation after the SSM, and whether .*; give {told}", *words, status=2)
+    words += ["--activation", "gelu", "--norm-order", "postnorm"]
+    for given, said in (((), True), (("--pooling", "last"), False)):
+        done = cli(*words, *given)
+        assert done.status == 0, done.err
+        assert ("pooling: mean; give --pooling last or max" in " ".join(done.err.split())) == said
 
 
 @pytest.mark.parametrize("labelled", ["mean", "last", "max"], indirect=True)

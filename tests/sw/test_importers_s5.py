@@ -320,6 +320,14 @@ def test_a_checkpoint_of_s5_pytorch_that_does_not_fit_is_refused(tmp_path, stack
         importers.load(tmp_path / "s5.pt", "s5-pytorch", SPEC, pooling="mean")
 
 
+@pytest.mark.filterwarnings("ignore:ComplexHalf support")
+def test_half_complex_numbers_are_taken(tmp_path, stack):
+    half = {name: t.to(torch.complex32) if t.is_complex() else t.half() for name, t in stack().state_dict().items()}
+    torch.save(half, tmp_path / "s5.pt")
+    found = importers.load(tmp_path / "s5.pt", None, SPEC, pooling="max").model.blocks[0].seq.Lambda_re
+    assert torch.equal(found, half["layers.0.s5.seq.Lambda"].to(torch.complex64).real)
+
+
 def test_s5_pytorch_answers_at_every_step_if_the_labels_do(tmp_path, stack):
     torch.save(stack().state_dict(), tmp_path / "s5.pt")
     model = importers.load(tmp_path / "s5.pt", None, replace(SPEC, per_step=True)).model

@@ -1,6 +1,7 @@
 """Contents of torch files, as people save them, and checkpoints of several files."""
 
 import argparse
+import functools
 import json
 import warnings
 
@@ -152,6 +153,14 @@ def test_an_older_file_with_more_than_tensors_names_it(tmp_path):
     torch.save(content, tmp_path / "old.pt", _use_new_zipfile_serialization=False)
     with pytest.raises(SsmHdlError, match=r"it holds argparse.Namespace, .*; save model.state_dict\(\) alone"):
         importers.load(tmp_path / "old.pt", None, SPEC)
+
+
+def test_what_torch_cannot_read_without_running_it_is_named(tmp_path):
+    torch.save({"model": public()[0], "schedule": functools.partial(max, 1)}, tmp_path / "a.pt")
+    torch.save(public()[0], tmp_path / "b.pt", pickle_protocol=4)
+    for name, fault in (("a.pt", "it holds functools.partial.*, which is more"), ("b.pt", "it is of another pickle_protocol")):
+        with pytest.raises(SsmHdlError, match=rf"cannot read .*/{name} as a state dict by torch.save: {fault}"):
+            importers.load(tmp_path / name, None, SPEC)
 
 
 def test_torch_s_own_warnings_are_not_the_user_s(tmp_path):
