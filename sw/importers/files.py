@@ -126,7 +126,8 @@ def _rename(path: Path, tensors: Mapping[str, Tensor], renamed: Mapping[str, str
                 used.add(before)
         if name in result:
             first, second = brief(origin[name]), brief(old)
-            prefixes = (one.removesuffix(name).rstrip("./") or one for one in (first, second))
+            # The plain name would be taken for both.
+            prefixes = (one.removesuffix(name).rstrip("./") for one in (first, second) if one != name)
             ways = " or ".join(f"--map {prefix}=" for prefix in prefixes)
             both = f"{first} and {second}, which name the same array"
             raise SsmHdlError(f"{path} has both {both}; leave one out, with {ways}")

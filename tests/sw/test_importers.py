@@ -151,7 +151,10 @@ def test_a_key_that_is_not_there_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("extra", "message"),
     [
-        ({"module.decoder.bias": torch.ones(10)}, "has both decoder.bias and module.decoder.bias, which name the same array"),
+        (
+            {"module.decoder.bias": torch.ones(10)},
+            "has both decoder.bias and module.decoder.bias, which name the same array; leave one out, with --map module=$",
+        ),
         ({"decoder.bias": torch.ones(10).to_sparse()}, "decoder.bias is sparse_coo and not dense"),
         ({"decoder.bias": torch.ones(10, device="meta")}, "decoder.bias is on the meta device, without its numbers"),
         ({"decoder.bias": torch.ones(1).expand(10)}, r"decoder.bias of shape \(10,\) has only 4 bytes"),
