@@ -3,7 +3,7 @@
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
@@ -12,7 +12,6 @@ from ssm_hdl.sw.cli.console import Cluster, Jobs, Json, messages, need_picture, 
 
 if TYPE_CHECKING:
     from ssm_hdl import Manifest
-    from ssm_hdl.boards.board import Board
 
 NAME = "bench"
 EXAMPLE = "ssm-hdl bench manifests/s4d-16h-w8a8x8@icebreaker manifests/s4d-64h-w8a8x8@ulx3s-85f --line manifests/s4d-16h-w8a8x8"
@@ -52,16 +51,15 @@ def command(
     from ssm_hdl.sw.cluster import workers
 
     drawn = None if line is None else Manifest.load(line)
-    fullest = [read(pair)[:3] for pair in largest or []]
-    for pair in pairs or []:
-        read(pair)
+    fullest = [read(pair) for pair in largest or []]
+    asked = [read(pair) for pair in pairs or []]
     known = read_json(results)
     measured = partial(_row, kept=kept.absolute(), jobs=jobs)
     with nullcontext() if cluster is None else workers(cluster, 1) as executor:
-        rows = list(executor.map(measured, [_absolute(pair) for pair in pairs or []]) if executor else map(measured, pairs or []))
+        rows = list(executor.map(measured, asked) if executor else map(measured, asked))
     answer: dict[str, Any] = {
         "rows": _merged(known.get("rows", []), rows),
-        "largest": _merged(known.get("largest", []), [bench.largest(*pair, kept, step) for pair in fullest]),
+        "largest": _merged(known.get("largest", []), [_largest(pair, kept) for pair in fullest]),
         "line": known.get("line", []) if drawn is None else bench.line(drawn, ECP5, most, kept, step),
     }
     answer["straightness"] = bench.straightness(answer["line"]) if answer["line"] else None
@@ -87,11 +85,20 @@ def command(
     show(as_json, answer, shown)
 
 
-def read(pair: str) -> "tuple[str, Manifest, Board, float | None]":
-    """The name of a manifest, the manifest, a board and a rate.
+class Pair(NamedTuple):
+    """What is measured. Of the board only its name, as a worker of a cluster is sent it."""
+
+    name: str
+    manifest: "Manifest"
+    board: str
+    rate_hz: float | None
+
+
+def read(pair: str) -> Pair:
+    """The pair that a word of the command line names.
 
     Raises:
-        UsageError: ``pair`` is not of the form MANIFEST@BOARD or MANIFEST@BOARD@RATE.
+        UsageError: ``pair`` is not of the form MANIFEST@BOARD or MANIFEST@BOARD@RATE, or there is no such board.
     """
     from ssm_hdl import Manifest
     from ssm_hdl.boards.catalog import find_board
@@ -102,7 +109,7 @@ def read(pair: str) -> "tuple[str, Manifest, Board, float | None]":
     if not board:
         raise UsageError(f"{pair} is not of the form MANIFEST@BOARD or MANIFEST@BOARD@RATE")
     try:
-        return Path(path).name, Manifest.load(path), find_board(board), float(rate) if rate else None
+        return Pair(Path(path).name, Manifest.load(path), find_board(board).name, float(rate) if rate else None)
     except ValueError as error:
         raise UsageError(f"{pair} is not of the form MANIFEST@BOARD or MANIFEST@BOARD@RATE") from error
 
@@ -112,15 +119,19 @@ def step(text: str) -> None:
     messages().print(text, highlight=False, markup=False)
 
 
-def _row(pair: str, kept: Path, jobs: int) -> dict[str, Any]:
+def _row(pair: Pair, kept: Path, jobs: int) -> dict[str, Any]:
     """The figures of a pair, here or on a worker of a cluster."""
+    from ssm_hdl.boards.catalog import find_board
     from ssm_hdl.sw import bench
 
-    return bench.row(*read(pair), kept, step, jobs)
+    return bench.row(pair.name, pair.manifest, find_board(pair.board), pair.rate_hz, kept, step, jobs)
 
 
-def _absolute(pair: str) -> str:
-    return str(Path.cwd() / pair)
+def _largest(pair: Pair, kept: Path) -> dict[str, Any]:
+    from ssm_hdl.boards.catalog import find_board
+    from ssm_hdl.sw import bench
+
+    return bench.largest(pair.name, pair.manifest, find_board(pair.board), kept, step)
 
 
 def _merged(known: list[dict[str, Any]], new: list[dict[str, Any]]) -> list[dict[str, Any]]:
