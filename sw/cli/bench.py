@@ -65,13 +65,13 @@ def command(
     answer["straightness"] = bench.straightness(answer["line"]) if answer["line"] else None
     update_json(results, answer)
     draw(answer, picture)
-    headings = "model|device|>interval|>multipliers|>busy|>clock|>steps a second|>G products/s|>of all DSP|>LUTs|>a lane"
+    headings = "model|board|>interval|>multipliers|>busy|>clock|>steps a second|>G products/s|>of all DSP|>LUTs|>a lane"
     shown = table(*headings.split("|"))
     for row in answer["rows"]:
         luts, lanes = row["usage"]["LUTs"]["used"], row["dsp_multipliers"] + row["lut_multipliers"]
         shown.add_row(
             row["manifest"],
-            row["device"],
+            row["board"],
             f"{row['interval']:,.0f}",
             f"{row['dsp_multipliers']} + {row['lut_multipliers']} LUT",
             f"{row['utilisation']:.1%}" if row["utilisation"] else "",

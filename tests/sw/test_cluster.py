@@ -3,6 +3,7 @@
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from importlib.machinery import ModuleSpec
+from threading import Barrier
 from types import ModuleType
 
 import pytest
@@ -70,10 +71,11 @@ def test_a_machine_without_dask(monkeypatch):
 
 
 def test_bench_asks_the_workers(dask, cli, monkeypatch, tmp_path):
-    asked = []
+    asked, both = [], Barrier(2)
 
     def row(name, manifest, board, rate, kept, step, jobs):
-        asked.append((name, board.name, kept.is_absolute(), jobs))
+        asked.append((manifest.name, board.name, kept.is_absolute(), jobs))
+        both.wait(10)  # the rows run side by side
         raise SsmHdlError("enough")
 
     monkeypatch.setattr(bench, "row", row)
