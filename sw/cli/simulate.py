@@ -116,10 +116,14 @@ def command(
 
 def device_of(name: str, netlist: str | None) -> "Device":
     """The device of a name; where none is named, one without limits for the netlist's family."""
-    from ssm_hdl.families import GENERIC_DEVICE, find_device, find_family, unlimited
+    from ssm_hdl.boards.families import FLOWS
+    from ssm_hdl.errors import UsageError
+    from ssm_hdl.families import GENERIC_DEVICE, find_device, unlimited
 
     device = find_device(name)
-    return unlimited(find_family(netlist)) if netlist and device is GENERIC_DEVICE else device
+    if netlist and netlist not in FLOWS:
+        raise UsageError(f"no netlist can be in cells of {netlist!r}; there are {', '.join(FLOWS)}")
+    return unlimited(FLOWS[netlist].family) if netlist and device is GENERIC_DEVICE else device
 
 
 def simulate(
