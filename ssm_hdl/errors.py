@@ -2,7 +2,11 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 MAX_MESSAGE = 2500
 """Most characters of a message."""
@@ -45,11 +49,62 @@ def listing(names: Sequence[str], limit: int = 12) -> str:
 
 
 _WORDS = {
-    "Input should be ": "must be ", "a valid boolean": "true or false", "a valid ": "a ", "a integer": "an integer",
-    "greater than or equal to": "at least", "less than or equal to": "at most", "greater than": "more than",
-    "dictionary": "mapping", "Field required": "is missing", "Extra inputs are not permitted": "is not known",
+    r", (unable to|got a number).*| after validation.*| or (an )?(instance of \w+|object to extract fields from)": "",
+    r"^(Input|String|Tuple|List) should (be )?": r"must \2", r"a valid boolean": "true or false", r"a valid |an instance of ": "a ",
+    r"\ba (?=[aeiou])": "an ", r"greater than or equal to": "at least", r"less than or equal to": "at most",
+    r"greater than": "more than", r"\bdictionary\b": "mapping", r"\btuple\b": "list",
+    r"^(Field|Missing) required.*": "is missing", r"^(Extra inputs are not permitted|Unexpected keyword argument)": "is not known",
+    r"^Unable to extract tag using discriminator '(\w+)'": r"\1 is missing",
+    r"^Input tag ('.*') found using '(\w+)' does not match any of the expected tags: ": r"\2 \1 is not known; there are ",
 }  # fmt: skip
-"""Our words for those of pydantic."""
+"""Our words for those of pydantic, replaced in this order."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is wrong with a value that somebody wrote.
+
+    Attributes:
+        where: the keys and places that lead to it.
+        text: what is wrong, in our words.
+        value: the value, or what it is missing from.
+    """
+
+    where: tuple[str | int, ...]
+    text: str
+    value: Any
+
+
+def problems(error: "ValidationError", given: object) -> list[Problem]:
+    """What pydantic found.
+
+    Of a value that may be one thing or another it says what is wrong with it as each of them. That is one problem here, and its
+    place is without the names of these things.
+
+    Args:
+        error: of pydantic.
+        given: what was validated.
+    """
+    found: dict[tuple[str | int, ...], Problem] = {}
+    for raw in error.errors(include_url=False):
+        where, text = _place(raw["loc"], raw["type"], given), reason(raw)
+        if where in found:
+            text = f"{found[where].text} or {text.removeprefix('must be ')}"
+        if where in found or not any(one[: len(where)] == where for one in found):  # a list lacks the items that are wrong
+            found[where] = Problem(where, text, raw["input"])
+    return [*found.values()]
+
+
+def _place(loc: tuple[str | int, ...], kind: str, given: Any) -> tuple[str | int, ...]:
+    """The part of a place that leads through what was given, and what is missing at its end."""
+    where: list[str | int] = []
+    for part in loc:
+        if (isinstance(given, Mapping) and part in given) or (
+            isinstance(given, list | tuple) and isinstance(part, int) and part < len(given)
+        ):
+            given = given[part]
+            where.append(part)
+    return (*where, loc[-1]) if kind.startswith("missing") else tuple(where)
 
 
 def reason(problem: Mapping[str, Any]) -> str:
@@ -61,7 +116,6 @@ def reason(problem: Mapping[str, Any]) -> str:
     text: str = problem["msg"]
     if problem["type"] == "value_error":  # raised by ourselves
         return text.removeprefix("Value error, ")
-    text = re.sub(", (unable to parse|got a number).*", "", text)
     for theirs, ours in _WORDS.items():
-        text = text.replace(theirs, ours)
+        text = re.sub(theirs, ours, text)
     return text

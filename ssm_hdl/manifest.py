@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from pydantic import Field, ValidationError, field_validator
 
 from ssm_hdl import document
-from ssm_hdl.errors import SsmHdlError, UsageError, brief, listing, reason
+from ssm_hdl.errors import SsmHdlError, UsageError, brief, listing, problems
 from ssm_hdl.files import write_together
 from ssm_hdl.fixed import Codes, Format
-from ssm_hdl.identifiers import refuse_top
+from ssm_hdl.identifiers import refuse_top, top_name
 from ssm_hdl.operations import AnyOperation, Edge, Node, Tensors
 from ssm_hdl.operations.base import MAX_SIZE, Name, Size, Strict
 from ssm_hdl.samples import InputSpec
@@ -237,6 +237,11 @@ class Manifest:
         write_together(files)
         return [*files][-1]
 
+    def named(self, title: str) -> "Manifest":
+        """The same program under a name made of somebody's title, such as the name of a folder; its own if nothing is left."""
+        name = top_name(title, self.name)
+        return Manifest(self.graph.model_copy(update={"name": name}), self.tensors)
+
     def files(self, folder: Path) -> dict[Path, bytes | str]:
         """The contents of the weights and of ``manifest.yaml``, as `save` writes them, ``manifest.yaml`` last.
 
@@ -278,20 +283,18 @@ def _validate(path: Path, fields: Any) -> Graph:
 
 def _explain(error: ValidationError, fields: Mapping[str, Any]) -> str:
     """The first problems that pydantic found, each with the name of its operation and the value."""
-    problems = error.errors(include_url=False)
+    found = problems(error, fields)
     lines = []
-    for problem in problems[:3]:
-        where = list(problem["loc"])
-        if where[0] == "operations" and len(where) > 1 and isinstance(where[1], int):
+    for problem in found[:3]:
+        where = list(problem.where)
+        if where[0] == "operations" and len(where) > 1:
             op = fields["operations"][where[1]]
-            known = op if isinstance(op, dict) else {}
-            where = [part for i, part in enumerate(where) if i != 2 or part != known.get("op")][1:]
-            where[0] = known["name"] if isinstance(known.get("name"), str) else f"operation {where[0]}"
-        text = brief(reason(problem), 300)
-        value = problem["input"]
+            name = op.get("name") if isinstance(op, dict) else None
+            where = [name if isinstance(name, str) else f"operation {where[1]}", *where[2:]]
+        text, value = brief(problem.text, 300), problem.value
         shown = "" if isinstance(value, dict | list) or repr(value) in text else f" (it is {brief(repr(value))})"
         lines.append(f"{'.'.join(brief(str(part)) for part in where)}: {text}{shown}")
-    more = f"; and {len(problems) - 3:,} more" if len(problems) > 3 else ""
+    more = f"; and {len(found) - 3:,} more" if len(found) > 3 else ""
     return "; ".join(lines) + more
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from pydantic import ValidationError
 
-from ssm_hdl.errors import UsageError, reason
+from ssm_hdl.errors import UsageError, problems
 from ssm_hdl.sw.models import Config
 from ssm_hdl.sw.models.mamba import MambaConfig
 from ssm_hdl.sw.models.s4d import DeepS4DConfig, S4DConfig
@@ -287,8 +287,9 @@ def change(config: TrainConfig, options: Sequence[str]) -> TrainConfig:
     try:
         return replace(config, model=type(config.model).model_validate(values))
     except ValidationError as error:
-        first = error.errors()[0]
-        raise UsageError(f"--set {first['loc'][0]}={first['input']}: {reason(first)}") from error
+        first = problems(error, values)[0]
+        option = next(option for option in options if option.partition("=")[0] == first.where[0])
+        raise UsageError(f"--set {option}: {first.text}") from error
 
 
 def preset(name: str) -> TrainConfig:

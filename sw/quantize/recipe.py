@@ -5,13 +5,22 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from ssm_hdl import document
-from ssm_hdl.errors import SsmHdlError, UsageError, brief, reason
+from ssm_hdl.errors import SsmHdlError, UsageError, brief, problems
+
+
+def _number(value: object) -> object:
+    """The value; as a text, which is no number, where it is true or false."""
+    return str(value) if isinstance(value, bool) else value
+
 
 Width = Annotated[int, Field(ge=2, le=16, strict=True)]
 """Bits of a code, its sign included."""
+
+Number = Annotated[float, BeforeValidator(_number)]
+"""A float, which YAML has as a text."""
 
 PRESETS = (
     *("w8a8", "w8a8x8", "w4a8", "w4a6x8", "w4a6x6", "a6", "a4x8", "tenth"),
@@ -142,11 +151,11 @@ class Recipe(_Strict):
     per_channel: Annotated[bool, Field(strict=True)] = True
     samples: Annotated[int, Field(ge=1, strict=True)] = 512
     clip: Literal["mse", "minmax", "percentile"] = "mse"
-    percentile: Annotated[float, Field(gt=50, le=100)] = 99.999
+    percentile: Annotated[Number, Field(gt=50, le=100)] = 99.999
     clipped: tuple[str, ...] = ()
     fit: Annotated[bool, Field(strict=True)] = True
     hadamard: Annotated[bool, Field(strict=True)] = False
-    state_margin: Annotated[float, Field(ge=0.1, le=1000)] | Literal["fit"] = "fit"
+    state_margin: Annotated[Number, Field(ge=0.1, le=1000)] | Literal["fit"] = "fit"
 
     @field_validator("clipped")
     @classmethod
@@ -182,7 +191,7 @@ class Recipe(_Strict):
         try:
             return cls.model_validate({"name": Path(recipe).stem, **fields})
         except ValidationError as error:
-            raise SsmHdlError(f"recipe {recipe}: {_explain(error)}") from error
+            raise SsmHdlError(f"recipe {recipe}: {_explain(error, fields)}") from error
 
 
 def _read(path: Path) -> str:
@@ -197,13 +206,11 @@ def _read(path: Path) -> str:
         raise SsmHdlError(f"recipe {path} cannot be read: {error}") from error
 
 
-def _explain(error: ValidationError) -> str:
+def _explain(error: ValidationError, fields: object) -> str:
     """The problems that pydantic found, on one line."""
     lines = []
-    for problem in error.errors():
-        where, text = ".".join(map(str, problem["loc"])), reason(problem)
-        if problem["type"] == "extra_forbidden":
-            text = "there is no such field, tensor or edge"
-        shown = "" if isinstance(problem["input"], dict) else f" (it is {problem['input']!r})"
-        lines.append(f"{where}: {text}{shown}")
+    for problem in problems(error, fields):
+        text = problem.text.replace("is not known", "there is no such field, tensor or edge")
+        shown = "" if isinstance(problem.value, dict) else f" (it is {brief(repr(problem.value))})"
+        lines.append(f"{'.'.join(brief(str(part)) for part in problem.where)}: {text}{shown}")
     return "; ".join(lines)
