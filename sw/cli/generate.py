@@ -84,6 +84,8 @@ def command(
         )
     )
     source = file_of(path)
+    if package is not None and file_of(package).exists():
+        raise UsageError(f"--package {package} is the folder of a manifest, and a package has its own; choose another")
     of_manifest = source, source.parent / manifest.graph.weights
     path = (out or Path(f"{title}.v")) if package is None else package / f"{title}.v"
     need_writable(path)

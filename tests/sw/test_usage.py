@@ -124,6 +124,7 @@ generate digits --name 2nd                      | is no name of a module
 generate digits --wrap pci                      | no wrapper is called 'pci'
 generate digits --wrap spi --package x --name ssm_hdl | give the module another --name
 generate digits --package x -o y.v              | leave --out out
+generate digits --package digits                | digits is the folder of a manifest, and a package has its own
 generate digits --package ""                    | --package has an empty value
 generate digits --name=                         | --name has an empty value
 generate ""                                     | an argument is empty
@@ -135,8 +136,8 @@ generate digits --memory-files -o /dev/null     | no file
 simulate digits --waves x.txt                   | the ending .vcd
 generate digits --roofline x.gif --device up5k  | cannot draw into x.gif
 simulate mine.npz                               | is samples, not a manifest
-simulate digits --netlist xilinx                | family 'xilinx' is not known
-simulate digits --netlist generic               | name a device
+simulate digits --netlist xilinx                | of 'xilinx'; there are ice40, ecp5, gowin
+simulate digits --netlist generic               | of 'generic'; there are ice40, ecp5, gowin
 simulate digits --netlist ecp5 --cocotb         | choose one
 simulate digits --netlist ecp5 --device up5k    | leave --netlist or --device out
 simulate manifest --samples test                | name that file
