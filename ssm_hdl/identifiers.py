@@ -71,7 +71,7 @@ def refuse_top(name: str) -> None:
 def top_name(title: str, otherwise: str) -> str:
     """A name that the top module can have, made of somebody's title; of ``otherwise`` where the title has no letter first."""
     name = re.sub(r"[^a-z0-9]+", "_", title.lower()).strip("_")
-    name = name if name[:1].isalpha() else f"{otherwise}_{name}".strip("_")
+    name = (name if name[:1].isalpha() else f"{otherwise}_{name}")[:MAX_LENGTH].strip("_")
     return name if _taken(name) is None else f"{name}_model"
 
 

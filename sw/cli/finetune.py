@@ -15,7 +15,7 @@ EXAMPLE = "ssm-hdl finetune manifests/s4d-16h-w4a6x6 --out out/s4d-16h-w4a6x6-qa
 
 def command(
     path: Annotated[Path, typer.Argument(metavar="MANIFEST", help="A manifest of `ssm-hdl quantize`.")],
-    out: Annotated[Path | None, typer.Option(help="Folder of the new manifest; out/NAME-qat if left out.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the new manifest, which gives it its name; out/NAME-qat if left out.")] = None,
     data: Folder = None,
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the training samples.")] = 4,
     images: Annotated[int | None, typer.Option(min=1, help="Training samples of an epoch; all if left out.")] = None,
@@ -48,9 +48,10 @@ def command(
     began = time.monotonic()
     dataset = dataset_of(manifest, data)
     done, score = finetune(manifest, dataset, config, run_file, messages()), main_score(dataset)
+    trained = done.manifest.named(folder.resolve().name)  # it and the one before training have two names
     answer = {
-        "manifest": str(done.manifest.save(folder)),
-        "name": manifest.name,
+        "manifest": str(trained.save(folder)),
+        "name": trained.name,
         f"val_{score}_before": done.before,
         f"val_{score}": done.best,
         "seconds": round(time.monotonic() - began, 1),

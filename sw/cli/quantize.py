@@ -17,7 +17,7 @@ def command(
     recipe: Annotated[
         str, typer.Option(help="Bit widths: w8a8, w8a8x8, w4a8, w4a6x8, w4a6x6, a6, a4x8, tenth, or a YAML file.")
     ] = "w8a8",
-    out: Annotated[Path | None, typer.Option(help="Folder of the manifest; out/NAME if left out.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the manifest, which gives it its name; out/NAME if left out.")] = None,
     data: Folder = None,
     as_json: Json = False,
 ) -> None:
@@ -35,10 +35,11 @@ def command(
     dataset = load_for(model.inputs, data, progress=True)
     with progress(f"quantizing {checkpoint.stem}", effort(model, dataset, widths)) as advance:
         quantized = quantize(model, dataset, widths, advance)
-    path = quantized.manifest.save(folder)
+    manifest = quantized.manifest.named(folder.resolve().name)  # modules of two recipes have two names
+    path = manifest.save(folder)
     answer = {
         "manifest": str(path),
-        "name": quantized.manifest.name,
+        "name": manifest.name,
         "recipe": widths.name,
         "edges": {
             name: {"format": error.format, "sqnr_db": error.sqnr_db, "saturated": error.saturated}
@@ -48,4 +49,4 @@ def command(
     rows = table("edge", "format", ">SQNR (dB)", ">saturated")
     for name, error in quantized.errors.items():
         rows.add_row(name, error.format, f"{error.sqnr_db:.1f}", f"{error.saturated:.4%}")
-    show(as_json, answer, facts(f"{quantized.manifest.name}  {widths.name}", {"manifest": path}), rows)
+    show(as_json, answer, facts(f"{manifest.name}  {widths.name}", {"manifest": path}), rows)

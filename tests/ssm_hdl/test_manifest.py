@@ -212,3 +212,17 @@ def test_a_model_that_answers_at_every_step_takes_sequences_of_any_length(random
     samples = random_samples(manifest, 1, 50)
     outputs = run(manifest, samples).outputs
     assert outputs.shape[1] == 50 and (outputs[:, :6] == run(manifest, samples[:, :6]).outputs).all()
+
+
+@pytest.mark.parametrize(
+    ("folder", "name"),
+    [
+        ("mine-w4a8", "mine_w4a8"), ("Mine W4/A8", "mine_w4_a8"), ("2024", "tiny_2024"), ("模型", "tiny"), ("reg", "reg_model"),
+        ("a" * 80, "a" * 64), ("", "tiny"),
+    ],
+)  # fmt: skip
+def test_a_manifest_under_the_name_of_a_folder(random_manifest, tmp_path, folder, name):
+    manifest = random_manifest(channels=2, modes=2, steps=4).named("tiny")
+    manifest.named(folder).save(tmp_path)
+    again = Manifest.load(tmp_path)
+    assert again.name == name and again.named("tiny").graph == manifest.graph

@@ -133,6 +133,7 @@ def test_every_task_goes_from_training_to_equal_rtl(cli, file, tmp_path, task):
     assert np.array_equal(np.load(tmp_path / "out.npy"), outputs * (manifest.output.format.lsb * np.array(scale or 1.0)))
     tuned = json.loads(cli("finetune", folder, "--data", path, "--epochs", 1, "--out", tmp_path / "qat", "--json").out)
     assert f"val_{first}" in tuned
+    assert (manifest.name, tuned["name"], Manifest.load(tmp_path / "qat").name) == ("model", "qat", "qat")  # their folders'
     same = json.loads(cli("simulate", folder, "--samples", "test", "--data", path, "--count", 2, "--json").out)
     assert (same["differences"], same["elements"]) == (0, outputs[:2].size)
 
