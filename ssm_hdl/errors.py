@@ -49,14 +49,22 @@ def listing(names: Sequence[str], limit: int = 12) -> str:
 
 
 _WORDS = {
-    r", (unable to|got a number).*| after validation.*| or (an )?(instance of \w+|object to extract fields from)": "",
-    r"^(Input|String|Tuple|List) should (be )?": r"must \2", r"a valid boolean": "true or false", r"a valid |an instance of ": "a ",
-    r"\ba (?=[aeiou])": "an ", r"greater than or equal to": "at least", r"less than or equal to": "at most",
-    r"greater than": "more than", r"\bdictionary\b": "mapping", r"\btuple\b": "list",
-    r"^(Field|Missing) required.*": "is missing", r"^(Extra inputs are not permitted|Unexpected keyword argument)": "is not known",
+    r", (unable to|got a number).*| after validation.*": "",
+    r" or (an )?(instance of \w+|object to extract fields from)": "",
+    r"^(Input|String|Tuple|List) should (be )?": r"must \2",
+    r"a valid boolean": "true or false",
+    r"a valid |an instance of ": "a ",
+    r"\ba (?=[aeiou])": "an ",
+    r"greater than or equal to": "at least",
+    r"less than or equal to": "at most",
+    r"greater than": "more than",
+    r"\bdictionary\b": "mapping",
+    r"\btuple\b": "list",
+    r"^(Field|Missing) required.*": "is missing",
+    r"^(Extra inputs are not permitted|Unexpected keyword argument)": "is not known",
     r"^Unable to extract tag using discriminator '(\w+)'": r"\1 is missing",
-    r"^Input tag ('.*') found using '(\w+)' does not match any of the expected tags: ": r"\2 \1 is not known; there are ",
-}  # fmt: skip
+    r"^Input tag ('.*') found using '(\w+)' .* expected tags: ": r"\2 \1 is not known; there are ",
+}
 """Our words for those of pydantic, replaced in this order."""
 
 
