@@ -15,7 +15,7 @@ EXAMPLE = "ssm-hdl finetune manifests/s4d-16h-w4a6x6 --out out/s4d-16h-w4a6x6-qa
 
 def command(
     path: Annotated[Path, typer.Argument(metavar="MANIFEST", help="A manifest of `ssm-hdl quantize`.")],
-    out: Annotated[Path | None, typer.Option(help="Folder of the new manifest, which gives it its name; out/NAME-qat if left out.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder, which names the new manifest; out/NAME-qat if left out.")] = None,
     data: Folder = None,
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the training samples.")] = 4,
     images: Annotated[int | None, typer.Option(min=1, help="Training samples of an epoch; all if left out.")] = None,

@@ -17,7 +17,7 @@ def command(
     recipe: Annotated[
         str, typer.Option(help="Bit widths: w8a8, w8a8x8, w4a8, w4a6x8, w4a6x6, a6, a4x8, tenth, or a YAML file.")
     ] = "w8a8",
-    out: Annotated[Path | None, typer.Option(help="Folder of the manifest, which gives it its name; out/NAME if left out.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder, which names the manifest; out/NAME if left out.")] = None,
     data: Folder = None,
     as_json: Json = False,
 ) -> None:
