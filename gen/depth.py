@@ -27,13 +27,18 @@ class Repetition:
         return list(zip(*self.blocks, strict=True))
 
 
+def repetition_of(manifest: Manifest) -> Repetition | None:
+    """The largest repetition, in operations, if there is one; its edges may differ in width."""
+    return max(_repetitions(manifest), key=lambda r: (len(r.blocks) * len(r.blocks[0]), len(r.blocks)), default=None)
+
+
 def find_layers(manifest: Manifest) -> Repetition:
-    """The largest repetition, in operations.
+    """The largest repetition, whose blocks can share their stages.
 
     Raises:
         SsmHdlError: there is none, or its edges differ in width or sign from block to block; the message names two of them.
     """
-    repetition = max(_repetitions(manifest), key=lambda r: (len(r.blocks) * len(r.blocks[0]), len(r.blocks)), default=None)
+    repetition = repetition_of(manifest)
     if repetition is None:
         raise SsmHdlError(
             f"{manifest.name}: no layers to share stages: no operations repeat, each block reading only what the one before has "

@@ -1,9 +1,8 @@
 """The picture of a pipeline: a box for every stage, the streams between them, and how busy each stage is."""
 
 import math
-from collections import defaultdict
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,8 @@ from ssm_hdl.gen.structure import Structure
 from ssm_hdl.operations import Edge
 from ssm_hdl.sw import figures
 from ssm_hdl.sw.figures import FAINT, INK, save
-from ssm_hdl.sw.layout import Layout, Place
+from ssm_hdl.sw.layout import OUTPUT, Layout
+from ssm_hdl.sw.wires import BOX, ENTRY, LABEL, Wires
 
 COLOURS = {
     "dense": "#2f6690",
@@ -36,10 +36,8 @@ COLOURS = {
 """Of the heading of a box, by operation."""
 
 LINE, BUSY, PAPER = "#9aa5b1", "#e07a1f", "#ffffff"
-BOX, GAP, LANE, GUTTER, MARGIN, INDENT, HEAD = (1.95, 1.16), 0.86, 0.2, 0.74, 0.3, 0.2, 0.86
-"""Inches: a box; between columns, lanes and lines; around everything, left of the first column, above the first line."""
-TRACK, PORT = 0.15, 0.2
-"""Inches between two edges that run side by side, and between two that enter one box."""
+MARGIN, HEAD = 0.3, 0.86
+"""Inches around everything, and above the first line."""
 DATES: dict[str, dict[str, Any]] = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
 """Left out, so that a file is the same every time."""
 
@@ -71,21 +69,9 @@ def style(manifest: Manifest) -> AbstractContextManager[None]:
     return matplotlib.rc_context({"svg.hashsalt": manifest.name, "font.family": "DejaVu Sans"})
 
 
-def _stream(edge: Edge) -> str:
+def _shape(edge: Edge) -> str:
     """What flows over an edge, in a few characters."""
     return f"{edge.size} × {'2·' if edge.is_complex else ''}{edge.format.width} bit"
-
-
-@dataclass
-class _Tracks:
-    """Hands out parallel tracks, so that no two edges run on top of each other."""
-
-    used: dict[tuple[str, str], int] = field(default_factory=lambda: defaultdict(int))
-
-    def take(self, kind: str, owner: str) -> float:
-        """Offset in inches of the next free track of this kind at its owner: a line, or a stage."""
-        self.used[kind, owner] += 1
-        return (self.used[kind, owner] - 1) * TRACK
 
 
 class _Picture:
@@ -95,10 +81,8 @@ class _Picture:
         self.manifest, self.plan = manifest, plan
         self.report = estimate(manifest, plan)
         self.layout = Layout(manifest)
-        self.tracks = _Tracks()
-        width = 2 * MARGIN + self.layout.columns * BOX[0] + self.layout.columns * GAP
-        self.tops = self._tops()
-        height = HEAD + self.tops[-1] + MARGIN
+        self.wires = Wires(self.layout)
+        width, height = self.wires.size[0] + 2 * MARGIN, self.wires.size[1] + HEAD + MARGIN
         self.height = height
         self.figure = Figure(figsize=(width, height), facecolor=PAPER)
         self.ax: Axes = self.figure.add_axes((0, 0, 1, 1))
@@ -106,31 +90,26 @@ class _Picture:
         self.ax.axis("off")
         self._heading(width)
         for source in self.layout.places:
-            self._edges(source)
+            self._stream(source)
         served = Structure.of(manifest, plan.share_layers, plan.family).stages
         for stage in self.report.stages:
             for node in served[stage.name].nodes:  # a box for each layer, also where they share a stage
                 self._stage(replace(stage, name=node.name, multiplications=node.multiplications))
         self._port(manifest.input.name, f"in: {manifest.input.name}", f"{manifest.input.size} × {manifest.input.format}")
-        self._port("", f"out: {manifest.output.name}", f"{manifest.output.size} × {manifest.output.format}")
+        self._port(OUTPUT, f"out: {manifest.output.name}", f"{manifest.output.size} × {manifest.output.format}")
 
-    def _tops(self) -> list[float]:
-        """Distance of the top of each line from the heading, and of the end of the last."""
-        tops = [0.0]
-        for lanes in self.layout.lanes:
-            tops.append(tops[-1] + lanes * BOX[1] + (lanes - 1) * LANE + GUTTER)
-        tops[-1] -= GUTTER
-        return tops
+    def _at(self, x: float, y: float) -> tuple[float, float]:
+        """A point of the wires in the figure."""
+        return MARGIN + x, self.height - HEAD - y
 
-    def _corner(self, place: Place) -> tuple[float, float]:
+    def _corner(self, name: str) -> tuple[float, float]:
         """Lower left corner of a box."""
-        x = MARGIN + INDENT + place.column * (BOX[0] + GAP)
-        y = self.height - HEAD - self.tops[place.line] - place.lane * (BOX[1] + LANE) - BOX[1]
-        return x, y
+        x, y = self._at(*self.wires.corner(name))
+        return x, y - BOX[1]
 
     def _heading(self, width: float) -> None:
         edge, report = self.manifest.input, self.report
-        self.ax.text(MARGIN + INDENT, self.height - 0.34, self.manifest.name, size=15, weight="bold", color=INK, va="center")
+        self.ax.text(MARGIN + ENTRY, self.height - 0.34, self.manifest.name, size=15, weight="bold", color=INK, va="center")
         text = (
             f"{report.cycles:,} cycles per step of {edge.size} × {edge.format.width} bit, up to {self.manifest.steps} steps"
             f"   ·   {report.multiplications:,} multiplications a step"
@@ -138,8 +117,8 @@ class _Picture:
             f", {report.utilisation:.0%} of their cycles used"
             f"{f'   ·   {report.layers} layers share stages' if report.layers > 1 else ''}"
         )
-        self.ax.text(MARGIN + INDENT, self.height - 0.58, text, size=8.5, color=FAINT, va="center")
-        x = width - MARGIN - GAP + INDENT
+        self.ax.text(MARGIN + ENTRY, self.height - 0.58, text, size=8.5, color=FAINT, va="center")
+        x = width - MARGIN
         self.ax.text(
             x, self.height - 0.34, "share of the time that a stage is busy", size=7.5, color=FAINT, ha="right", va="center"
         )
@@ -148,7 +127,7 @@ class _Picture:
     def _stage(self, stage: StageReport) -> None:
         """The box of one operation."""
         name, op, node = stage.name, stage.op, self.manifest.nodes[stage.name]
-        x, y = self._corner(self.layout.places[name])
+        x, y = self._corner(name)
         w, h = BOX
         colour = COLOURS.get(op, INK)
         style = "round,pad=0,rounding_size=0.07"
@@ -175,62 +154,27 @@ class _Picture:
 
     def _port(self, name: str, title: str, text: str) -> None:
         """The input or the output of the pipeline."""
-        x, y = self._corner(self.layout.places[name])
+        x, y = self._corner(name)
         w, h = BOX
         style = "round,pad=0,rounding_size=0.24"
         self.ax.add_patch(FancyBboxPatch((x, y + h / 2 - 0.26), w, 0.52, boxstyle=style, fc="#f5f7fa", ec=LINE, lw=1.0, zorder=3))
         self.ax.text(x + w / 2, y + h / 2 + 0.09, title, size=8.5, weight="bold", color=INK, ha="center", va="center", zorder=4)
         self.ax.text(x + w / 2, y + h / 2 - 0.11, text, size=7.5, color=INK, ha="center", va="center", zorder=4)
 
-    def _edges(self, name: str) -> None:
-        """The stream that leaves a stage, to each of its readers."""
-        if not name:
+    def _stream(self, name: str) -> None:
+        """What leaves a stage, to each of its readers: its shape beside the stage, its name where it comes from far."""
+        if name == OUTPUT:
             return
-        x, y = self._corner(self.layout.places[name])
-        start = (x + BOX[0], y + BOX[1] / 2)
-        readers = self.layout.readers(name)
-        if any(self.layout.straight(name, reader) for reader in readers):
-            where, text = (start[0] + GAP / 2, start[1] + 0.09), _stream(self.layout.edge(name))
-            self.ax.text(*where, text, size=6.8, color=INK, ha="center", va="center", zorder=5)
-        for reader in readers:
-            if self.layout.straight(name, reader):
-                self._ahead(reader, start)
-            else:
-                self._around(name, reader, start)
-
-    def _ahead(self, reader: str, start: tuple[float, float]) -> None:
-        """An edge through the free columns between, to the lane of its reader."""
-        x, y = self._corner(self.layout.places[reader])
-        y += BOX[1] / 2
-        if math.isclose(start[1], y):
-            self._line([start, (x, y)])
-            return
-        if len(self.layout.sources(reader)) > 1:
-            y += math.copysign(PORT, start[1] - y)
-        turn = x - 0.14 - self.tracks.take("into", reader)
-        self._line([start, (turn, start[1]), (turn, y), (x, y)])
-
-    def _around(self, name: str, reader: str, start: tuple[float, float]) -> None:
-        """An edge through the gutter above its reader's line."""
-        source, target = self.layout.places[name], self.layout.places[reader]
-        x, y = self._corner(target)
-        y += BOX[1] / 2 + (PORT if len(self.layout.sources(reader)) > 1 else 0.0)
-        out = start[0] + GAP - 0.34 - self.tracks.take("out", name)
-        into = x - 0.14 - self.tracks.take("into", reader)
-        gutter = self._above(target.line)
-        points = [start, (out, start[1])]
-        if target.line - source.line > 1:
-            first, margin = self._above(source.line + 1), MARGIN - self.tracks.take("margin", "")
-            points += [(out, first), (margin, first), (margin, gutter)]
-        else:
-            points += [(out, gutter)]
-        self._line([*points, (into, gutter), (into, y), (x, y)])
-        label = f"{name}  {_stream(self.layout.edge(name))}"
-        self.ax.text(into + 0.1, gutter + 0.065, label, size=6.2, color=FAINT, va="center", zorder=5)
-
-    def _above(self, line: int) -> float:
-        """The height of a free track in the gutter above a line."""
-        return self.height - HEAD - self.tops[line] + 0.14 + self.tracks.take("gutter", str(line))
+        x, y = self._corner(name)
+        where = x + BOX[0] + LABEL / 2, y + BOX[1] / 2 + 0.09
+        self.ax.text(*where, _shape(self.layout.edge(name)), size=6.8, color=INK, ha="center", va="center", zorder=5)
+        for reader in self.layout.readers(name):
+            wire = self.wires.wire(name, reader)
+            self._line([self._at(*point) for point in wire.points])
+            if wire.name_at is not None:
+                *point, side = wire.name_at
+                x, y = self._at(*point)
+                self.ax.text(x, y + 0.065, name, size=6.2, color=FAINT, ha=side, va="center", zorder=5)
 
     def _line(self, points: list[tuple[float, float]], radius: float = 0.07) -> None:
         """A line through right angles, rounded, with an arrow head."""

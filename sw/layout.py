@@ -1,9 +1,11 @@
-"""Where the stages of a pipeline stand in its picture: columns by depth, wrapped into lines like text, lanes for branches."""
+"""Where the stages of a pipeline stand in its picture: columns by depth, lines for each layer, lanes for branches."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ssm_hdl import Manifest
+from ssm_hdl.gen.depth import repetition_of
 from ssm_hdl.operations import Edge
 
 COLUMNS = 5
@@ -26,7 +28,7 @@ class Layout:
     """The places of all stages, of the input (by its name) and of the output port (`OUTPUT`).
 
     A stage stands one column after the last of its sources, in the lane of its first source if no box and no straight edge
-    is there already.
+    is there already. Every layer begins a line, so that all layers look alike.
 
     Attributes:
         columns: in the widest line.
@@ -40,30 +42,29 @@ class Layout:
         for name, node in manifest.nodes.items():
             depths[name] = 1 + max(depths[source] for source in node.op.sources)
         depths[OUTPUT] = 1 + depths[manifest.graph.output]
-        total = 1 + max(depths.values())
-        lines = math.ceil(total / COLUMNS)
-        self.columns = math.ceil(total / lines)
+        cells = list(_cells(manifest, depths))
+        self.columns = 1 + max(column for _, column in cells)
         self.places: dict[str, Place] = {}
         occupied: set[tuple[int, int]] = set()
         for name, depth in depths.items():
+            line, column = cells[depth]
             sources = self.sources(name)
-            lane = self.places[sources[0]].lane if sources else 0
-            if sources and depths[sources[0]] // self.columns != depth // self.columns:
-                lane = 0
+            lane = self.places[sources[0]].lane if sources and self.places[sources[0]].line == line else 0
             while (depth, lane) in occupied:
                 lane += 1
             occupied.add((depth, lane))
-            self.places[name] = Place(depth // self.columns, depth % self.columns, lane)
+            self.places[name] = Place(line, column, lane)
             last = max((depths[reader] for reader in self.readers(name)), default=depth)
-            if last // self.columns == depth // self.columns and last - depth <= 2:
+            if cells[last][0] == line and last - depth <= 2:
                 occupied.update((between, lane) for between in range(depth + 1, last))
-        self.lanes = [1 + max(place.lane for place in self.places.values() if place.line == line) for line in range(lines)]
+        lines = range(1 + cells[-1][0])
+        self.lanes = [1 + max(place.lane for place in self.places.values() if place.line == line) for line in lines]
 
     def sources(self, name: str) -> tuple[str, ...]:
-        """Names of the sources of a stage."""
+        """Names of the sources of a stage, each once."""
         if name == self.manifest.input.name:
             return ()
-        return (self.manifest.graph.output,) if name == OUTPUT else self.manifest.nodes[name].op.sources
+        return (self.manifest.graph.output,) if name == OUTPUT else tuple(dict.fromkeys(self.manifest.nodes[name].op.sources))
 
     def readers(self, name: str) -> list[str]:
         """Names of the readers of a stage."""
@@ -79,5 +80,27 @@ class Layout:
     def straight(self, name: str, reader: str) -> bool:
         """Whether an edge can go to its reader without a way round: on the same line, and no box between."""
         source, target = self.places[name], self.places[reader]
-        boxes = {p.column for p in self.places.values() if (p.line, p.lane) == (source.line, source.lane)}
-        return source.line == target.line and not boxes & set(range(source.column + 1, target.column))
+        return source.line == target.line and not any(
+            self.boxed(source.line, source.lane, column) for column in range(source.column + 1, target.column)
+        )
+
+    def boxed(self, line: int, lane: int, column: int) -> bool:
+        """Whether a box is at a place."""
+        return Place(line, column, lane) in self.places.values()
+
+
+def _cells(manifest: Manifest, depths: dict[str, int]) -> Iterator[tuple[int, int]]:
+    """Line and column of each depth, from 0 on."""
+    end, line = 1 + depths[OUTPUT], 0
+    starts, repetition = {0}, repetition_of(manifest)
+    if repetition is not None and end > COLUMNS:
+        blocks = [[depths[node.name] for node in block] for block in repetition.blocks]
+        if len(blocks[0]) > 1:
+            starts |= {min(block) for block in blocks} | {1 + max(blocks[-1])}
+    ordered = sorted(starts - {end})
+    for start, stop in zip(ordered, [*ordered[1:], end], strict=True):
+        lines = math.ceil((stop - start) / COLUMNS)
+        columns = math.ceil((stop - start) / lines)
+        for index in range(stop - start):
+            yield line + index // columns, index % columns
+        line += lines
