@@ -133,10 +133,12 @@ def _simulate(given: dict[str, Any]) -> Iterator[str]:
 
 
 def _bench(given: dict[str, Any]) -> Iterator[str]:
-    for _, manifest, board, rate in map(read, given["pairs"] or []):
-        yield f"{bench.SEEDS} {bench.key(manifest, board, bench.planned(manifest, board, rate).plan, board.chip.clock_hz)}"
-    for _, manifest, board, _ in map(read, given["largest"] or []):
-        yield bare(generate(manifest, bench.planned(manifest, board).plan))
+    for pair in map(read, given["pairs"] or []):
+        manifest, board = pair.manifest, pair.board
+        plan = bench.planned(manifest, board, pair.rate_hz).plan
+        yield f"{bench.SEEDS} {bench.key(manifest, board, plan, board.chip.clock_hz)}"
+    for pair in map(read, given["largest"] or []):
+        yield bare(generate(pair.manifest, bench.planned(pair.manifest, pair.board).plan))
     if given["line"]:
         manifest = Manifest.load(given["line"])
         yield from (bare(generate(manifest, sized.plan)) for sized in bench.plans(manifest, ECP5, given["most"]))

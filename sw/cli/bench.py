@@ -1,9 +1,10 @@
 """``ssm-hdl bench``: what sized pipelines reach of the devices' limits."""
 
 from contextlib import nullcontext
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,6 +13,7 @@ from ssm_hdl.sw.cli.console import Cluster, Jobs, Json, messages, need_picture, 
 
 if TYPE_CHECKING:
     from ssm_hdl import Manifest
+    from ssm_hdl.boards.board import Board
 
 NAME = "bench"
 EXAMPLE = "ssm-hdl bench manifests/s4d-16h-w8a8x8@icebreaker manifests/s4d-64h-w8a8x8@ulx3s-85f --line manifests/s4d-16h-w8a8x8"
@@ -51,15 +53,15 @@ def command(
     from ssm_hdl.sw.cluster import workers
 
     drawn = None if line is None else Manifest.load(line)
-    fullest = [read(pair) for pair in largest or []]
-    asked = [read(pair) for pair in pairs or []]
+    asked, simulated = [read(pair) for pair in pairs or []], [read(pair) for pair in largest or []]
     known = read_json(results)
     measured = partial(_row, kept=kept.absolute(), jobs=jobs)
     with nullcontext() if cluster is None else workers(cluster, 1) as executor:
         rows = list(executor.map(measured, asked) if executor else map(measured, asked))
+    fullest = [bench.largest(pair.name, pair.manifest, pair.board, kept, step) for pair in simulated]
     answer: dict[str, Any] = {
         "rows": _merged(known.get("rows", []), rows),
-        "largest": _merged(known.get("largest", []), [_largest(pair, kept) for pair in fullest]),
+        "largest": _merged(known.get("largest", []), fullest),
         "line": known.get("line", []) if drawn is None else bench.line(drawn, ECP5, most, kept, step),
     }
     answer["straightness"] = bench.straightness(answer["line"]) if answer["line"] else None
@@ -85,13 +87,21 @@ def command(
     show(as_json, answer, shown)
 
 
-class Pair(NamedTuple):
-    """What is measured. Of the board only its name, as a worker of a cluster is sent it."""
+@dataclass(frozen=True)
+class Pair:
+    """What is measured, as a worker of a cluster is sent it: of the board only its name."""
 
     name: str
     manifest: "Manifest"
-    board: str
+    board_name: str
     rate_hz: float | None
+
+    @property
+    def board(self) -> "Board":
+        """The board of the name."""
+        from ssm_hdl.boards.catalog import find_board
+
+        return find_board(self.board_name)
 
 
 def read(pair: str) -> Pair:
@@ -121,17 +131,9 @@ def step(text: str) -> None:
 
 def _row(pair: Pair, kept: Path, jobs: int) -> dict[str, Any]:
     """The figures of a pair, here or on a worker of a cluster."""
-    from ssm_hdl.boards.catalog import find_board
     from ssm_hdl.sw import bench
 
-    return bench.row(pair.name, pair.manifest, find_board(pair.board), pair.rate_hz, kept, step, jobs)
-
-
-def _largest(pair: Pair, kept: Path) -> dict[str, Any]:
-    from ssm_hdl.boards.catalog import find_board
-    from ssm_hdl.sw import bench
-
-    return bench.largest(pair.name, pair.manifest, find_board(pair.board), kept, step)
+    return bench.row(pair.name, pair.manifest, pair.board, pair.rate_hz, kept, step, jobs)
 
 
 def _merged(known: list[dict[str, Any]], new: list[dict[str, Any]]) -> list[dict[str, Any]]:
