@@ -107,10 +107,9 @@ def _place(loc: tuple[str | int, ...], kind: str, given: Any) -> tuple[str | int
     """The part of a place that leads through what was given, and what is missing at its end."""
     where: list[str | int] = []
     for part in loc:
-        if (isinstance(given, Mapping) and part in given) or (
-            isinstance(given, list | tuple) and isinstance(part, int) and part < len(given)
-        ):
-            given = given[part]
+        known = given if isinstance(given, Mapping) else dict(enumerate(given)) if isinstance(given, list | tuple) else {}
+        if part in known:
+            given = known[part]
             where.append(part)
     return (*where, loc[-1]) if kind.startswith("missing") else tuple(where)
 

@@ -31,7 +31,7 @@ def check(manifest):
             assert points[-1][0] == corners[reader][0] and 0 < points[-1][1] - corners[reader][1] < BOX[1]
             segments += [(source, *sorted(ends)) for ends in pairwise(points)]
     for source, (a, b), (c, d) in segments:
-        assert (a == c or b == d) and 0 <= a and c <= wires.size[0] and 0 <= min(b, d) and max(b, d) <= wires.size[1]
+        assert (a == c or b == d) and a >= 0 and c <= wires.size[0] and min(b, d) >= 0 and max(b, d) <= wires.size[1]
         for x, y in corners.values():
             assert c <= x or a >= x + BOX[0] or max(b, d) <= y or min(b, d) >= y + BOX[1], f"{source} runs through a box"
     for (one, *first), (other, *second) in combinations(segments, 2):
