@@ -41,7 +41,7 @@ def test_a_manifest_keeps_its_samples_and_its_fingerprint(random_manifest, tmp_p
     assert Manifest.load(path).graph.samples == KEPT
     assert fingerprint(Manifest.load(path)) == fingerprint(plain)
     path.write_text(path.read_text().replace("  rate: 50.0", "  pace: 50.0"))
-    with pytest.raises(SsmHdlError, match=r"samples\.pace: Unexpected keyword"):
+    with pytest.raises(SsmHdlError, match=r"samples\.pace: is not known"):
         Manifest.load(path)
     path.write_text(path.read_text().replace("  pace: 50.0\n", "").replace("std: [1.0e+20]", "std: [-1]"))
     with pytest.raises(SsmHdlError, match=r"a deviation of -1\.0; it is a number above 0"):
