@@ -54,10 +54,12 @@ def _model(manifest: Manifest, name: str) -> str:
     """Constants of a model."""
     edges = {"i": manifest.input, "o": manifest.output}
     formats = {f"{port}_{key}": value for port, edge in edges.items() for key, value in _format(edge.format).items()}
+    per_sequence = manifest.output.per_sequence
     return filled(
-        "model.h", **formats, name=name, NAME=name.upper(), fingerprint=f"0x{fingerprint(manifest):04x}", steps=manifest.steps,
-        samples=reals(manifest.input), results=reals(manifest.output), per_sequence=int(manifest.output.per_sequence),
-        packets="one at the end of a sequence" if manifest.output.per_sequence else "one for each time step",
+        "model.h", **formats, name=name, NAME=name.upper(), steps=manifest.steps,
+        fingerprint=f"0x{fingerprint(manifest):04x}", samples=reals(manifest.input),
+        results=reals(manifest.output), per_sequence=int(per_sequence),
+        packets="one at the end of a sequence" if per_sequence else "one for each time step",
     )  # fmt: skip
 
 

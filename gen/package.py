@@ -50,18 +50,20 @@ def package(
     """
     steps = vectors.results.reshape(len(vectors.samples), -1, manifest.output.size)
     ports = {"i": manifest.input.format.width, "o": manifest.output.format.width}
+    loader = _W_WIRES.replace("NAME", name).replace("LOADS", str(len(image)))
     files = {
         f"{name}_samples.hex": _words(vectors.samples, manifest.input.format),
         f"{name}_results.hex": _words(steps, manifest.output.format),
         f"{name}_tb.v": filled(
-            "testbench.v", name=name, i_top=ports["i"] - 1, o_top=ports["o"] - 1, i_last=ports["i"], o_last=ports["o"],
+            "testbench.v", name=name,
+            i_top=ports["i"] - 1, o_top=ports["o"] - 1, i_last=ports["i"], o_last=ports["o"],
             samples=vectors.samples.size, results=vectors.results.size, loads=len(image),
-            w_wires=_W_WIRES.replace("NAME", name).replace("LOADS", str(len(image))) if image else "  wire loaded = 1'b1;\n",
+            w_wires=loader if image else "  wire loaded = 1'b1;\n",
             w_pins=",\n    .w_valid(w_valid), .w_ready(w_ready), .w_data(w_data)" if image else "",
         ),
         f"{name}_instance.v": filled(
             "instance.v", name=name, i_top=ports["i"] - 1, o_top=ports["o"] - 1,
-w_pins=_W_PINS if image else "",
+            w_pins=_W_PINS if image else "",
         ),
         f"{name}.sdc": _sdc("clk", clock_hz),
     }  # fmt: skip

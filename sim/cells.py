@@ -11,7 +11,8 @@ from ssm_hdl.sim.compiler import Design
 _LINT = """\
 // Pins of a cell that are not used are left out.
 lint_off -rule PINMISSING
-// The models of the cells know delays, which Verilator leaves out, and only some of them a time unit.
+// The models of the cells know delays, which Verilator leaves out,
+// and only some of them a time unit.
 lint_off -rule SPECIFYIGN
 lint_off -rule TIMESCALEMOD
 // They start their memories with non-blocking assignments, which Verilator makes blocking.

@@ -30,7 +30,8 @@ FILE = "manifest.yaml"
 
 HEADER = """\
 # The integer program of one quantised model; every tool of ssm-hdl runs it to the same bits.
-# Formats: SQ(i, f) is signed with i integer bits (sign included) and f fraction bits, UQ(i, f) is unsigned.
+# Formats: SQ(i, f) is signed with i integer bits (sign included) and f fraction bits, \
+UQ(i, f) is unsigned.
 # Edit any format and generate again; `ssm-hdl info` shows what follows from it.
 """
 

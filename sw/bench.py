@@ -192,8 +192,11 @@ def line(manifest: Manifest, family: Family, limit: int, cache: Path, step: Step
         interval = _once(file, bare(generate(manifest, plan)), partial(measure, manifest, plan))["interval"]
         products = report.utilisation * report.cycles * report.dsp_multipliers
         points.append(
-            {"multipliers": report.dsp_multipliers, "blocks": report.dsp, "cycles": report.cycles, "interval": interval,
-             "of_linear": round(products / (report.dsp_multipliers * interval), 4)}
+            {
+                "multipliers": report.dsp_multipliers, "blocks": report.dsp,
+                "cycles": report.cycles, "interval": interval,
+                "of_linear": round(products / (report.dsp_multipliers * interval), 4),
+            }
         )  # fmt: skip
     return points
 

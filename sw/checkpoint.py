@@ -151,7 +151,8 @@ def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     try:
         refuse_duplicates(path)
         with safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            return tensors, dict(file.metadata() or {})
     except FileNotFoundError as error:
         raise SsmHdlError(f"{path} does not exist; `ssm-hdl train` and `ssm-hdl import` write a checkpoint") from error
     except (OSError, SafetensorError) as error:

@@ -29,11 +29,14 @@ _BATCH = 4
 
 _PAGE = Template("""<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"/><title>$title</title><style>
-body { font: 14px/1.45 system-ui, sans-serif; color: #1f2933; margin: 2em auto; max-width: 1200px; padding: 0 1em }
+body { font: 14px/1.45 system-ui, sans-serif; color: #1f2933; margin: 2em auto; max-width: 1200px;
+  padding: 0 1em }
 h2 { border-bottom: 1px solid #e4e7eb; margin-top: 2em } p { max-width: 50em }
 table { border-collapse: collapse; margin: 1em 0; font-variant-numeric: tabular-nums }
-th { text-align: left } th, td { padding: 1px 14px 1px 0; vertical-align: top } tbody tr:hover { background: #f5f7fa }
-.right { text-align: right } figure { margin: 0; overflow-x: auto } rect.bar { fill: #2f6690 } rect.full { fill: #9a3b52 }
+th { text-align: left } th, td { padding: 1px 14px 1px 0; vertical-align: top }
+tbody tr:hover { background: #f5f7fa }
+.right { text-align: right } figure { margin: 0; overflow-x: auto }
+rect.bar { fill: #2f6690 } rect.full { fill: #9a3b52 }
 </style></head><body><h1>$title</h1>
 $sections
 </body></html>

@@ -53,8 +53,8 @@ def heat_map(report: Report, path: Path) -> Path:
     images = report.identity["images"]
     figure.suptitle(
         f"{report.model}: one part at a time, the rest as in {report.recipe.name} "
-        f"({report.base.shown}, {report.base.sqnr_db:.1f} dB; float {score_text(report.base.name, report.float_score)}); "
-        f"{images} validation samples",
+        f"({report.base.shown}, {report.base.sqnr_db:.1f} dB; "
+        f"float {score_text(report.base.name, report.float_score)}); {images} validation samples",
         size=9.5, color=INK,
     )  # fmt: skip
     return save(figure, path)

@@ -24,9 +24,10 @@ input: {{name: pixel, size: 1, format: "UQ(0, 8)"}}
 operations:
 - {{name: encoder, op: dense, input: pixel, weight: {{tensor: encoder.weight, format: "SQ(2, 6)"}},
    bias: {{tensor: encoder.bias, format: "SQ(2, 10)"}}, format: "SQ(3, 5)"}}
-- {{name: ssm, op: scan, input: encoder, transition: {{tensor: ssm.transition, format: "{pole}"}}, delta: {delta},
-   exponent: ssm.exponent, dither: {dither}, format: "{state}"}}
-- {{name: readout, op: dense, input: ssm, weight: {{tensor: readout.weight, format: "{weight}"}}, format: "SQ(3, 5)"}}
+- {{name: ssm, op: scan, input: encoder, transition: {{tensor: ssm.transition, format: "{pole}"}},
+   delta: {delta}, exponent: ssm.exponent, dither: {dither}, format: "{state}"}}
+- {{name: readout, op: dense, input: ssm, weight: {{tensor: readout.weight, format: "{weight}"}},
+   format: "SQ(3, 5)"}}
 - {{name: gelu, op: lookup, input: readout, function: gelu, format: "SQ(3, 5)"}}
 - {{name: mixing, op: dense, input: gelu, weight: {{tensor: mixing.weight, format: "{weight}"}},
    bias: {{tensor: mixing.bias, format: "SQ(2, 10)"}}, format: "SQ(4, 4)"}}
@@ -50,7 +51,8 @@ name: random_s5
 steps: {steps}
 input: {{name: pixel, size: 1, format: "UQ(0, 8)"}}
 operations:
-- {{name: residual_0, op: dense, input: pixel, weight: {{tensor: encoder.weight, format: "SQ(2, 6)"}},
+- {{name: residual_0, op: dense, input: pixel,
+   weight: {{tensor: encoder.weight, format: "SQ(2, 6)"}},
    bias: {{tensor: encoder.bias, format: "SQ(2, 10)"}}, format: "SQ(4, 4)"}}
 """
 
@@ -60,20 +62,27 @@ name: random_s5
 steps: {steps}
 input: {{name: token, size: 1, format: "UQ(4, 0)"}}
 operations:
-- {{name: residual_0, op: embedding, input: token, weight: {{tensor: encoder.weight, format: "SQ(4, 4)"}}}}
+- {{name: residual_0, op: embedding, input: token,
+   weight: {{tensor: encoder.weight, format: "SQ(4, 4)"}}}}
 """
 
 _LAYER = """\
-- {{name: norm_{k}, op: norm, input: residual_{before}, epsilon: {epsilon}, center: {center}, format: "{norm}"}}
-- {{name: drive_{k}, op: dense, input: norm_{k}, weight: {{tensor: drive_{k}.weight, format: "{weight}"}}, result: complex,
+- {{name: norm_{k}, op: norm, input: residual_{before}, epsilon: {epsilon}, center: {center},
+   format: "{norm}"}}
+- {{name: drive_{k}, op: dense, input: norm_{k},
+   weight: {{tensor: drive_{k}.weight, format: "{weight}"}}, result: complex,
    bias: {{tensor: drive_{k}.bias, format: "SQ(2, 10)"}}, format: "{driven}"}}
-- {{name: ssm_{k}, op: scan, input: drive_{k}, transition: {{tensor: ssm_{k}.transition, format: "{pole}"}}, delta: {delta},
+- {{name: ssm_{k}, op: scan, input: drive_{k},
+   transition: {{tensor: ssm_{k}.transition, format: "{pole}"}}, delta: {delta},
    exponent: ssm_{k}.exponent, dither: {dither}, format: "{state}"}}
-- {{name: readout_{k}, op: dense, input: ssm_{k}, weight: {{tensor: readout_{k}.weight, format: "{weight}"}}, format: "{read}"}}
-- {{name: skip_{k}, op: dense, input: norm_{k}, weight: {{tensor: skip_{k}.weight, format: "{weight}"}}, format: "SQ(3, 6)"}}
+- {{name: readout_{k}, op: dense, input: ssm_{k},
+   weight: {{tensor: readout_{k}.weight, format: "{weight}"}}, format: "{read}"}}
+- {{name: skip_{k}, op: dense, input: norm_{k},
+   weight: {{tensor: skip_{k}.weight, format: "{weight}"}}, format: "SQ(3, 6)"}}
 - {{name: sum_{k}, op: add, inputs: [readout_{k}, skip_{k}], format: "{summed}"}}
 - {{name: gelu_{k}, op: lookup, input: sum_{k}, function: gelu, format: "{gelu}"}}
-- {{name: mixing_{k}, op: dense, input: gelu_{k}, weight: {{tensor: mixing_{k}.weight, format: "{weight}"}},
+- {{name: mixing_{k}, op: dense, input: gelu_{k},
+   weight: {{tensor: mixing_{k}.weight, format: "{weight}"}},
    bias: {{tensor: mixing_{k}.bias, format: "SQ(2, 10)"}}, format: "SQ(4, 4)"}}
 - {{name: sigmoid_{k}, op: lookup, input: mixing_{k}, function: sigmoid, format: "UQ(0, 8)"}}
 - {{name: glu_{k}, op: multiply, inputs: [gelu_{k}, sigmoid_{k}], format: "{glu}"}}

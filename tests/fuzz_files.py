@@ -35,10 +35,12 @@ LIMIT_S, LIMIT_MB = 2, 500
 TAG = 7
 
 TOKENS = (  # noqa: SIM905 - of what YAML, safetensors and NumPy read
-    "0 -1 1 2 010 1:30 0x10 1_000 1e3 1e999 .nan 2.5 true no null ~ 2024-13-45 65536 4611686018427387904 -9223372036854775808 "
-    "18446744073709551615 '' a y x *a &a !!binary !!python/name:os.system <<: --- ... { } [ ] ' \" : , - ? # | > %YAML "
-    "SQ(1,7) UQ(63,0) SQ(62,-1) SQ(1000000,-999992) SQ(-70,78) UQ(0,0) I8 U64 I64 F16 BF16 F32 F64 F8_E4M3 F8_E5M2 F4 BOOL C64 "
-    "<f8 <f2 >f4 <c16 |O |b1 <u8 >i8 |S3 <U5 <M8[s] |V3 (0,2) (3,0) (4294967296,) () True False nan inf-inf \0 \xff \u2028 \ud7ff"
+    "0 -1 1 2 010 1:30 0x10 1_000 1e3 1e999 .nan 2.5 true no null ~ 2024-13-45 65536 "
+    "4611686018427387904 -9223372036854775808 18446744073709551615 '' a y x *a &a !!binary "
+    "!!python/name:os.system <<: --- ... { } [ ] ' \" : , - ? # | > %YAML SQ(1,7) UQ(63,0) "
+    "SQ(62,-1) SQ(1000000,-999992) SQ(-70,78) UQ(0,0) I8 U64 I64 F16 BF16 F32 F64 F8_E4M3 F8_E5M2 "
+    "F4 BOOL C64 <f8 <f2 >f4 <c16 |O |b1 <u8 >i8 |S3 <U5 <M8[s] |V3 (0,2) (3,0) (4294967296,) () "
+    "True False nan inf-inf \0 \xff \u2028 \ud7ff"
 ).split()
 TOKENS = [*TOKENS, "9" * 400, "[" * 90, "{a: " * 90, "ä" * 90, " " * 9, "\n", "\t"]
 
@@ -185,7 +187,7 @@ def fuzz(loader, folder, number, count):
 
     @seed(number)
     @settings(max_examples=count, database=None, deadline=None, phases=(Phase.generate, Phase.shrink),
-              suppress_health_check=list(HealthCheck), print_blob=False)  # fmt: skip
+              suppress_health_check=list(HealthCheck), print_blob=False)
     @given(files(loader))
     def run(data):
         nonlocal failing

@@ -55,7 +55,8 @@ class AxiStream(Wrapper):
         came, went = Counter(m, count, takes), Counter(m, count, gives)
         m.d.comb += [
             ready.eq(samples.w_rdy & steps.w_rdy), takes.eq(valid & ready),
-            samples.w_data.eq(code), samples.w_en.eq(takes), steps.w_data.eq(last), steps.w_en.eq(takes & came.last),
+            samples.w_data.eq(code), samples.w_en.eq(takes),
+            steps.w_data.eq(last), steps.w_en.eq(takes & came.last),
             i.valid.eq(samples.r_rdy & steps.r_rdy), gives.eq(i.valid & i.ready),
             Value.cast(i.p.data).eq(samples.r_data), i.p.last.eq(steps.r_data),
             samples.r_en.eq(gives), steps.r_en.eq(gives & went.last),

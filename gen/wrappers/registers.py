@@ -60,11 +60,14 @@ class _File(Wrapper):
         i, o = self.pipeline.i, self.pipeline.o
         sample, result = Signal(), Signal()
         m.d.comb += [
-            sample.eq((self.write_to == Register.SAMPLE) | (self.write_to == Register.FINAL_SAMPLE)),
+            sample.eq(
+                (self.write_to == Register.SAMPLE) | (self.write_to == Register.FINAL_SAMPLE)
+            ),
             result.eq(self.read_from == Register.RESULT),
             self.no_write.eq(Mux(sample, ~i.ready, self.write_to != Register.CONTROL)),
             self.no_read.eq(result & ~o.valid),
-            Value.cast(i.p.data).eq(self.offer(self.written)), i.p.last.eq(self.write_to == Register.FINAL_SAMPLE),
+            Value.cast(i.p.data).eq(self.offer(self.written)),
+            i.p.last.eq(self.write_to == Register.FINAL_SAMPLE),
             i.valid.eq(self.write & sample), o.ready.eq(self.read & result),
             self.ports["irq"].eq(interrupts & o.valid),
         ]  # fmt: skip
@@ -129,7 +132,8 @@ class Lite(_File):
         super().__init__(pipeline, i_edge, o_edge, fingerprint)
         address = {"addr": 5, "prot": 3, "valid": 1, "ready": 1}
         channels = {
-            "aw": address, "w": {"data": 32, "strb": 4, "valid": 1, "ready": 1}, "b": {"resp": 2, "valid": 1, "ready": 1},
+            "aw": address, "w": {"data": 32, "strb": 4, "valid": 1, "ready": 1},
+            "b": {"resp": 2, "valid": 1, "ready": 1},
             "ar": address, "r": {"data": 32, "resp": 2, "valid": 1, "ready": 1},
         }  # fmt: skip
         for channel, pins in channels.items():
@@ -140,9 +144,11 @@ class Lite(_File):
     def elaborate(self, platform: object) -> Module:  # noqa: D102
         m, bus = self.registers(), {name.removeprefix("s_axi_"): signal for name, signal in self.ports.items()}
         m.d.comb += [
-            self.write.eq(bus["awvalid"] & bus["wvalid"] & ~bus["bvalid"]), self.read.eq(bus["arvalid"] & ~bus["rvalid"]),
-            bus["awready"].eq(self.write), bus["wready"].eq(self.write), bus["arready"].eq(self.read),
-            self.write_to.eq(bus["awaddr"][2:]), self.read_from.eq(bus["araddr"][2:]), self.written.eq(bus["wdata"]),
+            self.write.eq(bus["awvalid"] & bus["wvalid"] & ~bus["bvalid"]),
+            self.read.eq(bus["arvalid"] & ~bus["rvalid"]),
+            bus["awready"].eq(self.write), bus["wready"].eq(self.write),
+            bus["arready"].eq(self.read), self.write_to.eq(bus["awaddr"][2:]),
+            self.read_from.eq(bus["araddr"][2:]), self.written.eq(bus["wdata"]),
         ]  # fmt: skip
         for valid, ready, asked, resp, refused in (
             (bus["bvalid"], bus["bready"], self.write, bus["bresp"], self.no_write),

@@ -95,7 +95,7 @@ def _sum(m: Module, a: Value, b: Value, addend: Value, upper: int, pins: Mapping
     a, b, addend = operand(a, WIDTH, "SB_MAC16"), operand(b, WIDTH, "SB_MAC16"), extended(addend, 2 * WIDTH)
     true = ("PIPELINE_16x16_MULT_REG1", "PIPELINE_16x16_MULT_REG2", "C_REG", "D_REG")
     halves = {f"p_{half}ADDSUB_{name}": Const(value, bits) for half, carry in (("TOP", 2), ("BOT", 0)) for name, value, bits in (
-        ("LOWERINPUT", 2, 2), ("UPPERINPUT", upper, 1), ("CARRYSELECT", carry, 2))}  # fmt: skip
+        ("LOWERINPUT", 2, 2), ("UPPERINPUT", upper, 1), ("CARRYSELECT", carry, 2))}
     return _cell(m, a, b, True, True, 1, true, {"C": addend[WIDTH:], "D": addend[:WIDTH], **pins}, halves)
 
 

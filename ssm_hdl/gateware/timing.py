@@ -131,7 +131,7 @@ class Schedule:
 def stuck(processes: Sequence[Process]) -> list[str]:
     """For each stream at which a process waits in vain, what it waits for."""
     lists = {id(cycles): (beats.name, what) for process in processes for beats in process.streams if beats.name
-             for cycles, what in ((beats.offered, "a beat of"), (beats.taken, "room for"))}  # fmt: skip
+             for cycles, what in ((beats.offered, "a beat of"), (beats.taken, "room for"))}
     reasons = (lists.get(id(process.waits[0])) for process in processes)
     return list(dict.fromkeys(f"{what} {name}" for name, what in filter(None, reasons)))
 

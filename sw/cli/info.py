@@ -64,7 +64,8 @@ def tables(answer: dict[str, Any], more: dict[str, object] | None = None) -> tup
 
     operations = table("operation", "op", "reads", ">size", "format", "accumulator", ">products")
     for op in answer["operations"]:
-        shape = f"{op['size']}{' complex' if op['complex'] else ''}{' a sequence' if op['per_sequence'] else ''}"
+        shape = f"{op['size']}{' complex' if op['complex'] else ''}"
+        shape += " a sequence" if op["per_sequence"] else ""
         operations.add_row(
             op["name"], op["op"], ", ".join(op["inputs"]), shape, op["format"], op["accumulator"] or "",
             f"{op['multiplications']:,}" if op["multiplications"] else "",

@@ -3,12 +3,13 @@
 | layout | encoder | block | before the decoder | decoder |
 |---|---|---|---|---|
 | mamba_ssm | backbone.embedding | backbone.layers.0.{norm,mixer} | backbone.norm_f | lm_head |
-| transformers | backbone.embeddings | backbone.layers.0.{norm,mixer} | backbone.norm_f | lm_head, absent if tied |
+| transformers | backbone.embeddings | backbone.layers.0.{norm,mixer} | backbone.norm_f | lm_head |
 | mambapy | embedding | mamba.layers.0.{norm,mixer} | norm_f | lm_head |
 | a single block | linear_in, encoder | mamba, mixer | norm_f, or nothing | classifier, decoder |
 
-Biases of encoder, convolution and decoder may be absent. A decoder that equals the table of the encoder is tied to it. Rows after
-the vocabulary, by which some codes pad it, are dropped. mambapy with ``mup`` has the same arrays, and computes something else.
+Biases of encoder, convolution and decoder may be absent, and the lm_head of a tied model. A decoder
+that equals the table of the encoder is tied to it. Rows after the vocabulary, by which some codes
+pad it, are dropped. mambapy with ``mup`` has the same arrays, and computes something else.
 """
 
 import re

@@ -1,7 +1,8 @@
 """Imports models of state-spaces/s4: blocks of S4D between an encoder and a decoder, as ``example.py`` there has them.
 
     self.encoder = nn.Linear(channels, H)
-    self.s4_layers = nn.ModuleList([S4D(H, ...) for _ in range(layers)])      # or S4Block(H, mode="diag", ...)
+    # or S4Block(H, mode="diag", ...)
+    self.s4_layers = nn.ModuleList([S4D(H, ...) for _ in range(layers)])
     self.norms = nn.ModuleList([nn.LayerNorm(H) for _ in range(layers)])
     self.decoder = nn.Linear(H, classes)
 
@@ -10,8 +11,8 @@ Three versions of the recurrence differ in parameters and signs:
 | arrays of the kernel | A | B | discretization |
 |---|---|---|---|
 | log_A_real, A_imag, log_dt, C (``s4d.py``) | -exp(log_A_real) + i A_imag | 1 | zoh |
-| A_real, A_imag, inv_dt, B, C (S4 of version 4) | -exp(A_real) - i A_imag | B | zoh unless given |
-| inv_A_real, A_imag, log_dt, B, C (S4 of version 3) | -exp(inv_A_real) + i A_imag | B | bilinear unless given |
+| A_real, A_imag, inv_dt, B, C (S4 v4) | -exp(A_real) - i A_imag | B | zoh by default |
+| inv_A_real, A_imag, log_dt, B, C (S4 v3) | -exp(inv_A_real) + i A_imag | B | bilinear by default |
 
 All become poles exp(dt A) with zero-order hold and B = 1. This is exact: C takes the rest of each mode's gain.
 """

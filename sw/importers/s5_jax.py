@@ -1,7 +1,8 @@
 """Imports the S5 of the JAX code (lindermanlab/S5) and the LRU (NicolasZucchet/minimal-LRU): the flax tree of a classifier.
 
-    flat = flax.traverse_util.flatten_dict({"params": state.params, "batch_stats": state.batch_stats}, sep="/")
-    numpy.savez("s5.npz", **flat)                     # or safetensors.numpy.save_file(flat, "s5.safetensors")
+    tree = {"params": state.params, "batch_stats": state.batch_stats}
+    flat = flax.traverse_util.flatten_dict(tree, sep="/")
+    numpy.savez("s5.npz", **flat)  # or safetensors.numpy.save_file(flat, "s5.safetensors")
 
 The two top levels may be left out, and dots may replace slashes. Options that the tree does not tell have the code's defaults:
 prenorm, conjugate symmetry, the mean over all steps. Norms without ``batch_stats`` are LayerNorms. Kernels are (in, out) there

@@ -58,8 +58,9 @@ def read(arrays: Arrays, inputs: InputSpec, pooling: str | None = None) -> tuple
     if rows == hidden:
         raise SsmHdlError(f"{arrays.path} has a feed-forward network without GEGLU ({first}ff_enc.weight); train with glu=True")
     config = S5Config(
-        width=width, modes=modes, layers=len(blocks), norm="layer_bias", epsilon=1e-5, gate="none", gelu="erf", skip="norm",
-        hidden=hidden, clip=False, pooling=check_pooling(arrays, inputs, pooling, usual=None),  # type: ignore[arg-type]  # pydantic checks it
+        width=width, modes=modes, layers=len(blocks), norm="layer_bias", epsilon=1e-5, gate="none",
+        gelu="erf", skip="norm", hidden=hidden, clip=False,
+        pooling=check_pooling(arrays, inputs, pooling, usual=None),  # type: ignore[arg-type]  # pydantic checks it
     )  # fmt: skip
     tensors = read_ends(arrays, inputs, width)
     for number, block in enumerate(blocks):

@@ -85,7 +85,8 @@ class Task:
             self.objective,
             self.seed,
         ]
-        return f"{self.subject.checkpoint.stem}-{sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:12]}"
+        digest = sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
+        return f"{self.subject.checkpoint.stem}-{digest[:12]}"
 
     def bytes_of(self, measured: Measured) -> float:
         """Memory, by the accounting of the task."""

@@ -86,7 +86,7 @@ def test_single_stages_are_estimated_closely(family, kind, mean_error, of_all):
 def test_a_fit_finds_the_coefficients_again():
     """Of stages that take what their features say, with a feature that does not matter."""
     rows = [row._replace(luts=3 * k + 5, flip_flops=7 * k, features={"stage": 1, "lanes": k, "none": k % 2}) for k, row in
-            enumerate(STAGES["ice40", "repack"], 1)]  # fmt: skip
+            enumerate(STAGES["ice40", "repack"], 1)]
     assert fit(rows) == {"ice40": {"repack": {"luts": {"lanes": 3, "stage": 5}, "flip_flops": {"lanes": 7}}}}
 
 

@@ -7,8 +7,8 @@ from ssm_hdl.families.ecp5 import ECP5
 from ssm_hdl.gen import yosys
 
 VERILOG = """
-module top(input clk, input clear, wide, some, few, input [19:0] x, output reg [19:0] a, output reg [2:0] b, output reg [3:0] c,
-           output reg [1:0] d);
+module top(input clk, input clear, wide, some, few, input [19:0] x, output reg [19:0] a,
+           output reg [2:0] b, output reg [3:0] c, output reg [1:0] d);
     always @(posedge clk) begin
         a <= wide ? 0 : x;
         b <= clear ? 0 : x[2:0];

@@ -59,10 +59,12 @@ OBSERVERS = {
         ("dividing", "busy", "phase", "over", "under", "high", "low", "length"),
         """
             localparam START = 1 << $clog2($bits(low));
-            wire used = busy & phase < START & ~over & ~under, wide = high[$bits(high) - 1] | high >= {length, 1'b0};
+            wire used = busy & phase < START & ~over & ~under;
+            wire wide = high[$bits(high) - 1] | high >= {length, 1'b0};
             wire [3:0] never = {busy & ~dividing, phase != 0 & ~busy, phase > START, used & wide};
             wire same = phase == START | used;
-            wire [$bits(high) + $bits(low) + 3:0] observed = {never, {$bits(high) + $bits(low){same}} & {high, low}};
+            wire [$bits(high) + $bits(low) + 3:0] observed =
+                {never, {$bits(high) + $bits(low){same}} & {high, low}};
         """,
     ),
 }

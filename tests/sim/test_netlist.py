@@ -226,7 +226,8 @@ def test_models_of_bsram(cache, tmp_path):
         if (x[13] | !{enable or 0}) read{index} <= words{index}[{{r, {low}'h0}}];
     end
 """
-    body += f"assign y = {' ^ '.join(f'(read{index} << {8 * (index % 4)})' for index in range(len(memories)))};\nendmodule\n"
+    reads = " ^ ".join(f"(read{index} << {8 * (index % 4)})" for index in range(len(memories)))
+    body += f"assign y = {reads};\nendmodule\n"
     differences, netlist = _differences(body, GOWIN, (), cache)
     assert differences == 0
     assert set(re.findall(r" (S?DP\w*B|SP\w*) #", netlist)) == {"DPB", "DPX9B", "SDPX9B", "SPX9"}
@@ -292,7 +293,8 @@ endmodule
 def test_modes_without_a_model(cache):
     text = """
     module top(input clk, input a, output y);
-        MULT18X18D #(.REG_OUTPUT_CLK("CLK1")) cell_(.CLK0(clk), .CE0(1'b1), .RST0(1'b0), .A0(a), .B0(a), .P0(y));
+        MULT18X18D #(.REG_OUTPUT_CLK("CLK1")) cell_(
+            .CLK0(clk), .CE0(1'b1), .RST0(1'b0), .A0(a), .B0(a), .P0(y));
     endmodule
     """
     netlist = synthesise("module top(input a, output y); assign y = a; endmodule", "top", ECP5, cache=cache)

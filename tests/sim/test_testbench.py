@@ -38,7 +38,8 @@ def test_a_wrong_weight_fails(random_manifest, random_samples, tmp_path):
 
 def test_a_stuck_design_fails(random_manifest, random_samples):
     text = """
-    module random_s4d(input clk, input rst, input i_valid, output i_ready, input [7:0] i_data, input i_last,
+    module random_s4d(input clk, input rst, input i_valid, output i_ready,
+                      input [7:0] i_data, input i_last,
                       output o_valid, input o_ready, output [15:0] o_data, output o_last);
         assign i_ready = 1;
         assign {o_valid, o_last, o_data} = 0;

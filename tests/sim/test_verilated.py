@@ -110,7 +110,8 @@ def _identity(manifest):
 def _device(body, elements):
     """Verilog with the ports of a pipeline."""
     text = f"""
-    module random_s4d(input clk, input rst, input i_valid, output i_ready, input [7:0] i_data, input i_last,
+    module random_s4d(input clk, input rst, input i_valid, output i_ready,
+                      input [7:0] i_data, input i_last,
                       output o_valid, input o_ready, output [7:0] o_data, output o_last);
         reg [7:0] count = 0;
         always @(posedge clk) count <= rst ? 0 : count + {elements};

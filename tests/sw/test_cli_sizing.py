@@ -28,7 +28,8 @@ def test_a_rate_and_as_fast_as_it_goes(cli, manifest, tmp_path):
         assert (answer["cycles"], answer["dsp"], answer["rate_hz"]) == (sized.report.cycles, sized.report.dsp, sized.rate_hz)
         assert answer["rate_hz"] >= (rate or 0) and answer["device"] == device.name
         assert out.read_text().partition("\nmodule")[2] == generate(Manifest.load(manifest), sized.plan).partition("\nmodule")[2]
-        assert f"ssm-hdl generate {manifest.parent.name} --device {device.name} {' '.join(options)}".strip() in out.read_text()
+        words = ("ssm-hdl generate", manifest.parent.name, "--device", device.name, *options)
+        assert " ".join(words) in out.read_text()
 
 
 def test_the_table_says_what_each_stage_takes_and_of_what_there_is(cli, manifest, tmp_path):
@@ -112,8 +113,10 @@ def test_a_search_that_takes_long_says_so(cli, manifest, tmp_path, monkeypatch):
 
 def test_a_model_that_is_too_large_is_told_where_it_would_fit(refused, tmp_path):
     refused(
-        r"s5_mnist does not fit the iCE40UP5K: it takes at least .* LUTs where 4,488 can be used; it fits the LFE5U-25F",
-        "generate", "manifests/s5-mnist-w4a8", "--device", "up5k", "--own-stages", "-o", tmp_path / "top.v",
+        r"s5_mnist does not fit the iCE40UP5K: it takes at least .* LUTs where 4,488 can be used; "
+        r"it fits the LFE5U-25F",
+        "generate", "manifests/s5-mnist-w4a8", "--device", "up5k", "--own-stages",
+        "-o", tmp_path / "top.v",
     )  # fmt: skip
 
 

@@ -33,8 +33,10 @@ name: generator
 steps: 40
 input: {name: token, size: 1, format: "UQ(4, 0)"}
 operations:
-- {name: states, op: scan, input: token, transition: {tensor: pole, format: "SQ(1, 7)"}, exponent: exponent, format: "SQ(6, 4)"}
-- {name: next, op: dense, input: states, weight: {tensor: weight, format: "SQ(2, 4)"}, format: "UQ(4, 0)"}
+- {name: states, op: scan, input: token, transition: {tensor: pole, format: "SQ(1, 7)"},
+   exponent: exponent, format: "SQ(6, 4)"}
+- {name: next, op: dense, input: states, weight: {tensor: weight, format: "SQ(2, 4)"},
+   format: "UQ(4, 0)"}
 output: next
 """
 """Its results are its next samples: a rotation that its own results keep going."""

@@ -46,7 +46,8 @@ FILES = {
     "parallel_compiled": lambda state: prefixed(state, "_orig_mod.module."),
     "network": lambda state: {"state_dict": prefixed(state, "network.classifier.")},
     "sharded_layers": lambda state: {
-        f"_forward_module._fsdp_wrapped_module.{name.replace('layers.0.', 'layers.0._orig_mod._orig_mod.')}": tensor
+        "_forward_module._fsdp_wrapped_module."
+        + name.replace("layers.0.", "layers.0._orig_mod._orig_mod."): tensor
         for name, tensor in state.items()
     },
     "weight_norm": lambda state: normed(state, "encoder.weight", "encoder.parametrizations.weight.original0"),

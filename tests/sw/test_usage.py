@@ -43,7 +43,7 @@ train small --data mine.npz --set pooling=none  | choose mean, last or max
 train small --data mine.npz --set order=postnorm --set norm=none | choose prenorm
 train small --data mine.npz --device foo        | cannot use the device 'foo'
 train small --data mine.npz --device meta       | cannot use the device 'meta'
-train small --data mine.npz --epochs -1         | invalid value '-1' for '--epochs': it must be at least 1;
+train small --data mine.npz --epochs -1 | invalid value '-1' for '--epochs': it must be at least 1;
 train small --data mine.npz --learning-rate 0   | learning_rate 0.0 cannot work
 train small --data mine.npz --learning-rate inf | learning_rate inf cannot work
 train small --data mine.npz --seed -1           | '--seed'
@@ -113,8 +113,8 @@ generate digits --share-device 9,8              | LUTS,DSPS,RAMS
 generate digits --device up5k --share-device 0,9,0 | leaves 9 DSP blocks, more than the 8
 generate digits --device up5k --rate 1e-300     | a rate of 1e-300 time steps
 generate digits --fold mixing                   | STAGE=N
-generate digits --fold                          | requires an argument; see `ssm-hdl generate --help`
-generate digits --json=yes                      | does not take a value; see `ssm-hdl generate --help`
+generate digits --fold                       | requires an argument; see `ssm-hdl generate --help`
+generate digits --json=yes                   | does not take a value; see `ssm-hdl generate --help`
 generate digits --fold mixing=5                 | cannot fold onto 5
 generate digits --fold mix=2                    | no stage 'mix'
 generate digits --fold mixing=2 --fold mixing=4 | keep one

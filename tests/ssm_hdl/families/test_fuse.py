@@ -15,7 +15,8 @@ from ssm_hdl.gateware import adders
 S, U = (lambda width: Shape(width, True)), Shape
 
 SUMS = """
-module top(input clk, input [31:0] x, output reg [9:0] sub, same, either, sum, low, counts, output reg less, shared);
+module top(input clk, input [31:0] x, output reg [9:0] sub, same, either, sum, low, counts,
+           output reg less, shared);
     wire [7:0] a = x[7:0], b = x[15:8], c = x[23:16], d = x[31:24];
     wire [7:0] seen = b & d;
     always @(posedge clk) begin

@@ -85,8 +85,9 @@ def ports(component):
     names = list(component.signature.members)
     flow = {name: component.signature.members[name].flow.name for name in names}
     ways = {name: getattr(component, name) for name in names}
-    return [{name: list(way) if isinstance(way, (list, tuple)) else [way] for name, way in ways.items() if flow[name] == side}
-            for side in ("In", "Out")]  # fmt: skip
+    many = (list, tuple)
+    lists = {name: list(way) if isinstance(way, many) else [way] for name, way in ways.items()}
+    return [{name: lists[name] for name in names if flow[name] == side} for side in ("In", "Out")]
 
 
 def simulate(component, ends, packet):
