@@ -3,9 +3,11 @@
 Heavy packages are imported inside the commands. So ``--help`` answers at once, and a missing extra is a message.
 """
 
+import re
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
+from inspect import cleandoc
 from itertools import pairwise
 from typing import Annotated
 
@@ -51,7 +53,10 @@ _COMMANDS = (
     *(generate, simulate, build, program, run, generate_text, info, report, reproduce, bench, calibrate),
 )
 for module in _COMMANDS:
-    app.command(module.NAME, epilog=f"Example: {module.EXAMPLE}", context_settings=HELP)(module.command)
+    # Typer would break lines where the docstring does, not only where the terminal ends.
+    text = re.sub(r"(?<!\n)\n(?!\n)", " ", cleandoc(module.command.__doc__ or ""))
+    example = f"Example: {module.EXAMPLE}"
+    app.command(module.NAME, help=text, epilog=example, context_settings=HELP)(module.command)
 
 
 def _version(asked: bool) -> None:

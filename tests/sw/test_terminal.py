@@ -17,7 +17,7 @@ from ssm_hdl.errors import SsmHdlError
 from ssm_hdl.gen.report import estimate
 from ssm_hdl.gen.size.planner import plan_for
 from ssm_hdl.sim.waves import variables
-from ssm_hdl.sw.cli import console
+from ssm_hdl.sw.cli import console, reproduce
 from ssm_hdl.sw.cli.generate import tables
 
 
@@ -55,6 +55,13 @@ def test_help(cli, options):
     for command in ((), ("generate",), ("build",)):
         done = cli(*command, *options)
         assert done.status == 0 and "Usage: ssm-hdl" in done.out
+
+
+def test_help_breaks_its_lines_where_the_terminal_ends(cli, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "1000")
+    shown = cli("reproduce", "--help").out
+    for paragraph in reproduce.command.__doc__.split("\n\n"):
+        assert " ".join(paragraph.split()) in shown
 
 
 def test_version_module_and_completion():
