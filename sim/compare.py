@@ -1,16 +1,23 @@
 """RTL against the golden model, by equality of every element of the output."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import count
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
 from ssm_hdl import Manifest
 from ssm_hdl.fixed import Codes
+from ssm_hdl.operations import Node
 from ssm_hdl.sim.golden import run
+from ssm_hdl.sim.links import Links, masked
 from ssm_hdl.sim.verilated import Run, VerilatedModel
+
+NO_MASKS: Mapping[str, int] = MappingProxyType({})
+"""Of a pipeline as it is."""
 
 FEW, LONG, SHORT = 8, 16, (1, 2, 3)
 """Time steps of the sequences of `stress`."""
@@ -20,6 +27,15 @@ WAVES = 6
 
 FULL, PAUSES = 12, 8
 """Short sequences for a reader that pauses until nothing moves, and how often they run: all queues are full then."""
+
+INSIDE = 1 << 19
+"""Cycles of `stress` with stalls and other codes inside: for small pipelines enough to read most words of their tables."""
+
+WHOLE = 64
+"""Time steps of its sequences without stalls, at most: a mean overflows only in a long one."""
+
+PERIODS, CHANCES = (1, 4, 16), (0.25, 0.5, 0.75)
+"""Cycles between new stalls inside, and their chance: in the long ones some queues run full and others empty."""
 
 RESETS = 64
 """Resets of `stress` at random cycles: what a register without one makes of it is seen if it comes while that is set."""
@@ -119,7 +135,27 @@ def stress(manifest: Manifest, model: VerilatedModel, samples: Codes, seed: int 
             stalls, pause = 0.5 * (resets < RESETS), whole.latency * (index < pauses)
             runs.append(model.run(part, stalls=stalls, pause=pause, seed=seed + index, reset_after=int(reset)))
         comparisons.append(judge(manifest, np.concatenate([part] * len(runs)), runs))
+    if model.design.masks:
+        comparisons += _inside(manifest, model, seed)
     return joined(comparisons)
+
+
+def _inside(manifest: Manifest, model: VerilatedModel, seed: int) -> Iterator[Comparison]:
+    """Any codes, with other codes at the links inside, and in every other run stalls there too; see `ssm_hdl.sim.links`."""
+    dice, edge, cycles = np.random.default_rng(seed), manifest.input, 0
+    for index in count():
+        stalled, steps = index % 2, (*SHORT, LONG)[index // 2 % 4] if index % 2 else WHOLE
+        part = dice.integers(edge.format.min, edge.format.max, (2, min(manifest.steps, steps), edge.size), endpoint=True)
+        draws = dice.integers(0, 1 << 64, 1 + index % 3, np.uint64)  # the more, the fewer bits are inverted
+        links = Links(int(np.bitwise_and.reduce(draws)))
+        if stalled:
+            links = replace(links, stalls=dice.choice(CHANCES), period=int(dice.choice(PERIODS)))
+        reset = int(dice.integers(1, FEW * 256)) if stalled else None
+        run = model.run(part, seed=seed + index, links=links, reset_after=reset)
+        yield judge(manifest, part, [run], model.design.masks)
+        cycles += run.cycles
+        if cycles >= INSIDE:
+            return
 
 
 def joined(parts: Sequence[Comparison]) -> Comparison:
@@ -136,10 +172,22 @@ def joined(parts: Sequence[Comparison]) -> Comparison:
     )
 
 
-def judge(manifest: Manifest, samples: Codes, runs: Sequence[Run]) -> Comparison:
-    """Compare the results of pipelines for the parts of a batch, in order, with the golden model's results for all of it."""
+def judge(manifest: Manifest, samples: Codes, runs: Sequence[Run], masks: Mapping[str, int] = NO_MASKS) -> Comparison:
+    """Compare the results of pipelines for the parts of a batch, in order, with the golden model's results for all of it.
+
+    Args:
+        manifest: the integer program.
+        samples: codes of the input format.
+        runs: of its parts; all have one mask.
+        masks: where it acts, see `Design.masks`.
+    """
     outputs, last = np.concatenate([run.outputs for run in runs]), np.concatenate([run.last for run in runs])
-    expected = run(manifest, samples).outputs
+    mask = runs[0].mask
+
+    def change(node: Node, codes: Codes) -> Codes:
+        return masked(codes, node.output.format, mask, masks[node.name]) if node.name in masks else codes
+
+    expected = run(manifest, samples, change=change if mask else None).outputs
     expected_last = np.ones(expected.shape, bool)
     if not manifest.output.per_sequence:
         expected_last[:, :-1] = False

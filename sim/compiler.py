@@ -1,8 +1,8 @@
 """Compiles Verilog to a shared library with Verilator and the C++ compiler; a cache keeps the library of every design."""
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ssm_hdl import files
@@ -41,6 +41,7 @@ class Design:
         lint: lines of a Verilator configuration file that waive more warnings than `LINT`.
         optimise: level of the C++ compiler. 2 runs fastest; 0 compiles fastest, a netlist in a tenth of the time.
         weights: bytes for its port ``w`` before the first sample, if it has one.
+        masks: of a design with the ports of `ssm_hdl.sim.links`, the operations whose results they may change.
     """
 
     verilog: str
@@ -49,6 +50,7 @@ class Design:
     lint: str = ""
     optimise: int = 2
     weights: bytes = b""
+    masks: Mapping[str, int] = field(default_factory=dict)
 
 
 def cache_folder() -> Path:

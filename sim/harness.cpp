@@ -23,6 +23,8 @@ struct Job {
     uint64_t random;              // state of the generator, not 0
     const uint8_t* w_data;        // weights to send, before the first sample is taken
     uint64_t w_beats, w_done;
+    uint64_t l_mask;              // bits of results to invert inside
+    uint64_t l_period, l_stall;   // cycles between new stalls inside, or 0; chance of one, in units of 2**-32
     // How far it is.
     uint64_t i_done, o_done, cycle;
     uint64_t quiet;       // cycles since something moved
@@ -71,6 +73,9 @@ void model_reset(Model* model) {
 #ifdef WEIGHTS
     top.w_valid = 0;
 #endif
+#ifdef LINKS
+    top.link_stall = 0;
+#endif
     top.eval();
     tick(top);
     top.rst = 0;
@@ -83,6 +88,9 @@ void model_run(Model* model, Job* job, uint64_t cycles, uint64_t patience, uint6
     bool waiting = false;  // a result was offered and not taken
     auto waiting_data = top.o_data;
     auto waiting_last = top.o_last;
+#ifdef LINKS
+    top.link_mask = j.l_mask;
+#endif
     for (const uint64_t end = j.cycle + cycles; j.cycle < end; ++j.cycle) {
         if (j.quiet >= (j.o_done < j.o_beats ? patience : drain)) break;
         if (!top.i_valid && j.i_done < j.i_beats && !(j.i_stall && chance(j.random, j.i_stall))) {
@@ -96,6 +104,13 @@ void model_run(Model* model, Job* job, uint64_t cycles, uint64_t patience, uint6
         if (!top.w_valid && j.w_done < j.w_beats && !(j.i_stall && chance(j.random, j.i_stall))) {
             top.w_valid = 1;
             top.w_data = j.w_data[j.w_done];
+        }
+#endif
+#ifdef LINKS
+        if (j.l_period && j.cycle % j.l_period == 0) {
+            uint64_t held = 0;
+            for (int link = 0; link < 64; ++link) held = held << 1 | chance(j.random, j.l_stall);
+            top.link_stall = held;
         }
 #endif
         top.eval();

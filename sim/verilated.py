@@ -19,6 +19,7 @@ from ssm_hdl.gen.size.planner import plan_for
 from ssm_hdl.gen.verilog import generate, weights
 from ssm_hdl.sim.cells import with_cells
 from ssm_hdl.sim.compiler import Design, compile_verilog
+from ssm_hdl.sim.links import NO_LINKS, Links, with_links
 
 PATIENCE = 1 << 20
 """Cycles without a transfer at either end after which a design counts as stuck."""
@@ -40,6 +41,7 @@ class Run:
         i_cycles: cycle in which each time step was taken whole, (batch, steps).
         o_cycles: cycle in which each packet of results had left, (batch, steps), or (batch,) for one a sequence.
         seconds: wall time that it took.
+        mask: bits of results inverted inside, see `ssm_hdl.sim.links`.
     """
 
     outputs: Codes
@@ -47,6 +49,7 @@ class Run:
     i_cycles: Codes
     o_cycles: Codes
     seconds: float
+    mask: int = 0
 
     @property
     def cycles(self) -> int:
@@ -98,8 +101,9 @@ class _Job(ctypes.Structure):
         *((name, ctypes.c_void_p) for name in ("i_data", "o_data", "o_last", "i_cycles", "o_cycles")),
         *((name, ctypes.c_uint64) for name in ("i_beats", "o_beats", "i_packet", "o_packet", "i_sequence")),
         *((name, ctypes.c_uint64) for name in ("i_stall", "o_stall", "o_pause", "random")),
-        *(("w_data", ctypes.c_void_p), ("w_beats", ctypes.c_uint64)),
-        *((name, ctypes.c_uint64) for name in ("w_done", "i_done", "o_done", "cycle", "quiet", "o_take", "violations")),
+        *(("w_data", ctypes.c_void_p), ("w_beats", ctypes.c_uint64), ("w_done", ctypes.c_uint64)),
+        *((name, ctypes.c_uint64) for name in ("l_mask", "l_period", "l_stall")),
+        *((name, ctypes.c_uint64) for name in ("i_done", "o_done", "cycle", "quiet", "o_take", "violations")),
     )
 
 
@@ -130,11 +134,12 @@ class VerilatedModel:
         self.manifest = manifest
         if design is None:
             plan = plan or plan_for(manifest).plan
-            design = Design(generate(manifest, plan), manifest.name, optimise=optimise, weights=weights(manifest, plan))
+            text, masks = with_links(generate(manifest, plan), manifest, plan)
+            design = Design(text, manifest.name, optimise=optimise, weights=weights(manifest, plan), masks=masks)
             design = with_cells(design, plan.family)
         self.design = design
         harness = resources.files("ssm_hdl.sim").joinpath("harness.cpp").read_text(encoding="utf-8")
-        harness = ("#define WEIGHTS\n" if design.weights else "") + harness
+        harness = ("#define WEIGHTS\n" if design.weights else "") + ("#define LINKS\n" if design.masks else "") + harness
         self.library = compile_verilog(design, harness, cache)
         self._lib = ctypes.CDLL(str(self.library))
         self._lib.model_new.restype = ctypes.c_void_p
@@ -151,6 +156,7 @@ class VerilatedModel:
         pause: int = 0,
         seed: int = 0,
         reset_after: int | None = None,
+        links: Links = NO_LINKS,
         patience: int = PATIENCE,
     ) -> Run:
         """Run a batch of sequences, one after the other, from the state that the device has when it is switched on.
@@ -165,6 +171,7 @@ class VerilatedModel:
             seed: of these chances and of how many results these are; the same seed gives the same cycles.
             reset_after: run the samples for this number of cycles first, then reset for one cycle, then run them again from
                 the start; the result is of the second run.
+            links: what happens inside, of a design that has the ports for it.
             patience: cycles without a transfer after which the design counts as stuck.
 
         Raises:
@@ -176,12 +183,14 @@ class VerilatedModel:
             raise SsmHdlError(f"stalls is {stalls}; it is a chance in every cycle, from 0 to below 1")
         if seed < 0:
             raise SsmHdlError(f"the seed is {seed}; it is 0 or more")
-        job = _Buffers(self.manifest, samples, stalls, pause, seed, self.design.weights)
+        if links.any and not self.design.masks:
+            raise SsmHdlError(f"{self.manifest.name}: this Verilog has no ports for stalls inside")
+        job = _Buffers(self.manifest, samples, stalls, pause, seed, self.design.weights, links)
         start = time.perf_counter()
         model = self._lib.model_new()
         try:
             if reset_after is not None:
-                aborted = _Buffers(self.manifest, samples, stalls, pause, seed, self.design.weights)
+                aborted = _Buffers(self.manifest, samples, stalls, pause, seed, self.design.weights, links)
                 self._lib.model_run(model, aborted.job, reset_after, patience, _DRAIN)
                 self._lib.model_reset(model)
             while not job.check(patience):
@@ -197,10 +206,12 @@ class VerilatedModel:
 class _Buffers:
     """The arrays of a run, and the job that points to them."""
 
-    def __init__(self, manifest: Manifest, samples: Codes, stalls: float, pause: int, seed: int, weights: bytes) -> None:
+    def __init__(
+        self, manifest: Manifest, samples: Codes, stalls: float, pause: int, seed: int, weights: bytes, links: Links
+    ) -> None:
         batch, steps, size = samples.shape
         output = manifest.output
-        self.manifest = manifest
+        self.manifest, self.mask = manifest, links.mask
         self.packets = (batch,) if output.per_sequence else (batch, steps)
         mask = (1 << manifest.input.format.width) - 1
         self.i_data = np.ascontiguousarray(samples & mask).astype(np.uint64)
@@ -214,7 +225,8 @@ class _Buffers:
         self.job = _Job(
             *(array.ctypes.data for array in (self.i_data, self.o_data, self.o_last, self.i_cycles, self.o_cycles)),
             *(self.i_data.size, self.o_data.size, size, output.size, steps * size, chance, chance, pause, random),
-            *(self.weights.ctypes.data, self.weights.size),
+            *(self.weights.ctypes.data, self.weights.size, 0),
+            *(links.mask, links.period, int(links.stalls * 2**32)),
         )
 
     @property
@@ -242,4 +254,5 @@ class _Buffers:
         outputs = self.o_data.astype(np.int64)
         if format.signed:
             outputs -= (outputs >> (format.width - 1)) << format.width
-        return Run(outputs, self.o_last.astype(bool), self.i_cycles.astype(np.int64), self.o_cycles.astype(np.int64), seconds)
+        cycles = (self.i_cycles.astype(np.int64), self.o_cycles.astype(np.int64))
+        return Run(outputs, self.o_last.astype(bool), *cycles, seconds, self.mask)

@@ -18,6 +18,9 @@ from ssm_hdl.sim.golden.store import Stored
 _STATES_AT_ONCE = 1 << 23
 """Complex states held at a time, which bounds the memory of a run to a few hundred MiB."""
 
+Change = Callable[[Node, Codes], Codes]
+"""Of a node and its codes, what is read instead."""
+
 
 @dataclass
 class Result:
@@ -43,7 +46,11 @@ def evaluate(node: Node, *inputs: Codes) -> Stored:
 
 
 def run(
-    manifest: Manifest, samples: NDArray[np.integer], trace: bool = False, progress: Callable[[int], None] | None = None
+    manifest: Manifest,
+    samples: NDArray[np.integer],
+    trace: bool = False,
+    progress: Callable[[int], None] | None = None,
+    change: Change | None = None,
 ) -> Result:
     """Run a batch of sequences.
 
@@ -52,6 +59,7 @@ def run(
         samples: codes of the input format, integers of shape (batch, steps, size).
         trace: keep the codes of every edge (states included, so for small batches).
         progress: called with the number of sequences done since the last call.
+        change: what its readers see of an operation's codes, if that is something else.
 
     Raises:
         SsmHdlError: samples that the manifest does not take.
@@ -59,11 +67,11 @@ def run(
     codes = manifest.check_samples(samples)
     parts = []
     for chunk in _chunks(manifest, codes):
-        parts.append(_run_chunk(manifest, chunk, trace))
+        parts.append(_run_chunk(manifest, chunk, trace, change))
         if progress is not None:
             progress(len(chunk))
     if not parts:
-        parts = [_run_chunk(manifest, codes[:0], trace)]
+        parts = [_run_chunk(manifest, codes[:0], trace, change)]
     return Result(
         np.concatenate([part.outputs for part in parts]),
         {name: sum(part.saturations[name] for part in parts) for name in manifest.nodes},
@@ -100,13 +108,13 @@ def _chunks(manifest: Manifest, samples: Codes) -> Iterator[Codes]:
     return (samples[start : start + count] for start in range(0, len(samples), count))
 
 
-def _run_chunk(manifest: Manifest, samples: Codes, trace: bool) -> Result:
+def _run_chunk(manifest: Manifest, samples: Codes, trace: bool, change: Change | None) -> Result:
     edges = {manifest.input.name: samples}
     result = Result(samples)
     unread = {name: len(manifest.consumers(name)) for name in (*manifest.nodes, manifest.input.name)}
     for node in manifest.nodes.values():
         stored = evaluate(node, *(edges[source] for source in node.op.sources))
-        edges[node.name] = stored.codes
+        edges[node.name] = stored.codes if change is None else change(node, stored.codes)
         result.saturations[node.name] = stored.saturations
         result.elements[node.name] = stored.codes.size + stored.states
         for source in node.op.sources:

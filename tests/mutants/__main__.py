@@ -33,7 +33,7 @@ GATES, BITS = 160, 30
 LINT = "lint_off -rule UNOPTFLAT\n"
 """A fault may make one bit of a wire depend on another one, which looks like a loop."""
 
-PATIENCE = 1 << 14
+PATIENCE = 1 << 16
 """Cycles without a transfer after which a mutant is stuck; its longest pause has a fraction of them."""
 
 

@@ -6,6 +6,7 @@ whatever that is; tables of constants stay. ABC finds signals of both that are a
 power-up (signal correspondence), and with them that no output differs.
 """
 
+import itertools
 import json
 import re
 import subprocess
@@ -15,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from mutants.faults import placed
 from ssm_hdl import Manifest
 from ssm_hdl.fixed import bits
 from ssm_hdl.gen.yosys import run_yosys, share_folder
@@ -41,7 +43,7 @@ class Observer:
 
     names: tuple[str, ...] = ()
     text: str = "wire observed = 0;"
-    frames: int = 1
+    frames: int = 2
 
 
 OBSERVERS = {
@@ -82,12 +84,7 @@ def proved_equal(manifest: Manifest, verilog: str, fault: str, folder: Path, sec
     """
     top, verilog = manifest.name, _narrowed(manifest, verilog)
     modules = dict(_MODULE.findall(verilog))
-    (path,) = re.findall(r"-cell (\S+)", fault)
-    *instances, cell = re.split(r"\.(?=\\|\$)", path.removeprefix("$flatten"))
-    chain = [top]
-    for instance in instances:
-        chain += re.findall(rf"^  (\S+) {re.escape(instance[1:])} \($", modules[chain[-1]], re.M)
-    change = fault.replace(f"-module {top} ", f"-module {chain[-1]} ").replace(path, cell)
+    chain, change = placed(fault, verilog, top)
     stage = chain[min(2, len(chain) - 1)]
     node = manifest.nodes.get(stage.removeprefix(f"{top}_"))
     observer = OBSERVERS.get(node.op.op, Observer()) if node else Observer()
@@ -106,13 +103,16 @@ def proved_equal(manifest: Manifest, verilog: str, fault: str, folder: Path, sec
     run_yosys([*reads, *GATES, ["write_aiger", "-zinit", "pair.aig"]], folder / "pair.log", accepted=(".*",))
     tool, result = share_folder().parent / "yosys-abc", folder / "result.aig"
     result.unlink(missing_ok=True)
-    script = f"read_aiger {folder / 'pair.aig'}; scleanup; scorr -F {observer.frames}; write_aiger {result}"
-    try:
-        subprocess.run([str(tool), "-c", script], capture_output=True, check=True, timeout=seconds)
-    except subprocess.TimeoutExpired:
-        return False
-    header, output = result.read_bytes().split(b"\n")[:2]
-    return header.split()[3:] == [b"0", b"1", b"0"] and output == b"0"  # no latches, no gates: never 1
+    for frames in dict.fromkeys((2, observer.frames)):
+        script = f"read_aiger {folder / 'pair.aig'}; scleanup; scorr -F {frames}; write_aiger {result}"
+        try:
+            subprocess.run([str(tool), "-c", script], capture_output=True, check=True, timeout=seconds)
+        except subprocess.TimeoutExpired:
+            return False
+        header, output = result.read_bytes().split(b"\n")[:2]
+        if header.split()[3:] == [b"0", b"1", b"0"] and output == b"0":  # no latches, no gates: never 1
+            return True
+    return False
 
 
 def _narrowed(manifest: Manifest, verilog: str) -> str:
@@ -149,13 +149,33 @@ def _seen(text: str, observer: Observer) -> str:
 
 
 def _cut(path: Path, name: str) -> None:
-    """Make ports of the memories that are written: what they are told goes out, what they say comes in."""
+    """Make ports of the memories that are written: what they are told goes out, what they say comes in.
+
+    What they are told to write, and where, counts only in the bits that are written.
+    """
     design: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     module = design["modules"]["seen"]
+    fresh = itertools.count(1 + max(bit for net in module["netnames"].values() for bit in net["bits"] if isinstance(bit, int)))
+
+    def gate(kind: str, **inputs: list[Any]) -> list[Any]:
+        output = [next(fresh)]
+        ports = {port: "input" for port in inputs} | {"Y": "output"}
+        cell = {"type": kind, "port_directions": ports, "connections": inputs | {"Y": output}}
+        widths = {f"{port}_WIDTH": f"{len(bits):032b}" for port, bits in cell["connections"].items()}
+        signs = {f"{port}_SIGNED": f"{0:032b}" for port in inputs}
+        module["cells"][f"gate_{output[0]}"] = cell | {"hide_name": 0, "parameters": widths | signs, "attributes": {}}
+        return output
+
     for cell, memory in list(module["cells"].items()):
-        if memory["type"] == "$mem_v2" and int(memory["parameters"]["WR_PORTS"], 2):
+        if memory["type"] == "$mem_v2" and (count := int(memory["parameters"]["WR_PORTS"], 2)):
             del module["cells"][cell]
-            for port, bits in memory["connections"].items():
+            told = memory["connections"]
+            enables = np.array(told["WR_EN"], dtype=object).reshape(count, -1)
+            written = [gate("$reduce_or", A=list(bits))[0] for bits in enables]
+            places = len(told["WR_ADDR"]) // count
+            told["WR_DATA"] = [gate("$and", A=[a], B=[b])[0] for a, b in zip(told["WR_DATA"], told["WR_EN"], strict=True)]
+            told["WR_ADDR"] = [gate("$and", A=[a], B=[written[n // places]])[0] for n, a in enumerate(told["WR_ADDR"])]
+            for port, bits in told.items():
                 if bits and not port.endswith("CLK"):
                     module["ports"][f"{cell}.{port}"] = {"direction": "input" if port == "RD_DATA" else "output", "bits": bits}
     path.write_text(json.dumps(design | {"modules": {name: module}}), encoding="utf-8")
