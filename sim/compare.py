@@ -145,7 +145,8 @@ def _inside(manifest: Manifest, model: VerilatedModel, seed: int) -> Iterator[Co
     dice, edge, cycles = np.random.default_rng(seed), manifest.input, 0
     for index in count():
         stalled, steps = index % 2, (*SHORT, LONG)[index // 2 % 4] if index % 2 else WHOLE
-        part = dice.integers(edge.format.min, edge.format.max, (2, min(manifest.steps, steps), edge.size), endpoint=True)
+        shape = (1 + stalled, min(manifest.steps, steps), edge.size)
+        part = dice.integers(edge.format.min, edge.format.max, shape, endpoint=True)
         draws = dice.integers(0, 1 << 64, 1 + index % 3, np.uint64)  # the more, the fewer bits are inverted
         links = Links(int(np.bitwise_and.reduce(draws)))
         if stalled:

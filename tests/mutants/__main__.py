@@ -17,13 +17,14 @@ from pathlib import Path
 from typing import Any
 
 from mutants.equal import proved_equal
-from mutants.faults import NUMBER, with_faults
+from mutants.faults import NUMBER, joined, with_faults
 from ssm_hdl import Manifest, SsmHdlError
 from ssm_hdl.fixed import Codes
 from ssm_hdl.gen.size.planner import plan_for
 from ssm_hdl.gen.verilog import generate
 from ssm_hdl.sim.compare import judge, stress
 from ssm_hdl.sim.compiler import Design
+from ssm_hdl.sim.links import with_links
 from ssm_hdl.sim.verilated import Run, VerilatedModel
 from ssm_hdl.sw.cli.samples import samples_of
 
@@ -67,7 +68,9 @@ def verdict(manifest: Manifest, model: Impatient, samples: Codes, cycles: list[i
 
 def faults_of(manifest: Manifest, gates: int, bits: int, known: Row) -> Iterator[Row]:
     """Counts of verdicts, and the survivors; after each fault that was not known."""
-    began, verilog = time.monotonic(), generate(manifest, plan_for(manifest).plan)
+    began, plan = time.monotonic(), plan_for(manifest).plan
+    verilog = generate(manifest, plan)
+    linked, masks = with_links(verilog, manifest, plan)
     samples = samples_of(manifest, "random", None, None).codes
     with tempfile.TemporaryDirectory() as name:
         faulty = with_faults(verilog, manifest.name, gates, bits, Path(name))
@@ -79,7 +82,9 @@ def faults_of(manifest: Manifest, gates: int, bits: int, known: Row) -> Iterator
             {verdict: count for verdict, count in known.items() if verdict not in ("faults", "survived", "not known")}
         )
         os.environ[NUMBER] = "0"
-        model = Impatient(manifest, design=Design(faulty.verilog, manifest.name, lint=LINT, optimise=1), cache=Path(name))
+        stages = joined(faulty.verilog, linked, manifest.name)
+        design = Design(stages, manifest.name, lint=LINT, optimise=1, masks=masks)
+        model = Impatient(manifest, design=design, cache=Path(name))
         sound = verdict(manifest, model, samples, None)
         assert sound == "survived", sound
         cycles, survivors = model.times, list(rest)

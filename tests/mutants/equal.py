@@ -72,7 +72,7 @@ OBSERVERS = {
 }
 
 
-def proved_equal(manifest: Manifest, verilog: str, fault: str, folder: Path, seconds: int = 600) -> bool:
+def proved_equal(manifest: Manifest, verilog: str, fault: str, folder: Path, seconds: int = 60) -> bool:
     """Whether a mutant takes and gives the same in the same cycles, whatever comes; False also if that is not known in time.
 
     Args:
@@ -100,7 +100,7 @@ def proved_equal(manifest: Manifest, verilog: str, fault: str, folder: Path, sec
     for name in ("sound", "mutant"):
         _cut(folder / f"{name}.json", name)
     reads = [["read_json", f"{name}.json"] for name in ("sound", "mutant")]
-    run_yosys([*reads, *GATES, ["write_aiger", "-zinit", "pair.aig"]], folder / "pair.log", accepted=(".*",))
+    run_yosys([*reads, *GATES, ["write_aiger", "-zinit", "-symbols", "pair.aig"]], folder / "pair.log", accepted=(".*",))
     tool, result = share_folder().parent / "yosys-abc", folder / "result.aig"
     result.unlink(missing_ok=True)
     for frames in dict.fromkeys((2, observer.frames)):
