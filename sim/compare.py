@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from itertools import count
 from types import MappingProxyType
 from typing import Any
 
@@ -28,8 +27,8 @@ WAVES = 6
 FULL, PAUSES = 12, 8
 """Short sequences for a reader that pauses until nothing moves, and how often they run: all queues are full then."""
 
-INSIDE = 1 << 19
-"""Cycles of `stress` with stalls and other codes inside: for small pipelines enough to read most words of their tables."""
+INSIDE, MOST = 1 << 19, 128
+"""Cycles and runs of `stress` with stalls and other codes inside: enough for most words of the tables of a small pipeline."""
 
 WHOLE = 64
 """Time steps of its sequences without stalls, at most: a mean overflows only in a long one."""
@@ -141,20 +140,21 @@ def stress(manifest: Manifest, model: VerilatedModel, samples: Codes, seed: int 
 
 
 def _inside(manifest: Manifest, model: VerilatedModel, seed: int) -> Iterator[Comparison]:
-    """Any codes, with other codes at the links inside, and in every other run stalls there too; see `ssm_hdl.sim.links`."""
+    """Other codes at the links inside, with any samples, one sample for ever, or stalls at the links; see `ssm_hdl.sim.links`."""
     dice, edge, cycles = np.random.default_rng(seed), manifest.input, 0
-    for index in count():
-        stalled, steps = index % 2, (*SHORT, LONG)[index // 2 % 4] if index % 2 else WHOLE
-        shape = (1 + stalled, min(manifest.steps, steps), edge.size)
-        part = dice.integers(edge.format.min, edge.format.max, shape, endpoint=True)
+    for index in range(MOST):
+        stalled, held = index % 2 == 1, index % 4 == 2
+        steps = min(manifest.steps, (*SHORT, LONG)[index // 2 % 4] if stalled else WHOLE)
+        shape = (1 + stalled, 1 if held else steps, edge.size)
+        part = dice.integers(edge.format.min, edge.format.max, shape, endpoint=True).repeat(steps if held else 1, 1)
         draws = dice.integers(0, 1 << 64, 1 + index % 3, np.uint64)  # the more, the fewer bits are inverted
-        links = Links(int(np.bitwise_and.reduce(draws)))
+        links, reset = Links(int(np.bitwise_and.reduce(draws))), None
         if stalled:
-            links = replace(links, stalls=dice.choice(CHANCES), period=int(dice.choice(PERIODS)))
-        reset = int(dice.integers(1, FEW * 256)) if stalled else None
-        run = model.run(part, seed=seed + index, links=links, reset_after=reset)
-        yield judge(manifest, part, [run], model.design.masks)
-        cycles += run.cycles
+            links = replace(links, stalls=float(dice.choice(CHANCES)), period=int(dice.choice(PERIODS)))
+            reset = int(dice.integers(1, 2048))
+        done = model.run(part, seed=seed + index, links=links, reset_after=reset)
+        yield judge(manifest, part, [done], model.design.masks)
+        cycles += done.cycles
         if cycles >= INSIDE:
             return
 

@@ -1,12 +1,17 @@
 # amaranth: UnusedElaboratable=no
-"""Stalls and other codes at the links inside a pipeline: what no samples and no reader at its ends can bring there.
+"""Stalls and other codes at the links inside a pipeline, where no samples and no reader bring them.
 
-The modules of the stages stay as they are; only the module that connects them gets two more ports. ``link_stall`` holds links back:
-a beat that has been offered stays. ``link_mask`` inverts bits of the results of every stage, the same in all of its numbers, so
-that the stages that read them see codes from anywhere in the format. With both ports at 0 nothing changes.
+The modules of the stages stay as they are. The module that connects them gets two more ports.
+
+- ``link_stall`` holds links back. A beat that has been offered stays.
+- ``link_mask`` inverts bits of the results of stages, the same bits of every number. So the stages
+  that read them see codes from anywhere in the format, and the golden model can do the same.
+
+With both at 0 nothing changes.
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,13 +23,14 @@ from ssm_hdl.gen.pipeline import Pipeline
 from ssm_hdl.gen.plan import Plan
 
 BITS, STRIDE = 64, 11
-"""Bits of both ports, which links and stages share, and how far the masks of stages are apart in them."""
+"""Bits of both ports, which links and stages share; from one stage's first bit of the mask to the next one's."""
 
 _INSTANCE = re.compile(r"^  (\w+) (\w+) \(\n((?:    \.\w+\(.*\),?\n)+)  \);\n", re.M)
-_PORT = re.compile(r"\.(\w+)\((.*)\)")
+_NET = re.compile(r"\.(\w+)\((.*)\)")
+_OUTPUT = re.compile(r"^  output (?:wire|reg ) (?:\[(\d+):0\] )?(\w+),?$", re.M)
 _PORTS = f"  input  wire [{BITS - 1}:0] link_stall,\n  input  wire [{BITS - 1}:0] link_mask,\n"
+_THROUGH = "    .link_mask(link_mask),\n    .link_stall(link_stall),\n"
 _LINK = """
-
 module {top}_link (
   input  wire clk,
   input  wire rst,
@@ -40,6 +46,7 @@ module {top}_link (
   assign i_ready = o_ready & open;
   always @(posedge clk) waits <= ~rst & o_valid & ~o_ready;
 endmodule
+
 """
 
 
@@ -67,48 +74,60 @@ NO_LINKS = Links()
 
 
 def with_links(verilog: str, manifest: Manifest, plan: Plan) -> tuple[str, dict[str, int]]:
-    """The pipeline with these ports, and the operations whose results have a mask, each with the bit at which it begins."""
+    """Give a pipeline these ports.
+
+    Args:
+        verilog: what `generate` gives.
+        manifest: the integer program.
+        plan: its hardware.
+
+    Returns:
+        The Verilog, and the operations whose results have a mask, each with its first bit of it.
+    """
     top, pipeline = manifest.name, Pipeline(manifest, plan)
     masks: dict[str, int] = {}
     added: list[str] = []
 
     def connect(instance: re.Match[str]) -> str:
         module, name, text = instance.groups()
-        body = verilog[verilog.index(f"module {module} (\n") :]
-        body = body[: body.index(");\n")]
-        nets = dict(_PORT.findall(text))
-        for port, net in nets.items():
-            sink = port.removesuffix("_ready")
-            if sink != port and re.search(rf"output (wire|reg ) {port}\b", body):
-                link, number = f"{name}_{sink}_link", len(added)
-                wires = f"  wire {link}_valid, {link}_ready;\n"
-                ends = f".i_valid({nets[f'{sink}_valid']}), .i_ready({net}), .o_valid({link}_valid), .o_ready({link}_ready)"
-                hold = f"  {top}_link {link} (.clk(clk), .rst(rst), .hold(link_stall[{number % BITS}]), {ends});\n"
-                added.append(wires + hold)
-                text = text.replace(f".{port}({net})", f".{port}({link}_ready)")
-                text = text.replace(f".{sink}_valid({nets[f'{sink}_valid']})", f".{sink}_valid({link}_valid)")
-        width = re.search(r"output (?:wire|reg ) \[(\d+):0\] o_payload\b", body)
-        if name in pipeline.stages and width:
-            layers, count = pipeline.structure.stages[name], lanes(pipeline.stages[name], "o")
-            bits, start = shape_of(layers.node.output).width, len(masks) * STRIDE % BITS
+        head = verilog[verilog.index(f"module {module} (\n") :]
+        outputs = {port: most for most, port in _OUTPUT.findall(head[: head.index(");\n")])}
+        nets = dict(_NET.findall(text))
+        for port in [port for port in outputs if port.endswith("_ready")]:
+            sink, number = port.removesuffix("_ready"), len(added)
+            added.append(_link(top, f"{name}_{sink}_link", number % BITS, nets, sink))
+            for leaf in ("ready", "valid"):
+                was = f".{sink}_{leaf}({nets[f'{sink}_{leaf}']})"
+                text = text.replace(was, f".{sink}_{leaf}({name}_{sink}_link_{leaf})")
+        if name in pipeline.stages and (most := outputs.get("o_payload")):
+            layers, start = pipeline.structure.stages[name], len(masks) * STRIDE % BITS
             masks.update((node.name, start) for node in layers.nodes)
-            chosen = ", ".join(f"link_mask[{(start + bit) % BITS}]" for bit in reversed(range(bits)))
+            count, width = lanes(pipeline.stages[name], "o"), shape_of(layers.node.output).width
+            chosen = ", ".join(f"link_mask[{(start + bit) % BITS}]" for bit in reversed(range(width)))
+            kept = "".join("1'b0, " for _ in range(int(most) + 1 - count * width))
             added.append(
-                f"  wire [{width[1]}:0] {name}_unmasked;\n"
-                f"  assign {nets['o_payload']} = {name}_unmasked ^ {int(width[1]) + 1}'({{{count}{{{chosen}}}}});\n"
+                f"  wire [{most}:0] {name}_unmasked;\n"
+                f"  assign {nets['o_payload']} = {name}_unmasked ^ {{{kept}{{{count}{{{chosen}}}}}}};\n"
             )
             text = text.replace(f".o_payload({nets['o_payload']})", f".o_payload({name}_unmasked)")
         return f"  {module} {name} (\n{text}  );\n"
 
     start = verilog.index(f"module {top}_pipeline (\n")
     end = verilog.index("endmodule", start)
-    inside = _INSTANCE.sub(connect, verilog[start:end])
-    changed = verilog[:start] + inside + "".join(added) + verilog[end:]
+    changed = verilog[:start] + _INSTANCE.sub(connect, verilog[start:end]) + "".join(added) + verilog[end:]
     for module in (top, f"{top}_pipeline"):
         changed = changed.replace(f"module {module} (\n", f"module {module} (\n{_PORTS}", 1)
-    through = "    .link_mask(link_mask),\n    .link_stall(link_stall),\n"
-    changed = changed.replace(f"  {top}_pipeline pipeline (\n", f"  {top}_pipeline pipeline (\n{through}", 1)
-    return changed.replace("`default_nettype wire", _LINK.format(top=top) + "\n`default_nettype wire"), masks
+    instance = f"  {top}_pipeline pipeline (\n"
+    changed = changed.replace(instance, instance + _THROUGH, 1)
+    return changed.replace("\n`default_nettype wire", f"{_LINK.format(top=top)}`default_nettype wire"), masks
+
+
+def _link(top: str, link: str, number: int, nets: Mapping[str, str], sink: str) -> str:
+    """A link before the stream ``sink`` of an instance with these nets."""
+    wires = f"  wire {link}_valid, {link}_ready;\n"
+    before = f".i_valid({nets[f'{sink}_valid']}), .i_ready({nets[f'{sink}_ready']})"
+    after = f".o_valid({link}_valid), .o_ready({link}_ready)"
+    return f"{wires}  {top}_link {link} (.clk(clk), .rst(rst), .hold(link_stall[{number}]), {before}, {after});\n"
 
 
 def masked(codes: Codes, format: Format, mask: int, start: int) -> Codes:

@@ -7,6 +7,7 @@ from ssm_hdl.gen.size.planner import plan_for
 from ssm_hdl.gen.verilog import generate
 from ssm_hdl.sim.compare import compare, stress
 from ssm_hdl.sim.compiler import Design
+from ssm_hdl.sim.links import Links
 from ssm_hdl.sim.verilated import VerilatedModel
 
 
@@ -21,6 +22,8 @@ def test_a_reset_that_clears_nothing_is_found(random_manifest, random_samples):
     )
     assert stress(manifest, right, samples).differences == 0
     assert compare(manifest, wrong, samples).differences == 0
+    with pytest.raises(SsmHdlError, match="has no ports for stalls inside"):
+        right.run(samples, links=Links(mask=1))
     with pytest.raises(SsmHdlError, match=r"more results came than there should be|is stuck"):
         stress(manifest, wrong, samples)
 

@@ -1,0 +1,73 @@
+"""Stalls and other codes at the links inside a pipeline."""
+
+import re
+
+import pytest
+
+from ssm_hdl.gen.size.planner import plan_for
+from ssm_hdl.gen.verilog import generate
+from ssm_hdl.sim.compare import compare, stress
+from ssm_hdl.sim.compiler import Design
+from ssm_hdl.sim.golden import run
+from ssm_hdl.sim.links import Links, with_links
+from ssm_hdl.sim.verilated import VerilatedModel
+
+
+@pytest.fixture
+def manifest(random_manifest):
+    return random_manifest(channels=4, modes=2, steps=6)
+
+
+def _model(manifest, change=lambda text: text):
+    plan = plan_for(manifest, dsp=8).plan
+    text, masks = with_links(change(generate(manifest, plan)), manifest, plan)
+    return VerilatedModel(manifest, design=Design(text, manifest.name, optimise=0, masks=masks))
+
+
+def test_stalls_change_the_cycles_and_masks_the_bits(manifest, random_samples):
+    model, samples = _model(manifest), random_samples(manifest, 3)
+    free, held, masked = (
+        model.run(samples, links=links)
+        for links in (Links(), Links(stalls=0.5, period=4), Links(mask=(1 << 64) - 1))
+    )
+    assert (held.outputs == free.outputs).all() and held.cycles > free.cycles
+    assert (masked.outputs != free.outputs).any() and masked.cycles == free.cycles
+
+
+@pytest.mark.parametrize("share", [False, True])
+def test_the_golden_model_knows_the_masks(random_manifest, random_samples, share):
+    manifest = random_manifest(channels=4, modes=2, steps=3, layers=2, alike=True)
+    model = VerilatedModel(manifest, plan_for(manifest, share_layers=share).plan, optimise=0)
+    assert set(model.design.masks) >= {"ssm_1", "ssm_2", "decoder"}
+    assert stress(manifest, model, random_samples(manifest, 2)).differences == 0
+
+
+def test_words_that_no_sample_reads_are_found(manifest, random_samples):
+    samples = random_samples(manifest, 200)
+    read = {int(code) & 255 for code in run(manifest, samples, trace=True).trace["readout"].flat}
+    word = next(place for place in range(256) if place not in read)
+
+    def change(text):
+        start = text.index(f"module {manifest.name}_gelu (")
+        head, table = text[:start], text[start:]
+        (entry,) = re.findall(rf"table_0\[{word}\] = 8'h(..);", table[: table.index("endmodule")])
+        changed = f"table_0[{word}] = 8'h{int(entry, 16) ^ 64:02x};"
+        return head + table.replace(f"table_0[{word}] = 8'h{entry};", changed, 1)
+
+    wrong = _model(manifest, change)
+    assert compare(manifest, wrong, samples).differences == 0
+    assert stress(manifest, wrong, samples).differences
+
+
+def test_places_that_no_reader_fills_are_found(manifest, random_samples):
+    """The second place of a queue whose reader takes every beat at once."""
+
+    def change(text):
+        start = text.index(f"module {manifest.name}_gelu_queue (")
+        (width,) = re.findall(r"reg \[(\d+):0\] beat_1;", text[start:])[:1]
+        kept = rf"beat_1 <= \1 ^ {int(width) + 1}'d1;"
+        return text[:start] + re.sub(r"beat_1 <= (\w+);", kept, text[start:], count=1)
+
+    wrong, samples = _model(manifest, change), random_samples(manifest, 20)
+    assert compare(manifest, wrong, samples).differences == 0
+    assert stress(manifest, wrong, samples).differences
