@@ -50,6 +50,7 @@ demo: $(READY) ## the road on digits, from training to an iCEBreaker bitstream, 
 
 test: $(READY) ## lint, types and tests
 	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check --quiet .
 	cd $(VENV) && bin/mypy --config-file ../pyproject.toml
 	$(VENV)/bin/pytest -n 2
 

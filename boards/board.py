@@ -25,7 +25,8 @@ class Board:
         oscillator_hz: its frequency.
         clock_hz: clock of the accelerator, unless the user asks for another.
         baud: bit rate of the serial line.
-        leds: pins that light up when the board is ready, and when it refused a request; none if there are no LEDs to spare.
+        leds: pins that light up when the board is ready, and when it refused a request;
+            none if there are no LEDs to spare.
         high: pins that have to be held high.
         route: arguments of nextpnr that name the device.
         pack: arguments of the packer that name the device.
@@ -77,7 +78,9 @@ class Board:
         return self.chip.title
 
 
-def platform_of(module: str, name: str, uart: tuple[str, int, str, str] | None = None, **attributes: Any) -> Callable[[], Any]:
+def platform_of(
+    module: str, name: str, uart: tuple[str, int, str, str] | None = None, **attributes: Any
+) -> Callable[[], Any]:
     """A function that makes the platform ``name`` of ``amaranth_boards.module``.
 
     It imports when it is called, so that a board can be talked about, and to, without that package.
@@ -85,7 +88,8 @@ def platform_of(module: str, name: str, uart: tuple[str, int, str, str] | None =
     Args:
         module: the module.
         name: the platform.
-        uart: connector, its number, and its pins rx and tx, where the board has no serial port of its own.
+        uart: connector, its number, and its pins rx and tx,
+            where the board has no serial port of its own.
         attributes: of these pins.
     """
 
@@ -99,7 +103,9 @@ def platform_of(module: str, name: str, uart: tuple[str, int, str, str] | None =
         platform = getattr(import_module(f"amaranth_boards.{module}"), name)()
         if uart is not None:
             connector, number, rx, tx = uart
-            platform.add_resources([UARTResource(0, rx=rx, tx=tx, conn=(connector, number), attrs=Attrs(**attributes))])
+            platform.add_resources(
+                [UARTResource(0, rx=rx, tx=tx, conn=(connector, number), attrs=Attrs(**attributes))]
+            )
         return platform
 
     return make

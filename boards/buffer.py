@@ -12,9 +12,11 @@ from ssm_hdl.gateware.stream import shape_of, signature
 
 
 class SampleBuffer(wiring.Component):
-    """Stores the bytes of a sequence, or of a part of one, then sends them as samples when it is told to.
+    """Stores the bytes of a sequence, or of a part of one,
+    then sends them as samples when it is told to.
 
-    It stores a byte every second cycle at most, and sends an element every ``2 * bytes + 1`` cycles.
+    It stores a byte every second cycle at most,
+    and sends an element every ``2 * bytes + 1`` cycles.
 
     Args:
         manifest: the integer program whose sequences come.
@@ -23,7 +25,8 @@ class SampleBuffer(wiring.Component):
         clear: forget the stored bytes.
         store: store ``byte``.
         byte: the next byte of the sequence.
-        whole: the stored bytes are a whole number of time steps, at least one, and no byte came after the last step.
+        whole: the stored bytes are a whole number of time steps, at least one,
+            and no byte came after the last step.
         in_range: every element is a code of the input format.
         results: bytes of results that the pipeline gives for this sequence.
         send: start to send the samples.
@@ -43,8 +46,8 @@ class SampleBuffer(wiring.Component):
         depth = self.steps * self.edge.size * self.bytes
         bytes_ = Ram(m, "memory", Memories().ram("memory", depth, 8))
         write, read = bytes_.write, bytes_.read
-        # The address of a byte stays for two cycles at least. So `element_ends` and `step_ends` may be registered, for short
-        # paths, and still hold when the byte is stored or sent.
+        # The address of a byte stays for two cycles at least. So `element_ends` and `step_ends` may
+        # be registered, for short paths, and still hold when the byte is stored or sent.
         address, index, element = (
             Signal(range(depth), name="address"),
             Signal(range(self.bytes), name="index"),
@@ -83,11 +86,16 @@ class SampleBuffer(wiring.Component):
             m.d.sync += [surplus.eq(surplus | full), bad.eq(bad | (element_ends & self._wrong()))]
             with m.If(step_ends & ~full):
                 m.d.sync += steps.eq(steps + 1)
-                m.d.sync += self.results.eq(result_bytes + (0 if self.output.per_sequence else self.results))
+                m.d.sync += self.results.eq(
+                    result_bytes + (0 if self.output.per_sequence else self.results)
+                )
         with m.If(advance & step_ends):
             m.d.sync += step.eq(step + 1)
         with m.If(self.clear):
-            m.d.sync += [signal.eq(0) for signal in (address, index, element, steps, surplus, bad, self.results)]
+            m.d.sync += [
+                signal.eq(0)
+                for signal in (address, index, element, steps, surplus, bad, self.results)
+            ]
         word, last = Signal(8 * self.bytes, name="word", reset_less=True), Signal(name="last")
         m.d.comb += [Value.cast(self.o.p.data).eq(word), self.o.p.last.eq(last & ~self.more)]
         with m.FSM():
@@ -113,7 +121,8 @@ class SampleBuffer(wiring.Component):
         return m
 
     def _wrong(self) -> Value:
-        """Whether the last byte of an element is wrong: its unused bits do not extend the sign, or are not 0."""
+        """Whether the last byte of an element is wrong: its unused bits do not extend the sign,
+        or are not 0."""
         unused = 8 * self.bytes - self.edge.format.width
         top = self.byte[8 - unused :]
         if not unused:

@@ -51,7 +51,8 @@ class BuildReport:
         block_rams: block RAMs.
         sprams: SPRAMs, whose contents follow the bitstream in its file.
         cycles_per_step: clock cycles per time step.
-        steps_per_second: time steps that the pipeline takes in a second; the serial line may be slower.
+        steps_per_second: time steps that the pipeline takes in a second;
+            the serial line may be slower.
         baud: bit rate of the serial line.
         seed: seed of place and route that met the timing.
         seeds: clock in MHz that each seed reached, in the order in which they were tried.
@@ -97,9 +98,10 @@ def build(
 ) -> BuildReport:
     """Build the bitstream of a manifest for a board.
 
-    A folder gets ``NAME.bin`` (iCE40) or ``NAME.bit`` (ECP5), ``report.json``, what it was built from (the manifest and
-    ``plan.json``), and the logs ``yosys.log`` and ``nextpnr.log``. The bitstream of an earlier build goes when this one
-    begins to synthesise, so that one that is there is always the one that was asked for last, and met its timing.
+    A folder gets ``NAME.bin`` (iCE40) or ``NAME.bit`` (ECP5), ``report.json``, what it was built
+    from (the manifest and ``plan.json``), and the logs ``yosys.log`` and ``nextpnr.log``. The
+    bitstream of an earlier build goes when this one begins to synthesise, so that one that is there
+    is always the one that was asked for last, and met its timing.
 
     Args:
         manifest: the integer program.
@@ -107,29 +109,49 @@ def build(
         out: the folder.
         clock_hz: clock of the accelerator; the board's own if None.
         plan: its hardware; what `plan_for` gives for the device beside the shell if None.
-        seeds: seeds of place and route to try until the timing is met; the first of them that meets it counts.
+        seeds: seeds of place and route to try until the timing is met;
+            the first of them that meets it counts.
         jobs: seeds that are tried side by side, on as many cores.
         progress: called with a line of text when something begins or ends.
 
     Raises:
-        SsmHdlError: the model does not fit, the clock cannot be made or is not reached, a tool is missing, failed or
-            warned, or the folder cannot be written, or has a manifest that `build` did not put there.
+        SsmHdlError: the model does not fit, the clock cannot be made or is not reached, a tool is
+            missing, failed or warned, or the folder cannot be written, or has a manifest that
+            `build` did not put there.
     """
     out, asked_hz = Path(out), board.clock_hz if clock_hz is None else clock_hz
     if not 0 < asked_hz < float("inf"):
-        raise SsmHdlError(f"a clock of {asked_hz / 1e6:g} MHz is none; the {board.title} runs at {board.clock_hz / 1e6:g}")
+        raise SsmHdlError(
+            f"a clock of {asked_hz / 1e6:g} MHz is none; "
+            f"the {board.title} runs at {board.clock_hz / 1e6:g}"
+        )
     if (out / FILE).exists() and not (out / PLAN).exists():
-        raise UsageError(f"{out} is the folder of a manifest, and a build has its own; choose another")
+        raise UsageError(
+            f"{out} is the folder of a manifest, and a build has its own; choose another"
+        )
     if not seeds or min(seeds) < 0 or len({*seeds}) < len(seeds):
-        raise UsageError(f"seeds are {list(seeds)}; give at least one, each 0 or more and only once")
+        raise UsageError(
+            f"seeds are {list(seeds)}; give at least one, each 0 or more and only once"
+        )
     if jobs < 1:
         raise UsageError(f"{jobs} seeds side by side are none; give --jobs 1 or more")
-    plan = plan or plan_for(manifest, board.chip, clock_hz=asked_hz, reserve=shell_use(manifest, board)).plan
+    plan = (
+        plan
+        or plan_for(
+            manifest, board.chip, clock_hz=asked_hz, reserve=shell_use(manifest, board)
+        ).plan
+    )
     flow, pll = board.flow, board.pll(asked_hz)
     top = Top(board, pll, manifest, plan)
     expected = check_expected(manifest, plan, board)
-    progress(f"{manifest.name} for the {board.title}: {', '.join(f'{use} {name}' for name, use in expected.items())}")
-    versions = [f"Yosys (pyosys {importlib.metadata.version('pyosys')})", *map(tools.version, (flow.router, flow.packer))]
+    progress(
+        f"{manifest.name} for the {board.title}: "
+        f"{', '.join(f'{use} {name}' for name, use in expected.items())}"
+    )
+    versions = [
+        f"Yosys (pyosys {importlib.metadata.version('pyosys')})",
+        *map(tools.version, (flow.router, flow.packer)),
+    ]
     for tool in (flow.router, flow.packer):
         tools.command(tool)
     bitstream, log = out / f"{manifest.name}.{flow.bitstream}", out / LOG
@@ -154,7 +176,9 @@ def build(
         if not routed.met:
             raise SsmHdlError(_missed(manifest, board, pll, tried, log))
         progress(f"bitstream ({flow.packer})")
-        data = with_image(board, pack(board, place_of(folder, routed.seed)), top.shell.pipeline.image)
+        data = with_image(
+            board, pack(board, place_of(folder, routed.seed)), top.shell.pipeline.image
+        )
         cycles = estimate(manifest, plan).cycles
         report = BuildReport(
             model=manifest.name,
@@ -184,13 +208,17 @@ def build(
 
 
 def with_image(board: Board, bitstream: bytes, image: bytes) -> bytes:
-    """A file that has the contents of SPRAM after the bitstream, at their place in the flash; programming it writes both.
+    """A file that has the contents of SPRAM after the bitstream, at their place in the flash;
+    programming it writes both.
 
     Raises:
         SsmHdlError: the bitstream does not leave them their place.
     """
     if image and len(bitstream) > board.flash_offset:
-        raise SsmHdlError(f"the bitstream has {len(bitstream):,} bytes; the weights begin at {board.flash_offset:,} of the flash")
+        raise SsmHdlError(
+            f"the bitstream has {len(bitstream):,} bytes; "
+            f"the weights begin at {board.flash_offset:,} of the flash"
+        )
     return bitstream.ljust(board.flash_offset, b"\xff") + image if image else bitstream
 
 
@@ -198,18 +226,25 @@ def _missed(manifest: Manifest, board: Board, pll: Pll, tried: Sequence[Routed],
     best = max(routed.reached_hz for routed in tried)
     if best >= pll.clock_hz:
         return (
-            f"{manifest.name} on the {board.title} reaches {best / 1e6:.2f} MHz, but each of the {len(tried)} seeds violates "
-            f"hold times; another plan (--rate, --dsp) is placed in another way (paths: {log})"
+            f"{manifest.name} on the {board.title} reaches {best / 1e6:.2f} MHz, but each of the "
+            f"{len(tried)} seeds violates hold times; another plan (--rate, --dsp) "
+            f"is placed in another way (paths: {log})"
         )
     clocks = (setting.clock_hz for setting in board.flow.pll.candidates(board.oscillator_hz))
     slower = max((clock for clock in clocks if clock <= 0.99 * best), default=None)
-    remedy = f"ask for {slower / 1e6:g} MHz (--clock {slower / 1e6:g})" if slower else "make the model smaller"
+    remedy = (
+        f"ask for {slower / 1e6:g} MHz (--clock {slower / 1e6:g})"
+        if slower
+        else "make the model smaller"
+    )
     reached = (
         f"reached {best / 1e6:.2f} MHz at best"
         if best
-        else f"was given up each time: the device is too full, or {PATIENCE_S / 60:g} minutes were not enough"
+        else "was given up each time: "
+        f"the device is too full, or {PATIENCE_S / 60:g} minutes were not enough"
     )
     return (
-        f"{manifest.name} on the {board.title} does not reach {pll.clock_hz / 1e6:g} MHz: place and route {reached}, "
-        f"with {len(tried)} seeds; {remedy}, or use fewer multipliers (critical path: {log})"
+        f"{manifest.name} on the {board.title} does not reach {pll.clock_hz / 1e6:g} MHz: place "
+        f"and route {reached}, with {len(tried)} seeds; {remedy}, "
+        f"or use fewer multipliers (critical path: {log})"
     )

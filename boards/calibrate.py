@@ -1,8 +1,9 @@
 # amaranth: UnusedElaboratable=no
-"""Calibration of the estimates: synthesise single stages, fit what they take to what they are made of, judge whole pipelines.
+"""Calibration of the estimates: synthesise single stages, fit what they take to what they are made
+of, judge whole pipelines.
 
-Everything that was synthesised is kept: single stages in ``results/stages.json``, whole pipelines in ``results/estimates.json``.
-The latter say how close the estimates are where nothing was fitted.
+Everything that was synthesised is kept: single stages in ``results/stages.json``, whole pipelines
+in ``results/estimates.json``. The latter say how close the estimates are where nothing was fitted.
 """
 
 import json
@@ -53,7 +54,8 @@ MOST = 72
 """Multipliers of the largest of them."""
 
 LEAST = 0.02
-"""A feature that is a smaller share of the estimate of every sample has no coefficient: no measurement tells it from 0."""
+"""A feature that is a smaller share of the estimate of every sample has no coefficient:
+no measurement tells it from 0."""
 
 
 @dataclass(frozen=True)
@@ -98,12 +100,16 @@ class Measured(NamedTuple):
     def of(cls, sample: Sample, family: Family, counts: dict[str, int]) -> "Measured":
         """A sample and what it takes."""
         features = {name: value for name, value in sample.features.items() if value}
-        return cls(family.name, sample.op, sample.what, counts["LUTs"], counts["flip-flops"], features)
+        return cls(
+            family.name, sample.op, sample.what, counts["LUTs"], counts["flip-flops"], features
+        )
 
 
 def save(measured: Sequence[Measured], file: Path) -> None:
     """Write measurements with their estimates, one a line."""
-    lines = ",\n".join(json.dumps(entry._replace(estimates=estimates(entry))._asdict()) for entry in measured)
+    lines = ",\n".join(
+        json.dumps(entry._replace(estimates=estimates(entry))._asdict()) for entry in measured
+    )
     write_atomically(file, f"[\n{lines}\n]\n")
 
 
@@ -140,7 +146,10 @@ def candidates(manifests: Sequence[Manifest], family: Family) -> Iterator[Sample
                     stage = registry.stage(layers.node.op.op).build(layers, plan)
                     features = costs.stage_features(stage, plan, family)
                     op = costs.kind_of(layers.node.op.op, plan)
-                    key = f"{_shape(layers)} {op} {plan.folding} {plan.lanes} {plan.kind} {plan.registers}"
+                    key = (
+                        f"{_shape(layers)} {op} {plan.folding} {plan.lanes} {plan.kind} "
+                        f"{plan.registers}"
+                    )
                     key += f" {plan.pace}" * plan.compact
                     if key not in seen:
                         seen.add(key)
@@ -154,17 +163,28 @@ def _forms(layers: Layers, plans: Iterator[StagePlan], family: Family) -> Iterat
     """The plans, and where a flip-flop takes a logic cell their compact forms, busy and idle."""
     for plan in plans:
         yield plan
-        if family.packs_flip_flops and not plan.registers and registry.stage(layers.node.op.op).compacts(layers, plan):
-            yield from (replace(plan, compact=True, pace=pace) for pace in dict.fromkeys((plan.pace, IDLE)))
+        if (
+            family.packs_flip_flops
+            and not plan.registers
+            and registry.stage(layers.node.op.op).compacts(layers, plan)
+        ):
+            yield from (
+                replace(plan, compact=True, pace=pace) for pace in dict.fromkeys((plan.pace, IDLE))
+            )
 
 
 def _shape(layers: Layers) -> str:
     """What stages have to agree in to be alike but for their constants."""
     edges = [(edge.size, edge.format.width) for edge in (*layers.node.inputs, layers.node.output)]
-    return f"{layers.count} {layers.node.op.op} {edges} {[array.shape for array in layers.node.arrays.values()]}"
+    return (
+        f"{layers.count} {layers.node.op.op} {edges} "
+        f"{[array.shape for array in layers.node.arrays.values()]}"
+    )
 
 
-def _plans(manifest: Manifest, structure: Structure, name: str, family: Family) -> Iterator[StagePlan]:
+def _plans(
+    manifest: Manifest, structure: Structure, name: str, family: Family
+) -> Iterator[StagePlan]:
     layers = structure.stages[name]
     op = layers.node.op.op
     fold = registry.stage(op).folds
@@ -178,7 +198,11 @@ def _plans(manifest: Manifest, structure: Structure, name: str, family: Family) 
                     yield replace(plan, registers=True)
         return
     kinds = (DSP, LUT)
-    choices = [f for f in fold.choices(layers) if f.exact and f.multipliers <= MOST and any(map(f.suits, kinds))]
+    choices = [
+        f
+        for f in fold.choices(layers)
+        if f.exact and f.multipliers <= MOST and any(map(f.suits, kinds))
+    ]
     spread = {round(k * (len(choices) - 1) / max(1, FOLDED - 1)) for k in range(FOLDED)}
     for index in sorted(spread):
         folding = choices[index]
@@ -200,19 +224,32 @@ def _between(manifest: Manifest, family: Family) -> Iterator[Sample]:
     for few, many in ((1, 2), (1, 8), (4, 8), (2, 32)):
         for i, o, ahead in ((few, many, False), (few, many, True), (many, few, False)):
             features = costs.repack_features(i, o, shape.width, ahead)
-            yield Sample("repack", f"{i} to {o}{', ahead' * ahead}", features, partial(Repack, shape, i, o, 1, 1 + 99 * ahead))
+            yield Sample(
+                "repack",
+                f"{i} to {o}{', ahead' * ahead}",
+                features,
+                partial(Repack, shape, i, o, 1, 1 + 99 * ahead),
+            )
     for layers in (2, 4):
-        yield Sample("ring", f"{layers} layers", {"stage": 1.0}, partial(Ring, shape, 1, 8, layers, 2))
+        yield Sample(
+            "ring", f"{layers} layers", {"stage": 1.0}, partial(Ring, shape, 1, 8, layers, 2)
+        )
     for lanes in (1, 4):
         for depth in (2, 9, 40, 700):
             make = partial(Queue, shape, lanes, depth, memories=Memories(family.fast_rams))
             yield Sample("queue", f"{depth} of {lanes}", costs.queue_features(make(), family), make)
     for readers in (2, 3):
-        yield Sample("fork", f"{readers} ways", costs.fork_features(readers), partial(Fork, shape, 2, readers))
+        yield Sample(
+            "fork",
+            f"{readers} ways",
+            costs.fork_features(readers),
+            partial(Fork, shape, 2, readers),
+        )
 
 
 def measure(sample: Sample, family: Family, cache: Path) -> list[Measured]:
-    """What a sample takes; nothing if it brings Yosys down, see `ssm_hdl.boards.flow`: it is left out then."""
+    """What a sample takes; nothing if it brings Yosys down, see `ssm_hdl.boards.flow`:
+    it is left out then."""
     text = verilog.convert(sample.make(), name="top", emit_src=False, strip_internal_attrs=True)
     try:
         return [Measured.of(sample, family, synthesise(text, "top", family, cache))]
@@ -223,7 +260,8 @@ def measure(sample: Sample, family: Family, cache: Path) -> list[Measured]:
 
 
 def plans(manifest: Manifest, family: Family, dsps: Sequence[int]) -> Iterator[Plan]:
-    """Whole pipelines to judge by: with a number of DSP blocks, and sharing their stages if they have layers."""
+    """Whole pipelines to judge by: with a number of DSP blocks,
+    and sharing their stages if they have layers."""
     for dsp in dsps:
         for share in (False, True) if _layered(manifest) else (False,):
             try:
@@ -233,7 +271,8 @@ def plans(manifest: Manifest, family: Family, dsps: Sequence[int]) -> Iterator[P
 
 
 def synthesise(text: str, top: str, family: Family, cache: Path) -> dict[str, int]:
-    """LUTs and flip-flops of Verilog, and the blocks that it takes; what was synthesised before is kept in a folder."""
+    """LUTs and flip-flops of Verilog, and the blocks that it takes;
+    what was synthesised before is kept in a folder."""
     key = sha256(f"{flow.synthesis_key(family)} {bare(text)}".encode()).hexdigest()[:24]
     file = cache / f"{key}.json"
     if file.exists():
@@ -258,14 +297,17 @@ def _fit(rows: Sequence[Measured], kind: str) -> dict[str, float]:
 
     names = sorted({name for row in rows for name in row.features})
     target = np.array([getattr(row, kind) for row in rows], dtype=float)
-    weight = 1 / np.maximum(target, 40) ** 0.75  # between relative and absolute errors: large stages make the sums
+    # between relative and absolute errors: large stages make the sums
+    weight = 1 / np.maximum(target, 40) ** 0.75
     while True:
         matrix = np.array([[row.features.get(name, 0.0) for name in names] for row in rows])
         solution, _ = nnls(matrix * weight[:, np.newaxis], target * weight)
         parts = matrix * solution
         shares = (parts / np.maximum(parts.sum(axis=1, keepdims=True), 1)).max(axis=0)
         if shares.min() >= LEAST:
-            return {name: round(float(value), 4) for name, value in zip(names, solution, strict=True)}
+            return {
+                name: round(float(value), 4) for name, value in zip(names, solution, strict=True)
+            }
         names = [name for name, share in zip(names, shares, strict=True) if share >= LEAST]
 
 
@@ -273,7 +315,11 @@ def judge(manifest: Manifest, plan: Plan, cache: Path) -> dict[str, Any]:
     """A whole pipeline, estimated and synthesised."""
     family, report = plan.family, estimate(manifest, plan, timed=False)
     counts = synthesise(generate(manifest, plan), manifest.name, family, cache)
-    answer: dict[str, Any] = {"family": family.name, "cycles": report.cycles, "shared": plan.share_layers}
+    answer: dict[str, Any] = {
+        "family": family.name,
+        "cycles": report.cycles,
+        "shared": plan.share_layers,
+    }
     answer["stages"] = {name: written(stage) for name, stage in plan.stages.items()}
     guesses = {
         "LUTs": report.luts, "flip-flops": report.flip_flops, "multipliers": report.dsp,
@@ -287,4 +333,8 @@ def judge(manifest: Manifest, plan: Plan, cache: Path) -> dict[str, Any]:
 
 def written(plan: StagePlan) -> dict[str, Any]:
     """The fields of the plan of a stage that differ from the default."""
-    return {field.name: value for field in fields(plan) if (value := getattr(plan, field.name)) != field.default}
+    return {
+        field.name: value
+        for field in fields(plan)
+        if (value := getattr(plan, field.name)) != field.default
+    }

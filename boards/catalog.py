@@ -21,7 +21,8 @@ BOARDS = {
         *(TANG_NANO_9K, TANG_NANO_20K),
     )
 }
-"""Every board, by the name that the command line uses; of a family from the smallest to the largest of each maker."""
+"""Every board, by the name that the command line uses; of a family from the smallest to the
+largest of each maker."""
 
 
 def find_board(name: str) -> Board:

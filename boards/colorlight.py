@@ -1,4 +1,5 @@
-"""The Colorlight i5 on its extension board: an ECP5 with the serial port of the board's CMSIS-DAP adapter."""
+"""The Colorlight i5 on its extension board: an ECP5 with the serial port of the board's
+CMSIS-DAP adapter."""
 
 from dataclasses import replace
 
@@ -11,13 +12,20 @@ _LEVEL = Attrs(IO_TYPE="LVCMOS33")
 
 
 class _I5Platform(LatticeECP5Platform):
-    """The pins that are needed; amaranth-boards lacks the board. From litex-boards, colorlight_i5.py, revision 7.0."""
+    """The pins that are needed; amaranth-boards lacks the board. From litex-boards,
+    colorlight_i5.py, revision 7.0."""
 
     device, package, speed, default_clk = "LFE5U-25F", "BG381", "6", "clk25"
     resources = (
         Resource("clk25", 0, Pins("P3", dir="i"), Clock(25e6), _LEVEL),
         Resource("led", 0, PinsN("U16", dir="o"), _LEVEL),
-        Resource("uart", 0, Subsignal("rx", Pins("H18", dir="i")), Subsignal("tx", Pins("J17", dir="o")), _LEVEL),
+        Resource(
+            "uart",
+            0,
+            Subsignal("rx", Pins("H18", dir="i")),
+            Subsignal("tx", Pins("J17", dir="o")),
+            _LEVEL,
+        ),
     )
     connectors = ()
 

@@ -1,5 +1,6 @@
 # amaranth: UnusedElaboratable=no
-"""Feedback: a model whose results are its next samples, such as a language model, goes on by itself."""
+"""Feedback: a model whose results are its next samples, such as a language model,
+goes on by itself."""
 
 from amaranth.hdl import Module, Signal, Value
 from amaranth.lib import wiring
@@ -10,7 +11,8 @@ from ssm_hdl.gateware.stream import shape_of, signature
 
 
 class Feedback(wiring.Component):
-    """Passes samples on; while ``fed`` each one is replaced by the result of the step before, which it waits for.
+    """Passes samples on; while ``fed`` each one is replaced by the result of the step before,
+    which it waits for.
 
     A sample a cycle. Latency 0. The results of all steps before have left when ``fed`` rises.
 
@@ -28,7 +30,9 @@ class Feedback(wiring.Component):
     def __init__(self, manifest: Manifest) -> None:
         shape = shape_of(manifest.input)
         samples = signature(shape)
-        super().__init__({"fed": In(1), "given": In(1), "result": In(shape), "i": In(samples), "o": Out(samples)})
+        super().__init__(
+            {"fed": In(1), "given": In(1), "result": In(shape), "i": In(samples), "o": Out(samples)}
+        )
 
     def elaborate(self, platform: object) -> Module:  # noqa: D102
         m = Module()

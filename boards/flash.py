@@ -1,5 +1,6 @@
 # amaranth: UnusedElaboratable=no
-"""A reader of the SPI flash that configures the board and that also holds the contents of its SPRAM."""
+"""A reader of the SPI flash that configures the board and that also holds the
+contents of its SPRAM."""
 
 import math
 
@@ -14,16 +15,19 @@ The first is needed because an iCE40 may leave its flash powered down after conf
 """
 
 HALF_SECONDS = 40e-9
-"""Shortest half of a bit, for 12.5 MHz: every flash supports its plain read there, and its bits settle well before the sample."""
+"""Shortest half of a bit, for 12.5 MHz: every flash supports its plain read there,
+and its bits settle well before the sample."""
 
 PAUSE_SECONDS = 50e-6
 """From the wake-up to the next command; flashes ask for 3 to 35 microseconds."""
 
 
 class FlashReader(wiring.Component):
-    """Streams the flash from an address on, starting after every reset. SCK stops until a byte is taken.
+    """Streams the flash from an address on, starting after every reset.
+    SCK stops until a byte is taken.
 
-    A byte takes ``16 * half`` cycles, in SPI mode 0: bits change on the falling edge and are sampled on the rising one.
+    A byte takes ``16 * half`` cycles, in SPI mode 0: bits change on the falling edge and are
+    sampled on the rising one.
 
     Args:
         address: of the first byte.
@@ -36,13 +40,17 @@ class FlashReader(wiring.Component):
 
     def __init__(self, address: int, clock_hz: float) -> None:
         self.address = address
-        self.half, self.pause = max(2, math.ceil(HALF_SECONDS * clock_hz)), math.ceil(PAUSE_SECONDS * clock_hz)
+        self.half, self.pause = (
+            max(2, math.ceil(HALF_SECONDS * clock_hz)),
+            math.ceil(PAUSE_SECONDS * clock_hz),
+        )
         pins = {"cs": Out(1), "sck": Out(1), "copi": Out(1), "cipo": In(1)}
         super().__init__(pins | {"o": Out(stream.Signature(8))})
 
     def cycles(self, count: int) -> int:
         """Cycles from a reset within which some bytes have come, if each is taken at once."""
-        return self.pause + (16 * self.half + 4) * (count + 64)  # with some cycles between bytes, and the commands
+        # with some cycles between bytes, and the commands
+        return self.pause + (16 * self.half + 4) * (count + 64)
 
     def elaborate(self, platform: object) -> Module:  # noqa: D102
         m = Module()
@@ -72,7 +80,11 @@ class FlashReader(wiring.Component):
             with m.State("PAUSE"):
                 m.d.sync += wait.eq(wait - 1)
                 with m.If(wait == 0):
-                    m.d.sync += [out.eq(Cat(Const(self.address, 24), Const(READ, 8))), left.eq(32), self.cs.eq(1)]
+                    m.d.sync += [
+                        out.eq(Cat(Const(self.address, 24), Const(READ, 8))),
+                        left.eq(32),
+                        self.cs.eq(1),
+                    ]
                     m.next = "COMMAND"
             with m.State("COMMAND"), m.If(left == 0):
                 m.d.sync += left.eq(8)

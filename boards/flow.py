@@ -20,13 +20,15 @@ from ssm_hdl.files import scratch
 from ssm_hdl.gen import yosys
 
 PATIENCE_S = 1800
-"""Seconds that a seed of place and route may take: most designs are done in a few minutes, some seeds in none at all."""
+"""Seconds that a seed of place and route may take: most designs are done in a few minutes,
+some seeds in none at all."""
 
 LOG = "nextpnr.log"
 """Name of the log of place and route."""
 
 HOLD = "ERROR: Hold/min time violation"
-"""What the router says of data that come too early, whatever the clock; another seed may not have them."""
+"""What the router says of data that come too early, whatever the clock;
+another seed may not have them."""
 
 UNPLACED = "Unable to find legal placement for all cells"
 """What nextpnr says of a full device; another seed may find a place for each."""
@@ -38,8 +40,8 @@ class Routed:
 
     Attributes:
         seed: the seed.
-        reached_hz: clock that it reaches; of several, the one with the least to spare; 0 if the seed found no place for a cell,
-            or took longer than `PATIENCE_S`.
+        reached_hz: clock that it reaches; of several, the one with the least to spare;
+            0 if the seed found no place for a cell, or took longer than `PATIENCE_S`.
         met: every clock is reached, and no hold time violated.
         usage: what it takes.
     """
@@ -59,7 +61,14 @@ class Routed:
 def cells(family: Family, types: Mapping[str, int]) -> dict[str, int]:
     """What a netlist takes, from how many cells of each type it has."""
     return {
-        what: int(sum(number * size for cell, number in types.items() for start, size in kinds.items() if cell.startswith(start)))
+        what: int(
+            sum(
+                number * size
+                for cell, number in types.items()
+                for start, size in kinds.items()
+                if cell.startswith(start)
+            )
+        )
         for what, kinds in FLOWS[family.name].cells.items()
     }
 
@@ -68,29 +77,38 @@ def of_board(board: Board, used: Mapping[str, int]) -> dict[str, Usage]:
     """What a netlist takes of a board."""
     chip = board.chip
     available = {
-        "LUTs": chip.luts, "flip-flops": chip.flip_flops or chip.luts, "multipliers": chip.dsps, "block RAMs": chip.rams,
-        "SPRAMs": chip.sprams,
+        "LUTs": chip.luts, "flip-flops": chip.flip_flops or chip.luts, "multipliers": chip.dsps,
+        "block RAMs": chip.rams, "SPRAMs": chip.sprams,
     }  # fmt: skip
     return {what: Usage(number, available[what]) for what, number in used.items()}
 
 
 def synthesis_key(family: Family) -> str:
-    """A text that names every step of synthesis; the same Verilog under the same key need not be synthesised again."""
+    """A text that names every step of synthesis; the same Verilog under the same key need not be
+    synthesised again."""
     package = inspect.getmodule(type(family))
     assert package is not None
     folder = getattr(package, "__path__", None)
-    passes = [import_module(f"{package.__name__}.{found.name}") for found in iter_modules(folder)] if folder else []
+    passes = (
+        [import_module(f"{package.__name__}.{found.name}") for found in iter_modules(folder)]
+        if folder
+        else []
+    )
     sources = [inspect.getsource(yosys.synthesise), *map(inspect.getsource, [package, *passes])]
-    return "\n".join([family.name, importlib.metadata.version("pyosys"), str(yosys.UNHURRIED), *sources])
+    return "\n".join(
+        [family.name, importlib.metadata.version("pyosys"), str(yosys.UNHURRIED), *sources]
+    )
 
 
-BROKEN = "Assert `GetSize(conn.first) == GetSize(conn.second)'"  # of Yosys 0.70, in abc9_ops -reintegrate, for some designs
+# of Yosys 0.70, in abc9_ops -reintegrate, for some designs
+BROKEN = "Assert `GetSize(conn.first) == GetSize(conn.second)'"
 
 
 def synthesise(family: Family, verilog: Path, top: str, log: Path) -> dict[str, int]:
     """Synthesise a file into ``top.json`` beside it; what the netlist takes.
 
-    Where ABC9 brings Yosys down on the flat design, modules are mapped one by one, and the result is flattened.
+    Where ABC9 brings Yosys down on the flat design, modules are mapped one by one,
+    and the result is flattened.
 
     Raises:
         SsmHdlError: Yosys is not installed, failed or warned.
@@ -101,7 +119,9 @@ def synthesise(family: Family, verilog: Path, top: str, log: Path) -> dict[str, 
     except SsmHdlError as error:
         if BROKEN not in str(error):
             raise
-        types = yosys.synthesise(verilog, top, family, netlist, log, [*family.synthesis[1:], "-noflatten"])
+        types = yosys.synthesise(
+            verilog, top, family, netlist, log, [*family.synthesis[1:], "-noflatten"]
+        )
     design = json.loads(netlist.read_text(encoding="utf-8"))
     family.finish_for_router(design["modules"][top])
     netlist.write_text(json.dumps(design), encoding="utf-8")
@@ -109,7 +129,8 @@ def synthesise(family: Family, verilog: Path, top: str, log: Path) -> dict[str, 
 
 
 def synthesised(text: str, top: str, family: Family) -> dict[str, int]:
-    """What Verilog takes of a family: LUTs, flip-flops, multipliers, block RAMs; LUTs after packing, if that changes them.
+    """What Verilog takes of a family: LUTs, flip-flops, multipliers, block RAMs;
+    LUTs after packing, if that changes them.
 
     Raises:
         SsmHdlError: Yosys or the router is not installed, failed or warned.
@@ -122,13 +143,18 @@ def synthesised(text: str, top: str, family: Family) -> dict[str, int]:
             tools.run(tool.router, [*tool.pack_only, "--json", "top.json"], folder, "pack.log")
             packed = re.search(tool.packed, (folder / "pack.log").read_text(encoding="utf-8"))
             if packed is None:
-                raise SsmHdlError(f"{tool.router} does not count logic cells: {tools.errors(folder, 'pack.log')}")
+                raise SsmHdlError(
+                    f"{tool.router} does not count logic cells: {tools.errors(folder, 'pack.log')}"
+                )
             found["LUTs"] = int(packed[1])
     return found
 
 
-def route(board: Board, folder: Path, seed: int, clock_hz: float, netlist: Mapping[str, Usage]) -> Routed:
-    """Place and route ``top.json`` of a folder with its constraints; the result is ``top.routed`` there.
+def route(
+    board: Board, folder: Path, seed: int, clock_hz: float, netlist: Mapping[str, Usage]
+) -> Routed:
+    """Place and route ``top.json`` of a folder with its constraints;
+    the result is ``top.routed`` there.
 
     Args:
         board: the board.
@@ -156,9 +182,14 @@ def route(board: Board, folder: Path, seed: int, clock_hz: float, netlist: Mappi
         clocks = [(clock["achieved"], clock["constraint"]) for clock in answer["fmax"].values()]
         used = {what: Usage(**answer["utilization"][bel]) for what, bel in flow.bels.items()}
     except (ValueError, LookupError, TypeError, AttributeError) as error:
-        raise SsmHdlError(f"{flow.router} wrote no report but {brief(error)}; is it another program?") from error
+        raise SsmHdlError(
+            f"{flow.router} wrote no report but {brief(error)}; is it another program?"
+        ) from error
     if not any(abs(constraint * 1e6 / clock_hz - 1) < 0.001 for _, constraint in clocks):
-        raise SsmHdlError(f"{flow.router} has checked clocks of {[c for _, c in clocks]} MHz, not of {clock_hz / 1e6:g} MHz")
+        raise SsmHdlError(
+            f"{flow.router} has checked clocks of {[c for _, c in clocks]} MHz, "
+            f"not of {clock_hz / 1e6:g} MHz"
+        )
     achieved, _ = min(clocks, key=lambda clock: clock[0] / clock[1])
     met = HOLD not in said and all(achieved >= constraint for achieved, constraint in clocks)
     if met != (status == 0):
@@ -174,6 +205,9 @@ def pack(board: Board, folder: Path) -> bytes:
     """
     flow = board.flow
     bits = folder / "top.bits"
-    if tools.run(flow.packer, [*flow.packing, *board.pack], folder, "pack.log") or not bits.exists():
+    if (
+        tools.run(flow.packer, [*flow.packing, *board.pack], folder, "pack.log")
+        or not bits.exists()
+    ):
         raise SsmHdlError(f"{flow.packer} failed: {tools.errors(folder, 'pack.log')}")
     return bits.read_bytes()

@@ -1,5 +1,6 @@
 # amaranth: UnusedElaboratable=no
-"""Gateware for the frames of `ssm_hdl.boards.protocol`: requests become samples, results become answers."""
+"""Gateware for the frames of `ssm_hdl.boards.protocol`: requests become samples,
+results become answers."""
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, ValueLike
 from amaranth.lib import data, stream, wiring
@@ -7,7 +8,16 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ssm_hdl import Manifest
 from ssm_hdl.boards.buffer import SampleBuffer
-from ssm_hdl.boards.protocol import ANSWER, CRC, FED, PART, REQUEST, Status, check_size, element_bytes
+from ssm_hdl.boards.protocol import (
+    ANSWER,
+    CRC,
+    FED,
+    PART,
+    REQUEST,
+    Status,
+    check_size,
+    element_bytes,
+)
 from ssm_hdl.fingerprint import fingerprint
 from ssm_hdl.gateware.stream import shape_of, signature
 
@@ -23,13 +33,14 @@ _CRC_BYTES = 2
 class Requests(wiring.Component):
     """Turns bytes from the line into samples, one whole frame at a time.
 
-    A frame is stored and checked before its samples are sent, so a damaged one leaves no trace in the pipeline. Every
-    request has one reply, which stays until its answer has left; the samples flow meanwhile. The reply to a faulty
-    request waits until the line has been idle.
+    A frame is stored and checked before its samples are sent, so a damaged one leaves no trace in
+    the pipeline. Every request has one reply, which stays until its answer has left;
+    the samples flow meanwhile. The reply to a faulty request waits until the line has been idle.
 
     Args:
         manifest: the integer program whose sequences come.
-        timeout: clock cycles without a byte after which the line counts as idle; rounded up to a power of 2.
+        timeout: clock cycles without a byte after which the line counts as idle;
+            rounded up to a power of 2.
 
     Members:
         i: bytes from the line.
@@ -46,15 +57,25 @@ class Requests(wiring.Component):
         self.timeout = 1 << (timeout - 1).bit_length()
         bytes_, samples = In(stream.Signature(8)), Out(signature(shape_of(manifest.input)))
         reply = Out(stream.Signature(REPLY))
-        super().__init__({"i": bytes_, "o": samples, "reply": reply, "busy": Out(1), "fed": Out(1), "loaded": In(1, init=1)})
+        super().__init__(
+            {
+                "i": bytes_,
+                "o": samples,
+                "reply": reply,
+                "busy": Out(1),
+                "fed": Out(1),
+                "loaded": In(1, init=1),
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:  # noqa: D102
         m = Module()
         m.submodules.buffer = buffer = SampleBuffer(self.manifest)
         m.submodules.crc = crc = CRC().create()
         connect(m, buffer.o, flipped(self.o))
-        # A byte is handled in the cycle after its transfer, when `ready` is low and no other byte comes. Its commands to the
-        # CRC and the buffer are registered once more. So every path is short.
+        # A byte is handled in the cycle after its transfer, when `ready` is low and no other byte
+        # comes. Its commands to the CRC and the buffer are registered once more.
+        # So every path is short.
         taken, fresh, byte = Signal(name="taken"), Signal(name="fresh"), Signal(8, name="byte")
         is_first, is_zero, was_zero, is_part, is_fed = (
             Signal(name="is_first"),
@@ -63,14 +84,21 @@ class Requests(wiring.Component):
             Signal(name="is_part"),
             Signal(name="is_fed"),
         )
-        header, check, status = Signal(HEADER, name="header"), Signal(8 * _CRC_BYTES, name="check"), Signal(8, name="status")
-        # Bytes of the header or of the check that are to come; those of samples are counted in the header. This one is the last.
+        header, check, status = (
+            Signal(HEADER, name="header"),
+            Signal(8 * _CRC_BYTES, name="check"),
+            Signal(8, name="status"),
+        )
+        # Bytes of the header or of the check that are to come; those of samples are counted in the
+        # header. This one is the last.
         left, ends = Signal(range(HEADER.size // 8 + 1), name="left"), Signal(name="ends")
         noise = Signal()  # bytes outside of a frame came
         damaged, other = Signal(name="damaged"), Signal(name="other")
         silent = self._silence(m, taken)
         fed_comes = (self.i.payload == FED) & self.manifest.feeds_back
-        part_comes = fed_comes | ((self.i.payload == PART) & (not self.manifest.output.per_sequence))
+        part_comes = fed_comes | (
+            (self.i.payload == PART) & (not self.manifest.output.per_sequence)
+        )
         m.d.comb += [
             self.i.ready.eq(~fresh),
             taken.eq(self.i.valid & self.i.ready),
@@ -84,7 +112,10 @@ class Requests(wiring.Component):
             fresh.eq(taken),
             damaged.eq(check != crc.crc),
             other.eq(header.model != self.model),
-            *(pulse.eq(0) for pulse in (crc.start, crc.valid, buffer.clear, buffer.store, buffer.send)),
+            *(
+                pulse.eq(0)
+                for pulse in (crc.start, crc.valid, buffer.clear, buffer.store, buffer.send)
+            ),
         ]
         with m.If(taken):
             m.d.sync += [
@@ -97,7 +128,8 @@ class Requests(wiring.Component):
             ]
 
         def part(then: str, counter: Signal) -> None:
-            """Receive one part of the frame, whose bytes are counted down; the line may fall silent in it."""
+            """Receive one part of the frame, whose bytes are counted down;
+            the line may fall silent in it."""
             m.d.sync += status.eq(Status.BROKEN_OFF)  # the reply if the line falls silent here
             m.d.sync += ends.eq(counter == 1)
             with m.If(fresh):
@@ -107,12 +139,18 @@ class Requests(wiring.Component):
             with m.Elif(silent):
                 m.next = "REPLY"
 
-        # The state alone sets `status`, before a reply is certain: the conditions of a reply end the longest paths.
+        # The state alone sets `status`, before a reply is certain:
+        # the conditions of a reply end the longest paths.
         with m.FSM() as fsm:
             m.d.comb += self.busy.eq(noise | ~fsm.ongoing("HUNT"))
             with m.State("HUNT"):
                 m.d.sync += [crc.start.eq(1), crc.valid.eq(fresh), buffer.clear.eq(1)]
-                m.d.sync += [left.eq(HEADER.size // 8), Value.cast(header).eq(0), buffer.more.eq(is_part), self.fed.eq(is_fed)]
+                m.d.sync += [
+                    left.eq(HEADER.size // 8),
+                    Value.cast(header).eq(0),
+                    buffer.more.eq(is_part),
+                    self.fed.eq(is_fed),
+                ]
                 m.d.sync += status.eq(Status.BROKEN_OFF)
                 with m.If(fresh):
                     m.d.sync += noise.eq(~is_first)
@@ -137,7 +175,8 @@ class Requests(wiring.Component):
                 part("SETTLE", left)
                 with m.If(fresh):
                     m.d.sync += check.eq(Cat(check, byte)[8:])
-            with m.State("SETTLE"):  # `check` is complete; its registered comparison takes this cycle
+            # `check` is complete; its registered comparison takes this cycle
+            with m.State("SETTLE"):
                 m.next = "JUDGE"
             with m.State("JUDGE"):
                 m.d.sync += noise.eq(fresh)
@@ -164,7 +203,8 @@ class Requests(wiring.Component):
                 with m.If(self.reply.valid & self.reply.ready):
                     m.d.sync += self.reply.valid.eq(0)
                     m.next = "AFTER"
-            with m.State("AFTER"):  # bytes that came before the answer had left get a reply of their own
+            # bytes that came before the answer had left get a reply of their own
+            with m.State("AFTER"):
                 m.d.sync += [noise.eq(0), status.eq(Status.OVERRUN)]
                 m.next = "HUNT"
                 with m.If(noise | fresh):
@@ -173,7 +213,8 @@ class Requests(wiring.Component):
 
     def _silence(self, m: Module, taken: Value) -> Value:
         """True from `timeout` cycles after a byte until the next."""
-        idle = Signal((self.timeout - 1).bit_length() + 1)  # stops at its top bit, which needs no comparison
+        # stops at its top bit, which needs no comparison
+        idle = Signal((self.timeout - 1).bit_length() + 1)
         with m.If(taken):
             m.d.sync += idle.eq(0)
         with m.Elif(~idle[-1]):
@@ -205,7 +246,8 @@ class Answers(wiring.Component):
         begin = Cat(Const(ANSWER, 8), self.reply.payload)
         word = Signal(max(len(begin), 8 * size))  # the next bytes
         there = Signal(len(word) // 8)  # a 1 for each byte of `word` that has not been sent
-        given, done = Signal(16, name="given"), Signal(name="done")  # bytes of results moved to `word`; all of them
+        # bytes of results moved to `word`; all of them
+        given, done = Signal(16, name="given"), Signal(name="done")
         sent = self.o.valid & self.o.ready
         m.d.comb += [self.o.payload.eq(word[:8]), self.o.valid.eq(there[0]), crc.data.eq(word[:8])]
         m.d.sync += done.eq(given == self.reply.p.length)

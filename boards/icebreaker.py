@@ -1,4 +1,5 @@
-"""The iCEBreaker: an iCE40 UP5K with an FT2232H; the iCEBreaker-bitsy has its serial port on pins of PMOD 1."""
+"""The iCEBreaker: an iCE40 UP5K with an FT2232H; the iCEBreaker-bitsy has its serial port
+on pins of PMOD 1."""
 
 from dataclasses import replace
 
@@ -27,5 +28,10 @@ BITSY = replace(
     name="icebreaker-bitsy",
     title="iCEBreaker-bitsy",
     loader="icebreaker-bitsy",
-    platform=platform_of("icebreaker_bitsy", "ICEBreakerBitsyPlatform", ("pmod", 1, "1", "2"), IO_STANDARD="SB_LVCMOS"),
+    platform=platform_of(
+        "icebreaker_bitsy",
+        "ICEBreakerBitsyPlatform",
+        ("pmod", 1, "1", "2"),
+        IO_STANDARD="SB_LVCMOS",
+    ),
 )

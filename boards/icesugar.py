@@ -1,4 +1,5 @@
-"""The iCESugar boards: an iCE40 UP5K or, as the iCESugar-Pro, an ECP5, with the serial port of their iCELink."""
+"""The iCESugar boards: an iCE40 UP5K or, as the iCESugar-Pro, an ECP5,
+with the serial port of their iCELink."""
 
 from dataclasses import replace
 

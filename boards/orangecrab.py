@@ -1,4 +1,5 @@
-"""The OrangeCrab r0.2: an ECP5 of one of two sizes; its serial port is on the pins 0 (RX) and 1 (TX)."""
+"""The OrangeCrab r0.2: an ECP5 of one of two sizes; its serial port is on the pins 0 (RX)
+and 1 (TX)."""
 
 from dataclasses import replace
 
@@ -18,7 +19,9 @@ ORANGECRAB_25F = replace(
     high=(),
     route=("--25k", "--package", "CSFBGA285", "--speed", "8"),
     loader="orangeCrab",
-    platform=platform_of("orangecrab_r0_2", "OrangeCrabR0_2_25FPlatform", _UART, IO_TYPE="LVCMOS33"),
+    platform=platform_of(
+        "orangecrab_r0_2", "OrangeCrabR0_2_25FPlatform", _UART, IO_TYPE="LVCMOS33"
+    ),
 )
 
 ORANGECRAB_85F = replace(
@@ -27,5 +30,7 @@ ORANGECRAB_85F = replace(
     title="OrangeCrab 85F",
     chip=ECP5_85F,
     route=("--85k", *ORANGECRAB_25F.route[1:]),
-    platform=platform_of("orangecrab_r0_2", "OrangeCrabR0_2_85FPlatform", _UART, IO_TYPE="LVCMOS33"),
+    platform=platform_of(
+        "orangecrab_r0_2", "OrangeCrabR0_2_85FPlatform", _UART, IO_TYPE="LVCMOS33"
+    ),
 )

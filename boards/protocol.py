@@ -8,19 +8,23 @@ An answer, from the board::
 
     0x5A | tag | status | length, 2 bytes | results | CRC-16
 
-Numbers of several bytes are little endian. The host chooses ``tag`` and the answer repeats it, so a late answer is never
-mistaken for another one. ``model`` is the fingerprint of the manifest; a board with another model refuses the request.
-``length`` counts the bytes of the samples or results. The CRC covers all bytes before it.
+Numbers of several bytes are little endian. The host chooses ``tag`` and the answer repeats it, so a
+late answer is never mistaken for another one. ``model`` is the fingerprint of the manifest; a board
+with another model refuses the request. ``length`` counts the bytes of the samples or results.
+The CRC covers all bytes before it.
 
-The samples are one whole sequence, of any length up to the manifest's steps: every element in order, each in
-``ceil(width / 8)`` bytes, zero-extended or sign-extended. The results have the same form, once per sequence or once per
-step, as the manifest's output says. An error is answered with its status and no results, once the line has been idle.
+The samples are one whole sequence, of any length up to the manifest's steps: every element in
+order, each in ``ceil(width / 8)`` bytes, zero-extended or sign-extended. The results have the same
+form, once per sequence or once per step, as the manifest's output says. An error is answered with
+its status and no results, once the line has been idle.
 
-A model that answers at every step runs on streams: a sequence of any length comes in parts of up to `frame_steps`, a request
-each. A part that is not the last begins with 0xA7 in place of 0xA5, and the model keeps its state for the next one.
+A model that answers at every step runs on streams: a sequence of any length comes in parts of up to
+`frame_steps`, a request each. A part that is not the last begins with 0xA7 in place of 0xA5,
+and the model keeps its state for the next one.
 
-A model whose results are its next samples, such as a language model that ends in an ``argmax``, goes on by itself: a part that
-begins with 0xA9 has a sample for each step that is wanted, and in place of each the model takes its result of the step before.
+A model whose results are its next samples, such as a language model that ends in an ``argmax``,
+goes on by itself: a part that begins with 0xA9 has a sample for each step that is wanted,
+and in place of each the model takes its result of the step before.
 """
 
 import binascii
@@ -47,7 +51,8 @@ ANSWER = 0x5A
 """First byte of an answer."""
 
 CRC: Algorithm = catalog.CRC16_IBM_3740
-"""The CRC of requests and answers. Python's ``binascii.crc_hqx`` computes the same from an initial value of 0xFFFF."""
+"""The CRC of requests and answers. Python's ``binascii.crc_hqx`` computes the same from an initial
+value of 0xFFFF."""
 
 MAX_LENGTH = 0xFFFF
 """Most bytes of samples or results in a frame."""
@@ -90,7 +95,8 @@ def element_bytes(edge: Edge) -> int:
 
 
 def frame_steps(manifest: Manifest) -> int:
-    """Most time steps in a request: a sequence, or a part of one if there is an answer at every step."""
+    """Most time steps in a request: a sequence,
+    or a part of one if there is an answer at every step."""
     if manifest.output.per_sequence:
         return manifest.steps
     sample, result = (edge.size * element_bytes(edge) for edge in (manifest.input, manifest.output))
@@ -105,12 +111,16 @@ def check_size(manifest: Manifest) -> None:
     """
     steps = frame_steps(manifest)
     results = 1 if manifest.output.per_sequence else steps
-    for what, edge, packets in (("samples", manifest.input, steps), ("results", manifest.output, results)):
+    for what, edge, packets in (
+        ("samples", manifest.input, steps),
+        ("results", manifest.output, results),
+    ):
         length = packets * edge.size * element_bytes(edge)
         if length > MAX_LENGTH:
             raise SsmHdlError(
-                f"{manifest.name}: the {what} of one sequence are {length:,} bytes; a frame to or from a board holds "
-                f"{MAX_LENGTH:,}, so make its sequences shorter (steps: {manifest.steps})"
+                f"{manifest.name}: the {what} of one sequence are {length:,} bytes; a frame to or "
+                f"from a board holds {MAX_LENGTH:,}, so make its sequences shorter (steps: "
+                f"{manifest.steps})"
             )
 
 
@@ -141,7 +151,8 @@ def answer(tag: int, status: Status, results: bytes = b"") -> bytes:
 
 
 def split_answer(data: bytes) -> tuple[int, int, bytes, bytes] | None:
-    """Tag, status and results of the first answer in ``data``, and the bytes after it; None while it is incomplete.
+    """Tag, status and results of the first answer in ``data``, and the bytes after it;
+    None while it is incomplete.
 
     Raises:
         ValueError: ``data`` does not begin with an answer, or its CRC is wrong.

@@ -13,10 +13,12 @@ from ssm_hdl.gen.report import estimate
 from ssm_hdl.gen.size.objective import Use
 
 SHELL_LUTS, SHELL_FLIP_FLOPS = 500, 350
-"""Those of the serial line and the frames around a pipeline, without its sample buffer; measured, rounded up."""
+"""Those of the serial line and the frames around a pipeline, without its sample buffer;
+measured, rounded up."""
 
 LUT_DOUBT = 4 / 3
-"""How much too high the estimate of LUTs may be; a design is refused when even less than that does not fit."""
+"""How much too high the estimate of LUTs may be; a design is refused when even less than
+that does not fit."""
 
 
 @dataclass(frozen=True)
@@ -36,18 +38,22 @@ class Usage:
 
 
 def expect(manifest: Manifest, plan: Plan, board: Board) -> dict[str, Usage]:
-    """What a design will take: ``multipliers``, ``block RAMs`` and ``SPRAMs`` exactly, ``LUTs`` by estimate."""
+    """What a design will take: ``multipliers``, ``block RAMs`` and ``SPRAMs`` exactly,
+    ``LUTs`` by estimate."""
     report, shell = estimate(manifest, plan, timed=False), shell_use(manifest, board)
     return {
         "multipliers": Usage(report.dsp, board.chip.dsps),
-        "block RAMs": Usage(report.block_rams[board.family.name] + int(shell.rams), board.chip.rams),
+        "block RAMs": Usage(
+            report.block_rams[board.family.name] + int(shell.rams), board.chip.rams
+        ),
         "SPRAMs": Usage(report.sprams, board.chip.sprams),
         "LUTs": Usage(report.luts + int(shell.luts), board.chip.luts),
     }
 
 
 def shell_use(manifest: Manifest, board: Board) -> Use:
-    """What is around a pipeline: the serial line, the frames, and the buffer of a request's samples."""
+    """What is around a pipeline: the serial line, the frames,
+    and the buffer of a request's samples."""
     bytes_ = frame_steps(manifest) * manifest.input.size * element_bytes(manifest.input)
     buffer = Memories().ram("samples", bytes_, 8)
     return Use(SHELL_LUTS, SHELL_FLIP_FLOPS, 0, board.family.rams.blocks(buffer))
@@ -60,9 +66,17 @@ def check_expected(manifest: Manifest, plan: Plan, board: Board) -> dict[str, Us
         SsmHdlError: the device has too few of something; the message holds the numbers.
     """
     usage = expect(manifest, plan, board)
-    limits = {name: use.available * (LUT_DOUBT if name == "LUTs" else 1) for name, use in usage.items()}
+    limits = {
+        name: use.available * (LUT_DOUBT if name == "LUTs" else 1) for name, use in usage.items()
+    }
     beyond = {name: use for name, use in usage.items() if use.used > limits[name]}
-    check(manifest.name, board, usage, beyond, _memory(manifest, plan, board, beyond) if "block RAMs" in beyond else "")
+    check(
+        manifest.name,
+        board,
+        usage,
+        beyond,
+        _memory(manifest, plan, board, beyond) if "block RAMs" in beyond else "",
+    )
     return usage
 
 
@@ -70,9 +84,14 @@ def _memory(manifest: Manifest, plan: Plan, board: Board, beyond: Mapping[str, U
     """By how many bits the block RAMs are too few, and which boards have enough of them."""
     rams = beyond["block RAMs"]
     bits = (rams.used - rams.available) * board.family.rams.bits
-    bare = replace(plan, stages={name: replace(stage, spram=()) for name, stage in plan.stages.items()})
+    bare = replace(
+        plan, stages={name: replace(stage, spram=()) for name, stage in plan.stages.items()}
+    )
     boards = [larger.title for larger in BOARDS.values() if _holds(manifest, bare, larger)]
-    return f"; its memories are {bits:,} bits too many in block RAMs, which {' or '.join(boards) or 'no board here'} would hold"
+    return (
+        f"; its memories are {bits:,} bits too many in block RAMs, "
+        f"which {' or '.join(boards) or 'no board here'} would hold"
+    )
 
 
 def _holds(manifest: Manifest, plan: Plan, board: Board) -> bool:
@@ -80,7 +99,13 @@ def _holds(manifest: Manifest, plan: Plan, board: Board) -> bool:
     return rams.used <= rams.available
 
 
-def check(model: str, board: Board, usage: Mapping[str, Usage], beyond: Mapping[str, Usage], more: str = "") -> None:
+def check(
+    model: str,
+    board: Board,
+    usage: Mapping[str, Usage],
+    beyond: Mapping[str, Usage],
+    more: str = "",
+) -> None:
     """Refuse a design that takes more than there is.
 
     Args:
@@ -95,9 +120,15 @@ def check(model: str, board: Board, usage: Mapping[str, Usage], beyond: Mapping[
     """
     if not beyond:
         return
-    missing = ", ".join(f"{use.used:,} {name} where the {board.device} has {use.available:,}" for name, use in beyond.items())
+    missing = ", ".join(
+        f"{use.used:,} {name} where the {board.device} has {use.available:,}"
+        for name, use in beyond.items()
+    )
     others = ", ".join(f"{use} {name}" for name, use in usage.items() if name not in beyond)
     remedies = "a larger board, a smaller model, narrower formats"
     if set(beyond) & {"multipliers", "LUTs"}:
         remedies += ", or fewer multipliers (--dsp)"
-    raise SsmHdlError(f"{model} does not fit the {board.title}: it takes {missing} (and {others}); {remedies}{more}")
+    raise SsmHdlError(
+        f"{model} does not fit the {board.title}: it takes {missing} (and {others}); "
+        f"{remedies}{more}"
+    )

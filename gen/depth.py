@@ -9,7 +9,8 @@ from ssm_hdl.operations import Edge, Node
 
 @dataclass(frozen=True)
 class Repetition:
-    """Blocks of operations that follow one another, each reading nothing but what the one before has written.
+    """Blocks of operations that follow one another, each reading nothing but what the one
+    before has written.
 
     Attributes:
         blocks: the nodes of each, in the same order.
@@ -29,32 +30,39 @@ class Repetition:
 
 def repetition_of(manifest: Manifest) -> Repetition | None:
     """The largest repetition, in operations, if there is one; its edges may differ in width."""
-    return max(_repetitions(manifest), key=lambda r: (len(r.blocks) * len(r.blocks[0]), len(r.blocks)), default=None)
+    return max(
+        _repetitions(manifest),
+        key=lambda r: (len(r.blocks) * len(r.blocks[0]), len(r.blocks)),
+        default=None,
+    )
 
 
 def find_layers(manifest: Manifest) -> Repetition:
     """The largest repetition, whose blocks can share their stages.
 
     Raises:
-        SsmHdlError: there is none, or its edges differ in width or sign from block to block; the message names two of them.
+        SsmHdlError: there is none, or its edges differ in width or sign from block to block;
+            the message names two of them.
     """
     repetition = repetition_of(manifest)
     if repetition is None:
         raise SsmHdlError(
-            f"{manifest.name}: no layers to share stages: no operations repeat, each block reading only what the one before has "
-            "written; generate it without sharing"
+            f"{manifest.name}: no layers to share stages: no operations repeat, "
+            "each block reading only what the one before has written; generate it without sharing"
         )
     if pair := _mismatch(repetition):
         a, b = pair
         raise SsmHdlError(
-            f"{manifest.name}: its layers cannot share stages: {a.name} is {a.format} and {b.name} is {b.format}, and they would "
-            "share their wires; give them the same width and sign, binary points may differ, or generate it without sharing"
+            f"{manifest.name}: its layers cannot share stages: {a.name} is {a.format} and {b.name} "
+            f"is {b.format}, and they would share their wires; give them the same width and sign, "
+            "binary points may differ, or generate it without sharing"
         )
     return repetition
 
 
 def stage_name(nodes: Sequence[Node], used: Collection[str]) -> str:
-    """The name of the stage that nodes share: theirs without the number of the layer if it is free, or the first's."""
+    """The name of the stage that nodes share: theirs without the number of the layer if it is free,
+    or the first's."""
     parts = [node.name.split("_") for node in nodes]
     if len({len(words) for words in parts}) == 1:
         different = [k for k, words in enumerate(zip(*parts, strict=True)) if len(set(words)) > 1]
@@ -78,9 +86,13 @@ def _repetitions(manifest: Manifest) -> Iterator[Repetition]:
                 end += 1
             for layers in range((end - start) // length, 1, -1):
                 if (wired := wires.repeat(start, length, layers)) is not None:
-                    blocks = tuple(tuple(nodes[start + k * length :][:length]) for k in range(layers))
+                    blocks = tuple(
+                        tuple(nodes[start + k * length :][:length]) for k in range(layers)
+                    )
                     source, back = wired
-                    yield Repetition(blocks, manifest.input.name if source < 0 else nodes[source].name, back)
+                    yield Repetition(
+                        blocks, manifest.input.name if source < 0 else nodes[source].name, back
+                    )
                     break
 
 
@@ -94,13 +106,27 @@ def _number(kind: object, known: list[object]) -> int | None:
 
 
 def _kind(node: Node) -> object:
-    """What has to be equal for two operations to share a stage, but for the widths of their edges; None if it cannot share."""
+    """What has to be equal for two operations to share a stage, but for the widths of their edges;
+    None if it cannot share."""
     if not registry.stage(node.op.op).shareable or node.output.per_sequence:
         return None
-    options = {name: value for name, value in node.op.model_dump().items() if name not in node.op.of_a_layer}
-    widths = [(format.width, format.signed) for name in node.op.widths if (format := getattr(node.op, name))]
+    options = {
+        name: value
+        for name, value in node.op.model_dump().items()
+        if name not in node.op.of_a_layer
+    }
+    widths = [
+        (format.width, format.signed)
+        for name in node.op.widths
+        if (format := getattr(node.op, name))
+    ]
     shapes = [node.arrays[name].shape for name in node.op.shaped]
-    return options, widths, shapes, [(edge.size, edge.is_complex, edge.per_sequence) for edge in (*node.inputs, node.output)]
+    return (
+        options,
+        widths,
+        shapes,
+        [(edge.size, edge.is_complex, edge.per_sequence) for edge in (*node.inputs, node.output)],
+    )
 
 
 @dataclass(frozen=True)
@@ -117,8 +143,12 @@ class _Wires:
 
     @classmethod
     def of(cls, manifest: Manifest) -> "_Wires":
-        place = {name: index for index, name in enumerate(manifest.nodes)} | {manifest.input.name: -1}
-        reads = [tuple(place[edge.name] for edge in node.inputs) for node in manifest.nodes.values()]
+        place = {name: index for index, name in enumerate(manifest.nodes)} | {
+            manifest.input.name: -1
+        }
+        reads = [
+            tuple(place[edge.name] for edge in node.inputs) for node in manifest.nodes.values()
+        ]
         readers: list[set[int]] = [set() for _ in reads]
         for index, sources in enumerate(reads):
             for source in {*sources} - {-1}:
@@ -127,10 +157,13 @@ class _Wires:
         return cls(reads, readers)
 
     def repeat(self, start: int, length: int, layers: int) -> tuple[int, int] | None:
-        """The place that the first block reads, and that in a block which the next reads, if there is one edge in and one out."""
+        """The place that the first block reads, and that in a block which the next reads,
+        if there is one edge in and one out."""
         source, back = -1, None
         for at in range(start, start + layers * length, length):
-            sources = {read for reads in self.reads[at : at + length] for read in reads if read < at}
+            sources = {
+                read for reads in self.reads[at : at + length] for read in reads if read < at
+            }
             if len(sources) != 1 or self._wiring(at, length) != self._wiring(start, length):
                 return None
             if at == start:
@@ -150,8 +183,11 @@ class _Wires:
         return source, back
 
     def _wiring(self, at: int, length: int) -> list[tuple[int, ...]]:
-        """For every operation of a block the places in it that it reads, -1 for inputs from outside."""
-        return [tuple(max(read - at, -1) for read in reads) for reads in self.reads[at : at + length]]
+        """For every operation of a block the places in it that it reads,
+        -1 for inputs from outside."""
+        return [
+            tuple(max(read - at, -1) for read in reads) for reads in self.reads[at : at + length]
+        ]
 
 
 def _inputs(block: Sequence[Node]) -> list[Edge]:
@@ -160,9 +196,13 @@ def _inputs(block: Sequence[Node]) -> list[Edge]:
 
 def _mismatch(repetition: Repetition) -> tuple[Edge, Edge] | None:
     """Two edges that would share their wires and cannot."""
-    entering = next(edge for edge in _inputs(repetition.blocks[0]) if edge.name == repetition.source)
+    entering = next(
+        edge for edge in _inputs(repetition.blocks[0]) if edge.name == repetition.source
+    )
     pairs = [(entering, repetition.blocks[0][repetition.back].output)]
-    pairs += [(nodes[0].output, node.output) for nodes in repetition.positions for node in nodes[1:]]
+    pairs += [
+        (nodes[0].output, node.output) for nodes in repetition.positions for node in nodes[1:]
+    ]
     for a, b in pairs:
         if (a.format.width, a.format.signed) != (b.format.width, b.format.signed):
             return a, b

@@ -1,4 +1,5 @@
-"""The comment at the head of the Verilog: what it computes, its ports, its formats, its cycles, and the command that makes it."""
+"""The comment at the head of the Verilog: what it computes, its ports, its formats, its cycles,
+and the command that makes it."""
 
 import textwrap
 from importlib.metadata import version
@@ -16,7 +17,14 @@ WAIVED = {
 """Warnings of Verilator that are meant, and why."""
 
 
-def header(manifest: Manifest, plan: Plan, name: str, command: str, report: Report | None, ports: dict[str, str]) -> str:
+def header(
+    manifest: Manifest,
+    plan: Plan,
+    name: str,
+    command: str,
+    report: Report | None,
+    ports: dict[str, str],
+) -> str:
     """The comment, the same for the same input.
 
     Args:
@@ -35,16 +43,30 @@ def header(manifest: Manifest, plan: Plan, name: str, command: str, report: Repo
         "for": f"{plan.family.title}, {plan.dsp} DSP blocks",
         "cycles": report and f"{report.cycles:,.2f}".removesuffix(".00") + " per time step",
         "latency": report
-        and f"{report.latency_alone:,} cycles, last sample in to last result out, of a time step alone; "
-        f"{report.latency_full:,} at full rate",
+        and f"{report.latency_alone:,} cycles, last sample in to last result "
+        f"out, of a time step alone; {report.latency_full:,} at full rate",
     }
-    lines = [name, "", *_table({key: value for key, value in facts.items() if value}), "", *_table(ports), ""]
+    lines = [
+        name,
+        "",
+        *_table({key: value for key, value in facts.items() if value}),
+        "",
+        *_table(ports),
+        "",
+    ]
     if "i_data" not in ports:
-        lines += [*_table({"numbers in": _edge(manifest.input), "numbers out": _edge(manifest.output)}), ""]
+        lines += [
+            *_table({"numbers in": _edge(manifest.input), "numbers out": _edge(manifest.output)}),
+            "",
+        ]
     lines += ["A number is its code, in two's complement if signed, times 2^-(fraction bits)."]
     comment = "".join(f"// {line}".rstrip() + "\n" for line in lines)
-    waived = WAIVED | ({"PINMISSING": "pins of DSP blocks that are not used"} if plan.family.cell_models else {})
-    waivers = "".join(f"/* verilator lint_off {rule} */  // {why}\n" for rule, why in waived.items())
+    waived = WAIVED | (
+        {"PINMISSING": "pins of DSP blocks that are not used"} if plan.family.cell_models else {}
+    )
+    waivers = "".join(
+        f"/* verilator lint_off {rule} */  // {why}\n" for rule, why in waived.items()
+    )
     return f"{comment}\n{waivers}`default_nettype none\n\n"
 
 
@@ -55,12 +77,17 @@ def stream_ports(manifest: Manifest, loads: int) -> dict[str, str]:
         "rst": "reset, active high, of one cycle or more at any time",
         "i_valid, i_ready": "handshake of the samples: one goes in when both are high",
         "i_data": f"sample: {_edge(manifest.input)}, one after the other, for each time step",
-        "i_last": f"in every sample of the last time step of a sequence, which has up to {manifest.steps:,} steps",
+        "i_last": "in every sample of the last time step of a sequence, "
+        f"which has up to {manifest.steps:,} steps",
         "o_valid, o_ready": "handshake of the results: one comes out when both are high",
         "o_data": f"result: {_edge(manifest.output)}, one after the other, "
         + ("once per sequence" if manifest.output.per_sequence else "for each time step"),
         "o_last": "in every result of the last time step of a sequence",
-    } | ({"w_valid, w_ready, w_data": f"{loads:,} bytes of tables, to be loaded after every reset"} if loads else {})
+    } | (
+        {"w_valid, w_ready, w_data": f"{loads:,} bytes of tables, to be loaded after every reset"}
+        if loads
+        else {}
+    )
 
 
 def _edge(edge: Edge) -> str:

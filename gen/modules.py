@@ -1,4 +1,5 @@
-"""The modules of a Verilog file that Yosys wrote: their ports, wires, registers, memories and instances."""
+"""The modules of a Verilog file that Yosys wrote: their ports, wires, registers,
+memories and instances."""
 
 import re
 from collections import Counter
@@ -14,7 +15,8 @@ TOKEN = re.compile(rf"\"[^\"]*\"|\d*'s?[bodh][\w?]+|`\w+|\$\w+|(?P<name>{NAME})"
 INSTANCE = re.compile(rf"  ({NAME}) ({NAME})? ?#?\(\n")
 PIN = re.compile(rf"    \.({NAME})(\(.*\n)")
 STARTS = "$auto$verilog_backend"
-"""Beginning of the register with which Yosys lets combinational blocks run at the start of a simulation."""
+"""Beginning of the register with which Yosys lets combinational blocks run at the
+start of a simulation."""
 
 _MODULE = re.compile(rf"module ({NAME})\(")
 _DECLARATION = re.compile(rf"  (input|output|wire|reg) (\[[^]]*\] )?({NAME})(?: = (.*))?;\n")
@@ -60,7 +62,9 @@ def modules_of(text: str) -> list[Module]:
 def _parsed(text: str) -> Module:
     # Initial values stand at registers; Yosys repeats them at other names of the same register.
     head, _, body = text.partition(");\n")
-    lines = _pruned([line for line in body.splitlines(keepends=True) if not line.startswith("  (* init = ")])
+    lines = _pruned(
+        [line for line in body.splitlines(keepends=True) if not line.startswith("  (* init = ")]
+    )
     header = _MODULE.match(head)
     assert header is not None, head
     module = Module(clean(header[1]))
@@ -83,7 +87,9 @@ def _parsed(text: str) -> Module:
     return module
 
 
-def _declare(module: Module, line: str, kind: str, width: str, written: str, initial: str | None) -> None:
+def _declare(
+    module: Module, line: str, kind: str, width: str, written: str, initial: str | None
+) -> None:
     name = clean(written)
     if width == "[-1:0] ":  # nothing reads it
         return
@@ -103,8 +109,13 @@ def _declare(module: Module, line: str, kind: str, width: str, written: str, ini
 
 def _pruned(lines: list[str]) -> list[str]:
     """Without wires that nothing reads: other names of ports, and members of payloads."""
-    ports = {clean(match[3]) for line in lines if (match := _DECLARATION.match(line)) and match[1] in ("input", "output")}
-    sources = dict[str, tuple[int, list[str]]]()  # of the wires that are assigned as a whole: line, and what they read
+    ports = {
+        clean(match[3])
+        for line in lines
+        if (match := _DECLARATION.match(line)) and match[1] in ("input", "output")
+    }
+    # of the wires that are assigned as a whole: line, and what they read
+    sources = dict[str, tuple[int, list[str]]]()
     reads = Counter[str]()
     for index, line in enumerate(lines):
         if match := _ASSIGN.match(line):
@@ -130,13 +141,19 @@ def _pruned(lines: list[str]) -> list[str]:
     def idle(line: str) -> bool:
         """A wire that nothing reads or drives."""
         match = _DECLARATION.match(line)
-        return match is not None and match[1] == "wire" and clean(match[3]) not in ports and not reads[clean(match[3])]
+        return (
+            match is not None
+            and match[1] == "wire"
+            and clean(match[3]) not in ports
+            and not reads[clean(match[3])]
+        )
 
     driven = {name for name in sources if name not in gone}
     return [
         line
         for index, line in enumerate(lines)
-        if index not in dropped and not (idle(line) and clean(_DECLARATION.match(line)[3]) not in driven)  # type: ignore[index]
+        if index not in dropped
+        and not (idle(line) and clean(_DECLARATION.match(line)[3]) not in driven)  # type: ignore[index]
     ]
 
 

@@ -1,4 +1,5 @@
-"""Readable Verilog: plain names instead of escaped ones, and module headers in which people find the ports."""
+"""Readable Verilog: plain names instead of escaped ones,
+and module headers in which people find the ports."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -13,9 +14,14 @@ _NOT = re.compile(r"= ! (.*);\n")
 
 
 def readable(text: str) -> str:
-    """The Verilog of Yosys with plain names, headers in the order of people, and initial values in blocks of their own."""
+    """The Verilog of Yosys with plain names, headers in the order of people,
+    and initial values in blocks of their own."""
     modules = modules_of(text)
-    names = _fresh((module.name for module in modules), set(KEYWORDS), lambda name: plain(name.replace(".pipeline.", ".")))
+    names = _fresh(
+        (module.name for module in modules),
+        set(KEYWORDS),
+        lambda name: plain(name.replace(".pipeline.", ".")),
+    )
     ports = {plain(name) for module in modules for name in module.ports}
     instances = {plain(name) for module in modules for name in module.instances} - ports
     by_name = {module.name: module for module in modules}
@@ -32,8 +38,11 @@ def plain(name: str) -> str:
     return re.sub(r"\W+|__+", "_", match[1] + match[2]).strip("_") or "signal"
 
 
-def _renamed(module: Module, by_name: dict[str, Module], ports: set[str], instances: set[str]) -> dict[str, str]:
-    """The new names in a module: ports first, then instances, then wires, which get the names of the pins that drive them."""
+def _renamed(
+    module: Module, by_name: dict[str, Module], ports: set[str], instances: set[str]
+) -> dict[str, str]:
+    """The new names in a module: ports first, then instances, then wires,
+    which get the names of the pins that drive them."""
     used = set(KEYWORDS)
     renamed = _fresh(module.ports, used)
     used |= ports  # a linter takes an instance of the name of a port inside it for hidden
@@ -52,11 +61,15 @@ def _renamed(module: Module, by_name: dict[str, Module], ports: set[str], instan
         if direction == "output" and wire in joined
     }
     return renamed | _fresh(
-        (name for name in module.declared if name not in renamed), used, lambda name: driven.get(name) or plain(name)
+        (name for name in module.declared if name not in renamed),
+        used,
+        lambda name: driven.get(name) or plain(name),
     )
 
 
-def _fresh(names: Iterable[str], used: set[str], choose: Callable[[str], str] = plain) -> dict[str, str]:
+def _fresh(
+    names: Iterable[str], used: set[str], choose: Callable[[str], str] = plain
+) -> dict[str, str]:
     """A name of its own for each."""
     renamed = dict[str, str]()
     for name in names:
@@ -77,7 +90,9 @@ def _order(name: str) -> tuple[int, str, int]:
     return (len(_CLOCKS), stream, _LEAVES[leaf]) if leaf in _LEAVES else (len(_CLOCKS), name, 0)
 
 
-def _written(module: Module, renamed: dict[str, dict[str, str]], names: dict[str, str]) -> Iterator[str]:
+def _written(
+    module: Module, renamed: dict[str, dict[str, str]], names: dict[str, str]
+) -> Iterator[str]:
     """The lines of a module under its new names."""
     own, kind = renamed[module.name], ""
 
@@ -86,7 +101,12 @@ def _written(module: Module, renamed: dict[str, dict[str, str]], names: dict[str
         return f"  {direction:6} {what:4} {width}{own[port]}"
 
     def new(text: str) -> str:
-        return TOKEN.sub(lambda match: own.get(clean(match["name"]), match[0]) if match["name"] not in _FIXED else match[0], text)
+        return TOKEN.sub(
+            lambda match: (
+                own.get(clean(match["name"]), match[0]) if match["name"] not in _FIXED else match[0]
+            ),
+            text,
+        )
 
     ports = sorted(module.ports, key=lambda name: _order(own[name]))
     yield f"module {names[module.name]} (\n" + ",\n".join(map(declared, ports)) + "\n);\n"
@@ -101,7 +121,8 @@ def _written(module: Module, renamed: dict[str, dict[str, str]], names: dict[str
         elif match := PIN.match(line):
             pin = clean(match[1])
             yield f"    .{renamed[kind][pin] if kind in renamed else pin}{new(match[2])}"
-        elif (match := _NOT.search(line)) and _wide(match[1], module):  # of several bits: linters want a reduction there
+        elif (match := _NOT.search(line)) and _wide(match[1], module):
+            # of several bits: linters want a reduction there
             yield new(line.replace("= ! ", "= ~| "))
         else:
             yield new(line)
@@ -113,4 +134,8 @@ _FIXED = KEYWORDS | {None}
 
 def _wide(operand: str, module: Module) -> bool:
     """Whether an operand has several bits."""
-    return clean(operand) in module.wide or operand.startswith("{") or re.search(r"\[\d+:\d+\]$", operand) is not None
+    return (
+        clean(operand) in module.wide
+        or operand.startswith("{")
+        or re.search(r"\[\d+:\d+\]$", operand) is not None
+    )

@@ -1,7 +1,8 @@
 # amaranth: UnusedElaboratable=no
 """The network of a pipeline: its components, and the streams that connect them.
 
-It is the one description of the structure. `Pipeline.elaborate` makes RTL of it, `ssm_hdl.gen.traffic` cycles.
+It is the one description of the structure. `Pipeline.elaborate` makes RTL of it,
+`ssm_hdl.gen.traffic` cycles.
 """
 
 from collections.abc import Mapping
@@ -19,7 +20,8 @@ from ssm_hdl.gen.structure import ENTRY, EXIT, Structure
 
 
 class Port(NamedTuple):
-    """A stream of a component; one of several ways if the component is a fork. The pipeline itself has no name."""
+    """A stream of a component; one of several ways if the component is a fork.
+    The pipeline itself has no name."""
 
     component: str
     member: str
@@ -70,7 +72,13 @@ class Network:
         ring: Ring | None,
         queues: Mapping[tuple[str, int], Any],
     ) -> None:
-        self.structure, self.stages, self.family, self.interval, self.queues = structure, stages, family, interval, queues
+        self.structure, self.stages, self.family, self.interval, self.queues = (
+            structure,
+            stages,
+            family,
+            interval,
+            queues,
+        )
         self.components: dict[str, wiring.Component] = {}
         self.links: list[Link] = []
         source = next(iter(structure.edges))  # the samples
@@ -80,8 +88,12 @@ class Network:
             branches |= self._fork(ENTRY, Port(ENTRY, "entry")) | self._fork(EXIT, Port(ENTRY, "o"))
         for name, stage in stages.items():
             self.components[name] = stage
-            for index, (stream, member) in enumerate(zip(structure.reads[name], SINKS, strict=False)):
-                end = self._fit(f"{name}_{index}", stream, branches[stream].pop(0), lanes(stage, member), name)
+            for index, (stream, member) in enumerate(
+                zip(structure.reads[name], SINKS, strict=False)
+            ):
+                end = self._fit(
+                    f"{name}_{index}", stream, branches[stream].pop(0), lanes(stage, member), name
+                )
                 if queue := queues.get((name, index)):
                     end = self._add(f"{name}_{index}_Queue", queue, stream, end, reader=name)
                 self.links.append(Link(stream, name, end, Port(name, member)))
@@ -110,7 +122,9 @@ class Network:
             streams[link.source] = streams[link.sink] = Beats(name, ends)
         return streams
 
-    def _add(self, name: str, component: wiring.Component, stream: str, source: Port, reader: str = "") -> Port:
+    def _add(
+        self, name: str, component: wiring.Component, stream: str, source: Port, reader: str = ""
+    ) -> Port:
         """A component with one stream in and one out; the latter."""
         self.components[name] = component
         self.links.append(Link(stream, reader, source, Port(name, "i")))
@@ -122,16 +136,22 @@ class Network:
         if readers == 1:
             return {stream: [source]}
         layers, width = self.structure.layers(stream), width_of(self.structure, self.stages, stream)
-        capacity = max((self.stages[reader].holds for reader in self.structure.readers_of(stream)), default=1)
+        capacity = max(
+            (self.stages[reader].holds for reader in self.structure.readers_of(stream)), default=1
+        )
         slow = capacity == 1 and self.slow(stream, width, 2)
         fork = Fork(shape_of(self.structure.edges[stream]), width, readers, layers, slow)
         end = self._add(f"{stream}_Fork", fork, stream, source)
         return {stream: [end._replace(branch=branch) for branch in range(readers)]}
 
     def _fit(self, name: str, stream: str, source: Port, width: int, reader: str = "") -> Port:
-        """The stream in beats of another width, see `widths`. Where its reader holds beats, the next is gathered meanwhile."""
+        """The stream in beats of another width, see `widths`. Where its reader holds beats,
+        the next is gathered meanwhile."""
         shape, layers = shape_of(self.structure.edges[stream]), self.structure.layers(stream)
-        packet, came = self.structure.packet(stream, reader), width_of(self.structure, self.stages, stream)
+        packet, came = (
+            self.structure.packet(stream, reader),
+            width_of(self.structure, self.stages, stream),
+        )
         capacity = self.stages[reader].holds if reader else 1
         for step in widths(came, width, packet):
             few, many = sorted((came, step))
@@ -142,9 +162,11 @@ class Network:
         return source
 
     def slow(self, stream: str, width: int, cycles: int) -> bool:
-        """An adapter may take some cycles for each beat, where that shortens the longest path, or takes fewer registers.
+        """An adapter may take some cycles for each beat, where that shortens the longest path,
+        or takes fewer registers.
 
-        Not before a stage that holds beats: it may be busy all the time and must find the next one at once.
+        Not before a stage that holds beats: it may be busy all the time and must find the
+        next one at once.
         """
         count = beats(self.structure.numbers(stream), width) * self.structure.layers(stream)
         return self.family.slow_adapters and BURST * count * cycles <= self.interval

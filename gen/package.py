@@ -1,5 +1,6 @@
 # amaranth: UnusedElaboratable=no
-"""A pipeline as a package for other people's designs: instance, testbench with vectors, constraints, FuseSoC core."""
+"""A pipeline as a package for other people's designs: instance, testbench with vectors,
+constraints, FuseSoC core."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -21,7 +22,8 @@ class Vectors:
 
     Attributes:
         samples: codes of the input format, (batch, steps, size).
-        results: codes of the output format, (batch, steps, size), or (batch, size) if they come once per sequence.
+        results: codes of the output format, (batch, steps, size), or (batch, size)
+            if they come once per sequence.
     """
 
     samples: Codes
@@ -74,15 +76,22 @@ def package(
     return files
 
 
-def wrapped(manifest: Manifest, wrap: str, name: str, verilog: Iterable[str], clock_hz: float) -> dict[str, str]:
-    """The same for a module with a bus: an instance, constraints, a core; arguments as of `package`."""
+def wrapped(
+    manifest: Manifest, wrap: str, name: str, verilog: Iterable[str], clock_hz: float
+) -> dict[str, str]:
+    """The same for a module with a bus: an instance, constraints, a core;
+    arguments as of `package`."""
     wrapper = find_wrapper(wrap)(None, manifest.input, manifest.output, 0)
     wires = "".join(
-        f"wire {f'[{len(port) - 1}:0] ' if len(port) > 1 else ''}{port_name};\n" for port_name, port in wrapper.ports.items()
+        f"wire {f'[{len(port) - 1}:0] ' if len(port) > 1 else ''}{port_name};\n"
+        for port_name, port in wrapper.ports.items()
     )
-    pins = ",\n".join(f"  .{port_name}({port_name})" for port_name in (*wrapper.clocks, *wrapper.ports))
+    pins = ",\n".join(
+        f"  .{port_name}({port_name})" for port_name in (*wrapper.clocks, *wrapper.ports)
+    )
     return {
-        f"{name}_instance.v": f"// An instance of {name}, to copy into a design.\n\n{wires}\n{name} {name} (\n{pins}\n);\n",
+        f"{name}_instance.v": f"// An instance of {name}, "
+        f"to copy into a design.\n\n{wires}\n{name} {name} (\n{pins}\n);\n",
         f"{name}.sdc": _sdc(wrapper.clocks[0], clock_hz),
         f"{name}.core": _core(manifest, name, list(verilog), [], []),
     }
@@ -112,7 +121,8 @@ _W_WIRES = """\
 
 
 def _words(codes: Codes, format: Format) -> str:
-    """A line for each number: its code, below the bit ``last``, which is set in the last packet of a sequence."""
+    """A line for each number: its code, below the bit ``last``,
+    which is set in the last packet of a sequence."""
     last = np.zeros(codes.shape, np.int64)
     last[:, -1] = 1
     words = (codes & ((1 << format.width) - 1)) | (last << format.width)
@@ -122,14 +132,22 @@ def _words(codes: Codes, format: Format) -> str:
 
 def filled(template: str, **values: object) -> str:
     """The text of a file of the folder ``templates`` with its values."""
-    text = resources.files("ssm_hdl.gen").joinpath("templates", template).read_text(encoding="utf-8")
+    text = (
+        resources.files("ssm_hdl.gen").joinpath("templates", template).read_text(encoding="utf-8")
+    )
     return Template(text).substitute(values)
 
 
-def _core(manifest: Manifest, name: str, verilog: list[str], testbench: list[str], data: list[str]) -> str:
-    """A core of FuseSoC, CAPI2; for simulation the cells of a vendor come first, the testbench last."""
+def _core(
+    manifest: Manifest, name: str, verilog: list[str], testbench: list[str], data: list[str]
+) -> str:
+    """A core of FuseSoC, CAPI2; for simulation the cells of a vendor come first,
+    the testbench last."""
     first, *more = verilog
-    rtl: list[str | Mapping[str, Mapping[str, str]]] = [first, *({file: {"file_type": "user", "copyto": file}} for file in more)]
+    rtl: list[str | Mapping[str, Mapping[str, str]]] = [
+        first,
+        *({file: {"file_type": "user", "copyto": file}} for file in more),
+    ]
     copied = [{file: {"file_type": "user", "copyto": file}} for file in data]
     core: dict[str, Any] = {
         "name": f"::{name}:0",
@@ -151,9 +169,12 @@ def _core(manifest: Manifest, name: str, verilog: list[str], testbench: list[str
     if testbench:
         core["filesets"]["tb"] = {"files": [*testbench, *copied], "file_type": "verilogSource"}
         core["targets"]["sim"] = {
-            "default_tool": "verilator" if testbench[1:] else "icarus",  # Icarus 11 cannot read the cells of most families
+            # Icarus 11 cannot read the cells of most families
+            "default_tool": "verilator" if testbench[1:] else "icarus",
             "filesets": ["rtl", "tb"],
             "toplevel": f"{name}_tb",
-            "tools": {"verilator": {"mode": "binary", "verilator_options": ["--timing", "-Wno-fatal"]}},
+            "tools": {
+                "verilator": {"mode": "binary", "verilator_options": ["--timing", "-Wno-fatal"]}
+            },
         }
     return "CAPI=2:\n" + yaml.safe_dump(core, sort_keys=False)

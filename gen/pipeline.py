@@ -41,31 +41,45 @@ class Pipeline(wiring.Component):
         entry: where the samples of a time step wait, so that who brings them does not have to.
 
     Members:
-        i: samples, one element a beat; ``last`` is true for every element of the last time step of a sequence.
-        o: results, one element a beat, once a time step or once a sequence as the manifest's output edge says.
-        w: only with tables in SPRAM: the bytes of `image`; until it has taken all, after every reset, no sample is taken.
+        i: samples, one element a beat; ``last`` is true for every element of the last time
+            step of a sequence.
+        o: results, one element a beat, once a time step or once a sequence as the manifest's
+            output edge says.
+        w: only with tables in SPRAM: the bytes of `image`; until it has taken all,
+            after every reset, no sample is taken.
         loaded: all tables are as they have to be; a wrong image leaves it low.
     """
 
     def __init__(self, manifest: Manifest, plan: Plan) -> None:
         self.manifest, self.plan, self.family = manifest, plan, plan.family
-        self.structure = structure = Structure.of(manifest, plan.share_layers, self.family, plan.luts_below)
+        self.structure = structure = Structure.of(
+            manifest, plan.share_layers, self.family, plan.luts_below
+        )
         self.memories = Memories(self.family.fast_rams, plan.luts_below)
         self.stages = {
-            name: registry.stage(layers.node.op.op).build(layers, plan.stages[name]) for name, layers in structure.stages.items()
+            name: registry.stage(layers.node.op.op).build(layers, plan.stages[name])
+            for name, layers in structure.stages.items()
         }
-        tables = [self.stages[name].tables[table] for name, stage in plan.stages.items() for table in stage.spram]
+        tables = [
+            self.stages[name].tables[table]
+            for name, stage in plan.stages.items()
+            for table in stage.spram
+        ]
         self.sprams = [table.to_spram() for table in tables]
         self.entry = entry_of(manifest, self.memories)
         self.ring, self.queues = joins(self)
         self.network = self.assemble(self.ring, self.queues)
-        ports = {"i": In(signature(shape_of(manifest.input))), "o": Out(signature(shape_of(manifest.output)))}
+        ports = {
+            "i": In(signature(shape_of(manifest.input))),
+            "o": Out(signature(shape_of(manifest.output))),
+        }
         weights = {"w": In(stream.Signature(8))} if self.sprams else {}
         super().__init__({**ports, **weights, "loaded": Out(1)})
 
     @cached_property
     def bound(self) -> int:
-        """Cycles per time step that the plan allows: of the slowest stage at its pace, the ring, the ports, or a repack.
+        """Cycles per time step that the plan allows: of the slowest stage at its pace, the ring,
+        the ports, or a repack.
 
         Cheap, for the choice between plans; for the cycles that there are see `ssm_hdl.gen.timing`.
         """
@@ -73,14 +87,26 @@ class Pipeline(wiring.Component):
         share, loop = structure.share, structure.loop
         steps = [reals(self.manifest.input)]
         if loop is not None:
-            steps.append(loop.layers * (beats(structure.numbers(ENTRY), lanes(self.stages[loop.back], "o")) + 1))
-        steps += [math.ceil(stage.cycles * share(name, self.manifest.steps)) for name, stage in self.stages.items()]
+            steps.append(
+                loop.layers
+                * (beats(structure.numbers(ENTRY), lanes(self.stages[loop.back], "o")) + 1)
+            )
+        steps += [
+            math.ceil(stage.cycles * share(name, self.manifest.steps))
+            for name, stage in self.stages.items()
+        ]
         if not self.manifest.output.per_sequence:
             steps.append(reals(self.manifest.output))
         for name, reads in structure.reads.items():
             width = lanes(self.stages[name], SINKS[0])
             passing = (
-                structure.passing(source, name, width_of(structure, self.stages, source), width, self.manifest.steps)
+                structure.passing(
+                    source,
+                    name,
+                    width_of(structure, self.stages, source),
+                    width,
+                    self.manifest.steps,
+                )
                 for source in reads
             )
             steps += map(math.ceil, passing)
@@ -88,7 +114,9 @@ class Pipeline(wiring.Component):
 
     def assemble(self, ring: Ring | None, queues: Mapping[tuple[str, int], Any]) -> Network:
         """The network with a ring and with queues at the inputs of stages."""
-        return Network(self.structure, self.stages, self.entry, self.family, self.bound, ring, queues)
+        return Network(
+            self.structure, self.stages, self.entry, self.family, self.bound, ring, queues
+        )
 
     def elaborate(self, platform: object) -> Module:  # noqa: D102
         check(self)

@@ -14,8 +14,10 @@ class Plan:
 
     Attributes:
         family: the FPGA family.
-        stages: the plan of each operation, by name; of the same operation of all layers, if they share stages.
-        share_layers: the layers of a deep model, repetitions of the same operations, share one set of stages.
+        stages: the plan of each operation, by name; of the same operation of all layers,
+            if they share stages.
+        share_layers: the layers of a deep model, repetitions of the same operations,
+            share one set of stages.
         luts_below: bits below which a memory is of LUTs, for a device whose block RAMs are short.
     """
 

@@ -31,7 +31,8 @@ class StageReport:
         multipliers: products side by side.
         dsp_multipliers: how many of them are in DSP blocks; the others are made of LUTs.
         dsp: DSP blocks that they take.
-        products: products of real numbers that they make for one packet at each layer, all layers together.
+        products: products of real numbers that they make for one packet at each layer,
+            all layers together.
         kind: kind of multiplier; empty where there is none.
         cycles: cycles that a packet keeps it busy.
         latency: cycles from the last beat of a packet in to its last beat out.
@@ -40,8 +41,10 @@ class StageReport:
         block_rams: block RAMs of its memories, by family.
         luts: LUT4s, an estimate.
         flip_flops: flip-flops, an estimate.
-        fitted: the estimates were fitted to synthesis of this operation; otherwise they are averages, or another family's.
-        intensity: products for each byte that it reads from its memories; 0 if it multiplies nothing.
+        fitted: the estimates were fitted to synthesis of this operation;
+            otherwise they are averages, or another family's.
+        intensity: products for each byte that it reads from its memories;
+            0 if it multiplies nothing.
         output: format of its results.
         size: elements of a packet of results.
     """
@@ -76,10 +79,13 @@ class Report:
     Attributes:
         name: name of the model.
         family: name of the FPGA family.
-        cycles: cycles per time step, the initiation interval, as the RTL has them; of an estimate without timing, the cycles that
-            the plan allows. Where several time steps take turns, it is their mean, which need not be whole.
-        latency_alone: cycles from the last sample of a time step in to its last result out, for a step alone in the pipeline.
-        latency_full: the same in a pipeline that is fed without a pause. Both are None in an estimate without timing.
+        cycles: cycles per time step, the initiation interval, as the RTL has them; of an estimate
+            without timing, the cycles that the plan allows. Where several time steps take turns,
+            it is their mean, which need not be whole.
+        latency_alone: cycles from the last sample of a time step in to its last result out,
+            for a step alone in the pipeline.
+        latency_full: the same in a pipeline that is fed without a pause.
+            Both are None in an estimate without timing.
         layers: how many layers share stages, 1 if none do.
         flight: time steps that may be under way in stages that layers share; 0 if none do.
         multiplications: products of a time step; what happens once a sequence is not counted.
@@ -121,7 +127,8 @@ def estimate(manifest: Manifest, plan: Plan, timed: bool = True) -> Report:
     Args:
         manifest: the integer program.
         plan: its hardware.
-        timed: state the cycles that the RTL has, which takes seconds for a large pipeline. Otherwise `Pipeline.bound`.
+        timed: state the cycles that the RTL has, which takes seconds for a large pipeline.
+            Otherwise `Pipeline.bound`.
 
     Raises:
         SsmHdlError: the pipeline would hang.
@@ -162,7 +169,10 @@ def estimate(manifest: Manifest, plan: Plan, timed: bool = True) -> Report:
             )
         )
     stored = storages(pipeline)
-    costs += [cost(op, family, features) for op, features in between(pipeline.network.components.values(), family)]
+    costs += [
+        cost(op, family, features)
+        for op, features in between(pipeline.network.components.values(), family)
+    ]
     in_blocks = sum(stage.dsp_multipliers for stage in stages)
     products = 0.0  # in DSP blocks: all multipliers of a stage make the same number
     for row in stages:
@@ -193,10 +203,14 @@ def estimate(manifest: Manifest, plan: Plan, timed: bool = True) -> Report:
 
 def _block_rams(storages: Sequence[Storage]) -> dict[str, int]:
     """Block RAMs by family."""
-    return {family.name: sum(family.rams.blocks(storage) for storage in storages) for family in COUNTED}
+    return {
+        family.name: sum(family.rams.blocks(storage) for storage in storages) for family in COUNTED
+    }
 
 
 def _intensity(stage: Stage, multipliers: int) -> float:
     """Products for each byte read: every memory of the stage is read once in each of its cycles."""
-    bits = sum(storage.width for storage in stage.storage if storage.depth > 1 and storage.name != "queue")
+    bits = sum(
+        storage.width for storage in stage.storage if storage.depth > 1 and storage.name != "queue"
+    )
     return 8 * multipliers / bits if bits else 0.0

@@ -1,15 +1,18 @@
-"""RTLIL of Amaranth made ready for Verilog that linters accept: operands as wide as the language would make them."""
+"""RTLIL of Amaranth made ready for Verilog that linters accept:
+operands as wide as the language would make them."""
 
 import re
 from collections.abc import Iterator
 
 _LINE = re.compile(r"    (parameter|connect) \\(\w+) (.*)\n")
 _CELL = re.compile(r"  cell \$(?:(add|sub|mul|and|or|xor|xnor|neg|not|pos|shl)|eq|ne|lt|le|gt|ge) ")
-"""The first operations have operands that Verilog extends to the width of the result; the others, to the wider of both."""
+"""The first operations have operands that Verilog extends to the width of the result; the others,
+to the wider of both."""
 
 
 def widen(text: str) -> str:
-    """RTLIL in which the operands of every cell have the widths that Verilog would extend them to; it computes the same."""
+    """RTLIL in which the operands of every cell have the widths that Verilog would extend them to;
+    it computes the same."""
     return "".join(_widened(text.splitlines(keepends=True)))
 
 
@@ -41,7 +44,12 @@ def _cell(block: list[str]) -> list[str]:
         if own < width:
             fields[name] = extended(fields[name], own, width, fields[f"{name}_SIGNED"] == "1")
             fields[f"{name}_WIDTH"] = str(width)
-    return [f"    {match[1]} \\{match[2]} {fields[match[2]]}\n" if (match := _LINE.match(line)) else line for line in block]
+    return [
+        f"    {match[1]} \\{match[2]} {fields[match[2]]}\n"
+        if (match := _LINE.match(line))
+        else line
+        for line in block
+    ]
 
 
 def extended(signal: str, width: int, target: int, signed: bool) -> str:

@@ -1,4 +1,5 @@
-"""Which stages there are and what they read: one for every operation, or one for the same operation of all layers."""
+"""Which stages there are and what they read: one for every operation,
+or one for the same operation of all layers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -34,7 +35,8 @@ class Loop:
 
 @dataclass(frozen=True)
 class Structure:
-    """Stages and streams. A stream has the name of the input or of the stage that it comes from, or is one of the ring's.
+    """Stages and streams. A stream has the name of the input or of the stage that it comes from,
+    or is one of the ring's.
 
     Attributes:
         stages: what each stage serves, by its name, in order.
@@ -54,7 +56,11 @@ class Structure:
 
     @classmethod
     def of(
-        cls, manifest: Manifest, share_layers: bool = False, family: Family = GENERIC, luts_below: int = 0
+        cls,
+        manifest: Manifest,
+        share_layers: bool = False,
+        family: Family = GENERIC,
+        luts_below: int = 0,
     ) -> "Structure":
         """The structure of a manifest.
 
@@ -70,9 +76,14 @@ class Structure:
         if share_layers:
             return cls._shared(manifest, family, luts_below)
         marked = _marked(manifest)
-        stages = {name: Layers([node], name in marked, family, luts_below) for name, node in manifest.nodes.items()}
+        stages = {
+            name: Layers([node], name in marked, family, luts_below)
+            for name, node in manifest.nodes.items()
+        }
         reads = {name: node.op.sources for name, node in manifest.nodes.items()}
-        return cls(stages, reads, _edges(manifest, stages), manifest.graph.output, luts_below=luts_below)
+        return cls(
+            stages, reads, _edges(manifest, stages), manifest.graph.output, luts_below=luts_below
+        )
 
     @classmethod
     def _shared(cls, manifest: Manifest, family: Family, luts_below: int) -> "Structure":
@@ -83,7 +94,8 @@ class Structure:
         for nodes in repetition.positions:
             name = stage_name(nodes, names - {node.name for node in nodes} | places.keys())
             places[name] = Layers(nodes, family=family, luts_below=luts_below)
-        renamed = {node.name: name for name, layers in places.items() for node in layers.nodes}  # streams by edge
+        # streams by edge
+        renamed = {node.name: name for name, layers in places.items() for node in layers.nodes}
         back = list(places)[repetition.back]
         behind = {**renamed, places[back].nodes[-1].name: EXIT}
         stages, reads = {}, {}
@@ -94,16 +106,24 @@ class Structure:
             elif renamed[name] not in stages:
                 stages[renamed[name]] = places[renamed[name]]
                 outside = {repetition.source: ENTRY}
-                reads[renamed[name]] = tuple(outside.get(source) or renamed[source] for source in node.op.sources)
+                reads[renamed[name]] = tuple(
+                    outside.get(source) or renamed[source] for source in node.op.sources
+                )
         loop = Loop(tuple(places), places[back].count, repetition.source, back)
-        edges = _edges(manifest, stages) | {stream: places[back].node.output for stream in (ENTRY, EXIT)}
+        edges = _edges(manifest, stages) | {
+            stream: places[back].node.output for stream in (ENTRY, EXIT)
+        }
         output = behind.get(manifest.graph.output, manifest.graph.output)
         return cls(stages, reads, edges, output, loop, luts_below)
 
     def readers(self, stream: str) -> int:
         """How many read a stream: stages, the ring, the pipeline's output."""
         ring = [] if self.loop is None else [self.loop.source, self.loop.back]
-        return [*(name for names in self.reads.values() for name in names), *ring, self.output].count(stream)
+        return [
+            *(name for names in self.reads.values() for name in names),
+            *ring,
+            self.output,
+        ].count(stream)
 
     def readers_of(self, stream: str) -> list[str]:
         """The stages that read a stream."""
@@ -111,7 +131,9 @@ class Structure:
 
     def ends(self, stream: str) -> bool:
         """It comes once in a sequence, from a stage that works in every time step."""
-        return self.edges[stream].per_sequence and not self.stages[stream].node.inputs[0].per_sequence
+        return (
+            self.edges[stream].per_sequence and not self.stages[stream].node.inputs[0].per_sequence
+        )
 
     def part(self, stream: str) -> bool:
         """It is a part of another stream, whose other beats are dropped."""
@@ -120,15 +142,21 @@ class Structure:
 
     def layers(self, stream: str) -> int:
         """Layers that the packets of a stream may be at."""
-        return self.loop.layers if self.loop is not None and stream in (ENTRY, *self.loop.stages) else 1
+        return (
+            self.loop.layers
+            if self.loop is not None and stream in (ENTRY, *self.loop.stages)
+            else 1
+        )
 
     def share(self, name: str, steps: int) -> float:
-        """How often a stage works in a time step: once for each layer, or once in a sequence of ``steps``."""
+        """How often a stage works in a time step: once for each layer,
+        or once in a sequence of ``steps``."""
         node = self.stages[name].node
         return self.stages[name].count / (steps if node.inputs[0].per_sequence else 1)
 
     def passing(self, stream: str, reader: str, i_lanes: int, o_lanes: int, steps: int) -> float:
-        """Cycles of a time step on the way to a reader, from beats of one width to beats of another.
+        """Cycles of a time step on the way to a reader,
+        from beats of one width to beats of another.
 
         Args:
             stream: the stream that is read.
@@ -142,7 +170,8 @@ class Structure:
         return cycles / steps if self.edges[stream].per_sequence else cycles
 
     def packet(self, stream: str, reader: str = "") -> int:
-        """Numbers of a stream after which beats may be padded: one channel of a scan, if its channels are read one by one."""
+        """Numbers of a stream after which beats may be padded: one channel of a scan,
+        if its channels are read one by one."""
         return self.numbers(stream) // self._channels(stream, reader)
 
     def _channels(self, stream: str, reader: str) -> int:
@@ -158,7 +187,8 @@ class Structure:
 
 
 def _marked(manifest: Manifest) -> set[str]:
-    """The streams whose `last` is used: a scan and a pool read it, and a join passes on the one of its first input."""
+    """The streams whose `last` is used: a scan and a pool read it,
+    and a join passes on the one of its first input."""
     marked = {manifest.graph.output}
     for name, node in reversed(manifest.nodes.items()):
         if name in marked or registry.stage(node.op.op).reads_last:
@@ -167,4 +197,6 @@ def _marked(manifest: Manifest) -> set[str]:
 
 
 def _edges(manifest: Manifest, stages: Mapping[str, Layers]) -> dict[str, Edge]:
-    return {manifest.input.name: manifest.input} | {name: layers.node.output for name, layers in stages.items()}
+    return {manifest.input.name: manifest.input} | {
+        name: layers.node.output for name, layers in stages.items()
+    }

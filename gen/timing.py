@@ -1,9 +1,9 @@
 """The cycles of a pipeline: per time step, and two latencies, as its RTL has them.
 
-`Timing` feeds the network of a pipeline (see `ssm_hdl.gateware.timing`) until its transfers repeat. A process looks back at a
-limited number of beats, and from equal cycles it makes equal cycles. Say that the beats of all streams have moved like the beats
-some time steps earlier, all later by the same number of cycles. Once that has lasted as long as any process looks back, it lasts
-for ever.
+`Timing` feeds the network of a pipeline (see `ssm_hdl.gateware.timing`) until its transfers repeat.
+A process looks back at a limited number of beats, and from equal cycles it makes equal cycles. Say
+that the beats of all streams have moved like the beats some time steps earlier, all later by the
+same number of cycles. Once that has lasted as long as any process looks back, it lasts for ever.
 """
 
 from collections.abc import Mapping
@@ -46,7 +46,8 @@ class Timing:
 
     @cached_property
     def latency_alone(self) -> int:
-        """Cycles from the last sample of a time step in to its last result out, for a step alone in the pipeline.
+        """Cycles from the last sample of a time step in to its last result out,
+        for a step alone in the pipeline.
 
         If there are results once a sequence, for a sequence of one step.
         """
@@ -60,9 +61,11 @@ class Timing:
 
     @property
     def latency_full(self) -> int:
-        """Cycles from the last sample of a time step in to its last result out, once the cycles of the pipeline repeat.
+        """Cycles from the last sample of a time step in to its last result out,
+        once the cycles of the pipeline repeat.
 
-        The most, where several time steps take turns. If there are results once a sequence, for the last step of one.
+        The most, where several time steps take turns. If there are results once a sequence,
+        for the last step of one.
         """
         return self._steady[1]
 
@@ -74,10 +77,17 @@ class Timing:
         period, cycles = self._settle(traffic)
         if not self._once:
             steps = range(len(traffic.o.taken) // len(self._alone.o.taken))[-period:]
-            return Fraction(cycles, period), max(self._latency(traffic, step, step) for step in steps)
+            return (
+                Fraction(cycles, period),
+                max(self._latency(traffic, step, step) for step in steps),
+            )
         length = 2 * traffic.steps
         latency = self._ends(traffic, ends, period, cycles)
-        return (Fraction(cycles, period), latency) if latency else self._sequences(length, period, cycles)
+        return (
+            (Fraction(cycles, period), latency)
+            if latency
+            else self._sequences(length, period, cycles)
+        )
 
     @cached_property
     def _alone(self) -> Traffic:
@@ -88,7 +98,8 @@ class Timing:
 
     @cached_property
     def _counts(self) -> tuple[dict[Link, int], dict[Link, int]]:
-        """Beats of the streams per time step, and of the streams that come once in a sequence, per sequence."""
+        """Beats of the streams per time step, and of the streams that come once in a sequence,
+        per sequence."""
         edges = self._network.structure.edges
         beats = {link: len(self._alone.streams[link.source].taken) for link in self._network.links}
         once = {link: count for link, count in beats.items() if edges[link.stream].per_sequence}
@@ -96,13 +107,18 @@ class Timing:
 
     def _latency(self, traffic: Traffic, step: int, packet: int) -> int:
         """Cycles from the last sample of a time step in to the last result of a packet out."""
-        return traffic.o.taken[(packet + 1) * len(self._alone.o.taken) - 1] - traffic.i.taken[(step + 1) * self._size - 1]
+        return (
+            traffic.o.taken[(packet + 1) * len(self._alone.o.taken) - 1]
+            - traffic.i.taken[(step + 1) * self._size - 1]
+        )
 
     def _check(self, traffic: Traffic, goes_on: bool) -> None:
         """Refuse a network that sticks."""
         if not goes_on:
             check(self._pipeline)
-            raise SsmHdlError(f"{self._name}: the pipeline would hang, waiting for {', '.join(traffic.stuck)}")
+            raise SsmHdlError(
+                f"{self._name}: the pipeline would hang, waiting for {', '.join(traffic.stuck)}"
+            )
 
     def _settle(self, traffic: Traffic) -> tuple[int, int]:
         """Feed time steps until they repeat: how many, and their cycles."""
@@ -123,16 +139,28 @@ class Timing:
             ends.add(end)
             while traffic.steps <= end or self._out(traffic, len(ends)) >= _NEVER:
                 self._feed(traffic, 1)
-            if self._out(traffic, len(ends)) > traffic.i.taken[end * self._size] + self._steps * cycles // period:
+            if (
+                self._out(traffic, len(ends))
+                > traffic.i.taken[end * self._size] + self._steps * cycles // period
+            ):
                 return None
             latencies.append(self._latency(traffic, end, len(ends) - 1))
         repetition = self._repeats(traffic, self._counts[0], 1, period, traffic.steps - start)
         return max(latencies) if repetition == (period, cycles) else None
 
     def _out(self, traffic: Traffic, sequences: int) -> int:
-        """The cycle in which a number of sequences have left, and their places in queues are free; `_NEVER` if not yet."""
-        transfers = [(traffic.streams[link.source].taken, sequences * count) for link, count in self._counts[1].items()]
-        return max(cycles[beats - 1] if len(cycles) >= beats else _NEVER for cycles, beats in transfers) + Places.latency
+        """The cycle in which a number of sequences have left, and their places in queues are free;
+        `_NEVER` if not yet."""
+        transfers = [
+            (traffic.streams[link.source].taken, sequences * count)
+            for link, count in self._counts[1].items()
+        ]
+        return (
+            max(
+                cycles[beats - 1] if len(cycles) >= beats else _NEVER for cycles, beats in transfers
+            )
+            + Places.latency
+        )
 
     def _sequences(self, length: int, period: int, cycles: int) -> tuple[Fraction, int]:
         """Cycles per time step of sequences one after the other, and latency.
@@ -140,23 +168,34 @@ class Timing:
         Of a long sequence the middle is left out, where its cycles repeat as in an endless one.
         """
         while True:
-            short = self._steps - (self._steps - length) // period * period if length < self._steps else self._steps
+            short = (
+                self._steps - (self._steps - length) // period * period
+                if length < self._steps
+                else self._steps
+            )
             if repetition := self._shortened(short, period, cycles):
                 whole, latency = repetition
-                return (whole + (self._steps - short) * Fraction(cycles, period)) / self._steps, latency
+                return (
+                    (whole + (self._steps - short) * Fraction(cycles, period)) / self._steps,
+                    latency,
+                )
             length *= 2
 
     def _shortened(self, length: int, period: int, cycles: int) -> tuple[Fraction, int] | None:
         """Cycles of a sequence of some length, and latency.
 
-        None if the length matters: before a sequence ends, its time steps repeat, and the results of the one before are out.
+        None if the length matters: before a sequence ends, its time steps repeat,
+        and the results of the one before are out.
         """
         traffic = Traffic(self._network, self._size, lambda step: step % length == length - 1)
         per_step, once = self._counts
         counts = {link: count * length for link, count in per_step.items()} | once
         for sequence in range(_MOST):
             self._feed(traffic, length - 1)
-            settled = length == self._steps or self._repeats(traffic, per_step, 1, period) == (period, cycles)
+            settled = length == self._steps or self._repeats(traffic, per_step, 1, period) == (
+                period,
+                cycles,
+            )
             self._feed(traffic, 1)
             late = sequence and self._out(traffic, sequence) > traffic.i.taken[-self._size]
             if not settled or (late and length < self._steps):
@@ -164,7 +203,10 @@ class Timing:
             if repetition := self._repeats(traffic, counts, length):
                 turns, total = repetition
                 ends = range(len(traffic.o.taken) // len(self._alone.o.taken))[-turns:]
-                return Fraction(total, turns), max(self._latency(traffic, (end + 1) * length - 1, end) for end in ends)
+                return (
+                    Fraction(total, turns),
+                    max(self._latency(traffic, (end + 1) * length - 1, end) for end in ends),
+                )
         raise SsmHdlError(f"{self._name}: its cycles do not repeat in {_MOST} sequences")
 
     def _feed(self, traffic: Traffic, steps: int) -> None:
@@ -173,9 +215,15 @@ class Timing:
         self._check(traffic, len(traffic.i.taken) == traffic.steps * self._size)
 
     def _repeats(
-        self, traffic: Traffic, counts: Mapping[Link, int], steps: int, period: int | None = None, least: int = 0
+        self,
+        traffic: Traffic,
+        counts: Mapping[Link, int],
+        steps: int,
+        period: int | None = None,
+        least: int = 0,
     ) -> tuple[int, int] | None:
-        """The period with which all streams repeat, and its cycles, for as long as any process looks back.
+        """The period with which all streams repeat, and its cycles,
+        for as long as any process looks back.
 
         Args:
             traffic: what moves.
@@ -190,11 +238,20 @@ class Timing:
         for turns in range(1, units - memory) if period is None else [period]:
             cycles = ends[-1] - ends[-1 - turns]
             if cycles == ends[-2] - ends[-2 - turns]:
-                late = max(units - len(traffic.streams[link.source].taken) // count for link, count in counts.items())
+                late = max(
+                    units - len(traffic.streams[link.source].taken) // count
+                    for link, count in counts.items()
+                )
                 window = max(turns + memory, least) + late
-                first = [link for link in (self._last,) if link and link in counts]  # what has not repeated lately is slow to
+                # what has not repeated lately is slow to
+                first = [link for link in (self._last,) if link and link in counts]
                 for link in [*first, *counts]:
-                    if not _repeats(traffic.streams[link.source].taken, turns * counts[link], window * counts[link], cycles):
+                    if not _repeats(
+                        traffic.streams[link.source].taken,
+                        turns * counts[link],
+                        window * counts[link],
+                        cycles,
+                    ):
                         self._last = link
                         break
                 else:
@@ -205,7 +262,11 @@ class Timing:
         """Units that a process looks back: the depth of a queue, or the three packets of a norm."""
         per_step, once = self._counts
         beats = {
-            link: max(_depth(self._network.components.get(link.source.component)), 3 * (per_step | once)[link]) for link in counts
+            link: max(
+                _depth(self._network.components.get(link.source.component)),
+                3 * (per_step | once)[link],
+            )
+            for link in counts
         }
         return max(-(-beats[link] // count) for link, count in counts.items())
 
@@ -214,7 +275,12 @@ def _repeats(transfers: list[int], period: int, window: int, cycles: int) -> boo
     """Each of the latest beats came a number of cycles after the one a period before."""
     if len(transfers) < window + period:
         return False
-    return all(now - then == cycles for now, then in zip(transfers[-window:], transfers[-window - period : -period], strict=True))
+    return all(
+        now - then == cycles
+        for now, then in zip(
+            transfers[-window:], transfers[-window - period : -period], strict=True
+        )
+    )
 
 
 def _depth(component: wiring.Component | None) -> int:

@@ -1,4 +1,5 @@
-"""A network in time: samples fed into it, and the cycles in which the beats of every stream move."""
+"""A network in time: samples fed into it, and the cycles in which the beats of
+every stream move."""
 
 import math
 from collections.abc import Callable
@@ -52,14 +53,20 @@ class Traffic:
         i, o: the transfers of the samples, and of the results.
     """
 
-    def __init__(self, network: Network, size: int, ends: Callable[[int], bool] = lambda step: True) -> None:
+    def __init__(
+        self, network: Network, size: int, ends: Callable[[int], bool] = lambda step: True
+    ) -> None:
         self.network, self.size = network, size
         self.streams = network.streams(ends)
         self.i, self.o = self.streams[Port("", "i")], self.streams[Port("", "o")]
         self._earliest: list[int] = []
         self._processes = [Process(source(self._earliest), self.i), Process(sink, self.o)]
-        members: dict[str, dict[str, Beats | list[Beats]]] = {name: {} for name in network.components}
-        for port, beats in sorted((port, beats) for port, beats in self.streams.items() if port.component):
+        members: dict[str, dict[str, Beats | list[Beats]]] = {
+            name: {} for name in network.components
+        }
+        for port, beats in sorted(
+            (port, beats) for port, beats in self.streams.items() if port.component
+        ):
             if port.branch is None:
                 members[port.component][port.member] = beats
             else:
@@ -89,5 +96,6 @@ class Traffic:
 
     @property
     def stuck(self) -> list[str]:
-        """What the processes wait for; of a network that has done all it was to do, the next time step."""
+        """What the processes wait for; of a network that has done all it was to do,
+        the next time step."""
         return stuck(self._processes)

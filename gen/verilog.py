@@ -27,14 +27,21 @@ from ssm_hdl.gen.yosys import to_verilog
 
 
 def generate(
-    manifest: Manifest, plan: Plan, *, name: str = "", command: str = "", report: Report | None = None, wrap: str = ""
+    manifest: Manifest,
+    plan: Plan,
+    *,
+    name: str = "",
+    command: str = "",
+    report: Report | None = None,
+    wrap: str = "",
 ) -> str:
     """The Verilog text of the pipeline.
 
     The module has these ports:
 
     - ``clk``, ``rst`` (synchronous, active high),
-    - ``i_valid``, ``i_ready``, ``i_data`` (one code of the input format), ``i_last`` (this time step ends its sequence),
+    - ``i_valid``, ``i_ready``, ``i_data`` (one code of the input format),
+      ``i_last`` (this time step ends its sequence),
     - the same with ``o_`` for the results,
     - with tables in SPRAM also ``w_valid``, ``w_ready`` and ``w_data``, for the bytes of `weights`.
 
@@ -70,8 +77,18 @@ def _streams(pipeline: Pipeline) -> tuple[Module, list[Signal], dict[str, str]]:
             ports.append(wire := Signal(shape if leaf == "data" else 1, name=f"{prefix}_{leaf}"))
             m.d.comb += wire.eq(signal) if (prefix == "o") != (leaf == "ready") else signal.eq(wire)
 
-    for prefix, port, edge in (("i", pipeline.i, manifest.input), ("o", pipeline.o, manifest.output)):
-        connect(prefix, shape_of(edge), valid=port.valid, ready=port.ready, data=Value.cast(port.p.data), last=port.p.last)
+    for prefix, port, edge in (
+        ("i", pipeline.i, manifest.input),
+        ("o", pipeline.o, manifest.output),
+    ):
+        connect(
+            prefix,
+            shape_of(edge),
+            valid=port.valid,
+            ready=port.ready,
+            data=Value.cast(port.p.data),
+            last=port.p.last,
+        )
     if pipeline.sprams:
         w = pipeline.w
         connect("w", w.payload.shape(), valid=w.valid, ready=w.ready, data=w.payload)
@@ -82,29 +99,42 @@ def _wrapped(pipeline: Pipeline, wrap: str) -> tuple[Module, list[Signal], dict[
     """The same with a bus."""
     kind = find_wrapper(wrap)
     if pipeline.sprams:
-        raise UsageError(f"a plan with tables in SPRAM has a third stream, for which {wrap} has no place; name another --device")
+        raise UsageError(
+            f"a plan with tables in SPRAM has a third stream, for which {wrap} has no place; "
+            "name another --device"
+        )
     m, manifest = Module(), pipeline.manifest
     m.domains.sync = domain = ClockDomain()
     wrapper = kind(pipeline, manifest.input, manifest.output, fingerprint(manifest))
     m.submodules.wrapper = wrapper
     clk, rst = (Signal(name=name) for name in wrapper.clocks)
     m.d.comb += [domain.clk.eq(clk), domain.rst.eq(~rst if wrapper.reset_low else rst)]
-    clocks = dict(zip(wrapper.clocks, ("clock", f"reset, active {'low' if wrapper.reset_low else 'high'}"), strict=True))
+    clocks = dict(
+        zip(
+            wrapper.clocks,
+            ("clock", f"reset, active {'low' if wrapper.reset_low else 'high'}"),
+            strict=True,
+        )
+    )
     return m, [clk, rst, *wrapper.ports.values()], clocks | wrapper.meaning
 
 
 def convert(module: Module, name: str, ports: Sequence[Signal]) -> str:
-    """The Verilog of a module, readable and without warnings of linters; it takes what Amaranth's own takes of a device."""
+    """The Verilog of a module, readable and without warnings of linters;
+    it takes what Amaranth's own takes of a device."""
     with _uncollected():
         text = rtlil.convert(module, name=name, ports=ports, emit_src=False)
     return readable(to_verilog(widen(text), tidy=True))
 
 
-_TABLE = re.compile(r"  initial begin\n(?=    (\w+)\[0\] = )((?:    \1\[\d+\] = \d+'h[0-9a-f]+;\n)+)  end\n")
+_TABLE = re.compile(
+    r"  initial begin\n(?=    (\w+)\[0\] = )((?:    \1\[\d+\] = \d+'h[0-9a-f]+;\n)+)  end\n"
+)
 
 
 def memory_files(verilog: str) -> tuple[str, dict[str, str]]:
-    """Verilog that reads its tables by ``$readmemh``, for tools that ignore initial values of memories; and these files."""
+    """Verilog that reads its tables by ``$readmemh``, for tools that ignore initial values of
+    memories; and these files."""
     files = dict[str, str]()
 
     def read(match: re.Match[str]) -> str:
@@ -117,7 +147,9 @@ def memory_files(verilog: str) -> tuple[str, dict[str, str]]:
     return _TABLE.sub(read, verilog), files
 
 
-def write(path: Path, verilog: str, image: bytes, tables: Mapping[str, str] = MappingProxyType({})) -> dict[str, Path]:
+def write(
+    path: Path, verilog: str, image: bytes, tables: Mapping[str, str] = MappingProxyType({})
+) -> dict[str, Path]:
     """Write Verilog and what belongs to it, all of it or nothing.
 
     Args:
@@ -135,7 +167,8 @@ def write(path: Path, verilog: str, image: bytes, tables: Mapping[str, str] = Ma
     beside = path.with_suffix(".weights.bin")
     others: dict[Path, bytes | str] = {path.parent / name: text for name, text in tables.items()}
     others |= {beside: image} if image else {}
-    stale = not image and _loads(path)  # the weights of the Verilog that was there; any other file of this name is not ours
+    # the weights of the Verilog that was there; any other file of this name is not ours
+    stale = not image and _loads(path)
     write_together({**others, path: verilog})
     if stale:
         beside.unlink(missing_ok=True)
@@ -150,12 +183,15 @@ def _loads(path: Path) -> bool:
 
 def bare(text: str) -> str:
     """Verilog without comments and empty lines: what hardware depends on."""
-    return "\n".join(line for line in re.sub(r"/\*[\s\S]*?\*/|//.*", "", text).splitlines() if line.strip())
+    return "\n".join(
+        line for line in re.sub(r"/\*[\s\S]*?\*/|//.*", "", text).splitlines() if line.strip()
+    )
 
 
 @contextmanager
 def _uncollected() -> Iterator[None]:
-    """Without the garbage collector, which would walk millions of objects again and again that live until all is converted."""
+    """Without the garbage collector, which would walk millions of objects again and again that live
+    until all is converted."""
     collects = gc.isenabled()
     gc.disable()
     try:

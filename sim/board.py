@@ -1,5 +1,6 @@
 # amaranth: UnusedElaboratable=no
-"""A simulated design with a serial line on a pseudo-terminal: to a host it is a board on a serial port."""
+"""A simulated design with a serial line on a pseudo-terminal:
+to a host it is a board on a serial port."""
 
 import ctypes
 import os
@@ -29,7 +30,8 @@ _CYCLES = 20000
 class VirtualBoard:
     """A design with its pins on a serial port that any program can open; a context manager.
 
-    Simulated time stops once nothing came and the design was idle for ``linger`` cycles; the next byte starts it again.
+    Simulated time stops once nothing came and the design was idle for ``linger`` cycles;
+    the next byte starts it again.
 
     Args:
         verilog: text of the design; its ports are ``clk``, ``rst``, ``rx``, ``tx`` and ``busy``.
@@ -39,7 +41,8 @@ class VirtualBoard:
         to_board: filter for bytes on their way to the board; a test damages them here.
         to_host: filter for bytes on their way to the host.
         family: of the cells that the design instantiates.
-        flash: contents of the flash on the pins ``flash_*``, if the design has them; it sleeps until it is woken.
+        flash: contents of the flash on the pins ``flash_*``, if the design has them;
+            it sleeps until it is woken.
         start: clock cycles to run before anything is served, in which the flash is read.
         cache: folder for compiled designs; see `ssm_hdl.sim.compiler.cache_folder`.
 
@@ -70,12 +73,22 @@ class VirtualBoard:
         design = with_cells(Design(verilog, top), family)
         harness = "#define FLASH\n" * bool(flash) + harness
         self._flash = flash
-        self._lib = ctypes.CDLL(str(compile_verilog(replace(design, lint=design.lint + _LINT), harness, cache)))
+        self._lib = ctypes.CDLL(
+            str(compile_verilog(replace(design, lint=design.lint + _LINT), harness, cache))
+        )
         self._lib.board_new.restype = ctypes.c_void_p
         self._lib.board_free.argtypes = (ctypes.c_void_p,)
         self._lib.board_reset.argtypes = (ctypes.c_void_p, ctypes.c_bool)
         size, count = ctypes.c_uint64, ctypes.POINTER(ctypes.c_uint64)
-        self._lib.board_run.argtypes = (ctypes.c_void_p, size, ctypes.c_char_p, size, count, ctypes.c_char_p, count)
+        self._lib.board_run.argtypes = (
+            ctypes.c_void_p,
+            size,
+            ctypes.c_char_p,
+            size,
+            count,
+            ctypes.c_char_p,
+            count,
+        )
         self._lib.board_run.restype = ctypes.c_bool
 
     def __enter__(self) -> "VirtualBoard":
@@ -88,7 +101,12 @@ class VirtualBoard:
         self._thread.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         os.close(self._stop)
         self._thread.join()
         for descriptor in (self._wake, self._master, self._slave):
@@ -98,8 +116,11 @@ class VirtualBoard:
         """Move bytes between the port and the pins until the context ends."""
         model = self._lib.board_new(self.divisor)
         if self._flash:
-            self._lib.board_flash(ctypes.c_void_p(model), self._flash, ctypes.c_uint64(len(self._flash)))
-        room = ctypes.create_string_buffer(_CYCLES // (10 * self.divisor) + 2)  # a byte takes 10 bits on the line
+            self._lib.board_flash(
+                ctypes.c_void_p(model), self._flash, ctypes.c_uint64(len(self._flash))
+            )
+        # a byte takes 10 bits on the line
+        room = ctypes.create_string_buffer(_CYCLES // (10 * self.divisor) + 2)
         i_done, o_done = ctypes.c_uint64(), ctypes.c_uint64()
         coming, going, quiet = b"", b"", 0
         for _ in range(-(-self.start // _CYCLES)):
@@ -109,7 +130,9 @@ class VirtualBoard:
                 rest = bool(not coming and quiet >= self.linger)
                 writing = [self._master] if going else []
                 # At rest this blocks until bytes come or the context ends; otherwise it only polls.
-                readable, writable, _ = select.select([self._wake, self._master], writing, [], None if rest else 0)
+                readable, writable, _ = select.select(
+                    [self._wake, self._master], writing, [], None if rest else 0
+                )
                 if self._wake in readable:
                     return
                 if self._master in readable:
@@ -118,7 +141,9 @@ class VirtualBoard:
                     going = going[os.write(self._master, going) :]
                 if rest and not coming:
                     continue
-                busy = self._lib.board_run(model, _CYCLES, coming, len(coming), i_done, room, o_done)
+                busy = self._lib.board_run(
+                    model, _CYCLES, coming, len(coming), i_done, room, o_done
+                )
                 coming = coming[i_done.value :]
                 going += self.to_host(room.raw[: o_done.value])
                 quiet = 0 if busy or coming else quiet + _CYCLES

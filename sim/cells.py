@@ -28,7 +28,11 @@ def with_cells(design: Design, family: Family) -> Design:
     if not family.cell_models:
         return design
     sources = tuple(_file(family, name) for name in family.cell_models)
-    return replace(design, sources=sources, lint=_LINT + "".join(f'lint_off -file "*/{path.name}"\n' for path in sources))
+    return replace(
+        design,
+        sources=sources,
+        lint=_LINT + "".join(f'lint_off -file "*/{path.name}"\n' for path in sources),
+    )
 
 
 def _file(family: Family, name: str) -> Path:

@@ -22,22 +22,27 @@ FEW, LONG, SHORT = 8, 16, (1, 2, 3)
 """Time steps of the sequences of `stress`."""
 
 WAVES = 6
-"""Square waves of `stress`, each of twice the period, up to 32 steps high and 32 low: states saturate in a slow one."""
+"""Square waves of `stress`, each of twice the period, up to 32 steps high and 32 low:
+states saturate in a slow one."""
 
 FULL, PAUSES = 12, 8
-"""Short sequences for a reader that pauses until nothing moves, and how often they run: all queues are full then."""
+"""Short sequences for a reader that pauses until nothing moves, and how often they run:
+all queues are full then."""
 
 INSIDE, MOST = 1 << 19, 128
-"""Cycles and runs of `stress` with stalls and other codes inside: enough for most words of the tables of a small pipeline."""
+"""Cycles and runs of `stress` with stalls and other codes inside:
+enough for most words of the tables of a small pipeline."""
 
 WHOLE = 64
 """Time steps of its sequences without stalls, at most: a mean overflows only in a long one."""
 
 PERIODS, CHANCES = (1, 4, 16), (0.25, 0.5, 0.75)
-"""Cycles between new stalls inside, and their chance: in the long ones some queues run full and others empty."""
+"""Cycles between new stalls inside, and their chance: in the long ones some queues run full
+and others empty."""
 
 RESETS = 64
-"""Resets of `stress` at random cycles: what a register without one makes of it is seen if it comes while that is set."""
+"""Resets of `stress` at random cycles: what a register without one makes of it is seen if it comes
+while that is set."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +56,8 @@ class Comparison:
         first: the first difference in words, or nothing.
         cycles: clock cycles simulated.
         interval: cycles per time step, see `Run.interval`.
-        latency: cycles from the last sample of a time step in to its last result out, the most, see `Run.latency`.
+        latency: cycles from the last sample of a time step in to its last result out, the most,
+            see `Run.latency`.
         cycles_per_second: speed of the simulation.
         stress: the comparison under `stress`, if there was one.
     """
@@ -87,20 +93,24 @@ def compare(
     Args:
         manifest: the integer program.
         model: its pipeline, compiled.
-        samples: codes of the input format, integers of shape (batch, steps, size), at least one sequence.
-        progress: called with the number of sequences that the pipeline has done since the last call, from any thread.
+        samples: codes of the input format, integers of shape (batch, steps, size),
+            at least one sequence.
+        progress: called with the number of sequences that the pipeline has done since the last
+            call, from any thread.
         stalls: chance of a stall in every cycle, at both ends.
         seed: of these chances.
         jobs: threads to run parts of the batch in, each on its own instance of the pipeline.
 
     Raises:
-        SsmHdlError: samples that the manifest does not take; a pipeline that is stuck or breaks the rules of streams.
+        SsmHdlError: samples that the manifest does not take; a pipeline that is stuck or breaks the
+            rules of streams.
     """
     samples = manifest.check_samples(samples)
     parts = np.array_split(samples, max(1, min(jobs, len(samples))))
 
     def simulate(part: int) -> Run:
-        return model.run(parts[part], progress, stalls=stalls, seed=seed + part)  # stalls of its own for each part
+        # stalls of its own for each part
+        return model.run(parts[part], progress, stalls=stalls, seed=seed + part)
 
     with ThreadPoolExecutor(len(parts)) as pool:
         runs = list(pool.map(simulate, range(len(parts))))
@@ -108,7 +118,8 @@ def compare(
 
 
 def stress(manifest: Manifest, model: VerilatedModel, samples: Codes, seed: int = 0) -> Comparison:
-    """What ordinary samples leave out: stalls, resets, short sequences, the least and the greatest code, a reader that pauses.
+    """What ordinary samples leave out: stalls, resets, short sequences,
+    the least and the greatest code, a reader that pauses.
 
     About a thousand time steps, however many samples there are.
 
@@ -122,17 +133,32 @@ def stress(manifest: Manifest, model: VerilatedModel, samples: Codes, seed: int 
     ends = np.array([edge.format.min, edge.format.max])
     few, long = manifest.check_samples(samples)[:2, :FEW], min(manifest.steps, LONG)
     parts = [dice.choice(ends, (2, min(steps, manifest.steps), edge.size)) for steps in SHORT]
-    parts += [few, dice.choice(ends, (2, long, edge.size)), np.broadcast_to(ends[:, None, None], (2, long, edge.size))]
+    parts += [
+        few,
+        dice.choice(ends, (2, long, edge.size)),
+        np.broadcast_to(ends[:, None, None], (2, long, edge.size)),
+    ]
     wave = np.arange(min(manifest.steps, 1 << WAVES)) >> np.arange(WAVES)[:, None] & 1
     waves = np.broadcast_to(ends[wave][..., None], (*wave.shape, edge.size))
-    full = np.random.default_rng(seed).choice(ends, (FULL, min(manifest.steps, SHORT[-1]), edge.size))
+    full = np.random.default_rng(seed).choice(
+        ends, (FULL, min(manifest.steps, SHORT[-1]), edge.size)
+    )
     comparisons = []
-    disturbed = [*((part, 1, 0) for part in parts), (waves, 0, 0), (full, 0, PAUSES), (full[:4, :1], RESETS, 0)]
+    disturbed = [
+        *((part, 1, 0) for part in parts),
+        (waves, 0, 0),
+        (full, 0, PAUSES),
+        (full[:4, :1], RESETS, 0),
+    ]
     for part, resets, pauses in disturbed:
         runs = [whole := model.run(part)]
         for index, reset in enumerate(dice.integers(1, whole.cycles, resets + pauses)):
             stalls, pause = 0.5 * (resets < RESETS), whole.latency * (index < pauses)
-            runs.append(model.run(part, stalls=stalls, pause=pause, seed=seed + index, reset_after=int(reset)))
+            runs.append(
+                model.run(
+                    part, stalls=stalls, pause=pause, seed=seed + index, reset_after=int(reset)
+                )
+            )
         comparisons.append(judge(manifest, np.concatenate([part] * len(runs)), runs))
     if model.design.masks:
         comparisons += _inside(manifest, model, seed)
@@ -140,17 +166,23 @@ def stress(manifest: Manifest, model: VerilatedModel, samples: Codes, seed: int 
 
 
 def _inside(manifest: Manifest, model: VerilatedModel, seed: int) -> Iterator[Comparison]:
-    """Other codes at the links inside, with any samples, one sample for ever, or stalls at the links; see `ssm_hdl.sim.links`."""
+    """Other codes at the links inside, with any samples, one sample for ever,
+    or stalls at the links; see `ssm_hdl.sim.links`."""
     dice, edge, cycles = np.random.default_rng(seed), manifest.input, 0
     for index in range(MOST):
         stalled, held = index % 2 == 1, index % 4 == 2
         steps = min(manifest.steps, (*SHORT, LONG)[index // 2 % 4] if stalled else WHOLE)
         shape = (1 + stalled, 1 if held else steps, edge.size)
-        part = dice.integers(edge.format.min, edge.format.max, shape, endpoint=True).repeat(steps if held else 1, 1)
-        draws = dice.integers(0, 1 << 64, 1 + index % 3, np.uint64)  # the more, the fewer bits are inverted
+        part = dice.integers(edge.format.min, edge.format.max, shape, endpoint=True).repeat(
+            steps if held else 1, 1
+        )
+        # the more, the fewer bits are inverted
+        draws = dice.integers(0, 1 << 64, 1 + index % 3, np.uint64)
         links, reset = Links(int(np.bitwise_and.reduce(draws))), None
         if stalled:
-            links = replace(links, stalls=float(dice.choice(CHANCES)), period=int(dice.choice(PERIODS)))
+            links = replace(
+                links, stalls=float(dice.choice(CHANCES)), period=int(dice.choice(PERIODS))
+            )
             reset = int(dice.integers(1, 2048))
         done = model.run(part, seed=seed + index, links=links, reset_after=reset)
         yield judge(manifest, part, [done], model.design.masks)
@@ -160,7 +192,8 @@ def _inside(manifest: Manifest, model: VerilatedModel, seed: int) -> Iterator[Co
 
 
 def joined(parts: Sequence[Comparison]) -> Comparison:
-    """The comparisons of several batches as one; the interval comes from the batch that took longest."""
+    """The comparisons of several batches as one; the interval comes from the batch
+    that took longest."""
     return Comparison(
         sequences=sum(part.sequences for part in parts),
         elements=sum(part.elements for part in parts),
@@ -173,8 +206,11 @@ def joined(parts: Sequence[Comparison]) -> Comparison:
     )
 
 
-def judge(manifest: Manifest, samples: Codes, runs: Sequence[Run], masks: Mapping[str, int] = NO_MASKS) -> Comparison:
-    """Compare the results of pipelines for the parts of a batch, in order, with the golden model's results for all of it.
+def judge(
+    manifest: Manifest, samples: Codes, runs: Sequence[Run], masks: Mapping[str, int] = NO_MASKS
+) -> Comparison:
+    """Compare the results of pipelines for the parts of a batch, in order,
+    with the golden model's results for all of it.
 
     Args:
         manifest: the integer program.
@@ -182,11 +218,18 @@ def judge(manifest: Manifest, samples: Codes, runs: Sequence[Run], masks: Mappin
         runs: of its parts; all have one mask.
         masks: where it acts, see `Design.masks`.
     """
-    outputs, last = np.concatenate([run.outputs for run in runs]), np.concatenate([run.last for run in runs])
+    outputs, last = (
+        np.concatenate([run.outputs for run in runs]),
+        np.concatenate([run.last for run in runs]),
+    )
     mask = runs[0].mask
 
     def change(node: Node, codes: Codes) -> Codes:
-        return masked(codes, node.output.format, mask, masks[node.name]) if node.name in masks else codes
+        return (
+            masked(codes, node.output.format, mask, masks[node.name])
+            if node.name in masks
+            else codes
+        )
 
     expected = run(manifest, samples, change=change if mask else None).outputs
     expected_last = np.ones(expected.shape, bool)
@@ -205,11 +248,15 @@ def judge(manifest: Manifest, samples: Codes, runs: Sequence[Run], masks: Mappin
     )
 
 
-def _first(manifest: Manifest, differ: np.ndarray[Any, Any], outputs: Codes, expected: Codes) -> str:
+def _first(
+    manifest: Manifest, differ: np.ndarray[Any, Any], outputs: Codes, expected: Codes
+) -> str:
     if not differ.any():
         return ""
     place = tuple(np.argwhere(differ)[0])
-    names = ("sequence", "element") if manifest.output.per_sequence else ("sequence", "step", "element")
+    names = (
+        ("sequence", "element") if manifest.output.per_sequence else ("sequence", "step", "element")
+    )
     where = ", ".join(f"{name} {index}" for name, index in zip(names, place, strict=True))
     if outputs[place] == expected[place]:
         return f"{where}: `last` is wrong"

@@ -1,4 +1,5 @@
-"""Compiles Verilog to a shared library with Verilator and the C++ compiler; a cache keeps the library of every design."""
+"""Compiles Verilog to a shared library with Verilator and the C++ compiler;
+a cache keeps the library of every design."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -23,7 +24,8 @@ lint_off -rule ASCRANGE
 """The only warnings of Verilator that are waived; any other stops the build."""
 
 VERILATOR_FLAGS = ("-O3", "--x-assign", "fast", "--x-initial", "fast", "--no-assert")
-# Semantic interposition would keep the compiler from inlining functions of the library into each other.
+# Semantic interposition would keep the compiler from inlining functions of the library
+# into each other.
 CXX_FLAGS = ("-std=gnu++17", "-fPIC", "-fno-semantic-interposition")
 _RUNTIME = ("verilated.cpp", "verilated_threads.cpp")
 _HEADER = "runtime.h"
@@ -39,9 +41,11 @@ class Design:
         top: its top module, which becomes the C++ class ``Vtop`` (header ``Vtop.h``).
         sources: Verilog files that it needs besides its own text, such as models of vendor cells.
         lint: lines of a Verilator configuration file that waive more warnings than `LINT`.
-        optimise: level of the C++ compiler. 2 runs fastest; 0 compiles fastest, a netlist in a tenth of the time.
+        optimise: level of the C++ compiler. 2 runs fastest; 0 compiles fastest,
+            a netlist in a tenth of the time.
         weights: bytes for its port ``w`` before the first sample, if it has one.
-        masks: of a design with the ports of `ssm_hdl.sim.links`, the operations whose results they may change.
+        masks: of a design with the ports of `ssm_hdl.sim.links`,
+            the operations whose results they may change.
     """
 
     verilog: str
@@ -54,7 +58,8 @@ class Design:
 
 
 def cache_folder() -> Path:
-    """The folder of compiled designs: ``ssm-hdl/verilated`` in the user's cache; safe to delete at any time."""
+    """The folder of compiled designs: ``ssm-hdl/verilated`` in the user's cache;
+    safe to delete at any time."""
     return files.cache_folder() / "ssm-hdl" / "verilated"
 
 
@@ -79,24 +84,51 @@ def compile_verilog(design: Design, harness: str, cache: Path | None = None) -> 
         flags = [*CXX_FLAGS, f"-O{design.optimise}"]
         lint = LINT + design.lint
         texts = [version, lint, *VERILATOR_FLAGS, *flags, design.verilog, design.top, harness]
-        texts += [text for path in design.sources for text in (path.name, path.read_text(encoding="utf-8"))]
+        texts += [
+            text
+            for path in design.sources
+            for text in (path.name, path.read_text(encoding="utf-8"))
+        ]
         library = folder / f"{design.top}-{_digest(texts)}.so"
         if library.exists():
             return library
         (build / "design.v").write_text(design.verilog, encoding="utf-8")
         (build / "lint.vlt").write_text(lint, encoding="utf-8")
         (build / "harness.cpp").write_text(harness, encoding="utf-8")
-        sources: list[str | Path] = ["lint.vlt", "design.v", *(path.absolute() for path in design.sources)]
-        options = [*VERILATOR_FLAGS, "--cc", "--top-module", design.top, "--prefix", "Vtop", "--Mdir", "."]
+        sources: list[str | Path] = [
+            "lint.vlt",
+            "design.v",
+            *(path.absolute() for path in design.sources),
+        ]
+        options = [
+            *VERILATOR_FLAGS,
+            "--cc",
+            "--top-module",
+            design.top,
+            "--prefix",
+            "Vtop",
+            "--Mdir",
+            ".",
+        ]
         run_tool(["verilator", *options, *sources], environment, build)
         parts = [path.name for path in sorted(build.glob("Vtop*.cpp"))] + ["harness.cpp"]
         # One translation unit compiles faster, and runs faster, than one for each part.
         headers = _headers(environment, folder, build, version, flags)
-        # GCC takes a precompiled header only where it is the first that the compiled file itself includes.
+        # GCC takes a precompiled header only where it is the first that the compiled
+        # file itself includes.
         includes = "".join(f'#include "{part}"\n' for part in [_HEADER, *parts])
         (build / "all.cpp").write_text(includes, encoding="utf-8")
         runtime = _runtime(environment, folder, build, version)
-        link: list[str | Path] = ["-shared", "-I.", f"-I{headers}", *_includes(environment), "all.cpp", *runtime, "-o", "all.so"]
+        link: list[str | Path] = [
+            "-shared",
+            "-I.",
+            f"-I{headers}",
+            *_includes(environment),
+            "all.cpp",
+            *runtime,
+            "-o",
+            "all.so",
+        ]
         run_tool(["g++", *flags, *link], environment, build)
         (build / "all.so").replace(library)  # atomic: another process may compile the same design
     return library
@@ -120,19 +152,35 @@ def _runtime(environment: dict[str, str], folder: Path, build: Path, version: st
         cached = folder / f"{Path(source).stem}-{key}.o"
         if not cached.exists():
             path = Path(environment["VERILATOR_ROOT"]) / "include" / source
-            run_tool(["g++", *flags, *_includes(environment), "-c", path, "-o", f"{source}.o"], environment, build)
+            run_tool(
+                ["g++", *flags, *_includes(environment), "-c", path, "-o", f"{source}.o"],
+                environment,
+                build,
+            )
             (build / f"{source}.o").replace(cached)
         objects.append(cached.absolute())
     return objects
 
 
-def _headers(environment: dict[str, str], folder: Path, build: Path, version: str, flags: list[str]) -> Path:
-    """The folder of what all designs include, compiled once: small designs take two thirds of their time for it."""
+def _headers(
+    environment: dict[str, str], folder: Path, build: Path, version: str, flags: list[str]
+) -> Path:
+    """The folder of what all designs include, compiled once:
+    small designs take two thirds of their time for it."""
     cached = folder / f"headers-{_digest([version, *flags])}"
     if not (cached / f"{_HEADER}.gch").exists():
         cached.mkdir(exist_ok=True)
         (build / _HEADER).write_text('#include "verilated.h"\n', encoding="utf-8")
-        command: list[str | Path] = ["g++", *flags, *_includes(environment), "-x", "c++-header", _HEADER, "-o", f"{_HEADER}.gch"]
+        command: list[str | Path] = [
+            "g++",
+            *flags,
+            *_includes(environment),
+            "-x",
+            "c++-header",
+            _HEADER,
+            "-o",
+            f"{_HEADER}.gch",
+        ]
         run_tool(command, environment, build)
         for name in (_HEADER, f"{_HEADER}.gch"):  # without the compiled one, GCC reads the other
             (build / name).replace(cached / name)

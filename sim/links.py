@@ -23,7 +23,8 @@ from ssm_hdl.gen.pipeline import Pipeline
 from ssm_hdl.gen.plan import Plan
 
 BITS, STRIDE = 64, 11
-"""Bits of both ports, which links and stages share; from one stage's first bit of the mask to the next one's."""
+"""Bits of both ports, which links and stages share; from one stage's first bit of the mask
+to the next one's."""
 
 _INSTANCE = re.compile(r"^  (\w+) (\w+) \(\n((?:    \.\w+\(.*\),?\n)+)  \);\n", re.M)
 _NET = re.compile(r"\.(\w+)\((.*)\)")
@@ -103,23 +104,33 @@ def with_links(verilog: str, manifest: Manifest, plan: Plan) -> tuple[str, dict[
             layers, start = pipeline.structure.stages[name], len(masks) * STRIDE % BITS
             masks.update((node.name, start) for node in layers.nodes)
             count, width = lanes(pipeline.stages[name], "o"), shape_of(layers.node.output).width
-            chosen = ", ".join(f"link_mask[{(start + bit) % BITS}]" for bit in reversed(range(width)))
+            chosen = ", ".join(
+                f"link_mask[{(start + bit) % BITS}]" for bit in reversed(range(width))
+            )
             kept = "".join("1'b0, " for _ in range(int(most) + 1 - count * width))
             added.append(
-                f"  wire [{most}:0] {name}_unmasked;\n"
-                f"  assign {nets['o_payload']} = {name}_unmasked ^ {{{kept}{{{count}{{{chosen}}}}}}};\n"
+                f"  wire [{most}:0] {name}_unmasked;\n  assign {nets['o_payload']} = "
+                f"{name}_unmasked ^ {{{kept}{{{count}{{{chosen}}}}}}};\n"
             )
             text = text.replace(f".o_payload({nets['o_payload']})", f".o_payload({name}_unmasked)")
         return f"  {module} {name} (\n{text}  );\n"
 
     start = verilog.index(f"module {top}_pipeline (\n")
     end = verilog.index("endmodule", start)
-    changed = verilog[:start] + _INSTANCE.sub(connect, verilog[start:end]) + "".join(added) + verilog[end:]
+    changed = (
+        verilog[:start]
+        + _INSTANCE.sub(connect, verilog[start:end])
+        + "".join(added)
+        + verilog[end:]
+    )
     for module in (top, f"{top}_pipeline"):
         changed = changed.replace(f"module {module} (\n", f"module {module} (\n{_PORTS}", 1)
     instance = f"  {top}_pipeline pipeline (\n"
     changed = changed.replace(instance, instance + _THROUGH, 1)
-    return changed.replace("\n`default_nettype wire", f"{_LINK.format(top=top)}`default_nettype wire"), masks
+    return (
+        changed.replace("\n`default_nettype wire", f"{_LINK.format(top=top)}`default_nettype wire"),
+        masks,
+    )
 
 
 def _link(top: str, link: str, number: int, nets: Mapping[str, str], sink: str) -> str:
@@ -127,11 +138,15 @@ def _link(top: str, link: str, number: int, nets: Mapping[str, str], sink: str) 
     wires = f"  wire {link}_valid, {link}_ready;\n"
     before = f".i_valid({nets[f'{sink}_valid']}), .i_ready({nets[f'{sink}_ready']})"
     after = f".o_valid({link}_valid), .o_ready({link}_ready)"
-    return f"{wires}  {top}_link {link} (.clk(clk), .rst(rst), .hold(link_stall[{number}]), {before}, {after});\n"
+    return (
+        f"{wires}  {top}_link {link} (.clk(clk), .rst(rst), .hold(link_stall[{number}]), "
+        f"{before}, {after});\n"
+    )
 
 
 def masked(codes: Codes, format: Format, mask: int, start: int) -> Codes:
-    """The codes of an edge with the bits inverted that a mask has from ``start`` on, which goes round."""
+    """The codes of an edge with the bits inverted that a mask has from ``start`` on,
+    which goes round."""
     most = (1 << format.width) - 1
     flipped = (codes.astype(np.int64) ^ (mask >> start | mask << BITS - start) & most) & most
     return np.where(flipped > format.max, flipped - most - 1, flipped)

@@ -1,4 +1,5 @@
-"""The netlist after synthesis, in the cells of a family, as a Python object that runs; checks that synthesis kept every bit."""
+"""The netlist after synthesis, in the cells of a family, as a Python object that runs;
+checks that synthesis kept every bit."""
 
 import hashlib
 from collections.abc import Sequence
@@ -18,11 +19,14 @@ from ssm_hdl.sim.compiler import Design, cache_folder
 from ssm_hdl.sim.verilated import VerilatedModel
 
 _ACCEPTED = (
-    r"Wire .* has an unprocessed 'init' attribute",  # of a register that went into an SB_MAC16, which starts at 0 as it did
+    # of a register that went into an SB_MAC16, which starts at 0 as it did
+    r"Wire .* has an unprocessed 'init' attribute",
 )
 
 
-def synthesise(verilog: str, top: str, family: Family, options: Sequence[str] = (), cache: Path | None = None) -> Design:
+def synthesise(
+    verilog: str, top: str, family: Family, options: Sequence[str] = (), cache: Path | None = None
+) -> Design:
     """The netlist of a design in the cells of a family, flat, with the models of these cells.
 
     Args:
@@ -36,15 +40,20 @@ def synthesise(verilog: str, top: str, family: Family, options: Sequence[str] = 
         SsmHdlError: the family has no cells, Yosys is not installed, failed, or warned.
     """
     if not family.synthesis:
-        raise UsageError(f"a netlist has the cells of a family, and {family.title} has none; name a device")
+        raise UsageError(
+            f"a netlist has the cells of a family, and {family.title} has none; name a device"
+        )
     digest = hashlib.sha256(verilog.encode()).hexdigest()[:24]
     log = (cache_folder() if cache is None else cache) / f"{family.name}-{digest}.log"
     with scratch() as build:
         (build / "design.v").write_text(verilog, encoding="utf-8")
-        yosys.synthesise(build / "design.v", top, family, build / "top.json", log, options, _ACCEPTED)
+        yosys.synthesise(
+            build / "design.v", top, family, build / "top.json", log, options, _ACCEPTED
+        )
         commands = [
             ["read_json", str(build / "top.json")],
-            ["splitnets"],  # bit by bit no carry chain looks like a loop, and Verilator makes less code of it
+            # bit by bit no carry chain looks like a loop, and Verilator makes less code of it
+            ["splitnets"],
             ["opt_clean", "-purge"],
             ["write_verilog", "-noattr", str(build / "netlist.v")],
         ]
@@ -55,7 +64,11 @@ def synthesise(verilog: str, top: str, family: Family, options: Sequence[str] = 
 
 
 def netlist_model(
-    manifest: Manifest, family: Family, plan: Plan | None = None, options: Sequence[str] = (), cache: Path | None = None
+    manifest: Manifest,
+    family: Family,
+    plan: Plan | None = None,
+    options: Sequence[str] = (),
+    cache: Path | None = None,
 ) -> VerilatedModel:
     """The pipeline of a manifest after synthesis, to be run and compared as the one before it.
 
@@ -71,4 +84,6 @@ def netlist_model(
     """
     plan = plan or plan_for(manifest, unlimited(family)).plan
     design = synthesise(generate(manifest, plan), manifest.name, family, options, cache)
-    return VerilatedModel(manifest, design=replace(design, weights=weights(manifest, plan)), cache=cache)
+    return VerilatedModel(
+        manifest, design=replace(design, weights=weights(manifest, plan)), cache=cache
+    )

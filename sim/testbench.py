@@ -1,4 +1,5 @@
-"""The cocotb testbench for any generated top level: built and run under Verilator, its verdict read back."""
+"""The cocotb testbench for any generated top level: built and run under Verilator,
+its verdict read back."""
 
 import json
 import sys
@@ -20,7 +21,8 @@ from ssm_hdl.sim.compiler import LINT, VERILATOR_FLAGS
 from ssm_hdl.sim.tools import verilator_environment, without_blanks
 
 MODULE = "ssm_hdl.sim.testbench_cocotb"
-"""The cocotb test module, for a cocotb set-up of your own; its docstring lists the environment variables that it reads."""
+"""The cocotb test module, for a cocotb set-up of your own; its docstring lists the environment
+variables that it reads."""
 
 
 def simulate(
@@ -35,21 +37,25 @@ def simulate(
     folder: Path | None = None,
     waves: bool = False,
 ) -> Comparison:
-    """Run a batch through the testbench, which compares every element of the output with the golden model.
+    """Run a batch through the testbench, which compares every element of the output with
+    the golden model.
 
     Args:
         manifest: the integer program.
-        samples: codes of the input format, integers of shape (batch, steps, size), at least one sequence.
+        samples: codes of the input format, integers of shape (batch, steps, size),
+            at least one sequence.
         plan: its hardware; `plan_for`'s for a generic device if None.
         verilog: other Verilog with the ports that `generate` gives; then ``plan`` is not used.
         stalls: chance, in every cycle, that a sample is held back, and that a result is not taken.
         seed: of these chances.
         patience: cycles without a transfer at either end after which the design counts as stuck.
-        folder: for the build, ``results.xml``, ``testbench.log`` and the waves; a temporary folder if None.
+        folder: for the build, ``results.xml``, ``testbench.log`` and the waves;
+            a temporary folder if None.
         waves: write ``dump.vcd`` to the folder.
 
     Raises:
-        SsmHdlError: a tool is missing or failed, the samples do not fit, the pipeline is stuck or breaks the rules of streams.
+        SsmHdlError: a tool is missing or failed, the samples do not fit,
+            the pipeline is stuck or breaks the rules of streams.
     """
     samples = manifest.check_samples(samples)
     if not 0 <= stalls < 1:
@@ -61,7 +67,9 @@ def simulate(
         build.mkdir(parents=True, exist_ok=True)
         manifest.save(build / "manifest")
         np.save(build / "samples.npy", samples, allow_pickle=False)
-        write_atomically(build / "design.v", verilog or generate(manifest, plan or plan_for(manifest).plan))
+        write_atomically(
+            build / "design.v", verilog or generate(manifest, plan or plan_for(manifest).plan)
+        )
         write_atomically(build / "lint.vlt", LINT)
         for stale in ("results.xml", "comparison.json"):
             (build / stale).unlink(missing_ok=True)
@@ -74,22 +82,35 @@ def simulate(
             "SSM_HDL_PATIENCE": str(patience),
             "SSM_HDL_COMPARISON": str(build / "comparison.json"),
             "VERILATOR_ROOT": "../verilator",  # cocotb's runner builds in a folder below
-            # Python dominates the run time: optimised C++ would take longer to compile than it saves.
-            "MAKEFLAGS": environment.get("MAKEFLAGS", " --") + " OPT_FAST=-O0 OPT_SLOW=-O0 OPT_GLOBAL=-O0",
+            # Python dominates the run time: optimised C++ would take longer to
+            # compile than it saves.
+            "MAKEFLAGS": environment.get("MAKEFLAGS", " --")
+            + " OPT_FAST=-O0 OPT_SLOW=-O0 OPT_GLOBAL=-O0",
         }
         return _run(manifest, build, environment, waves)
 
 
 def _run(manifest: Manifest, build: Path, environment: dict[str, str], waves: bool) -> Comparison:
-    environment.pop("PYTEST_CURRENT_TEST", None)  # it would make cocotb's runner end the process by itself
-    arguments = [sys.executable, "-P", "-m", "ssm_hdl.sim.testbench", str(build), manifest.name, str(int(waves))]
+    # it would make cocotb's runner end the process by itself
+    environment.pop("PYTEST_CURRENT_TEST", None)
+    arguments = [
+        sys.executable,
+        "-P",
+        "-m",
+        "ssm_hdl.sim.testbench",
+        str(build),
+        manifest.name,
+        str(int(waves)),
+    ]
     done = processes.run(arguments, build / "testbench.log", folder=build, environment=environment)
     if not (build / "comparison.json").exists():
         said = _cause(build / "results.xml") or done.cause
         raise SsmHdlError(f"the testbench of {manifest.name} failed: {said}")
     comparison = Comparison(**json.loads((build / "comparison.json").read_text(encoding="utf-8")))
     if (done.status != 0) != (comparison.differences != 0):
-        raise SsmHdlError(f"the testbench of {manifest.name} ended with status {done.status} and {comparison}")
+        raise SsmHdlError(
+            f"the testbench of {manifest.name} ended with status {done.status} and {comparison}"
+        )
     return comparison
 
 
@@ -98,13 +119,16 @@ def _cause(results: Path) -> str:
     if not results.exists():
         return ""
     failures = ElementTree.parse(results).getroot().iter("failure")
-    return "; ".join(failure.get("error_msg") or failure.get("message") or "" for failure in failures)
+    return "; ".join(
+        failure.get("error_msg") or failure.get("message") or "" for failure in failures
+    )
 
 
 def main() -> int:
     """Entry point of the process that builds and runs.
 
-    It is a process of its own because cocotb's runner reads its settings from the environment and may end the process.
+    It is a process of its own because cocotb's runner reads its settings from the environment and
+    may end the process.
     """
     from cocotb_tools.check_results import get_results
     from cocotb_tools.runner import get_runner
@@ -119,7 +143,9 @@ def main() -> int:
         timescale=("1ns", "1ps"),
         waves=waves,
     )
-    results = runner.test(MODULE, top, test_dir=build, results_xml=str(build / "results.xml"), waves=waves)
+    results = runner.test(
+        MODULE, top, test_dir=build, results_xml=str(build / "results.xml"), waves=waves
+    )
     tests, failed = get_results(results)
     return int(failed > 0 or tests == 0)
 

@@ -1,4 +1,5 @@
-"""The cocotb test module of `ssm_hdl.sim.testbench`, for any generated top level under any simulator that cocotb knows.
+"""The cocotb test module of `ssm_hdl.sim.testbench`, for any generated top level under any
+simulator that cocotb knows.
 
 It reads its job from the environment.
 
@@ -6,7 +7,8 @@ It reads its job from the environment.
     The manifest that the top level was generated from.
 
 ``SSM_HDL_SAMPLES``
-    A ``.npy`` file of samples, integers of shape (batch, steps, size). By default, 2 random sequences.
+    A ``.npy`` file of samples, integers of shape (batch, steps, size). By default,
+    2 random sequences.
 
 ``SSM_HDL_STALLS``
     Chance of a stall in every cycle, at both ends. By default, 0.2.
@@ -15,7 +17,8 @@ It reads its job from the environment.
     Seed of the stalls and of random samples. By default, 0.
 
 ``SSM_HDL_PATIENCE``
-    Cycles without a transfer at either end after which the design counts as stuck. By default, 131072.
+    Cycles without a transfer at either end after which the design counts as stuck.
+    By default, 131072.
 
 ``SSM_HDL_COMPARISON``
     File for the verdict, a `Comparison` as JSON. By default, none is written.
@@ -45,7 +48,8 @@ _DRAIN = 256  # cycles after the last result in which no further one may come
 
 @cocotb.test()
 async def outputs_equal_golden(dut: Any) -> None:
-    """Stream the samples in, take the results, both with random stalls; every element equals the golden model's."""
+    """Stream the samples in, take the results, both with random stalls;
+    every element equals the golden model's."""
     seed = int(os.environ.get("SSM_HDL_SEED", "0"))
     manifest = Manifest.load(os.environ["SSM_HDL_MANIFEST"])
     samples = _samples(manifest, seed)
@@ -80,15 +84,20 @@ class _Bench:
         self.manifest, self.stalls = manifest, stalls
         self.random = random.Random(seed)
         batch, steps, self.size = samples.shape
-        self.i_codes = samples & ((1 << manifest.input.format.width) - 1)  # bit patterns: the port is unsigned
+        # bit patterns: the port is unsigned
+        self.i_codes = samples & ((1 << manifest.input.format.width) - 1)
         self.i_last = np.broadcast_to((np.arange(steps) == steps - 1)[None, :, None], samples.shape)
         packets = (batch,) if manifest.output.per_sequence else (batch, steps)
         self.outputs = np.zeros((*packets, manifest.output.size), np.int64)
         self.last = np.zeros(self.outputs.shape, bool)
-        self.i_cycles, self.o_cycles = np.zeros((batch, steps), np.int64), np.zeros(packets, np.int64)
+        self.i_cycles, self.o_cycles = (
+            np.zeros((batch, steps), np.int64),
+            np.zeros(packets, np.int64),
+        )
 
     async def run(self, dut: Any, patience: int) -> None:
-        """Drive at falling edges; a transfer that is valid and ready when all has settled happens at the next rising edge."""
+        """Drive at falling edges; a transfer that is valid and ready when all has settled happens
+        at the next rising edge."""
         beats = list(zip(self.i_codes.ravel().tolist(), self.i_last.ravel().tolist(), strict=True))
         size, o_size, results = self.size, self.manifest.output.size, self.outputs.size
         sent = received = cycle = quiet = 0
@@ -106,14 +115,16 @@ class _Bench:
                 self.i_cycles.flat[sent // size] = cycle
                 sent, quiet, offered = sent + 1, 0, False
             if ready and dut.o_valid.value:
-                assert received < results, f"more results came than there should be, after {cycle} cycles"
+                assert received < results, (
+                    f"more results came than there should be, after {cycle} cycles"
+                )
                 self.outputs.flat[received] = self._code(dut)
                 self.last.flat[received] = bool(dut.o_last.value)
                 self.o_cycles.flat[received // o_size] = cycle
                 received, quiet = received + 1, 0
             assert quiet < patience, (
-                f"stuck: nothing moved for {quiet} cycles, up to cycle {cycle}; {sent} of {len(beats)} elements were taken "
-                f"and {received} of {results} results given"
+                f"stuck: nothing moved for {quiet} cycles, up to cycle {cycle}; {sent} of "
+                f"{len(beats)} elements were taken and {received} of {results} results given"
             )
             await FallingEdge(dut.clk)
             cycle += 1

@@ -1,4 +1,5 @@
-"""A generated pipeline, compiled by Verilator into a Python object that runs a million clock cycles a second."""
+"""A generated pipeline, compiled by Verilator into a Python object that runs a million
+clock cycles a second."""
 
 import ctypes
 import math
@@ -36,10 +37,12 @@ class Run:
     """What a pipeline did with a batch; times are clock cycles from the start of the run.
 
     Attributes:
-        outputs: codes of the output edge, (batch, steps, size), or (batch, size) if it comes once a sequence.
+        outputs: codes of the output edge, (batch, steps, size), or (batch, size)
+            if it comes once a sequence.
         last: the ``last`` that came with each of them, same shape.
         i_cycles: cycle in which each time step was taken whole, (batch, steps).
-        o_cycles: cycle in which each packet of results had left, (batch, steps), or (batch,) for one a sequence.
+        o_cycles: cycle in which each packet of results had left, (batch, steps), or (batch,)
+            for one a sequence.
         seconds: wall time that it took.
         mask: bits of results inverted inside, see `ssm_hdl.sim.links`.
     """
@@ -58,24 +61,33 @@ class Run:
 
     @property
     def interval(self) -> float:
-        """Cycles per time step, from one step taken to the next, over the second half of the run; NaN below 4 steps.
+        """Cycles per time step, from one step taken to the next, over the second half of the run;
+        NaN below 4 steps.
 
-        The mean over whole sequences, if their ends repeat. If not, over the time steps of a round that comes again and again:
-        where layers share stages, several go in one after the other, then none for long. The end of a sequence may move a few.
+        The mean over whole sequences, if their ends repeat. If not, over the time steps of a round
+        that comes again and again: where layers share stages, several go in one after the other,
+        then none for long. The end of a sequence may move a few.
         """
         if (period := _round(self.i_cycles[len(self.i_cycles) // 2 :, -1], 1.0)) is not None:
             return float(period / self.i_cycles.shape[1])
         transfers = self.i_cycles.ravel()[self.i_cycles.size // 2 :]
-        for share, longest in ((1.0, 4 * _ROUND), (_MOST, _ROUND)):  # where all are alike, nothing else counts
+        # where all are alike, nothing else counts
+        for share, longest in ((1.0, 4 * _ROUND), (_MOST, _ROUND)):
             if (period := _round(transfers, share, longest)) is not None:
                 return float(period)
-        return float(transfers[-1] - transfers[0]) / (len(transfers) - 1) if len(transfers) > 1 else math.nan
+        return (
+            float(transfers[-1] - transfers[0]) / (len(transfers) - 1)
+            if len(transfers) > 1
+            else math.nan
+        )
 
     @property
     def latency(self) -> int:
-        """Cycles from the last sample of a packet in to its last result out, the most of the second half of the run.
+        """Cycles from the last sample of a packet in to its last result out,
+        the most of the second half of the run.
 
-        Of a run of one time step it is `Timing.latency_alone`; of one without stalls that is long enough, `latency_full`.
+        Of a run of one time step it is `Timing.latency_alone`; of one without stalls that is long
+        enough, `latency_full`.
         """
         transfers = self.i_cycles if self.o_cycles.ndim == 2 else self.i_cycles[:, -1]
         cycles = (self.o_cycles - transfers).ravel()
@@ -83,7 +95,8 @@ class Run:
 
 
 def _round(transfers: Codes, share: float, longest: int = _ROUND) -> Fraction | None:
-    """Cycles from one to the next, over the fewest of which more than a share of the spans, or all, are alike."""
+    """Cycles from one to the next, over the fewest of which more than a share of the spans,
+    or all, are alike."""
     for group in range(1, min(longest, len(transfers) // 2) + 1):
         spans = transfers[group:] - transfers[:-group]
         if share == 1.0 and spans[0] != spans[-1]:
@@ -98,12 +111,21 @@ class _Job(ctypes.Structure):
     """Mirrors ``Job`` of ``harness.cpp``."""
 
     _fields_ = (
-        *((name, ctypes.c_void_p) for name in ("i_data", "o_data", "o_last", "i_cycles", "o_cycles")),
-        *((name, ctypes.c_uint64) for name in ("i_beats", "o_beats", "i_packet", "o_packet", "i_sequence")),
+        *(
+            (name, ctypes.c_void_p)
+            for name in ("i_data", "o_data", "o_last", "i_cycles", "o_cycles")
+        ),
+        *(
+            (name, ctypes.c_uint64)
+            for name in ("i_beats", "o_beats", "i_packet", "o_packet", "i_sequence")
+        ),
         *((name, ctypes.c_uint64) for name in ("i_stall", "o_stall", "o_pause", "random")),
         *(("w_data", ctypes.c_void_p), ("w_beats", ctypes.c_uint64), ("w_done", ctypes.c_uint64)),
         *((name, ctypes.c_uint64) for name in ("l_mask", "l_period", "l_stall")),
-        *((name, ctypes.c_uint64) for name in ("i_done", "o_done", "cycle", "quiet", "o_take", "violations")),
+        *(
+            (name, ctypes.c_uint64)
+            for name in ("i_done", "o_done", "cycle", "quiet", "o_take", "violations")
+        ),
     )
 
 
@@ -113,9 +135,10 @@ class VerilatedModel:
     Args:
         manifest: the integer program.
         plan: its hardware; `plan_for`'s for a generic device if None.
-        design: other Verilog with the ports that `generate` gives, such as a netlist made of it; then ``plan`` and ``optimise``
-            are not used.
-        optimise: level of the C++ compiler, as in `Design`. Below a million cycles, 0 is ready sooner.
+        design: other Verilog with the ports that `generate` gives, such as a netlist made of it;
+            then ``plan`` and ``optimise`` are not used.
+        optimise: level of the C++ compiler, as in `Design`. Below a million cycles,
+            0 is ready sooner.
         cache: folder that keeps what was compiled; see `ssm_hdl.sim.compiler.cache_folder`.
 
     Raises:
@@ -135,17 +158,27 @@ class VerilatedModel:
         if design is None:
             plan = plan or plan_for(manifest).plan
             text, masks = with_links(generate(manifest, plan), manifest, plan)
-            design = Design(text, manifest.name, optimise=optimise, weights=weights(manifest, plan), masks=masks)
+            design = Design(
+                text, manifest.name, optimise=optimise, weights=weights(manifest, plan), masks=masks
+            )
             design = with_cells(design, plan.family)
         self.design = design
         harness = resources.files("ssm_hdl.sim").joinpath("harness.cpp").read_text(encoding="utf-8")
-        harness = ("#define WEIGHTS\n" if design.weights else "") + ("#define LINKS\n" if design.masks else "") + harness
+        harness = (
+            ("#define WEIGHTS\n" if design.weights else "")
+            + ("#define LINKS\n" if design.masks else "")
+            + harness
+        )
         self.library = compile_verilog(design, harness, cache)
         self._lib = ctypes.CDLL(str(self.library))
         self._lib.model_new.restype = ctypes.c_void_p
         self._lib.model_free.argtypes = (ctypes.c_void_p,)
         self._lib.model_reset.argtypes = (ctypes.c_void_p,)
-        self._lib.model_run.argtypes = (ctypes.c_void_p, ctypes.POINTER(_Job), *[ctypes.c_uint64] * 3)
+        self._lib.model_run.argtypes = (
+            ctypes.c_void_p,
+            ctypes.POINTER(_Job),
+            *[ctypes.c_uint64] * 3,
+        )
 
     def run(
         self,
@@ -159,28 +192,34 @@ class VerilatedModel:
         links: Links = NO_LINKS,
         patience: int = PATIENCE,
     ) -> Run:
-        """Run a batch of sequences, one after the other, from the state that the device has when it is switched on.
+        """Run a batch of sequences, one after the other, from the state that the device has when
+        it is switched on.
 
         Every call makes its own instance of the design, so calls may run side by side in threads.
 
         Args:
             samples: codes of the input format, integers of shape (batch, steps, size).
             progress: called with the number of sequences done since the last call.
-            stalls: chance, in every cycle, that a sample or a byte of weights is held back, and that a result is not taken.
-            pause: cycles in which nothing moves before some results are taken, so that the pipeline is full by then.
-            seed: of these chances and of how many results these are; the same seed gives the same cycles.
-            reset_after: run the samples for this number of cycles first, then reset for one cycle, then run them again from
-                the start; the result is of the second run.
+            stalls: chance, in every cycle, that a sample or a byte of weights is held back,
+                and that a result is not taken.
+            pause: cycles in which nothing moves before some results are taken,
+                so that the pipeline is full by then.
+            seed: of these chances and of how many results these are;
+                the same seed gives the same cycles.
+            reset_after: run the samples for this number of cycles first, then reset for one cycle,
+                then run them again from the start; the result is of the second run.
             links: what happens inside, of a design that has the ports for it.
             patience: cycles without a transfer after which the design counts as stuck.
 
         Raises:
-            SsmHdlError: samples that the manifest does not take; or a design that is stuck, gives results that nobody
-                asked for, or changes one before it is taken.
+            SsmHdlError: samples that the manifest does not take; or a design that is stuck,
+                gives results that nobody asked for, or changes one before it is taken.
         """
         samples = self.manifest.check_samples(samples)
         if not 0 <= stalls < 1:
-            raise SsmHdlError(f"stalls is {stalls}; it is a chance in every cycle, from 0 to below 1")
+            raise SsmHdlError(
+                f"stalls is {stalls}; it is a chance in every cycle, from 0 to below 1"
+            )
         if seed < 0:
             raise SsmHdlError(f"the seed is {seed}; it is 0 or more")
         if links.any and not self.design.masks:
@@ -190,7 +229,9 @@ class VerilatedModel:
         model = self._lib.model_new()
         try:
             if reset_after is not None:
-                aborted = _Buffers(self.manifest, samples, stalls, pause, seed, self.design.weights, links)
+                aborted = _Buffers(
+                    self.manifest, samples, stalls, pause, seed, self.design.weights, links
+                )
                 self._lib.model_run(model, aborted.job, reset_after, patience, _DRAIN)
                 self._lib.model_reset(model)
             while not job.check(patience):
@@ -207,7 +248,14 @@ class _Buffers:
     """The arrays of a run, and the job that points to them."""
 
     def __init__(
-        self, manifest: Manifest, samples: Codes, stalls: float, pause: int, seed: int, weights: bytes, links: Links
+        self,
+        manifest: Manifest,
+        samples: Codes,
+        stalls: float,
+        pause: int,
+        seed: int,
+        weights: bytes,
+        links: Links,
     ) -> None:
         batch, steps, size = samples.shape
         output = manifest.output
@@ -223,8 +271,21 @@ class _Buffers:
         random = int(np.random.SeedSequence(seed).generate_state(1, np.uint64)[0]) | 1
         chance = int(stalls * 2**32)
         self.job = _Job(
-            *(array.ctypes.data for array in (self.i_data, self.o_data, self.o_last, self.i_cycles, self.o_cycles)),
-            *(self.i_data.size, self.o_data.size, size, output.size, steps * size, chance, chance, pause, random),
+            *(
+                array.ctypes.data
+                for array in (self.i_data, self.o_data, self.o_last, self.i_cycles, self.o_cycles)
+            ),
+            *(
+                self.i_data.size,
+                self.o_data.size,
+                size,
+                output.size,
+                steps * size,
+                chance,
+                chance,
+                pause,
+                random,
+            ),
             *(self.weights.ctypes.data, self.weights.size, 0),
             *(links.mask, links.period, int(links.stalls * 2**32)),
         )
@@ -237,15 +298,26 @@ class _Buffers:
     def check(self, patience: int) -> bool:
         """True when all is done; an error when it will never be."""
         job, name = self.job, self.manifest.name
-        done = f"{job.i_done} of {job.i_beats} elements were taken and {job.o_done} of {job.o_beats} results given"
+        done = (
+            f"{job.i_done} of {job.i_beats} elements were taken and {job.o_done} of {job.o_beats} "
+            "results given"
+        )
         if job.violations:
-            raise SsmHdlError(f"{name}: a result was withdrawn or changed before it was taken, after {job.cycle} cycles; {done}")
+            raise SsmHdlError(
+                f"{name}: a result was withdrawn or changed before it was taken, "
+                f"after {job.cycle} cycles; {done}"
+            )
         if job.o_done > job.o_beats:
-            raise SsmHdlError(f"{name}: more results came than there should be, after {job.cycle} cycles; {done}")
+            raise SsmHdlError(
+                f"{name}: more results came than there should be, after {job.cycle} cycles; {done}"
+            )
         if job.o_done == job.o_beats:
             return bool(job.quiet >= _DRAIN)
         if job.quiet >= patience:
-            raise SsmHdlError(f"{name} is stuck: nothing moved for {job.quiet} cycles, up to cycle {job.cycle}; {done}")
+            raise SsmHdlError(
+                f"{name} is stuck: nothing moved for {job.quiet} cycles, "
+                f"up to cycle {job.cycle}; {done}"
+            )
         return False
 
     def result(self, seconds: float) -> Run:

@@ -1,5 +1,6 @@
 # amaranth: UnusedElaboratable=no
-"""The layout of waves in GTKWave: the streams of a pipeline in their order, each with its handshake and its format."""
+"""The layout of waves in GTKWave: the streams of a pipeline in their order,
+each with its handshake and its format."""
 
 import io
 from collections import defaultdict
@@ -29,7 +30,9 @@ def layout(manifest: Manifest, plan: Plan, waves: Path) -> str:
 
     def wires(port: Port) -> str:
         branch = "" if port.branch is None else f"_{port.branch}"
-        return (f"{inside}.{plain(port.component)}" if port.component else manifest.name) + f".{port.member}{branch}"
+        return (
+            f"{inside}.{plain(port.component)}" if port.component else manifest.name
+        ) + f".{port.member}{branch}"
 
     save, payloads = GTKWSave(text), defaultdict[tuple[str, int], list[str]](list)
     save.dumpfile(str(waves.absolute()))
@@ -42,18 +45,27 @@ def layout(manifest: Manifest, plan: Plan, waves: Path) -> str:
         count = lanes(components[source], link.source.member) if source else 1
         kind = f"{count} x {edge.format}" + ", real and imaginary" * edge.is_complex
         with save.group(f"{source or 'samples'} to {sink or 'results'}: {kind}"):
-            for wire in ("valid", "ready", "payload") if source and sink else ("valid", "ready", "data", "last"):
+            for wire in (
+                ("valid", "ready", "payload")
+                if source and sink
+                else ("valid", "ready", "data", "last")
+            ):
                 ends = [f"{wires(port)}_{wire}" for port in (link.source, link.sink)]
                 paths = [known[path] for path in ends if path in known]
                 if wire == "payload":
                     payloads[link.stream, count] = paths = paths or payloads[link.stream, count]
                 for path in paths[:1]:
-                    save.trace(path, wire, datafmt="signed" if wire == "data" and edge.format.signed else "hex")
+                    save.trace(
+                        path,
+                        wire,
+                        datafmt="signed" if wire == "data" and edge.format.signed else "hex",
+                    )
     return text.getvalue()
 
 
 def variables(lines: Iterable[str]) -> dict[str, str]:
-    """The variables of a VCD file by their paths: what GTKWave calls them, with the range of their bits."""
+    """The variables of a VCD file by their paths: what GTKWave calls them,
+    with the range of their bits."""
     scopes, known = list[str](), dict[str, str]()
     for line in lines:
         match line.split():

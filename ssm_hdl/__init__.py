@@ -1,7 +1,7 @@
 """Bit-exact FPGA pipelines from trained state-space models.
 
-The vocabulary (fixed-point formats, operations, the manifest) is imported with this package. The Python API is imported when it
-is first used, since it needs more::
+The vocabulary (fixed-point formats, operations, the manifest) is imported with this package.
+The Python API is imported when it is first used, since it needs more::
 
     import ssm_hdl
 
@@ -26,10 +26,22 @@ from ssm_hdl.manifest import Manifest
 if TYPE_CHECKING:
     from ssm_hdl.sw.api import Design, Model, Trace, convert, load
 
-if (Path(__file__).parents[1] / "pyproject.toml").exists():  # in the repository, the other folders are beside this one
+# in the repository, the other folders are beside this one
+if (Path(__file__).parents[1] / "pyproject.toml").exists():
     __path__.append(str(Path(__file__).parents[1]))
 
-__all__ = ["SQ", "UQ", "Design", "Format", "Manifest", "Model", "SsmHdlError", "Trace", "convert", "load"]
+__all__ = [
+    "SQ",
+    "UQ",
+    "Design",
+    "Format",
+    "Manifest",
+    "Model",
+    "SsmHdlError",
+    "Trace",
+    "convert",
+    "load",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,7 +1,8 @@
 """The text of a manifest: YAML in which a value is what people read.
 
-YAML 1.1 reads ``010`` as 8, ``1:30`` as 90, ``no`` as false, and a date as an object. Here a plain scalar is null, true, false or
-a decimal integer, and any other is a text. Keys may not repeat, nesting is bounded, and tags are refused.
+YAML 1.1 reads ``010`` as 8, ``1:30`` as 90, ``no`` as false, and a date as an object. Here a plain
+scalar is null, true, false or a decimal integer, and any other is a text. Keys may not repeat,
+nesting is bounded, and tags are refused.
 """
 
 import re
@@ -35,12 +36,18 @@ def read(path: Path) -> dict[str, Any]:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
         if len(data) > MAX_BYTES:
-            raise SsmHdlError(f"{path} is longer than {MAX_BYTES:,} bytes; a manifest has some thousand, is it another file?")
+            raise SsmHdlError(
+                f"{path} is longer than {MAX_BYTES:,} bytes; a manifest has some thousand, "
+                "is it another file?"
+            )
         fields = parse(data.decode("utf-8-sig"))
     except FileNotFoundError as error:
         raise SsmHdlError(f"{path} does not exist; `ssm-hdl quantize` writes a manifest") from error
     except UnicodeDecodeError as error:
-        raise SsmHdlError(f"{path} is not a manifest: it is no text; name the folder that `ssm-hdl quantize` wrote") from error
+        raise SsmHdlError(
+            f"{path} is not a manifest: it is no text; "
+            "name the folder that `ssm-hdl quantize` wrote"
+        ) from error
     except OSError as error:
         raise SsmHdlError(f"{path} cannot be read: {error}") from error
     except yaml.YAMLError as error:
@@ -56,7 +63,8 @@ def parse(text: str) -> object:
     """The value of a YAML text.
 
     Raises:
-        SsmHdlError: a key comes twice or is no text, a tag, an unknown alias, more than one document, or too deep nesting.
+        SsmHdlError: a key comes twice or is no text, a tag, an unknown alias,
+            more than one document, or too deep nesting.
         yaml.YAMLError: the text is not YAML.
     """
     events = yaml.parse(text, Loader=_LOADER)
@@ -71,14 +79,17 @@ def parse(text: str) -> object:
 
 
 def _value(event: Any, events: Iterator[Any], anchors: dict[str, object], depth: int) -> object:
-    """The value that begins with an event; an anchor is known once its value is complete, so no value contains itself."""
+    """The value that begins with an event; an anchor is known once its value is complete,
+    so no value contains itself."""
     line = f"line {event.start_mark.line + 1}"
     if isinstance(event, yaml.AliasEvent):
         if event.anchor not in anchors:
             raise SsmHdlError(f"{line}: *{brief(event.anchor)} refers to no value above it")
         return anchors[event.anchor]
     if event.tag is not None:
-        raise SsmHdlError(f"{line}: the tag {brief(event.tag)} is not supported; write the value without it")
+        raise SsmHdlError(
+            f"{line}: the tag {brief(event.tag)} is not supported; write the value without it"
+        )
     value: object
     if isinstance(event, yaml.ScalarEvent):
         value = _scalar(event.value) if event.implicit[0] else event.value
@@ -92,7 +103,9 @@ def _value(event: Any, events: Iterator[Any], anchors: dict[str, object], depth:
         for key in takewhile(lambda item: not isinstance(item, yaml.MappingEndEvent), events):
             line = f"line {key.start_mark.line + 1}"
             if not isinstance(key, yaml.ScalarEvent):
-                raise SsmHdlError(f"{line}: a key is a list, a mapping or an alias; it must be a name")
+                raise SsmHdlError(
+                    f"{line}: a key is a list, a mapping or an alias; it must be a name"
+                )
             if key.value in mapping:
                 raise SsmHdlError(f"{line}: {brief(key.value)} comes twice; remove one")
             mapping[key.value] = _value(next(events), events, anchors, depth + 1)
@@ -116,10 +129,17 @@ def dump(fields: dict[str, Any]) -> str:
 class _Dumper(yaml.SafeDumper):
     """Block style, with the small things (a tensor, an input, a list of names) on one line."""
 
-    def represent_mapping(self, tag: str, mapping: Any, flow_style: bool | None = None) -> yaml.MappingNode:
-        small = isinstance(mapping, dict) and set(mapping) - {"exponent"} in ({"tensor", "format"}, {"name", "size", "format"})
+    def represent_mapping(
+        self, tag: str, mapping: Any, flow_style: bool | None = None
+    ) -> yaml.MappingNode:
+        small = isinstance(mapping, dict) and set(mapping) - {"exponent"} in (
+            {"tensor", "format"},
+            {"name", "size", "format"},
+        )
         return super().represent_mapping(tag, mapping, flow_style=True if small else flow_style)
 
-    def represent_sequence(self, tag: str, sequence: Any, flow_style: bool | None = None) -> yaml.SequenceNode:
+    def represent_sequence(
+        self, tag: str, sequence: Any, flow_style: bool | None = None
+    ) -> yaml.SequenceNode:
         names = all(isinstance(item, str | float) for item in sequence)
         return super().represent_sequence(tag, sequence, flow_style=True if names else flow_style)

@@ -15,8 +15,8 @@ MAX_MESSAGE = 2500
 class SsmHdlError(Exception):
     """A request that cannot be met; the message names the thing, its value and the way out.
 
-    The command line prints the message alone, without a traceback, and exits with status 1. It is one line that prints, whatever
-    the name of a tensor or the output of a tool that is part of it.
+    The command line prints the message alone, without a traceback, and exits with status 1. It is
+    one line that prints, whatever the name of a tensor or the output of a tool that is part of it.
     """
 
     def __init__(self, message: str) -> None:
@@ -28,7 +28,8 @@ class UsageError(SsmHdlError):
 
 
 def brief(value: object, limit: int = 60) -> str:
-    """A value as a message shows it: on one line, what does not print escaped, cut after ``limit`` characters.
+    """A value as a message shows it: on one line, what does not print escaped,
+    cut after ``limit`` characters.
 
     Args:
         value: a text, which is shown as it is, or anything else, of which the ``repr`` is shown.
@@ -86,8 +87,8 @@ class Problem:
 def problems(error: "ValidationError", given: object) -> list[Problem]:
     """What pydantic found.
 
-    Of a value that may be one thing or another it says what is wrong with it as each of them. That is one problem here, and its
-    place is without the names of these things.
+    Of a value that may be one thing or another it says what is wrong with it as each of them.
+    That is one problem here, and its place is without the names of these things.
 
     Args:
         error: of pydantic.
@@ -98,7 +99,8 @@ def problems(error: "ValidationError", given: object) -> list[Problem]:
         where, text = _place(raw["loc"], raw["type"], given), reason(raw)
         if where in found:
             text = f"{found[where].text} or {text.removeprefix('must be ')}"
-        if where in found or not any(one[: len(where)] == where for one in found):  # a list lacks the items that are wrong
+        # a list lacks the items that are wrong
+        if where in found or not any(one[: len(where)] == where for one in found):
             found[where] = Problem(where, text, raw["input"])
     return [*found.values()]
 
@@ -107,7 +109,13 @@ def _place(loc: tuple[str | int, ...], kind: str, given: Any) -> tuple[str | int
     """The part of a place that leads through what was given, and what is missing at its end."""
     where: list[str | int] = []
     for part in loc:
-        known = given if isinstance(given, Mapping) else dict(enumerate(given)) if isinstance(given, list | tuple) else {}
+        known = (
+            given
+            if isinstance(given, Mapping)
+            else dict(enumerate(given))
+            if isinstance(given, list | tuple)
+            else {}
+        )
         if part in known:
             given = known[part]
             where.append(part)

@@ -25,4 +25,7 @@ def need(*modules: str) -> None:
     missing = [module for module in modules if find_spec(module) is None]
     if missing:
         extras = ",".join(dict.fromkeys(EXTRAS[module] for module in missing))
-        raise SsmHdlError(f'this needs {" and ".join(missing)}, not installed here; `pip install "ssm-hdl[{extras}]"` brings it')
+        raise SsmHdlError(
+            f"this needs {' and '.join(missing)}, not installed here; "
+            f'`pip install "ssm-hdl[{extras}]"` brings it'
+        )

@@ -1,4 +1,5 @@
-"""Files written whole or not at all, and folders for work in progress that vanish whatever ends it."""
+"""Files written whole or not at all, and folders for work in progress that vanish
+whatever ends it."""
 
 import errno
 import hashlib
@@ -17,12 +18,14 @@ from typing import Any
 
 from ssm_hdl.errors import SsmHdlError
 
-_LOCKS = find_spec("fcntl") is not None  # not on Windows: what a killed process leaves stays, and folders are open to others
+# not on Windows: what a killed process leaves stays, and folders are open to others
+_LOCKS = find_spec("fcntl") is not None
 if _LOCKS:
     import fcntl
 
 PREFIX = ".ssm-hdl-"
-"""Of the names of work in progress. Its owner holds a lock, so what a killed process left is known and goes at the next call."""
+"""Of the names of work in progress. Its owner holds a lock, so what a killed process left is known
+and goes at the next call."""
 
 _SEAL = "sha256"
 """Field of a sealed file."""
@@ -64,12 +67,15 @@ def read_json(path: Path) -> dict[str, Any]:
             raise ValueError("it is no object")
     except (ValueError, RecursionError, OSError) as error:
         damage = f"it is damaged or cannot be read ({error})"
-        raise SsmHdlError(f"cannot add rows to {path}: {damage}; name another file, or move this one away") from error
+        raise SsmHdlError(
+            f"cannot add rows to {path}: {damage}; name another file, or move this one away"
+        ) from error
     return known
 
 
 def sealed_json(fields: Mapping[str, Any]) -> str:
-    """Fields as JSON, with a digest of them as the last: nobody changes by hand what others are built from."""
+    """Fields as JSON, with a digest of them as the last:
+    nobody changes by hand what others are built from."""
     return json.dumps({**fields, _SEAL: _seal(fields)}, indent=2) + "\n"
 
 
@@ -93,7 +99,8 @@ def _seal(fields: Mapping[str, Any]) -> str:
 def write_together(files: Mapping[Path, bytes | str]) -> None:
     """Write files that belong together; the last is the one that says that the others are there.
 
-    Each is written beside its path, and all are moved into place at the end: the last one goes first and comes last.
+    Each is written beside its path, and all are moved into place at the end:
+    the last one goes first and comes last.
 
     Raises:
         SsmHdlError: a file cannot be written; then no path has changed.
@@ -106,12 +113,18 @@ def write_together(files: Mapping[Path, bytes | str]) -> None:
                 content = data.encode() if isinstance(data, str) else data
                 target = _target(path)
                 if target is None:  # not Path.open, which cuts the contents
-                    _write(stack.enter_context(os.fdopen(os.open(path, os.O_WRONLY | os.O_APPEND), "wb", 0)), content)
+                    _write(
+                        stack.enter_context(
+                            os.fdopen(os.open(path, os.O_WRONLY | os.O_APPEND), "wb", 0)
+                        ),
+                        content,
+                    )
                     continue
                 target.parent.mkdir(parents=True, exist_ok=True)
                 _sweep(target.parent)
                 temporary = target.parent / f"{PREFIX}{secrets.token_hex(8)}"
-                file = stack.enter_context(temporary.open("xb", 0))  # with the mode that the umask leaves
+                # with the mode that the umask leaves
+                file = stack.enter_context(temporary.open("xb", 0))
                 stack.callback(temporary.unlink, missing_ok=True)
                 _lock(file.fileno())
                 if target.exists():
@@ -138,8 +151,12 @@ def _write(file: FileIO, content: bytes) -> None:
 def cannot_write(path: Path | str, error: OSError) -> SsmHdlError:
     """The error of a place that cannot be written, or of a pipe whose reader has ended."""
     if isinstance(error, BrokenPipeError):
-        return SsmHdlError(f"cannot write {path}: what read it has ended; let it read to the end, or write a file")
-    return SsmHdlError(f"cannot write {path}: {error.strerror or error}; choose another place or make room")
+        return SsmHdlError(
+            f"cannot write {path}: what read it has ended; let it read to the end, or write a file"
+        )
+    return SsmHdlError(
+        f"cannot write {path}: {error.strerror or error}; choose another place or make room"
+    )
 
 
 def written_through(path: Path) -> bool:
@@ -155,13 +172,17 @@ def _target(path: Path) -> Path | None:
         mode = path.stat().st_mode
     except FileNotFoundError:
         return path.resolve()  # a link may lead to a file that does not exist yet
-    special = path.parent in (Path("/dev/fd"), Path("/proc/self/fd")) or path in (Path("/dev/stdout"), Path("/dev/stderr"))
+    special = path.parent in (Path("/dev/fd"), Path("/proc/self/fd")) or path in (
+        Path("/dev/stdout"),
+        Path("/dev/stderr"),
+    )
     return None if special or not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)) else path.resolve()
 
 
 @contextmanager
 def scratch(folder: Path | str | None = None) -> Iterator[Path]:
-    """A folder for work in progress, removed at the end; a killed process's goes when the next one begins.
+    """A folder for work in progress, removed at the end;
+    a killed process's goes when the next one begins.
 
     Args:
         folder: where it lies; the folder of temporary files if None.
@@ -205,7 +226,10 @@ def alone(folder: Path) -> Iterator[None]:
         raise cannot_write(folder, error) from error
     try:
         if not _lock(handle):
-            raise SsmHdlError(f"another ssm-hdl is writing to {folder}; wait until it is done, or choose another folder")
+            raise SsmHdlError(
+                f"another ssm-hdl is writing to {folder}; wait until it is done, "
+                "or choose another folder"
+            )
         yield
     finally:
         if handle is not None:
@@ -237,7 +261,8 @@ def _sweep(folder: Path) -> None:
 
 
 def cache_folder() -> Path:
-    """The folder of caches: the user's own, or one in the folder of temporary files where that cannot be written."""
+    """The folder of caches: the user's own, or one in the folder of temporary files where that
+    cannot be written."""
     with suppress(RuntimeError):  # a user without a home
         base = os.environ.get("XDG_CACHE_HOME")
         folder = Path(base) if base else Path.home() / ".cache"

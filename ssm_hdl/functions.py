@@ -1,4 +1,5 @@
-"""Unary functions as integer tables, computed in decimal arithmetic so that every machine gets the same codes."""
+"""Unary functions as integer tables, computed in decimal arithmetic so that every machine
+gets the same codes."""
 
 from collections.abc import Callable
 from decimal import ROUND_FLOOR, Context, Decimal, localcontext
@@ -12,7 +13,8 @@ _DIGITS = 40  # of a function before a table rounds it: twice the 19 digits of 6
 
 _EXACT = 200  # digits that hold a function of 40 digits times a power of two
 
-_FAR = 10_000  # exp(-10,000) rounds to 0 in every table; exp(10,000 ..) would exceed the exponents of decimals
+# exp(-10,000) rounds to 0 in every table; exp(10,000 ..) would exceed the exponents of decimals
+_FAR = 10_000
 
 
 def _erf(x: Decimal) -> Decimal:
@@ -94,16 +96,22 @@ def _entries(function: str, source: Format, target: Format) -> tuple[int, ...]:
         context.prec = _DIGITS + 20
         unit_in = Decimal(2) ** -source.f_bits
         for code in source.codes():
-            # Without these digits, what a saturated exponential leaves of a tie would depend on the precision.
+            # Without these digits, what a saturated exponential leaves of a tie would depend
+            # on the precision.
             value = Context(_DIGITS).plus(FUNCTIONS[function](int(code) * unit_in))
             with localcontext(Context(_EXACT)):
-                entry = int((value * Decimal(2) ** target.f_bits + Decimal("0.5")).to_integral_value(ROUND_FLOOR))
+                entry = int(
+                    (value * Decimal(2) ** target.f_bits + Decimal("0.5")).to_integral_value(
+                        ROUND_FLOOR
+                    )
+                )
             entries.append(min(max(entry, target.min), target.max))
     return tuple(entries)
 
 
 def table(function: str, source: Format, target: Format) -> Codes:
-    """Table of ``function`` for every code of ``source``, rounded half up and saturated to ``target``.
+    """Table of ``function`` for every code of ``source``,
+    rounded half up and saturated to ``target``.
 
     Args:
         function: a name in `FUNCTIONS`.
@@ -111,16 +119,19 @@ def table(function: str, source: Format, target: Format) -> Codes:
         target: format of the entries.
 
     Returns:
-        Shape (2**source.width,): the entry of a code has the index of its bit pattern, read as unsigned.
+        Shape (2**source.width,): the entry of a code has the index of its bit pattern,
+        read as unsigned.
     """
     return np.array(_entries(function, source, target), dtype=np.int64)
 
 
 def gumbel(temperature: float, bits: int, f_bits: int) -> list[int]:
-    """Quantiles of Gumbel noise: code i of 2**bits is temperature * -ln(-ln((i + 1/2) / 2**bits)), rounded half up.
+    """Quantiles of Gumbel noise: code i of 2**bits is temperature * -ln(-ln((i + 1/2) / 2**bits)),
+    rounded half up.
 
     Args:
-        temperature: a factor; its shortest decimal form counts, so that every machine gets the same codes.
+        temperature: a factor; its shortest decimal form counts,
+            so that every machine gets the same codes.
         bits: of an index.
         f_bits: fraction bits of a code.
     """
@@ -140,24 +151,30 @@ def _lines(cells: int, inside: int) -> tuple[tuple[int, int], ...]:
         lines = []
         for index in range(2 << cells):
             half, cell = divmod(index, 1 << cells)
-            start, center, end = (1 / ((1 + half) * (1 + (cell + Decimal(x)) / (1 << cells))).sqrt() for x in ("0", "0.5", "1"))
+            start, center, end = (
+                1 / ((1 + half) * (1 + (cell + Decimal(x)) / (1 << cells))).sqrt()
+                for x in ("0", "0.5", "1")
+            )
             slope = int(((start - end) * 2**f_bits).to_integral_value())
             sag = (start + end) / 2 - center  # the best line lies half of it below the chord
-            level = (start - sag / 2) * 2 ** (f_bits + 2) + 2 - Decimal(slope) / 2 ** (inside - 1)  # half a code, half a place
+            # half a code, half a place
+            level = (start - sag / 2) * 2 ** (f_bits + 2) + 2 - Decimal(slope) / 2 ** (inside - 1)
             lines.append((min(int(level.to_integral_value()), (1 << f_bits + 2) - 1), slope))
         return tuple(lines)
 
 
 def inverse_root(cells: int, inside: int) -> tuple[Codes, Codes]:
-    """A straight line for 1 / sqrt(v) in each cell of v = m (the first half) and v = 2 m, with m in [1, 2).
+    """A straight line for 1 / sqrt(v) in each cell of v = m (the first half) and v = 2 m,
+    with m in [1, 2).
 
     Args:
         cells: bits of m below its leading one that choose a cell.
         inside: bits below these, the place in the cell.
 
     Returns:
-        ``level`` with ``cells + inside + 2`` fraction bits, the rounding included, and ``slope``, (2**(cells + 1),) each:
-        ``(level * 2**(inside - 2) - slope * place) >> inside`` has ``cells + inside`` fraction bits and is less than 1.
+        ``level`` with ``cells + inside + 2`` fraction bits, the rounding included, and ``slope``,
+        (2**(cells + 1),) each: ``(level * 2**(inside - 2) - slope * place) >> inside`` has
+        ``cells + inside`` fraction bits and is less than 1.
     """
     level, slope = np.array(_lines(cells, inside), dtype=np.int64).T
     return level, slope
@@ -179,18 +196,29 @@ def _leaks() -> tuple[tuple[int, int], ...]:
         for code in range(1 << LEAK.width):
             octave = Decimal(code) / (1 << LEAK.f_bits) - 12
             value = 1 - (-log * (octave * log).exp()).exp()
-            rounded = (int((value * 2 ** (LEAK_MANTISSA + k) + Decimal("0.5")).to_integral_value(ROUND_FLOOR)) for k in range(16))
+            rounded = (
+                int(
+                    (value * 2 ** (LEAK_MANTISSA + k) + Decimal("0.5")).to_integral_value(
+                        ROUND_FLOOR
+                    )
+                )
+                for k in range(16)
+            )
             largest = (1 << LEAK_MANTISSA) - 1
-            k, m = max(((k, m) for k, m in enumerate(rounded) if m <= largest), default=(0, largest))
+            k, m = max(
+                ((k, m) for k, m in enumerate(rounded) if m <= largest), default=(0, largest)
+            )
             entries.append((m, k))
         return tuple(entries)
 
 
 def leak() -> tuple[Codes, Codes]:
-    """Mantissa m and shift k of G(s) = 1 - 2^-(2^s), about m 2^-(8 + k), for s = -12, -12 + 1/32 ... 4 - 1/32, (512,) each.
+    """Mantissa m and shift k of G(s) = 1 - 2^-(2^s), about m 2^-(8 + k), for s = -12,
+    -12 + 1/32 ... 4 - 1/32, (512,) each.
 
-    k is the greatest shift for which G 2^(8 + k), rounded half up, is below 256; m is this integer. Where there is none, close to
-    G = 1, m is 255 and k is 0. So m has its leading bit set, and k goes from 0 to 12.
+    k is the greatest shift for which G 2^(8 + k), rounded half up, is below 256; m is this integer.
+    Where there is none, close to G = 1, m is 255 and k is 0. So m has its leading bit set,
+    and k goes from 0 to 12.
     """
     mantissa, shift = np.array(_leaks(), dtype=np.int64).T
     return mantissa, shift

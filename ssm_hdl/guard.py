@@ -1,7 +1,8 @@
 """Runs a command, and ends it with its parent: ``python -I -S guard.py PIPE COMMAND..``.
 
-The parent holds the other end of the pipe. When it closes, whatever closed it, the command and all that it started are killed.
-This file is run by itself, without the package, so that it starts in some milliseconds.
+The parent holds the other end of the pipe. When it closes, whatever closed it, the command and all
+that it started are killed. This file is run by itself, without the package, so that it starts in
+some milliseconds.
 """
 
 import contextlib
@@ -16,7 +17,9 @@ def main() -> int:
     pipe, command = int(sys.argv[1]), sys.argv[2:]
     os.set_inheritable(pipe, False)
     try:
-        child = os.posix_spawnp(command[0], command, os.environ, setpgroup=0, setsigdef=(signal.SIGPIPE, signal.SIGXFSZ))
+        child = os.posix_spawnp(
+            command[0], command, os.environ, setpgroup=0, setsigdef=(signal.SIGPIPE, signal.SIGXFSZ)
+        )
     except OSError as error:
         print(f"{command[0]} cannot be started: {error.strerror}", flush=True)
         return 127
@@ -28,7 +31,8 @@ def main() -> int:
     threading.Thread(target=follow, daemon=True).start()
     os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
     with contextlib.suppress(PermissionError):  # macOS, of a group whose last process has ended
-        os.killpg(child, signal.SIGKILL)  # what it left running; its own number is taken until it is waited for
+        # what it left running; its own number is taken until it is waited for
+        os.killpg(child, signal.SIGKILL)
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     return status if status >= 0 else 128 - status
 

@@ -1,4 +1,5 @@
-"""Hadamard matrices of 2**k, 12 * 2**k and 20 * 2**k rows: Kronecker products of one of Paley's and of Sylvester's."""
+"""Hadamard matrices of 2**k, 12 * 2**k and 20 * 2**k rows: Kronecker products of one of Paley's
+and of Sylvester's."""
 
 from functools import cache
 
@@ -17,7 +18,10 @@ def split(size: int) -> tuple[int, int]:
     k = (size & -size).bit_length() - 1
     m = {1: 1, 3: 12, 5: 20}.get(size >> k, 0)
     if not m or k < (twos := 2 * (m > 1)):
-        raise SsmHdlError(f"there is a Hadamard matrix here for 2**k, 12 * 2**k and 20 * 2**k rows, and not for {size}")
+        raise SsmHdlError(
+            "there is a Hadamard matrix here for 2**k, 12 * 2**k and 20 * 2**k rows, "
+            f"and not for {size}"
+        )
     return m, k - twos
 
 
@@ -25,8 +29,8 @@ def split(size: int) -> tuple[int, int]:
 def paley(m: int) -> Codes:
     """The matrix of m = 12 or 20 rows, q = m - 1 being a prime; of one row, it is 1.
 
-    It has 1 in the first row and on the diagonal, else -1 in the first column. Elsewhere the sign at row i and column j is 1 if
-    j - i is a square modulo q, else -1.
+    It has 1 in the first row and on the diagonal, else -1 in the first column.
+    Elsewhere the sign at row i and column j is 1 if j - i is a square modulo q, else -1.
     """
     q, places = m - 1, np.arange(m)
     squares = {i * i % q for i in range(1, q)}
@@ -39,7 +43,8 @@ def paley(m: int) -> Codes:
 def transform(x: Codes) -> Codes:
     """H x, exact, over the last axis, for H = ``paley(m)`` ⊗ Sylvester's matrix of 2**k rows.
 
-    The factors take turns: each transforms the leading digit of an element's place, which then becomes the last.
+    The factors take turns: each transforms the leading digit of an element's place,
+    which then becomes the last.
     """
     n, lead = x.shape[-1], x.shape[:-1]
     m, k = split(n)

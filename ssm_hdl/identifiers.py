@@ -6,7 +6,8 @@ from ssm_hdl.errors import UsageError, brief
 
 _PORT = re.compile(r"clk|rst|[iow]_(valid|ready|data|last)")
 
-# The keywords of IEEE 1800-2017, annex B. Verilator and Yosys read them as keywords in a file of Verilog 2005, too.
+# The keywords of IEEE 1800-2017, annex B. Verilator and Yosys read them as keywords in a file of
+# Verilog 2005, too.
 _KEYWORDS = """
     accept_on alias always always_comb always_ff always_latch and assert assign assume automatic
     before begin bind bins binsof bit break buf bufif0 bufif1 byte case casex casez cell chandle
@@ -30,7 +31,8 @@ _KEYWORDS = """
     unique unique0 unsigned until until_with untyped use uwire var vectored virtual void wait
     wait_order wand weak weak0 weak1 while wildcard wire with within wor xnor xor
 """
-KEYWORDS = frozenset(_KEYWORDS.split()) | {"std"}  # a package that Verilator declares in every design
+# a package that Verilator declares in every design
+KEYWORDS = frozenset(_KEYWORDS.split()) | {"std"}
 
 
 # What the families instantiate, and what synthesis for them leaves.
@@ -71,11 +73,15 @@ def refuse_top(name: str) -> None:
         ValueError: it is a keyword or the name of a port or of a cell.
     """
     if (what := _taken(name)) is not None:
-        raise ValueError(f"{name!r} is {what}, and the module gets this name; choose another, such as {name}_model")
+        raise ValueError(
+            f"{name!r} is {what}, and the module gets this name; choose another, "
+            f"such as {name}_model"
+        )
 
 
 def top_name(title: str, otherwise: str) -> str:
-    """A name that the top module can have, made of somebody's title; of ``otherwise`` where the title has no letter first."""
+    """A name that the top module can have, made of somebody's title;
+    of ``otherwise`` where the title has no letter first."""
     name = re.sub(r"[^a-z0-9]+", "_", title.lower()).strip("_")
     name = (name if name[:1].isalpha() else f"{otherwise}_{name}")[:MAX_LENGTH].strip("_")
     return name if _taken(name) is None else f"{name}_model"
@@ -85,4 +91,10 @@ def _taken(name: str) -> str | None:
     """What a name is already, if the top module cannot have it."""
     if name in KEYWORDS:
         return "a keyword of SystemVerilog"
-    return "a port of the Verilog module" if _PORT.fullmatch(name) else "a cell of a device" if _CELL.fullmatch(name) else None
+    return (
+        "a port of the Verilog module"
+        if _PORT.fullmatch(name)
+        else "a cell of a device"
+        if _CELL.fullmatch(name)
+        else None
+    )

@@ -1,6 +1,8 @@
-"""The manifest: a quantised model as a graph of integer operations, which all parts of the project share.
+"""The manifest: a quantised model as a graph of integer operations,
+which all parts of the project share.
 
-``manifest.yaml`` is for people to read and edit, ``weights.safetensors`` beside it holds the integer arrays.
+``manifest.yaml`` is for people to read and edit, ``weights.safetensors`` beside it holds
+the integer arrays.
 """
 
 import math
@@ -54,7 +56,8 @@ class Graph(Strict):
         steps: longest sequence in time steps; the accumulators over time are sized for it.
         weights: name of the file of integer arrays, in the folder of the manifest.
         input: the samples.
-        samples: what the model was trained on; manifests by hand may leave it out, and the hardware does not depend on it.
+        samples: what the model was trained on; manifests by hand may leave it out,
+            and the hardware does not depend on it.
         operations: in an order in which each reads only the input and operations above it.
         output: the operation whose output leaves the pipeline.
     """
@@ -63,7 +66,9 @@ class Graph(Strict):
     name: Name
     description: str = ""
     steps: Annotated[int, Field(strict=True, ge=1, le=1 << 24)]
-    weights: Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.+-]*$", max_length=200)] = "weights.safetensors"
+    weights: Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.+-]*$", max_length=200)] = (
+        "weights.safetensors"
+    )
     input: Input
     samples: InputSpec | None = None
     operations: Annotated[tuple[AnyOperation, ...], Field(min_length=1)]
@@ -97,31 +102,45 @@ class Manifest:
         edges = {graph.input.name: self.input}
         for op in graph.operations:
             if op.name in edges:
-                raise SsmHdlError(f"{op.name}: two operations, or an operation and the input, have this name")
+                raise SsmHdlError(
+                    f"{op.name}: two operations, or an operation and the input, have this name"
+                )
             for source in op.sources:
                 if source not in edges:
                     raise SsmHdlError(
-                        f"{op.name}: its input {source!r} is not defined above it; known there: {listing([*edges])}"
+                        f"{op.name}: its input {source!r} is not defined above it; known there: "
+                        f"{listing([*edges])}"
                     )
             node = op.bind(tuple(edges[source] for source in op.sources), tensors, graph.steps)
             self.nodes[op.name] = node
             if node.output.size > MAX_SIZE:
-                raise SsmHdlError(f"{op.name}: a packet of {node.output.size:,} elements; there are at most {MAX_SIZE:,}")
+                raise SsmHdlError(
+                    f"{op.name}: a packet of {node.output.size:,} elements; "
+                    f"there are at most {MAX_SIZE:,}"
+                )
             edges[op.name] = node.output
         if graph.output not in self.nodes:
-            raise SsmHdlError(f"output {graph.output!r} is not an operation; there are {listing([*self.nodes])}")
+            raise SsmHdlError(
+                f"output {graph.output!r} is not an operation; there are {listing([*self.nodes])}"
+            )
         read = {source for op in graph.operations for source in op.sources}
         for name in edges:
             if name != graph.output and name not in read:
                 raise SsmHdlError(f"{name}: nothing reads it; remove it or make it the output")
         if self.output.is_complex:
-            raise SsmHdlError(f"output {graph.output!r} is complex; end with a complex dense, which takes the real part")
+            raise SsmHdlError(
+                f"output {graph.output!r} is complex; end with a complex dense, "
+                "which takes the real part"
+            )
         if graph.samples is not None:
             self._check_ports(graph.samples)
 
     def _check_ports(self, samples: InputSpec) -> None:
         """Refuse a description of other samples than the ports take and put out."""
-        output, first = self.nodes[self.graph.output], self.nodes[self.consumers(self.input.name)[0]]
+        output, first = (
+            self.nodes[self.graph.output],
+            self.nodes[self.consumers(self.input.name)[0]],
+        )
         ports = {
             "channels": self.input.size,
             "input_format": str(self.input.format),
@@ -131,7 +150,10 @@ class Manifest:
         }
         for what, value in ports.items():
             if (stated := getattr(samples, what)) != value:
-                raise SsmHdlError(f"{self.name}: samples have {what} {stated}, the operations {value}; change one of them")
+                raise SsmHdlError(
+                    f"{self.name}: samples have {what} {stated}, the operations {value}; "
+                    "change one of them"
+                )
 
     def __repr__(self) -> str:
         return f"<Manifest {self.name}: {len(self.nodes)} operations, {self.steps} steps>"
@@ -159,13 +181,20 @@ class Manifest:
     @property
     def multiplications(self) -> int:
         """Products of a time step, without what happens once a sequence."""
-        return sum(node.multiplications for node in self.nodes.values() if not node.output.per_sequence)
+        return sum(
+            node.multiplications for node in self.nodes.values() if not node.output.per_sequence
+        )
 
     @property
     def feeds_back(self) -> bool:
-        """Its results can be its next samples: there is one of each at every step, in the same format."""
+        """Its results can be its next samples: there is one of each at every step,
+        in the same format."""
         sample, result = self.input, self.output
-        return not result.per_sequence and sample.size == result.size == 1 and sample.format == result.format
+        return (
+            not result.per_sequence
+            and sample.size == result.size == 1
+            and sample.format == result.format
+        )
 
     def check_feedback(self) -> None:
         """Refuse what does not feed back.
@@ -175,15 +204,22 @@ class Manifest:
         """
         if not self.feeds_back:
             raise SsmHdlError(
-                f"the results of {self.name} are not its next samples; those of a language model are, with an argmax at its end"
+                f"the results of {self.name} are not its next samples; "
+                "those of a language model are, with an argmax at its end"
             )
 
     def consumers(self, name: str) -> list[str]:
         """Names of the operations that read an edge; twice if an operation reads it twice."""
-        return [node.name for node in self.nodes.values() for source in node.op.sources if source == name]
+        return [
+            node.name
+            for node in self.nodes.values()
+            for source in node.op.sources
+            if source == name
+        ]
 
     def values(self, outputs: NDArray[Any]) -> NDArray[np.float64]:
-        """The values of codes (..., outputs) of the output, in the unit of the labels if the samples state it."""
+        """The values of codes (..., outputs) of the output,
+        in the unit of the labels if the samples state it."""
         scale = self.graph.samples.target_scale if self.graph.samples else ()
         return outputs * (self.output.format.lsb * np.array(scale or 1.0))
 
@@ -196,18 +232,21 @@ class Manifest:
         edge = self.input
         if samples.ndim != 3 or samples.shape[2] != edge.size or samples.dtype.kind not in "iu":
             raise SsmHdlError(
-                f"samples of shape {samples.shape} and type {samples.dtype}; {self.name} takes integers of shape "
-                f"(batch, steps, {edge.size}), codes of {edge.format}"
+                f"samples of shape {samples.shape} and type {samples.dtype}; {self.name} takes "
+                f"integers of shape (batch, steps, {edge.size}), codes of {edge.format}"
             )
-        # Sums over time are sized for the longest sequence; with an answer at every step there are none.
+        # Sums over time are sized for the longest sequence;
+        # with an answer at every step there are none.
         if not 1 <= samples.shape[1] <= (self.steps if self.output.per_sequence else math.inf):
-            raise SsmHdlError(f"a sequence of {samples.shape[1]} steps; {self.name} takes 1 to {self.steps}")
+            raise SsmHdlError(
+                f"a sequence of {samples.shape[1]} steps; {self.name} takes 1 to {self.steps}"
+            )
         bad = (samples < edge.format.min) | (samples > edge.format.max)  # before uint64 could wrap
         if bad.any():
             b, t, i = np.argwhere(bad)[0]
             raise SsmHdlError(
-                f"sample {samples[b, t, i]} (sequence {b}, step {t}, element {i}) is outside {edge.format}, "
-                f"whose codes are {edge.format.min} to {edge.format.max}"
+                f"sample {samples[b, t, i]} (sequence {b}, step {t}, element {i}) "
+                f"is outside {edge.format}, whose codes are {edge.format.min} to {edge.format.max}"
             )
         return samples.astype(np.int64)
 
@@ -224,27 +263,33 @@ class Manifest:
         path = file_of(Path(path))
         if path.suffix in (".safetensors", ".npz", ".npy") and path.exists():
             kind = "a checkpoint or weights" if path.suffix == ".safetensors" else "samples"
-            raise UsageError(f"{path} is {kind}, not a manifest; name the folder that `ssm-hdl quantize` wrote")
+            raise UsageError(
+                f"{path} is {kind}, not a manifest; name the folder that `ssm-hdl quantize` wrote"
+            )
         graph = _validate(path, document.read(path))
         return cls(graph, load_tensors(path.parent / graph.weights))
 
     def save(self, folder: Path | str) -> Path:
-        """Write ``manifest.yaml`` and its weights to a folder, both whole or none; return the path of ``manifest.yaml``.
+        """Write ``manifest.yaml`` and its weights to a folder, both whole or none;
+        return the path of ``manifest.yaml``.
 
         Raises:
-            SsmHdlError: a file cannot be written, or could not be loaded again, such as a format beyond 99 bits.
+            SsmHdlError: a file cannot be written, or could not be loaded again,
+                such as a format beyond 99 bits.
         """
         files = self.files(Path(folder))
         write_together(files)
         return [*files][-1]
 
     def named(self, title: str) -> "Manifest":
-        """The same program under a name made of somebody's title, such as the name of a folder; its own if nothing is left."""
+        """The same program under a name made of somebody's title, such as the name of a folder;
+        its own if nothing is left."""
         name = top_name(title, self.name)
         return Manifest(self.graph.model_copy(update={"name": name}), self.tensors)
 
     def files(self, folder: Path) -> dict[Path, bytes | str]:
-        """The contents of the weights and of ``manifest.yaml``, as `save` writes them, ``manifest.yaml`` last.
+        """The contents of the weights and of ``manifest.yaml``, as `save` writes them,
+        ``manifest.yaml`` last.
 
         Raises:
             SsmHdlError: they could not be loaded again, such as a format beyond 99 bits.
@@ -256,7 +301,9 @@ class Manifest:
     def to_yaml(self) -> str:
         """The text of ``manifest.yaml``."""
         fields = self.graph.model_dump(mode="json", exclude_none=True)
-        operations = [{"name": op.pop("name"), "op": op.pop("op"), **op} for op in fields.pop("operations")]
+        operations = [
+            {"name": op.pop("name"), "op": op.pop("op"), **op} for op in fields.pop("operations")
+        ]
         output = fields.pop("output")
         if self.graph.samples:
             fields["samples"] = self.graph.samples.facts()
@@ -274,8 +321,15 @@ def _validate(path: Path, fields: Any) -> Graph:
     """The graph of the fields of a YAML file."""
     version = fields.get("schema_version")
     if type(version) is not int or version != SCHEMA_VERSION:
-        way_out = "upgrade ssm-hdl to read it" if type(version) is int and version > SCHEMA_VERSION else "quantize again"
-        raise SsmHdlError(f"{path}: schema_version is {brief(repr(version))}, this ssm-hdl reads {SCHEMA_VERSION}; {way_out}")
+        way_out = (
+            "upgrade ssm-hdl to read it"
+            if type(version) is int and version > SCHEMA_VERSION
+            else "quantize again"
+        )
+        raise SsmHdlError(
+            f"{path}: schema_version is {brief(repr(version))}, "
+            f"this ssm-hdl reads {SCHEMA_VERSION}; {way_out}"
+        )
     try:
         return Graph.model_validate(fields)
     except ValidationError as error:
@@ -293,10 +347,24 @@ def _explain(error: ValidationError, fields: Mapping[str, Any]) -> str:
             name = op.get("name") if isinstance(op, dict) else None
             where = [name if isinstance(name, str) else f"operation {where[1]}", *where[2:]]
         text, value = brief(problem.text, 300), problem.value
-        shown = "" if isinstance(value, dict | list) or repr(value) in text else f" (it is {brief(repr(value))})"
+        shown = (
+            ""
+            if isinstance(value, dict | list) or repr(value) in text
+            else f" (it is {brief(repr(value))})"
+        )
         lines.append(f"{'.'.join(brief(str(part)) for part in where)}: {text}{shown}")
     more = f"; and {len(found) - 3:,} more" if len(found) > 3 else ""
     return "; ".join(lines) + more
 
 
-__all__ = ["FILE", "HEADER", "SCHEMA_VERSION", "Graph", "Input", "Manifest", "file_of", "load_tensors", "tensors_to_bytes"]
+__all__ = [
+    "FILE",
+    "HEADER",
+    "SCHEMA_VERSION",
+    "Graph",
+    "Input",
+    "Manifest",
+    "file_of",
+    "load_tensors",
+    "tensors_to_bytes",
+]

@@ -22,7 +22,8 @@ from ssm_hdl.errors import SsmHdlError, brief
 from ssm_hdl.files import cache_folder
 
 LIMIT_S = 7200.0
-"""Seconds that a tool may run: the largest designs take Yosys half an hour. ``SSM_HDL_LIMIT_S`` sets another limit."""
+"""Seconds that a tool may run: the largest designs take Yosys half an hour.
+``SSM_HDL_LIMIT_S`` sets another limit."""
 
 TOO_LONG = 124
 """Exit status of a tool that was stopped at its limit, as of timeout(1)."""
@@ -37,7 +38,8 @@ class Done:
     """A tool that has come to its end.
 
     Attributes:
-        status: its exit status; 128 more than its number for a signal; `TOO_LONG` if it was stopped.
+        status: its exit status; 128 more than its number for a signal;
+            `TOO_LONG` if it was stopped.
         output: its stdout and stderr, without bytes that are no UTF-8.
         limit_s: seconds that it was given.
     """
@@ -50,7 +52,9 @@ class Done:
     def cause(self) -> str:
         """The reason why it failed: its limit, a signal, or its exit status and what it said."""
         if self.status == TOO_LONG:
-            return f"it was stopped after {self.limit_s:g} seconds; SSM_HDL_LIMIT_S sets another limit"
+            return (
+                f"it was stopped after {self.limit_s:g} seconds; SSM_HDL_LIMIT_S sets another limit"
+            )
         if self.status > 128:
             names = {int(one): one.name for one in signal.Signals}
             return f"it was ended by {names.get(self.status - 128, self.status - 128)}"
@@ -71,7 +75,9 @@ def limit() -> float:
     try:
         return float(text)
     except ValueError as error:
-        raise SsmHdlError(f"SSM_HDL_LIMIT_S is {brief(text)!r}; it is a number of seconds") from error
+        raise SsmHdlError(
+            f"SSM_HDL_LIMIT_S is {brief(text)!r}; it is a number of seconds"
+        ) from error
 
 
 def run(
@@ -90,7 +96,8 @@ def run(
         command: program and arguments.
         log: file that takes its output while it runs.
         folder: where it runs and keeps its temporary files; None is here.
-        environment: its environment variables; this process's if None. Its caches go to `cache_folder`.
+        environment: its environment variables; this process's if None.
+            Its caches go to `cache_folder`.
         script: its standard input.
         errors: file that takes its stderr, if that is not to be in the log.
         limit_s: seconds that it may run, if less than `limit`.
@@ -100,7 +107,10 @@ def run(
         OSError: the log cannot be written.
     """
     limit_s = min(limit(), limit_s or limit())
-    variables = {**(os.environ if environment is None else environment), "XDG_CACHE_HOME": str(cache_folder())}
+    variables = {
+        **(os.environ if environment is None else environment),
+        "XDG_CACHE_HOME": str(cache_folder()),
+    }
     if folder is not None:  # so that they go with the folder, and have no blank in their names
         variables |= {"TMPDIR": ".", "TEMP": ".", "TMP": "."}
     words = [str(word) for word in command]
@@ -172,10 +182,12 @@ def _stoppable(stop: Callable[[], None]) -> Iterator[None]:
 def side_by_side(jobs: int, calls: Sequence[Callable[[], T]]) -> Iterator[Iterator[T]]:
     """The results of calls in their order, whichever ends first.
 
-    At the end of the context, and of this process, what still runs is ended, and what has not begun does not begin.
+    At the end of the context, and of this process, what still runs is ended,
+    and what has not begun does not begin.
 
     Args:
-        jobs: threads that make calls, whose work is done by tools (`run`). One alone makes a call when its result is asked for.
+        jobs: threads that make calls, whose work is done by tools (`run`).
+            One alone makes a call when its result is asked for.
         calls: the calls.
     """
     if jobs == 1:
@@ -192,8 +204,11 @@ def side_by_side(jobs: int, calls: Sequence[Callable[[], T]]) -> Iterator[Iterat
 
 
 @contextmanager
-def pool(count: int, initializer: Callable[..., object] | None = None, *arguments: Any) -> Iterator[ProcessPoolExecutor]:
-    """Processes that work side by side; each starts with ``initializer(*arguments)``, and ends with this process.
+def pool(
+    count: int, initializer: Callable[..., object] | None = None, *arguments: Any
+) -> Iterator[ProcessPoolExecutor]:
+    """Processes that work side by side; each starts with ``initializer(*arguments)``,
+    and ends with this process.
 
     Raises:
         SsmHdlError: one of them was killed.
@@ -202,23 +217,27 @@ def pool(count: int, initializer: Callable[..., object] | None = None, *argument
     starts = context.Lock()
     hook = threading.excepthook
     try:
-        with ProcessPoolExecutor(count, context, _begin, (starts, initializer, arguments)) as executor:
+        with ProcessPoolExecutor(
+            count, context, _begin, (starts, initializer, arguments)
+        ) as executor:
             try:
                 with _uninterrupted(), starts:
                     for _ in range(count):
                         executor.submit(int)  # starts a worker, as long as none waits for work
                 yield executor
             except BaseException as error:
-                if not isinstance(error, Exception):  # an end, which is not to wait for what they are doing
-                    threading.excepthook = lambda arguments: None  # Python 3.11's executor stumbles over cancelled futures
+                # an end, which is not to wait for what they are doing
+                if not isinstance(error, Exception):
+                    # Python 3.11's executor stumbles over cancelled futures
+                    threading.excepthook = lambda arguments: None
                     for worker in multiprocessing.active_children():
                         worker.kill()
                 executor.shutdown(cancel_futures=True)
                 raise
     except BrokenProcessPool as error:
         raise SsmHdlError(
-            f"one of {count} processes was killed, most likely for want of memory; give the same command with fewer --jobs, "
-            "what was done is kept"
+            f"one of {count} processes was killed, most likely for want of memory; "
+            "give the same command with fewer --jobs, what was done is kept"
         ) from error
     finally:
         threading.excepthook = hook
@@ -226,12 +245,15 @@ def pool(count: int, initializer: Callable[..., object] | None = None, *argument
 
 @contextmanager
 def _uninterrupted() -> Iterator[None]:
-    """Signals that end this process wait: a worker whose start is cut off would show a traceback."""
+    """Signals that end this process wait: a worker whose start is cut off would
+    show a traceback."""
     if threading.current_thread() is not threading.main_thread():  # which alone handles signals
         yield
         return
     caught = list[int]()
-    before = {name: signal.signal(name, lambda number, frame: caught.append(number)) for name in _ends()}
+    before = {
+        name: signal.signal(name, lambda number, frame: caught.append(number)) for name in _ends()
+    }
     try:
         yield
     finally:
@@ -243,12 +265,17 @@ def _uninterrupted() -> Iterator[None]:
 
 def _ends() -> list[signal.Signals]:
     """The signals that end this process, without the ignored ones, as of nohup."""
-    names = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    names = [
+        getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+    ]
     return [name for name in names if signal.getsignal(name) is not signal.SIG_IGN]
 
 
-def _begin(starts: Lock, initializer: Callable[..., object] | None, arguments: tuple[Any, ...]) -> None:
-    """The start of a worker: nobody else tells it that its parent was killed. Work begins when all workers are there."""
+def _begin(
+    starts: Lock, initializer: Callable[..., object] | None, arguments: tuple[Any, ...]
+) -> None:
+    """The start of a worker: nobody else tells it that its parent was killed.
+    Work begins when all workers are there."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # of the terminal; the parent decides
     parent = multiprocessing.parent_process()
     assert parent is not None
@@ -278,7 +305,8 @@ class Ended(BaseException):
 
 @contextmanager
 def ending() -> Iterator[None]:
-    """Clean up when a signal ends this process, then end by that signal, so that the caller sees it."""
+    """Clean up when a signal ends this process, then end by that signal,
+    so that the caller sees it."""
 
     def end(number: int, frame: object) -> None:
         for name in names:
@@ -291,7 +319,8 @@ def ending() -> Iterator[None]:
         yield
     except Ended as ended:
         print(f"ssm-hdl: ended by {ended}", file=sys.stderr, flush=True)
-        traceback.clear_frames(ended.__traceback__)  # of their semaphores, pools give those back that nobody holds any more
+        # of their semaphores, pools give those back that nobody holds any more
+        traceback.clear_frames(ended.__traceback__)
         gc.collect()
         signal.signal(ended.number, signal.SIG_DFL)
         os.kill(os.getpid(), ended.number)

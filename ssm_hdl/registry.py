@@ -7,8 +7,9 @@ An operation called ``clip`` is four modules of that name:
     golden/clip.py        its golden model: a function ``evaluate``
     qat/clip.py           its differentiable form: a function ``forward``
 
-The rooms of this project are `ssm_hdl.operations`, `ssm_hdl.gateware`, `ssm_hdl.sim.golden` and `ssm_hdl.sw.qat`. Another package
-has four folders with these names and is made known by `register`, or by an entry point of the group ``ssm_hdl.operations``.
+The rooms of this project are `ssm_hdl.operations`, `ssm_hdl.gateware`, `ssm_hdl.sim.golden` and
+`ssm_hdl.sw.qat`. Another package has four folders with these names and is made known by `register`,
+or by an entry point of the group ``ssm_hdl.operations``.
 """
 
 import importlib
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
     from ssm_hdl.operations.base import Operation
 
 GROUP = "ssm_hdl.operations"
-"""The group of entry points: the name is the operation's, the value the package that holds its rooms."""
+"""The group of entry points: the name is the operation's,
+the value the package that holds its rooms."""
 
 _ROOMS = {
     "operations": "ssm_hdl.operations",
@@ -42,7 +44,8 @@ def register(name: str, package: str) -> None:
 
     Args:
         name: its name, the ``op`` field of a manifest.
-        package: package whose folders ``operations``, ``gateware``, ``golden`` and ``qat`` have a module of that name.
+        package: package whose folders ``operations``, ``gateware``,
+            ``golden`` and ``qat`` have a module of that name.
 
     Raises:
         SsmHdlError: another package has an operation of that name.
@@ -115,12 +118,16 @@ def _module(name: str, room: str) -> ModuleType:
     try:
         return importlib.import_module(f"{package}.{room}.{name}")
     except ModuleNotFoundError as error:
-        raise SsmHdlError(f"operation {name!r}: {package} has no module {room}/{name}.py ({error})") from error
+        raise SsmHdlError(
+            f"operation {name!r}: {package} has no module {room}/{name}.py ({error})"
+        ) from error
 
 
 def _class(module: ModuleType, base: type) -> Any:
     """The class of a module that is derived from another."""
-    classes = [item for item in vars(module).values() if isinstance(item, type) and issubclass(item, base)]
+    classes = [
+        item for item in vars(module).values() if isinstance(item, type) and issubclass(item, base)
+    ]
     (derived,) = [item for item in classes if item.__module__ == module.__name__]
     return derived
 

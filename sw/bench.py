@@ -1,4 +1,5 @@
-"""The benchmark: what sized pipelines reach of the devices' limits, by simulation and by place and route."""
+"""The benchmark: what sized pipelines reach of the devices' limits,
+by simulation and by place and route."""
 
 import json
 from collections.abc import Callable, Iterator, Sequence
@@ -51,16 +52,30 @@ def measure(manifest: Manifest, plan: Plan) -> dict[str, Any]:
     model, codes = VerilatedModel(manifest, plan), samples(manifest)
     compared = compare(manifest, model, codes)
     if compared.differences:
-        raise SsmHdlError(f"{manifest.name}: {compared.differences} outputs of the RTL differ; {compared.first}")
-    return {"interval": compared.interval, "latency": model.run(codes[:1, :1]).latency, "outputs_compared": compared.elements}
+        raise SsmHdlError(
+            f"{manifest.name}: {compared.differences} outputs of the RTL differ; {compared.first}"
+        )
+    return {
+        "interval": compared.interval,
+        "latency": model.run(codes[:1, :1]).latency,
+        "outputs_compared": compared.elements,
+    }
 
 
 def row(
-    name: str, manifest: Manifest, board: Board, rate_hz: float | None, cache: Path, step: Step, jobs: int = 1
+    name: str,
+    manifest: Manifest,
+    board: Board,
+    rate_hz: float | None,
+    cache: Path,
+    step: Step,
+    jobs: int = 1,
 ) -> dict[str, Any]:
-    """A model on a board: the figures of the pipeline that reaches a rate at the least cost, or of the fastest that fits.
+    """A model on a board: the figures of the pipeline that reaches a rate at the least cost,
+    or of the fastest that fits.
 
-    What was measured of the same Verilog, in the same shell and by the same tools, before is taken up again.
+    What was measured of the same Verilog, in the same shell and by the same tools,
+    before is taken up again.
 
     Args:
         name: what the manifest is called in the results.
@@ -76,30 +91,55 @@ def row(
     place = cache / f"{name}-{board.name}-{sized.report.cycles}"
 
     def measurement() -> dict[str, Any]:
-        step(f"{manifest.name} on the {board.title}: {sized.report.cycles:,} cycles a step, simulation")
+        step(
+            f"{manifest.name} on the {board.title}: {sized.report.cycles:,} cycles a step, "
+            "simulation"
+        )
         measured = measure(manifest, sized.plan)
-        reached = clocks(manifest, board, sized.plan, place, clock_hz, SEEDS, lambda line: step(f"  {line}"), jobs)
+        reached = clocks(
+            manifest,
+            board,
+            sized.plan,
+            place,
+            clock_hz,
+            SEEDS,
+            lambda line: step(f"  {line}"),
+            jobs,
+        )
         usage = {what: asdict(use) for what, use in reached.usage.items()}
         return {"found": measured, "clocks_mhz": list(reached.reached_mhz), "usage": usage}
 
-    known = _once(place.with_name(f"{place.name}.json"), f"{SEEDS} {key(manifest, board, sized.plan, clock_hz)}", measurement)
-    answer = {"manifest": name, "rate_asked": rate_hz, **figures(manifest, board, sized, known["found"], known["clocks_mhz"])}
+    known = _once(
+        place.with_name(f"{place.name}.json"),
+        f"{SEEDS} {key(manifest, board, sized.plan, clock_hz)}",
+        measurement,
+    )
+    answer = {
+        "manifest": name,
+        "rate_asked": rate_hz,
+        **figures(manifest, board, sized, known["found"], known["clocks_mhz"]),
+    }
     return answer | {"usage": known["usage"]}
 
 
 def planned(manifest: Manifest, board: Board, rate_hz: float | None = None) -> Sized:
     """The plan that reaches a rate at the least cost, or the fastest that fits a board."""
-    return plan_for(manifest, board.chip, rate_hz, fastest=rate_hz is None, reserve=shell_use(manifest, board))
+    return plan_for(
+        manifest, board.chip, rate_hz, fastest=rate_hz is None, reserve=shell_use(manifest, board)
+    )
 
 
 def key(manifest: Manifest, board: Board, plan: Plan, clock_hz: float) -> str:
     """What a bitstream depends on, but for the seed: its Verilog, its clock, and the tools."""
-    verilog = shell_verilog(manifest, plan, *line_of(board, board.pll(clock_hz).clock_hz), board.flash_offset)
+    verilog = shell_verilog(
+        manifest, plan, *line_of(board, board.pll(clock_hz).clock_hz), board.flash_offset
+    )
     return f"{clock_hz} {synthesis_key(board.family)} {routing_key(board)} {bare(verilog)}"
 
 
 def largest(name: str, manifest: Manifest, board: Board, cache: Path, step: Step) -> dict[str, Any]:
-    """A model in the fastest pipeline that fits a board, by estimate: its interval in simulation, without place and route.
+    """A model in the fastest pipeline that fits a board, by estimate: its interval in simulation,
+    without place and route.
 
     Args:
         name: what the manifest is called in the results.
@@ -109,10 +149,19 @@ def largest(name: str, manifest: Manifest, board: Board, cache: Path, step: Step
         step: told the next measurement.
     """
     sized = planned(manifest, board)
-    step(f"{manifest.name} as large as fits the {board.title}: {sized.report.cycles:,} cycles a step, simulation")
+    step(
+        f"{manifest.name} as large as fits the {board.title}: "
+        f"{sized.report.cycles:,} cycles a step, simulation"
+    )
     file = cache / f"{name}-{board.name}-largest-{sized.report.cycles}.json"
-    measured = _once(file, bare(generate(manifest, sized.plan)), partial(measure, manifest, sized.plan))
-    return {"manifest": name, "clock_hz": board.chip.clock_hz, **_busy(manifest, board, sized, measured)}
+    measured = _once(
+        file, bare(generate(manifest, sized.plan)), partial(measure, manifest, sized.plan)
+    )
+    return {
+        "manifest": name,
+        "clock_hz": board.chip.clock_hz,
+        **_busy(manifest, board, sized, measured),
+    }
 
 
 def _once(file: Path, of: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
@@ -128,7 +177,13 @@ def _once(file: Path, of: str, make: Callable[[], dict[str, Any]]) -> dict[str, 
     return answer
 
 
-def figures(manifest: Manifest, board: Board, sized: Sized, measured: dict[str, Any], reached: Sequence[float]) -> dict[str, Any]:
+def figures(
+    manifest: Manifest,
+    board: Board,
+    sized: Sized,
+    measured: dict[str, Any],
+    reached: Sequence[float],
+) -> dict[str, Any]:
     """What follows from the measurements, with the clocks of place and route."""
     report, chip = sized.report, board.chip
     clock, interval = median(reached) * 1e6, measured["interval"]
@@ -144,10 +199,13 @@ def figures(manifest: Manifest, board: Board, sized: Sized, measured: dict[str, 
     }
 
 
-def _busy(manifest: Manifest, board: Board, sized: Sized, measured: dict[str, Any]) -> dict[str, Any]:
+def _busy(
+    manifest: Manifest, board: Board, sized: Sized, measured: dict[str, Any]
+) -> dict[str, Any]:
     """What follows from the measurements in simulation."""
     report, chip, interval = sized.report, board.chip, measured["interval"]
-    in_dsp = report.utilisation * report.cycles * report.dsp_multipliers  # products of real numbers a step
+    # products of real numbers a step
+    in_dsp = report.utilisation * report.cycles * report.dsp_multipliers
     lanes = report.dsp_multipliers + report.lut_multipliers
     return {
         "model": manifest.name,
@@ -162,7 +220,9 @@ def _busy(manifest: Manifest, board: Board, sized: Sized, measured: dict[str, An
         "dsp_blocks": report.dsp,
         "dsp_multipliers": report.dsp_multipliers,
         "lut_multipliers": report.lut_multipliers,
-        "utilisation": round(in_dsp / (report.dsp_multipliers * interval), 4) if report.dsp_multipliers else None,
+        "utilisation": round(in_dsp / (report.dsp_multipliers * interval), 4)
+        if report.dsp_multipliers
+        else None,
         "dsp_blocks_of_device": round(report.dsp / chip.dsps, 4),
         "luts_estimated": report.luts,
         "flip_flops_estimated": report.flip_flops,
@@ -183,13 +243,20 @@ def plans(manifest: Manifest, family: Family, limit: int) -> Iterator[Sized]:
             yield sized
 
 
-def line(manifest: Manifest, family: Family, limit: int, cache: Path, step: Step) -> list[dict[str, Any]]:
+def line(
+    manifest: Manifest, family: Family, limit: int, cache: Path, step: Step
+) -> list[dict[str, Any]]:
     """Throughput against multipliers: the interval of each of the plans in simulation."""
     points: list[dict[str, Any]] = []
     for plan, report in ((sized.plan, sized.report) for sized in plans(manifest, family, limit)):
-        step(f"{manifest.name}: {report.dsp_multipliers} multipliers, {report.cycles:,} cycles a step")
+        step(
+            f"{manifest.name}: {report.dsp_multipliers} multipliers, "
+            f"{report.cycles:,} cycles a step"
+        )
         file = cache / f"{manifest.name}-{family.name}-{report.cycles}.json"
-        interval = _once(file, bare(generate(manifest, plan)), partial(measure, manifest, plan))["interval"]
+        interval = _once(file, bare(generate(manifest, plan)), partial(measure, manifest, plan))[
+            "interval"
+        ]
         products = report.utilisation * report.cycles * report.dsp_multipliers
         points.append(
             {
@@ -202,12 +269,17 @@ def line(manifest: Manifest, family: Family, limit: int, cache: Path, step: Step
 
 
 def straightness(line: Sequence[dict[str, Any]]) -> dict[str, float]:
-    """Throughput of the best plan as a share of a straight line's through the best of all: mean and least.
+    """Throughput of the best plan as a share of a straight line's through the best of all:
+    mean and least.
 
-    From the first plan to the last, over every number of multipliers; between two plans, the smaller one runs.
+    From the first plan to the last, over every number of multipliers; between two plans,
+    the smaller one runs.
     """
     slope = max(1 / (point["interval"] * point["multipliers"]) for point in line)
     counts = range(line[0]["multipliers"], line[-1]["multipliers"] + 1)
-    best = [max(1 / point["interval"] for point in line if point["multipliers"] <= count) for count in counts]
+    best = [
+        max(1 / point["interval"] for point in line if point["multipliers"] <= count)
+        for count in counts
+    ]
     shares = [rate / (count * slope) for rate, count in zip(best, counts, strict=True)]
     return {"mean": round(mean(shares), 4), "least": round(min(shares), 4)}

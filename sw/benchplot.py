@@ -1,4 +1,5 @@
-"""The plot of the benchmark: products per second by model and device, and throughput against multipliers."""
+"""The plot of the benchmark: products per second by model and device,
+and throughput against multipliers."""
 
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,15 @@ def draw(answer: dict[str, Any], path: Path) -> Path:
     blocks = [row["limit"] / 1e9 for row in rows]
     products = [row["multiplications_per_second"] / 1e9 for row in rows]
     bars.hlines(places, blocks, products, color=FAINT, lw=1)
-    bars.scatter(blocks, places, s=170, marker="|", color=INK, zorder=3, label="bare multipliers in all DSP blocks")
+    bars.scatter(
+        blocks,
+        places,
+        s=170,
+        marker="|",
+        color=INK,
+        zorder=3,
+        label="bare multipliers in all DSP blocks",
+    )
     bars.scatter(products, places, s=36, color=ACCENT, zorder=3, label="pipeline")
     bars.set_xscale("log")
     bars.xaxis.set_major_formatter("{x:g}")
@@ -31,8 +40,17 @@ def draw(answer: dict[str, Any], path: Path) -> Path:
         multipliers = [point["multipliers"] for point in line]
         rates = [1 / point["interval"] for point in line]
         straight = max(rate / count for rate, count in zip(rates, multipliers, strict=True))
-        curve.plot([0, max(multipliers)], [0, straight * max(multipliers)], "--", color=FAINT, lw=1, label="a straight line")
-        curve.plot(multipliers, rates, "o-", color=ACCENT, ms=4, lw=1, label="measured in simulation")
+        curve.plot(
+            [0, max(multipliers)],
+            [0, straight * max(multipliers)],
+            "--",
+            color=FAINT,
+            lw=1,
+            label="a straight line",
+        )
+        curve.plot(
+            multipliers, rates, "o-", color=ACCENT, ms=4, lw=1, label="measured in simulation"
+        )
         curve.legend(fontsize=7.5, frameon=False)
     curve.set_xlabel("multipliers", color=INK)
     curve.set_ylabel("time steps a cycle", color=INK)

@@ -1,4 +1,5 @@
-"""Checkpoints: a safetensors file with the float parameters; its metadata hold the model, its inputs and its training command."""
+"""Checkpoints: a safetensors file with the float parameters; its metadata hold the model,
+its inputs and its training command."""
 
 import copy
 import json
@@ -34,8 +35,8 @@ class Checkpoint:
     Attributes:
         model: the model, in evaluation mode.
         inputs: the samples that it takes.
-        metadata: ``name``, ``accuracy`` (or ``r2``) on the test samples and ``val_accuracy``, ``command``, ``seed``, as
-            text; an imported checkpoint has ``name`` alone.
+        metadata: ``name``, ``accuracy`` (or ``r2``) on the test samples and ``val_accuracy``,
+            ``command``, ``seed``, as text; an imported checkpoint has ``name`` alone.
     """
 
     model: Model
@@ -50,14 +51,19 @@ class Checkpoint:
         """
         if not isinstance(self.model, family):
             name = self.metadata.get("name", "the checkpoint")
-            raise SsmHdlError(f"{name} is {self.model.config.title}; this is for models of {family.__name__}")
+            raise SsmHdlError(
+                f"{name} is {self.model.config.title}; this is for models of {family.__name__}"
+            )
         return self.model
 
     def unscaled(self) -> "Checkpoint":
         """The model as hardware computes it: the decoder leaves out `target_scale`."""
         if not self.inputs.target_scale:
             return self
-        model, scale = copy.deepcopy(self.model), torch.tensor(self.inputs.target_scale, dtype=torch.float64)
+        model, scale = (
+            copy.deepcopy(self.model),
+            torch.tensor(self.inputs.target_scale, dtype=torch.float64),
+        )
         with torch.no_grad():
             for parameter in model.decoder.parameters():
                 parameter.copy_(parameter / scale.view(-1, *[1] * (parameter.ndim - 1)))
@@ -72,7 +78,9 @@ class Checkpoint:
         config = self.model.config
         header = {"schema": SCHEMA, "model": config.family} | config.model_dump()
         header |= {f"inputs.{name}": _text(value) for name, value in self.inputs.facts().items()}
-        tensors = {name: tensor.detach().contiguous() for name, tensor in self.model.state_dict().items()}
+        tensors = {
+            name: tensor.detach().contiguous() for name, tensor in self.model.state_dict().items()
+        }
         text = {key: str(value) for key, value in (header | dict(self.metadata)).items()}
         return write_atomically(path, _sorted(save(tensors, text)))
 
@@ -81,17 +89,21 @@ def load(path: Path | str) -> Checkpoint:
     """Read a checkpoint that ``save`` wrote.
 
     Raises:
-        SsmHdlError: no such file, not a checkpoint, cut off, another schema or family, or a tensor that is missing, has another
-            shape than the metadata say, or is not finite.
+        SsmHdlError: no such file, not a checkpoint, cut off, another schema or family,
+            or a tensor that is missing, has another shape than the metadata say, or is not finite.
     """
     path = Path(path)
     if path.is_dir() or (path.suffix in (".yaml", ".yml", ".npz", ".npy") and path.exists()):
         kind = "samples" if path.suffix in (".npz", ".npy") else "a manifest"
-        raise UsageError(f"{path} is {kind}, not a checkpoint; name a .safetensors file of `ssm-hdl train` or `ssm-hdl import`")
+        raise UsageError(
+            f"{path} is {kind}, not a checkpoint; name a .safetensors file of `ssm-hdl train` or "
+            "`ssm-hdl import`"
+        )
     tensors, header = read_safetensors(path)
     if "schema" not in header:
         raise SsmHdlError(
-            f"{path} is not a checkpoint of ssm-hdl: no 'schema' in its metadata; `ssm-hdl import` reads public ones"
+            f"{path} is not a checkpoint of ssm-hdl: no 'schema' in its metadata; "
+            "`ssm-hdl import` reads public ones"
         )
     schema, family = header.pop("schema"), header.pop("model", None)
     if schema != SCHEMA or family not in CONFIGS:
@@ -99,14 +111,20 @@ def load(path: Path | str) -> Checkpoint:
             f"{path} is a checkpoint of schema {schema}, model {family}; "
             f"this version reads schema {SCHEMA}, model {' or '.join(CONFIGS)}; upgrade ssm-hdl"
         )
-    given = {name: header.pop(f"inputs.{name}") for name in _names(InputSpec) if f"inputs.{name}" in header}
+    given = {
+        name: header.pop(f"inputs.{name}")
+        for name in _names(InputSpec)
+        if f"inputs.{name}" in header
+    }
     inputs = _parse(path, InputSpec, given, "inputs.")
     options = {name: header.pop(name) for name in CONFIGS[family].model_fields if name in header}
     config = _parse(path, CONFIGS[family], options, "")
     return Checkpoint(fill(path, config, inputs, tensors), inputs, MappingProxyType(header))
 
 
-def fill(path: Path | str, config: Config, inputs: InputSpec, tensors: Mapping[str, Tensor]) -> Model:
+def fill(
+    path: Path | str, config: Config, inputs: InputSpec, tensors: Mapping[str, Tensor]
+) -> Model:
     """Build a model from the tensors of a file, all of them checked; in evaluation mode.
 
     Args:
@@ -116,29 +134,41 @@ def fill(path: Path | str, config: Config, inputs: InputSpec, tensors: Mapping[s
         tensors: its whole state, by name.
 
     Raises:
-        SsmHdlError: a tensor that is missing, unknown, misshapen, not of real floating-point numbers, or not finite.
+        SsmHdlError: a tensor that is missing, unknown, misshapen,
+            not of real floating-point numbers, or not finite.
     """
     with torch.device("meta"):  # shapes without memory; `assign` below puts the tensors in place
         model = config.build(inputs)
     kind = config.title
     expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     for name in sorted(tensors.keys() - expected.keys()):
-        raise SsmHdlError(f"{path} has a tensor {name}, which {kind} of {_sizes(config)} does not have")
+        raise SsmHdlError(
+            f"{path} has a tensor {name}, which {kind} of {_sizes(config)} does not have"
+        )
     for name, shape in expected.items():
         if name not in tensors:
             raise SsmHdlError(f"{path} lacks the tensor {name} of shape {shape}")
         tensor = tensors[name]
         if tuple(tensor.shape) != shape:
-            takes = f"{inputs.tokens} tokens" if inputs.tokens else f"{inputs.channels} input{'s' * (inputs.channels > 1)}"
+            takes = (
+                f"{inputs.tokens} tokens"
+                if inputs.tokens
+                else f"{inputs.channels} input{'s' * (inputs.channels > 1)}"
+            )
             raise SsmHdlError(
                 f"{path}: {name} has shape {tuple(tensor.shape)}; "
                 f"{kind} of {_sizes(config)}, {takes} and {inputs.outputs} outputs has {shape}"
             )
         if not tensor.is_floating_point():
-            raise SsmHdlError(f"{path}: {name} is {tensor.dtype}; the parameters of {kind} are real floating-point numbers")
+            raise SsmHdlError(
+                f"{path}: {name} is {tensor.dtype}; the parameters of {kind} are real "
+                "floating-point numbers"
+            )
         if count := int((~torch.isfinite(tensor.float())).sum()):
             raise SsmHdlError(f"{path}: {name} has {count} values that are not finite in 32 bits")
-    model.load_state_dict({name: tensor.float().contiguous() for name, tensor in tensors.items()}, assign=True)
+    model.load_state_dict(
+        {name: tensor.float().contiguous() for name, tensor in tensors.items()}, assign=True
+    )
     return model.eval()
 
 
@@ -154,15 +184,19 @@ def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             return tensors, dict(file.metadata() or {})
     except FileNotFoundError as error:
-        raise SsmHdlError(f"{path} does not exist; `ssm-hdl train` and `ssm-hdl import` write a checkpoint") from error
+        raise SsmHdlError(
+            f"{path} does not exist; `ssm-hdl train` and `ssm-hdl import` write a checkpoint"
+        ) from error
     except (OSError, SafetensorError) as error:
         raise SsmHdlError(
-            f"cannot read {path}: {error}; is it a whole safetensors file? `ssm-hdl import` reads others"
+            f"cannot read {path}: {error}; is it a whole safetensors file? `ssm-hdl "
+            "import` reads others"
         ) from error
 
 
 def _text(value: object) -> object:
-    """A list as JSON, but a single number alone: older checkpoints have one channel and keep their bytes."""
+    """A list as JSON, but a single number alone: older checkpoints have one channel and
+    keep their bytes."""
     if not isinstance(value, list):
         return value
     return value[0] if len(value) == 1 and isinstance(value[0], float) else json.dumps(value)
@@ -187,12 +221,14 @@ def _parse(path: Path | str, kind: type[V], given: Mapping[str, Any], prefix: st
         if first["type"] == "missing" or first["type"] == "missing_argument":
             raise SsmHdlError(f"{path} lacks {name!r} in its metadata; train it again") from error
         raise SsmHdlError(
-            f"{path} has damaged metadata: {name} is {first['input']!r}: {reason(first)}; train it again"
+            f"{path} has damaged metadata: {name} is {first['input']!r}: {reason(first)}; "
+            "train it again"
         ) from error
 
 
 def _sorted(data: bytes) -> bytes:
-    """A safetensors file with its header sorted: the library writes it in random order, but equal models give equal files."""
+    """A safetensors file with its header sorted: the library writes it in random order,
+    but equal models give equal files."""
     size = int.from_bytes(data[:8], "little")
     header = json.dumps(json.loads(data[8 : 8 + size]), sort_keys=True).encode()
     header += b" " * (-len(header) % 8)

@@ -16,7 +16,8 @@ PATIENCE_S = 10
 def workers(cluster: str | None, count: int) -> Iterator[Executor]:
     """What does calls side by side. At the end, calls that have not begun do not begin.
 
-    On a cluster, calls and results are pickled by Dask, and paths have to lead to the same files on all machines.
+    On a cluster, calls and results are pickled by Dask, and paths have to lead to the same
+    files on all machines.
 
     Args:
         cluster: address of the scheduler, such as ``tcp://host:8786``; processes here if None.
@@ -35,14 +36,21 @@ def workers(cluster: str | None, count: int) -> Iterator[Executor]:
     try:
         client = Client(cluster, timeout=PATIENCE_S, set_as_default=False)
     except (OSError, ValueError) as error:
-        raise SsmHdlError(f"no Dask scheduler answers at {cluster}: {error}; start `dask scheduler` there") from error
+        raise SsmHdlError(
+            f"no Dask scheduler answers at {cluster}: {error}; start `dask scheduler` there"
+        ) from error
     with client:
         if not client.scheduler_info(n_workers=-1)["workers"]:
-            raise SsmHdlError(f"the Dask cluster at {cluster} has no workers; start `dask worker {cluster}` on each machine")
+            raise SsmHdlError(
+                f"the Dask cluster at {cluster} has no workers; "
+                f"start `dask worker {cluster}` on each machine"
+            )
         executor = client.get_executor(pure=False)
         try:
             yield executor
         except KilledWorker as error:
-            raise SsmHdlError(f"a worker of the Dask cluster at {cluster} was lost: {error}") from error
+            raise SsmHdlError(
+                f"a worker of the Dask cluster at {cluster} was lost: {error}"
+            ) from error
         finally:
             executor.shutdown(wait=False)

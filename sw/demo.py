@@ -31,7 +31,8 @@ MODEL, RECIPE, BOARD = "digits", "w8a8", "icebreaker"
 """What the demonstration trains, how it is quantized, and for which board."""
 
 CLOCK_HZ = 36e6
-"""A clock that the first attempt of place and route meets; `ssm-hdl build` tries harder, for the board's own."""
+"""A clock that the first attempt of place and route meets; `ssm-hdl build` tries harder,
+for the board's own."""
 
 RATE_HZ = 500e3
 """Time steps a second: one every 72 cycles, the fewest that 8 DSP blocks give."""
@@ -90,12 +91,15 @@ def demo(out: Path, console: Console, bar: Bar) -> Demo:
         bar: makes the other progress bars.
 
     Raises:
-        SsmHdlError: a tool is missing or failed, or the RTL or the netlist differs from the golden model.
+        SsmHdlError: a tool is missing or failed, or the RTL or the netlist differs from
+            the golden model.
     """
     began = time.monotonic()
 
     def say(text: str) -> None:
-        console.print(f"[bold]{time.monotonic() - began:4.0f} s[/]  {text}", highlight=False, soft_wrap=True)
+        console.print(
+            f"[bold]{time.monotonic() - began:4.0f} s[/]  {text}", highlight=False, soft_wrap=True
+        )
 
     say("training an S4D on scikit-learn's digits, 8 x 8 pixels as sequences of 64 steps")
     dataset = load(MODEL)
@@ -113,26 +117,37 @@ def demo(out: Path, console: Console, bar: Bar) -> Demo:
     say(f"test accuracy: float {float_model.accuracy:.2%}, integer {integer.accuracy:.2%}")
 
     board = find_board(BOARD)
-    sized = plan_for(manifest, board.chip, RATE_HZ, clock_hz=CLOCK_HZ, reserve=shell_use(manifest, board))
+    sized = plan_for(
+        manifest, board.chip, RATE_HZ, clock_hz=CLOCK_HZ, reserve=shell_use(manifest, board)
+    )
     plan, report = sized.plan, sized.report
     inferred = plan_for(manifest, dsp=plan.dsp).plan
     files["Verilog"] = write_atomically(out / f"{MODEL}.v", generate(manifest, inferred))
     files["picture"] = draw(manifest, plan, out / "pipeline.svg")
     files["picture, PNG"] = draw(manifest, plan, out / "pipeline.png")
-    say(f"generated {report.cycles} cycles per step on {report.dsp_multipliers} multipliers; {files['picture']} shows it")
+    say(
+        f"generated {report.cycles} cycles per step on {report.dsp_multipliers} multipliers; "
+        f"{files['picture']} shows it"
+    )
 
     say("compiling the Verilog with Verilator")
     model, codes = VerilatedModel(manifest, inferred), manifest.check_samples(dataset.test.codes)
     with bar(f"{len(codes)} test digits through the RTL", len(codes)) as advance:
         rtl = _equal("RTL", compare(manifest, model, codes, advance))
-    say(f"RTL equals golden model: {rtl.sequences} digits, {rtl.differences} differences, {rtl.cycles:,} cycles")
+    say(
+        f"RTL equals golden model: {rtl.sequences} digits, {rtl.differences} differences, "
+        f"{rtl.cycles:,} cycles"
+    )
 
     say("synthesising it to iCE40 cells, and simulating these")
     with bar("compiling the netlist", None):
         model = netlist_model(manifest, board.family, plan)
     with bar("the netlist", NETLIST_SEQUENCES) as advance:
         netlist = _equal("netlist", compare(manifest, model, codes[:NETLIST_SEQUENCES], advance))
-    say(f"netlist equals golden model: {netlist.sequences} digits, {netlist.differences} differences")
+    say(
+        f"netlist equals golden model: {netlist.sequences} digits, "
+        f"{netlist.differences} differences"
+    )
 
     say(f"building the bitstream for the {board.title}")
     built = build(manifest, board, out / "bitstream", plan=plan, clock_hz=CLOCK_HZ, progress=say)
@@ -145,7 +160,7 @@ def demo(out: Path, console: Console, bar: Bar) -> Demo:
 def _equal(what: str, comparison: Comparison) -> Comparison:
     if comparison.differences:
         raise SsmHdlError(
-            f"the {what} differs from the golden model in {comparison.differences} of {comparison.elements} elements "
-            f"({comparison.first}); this is a bug, please report it"
+            f"the {what} differs from the golden model in {comparison.differences} of "
+            f"{comparison.elements} elements ({comparison.first}); this is a bug, please report it"
         )
     return comparison

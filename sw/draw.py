@@ -1,4 +1,5 @@
-"""The picture of a pipeline: a box for every stage, the streams between them, and how busy each stage is."""
+"""The picture of a pipeline: a box for every stage, the streams between them,
+and how busy each stage is."""
 
 import math
 from contextlib import AbstractContextManager
@@ -93,10 +94,19 @@ class _Picture:
             self._stream(source)
         served = Structure.of(manifest, plan.share_layers, plan.family).stages
         for stage in self.report.stages:
-            for node in served[stage.name].nodes:  # a box for each layer, also where they share a stage
+            # a box for each layer, also where they share a stage
+            for node in served[stage.name].nodes:
                 self._stage(replace(stage, name=node.name, multiplications=node.multiplications))
-        self._port(manifest.input.name, f"in: {manifest.input.name}", f"{manifest.input.size} × {manifest.input.format}")
-        self._port(OUTPUT, f"out: {manifest.output.name}", f"{manifest.output.size} × {manifest.output.format}")
+        self._port(
+            manifest.input.name,
+            f"in: {manifest.input.name}",
+            f"{manifest.input.size} × {manifest.input.format}",
+        )
+        self._port(
+            OUTPUT,
+            f"out: {manifest.output.name}",
+            f"{manifest.output.size} × {manifest.output.format}",
+        )
 
     def _at(self, x: float, y: float) -> tuple[float, float]:
         """A point of the wires in the figure."""
@@ -109,18 +119,32 @@ class _Picture:
 
     def _heading(self, width: float) -> None:
         edge, report = self.manifest.input, self.report
-        self.ax.text(MARGIN + ENTRY, self.height - 0.34, self.manifest.name, size=15, weight="bold", color=INK, va="center")
+        self.ax.text(
+            MARGIN + ENTRY,
+            self.height - 0.34,
+            self.manifest.name,
+            size=15,
+            weight="bold",
+            color=INK,
+            va="center",
+        )
         text = (
-            f"{report.cycles:,} cycles per step of {edge.size} × {edge.format.width} bit, up to {self.manifest.steps} steps"
-            f"   ·   {report.multiplications:,} multiplications a step"
-            f"   ·   {report.dsp_multipliers} multipliers in {report.dsp} DSP blocks"
-            f", {report.utilisation:.0%} of their cycles used"
+            f"{report.cycles:,} cycles per step of {edge.size} × {edge.format.width} bit, up to "
+            f"{self.manifest.steps} steps   ·   {report.multiplications:,} multiplications a step"
+            f"   ·   {report.dsp_multipliers} multipliers in {report.dsp} DSP blocks, "
+            f"{report.utilisation:.0%} of their cycles used"
             f"{f'   ·   {report.layers} layers share stages' if report.layers > 1 else ''}"
         )
         self.ax.text(MARGIN + ENTRY, self.height - 0.58, text, size=8.5, color=FAINT, va="center")
         x = width - MARGIN
         self.ax.text(
-            x, self.height - 0.34, "share of the time that a stage is busy", size=7.5, color=FAINT, ha="right", va="center"
+            x,
+            self.height - 0.34,
+            "share of the time that a stage is busy",
+            size=7.5,
+            color=FAINT,
+            ha="right",
+            va="center",
         )
         self.ax.add_patch(Rectangle((x - 2.44, self.height - 0.37), 0.32, 0.06, fc=BUSY, ec="none"))
 
@@ -136,8 +160,20 @@ class _Picture:
         head = Rectangle((x, y + h - 0.28), w, 0.28, fc=colour, ec="none", zorder=3.5)
         self.ax.add_patch(head)
         head.set_clip_path(box)
-        self.ax.text(x + 0.1, y + h - 0.145, name, size=9, weight="bold", color=PAPER, va="center", zorder=4)
-        self.ax.text(x + w - 0.1, y + h - 0.145, op, size=7.5, color=PAPER, alpha=0.85, va="center", ha="right", zorder=4)
+        self.ax.text(
+            x + 0.1, y + h - 0.145, name, size=9, weight="bold", color=PAPER, va="center", zorder=4
+        )
+        self.ax.text(
+            x + w - 0.1,
+            y + h - 0.145,
+            op,
+            size=7.5,
+            color=PAPER,
+            alpha=0.85,
+            va="center",
+            ha="right",
+            zorder=4,
+        )
         once = node.output.per_sequence and op != "pool"
         share = min(stage.busy, 1.0)
         lines = [
@@ -146,35 +182,90 @@ class _Picture:
             f"{stage.cycles:,} cycles {'a sequence' if once else 'a step'}",
         ]
         for index, line in enumerate(filter(None, lines)):
-            self.ax.text(x + 0.1, y + h - 0.42 - index * 0.185, line, size=7.5, color=INK, va="center", zorder=4)
-        self.ax.add_patch(Rectangle((x + 0.1, y + 0.1), w - 0.56, 0.06, fc="#e4e7eb", ec="none", zorder=4))
-        self.ax.add_patch(Rectangle((x + 0.1, y + 0.1), (w - 0.56) * share, 0.06, fc=BUSY, ec="none", zorder=4.1))
+            self.ax.text(
+                x + 0.1,
+                y + h - 0.42 - index * 0.185,
+                line,
+                size=7.5,
+                color=INK,
+                va="center",
+                zorder=4,
+            )
+        self.ax.add_patch(
+            Rectangle((x + 0.1, y + 0.1), w - 0.56, 0.06, fc="#e4e7eb", ec="none", zorder=4)
+        )
+        self.ax.add_patch(
+            Rectangle((x + 0.1, y + 0.1), (w - 0.56) * share, 0.06, fc=BUSY, ec="none", zorder=4.1)
+        )
         percent = f"{share:.0%}" if share >= 0.01 else "< 1%"
-        self.ax.text(x + w - 0.1, y + 0.13, percent, size=6.5, color=FAINT, va="center", ha="right", zorder=4)
+        self.ax.text(
+            x + w - 0.1, y + 0.13, percent, size=6.5, color=FAINT, va="center", ha="right", zorder=4
+        )
 
     def _port(self, name: str, title: str, text: str) -> None:
         """The input or the output of the pipeline."""
         x, y = self._corner(name)
         w, h = BOX
         style = "round,pad=0,rounding_size=0.24"
-        self.ax.add_patch(FancyBboxPatch((x, y + h / 2 - 0.26), w, 0.52, boxstyle=style, fc="#f5f7fa", ec=LINE, lw=1.0, zorder=3))
-        self.ax.text(x + w / 2, y + h / 2 + 0.09, title, size=8.5, weight="bold", color=INK, ha="center", va="center", zorder=4)
-        self.ax.text(x + w / 2, y + h / 2 - 0.11, text, size=7.5, color=INK, ha="center", va="center", zorder=4)
+        self.ax.add_patch(
+            FancyBboxPatch(
+                (x, y + h / 2 - 0.26),
+                w,
+                0.52,
+                boxstyle=style,
+                fc="#f5f7fa",
+                ec=LINE,
+                lw=1.0,
+                zorder=3,
+            )
+        )
+        self.ax.text(
+            x + w / 2,
+            y + h / 2 + 0.09,
+            title,
+            size=8.5,
+            weight="bold",
+            color=INK,
+            ha="center",
+            va="center",
+            zorder=4,
+        )
+        self.ax.text(
+            x + w / 2,
+            y + h / 2 - 0.11,
+            text,
+            size=7.5,
+            color=INK,
+            ha="center",
+            va="center",
+            zorder=4,
+        )
 
     def _stream(self, name: str) -> None:
-        """What leaves a stage, to each of its readers: its shape beside the stage, its name where it comes from far."""
+        """What leaves a stage, to each of its readers: its shape beside the stage,
+        its name where it comes from far."""
         if name == OUTPUT:
             return
         x, y = self._corner(name)
         where = x + BOX[0] + LABEL / 2, y + BOX[1] / 2 + 0.09
-        self.ax.text(*where, _shape(self.layout.edge(name)), size=6.8, color=INK, ha="center", va="center", zorder=5)
+        self.ax.text(
+            *where,
+            _shape(self.layout.edge(name)),
+            size=6.8,
+            color=INK,
+            ha="center",
+            va="center",
+            zorder=5,
+        )
         for reader in self.layout.readers(name):
             wire = self.wires.wire(name, reader)
             self._line([self._at(*point) for point in wire.points])
             if wire.name_at is not None:
                 *point, side = wire.name_at
                 x, y = self._at(*point)
-                self.ax.text(x, y + 0.065, name, size=6.2, color=FAINT, ha=side, va="center", zorder=5)
+                self.ax.text(
+                    x, y + 0.065, name, size=6.2, color=FAINT, ha=side, va="center", zorder=5
+                )
 
     def _line(self, points: list[tuple[float, float]], radius: float = 0.07) -> None:
         """A line through right angles, rounded, with an arrow head."""
@@ -194,11 +285,20 @@ def _products(stage: StageReport) -> str:
     if not stage.multiplications:
         return ""
     parts = (stage.dsp_multipliers, "DSP"), (stage.multipliers - stage.dsp_multipliers, "LUT")
-    return f"{stage.multiplications:,} × on {' + '.join(f'{number} {kind}' for number, kind in parts if number)}"
+    return (
+        f"{stage.multiplications:,} × on "
+        f"{' + '.join(f'{number} {kind}' for number, kind in parts if number)}"
+    )
 
 
-def _towards(corner: tuple[float, float], neighbour: tuple[float, float], distance: float) -> tuple[float, float]:
-    """The point ``distance`` away from a corner on the way to another, or half way if that is nearer."""
+def _towards(
+    corner: tuple[float, float], neighbour: tuple[float, float], distance: float
+) -> tuple[float, float]:
+    """The point ``distance`` away from a corner on the way to another,
+    or half way if that is nearer."""
     length = math.dist(corner, neighbour)
     part = min(distance / length, 0.5) if length else 0.0
-    return corner[0] + (neighbour[0] - corner[0]) * part, corner[1] + (neighbour[1] - corner[1]) * part
+    return (
+        corner[0] + (neighbour[0] - corner[0]) * part,
+        corner[1] + (neighbour[1] - corner[1]) * part,
+    )

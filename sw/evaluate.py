@@ -38,11 +38,12 @@ class Evaluation:
 
     Attributes:
         name: of the model.
-        outputs: (sequences, outputs) or (sequences, steps, outputs), zeros after the end of a sequence: codes of an integer
-            program, values of a float model.
+        outputs: (sequences, outputs) or (sequences, steps, outputs),
+            zeros after the end of a sequence: codes of an integer program, values of a float model.
         values: of the outputs, numbers in the unit of the labels.
         labels: of the samples, as in `Split`.
-        scores: of `ssm_hdl.sw.score.scores`, and ``bits_per_character`` of a text; empty without labels.
+        scores: of `ssm_hdl.sw.score.scores`, and ``bits_per_character`` of a text;
+            empty without labels.
         saturations: saturated elements by operation; empty for a float model.
         elements: stored elements by operation.
     """
@@ -90,10 +91,17 @@ class Evaluation:
             parts = {"correct": self.correct, "recall": recalls(self.values, self.labels)}
         elif self.scores:
             parts = {"targets": by_target(self.values, self.labels)}
-        return counts | parts | self.scores | {"saturations": self.saturations, "elements": self.elements}
+        return (
+            counts
+            | parts
+            | self.scores
+            | {"saturations": self.saturations, "elements": self.elements}
+        )
 
 
-def evaluate_float(checkpoint: "Checkpoint", split: Split, progress: Progress | None = None) -> Evaluation:
+def evaluate_float(
+    checkpoint: "Checkpoint", split: Split, progress: Progress | None = None
+) -> Evaluation:
     """Run samples through the float model, by convolution.
 
     Args:
@@ -109,31 +117,49 @@ def evaluate_float(checkpoint: "Checkpoint", split: Split, progress: Progress | 
     from ssm_hdl.sw.train import logits
 
     def values(codes: NDArray[np.integer]) -> NDArray[Any]:
-        return np.asarray(logits(checkpoint.model, torch.from_numpy(checkpoint.inputs.normalise(codes))).numpy())
+        return np.asarray(
+            logits(checkpoint.model, torch.from_numpy(checkpoint.inputs.normalise(codes))).numpy()
+        )
 
     name = checkpoint.metadata.get("name", "model")
     outputs = outputs_of(name, split, values, progress)
     if count := int((~np.isfinite(outputs)).sum()):
-        raise NotFiniteError(f"{count:,} of {outputs.size:,} outputs of {name} are not finite numbers; it cannot be scored")
-    return Evaluation(name, outputs, outputs, split.labels, _scores(checkpoint.inputs, outputs, split.labels), {}, {})
+        raise NotFiniteError(
+            f"{count:,} of {outputs.size:,} outputs of {name} are not finite numbers; "
+            "it cannot be scored"
+        )
+    return Evaluation(
+        name,
+        outputs,
+        outputs,
+        split.labels,
+        _scores(checkpoint.inputs, outputs, split.labels),
+        {},
+        {},
+    )
 
 
-def evaluate_integer(manifest: Manifest, split: Split, processes: int = 1, progress: Progress | None = None) -> Evaluation:
+def evaluate_integer(
+    manifest: Manifest, split: Split, processes: int = 1, progress: Progress | None = None
+) -> Evaluation:
     """Run samples through the golden model.
 
     Args:
         manifest: an integer program.
         split: samples with their labels.
-        processes: of the golden model. More than one are spawned if there are several batches, so the caller's main module
-            has to be importable, as always with ``multiprocessing``.
+        processes: of the golden model. More than one are spawned if there are several batches,
+            so the caller's main module has to be importable, as always with ``multiprocessing``.
         progress: called with the number of sequences done since the last call.
 
     Raises:
-        SsmHdlError: the samples or their labels do not fit the program, or ``processes`` is below 1.
+        SsmHdlError: the samples or their labels do not fit the program,
+            or ``processes`` is below 1.
     """
     if manifest.output.per_sequence == split.per_step:
         puts, labels = ("a sequence", "each step")[:: 1 if manifest.output.per_sequence else -1]
-        raise SsmHdlError(f"{manifest.name} has one answer for {puts}, and the samples have a label for {labels}")
+        raise SsmHdlError(
+            f"{manifest.name} has one answer for {puts}, and the samples have a label for {labels}"
+        )
     if processes < 1:
         raise SsmHdlError(f"{processes} processes do no work; give 1 or more")
     manifest.check_samples(split.codes)
@@ -158,14 +184,22 @@ def evaluate_integer(manifest: Manifest, split: Split, processes: int = 1, progr
     )
 
 
-def _scores(samples: InputSpec | None, outputs: NDArray[Any], labels: NDArray[Any]) -> dict[str, float]:
+def _scores(
+    samples: InputSpec | None, outputs: NDArray[Any], labels: NDArray[Any]
+) -> dict[str, float]:
     """All scores; of a text also ``bits_per_character``."""
     figures = scores(outputs, labels)
-    text = {"bits_per_character": bits_per_step(outputs, labels)} if figures and samples is not None and samples.is_text else {}
+    text = (
+        {"bits_per_character": bits_per_step(outputs, labels)}
+        if figures and samples is not None and samples.is_text
+        else {}
+    )
     return figures | text
 
 
-def _run(manifest: Manifest, batches: list[NDArray[np.integer]], processes: int) -> Iterator[Result]:
+def _run(
+    manifest: Manifest, batches: list[NDArray[np.integer]], processes: int
+) -> Iterator[Result]:
     """The golden model's results, batch by batch and in order."""
     if min(processes, len(batches)) <= 1:
         yield from (run(manifest, batch) for batch in batches)
@@ -175,7 +209,10 @@ def _run(manifest: Manifest, batches: list[NDArray[np.integer]], processes: int)
 
 
 def outputs_of(
-    name: str, split: Split, run: Callable[[NDArray[np.integer]], NDArray[Any]], progress: Progress | None = None
+    name: str,
+    split: Split,
+    run: Callable[[NDArray[np.integer]], NDArray[Any]],
+    progress: Progress | None = None,
 ) -> NDArray[Any]:
     """What ``run`` makes of samples, in batches of one length each; arguments as of `gather`."""
     parts = split.batches(BATCH, STEPS)
@@ -183,15 +220,24 @@ def outputs_of(
 
 
 def gather(
-    name: str, split: Split, parts: list[Batch], results: Iterator[NDArray[Any]], progress: Progress | None = None
+    name: str,
+    split: Split,
+    parts: list[Batch],
+    results: Iterator[NDArray[Any]],
+    progress: Progress | None = None,
 ) -> NDArray[Any]:
     """The outputs of all batches, in the order of the samples."""
     if not len(split):
-        raise SsmHdlError(f"{name} has no samples to run; ask for one at least, or for another part (--split)")
+        raise SsmHdlError(
+            f"{name} has no samples to run; ask for one at least, or for another part (--split)"
+        )
     whole = np.zeros(0)
     for (index, _), result in zip(parts, results, strict=True):
         if not whole.size:
-            whole = np.zeros((len(split), *split.codes.shape[1 : result.ndim - 1], result.shape[-1]), result.dtype)
+            whole = np.zeros(
+                (len(split), *split.codes.shape[1 : result.ndim - 1], result.shape[-1]),
+                result.dtype,
+            )
         if result.ndim == 3:
             whole[index, : result.shape[1]] = result
         else:

@@ -1,4 +1,5 @@
-"""What all figures share: colours, axes without a frame, and files that are written whole or not at all."""
+"""What all figures share: colours, axes without a frame,
+and files that are written whole or not at all."""
 
 import io
 from pathlib import Path
@@ -22,7 +23,9 @@ def check(path: Path) -> None:
         UsageError: it has another ending.
     """
     if path.suffix not in SUFFIXES:
-        raise UsageError(f"cannot draw into {path}; give it one of the endings {', '.join(SUFFIXES)}")
+        raise UsageError(
+            f"cannot draw into {path}; give it one of the endings {', '.join(SUFFIXES)}"
+        )
 
 
 def save(figure: Figure, path: Path, **options: Any) -> Path:

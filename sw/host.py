@@ -37,12 +37,18 @@ _POLL = 0.05  # seconds
 
 _MEANING = {
     Status.DAMAGED: "the request came damaged (wrong CRC): check the cable and the bit rate",
-    Status.OTHER_MODEL: "it runs another model: program it with the bitstream built from this manifest",
-    Status.BAD_LENGTH: "the request has a length that its model does not take: program it with this manifest's bitstream",
-    Status.OUT_OF_RANGE: "a sample is outside the input format of its model: program it with this manifest's bitstream",
-    Status.BROKEN_OFF: "the request broke off or was not to be made out: check the cable and the bit rate, then try again",
-    Status.NOT_LOADED: "the weights in its flash belong to another bitstream: program it again with the whole file",
-    Status.OVERRUN: "it was still busy with another request: see that no other program talks to it, then try again",
+    Status.OTHER_MODEL: "it runs another model: program it with the bitstream built "
+    "from this manifest",
+    Status.BAD_LENGTH: "the request has a length that its model does not take: "
+    "program it with this manifest's bitstream",
+    Status.OUT_OF_RANGE: "a sample is outside the input format of its model: "
+    "program it with this manifest's bitstream",
+    Status.BROKEN_OFF: "the request broke off or was not to be made out: "
+    "check the cable and the bit rate, then try again",
+    Status.NOT_LOADED: "the weights in its flash belong to another bitstream: "
+    "program it again with the whole file",
+    Status.OVERRUN: "it was still busy with another request: see that no other program talks to "
+    "it, then try again",
 }
 
 
@@ -55,14 +61,22 @@ class Host:
         port: the serial port, such as ``/dev/ttyUSB1`` or ``COM5``.
         manifest: the model that the board was built for.
         baud: bit rate of the board.
-        timeout: seconds to wait for the answer to one sequence; a generous estimate from the manifest if None.
+        timeout: seconds to wait for the answer to one sequence;
+            a generous estimate from the manifest if None.
         slower: how much longer than that a simulated board may take.
 
     Raises:
         SsmHdlError: pyserial is missing, or the port is not there or cannot be opened.
     """
 
-    def __init__(self, port: str, manifest: Manifest, baud: int = BAUD, timeout: float | None = None, slower: int = 1) -> None:
+    def __init__(
+        self,
+        port: str,
+        manifest: Manifest,
+        baud: int = BAUD,
+        timeout: float | None = None,
+        slower: int = 1,
+    ) -> None:
         check_size(manifest)
         self.port, self.manifest, self.baud = port, manifest, baud
         self.timeout = slower * _patience(manifest, baud) if timeout is None else timeout
@@ -73,7 +87,12 @@ class Host:
     def __enter__(self) -> "Host":
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.close()
 
     def close(self) -> None:
@@ -88,11 +107,12 @@ class Host:
             progress: called with the number of sequences done since the last call.
 
         Returns:
-            Codes of the output edge, (batch, steps, size), or (batch, size) if it comes once per sequence.
+            Codes of the output edge, (batch, steps, size), or (batch, size)
+            if it comes once per sequence.
 
         Raises:
-            SsmHdlError: samples that the manifest does not take; a board that does not answer, answers with a damaged
-                frame, or reports an error; a port that was lost.
+            SsmHdlError: samples that the manifest does not take; a board that does not answer,
+                answers with a damaged frame, or reports an error; a port that was lost.
         """
         samples = self.manifest.check_samples(samples)
         batch, steps, _ = samples.shape
@@ -111,14 +131,17 @@ class Host:
         return outputs
 
     def restart(self) -> None:
-        """End whatever sequence was left unfinished, by a step of zeros; of a model that answers at every step."""
+        """End whatever sequence was left unfinished, by a step of zeros;
+        of a model that answers at every step."""
         self._ask(np.zeros((1, self.manifest.input.size), np.int64))
 
     def go_through(self, samples: Codes) -> Codes:
-        """The results of the next steps of a sequence without an end, (steps, size); of a model that answers at every step.
+        """The results of the next steps of a sequence without an end, (steps, size);
+        of a model that answers at every step.
 
         Args:
-            samples: codes of the input format, integers of shape (steps, size), at most `frame_steps`.
+            samples: codes of the input format, integers of shape (steps, size),
+                at most `frame_steps`.
 
         Raises:
             SsmHdlError: as of `run`.
@@ -126,7 +149,8 @@ class Host:
         return self._ask(samples, PART).reshape(len(samples), -1)
 
     def go_on(self, samples: Codes, count: int) -> Iterator[Codes]:
-        """The results with which the model goes on after a sequence, each its next sample, in the parts that come from the board.
+        """The results with which the model goes on after a sequence, each its next sample,
+        in the parts that come from the board.
 
         Args:
             samples: codes of the input format, integers of shape (steps, 1).
@@ -156,18 +180,23 @@ class Host:
             self._serial.flush()
             return bytes_to_codes(self._answer(length), edge.format)
         except OSError as error:  # pyserial's exceptions are of this kind
-            raise SsmHdlError(f"{self.port} was lost ({error}); plug the board in and try again") from error
+            raise SsmHdlError(
+                f"{self.port} was lost ({error}); plug the board in and try again"
+            ) from error
 
     def _answer(self, length: int) -> bytes:
         received, refusal = b"", ""
         end = time.monotonic() + self.timeout
         while time.monotonic() < end:
-            received += self._serial.read(max(1, min(self._serial.in_waiting, length + ANSWER_OVERHEAD)))
+            received += self._serial.read(
+                max(1, min(self._serial.in_waiting, length + ANSWER_OVERHEAD))
+            )
             try:
                 frame = split_answer(received)
             except ValueError as error:
                 raise SsmHdlError(
-                    f"{self.port}: a damaged frame came back ({error}); check the cable and the bit rate ({self.baud:,})"
+                    f"{self.port}: a damaged frame came back ({error}); "
+                    f"check the cable and the bit rate ({self.baud:,})"
                 ) from error
             if frame is None:
                 continue
@@ -183,14 +212,19 @@ class Host:
                 refusal = f"the board on {self.port} refused a request: {_meaning(status)}"
                 if tag == self._tag:
                     raise SsmHdlError(refusal)
-        # An error with another tag may belong to an older request, so it counts only if no other answer came.
+        # An error with another tag may belong to an older request,
+        # so it counts only if no other answer came.
         if refusal:
             raise SsmHdlError(refusal)
         if received:
-            raise SsmHdlError(f"{self.port}: the answer broke off after {len(received)} bytes; check the cable and try again")
+            raise SsmHdlError(
+                f"{self.port}: the answer broke off after {len(received)} bytes; "
+                "check the cable and try again"
+            )
         raise SsmHdlError(
-            f"nothing on {self.port} answers within {self.timeout:.3g} seconds; check that this is the board's port, that it "
-            f"is programmed with a bitstream of `ssm-hdl build`, and its bit rate ({self.baud:,})"
+            f"nothing on {self.port} answers within {self.timeout:.3g} seconds; check that this is "
+            "the board's port, that it is programmed with a bitstream of `ssm-hdl build`, "
+            f"and its bit rate ({self.baud:,})"
         )
 
 
@@ -204,9 +238,17 @@ def open_port(port: str, baud: int, timeout: float) -> Any:
     import serial
 
     try:
-        return serial.Serial(port, baud, timeout=_POLL, write_timeout=timeout, exclusive=True if os.name == "posix" else None)
+        return serial.Serial(
+            port,
+            baud,
+            timeout=_POLL,
+            write_timeout=timeout,
+            exclusive=True if os.name == "posix" else None,
+        )
     except (OSError, ValueError, OverflowError) as error:
-        raise SsmHdlError(f"cannot open the serial port {port}: {_reason(port, error)}; {_ports()}") from error
+        raise SsmHdlError(
+            f"cannot open the serial port {port}: {_reason(port, error)}; {_ports()}"
+        ) from error
 
 
 def _reason(port: str, error: Exception) -> str:
@@ -215,7 +257,10 @@ def _reason(port: str, error: Exception) -> str:
         case 2:  # ENOENT
             return "there is no such port"
         case 13:  # EACCES
-            return "you may not use it (on Linux, join its group: `sudo usermod -aG dialout $USER`, then log in again)"
+            return (
+                "you may not use it (on Linux, join its group: `sudo usermod -aG dialout $USER`, "
+                "then log in again)"
+            )
         case 11 | 16:  # EAGAIN, from the exclusive lock, and EBUSY
             return "another program uses it"
         case 25:  # ENOTTY
@@ -234,13 +279,19 @@ def _ports() -> str:
 
 def _meaning(status: int) -> str:
     known = {int(key): text for key, text in _MEANING.items()}
-    return known.get(status, f"status {status}, which this ssm-hdl does not know: build the bitstream with this version")
+    return known.get(
+        status,
+        f"status {status}, which this ssm-hdl does not know: build the bitstream with this version",
+    )
 
 
 def _patience(manifest: Manifest, baud: int) -> float:
     """Seconds within which any build of a manifest answers its longest request."""
     steps = frame_steps(manifest)
-    sizes = ((manifest.input, steps), (manifest.output, 1 if manifest.output.per_sequence else steps))
+    sizes = (
+        (manifest.input, steps),
+        (manifest.output, 1 if manifest.output.per_sequence else steps),
+    )
     # A byte takes 10 bits on the line.
     line = sum(edge.size * element_bytes(edge) * count for edge, count in sizes) * 10 / baud
     work = sum(node.multiplications for node in manifest.nodes.values()) * steps / _SLOWEST

@@ -18,7 +18,8 @@ def vocabulary(manifest: Manifest) -> InputSpec:
     samples = manifest.graph.samples
     if samples is None or not samples.is_text:
         raise UsageError(
-            f"{manifest.name} is no language model: it does not answer each character with the next one; name another"
+            f"{manifest.name} is no language model: it does not answer each character with the "
+            "next one; name another"
         )
     return samples
 
@@ -40,7 +41,11 @@ def generator(manifest: Manifest, temperature: float = 0.0, seed: int = 1) -> Ma
         noise = gumbel(temperature, ADDRESS_BITS, logits.format.f_bits)
         low, high = logits.format.min + min(noise), logits.format.max + max(noise)
         format = Format.for_range(low, high, logits.format.f_bits)
-        steps.append(Gumbel(name="noise", input=logits.name, temperature=temperature, seed=seed, format=format))
+        steps.append(
+            Gumbel(
+                name="noise", input=logits.name, temperature=temperature, seed=seed, format=format
+            )
+        )
     steps.append(Argmax(name="next", input=steps[-1].name if steps else logits.name))
     update = {"operations": (*manifest.graph.operations, *steps), "output": "next"}
     return Manifest(manifest.graph.model_copy(update=update), manifest.tensors)

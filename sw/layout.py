@@ -1,4 +1,5 @@
-"""Where the stages of a pipeline stand in its picture: columns by depth, lines for each layer, lanes for branches."""
+"""Where the stages of a pipeline stand in its picture: columns by depth, lines for each layer,
+lanes for branches."""
 
 import math
 from collections.abc import Iterator
@@ -17,7 +18,8 @@ OUTPUT = ""
 
 @dataclass(frozen=True)
 class Place:
-    """Where a box stands: line of the picture, column of the line, lane of the column, all from 0."""
+    """Where a box stands: line of the picture, column of the line,
+    lane of the column, all from 0."""
 
     line: int
     column: int
@@ -27,8 +29,9 @@ class Place:
 class Layout:
     """The places of all stages, of the input (by its name) and of the output port (`OUTPUT`).
 
-    A stage stands one column after the last of its sources, in the lane of its first source if no box and no straight edge
-    is there already. Every layer begins a line, so that all layers look alike.
+    A stage stands one column after the last of its sources, in the lane of its first source if no
+    box and no straight edge is there already. Every layer begins a line,
+    so that all layers look alike.
 
     Attributes:
         columns: in the widest line.
@@ -49,7 +52,11 @@ class Layout:
         for name, depth in depths.items():
             line, column = cells[depth]
             sources = self.sources(name)
-            lane = self.places[sources[0]].lane if sources and self.places[sources[0]].line == line else 0
+            lane = (
+                self.places[sources[0]].lane
+                if sources and self.places[sources[0]].line == line
+                else 0
+            )
             while (depth, lane) in occupied:
                 lane += 1
             occupied.add((depth, lane))
@@ -58,13 +65,20 @@ class Layout:
             if cells[last][0] == line and last - depth <= 2:
                 occupied.update((between, lane) for between in range(depth + 1, last))
         lines = range(1 + cells[-1][0])
-        self.lanes = [1 + max(place.lane for place in self.places.values() if place.line == line) for line in lines]
+        self.lanes = [
+            1 + max(place.lane for place in self.places.values() if place.line == line)
+            for line in lines
+        ]
 
     def sources(self, name: str) -> tuple[str, ...]:
         """Names of the sources of a stage, each once."""
         if name == self.manifest.input.name:
             return ()
-        return (self.manifest.graph.output,) if name == OUTPUT else tuple(dict.fromkeys(self.manifest.nodes[name].op.sources))
+        return (
+            (self.manifest.graph.output,)
+            if name == OUTPUT
+            else tuple(dict.fromkeys(self.manifest.nodes[name].op.sources))
+        )
 
     def readers(self, name: str) -> list[str]:
         """Names of the readers of a stage."""
@@ -75,13 +89,19 @@ class Layout:
 
     def edge(self, name: str) -> Edge:
         """The edge that leaves a stage or the input."""
-        return self.manifest.input if name == self.manifest.input.name else self.manifest.nodes[name].output
+        return (
+            self.manifest.input
+            if name == self.manifest.input.name
+            else self.manifest.nodes[name].output
+        )
 
     def straight(self, name: str, reader: str) -> bool:
-        """Whether an edge can go to its reader without a way round: on the same line, and no box between."""
+        """Whether an edge can go to its reader without a way round: on the same line,
+        and no box between."""
         source, target = self.places[name], self.places[reader]
         return source.line == target.line and not any(
-            self.boxed(source.line, source.lane, column) for column in range(source.column + 1, target.column)
+            self.boxed(source.line, source.lane, column)
+            for column in range(source.column + 1, target.column)
         )
 
     def boxed(self, line: int, lane: int, column: int) -> bool:

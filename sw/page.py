@@ -51,7 +51,9 @@ class Raw(str):
 
 def page(title: str, sections: Mapping[str, Sequence[str]]) -> str:
     """A page of sections, each with its parts in HTML; those without any are left out."""
-    parts = (f"<h2>{escape(name)}</h2>\n" + "\n".join(body) for name, body in sections.items() if body)
+    parts = (
+        f"<h2>{escape(name)}</h2>\n" + "\n".join(body) for name, body in sections.items() if body
+    )
     return _PAGE.substitute(title=escape(title), sections="\n".join(parts))
 
 
@@ -62,7 +64,12 @@ def html(shown: RenderableType) -> str:
     if not isinstance(shown, Table):
         return f"<h3>{escape(str(shown))}</h3>"
     columns = [f"{'>' * (column.justify == 'right')}{column.header}" for column in shown.columns]
-    return grid(columns, zip(*([str(cell).strip() for cell in column.cells] for column in shown.columns), strict=True))
+    return grid(
+        columns,
+        zip(
+            *([str(cell).strip() for cell in column.cells] for column in shown.columns), strict=True
+        ),
+    )
 
 
 def grid(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -71,7 +78,13 @@ def grid(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
     def row(tag: str, cells: Sequence[str]) -> str:
         texts = (cell if isinstance(cell, Raw) else escape(cell) for cell in cells)
-        return "<tr>" + "".join(f"<{tag}{side}>{text}</{tag}>" for side, text in zip(sides, texts, strict=True)) + "</tr>"
+        return (
+            "<tr>"
+            + "".join(
+                f"<{tag}{side}>{text}</{tag}>" for side, text in zip(sides, texts, strict=True)
+            )
+            + "</tr>"
+        )
 
     names = [column.removeprefix(">") for column in columns]
     head = f"<thead>{row('th', names)}</thead>" if any(names) else ""
@@ -102,22 +115,38 @@ def bars(counts: NDArray[np.int64]) -> Raw:
         tall = height * count / max(int(counts.max()), 1)
         kind = "full" if bits == len(counts) - 1 else "bar"
         rects.append(
-            f'<rect class="{kind}" x="{bits * width}" y="{height - tall:.2f}" width="{width - 1}" height="{tall:.2f}">'
-            f"<title>{bits} bits: {count / total:.2%}</title></rect>"
+            f'<rect class="{kind}" x="{bits * width}" y="{height - tall:.2f}" width="{width - 1}" '
+            f'height="{tall:.2f}"><title>{bits} bits: {count / total:.2%}</title></rect>'
         )
-    return Raw(f'<svg width="{len(counts) * width}" height="{height}" role="img">{"".join(rects)}</svg>')
+    return Raw(
+        f'<svg width="{len(counts) * width}" height="{height}" role="img">{"".join(rects)}</svg>'
+    )
 
 
 def _widths(rows: Iterable[tuple[str, Format, NDArray[np.int64]]], what: str) -> str:
-    columns = what, "format", ">numbers", "bits that they need, from 0 on; the last bar is all bits", ">all bits"
-    cells = ((n, str(f), f"{c.sum():,}", bars(c), f"{c[-1] / max(c.sum(), 1):.1%}") for n, f, c in rows)
+    columns = (
+        what,
+        "format",
+        ">numbers",
+        "bits that they need, from 0 on; the last bar is all bits",
+        ">all bits",
+    )
+    cells = (
+        (n, str(f), f"{c.sum():,}", bars(c), f"{c[-1] / max(c.sum(), 1):.1%}") for n, f, c in rows
+    )
     return grid(columns, cells)
 
 
 def weights(manifest: Manifest) -> str:
     """The bits that weights need."""
     stored = manifest.tensors
-    return _widths(((name, format, used_bits(stored.codes[name], format)) for name, format in stored.formats.items()), "tensor")
+    return _widths(
+        (
+            (name, format, used_bits(stored.codes[name], format))
+            for name, format in stored.formats.items()
+        ),
+        "tensor",
+    )
 
 
 def memories(manifest: Manifest, sized: Sized) -> str:
@@ -129,14 +158,23 @@ def memories(manifest: Manifest, sized: Sized) -> str:
             kind = "SPRAM" if storage.spram else f"{family.rams.blocks(storage) or ''}"
             words = f"{storage.depth:,}", f"{storage.width:,}", f"{storage.bits:,}"
             rows.append((name, storage.name, "RAM" if storage.written else "table", *words, kind))
-    return grid(("stage", "memory", "kind", ">words", ">bits of a word", ">bits", ">block RAMs"), rows)
+    return grid(
+        ("stage", "memory", "kind", ">words", ">bits of a word", ">bits", ">block RAMs"), rows
+    )
 
 
 def traced(manifest: Manifest, split: Split, checkpoint: "Checkpoint | None" = None) -> list[str]:
-    """The bits that the values of every edge need on samples, and how far they are from the float model."""
-    edges = {manifest.input.name: manifest.input} | {name: node.output for name, node in manifest.nodes.items()}
+    """The bits that the values of every edge need on samples,
+    and how far they are from the float model."""
+    edges = {manifest.input.name: manifest.input} | {
+        name: node.output for name, node in manifest.nodes.items()
+    }
     counts = {name: np.zeros(edge.format.width + 1, np.int64) for name, edge in edges.items()}
-    sums, saturated, elements = dict[str, NDArray[np.float64]](), dict.fromkeys(edges, 0), dict.fromkeys(edges, 0)
+    sums, saturated, elements = (
+        dict[str, NDArray[np.float64]](),
+        dict.fromkeys(edges, 0),
+        dict.fromkeys(edges, 0),
+    )
     for _, codes in split.batches(_BATCH):
         result = run(manifest, codes, trace=True)
         for name, edge in edges.items():
@@ -151,15 +189,28 @@ def traced(manifest: Manifest, split: Split, checkpoint: "Checkpoint | None" = N
                 squares = np.stack([(ours**2).sum(0), (ours * theirs).sum(0), (theirs**2).sum(0)])
                 sums[name] = sums.get(name, 0.0) + squares
     states = {node.name for node in manifest.nodes.values() if isinstance(node.op, Scan)}
-    body = [_widths(((f"{n}, states" if n in states else n, edges[n].format, c) for n, c in counts.items()), "edge")]
+    body = [
+        _widths(
+            ((f"{n}, states" if n in states else n, edges[n].format, c) for n, c in counts.items()),
+            "edge",
+        )
+    ]
     if sums:
         rows = (
-            (name, str(edges[name].format), _sqnr(parts), f"{saturated[name] / max(elements[name], 1):.4%}")
+            (
+                name,
+                str(edges[name].format),
+                _sqnr(parts),
+                f"{saturated[name] / max(elements[name], 1):.4%}",
+            )
             for name, parts in sums.items()
         )
         body += [
             "<h3>Float against integer</h3>",
-            paragraph("Each element is compared after the gain that fits it best, since quantization rescales channels."),
+            paragraph(
+                "Each element is compared after the gain that fits it best, "
+                "since quantization rescales channels."
+            ),
             grid(("edge", "format", ">SQNR, dB", ">saturated"), rows),
         ]
     return body
@@ -172,10 +223,21 @@ def _floats(checkpoint: "Checkpoint", codes: NDArray[np.integer]) -> dict[str, N
     from ssm_hdl.sw.quantize import FAMILIES
     from ssm_hdl.sw.quantize.lowering import DeepLowering
 
-    kind, x = FAMILIES[checkpoint.model.config.family], torch.from_numpy(checkpoint.inputs.normalise(codes))
+    kind, x = (
+        FAMILIES[checkpoint.model.config.family],
+        torch.from_numpy(checkpoint.inputs.normalise(codes)),
+    )
     with torch.no_grad():
-        seen = kind.trace(checkpoint.model, x) if issubclass(kind, DeepLowering) else checkpoint.model.trace(x)
-    return {name: values.double().numpy() for name, values in seen.items() if values.ndim > 1 and not values.is_complex()}
+        seen = (
+            kind.trace(checkpoint.model, x)
+            if issubclass(kind, DeepLowering)
+            else checkpoint.model.trace(x)
+        )
+    return {
+        name: values.double().numpy()
+        for name, values in seen.items()
+        if values.ndim > 1 and not values.is_complex()
+    }
 
 
 def _sqnr(sums: NDArray[np.float64]) -> str:
@@ -191,5 +253,7 @@ def path(segments: Sequence[Segment]) -> str:
     for part, group in groupby(segments, key=lambda segment: segment.part):
         within = list(group)
         wires = sum(segment.ns for segment in within if segment.kind == "routing")
-        rows.append((part, f"{sum(segment.ns for segment in within):.2f}", f"{wires:.2f}", within[0].name))
+        rows.append(
+            (part, f"{sum(segment.ns for segment in within):.2f}", f"{wires:.2f}", within[0].name)
+        )
     return grid(("part", ">ns", ">of it routing", "from"), rows)

@@ -27,12 +27,13 @@ class TrainConfig:
         batch_size: samples per step of the optimiser.
         weight_decay: of AdamW.
         label_smoothing: probability that the targets spread evenly over all classes.
-        rotation: deviation of a random rotation of each training sequence about each axis, in radians: the sensor is worn in
-            another way. Channels are vectors of three axes.
+        rotation: deviation of a random rotation of each training sequence about each axis,
+            in radians: the sensor is worn in another way. Channels are vectors of three axes.
         warmup_fraction: fraction of the steps with a rising rate.
-        curriculum: steps of generated sequences that are trained on first, an epoch each. Long distances are learnt in minutes
-            after short ones, and hardly without.
-        threads: of torch. A fixed number, because sums in another order give other weights; 1 is fastest for small models.
+        curriculum: steps of generated sequences that are trained on first, an epoch each.
+            Long distances are learnt in minutes after short ones, and hardly without.
+        threads: of torch. A fixed number, because sums in another order give other weights;
+            1 is fastest for small models.
         seed: of the initial weights and the order of the samples.
     """
 
@@ -54,7 +55,10 @@ class TrainConfig:
     def __post_init__(self) -> None:
         for field in ("epochs", "batch_size", "threads", "learning_rate", "ssm_learning_rate"):
             if not 0 < getattr(self, field) < math.inf:
-                raise UsageError(f"training with {field} {getattr(self, field)} cannot work; it is a number above 0")
+                raise UsageError(
+                    f"training with {field} {getattr(self, field)} cannot work; "
+                    "it is a number above 0"
+                )
 
 
 OWN = "your own"
@@ -162,7 +166,15 @@ _CONFIGS = (
     TrainConfig(
         name="har",
         dataset="hapt",
-        model=S5Config(width=24, modes=16, layers=3, norm="batch", pooling="none", dt_range=(1e-3, 0.3), dropout=0.1),
+        model=S5Config(
+            width=24,
+            modes=16,
+            layers=3,
+            norm="batch",
+            pooling="none",
+            dt_range=(1e-3, 0.3),
+            dropout=0.1,
+        ),
         epochs=30,
         batch_size=4,
         learning_rate=8e-3,
@@ -261,7 +273,8 @@ def rows() -> Iterator[tuple[str, ...]]:
     """The table of presets."""
     for config in _CONFIGS:
         model = config.model
-        sizes = (getattr(model, name, 1) for name in ("layers", "width", "modes"))  # an S4D has one layer
+        # an S4D has one layer
+        sizes = (getattr(model, name, 1) for name in ("layers", "width", "modes"))
         yield config.name, model.title.partition(" ")[2], *map(str, sizes), config.dataset
 
 
@@ -277,9 +290,14 @@ def change(config: TrainConfig, options: Sequence[str]) -> TrainConfig:
     for option in options:
         name, equals, value = option.partition("=")
         if not equals:
-            raise UsageError(f"--set {option} is not of the form NAME=VALUE, such as --set width=32")
+            raise UsageError(
+                f"--set {option} is not of the form NAME=VALUE, such as --set width=32"
+            )
         if name not in fields:
-            raise UsageError(f"--set {option}: a model of {config.name} has no option {name!r}; there are {', '.join(fields)}")
+            raise UsageError(
+                f"--set {option}: a model of {config.name} has no option {name!r}; "
+                f"there are {', '.join(fields)}"
+            )
         if name in given:
             raise UsageError(f"--set {option}: {name} is set already; keep one")
         given.add(name)

@@ -1,10 +1,11 @@
 """Which rows of the committed results are current; the others are made again.
 
-A row is the answer of a command. It is current as long as the command is the same, its pipelines have the same Verilog (but for
-comments) and go through the same tools. To know this takes seconds of planning for each row.
+A row is the answer of a command. It is current as long as the command is the same, its pipelines
+have the same Verilog (but for comments) and go through the same tools. To know this takes seconds
+of planning for each row.
 
-``python -m ssm_hdl.sw.results`` makes the rows again that are stale, or of the named targets only: ``... results bench``.
-``--check`` only lists the stale rows.
+``python -m ssm_hdl.sw.results`` makes the rows again that are stale, or of the named targets only:
+``... results bench``. ``--check`` only lists the stale rows.
 """
 
 import json
@@ -54,9 +55,12 @@ COMMANDS: dict[str, dict[str, str]] = {
         " --share-layers --fold drive=1",
         "s5-mnist-ulx3s-25f": "build manifests/s5-mnist-w4a8 --board ulx3s-25f --dsp 28",
         "s5-mnist-ulx3s-85f": "build manifests/s5-mnist-w4a8 --board ulx3s-85f --dsp 28",
-        "s5-mnist-shared-ulx3s-25f": "build manifests/s5-mnist-w4a8 --board ulx3s-25f --dsp 28 --share-layers",
-        "mamba-text-w4a8-ulx3s-25f": "build manifests/mamba-text-w4a8 --board ulx3s-25f --rate 45000 --share-layers",
-        "mamba-text-w8a8-ulx3s-25f": "build manifests/mamba-text-w8a8 --board ulx3s-25f --rate 45000",
+        "s5-mnist-shared-ulx3s-25f": "build manifests/s5-mnist-w4a8 --board ulx3s-25f --dsp "
+        "28 --share-layers",
+        "mamba-text-w4a8-ulx3s-25f": "build manifests/mamba-text-w4a8 --board ulx3s-25f --rate "
+        "45000 --share-layers",
+        "mamba-text-w8a8-ulx3s-25f": "build manifests/mamba-text-w8a8 --board "
+        "ulx3s-25f --rate 45000",
     },
     "bench": {
         command: f"bench {command}"
@@ -75,7 +79,10 @@ COMMANDS: dict[str, dict[str, str]] = {
             "--line manifests/s4d-16h-w8a8x8",
         )
     },
-    "judge": {name: f"calibrate --judge manifests/{name}" for name in ("digits", "s4d-64h-w8a8x8", "s5-mnist-w4a8")},
+    "judge": {
+        name: f"calibrate --judge manifests/{name}"
+        for name in ("digits", "s4d-64h-w8a8x8", "s5-mnist-w4a8")
+    },
     **{
         f"reproduce-{tables[0]}": {
             row.name: f"reproduce {table} --only {row.name} --results results/{table}.json"
@@ -92,18 +99,19 @@ COMMANDS: dict[str, dict[str, str]] = {
         "s4d-16h": "simulate manifests/s4d-16h --samples test --data $DATA --count 250",
     },
     "deep": {
-        "rtl": "simulate manifests/s4d-deep-16h-w8a8x8 --samples test --data $DATA --count 20 --share-layers --dsp 28",
+        "rtl": "simulate manifests/s4d-deep-16h-w8a8x8 --samples test --data $DATA --count 20 "
+        "--share-layers --dsp 28",
         "icebreaker": "build manifests/s4d-deep-16h-w4a8 --board icebreaker --rate 1000 --clock 24",
     },
     "har": {
-        "rtl": "simulate manifests/har-w8a8 --samples test --window 22400 --count 2 $USERS"
-        " --device up5k --rate 50 --clock 18 --share-device 500,0,1",
+        "rtl": "simulate manifests/har-w8a8 --samples test --window 22400 --count 2 $USERS "
+        "--device up5k --rate 50 --clock 18 --share-device 500,0,1",
         "rtl-all": "simulate manifests/har-w8a8 --samples test --window 22400 $USERS --dsp 28",
         "icebreaker": "build manifests/har-w8a8 --board icebreaker --rate 50 --clock 18",
     },
 }
-"""For each target of results that depends on gateware or planner, the command of each row. ``build`` and ``simulate`` answer with
-a row; the others write theirs."""
+"""For each target of results that depends on gateware or planner, the command of each row.
+``build`` and ``simulate`` answer with a row; the others write theirs."""
 
 
 def key(command: str) -> str:
@@ -122,7 +130,9 @@ def _size(given: dict[str, Any]) -> Size:
 def _build(given: dict[str, Any]) -> Iterator[str]:
     manifest, board = Manifest.load(given["path"]), find_board(given["board"])
     size = _size(given)
-    sized = replace(size, clock=size.clock or board.clock_hz / 1e6).plan(manifest, board.chip, shell_use(manifest, board))
+    sized = replace(size, clock=size.clock or board.clock_hz / 1e6).plan(
+        manifest, board.chip, shell_use(manifest, board)
+    )
     yield bench.key(manifest, board, sized.plan, sized.clock_hz)
 
 
@@ -141,7 +151,10 @@ def _bench(given: dict[str, Any]) -> Iterator[str]:
         yield bare(generate(pair.manifest, bench.planned(pair.manifest, pair.board).plan))
     if given["line"]:
         manifest = Manifest.load(given["line"])
-        yield from (bare(generate(manifest, sized.plan)) for sized in bench.plans(manifest, ECP5, given["most"]))
+        yield from (
+            bare(generate(manifest, sized.plan))
+            for sized in bench.plans(manifest, ECP5, given["most"])
+        )
 
 
 def _calibrate(given: dict[str, Any]) -> Iterator[str]:
@@ -149,17 +162,30 @@ def _calibrate(given: dict[str, Any]) -> Iterator[str]:
         for family in (family for family in map(find_family, FLOWS) if family.fitted):
             for plan in calibrate.plans(manifest, family, dsps(family)):
                 report = estimate(manifest, plan, timed=False)
-                yield f"{report.luts} {report.flip_flops} {synthesis_key(family)} {bare(generate(manifest, plan))}"
+                yield (
+                    f"{report.luts} {report.flip_flops} {synthesis_key(family)} "
+                    f"{bare(generate(manifest, plan))}"
+                )
 
 
 def _reproduce(given: dict[str, Any]) -> Iterator[str]:
     table = TABLES[given["name"]]
-    for manifest in (Manifest.load(path) for name in given["only"] if (path := given["manifests"] / name).exists()):
+    for manifest in (
+        Manifest.load(path)
+        for name in given["only"]
+        if (path := given["manifests"] / name).exists()
+    ):
         for share in (False, True)[: 1 + table.layers]:
             yield hardware(table.sequences, generate(manifest, planned(manifest, share)))
 
 
-_INPUTS = {"build": _build, "simulate": _simulate, "bench": _bench, "calibrate": _calibrate, "reproduce": _reproduce}
+_INPUTS = {
+    "build": _build,
+    "simulate": _simulate,
+    "bench": _bench,
+    "calibrate": _calibrate,
+    "reproduce": _reproduce,
+}
 
 
 def _words(command: str) -> list[str]:
@@ -172,7 +198,11 @@ def make(target: str, row: str) -> None:
     """Make a row again, into the file of its results."""
     command = _words(COMMANDS[target][row])
     command += ["--out", f"out/{target}-{row}"] if command[0] == "build" else []
-    done = subprocess.run([Path(sys.executable).with_name("ssm-hdl"), *command, "--json"], stdout=subprocess.PIPE, check=True)
+    done = subprocess.run(
+        [Path(sys.executable).with_name("ssm-hdl"), *command, "--json"],
+        stdout=subprocess.PIPE,
+        check=True,
+    )
     if command[0] in ("build", "simulate"):
         update_json(Path(f"results/{target}.json"), {row: json.loads(done.stdout)})
 

@@ -20,7 +20,8 @@ LEGEND = 12
 
 
 def draw(dataset: Dataset, path: Path) -> Path:
-    """Draw a training sample of each class, or the first ones, as the float model sees them; labels of steps are shades.
+    """Draw a training sample of each class, or the first ones, as the float model sees them;
+    labels of steps are shades.
 
     Raises:
         SsmHdlError: the file is of no kind that can be drawn, or cannot be written.
@@ -32,7 +33,9 @@ def draw(dataset: Dataset, path: Path) -> Path:
         order = np.unique(split.labels, return_index=True)[1]
     chosen = order[:PANELS]
     figure = Figure(figsize=(8, 1.2 + 1.3 * len(chosen)), layout="constrained")
-    named = dataset.channel_names or tuple(f"channel {number}" for number in range(dataset.channels))
+    named = dataset.channel_names or tuple(
+        f"channel {number}" for number in range(dataset.channels)
+    )
     shades = dict[int, Patch]()
     panels = np.ravel(figure.subplots(len(chosen), 1, sharex=True, squeeze=False))
     for axes, index in zip(panels, chosen, strict=True):
@@ -46,7 +49,13 @@ def draw(dataset: Dataset, path: Path) -> Path:
             labels = split.labels[index, : lengths[index]]
             for begin, end in pairwise([0, *(np.flatnonzero(np.diff(labels)) + 1), len(labels)]):
                 if (number := int(labels[begin])) >= 0:
-                    patch = axes.axvspan(seconds[begin], seconds[end], alpha=0.2, color=f"C{(number + 5) % 10}", linewidth=0)
+                    patch = axes.axvspan(
+                        seconds[begin],
+                        seconds[end],
+                        alpha=0.2,
+                        color=f"C{(number + 5) % 10}",
+                        linewidth=0,
+                    )
                     shades[number] = patch
     panels[-1].set_xlabel("seconds" if dataset.rate else "steps", color=INK)
     lines = panels[-1].get_legend_handles_labels()[0][:LEGEND] if dataset.channels > 1 else []
@@ -61,7 +70,11 @@ def _label(dataset: Dataset, label: NDArray[Any]) -> str:
     """The label of a sequence, for its panel."""
     if dataset.per_step:
         return ""
-    return _class(dataset, int(label)) if dataset.classes else ", ".join(f"{number:.4g}" for number in label)
+    return (
+        _class(dataset, int(label))
+        if dataset.classes
+        else ", ".join(f"{number:.4g}" for number in label)
+    )
 
 
 def _class(dataset: Dataset, number: int) -> str:

@@ -36,18 +36,25 @@ def score_text(name: str, value: float) -> str:
 
 
 def loss_unit(name: str) -> tuple[str, int, str]:
-    """The name of a loss of this score, its factor (100 in points of per cent), and the format of its numbers."""
-    return (f"points of {TITLES[name]} lost", 100, "z.1f") if name in SHARES else (f"{TITLES[name]} lost", 1, "z.3f")
+    """The name of a loss of this score, its factor (100 in points of per cent),
+    and the format of its numbers."""
+    return (
+        (f"points of {TITLES[name]} lost", 100, "z.1f")
+        if name in SHARES
+        else (f"{TITLES[name]} lost", 1, "z.3f")
+    )
 
 
 def scores(outputs: Array, labels: Array) -> dict[str, float]:
     """All scores of a task, where there are labels; none without any. The first one chooses epochs.
 
-    Of classes: ``accuracy``; ``balanced_accuracy``, the mean recall of the classes among the labels; ``f1``, the mean over the
-    classes among labels and answers. Of numbers: ``r2``, the mean over the targets, and ``mse``.
+    Of classes: ``accuracy``; ``balanced_accuracy``, the mean recall of the classes among the
+    labels; ``f1``, the mean over the classes among labels and answers. Of numbers: ``r2``,
+    the mean over the targets, and ``mse``.
 
     Args:
-        outputs: (..., classes), of which the largest is the answer and of equal ones the first; or (..., targets).
+        outputs: (..., classes), of which the largest is the answer and of equal ones the first;
+            or (..., targets).
         labels: classes (...), integers; or numbers (..., targets).
     """
     if labels.dtype.kind == "f":
@@ -58,7 +65,8 @@ def scores(outputs: Array, labels: Array) -> dict[str, float]:
     wanted, answers = _classes(outputs, labels)
     if not len(wanted):
         return {}
-    with warnings.catch_warnings(action="ignore", category=UserWarning):  # an answer that is no label has no recall
+    # an answer that is no label has no recall
+    with warnings.catch_warnings(action="ignore", category=UserWarning):
         return {
             "accuracy": float(metrics.accuracy_score(wanted, answers)),
             "balanced_accuracy": float(metrics.balanced_accuracy_score(wanted, answers)),
@@ -83,19 +91,27 @@ def recalls(outputs: Array, labels: Array) -> list[float | None]:
 
 
 def bits_per_step(outputs: Array, labels: Array) -> float:
-    """The mean cross-entropy in bits of outputs (sequences, steps, classes), logits, over the steps with a label."""
+    """The mean cross-entropy in bits of outputs (sequences, steps, classes), logits,
+    over the steps with a label."""
     total, count = 0.0, 0
-    for values, wanted in zip(outputs, labels, strict=True):  # one at a time: in double precision all would take gigabytes
+    # one at a time: in double precision all would take gigabytes
+    for values, wanted in zip(outputs, labels, strict=True):
         known = wanted != UNLABELLED
         logits = values[known].astype(np.float64)
         logits -= logits.max(-1, keepdims=True)
-        total += float((np.log2(np.exp(logits).sum(-1)) - logits[np.arange(len(logits)), wanted[known]] / np.log(2)).sum())
+        total += float(
+            (
+                np.log2(np.exp(logits).sum(-1))
+                - logits[np.arange(len(logits)), wanted[known]] / np.log(2)
+            ).sum()
+        )
         count += len(logits)
     return total / count
 
 
 def by_target(outputs: Array, labels: Array) -> dict[str, list[float]]:
-    """R2 and mean squared error of each target, over the labels that are numbers; none without any."""
+    """R2 and mean squared error of each target, over the labels that are numbers;
+    none without any."""
     need("sklearn")
     from sklearn import metrics
 
@@ -104,8 +120,15 @@ def by_target(outputs: Array, labels: Array) -> dict[str, list[float]]:
         return {}
     wanted, values = labels[known], outputs[known].astype(np.float64)
     # A single label has no variance that could be explained.
-    r2 = metrics.r2_score(wanted, values, multioutput="raw_values") if len(wanted) > 1 else np.zeros(wanted.shape[-1])
-    return {"r2": r2.tolist(), "mse": metrics.mean_squared_error(wanted, values, multioutput="raw_values").tolist()}
+    r2 = (
+        metrics.r2_score(wanted, values, multioutput="raw_values")
+        if len(wanted) > 1
+        else np.zeros(wanted.shape[-1])
+    )
+    return {
+        "r2": r2.tolist(),
+        "mse": metrics.mean_squared_error(wanted, values, multioutput="raw_values").tolist(),
+    }
 
 
 def _classes(outputs: Array, labels: Array) -> tuple[Array, Array]:

@@ -1,4 +1,5 @@
-"""A stream of samples, line by line from a pipe, a file that grows or a serial sensor; and its results, line by line."""
+"""A stream of samples, line by line from a pipe, a file that grows or a serial sensor;
+and its results, line by line."""
 
 import json
 import os
@@ -35,7 +36,8 @@ class Samples:
 
     Args:
         manifest: the model that takes them.
-        source: ``-`` for stdin, a pipe, a file, which is read on as it grows, or the serial port of a sensor.
+        source: ``-`` for stdin, a pipe, a file, which is read on as it grows,
+            or the serial port of a sensor.
         baud: bit rate of a sensor.
         length: steps of a sequence; one that ends at an empty line, or never, if None.
 
@@ -43,17 +45,25 @@ class Samples:
         saturated: numbers that are beyond the input format, up to now.
     """
 
-    def __init__(self, manifest: Manifest, source: str, baud: int = SENSOR_BAUD, length: int | None = None) -> None:
+    def __init__(
+        self, manifest: Manifest, source: str, baud: int = SENSOR_BAUD, length: int | None = None
+    ) -> None:
         self.manifest, self.source, self.baud, self.length = manifest, source, baud, length
         self.saturated = 0
-        if source != "-" and os.name == "posix" and not Path(source).exists():  # elsewhere ports are no files
-            raise UsageError(f"there is no {source}; --stream takes - for stdin, a file, or the serial port of a sensor")
+        # elsewhere ports are no files
+        if source != "-" and os.name == "posix" and not Path(source).exists():
+            raise UsageError(
+                f"there is no {source}; --stream takes - for stdin, a file, "
+                "or the serial port of a sensor"
+            )
 
     def __iter__(self) -> Iterator[Codes | None]:
         """Codes (size,) of one step after the other; None at the end of a sequence."""
         steps = 0
         for number, line in enumerate(self._lines(), 1):
-            codes = self._codes(line, f"line {number} of {'stdin' if self.source == '-' else self.source}")
+            codes = self._codes(
+                line, f"line {number} of {'stdin' if self.source == '-' else self.source}"
+            )
             for step in codes:
                 yield step
                 steps += 1
@@ -70,23 +80,34 @@ class Samples:
         edge, spec = self.manifest.input, self.manifest.graph.samples
         text = line.strip()
         text = text.removeprefix("[").removesuffix("]").strip() if text.startswith("[") else text
-        words = re.split(r"\s*[,;]\s*|\s+", text) if line.strip() else []  # an empty one is no number
+        # an empty one is no number
+        words = re.split(r"\s*[,;]\s*|\s+", text) if line.strip() else []
         try:
-            values = np.array([float(word.replace("_", " _")) for word in words])  # to Python 1_0 is a number
+            # to Python 1_0 is a number
+            values = np.array([float(word.replace("_", " _")) for word in words])
         except ValueError:
-            raise SsmHdlError(f"{where}: {brief(line)} are no numbers; a line has the numbers of a time step") from None
+            raise SsmHdlError(
+                f"{where}: {brief(line)} are no numbers; a line has the numbers of a time step"
+            ) from None
         if len(values) % edge.size:
-            raise SsmHdlError(f"{where} has {len(values)} numbers; {self.manifest.name} takes {edge.size} a time step")
+            raise SsmHdlError(
+                f"{where} has {len(values)} numbers; "
+                f"{self.manifest.name} takes {edge.size} a time step"
+            )
         values = values.reshape(-1, edge.size)
         if not np.isfinite(values).all():
             raise SsmHdlError(
-                f"{where}: {brief(line)} has a number that is not finite; leave the time step out, or repeat the last"
+                f"{where}: {brief(line)} has a number that is not finite; leave the time step out, "
+                "or repeat the last"
             )
         codes, scale = values, np.array(spec.scale if spec is not None else ())
         if scale.size:
             codes = np.floor(values / scale / edge.format.lsb + 0.5)
         elif (values % 1).any():
-            raise SsmHdlError(f"{where}: {brief(line)} are no integers; {self.manifest.name} takes codes of {edge.format}")
+            raise SsmHdlError(
+                f"{where}: {brief(line)} are no integers; "
+                f"{self.manifest.name} takes codes of {edge.format}"
+            )
         inside: Codes = np.clip(codes, edge.format.min, edge.format.max).astype(np.int64)
         if not scale.size and (inside != codes).any():
             raise SsmHdlError(f"{where}: {brief(line)} has a code outside {edge.format}")
@@ -99,7 +120,8 @@ class Samples:
             *whole, rest = (rest + data).split(b"\n")
             if len(rest) > _MAX_LINE:
                 raise SsmHdlError(
-                    f"{self.source} has a line of more than {_MAX_LINE:,} bytes; a line has the numbers of a time step"
+                    f"{self.source} has a line of more than {_MAX_LINE:,} bytes; "
+                    "a line has the numbers of a time step"
                 )
             for line in whole:
                 if not sensor:  # the first line of a sensor may have lost its beginning
@@ -113,13 +135,18 @@ class Samples:
             return False
         path = Path(self.source)
         if path.is_dir():
-            raise UsageError(f"{path} is a folder; --stream takes - for stdin, a file, or the serial port of a sensor")
+            raise UsageError(
+                f"{path} is a folder; --stream takes - for stdin, a file, "
+                "or the serial port of a sensor"
+            )
         return not path.exists() or stat.S_ISCHR(path.stat().st_mode)
 
     def _file(self) -> Iterator[bytes]:
         grows = self.source != "-" and Path(self.source).is_file()
         # Without a buffer, whose lock the end of the program would wait for.
-        with open(0 if self.source == "-" else self.source, "rb", 0, closefd=self.source != "-") as file:
+        with open(
+            0 if self.source == "-" else self.source, "rb", 0, closefd=self.source != "-"
+        ) as file:
             while (data := file.read(_AT_ONCE)) or grows:
                 if not data:
                     time.sleep(_POLL)
@@ -131,7 +158,9 @@ class Samples:
             while True:
                 yield port.read(max(1, port.in_waiting))
         except OSError as error:
-            raise SsmHdlError(f"{self.source} was lost ({error}); plug the sensor in and try again") from error
+            raise SsmHdlError(
+                f"{self.source} was lost ({error}); plug the sensor in and try again"
+            ) from error
 
 
 def _text(line: bytes) -> str:
@@ -206,8 +235,16 @@ def writer(manifest: Manifest, as_json: bool) -> Callable[[int, Codes], str]:
         elif spec is not None and spec.classes:
             best = int(output.argmax())
         if as_json:
-            named = {} if best is None else {"class": best, **({"name": names[best]} if names else {})}
-            return json.dumps({"sequence" if manifest.output.per_sequence else "step": number, **named, "values": values})
+            named = (
+                {} if best is None else {"class": best, **({"name": names[best]} if names else {})}
+            )
+            return json.dumps(
+                {
+                    "sequence" if manifest.output.per_sequence else "step": number,
+                    **named,
+                    "values": values,
+                }
+            )
         lead = () if best is None else (names[best] if names else str(best),)
         return "\t".join((*lead, *(f"{value:.10g}" for value in (() if node.choices else values))))
 

@@ -30,7 +30,8 @@ class Epoch:
 
     Attributes:
         number: of the epoch, from 1.
-        loss: mean over its training samples: cross-entropy in nats, or squared error in variances of the labels.
+        loss: mean over its training samples: cross-entropy in nats,
+            or squared error in variances of the labels.
         accuracy: on the validation samples, 0 to 1; R2 if the labels are numbers.
         best: the best so far.
     """
@@ -52,8 +53,8 @@ def train(
 ) -> Checkpoint:
     """Train a float model and keep the epoch that is best on the validation samples.
 
-    The optimiser is AdamW with a one-cycle schedule. Configuration, data, version of torch and kind of processor determine the
-    result.
+    The optimiser is AdamW with a one-cycle schedule. Configuration, data,
+    version of torch and kind of processor determine the result.
 
     Args:
         dataset: the samples.
@@ -65,22 +66,34 @@ def train(
         first: data sets of a curriculum: their training samples are taken before, an epoch each.
 
     Returns:
-        The checkpoint with its accuracy, or R2, on the test samples. No file is written; ``Checkpoint.save`` writes one.
+        The checkpoint with its accuracy, or R2, on the test samples. No file is written;
+        ``Checkpoint.save`` writes one.
 
     Raises:
         SsmHdlError: the data set is not the one of the configuration, or the loss diverges.
     """
     if dataset.name != config.dataset:
         raise SsmHdlError(f"{config.name} is trained on {config.dataset}, not on {dataset.name}")
-    samples, val = labelled(dataset.train, dataset.name), labelled(dataset.val, f"the validation part of {dataset.name}")
+    samples, val = (
+        labelled(dataset.train, dataset.name),
+        labelled(dataset.val, f"the validation part of {dataset.name}"),
+    )
     center, spread = units(samples.labels if dataset.targets else np.zeros((1, 1)))
-    if dataset.targets:  # numbers are learnt in units of their own, which the decoder takes up at the end
-        samples, val = (replace(part, labels=(part.labels - center) / spread) for part in (samples, val))
+    # numbers are learnt in units of their own, which the decoder takes up at the end
+    if dataset.targets:
+        samples, val = (
+            replace(part, labels=(part.labels - center) / spread) for part in (samples, val)
+        )
     epochs = [*(labelled(one.train, one.name) for one in first), *[samples] * config.epochs]
     steps = sum(math.ceil(len(part) / config.batch_size) for part in epochs)
     order = torch.Generator().manual_seed(config.seed)
     best, best_state = -math.inf, dict[str, Tensor]()
-    columns = TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn()
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
     with (
         torch.random.fork_rng(devices=[]),  # leaves the caller's random numbers as they were
         threads(config.threads),
@@ -94,12 +107,21 @@ def train(
             total, (inputs, labels) = 0.0, tensors(dataset, part)
             model.train()
             for batch in _batches(torch.randperm(len(labels), generator=order), config.batch_size):
-                lengths = None if part.lengths is None else torch.from_numpy(part.lengths)[batch].to(device)
-                loss = step(rotated(inputs[batch], dataset, config.rotation).to(device), labels[batch].to(device), lengths)
+                lengths = (
+                    None
+                    if part.lengths is None
+                    else torch.from_numpy(part.lengths)[batch].to(device)
+                )
+                loss = step(
+                    rotated(inputs[batch], dataset, config.rotation).to(device),
+                    labels[batch].to(device),
+                    lengths,
+                )
                 if not math.isfinite(loss):
                     raise SsmHdlError(
-                        f"training {config.name} diverged in epoch {number} (loss {loss}); "
-                        f"lower learning_rate {config.learning_rate} or ssm_learning_rate {config.ssm_learning_rate}"
+                        f"training {config.name} diverged in epoch {number} (loss {loss}); lower "
+                        f"learning_rate {config.learning_rate} or ssm_learning_rate "
+                        f"{config.ssm_learning_rate}"
                     )
                 total += loss * len(batch)
                 bar.advance(task)
@@ -109,7 +131,12 @@ def train(
                 best, best_state = reached, copy.deepcopy(model.state_dict())
             epoch = Epoch(number, total / len(labels), reached, best)
             texts = score_text(what, reached), score_text(what, best)
-            bar.update(task, description="epoch {}  loss {:.4f}  val {} (best {})".format(number, epoch.loss, *texts))
+            bar.update(
+                task,
+                description="epoch {}  loss {:.4f}  val {} (best {})".format(
+                    number, epoch.loss, *texts
+                ),
+            )
             if on_epoch is not None:
                 on_epoch(epoch)
         model.load_state_dict(best_state)
@@ -123,7 +150,9 @@ def train(
         dataset.spec,
         {
             "name": config.name,
-            **({what: f"{accuracy(model, dataset, dataset.test):.4f}"} if len(dataset.test) else {}),
+            **(
+                {what: f"{accuracy(model, dataset, dataset.test):.4f}"} if len(dataset.test) else {}
+            ),
             f"val_{what}": f"{best:.4f}",
             "command": command or f"ssm-hdl train {config.name}",
             "seed": str(config.seed),
@@ -132,13 +161,18 @@ def train(
 
 
 def tensors(spec: InputSpec, split: Split) -> tuple[Tensor, Tensor]:
-    """Normalised inputs (n, steps, channels) float32, or tokens, and the labels of ``split``, int64 or float32."""
+    """Normalised inputs (n, steps, channels) float32, or tokens, and the labels of ``split``,
+    int64 or float32."""
     labels = torch.from_numpy(split.labels)
-    return torch.from_numpy(spec.normalise(split.codes)), labels.float() if labels.is_floating_point() else labels
+    return (
+        torch.from_numpy(spec.normalise(split.codes)),
+        labels.float() if labels.is_floating_point() else labels,
+    )
 
 
 def rotated(inputs: Tensor, spec: InputSpec, deviation: float) -> Tensor:
-    """Normalised inputs (n, steps, channels), the axes of each sequence turned like a sensor worn in another way.
+    """Normalised inputs (n, steps, channels), the axes of each sequence turned like a sensor
+    worn in another way.
 
     Args:
         inputs: normalised; channels are vectors of three axes, as of acceleration and turn rate.
@@ -152,10 +186,15 @@ def rotated(inputs: Tensor, spec: InputSpec, deviation: float) -> Tensor:
         return inputs
     count, channels = len(inputs), inputs.shape[-1]
     if channels % 3:
-        raise UsageError(f"{spec.name} has {channels} channels, which are no vectors of three axes; choose another preset")
+        raise UsageError(
+            f"{spec.name} has {channels} channels, which are no vectors of three axes; "
+            "choose another preset"
+        )
     mean, std = torch.tensor(spec.mean), torch.tensor(spec.std)
     axes = deviation * torch.randn(count, 1, 3)
-    turns = torch.linalg.matrix_exp(torch.linalg.cross(axes.expand(count, 3, 3), torch.eye(3).expand(count, 3, 3)))
+    turns = torch.linalg.matrix_exp(
+        torch.linalg.cross(axes.expand(count, 3, 3), torch.eye(3).expand(count, 3, 3))
+    )
     vectors = (inputs * std + mean).reshape(count, -1, channels // 3, 3)
     turned: Tensor = (vectors @ turns[:, None]).reshape(inputs.shape)
     return (turned - mean) / std
@@ -167,16 +206,27 @@ def labelled(split: Split, name: str) -> Split:
     Raises:
         SsmHdlError: there is none; the message names the samples.
     """
-    known = ~np.isnan(split.labels) if split.labels.dtype.kind == "f" else split.labels != UNLABELLED
+    known = (
+        ~np.isnan(split.labels) if split.labels.dtype.kind == "f" else split.labels != UNLABELLED
+    )
     chosen = np.flatnonzero(known.reshape(len(split), math.prod(known.shape[1:])).any(1))
     if not len(chosen):
-        raise SsmHdlError(f"{name} has no sample with a label; give it more samples, or another split")
-    return Split(split.codes[chosen], split.labels[chosen], None if split.lengths is None else split.lengths[chosen])
+        raise SsmHdlError(
+            f"{name} has no sample with a label; give it more samples, or another split"
+        )
+    return Split(
+        split.codes[chosen],
+        split.labels[chosen],
+        None if split.lengths is None else split.lengths[chosen],
+    )
 
 
 @torch.no_grad()
-def logits(model: Model, inputs: Tensor, batch_size: int = 100, lengths: Tensor | None = None) -> Tensor:
-    """Outputs (n, outputs) or (n, steps, outputs) of normalised inputs (n, steps, channels), a batch at a time."""
+def logits(
+    model: Model, inputs: Tensor, batch_size: int = 100, lengths: Tensor | None = None
+) -> Tensor:
+    """Outputs (n, outputs) or (n, steps, outputs) of normalised inputs (n, steps, channels),
+    a batch at a time."""
     device = model.decoder.weight.device
     outputs = []
     for batch in _batches(torch.arange(len(inputs)), batch_size):
@@ -186,7 +236,8 @@ def logits(model: Model, inputs: Tensor, batch_size: int = 100, lengths: Tensor 
 
 
 def accuracy(model: Model, spec: InputSpec, split: Split) -> float:
-    """The share of ``split`` that the float model classifies correctly, 0 to 1; R2 if the labels are numbers."""
+    """The share of ``split`` that the float model classifies correctly, 0 to 1;
+    R2 if the labels are numbers."""
     inputs, _ = tensors(spec, split)
     lengths = None if split.lengths is None else torch.from_numpy(split.lengths)
     return score(logits(model, inputs, lengths=lengths).double().numpy(), split.labels)
@@ -204,12 +255,16 @@ def loss_of(outputs: Tensor, labels: Tensor, label_smoothing: float = 0.0) -> Te
         known = ~labels.isnan()
         return functional.mse_loss(outputs[known], labels[known])
     return functional.cross_entropy(
-        outputs.flatten(0, -2), labels.flatten(), ignore_index=UNLABELLED, label_smoothing=label_smoothing
+        outputs.flatten(0, -2),
+        labels.flatten(),
+        ignore_index=UNLABELLED,
+        label_smoothing=label_smoothing,
     )
 
 
 def units(labels: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Mean and deviation of each number of a label; a number that never changes has the deviation 1."""
+    """Mean and deviation of each number of a label;
+    a number that never changes has the deviation 1."""
     numbers = labels.reshape(-1, labels.shape[-1]).astype(np.float64)
     spread = np.nanstd(numbers, 0)
     return np.nanmean(numbers, 0), np.where(spread > 0, spread, 1.0)
@@ -231,15 +286,27 @@ def threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _stepper(model: Model, config: TrainConfig, steps: int) -> Callable[[Tensor, Tensor, Tensor | None], float]:
-    """A function that takes a batch, does a step of AdamW, with slower dynamics, and returns the loss."""
+def _stepper(
+    model: Model, config: TrainConfig, steps: int
+) -> Callable[[Tensor, Tensor, Tensor | None], float]:
+    """A function that takes a batch, does a step of AdamW, with slower dynamics,
+    and returns the loss."""
     dynamics = model.dynamics()
-    others = [parameter for parameter in model.parameters() if all(parameter is not one for one in dynamics)]
+    others = [
+        parameter
+        for parameter in model.parameters()
+        if all(parameter is not one for one in dynamics)
+    ]
     optimizer = torch.optim.AdamW(
-        [{"params": others, "weight_decay": config.weight_decay}, {"params": dynamics, "weight_decay": 0.0}]
+        [
+            {"params": others, "weight_decay": config.weight_decay},
+            {"params": dynamics, "weight_decay": 0.0},
+        ]
     )
     rates = [config.learning_rate, config.ssm_learning_rate]
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rates, total_steps=steps, pct_start=config.warmup_fraction)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, rates, total_steps=steps, pct_start=config.warmup_fraction
+    )
 
     def step(inputs: Tensor, labels: Tensor, lengths: Tensor | None) -> float:
         outputs = model(inputs) if lengths is None else model(inputs, lengths=lengths)

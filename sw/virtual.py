@@ -1,5 +1,6 @@
 # amaranth: UnusedElaboratable=no
-"""Boards without hardware: the RTL of a bitstream, simulated on a serial port; and the folders that `build` writes."""
+"""Boards without hardware: the RTL of a bitstream, simulated on a serial port;
+and the folders that `build` writes."""
 
 import math
 from dataclasses import dataclass, replace
@@ -62,7 +63,11 @@ def target_of(manifest: Manifest, board: Board) -> Target:
     """
     clock_hz = board.pll(board.clock_hz).clock_hz
     return Target(
-        board, plan_for(manifest, board.chip, clock_hz=board.clock_hz, reserve=shell_use(manifest, board)).plan, clock_hz
+        board,
+        plan_for(
+            manifest, board.chip, clock_hz=board.clock_hz, reserve=shell_use(manifest, board)
+        ).plan,
+        clock_hz,
     )
 
 
@@ -76,22 +81,30 @@ def built(folder: Path, manifest: Manifest) -> Target | None:
     if not there:
         return None
     if len(there) == 1:
-        raise SsmHdlError(f"{folder} has {there[0]} of a build that did not come to its end; build it again")
+        raise SsmHdlError(
+            f"{folder} has {there[0]} of a build that did not come to its end; build it again"
+        )
     report = _read(folder / REPORT, BuildReport)
     plan = _read(folder / PLAN, dict[str, Any])
     if report.fingerprint != fingerprint(manifest):
-        raise SsmHdlError(f"{folder / REPORT} is of another manifest than the one beside it; build it again")
+        raise SsmHdlError(
+            f"{folder / REPORT} is of another manifest than the one beside it; build it again"
+        )
     try:
         stages = TypeAdapter(dict[str, StagePlan]).validate_python(plan["stages"], strict=False)
         board, family = find_board(report.board), find_family(plan["family"])
         whole = Plan(family, stages, plan["share_layers"] is True, int(plan["luts_below"]))
-        missing = Structure.of(manifest, whole.share_layers, whole.family).stages.keys() ^ stages.keys()
+        missing = (
+            Structure.of(manifest, whole.share_layers, whole.family).stages.keys() ^ stages.keys()
+        )
         if missing:
             raise ValueError(f"stages {', '.join(sorted(missing))}")
         if whole.family is not board.family or not 0 < report.clock_mhz < math.inf:
             raise ValueError(f"{whole.family.name} at {report.clock_mhz} MHz for the {board.title}")
     except (SsmHdlError, LookupError, TypeError, ValueError) as error:
-        raise SsmHdlError(f"{folder / PLAN} is no plan of this manifest ({brief(error)}); build it again") from error
+        raise SsmHdlError(
+            f"{folder / PLAN} is no plan of this manifest ({brief(error)}); build it again"
+        ) from error
     return Target(board, whole, report.clock_mhz * 1e6, report)
 
 
@@ -99,11 +112,16 @@ def _read(path: Path, kind: Any) -> Any:
     try:
         return TypeAdapter(kind).validate_python(read_sealed(path))
     except (ValueError, OSError, RecursionError) as error:
-        raise SsmHdlError(f"{path} is not what `build` writes ({brief(str(error))}); build it again") from error
+        raise SsmHdlError(
+            f"{path} is not what `build` writes ({brief(str(error))}); build it again"
+        ) from error
 
 
-def virtual_board(manifest: Manifest, target: Target, baud: int | None = None, cache: Path | None = None) -> "VirtualBoard":
-    """The RTL of a bitstream, all of it but its PLL and the cells of its pins, on a pseudo-terminal.
+def virtual_board(
+    manifest: Manifest, target: Target, baud: int | None = None, cache: Path | None = None
+) -> "VirtualBoard":
+    """The RTL of a bitstream, all of it but its PLL and the cells of its pins,
+    on a pseudo-terminal.
 
     Args:
         manifest: the model.
@@ -112,7 +130,8 @@ def virtual_board(manifest: Manifest, target: Target, baud: int | None = None, c
         cache: folder for compiled designs.
 
     Raises:
-        SsmHdlError: this machine has no pseudo-terminals, the clock cannot make the bit rate, or a tool is missing or failed.
+        SsmHdlError: this machine has no pseudo-terminals, the clock cannot make the bit rate,
+            or a tool is missing or failed.
     """
     from ssm_hdl.sim.board import VirtualBoard  # which imports what Windows has not
 
@@ -122,4 +141,13 @@ def virtual_board(manifest: Manifest, target: Target, baud: int | None = None, c
     loading = FlashReader(board.flash_offset, clock_hz).cycles(len(image)) if image else 0
     verilog = shell_verilog(manifest, plan, divisor, timeout, board.flash_offset, clock_hz)
     flash = with_image(board, b"", image)
-    return VirtualBoard(verilog, "shell", divisor, linger=1, family=plan.family, flash=flash, start=loading, cache=cache)
+    return VirtualBoard(
+        verilog,
+        "shell",
+        divisor,
+        linger=1,
+        family=plan.family,
+        flash=flash,
+        start=loading,
+        cache=cache,
+    )

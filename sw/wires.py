@@ -1,8 +1,10 @@
-"""The wires of a picture: every stream in tracks of its own, between the columns of boxes and above the lines.
+"""The wires of a picture: every stream in tracks of its own,
+between the columns of boxes and above the lines.
 
-A stream leaves its box to the right. It goes on straight where no box is in its way. Otherwise it goes down the channel
-beside its box to the gutter above the line of its reader, along the gutter, and down the channel before its reader.
-All places are in inches, x from the left and y from the top.
+A stream leaves its box to the right. It goes on straight where no box is in its way. Otherwise it
+goes down the channel beside its box to the gutter above the line of its reader, along the gutter,
+and down the channel before its reader. All places are in inches,
+x from the left and y from the top.
 """
 
 import math
@@ -15,8 +17,9 @@ from ssm_hdl.sw.layout import Layout
 BOX = (1.95, 1.16)
 """Width and height of a box."""
 LANE, GUTTER, LABEL, ENTRY, TRACK, PORT = 0.2, 0.36, 0.8, 0.16, 0.15, 0.16
-"""Between two lanes; between two lines and in a channel without tracks: beside a box for the label of its stream, before one for
-the heads of arrows; between two tracks, and between two streams that enter one box."""
+"""Between two lanes; between two lines and in a channel without tracks: beside a box for the label
+of its stream, before one for the heads of arrows; between two tracks, and between two streams
+that enter one box."""
 
 
 @dataclass(frozen=True)
@@ -25,8 +28,8 @@ class Wire:
 
     Attributes:
         points: its corners.
-        name_at: where the name of its source can stand, at the end of a way round, if there is one: x, y and on which side of
-            the text that is.
+        name_at: where the name of its source can stand, at the end of a way round, if there is one:
+            x, y and on which side of the text that is.
     """
 
     points: list[tuple[float, float]]
@@ -42,8 +45,12 @@ class Wires:
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
-        self._entries = {(source, name): entry for name in layout.places for source, entry in self._ports(name)}
-        around = [(source, name) for source, name in self._entries if not layout.straight(source, name)]
+        self._entries = {
+            (source, name): entry for name in layout.places for source, entry in self._ports(name)
+        }
+        around = [
+            (source, name) for source, name in self._entries if not layout.straight(source, name)
+        ]
         gutters: dict[int, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
         for source, name in around:
             begin, end = layout.places[source].column + 1, layout.places[name].column
@@ -56,7 +63,9 @@ class Wires:
             channels[channel][source] += ys
         self._channels = {channel: _tracks(spans) for channel, spans in channels.items()}
         self._lefts = list(self._columns())
-        width = self._lefts[-1] + BOX[0] + LABEL + TRACK * self._count(self._channels, layout.columns)
+        width = (
+            self._lefts[-1] + BOX[0] + LABEL + TRACK * self._count(self._channels, layout.columns)
+        )
         self.size = width, self._tops[-1]
 
     def corner(self, name: str) -> tuple[float, float]:
@@ -78,16 +87,25 @@ class Wires:
         if begin.column + 1 == end.column:
             return Wire([(x, y), (out, y), (out, goal[1]), goal], None)
         along = self._along(end.line, source)
-        side = (goal[0], along, "left") if out > into else (self._lefts[end.column - 1] + BOX[0], along, "right")
+        side = (
+            (goal[0], along, "left")
+            if out > into
+            else (self._lefts[end.column - 1] + BOX[0], along, "right")
+        )
         return Wire([(x, y), (out, y), (out, along), (into, along), (into, goal[1]), goal], side)
 
     def _ports(self, name: str) -> Iterator[tuple[str, float]]:
         """The sources of a box, and how far below its middle each enters.
 
-        The middle is for a stream that comes straight, or for any where no box is on the left, from which one could leave there.
+        The middle is for a stream that comes straight, or for any where no box is on the left,
+        from which one could leave there.
         """
         layout, place = self._layout, self._layout.places[name]
-        lanes = {source: layout.places[source].lane for source in layout.sources(name) if layout.straight(source, name)}
+        lanes = {
+            source: layout.places[source].lane
+            for source in layout.sources(name)
+            if layout.straight(source, name)
+        }
         boxed = any(layout.boxed(place.line, place.lane, column) for column in range(place.column))
         above = 1 if boxed or place.lane in lanes.values() else 0
         below = 1
@@ -160,7 +178,9 @@ def _tracks(spans: Mapping[str, Iterable[float]]) -> dict[str, int]:
     chosen: dict[str, int] = {}
     for name, ends in sorted(spans.items(), key=lambda item: min(item[1])):
         low, high = min(ends), max(ends)
-        free = (track for track, used in enumerate(tracks) if all(high < a or b < low for a, b in used))
+        free = (
+            track for track, used in enumerate(tracks) if all(high < a or b < low for a, b in used)
+        )
         chosen[name] = next(free, len(tracks))
         if chosen[name] == len(tracks):
             tracks.append([])

@@ -95,8 +95,13 @@ _EDGES = {"norm": 3, "driven": 3, "read": 3, "summed": 3, "gelu": 3, "glu": 3, "
 
 
 def _layer(k: int, alike: bool) -> str:
-    """Layer ``k``, from 1 on; of those that are alike, any two that follow one another differ in the format of every edge."""
-    text = _LAYER.replace("{k}", str(k)).replace("{before}", str(k - 1)).replace("{center}", str(alike or k % 2 == 1))
+    """Layer ``k``, from 1 on; of those that are alike, any two that follow one another differ in
+    the format of every edge."""
+    text = (
+        _LAYER.replace("{k}", str(k))
+        .replace("{before}", str(k - 1))
+        .replace("{center}", str(alike or k % 2 == 1))
+    )
     text = text.replace("{epsilon}", str(20 * k if alike else 20))
     for index, (name, i_bits) in enumerate(_EDGES.items()):
         i_bits += (k + index) % 2 if alike else 0
@@ -110,7 +115,9 @@ class _Draw:
     def __init__(self, seed: int, features: Collection[str]) -> None:
         assert set(features) <= {"exponent", "delta", "dither", "narrow", "mean"}
         self.random, self.features = np.random.default_rng(seed), features
-        self.pole_format, self.state_format, self.weight_format = NARROW if "narrow" in features else WIDE
+        self.pole_format, self.state_format, self.weight_format = (
+            NARROW if "narrow" in features else WIDE
+        )
         self.codes: dict[str, Codes] = {}
         self.formats: dict[str, Format] = {}
 
@@ -122,8 +129,14 @@ class _Draw:
             self.codes[name + ".exponent"] = self.random.integers(0, 8, values.shape[:channels])
 
     def dense(self, name: str, limit: float, *shape: int, bias: bool = True) -> None:
-        """Weights (rows, columns), or (groups, rows, columns, ..), and a bias of as many numbers as there are rows."""
-        self.store(name + ".weight", self.random.uniform(-limit, limit, shape), self.weight_format, 1 if len(shape) == 2 else 2)
+        """Weights (rows, columns), or (groups, rows, columns, ..),
+        and a bias of as many numbers as there are rows."""
+        self.store(
+            name + ".weight",
+            self.random.uniform(-limit, limit, shape),
+            self.weight_format,
+            1 if len(shape) == 2 else 2,
+        )
         if bias:
             self.store(name + ".bias", self.random.uniform(-2, 2, shape[0]), "SQ(2, 10)")
 
@@ -133,16 +146,25 @@ class _Draw:
         pole = magnitude * np.exp(1j * self.random.uniform(-1.5, 1.5, (channels, modes)))
         pole[:, modes - straight :] = 0
         lsb = Format.parse(self.pole_format).lsb
-        real = np.floor((pole.real - ("delta" in self.features)) / lsb) * lsb  # not to 0, where the unit circle may be
-        self.store(name + ".transition", np.stack([real, pole.imag], axis=-1), self.pole_format, channels=2)
+        # not to 0, where the unit circle may be
+        real = np.floor((pole.real - ("delta" in self.features)) / lsb) * lsb
+        self.store(
+            name + ".transition", np.stack([real, pole.imag], axis=-1), self.pole_format, channels=2
+        )
         self.codes[name + ".exponent"] = self.random.integers(-3, 0, (channels, modes))
 
     def manifest(self, text: str, **fields: object) -> Manifest:
         """The manifest of a text with fields."""
         features = {name: name in self.features for name in ("delta", "dither")}
-        formats = {"pole": self.pole_format, "state": self.state_format, "weight": self.weight_format}
+        formats = {
+            "pole": self.pole_format,
+            "state": self.state_format,
+            "weight": self.weight_format,
+        }
         graph = yaml.safe_load(text.format(**fields, **features, **formats))
-        for tensor in (op[key] for op in graph["operations"] for key in ("weight", "transition") if key in op):
+        for tensor in (
+            op[key] for op in graph["operations"] for key in ("weight", "transition") if key in op
+        ):
             if tensor["tensor"] + ".exponent" in self.codes:
                 tensor["exponent"] = tensor["tensor"] + ".exponent"
         return Manifest(Graph.model_validate(graph), Tensors(self.codes, self.formats))
@@ -152,14 +174,15 @@ class _Draw:
 def random_manifest() -> Callable[..., Manifest]:
     """``random_manifest(channels, modes, steps, ..., tokens)``: a manifest with random codes.
 
-    ``channels`` (H) heads of ``modes`` (N) complex modes, the last of which has its pole at 0; ``steps`` time steps;
-    ``classes`` outputs a sequence. With ``pooled=False`` it ends with the residual: ``channels`` outputs a time step.
-    ``features`` are any of: ``exponent``, the channels of the transition and of the weights behind it have random scales;
-    ``delta`` and ``dither``, as the scan has them; ``narrow``, codes of 4 bits and states of 6; ``mean``, a mean over time
-    in place of a pool. It has the shape of an S4D, or with ``layers`` that of an S5: so many blocks of norm, one state of
-    ``modes`` modes for all channels, gate and residual. They cannot share stages, unless they are to be ``alike``; then they
-    differ in their binary points and tables. With ``tokens`` its input is one of so many
-    tokens, or a code past them.
+    ``channels`` (H) heads of ``modes`` (N) complex modes, the last of which has its pole at 0;
+    ``steps`` time steps; ``classes`` outputs a sequence. With ``pooled=False`` it ends with the
+    residual: ``channels`` outputs a time step. ``features`` are any of: ``exponent``, the channels
+    of the transition and of the weights behind it have random scales; ``delta`` and ``dither``, as
+    the scan has them; ``narrow``, codes of 4 bits and states of 6; ``mean``, a mean over time in
+    place of a pool. It has the shape of an S4D, or with ``layers`` that of an S5: so many blocks of
+    norm, one state of ``modes`` modes for all channels, gate and residual. They cannot share
+    stages, unless they are to be ``alike``; then they differ in their binary points and tables.
+    With ``tokens`` its input is one of so many tokens, or a code past them.
     """
 
     def make(
@@ -180,7 +203,9 @@ def random_manifest() -> Callable[..., Manifest]:
         if layers:
             text, end = _TOKENS if tokens else _HEAD, f"residual_{layers}"
             if tokens:
-                draw.store("encoder.weight", draw.random.uniform(-8, 8, (tokens, channels)), "SQ(4, 4)")
+                draw.store(
+                    "encoder.weight", draw.random.uniform(-8, 8, (tokens, channels)), "SQ(4, 4)"
+                )
             for k in range(1, layers + 1):
                 draw.dense(f"drive_{k}", 0.7, 2 * modes, channels)
                 draw.ssm(f"ssm_{k}", modes, 1, straight=0)
@@ -204,7 +229,8 @@ def random_manifest() -> Callable[..., Manifest]:
 
 @pytest.fixture(scope="session")
 def random_samples() -> Callable[..., Codes]:
-    """``random_samples(manifest, batch, steps, seed)``: codes over the whole input format, (batch, steps, size)."""
+    """``random_samples(manifest, batch, steps, seed)``: codes over the whole input format,
+    (batch, steps, size)."""
 
     def make(manifest: Manifest, batch: int = 2, steps: int | None = None, seed: int = 0) -> Codes:
         edge = manifest.input

@@ -1,7 +1,9 @@
-"""Files from strangers: mutations of the small valid files in ``corpus``; each is taken, or refused with one line, quickly.
+"""Files from strangers: mutations of the small valid files in ``corpus``; each is taken,
+or refused with one line, quickly.
 
-``python tests/fuzz_files.py 100000`` runs so many inputs for each loader, a thousand a seed, and goes on where it was stopped:
-``results/fuzz-files.json`` keeps what was done. An input that fails is shrunk and kept in the corpus.
+``python tests/fuzz_files.py 100000`` runs so many inputs for each loader, a thousand a seed, and
+goes on where it was stopped: ``results/fuzz-files.json`` keeps what was done. An input that fails
+is shrunk and kept in the corpus.
 """
 
 import io
@@ -59,7 +61,9 @@ class Line:
 
 
 def manifest(data, folder):
-    (folder / "weights.safetensors").write_bytes((CORPUS / "weights" / "small.safetensors").read_bytes())
+    (folder / "weights.safetensors").write_bytes(
+        (CORPUS / "weights" / "small.safetensors").read_bytes()
+    )
     Manifest.load(put(folder / "manifest.yaml", data))
 
 
@@ -73,7 +77,11 @@ def own(data, folder):
 
 
 def public(data, folder):
-    path, spec, options = put(folder / "public.bin", data), npz.load(CORPUS / "data" / "classes.npz").spec, {}
+    path, spec, options = (
+        put(folder / "public.bin", data),
+        npz.load(CORPUS / "data" / "classes.npz").spec,
+        {},
+    )
     while True:
         try:
             return importers.load(path, None, spec, **options)
@@ -92,11 +100,24 @@ def samples(data, folder):
 
 def serial(data, folder):
     reader = host.Host.__new__(host.Host)
-    reader.port, reader.baud, reader.timeout, reader._tag, reader._serial = "port", host.BAUD, 1e-3, TAG, Line(data)
+    reader.port, reader.baud, reader.timeout, reader._tag, reader._serial = (
+        "port",
+        host.BAUD,
+        1e-3,
+        TAG,
+        Line(data),
+    )
     assert len(reader._answer(6)) == 6
 
 
-LOADERS = {"manifest": manifest, "weights": weights, "checkpoint": own, "import": public, "data": samples, "serial": serial}
+LOADERS = {
+    "manifest": manifest,
+    "weights": weights,
+    "checkpoint": own,
+    "import": public,
+    "data": samples,
+    "serial": serial,
+}
 
 
 def put(path, data):
@@ -105,7 +126,8 @@ def put(path, data):
 
 
 def parts(data):
-    """The parts of a file whose lengths or check sums must be right to get further, and what puts them together again."""
+    """The parts of a file whose lengths or check sums must be right to get further,
+    and what puts them together again."""
     if data[:2] == b"PK":
         try:
             with zipfile.ZipFile(io.BytesIO(data)) as file:
@@ -115,18 +137,27 @@ def parts(data):
         return [*(name.encode() for name in names), *members], zipped
     if data[:6] == b"\x93NUMPY":
         end = 10 + int.from_bytes(data[8:10], "little")
-        return [data[10:end], data[end:]], lambda new: data[:8] + (len(new[0]) & 0xFFFF).to_bytes(2, "little") + b"".join(new)
+        return [
+            data[10:end],
+            data[end:],
+        ], lambda new: data[:8] + (len(new[0]) & 0xFFFF).to_bytes(2, "little") + b"".join(new)
     if data[8:9] == b"{":
         end = 8 + int.from_bytes(data[:8], "little")
-        return [data[8:end], data[end:]], lambda new: len(new[0]).to_bytes(8, "little") + b"".join(new)
+        return [
+            data[8:end],
+            data[end:],
+        ], lambda new: len(new[0]).to_bytes(8, "little") + b"".join(new)
     if data[:1] == b"\x5a" and len(data) >= 7:
-        return [data[1:3], data[5:-2]], lambda new: answer(*new[0].ljust(2, b"\0")[:2], new[1][:9999])
+        return [data[1:3], data[5:-2]], lambda new: answer(
+            *new[0].ljust(2, b"\0")[:2], new[1][:9999]
+        )
     return [data], b"".join
 
 
 def zipped(new):
     buffer, half = io.BytesIO(), len(new) // 2
-    with zipfile.ZipFile(buffer, "w") as file, warnings.catch_warnings(action="ignore"):  # of two members of one name
+    # of two members of one name
+    with zipfile.ZipFile(buffer, "w") as file, warnings.catch_warnings(action="ignore"):
         for name, member in zip(new[:half], new[half:], strict=True):
             file.writestr(name.decode(errors="replace").partition("\0")[0] or "x", member)
     return buffer.getvalue()
@@ -137,12 +168,27 @@ def mutated(draw, data, depth=2):
     pieces, join = parts(data)
     if depth and draw(st.integers(0, 7)) and (len(pieces) > 1 or join is zipped):
         at = draw(st.integers(0, len(pieces) - 1))
-        return join([mutated(draw, piece, depth - 1) if index == at else piece for index, piece in enumerate(pieces)])
+        return join(
+            [
+                mutated(draw, piece, depth - 1) if index == at else piece
+                for index, piece in enumerate(pieces)
+            ]
+        )
     words = list(WORD.finditer(data))
-    kind = draw(st.sampled_from(["token", "word", "byte", "cut", "double", "bytes"] if words else ["byte", "cut", "bytes"]))
+    kind = draw(
+        st.sampled_from(
+            ["token", "word", "byte", "cut", "double", "bytes"]
+            if words
+            else ["byte", "cut", "bytes"]
+        )
+    )
     if kind in ("token", "word"):
         word = draw(st.sampled_from(words))
-        new = draw(st.sampled_from(TOKENS)).encode() if kind == "token" else draw(st.sampled_from(words))[0]
+        new = (
+            draw(st.sampled_from(TOKENS)).encode()
+            if kind == "token"
+            else draw(st.sampled_from(words))[0]
+        )
         return data[: word.start()] + new + data[word.end() :]
     if kind == "byte" and data:
         at = draw(st.integers(0, len(data) - 1))
@@ -155,7 +201,9 @@ def mutated(draw, data, depth=2):
 @st.composite
 def files(draw, loader):
     """A file of the corpus with one to four changes."""
-    data = draw(st.sampled_from([path.read_bytes() for path in sorted((CORPUS / loader).iterdir())]))
+    data = draw(
+        st.sampled_from([path.read_bytes() for path in sorted((CORPUS / loader).iterdir())])
+    )
     for _ in range(draw(st.integers(1, 4))):
         data = mutated(draw, data)
     return data
@@ -182,12 +230,19 @@ def late(number, frame):
 
 
 def fuzz(loader, folder, number, count):
-    """How many inputs of a seed are taken and refused; AssertionError or what a loader raises, of the smallest such input."""
+    """How many inputs of a seed are taken and refused; AssertionError or what a loader raises,
+    of the smallest such input."""
     told, failing = Counter(), b""
 
     @seed(number)
-    @settings(max_examples=count, database=None, deadline=None, phases=(Phase.generate, Phase.shrink),
-              suppress_health_check=list(HealthCheck), print_blob=False)
+    @settings(
+        max_examples=count,
+        database=None,
+        deadline=None,
+        phases=(Phase.generate, Phase.shrink),
+        suppress_health_check=list(HealthCheck),
+        print_blob=False,
+    )
     @given(files(loader))
     def run(data):
         nonlocal failing
@@ -218,7 +273,9 @@ def main(wanted, loaders):
         for loader in loaders or LOADERS:
             before, found = (
                 megabytes(),
-                known.setdefault(loader, {"inputs": 0, "taken": 0, "refused": 0, "cpu_s": 0, "peak_mb": 0}),
+                known.setdefault(
+                    loader, {"inputs": 0, "taken": 0, "refused": 0, "cpu_s": 0, "peak_mb": 0}
+                ),
             )
             while found["inputs"] < wanted:
                 began, number = time.process_time(), found["inputs"] // CHUNK
@@ -228,7 +285,9 @@ def main(wanted, loaders):
                     found[outcome] += told[outcome]
                 found["cpu_s"] = round(found["cpu_s"] + time.process_time() - began, 1)
                 found["peak_mb"] = max(found["peak_mb"], megabytes() - before)
-                assert found["peak_mb"] < LIMIT_MB, f"{loader}, seed {number}: {found['peak_mb']} MB"
+                assert found["peak_mb"] < LIMIT_MB, (
+                    f"{loader}, seed {number}: {found['peak_mb']} MB"
+                )
                 RESULTS.write_text(json.dumps(known, indent=2) + "\n")
                 print(loader, found, flush=True)
 

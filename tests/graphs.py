@@ -35,12 +35,27 @@ class _Graph:
         return {"tensor": name, "format": format}
 
     def dense(self, source: str, rows: int) -> str:
-        return self.add("dense", rows, source, weight=self.tensor(rows, self.sizes[source]), format=FORMAT)
+        return self.add(
+            "dense", rows, source, weight=self.tensor(rows, self.sizes[source]), format=FORMAT
+        )
 
     def grow(self, source: str) -> None:
         """Add something that reads a stream."""
         size = self.sizes[source]
-        kinds = ["lookup", "dense", "dense", "grouped", "slice", "scan", "scan", "selective", "norm", "add", "add", *MORE]
+        kinds = [
+            "lookup",
+            "dense",
+            "dense",
+            "grouped",
+            "slice",
+            "scan",
+            "scan",
+            "selective",
+            "norm",
+            "add",
+            "add",
+            *MORE,
+        ]
         kind = self.dice.choice(kinds)
         if kind == "lookup":
             self.add("lookup", size, source, function="gelu", format=FORMAT)
@@ -68,7 +83,13 @@ class _Graph:
             self.dense(self.add("argmax", 1, source), self.pick(1, 2))
         elif kind == "add":
             same = [name for name, other in self.sizes.items() if other == size]
-            self.add(str(self.dice.choice(["add", "multiply"])), size, source, str(self.dice.choice(same)), format=FORMAT)
+            self.add(
+                str(self.dice.choice(["add", "multiply"])),
+                size,
+                source,
+                str(self.dice.choice(same)),
+                format=FORMAT,
+            )
 
     def scan(self, source: str) -> None:
         """States, and the dense that reads them, by channels or all of them."""
@@ -76,7 +97,9 @@ class _Graph:
         if self.dice.random() < 0.3:
             channels = self.pick(1, 2, 4)
             weight = self.tensor(2 * channels, self.sizes[source])
-            source = self.add("dense", channels, source, weight=weight, result="complex", format=FORMAT)
+            source = self.add(
+                "dense", channels, source, weight=weight, result="complex", format=FORMAT
+            )
             del self.sizes[source]  # nothing but a scan reads complex numbers
         exponent = f"tensor_{len(self.codes)}"
         self.codes[exponent] = self.dice.integers(-2, 1, (channels, modes))
@@ -85,12 +108,32 @@ class _Graph:
         poles = self.dice.integers(-4, 5, (channels, modes, 2))  # inside the unit circle
         poles[..., 0] = np.where(delta, abs(poles[..., 0]) - 8, poles[..., 0])
         self.codes[transition["tensor"]] = poles
-        scan = self.add("scan", channels * modes, source, transition=transition, exponent=exponent, delta=delta, format=FORMAT)
+        scan = self.add(
+            "scan",
+            channels * modes,
+            source,
+            transition=transition,
+            exponent=exponent,
+            delta=delta,
+            format=FORMAT,
+        )
         for _ in range(self.pick(1, 1, 2)):
             if self.dice.random() < 0.7:
-                self.add("dense", channels * rows, scan, weight=self.tensor(channels, rows, modes, 2), format=FORMAT)
+                self.add(
+                    "dense",
+                    channels * rows,
+                    scan,
+                    weight=self.tensor(channels, rows, modes, 2),
+                    format=FORMAT,
+                )
             else:
-                self.add("dense", rows, scan, weight=self.tensor(rows, channels * modes, 2), format=FORMAT)
+                self.add(
+                    "dense",
+                    rows,
+                    scan,
+                    weight=self.tensor(rows, channels * modes, 2),
+                    format=FORMAT,
+                )
         del self.sizes[scan]
 
     def selective(self, source: str) -> None:
@@ -101,7 +144,18 @@ class _Graph:
         exponent = f"tensor_{len(self.codes)}"
         self.codes[exponent] = self.dice.integers(-2, 2, channels)
         alpha = self.tensor(channels, modes)
-        self.add("selective", channels, rate, source, b, c, alpha=alpha, exponent=exponent, state=FORMAT, format=FORMAT)
+        self.add(
+            "selective",
+            channels,
+            rate,
+            source,
+            b,
+            c,
+            alpha=alpha,
+            exponent=exponent,
+            state=FORMAT,
+            format=FORMAT,
+        )
 
     def join(self, names: list[str]) -> str:
         """One stream of several."""
@@ -117,7 +171,8 @@ class _Graph:
 
 
 def random_graph(seed: int) -> Manifest:
-    """A manifest of up to a dozen operations: forks, joins, slices, groups, states, norms, results each step or once."""
+    """A manifest of up to a dozen operations: forks, joins, slices, groups, states, norms,
+    results each step or once."""
     dice = np.random.default_rng(seed)
     graph = _Graph(dice)
     tokens, steps = dice.random() < 0.2, graph.pick(1, 2, 4, 8, 64)
@@ -136,17 +191,31 @@ def random_graph(seed: int) -> Manifest:
         parts = []
         for _ in range(graph.pick(1, 1, 2)):
             op = str(dice.choice(("pool", "mean", "largest", "last")))
-            fields = {"pool": {"shift": shift, "format": "SQ(4, 6)"}, "mean": {"format": "SQ(4, 6)"}}.get(op, {})
+            fields = {
+                "pool": {"shift": shift, "format": "SQ(4, 6)"},
+                "mean": {"format": "SQ(4, 6)"},
+            }.get(op, {})
             pool = graph.add(op, graph.sizes[whole], whole, **fields)
             parts.append(graph.dense(pool, graph.pick(1, 3, 4)))
         whole = graph.join(parts)
     x = {"name": "x", "size": size, "format": "UQ(3, 0)" if tokens else FORMAT}
-    fields = {"schema_version": 1, "name": f"graph_{seed}", "steps": steps, "input": x, "output": whole}
-    return Manifest(Graph.model_validate(fields | {"operations": graph.operations}), Tensors(graph.codes, {}))
+    fields = {
+        "schema_version": 1,
+        "name": f"graph_{seed}",
+        "steps": steps,
+        "input": x,
+        "output": whole,
+    }
+    return Manifest(
+        Graph.model_validate(fields | {"operations": graph.operations}), Tensors(graph.codes, {})
+    )
 
 
-def selective_layers(layers: int, channels: int = 4, modes: int = 4, steps: int = 8, classes: int = 0) -> Manifest:
-    """Blocks of a dense, a selective scan of its parts, and a residual; they differ in binary points and constants."""
+def selective_layers(
+    layers: int, channels: int = 4, modes: int = 4, steps: int = 8, classes: int = 0
+) -> Manifest:
+    """Blocks of a dense, a selective scan of its parts, and a residual;
+    they differ in binary points and constants."""
     graph = _Graph(np.random.default_rng(0))
     graph.sizes["x"] = channels
 
@@ -160,26 +229,49 @@ def selective_layers(layers: int, channels: int = 4, modes: int = 4, steps: int 
         weight = graph.tensor(sum(sizes.values()), channels)
         add(f"select_{k}", "dense", input=before, weight=weight, format=f"SQ({3 + odd}, {5 - odd})")
         for place, (name, size) in enumerate(sizes.items()):
-            add(f"{name}_{k}", "slice", input=f"select_{k}", start=sum([*sizes.values()][:place]), size=size)
+            add(
+                f"{name}_{k}",
+                "slice",
+                input=f"select_{k}",
+                start=sum([*sizes.values()][:place]),
+                size=size,
+            )
         exponent = f"tensor_{len(graph.codes)}"
         graph.codes[exponent] = graph.dice.integers(-1 - odd, 3, channels)
         inputs = [f"{name}_{k}" for name in ("rate", "drive", "b", "c")]
         alpha = graph.tensor(channels, modes, format=f"SQ({1 + odd}, {3 - odd})")
         state = {"state": f"SQ({4 - odd}, {4 + odd})", "format": f"SQ({2 + odd}, {6 - odd})"}
         add(f"scan_{k}", "selective", inputs=inputs, alpha=alpha, exponent=exponent, **state)
-        add(f"residual_{k}", "add", inputs=[before, f"scan_{k}"], format=f"SQ({3 + odd}, {5 - odd})")
+        add(
+            f"residual_{k}", "add", inputs=[before, f"scan_{k}"], format=f"SQ({3 + odd}, {5 - odd})"
+        )
         before = f"residual_{k}"
     if classes:
         add("largest", "largest", input=before)
-        add("decoder", "dense", input="largest", weight=graph.tensor(classes, channels), format="SQ(6, 4)")
+        add(
+            "decoder",
+            "dense",
+            input="largest",
+            weight=graph.tensor(classes, channels),
+            format="SQ(6, 4)",
+        )
         before = "decoder"
     x = {"name": "x", "size": channels, "format": "SQ(3, 5)"}
-    fields = {"schema_version": 1, "name": "selective_layers", "steps": steps, "input": x, "output": before}
-    return Manifest(Graph.model_validate(fields | {"operations": graph.operations}), Tensors(graph.codes, {}))
+    fields = {
+        "schema_version": 1,
+        "name": "selective_layers",
+        "steps": steps,
+        "input": x,
+        "output": before,
+    }
+    return Manifest(
+        Graph.model_validate(fields | {"operations": graph.operations}), Tensors(graph.codes, {})
+    )
 
 
 def convolutional(layers: int, size: int = 4) -> Manifest:
-    """Blocks of a causal convolution, a SiLU and a Hadamard transform, which can share stages, and the place of the largest."""
+    """Blocks of a causal convolution, a SiLU and a Hadamard transform, which can share stages,
+    and the place of the largest."""
     graph = _Graph(np.random.default_rng(layers))
     whole, graph.sizes["x"] = "x", size
     for layer in range(layers):
@@ -191,5 +283,13 @@ def convolutional(layers: int, size: int = 4) -> Manifest:
         whole = graph.add("add", size, whole, mixed, format=f"SQ({4 + layer % 2}, {4 - layer % 2})")
     graph.add("argmax", 1, whole)
     x = {"name": "x", "size": size, "format": "SQ(5, 3)"}
-    fields = {"schema_version": 1, "name": "convolutional", "steps": 8, "input": x, "output": graph.operations[-1]["name"]}
-    return Manifest(Graph.model_validate(fields | {"operations": graph.operations}), Tensors(graph.codes, {}))
+    fields = {
+        "schema_version": 1,
+        "name": "convolutional",
+        "steps": 8,
+        "input": x,
+        "output": graph.operations[-1]["name"],
+    }
+    return Manifest(
+        Graph.model_validate(fields | {"operations": graph.operations}), Tensors(graph.codes, {})
+    )

@@ -1,7 +1,8 @@
-"""The integer program of a manifest, written from docs/manifest.md alone: plain integers and decimals, no NumPy.
+"""The integer program of a manifest, written from docs/manifest.md alone:
+plain integers and decimals, no NumPy.
 
-A stream is a list of packets: one each time step, or a single one if it comes once a sequence. A packet is a list of codes, and a
-complex element is a list of two.
+A stream is a list of packets: one each time step, or a single one if it comes once a sequence.
+A packet is a list of codes, and a complex element is a list of two.
 """
 
 import re
@@ -82,7 +83,9 @@ FUNCTIONS = {
     "sigmoid": lambda x: 1 / (1 + power(-x)),
     "silu": lambda x: x / (1 + power(-x)),
     "softplus": softplus,
-    "log2_softplus": lambda x: ((x if x < -300 else softplus(x).ln()) - Decimal(2).ln().ln()) / Decimal(2).ln(),
+    "log2_softplus": lambda x: (
+        ((x if x < -300 else softplus(x).ln()) - Decimal(2).ln().ln()) / Decimal(2).ln()
+    ),
 }
 
 
@@ -103,10 +106,14 @@ def decay(address: int) -> tuple[int, int]:
 @cache
 def line(cell: int, half: int, cells: int, inside: int) -> tuple[int, int]:
     with localcontext(Context(60)):
-        left, middle, right = (1 / ((1 + half) * (1 + (cell + Decimal(x) / 2) / 2**cells)).sqrt() for x in range(3))
+        left, middle, right = (
+            1 / ((1 + half) * (1 + (cell + Decimal(x) / 2) / 2**cells)).sqrt() for x in range(3)
+        )
         slope = nearest(left - right, cells + inside)
         sag = (left + right) / 2 - middle
-        level = nearest((left - sag / 2) * 2 ** (cells + inside + 2) + 2 - Decimal(slope) / 2 ** (inside - 1))
+        level = nearest(
+            (left - sag / 2) * 2 ** (cells + inside + 2) + 2 - Decimal(slope) / 2 ** (inside - 1)
+        )
     return min(level, 2 ** (cells + inside + 2) - 1), slope
 
 
@@ -131,14 +138,21 @@ def depth(codes: Any) -> int:
 
 
 class Program:
-    """A manifest: the fields of its YAML, its tensors as nested lists, and the formats that these are stored in."""
+    """A manifest: the fields of its YAML, its tensors as nested lists,
+    and the formats that these are stored in."""
 
-    def __init__(self, fields: dict[str, Any], tensors: dict[str, Any], formats: dict[str, str]) -> None:
+    def __init__(
+        self, fields: dict[str, Any], tensors: dict[str, Any], formats: dict[str, str]
+    ) -> None:
         self.fields, self.tensors, self.formats = fields, tensors, formats
 
     def run(self, samples: list[list[int]]) -> list[list[int]]:
         """The packets of the output for one sequence."""
-        streams = {self.fields["input"]["name"]: Stream(Format.parse(self.fields["input"]["format"]), samples)}
+        streams = {
+            self.fields["input"]["name"]: Stream(
+                Format.parse(self.fields["input"]["format"]), samples
+            )
+        }
         for op in self.fields["operations"]:
             sources = [streams[name] for name in op.get("inputs") or [op["input"]]]
             y = sources[0].format
@@ -155,10 +169,16 @@ class Program:
         return deep(lambda code: format.store(code, stored.f), self.tensors[tensor["tensor"]])
 
     def scaled(self, tensor: dict[str, Any]) -> tuple[Any, int]:
-        codes, f, name = self.codes(tensor), Format.parse(tensor["format"]).f, tensor.get("exponent")
+        codes, f, name = (
+            self.codes(tensor),
+            Format.parse(tensor["format"]).f,
+            tensor.get("exponent"),
+        )
         if name is None:
             return codes, f
-        most = max(x for row in self.tensors[name] for x in (row if isinstance(row, list) else [row]))
+        most = max(
+            x for row in self.tensors[name] for x in (row if isinstance(row, list) else [row])
+        )
         return shifted(codes, self.tensors[name], most), f + most
 
     def dense(self, op, y, x):
@@ -167,7 +187,10 @@ class Program:
         rows, n = [(g, row) for g, group in enumerate(groups) for row in group], len(groups[0][0])
         bias = [0] * len(rows)
         if op.get("bias"):
-            bias = [half_up(code, Format.parse(op["bias"]["format"]).f - f) for code in self.codes(op["bias"])]
+            bias = [
+                half_up(code, Format.parse(op["bias"]["format"]).f - f)
+                for code in self.codes(op["bias"])
+            ]
         for packet in x.packets:
             codes = []
             for (g, row), total in zip(rows, bias, strict=True):
@@ -192,14 +215,24 @@ class Program:
                 sums = re * h_re - im * h_im + (v[0] << up), re * h_im + im * h_re + (v[1] << up)
                 d = [(159 * t + 193 * i + 64 * p) % 256 for p in range(2)]
                 if op.get("dither"):  # floor(x + (d + 1/2) / 256)
-                    h[i] = [y.store((512 * sums[p] + (2 * d[p] + 1 << f)) >> f + 9, y.f) for p in range(2)]
+                    h[i] = [
+                        y.store((512 * sums[p] + (2 * d[p] + 1 << f)) >> f + 9, y.f)
+                        for p in range(2)
+                    ]
                 else:
                     h[i] = [y.store(sums[p], f + y.f) for p in range(2)]
             yield list(h)
 
     def selective(self, op, y, rate, v, b, c):
-        alpha, f_a, state = self.codes(op["alpha"]), Format.parse(op["alpha"]["format"]).f, Format.parse(op["state"])
-        f, up = max(5, f_a, rate.format.f), [e + state.f + 20 - v.format.f - b.format.f for e in self.tensors[op["exponent"]]]
+        alpha, f_a, state = (
+            self.codes(op["alpha"]),
+            Format.parse(op["alpha"]["format"]).f,
+            Format.parse(op["state"]),
+        )
+        f, up = (
+            max(5, f_a, rate.format.f),
+            [e + state.f + 20 - v.format.f - b.format.f for e in self.tensors[op["exponent"]]],
+        )
         h = [[0] * len(row) for row in alpha]
         for r_t, v_t, b_t, c_t in zip(rate.packets, v.packets, b.packets, c.packets, strict=True):
             for i, row in enumerate(alpha):
@@ -213,7 +246,9 @@ class Program:
     def norm(self, op, y, x):
         n, center, epsilon = len(x.packets[0]), op.get("center", True), op.get("epsilon", 0)
         (low, high), b = x.format.range, y.i + y.f
-        greatest = n // 2 * (n - n // 2) * (high - low) ** 2 if center else (n * max(-low, high)) ** 2
+        greatest = (
+            n // 2 * (n - n // 2) * (high - low) ** 2 if center else (n * max(-low, high)) ** 2
+        )
         cells, width = -(-b // 2), max((greatest + epsilon).bit_length(), b + 6)
         inside, width = b + 5 - cells, width + width % 2
         drop = max(0, width // 2 - 1 - y.f - 5)
@@ -223,10 +258,15 @@ class Program:
             while v and v < 1 << width - 2:
                 v, s = v << 2, s + 1
             half = v >> width - 1
-            cell, place = divmod((v << 1 - half) % (1 << width - 1) >> width - 1 - (b + 5), 1 << inside)
+            cell, place = divmod(
+                (v << 1 - half) % (1 << width - 1) >> width - 1 - (b + 5), 1 << inside
+            )
             level, slope = line(cell, half, cells, inside)
             r = (level << inside - 2) - slope * place >> inside
-            yield [y.store((n * q - total << s >> drop) * r, width // 2 - 1 - drop + b + 5) for q in packet]
+            yield [
+                y.store((n * q - total << s >> drop) * r, width // 2 - 1 - drop + b + 5)
+                for q in packet
+            ]
 
     def lookup(self, op, y, x):
         return ([entry(op["function"], q, x.format.f, y) for q in packet] for packet in x.packets)
@@ -238,14 +278,19 @@ class Program:
     def add(self, op, y, a, b):
         f = max(a.format.f, b.format.f)
         for pair in zip(a.packets, b.packets, strict=True):
-            yield [y.store((p << f - a.format.f) + (q << f - b.format.f), f) for p, q in zip(*pair, strict=True)]
+            yield [
+                y.store((p << f - a.format.f) + (q << f - b.format.f), f)
+                for p, q in zip(*pair, strict=True)
+            ]
 
     def slice(self, op, y, x):
         return (packet[op["start"] : op["start"] + op["size"]] for packet in x.packets)
 
     def embedding(self, op, y, x):
         rows = self.codes(op["weight"])
-        return ([q for token in packet for q in rows[min(token, len(rows) - 1)]] for packet in x.packets)
+        return (
+            [q for token in packet for q in rows[min(token, len(rows) - 1)]] for packet in x.packets
+        )
 
     def taps(self, op, y, x):
         lines = [[0] * len(x.packets[0])] * (op["taps"] - 1) + x.packets
@@ -255,7 +300,9 @@ class Program:
     def hadamard(self, op, y, x):
         f, places = x.format.f + op["shift"], range(len(x.packets[0]))
         for packet in x.packets:
-            yield [y.store(sum(sign(len(places), i, j) * packet[j] for j in places), f) for i in places]
+            yield [
+                y.store(sum(sign(len(places), i, j) * packet[j] for j in places), f) for i in places
+            ]
 
     def argmax(self, op, y, x):
         return ([packet.index(max(packet))] for packet in x.packets)
@@ -278,9 +325,15 @@ class Program:
 
     def mean(self, op, y, x):
         means = (
-            Fraction(sum(column), len(x.packets)) * Fraction(2) ** (y.f - x.format.f) for column in zip(*x.packets, strict=True)
+            Fraction(sum(column), len(x.packets)) * Fraction(2) ** (y.f - x.format.f)
+            for column in zip(*x.packets, strict=True)
         )
         return [[y.store(floor(mean + Fraction(1, 2)), y.f) for mean in means]]
 
     def pool(self, op, y, x):
-        return [[y.store(sum(column), x.format.f + op["shift"]) for column in zip(*x.packets, strict=True)]]
+        return [
+            [
+                y.store(sum(column), x.format.f + op["shift"])
+                for column in zip(*x.packets, strict=True)
+            ]
+        ]

@@ -1,4 +1,5 @@
-"""``make lint-verilog``: ``verilator --lint-only -Wall`` of every committed manifest, on each family and on each bus.
+"""``make lint-verilog``: ``verilator --lint-only -Wall`` of every committed manifest,
+on each family and on each bus.
 
 A run goes on where the results end.
 """
@@ -29,11 +30,27 @@ def lint(text: str, name: str, family: Family, folder: Path) -> str:
     sources = with_cells(Design(text, name), family).sources
     (folder / "design.v").write_text(text)
     (folder / "cells.vlt").write_text(
-        "`verilator_config\nlint_off -rule TIMESCALEMOD\nlint_off -rule SPECIFYIGN\nlint_off -rule MODDUP\n"
-        + "".join(f'lint_off -file "*/{path.name}"\n' for path in sources)
+        "`verilator_config\nlint_off -rule TIMESCALEMOD\nlint_off -rule SPECIFYIGN\nlint_off "
+        "-rule MODDUP\n" + "".join(f'lint_off -file "*/{path.name}"\n' for path in sources)
     )
-    command = ["verilator", "--lint-only", "-Wall", "--top-module", name, "cells.vlt", "design.v", *map(str, sources)]
-    return subprocess.run(command, cwd=folder, env=verilator_environment(), capture_output=True, text=True, check=False).stderr
+    command = [
+        "verilator",
+        "--lint-only",
+        "-Wall",
+        "--top-module",
+        name,
+        "cells.vlt",
+        "design.v",
+        *map(str, sources),
+    ]
+    return subprocess.run(
+        command,
+        cwd=folder,
+        env=verilator_environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    ).stderr
 
 
 RUNS = ("generic/axi-stream", "generic/spi", "ice40/streams", "ecp5/wishbone", "gowin/lite")
@@ -64,14 +81,23 @@ def warnings(manifest: Manifest, missing: Sequence[str]) -> Iterator[tuple[str, 
 
 def main() -> None:
     """Lint what the results do not have."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("out", type=Path)
     out = parser.parse_args().out
     known = json.loads(out.read_text(encoding="utf-8")) if out.exists() else {}
     for path in sorted(Path("manifests").glob("*/manifest.yaml")):
         name, began = path.parent.name, time.monotonic()
-        for run, lines in warnings(Manifest.load(path), [run for run in RUNS if f"{name}/{run}" not in known]):
-            print(f"{name}/{run}: {len(lines)} warnings, {time.monotonic() - began:.0f} s", *lines[:3], sep="\n  ", flush=True)
+        for run, lines in warnings(
+            Manifest.load(path), [run for run in RUNS if f"{name}/{run}" not in known]
+        ):
+            print(
+                f"{name}/{run}: {len(lines)} warnings, {time.monotonic() - began:.0f} s",
+                *lines[:3],
+                sep="\n  ",
+                flush=True,
+            )
             family, bus = run.split("/")
             row = {"manifest": name, "family": family, "wrapper": bus, "warnings": len(lines)}
             known[f"{name}/{run}"] = row

@@ -1,4 +1,5 @@
-"""Processes that a test starts, marked by a variable of their environment, which all that they start inherit."""
+"""Processes that a test starts, marked by a variable of their environment,
+which all that they start inherit."""
 
 import time
 import uuid
@@ -13,12 +14,18 @@ class Mark:
         self.variables = {"SSM_HDL_TEST_MARK": self.text}
 
     def running(self):
-        """Command lines of the processes that run, by their numbers; a zombie has no environment."""
+        """Command lines of the processes that run, by their numbers;
+        a zombie has no environment."""
         found = {}
         for folder in Path("/proc").glob("[0-9]*"):
             try:
                 if self.text.encode() in (folder / "environ").read_bytes():
-                    found[int(folder.name)] = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                    found[int(folder.name)] = (
+                        (folder / "cmdline")
+                        .read_bytes()
+                        .replace(b"\0", b" ")
+                        .decode(errors="replace")
+                    )
             except OSError:  # it has ended, or is another user's
                 continue
         return found

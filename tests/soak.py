@@ -1,6 +1,8 @@
-"""``make soak``: the RTL of every committed manifest against the golden model, with stalls, lengths and resets at random.
+"""``make soak``: the RTL of every committed manifest against the golden model, with stalls,
+lengths and resets at random.
 
-A run goes on where the results end. Each round takes a manifest that has the fewest cycles so far, and is drawn from its number.
+A run goes on where the results end. Each round takes a manifest that has the fewest cycles so far,
+and is drawn from its number.
 """
 
 import argparse
@@ -20,7 +22,8 @@ CYCLES = 1 << 22
 """Of a round, about."""
 
 BATCH = 4
-"""Sequences of a run; the longest has all steps of the manifest, or what fits into the cycles of a round."""
+"""Sequences of a run; the longest has all steps of the manifest,
+or what fits into the cycles of a round."""
 
 
 def compiled(manifest: Manifest) -> VerilatedModel:
@@ -34,7 +37,8 @@ def compiled(manifest: Manifest) -> VerilatedModel:
 
 
 def soaked(manifest: Manifest, model: VerilatedModel, number: int) -> Counter[str]:
-    """Counts of a round: runs of random lengths, stalled, some of them after a reset in their middle."""
+    """Counts of a round: runs of random lengths, stalled,
+    some of them after a reset in their middle."""
     dice, counts = np.random.default_rng(number), Counter[str]()
     edge, most, interval = manifest.input, manifest.steps, 1000.0
     while counts["cycles"] < CYCLES:
@@ -46,23 +50,36 @@ def soaked(manifest: Manifest, model: VerilatedModel, number: int) -> Counter[st
         run = model.run(samples, stalls=stalls, seed=int(dice.integers(1 << 31)), reset_after=after)
         interval = max(1.0, run.cycles / (steps * BATCH))
         compared = judge(manifest, samples, [run])
-        counts.update(cycles=run.cycles, sequences=BATCH, elements=compared.elements, resets=int(reset))
+        counts.update(
+            cycles=run.cycles, sequences=BATCH, elements=compared.elements, resets=int(reset)
+        )
         counts["differences"] += compared.differences
     return counts
 
 
 def main() -> None:
     """Run rounds until there are as many cycles as asked for."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("out", type=Path)
-    parser.add_argument("--cycles", type=float, default=1e9, help="of all manifests together, earlier runs included")
-    parser.add_argument("--seconds", type=float, default=1e9, help="time after which no round starts")
+    parser.add_argument(
+        "--cycles", type=float, default=1e9, help="of all manifests together, earlier runs included"
+    )
+    parser.add_argument(
+        "--seconds", type=float, default=1e9, help="time after which no round starts"
+    )
     asked = parser.parse_args()
     rows = json.loads(asked.out.read_text(encoding="utf-8")) if asked.out.exists() else {}
-    names, end = sorted(path.parent.name for path in Path("manifests").glob("*/manifest.yaml")), time.monotonic() + asked.seconds
+    names, end = (
+        sorted(path.parent.name for path in Path("manifests").glob("*/manifest.yaml")),
+        time.monotonic() + asked.seconds,
+    )
     counts = {name: Counter[str](rows.get(name, {})) for name in names}
     models = dict[str, VerilatedModel]()
-    while (done := sum(each["cycles"] for each in counts.values())) < asked.cycles and time.monotonic() < end:
+    while (
+        done := sum(each["cycles"] for each in counts.values())
+    ) < asked.cycles and time.monotonic() < end:
         name = min(names, key=lambda each: counts[each]["cycles"])
         manifest = Manifest.load(Path("manifests") / name)
         models[name] = models.get(name) or compiled(manifest)
@@ -70,7 +87,9 @@ def main() -> None:
         rows = {each: dict(count) for each, count in counts.items() if count}
         asked.out.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
         print(
-            f"{name}: {counts[name]['cycles']:,} cycles, differences {counts[name]['differences']}; {done:,} of all", flush=True
+            f"{name}: {counts[name]['cycles']:,} cycles, "
+            f"differences {counts[name]['differences']}; {done:,} of all",
+            flush=True,
         )
 
 

@@ -1,5 +1,6 @@
 # amaranth: UnusedElaboratable=no
-"""The formulas in docs/stages.md and docs/multipliers.md, evaluated as they stand there, equal what the gateware says."""
+"""The formulas in docs/stages.md and docs/multipliers.md, evaluated as they stand there,
+equal what the gateware says."""
 
 import ast
 import math
@@ -78,8 +79,13 @@ MODELS = (
 def column(page: str, header: str) -> dict[str, str]:
     """A column of the table of a page that has it, by the cells of the first column."""
     lines = (DOCS / page).read_text(encoding="utf-8").splitlines()
-    rows = [[cell.strip() for cell in line.strip("|").split("|")] if line.startswith("|") else [] for line in lines]
-    start = next(k for k, row in enumerate(rows) if header in row and re.fullmatch(r"[|: -]+", lines[k + 1]))
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")] if line.startswith("|") else []
+        for line in lines
+    ]
+    start = next(
+        k for k, row in enumerate(rows) if header in row and re.fullmatch(r"[|: -]+", lines[k + 1])
+    )
     index, found = rows[start].index(header), {}
     for row in rows[start + 2 :]:
         if not row:
@@ -109,7 +115,12 @@ def value(formula: str, names: dict[str, int]) -> Fraction:
                 return Fraction(FUNCTIONS[name](*map(walk, args)))
             case ast.BinOp(left=left, op=op, right=right):
                 a, b = walk(left), walk(right)
-                return {ast.Add: a.__add__, ast.Sub: a.__sub__, ast.Mult: a.__mul__, ast.Div: a.__truediv__}[type(op)](b)
+                return {
+                    ast.Add: a.__add__,
+                    ast.Sub: a.__sub__,
+                    ast.Mult: a.__mul__,
+                    ast.Div: a.__truediv__,
+                }[type(op)](b)
         raise AssertionError(f"{formula}: {ast.dump(node)} is not arithmetic")
 
     return walk(ast.parse(formula, mode="eval").body)
@@ -120,7 +131,13 @@ def late_drive() -> Node:
     dice = np.random.default_rng(2)
     codes = {"a": dice.integers(-7, 8, (3, 4, 2)), "e": dice.integers(-3, 5, (3, 4))}
     op = ScanOperation.model_validate(
-        {"name": "late", "input": "u", "transition": {"tensor": "a", "format": SQ(1, 4)}, "exponent": "e", "format": SQ(1, 5)}
+        {
+            "name": "late",
+            "input": "u",
+            "transition": {"tensor": "a", "format": SQ(1, 4)},
+            "exponent": "e",
+            "format": SQ(1, 5),
+        }
         | {"op": "scan", "delta": True}
     )
     codes["a"][..., 0] = -abs(codes["a"][..., 0]) - 1
@@ -130,13 +147,20 @@ def late_drive() -> Node:
 def once() -> list[Node]:
     """What no model of the tests has."""
     x = Edge("x", 6, SQ(3, 5))
-    operations = [operation(name="y", input="x") for operation in (LargestOperation, LastOperation, ArgmaxOperation)]
+    operations = [
+        operation(name="y", input="x")
+        for operation in (LargestOperation, LastOperation, ArgmaxOperation)
+    ]
     operations += [TapsOperation(name="y", input="x", taps=taps) for taps in (2, 5)]
-    operations.append(GumbelOperation(name="y", input="x", temperature=1.0, seed=1, format=SQ(5, 3)))
+    operations.append(
+        GumbelOperation(name="y", input="x", temperature=1.0, seed=1, format=SQ(5, 3))
+    )
     nodes = [operation.bind((x,), Tensors({}, {}), steps=8) for operation in operations]
     hadamard = HadamardOperation(name="y", input="x", shift=2, format=SQ(3, 5))
     sizes = (1, 2, 64, 12, 80)
-    nodes += [hadamard.bind((Edge("x", size, SQ(3, 5)),), Tensors({}, {}), steps=8) for size in sizes]
+    nodes += [
+        hadamard.bind((Edge("x", size, SQ(3, 5)),), Tensors({}, {}), steps=8) for size in sizes
+    ]
     return [*nodes, selective_layers(1, channels=7, modes=6).nodes["scan_1"]]
 
 
@@ -145,17 +169,39 @@ def dense(layers, dice: random.Random):
     stage = Dense(layers, folding.name, kind, pace := dice.choice((1, 2, 5)))
     groups, rows, *columns = layers.node.arrays["weight"].shape
     sizes = {"G": groups, "M": rows, "N": math.prod(columns), "columns": folding.columns}
-    side = {"groups": folding.groups, "rows": folding.rows, "pace": pace, "align": stage._scale.latency}
-    assert value(SIDES["dense" if groups == 1 else "dense of several groups"], sizes | side) == folding.multipliers
+    side = {
+        "groups": folding.groups,
+        "rows": folding.rows,
+        "pace": pace,
+        "align": stage._scale.latency,
+    }
+    assert (
+        value(SIDES["dense" if groups == 1 else "dense of several groups"], sizes | side)
+        == folding.multipliers
+    )
     return stage, sizes | side | {"multiplier": folding.latency(kind)}
 
 
 def compact_dense(layers, dice: random.Random):
-    stage = CompactDense(layers, kind := dice.choice(("dsp", "lut")), pace := dice.choice((1, 5, 40)), dice.choice((False, True)))
+    stage = CompactDense(
+        layers,
+        kind := dice.choice(("dsp", "lut")),
+        pace := dice.choice((1, 5, 40)),
+        dice.choice((False, True)),
+    )
     groups, rows, *columns = layers.node.arrays["weight"].shape
-    names = {"G": groups, "M": rows, "N": math.prod(columns), "pace": pace, "kept": rows > 1 and math.prod(columns) > 1}
+    names = {
+        "G": groups,
+        "M": rows,
+        "N": math.prod(columns),
+        "pace": pace,
+        "kept": rows > 1 and math.prod(columns) > 1,
+    }
     names |= {"read": not layers.family.fast_rams, "places": stage.queue.depth}
-    return stage, names | {"accumulate": layers.family.multiplier(kind).sum_latency(*stage._factors)}
+    return (
+        stage,
+        names | {"accumulate": layers.family.multiplier(kind).sum_latency(*stage._factors)},
+    )
 
 
 def scan(layers, dice: random.Random):
@@ -164,8 +210,20 @@ def scan(layers, dice: random.Random):
     stage = Scan(layers, folding.name, kind, pace := dice.choice((1, 2, 7)))
     code, state, align = folding.operands(kind)
     channels, modes = layers.node.arrays["scale"].shape
-    names = {"C": channels, "N": modes, "channels": folding.channels, "modes": folding.within, "pace": pace, "align": align}
-    names |= {"terms": folding.terms, "phases": folding.phases, "sum": folding.terms == 3, "delta": layers.node.op.delta}
+    names = {
+        "C": channels,
+        "N": modes,
+        "channels": folding.channels,
+        "modes": folding.within,
+        "pace": pace,
+        "align": align,
+    }
+    names |= {
+        "terms": folding.terms,
+        "phases": folding.phases,
+        "sum": folding.terms == 3,
+        "delta": layers.node.op.delta,
+    }
     names |= {"multiplier": layers.family.multiplier(kind).latency(code, state)}
     names |= {"drive": Shifts(folding.amounts(layers, "shift")).latency}
     names |= {"K": (layers.node.arrays["transition"] != 0).any(axis=-1).sum()}
@@ -182,24 +240,41 @@ def selective(layers, dice: random.Random):
     stage = Selective(layers, folding.name, kind, pace := dice.choice((1, 2, 7)))
     channels, modes = layers.node.arrays["code"].shape
     names = {"C": channels, "N": modes, "modes": folding.modes, "pace": pace}
-    names |= dict(zip(("drive", "align"), (shifts.latency for shifts in drives(layers, kind)), strict=True))
+    names |= dict(
+        zip(("drive", "align"), (shifts.latency for shifts in drives(layers, kind)), strict=True)
+    )
     cycles = (folding.cycles_of(kind, product) for product in range(3))
     assert value(SIDES["selective"], names) == folding.multipliers
-    return stage, names | dict(zip(("multiplier", "multiplier_v", "multiplier_y"), cycles, strict=True))
+    return (
+        stage,
+        names | dict(zip(("multiplier", "multiplier_v", "multiplier_y"), cycles, strict=True)),
+    )
 
 
 def norm(layers, dice: random.Random):
     stage = Norm(layers, kind := dice.choice(("dsp", "lut")), pace := dice.choice((1, 2, 5)))
     signed, width = stage.deviation.x.signed, stage.deviation.x.width
     factor = Shape(max(width, int(layers.node.arrays["slope"].max()).bit_length() + signed))
-    names = {"n": layers.node.output.size, "width": stage.deviation.root.width, "ones": stage.size.bit_count(), "pace": pace}
-    names |= {"square": layers.family.lut.latency(factor, factor), "bits": stage.deviation.most.bit_length()}
+    names = {
+        "n": layers.node.output.size,
+        "width": stage.deviation.root.width,
+        "ones": stage.size.bit_count(),
+        "pace": pace,
+    }
+    names |= {
+        "square": layers.family.lut.latency(factor, factor),
+        "bits": stage.deviation.most.bit_length(),
+    }
     return stage, names | {"multiplier": stage.folding.latency(kind), "places": stage.queue.depth}
 
 
 def elementwise(make) -> Callable:
     def build(layers, dice: random.Random):
-        size = math.gcd(reals(layers.node.output), reals(layers.node.inputs[0]), getattr(layers.node.op, "start", 0))
+        size = math.gcd(
+            reals(layers.node.output),
+            reals(layers.node.inputs[0]),
+            getattr(layers.node.op, "start", 0),
+        )
         lanes = dice.choice([n for n in range(1, size + 1) if size % n == 0])
         return make(layers, lanes, dice)
 
@@ -208,11 +283,20 @@ def elementwise(make) -> Callable:
 
 def lookup(layers, lanes, dice):
     stage = Lookup(layers, lanes, pace := dice.choice((1, 3)))
-    return stage, {"n": reals(layers.node.output), "lanes": lanes, "pace": pace, "read": not layers.family.fast_rams}
+    return stage, {
+        "n": reals(layers.node.output),
+        "lanes": lanes,
+        "pace": pace,
+        "read": not layers.family.fast_rams,
+    }
 
 
 def multiply(layers, lanes, dice):
-    kind, pace, compact = dice.choice(("dsp", "lut")), dice.choice((1, 3)), dice.choice((False, True))
+    kind, pace, compact = (
+        dice.choice(("dsp", "lut")),
+        dice.choice((1, 3)),
+        dice.choice((False, True)),
+    )
     stage = Multiply(layers, lanes, kind, pace, compact)
     a, b = (Shape(edge.format.width, edge.format.signed) for edge in layers.node.inputs)
     product = layers.family.multiplier(kind).latency(a, b)
@@ -226,7 +310,10 @@ def multiply(layers, lanes, dice):
 
 
 def add(layers, lanes, dice):
-    return Add(layers, lanes, pace := dice.choice((1, 3))), {"n": reals(layers.node.output), "lanes": lanes, "pace": pace}
+    return (
+        Add(layers, lanes, pace := dice.choice((1, 3))),
+        {"n": reals(layers.node.output), "lanes": lanes, "pace": pace},
+    )
 
 
 def compact_add(layers, lanes, dice):
@@ -235,17 +322,27 @@ def compact_add(layers, lanes, dice):
 
 
 def gumbel(layers, lanes, dice):
-    stage = Gumbel(layers, 1, pace := dice.choice((1, 3, 20)), compact := dice.choice((False, True)))
+    stage = Gumbel(
+        layers, 1, pace := dice.choice((1, 3, 20)), compact := dice.choice((False, True))
+    )
     return stage, {"n": reals(layers.node.output), "pace": pace, "round": 2 * (not compact)}
 
 
 def slice_(layers, lanes, dice):
     op = layers.node.op
-    return Slice(layers, lanes), {"n": reals(layers.node.inputs[0]), "lanes": lanes, "start": op.start, "size": op.size}
+    return (
+        Slice(layers, lanes),
+        {"n": reals(layers.node.inputs[0]), "lanes": lanes, "start": op.start, "size": op.size},
+    )
 
 
 def pool(layers, lanes, dice):
-    stage = Pool(layers, lanes, registers=dice.choice((False, True)), compact=(compact := dice.choice((False, True))))
+    stage = Pool(
+        layers,
+        lanes,
+        registers=dice.choice((False, True)),
+        compact=(compact := dice.choice((False, True))),
+    )
     return stage, {
         "n": reals(layers.node.inputs[0]),
         "lanes": lanes,
@@ -256,7 +353,10 @@ def pool(layers, lanes, dice):
 
 def largest(layers, lanes, dice):
     stage = Largest(layers, lanes, registers=dice.choice((False, True)))
-    return stage, {"n": reals(layers.node.inputs[0]), "lanes": lanes, "memory": not stage.sums.registers}
+    return (
+        stage,
+        {"n": reals(layers.node.inputs[0]), "lanes": lanes, "memory": not stage.sums.registers},
+    )
 
 
 def last(layers, lanes, dice):
@@ -265,13 +365,24 @@ def last(layers, lanes, dice):
 
 def mean(layers, lanes, dice):
     stage, node = Mean(layers, lanes, dice.choice((False, True))), layers.node
-    names = {"n": reals(node.inputs[0]), "lanes": lanes, "T": int(node.arrays["steps"][0]), "bits": node.output.format.width}
+    names = {
+        "n": reals(node.inputs[0]),
+        "lanes": lanes,
+        "T": int(node.arrays["steps"][0]),
+        "bits": node.output.format.width,
+    }
     return stage, names | {"memory": not stage.sums.sums.registers}
 
 
 def embedding(layers, dice: random.Random):
-    stage, width = Embedding(layers.node, pace := dice.choice((1, 3))), layers.node.arrays["code"].shape[1]
-    return stage, {"n": layers.node.inputs[0].size, "M": width, "ones": width.bit_count(), "pace": pace}
+    stage, width = (
+        Embedding(layers.node, pace := dice.choice((1, 3))),
+        layers.node.arrays["code"].shape[1],
+    )
+    return (
+        stage,
+        {"n": layers.node.inputs[0].size, "M": width, "ones": width.bit_count(), "pace": pace},
+    )
 
 
 def taps(layers, dice: random.Random):
@@ -283,7 +394,12 @@ def taps(layers, dice: random.Random):
 
 def hadamard(layers, dice: random.Random):
     stage = Hadamard(layers, pace := dice.choice((1, 3, 20)), compact := dice.choice((False, True)))
-    names = {"n": layers.node.output.size, "pace": pace, "round": 2 * (not compact), "places": stage.queue.depth}
+    names = {
+        "n": layers.node.output.size,
+        "pace": pace,
+        "round": 2 * (not compact),
+        "places": stage.queue.depth,
+    }
     return stage, names | {
         "m": split(layers.node.output.size)[0],
         "memories": sum(s.block for s in stage.storage if s.name == "sums"),
@@ -328,16 +444,24 @@ def test_a_stage_takes_the_cycles_of_the_page(random_manifest, name, family):
     dice, tries = random.Random(name), 0
     for model in MODELS:
         structure = Structure.of(random_manifest(**model), model.get("alike", False), family)
-        for layers in (*structure.stages.values(), *(Layers([node], family=family) for node in (late_drive(), *once()))):
+        for layers in (
+            *structure.stages.values(),
+            *(Layers([node], family=family) for node in (late_drive(), *once())),
+        ):
             op = layers.node.op.op
-            if op != name.partition(",")[0] or (op == "hadamard" and (split(layers.node.output.size)[0] > 1) != ("," in name)):
+            if op != name.partition(",")[0] or (
+                op == "hadamard" and (split(layers.node.output.size)[0] > 1) != ("," in name)
+            ):
                 continue
             for _ in range(TRIES):
                 stage, names = BUILD[name](layers, dice)
                 names |= {"queue": stage.queue.latency} if hasattr(stage, "queue") else {}
                 assert value(CYCLES[name], names) == stage.cycles
                 assert value(LATENCY[name], names) == stage.latency
-                assert value(PRODUCTS.get(layers.node.op.op, PRODUCTS["all others"]), names) == layers.node.multiplications
+                assert (
+                    value(PRODUCTS.get(layers.node.op.op, PRODUCTS["all others"]), names)
+                    == layers.node.multiplications
+                )
                 tries += 1
     assert tries
 
@@ -346,12 +470,18 @@ def test_terms_of_the_page():
     for most in range(200):
         assert value(TERMS["shift"], {"bits": most.bit_length()}) == shift_latency(most)
     for layers, beats in ((2, 3), (4, 32)):
-        assert value(CYCLES["ring of shared layers"], {"L": layers, "beats": beats}) == Ring(Shape(8), 1, beats, layers, 2).cycles
+        assert (
+            value(CYCLES["ring of shared layers"], {"L": layers, "beats": beats})
+            == Ring(Shape(8), 1, beats, layers, 2).cycles
+        )
 
 
 @pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES)
 def test_multipliers_of_the_page(family):
-    whole, half = (MULTIPLIER.get(f"{part} of a DSP block, {family.name}", MULTIPLIER["DSP block"]) for part in ("all", "half"))
+    whole, half = (
+        MULTIPLIER.get(f"{part} of a DSP block, {family.name}", MULTIPLIER["DSP block"])
+        for part in ("all", "half")
+    )
     assert value(whole, {}) == family.dsp.latency(Shape(16, True), Shape(16, True), shared=2)
     assert value(half, {}) == family.dsp.latency(Shape(4, True), Shape(8), shared=2)
     luts = MULTIPLIER.get(f"LUTs, {family.name}", MULTIPLIER["LUTs"])
@@ -360,7 +490,9 @@ def test_multipliers_of_the_page(family):
 
 
 def test_limits_of_the_page():
-    page = {name: int(cell.replace(",", "")) for name, cell in column("manifest.md", "at most").items()}
+    page = {
+        name: int(cell.replace(",", "")) for name, cell in column("manifest.md", "at most").items()
+    }
     steps, name = Graph.model_fields["steps"].metadata, get_args(Name)[1].metadata
     assert page == {
         "bits of a format, of a product, of a sum": MAX_WIDTH,
@@ -374,7 +506,9 @@ def test_limits_of_the_page():
         "bits of a token": MAX_TOKEN_BITS,
         "integers in the weights file": MAX_INTEGERS,
         "bytes of `manifest.yaml`": MAX_BYTES,
-        "characters of a name": next(each.max_length for each in name if hasattr(each, "max_length")),
+        "characters of a name": next(
+            each.max_length for each in name if hasattr(each, "max_length")
+        ),
     }
 
 
@@ -386,8 +520,15 @@ def test_limits_of_fields_are_those_of_the_schema():
     for each in (schema, *schema["$defs"].values()):
         for name, field in each["properties"].items():
             if "maximum" in field or "exclusiveMaximum" in field:
-                low = field["minimum"] if "minimum" in field else f"above {field['exclusiveMinimum']:g}"
-                limits[name] = str(low), f"{int(field.get('maximum', field.get('exclusiveMaximum', 1) - 1)):,}"
+                low = (
+                    field["minimum"]
+                    if "minimum" in field
+                    else f"above {field['exclusiveMinimum']:g}"
+                )
+                limits[name] = (
+                    str(low),
+                    f"{int(field.get('maximum', field.get('exclusiveMaximum', 1) - 1)):,}",
+                )
     assert {name: (least[name], page[name]) for name in page} == limits
 
 

@@ -10,7 +10,8 @@ FAILED = sorted(path.relative_to(CORPUS) for path in CORPUS.rglob("failed-*"))
 def test_files_of_the_corpus_and_their_mutations(tmp_path, loader):
     whole = [path for path in (CORPUS / loader).iterdir() if not path.name.startswith("failed")]
     assert any(check(loader, path.read_bytes(), tmp_path) for path in whole)
-    assert fuzz(loader, tmp_path, 10**6 + [*LOADERS].index(loader), 100)["refused"]  # a seed beyond those of the long run
+    # a seed beyond those of the long run
+    assert fuzz(loader, tmp_path, 10**6 + [*LOADERS].index(loader), 100)["refused"]
 
 
 @pytest.mark.parametrize("path", FAILED, ids=str)

@@ -1,4 +1,5 @@
-"""The folders import each other in one direction only, the heavy packages only where they belong, and all are packaged."""
+"""The folders import each other in one direction only, the heavy packages only where they belong,
+and all are packaged."""
 
 import ast
 import re
@@ -35,7 +36,9 @@ FRONT_DOOR = (Path("ssm_hdl/__init__.py"), "ssm_hdl.sw.api")
 """The package has the names of the Python API, and imports it when one is first used."""
 
 FOLDERS = sorted(MAY_IMPORT)
-FILES = [path.relative_to(ROOT) for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py"))]
+FILES = [
+    path.relative_to(ROOT) for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py"))
+]
 
 
 def imports(path: Path, everywhere: bool = True) -> Iterator[str]:
@@ -60,7 +63,9 @@ def test_a_folder_imports_only_what_it_may(path):
     folder = path.parts[0]
     for module in imports(path):
         top = module.split(".")[0]
-        assert top not in MAY_IMPORT or top == "ssm_hdl", f"{path} imports {module}, which only exists in this repository"
+        assert top not in MAY_IMPORT or top == "ssm_hdl", (
+            f"{path} imports {module}, which only exists in this repository"
+        )
         if top == "ssm_hdl" and (path, module) != FRONT_DOOR:
             assert folder_of(module) in MAY_IMPORT[folder], f"{path} may not import {module}"
 
@@ -69,10 +74,14 @@ def test_a_folder_imports_only_what_it_may(path):
 def test_a_folder_depends_only_on_the_packages_of_its_table(path):
     for module in imports(path):
         top = module.split(".")[0]
-        assert top in {"ssm_hdl", *sys.stdlib_module_names, *FOREIGN[path.parts[0]]}, f"{path} imports {module}"
+        assert top in {"ssm_hdl", *sys.stdlib_module_names, *FOREIGN[path.parts[0]]}, (
+            f"{path} imports {module}"
+        )
 
 
-@pytest.mark.parametrize("path", [path for path in FILES if path.parts[:2] == ("sw", "cli")], ids=str)
+@pytest.mark.parametrize(
+    "path", [path for path in FILES if path.parts[:2] == ("sw", "cli")], ids=str
+)
 def test_the_command_line_starts_without_anything_heavy(path):
     for module in imports(path, everywhere=False):
         ours = module.startswith("ssm_hdl.sw.cli") or module in (
@@ -81,18 +90,29 @@ def test_the_command_line_starts_without_anything_heavy(path):
             "ssm_hdl.files",
             "ssm_hdl.processes",
         )
-        assert ours or module.split(".")[0] in {"rich", "typer", "numpy", *sys.stdlib_module_names}, f"{path} imports {module}"
+        assert ours or module.split(".")[0] in {
+            "rich",
+            "typer",
+            "numpy",
+            *sys.stdlib_module_names,
+        }, f"{path} imports {module}"
 
 
 def test_an_extra_brings_the_modules_that_messages_say_it_does():
-    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"][
+        "optional-dependencies"
+    ]
     distributions = packages_distributions()
     for module, extra in EXTRAS.items():
-        assert {re.match(r"[\w-]+", line)[0] for line in extras[extra]} & set(distributions.get(module, [module])), module
+        assert {re.match(r"[\w-]+", line)[0] for line in extras[extra]} & set(
+            distributions.get(module, [module])
+        ), module
 
 
 def test_every_package_is_installed():
-    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"][
+        "setuptools"
+    ]
     found = set()
     for folder in [*FOLDERS, "recipes"]:
         for init in (ROOT / folder).rglob("__init__.py"):

@@ -1,4 +1,5 @@
-"""The golden model, QAT's forward pass and a second model, written from docs/manifest.md alone, give the same bits."""
+"""The golden model, QAT's forward pass and a second model, written from docs/manifest.md alone,
+give the same bits."""
 
 from pathlib import Path
 from random import Random
@@ -12,7 +13,9 @@ from ssm_hdl import Manifest, registry
 MANIFESTS = Path(__file__).parents[1] / "manifests"
 
 
-@pytest.mark.parametrize("name", ["digits", "har-w4a8", "s4d-16h-w4a6x6", "s5-mnist-16h-w4a8", "mamba-text-w4a8"])
+@pytest.mark.parametrize(
+    "name", ["digits", "har-w4a8", "s4d-16h-w4a6x6", "s5-mnist-16h-w4a8", "mamba-text-w4a8"]
+)
 def test_committed_manifests(name):
     assert check_models(Manifest.load(MANIFESTS / name))
 
@@ -27,7 +30,8 @@ def test_random_manifests_of_every_operation():
 
 
 def test_formats_up_to_the_limits():
-    """What is not refused is exact, whatever its widths and however far its binary points are apart."""
+    """What is not refused is exact, whatever its widths and however far its binary
+    points are apart."""
     widest = 0
     for seed in range(40):
         manifest = random_manifest(Random(seed), far=True)

@@ -1,5 +1,6 @@
 # amaranth: UnusedElaboratable=no
-"""Operations from outside: the four files of one go through every room without a change to the project."""
+"""Operations from outside: the four files of one go through every room without a
+change to the project."""
 
 import numpy as np
 import pytest
@@ -65,17 +66,25 @@ def test_rtl_and_netlists_equal_the_golden_model(manifest, random_samples, cache
         model = netlist_model(manifest, family, plan, cache=cache)
     for steps, stalls in ((manifest.steps, 0.0), (3, 0.4)):
         samples = random_samples(manifest, batch=6, steps=steps)
-        assert np.array_equal(model.run(samples, stalls=stalls).outputs, run(manifest, samples).outputs)
+        assert np.array_equal(
+            model.run(samples, stalls=stalls).outputs, run(manifest, samples).outputs
+        )
 
 
 def test_the_golden_models_compute_what_they_say(clipped, changes, random_samples):
     trace = run(clipped, random_samples(clipped), trace=True).trace
-    exact = np.clip((trace["readout"] * 2.0 ** (6 - clipped.nodes["readout"].output.format.f_bits) + 0.5) // 1, 0, 31)
+    exact = np.clip(
+        (trace["readout"] * 2.0 ** (6 - clipped.nodes["readout"].output.format.f_bits) + 0.5) // 1,
+        0,
+        31,
+    )
     assert np.array_equal(trace["gelu"], exact) and {0, 31} < set(exact.ravel())
     trace = run(changes, random_samples(changes), trace=True).trace
     x, change = trace["x"] / 128, trace["change"]
     exact = np.concatenate([x[:, :1], x[:, 1:] - x[:, :-1]], axis=1)
-    assert np.array_equal(change, np.clip(np.floor(exact * 64 + 0.5), -64, 63)) and {-64, 63} < set(change.ravel())
+    assert np.array_equal(change, np.clip(np.floor(exact * 64 + 0.5), -64, 63)) and {-64, 63} < set(
+        change.ravel()
+    )
 
 
 def test_qat_equals_the_golden_model_and_has_gradients(manifest, random_samples):
@@ -99,9 +108,13 @@ def test_estimates_are_marked_and_the_picture_has_it(clipped, tmp_path):
 
 
 def test_what_is_not_known_is_named(outside):
-    with pytest.raises(SsmHdlError, match="operation 'clip' of elsewhere is known already; give it another name"):
+    with pytest.raises(
+        SsmHdlError, match="operation 'clip' of elsewhere is known already; give it another name"
+    ):
         registry.register("clip", "elsewhere")
     with pytest.raises(SsmHdlError, match="operation 'dense' of elsewhere is known already"):
         registry.register("dense", "elsewhere")
-    with pytest.raises(SsmHdlError, match="operation 'relu' is not known; there are add, argmax, clip, dense"):
+    with pytest.raises(
+        SsmHdlError, match="operation 'relu' is not known; there are add, argmax, clip, dense"
+    ):
         registry.operation("relu")

@@ -1,5 +1,6 @@
 # amaranth: UnusedElaboratable=no
-"""Random manifests in random hardware: every bit and every cycle; and all that `make fuzz` ever found."""
+"""Random manifests in random hardware: every bit and every cycle;
+and all that `make fuzz` ever found."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -49,9 +50,14 @@ def test_levels_keep_their_results(tmp_path):
     """Two runs at a time, in one file."""
     path = tmp_path / "fuzz.json"
     with ThreadPoolExecutor(2) as threads:
-        for _ in threads.map(lambda level: [fuzz.record(path, {f"{level} {n}": n}) for n in range(20)], ("rtl", "netlists")):
+        for _ in threads.map(
+            lambda level: [fuzz.record(path, {f"{level} {n}": n}) for n in range(20)],
+            ("rtl", "netlists"),
+        ):
             pass
-    assert read_json(path) == {f"{level} {n}": n for level in ("rtl", "netlists") for n in range(20)}
+    assert read_json(path) == {
+        f"{level} {n}": n for level in ("rtl", "netlists") for n in range(20)
+    }
 
 
 def test_workers_compile_apart(monkeypatch, tmp_path):
@@ -65,8 +71,14 @@ def test_workers_compile_apart(monkeypatch, tmp_path):
 
 def test_what_is_found_is_kept(tmp_path, monkeypatch):
     monkeypatch.setattr(fuzz, "FOUND", tmp_path)
-    monkeypatch.setattr(Program, "slice", lambda self, op, y, x: (packet[: op["size"]] for packet in x.packets))
-    counts = next(counts for number in range(9) if (counts := fuzz.batch("models", number, shrink=False))["differences"])
+    monkeypatch.setattr(
+        Program, "slice", lambda self, op, y, x: (packet[: op["size"]] for packet in x.packets)
+    )
+    counts = next(
+        counts
+        for number in range(9)
+        if (counts := fuzz.batch("models", number, shrink=False))["differences"]
+    )
     (folder,) = tmp_path.iterdir()
     manifest, plan = load(folder)
     assert plan is None and counts["graphs"] < fuzz.GRAPHS

@@ -17,12 +17,15 @@ class Flow:
         router: program for place and route.
         packer: program that makes the bitstream.
         constraints: ending of the file of pins.
-        routing: arguments of the router for that file, for its result, and for the clock in MHz where no PLL tells it.
+        routing: arguments of the router for that file, for its result,
+            and for the clock in MHz where no PLL tells it.
         packing: arguments of the packer.
         bitstream: ending of a bitstream.
-        cells: what the cells of a netlist are, by the beginning of their names, and how many each counts for.
+        cells: what the cells of a netlist are, by the beginning of their names,
+            and how many each counts for.
         bels: what nextpnr calls the same, where it reports it.
-        pack_only: arguments of the router with which it packs logic cells and stops, where flip-flops share cells with LUTs.
+        pack_only: arguments of the router with which it packs logic cells and stops,
+            where flip-flops share cells with LUTs.
         packed: regular expression for the number of logic cells in its log then.
     """
 

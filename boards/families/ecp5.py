@@ -15,8 +15,9 @@ from ssm_hdl.families.ecp5 import ECP5
 class Ecp5Pll(Pll):
     """EHXPLLL with one output, CLKOP, for its feedback and another, CLKOS, for the clock.
 
-    The VCO runs at ``oscillator / clki_div * clkop_div``, the clock at ``VCO / clkos_div``. Limits: ECP5 family data
-    sheet (Lattice FPGA-DS-02012), sysCLOCK PLL timing; the lock signal works only within them.
+    The VCO runs at ``oscillator / clki_div * clkop_div``, the clock at ``VCO / clkos_div``. Limits:
+    ECP5 family data sheet (Lattice FPGA-DS-02012), sysCLOCK PLL timing; the lock signal works
+    only within them.
     """
 
     VCO_HZ: ClassVar[tuple[float, float]] = (400e6, 800e6)
@@ -35,7 +36,10 @@ class Ecp5Pll(Pll):
             for clkop_div in range(1, 129):
                 for clkos_div in range(1, 129):
                     pll = cls(oscillator_hz, clki_div, clkop_div, clkos_div)
-                    if cls.VCO_HZ[0] <= pll.vco_hz <= cls.VCO_HZ[1] and 3.125e6 <= pll.clock_hz <= 400e6:
+                    if (
+                        cls.VCO_HZ[0] <= pll.vco_hz <= cls.VCO_HZ[1]
+                        and 3.125e6 <= pll.clock_hz <= 400e6
+                    ):
                         yield pll
 
     @property

@@ -15,7 +15,8 @@ from ssm_hdl.families.gowin import GOWIN
 class GowinPll(Pll):
     """rPLL with its feedback inside, of a LittleBee.
 
-    The clock is ``oscillator / idiv * fbdiv``, and the VCO runs at ``clock * odiv``. Limits: those that gowin_pack holds to.
+    The clock is ``oscillator / idiv * fbdiv``, and the VCO runs at ``clock * odiv``. Limits:
+    those that gowin_pack holds to.
     """
 
     VCO_HZ: ClassVar[tuple[float, float]] = (400e6, 1200e6)
@@ -36,7 +37,10 @@ class GowinPll(Pll):
             for fbdiv in range(1, 65):
                 for odiv in (2, 4, 8, 16, 32, 48, 64, 80, 96, 112, 128):
                     pll = cls(oscillator_hz, idiv, fbdiv, odiv)
-                    if cls.VCO_HZ[0] <= pll.vco_hz <= cls.VCO_HZ[1] and cls.CLOCK_HZ[0] < pll.clock_hz <= cls.CLOCK_HZ[1]:
+                    if (
+                        cls.VCO_HZ[0] <= pll.vco_hz <= cls.VCO_HZ[1]
+                        and cls.CLOCK_HZ[0] < pll.clock_hz <= cls.CLOCK_HZ[1]
+                    ):
                         yield pll
 
     @property

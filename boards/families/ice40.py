@@ -15,8 +15,8 @@ from ssm_hdl.families.ice40 import ICE40
 class Ice40Pll(Pll):
     """SB_PLL40_PAD with simple feedback.
 
-    The VCO runs at ``oscillator * (divf + 1) / (divr + 1)``, the clock at ``VCO / 2**divq``. Limits: iCE40 PLL usage
-    guide (Lattice FPGA-TN-02052).
+    The VCO runs at ``oscillator * (divf + 1) / (divr + 1)``, the clock at ``VCO / 2**divq``.
+    Limits: iCE40 PLL usage guide (Lattice FPGA-TN-02052).
     """
 
     VCO_HZ: ClassVar[tuple[float, float]] = (533e6, 1066e6)
@@ -35,7 +35,10 @@ class Ice40Pll(Pll):
             for divf in range(128):
                 for divq in range(1, 7):
                     pll = cls(oscillator_hz, divr, divf, divq)
-                    if cls.VCO_HZ[0] <= pll.vco_hz <= cls.VCO_HZ[1] and 16e6 <= pll.clock_hz <= 275e6:
+                    if (
+                        cls.VCO_HZ[0] <= pll.vco_hz <= cls.VCO_HZ[1]
+                        and 16e6 <= pll.clock_hz <= 275e6
+                    ):
                         yield pll
 
     @property
@@ -80,7 +83,9 @@ class Ice40CorePll(Ice40Pll):
     def cell(self, pin: IOValue, clock: Signal, locked: Signal) -> list[Instance]:
         """The input buffer and the cell."""
         oscillator = Signal()
-        buffer = Instance("SB_IO", p_PIN_TYPE=Const(0b000001, 6), i_PACKAGE_PIN=pin, o_D_IN_0=oscillator)
+        buffer = Instance(
+            "SB_IO", p_PIN_TYPE=Const(0b000001, 6), i_PACKAGE_PIN=pin, o_D_IN_0=oscillator
+        )
         return [buffer, self._cell("SB_PLL40_CORE", clock, locked, i_REFERENCECLK=oscillator)]
 
 

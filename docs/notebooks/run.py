@@ -1,4 +1,5 @@
-"""``python docs/notebooks/run.py FILE``: run a notebook in the root of the repository, and keep its outputs in it."""
+"""``python docs/notebooks/run.py FILE``: run a notebook in the root of the repository,
+and keep its outputs in it."""
 
 import sys
 from pathlib import Path
@@ -21,7 +22,9 @@ def run(path: Path, slow: bool = True) -> nbformat.NotebookNode:
     """
     notebook = nbformat.read(path, as_version=4)
     if not slow:
-        notebook.cells = [cell for cell in notebook.cells if "slow" not in cell.metadata.get("tags", ())]
+        notebook.cells = [
+            cell for cell in notebook.cells if "slow" not in cell.metadata.get("tags", ())
+        ]
     NotebookClient(notebook, timeout=1800, resources={"metadata": {"path": str(ROOT)}}).execute()
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)  # times of day

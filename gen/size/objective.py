@@ -1,15 +1,18 @@
 """The objective: what a plan may take of a device, and what it costs.
 
-`price` is the only function that weighs one resource against another. The integer program minimises it, and the plans that the
-program proposes are ranked by it. A price is what a resource keeps from others, in LUTs:
+`price` is the only function that weighs one resource against another. The integer program minimises
+it, and the plans that the program proposes are ranked by it. A price is what a resource keeps
+from others, in LUTs:
 
 - A LUT costs 1. Other logic needs LUTs to make use of anything else on the device.
 - DSP blocks are there to be used: one that is busy costs nothing, one that idles 40 LUTs.
-- Block RAMs are there to be used. They cost a LUT each: of two plans with equal LUTs the one with fewer block RAMs is taken.
-- What other logic needs, ``reserve`` (``--share-device``) takes off the budget. A block that is short is then worth the LUTs that
-  it saves where it saves most.
+- Block RAMs are there to be used. They cost a LUT each: of two plans with equal LUTs the one with
+  fewer block RAMs is taken.
+- What other logic needs, ``reserve`` (``--share-device``) takes off the budget.
+  A block that is short is then worth the LUTs that it saves where it saves most.
 - SPRAMs cost their loader.
-- Flip-flops cost nothing: an ECP5 has one per LUT, and on an iCE40 each is in a logic cell, which counts as a LUT.
+- Flip-flops cost nothing: an ECP5 has one per LUT, and on an iCE40 each is in a logic cell,
+  which counts as a LUT.
 - Latency costs nothing: it is bounded (``--latency``) or it is free.
 """
 
@@ -29,7 +32,8 @@ class Use(NamedTuple):
         rams: block RAMs.
         sprams: SPRAMs of an iCE40 UP5K.
         idle: DSP blocks, as far as they have nothing to do.
-        latency: cycles from the last sample in to the last result out, as far as they depend on choices.
+        latency: cycles from the last sample in to the last result out,
+            as far as they depend on choices.
     """
 
     luts: float
@@ -58,11 +62,13 @@ NOTHING = Use(0, 0, 0, 0)
 PRICES = Use(luts=1, flip_flops=0, dsps=0, rams=1, sprams=120, idle=40, latency=0)
 """LUTs that a unit of each is worth.
 
-- ``idle`` trades LUTs for DSP blocks that are busy. It is less than any multiplier of LUTs of an iCE40 takes (8 x 8 bits: 180
-  logic cells), so that blocks to spare are used. Where blocks are short it gives them to the stages that keep them busy. Over the
-  rows of ``results/bench.json`` 40 takes up to 0.7 % more LUTs than 0, and its DSP multipliers are busy in up to 7 points more
-  of their cycles. 280 takes up to 22 % more.
-- ``sprams``: a loader of one SPRAM takes 120 logic cells (synthesised alone; of four 179), which no estimate counts.
+- ``idle`` trades LUTs for DSP blocks that are busy. It is less than any multiplier of LUTs of an
+  iCE40 takes (8 x 8 bits: 180 logic cells), so that blocks to spare are used. Where blocks are
+  short it gives them to the stages that keep them busy. Over the rows of ``results/bench.json`` 40
+  takes up to 0.7 % more LUTs than 0, and its DSP multipliers are busy in up to 7 points more of
+  their cycles. 280 takes up to 22 % more.
+- ``sprams``: a loader of one SPRAM takes 120 logic cells (synthesised alone; of four 179),
+  which no estimate counts.
 """
 
 
@@ -72,11 +78,14 @@ def price(use: Use) -> float:
 
 
 def idle(blocks: float, busy: float, interval: float) -> float:
-    """DSP blocks times the share of an interval in which they idle; they are busy in ``busy`` of its cycles."""
+    """DSP blocks times the share of an interval in which they idle;
+    they are busy in ``busy`` of its cycles."""
     return blocks * (1 - min(1.0, busy / interval))
 
 
-def budget(device: Device, dsp: int | None = None, reserve: Use = NOTHING, latency: int | None = None) -> Use:
+def budget(
+    device: Device, dsp: int | None = None, reserve: Use = NOTHING, latency: int | None = None
+) -> Use:
     """What a plan may take of a device.
 
     Args:
@@ -86,10 +95,13 @@ def budget(device: Device, dsp: int | None = None, reserve: Use = NOTHING, laten
         latency: limit of the latency in cycles, if there is one.
     """
     fill, infinite = device.family.fill, float("inf")
-    dsps = max(0, math.ceil(device.family.dsp_fill * device.dsps) - reserve.dsps)  # other logic may have all there are
+    # other logic may have all there are
+    dsps = max(0, math.ceil(device.family.dsp_fill * device.dsps) - reserve.dsps)
     limits = Use(
         luts=fill * device.luts - reserve.luts,
-        flip_flops=infinite if device.flip_flops is None else fill * device.flip_flops - reserve.flip_flops,
+        flip_flops=infinite
+        if device.flip_flops is None
+        else fill * device.flip_flops - reserve.flip_flops,
         dsps=dsps if dsp is None else min(dsp, dsps),
         rams=device.rams - reserve.rams - device.family.reserved_rams,
         sprams=device.sprams - reserve.sprams,

@@ -1,22 +1,23 @@
 """The planner: the plan that reaches a rate with the least hardware, or the fastest.
 
-**Choices.** The folding of every stage that multiplies, its multipliers in DSP blocks or of LUTs, the lanes of the others,
-tables in block RAM or SPRAM, and whether the layers of a deep model share their stages. Small memories move to LUTs only where
-block RAMs are too few.
+**Choices.** The folding of every stage that multiplies, its multipliers in DSP blocks or of LUTs,
+the lanes of the others, tables in block RAM or SPRAM, and whether the layers of a deep model share
+their stages. Small memories move to LUTs only where block RAMs are too few.
 
-**How.** A pipeline runs at the pace of its slowest stage. For a given interval the stages are independent but for the budget and
-for the adapters between them: an integer program (`ssm_hdl.gen.size.program`). Its solutions are estimated as a whole and ranked
-by the same price (`ssm_hdl.gen.size.refine`, `ssm_hdl.gen.size.objective`). Whatever fits at an interval fits at a longer one, so
-the shortest is found by bisection.
+**How.** A pipeline runs at the pace of its slowest stage. For a given interval the stages are
+independent but for the budget and for the adapters between them: an integer program
+(`ssm_hdl.gen.size.program`). Its solutions are estimated as a whole and ranked by the same price
+(`ssm_hdl.gen.size.refine`, `ssm_hdl.gen.size.objective`). Whatever fits at an interval fits at a
+longer one, so the shortest is found by bisection.
 
 **Goals.**
 
 - A rate: the plan that reaches it with the least hardware.
-- The fastest (``--max``): the fewest cycles per step that fit the device, LUTs multiplying where the DSP blocks end. Of equally
-  fast plans, the cheapest.
-- Neither: the fewest cycles per step that the DSP blocks give, LUTs multiplying only in small stages. Such a plan leaves most
-  LUTs of a large device alone, so that place and route takes minutes. A model that fits only with more multipliers of LUTs gets
-  them.
+- The fastest (``--max``): the fewest cycles per step that fit the device,
+  LUTs multiplying where the DSP blocks end. Of equally fast plans, the cheapest.
+- Neither: the fewest cycles per step that the DSP blocks give, LUTs multiplying only in small
+  stages. Such a plan leaves most LUTs of a large device alone, so that place and route takes
+  minutes. A model that fits only with more multipliers of LUTs gets them.
 
 Latency is not weighed against hardware. ``latency`` bounds it, with each of the three.
 """
@@ -36,17 +37,20 @@ from ssm_hdl.gen.size.refine import Candidate, Search
 from ssm_hdl.gen.structure import Structure
 
 DSP = 8
-"""Limit of DSP blocks on a device that has none: the number of the smallest device, an iCE40 UP5K."""
+"""Limit of DSP blocks on a device that has none: the number of the smallest device,
+an iCE40 UP5K."""
 
 FASTEST_HZ = 1e9
-"""Clock that no FPGA goes beyond, and so no rate: the clock networks of the fastest end below it."""
+"""Clock that no FPGA goes beyond, and so no rate:
+the clock networks of the fastest end below it."""
 
 SLOWEST_HZ = 1e-9
-"""Rate of a time step in thirty years; the cycles of such an interval are still exact in a float."""
+"""Rate of a time step in thirty years; the cycles of such an interval are still
+exact in a float."""
 
 LUTS_BELOW = (2048, 4096, 8192)
-"""Bits below which memories are of LUTs, tried in turn where block RAMs are too few. A RAM of LUTs of 2,048 bits takes some 200
-LUTs; one of 8,192 takes 800, and a thirtieth of an LFE5U-25F."""
+"""Bits below which memories are of LUTs, tried in turn where block RAMs are too few. A RAM of LUTs
+of 2,048 bits takes some 200 LUTs; one of 8,192 takes 800, and a thirtieth of an LFE5U-25F."""
 
 Progress = Callable[[str], None]
 
@@ -93,18 +97,23 @@ def plan_for(
         manifest: the integer program.
         device: the device.
         rate_hz: time steps per second to reach with the least hardware.
-        fastest: the most time steps per second that fit, with multipliers of LUTs where DSP blocks are too few.
+        fastest: the most time steps per second that fit, with multipliers of LUTs where DSP
+            blocks are too few.
         clock_hz: clock; the device's if None.
-        dsp: limit of DSP blocks; what a plan may take of the device if None, `DSP` where it has no limit.
-        latency: limit of the cycles from the last sample in to the last result out, for a step alone.
-        folding: foldings that the caller decides, by stage: a number of multipliers, or the name of a folding.
+        dsp: limit of DSP blocks; what a plan may take of the device if None,
+            `DSP` where it has no limit.
+        latency: limit of the cycles from the last sample in to the last result out,
+            for a step alone.
+        folding: foldings that the caller decides, by stage: a number of multipliers,
+            or the name of a folding.
         share_layers: the layers share their stages, or not; whatever is better if None.
         reserve: what to leave for other logic on the device.
         progress: told the next attempt.
 
     Raises:
-        SsmHdlError: the rate is not reached (the message says the highest), the model does not fit (it says by how much, and
-            where it would), or ``folding`` names an unknown stage or folding.
+        SsmHdlError: the rate is not reached (the message says the highest), the model does not fit
+            (it says by how much, and where it would), or ``folding`` names an unknown
+            stage or folding.
     """
     _check(device, rate_hz, fastest, clock_hz, dsp, latency, reserve)
     clock_hz = device.clock_hz if clock_hz is None else clock_hz
@@ -112,11 +121,15 @@ def plan_for(
         dsp = DSP
     limits = budget(device, dsp, reserve, latency)
     limit = None if rate_hz is None else int(clock_hz / rate_hz)
-    if limit is not None and rate_hz is not None and clock_hz / (limit + 1) >= rate_hz:  # the quotient was rounded
+    # the quotient was rounded
+    if limit is not None and rate_hz is not None and clock_hz / (limit + 1) >= rate_hz:
         limit += 1
     closest: Sized | None = None
-    first = limit is not None or (fastest and device.bounded)  # LUTs without limit would multiply without limit
-    attempts = [(anything, 0) for anything in ([first] if first or not device.bounded else [False, True])]
+    # LUTs without limit would multiply without limit
+    first = limit is not None or (fastest and device.bounded)
+    attempts = [
+        (anything, 0) for anything in ([first] if first or not device.bounded else [False, True])
+    ]
     if device.family.rams.lut_rams:
         attempts += [(True, bits) for bits in LUTS_BELOW]
     searches = list[Search]()
@@ -124,12 +137,16 @@ def plan_for(
         if luts_below == LUTS_BELOW[0] and not _rams_are_short(searches, limit):
             break
         structures = _structures(manifest, device, share_layers, luts_below)
-        searches = [Search(manifest, structure, device, limits, folding or {}, anything, progress) for structure in structures]
+        searches = [
+            Search(manifest, structure, device, limits, folding or {}, anything, progress)
+            for structure in structures
+        ]
         for candidate in _candidates(searches, limit):
             sized = Sized(device, clock_hz, candidate.plan, estimate(manifest, candidate.plan))
             if rate_hz is None or sized.rate_hz >= rate_hz:
                 return sized
-            if closest is None or (luts_below == 0 and sized.rate_hz > closest.rate_hz):  # as `--max` has it
+            # as `--max` has it
+            if closest is None or (luts_below == 0 and sized.rate_hz > closest.rate_hz):
                 closest = sized
     if latency is not None:
         quick = plan_for(
@@ -143,14 +160,15 @@ def plan_for(
             progress=progress,
         ).report
         raise SsmHdlError(
-            f"{manifest.name} on the {device.title}: no plan has a latency of at most {latency:,} cycles; the fastest, a step "
-            f"every {quick.cycles:,} cycles, has {quick.latency_alone:,}"
+            f"{manifest.name} on the {device.title}: no plan has a latency of at most {latency:,} "
+            f"cycles; the fastest, a step every {quick.cycles:,} cycles, "
+            f"has {quick.latency_alone:,}"
         )
     if rate_hz is not None and closest is not None:
         raise SsmHdlError(
-            f"{manifest.name} on the {device.title} cannot take {rate_hz:,.0f} time steps a second at {clock_hz / 1e6:g} MHz; "
-            f"the most that fits is {math.floor(closest.rate_hz):,}, a step every {closest.report.cycles:,} cycles "
-            "(ask for it with --max)"
+            f"{manifest.name} on the {device.title} cannot take {rate_hz:,.0f} time steps a second "
+            f"at {clock_hz / 1e6:g} MHz; the most that fits is {math.floor(closest.rate_hz):,}, "
+            f"a step every {closest.report.cycles:,} cycles (ask for it with --max)"
         )
     raise SsmHdlError(_misfit(manifest, device, reserve, searches[-1]))
 
@@ -158,7 +176,8 @@ def plan_for(
 def _candidates(searches: list[Search], limit: int | None) -> Iterator[Candidate]:
     """The best plan: the cheapest within ``limit`` cycles per step, or the fastest.
 
-    After the cheapest come those within fewer cycles, should the RTL take more than `Pipeline.bound`, and the fastest at last.
+    After the cheapest come those within fewer cycles,
+    should the RTL take more than `Pipeline.bound`, and the fastest at last.
     """
     while limit is not None:
         best: Candidate | None = None
@@ -192,9 +211,14 @@ def _check(
         raise UsageError("--rate and --max are two different wishes; choose one")
     if clock_hz is not None and not 0 < clock_hz <= FASTEST_HZ:
         most = f"at most the {FASTEST_HZ / 1e6:,g} of the fastest FPGAs"
-        raise UsageError(f"a clock of {clock_hz / 1e6:g} MHz is none; ask for more than 0, and {most}")
+        raise UsageError(
+            f"a clock of {clock_hz / 1e6:g} MHz is none; ask for more than 0, and {most}"
+        )
     if rate_hz is not None and not SLOWEST_HZ <= rate_hz <= FASTEST_HZ:
-        raise UsageError(f"a rate of {rate_hz:g} time steps a second is none; ask for {SLOWEST_HZ:g} to {FASTEST_HZ:g}")
+        raise UsageError(
+            f"a rate of {rate_hz:g} time steps a second is none; "
+            f"ask for {SLOWEST_HZ:g} to {FASTEST_HZ:g}"
+        )
     if rate_hz is not None and not (clock_hz or device.clock_hz):
         raise UsageError(f"a {device.title} has no clock of its own; give --rate a --clock")
     if latency is not None and latency < 1:
@@ -204,12 +228,17 @@ def _check(
     if dsp is not None and dsp > device.dsps:
         raise UsageError(f"{dsp} DSP blocks are more than the {device.dsps} of the {device.title}")
     if reserve.dsps > device.dsps:
-        raise UsageError(f"--share-device leaves {reserve.dsps} DSP blocks, more than the {device.dsps} of the {device.title}")
+        raise UsageError(
+            f"--share-device leaves {reserve.dsps} DSP blocks, "
+            f"more than the {device.dsps} of the {device.title}"
+        )
 
 
 def _rams_are_short(searches: Sequence[Search], limit: int | None) -> bool:
     """With more block RAMs a plan would fit, within ``limit`` cycles per step if there is one."""
-    return any(search.without_rams().feasible(limit or search.options.intervals[-1]) for search in searches)
+    return any(
+        search.without_rams().feasible(limit or search.options.intervals[-1]) for search in searches
+    )
 
 
 def _structures(
@@ -233,7 +262,8 @@ def _misfit(manifest: Manifest, device: Device, reserve: Use, search: Search) ->
         there = max(0, limits.rams)
         bits = (least.rams - there) * device.ram_bits
         missing.append(
-            f"its memories take {least.rams:,.0f} block RAMs where {there:,.0f} can be used, {bits:,.0f} bits too many"
+            f"its memories take {least.rams:,.0f} block RAMs where {there:,.0f} can be used, "
+            f"{bits:,.0f} bits too many"
         )
     for what, needed, limit in (
         ("LUTs", least.luts, limits.luts),
@@ -241,7 +271,9 @@ def _misfit(manifest: Manifest, device: Device, reserve: Use, search: Search) ->
         ("DSP blocks", least.dsps, limits.dsps),
     ):
         if needed > limit:
-            missing.append(f"it takes at least {needed:,.0f} {what} where {max(0, limit):,.0f} can be used")
+            missing.append(
+                f"it takes at least {needed:,.0f} {what} where {max(0, limit):,.0f} can be used"
+            )
     other = reserve != NOTHING
     if not missing:
         have = zip(
@@ -250,12 +282,19 @@ def _misfit(manifest: Manifest, device: Device, reserve: Use, search: Search) ->
             strict=True,
         )
         within = ", ".join(f"{limit:,.0f} {what}" for limit, what in have if limit < math.inf)
-        left = f" that place and route{' and other logic leave' if other else ' leaves'}" if device.bounded else ""
+        left = (
+            f" that place and route{' and other logic leave' if other else ' leaves'}"
+            if device.bounded
+            else ""
+        )
         missing.append(f"no plan keeps within the {within}{left}")
     others = [
         larger.title
         for larger in DEVICES.values()
-        if larger.bounded and larger is not device and reserve.dsps <= larger.dsps and _fits(manifest, larger, reserve)
+        if larger.bounded
+        and larger is not device
+        and reserve.dsps <= larger.dsps
+        and _fits(manifest, larger, reserve)
     ]
     beside = " beside other logic; leave less for that, or" if other else ";"
     none = f"no device that is known holds it{beside} give it narrower formats"

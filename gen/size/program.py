@@ -1,4 +1,5 @@
-"""The integer program: one option for each stage, at the least price within a budget, exact (HiGHS).
+"""The integer program: one option for each stage, at the least price within a budget,
+exact (HiGHS).
 
     minimise    sum_o x[s, o] price(use(s, o)) + sum y[l, a, b] price(adapter(l, a, b))
     subject to  sum_o x[s, o] = 1                                    for every stage s
@@ -6,8 +7,9 @@
                 sum_b y[l, a, b] = sum x[s, o], o with output a      for every link l from s to t
                 sum_a y[l, a, b] = sum x[t, o], o with input b
 
-A link is a stream from one stage to another. Its adapter depends on the widths on both sides, hence on pairs of options. y is 1
-for the pair of widths that is taken. Pairs that would be too slow have no adapter and no y.
+A link is a stream from one stage to another. Its adapter depends on the widths on both sides, hence
+on pairs of options. y is 1 for the pair of widths that is taken. Pairs that would be too slow have
+no adapter and no y.
 """
 
 from collections.abc import Hashable, Mapping, Sequence
@@ -70,21 +72,34 @@ class Program:
         if not all(counts):
             return  # a stage has no option: nothing to solve
         columns = [use for uses in options for use in uses]
-        self._rows = [Row(dict.fromkeys(range(a, b), 1.0), 1, 1) for a, b in zip(self._firsts, self._firsts[1:], strict=False)]
+        self._rows = [
+            Row(dict.fromkeys(range(a, b), 1.0), 1, 1)
+            for a, b in zip(self._firsts, self._firsts[1:], strict=False)
+        ]
         self._choices = len(columns)
         for link in links:
             pairs = {pair: len(columns) + place for place, pair in enumerate(link.adapters)}
             columns += link.adapters.values()
-            for side, stage, kinds in ((0, link.source, link.outputs), (1, link.reader, link.inputs)):
+            for side, stage, kinds in (
+                (0, link.source, link.outputs),
+                (1, link.reader, link.inputs),
+            ):
                 for kind in dict.fromkeys(kinds):
                     row = {column: 1.0 for pair, column in pairs.items() if pair[side] == kind}
-                    row |= {self._firsts[stage] + place: -1.0 for place, other in enumerate(kinds) if other == kind}
+                    row |= {
+                        self._firsts[stage] + place: -1.0
+                        for place, other in enumerate(kinds)
+                        if other == kind
+                    }
                     self._rows.append(Row(row, 0, 0))
         self._uses = np.array(columns, dtype=float)
         self._prices = np.array([price(use) for use in columns])
 
-    def solve(self, budget: Use, excluded: Sequence[Sequence[int]] = ()) -> tuple[list[int], Use] | None:
-        """The index of an option for each stage, and what they take with their adapters; None if nothing keeps the budget.
+    def solve(
+        self, budget: Use, excluded: Sequence[Sequence[int]] = ()
+    ) -> tuple[list[int], Use] | None:
+        """The index of an option for each stage, and what they take with their adapters;
+        None if nothing keeps the budget.
 
         Args:
             budget: what all may take.
@@ -95,14 +110,25 @@ class Program:
         rows = [*self._rows]
         for limit, uses in zip(budget, self._uses.T, strict=True):
             if np.isfinite(limit):
-                rows.append(Row({int(column): uses[column] for column in np.flatnonzero(uses)}, -np.inf, limit))
+                rows.append(
+                    Row(
+                        {int(column): uses[column] for column in np.flatnonzero(uses)},
+                        -np.inf,
+                        limit,
+                    )
+                )
         for picked in excluded:
-            rows.append(Row(dict.fromkeys(self._firsts[:-1] + picked, 1.0), -np.inf, len(picked) - 1))
+            rows.append(
+                Row(dict.fromkeys(self._firsts[:-1] + picked, 1.0), -np.inf, len(picked) - 1)
+            )
         values = _minimum(self._prices, rows)
         if values is None:
             return None
         taken = np.flatnonzero(values[: self._choices] > 0.5)
-        return [int(index) for index in taken - self._firsts[:-1]], Use(*(values @ self._uses).tolist())
+        return (
+            [int(index) for index in taken - self._firsts[:-1]],
+            Use(*(values @ self._uses).tolist()),
+        )
 
 
 def _minimum(prices: np.ndarray, rows: Sequence[Row]) -> np.ndarray | None:
@@ -110,7 +136,11 @@ def _minimum(prices: np.ndarray, rows: Sequence[Row]) -> np.ndarray | None:
     lp = highspy.HighsLp()
     lp.num_col_ = lp.a_matrix_.num_col_ = len(prices)
     lp.num_row_ = lp.a_matrix_.num_row_ = len(rows)
-    lp.col_cost_, lp.col_lower_, lp.col_upper_ = prices.tolist(), [0.0] * len(prices), [1.0] * len(prices)
+    lp.col_cost_, lp.col_lower_, lp.col_upper_ = (
+        prices.tolist(),
+        [0.0] * len(prices),
+        [1.0] * len(prices),
+    )
     lp.integrality_ = [highspy.HighsVarType.kInteger] * len(prices)
     lp.row_lower_, lp.row_upper_ = [row.least for row in rows], [row.most for row in rows]
     lp.a_matrix_.format_ = highspy.MatrixFormat.kRowwise

@@ -1,9 +1,10 @@
 # amaranth: UnusedElaboratable=no
 """The search: the cheapest plan for an interval, the shortest interval at which a plan fits.
 
-The integer program knows what stages and their adapters take. It does not know the queues of joins and of the ring, whose depth
-depends on the pipeline as a whole, nor all of the latency: the rest of a pipeline. So a plan that it proposes is estimated as a
-whole, and compared with others by its whole price.
+The integer program knows what stages and their adapters take. It does not know the queues of joins
+and of the ring, whose depth depends on the pipeline as a whole, nor all of the latency: the rest of
+a pipeline. So a plan that it proposes is estimated as a whole, and compared with others
+by its whole price.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -28,20 +29,25 @@ from ssm_hdl.gen.structure import Structure
 from ssm_hdl.gen.timing import Timing
 
 SEEKS, TRIES = 8, 16
-"""Solutions of the program that are estimated as a whole: until one fits, and until the best that fits is known.
+"""Solutions of the program that are estimated as a whole: until one fits,
+and until the best that fits is known.
 
-They trade time for LUTs: a try takes up to 0.5 seconds. Up to 15 are needed where all plans of small pipelines were compared. Of
-the pipelines of ``manifests`` none became cheaper between 8 tries and 64.
+They trade time for LUTs: a try takes up to 0.5 seconds. Up to 15 are needed where all plans of
+small pipelines were compared. Of the pipelines of ``manifests`` none became cheaper
+between 8 tries and 64.
 """
 
 SPEEDS = (BURST, 4 * BURST)
-"""How many times as fast as the interval asks results leave their queues, where the latency is bounded."""
+"""How many times as fast as the interval asks results leave their queues,
+where the latency is bounded."""
 
 MANY = 12
-"""Multipliers that a stage may have though half of them would keep up, where the latency is bounded."""
+"""Multipliers that a stage may have though half of them would keep up,
+where the latency is bounded."""
 
 SHORTER = 0.8
-"""Ratio of the intervals that are tried where the latency is bounded. It trades LUTs for time, as the two above do."""
+"""Ratio of the intervals that are tried where the latency is bounded. It trades LUTs for time,
+as the two above do."""
 
 
 @dataclass(frozen=True)
@@ -88,12 +94,20 @@ class Search:
         progress: Callable[[str], None] = lambda line: None,
     ) -> None:
         self._progress = progress
-        self.manifest, self.structure, self.device, self.budget = manifest, structure, device, budget
+        self.manifest, self.structure, self.device, self.budget = (
+            manifest,
+            structure,
+            device,
+            budget,
+        )
         self.bounded = budget.latency < inf
-        self.options = Options(manifest, structure, device, budget.dsps, folding, luts_multiply, self.bounded)
+        self.options = Options(
+            manifest, structure, device, budget.dsps, folding, luts_multiply, self.bounded
+        )
 
     def fastest(self, limit: float = inf) -> Candidate | None:
-        """The cheapest of the plans with the fewest cycles per step, if those are at most ``limit``."""
+        """The cheapest of the plans with the fewest cycles per step,
+        if those are at most ``limit``."""
         intervals = [interval for interval in self.options.intervals if interval <= limit]
         if not intervals or not self.feasible(intervals[-1]):
             return None
@@ -108,9 +122,11 @@ class Search:
         return any(next(self._fitting(interval, *variant), None) for variant in self._variants())
 
     def cheapest(self, interval: int, below: float = inf) -> Candidate | None:
-        """The cheapest plan that takes a step in at most ``interval`` cycles, if its price is less than ``below``.
+        """The cheapest plan that takes a step in at most ``interval`` cycles,
+        if its price is less than ``below``.
 
-        A shorter interval costs more. It is tried where no plan at a longer one keeps the bound of the latency.
+        A shorter interval costs more. It is tried where no plan at a longer one keeps the
+        bound of the latency.
         """
         shorter = int(min(interval, self.budget.latency))
         while shorter >= self.options.intervals[0]:
@@ -123,13 +139,24 @@ class Search:
     def without_rams(self) -> "Search":
         """The same where block RAMs have no limit."""
         options, budget = self.options, self.budget._replace(rams=inf)
-        return Search(self.manifest, self.structure, self.device, budget, options.folding, options.luts_multiply, self._progress)
+        return Search(
+            self.manifest,
+            self.structure,
+            self.device,
+            budget,
+            options.folding,
+            options.luts_multiply,
+            self._progress,
+        )
 
     def least(self) -> Use:
         """The least that can be taken of each resource, at the longest interval."""
         options = self.options.at(self.options.intervals[-1])
         return Use(
-            *(sum(min(option.use[what] for option in alternatives) for alternatives in options) for what in range(len(NOTHING)))
+            *(
+                sum(min(option.use[what] for option in alternatives) for alternatives in options)
+                for what in range(len(NOTHING))
+            )
         )
 
     def _cheapest(self, interval: int, below: float = inf) -> Candidate | None:
@@ -143,18 +170,22 @@ class Search:
         """Speeds, and multipliers up to which none are too many."""
         return [(speed, MANY) for speed in SPEEDS] if self.bounded else [(BURST, FEW)]
 
-    def _fitting(self, interval: int, speed: int, many: int, below: float = inf) -> Iterator[Candidate]:
+    def _fitting(
+        self, interval: int, speed: int, many: int, below: float = inf
+    ) -> Iterator[Candidate]:
         """Plans that fit, each cheaper than the one before, the first cheaper than ``below``.
 
-        Where the budget is short, the rest of a pipeline needs a reserve. It is raised by the overrun until a plan fits or the
-        program has no solution, then bisected. After that the program gives plan after plan, the cheapest first, until no other
-        can be cheaper than the best: all take the least rest.
+        Where the budget is short, the rest of a pipeline needs a reserve. It is raised by the
+        overrun until a plan fits or the program has no solution, then bisected. After that the
+        program gives plan after plan, the cheapest first, until no other can be cheaper than the
+        best: all take the least rest.
         """
         if interval < self.options.intervals[0]:
             return
         options = self.options.at(interval, speed, many)
         program = Program(
-            [[option.use for option in alternatives] for alternatives in options], self.options.links(options, interval)
+            [[option.use for option in alternatives] for alternatives in options],
+            self.options.links(options, interval),
         )
         reserve, short, enough = NOTHING, NOTHING, None
         excluded, fits = list[list[int]](), False
@@ -169,7 +200,13 @@ class Search:
             else:
                 picked, use = answer
                 excluded.append(picked)
-                candidate = self._made([alternatives[index] for alternatives, index in zip(options, picked, strict=True)], use)
+                candidate = self._made(
+                    [
+                        alternatives[index]
+                        for alternatives, index in zip(options, picked, strict=True)
+                    ],
+                    use,
+                )
                 if not candidate.use.within(self.budget):
                     short = reserve
                 else:
@@ -208,7 +245,8 @@ class Search:
 
 
 def _raised(reserve: Use, whole: Use, priced: Use, budget: Use) -> Use:
-    """The reserve, raised by what a plan takes beyond the program's sum of each resource that it exceeds."""
+    """The reserve, raised by what a plan takes beyond the program's sum of each resource
+    that it exceeds."""
     return Use(*(
         total - part if total > limit else before
         for before, total, part, limit in zip(reserve, whole, priced, budget, strict=True)

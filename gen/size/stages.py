@@ -15,8 +15,8 @@ from ssm_hdl.gen.structure import Structure
 from ssm_hdl.operations import Node
 
 WIDER = 4
-"""Lanes of an element-wise stage that are tried, as a multiple of the fewest that keep up. With its neighbours' lanes it needs
-no adapters."""
+"""Lanes of an element-wise stage that are tried, as a multiple of the fewest that keep up.
+With its neighbours' lanes it needs no adapters."""
 
 
 def plan_stage(
@@ -39,8 +39,9 @@ def plan_stage(
         kind: kind of its multipliers.
         folding: its folding, if it has several.
         lanes: numbers in a beat of a stage without foldings; the fewest that keep up if None.
-        speed: how many times as fast as the interval asks results leave the queue. At least `BURST`, since results come in
-            bursts; more shortens the latency and takes larger queues.
+        speed: how many times as fast as the interval asks results leave the queue. At least
+            `BURST`, since results come in bursts; more shortens the latency and
+            takes larger queues.
     """
     layers = structure.stages[name]
     node, time = layers.node, _turn(interval, layers)
@@ -53,15 +54,24 @@ def plan_stage(
     if node.inputs[0].per_sequence and speed == BURST:  # its queue has a sequence's time
         time *= manifest.steps
     pace = max(1, time * o_lanes // (speed * reals(node.output)))
-    even = any(stage_class(structure.stages[reader]).takes_evenly for reader in structure.readers_of(name))
-    return _counted(StagePlan(lanes, folding.name if folding else "", multipliers, kind, pace, even), layers, folding)
+    even = any(
+        stage_class(structure.stages[reader]).takes_evenly for reader in structure.readers_of(name)
+    )
+    return _counted(
+        StagePlan(lanes, folding.name if folding else "", multipliers, kind, pace, even),
+        layers,
+        folding,
+    )
 
 
 def lane_choices(structure: Structure, name: str, interval: int, speed: int = BURST) -> list[int]:
-    """Numbers in a beat with which packets pass a stage without foldings in time, the fewest first."""
+    """Numbers in a beat with which packets pass a stage without foldings in time,
+    the fewest first."""
     node = structure.stages[name].node
     time = int(
-        _turn(interval, structure.stages[name]) / speed * min(_burst(structure, source) for source in structure.reads[name])
+        _turn(interval, structure.stages[name])
+        / speed
+        * min(_burst(structure, source) for source in structure.reads[name])
     )
     size = reals(node.inputs[0])
     every = divisors(registry.stage(node.op.op).most_lanes(node))
@@ -72,7 +82,9 @@ def lane_choices(structure: Structure, name: str, interval: int, speed: int = BU
 def _counted(stage: StagePlan, layers: Layers, folding: Folding | None) -> StagePlan:
     """The same with its DSP blocks."""
     if folding is not None:
-        return replace(stage, in_blocks=folding.in_blocks(stage.kind), blocks=folding.blocks(stage.kind))
+        return replace(
+            stage, in_blocks=folding.in_blocks(stage.kind), blocks=folding.blocks(stage.kind)
+        )
     if not stage.multipliers or stage.kind == LUT:
         return stage
     blocks = stage_class(layers).dsp_blocks(layers, stage.multipliers, stage.kind)
@@ -80,12 +92,14 @@ def _counted(stage: StagePlan, layers: Layers, folding: Folding | None) -> Stage
 
 
 def _burst(structure: Structure, stream: str, known: dict[str, Fraction] | None = None) -> Fraction:
-    """The share of the interval in which a stream has to be read: the parts of a sliced packet come one after the other.
+    """The share of the interval in which a stream has to be read: the parts of a sliced packet come
+    one after the other.
 
     Args:
         structure: the stages.
         stream: the stream.
-        known: answers so far; without them a chain of sums x + x would be walked once for each of its paths.
+        known: answers so far; without them a chain of sums x + x would be walked once for
+            each of its paths.
     """
     known = {} if known is None else known
     if stream not in known:
@@ -109,7 +123,8 @@ def _turn(interval: int, layers: Layers) -> int:
 
 
 def waiting(node: Node, interval: int, plan: StagePlan, work: int, burst: int, speed: int) -> float:
-    """Cycles for which a stage works with its last beat while no result leaves; with all beats, if it works once a sequence.
+    """Cycles for which a stage works with its last beat while no result leaves; with all beats,
+    if it works once a sequence.
 
     What a scan reads may leave late, since the scan takes the whole interval for it.
     """

@@ -6,7 +6,9 @@ from ssm_hdl.gen.wrappers.base import Wrapper
 from ssm_hdl.gen.wrappers.registers import Lite, Wishbone
 from ssm_hdl.gen.wrappers.spi import Spi
 
-WRAPPERS: dict[str, type[Wrapper]] = {wrapper.name: wrapper for wrapper in (AxiStream, Lite, Wishbone, Spi)}
+WRAPPERS: dict[str, type[Wrapper]] = {
+    wrapper.name: wrapper for wrapper in (AxiStream, Lite, Wishbone, Spi)
+}
 """Every wrapper by the name on the command line."""
 
 

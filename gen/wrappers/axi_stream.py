@@ -12,7 +12,8 @@ from ssm_hdl.operations import Edge
 
 
 class AxiStream(Wrapper):
-    """AXI4-Stream at both ends. A time step of several samples waits until it is whole: its last beat has the TLAST of all."""
+    """AXI4-Stream at both ends. A time step of several samples waits until it is whole:
+    its last beat has the TLAST of all."""
 
     name = "axi-stream"
     clocks = ("aclk", "aresetn")
@@ -25,14 +26,21 @@ class AxiStream(Wrapper):
     def __init__(self, pipeline: Any, i_edge: Edge, o_edge: Edge, fingerprint: int) -> None:
         super().__init__(pipeline, i_edge, o_edge, fingerprint)
         for prefix, edge in (("s_axis", i_edge), ("m_axis", o_edge)):
-            for name, width in (("tvalid", 1), ("tready", 1), ("tdata", 8 * whole_bytes(edge)), ("tlast", 1)):
+            for name, width in (
+                ("tvalid", 1),
+                ("tready", 1),
+                ("tdata", 8 * whole_bytes(edge)),
+                ("tlast", 1),
+            ):
                 self.port(f"{prefix}_{name}", width)
 
     def elaborate(self, platform: object) -> Module:  # noqa: D102
         m = Module()
         m.submodules.pipeline = pipeline = self.pipeline
         ports = self.ports
-        valid, ready, data, last = (ports[f"s_axis_{name}"] for name in ("tvalid", "tready", "tdata", "tlast"))
+        valid, ready, data, last = (
+            ports[f"s_axis_{name}"] for name in ("tvalid", "tready", "tdata", "tlast")
+        )
         code = self.offer(data)
         if self.i_reals == 1:
             m.d.comb += [pipeline.i.valid.eq(valid), ready.eq(pipeline.i.ready)]
@@ -41,13 +49,23 @@ class AxiStream(Wrapper):
             self._whole_steps(m, valid, ready, code, last)
         o = pipeline.o
         moves = Signal()
-        m.d.comb += [ports["m_axis_tvalid"].eq(o.valid), o.ready.eq(ports["m_axis_tready"]), moves.eq(o.valid & o.ready)]
+        m.d.comb += [
+            ports["m_axis_tvalid"].eq(o.valid),
+            o.ready.eq(ports["m_axis_tready"]),
+            moves.eq(o.valid & o.ready),
+        ]
         ends = Counter(m, self.o_reals, moves).last if self.o_reals > 1 else 1
-        m.d.comb += [ports["m_axis_tdata"].eq(self.result), ports["m_axis_tlast"].eq(o.p.last & ends)]
+        m.d.comb += [
+            ports["m_axis_tdata"].eq(self.result),
+            ports["m_axis_tlast"].eq(o.p.last & ends),
+        ]
         return m
 
-    def _whole_steps(self, m: Module, valid: Signal, ready: Signal, code: Value, last: Signal) -> None:
-        """Samples go on once their time step is whole, each with the ``last`` of its end; two time steps fit."""
+    def _whole_steps(
+        self, m: Module, valid: Signal, ready: Signal, code: Value, last: Signal
+    ) -> None:
+        """Samples go on once their time step is whole, each with the ``last`` of its end;
+        two time steps fit."""
         count, i = self.i_reals, self.pipeline.i
         m.submodules.samples = samples = SyncFIFOBuffered(width=len(code), depth=2 * count)
         m.submodules.steps = steps = SyncFIFO(width=1, depth=2)

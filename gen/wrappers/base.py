@@ -43,7 +43,12 @@ class Wrapper(Elaboratable):
     meaning: ClassVar[dict[str, str]]
 
     def __init__(self, pipeline: Any, i_edge: Edge, o_edge: Edge, fingerprint: int) -> None:
-        self.pipeline, self.i_edge, self.o_edge, self.fingerprint = pipeline, i_edge, o_edge, fingerprint
+        self.pipeline, self.i_edge, self.o_edge, self.fingerprint = (
+            pipeline,
+            i_edge,
+            o_edge,
+            fingerprint,
+        )
         self.ports: dict[str, Signal] = {}
 
     def port(self, name: str, width: int = 1) -> Signal:

@@ -1,5 +1,6 @@
 # amaranth: UnusedElaboratable=no
-"""A register file, on Wishbone and on AXI4-Lite: samples, results, status, soft reset, interrupt."""
+"""A register file, on Wishbone and on AXI4-Lite: samples, results, status,
+soft reset, interrupt."""
 
 from enum import IntEnum, IntFlag
 from typing import Any, ClassVar
@@ -12,7 +13,8 @@ from ssm_hdl.operations import Edge
 
 
 class Register(IntEnum):
-    """Words of 32 bits. A sample that cannot be taken and a result that is not there are bus errors, and change nothing."""
+    """Words of 32 bits. A sample that cannot be taken and a result that is not there are bus
+    errors, and change nothing."""
 
     STATUS = 0  # read: bits of Status
     CONTROL = 1  # read, write: bits of Control
@@ -35,7 +37,10 @@ BYTES = 4
 
 def _listed(base: str, unit: int) -> str:
     """Addresses and names of the registers."""
-    return ", ".join(f"{unit * register:{base}} {register.name.lower().replace('_', ' ')}" for register in Register)
+    return ", ".join(
+        f"{unit * register:{base}} {register.name.lower().replace('_', ' ')}"
+        for register in Register
+    )
 
 
 class _File(Wrapper):
@@ -46,10 +51,19 @@ class _File(Wrapper):
         for edge in (i_edge, o_edge):
             if edge.format.width > 8 * BYTES:
                 raise UsageError(
-                    f"{edge} does not go into a register of {8 * BYTES} bits; narrow the format, or take another bus"
+                    f"{edge} does not go into a register of {8 * BYTES} bits; narrow the format, "
+                    "or take another bus"
                 )
-        self.write, self.write_to, self.written = Signal(name="write"), Signal(3, name="write_to"), Signal(32, name="written")
-        self.read, self.read_from, self.found = Signal(name="read"), Signal(3, name="read_from"), Signal(32, name="found")
+        self.write, self.write_to, self.written = (
+            Signal(name="write"),
+            Signal(3, name="write_to"),
+            Signal(32, name="written"),
+        )
+        self.read, self.read_from, self.found = (
+            Signal(name="read"),
+            Signal(3, name="read_from"),
+            Signal(32, name="found"),
+        )
         self.no_write, self.no_read = Signal(name="no_write"), Signal(name="no_read")
 
     def registers(self) -> Module:
@@ -80,7 +94,8 @@ class _File(Wrapper):
             with m.Case(Register.CONTROL):
                 m.d.comb += self.found[1].eq(interrupts)
             with m.Case(Register.RESULT):
-                m.d.comb += self.found.eq(Mux(o.valid, self.result, 0))  # not what the queue holds from before
+                # not what the queue holds from before
+                m.d.comb += self.found.eq(Mux(o.valid, self.result, 0))
             with m.Case(Register.IDENTITY):
                 m.d.comb += self.found.eq(self.fingerprint)
             with m.Default():
@@ -142,7 +157,10 @@ class Lite(_File):
         self.port("irq")
 
     def elaborate(self, platform: object) -> Module:  # noqa: D102
-        m, bus = self.registers(), {name.removeprefix("s_axi_"): signal for name, signal in self.ports.items()}
+        m, bus = (
+            self.registers(),
+            {name.removeprefix("s_axi_"): signal for name, signal in self.ports.items()},
+        )
         m.d.comb += [
             self.write.eq(bus["awvalid"] & bus["wvalid"] & ~bus["bvalid"]),
             self.read.eq(bus["arvalid"] & ~bus["rvalid"]),

@@ -1,5 +1,6 @@
 # amaranth: UnusedElaboratable=no
-"""SPI target for a microcontroller: mode 0, most significant bit first, its clock at most an eighth of ours."""
+"""SPI target for a microcontroller: mode 0, most significant bit first,
+its clock at most an eighth of ours."""
 
 from enum import IntEnum
 from typing import Any, ClassVar
@@ -12,18 +13,22 @@ from ssm_hdl.operations import Edge
 
 
 class Command(IntEnum):
-    """The first byte of a transfer. While it comes, the status goes out. Other values do nothing."""
+    """The first byte of a transfer. While it comes, the status goes out.
+    Other values do nothing."""
 
     STATUS = 0  # nothing more
     SAMPLES = 1  # samples follow, in whole bytes, the most significant first
     FINAL_SAMPLES = 2  # likewise, of the last time step of a sequence
-    RESULTS = 3  # for each result that is read: a byte of status, then the result; without Status.RESULT it is none
+    # for each result that is read: a byte of status, then the result;
+    # without Status.RESULT it is none
+    RESULTS = 3
     RESET = 4  # soft reset
     IDENTITY = 5  # a byte of status, then the fingerprint of the manifest in two bytes
 
 
 class Spi(Wrapper):
-    """SPI target. A sample that cannot be taken is lost, and the status says so until the next transfer."""
+    """SPI target. A sample that cannot be taken is lost,
+    and the status says so until the next transfer."""
 
     name = "spi"
     meaning: ClassVar[dict[str, str]] = {
@@ -43,13 +48,20 @@ class Spi(Wrapper):
         i, o = self.pipeline.i, self.pipeline.o
         cs_n, sck, copi = Signal(init=1, name="cs_n"), Signal(name="sck"), Signal(name="copi")
         for name, signal in (("cs_n", cs_n), ("sck", sck), ("copi", copi)):
-            m.submodules[f"sync_{name}"] = FFSynchronizer(self.ports[f"spi_{name}"], signal, init=signal.init)
+            m.submodules[f"sync_{name}"] = FFSynchronizer(
+                self.ports[f"spi_{name}"], signal, init=signal.init
+            )
         before, rises, falls = Signal(name="before"), Signal(name="rises"), Signal(name="falls")
         m.d.sync += before.eq(sck)
         m.d.comb += [rises.eq(~cs_n & sck & ~before), falls.eq(~cs_n & ~sck & before)]
 
         # A byte: the bits that came, how many, and those that still go out.
-        came, out, bits, whole = Signal(8, name="came"), Signal(8, name="out"), Signal(3, name="bits"), Signal(name="whole")
+        came, out, bits, whole = (
+            Signal(8, name="came"),
+            Signal(8, name="out"),
+            Signal(3, name="bits"),
+            Signal(name="whole"),
+        )
         byte = Cat(copi, came[:-1])
         m.d.comb += [whole.eq(rises & (bits == 7)), self.ports["spi_cipo"].eq(out[-1])]
         command, lost, wants = Signal(3, name="command"), Signal(name="lost"), Signal(name="wants")
@@ -64,11 +76,16 @@ class Spi(Wrapper):
         number, offered = Signal(8 * n_i, name="number"), Signal(name="offered")
         data = Signal(8 * max(n_o, 2), name="data")
         filling, sending = Signal(name="filling"), Signal(name="sending")
-        m.d.comb += filling.eq(whole & ((command == Command.SAMPLES) | (command == Command.FINAL_SAMPLES)))
+        m.d.comb += filling.eq(
+            whole & ((command == Command.SAMPLES) | (command == Command.FINAL_SAMPLES))
+        )
         place = Signal(range(max(n_i, n_o + 1, 3)), name="place")  # of the next byte in its number
         m.d.sync += offered.eq(filling & (place == n_i - 1))
         with m.If(filling):
-            m.d.sync += [number.eq(Cat(byte, number)), place.eq(Mux(place == n_i - 1, 0, place + 1))]
+            m.d.sync += [
+                number.eq(Cat(byte, number)),
+                place.eq(Mux(place == n_i - 1, 0, place + 1)),
+            ]
         m.d.comb += [
             i.valid.eq(offered),
             Value.cast(i.p.data).eq(self.offer(number)),
@@ -77,9 +94,14 @@ class Spi(Wrapper):
         with m.If(offered & ~i.ready):
             m.d.sync += lost.eq(1)
 
-        # Results: a status, then the bytes of the result that was there when the status went out; likewise the fingerprint.
-        # It is taken once its last byte has gone out. The status of the next one is loaded two cycles later, when that shows.
-        late, there, identity = Signal(2, name="late"), Signal(name="there"), Signal(name="identity")
+        # Results: a status, then the bytes of the result that was there when the status went out;
+        # likewise the fingerprint. It is taken once its last byte has gone out. The status of the
+        # next one is loaded two cycles later, when that shows.
+        late, there, identity = (
+            Signal(2, name="late"),
+            Signal(name="there"),
+            Signal(name="identity"),
+        )
         m.d.comb += identity.eq(command == Command.IDENTITY)
         m.d.comb += sending.eq(late[1] & (identity | (command == Command.RESULTS)))
         with m.If(whole):
@@ -88,7 +110,13 @@ class Spi(Wrapper):
             m.d.sync += place.eq(Mux(place == Mux(identity, 2, n_o), 0, place + 1))
             with m.If(place == 0):
                 m.d.sync += [out.eq(status), there.eq(o.valid)]
-                m.d.sync += data.eq(Mux(identity, self.fingerprint << len(data) - 16, self.result << len(data) - 8 * n_o))
+                m.d.sync += data.eq(
+                    Mux(
+                        identity,
+                        self.fingerprint << len(data) - 16,
+                        self.result << len(data) - 8 * n_o,
+                    )
+                )
             with m.Else():
                 m.d.sync += [out.eq(data[-8:]), data.eq(data << 8)]
         m.d.comb += o.ready.eq(wants)

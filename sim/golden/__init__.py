@@ -1,7 +1,9 @@
-"""The golden model: the integer program of a manifest in NumPy, one function per operation, vectorised over a batch.
+"""The golden model: the integer program of a manifest in NumPy, one function per operation,
+vectorised over a batch.
 
-Every function takes the bound node and its input codes, with the elements of a packet on the last axis (last two for complex
-elements: real, imaginary), and returns output codes and how many of them saturated.
+Every function takes the bound node and its input codes, with the elements of a packet on the last
+axis (last two for complex elements: real, imaginary), and returns output codes and how many
+of them saturated.
 """
 
 from collections.abc import Callable, Iterator
@@ -27,7 +29,8 @@ class Result:
     """What the golden model computed.
 
     Attributes:
-        outputs: codes of the output edge, (batch, steps, size), or (batch, size) if it comes once a sequence.
+        outputs: codes of the output edge, (batch, steps, size), or (batch, size)
+            if it comes once a sequence.
         saturations: saturated elements by the operation that saturated them.
         elements: elements that each operation stored, to judge ``saturations`` by.
         trace: codes of every edge by name, if asked for.
@@ -91,7 +94,8 @@ def go_on(manifest: Manifest, samples: Codes, count: int) -> Iterator[int]:
         count: results, the one after the last of ``samples`` first.
 
     Raises:
-        SsmHdlError: samples that the manifest does not take, or its results are not its next samples.
+        SsmHdlError: samples that the manifest does not take,
+            or its results are not its next samples.
     """
     manifest.check_feedback()
     sequence = samples
@@ -111,7 +115,9 @@ def _chunks(manifest: Manifest, samples: Codes) -> Iterator[Codes]:
 def _run_chunk(manifest: Manifest, samples: Codes, trace: bool, change: Change | None) -> Result:
     edges = {manifest.input.name: samples}
     result = Result(samples)
-    unread = {name: len(manifest.consumers(name)) for name in (*manifest.nodes, manifest.input.name)}
+    unread = {
+        name: len(manifest.consumers(name)) for name in (*manifest.nodes, manifest.input.name)
+    }
     for node in manifest.nodes.values():
         stored = evaluate(node, *(edges[source] for source in node.op.sources))
         edges[node.name] = stored.codes if change is None else change(node, stored.codes)

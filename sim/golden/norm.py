@@ -27,7 +27,9 @@ def _inverse_root(node: Node, root: Root, v: Codes) -> tuple[Codes, Codes]:
         small = v < 1 << root.width - 2 * pairs
         v, shift = np.where(small, v << 2 * pairs, v), shift + pairs * small
     half = v >> root.width - 1
-    fraction = (v << 1 - half) >> root.width - 1 - root.cells - root.inside & (1 << root.cells + root.inside) - 1
+    fraction = (v << 1 - half) >> root.width - 1 - root.cells - root.inside & (
+        1 << root.cells + root.inside
+    ) - 1
     # The table holds the root and its slope at each cell; interpolate within the cell.
     cell, place = fraction >> root.inside, fraction & (1 << root.inside) - 1
     level, slope = (node.arrays[name][half << root.cells | cell] for name in ("level", "slope"))

@@ -10,19 +10,28 @@ from ssm_hdl.sim.golden.store import Stored, store
 
 
 def evaluate(node: Node, rate: Codes, drive: Codes, b: Codes, c: Codes) -> Stored:
-    """h' = h - h G(rate + alpha) + v B 2**e from h = 0, y = C h'; rate, v and y (batch, steps, C), B and C (batch, steps, N)."""
+    """h' = h - h G(rate + alpha) + v B 2**e from h = 0, y = C h'; rate, v and y (batch, steps, C),
+    B and C (batch, steps, N)."""
     assert isinstance(node.op, Selective)
     sums, format, shift = Sums.of(node), node.op.state, node.arrays["shift"][:, np.newaxis]
     rate = rate << sums.address.f_bits - node.inputs[0].format.f_bits
-    alpha = (node.arrays["code"] << sums.address.f_bits - node.op.alpha.format.f_bits) + (OFFSET << sums.address.f_bits)
+    alpha = (node.arrays["code"] << sums.address.f_bits - node.op.alpha.format.f_bits) + (
+        OFFSET << sums.address.f_bits
+    )
     mantissa, down = leak()
     factor = mantissa << LEAK_SHIFT - down
     h = np.zeros((len(rate), *alpha.shape), np.int64)
     y = np.empty(drive.shape, np.int64)
     saturations, steps = 0, drive.shape[1]
     for t in range(steps):
-        address = requantize(rate[:, t, :, np.newaxis] + alpha, sums.address.f_bits, LEAK) - LEAK.min
-        total = (h << LEAK_UP) - h * factor[address] + (drive[:, t, :, np.newaxis] * b[:, t, np.newaxis] << shift)
+        address = (
+            requantize(rate[:, t, :, np.newaxis] + alpha, sums.address.f_bits, LEAK) - LEAK.min
+        )
+        total = (
+            (h << LEAK_UP)
+            - h * factor[address]
+            + (drive[:, t, :, np.newaxis] * b[:, t, np.newaxis] << shift)
+        )
         rounded = total + (1 << LEAK_UP >> 1) >> LEAK_UP
         h = saturate(rounded, format)
         saturations += int(np.count_nonzero(h != rounded))

@@ -1,4 +1,5 @@
-"""FPGA families and their devices. A family is one module here, one in `ssm_hdl.boards.families`, and a line below."""
+"""FPGA families and their devices. A family is one module here, one in `ssm_hdl.boards.families`,
+and a line below."""
 
 from ssm_hdl.errors import UsageError
 from ssm_hdl.families import ecp5, generic, gowin, ice40
@@ -7,8 +8,11 @@ from ssm_hdl.families.generic import GENERIC_DEVICE, unlimited
 
 _MODULES = (generic, ice40, ecp5, gowin)
 
-DEVICES: dict[str, Device] = {device.name: device for module in _MODULES for device in module.DEVICES}
-"""Every device, by the name that the command line uses; of a family from the smallest to the largest."""
+DEVICES: dict[str, Device] = {
+    device.name: device for module in _MODULES for device in module.DEVICES
+}
+"""Every device, by the name that the command line uses;
+of a family from the smallest to the largest."""
 
 FAMILIES: dict[str, Family] = {device.family.name: device.family for device in DEVICES.values()}
 """Every family by name."""
@@ -37,4 +41,13 @@ def find_family(name: str) -> Family:
     return FAMILIES[name]
 
 
-__all__ = ["DEVICES", "FAMILIES", "GENERIC_DEVICE", "Device", "Family", "find_device", "find_family", "unlimited"]
+__all__ = [
+    "DEVICES",
+    "FAMILIES",
+    "GENERIC_DEVICE",
+    "Device",
+    "Family",
+    "find_device",
+    "find_family",
+    "unlimited",
+]

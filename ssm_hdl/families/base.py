@@ -9,7 +9,8 @@ from ssm_hdl.gateware.multiplier import DSP, LUT, Multiplier, Numbers
 
 
 class Family:
-    """An FPGA family. Everything in which families differ is an attribute or a method of it, for boards see `ssm_hdl.boards`.
+    """An FPGA family. Everything in which families differ is an attribute or a method of it,
+    for boards see `ssm_hdl.boards`.
 
     Attributes:
         name: name in plans, results and on the command line.
@@ -17,17 +18,22 @@ class Family:
         dsp: the multiplier in a DSP block.
         lut: the multiplier made of LUTs.
         rams: its block RAMs.
-        fast_rams: a block RAM reads early enough in a cycle for logic to follow at once; otherwise a register follows.
-        packs_flip_flops: every flip-flop is in a logic cell with a LUT, so flip-flops are not counted on their own.
+        fast_rams: a block RAM reads early enough in a cycle for logic to follow at once;
+            otherwise a register follows.
+        packs_flip_flops: every flip-flop is in a logic cell with a LUT,
+            so flip-flops are not counted on their own.
         flip_flops_per_lut: flip-flops of a device for each of its LUTs.
         has_sprams: tables of constants can be in SPRAM (`ssm_hdl.gateware.spram`).
-        fill: share of the LUTs and flip-flops of a device that a plan may take; place and route needs the rest.
+        fill: share of the LUTs and flip-flops of a device that a plan may take;
+            place and route needs the rest.
         dsp_fill: the same of the DSP blocks, rounded up.
         reserved_rams: block RAMs that a plan leaves free.
-        slow_adapters: forks and repacks may take several cycles for a beat, which shortens the longest paths.
+        slow_adapters: forks and repacks may take several cycles for a beat,
+            which shortens the longest paths.
         costs: name of the family whose fitted costs the estimates use.
         synthesis: the Yosys command and its options.
-        cell_models: simulation models of the cells: files of Yosys's share folder, or beside the family's module (``./NAME``).
+        cell_models: simulation models of the cells: files of Yosys's share folder,
+            or beside the family's module (``./NAME``).
     """
 
     name: ClassVar[str]
@@ -48,12 +54,16 @@ class Family:
     cell_models: ClassVar[tuple[str, ...]] = ()
 
     def multiplier(self, kind: str, *operands: Numbers) -> Multiplier:
-        """The multiplier of a kind, `DSP` or `LUT`; made of LUTs where one of the operands does not fit a DSP block."""
+        """The multiplier of a kind, `DSP` or `LUT`; made of LUTs where one of the operands does
+        not fit a DSP block."""
         multiplier = {DSP: self.dsp, LUT: self.lut}[kind]
-        return multiplier if all(multiplier.spare(operand) >= 0 for operand in operands) else self.lut
+        return (
+            multiplier if all(multiplier.spare(operand) >= 0 for operand in operands) else self.lut
+        )
 
     def synthesis_script(self, top: str, options: Sequence[str]) -> list[str | list[str]]:
-        """The Yosys commands that map a design to the cells of the family, with options of its command."""
+        """The Yosys commands that map a design to the cells of the family,
+        with options of its command."""
         return [[self.synthesis[0], *options, "-top", top]]
 
     def finish(self, module: dict[str, Any]) -> None:
@@ -108,7 +118,11 @@ class Device:
     @property
     def flip_flops(self) -> int | None:
         """Flip-flops; None where they are not counted on their own."""
-        return None if self.family.packs_flip_flops else int(self.family.flip_flops_per_lut * self.luts)
+        return (
+            None
+            if self.family.packs_flip_flops
+            else int(self.family.flip_flops_per_lut * self.luts)
+        )
 
     @property
     def bounded(self) -> bool:
@@ -117,5 +131,6 @@ class Device:
 
     @property
     def limit(self) -> float:
-        """Products per second of all DSP blocks at the clock of the bare kernel: the physical limit."""
+        """Products per second of all DSP blocks at the clock of the bare kernel:
+        the physical limit."""
         return self.dsps * self.lanes_per_dsp * self.kernel_hz

@@ -1,4 +1,5 @@
-"""No family in particular: any tool infers the multipliers, and no limit is known but the one that the user names."""
+"""No family in particular: any tool infers the multipliers, and no limit is known but the one
+that the user names."""
 
 from dataclasses import replace
 from typing import ClassVar
@@ -26,20 +27,25 @@ class InferredMultiplier(Multiplier):
         """A block for each product."""
         return count
 
-    def products(self, m: Module, products: Products, a: Numbers, b: Numbers, shared: int) -> list[Value]:
+    def products(
+        self, m: Module, products: Products, a: Numbers, b: Numbers, shared: int
+    ) -> list[Value]:
         """Every product on its own."""
         return [_infer(m, x, y) for x, y in products]
 
     def takes_sums(self, a: Numbers, b: Numbers) -> bool:
         """Operands of up to `WIDTH` bits."""
-        return all(low >= -(1 << WIDTH - 1) and high < 1 << WIDTH - 1 for low, high in (bounds_of(a), bounds_of(b)))
+        return all(
+            low >= -(1 << WIDTH - 1) and high < 1 << WIDTH - 1
+            for low, high in (bounds_of(a), bounds_of(b))
+        )
 
 
 def _infer(m: Module, a: Value, b: Value) -> Value:
     """One product. Its last register has to be kept as it is.
 
-    `synth_ice40 -dsp` of Yosys 0.70 moves two registers after the product into the DSP block and then reads 0. It also loses
-    one of two products when it moves their sum into a block.
+    `synth_ice40 -dsp` of Yosys 0.70 moves two registers after the product into the DSP block and
+    then reads 0. It also loses one of two products when it moves their sum into a block.
     """
     a, b = delay(m, a, 2), delay(m, b, 2)
     product = Signal((a * b).shape(), reset_less=True, attrs={"keep": 1})
@@ -60,7 +66,19 @@ class Generic(Family):
 
 GENERIC = Generic()
 
-GENERIC_DEVICE = Device("generic", "generic device", GENERIC, UNLIMITED, UNLIMITED, UNLIMITED, GENERIC.rams.bits, 0, 0, 0, 1)
+GENERIC_DEVICE = Device(
+    "generic",
+    "generic device",
+    GENERIC,
+    UNLIMITED,
+    UNLIMITED,
+    UNLIMITED,
+    GENERIC.rams.bits,
+    0,
+    0,
+    0,
+    1,
+)
 """A device without limits but the caller's, and without a clock of its own."""
 
 DEVICES = (GENERIC_DEVICE,)
@@ -70,4 +88,6 @@ def unlimited(family: Family) -> Device:
     """A device without limits that has the multipliers and the memories of a family."""
     if family is GENERIC:
         return GENERIC_DEVICE
-    return replace(GENERIC_DEVICE, title=f"generic {family.title}", family=family, ram_bits=family.rams.bits)
+    return replace(
+        GENERIC_DEVICE, title=f"generic {family.title}", family=family, ram_bits=family.rams.bits
+    )

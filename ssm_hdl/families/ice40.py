@@ -10,7 +10,14 @@ from ssm_hdl.families.base import Device, Family
 from ssm_hdl.families.rams import BlockRams
 from ssm_hdl.gateware import adders
 from ssm_hdl.gateware.arithmetic import extended, operand
-from ssm_hdl.gateware.multiplier import LutMultiplier, Multiplier, Numbers, Products, narrowed, product_shape
+from ssm_hdl.gateware.multiplier import (
+    LutMultiplier,
+    Multiplier,
+    Numbers,
+    Products,
+    narrowed,
+    product_shape,
+)
 
 WIDTH = 16
 """Bits of an operand of an SB_MAC16, sign included."""
@@ -19,7 +26,18 @@ HALF = 8
 """Bits of an operand of each of the two multipliers that an SB_MAC16 can be."""
 
 _UNUSED = (
-    *("AHOLD", "BHOLD", "CHOLD", "DHOLD", "IRSTTOP", "IRSTBOT", "ORSTTOP", "ORSTBOT", "OLOADTOP", "OLOADBOT"),
+    *(
+        "AHOLD",
+        "BHOLD",
+        "CHOLD",
+        "DHOLD",
+        "IRSTTOP",
+        "IRSTBOT",
+        "ORSTTOP",
+        "ORSTBOT",
+        "OLOADTOP",
+        "OLOADBOT",
+    ),
     *("ADDSUBTOP", "ADDSUBBOT", "OHOLDTOP", "OHOLDBOT", "CI", "ACCUMCI", "SIGNEXTIN"),
 )
 
@@ -27,7 +45,8 @@ _UNUSED = (
 class SbMac16(Multiplier):
     """One product of 16 bits in an SB_MAC16, or any two of 8 bits.
 
-    Its adders have 16 bits in the 8x8 mode, too few for the sum of two products, so sums are made in logic cells.
+    Its adders have 16 bits in the 8x8 mode, too few for the sum of two products,
+    so sums are made in logic cells.
     """
 
     def latency(self, a: Numbers, b: Numbers, shared: int = 1) -> int:
@@ -43,7 +62,9 @@ class SbMac16(Multiplier):
         shape = Shape.cast(numbers)
         return int(WIDTH - shape.width - (not shape.signed))
 
-    def products(self, m: Module, products: Products, a: Numbers, b: Numbers, shared: int) -> list[Value]:
+    def products(
+        self, m: Module, products: Products, a: Numbers, b: Numbers, shared: int
+    ) -> list[Value]:
         """The products, two in a block where they fit."""
         shape = product_shape(a, b)
         if not _pairs(a, b):
@@ -58,15 +79,23 @@ class SbMac16(Multiplier):
 
     def accumulates(self, a: Numbers, b: Numbers, width: int) -> bool:
         """The adder has the bits of a product."""
-        return width <= 2 * WIDTH and all(numbers.width + (not numbers.signed) <= WIDTH for numbers in map(Shape.cast, (a, b)))
+        return width <= 2 * WIDTH and all(
+            numbers.width + (not numbers.signed) <= WIDTH for numbers in map(Shape.cast, (a, b))
+        )
 
     def sum_latency(self, a: Numbers, b: Numbers) -> int:
         """That of a product of 16 bits, and its sum."""
         return 4
 
-    def accumulate(self, m: Module, a: Value, b: Value, start: Value, load: Value, hold: Value, width: int) -> Value:
+    def accumulate(
+        self, m: Module, a: Value, b: Value, start: Value, load: Value, hold: Value, width: int
+    ) -> Value:
         """The sum is in the block."""
-        both = {f"{name}{half}": pin for name, pin in (("OLOAD", load), ("OHOLD", hold)) for half in ("TOP", "BOT")}
+        both = {
+            f"{name}{half}": pin
+            for name, pin in (("OLOAD", load), ("OHOLD", hold))
+            for half in ("TOP", "BOT")
+        }
         return _sum(m, a, b, start, 0, both)[:width].as_signed()
 
 
@@ -82,21 +111,42 @@ def _whole(m: Module, a: Value, b: Value) -> Value:
     return _cell(m, a, b, True, True, 3, registers).as_signed()
 
 
-def _halves(m: Module, a: Sequence[Value], b: Sequence[Value], a_signed: bool, b_signed: bool) -> tuple[Value, Value]:
-    """a[0] * b[0] and, if there are two, a[1] * b[1], of 8 bits each, after 2 cycles; both have the same signedness."""
-    whole_a, whole_b = (extended(Cat(extended(number, HALF) for number in numbers), WIDTH) for numbers in (a, b))
+def _halves(
+    m: Module, a: Sequence[Value], b: Sequence[Value], a_signed: bool, b_signed: bool
+) -> tuple[Value, Value]:
+    """a[0] * b[0] and, if there are two, a[1] * b[1], of 8 bits each, after 2 cycles;
+    both have the same signedness."""
+    whole_a, whole_b = (
+        extended(Cat(extended(number, HALF) for number in numbers), WIDTH) for numbers in (a, b)
+    )
     product = _cell(m, whole_a, whole_b, a_signed, b_signed, 2, ("MODE_8x8",))
     low, high = product[: 2 * HALF], product[2 * HALF :]
     return (low.as_signed(), high.as_signed()) if a_signed or b_signed else (low, high)
 
 
-def _sum(m: Module, a: Value, b: Value, addend: Value, upper: int, pins: Mapping[str, Value]) -> Value:
-    """a * b of 16 bits each, signed, added to the sum of before (``upper`` is 0) or to the addend (1), after 4 cycles."""
-    a, b, addend = operand(a, WIDTH, "SB_MAC16"), operand(b, WIDTH, "SB_MAC16"), extended(addend, 2 * WIDTH)
+def _sum(
+    m: Module, a: Value, b: Value, addend: Value, upper: int, pins: Mapping[str, Value]
+) -> Value:
+    """a * b of 16 bits each, signed, added to the sum of before (``upper`` is 0)
+    or to the addend (1), after 4 cycles."""
+    a, b, addend = (
+        operand(a, WIDTH, "SB_MAC16"),
+        operand(b, WIDTH, "SB_MAC16"),
+        extended(addend, 2 * WIDTH),
+    )
     true = ("PIPELINE_16x16_MULT_REG1", "PIPELINE_16x16_MULT_REG2", "C_REG", "D_REG")
-    halves = {f"p_{half}ADDSUB_{name}": Const(value, bits) for half, carry in (("TOP", 2), ("BOT", 0)) for name, value, bits in (
-        ("LOWERINPUT", 2, 2), ("UPPERINPUT", upper, 1), ("CARRYSELECT", carry, 2))}
-    return _cell(m, a, b, True, True, 1, true, {"C": addend[WIDTH:], "D": addend[:WIDTH], **pins}, halves)
+    halves = {
+        f"p_{half}ADDSUB_{name}": Const(value, bits)
+        for half, carry in (("TOP", 2), ("BOT", 0))
+        for name, value, bits in (
+            ("LOWERINPUT", 2, 2),
+            ("UPPERINPUT", upper, 1),
+            ("CARRYSELECT", carry, 2),
+        )
+    }
+    return _cell(
+        m, a, b, True, True, 1, true, {"C": addend[WIDTH:], "D": addend[:WIDTH], **pins}, halves
+    )
 
 
 def _cell(
@@ -135,8 +185,9 @@ def _cell(
 class Ice40(Family):
     """See the module.
 
-    Place and route does not finish, or not at a good clock, with more than 85 % of the logic cells. nextpnr takes hours to place
-    the last of 30 block RAMs, if it can at all. An EBR reads in 1.2 ns of a cycle of 20, so logic may follow it.
+    Place and route does not finish, or not at a good clock, with more than 85 % of the logic cells.
+    nextpnr takes hours to place the last of 30 block RAMs, if it can at all. An EBR reads in 1.2 ns
+    of a cycle of 20, so logic may follow it.
     """
 
     name = "ice40"
@@ -151,7 +202,8 @@ class Ice40(Family):
     reserved_rams = 1
     slow_adapters = True
     costs = "ice40"
-    # The pipeline instantiates SB_MAC16 itself, so no -dsp: with it Yosys drops results. ABC9 knows delays.
+    # The pipeline instantiates SB_MAC16 itself, so no -dsp: with it Yosys drops results.
+    # ABC9 knows delays.
     synthesis = ("synth_ice40", "-abc9", "-device", "u")
     cell_models = ("ice40/cells_sim.v",)
 

@@ -42,8 +42,9 @@ class BlockRams:
     def blocks(self, storage: Storage) -> int:
         """Block RAMs of a memory, in the best shape of a block; 0 if it is not in block RAM.
 
-        A memory of d words takes ceil(d / depth) rows of blocks. Where a row leaves bits of its last block free, the next row
-        uses them. A written memory becomes registers, or RAMs made of LUTs, where Yosys finds these cheaper.
+        A memory of d words takes ceil(d / depth) rows of blocks. Where a row leaves bits of its
+        last block free, the next row uses them. A written memory becomes registers,
+        or RAMs made of LUTs, where Yosys finds these cheaper.
         """
         if not storage.block or storage.width == storage.unused or storage.style == "distributed":
             return 0
@@ -54,7 +55,8 @@ class BlockRams:
         if self.lut_rams:
             choices = -(-storage.depth // _LUT_RAM_DEPTH) - 1
             alternative = _LUT_RAM_COST * _lut_rams(storage) + _CHOICE * choices * storage.width
-        return 0 if alternative < self.cost * blocks - _CHOICE else blocks  # Yosys still takes the block at 127.5 of 128
+        # Yosys still takes the block at 127.5 of 128
+        return 0 if alternative < self.cost * blocks - _CHOICE else blocks
 
     def rows(self, storage: Storage) -> tuple[int, int]:
         """Blocks of a memory, and the rows that they form."""

@@ -10,7 +10,8 @@ from ssm_hdl.gateware.layers import Nodes, choose
 class Add(Elementwise):
     """y = a + b at the finer of the two scales, rounded once.
 
-    Cycles per step: ``n / lanes``. Latency: ``4 + queue`` cycles, in the compact form ``1 + queue``.
+    Cycles per step: ``n / lanes``. Latency: ``4 + queue`` cycles,
+    in the compact form ``1 + queue``.
 
     See `Elementwise` for arguments and members.
     """
@@ -23,11 +24,17 @@ class Add(Elementwise):
     def compute(self, m: Module, lane: int, operands: list[Value], layer: Value) -> Value:
         """The sum, requantised."""
         a, b = (
-            choose(m, layer, self._shifts(k), delay(m, x, self._ahead).shift_left, self._ahead) for k, x in enumerate(operands)
+            choose(m, layer, self._shifts(k), delay(m, x, self._ahead).shift_left, self._ahead)
+            for k, x in enumerate(operands)
         )
-        return (self.layers.requantize if self._ahead else self.layers.rounded)(m, delay(m, a + b, 1))
+        return (self.layers.requantize if self._ahead else self.layers.rounded)(
+            m, delay(m, a + b, 1)
+        )
 
     def _shifts(self, index: int) -> list[int]:
         """By how much each layer shifts an operand to the scale of the sum."""
         nodes = zip(self.layers.nodes, self.layers.lift, strict=True)
-        return [node.accumulator.f_bits - node.inputs[index].format.f_bits + lift for node, lift in nodes]
+        return [
+            node.accumulator.f_bits - node.inputs[index].format.f_bits + lift
+            for node, lift in nodes
+        ]

@@ -16,10 +16,11 @@ from ssm_hdl.gateware.timing import Beats, Cycles, Process, known
 
 
 class Argmax(Stage):
-    """y = the place of the largest element, the first of equals: one comparison with the largest so far for each element.
+    """y = the place of the largest element, the first of equals: one comparison with the largest so
+    far for each element.
 
-    Cycles per packet: ``max(n, 2)`` for n elements, since a packet ends once the result of the one before has left. Latency: 1
-    cycle.
+    Cycles per packet: ``max(n, 2)`` for n elements, since a packet ends once the result of the one
+    before has left. Latency: 1 cycle.
 
     Args:
         nodes: the bound operation, or one for each of several layers.

@@ -22,7 +22,8 @@ def delay(m: Module, value: ValueLike, cycles: int, reset_less: bool = True) -> 
 
 
 def plus_minus(a: Value, b: Value, minus: Value) -> Value:
-    """``a - b`` or ``a + b``, by one adder: its carry in is an addend below all others; a is signed."""
+    """``a - b`` or ``a + b``, by one adder: its carry in is an addend below all others;
+    a is signed."""
     bits = Cat(b, Const(0, not b.shape().signed))
     total = Cat(minus, a).as_signed() + Cat(minus, bits ^ minus.replicate(len(bits))).as_signed()
     return total >> 1
@@ -37,8 +38,9 @@ def operand(value: Value, width: int, cell: str) -> Value:
     needed = len(value) + (not value.shape().signed)
     if needed > width:
         raise SsmHdlError(
-            f"an operand of {needed} bits, sign included, does not fit the {width} bits of a {cell}; give the weight, the "
-            "transition, the state or the activation a narrower format"
+            f"an operand of {needed} bits, sign included, does not fit the {width} bits of a "
+            f"{cell}; give the weight, the transition, "
+            "the state or the activation a narrower format"
         )
     return extended(value, width)
 
@@ -58,7 +60,9 @@ def tree(m: Module, terms: Sequence[Value]) -> Value:
     """Sum of the terms, registered at every level."""
     terms = list(terms)
     while len(terms) > 1:
-        sums = [a + b for a, b in zip(terms[::2], terms[1::2], strict=False)] + terms[len(terms) & ~1 :]
+        sums = [a + b for a, b in zip(terms[::2], terms[1::2], strict=False)] + terms[
+            len(terms) & ~1 :
+        ]
         terms = [delay(m, value, 1) for value in sums]
     return terms[0]
 
@@ -73,8 +77,11 @@ def times(m: Module, value: Value, constant: int) -> Value:
     return tree(m, [value << bit for bit in range(constant.bit_length()) if constant >> bit & 1])
 
 
-def requantize(m: Module, value: Value, f_bits: int, format: Format, offset: Value | None = None) -> Value:
-    """`ssm_hdl.fixed.requantize` in two registered steps; with an ``offset`` added in place of half a code."""
+def requantize(
+    m: Module, value: Value, f_bits: int, format: Format, offset: Value | None = None
+) -> Value:
+    """`ssm_hdl.fixed.requantize` in two registered steps;
+    with an ``offset`` added in place of half a code."""
     drop = f_bits - format.f_bits
     rounded = delay(m, round_shift(value, drop) if offset is None else (value + offset) >> drop, 1)
     return _saturate(m, *_fitted(m, rounded, format), format)
@@ -97,7 +104,8 @@ def saturated(m: Module, value: Value, drop: int, format: Format) -> Value:
 def _fitted(m: Module, value: Value, format: Format) -> tuple[Value, Value, Value]:
     """Whether a value has a code, that code, and the value's sign.
 
-    The bits above the code tell what `ssm_hdl.fixed.saturate` compares for, without carry chains: fewer LUTs, and faster.
+    The bits above the code tell what `ssm_hdl.fixed.saturate` compares for, without carry chains:
+    fewer LUTs, and faster.
     """
     whole = Signal(Shape(max(len(value) + (not value.shape().signed), format.width + 1), True))
     m.d.comb += whole.eq(value)
@@ -114,4 +122,6 @@ def _saturate(m: Module, fits: Value, code: Value, sign: Value, format: Format) 
 
 def _nearest(fits: Value, code: Value, sign: Value, format: Format) -> Value:
     """The code, or the one nearest to what has none."""
-    return Mux(fits, code, Cat((~sign).replicate(format.width - format.signed), sign)[: format.width])
+    return Mux(
+        fits, code, Cat((~sign).replicate(format.width - format.signed), sign)[: format.width]
+    )

@@ -40,23 +40,30 @@ class Source(NamedTuple):
 
 
 class CompactDense(FoldedStage):
-    """y[g, m] = sum_n W[g, m, n] x[g, n] + b[g, m], rounded once, for a dense that idles: row by row, in one running sum.
+    """y[g, m] = sum_n W[g, m, n] x[g, n] + b[g, m], rounded once, for a dense that idles:
+    row by row, in one running sum.
 
-    The running sum is in the DSP block, where its adder holds the sum (`Multiplier.accumulates`): so the dense is little more
-    than counters, what rounds and one result that waits. A row takes a slot for its bias and one for each column. Exponents of
-    rows are in the weights: the table holds them shifted. The constant that rounds is in the bias.
+    The running sum is in the DSP block, where its adder holds the sum (`Multiplier.accumulates`):
+    so the dense is little more than counters, what rounds and one result that waits. A row takes a
+    slot for its bias and one for each column. Exponents of rows are in the weights:
+    the table holds them shifted. The constant that rounds is in the bias.
 
-    A packet of several columns and rows is kept in a memory of two packets, since every row reads all of it. With one row for
-    each group, x is multiplied as it comes; with one column, it stays at the door for all rows.
+    A packet of several columns and rows is kept in a memory of two packets, since every row reads
+    all of it. With one row for each group, x is multiplied as it comes; with one column,
+    it stays at the door for all rows.
 
-    Cycles per step: ``G M max(N + 1, pace)``. Latency, last beat in to last beat out: ``read + sum + queue`` cycles if x is not
-    kept; otherwise ``N + 1`` more, and those from the first row to the last (`span`).
+    Cycles per step: ``G M max(N + 1, pace)``. Latency, last beat in to last beat out:
+    ``read + sum + queue`` cycles if x is not kept; otherwise ``N + 1`` more, and those from the
+    first row to the last (`span`).
 
     Args:
-        nodes: the bound operation, or one for each of several layers; one group, or one row for each.
+        nodes: the bound operation, or one for each of several layers; one group,
+            or one row for each.
         kind: kind of multiplier, `DSP` or `LUT`.
-        pace: cycles between results that are enough; the queue at the end is only as deep as they need.
-        even: its reader keeps a result until it has worked with it, as a scan or a dense does: that has a place more.
+        pace: cycles between results that are enough;
+            the queue at the end is only as deep as they need.
+        even: its reader keeps a result until it has worked with it, as a scan or a dense does:
+            that has a place more.
 
     Members:
         i: x, a number a beat.
@@ -88,11 +95,15 @@ class CompactDense(FoldedStage):
         groups, rows, self._columns = self.folding.shape
         if groups > 1 and rows > 1:
             raise SsmHdlError(
-                f"{layers.node.name}: {groups} groups of {rows} rows have no compact form; a group may have one row"
+                f"{layers.node.name}: {groups} groups of {rows} rows have no compact form; "
+                "a group may have one row"
             )
         self._rows = groups * rows
         self._kept = rows > 1 and self._columns > 1
-        self._least = min(int(node.arrays["scale"].min()) + lift for node, lift in zip(layers.nodes, layers.lift, strict=True))
+        self._least = min(
+            int(node.arrays["scale"].min()) + lift
+            for node, lift in zip(layers.nodes, layers.lift, strict=True)
+        )
         self._weight, self._bias = layers.table(self._weights), layers.table(self._biases)
         self._width = layers.width + (layers.drop > 0)
         self._multiplier = layers.family.multiplier(kind)
@@ -126,7 +137,8 @@ class CompactDense(FoldedStage):
 
     @property
     def span(self) -> int:
-        """Cycles from the first row of a packet to the last: as fast as slots and places in the queue let them."""
+        """Cycles from the first row of a packet to the last:
+        as fast as slots and places in the queue let them."""
         back = self._flight + self.queue.latency + Places.latency
         return (self._rows - 1) * self._slots + (self._rows - 1) // self.queue.depth * max(
             0, back - self.queue.depth * self._slots
@@ -134,7 +146,8 @@ class CompactDense(FoldedStage):
 
     @property
     def latency(self) -> int:
-        """Cycles from the last beat of a packet in to its last beat out, when it meets no other and nothing stalls."""
+        """Cycles from the last beat of a packet in to its last beat out,
+        when it meets no other and nothing stalls."""
         return (1 + self.span + self._columns if self._kept else 0) + super().latency
 
     @property
@@ -151,7 +164,9 @@ class CompactDense(FoldedStage):
     @property
     def _packets(self) -> Storage:
         """The memory of two packets."""
-        return self.layers.memories.ram("packets", 2 << self._bits, shape_of(self.layers.node.inputs[0]).width)
+        return self.layers.memories.ram(
+            "packets", 2 << self._bits, shape_of(self.layers.node.inputs[0]).width
+        )
 
     @property
     def operands(self) -> tuple[int, int]:
@@ -193,20 +208,34 @@ class CompactDense(FoldedStage):
         column = Counter(m, self._columns, step)
         row = Counter(m, self._rows, column.wraps)
         source = self._source(m, column, row, running)
-        m.d.comb += [start.eq(~running & places.free & source.filled), step.eq(running & source.there)]
+        m.d.comb += [
+            start.eq(~running & places.free & source.filled),
+            step.eq(running & source.there),
+        ]
         m.d.sync += running.eq(start | (running & ~column.wraps))
 
         layer = source.tag[1:]
         whole = self._columns & self._columns - 1 == 0 or self._rows == 1
-        word = Cat(column.value, row.value) if whole else Counter(m, self._rows * self._columns, step).value
+        word = (
+            Cat(column.value, row.value)
+            if whole
+            else Counter(m, self._rows * self._columns, step).value
+        )
         read = self._weight.read if self.layers.memories.fast else self._weight.read_late
         (weight,) = read(m, "weights", Cat(word, layer))
         to_load = self.depth - 1  # to where a product is added, and a bias taken
-        early = max(0, to_load - 1 - self._read - self._columns)  # a row stays for its slots, so its bias is hardly delayed
+        # a row stays for its slots, so its bias is hardly delayed
+        early = max(0, to_load - 1 - self._read - self._columns)
         place = Cat(delay(m, row.value, early), delay(m, layer, early))
-        (bias,) = (self._bias.read if self.layers.memories.fast else self._bias.read_late)(m, "bias", place)
+        (bias,) = (self._bias.read if self.layers.memories.fast else self._bias.read_late)(
+            m, "bias", place
+        )
         adds = delay(m, running, to_load, reset_less=False)
-        stalled = delay(m, running & ~source.there, to_load) if not isinstance(source.there, Const) else Const(0)
+        stalled = (
+            delay(m, running & ~source.there, to_load)
+            if not isinstance(source.there, Const)
+            else Const(0)
+        )
         number = source.number.shift_left(self._least)
         total = self._multiplier.accumulate(m, weight, number, bias, ~adds, stalled, self._width)
         m.d.comb += [
@@ -222,12 +251,22 @@ class CompactDense(FoldedStage):
             return self._memory(m, column, row)
         number, one = self.i.p.data[0], self.folding.shape[1] > 1
         m.d.comb += self.i.ready.eq(running & (row.last if one else 1))
-        return Source(delay(m, number, self._read), tag_of(self.i.p), Const(1) if one else self.i.valid, self.i.valid)
+        return Source(
+            delay(m, number, self._read),
+            tag_of(self.i.p),
+            Const(1) if one else self.i.valid,
+            self.i.valid,
+        )
 
     def _memory(self, m: Module, column: Counter, row: Counter) -> Source:
         """A memory of two packets: one is read while the next comes."""
         packets = Ram(m, "packets", self._packets)
-        takes, filled, write, read = Signal(name="takes"), Signal(2, name="filled"), Signal(name="write"), Signal(name="read")
+        takes, filled, write, read = (
+            Signal(name="takes"),
+            Signal(2, name="filled"),
+            Signal(name="write"),
+            Signal(name="read"),
+        )
         place = Counter(m, self._columns, takes)
         tags = [Signal(len(tag_of(self.i.p)), reset_less=True, name=f"tag_{k}") for k in range(2)]
         m.d.comb += [
@@ -246,8 +285,14 @@ class CompactDense(FoldedStage):
         for k, tag in enumerate(tags):
             with m.If(takes & (write == k)):
                 m.d.sync += tag.eq(tag_of(self.i.p))
-        number = packets.read.data.as_signed() if self.i.p.data.shape().elem_shape.signed else packets.read.data
-        return Source(delay(m, number, self._read - 1), Mux(read, tags[1], tags[0]), Const(1), filled[0])
+        number = (
+            packets.read.data.as_signed()
+            if self.i.p.data.shape().elem_shape.signed
+            else packets.read.data
+        )
+        return Source(
+            delay(m, number, self._read - 1), Mux(read, tags[1], tags[0]), Const(1), filled[0]
+        )
 
     def timing(self, o: Beats, **sinks: Beats) -> list[Process]:
         """When its beats move, and whole packets where they are kept."""
@@ -267,7 +312,8 @@ class CompactDense(FoldedStage):
             packets.offered.append(cycle + 1)
 
     def begin(self, queued: Beats, o: Beats, x: Beats) -> Cycles:
-        """A row is begun when its numbers and a place are there, or the first of them if it takes them."""
+        """A row is begun when its numbers and a place are there,
+        or the first of them if it takes them."""
         slot, stays = -1, self.folding.shape[1] > 1
         for row in count():
             beat = row // self._rows if stays else row * self._columns

@@ -4,7 +4,8 @@ from amaranth.hdl import Module, Mux, Signal, Value
 
 
 class Counter:
-    """A counter that wraps; ``last`` is a register of its own, not a comparison before all that reads it.
+    """A counter that wraps; ``last`` is a register of its own,
+    not a comparison before all that reads it.
 
     Args:
         m: the module it counts in.

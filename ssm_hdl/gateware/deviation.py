@@ -31,12 +31,13 @@ class Packet(NamedTuple):
 class Deviation:
     """S, and one over the root of V = n sum x**2 - S**2 + epsilon.
 
-    V is summed as x_i (n x_i - S_i-1 - S_i), S_i being the sum up to x_i: one product per element. Then it is shifted by two
-    bits per cycle. The multiplier, one of adders, also makes the product of slope and place, and an element waits a cycle for it.
+    V is summed as x_i (n x_i - S_i-1 - S_i), S_i being the sum up to x_i: one product per element.
+    Then it is shifted by two bits per cycle. The multiplier, one of adders, also makes the product
+    of slope and place, and an element waits a cycle for it.
 
     Args:
-        layers: the bound norms, a layer each. They are computed as one with the greatest V and the fewest fraction bits; a
-            layer with more fraction bits shifts d by the difference.
+        layers: the bound norms, a layer each. They are computed as one with the greatest V and the
+            fewest fraction bits; a layer with more fraction bits shifts d by the difference.
 
     Attributes:
         root: how the roots are computed.
@@ -53,8 +54,13 @@ class Deviation:
         node, f_bits = layers.node, [node.output.format.f_bits for node in layers.nodes]
         ops = [node.op for node in layers.nodes if isinstance(node.op, Norm)]
         self.center, self.size, self.x = ops[0].center, node.output.size, shape_of(node.inputs[0])
-        self._epsilons, self._shifts = [op.epsilon for op in ops], [bits - min(f_bits) for bits in f_bits]
-        self.format = Format(node.output.format.signed, node.output.format.width - min(f_bits), min(f_bits))
+        self._epsilons, self._shifts = (
+            [op.epsilon for op in ops],
+            [bits - min(f_bits) for bits in f_bits],
+        )
+        self.format = Format(
+            node.output.format.signed, node.output.format.width - min(f_bits), min(f_bits)
+        )
         self.root = Root.of(max(node.accumulator.max for node in layers.nodes), self.format)
         self._tables = {name: node.arrays[name].reshape(-1, 1) for name in ("level", "slope")}
         slope = int(node.arrays["slope"].max()).bit_length()
@@ -63,10 +69,12 @@ class Deviation:
         self._product = self._multiplier.latency(self._other, self._factor)
         self._term = 1 + max(1, times_latency(self.size))  # cycles to the multiplier
         self.most = self.root.width // 2 - 1 + max(self._shifts)
-        self._line = self._term + self._product + 3 + self.root.width // 2 - 1  # and for the place in a cell
+        # and for the place in a cell
+        self._line = self._term + self._product + 3 + self.root.width // 2 - 1
         self.latency = self._line + self._product + 1
         self.open, self.done = Signal(init=1, name="open"), Signal(name="done")
-        # d as it is multiplied: shifted by the bits that V gives, or by the shift of another layer, less the bits it drops.
+        # d as it is multiplied: shifted by the bits that V gives, or by the shift of another layer,
+        # less the bits it drops.
         bits = self.root.deviation(self.size, self.center).bit_length() + 1 + max(self._shifts)
         self.shifted = Shape(bits - self.root.drop, True)
 
@@ -75,7 +83,9 @@ class Deviation:
         """Its tables."""
         return [Storage.rom(name, table) for name, table in self._tables.items()]
 
-    def of(self, m: Module, x: Value, layer: Value, place: Counter, take: Value, leave: Value) -> Packet:
+    def of(
+        self, m: Module, x: Value, layer: Value, place: Counter, take: Value, leave: Value
+    ) -> Packet:
         """What the elements of the packet have in common, from ``done`` on.
 
         Args:
@@ -94,9 +104,13 @@ class Deviation:
         inverse = Signal(root.cells + root.inside, reset_less=True)
         total, term = self._sum(m, x, place, take)
         level, slope, inside = self._cell(m, v)
-        level = delay(m, level, 1)  # from a block RAM it comes late in a cycle, and it is needed only when the product is there
+        # from a block RAM it comes late in a cycle, and it is needed only when the product is there
+        level = delay(m, level, 1)
         first, second = Signal(self._other, name="first"), Signal(self._factor, name="second")
-        m.d.comb += [first.eq(Mux(turn, inside, term)), second.eq(Mux(turn, slope, delay(m, x, self._term)))]
+        m.d.comb += [
+            first.eq(Mux(turn, inside, term)),
+            second.eq(Mux(turn, slope, delay(m, x, self._term))),
+        ]
         product = self._multiplier.multiply(m, first, second)
         sums = self._term + self._product
         added, begins = delay(m, take, sums, reset_less=False), delay(m, place.first, sums)
@@ -115,14 +129,20 @@ class Deviation:
 
     @property
     def takes_turn(self) -> int:
-        """Cycles from the last element of a packet to the one in which the multiplier is not for elements."""
+        """Cycles from the last element of a packet to the one in which the multiplier
+        is not for elements."""
         return self._line - self._term
 
     def _others(self) -> Shape:
-        """The shape of what x and the slope are multiplied by: n x_i - S_i-1 - S_i, and the place in a cell."""
+        """The shape of what x and the slope are multiplied by: n x_i - S_i-1 - S_i,
+        and the place in a cell."""
         top = (1 << self.x.width - self.x.signed) - 1
         low, size = -1 - top if self.x.signed else 0, self.size
-        least, most = ((size - 1) * (low - 2 * top), (size - 1) * (top - 2 * low)) if self.center else (size * low, size * top)
+        least, most = (
+            ((size - 1) * (low - 2 * top), (size - 1) * (top - 2 * low))
+            if self.center
+            else (size * low, size * top)
+        )
         return Shape.cast(range(min(least, 0), max(most + 1, 1 << self.root.inside)))
 
     def _steps(self, m: Module, place: Counter, leave: Value) -> Value:
@@ -145,7 +165,9 @@ class Deviation:
         multiple = delay(m, times(m, x, self.size), late - times_latency(self.size))
         if not self.center:
             return Const(0), delay(m, multiple, 1)
-        total = Signal(Shape(self.x.width + (self.size - 1).bit_length(), self.x.signed), reset_less=True)
+        total = Signal(
+            Shape(self.x.width + (self.size - 1).bit_length(), self.x.signed), reset_less=True
+        )
         kept, whole = Signal.like(total, name="kept"), delay(m, place.wraps, 1)
         before = Mux(place.first, 0, total)
         with m.If(take):
@@ -160,5 +182,7 @@ class Deviation:
         half, top = v[-1], self.root.width - 1
         fraction = Mux(half, v[top - bits : top], Cat(Const(0, 1), v)[top - bits : top])
         cell = Cat(fraction[self.root.inside :], half)
-        ((level,), (slope,)) = (Rom(m, name, table, cell).numbers for name, table in self._tables.items())
+        ((level,), (slope,)) = (
+            Rom(m, name, table, cell).numbers for name, table in self._tables.items()
+        )
         return level, slope, fraction[: self.root.inside]

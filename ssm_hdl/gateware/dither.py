@@ -9,7 +9,8 @@ from ssm_hdl.operations.scan import DITHER_BITS, dither, dither_offset
 
 
 class Dither:
-    """`ssm_hdl.operations.scan.dither` in step with the words of a scan: each lane adds its constant to the one of the layer.
+    """`ssm_hdl.operations.scan.dither` in step with the words of a scan:
+    each lane adds its constant to the one of the layer.
 
     Args:
         m: the module it counts in.
@@ -38,16 +39,26 @@ class Dither:
         self._word = words.value  # the dither of the word's first mode
         channels, modes = folding.shape
         back = (folding.words_per_beat - 1) * folding.within  # to the first mode of a channel
-        next_word, next_channels = dither(0, folding.within, 0), dither(0, folding.channels * modes - back, 0)
+        next_word, next_channels = (
+            dither(0, folding.within, 0),
+            dither(0, folding.channels * modes - back, 0),
+        )
         next_step = dither(1, -(channels - folding.channels) * modes - back, 0)
-        step = Mux(wraps, next_step, Mux(turns, next_channels, next_word) if next_channels != next_word else next_word)
+        step = Mux(
+            wraps,
+            next_step,
+            Mux(turns, next_channels, next_word) if next_channels != next_word else next_word,
+        )
         with m.If(done):
             words.set(Mux(wraps & last, 0, self._word + step))
 
     def offset(self, lane: int, part: Value | int, drop: int) -> Value:
-        """The offset of a part of the word's mode ``lane``, added before ``drop`` bits are dropped, 1 cycle later."""
-        mode = lane // self._folding.within * self._folding.shape[1] + lane % self._folding.within  # after the first
-        real = (self._word + dither(0, mode, 0))[:DITHER_BITS]  # one adder for both parts, which differ in the upper two bits
+        """The offset of a part of the word's mode ``lane``, added before ``drop`` bits are dropped,
+        1 cycle later."""
+        # after the first
+        mode = lane // self._folding.within * self._folding.shape[1] + lane % self._folding.within
+        # one adder for both parts, which differ in the upper two bits
+        real = (self._word + dither(0, mode, 0))[:DITHER_BITS]
         between = Mux(part, dither(0, 0, 1), 0) if isinstance(part, Value) else dither(0, 0, part)
         number = delay(self._m, (real + between)[:DITHER_BITS], 1)
         return dither_offset(number, drop)

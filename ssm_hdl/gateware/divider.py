@@ -8,8 +8,9 @@ from ssm_hdl.fixed import Format, round_divide, saturate
 class Divider:
     """``round_divide(sum << up, count << down)``, saturated, with one subtractor.
 
-    The quotient is found as one without a sign: the least code is taken off, its sign bit turns back at the end. What remains is
-    shifted to the left, past the divisor, and the bits of the quotient follow it from the right.
+    The quotient is found as one without a sign: the least code is taken off, its sign bit turns
+    back at the end. What remains is shifted to the left, past the divisor, and the bits of the
+    quotient follow it from the right.
 
     Args:
         sums: format of a sum.
@@ -28,11 +29,18 @@ class Divider:
         self._low = result.width + self._down  # bits of what remains that the divisor does not meet
         width = max(sums.width + self._up, self.count.width + self._down) + 2
         self._high = max(width - self._low, self.count.width + 1) + 1
-        least, greatest = (int(round_divide(code << self._up, most << self._down)) for code in (sums.min, sums.max))
-        self._fits = [saturate(code, result, _select) == code for code in (least, greatest)] == [True, True]
+        least, greatest = (
+            int(round_divide(code << self._up, most << self._down)) for code in (sums.min, sums.max)
+        )
+        self._fits = [saturate(code, result, _select) == code for code in (least, greatest)] == [
+            True,
+            True,
+        ]
         self.cycles, self.width = result.width + 2, self._low + self._high
 
-    def quotient(self, m: Module, total: Value, count: Value, load: Value, begins: Value, shifts: Value) -> Value:
+    def quotient(
+        self, m: Module, total: Value, count: Value, load: Value, begins: Value, shifts: Value
+    ) -> Value:
         """The quotient, after the cycles of ``load``, ``begins`` and ``shifts``; it stays.
 
         Args:

@@ -19,14 +19,16 @@ from ssm_hdl.gateware.timing import Beats, Cycles, known
 class Elementwise(QueuedStage):
     """One result for every number, or pair of numbers, in order; or several, one after the other.
 
-    Cycles per step: ``n / lanes`` for packets of n numbers, ``pace`` times that at most if a pace is given. Latency: stated by
-    the operation, plus the queue at its end.
+    Cycles per step: ``n / lanes`` for packets of n numbers, ``pace`` times that at most if a pace
+    is given. Latency: stated by the operation, plus the queue at its end.
 
     Args:
         nodes: the bound operation, or one for each of several layers.
         lanes: numbers in a beat that comes.
-        pace: cycles between beats that are enough; the queue at the end is only as deep as they need.
-        compact: fewer registers: results are rounded in one cycle, and one may be the only one under way.
+        pace: cycles between beats that are enough;
+            the queue at the end is only as deep as they need.
+        compact: fewer registers: results are rounded in one cycle,
+            and one may be the only one under way.
 
     Members:
         i, and j with two operands: beats in.
@@ -48,10 +50,15 @@ class Elementwise(QueuedStage):
     def __init__(self, nodes: Nodes, lanes: int = 1, pace: int = 1, compact: bool = False) -> None:
         self.layers, self.lanes, self.pace = Layers.of(nodes), lanes, pace
         self.node = node = self.layers.node
-        members = {name: In(self.layers.signature(edge, lanes)) for name, edge in zip(SINKS, node.inputs, strict=False)}
+        members = {
+            name: In(self.layers.signature(edge, lanes))
+            for name, edge in zip(SINKS, node.inputs, strict=False)
+        }
         o_lanes = self.o_lanes(node, lanes)
         super().__init__({**members, "o": Out(self.layers.signature(node.output, o_lanes))})
-        self.queue = self.layers.queue(node.output, o_lanes, Places.needed(self.depth, pace, least=2 - compact))
+        self.queue = self.layers.queue(
+            node.output, o_lanes, Places.needed(self.depth, pace, least=2 - compact)
+        )
 
     @property
     def work(self) -> int:

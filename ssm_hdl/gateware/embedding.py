@@ -23,13 +23,15 @@ from ssm_hdl.operations import Node
 class Embedding(QueuedStage):
     """y = W[x]: for every token its row, a number a beat, read from a table.
 
-    Cycles per step: ``n M`` for n tokens, ``pace`` times that at most if a pace is given. Latency, last beat in to last beat out:
-    ``3 + times + queue`` cycles, ``times`` being the levels of an adder tree for the bits that are 1 in M. A token leaves the
-    input with the last number of its row.
+    Cycles per step: ``n M`` for n tokens, ``pace`` times that at most if a pace is given. Latency,
+    last beat in to last beat out: ``3 + times + queue`` cycles, ``times`` being the levels of an
+    adder tree for the bits that are 1 in M. A token leaves the input with the last
+    number of its row.
 
     Args:
         nodes: the bound operation, or it as `Layers`.
-        pace: cycles between beats that are enough; the queue at the end is only as deep as they need.
+        pace: cycles between beats that are enough;
+            the queue at the end is only as deep as they need.
 
     Members:
         i: x, a token a beat.

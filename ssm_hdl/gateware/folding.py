@@ -25,9 +25,15 @@ class Folding:
             if which in (folding.multipliers, folding.name):
                 return folding
         counts = ", ".join(map(str, dict.fromkeys(folding.multipliers for folding in choices)))
-        names = f" as {', '.join(folding.name for folding in choices)}" if isinstance(which, str) else ""
+        names = (
+            f" as {', '.join(folding.name for folding in choices)}"
+            if isinstance(which, str)
+            else ""
+        )
         what = which if isinstance(which, str) else f"{which} multipliers"
-        raise UsageError(f"{Layers.of(nodes).node.name}: cannot fold onto {what}; it can onto {counts}{names}")
+        raise UsageError(
+            f"{Layers.of(nodes).node.name}: cannot fold onto {what}; it can onto {counts}{names}"
+        )
 
     @classmethod
     def choices(cls, nodes: Nodes) -> Sequence[Self]:
@@ -77,12 +83,14 @@ class Folding:
 
     @property
     def interleaved(self) -> tuple[int, int] | None:
-        """Channels side by side and the numbers of each in a beat, if packets have another order for it than their elements'."""
+        """Channels side by side and the numbers of each in a beat,
+        if packets have another order for it than their elements'."""
         return None
 
     @property
     def plain(self) -> bool:
-        """Packets come and go in the order of their elements, filled up in their last beats only, as with any other stage."""
+        """Packets come and go in the order of their elements, filled up in their last beats only,
+        as with any other stage."""
         return self.interleaved is None
 
     @property
@@ -126,11 +134,16 @@ def _every(cls: type[Any], layers: Layers) -> Sequence[Any]:
 
 
 def worth(foldings: Sequence[AnyFolding]) -> list[AnyFolding]:
-    """The foldings without padding, and each padded one that is faster than all of them with no more multipliers."""
+    """The foldings without padding, and each padded one that is faster than all of them with
+    no more multipliers."""
     exact = [folding for folding in foldings if folding.exact]
 
     def faster(folding: AnyFolding) -> bool:
-        return all(folding.cycles < other.cycles for other in exact if other.multipliers <= folding.multipliers)
+        return all(
+            folding.cycles < other.cycles
+            for other in exact
+            if other.multipliers <= folding.multipliers
+        )
 
     return [folding for folding in foldings if folding.exact or faster(folding)]
 

@@ -22,16 +22,18 @@ from ssm_hdl.operations import Node
 
 
 class Level:
-    """A butterfly of a transform, its operands ``distance`` elements apart, with a delay line of that length.
+    """A butterfly of a transform, its operands ``distance`` elements apart,
+    with a delay line of that length.
 
-    While the first operands come, the line takes them and gives the differences of those before. While the second ones come,
-    it gives the first operands, and takes the differences.
+    While the first operands come, the line takes them and gives the differences of those before.
+    While the second ones come, it gives the first operands, and takes the differences.
 
     Args:
         x: shape of an element.
         distance: the distance.
         memories: how the pipeline makes its memories.
-        half: added to the first operand of every block, and so to all results of the levels after this one.
+        half: added to the first operand of every block,
+            and so to all results of the levels after this one.
 
     Attributes:
         y: shape of a result.
@@ -56,9 +58,15 @@ class Level:
             go: it is there.
         """
         read, bits = self.line.latency, self.distance.bit_length()
-        x, second, taken = delay(m, x, read), delay(m, place[bits - 1], read), delay(m, go, read, reset_less=False)
+        x, second, taken = (
+            delay(m, x, read),
+            delay(m, place[bits - 1], read),
+            delay(m, go, read, reset_less=False),
+        )
         new = Signal(self.y)
-        kept = self.line.keep(m, place[: bits - 1], Const(0, 1), Const(0, len(new)), taken, new.as_unsigned())
+        kept = self.line.keep(
+            m, place[: bits - 1], Const(0, 1), Const(0, len(new)), taken, new.as_unsigned()
+        )
         first = kept.value.as_signed()
         start = Mux(delay(m, place[: bits - 1] == 0, read), self.half, 0) if self.half else 0
         m.d.comb += new.eq(plus_minus(Mux(second, first, start), x, second))
@@ -66,19 +74,25 @@ class Level:
 
 
 class Hadamard(QueuedStage):
-    """y = 2**-shift H x, for n = m 2**k elements: `Paley` for the factor of m rows, if it is not 1, then k levels of `Level`.
+    """y = 2**-shift H x, for n = m 2**k elements: `Paley` for the factor of m rows, if it is not 1,
+    then k levels of `Level`.
 
-    A cycle takes an element in, or none, and gives the result ``2**k - 1`` elements before it. After the last element a packet
-    has as many steps without one, so that no result waits for a packet that has not come.
+    A cycle takes an element in, or none, and gives the result ``2**k - 1`` elements before it.
+    After the last element a packet has as many steps without one, so that no result waits for a
+    packet that has not come.
 
-    Cycles per packet: ``2 n - 1``, or with a pace ``n - 1 + n * pace``; ``n * (m + 1)`` with a Paley factor. Latency, last
-    beat in to last beat out: ``2**k - 1 + k + 2 * memories + 2 + queue`` cycles, and ``n * m + 3`` more with a Paley factor, or
-    some more with a pace, which is for m = 1 only. ``memories`` are the levels whose line is in memory.
+    Cycles per packet: ``2 n - 1``, or with a pace ``n - 1 + n * pace``; ``n * (m + 1)`` with a
+    Paley factor. Latency, last beat in to last beat out:
+    ``2**k - 1 + k + 2 * memories + 2 + queue`` cycles, and ``n * m + 3`` more with a Paley factor,
+    or some more with a pace, which is for m = 1 only. ``memories`` are the levels whose
+    line is in memory.
 
     Args:
         nodes: the bound operation, or one for each of several layers.
-        pace: cycles between results that are enough; the queue at the end is only as deep as they need.
-        compact: fewer registers: results are rounded in one cycle, and one may be the only one under way.
+        pace: cycles between results that are enough;
+            the queue at the end is only as deep as they need.
+        compact: fewer registers: results are rounded in one cycle,
+            and one may be the only one under way.
 
     Members:
         i: x, an element a beat.
@@ -110,9 +124,13 @@ class Hadamard(QueuedStage):
         self.pace = 1 if self.paley else pace
         shape = self.paley.sums if self.paley else shape_of(x)
         self.levels = list[Level]()
-        # Half a code of the result is added on the way, where it takes no adder: in the first level whose sums have room for it,
-        # or with one bit more in the last.
-        half = 0 if compact or self.paley or any(layers.lift) or layers.drop < 1 else 1 << layers.drop - 1
+        # Half a code of the result is added on the way, where it takes no adder:
+        # in the first level whose sums have room for it, or with one bit more in the last.
+        half = (
+            0
+            if compact or self.paley or any(layers.lift) or layers.drop < 1
+            else 1 << layers.drop - 1
+        )
         self._rounds = not (half and levels)
         for level in reversed(range(levels)):
             fits = half >> levels - 1 - level == 0 or level == 0
@@ -120,7 +138,9 @@ class Hadamard(QueuedStage):
             half *= not fits
             shape = self.levels[-1].y
         self.ahead = (1 << levels) - 1
-        self.depth = sum(level.latency for level in self.levels) + REQUANTIZE_LATENCY * (not compact)
+        self.depth = sum(level.latency for level in self.levels) + REQUANTIZE_LATENCY * (
+            not compact
+        )
         self.queue = layers.queue(y, 1, Places.needed(self.depth, self.pace, least=2 - compact))
 
     @property
@@ -135,7 +155,8 @@ class Hadamard(QueuedStage):
 
     @property
     def latency(self) -> int:
-        """Cycles from the last beat of a packet in to its last beat out, when it meets no other and nothing stalls."""
+        """Cycles from the last beat of a packet in to its last beat out,
+        when it meets no other and nothing stalls."""
         before = self.size * self.paley.rows + self.paley.latency if self.paley else 0
         return before + self.burst + super().latency
 
@@ -153,8 +174,14 @@ class Hadamard(QueuedStage):
     @property
     def features(self) -> Features:
         """Adders, and the sums that are rounded."""
-        added = 2 * sum(level.y.width for level in self.levels) + (self.paley.sums.width if self.paley else 0)
-        return {"inputs": self.layers.node.inputs[0].format.width, "added": added, "sums": self.layers.width}
+        added = 2 * sum(level.y.width for level in self.levels) + (
+            self.paley.sums.width if self.paley else 0
+        )
+        return {
+            "inputs": self.layers.node.inputs[0].format.width,
+            "added": added,
+            "sums": self.layers.width,
+        }
 
     def elaborate(self, platform: object) -> Module:  # noqa: D102
         m, queue, source = self.module(), self.queue, self.i
@@ -162,7 +189,11 @@ class Hadamard(QueuedStage):
             m.submodules.paley = self.paley
             connect(m, flipped(self.i), self.paley.i)
             source = self.paley.o
-        go, take, made = Signal(name="go"), Signal(name="take"), Signal(init=self.ahead == 0, name="made")
+        go, take, made = (
+            Signal(name="go"),
+            Signal(name="take"),
+            Signal(init=self.ahead == 0, name="made"),
+        )
         coming = Signal(init=1)
         step = Counter(m, self.size + self.ahead, go)
         places = Places(m, queue, take)

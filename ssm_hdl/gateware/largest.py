@@ -9,7 +9,8 @@ from ssm_hdl.gateware.pool import Pool
 class Largest(Pool):
     """y = max_t x[t], sent after the step marked ``last``.
 
-    A pool that keeps the larger of two numbers in place of their sum: arguments, members, cycles and latency as of `Pool`.
+    A pool that keeps the larger of two numbers in place of their sum: arguments, members,
+    cycles and latency as of `Pool`.
     """
 
     def start(self) -> int:

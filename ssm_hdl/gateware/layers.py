@@ -20,7 +20,8 @@ from ssm_hdl.operations import Edge, Node
 
 
 class Table:
-    """The constants of every layer in one table, the layer on top of the address; layers with the same constants share them.
+    """The constants of every layer in one table, the layer on top of the address;
+    layers with the same constants share them.
 
     Args:
         tables: (words, numbers) for each layer, all of one shape.
@@ -39,7 +40,9 @@ class Table:
         self._which = [_place(table, distinct) for table in tables]
         self._distinct, self._bits = len(distinct), (len(tables[0]) - 1).bit_length()
         padding = (0, (1 << self._bits) - len(tables[0])), (0, 0)
-        self.codes = np.concatenate([*(np.pad(table, padding, mode="edge") for table in distinct[:-1]), distinct[-1]])
+        self.codes = np.concatenate(
+            [*(np.pad(table, padding, mode="edge") for table in distinct[:-1]), distinct[-1]]
+        )
 
     def storage(self, name: str) -> Storage:
         """The memory that it is."""
@@ -47,7 +50,13 @@ class Table:
 
     def in_spram(self, name: str) -> Storage:
         """The memory that it would be in SPRAM."""
-        return Storage(name, len(self.codes), shape_for(self.codes).width * self.codes.shape[1], False, spram=True)
+        return Storage(
+            name,
+            len(self.codes),
+            shape_for(self.codes).width * self.codes.shape[1],
+            False,
+            spram=True,
+        )
 
     def to_spram(self) -> Spram:
         """Move it to an SPRAM, which has to be loaded before a stage reads it."""
@@ -69,16 +78,19 @@ class Table:
         return split(self.spram.data, shape_for(self.codes))
 
     def read_late(self, m: Module, name: str, place: Value) -> list[Value]:
-        """The numbers at a place, 2 cycles later: from a register, if a read comes too late in a cycle for logic."""
+        """The numbers at a place, 2 cycles later: from a register,
+        if a read comes too late in a cycle for logic."""
         if (self.storage(name).block and not self.memories.fast) or self.spram is not None:
             return [delay(m, number, 1) for number in self.read(m, name, place)]
         return self.read(m, name, delay(m, place, 1))
 
 
 class Layers:
-    """The operations that a stage serves. They agree in sizes, options, widths and signs; binary points and constants may differ.
+    """The operations that a stage serves. They agree in sizes, options, widths and signs;
+    binary points and constants may differ.
 
-    So that one shift by a constant rounds the sums of every layer, those of a layer are made 2**lift times as large.
+    So that one shift by a constant rounds the sums of every layer,
+    those of a layer are made 2**lift times as large.
 
     Args:
         nodes: the bound operations, a layer each.
@@ -91,20 +103,27 @@ class Layers:
         memories: how the pipeline makes its memories.
         node: the first.
         count: how many there are.
-        lift: for each layer, how many bits fewer its sums lose when they are rounded than the sums of others.
+        lift: for each layer, how many bits fewer its sums lose when they are rounded than
+            the sums of others.
         drop: bits that all sums lose then.
         width: bits that hold every sum.
     """
 
     def __init__(
-        self, nodes: Sequence[Node], marked: bool = True, family: Family = GENERIC, luts_below: int = 0
+        self,
+        nodes: Sequence[Node],
+        marked: bool = True,
+        family: Family = GENERIC,
+        luts_below: int = 0,
     ) -> None:
         self.nodes, self.node, self.count, self.marked = tuple(nodes), nodes[0], len(nodes), marked
         self.family, self.memories = family, Memories(family.fast_rams, luts_below)
         drops = [node.accumulator.f_bits - node.output.format.f_bits for node in nodes]
         self.drop = max(drops)
         self.lift = [self.drop - drop for drop in drops]
-        self.width = max(node.accumulator.width + lift for node, lift in zip(nodes, self.lift, strict=True))
+        self.width = max(
+            node.accumulator.width + lift for node, lift in zip(nodes, self.lift, strict=True)
+        )
 
     @classmethod
     def of(cls, nodes: "Nodes") -> "Layers":
@@ -126,20 +145,28 @@ class Layers:
 
     def table(self, words: Callable[[Node, int], Codes]) -> Table:
         """The table of what ``words`` makes of each node and its lift."""
-        return Table([words(node, lift) for node, lift in zip(self.nodes, self.lift, strict=True)], self.memories)
+        return Table(
+            [words(node, lift) for node, lift in zip(self.nodes, self.lift, strict=True)],
+            self.memories,
+        )
 
     def numbers(self, codes: Callable[[Node], Codes]) -> range:
         """From the least to the greatest of what ``codes`` makes of each node."""
         every = [codes(node) for node in self.nodes]
-        return range(min(int(each.min()) for each in every), max(int(each.max()) for each in every) + 1)
+        return range(
+            min(int(each.min()) for each in every), max(int(each.max()) for each in every) + 1
+        )
 
     def requantize(self, m: Module, value: Value, offset: Value | None = None) -> Value:
-        """A lifted sum, rounded and saturated, `ssm_hdl.gateware.arithmetic.REQUANTIZE_LATENCY` cycles later."""
+        """A lifted sum, rounded and saturated,
+        `ssm_hdl.gateware.arithmetic.REQUANTIZE_LATENCY` cycles later."""
         return requantize(m, value, self.format.f_bits + self.drop, self.format, offset)
 
     def rounded(self, m: Module, value: Value) -> Value:
         """As `requantize`, in the same cycle: for stages that idle."""
-        return saturated(m, value + (1 << self.drop - 1 if self.drop > 0 else 0), self.drop, self.format)
+        return saturated(
+            m, value + (1 << self.drop - 1 if self.drop > 0 else 0), self.drop, self.format
+        )
 
     def floor(self, m: Module, value: Value) -> Value:
         """The same of a sum that has the offset of its rounding in it."""
@@ -150,7 +177,13 @@ Nodes: TypeAlias = Node | Layers
 """One operation, or one for each of several layers."""
 
 
-def choose(m: Module, layer: Value, numbers: Sequence[int], make: Callable[[int], Value] = Const, cycles: int = 0) -> Value:
+def choose(
+    m: Module,
+    layer: Value,
+    numbers: Sequence[int],
+    make: Callable[[int], Value] = Const,
+    cycles: int = 0,
+) -> Value:
     """What ``make`` makes of the number of a layer.
 
     Args:
@@ -185,9 +218,14 @@ class Registers:
         value: the register of the layer at hand.
     """
 
-    def __init__(self, m: Module, name: str, width: int, init: int, layers: int, layer: Value) -> None:
+    def __init__(
+        self, m: Module, name: str, width: int, init: int, layers: int, layer: Value
+    ) -> None:
         self._m, self._layer = m, layer
-        self._registers = [Signal(width, init=init, name=f"{name}_{k}" if layers > 1 else name) for k in range(layers)]
+        self._registers = [
+            Signal(width, init=init, name=f"{name}_{k}" if layers > 1 else name)
+            for k in range(layers)
+        ]
         self.value = choose(m, layer, range(layers), self._registers.__getitem__)
 
     def set(self, value: ValueLike) -> None:

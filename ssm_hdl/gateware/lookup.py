@@ -11,7 +11,8 @@ from ssm_hdl.gateware.memories import Storage
 class Lookup(Elementwise):
     """y = table[x], a table for every lane.
 
-    Cycles per step: ``n / lanes``. Latency: ``2 + queue`` cycles: the read and its register, which a fast memory does without.
+    Cycles per step: ``n / lanes``. Latency: ``2 + queue`` cycles: the read and its register,
+    which a fast memory does without.
 
     See `Elementwise` for arguments and members.
     """

@@ -23,12 +23,14 @@ from ssm_hdl.operations import Pool as PoolOperation
 class Mean(Stage):
     """y = (sum_t x[t]) / T, sent after the step marked ``last``, the T-th of its sequence.
 
-    A pool sums up. Its exact sums wait in a queue for a whole packet, and a serial divider for each lane takes one after the
-    other. So a sequence may begin while the one before is divided, but not end.
+    A pool sums up. Its exact sums wait in a queue for a whole packet, and a serial divider for each
+    lane takes one after the other. So a sequence may begin while the one before is divided,
+    but not end.
 
-    Cycles per step: ``max(n / lanes, ceil(n / lanes * divide / T))``, for sequences of T steps. Latency, of the last step:
-    ``max(1, 3 + read + queue - n / lanes) + n / lanes * divide - 1`` cycles. ``divide`` is the bits of a result and 3 cycles,
-    ``read`` is 1 if the sums are in a memory that has a register, and ``queue`` the latency of the queue of sums.
+    Cycles per step: ``max(n / lanes, ceil(n / lanes * divide / T))``, for sequences of T steps.
+    Latency, of the last step: ``max(1, 3 + read + queue - n / lanes) + n / lanes * divide - 1``
+    cycles. ``divide`` is the bits of a result and 3 cycles, ``read`` is 1 if the sums are in a
+    memory that has a register, and ``queue`` the latency of the queue of sums.
 
     Args:
         nodes: the bound operation, or it as `Layers`.
@@ -60,7 +62,12 @@ class Mean(Stage):
         self.divider = Divider(node.accumulator, self.steps, node.output.format)
         self.divide = self.divider.cycles + 1
         self.queue = self.sums.queue
-        super().__init__({"i": In(signature(shape_of(x), lanes)), "o": Out(signature(shape_of(node.output), lanes))})
+        super().__init__(
+            {
+                "i": In(signature(shape_of(x), lanes)),
+                "o": Out(signature(shape_of(node.output), lanes)),
+            }
+        )
 
     @property
     def latency(self) -> int:
@@ -120,7 +127,11 @@ class Mean(Stage):
 
     def _divide(self, m: Module, dividing: Value, length: Value, given: Value) -> None:
         """Divide the sums of a beat, and offer the results until they are taken."""
-        phase, busy, load = Signal(range(self.divider.cycles), name="phase"), Signal(name="busy"), Signal(name="load")
+        phase, busy, load = (
+            Signal(range(self.divider.cycles), name="phase"),
+            Signal(name="busy"),
+            Signal(name="load"),
+        )
         m.d.comb += [
             load.eq(self.sums.o.valid & dividing & ~busy),
             self.sums.o.ready.eq(load),
@@ -137,9 +148,14 @@ class Mean(Stage):
             m.d.comb += result.eq(self.divider.quotient(m, total, length, load, begins, phase != 0))
 
     def timing(self, i: Beats, o: Beats) -> list[Process]:
-        """When its beats move: the end of a sequence comes in once the results of the one before have left."""
+        """When its beats move: the end of a sequence comes in once the results of the one
+        before have left."""
         gated, sums = Beats(ends=i.ends), Beats()
-        return [Process(self._gate, i, gated, o), *self.sums.timing(sums, i=gated), Process(self._results, gated, sums, o)]
+        return [
+            Process(self._gate, i, gated, o),
+            *self.sums.timing(sums, i=gated),
+            Process(self._results, gated, sums, o),
+        ]
 
     def _gate(self, i: Beats, gated: Beats, o: Beats) -> Cycles:
         ended = 0

@@ -17,13 +17,19 @@ BLOCK_RAM_FROM = 256
 
 
 def shape_for(codes: Codes) -> Shape:
-    """The narrowest shape that holds every code; unsigned if none is negative, which saves a bit of every word."""
+    """The narrowest shape that holds every code; unsigned if none is negative,
+    which saves a bit of every word."""
     low, high = int(codes.min(initial=0)), int(codes.max(initial=0))
-    return Shape(max(high.bit_length(), 1)) if low >= 0 else Shape(Format.for_range(low, high, 0).width, True)
+    return (
+        Shape(max(high.bit_length(), 1))
+        if low >= 0
+        else Shape(Format.for_range(low, high, 0).width, True)
+    )
 
 
 def pack(codes: Codes, width: int) -> list[int]:
-    """Memory words, one for each row of ``codes`` (words, numbers), the first number in the lowest bits."""
+    """Memory words, one for each row of ``codes`` (words, numbers),
+    the first number in the lowest bits."""
     mask = (1 << width) - 1
     return [sum((int(code) & mask) << (width * i) for i, code in enumerate(row)) for row in codes]
 
@@ -42,11 +48,13 @@ class Storage:
         name: what it holds.
         depth: words.
         width: bits of a word.
-        block: synthesis puts it into block RAM, or wherever it finds it cheaper; to registers and LUTs, or to SPRAM, otherwise.
+        block: synthesis puts it into block RAM, or wherever it finds it cheaper;
+            to registers and LUTs, or to SPRAM, otherwise.
         spram: it goes to SPRAM.
         unused: bits of a word that synthesis leaves out: the same in all words, or never read.
         written: the pipeline writes it; otherwise it is a table of constants.
-        style: what synthesis is told of a written memory: "block", "distributed" (RAMs made of LUTs), or "", to choose.
+        style: what synthesis is told of a written memory: "block",
+            "distributed" (RAMs made of LUTs), or "", to choose.
     """
 
     name: str
@@ -90,7 +98,9 @@ class Memories:
         """A table of constants, ``codes`` (words, numbers)."""
         return Storage.rom(name, codes, self.luts_below)
 
-    def ram(self, name: str, depth: int, width: int, block: bool = True, told: bool = False) -> Storage:
+    def ram(
+        self, name: str, depth: int, width: int, block: bool = True, told: bool = False
+    ) -> Storage:
         """A memory that the pipeline writes.
 
         Args:
@@ -98,7 +108,8 @@ class Memories:
             depth: words.
             width: bits of a word.
             block: it is a memory, not registers.
-            told: synthesis is told to put it into block RAM, though RAMs made of LUTs seem cheaper to it.
+            told: synthesis is told to put it into block RAM,
+                though RAMs made of LUTs seem cheaper to it.
         """
         style = "distributed" if block and depth * width < self.luts_below else "block" * told
         return Storage(name, depth, width, block, written=True, style=style)
@@ -148,8 +159,8 @@ class Rom:
 class Ram:
     """A memory with one write and one read per cycle; the word read comes a cycle later.
 
-    No word is read in the cycle in which it is written, or its data are not used then. Synthesis is told so: it would otherwise
-    put a row of registers around every block RAM of an iCE40.
+    No word is read in the cycle in which it is written, or its data are not used then. Synthesis is
+    told so: it would otherwise put a row of registers around every block RAM of an iCE40.
 
     Args:
         m: the module it goes to, as submodule ``name``.

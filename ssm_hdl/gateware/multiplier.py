@@ -1,7 +1,8 @@
 """Kinds of multipliers: products side by side, in the DSP blocks of a family or made of LUTs.
 
-Every family has two kinds, `DSP` and `LUT` (`ssm_hdl.families`). A kind says how many cycles a product takes and how many
-DSP blocks several products take, since some blocks make two products where the operands are narrow.
+Every family has two kinds, `DSP` and `LUT` (`ssm_hdl.families`). A kind says how many cycles a
+product takes and how many DSP blocks several products take, since some blocks make two products
+where the operands are narrow.
 """
 
 from abc import ABC, abstractmethod
@@ -28,7 +29,8 @@ class Multiplier(ABC):
     """A kind of multiplier.
 
     Attributes:
-        shifts: its operands have bits to spare, so it can shift as well (see `ssm_hdl.gateware.scales`).
+        shifts: its operands have bits to spare,
+            so it can shift as well (see `ssm_hdl.gateware.scales`).
     """
 
     shifts = False
@@ -39,14 +41,18 @@ class Multiplier(ABC):
 
     @abstractmethod
     def blocks(self, a: Numbers, b: Numbers, count: int, shared: int = 1) -> int:
-        """DSP blocks of ``count`` products of a and b; ``shared`` products at a time have the same b."""
+        """DSP blocks of ``count`` products of a and b;
+        ``shared`` products at a time have the same b."""
 
     @abstractmethod
-    def products(self, m: Module, products: Products, a: Numbers, b: Numbers, shared: int) -> list[Value]:
+    def products(
+        self, m: Module, products: Products, a: Numbers, b: Numbers, shared: int
+    ) -> list[Value]:
         """As `multiply_all`, for operands whose values are known."""
 
     def takes_sums(self, a: Numbers, b: Numbers) -> bool:
-        """The sums of operands fit that make a complex product of three real ones; a sum has one more bit."""
+        """The sums of operands fit that make a complex product of three real ones;
+        a sum has one more bit."""
         return False
 
     def spare(self, numbers: Numbers) -> int:
@@ -65,7 +71,9 @@ class Multiplier(ABC):
         """Cycles from the operands of a product to the sum that it is in, of `accumulate`."""
         return self.latency(a, b) + 1
 
-    def accumulate(self, m: Module, a: Value, b: Value, start: Value, load: Value, hold: Value, width: int) -> Value:
+    def accumulate(
+        self, m: Module, a: Value, b: Value, start: Value, load: Value, hold: Value, width: int
+    ) -> Value:
         """A running sum of products, signed, modulo 2**width.
 
         Args:
@@ -84,7 +92,12 @@ class Multiplier(ABC):
         return total
 
     def multiply_all(
-        self, m: Module, products: Products, a: Numbers | None = None, b: Numbers | None = None, shared: int = 1
+        self,
+        m: Module,
+        products: Products,
+        a: Numbers | None = None,
+        b: Numbers | None = None,
+        shared: int = 1,
     ) -> list[Value]:
         """The products, exact, all after `latency` cycles, every cycle.
 
@@ -93,13 +106,16 @@ class Multiplier(ABC):
             products: their operands.
             a: the values of the first operands, if these are fewer than their shapes allow.
             b: the values of the second operands.
-            shared: this many products at a time have the same Value as b; their first operands come from `borrow`.
+            shared: this many products at a time have the same Value as b;
+                their first operands come from `borrow`.
 
         Raises:
             SsmHdlError: an operand is too wide for the kind.
         """
         first, second = (_common(operands) for operands in zip(*products, strict=True))
-        return self.products(m, products, first if a is None else a, second if b is None else b, shared)
+        return self.products(
+            m, products, first if a is None else a, second if b is None else b, shared
+        )
 
     def multiply(self, m: Module, a: Value, b: Value) -> Value:
         """a * b, exact, after `latency` cycles, a product every cycle."""
@@ -125,8 +141,11 @@ class LutMultiplier(Multiplier):
         """None."""
         return 0
 
-    def products(self, m: Module, products: Products, a: Numbers, b: Numbers, shared: int) -> list[Value]:
-        """Adders for each product; a constant or narrow operand takes fewer cycles, and is delayed."""
+    def products(
+        self, m: Module, products: Products, a: Numbers, b: Numbers, shared: int
+    ) -> list[Value]:
+        """Adders for each product; a constant or narrow operand takes fewer cycles,
+        and is delayed."""
         cycles = self.latency(a, b)
         multiplied = []
         for x, y in products:

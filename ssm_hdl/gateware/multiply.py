@@ -16,7 +16,8 @@ from ssm_hdl.gateware.stream import shape_of
 class Multiply(Elementwise):
     """y = a o b, rounded once, with a multiplier for every lane.
 
-    Cycles per step: ``n / lanes``. Latency: ``2 + multiplier + queue`` cycles, 2 less in the compact form.
+    Cycles per step: ``n / lanes``. Latency: ``2 + multiplier + queue`` cycles,
+    2 less in the compact form.
 
     Args:
         nodes: the bound operation, or one for each of several layers.
@@ -28,7 +29,9 @@ class Multiply(Elementwise):
     See `Elementwise` for the members.
     """
 
-    def __init__(self, nodes: Nodes, lanes: int = 1, kind: str = DSP, pace: int = 1, compact: bool = False) -> None:
+    def __init__(
+        self, nodes: Nodes, lanes: int = 1, kind: str = DSP, pace: int = 1, compact: bool = False
+    ) -> None:
         self.kind, self._compact, layers = kind, compact, Layers.of(nodes)
         shapes = [shape_of(edge) for edge in layers.node.inputs]
         self._multiplier = layers.family.multiplier(kind, *shapes)
@@ -66,5 +69,11 @@ class Multiply(Elementwise):
     def results(self, m: Module, operands: list[list[Value]], layer: Value) -> list[Value]:
         """The products, requantised."""
         products = self._multiplier.multiply_all(m, [(a, b) for a, b in operands])
-        lifted = [choose(m, layer, self.layers.lift, product.shift_left, self._product) for product in products]
-        return [(self.layers.rounded if self._compact else self.layers.requantize)(m, number) for number in lifted]
+        lifted = [
+            choose(m, layer, self.layers.lift, product.shift_left, self._product)
+            for product in products
+        ]
+        return [
+            (self.layers.rounded if self._compact else self.layers.requantize)(m, number)
+            for number in lifted
+        ]

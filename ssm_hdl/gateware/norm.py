@@ -26,7 +26,8 @@ from ssm_hdl.gateware.timing import Beats, Cycles, Process, known
 
 @dataclass(frozen=True)
 class NormFolding(Folding):
-    """One multiplier, for the products of the elements and the inverse root: V has one of its own, of adders.
+    """One multiplier, for the products of the elements and the inverse root:
+    V has one of its own, of adders.
 
     Where the operands do not fit a DSP block of the family, the multiplier is made of LUTs.
 
@@ -53,7 +54,10 @@ class NormFolding(Folding):
     def every(cls, layers: Layers) -> Sequence[Self]:
         """The one there is."""
         deviation = Deviation(layers)
-        size, operands = deviation.size, (deviation.shifted, Shape(deviation.root.cells + deviation.root.inside))
+        size, operands = (
+            deviation.size,
+            (deviation.shifted, Shape(deviation.root.cells + deviation.root.inside)),
+        )
         used = 3 + times_latency(size) + shift_latency(deviation.most)
         return [cls(size, operands, used, deviation.latency, layers.family)]
 
@@ -86,21 +90,24 @@ class NormFolding(Folding):
 class Norm(FoldedStage):
     """y = d / sqrt(V), d = n x - S, V = n sum x**2 - S**2 + epsilon, rounded once.
 
-    One packet comes in and is summed up, the inverse root of another is taken, and a third is sent, all from a ring of memory.
-    What the elements of a packet have in common changes stage by stage of their way, so that packets follow without a gap.
+    One packet comes in and is summed up, the inverse root of another is taken, and a third is sent,
+    all from a ring of memory. What the elements of a packet have in common changes stage by stage
+    of their way, so that packets follow without a gap.
 
     Cycles per step: ``n + 1``, ``1 + around``, or ``pace`` for each result, whichever is most.
-    Latency, last beat in to last beat out: ``around + n + 5 + times + shift + multiplier + queue`` cycles, more with a pace.
-    ``around``, from the last beat in to the inverse root, is ``4 + max(1, times) + 2 square + width / 2`` cycles.
+    Latency, last beat in to last beat out: ``around + n + 5 + times + shift + multiplier + queue``
+    cycles, more with a pace. ``around``, from the last beat in to the inverse root,
+    is ``4 + max(1, times) + 2 square + width / 2`` cycles.
 
-    ``times`` is the levels of an adder tree for the bits that are 1 in n. ``square`` is the cycles of a multiplier of adders,
-    with the bits of x or of the slope on one side. ``width`` is the bits of V, made even. ``shift`` is the cycles of a shift by
-    up to ``width / 2 - 1``.
+    ``times`` is the levels of an adder tree for the bits that are 1 in n. ``square`` is the cycles
+    of a multiplier of adders, with the bits of x or of the slope on one side. ``width`` is the bits
+    of V, made even. ``shift`` is the cycles of a shift by up to ``width / 2 - 1``.
 
     Args:
         nodes: the bound operation, or one for each of several layers.
         kind: kind of multiplier, `DSP` or `LUT`.
-        pace: cycles between results that are enough; the queue at the end is only as deep as they need.
+        pace: cycles between results that are enough;
+            the queue at the end is only as deep as they need.
 
     Members:
         i: x, a number a beat.
@@ -138,12 +145,14 @@ class Norm(FoldedStage):
 
     @property
     def latency(self) -> int:
-        """Cycles from the last beat of a packet in to its last beat out, when it meets no other and nothing stalls."""
+        """Cycles from the last beat of a packet in to its last beat out,
+        when it meets no other and nothing stalls."""
         return self.deviation.latency + 1 + self.span + super().latency
 
     @property
     def span(self) -> int:
-        """Cycles from the first beat of a packet out to its last: they wait for places in the queue if there is a pace."""
+        """Cycles from the first beat of a packet out to its last: they wait for places in the queue
+        if there is a pace."""
         return Places.span(self.queue, self.depth, self.size)
 
     @property
@@ -198,7 +207,8 @@ class Norm(FoldedStage):
         return m
 
     def _send(self, m: Module, leave: Value) -> tuple[Value, Value]:
-        """Two flags: the packet has elements to read after this cycle's, and one is read in this cycle."""
+        """Two flags: the packet has elements to read after this cycle's,
+        and one is read in this cycle."""
         reading, go = Signal(name="reading"), Signal(name="go")
         sent = Counter(m, self.size, go)
         places = Places(m, self.queue, go)
@@ -210,8 +220,8 @@ class Norm(FoldedStage):
     def _result(self, m: Module, x: Value, packet: Packet, leave: Value) -> Value:
         """y, of an element a cycle after it is read.
 
-        The first element of a packet is read in the cycle after it leaves, at the earliest, and the last of the packet before
-        in that cycle, at the latest.
+        The first element of a packet is read in the cycle after it leaves, at the earliest,
+        and the last of the packet before in that cycle, at the latest.
         """
         deviation, root, multiplied = self.deviation, self.deviation.root, times_latency(self.size)
 
@@ -222,16 +232,23 @@ class Norm(FoldedStage):
                 m.d.sync += kept.eq(value)
             return kept
 
-        # S may belong to the next packet 3 cycles after this one leaves; the other values change later.
-        total, d = common(delay(m, packet.total, multiplied), 2 + multiplied), Signal(deviation.shifted, name="d")
+        # S may belong to the next packet 3 cycles after this one leaves;
+        # the other values change later.
+        total, d = (
+            common(delay(m, packet.total, multiplied), 2 + multiplied),
+            Signal(deviation.shifted, name="d"),
+        )
         whole = delay(m, times(m, delay(m, x, 1), self.size) - total, 1)
         shift, inverse = common(packet.shift, 3 + multiplied), common(packet.inverse, self._used)
-        m.d.comb += d.eq(shift_left(m, whole, shift, deviation.most, len(d) + root.drop) >> root.drop)
+        m.d.comb += d.eq(
+            shift_left(m, whole, shift, deviation.most, len(d) + root.drop) >> root.drop
+        )
         product = self.folding.multiplier(self.kind).multiply(m, d, inverse)
         return requantize(m, product, root.f_bits, deviation.format)
 
     def timing(self, o: Beats, **sinks: Beats) -> list[Process]:
-        """When its beats move. Inside, a packet comes with its last element, and leaves to be sent once its root is there."""
+        """When its beats move. Inside, a packet comes with its last element,
+        and leaves to be sent once its root is there."""
         root = Beats()
         return [Process(self._gather, *sinks.values(), root), *super().timing(o, root=root)]
 

@@ -18,9 +18,11 @@ from ssm_hdl.hadamard import paley
 
 
 class Paley(wiring.Component):
-    """(P ⊗ 1) x, for a matrix P of signs: a packet is stored, and its elements are added up once for each result, one a cycle.
+    """(P ⊗ 1) x, for a matrix P of signs: a packet is stored, and its elements are added up once
+    for each result, one a cycle.
 
-    Cycles per packet: ``n * (m + 1)`` for n elements and m rows of P. Latency: ``n * m + 3`` cycles, until the last result.
+    Cycles per packet: ``n * (m + 1)`` for n elements and m rows of P. Latency:
+    ``n * m + 3`` cycles, until the last result.
 
     Args:
         layers: the bound transforms.
@@ -37,11 +39,19 @@ class Paley(wiring.Component):
     def __init__(self, layers: Layers, rows: int) -> None:
         (x,) = layers.node.inputs
         self.rows, self.size, self.shape = rows, x.size, shape_of(x)
-        self.sums = Shape(self.shape.width + (not self.shape.signed) + (rows - 1).bit_length(), True)
-        super().__init__({"i": In(layers.signature(x)), "o": Out(signature(self.sums, 1, layers.count))})
+        self.sums = Shape(
+            self.shape.width + (not self.shape.signed) + (rows - 1).bit_length(), True
+        )
+        super().__init__(
+            {"i": In(layers.signature(x)), "o": Out(signature(self.sums, 1, layers.count))}
+        )
         signs = paley(rows) < 0  # a row in a power of two of words
         self._packet = layers.memories.ram("packet", self.size, self.shape.width)
-        self._signs = np.pad(signs, ((0, 0), (0, -rows % (1 << (rows - 1).bit_length())))).reshape(-1, 1).astype(np.int64)
+        self._signs = (
+            np.pad(signs, ((0, 0), (0, -rows % (1 << (rows - 1).bit_length()))))
+            .reshape(-1, 1)
+            .astype(np.int64)
+        )
 
     @property
     def storage(self) -> list[Storage]:
@@ -50,7 +60,12 @@ class Paley(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:  # noqa: D102
         m = Module()
-        adding, waits, take, add = Signal(name="adding"), Signal(name="waits"), Signal(name="take"), Signal(name="add")
+        adding, waits, take, add = (
+            Signal(name="adding"),
+            Signal(name="waits"),
+            Signal(name="take"),
+            Signal(name="add"),
+        )
         place = Counter(m, self.size, take)
         column = Counter(m, self.rows, add)
         within = Counter(m, self.size // self.rows, column.wraps)
@@ -72,17 +87,26 @@ class Paley(wiring.Component):
             packet.read.addr.eq(Cat(within.value, column.value)),
         ]
         (minus,) = Rom(m, "signs", self._signs, Cat(column.value, row.value)).numbers
-        x, tag = Signal(self.shape, reset_less=True, name="x"), Signal.like(tag_of(self.i.p), name="tag")
+        x, tag = (
+            Signal(self.shape, reset_less=True, name="x"),
+            Signal.like(tag_of(self.i.p), name="tag"),
+        )
         total, kept = (Signal.like(self.o.p.data[0], name=name) for name in ("total", "kept"))
         m.d.sync += x.eq(packet.read.data)
-        m.d.comb += total.eq(plus_minus(Mux(delay(m, column.first, 2), 0, kept), x, delay(m, minus, 1)))
+        m.d.comb += total.eq(
+            plus_minus(Mux(delay(m, column.first, 2), 0, kept), x, delay(m, minus, 1))
+        )
         marked = delay(m, tag, 2)
         with m.If(take):
             m.d.sync += tag.eq(tag_of(self.i.p))
         with m.If(delay(m, add, 2, reset_less=False)):
             m.d.sync += kept.eq(total)
         with m.If(delay(m, column.wraps, 2, reset_less=False)):
-            m.d.sync += [self.o.p.data[0].eq(total), tag_of(self.o.p).eq(marked), self.o.valid.eq(1)]
+            m.d.sync += [
+                self.o.p.data[0].eq(total),
+                tag_of(self.o.p).eq(marked),
+                self.o.valid.eq(1),
+            ]
         with m.Elif(self.o.ready):
             m.d.sync += self.o.valid.eq(0)
         return m

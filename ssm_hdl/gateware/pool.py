@@ -24,16 +24,19 @@ class Pool(QueuedStage):
 
     Nothing is cleared, the first step of a sequence ignores the stored sums.
 
-    Cycles per step: ``n / lanes``. Latency, of the last step: ``4 + queue`` cycles, one more if the sums are in a memory, since
-    what a block RAM reads comes too late in a cycle to be added to, and two less in the compact form.
+    Cycles per step: ``n / lanes``. Latency, of the last step: ``4 + queue`` cycles, one more if the
+    sums are in a memory, since what a block RAM reads comes too late in a cycle to be added to,
+    and two less in the compact form.
 
     Args:
         nodes: the bound operation, or it as `Layers`.
         lanes: numbers in a beat.
         pace: cycles between beats of the result that are enough.
         registers: keep the sums in registers.
-        compact: fewer registers, where it idles: results are rounded in one cycle, and one may be the only one under way.
-        even: its reader takes the results one by one, for longer than a time step takes: the queue holds them all.
+        compact: fewer registers, where it idles: results are rounded in one cycle,
+            and one may be the only one under way.
+        even: its reader takes the results one by one, for longer than a time step takes:
+            the queue holds them all.
 
     Members:
         i: beats in.
@@ -118,7 +121,10 @@ class Pool(QueuedStage):
             else:
                 code = requantize(m, total, f_bits, y)
             m.d.comb += queue.i.p.data[lane].eq(code)
-        m.d.comb += [queue.i.p.last.eq(1), queue.i.valid.eq(delay(m, end, self.depth, reset_less=False))]
+        m.d.comb += [
+            queue.i.p.last.eq(1),
+            queue.i.valid.eq(delay(m, end, self.depth, reset_less=False)),
+        ]
         return m
 
     def _sums(self, m: Module, take: Value) -> list[Value]:
@@ -127,15 +133,24 @@ class Pool(QueuedStage):
         place, fresh = Counter(m, self.cycles, take), Signal(init=1, name="fresh")
         with m.If(place.wraps):
             m.d.sync += fresh.eq(self.i.p.last)
-        first, taken = delay(m, fresh, self._read - self.sums.ahead), delay(m, take, self._read, reset_less=False)
+        first, taken = (
+            delay(m, fresh, self._read - self.sums.ahead),
+            delay(m, take, self._read, reset_less=False),
+        )
         new = Signal(shape.width * self.lanes)
         start = Cat(Const(self.start(), shape).as_unsigned() for _ in range(self.lanes))
         kept = self.sums.keep(m, place.value, first, start, taken, new)
-        before = [kept.value.word_select(lane, shape.width).as_signed() for lane in range(self.lanes)]
+        before = [
+            kept.value.word_select(lane, shape.width).as_signed() for lane in range(self.lanes)
+        ]
         x = [delay(m, number, self._read) for number in self.i.p.data]
-        totals = [self.taken_in(old, number)[: shape.width] for old, number in zip(before, x, strict=True)]
+        totals = [
+            self.taken_in(old, number)[: shape.width] for old, number in zip(before, x, strict=True)
+        ]
         m.d.comb += new.eq(Cat(totals))
-        return [kept.newest.word_select(lane, shape.width).as_signed() for lane in range(self.lanes)]
+        return [
+            kept.newest.word_select(lane, shape.width).as_signed() for lane in range(self.lanes)
+        ]
 
     def begin(self, queued: Beats, o: Beats, i: Beats) -> Cycles:
         """The results of the last packet of a sequence need places."""

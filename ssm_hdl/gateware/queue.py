@@ -11,11 +11,13 @@ from ssm_hdl.gateware.stream import Component, signature
 from ssm_hdl.gateware.timing import Beats, Cycle, Cycles, Process, known
 
 ROW = 6
-"""Beats that a queue of registers has at most: they all move at once, and what moves them stands in the longest paths."""
+"""Beats that a queue of registers has at most: they all move at once,
+and what moves them stands in the longest paths."""
 
 
 BURST = 2
-"""Results come in bursts: this factor times the interval's cycles for a result let the results of one packet leave."""
+"""Results come in bursts: this factor times the interval's cycles for a result let the results
+of one packet leave."""
 
 
 class Queue(Component):
@@ -54,7 +56,8 @@ class Queue(Component):
 
     @property
     def capacity(self) -> int:
-        """Beats that it holds for certain, those in its registers at the output too; one more if two come one after the other."""
+        """Beats that it holds for certain, those in its registers at the output too;
+        one more if two come one after the other."""
         return self.depth + self.latency - 1
 
     @property
@@ -71,10 +74,11 @@ class Queue(Component):
         return m
 
     def _memory(self, m: Module) -> None:
-        """A memory, the beat that it has read, and, if it is slow, a register with the beat before that.
+        """A memory, the beat that it has read, and, if it is slow,
+        a register with the beat before that.
 
-        Readiness is a register that looks one cycle back, so that it takes one place more: a comparison with the level would
-        stand in the longest path of the pipeline.
+        Readiness is a register that looks one cycle back, so that it takes one place more:
+        a comparison with the level would stand in the longest path of the pipeline.
         """
         places = self.depth + 1
         beats = Ram(m, "memory", self.storage)
@@ -114,9 +118,12 @@ class Queue(Component):
             m.d.sync += [self.o.valid.eq(fetched), out.eq(read.data)]
 
     def _registers(self, m: Module) -> None:
-        """A row of registers that moves up when the first leaves: its output is a register, with no multiplexer after it."""
+        """A row of registers that moves up when the first leaves: its output is a register,
+        with no multiplexer after it."""
         full = Signal(self.depth)
-        beats = [Signal(self.width, reset_less=True, name=f"beat_{place}") for place in range(self.depth)]
+        beats = [
+            Signal(self.width, reset_less=True, name=f"beat_{place}") for place in range(self.depth)
+        ]
         push, pop = self.i.valid & self.i.ready, self.o.valid & self.o.ready
         m.d.comb += [
             self.i.ready.eq(~full[-1]),
@@ -150,12 +157,14 @@ class Queue(Component):
         return max(cycle, (yield from known(o.taken, result - self.depth)) + Places.latency)
 
     def _fill(self, i: Beats, inside: Beats, o: Beats) -> Cycles:
-        """``taken`` of the beats inside is when they are read from the memory, which makes room for others."""
+        """``taken`` of the beats inside is when they are read from the memory,
+        which makes room for others."""
         departures, late = (inside.taken, 2) if self.block_ram else (o.taken, 1)
         before, depth = -late, self.depth
         for beat in count():
             cycle = max((yield from known(i.offered, beat)), before + 1)
-            if late == 2:  # that there is room is seen a cycle later, and so is the beat that takes the last of it
+            # that there is room is seen a cycle later, and so is the beat that takes the last of it
+            if late == 2:
                 cycle = max(cycle, 1)
                 seen = beat - depth - (cycle == before + 1)
                 if seen >= 0:
@@ -175,7 +184,8 @@ class Queue(Component):
             departure = yield from known(o.taken, beat)
 
     def _read(self, i: Beats, o: Beats) -> Cycles:
-        """Read from memory, and moved to the register at the output if there is one; each when the beat before makes room."""
+        """Read from memory, and moved to the register at the output if there is one;
+        each when the beat before makes room."""
         departure = moved = -1
         for beat in count():
             read = max((yield from known(i.offered, beat)) + 1, moved)
@@ -192,7 +202,8 @@ class Queue(Component):
 
 
 class Places:
-    """Free places in a queue after a pipeline, taken when a result is begun and given back when it has left.
+    """Free places in a queue after a pipeline, taken when a result is begun and given back
+    when it has left.
 
     So nothing after the beginning of a result ever stalls, and a pipeline needs no enables.
 
@@ -210,16 +221,19 @@ class Places:
 
     @classmethod
     def needed(cls, latency: int, pace: int, burst: int = 1, least: int = 2) -> int:
-        """Places for results that take ``latency`` cycles to the queue and leave it every ``pace`` cycles.
+        """Places for results that take ``latency`` cycles to the queue and leave it
+        every ``pace`` cycles.
 
-        They come as they leave, or ``burst`` of them in ``burst`` cycles, and each that has not left takes a place.
-        With less than 2 places as the ``least``, a result may have to leave before the next is begun.
+        They come as they leave, or ``burst`` of them in ``burst`` cycles, and each that has not
+        left takes a place. With less than 2 places as the ``least``, a result may have to leave
+        before the next is begun.
         """
         return max(least, -(-((burst - 1) * (pace - 1) + latency + cls.latency + 3) // pace))
 
     @classmethod
     def span(cls, queue: Queue, latency: int, count: int) -> int:
-        """Cycles from the first of a number of results to the last, if nothing but places keeps them waiting."""
+        """Cycles from the first of a number of results to the last,
+        if nothing but places keeps them waiting."""
         back = latency + queue.latency + cls.latency
         return count - 1 + (count - 1) // queue.depth * max(0, back - queue.depth)
 

@@ -1,5 +1,6 @@
 # amaranth: UnusedElaboratable=no
-"""The way round a set of stages that serves all layers of a model: packets pass it once for each layer."""
+"""The way round a set of stages that serves all layers of a model:
+packets pass it once for each layer."""
 
 from functools import partial
 from itertools import count
@@ -19,14 +20,17 @@ WAITING = 2
 
 
 class Ring(Component):
-    """Lets packets into the stages at layer 0, sends them back in at the next layer, and out after the last.
+    """Lets packets into the stages at layer 0, sends them back in at the next layer,
+    and out after the last.
 
-    Returning packets go first. A new packet enters only when it is complete, and only while fewer than ``flight`` are on their
-    way. The queue of returning packets has room for all of them, so packets can always leave the stages. At every layer,
-    packets keep the order of their first entry. Beats of different packets are never mixed.
+    Returning packets go first. A new packet enters only when it is complete, and only while fewer
+    than ``flight`` are on their way. The queue of returning packets has room for all of them, so
+    packets can always leave the stages. At every layer, packets keep the order of their first
+    entry. Beats of different packets are never mixed.
 
-    Cycles per packet let in: ``beats + 1``, so ``layers * (beats + 1)`` per step. Latency: ``1 + queue`` cycles from the first
-    beat that comes round to its entry, 2 from the last beat of a new packet to the entry of its first, 0 to the outside.
+    Cycles per packet let in: ``beats + 1``, so ``layers * (beats + 1)`` per step. Latency:
+    ``1 + queue`` cycles from the first beat that comes round to its entry, 2 from the last beat of
+    a new packet to the entry of its first, 0 to the outside.
 
     Args:
         shape: shape of a number.
@@ -44,14 +48,17 @@ class Ring(Component):
     """
 
     replaces = 3
-    """Cycles from the last beat of a packet after the last layer to the entry of the first beat of a packet that waits."""
+    """Cycles from the last beat of a packet after the last layer to the entry of the first beat of
+    a packet that waits."""
 
     def __init__(
         self, shape: Shape, lanes: int, beats: int, layers: int, flight: int, luts_below: int = 0
     ) -> None:
         self.beats, self.layers, self.flight = beats, layers, flight
         outside, inside = signature(shape, lanes), signature(shape, lanes, layers)
-        super().__init__({"i": In(outside), "entry": Out(inside), "back": In(inside), "o": Out(outside)})
+        super().__init__(
+            {"i": In(outside), "entry": Out(inside), "back": In(inside), "o": Out(outside)}
+        )
         memories = Memories(luts_below=luts_below)
         self.waiting = Queue(shape, lanes, WAITING * beats, memories=memories)
         self.loop = Queue(shape, lanes, flight * beats, layers, memories=memories)
@@ -82,7 +89,12 @@ class Ring(Component):
 
     def _enter(self, m: Module, gathered: Value, leaves: Value) -> None:
         """Choose who goes in next, and keep to it until the last beat is in."""
-        busy, new, go, begin = Signal(name="busy"), Signal(name="new"), Signal(name="go"), Signal(name="begin")
+        busy, new, go, begin = (
+            Signal(name="busy"),
+            Signal(name="new"),
+            Signal(name="go"),
+            Signal(name="begin"),
+        )
         whole = Signal(range(WAITING + 1))  # packets that wait and are all there
         free = Signal(range(self.flight + 1), init=self.flight)
         beat = Counter(m, self.beats, go)
@@ -104,7 +116,8 @@ class Ring(Component):
         m.d.sync += [whole.eq(whole + gathered - begin), free.eq(free + leaves - begin)]
 
     def _exit(self, m: Module, loop: stream.Interface) -> Value:
-        """Send a packet out, or round to the next layer; true when the last beat of one goes out."""
+        """Send a packet out, or round to the next layer;
+        true when the last beat of one goes out."""
         back, layer = self.back, layer_of(self.back.p)
         ends = layer == self.layers - 1
         leaving = Counter(m, self.beats, self.o.valid & self.o.ready)
@@ -139,18 +152,27 @@ class Ring(Component):
             branch.offered.append(cycle)
             back.taken.append((yield from known(branch.taken, len(branch.offered) - 1)))
 
-    def _choose(self, layers: list[int], i: Beats, new: Beats, again: Beats, o: Beats, entry: Beats) -> Cycles:
-        """The next packet that enters: one that comes round if it is there, else a new one as soon as that is let in."""
+    def _choose(
+        self, layers: list[int], i: Beats, new: Beats, again: Beats, o: Beats, entry: Beats
+    ) -> Cycles:
+        """The next packet that enters: one that comes round if it is there,
+        else a new one as soon as that is let in."""
         idle, beats = 0, self.beats  # the first cycle in which it may choose
         while True:
             fresh = layers.count(0)
             came = len(layers) - fresh
-            rounds = sum(layer < self.layers - 1 for layer in layers) > came  # packets are on their way round
-            needs = [(i.taken, (fresh + 1) * beats - 1), (o.taken, (fresh + 1 - self.flight) * beats - 1)]
+            # packets are on their way round
+            rounds = sum(layer < self.layers - 1 for layer in layers) > came
+            needs = [
+                (i.taken, (fresh + 1) * beats - 1),
+                (o.taken, (fresh + 1 - self.flight) * beats - 1),
+            ]
             last = False  # beats not yet known come later than known ones
             while True:
                 lacks = [(cycles, beat) for cycles, beat in needs if len(cycles) <= beat]
-                begins = max([idle, *(cycles[beat] + 1 for cycles, beat in needs if 0 <= beat < len(cycles))])
+                begins = max(
+                    [idle, *(cycles[beat] + 1 for cycles, beat in needs if 0 <= beat < len(cycles))]
+                )
                 if rounds and len(again.offered) > came * beats:
                     begins_again = max(idle, again.offered[came * beats])
                     if begins_again <= begins or not lacks or last:

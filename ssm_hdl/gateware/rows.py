@@ -13,7 +13,8 @@ from ssm_hdl.gateware.memories import DEFAULT, Memories, Ram, split
 from ssm_hdl.gateware.timing import Beats, Cycles, known
 
 BANKS = 4
-"""Packets that are held: one that is read, one that comes, and two whose last words are still in the pipeline of a short step."""
+"""Packets that are held: one that is read, one that comes, and two whose last words are still in
+the pipeline of a short step."""
 
 
 class Row(NamedTuple):
@@ -29,7 +30,8 @@ class Row(NamedTuple):
 
 
 class Rows:
-    """A memory of packets that come number by number and are read in words, over and over, in order.
+    """A memory of packets that come number by number and are read in words,
+    over and over, in order.
 
     Args:
         name: what they hold.
@@ -44,7 +46,13 @@ class Rows:
     """
 
     def __init__(
-        self, name: str, shape: Shape, size: int, lanes: int, late: int, memories: Memories = DEFAULT
+        self,
+        name: str,
+        shape: Shape,
+        size: int,
+        lanes: int,
+        late: int,
+        memories: Memories = DEFAULT,
     ) -> None:
         self.name, self.shape, self.size, self.lanes, self.late = name, shape, size, lanes, late
         self.words = size // lanes
@@ -71,10 +79,14 @@ class Rows:
             m.d.sync += word.eq(Cat(word[width:], i.p.data[0]))
         place = Counter(m, self.words, full)
         bank = Counter(m, BANKS, place.wraps)
-        # The bank is free a cycle before its last word is read: the first word that replaces it is written later.
+        # The bank is free a cycle before its last word is read:
+        # the first word that replaces it is written later.
         left = delay(m, done, read - 1, reset_less=False)
         m.d.comb += [i.ready.eq((free != 0) | ~beat.first), takes.eq(i.valid & i.ready)]
-        m.d.sync += [free.eq(free + left - (takes & beat.first)), whole.eq(whole + beat.wraps - done)]
+        m.d.sync += [
+            free.eq(free + left - (takes & beat.first)),
+            whole.eq(whole + beat.wraps - done),
+        ]
         group = Counter(m, self.words, delay(m, go, read, reset_less=False))
         turn = Counter(m, BANKS, delay(m, left, 1, reset_less=False))
         m.d.comb += [
@@ -86,12 +98,15 @@ class Rows:
         return Row(whole != 0, split(delay(m, ram.read.data, 1), self.shape))
 
     def take(self, i: Beats, rows: Beats) -> Cycles:
-        """When packets come: ``rows`` has the first cycle in which one can be begun, and the cycle of its last word."""
+        """When packets come: ``rows`` has the first cycle in which one can be begun,
+        and the cycle of its last word."""
         cycle = -1
         for packet in count():
             for beat in range(packet * self.size, (packet + 1) * self.size):
                 cycle = max(cycle + 1, (yield from known(i.offered, beat)))
                 if packet >= BANKS and beat == packet * self.size:
-                    cycle = max(cycle, (yield from known(rows.taken, packet - BANKS)) + self.late - 2)
+                    cycle = max(
+                        cycle, (yield from known(rows.taken, packet - BANKS)) + self.late - 2
+                    )
                 i.taken.append(cycle)
             rows.offered.append(cycle + 1)

@@ -19,12 +19,16 @@ from ssm_hdl.gateware.shift import Shifts
 from ssm_hdl.gateware.stream import beats
 from ssm_hdl.operations import Scan
 
-_FEW = 8  # modes side by side that may have one multiplier each, for three products: of more, threes are close to any number
-_AROUND = 6  # cycles of the loop of a scan beside its products: to read a state, add, round and saturate
+# modes side by side that may have one multiplier each, for three products: of more,
+# threes are close to any number
+_FEW = 8
+# cycles of the loop of a scan beside its products: to read a state, add, round and saturate
+_AROUND = 6
 
 
 class Operands(NamedTuple):
-    """What the operands of a scan's multipliers may be, and the cycles of the shift of what they make."""
+    """What the operands of a scan's multipliers may be,
+    and the cycles of the shift of what they make."""
 
     code: Numbers
     state: Numbers
@@ -41,12 +45,14 @@ _NONE = Operands(range(1), range(1), 0)
 
 @dataclass(frozen=True)
 class ScanFolding(Folding):
-    """How the C x N complex products fall onto multipliers: ``channels * within`` modes at once, in ``phases`` cycles.
+    """How the C x N complex products fall onto multipliers: ``channels * within`` modes at once,
+    in ``phases`` cycles.
 
-    ``terms`` are the products of real numbers in a complex one, ``parts`` the real numbers of an element of u. ``least`` is the
-    minimum of cycles of the products: their addend is not ready earlier. If the modes side by side do not divide the modes of a
-    channel, its last word is padded with modes that do not count. ``late`` and ``early`` are the operands with the shifts to
-    one scale after the products, and before the multipliers where these have bits to spare.
+    ``terms`` are the products of real numbers in a complex one, ``parts`` the real numbers of an
+    element of u. ``least`` is the minimum of cycles of the products: their addend is not ready
+    earlier. If the modes side by side do not divide the modes of a channel, its last word is padded
+    with modes that do not count. ``late`` and ``early`` are the operands with the shifts to one
+    scale after the products, and before the multipliers where these have bits to spare.
     """
 
     shape: tuple[int, int]
@@ -62,18 +68,25 @@ class ScanFolding(Folding):
 
     @classmethod
     def every(cls, layers: Layers) -> Sequence[Self]:
-        """Every folding: 1 or 2 multipliers for a mode, 1 for each of few, 3 or 4 for each, up to all modes of all channels.
+        """Every folding: 1 or 2 multipliers for a mode, 1 for each of few, 3 or 4 for each,
+        up to all modes of all channels.
 
-        Of equal multipliers, foldings without padding come first, then the ones of fewer channels, then of fewer modes. Several
-        channels side by side restrict their readers, so such a folding does not replace one of a single channel.
+        Of equal multipliers, foldings without padding come first, then the ones of fewer channels,
+        then of fewer modes. Several channels side by side restrict their readers, so such a folding
+        does not replace one of a single channel.
         """
         channels, modes = shape = layers.node.arrays["scale"].shape
         sides = [(c, w) for c in divisors(channels) for w in parts(modes)]
-        arguments = [(1, 1, PLAIN, PLAIN), (1, 1, 2, PLAIN)] + [(c, w, SHORT, SHORT) for c, w in sides if c * w <= _FEW]
+        arguments = [(1, 1, PLAIN, PLAIN), (1, 1, 2, PLAIN)] + [
+            (c, w, SHORT, SHORT) for c, w in sides if c * w <= _FEW
+        ]
         arguments += [(c, w, 1, terms) for c, w in sides for terms in (PLAIN, SHORT)]
         numbers = PARTS if layers.node.inputs[0].is_complex else 1
         foldings = [cls(shape, c, w, phases, terms, numbers) for c, w, phases, terms in arguments]
-        alike = [[f for f in foldings if (f.terms, f.channels == 1) == key] for key in product((PLAIN, SHORT), (True, False))]
+        alike = [
+            [f for f in foldings if (f.terms, f.channels == 1) == key]
+            for key in product((PLAIN, SHORT), (True, False))
+        ]
         useful = [folding for group in alike for folding in worth(group)]
         ordered = sorted(useful, key=lambda f: (f.multipliers, not f.exact, f.channels, f.modes))
         return [folding._timed(layers) for folding in ordered]
@@ -88,14 +101,19 @@ class ScanFolding(Folding):
 
     @property
     def name(self) -> str:
-        """Channels x modes of each, then the phases of a mode that has fewer multipliers than products, or the 3 products."""
+        """Channels x modes of each, then the phases of a mode that has fewer multipliers than
+        products, or the 3 products."""
         short = "" if self.terms == PLAIN else f"*{SHORT}"
         return f"{self.channels}x{self.within}" + (f"/{self.phases}" if self.phases > 1 else short)
 
     @property
     def interleaved(self) -> tuple[int, int] | None:
         """Channels side by side and the parts of the modes of each, if these are not all."""
-        return (self.channels, PARTS * self.within) if self.channels > 1 and self.within < self.shape[1] else None
+        return (
+            (self.channels, PARTS * self.within)
+            if self.channels > 1 and self.within < self.shape[1]
+            else None
+        )
 
     @property
     def plain(self) -> bool:
@@ -144,14 +162,16 @@ class ScanFolding(Folding):
         return self.family.multiplier(kind).blocks(code, state, self.multipliers)
 
     def suits(self, kind: str) -> bool:
-        """Both operands fit the kind; three products need multipliers that take the sums of operands."""
+        """Both operands fit the kind; three products need multipliers that take the
+        sums of operands."""
         code, state, _ = self.operands(kind)
         multiplier = self.family.multiplier(kind)
         fits = all(multiplier.spare(operand) >= 0 for operand in (code, state))
         return fits and (self.terms == PLAIN or multiplier.takes_sums(code, state))
 
     def _product(self, kind: str) -> int:
-        """Cycles of a product; with sums of operands one more to add them, since multipliers lie far from other logic."""
+        """Cycles of a product; with sums of operands one more to add them,
+        since multipliers lie far from other logic."""
         code, state, _ = self.operands(kind)
         return self.family.multiplier(kind).latency(code, state) + (self.terms == SHORT)
 
@@ -171,7 +191,8 @@ class ScanFolding(Folding):
         return self.words * self.phases
 
     def loop(self, product: int) -> int:
-        """Cycles from reading a state to having written it, with products at one scale after ``product``."""
+        """Cycles from reading a state to having written it,
+        with products at one scale after ``product``."""
         return _AROUND + product + self.phases
 
     def interval(self, product: int) -> int:
@@ -194,7 +215,8 @@ class ScanFolding(Folding):
         return self.phases * self.words_per_beat
 
     def arrange(self, constants: Codes) -> Codes:
-        """Constants of the modes, (C, N, ...), in the order of the memories: (words, constants of a word)."""
+        """Constants of the modes, (C, N, ...), in the order of the memories:
+        (words, constants of a word)."""
         (channels, modes), rest, words = self.shape, constants.shape[2:], self.words_per_beat
         fill = (0, 0), (0, words * self.within - modes), *([(0, 0)] * len(rest))
         filled = np.pad(constants, fill, mode="edge")
@@ -202,7 +224,8 @@ class ScanFolding(Folding):
         return split.swapaxes(1, 2).reshape(self.words, -1)
 
     def amounts(self, layers: Layers, name: str) -> Table:
-        """The shifts that bring the products (``scale``) or the drives (``shift``) of every layer to one scale."""
+        """The shifts that bring the products (``scale``) or the drives (``shift``)
+        of every layer to one scale."""
         return layers.table(lambda node, lift: self.arrange(node.arrays[name]) + lift)
 
     def _scales(self, layers: Layers, multiplier: Multiplier | None) -> Scales:

@@ -24,20 +24,25 @@ from ssm_hdl.gateware.timing import Beats, Cycles, Process, known
 
 
 class Selective(FoldedStage):
-    """h' = h - h G(rate + alpha) + v B 2**e, rounded once, and y = C h', rounded once; h = 0 before the first step of a sequence.
+    """h' = h - h G(rate + alpha) + v B 2**e, rounded once, and y = C h', rounded once;
+    h = 0 before the first step of a sequence.
 
-    A word is the modes side by side of a channel. Rate and v wait at the door while the words of their channel are begun; B and
-    C are held in `Rows`, as each channel reads them. The state is read late, when its leak is there, so the loop is short. It is
-    not cleared: the first step of a sequence ignores what it reads.
+    A word is the modes side by side of a channel. Rate and v wait at the door while the words of
+    their channel are begun; B and C are held in `Rows`, as each channel reads them. The state is
+    read late, when its leak is there, so the loop is short. It is not cleared: the first step of a
+    sequence ignores what it reads.
 
-    Cycles per step: ``max(C * N / modes, C * pace, N, loop)``, ``loop = 8 + multiplier``, of the product h m.
-    Latency, last beat of rate in to last beat out: ``depth + queue``, see docs/stages.md.
+    Cycles per step: ``max(C * N / modes, C * pace, N, loop)``, ``loop = 8 + multiplier``, of the
+    product h m. Latency, last beat of rate in to last beat out: ``depth + queue``,
+    see docs/stages.md.
 
     Args:
         nodes: the bound operation, or one for each of several layers.
-        which: folding, one of `SelectiveFolding.choices`, by its name or how many multipliers work side by side.
+        which: folding, one of `SelectiveFolding.choices`, by its name or how many multipliers
+            work side by side.
         kind: kind of multiplier, `DSP` or `LUT`.
-        pace: cycles between results that are enough; the queue at the end is only as deep as they need.
+        pace: cycles between results that are enough;
+            the queue at the end is only as deep as they need.
 
     Attributes:
         loop: cycles from reading a state until it may be read again.
@@ -61,7 +66,9 @@ class Selective(FoldedStage):
         self.layers = layers = Layers.of(nodes)
         self.kind, self.pace, self.folding = kind, pace, (f := SelectiveFolding.of(nodes, which))
         inputs, y = layers.node.inputs, layers.node.output
-        members = {name: In(layers.signature(edge)) for name, edge in zip(SINKS, inputs, strict=True)}
+        members = {
+            name: In(layers.signature(edge)) for name, edge in zip(SINKS, inputs, strict=True)
+        }
         super().__init__({**members, "o": Out(layers.signature(y))})
         self.recurrence = recurrence = SelectiveRecurrence(layers, f, kind)
         self.depth, self.loop = recurrence.latency, f.loop(f.latency(kind))
@@ -75,7 +82,10 @@ class Selective(FoldedStage):
     @property
     def cycles(self) -> int:
         """Cycles per step, the initiation interval."""
-        return max(self.folding.interval(self.folding.latency(self.kind)), self.folding.shape[0] * self.pace)
+        return max(
+            self.folding.interval(self.folding.latency(self.kind)),
+            self.folding.shape[0] * self.pace,
+        )
 
     @property
     def tables(self) -> dict[str, Table]:
@@ -90,7 +100,9 @@ class Selective(FoldedStage):
     @property
     def operands(self) -> tuple[int, int]:
         """Bits of the two operands of a product, the means of the three."""
-        a, b = (sum(pair[k].width for pair in self.recurrence.operands) // PRODUCTS for k in range(2))
+        a, b = (
+            sum(pair[k].width for pair in self.recurrence.operands) // PRODUCTS for k in range(2)
+        )
         return a, b
 
     @property
@@ -110,7 +122,10 @@ class Selective(FoldedStage):
         m, queue, recurrence = self.module(), self.queue, self.recurrence
         there = Signal()
         issue = self._issue(m, there)
-        b, c = (rows.read(m, port, issue.go, issue.done) for rows, port in ((self._b, self.k), (self._c, self.l)))
+        b, c = (
+            rows.read(m, port, issue.go, issue.done)
+            for rows, port in ((self._b, self.k), (self._c, self.l))
+        )
         m.d.comb += there.eq(b.there & c.there)
         states = recurrence.next(m, issue, self.i.p.data[0], self.j.p.data[0], b.numbers)
         m.d.comb += [
@@ -121,7 +136,8 @@ class Selective(FoldedStage):
         return m
 
     def _issue(self, m: Module, there: Value) -> Issue:
-        """Begin word by word of a channel while B and C are there, the last one when its result has a place in the queue."""
+        """Begin word by word of a channel while B and C are there,
+        the last one when its result has a place in the queue."""
         f, layer = self.folding, layer_of(self.i.p)
         fresh = Registers(m, "fresh", 1, 1, self.layers.count, layer)
         go, able, final = Signal(name="go"), Signal(name="able"), Signal(name="final")
@@ -129,7 +145,8 @@ class Selective(FoldedStage):
         channel = Counter(m, f.shape[0], final)
         places = Places(m, self.queue, final)
         early = Signal()
-        if f.cycles < self.loop:  # a step is shorter than the loop: with all words read and not yet written, the next waits
+        # a step is shorter than the loop: with all words read and not yet written, the next waits
+        if f.cycles < self.loop:
             ahead = Signal(range(f.cycles + 1))
             m.d.sync += ahead.eq(ahead + go - delay(m, go, self.loop - 1, reset_less=False))
             m.d.comb += early.eq(ahead == f.cycles)
@@ -142,23 +159,46 @@ class Selective(FoldedStage):
         ]
         with m.If(word.wraps):
             fresh.set(self.i.p.last)
-        return Issue(go, group.first, final, word.wraps, fresh.value, Cat(word.value, layer), Cat(channel.value, layer), layer)
+        return Issue(
+            go,
+            group.first,
+            final,
+            word.wraps,
+            fresh.value,
+            Cat(word.value, layer),
+            Cat(channel.value, layer),
+            layer,
+        )
 
     def timing(self, o: Beats, **sinks: Beats) -> list[Process]:
         """When its beats move: B and C are held while the words of all channels are begun."""
         rate, drive, *packets = sinks.values()
         rows = [Beats(), Beats()]
-        loads = [Process(each.take, i, row) for each, i, row in zip((self._b, self._c), packets, rows, strict=True)]
+        loads = [
+            Process(each.take, i, row)
+            for each, i, row in zip((self._b, self._c), packets, rows, strict=True)
+        ]
         return [*loads, *super().timing(o, rate=rate, drive=drive, b=rows[0], c=rows[1])]
 
-    def begin(self, queued: Beats, o: Beats, rate: Beats, drive: Beats, b: Beats, c: Beats) -> Cycles:
-        """A word is begun when all it reads is there, and the last of a channel when its result has a place."""
+    def begin(
+        self, queued: Beats, o: Beats, rate: Beats, drive: Beats, b: Beats, c: Beats
+    ) -> Cycles:
+        """A word is begun when all it reads is there, and the last of a channel when its
+        result has a place."""
         f, begun, words = self.folding, -1, list[int]()
         for beat in count():
-            begun = max(begun, (yield from known(rate.offered, beat)) - 1, (yield from known(drive.offered, beat)) - 1)
+            begun = max(
+                begun,
+                (yield from known(rate.offered, beat)) - 1,
+                (yield from known(drive.offered, beat)) - 1,
+            )
             step, channel = divmod(beat, f.shape[0])
             if channel == 0:
-                begun = max(begun, (yield from known(b.offered, step)) - 1, (yield from known(c.offered, step)) - 1)
+                begun = max(
+                    begun,
+                    (yield from known(b.offered, step)) - 1,
+                    (yield from known(c.offered, step)) - 1,
+                )
             for group in range(f.groups):
                 begun += 1
                 if f.cycles < self.loop and len(words) >= f.cycles:

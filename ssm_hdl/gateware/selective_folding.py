@@ -18,7 +18,8 @@ from ssm_hdl.operations import Selective
 Operands: TypeAlias = tuple[Shape, Shape]
 
 AROUND = 6
-"""Cycles of the loop beside the product and its shift: to read a state and register it, add, round, saturate and write."""
+"""Cycles of the loop beside the product and its shift: to read a state and register it, add, round,
+saturate and write."""
 
 PRODUCTS = 3
 LEAKED, DRIVEN, READ_OUT = range(PRODUCTS)
@@ -27,7 +28,8 @@ LEAKED, DRIVEN, READ_OUT = range(PRODUCTS)
 
 @dataclass(frozen=True)
 class SelectiveFolding(Folding):
-    """``modes`` modes of one channel side by side, each with a multiplier for h m, one for v B and one for C h'.
+    """``modes`` modes of one channel side by side, each with a multiplier for h m,
+    one for v B and one for C h'.
 
     Attributes:
         shape: channels and modes.
@@ -122,14 +124,17 @@ class SelectiveFolding(Folding):
         return AROUND + product + shift_latency(LEAK_SHIFT)
 
     def interval(self, product: int) -> int:
-        """Cycles per packet, with h m in ``product``: of its words, of the loop, or of taking B and C."""
+        """Cycles per packet, with h m in ``product``: of its words, of the loop,
+        or of taking B and C."""
         return max(self.cycles, self.loop(product), self.shape[1])
 
 
 def drives(layers: Layers, kind: str) -> tuple[Shifts, Shifts]:
-    """The left shifts of v B, a word per channel, beyond the least of all: of v, and of the product.
+    """The left shifts of v B, a word per channel, beyond the least of all: of v,
+    and of the product.
 
-    A multiplier that shifts as well, see `Multiplier.shifts`, has bits to spare for v. A shift of v serves all modes.
+    A multiplier that shifts as well, see `Multiplier.shifts`, has bits to spare for v.
+    A shift of v serves all modes.
     """
     amounts = [node.arrays["shift"].reshape(-1, 1) for node in layers.nodes]
     least, multiplier = min(int(each.min()) for each in amounts), layers.family.multiplier(kind)

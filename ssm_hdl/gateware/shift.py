@@ -16,7 +16,9 @@ def shift_latency(most: int) -> int:
     return -(-bits // _bits_a_step(most)) if bits else 0
 
 
-def shift_left(m: Module, value: Value, amount: Value, most: int, width: int, zeros: int = 0) -> Value:
+def shift_left(
+    m: Module, value: Value, amount: Value, most: int, width: int, zeros: int = 0
+) -> Value:
     """``value << (amount << zeros)`` modulo 2**width, signed, after `shift_latency` cycles.
 
     Args:
@@ -43,7 +45,8 @@ def _bits_a_step(most: int) -> int:
 
 
 class Shifts:
-    """A table of left shifts, one for each lane of each word. What a lane shifts in every word costs wires, the rest a shifter.
+    """A table of left shifts, one for each lane of each word.
+    What a lane shifts in every word costs wires, the rest a shifter.
 
     Args:
         amounts: (words, lanes) of every layer, 0 at least.
@@ -70,11 +73,15 @@ class Shifts:
         return [self.table.storage(name)] if self.most else []
 
     def read(self, m: Module, name: str, place: Value) -> list[Value]:
-        """The table's word, an amount for each lane, 2 cycles after its place, the word at the bottom and the layer on top."""
+        """The table's word, an amount for each lane, 2 cycles after its place,
+        the word at the bottom and the layer on top."""
         return self.table.read_late(m, name, place) if self.most else [Const(0)] * len(self.least)
 
     def apply(self, m: Module, lane: int, value: Value, amount: Value, width: int) -> Value:
-        """``value`` shifted as a lane is to be, modulo 2**width, ``latency`` cycles after value and amount."""
+        """``value`` shifted as a lane is to be, modulo 2**width,
+        ``latency`` cycles after value and amount."""
         least = int(self.least[lane])
         most = self.most >> self._zeros
-        return shift_left(m, value, amount, most, max(1, width - least), self._zeros).shift_left(least)
+        return shift_left(m, value, amount, most, max(1, width - least), self._zeros).shift_left(
+            least
+        )

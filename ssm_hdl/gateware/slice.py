@@ -22,8 +22,9 @@ from ssm_hdl.operations import Slice as SliceOperation
 class Slice(Stage):
     """y = x[start : start + size]: beats outside are dropped.
 
-    Cycles per step: ``n / lanes`` for packets of n numbers in. Latency, last beat in to last beat out:
-    ``(start + size - n) / lanes`` cycles, not positive: a beat goes through in the cycle it comes in.
+    Cycles per step: ``n / lanes`` for packets of n numbers in. Latency, last beat in to last beat
+    out: ``(start + size - n) / lanes`` cycles, not positive: a beat goes through in the
+    cycle it comes in.
 
     Args:
         nodes: the bound operation, or one for each of several layers.
@@ -54,10 +55,17 @@ class Slice(Stage):
         assert isinstance(node.op, SliceOperation)
         start, size = node.op.start, node.op.size
         if start % lanes or size % lanes:
-            raise SsmHdlError(f"{node.name}: {lanes} numbers a beat do not divide start {start} and size {size}")
+            raise SsmHdlError(
+                f"{node.name}: {lanes} numbers a beat do not divide start {start} and size {size}"
+            )
         self.node, self.lanes = node, lanes
         self.start, self.stop = start // lanes, (start + size) // lanes
-        super().__init__({"i": In(layers.signature(node.output, lanes)), "o": Out(layers.signature(node.output, lanes))})
+        super().__init__(
+            {
+                "i": In(layers.signature(node.output, lanes)),
+                "o": Out(layers.signature(node.output, lanes)),
+            }
+        )
 
     @property
     def cycles(self) -> int:
@@ -78,7 +86,8 @@ class Slice(Stage):
         m = Module()
         advance = self.i.valid & self.i.ready
         beat, inside = Counter(m, self.cycles, advance), Signal(init=self.start == 0, name="inside")
-        with m.If(advance):  # a register that is right for the next beat, not a comparison in the way of this one
+        # a register that is right for the next beat, not a comparison in the way of this one
+        with m.If(advance):
             begins = beat.value == (self.start - 1) % self.cycles
             m.d.sync += inside.eq(begins | (inside & (beat.value != self.stop - 1)))
         m.d.comb += [

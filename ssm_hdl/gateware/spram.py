@@ -1,5 +1,6 @@
 # amaranth: UnusedElaboratable=no
-"""Tables in the SPRAM of an iCE40 UP5K, which no bitstream initialises: they are loaded before the first sample."""
+"""Tables in the SPRAM of an iCE40 UP5K, which no bitstream initialises:
+they are loaded before the first sample."""
 
 import binascii
 from collections.abc import Sequence
@@ -18,7 +19,8 @@ _CRC = catalog.CRC16_IBM_3740
 
 
 class Spram(wiring.Component):
-    """A table in SB_SPRAM256KAs side by side, enough for the width of a word; a read takes 1 cycle, as from a `Rom`.
+    """A table in SB_SPRAM256KAs side by side, enough for the width of a word; a read takes 1 cycle,
+    as from a `Rom`.
 
     While a word is written nothing is read. A reset leaves the contents.
 
@@ -34,11 +36,15 @@ class Spram(wiring.Component):
 
     def __init__(self, words: Sequence[int], width: int) -> None:
         if len(words) > DEPTH:
-            raise SsmHdlError(f"a table of {len(words):,} words does not fit an SPRAM, which has {DEPTH:,}")
+            raise SsmHdlError(
+                f"a table of {len(words):,} words does not fit an SPRAM, which has {DEPTH:,}"
+            )
         self.words, self.width, self.cells = words, width, -(-width // WIDTH)
         address = range(DEPTH)
         members = {"address": In(address), "enable": In(1), "data": Out(width)}
-        super().__init__(members | {"load": In(self.cells), "load_address": In(address), "load_data": In(WIDTH)})
+        super().__init__(
+            members | {"load": In(self.cells), "load_address": In(address), "load_data": In(WIDTH)}
+        )
 
     def elaborate(self, platform: object) -> Module:  # noqa: D102
         m = Module()
@@ -62,7 +68,8 @@ class Spram(wiring.Component):
         return m
 
     def contents(self) -> bytes:
-        """What it is loaded with: SPRAM after SPRAM, the lowest bits of the words first; two bytes a word, little endian."""
+        """What it is loaded with: SPRAM after SPRAM, the lowest bits of the words first;
+        two bytes a word, little endian."""
         mask = (1 << WIDTH) - 1
         parts = [word >> (WIDTH * k) & mask for k in range(self.cells) for word in self.words]
         return b"".join(part.to_bytes(WIDTH // 8, "little") for part in parts)
@@ -74,7 +81,8 @@ def image(sprams: Sequence[Spram]) -> bytes:
 
 
 class Loader(wiring.Component):
-    """Fills tables, one after the other, after every reset; a byte per cycle. It knows the length and the CRC-16 of their image.
+    """Fills tables, one after the other, after every reset; a byte per cycle.
+    It knows the length and the CRC-16 of their image.
 
     Args:
         sprams: the tables.
@@ -92,14 +100,20 @@ class Loader(wiring.Component):
         m = Module()
         m.submodules.crc = crc = _CRC().create()
         depths = [len(spram.words) for spram in self.sprams for _ in range(spram.cells)]
-        taken, odd, done, ends = Signal(name="taken"), Signal(name="odd"), Signal(name="done"), Signal(name="ends")
+        taken, odd, done, ends = (
+            Signal(name="taken"),
+            Signal(name="odd"),
+            Signal(name="done"),
+            Signal(name="ends"),
+        )
         low, word, place, address = (
             Signal(8, name="low"),
             Signal(WIDTH, name="word"),
             Signal(range(DEPTH), name="place"),
             Signal(range(DEPTH), name="address"),
         )
-        cell, load = Signal(len(depths), init=1, name="cell"), Signal(len(depths), name="load")  # one bit each
+        # one bit each
+        cell, load = Signal(len(depths), init=1, name="cell"), Signal(len(depths), name="load")
         last: Value = Const(depths[-1] - 1)
         for k, depth in enumerate(depths[:-1]):
             last = Mux(cell[k], depth - 1, last)
@@ -110,7 +124,12 @@ class Loader(wiring.Component):
             crc.valid.eq(taken),
             crc.data.eq(self.i.payload),
         ]
-        m.d.sync += [load.eq(0), self.loaded.eq(done & (crc.crc == binascii.crc_hqx(image(self.sprams), _CRC.initial_crc)))]
+        m.d.sync += [
+            load.eq(0),
+            self.loaded.eq(
+                done & (crc.crc == binascii.crc_hqx(image(self.sprams), _CRC.initial_crc))
+            ),
+        ]
         with m.If(taken):
             m.d.sync += [odd.eq(~odd), low.eq(self.i.payload)]
             with m.If(odd):
@@ -120,6 +139,10 @@ class Loader(wiring.Component):
                     m.d.sync += [cell.eq(cell << 1), done.eq(cell[-1])]
         at = 0
         for spram in self.sprams:
-            m.d.comb += [spram.load.eq(load[at : at + spram.cells]), spram.load_address.eq(address), spram.load_data.eq(word)]
+            m.d.comb += [
+                spram.load.eq(load[at : at + spram.cells]),
+                spram.load_address.eq(address),
+                spram.load_data.eq(word),
+            ]
             at += spram.cells
         return m

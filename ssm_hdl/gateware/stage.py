@@ -1,4 +1,5 @@
-"""The protocol of a stage: what every gateware component of an operation answers to the generator."""
+"""The protocol of a stage: what every gateware component of an operation answers
+to the generator."""
 
 import math
 from abc import abstractmethod
@@ -35,13 +36,15 @@ class StagePlan:
         folding: name of the folding, of operations that have several.
         multipliers: products side by side; 0 where there are none.
         kind: kind of multiplier, `ssm_hdl.gateware.multiplier.DSP` or `LUT`.
-        pace: cycles between two beats of results that are enough; queues are only as deep as these need.
+        pace: cycles between two beats of results that are enough;
+            queues are only as deep as these need.
         even: the reader takes the results one by one, all through the interval.
         registers: running sums are in registers, to save block RAM.
         in_blocks: multipliers in DSP blocks; the others are made of LUTs.
         blocks: DSP blocks of these multipliers; two may share one.
         spram: names of its tables that are in SPRAM instead of block RAM.
-        compact: it has the form that takes the fewest logic cells, for a stage that idles; see `Stage.compacts`.
+        compact: it has the form that takes the fewest logic cells, for a stage that idles;
+            see `Stage.compacts`.
     """
 
     lanes: int = 1
@@ -58,25 +61,29 @@ class StagePlan:
 
 
 class Stage(Component):
-    """A stage: the gateware of an operation, or of the same operation of all the layers that share it.
+    """A stage: the gateware of an operation, or of the same operation of all the
+    layers that share it.
 
     Class facts:
 
     Attributes:
-        folds: how its products fall onto multipliers; None if it has a multiplier for each lane, or none.
+        folds: how its products fall onto multipliers; None if it has a multiplier for each lane,
+            or none.
         shareable: the layers of a model may share it.
         reads_last: it looks at ``last`` of its input, so queues before it have to keep it.
         takes_evenly: it takes its input one by one all through the interval.
         streams: a result leaves for each element as it comes; otherwise results come in bursts.
         drops: it passes on some beats and drops others.
-        sums_in_registers: its running sums can be in registers instead of memory (``StagePlan.registers``).
+        sums_in_registers: its running sums can be in registers instead of memory
+            (``StagePlan.registers``).
 
     Of an instance:
 
     Attributes:
         layers: the operations that it serves.
         o: the stream of results.
-        timing: makes the processes that decide when beats move, from its streams by name (see `ssm_hdl.gateware.timing`).
+        timing: makes the processes that decide when beats move,
+            from its streams by name (see `ssm_hdl.gateware.timing`).
     """
 
     folds: ClassVar[type[Folding] | None] = None
@@ -103,7 +110,8 @@ class Stage(Component):
 
     @classmethod
     def o_lanes(cls, node: Node, lanes: int) -> int:
-        """Numbers in a beat of the output of a stage without a folding, with the lanes of a plan."""
+        """Numbers in a beat of the output of a stage without a folding,
+        with the lanes of a plan."""
         return lanes
 
     @classmethod
@@ -113,7 +121,8 @@ class Stage(Component):
 
     @classmethod
     def i_channels(cls, node: Node) -> int:
-        """Channels in which it reads a packet: a folding may take some of each channel side by side."""
+        """Channels in which it reads a packet:
+        a folding may take some of each channel side by side."""
         return 1
 
     @classmethod
@@ -134,7 +143,8 @@ class Stage(Component):
     @property
     @abstractmethod
     def latency(self) -> int:
-        """Cycles from the last beat of a packet in to its last beat out, when it meets no other packet and nothing stalls."""
+        """Cycles from the last beat of a packet in to its last beat out,
+        when it meets no other packet and nothing stalls."""
 
     @property
     def work(self) -> int:
@@ -183,24 +193,27 @@ class Stage(Component):
 
     @property
     def burst(self) -> int:
-        """Cycles from the first result that its last beat completes to the last result; 0 if results leave as beats come."""
+        """Cycles from the first result that its last beat completes to the last result;
+        0 if results leave as beats come."""
         return 0
 
     @property
     def features(self) -> Features:
-        """What its datapath is made of; memories, multipliers and results are counted for all stages alike."""
+        """What its datapath is made of; memories, multipliers and results are counted for
+        all stages alike."""
         inputs = zip(SINKS, self.layers.node.inputs, strict=False)
         return {"inputs": sum(lanes(self, name) * edge.format.width for name, edge in inputs)}
 
 
 class QueuedStage(Stage):
-    """A stage that is a pipeline into a queue: nothing stalls in it, since a result is begun when it has a place there.
+    """A stage that is a pipeline into a queue: nothing stalls in it,
+    since a result is begun when it has a place there.
 
     Attributes:
         queue: the queue.
         depth: cycles from the beat that completes a result to the queue.
-        begin: makes the process that takes beats and begins results, from ``queued`` (the results at the queue), ``o`` and the
-            streams in.
+        begin: makes the process that takes beats and begins results,
+            from ``queued`` (the results at the queue), ``o`` and the streams in.
     """
 
     queue: Queue
@@ -209,7 +222,8 @@ class QueuedStage(Stage):
 
     @property
     def latency(self) -> int:
-        """Cycles from the last beat of a packet in to its last beat out, when it meets no other and nothing stalls."""
+        """Cycles from the last beat of a packet in to its last beat out,
+        when it meets no other and nothing stalls."""
         return self.depth + self.queue.latency
 
     @property

@@ -27,27 +27,32 @@ def reals(edge: Edge) -> int:
 
 
 class Payload(data.StructLayout):
-    """A payload that Verilog and waveforms show by its members; a wire for each number of a beat would double the Verilog."""
+    """A payload that Verilog and waveforms show by its members;
+    a wire for each number of a beat would double the Verilog."""
 
     def format(self, value: data.View, format_spec: str) -> Format.Struct:  # noqa: D102
         bits = Value.cast(value)
         ends = {name: (field.offset, field.offset + field.width) for name, field in self}
-        return Format.Struct(bits, {str(name): Format("{}", bits[start:end]) for name, (start, end) in ends.items()})
+        return Format.Struct(
+            bits, {str(name): Format("{}", bits[start:end]) for name, (start, end) in ends.items()}
+        )
 
 
 @lru_cache(maxsize=1024)
 def signature(shape: Shape, lanes: int = 1, layers: int = 1) -> stream.Signature:
     """A stream of beats of ``lanes`` real numbers.
 
-    The payload has two members: ``data``, an array of the numbers, and ``last``, true in every beat of the last time step of
-    a sequence. Where stages serve several layers there is a third, ``layer``: the one that the packet is at.
+    The payload has two members: ``data``, an array of the numbers, and ``last``, true in every beat
+    of the last time step of a sequence. Where stages serve several layers there is a third,
+    ``layer``: the one that the packet is at.
     """
     tag = {"last": 1, "layer": range(layers)} if layers > 1 else {"last": 1}
     return stream.Signature(Payload({"data": data.ArrayLayout(shape, lanes), **tag}))
 
 
 class Component(wiring.Component):
-    """A component that makes its ports when one is first asked for: the planner builds thousands, and elaborates none.
+    """A component that makes its ports when one is first asked for: the planner builds thousands,
+    and elaborates none.
 
     Args:
         members: its ports.
@@ -73,7 +78,8 @@ def lanes(component: Component, port: str) -> int:
 
 
 def tag_of(payload: data.View) -> Value:
-    """What a beat carries beside its numbers, the same in every beat of a packet; stages hand it on as it is."""
+    """What a beat carries beside its numbers, the same in every beat of a packet;
+    stages hand it on as it is."""
     return Value.cast(payload)[len(Value.cast(payload.data)) :]
 
 
@@ -83,19 +89,22 @@ def layer_of(payload: data.View) -> Value:
 
 
 def beats(numbers: int, lanes: int) -> int:
-    """Beats that hold ``numbers``; where lanes do not divide them, the last is padded with numbers that do not count."""
+    """Beats that hold ``numbers``; where lanes do not divide them,
+    the last is padded with numbers that do not count."""
     return -(-numbers // lanes)
 
 
 def widths(i_lanes: int, o_lanes: int, packet: int) -> list[int]:
-    """The widths that beats have on their way from one to another: through a common divisor if neither is a multiple.
+    """The widths that beats have on their way from one to another:
+    through a common divisor if neither is a multiple.
 
     Beats of several packets are cut where packets end.
 
     Args:
         i_lanes: numbers in a beat that comes.
         o_lanes: numbers in a beat that goes.
-        packet: numbers after which beats are filled up, or a divisor of the lanes of beats that hold several.
+        packet: numbers after which beats are filled up, or a divisor of the lanes of beats
+            that hold several.
     """
     if i_lanes == o_lanes:
         return []
@@ -123,16 +132,24 @@ class Fork(Component):
         lanes: numbers in a beat.
         ways: number of readers.
         layers: layers that its packets may be at.
-        slow: that it is ready does not depend on its readers in the same cycle, which keeps the paths of ready signals short.
+        slow: that it is ready does not depend on its readers in the same cycle,
+            which keeps the paths of ready signals short.
 
     Members:
         i: beats in.
         o: an array of streams out.
     """
 
-    def __init__(self, shape: Shape, lanes: int, ways: int, layers: int = 1, slow: bool = False) -> None:
+    def __init__(
+        self, shape: Shape, lanes: int, ways: int, layers: int = 1, slow: bool = False
+    ) -> None:
         self.ways, self.slow = ways, slow
-        super().__init__({"i": In(signature(shape, lanes, layers)), "o": Out(signature(shape, lanes, layers)).array(ways)})
+        super().__init__(
+            {
+                "i": In(signature(shape, lanes, layers)),
+                "o": Out(signature(shape, lanes, layers)).array(ways),
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:  # noqa: D102
         m = Module()
@@ -140,7 +157,10 @@ class Fork(Component):
         done = Cat(taken[way] | self.o[way].ready for way in range(self.ways))
         m.d.comb += self.i.ready.eq((taken if self.slow else done).all())
         for way in range(self.ways):
-            m.d.comb += [self.o[way].payload.eq(self.i.payload), self.o[way].valid.eq(self.i.valid & ~taken[way])]
+            m.d.comb += [
+                self.o[way].payload.eq(self.i.payload),
+                self.o[way].valid.eq(self.i.valid & ~taken[way]),
+            ]
         with m.If(self.i.valid):
             m.d.sync += taken.eq(Mux(self.i.ready, 0, done))
         return m
@@ -163,20 +183,23 @@ class Fork(Component):
 class Repack(Component):
     """Beats of one width to beats of another; the wider is a multiple of the narrower.
 
-    Where the wider beat does not divide a packet, the last one is padded. Narrowed, it becomes only the beats that hold numbers
-    of the packet. Gathered, it takes the cycles of a whole beat.
+    Where the wider beat does not divide a packet, the last one is padded. Narrowed, it becomes only
+    the beats that hold numbers of the packet. Gathered, it takes the cycles of a whole beat.
 
-    Cycles per packet of n numbers: ``n / min(i_lanes, o_lanes)``, n being filled up where beats become wider, and one more for
-    each of the wider beats if it is slow. Latency 1 cycle after the beat that completes an output, 2 if it works ahead.
+    Cycles per packet of n numbers: ``n / min(i_lanes, o_lanes)``, n being filled up where beats
+    become wider, and one more for each of the wider beats if it is slow. Latency 1 cycle after the
+    beat that completes an output, 2 if it works ahead.
 
     Args:
         shape: shape of a number.
         i_lanes: numbers in a beat that comes in.
         o_lanes: numbers in a beat that goes out.
         layers: layers that its packets may be at.
-        held: cycles in which its reader works with each beat; the next is gathered meanwhile if there are several.
-        slow: that it is ready does not depend on its reader in the same cycle, which keeps the paths of ready signals short. It
-            does not either where a reader holds beats for long enough.
+        held: cycles in which its reader works with each beat; the next is gathered meanwhile if
+            there are several.
+        slow: that it is ready does not depend on its reader in the same cycle, which keeps the
+            paths of ready signals short. It does not either where a reader holds
+            beats for long enough.
         packet: numbers of a packet; 0 if the wider of the beats divides it.
 
     Members:
@@ -185,17 +208,37 @@ class Repack(Component):
     """
 
     def __init__(
-        self, shape: Shape, i_lanes: int, o_lanes: int, layers: int = 1, held: int = 1, slow: bool = False, packet: int = 0
+        self,
+        shape: Shape,
+        i_lanes: int,
+        o_lanes: int,
+        layers: int = 1,
+        held: int = 1,
+        slow: bool = False,
+        packet: int = 0,
     ) -> None:
         if max(i_lanes, o_lanes) % min(i_lanes, o_lanes):
-            raise SsmHdlError(f"Repack goes between multiples, not from {i_lanes} to {o_lanes} numbers a beat")
-        self.shape, self.i_lanes, self.o_lanes, self.ahead = shape, i_lanes, o_lanes, held > 1 and o_lanes > i_lanes
+            raise SsmHdlError(
+                f"Repack goes between multiples, not from {i_lanes} to {o_lanes} numbers a beat"
+            )
+        self.shape, self.i_lanes, self.o_lanes, self.ahead = (
+            shape,
+            i_lanes,
+            o_lanes,
+            held > 1 and o_lanes > i_lanes,
+        )
         self.slow = slow or (self.ahead and held > o_lanes // i_lanes)
         self.latency = 2 if self.ahead else 1
         few, many = sorted((i_lanes, o_lanes))
         self._packet = packet if many <= packet and packet % many else many
-        self._rest = beats(self._packet - (beats(self._packet, many) - 1) * many, few)  # of the narrower in the last of the wider
-        super().__init__({"i": In(signature(shape, i_lanes, layers)), "o": Out(signature(shape, o_lanes, layers))})
+        # of the narrower in the last of the wider
+        self._rest = beats(self._packet - (beats(self._packet, many) - 1) * many, few)
+        super().__init__(
+            {
+                "i": In(signature(shape, i_lanes, layers)),
+                "o": Out(signature(shape, o_lanes, layers)),
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:  # noqa: D102
         m = Module()
@@ -206,11 +249,20 @@ class Repack(Component):
         return m
 
     def _widen(self, m: Module) -> None:
-        """A register that fills beat by beat, newest on top, and a second one after it to work ahead."""
+        """A register that fills beat by beat, newest on top,
+        and a second one after it to work ahead."""
         ratio, step = self.o_lanes // self.i_lanes, Shape.cast(self.i.p.data.shape()).width
         held, tag, numbers = self._registers(ratio)
-        full, moves, fills, takes = held == ratio, Signal(name="moves"), Signal(name="fills"), Signal(name="takes")
-        m.d.comb += [self.i.ready.eq((~full | (0 if self.slow else moves)) & ~fills), takes.eq(self.i.valid & self.i.ready)]
+        full, moves, fills, takes = (
+            held == ratio,
+            Signal(name="moves"),
+            Signal(name="fills"),
+            Signal(name="takes"),
+        )
+        m.d.comb += [
+            self.i.ready.eq((~full | (0 if self.slow else moves)) & ~fills),
+            takes.eq(self.i.valid & self.i.ready),
+        ]
         if self._rest < ratio:
             ends = Counter(m, beats(self._packet, self.i_lanes), takes).wraps
             m.d.sync += fills.eq(ends | (fills & (held != ratio - 1)))
@@ -220,7 +272,11 @@ class Repack(Component):
             free = ~self.o.valid | self.o.ready
             m.d.comb += moves.eq(full & free)
             with m.If(free):
-                m.d.sync += [self.o.valid.eq(full), self.o.p.data.eq(numbers), tag_of(self.o.p).eq(tag)]
+                m.d.sync += [
+                    self.o.valid.eq(full),
+                    self.o.p.data.eq(numbers),
+                    tag_of(self.o.p).eq(tag),
+                ]
         else:
             m.d.comb += [moves.eq(full & self.o.ready), self.o.valid.eq(full)]
             m.d.comb += [self.o.p.data.eq(numbers), tag_of(self.o.p).eq(tag)]
@@ -238,7 +294,11 @@ class Repack(Component):
         held, tag, numbers = self._registers(ratio)
         m.d.comb += [self.o.p.data.eq(numbers), tag_of(self.o.p).eq(tag)]
         leaves, takes = 0 if self.slow else (held == 1) & self.o.ready, Signal(name="takes")
-        m.d.comb += [self.o.valid.eq(held != 0), self.i.ready.eq((held == 0) | leaves), takes.eq(self.i.valid & self.i.ready)]
+        m.d.comb += [
+            self.o.valid.eq(held != 0),
+            self.i.ready.eq((held == 0) | leaves),
+            takes.eq(self.i.valid & self.i.ready),
+        ]
         some: ValueLike = ratio
         if self._rest < ratio:
             some = Mux(Counter(m, beats(self._packet, self.i_lanes), takes).last, self._rest, ratio)
@@ -250,7 +310,11 @@ class Repack(Component):
     def _registers(self, ratio: int) -> tuple[Signal, Signal, Signal]:
         """How many narrow beats are held, the tag that they share, and their numbers."""
         width = max(Shape.cast(port.p.data.shape()).width for port in (self.i, self.o))
-        return Signal(range(ratio + 1), name="held"), Signal.like(tag_of(self.i.p), name="tag"), Signal(width, name="numbers")
+        return (
+            Signal(range(ratio + 1), name="held"),
+            Signal.like(tag_of(self.i.p), name="tag"),
+            Signal(width, name="numbers"),
+        )
 
     def timing(self, i: Beats, o: Beats) -> list[Process]:
         """When its beats move."""
@@ -281,7 +345,9 @@ class Repack(Component):
     def _scatter(self, i: Beats, o: Beats) -> Cycles:
         beat, departure, parts = 0, -1, self._parts
         for wide in count():
-            departure = max((yield from known(i.offered, wide)), departure + self.slow if wide else 0)
+            departure = max(
+                (yield from known(i.offered, wide)), departure + self.slow if wide else 0
+            )
             i.taken.append(departure)
             departure += 1
             for _ in range(parts[wide % len(parts)]):

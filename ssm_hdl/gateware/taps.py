@@ -15,10 +15,11 @@ from ssm_hdl.operations import Node
 class Taps(Elementwise):
     """y[c K + k] = x_(t - K + 1 + k)[c].
 
-    A word of memory holds the last K - 1 values of the elements of a beat, for each layer. Nothing is cleared: the first step
-    of a sequence takes 0 instead of what it reads.
+    A word of memory holds the last K - 1 values of the elements of a beat, for each layer.
+    Nothing is cleared: the first step of a sequence takes 0 instead of what it reads.
 
-    Cycles per step: ``n / lanes`` for packets of n elements. Latency: ``1 + queue`` cycles, one more with the words in memory.
+    Cycles per step: ``n / lanes`` for packets of n elements. Latency: ``1 + queue`` cycles,
+    one more with the words in memory.
 
     See `Elementwise` for arguments and members; a beat out has K numbers for each in a beat in.
     """
@@ -52,11 +53,20 @@ class Taps(Elementwise):
     def results(self, m: Module, operands: list[list[Value]], layer: Value) -> list[Value]:
         """The values of the elements at hand, the oldest of each first."""
         read = self.line.latency
-        go, x = self.i.valid & self.i.ready, [Value.cast(delay(m, number, read)) for (number,) in operands]
-        place, fresh = Counter(m, self.work, go), Registers(m, "fresh", 1, 1, self.layers.count, layer)
+        go, x = (
+            self.i.valid & self.i.ready,
+            [Value.cast(delay(m, number, read)) for (number,) in operands],
+        )
+        place, fresh = (
+            Counter(m, self.work, go),
+            Registers(m, "fresh", 1, 1, self.layers.count, layer),
+        )
         with m.If(place.wraps):
             fresh.set(self.i.p.last)
-        begins, taken = delay(m, fresh.value, read - self.line.ahead), delay(m, go, read, reset_less=False)
+        begins, taken = (
+            delay(m, fresh.value, read - self.line.ahead),
+            delay(m, go, read, reset_less=False),
+        )
         new = Signal(self.line.width)
         kept = self.line.keep(m, place.value, begins, Const(0, self.line.width), taken, new, layer)
         width = self.line.width // self.lanes

@@ -1,13 +1,14 @@
 """When beats move: the cycles of every transfer, found beat by beat and without data.
 
-A handshake is a recurrence. Beat k of a stream is *offered* in the first cycle in which ``valid`` is high for it, and *taken* in
-the cycle in which ``ready`` is high too. A component takes a beat, or offers one, some cycles after others were offered or taken
-at its ports, so its timing is a process that reads cycles and appends cycles: `Component.timing` of the gateware returns it.
+A handshake is a recurrence. Beat k of a stream is *offered* in the first cycle in which ``valid``
+is high for it, and *taken* in the cycle in which ``ready`` is high too. A component takes a beat,
+or offers one, some cycles after others were offered or taken at its ports, so its timing is a
+process that reads cycles and appends cycles: `Component.timing` of the gateware returns it.
 Cycle 0 is the first after reset. The cost is per beat, however many cycles pass between two.
 
-Each process is deterministic and reads its streams in a fixed order, with blocking reads and bounded buffers. Such a network
-moves the same beats whatever the speed of its parts (Kahn 1974). So one run that does not stick shows that no stalls at either
-end can make it stick.
+Each process is deterministic and reads its streams in a fixed order, with blocking reads and
+bounded buffers. Such a network moves the same beats whatever the speed of its parts (Kahn 1974).
+So one run that does not stick shows that no stalls at either end can make it stick.
 """
 
 from collections import deque
@@ -63,9 +64,16 @@ class Process:
         waits: what it waits for.
     """
 
-    def __init__(self, function: Callable[..., Cycles], *streams: Beats | Sequence[Beats], chooses: bool = False) -> None:
+    def __init__(
+        self,
+        function: Callable[..., Cycles],
+        *streams: Beats | Sequence[Beats],
+        chooses: bool = False,
+    ) -> None:
         self.chooses = chooses
-        self.streams = [beats for each in streams for beats in ([each] if isinstance(each, Beats) else each)]
+        self.streams = [
+            beats for each in streams for beats in ([each] if isinstance(each, Beats) else each)
+        ]
         self._cycles = function(*streams)
         self.waits: Wait = [], 0
         self.neighbours: list[Process] = []
@@ -103,8 +111,9 @@ class Schedule:
         """Go on until every process waits for what no other will do.
 
         Args:
-            paused: beats may still come from outside. If not, a process that chooses the first of two beats, and knows when one
-                of them comes, learns that the other comes later: it depends on the choice.
+            paused: beats may still come from outside. If not, a process that chooses the first of
+                two beats, and knows when one of them comes, learns that the other comes later:
+                it depends on the choice.
         """
         ready = deque(process for process in self.processes if process.queued or process.able)
         for process in ready:
@@ -130,14 +139,20 @@ class Schedule:
 
 def stuck(processes: Sequence[Process]) -> list[str]:
     """For each stream at which a process waits in vain, what it waits for."""
-    lists = {id(cycles): (beats.name, what) for process in processes for beats in process.streams if beats.name
-             for cycles, what in ((beats.offered, "a beat of"), (beats.taken, "room for"))}
+    lists = {
+        id(cycles): (beats.name, what)
+        for process in processes
+        for beats in process.streams
+        if beats.name
+        for cycles, what in ((beats.offered, "a beat of"), (beats.taken, "room for"))
+    }
     reasons = (lists.get(id(process.waits[0])) for process in processes)
     return list(dict.fromkeys(f"{what} {name}" for name, what in filter(None, reasons)))
 
 
 def source(earliest: list[int]) -> Callable[[Beats], Cycles]:
-    """Offers a beat for each of the earliest cycles in a list, which may grow; each only once the one before has gone."""
+    """Offers a beat for each of the earliest cycles in a list, which may grow;
+    each only once the one before has gone."""
 
     def run(o: Beats) -> Cycles:
         before = -1

@@ -29,8 +29,12 @@ class _Registered:
     """Tells pydantic the operations of the registry."""
 
     @classmethod
-    def __get_pydantic_core_schema__(cls, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
-        choices = {name: handler.generate_schema(registry.operation(name)) for name in registry.names()}
+    def __get_pydantic_core_schema__(
+        cls, source: object, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        choices = {
+            name: handler.generate_schema(registry.operation(name)) for name in registry.names()
+        }
         return core_schema.tagged_union_schema(choices, discriminator="op")
 
 

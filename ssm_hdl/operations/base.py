@@ -1,4 +1,5 @@
-"""What all operations of a manifest share: the edges of the graph, the tensors, and the bound node."""
+"""What all operations of a manifest share: the edges of the graph, the tensors,
+and the bound node."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,7 +16,8 @@ Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=64)]
 """Names become Verilog identifiers: a lower-case letter, then letters, digits and underscores."""
 
 MAX_SIZE = 1 << 16
-"""Most elements of a packet; a state of 65,536 elements of 4 bits fills the block RAMs of the largest device."""
+"""Most elements of a packet; a state of 65,536 elements of 4 bits fills the block RAMs of
+the largest device."""
 
 Size = Annotated[int, Field(strict=True, ge=1, le=MAX_SIZE)]
 """Elements of a packet."""
@@ -50,14 +52,15 @@ class Edge:
 
 @dataclass(frozen=True)
 class Node:
-    """An operation with its edges and its integer arrays: the input of the golden model and of the gateware.
+    """An operation with its edges and its integer arrays:
+    the input of the golden model and of the gateware.
 
     Attributes:
         op: the operation as the manifest states it.
         inputs: the edges it reads, in order.
         output: the edge it writes.
-        accumulator: format of the widest number inside. For a sum it follows from the arrays by interval arithmetic, so the
-            sum cannot overflow.
+        accumulator: format of the widest number inside. For a sum it follows from the arrays by
+            interval arithmetic, so the sum cannot overflow.
         arrays: integer arrays by the name of their field, in the formats of ``op``.
         multiplications: products per packet.
         vocabulary: tokens that its input can be; 0 if its input are numbers.
@@ -85,12 +88,15 @@ class Operation(Strict):
     Attributes:
         name: name of the operation and of its output edge.
         op: which operation it is.
-        of_a_layer: fields that may differ between layers that share a stage: names, constants and formats.
+        of_a_layer: fields that may differ between layers that share a stage: names,
+            constants and formats.
         widths: formats of which only the binary point may differ between these layers.
         shaped: arrays whose shapes have to agree between these layers.
     """
 
-    of_a_layer: ClassVar[frozenset[str]] = frozenset({"name", "input", "inputs", "format", "weight", "bias"})
+    of_a_layer: ClassVar[frozenset[str]] = frozenset(
+        {"name", "input", "inputs", "format", "weight", "bias"}
+    )
     widths: ClassVar[tuple[str, ...]] = ()
     shaped: ClassVar[tuple[str, ...]] = ()
 
@@ -110,8 +116,9 @@ class Operation(Strict):
     def bind(self, inputs: tuple[Edge, ...], tensors: Tensors, steps: int) -> Node:
         """The operation with its edges and arrays, checked.
 
-        Every exact number that the operation computes fits `MAX_WIDTH` bits: shifted operands, products, sums, and a sum
-        shifted to the output's fraction bits. So NumPy, float64 with fewer bits, and RTL compute the same.
+        Every exact number that the operation computes fits `MAX_WIDTH` bits: shifted operands,
+        products, sums, and a sum shifted to the output's fraction bits. So NumPy,
+        float64 with fewer bits, and RTL compute the same.
 
         Args:
             inputs: its input edges, in the order of ``sources``.
@@ -127,7 +134,10 @@ class Operation(Strict):
         """An error unless all inputs are real."""
         for edge in inputs:
             if edge.is_complex:
-                raise SsmHdlError(f"{self.name}: {edge.name} is complex; take its real part with a complex dense first")
+                raise SsmHdlError(
+                    f"{self.name}: {edge.name} is complex; "
+                    "take its real part with a complex dense first"
+                )
 
 
 class Unary(Operation):
@@ -152,12 +162,21 @@ class OverTime(Unary):
         """
         self.refuse_complex((x,))
         if x.per_sequence:
-            raise SsmHdlError(f"{self.name}: its input {x.name} comes once per sequence; there is nothing to sum over time")
+            raise SsmHdlError(
+                f"{self.name}: its input {x.name} comes once per sequence; "
+                "there is nothing to sum over time"
+            )
         return Edge(self.name, x.size, format, per_sequence=True)
 
     def sums(self, x: Edge, steps: int) -> Format:
         """The accumulator of ``steps`` packets of x."""
-        return bound(self.name, (x, f"{steps} steps"), steps * x.format.min, steps * x.format.max, x.format.f_bits)
+        return bound(
+            self.name,
+            (x, f"{steps} steps"),
+            steps * x.format.min,
+            steps * x.format.max,
+            x.format.f_bits,
+        )
 
 
 class Binary(Operation):
@@ -176,11 +195,15 @@ class Binary(Operation):
         self.refuse_complex(inputs)
         a, b = inputs
         if a.size != b.size:
-            raise SsmHdlError(f"{self.name}: {a.name} has {a.size} elements and {b.name} has {b.size}; they must agree")
+            raise SsmHdlError(
+                f"{self.name}: {a.name} has {a.size} elements and {b.name} has {b.size}; "
+                "they must agree"
+            )
         if a.per_sequence != b.per_sequence:
             once, every = (a, b) if a.per_sequence else (b, a)
             raise SsmHdlError(
-                f"{self.name}: {once.name} comes once per sequence and {every.name} every time step; pool {every.name} first"
+                f"{self.name}: {once.name} comes once per sequence and {every.name} every time "
+                f"step; pool {every.name} first"
             )
         return Edge(self.name, a.size, self.format, per_sequence=a.per_sequence)
 

@@ -10,7 +10,8 @@ MAX_TOKEN_BITS = 16
 
 
 class Embedding(Unary):
-    """y = W[x], for every element of x in turn, exact; a code past the end of the table selects its last row.
+    """y = W[x], for every element of x in turn, exact;
+    a code past the end of the table selects its last row.
 
     Attributes:
         weight: (V, M): M numbers for each of V tokens, in the format of y.
@@ -29,16 +30,24 @@ class Embedding(Unary):
         (x,) = inputs
         self.refuse_complex(inputs)
         if x.format.signed or x.format.f_bits:
-            raise SsmHdlError(f"{self.name}: {x.name} is {x.format}; tokens are counted in UQ(i, 0)")
+            raise SsmHdlError(
+                f"{self.name}: {x.name} is {x.format}; tokens are counted in UQ(i, 0)"
+            )
         if self.weight.exponent is not None:
-            raise SsmHdlError(f"{self.name}: {self.weight.tensor!r} has exponents; the rows of an embedding have one scale")
+            raise SsmHdlError(
+                f"{self.name}: {self.weight.tensor!r} has exponents; "
+                "the rows of an embedding have one scale"
+            )
         if x.format.width > MAX_TOKEN_BITS:
-            raise SsmHdlError(f"{self.name}: {x.name} is {x.format}; a token has at most {MAX_TOKEN_BITS} bits")
+            raise SsmHdlError(
+                f"{self.name}: {x.name} is {x.format}; a token has at most {MAX_TOKEN_BITS} bits"
+            )
         code = tensors.get(self.name, self.weight.tensor, self.weight.format, (2,))
         known = 1 << x.format.width
         if len(code) > known:
             raise SsmHdlError(
-                f"{self.name}: {self.weight.tensor!r} has {len(code)} rows; {x.name} in {x.format} tells {known} apart"
+                f"{self.name}: {self.weight.tensor!r} has {len(code)} rows; "
+                f"{x.name} in {x.format} tells {known} apart"
             )
         size = x.size * code.shape[1]
         output = Edge(self.name, size, self.weight.format, per_sequence=x.per_sequence)

@@ -18,9 +18,9 @@ ADDRESS_BITS = 10
 class Gumbel(Unary):
     """y = x + temperature * G, with noise G of the standard Gumbel distribution.
 
-    The index of the largest y is a sample of softmax(x / temperature): the Gumbel-max trick. The noise is a table of the
-    quantiles (i + 1/2) / 1024, read at the lowest bits of a xorshift generator, which starts at the seed with every sequence and
-    makes a step for every element.
+    The index of the largest y is a sample of softmax(x / temperature): the Gumbel-max trick. The
+    noise is a table of the quantiles (i + 1/2) / 1024, read at the lowest bits of a xorshift
+    generator, which starts at the seed with every sequence and makes a step for every element.
 
     Attributes:
         temperature: above 0; a higher one samples more evenly.
@@ -34,12 +34,19 @@ class Gumbel(Unary):
     format: Format
 
     def bind(self, inputs: tuple[Edge, ...], tensors: Tensors, steps: int) -> Node:
-        """Arrays: ``table`` (1024,), the noise with the fraction bits of x; the accumulator is the exact sum."""
+        """Arrays: ``table`` (1024,), the noise with the fraction bits of x;
+        the accumulator is the exact sum."""
         self.refuse_complex(inputs)
         (x,) = inputs
         noise = gumbel(self.temperature, ADDRESS_BITS, x.format.f_bits)
         low, high = x.format.min + min(noise), x.format.max + max(noise)
-        accumulator = bound(self.name, (*inputs, f"noise of temperature {self.temperature:g}"), low, high, x.format.f_bits)
+        accumulator = bound(
+            self.name,
+            (*inputs, f"noise of temperature {self.temperature:g}"),
+            low,
+            high,
+            x.format.f_bits,
+        )
         check_rounding(self.name, accumulator, x.format.f_bits, self.format)
         return Node(
             self,
@@ -56,7 +63,8 @@ class Gumbel(Unary):
 
 
 def successor(state: Any) -> Any:
-    """The next state of the generator (Marsaglia 2003, xorshift of 32 bits); takes integers and gateware values."""
+    """The next state of the generator (Marsaglia 2003, xorshift of 32 bits);
+    takes integers and gateware values."""
     for shift in (13, -17, 5):
         state = state ^ ((state << shift if shift > 0 else state >> -shift) & 0xFFFFFFFF)
     return state

@@ -13,7 +13,8 @@ from ssm_hdl.operations.base import Edge, Node, Tensors, Unary
 
 
 class Hadamard(Unary):
-    """y = 2**-shift H x, rounded once to ``format``; H is ``ssm_hdl.hadamard.matrix`` of the elements of x.
+    """y = 2**-shift H x, rounded once to ``format``; H is ``ssm_hdl.hadamard.matrix`` of
+    the elements of x.
 
     Attributes:
         shift: the power of two that divides the sums.
@@ -37,6 +38,13 @@ class Hadamard(Unary):
         ones = [(x.size + int(total)) // 2 for total in (sums.min(), sums.max())]
         low = min(one * x.format.min - (x.size - one) * x.format.max for one in ones)
         high = max(one * x.format.max - (x.size - one) * x.format.min for one in ones)
-        accumulator = bound(self.name, (x, f"{x.size} elements"), low, high, x.format.f_bits + self.shift)
+        accumulator = bound(
+            self.name, (x, f"{x.size} elements"), low, high, x.format.f_bits + self.shift
+        )
         check_rounding(self.name, accumulator, accumulator.f_bits, self.format)
-        return Node(self, inputs, Edge(self.name, x.size, self.format, per_sequence=x.per_sequence), accumulator)
+        return Node(
+            self,
+            inputs,
+            Edge(self.name, x.size, self.format, per_sequence=x.per_sequence),
+            accumulator,
+        )

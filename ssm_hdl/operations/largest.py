@@ -14,4 +14,9 @@ class Largest(OverTime):
     def bind(self, inputs: tuple[Edge, ...], tensors: Tensors, steps: int) -> Node:
         """No arrays."""
         (x,) = inputs
-        return Node(self, inputs, self.once(x, x.format), Format.for_range(x.format.min, x.format.max, x.format.f_bits))
+        return Node(
+            self,
+            inputs,
+            self.once(x, x.format),
+            Format.for_range(x.format.min, x.format.max, x.format.f_bits),
+        )

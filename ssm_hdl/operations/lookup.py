@@ -43,11 +43,14 @@ class Lookup(Unary):
         self.refuse_complex(inputs)
         if x.format.width > MAX_ADDRESS_BITS:
             raise SsmHdlError(
-                f"{self.name}: its input {x.name} is {x.format}, {x.format.width} bits; a table takes at most "
-                f"{MAX_ADDRESS_BITS}: give {x.name} a narrower format"
+                f"{self.name}: its input {x.name} is {x.format}, {x.format.width} bits; "
+                f"a table takes at most {MAX_ADDRESS_BITS}: give {x.name} a narrower format"
             )
         if self.format.width > MAX_RESULT_BITS:
-            raise SsmHdlError(f"{self.name}: {self.format} is wider than the {MAX_RESULT_BITS} bits that tables are computed for")
+            raise SsmHdlError(
+                f"{self.name}: {self.format} is wider than the {MAX_RESULT_BITS} bits that tables "
+                "are computed for"
+            )
         entries = table(self.function, x.format, self.format)
         output = Edge(self.name, x.size, self.format, per_sequence=x.per_sequence)
         return Node(self, inputs, output, self.format, {"table": entries})

@@ -12,8 +12,8 @@ from ssm_hdl.operations.base import Edge, Node, OverTime, Tensors
 class Mean(OverTime):
     """y = (sum_t x[t]) / T, once per sequence of T steps, rounded once to ``format``.
 
-    In integers, y is ``round_divide(sum << up, T << down)``: ``up`` or ``down`` is the difference of the fraction bits of y and
-    x, the other is 0.
+    In integers, y is ``round_divide(sum << up, T << down)``: ``up`` or ``down`` is the difference
+    of the fraction bits of y and x, the other is 0.
 
     Attributes:
         format: format of the result.
@@ -29,7 +29,8 @@ class Mean(OverTime):
         more = self.format.f_bits - x.format.f_bits
         if max(sums.width + max(more, 0), steps.bit_length() + max(-more, 0)) + 2 > MAX_WIDTH:
             raise SsmHdlError(
-                f"{self.name}: the quotient of its sum in {sums} and {steps} steps in {self.format} passes {MAX_WIDTH} bits; "
+                f"{self.name}: the quotient of its sum in {sums} and {steps} steps in "
+                f"{self.format} passes {MAX_WIDTH} bits; "
                 "give its output a binary point closer to its input's"
             )
         return Node(self, inputs, output, sums, {"steps": np.array([steps])})

@@ -12,7 +12,8 @@ from ssm_hdl.operations.base import Edge, Node, OverTime, Tensors
 class Pool(OverTime):
     """y = 2**-shift sum_t x[t], once per sequence, rounded to ``format``.
 
-    For an average over sequences of one length T, 2**shift is near T and the weights that follow hold 2**shift / T; see `Mean`.
+    For an average over sequences of one length T, 2**shift is near T and the weights that follow
+    hold 2**shift / T; see `Mean`.
 
     Attributes:
         shift: the power of two that divides the sum.

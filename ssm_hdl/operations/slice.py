@@ -26,6 +26,12 @@ class Slice(Unary):
         self.refuse_complex(inputs)
         if self.start + self.size > x.size:
             raise SsmHdlError(
-                f"{self.name}: elements {self.start} to {self.start + self.size - 1} of {x.name}, which has {x.size}"
+                f"{self.name}: elements {self.start} to {self.start + self.size - 1} of {x.name}, "
+                f"which has {x.size}"
             )
-        return Node(self, inputs, Edge(self.name, self.size, x.format, per_sequence=x.per_sequence), x.format)
+        return Node(
+            self,
+            inputs,
+            Edge(self.name, self.size, x.format, per_sequence=x.per_sequence),
+            x.format,
+        )

@@ -1,4 +1,5 @@
-"""The Python API, ``import ssm_hdl``: a trained model becomes a `Model` of integers, and that a `Design` of hardware.
+"""The Python API, ``import ssm_hdl``: a trained model becomes a `Model` of integers,
+and that a `Design` of hardware.
 
 ::
 

@@ -38,14 +38,17 @@ def convert(
     """Quantise a trained model after its training (PTQ).
 
     Args:
-        model: a checkpoint of ours, a public one, or a module of PyTorch in a public layout (``docs/layers.md``).
-        data: what it was trained on: the name of a data set, an .npz file, a text, or arrays (x, y). A checkpoint of ours knows
-            its data set.
+        model: a checkpoint of ours, a public one, or a module of PyTorch in a public layout
+            (``docs/layers.md``).
+        data: what it was trained on: the name of a data set, an .npz file, a text,
+            or arrays (x, y). A checkpoint of ours knows its data set.
         recipe: bit widths, such as ``w8a8``, or a YAML file.
-        mean: of each channel of x, what the training subtracted; 0 for nothing. The data set's if left out.
+        mean: of each channel of x, what the training subtracted; 0 for nothing.
+            The data set's if left out.
         std: of each channel of x, what divided that.
         progress: called with the number of sequences done since the last call.
-        reading: what the arrays of a public checkpoint do not tell: ``norm_order``, ``activation``, ``pooling``, ``layout``...
+        reading: what the arrays of a public checkpoint do not tell: ``norm_order``, ``activation``,
+            ``pooling``, ``layout``...
 
     Raises:
         SsmHdlError: the model or the data do not fit; the message says what.
@@ -57,12 +60,17 @@ def convert(
     ours = model if isinstance(model, Checkpoint) else _ours(model)
     if ours is None:
         if data is None:
-            raise UsageError("say what the model was trained on: data=(x, y), a data set or an .npz file")
+            raise UsageError(
+                "say what the model was trained on: data=(x, y), a data set or an .npz file"
+            )
         dataset = _dataset(data)
         ours = _imported(model, dataset.spec, mean, std, reading)  # type: ignore[arg-type]
         dataset = replace(dataset, mean=ours.inputs.mean, std=ours.inputs.std)
     elif mean is not None or std is not None or reading:
-        given = [*reading, *(name for name, value in (("mean", mean), ("std", std)) if value is not None)]
+        given = [
+            *reading,
+            *(name for name, value in (("mean", mean), ("std", std)) if value is not None),
+        ]
         raise UsageError(f"a checkpoint of ours says what it is; leave {', '.join(given)} out")
     else:
         dataset = _dataset(data, ours.inputs)
@@ -76,10 +84,15 @@ def _ours(model: "str | Path | torch.nn.Module") -> "Checkpoint | None":
 
     if not isinstance(model, str | Path):
         if not hasattr(model, "state_dict"):
-            raise UsageError(f"model is {brief(repr(model))}; give the path of a checkpoint, or a module of PyTorch")
+            raise UsageError(
+                f"model is {brief(repr(model))}; give the path of a checkpoint, "
+                "or a module of PyTorch"
+            )
         return None
     path = Path(model)
-    foreign = path.is_file() and (path.suffix != ".safetensors" or "schema" not in read_safetensors(path)[1])
+    foreign = path.is_file() and (
+        path.suffix != ".safetensors" or "schema" not in read_safetensors(path)[1]
+    )
     return None if foreign else load(path)
 
 
@@ -95,7 +108,9 @@ def _dataset(data: Data, like: "InputSpec | None" = None) -> "Dataset":
         x, y = (_array(name, value) for name, value in zip("xy", data, strict=True))
         return npz.prepare(Path(like.name if like else "arrays"), {"x": x, "y": y}, like)
     if not isinstance(data, str | Path | None):
-        raise UsageError(f"data is {brief(repr(data))}; give (x, y), the name of a data set, or a file")
+        raise UsageError(
+            f"data is {brief(repr(data))}; give (x, y), the name of a data set, or a file"
+        )
     if like is not None:
         return load_for(like, data)
     return load(str(data))
@@ -127,14 +142,20 @@ def _imported(
             return stated
         numbers = _array(name, value)
         if numbers.dtype.kind not in "biuf" or numbers.shape not in ((), (1,), (spec.channels,)):
-            raise UsageError(f"{name} is {brief(repr(value))}; give a number, or one for each of the {spec.channels} channels")
+            raise UsageError(
+                f"{name} is {brief(repr(value))}; give a number, "
+                f"or one for each of the {spec.channels} channels"
+            )
         return tuple((np.broadcast_to(numbers, spec.channels) / unit).tolist())
 
     unit = np.array(spec.scale or (1.0,) * spec.channels)
     spec = replace(spec, mean=each("mean", mean, spec.mean), std=each("std", std, spec.std))
     layout = reading.pop("layout", None)
     if not isinstance(reading.get("renamed", {}), Mapping):
-        raise UsageError(f"renamed is {brief(repr(reading['renamed']))}; give new names by old ones, {{'OLD': 'NEW'}}")
+        raise UsageError(
+            f"renamed is {brief(repr(reading['renamed']))}; give new names by old ones, "
+            "{'OLD': 'NEW'}"
+        )
     if isinstance(model, str | Path):
         return importers.load(model, layout, spec, **reading)
     with tempfile.TemporaryDirectory() as folder:
@@ -143,5 +164,6 @@ def _imported(
         try:
             return importers.load(path, layout, spec, **reading)
         except SsmHdlError as error:
-            error.args = (str(error).replace(str(path), type(model).__name__),)  # a file that the caller does not know
+            # a file that the caller does not know
+            error.args = (str(error).replace(str(path), type(model).__name__),)
             raise

@@ -61,7 +61,8 @@ class Design(Shown):
 
     @arguments
     def write(self, path: Path | str, name: str = "", wrap: str = "") -> dict[str, Path]:
-        """Write the Verilog, and beside it the weights that a host has to load, if there are any; arguments as of `verilog`.
+        """Write the Verilog, and beside it the weights that a host has to load, if there are any;
+        arguments as of `verilog`.
 
         Returns:
             The files, ``verilog`` and maybe ``weights``.
@@ -71,23 +72,33 @@ class Design(Shown):
         """
         path = Path(path)
         if not path.name:
-            raise UsageError(f"cannot write Verilog into {str(path)!r}; name a file, such as {self.manifest.name}.v")
+            raise UsageError(
+                f"cannot write Verilog into {str(path)!r}; name a file, "
+                f"such as {self.manifest.name}.v"
+            )
         return write(path, self.verilog(name, wrap), weights(self.manifest, self.sized.plan))
 
     @arguments
-    def simulate(self, x: ArrayLike, stalls: float = 0.0, seed: int = 0, netlist: bool = False) -> "Comparison":
-        """Run samples through the RTL, and compare every output with the golden model; then again under stress, as the command.
+    def simulate(
+        self, x: ArrayLike, stalls: float = 0.0, seed: int = 0, netlist: bool = False
+    ) -> "Comparison":
+        """Run samples through the RTL, and compare every output with the golden model;
+        then again under stress, as the command.
 
-        Stress is stalls, a reset within a sequence, short sequences, and the codes at the ends of the format.
+        Stress is stalls, a reset within a sequence, short sequences,
+        and the codes at the ends of the format.
 
         Args:
-            x: (samples, steps, channels), in the unit that the model was trained on. Integers are codes.
+            x: (samples, steps, channels), in the unit that the model was trained on.
+                Integers are codes.
             stalls: chance of a stall in every cycle, at both ends.
             seed: of the stalls.
-            netlist: simulate the netlist after synthesis for the family of the device, in place of the RTL.
+            netlist: simulate the netlist after synthesis for the family of the device,
+                in place of the RTL.
 
         Returns:
-            What was compared. ``equal`` says whether nothing differs, ``stress`` is the part under stress.
+            What was compared. ``equal`` says whether nothing differs,
+            ``stress`` is the part under stress.
 
         Raises:
             SsmHdlError: samples that do not fit, a tool is missing, or the pipeline is stuck.
@@ -97,7 +108,11 @@ class Design(Shown):
         from ssm_hdl.sim.verilated import VerilatedModel
 
         plan = self.sized.plan
-        model = netlist_model(self.manifest, plan.family, plan) if netlist else VerilatedModel(self.manifest, plan)
+        model = (
+            netlist_model(self.manifest, plan.family, plan)
+            if netlist
+            else VerilatedModel(self.manifest, plan)
+        )
         codes = self.manifest.check_samples(samples_of(self.manifest, x).codes)
         compared = compare(self.manifest, model, codes, stalls=stalls, seed=seed)
         return replace(compared, stress=stress(self.manifest, model, codes, seed))
@@ -126,11 +141,14 @@ class Design(Shown):
         from ssm_hdl.boards.build import SEEDS, build
 
         if self.board is None:
-            raise UsageError(f"{self.manifest.name} was planned for a device; plan it with board=... to build a bitstream")
+            raise UsageError(
+                f"{self.manifest.name} was planned for a device; plan it with board=... "
+                "to build a bitstream"
+            )
         clock_hz = self.sized.clock_hz
         return build(
-            self.manifest, self.board, folder, clock_hz=clock_hz, plan=self.sized.plan, progress=progress,
-            seeds=SEEDS if seeds is None else seeds, jobs=jobs,
+            self.manifest, self.board, folder, clock_hz=clock_hz, plan=self.sized.plan,
+            progress=progress, seeds=SEEDS if seeds is None else seeds, jobs=jobs,
         )  # fmt: skip
 
     @arguments
@@ -156,7 +174,9 @@ class Design(Shown):
         from ssm_hdl.sw.roofline import draw
 
         if not self.sized.device.bounded:
-            raise UsageError("a roofline has the limits of a device; plan for one, such as device='up5k'")
+            raise UsageError(
+                "a roofline has the limits of a device; plan for one, such as device='up5k'"
+            )
         return draw(self.sized, Path(path))
 
     def picture(self) -> str:

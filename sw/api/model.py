@@ -1,4 +1,5 @@
-"""A quantised model: the integer program of a manifest, which predicts, and is planned for a device."""
+"""A quantised model: the integer program of a manifest, which predicts,
+and is planned for a device."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -30,8 +31,9 @@ class Trace(Shown):
     """The values of every edge, layer by layer.
 
     Attributes:
-        integer: values of the integer program by edge, codes times LSB: (batch, steps, size), or (batch, size) once a sequence.
-            A complex edge has real and imaginary parts on one more axis.
+        integer: values of the integer program by edge, codes times LSB: (batch, steps, size), or
+            (batch, size) once a sequence. A complex edge has real and imaginary parts
+            on one more axis.
         floating: the same of the float model, by edge; empty for a model that was loaded.
         errors: how far the two are apart, by edge.
     """
@@ -44,7 +46,11 @@ class Trace(Shown):
         rows = table("edge", ">largest", ">format", ">SQNR, dB", ">saturated")
         for name, values in self.integer.items():
             error = self.errors.get(name)
-            more = (error.format, f"{error.sqnr_db:.1f}", f"{error.saturated:.4%}") if error else ("", "", "")
+            more = (
+                (error.format, f"{error.sqnr_db:.1f}", f"{error.saturated:.4%}")
+                if error
+                else ("", "", "")
+            )
             rows.add_row(name, f"{np.abs(values).max(initial=0):.4g}", *more)
         return (rows,)
 
@@ -68,7 +74,8 @@ class Model(Shown):
 
     @arguments
     def outputs(self, x: ArrayLike, length: ArrayLike | None = None) -> Codes:
-        """The codes that leave the pipeline, (samples, outputs) or (samples, steps, outputs); arguments as of `predict`.
+        """The codes that leave the pipeline, (samples, outputs) or (samples, steps, outputs);
+        arguments as of `predict`.
 
         Raises:
             SsmHdlError: samples that do not fit the model.
@@ -83,12 +90,13 @@ class Model(Shown):
         """What the integer program says: a class, or numbers in the unit of the labels.
 
         Args:
-            x: (samples, steps, channels), in the unit that the model was trained on. Integers are codes.
+            x: (samples, steps, channels), in the unit that the model was trained on.
+                Integers are codes.
             length: steps of each sequence, where they differ.
 
         Returns:
-            Classes (samples,) or (samples, steps); of equal outputs the first counts. For regression, values
-            (samples, targets) or (samples, steps, targets).
+            Classes (samples,) or (samples, steps); of equal outputs the first counts.
+            For regression, values (samples, targets) or (samples, steps, targets).
 
         Raises:
             SsmHdlError: samples that do not fit the model.
@@ -96,11 +104,16 @@ class Model(Shown):
         outputs, spec = self.outputs(x, length), self.manifest.graph.samples
         if spec is not None and spec.targets:
             return self.manifest.values(outputs)
-        return outputs[..., 0] if self.manifest.nodes[self.manifest.graph.output].choices else outputs.argmax(-1)
+        return (
+            outputs[..., 0]
+            if self.manifest.nodes[self.manifest.graph.output].choices
+            else outputs.argmax(-1)
+        )
 
     @arguments
     def score(self, x: ArrayLike, y: ArrayLike, length: ArrayLike | None = None) -> Evaluation:
-        """Scores of the integer program on labelled samples: accuracy and its like, or R2 and the mean squared error.
+        """Scores of the integer program on labelled samples: accuracy and its like,
+        or R2 and the mean squared error.
 
         Raises:
             SsmHdlError: samples or labels that do not fit the model.
@@ -131,7 +144,13 @@ class Model(Shown):
                 codes.append(result.trace)
                 floating.append(reals)
 
-            errors = compare(self.manifest, self.lowering.wanted, self.lowering.checkpoint.inputs, split, keep=keep)
+            errors = compare(
+                self.manifest,
+                self.lowering.wanted,
+                self.lowering.checkpoint.inputs,
+                split,
+                keep=keep,
+            )
         edges = {self.manifest.input.name: self.manifest.input} | {
             name: node.output for name, node in self.manifest.nodes.items()
         }
@@ -161,9 +180,11 @@ class Model(Shown):
             fastest: the most time steps a second that fit.
             clock_hz: of the pipeline; the board's or the device's if left out.
             dsp: limit of DSP blocks.
-            latency: limit of the cycles from the last sample in to the last result out, of a step alone.
+            latency: limit of the cycles from the last sample in to the last result out,
+                of a step alone.
             folding: multipliers, or the folding, of stages that you decide.
-            share_layers: the layers share one set of stages, or not; whatever is better if left out.
+            share_layers: the layers share one set of stages, or not;
+                whatever is better if left out.
 
         Raises:
             SsmHdlError: no plan fits; the message has the numbers.
@@ -183,8 +204,10 @@ class Model(Shown):
             on, reserve = target.chip, shell_use(self.manifest, target)
             clock_hz = target.clock_hz if clock_hz is None else clock_hz
         sized = plan_for(
-            self.manifest, on, rate_hz, fastest=fastest, clock_hz=clock_hz, dsp=dsp, latency=latency,
-            folding={stage: str(number) for stage, number in (folding or {}).items()}, share_layers=share_layers, reserve=reserve,
+            self.manifest, on, rate_hz, fastest=fastest, clock_hz=clock_hz, dsp=dsp,
+            latency=latency,
+            folding={stage: str(number) for stage, number in (folding or {}).items()},
+            share_layers=share_layers, reserve=reserve,
         )  # fmt: skip
         return Design(self.manifest, sized, target)
 
@@ -201,10 +224,17 @@ class Model(Shown):
         edge, output = self.manifest.input, self.manifest.output
         rows = table("operation", "op", "reads", ">size", "format")
         for node in self.manifest.nodes.values():
-            rows.add_row(node.name, node.op.op, ", ".join(node.op.sources), f"{node.output.size}", f"{node.output.format}")
+            rows.add_row(
+                node.name,
+                node.op.op,
+                ", ".join(node.op.sources),
+                f"{node.output.size}",
+                f"{node.output.format}",
+            )
         summary = {
             "samples": f"{edge.size} of {edge.format} a step, up to {self.manifest.steps:,} steps",
-            "results": f"{output.size} of {output.format} a {'sequence' if output.per_sequence else 'step'}",
+            "results": f"{output.size} of {output.format} a "
+            f"{'sequence' if output.per_sequence else 'step'}",
             "multiplications a step": f"{self.manifest.multiplications:,}",
         }
         return facts(f"{self.name}  {self.manifest.graph.description}".strip(), summary), rows
@@ -212,7 +242,9 @@ class Model(Shown):
 
 def _joined(parts: Sequence[Mapping[str, NDArray[Any]]]) -> dict[str, NDArray[Any]]:
     """The values of several batches by edge, as of one."""
-    return {name: np.concatenate([part[name] for part in parts]) for name in (parts[0] if parts else ())}
+    return {
+        name: np.concatenate([part[name] for part in parts]) for name in (parts[0] if parts else ())
+    }
 
 
 @arguments

@@ -21,7 +21,9 @@ class Shown:
         return ""
 
     def _console(self) -> Console:
-        console = Console(file=io.StringIO(), width=WIDTH, record=True, force_jupyter=False, color_system=None)
+        console = Console(
+            file=io.StringIO(), width=WIDTH, record=True, force_jupyter=False, color_system=None
+        )
         console.print(*self.parts(), highlight=False)
         return console
 

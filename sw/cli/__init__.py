@@ -1,6 +1,7 @@
 """The command line ``ssm-hdl COMMAND``, one file per command.
 
-Heavy packages are imported inside the commands. So ``--help`` answers at once, and a missing extra is a message.
+Heavy packages are imported inside the commands. So ``--help`` answers at once,
+and a missing extra is a message.
 """
 
 import re
@@ -50,7 +51,19 @@ app = typer.Typer(
 )
 _COMMANDS = (
     *(demo, data, train, importing, quantize, finetune, sensitivity, search, evaluate),
-    *(generate, simulate, build, program, run, generate_text, info, report, reproduce, bench, calibrate),
+    *(
+        generate,
+        simulate,
+        build,
+        program,
+        run,
+        generate_text,
+        info,
+        report,
+        reproduce,
+        bench,
+        calibrate,
+    ),
 )
 for module in _COMMANDS:
     # Typer would break lines where the docstring does, not only where the terminal ends.
@@ -67,13 +80,16 @@ def _version(asked: bool) -> None:
 
 @app.callback()
 def _options(
-    shown: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")] = False,
+    shown: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
 ) -> None:
     """From a trained diagonal state-space model to a bit-exact FPGA pipeline."""
 
 
 def _refuse_empty(words: Sequence[str]) -> None:
-    """Refuse a value that is empty, as of a variable of a shell that is not set: a path would mean the current folder.
+    """Refuse a value that is empty, as of a variable of a shell that is not set:
+    a path would mean the current folder.
 
     A prompt is no path, and its command says what it may be.
     """
@@ -82,16 +98,22 @@ def _refuse_empty(words: Sequence[str]) -> None:
             option = word.removesuffix("=") or before
             if option == "--prompt":
                 continue
-            what = f"{option} has an empty value" if option.startswith("-") else "an argument is empty"
+            what = (
+                f"{option} has an empty value" if option.startswith("-") else "an argument is empty"
+            )
             raise UsageError(f"{what}; leave it out, or give one")
 
 
 def main() -> None:
-    """Run a command: exit status 0 for success, 1 for an error or for differences, 2 for wrong usage."""
+    """Run a command: exit status 0 for success, 1 for an error or for differences,
+    2 for wrong usage."""
     try:
         with ending():
-            if sys.stdout is None or sys.stderr is None:  # closed by a shell, `>&-`, or by a service
-                raise SsmHdlError("stdout or stderr is closed; redirect it to a file, or to /dev/null")
+            # closed by a shell, `>&-`, or by a service
+            if sys.stdout is None or sys.stderr is None:
+                raise SsmHdlError(
+                    "stdout or stderr is closed; redirect it to a file, or to /dev/null"
+                )
             _refuse_empty(sys.argv[1:])
             status = app(prog_name="ssm-hdl", standalone_mode=False)
     except TyperException as error:
@@ -99,7 +121,8 @@ def main() -> None:
             print(_wrong_usage(error, sys.argv[1:]), file=sys.stderr)
         sys.exit(2)
     except (SsmHdlError, OSError) as error:  # of the system, such as a full disk
-        if isinstance(error, OSError) and not error.filename:  # of stdout, which a page of help goes to
+        # of stdout, which a page of help goes to
+        if isinstance(error, OSError) and not error.filename:
             error = cannot_write("stdout", error)
         print(f"ssm-hdl: {error}", file=sys.stderr)
         sys.exit(2 if isinstance(error, UsageError) else 1)
@@ -114,10 +137,13 @@ def _wrong_usage(error: TyperException, words: Sequence[str]) -> str:
 
         if isinstance(cause, ValidationError):
             problem = cause.errors()[0]
-            option = message.partition(": ")[0].replace("value for", f"value {problem['input']!r} for", 1)
+            option = message.partition(": ")[0].replace(
+                "value for", f"value {problem['input']!r} for", 1
+            )
             message = f"{option}: it {reason(problem)}"
     command = "ssm-hdl" if context is None else context.command_path
-    if context is None and words[0] in {module.NAME for module in _COMMANDS}:  # Typer's parser does not say whose option it is
+    # Typer's parser does not say whose option it is
+    if context is None and words[0] in {module.NAME for module in _COMMANDS}:
         command += f" {words[0]}"
     return f"ssm-hdl: {message[:1].lower()}{message[1:]}; see `{command} --help`"
 

@@ -9,36 +9,59 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ssm_hdl.extras import need
-from ssm_hdl.sw.cli.console import Cluster, Jobs, Json, messages, need_picture, need_writable, show, table
+from ssm_hdl.sw.cli.console import (
+    Cluster,
+    Jobs,
+    Json,
+    messages,
+    need_picture,
+    need_writable,
+    show,
+    table,
+)
 
 if TYPE_CHECKING:
     from ssm_hdl import Manifest
     from ssm_hdl.boards.board import Board
 
 NAME = "bench"
-EXAMPLE = "ssm-hdl bench manifests/s4d-16h-w8a8x8@icebreaker manifests/s4d-64h-w8a8x8@ulx3s-85f --line manifests/s4d-16h-w8a8x8"
+EXAMPLE = (
+    "ssm-hdl bench manifests/s4d-16h-w8a8x8@icebreaker manifests/s4d-64h-w8a8x8@ulx3s-85f --line "
+    "manifests/s4d-16h-w8a8x8"
+)
 
 
 def command(
     pairs: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="MANIFEST@BOARD[@RATE]", help="Models, the board of each, and time steps a second, if not the most."
+            metavar="MANIFEST@BOARD[@RATE]",
+            help="Models, the board of each, and time steps a second, if not the most.",
         ),
     ] = None,
     largest: Annotated[
-        list[str] | None, typer.Option(metavar="MANIFEST@BOARD", help="Only simulated, as large as fits; may be repeated.")
+        list[str] | None,
+        typer.Option(
+            metavar="MANIFEST@BOARD", help="Only simulated, as large as fits; may be repeated."
+        ),
     ] = None,
-    line: Annotated[Path | None, typer.Option(help="Manifest to draw throughput against multipliers of.")] = None,
+    line: Annotated[
+        Path | None, typer.Option(help="Manifest to draw throughput against multipliers of.")
+    ] = None,
     most: Annotated[int, typer.Option(min=1, help="DSP blocks of the largest of these.")] = 100,
-    results: Annotated[Path, typer.Option(help="File to write the figures to.")] = Path("results/bench.json"),
+    results: Annotated[Path, typer.Option(help="File to write the figures to.")] = Path(
+        "results/bench.json"
+    ),
     picture: Annotated[Path, typer.Option(help="Plot to draw, .png.")] = Path("docs/bench.png"),
-    kept: Annotated[Path, typer.Option(help="Folder that keeps what was measured.")] = Path("out/bench"),
+    kept: Annotated[Path, typer.Option(help="Folder that keeps what was measured.")] = Path(
+        "out/bench"
+    ),
     jobs: Jobs = 1,
     cluster: Cluster = None,
     as_json: Json = False,
 ) -> None:
-    """Size models for boards, measure their intervals in simulation and their clocks by place and route, and draw it.
+    """Size models for boards, measure their intervals in simulation and their clocks by place and
+    route, and draw it.
 
     Other rows that the file of figures has stay there.
     """
@@ -58,16 +81,23 @@ def command(
     measured = partial(_row, kept=kept.absolute(), jobs=jobs)
     with nullcontext() if cluster is None else workers(cluster, 1) as executor:
         rows = list(executor.map(measured, asked) if executor else map(measured, asked))
-    fullest = [bench.largest(pair.name, pair.manifest, pair.board, kept, step) for pair in simulated]
+    fullest = [
+        bench.largest(pair.name, pair.manifest, pair.board, kept, step) for pair in simulated
+    ]
     answer: dict[str, Any] = {
         "rows": _merged(known.get("rows", []), rows),
         "largest": _merged(known.get("largest", []), fullest),
-        "line": known.get("line", []) if drawn is None else bench.line(drawn, ECP5, most, kept, step),
+        "line": known.get("line", [])
+        if drawn is None
+        else bench.line(drawn, ECP5, most, kept, step),
     }
     answer["straightness"] = bench.straightness(answer["line"]) if answer["line"] else None
     update_json(results, answer)
     draw(answer, picture)
-    headings = "model|board|>interval|>multipliers|>busy|>clock|>steps a second|>G products/s|>of all DSP|>LUTs|>a lane"
+    headings = (
+        "model|board|>interval|>multipliers|>busy|>clock|>steps a second|>G products/s|>of all "
+        "DSP|>LUTs|>a lane"
+    )
     shown = table(*headings.split("|"))
     for row in answer["rows"]:
         luts, lanes = row["usage"]["LUTs"]["used"], row["dsp_multipliers"] + row["lut_multipliers"]
@@ -108,7 +138,8 @@ def read(pair: str) -> Pair:
     """The pair that a word of the command line names.
 
     Raises:
-        UsageError: ``pair`` is not of the form MANIFEST@BOARD or MANIFEST@BOARD@RATE, or there is no such board.
+        UsageError: ``pair`` is not of the form MANIFEST@BOARD or MANIFEST@BOARD@RATE,
+            or there is no such board.
     """
     from ssm_hdl import Manifest
     from ssm_hdl.boards.catalog import find_board
@@ -119,9 +150,16 @@ def read(pair: str) -> Pair:
     if not board:
         raise UsageError(f"{pair} is not of the form MANIFEST@BOARD or MANIFEST@BOARD@RATE")
     try:
-        return Pair(Path(path).name, Manifest.load(path), find_board(board).name, float(rate) if rate else None)
+        return Pair(
+            Path(path).name,
+            Manifest.load(path),
+            find_board(board).name,
+            float(rate) if rate else None,
+        )
     except ValueError as error:
-        raise UsageError(f"{pair} is not of the form MANIFEST@BOARD or MANIFEST@BOARD@RATE") from error
+        raise UsageError(
+            f"{pair} is not of the form MANIFEST@BOARD or MANIFEST@BOARD@RATE"
+        ) from error
 
 
 def step(text: str) -> None:
@@ -138,4 +176,8 @@ def _row(pair: Pair, kept: Path, jobs: int) -> dict[str, Any]:
 
 def _merged(known: list[dict[str, Any]], new: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """New rows take the place of rows of the same model, board and rate."""
-    return list({(row["manifest"], row["board"], row.get("rate_asked")): row for row in (*known, *new)}.values())
+    return list(
+        {
+            (row["manifest"], row["board"], row.get("rate_asked")): row for row in (*known, *new)
+        }.values()
+    )

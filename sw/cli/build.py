@@ -20,14 +20,19 @@ BOARDS = "Name of the board, such as icebreaker or ulx3s-85f; a wrong one lists 
 
 @sizing.sized
 def command(
-    path: Annotated[Path, typer.Argument(metavar="MANIFEST", help="A manifest: its folder or manifest.yaml.")],
+    path: Annotated[
+        Path, typer.Argument(metavar="MANIFEST", help="A manifest: its folder or manifest.yaml.")
+    ],
     size: sizing.Size,
     board: Annotated[str, typer.Option(help=BOARDS + ".")],
-    out: Annotated[Path | None, typer.Option(help="Folder to write to; out/NAME-BOARD if left out.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder to write to; out/NAME-BOARD if left out.")
+    ] = None,
     jobs: Jobs = 1,
     as_json: Json = False,
 ) -> None:
-    """Build the bitstream of a manifest; a design that does not fit, or not at that clock, is refused with the numbers."""
+    """Build the bitstream of a manifest; a design that does not fit, or not at that clock,
+    is refused with the numbers."""
     need("pyosys", "amaranth_boards")
     from ssm_hdl import Manifest
     from ssm_hdl.boards.build import build
@@ -40,7 +45,15 @@ def command(
     size = replace(size, clock=device.clock_hz / 1e6 if size.clock is None else size.clock)
     sized = size.plan(manifest, device.chip, shell_use(manifest, device))
     with working(f"{manifest.name} on the {device.title}", keep=True) as tell:
-        report = build(manifest, device, folder, clock_hz=sized.clock_hz, plan=sized.plan, jobs=jobs, progress=tell)
+        report = build(
+            manifest,
+            device,
+            folder,
+            clock_hz=sized.clock_hz,
+            plan=sized.plan,
+            jobs=jobs,
+            progress=tell,
+        )
     show(as_json, asdict(report), facts(f"{report.model} on the {device.title}", rows(report)))
 
 
@@ -53,7 +66,8 @@ def rows(report: "BuildReport") -> dict[str, object]:
         "multipliers": report.multipliers,
         "block RAMs": report.block_rams,
         **({"SPRAMs": report.sprams} if report.sprams.available else {}),
-        "cycles per step": f"{report.cycles_per_step:,.10g}; {report.steps_per_second:,.0f} time steps a second",
+        "cycles per step": f"{report.cycles_per_step:,.10g}; "
+        f"{report.steps_per_second:,.0f} time steps a second",
         "seed": report.seed,
         "tools": ", ".join(report.tools),
         "bitstream": report.bitstream,

@@ -14,7 +14,10 @@ if TYPE_CHECKING:
     from ssm_hdl.gen.plan import Plan
 
 NAME = "calibrate"
-EXAMPLE = "ssm-hdl calibrate manifests/s4d-16h-w8a8x8 manifests/s5-mnist-16h-w4a8 --judge manifests/digits"
+EXAMPLE = (
+    "ssm-hdl calibrate manifests/s4d-16h-w8a8x8 manifests/s5-mnist-16h-w4a8 --judge "
+    "manifests/digits"
+)
 
 DSP = (8, 28)
 """DSP blocks of the pipelines that are judged, where the largest device of a family has enough."""
@@ -23,16 +26,31 @@ DSP = (8, 28)
 def command(
     manifests: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="MANIFEST", help="Manifests whose stages are synthesised; without any, it only judges."),
+        typer.Argument(
+            metavar="MANIFEST",
+            help="Manifests whose stages are synthesised; without any, it only judges.",
+        ),
     ] = None,
-    judge: Annotated[list[Path] | None, typer.Option(help="Manifest of whole pipelines to judge by; may be repeated.")] = None,
-    coefficients: Annotated[Path, typer.Option(help="File to write what was fitted to.")] = Path("gen/costs.json"),
-    stages: Annotated[Path, typer.Option(help="File to write the measured stages to.")] = Path("results/stages.json"),
-    results: Annotated[Path, typer.Option(help="File to write the judgement to.")] = Path("results/estimates.json"),
-    kept: Annotated[Path, typer.Option(help="Folder that keeps what was synthesised.")] = Path("out/calibrate"),
+    judge: Annotated[
+        list[Path] | None,
+        typer.Option(help="Manifest of whole pipelines to judge by; may be repeated."),
+    ] = None,
+    coefficients: Annotated[Path, typer.Option(help="File to write what was fitted to.")] = Path(
+        "gen/costs.json"
+    ),
+    stages: Annotated[Path, typer.Option(help="File to write the measured stages to.")] = Path(
+        "results/stages.json"
+    ),
+    results: Annotated[Path, typer.Option(help="File to write the judgement to.")] = Path(
+        "results/estimates.json"
+    ),
+    kept: Annotated[Path, typer.Option(help="Folder that keeps what was synthesised.")] = Path(
+        "out/calibrate"
+    ),
     as_json: Json = False,
 ) -> None:
-    """Synthesise single stages in many sizes, fit what they take, and judge the estimates of whole pipelines."""
+    """Synthesise single stages in many sizes, fit what they take,
+    and judge the estimates of whole pipelines."""
     need("pyosys", "scipy")
     from ssm_hdl import Manifest
     from ssm_hdl.boards import calibrate
@@ -46,7 +64,9 @@ def command(
         [Manifest.load(path) for path in manifests or []],
     )
     if loaded:
-        samples = [(family, sample) for family in families for sample in calibrate.samples(loaded, family)]
+        samples = [
+            (family, sample) for family in families for sample in calibrate.samples(loaded, family)
+        ]
         measured = []
         with progress("single stages", len(samples)) as advance:
             for family, sample in samples:
@@ -69,12 +89,22 @@ def command(
             answer[key_of(name, plan)] = calibrate.judge(manifest, plan, kept)
             advance(1)
     update_json(results, answer)
-    shown = table("pipeline", ">LUTs", ">estimated", ">error", ">flip-flops", ">error", ">block RAMs", ">estimated")
+    shown = table(
+        "pipeline",
+        ">LUTs",
+        ">estimated",
+        ">error",
+        ">flip-flops",
+        ">error",
+        ">block RAMs",
+        ">estimated",
+    )
     for key, row in answer.items():
         luts, flip_flops, rams = row["LUTs"], row["flip-flops"], row["block RAMs"]
         shown.add_row(
             key, f"{luts['synthesised']:,}", f"{luts['estimated']:,}", f"{luts['error']:+.0%}",
-            f"{flip_flops['synthesised']:,}", f"{flip_flops['error']:+.0%}", str(rams["synthesised"]), str(rams["estimated"]),
+            f"{flip_flops['synthesised']:,}", f"{flip_flops['error']:+.0%}",
+            str(rams["synthesised"]), str(rams["estimated"]),
         )  # fmt: skip
     show(as_json, answer, shown)
 

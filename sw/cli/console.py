@@ -1,4 +1,5 @@
-"""Shared by the commands: results on stdout, progress and messages on stderr, and checks before long work."""
+"""Shared by the commands: results on stdout, progress and messages on stderr,
+and checks before long work."""
 
 import io
 import json
@@ -32,27 +33,44 @@ from ssm_hdl.files import cannot_write
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-Json = Annotated[bool, typer.Option("--json", help="Answer in JSON on stdout, and with nothing else there.")]
+Json = Annotated[
+    bool, typer.Option("--json", help="Answer in JSON on stdout, and with nothing else there.")
+]
 Folder = Annotated[
     Path | None,
     typer.Option(
         "--data",
         metavar="FOLDER|FILE",
-        help="Your own samples in an .npz file, or a text (docs/data.md); or the folder of MNIST, HAPT or a generated set.",
+        help="Your own samples in an .npz file, or a text (docs/data.md); or the folder of MNIST, "
+        "HAPT or a generated set.",
     ),
 ]
-Window = Annotated[int | None, typer.Option(min=1, metavar="STEPS", help="Windows that a recording or a text is cut into.")]
+Window = Annotated[
+    int | None,
+    typer.Option(min=1, metavar="STEPS", help="Windows that a recording or a text is cut into."),
+]
 Jobs = Annotated[
     int,
-    typer.Option(min=1, help="Seeds of place and route that are tried side by side, on as many cores; the result is the same."),
+    typer.Option(
+        min=1,
+        help="Seeds of place and route that are tried side by side, on as many cores; "
+        "the result is the same.",
+    ),
 ]
 Cluster = Annotated[
     str | None,
-    typer.Option(metavar="ADDRESS", help="Dask scheduler, such as tcp://host:8786, whose workers do it (docs/robustness.md)."),
+    typer.Option(
+        metavar="ADDRESS",
+        help="Dask scheduler, such as tcp://host:8786, whose workers do it (docs/robustness.md).",
+    ),
 ]
 Hop = Annotated[
     int | None,
-    typer.Option(min=1, metavar="STEPS", help="From one window of the training part to the next; a window if left out."),
+    typer.Option(
+        min=1,
+        metavar="STEPS",
+        help="From one window of the training part to the next; a window if left out.",
+    ),
 ]
 
 PATIENCE_S = 5.0
@@ -61,7 +79,9 @@ PATIENCE_S = 5.0
 STDOUT = {"/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"}
 """Files that are stdout."""
 
-Seed = typer.Option(min=0, max=2**31 - 1, help="Of all that is random: weights, order, samples, stalls, proposals.")
+Seed = typer.Option(
+    min=0, max=2**31 - 1, help="Of all that is random: weights, order, samples, stalls, proposals."
+)
 
 
 def need_writable(path: Path) -> None:
@@ -70,7 +90,8 @@ def need_writable(path: Path) -> None:
     Raises:
         SsmHdlError: ``path`` is a folder, or its folder cannot be written.
     """
-    if path.exists() and not path.is_file() and not path.is_dir():  # a device or a pipe, which is written through
+    # a device or a pipe, which is written through
+    if path.exists() and not path.is_file() and not path.is_dir():
         return
     # The folder may not exist yet: the nearest existing one decides.
     above = next(parent for parent in path.absolute().parents if parent.exists())
@@ -84,16 +105,23 @@ def need_apart(option: str, path: Path | None, *others: Path) -> None:
     Raises:
         UsageError: ``path``, of the option, is one of the others.
     """
-    if path is not None and any(path == other or (path.exists() and other.exists() and path.samefile(other)) for other in others):
-        raise UsageError(f"{option} {path} is a file that this command reads or writes itself; name another")
+    if path is not None and any(
+        path == other or (path.exists() and other.exists() and path.samefile(other))
+        for other in others
+    ):
+        raise UsageError(
+            f"{option} {path} is a file that this command reads or writes itself; name another"
+        )
 
 
 def inputs_of(manifest: Path, kind: str, *others: Path | str | None) -> list[Path]:
-    """What a command reads: the files of a manifest or a build in its folder, and others, of those that it was given.
+    """What a command reads: the files of a manifest or a build in its folder, and others,
+    of those that it was given.
 
     Args:
         manifest: the manifest or its folder.
-        kind: ending of what the command writes; such files in the folder are earlier results, which may be written again.
+        kind: ending of what the command writes; such files in the folder are earlier results,
+            which may be written again.
         others: more files.
     """
     folder = manifest if manifest.is_dir() else manifest.parent
@@ -105,7 +133,8 @@ def need_picture(path: Path | None) -> None:
     """Refuse to begin without what draws a picture into ``path``, if there is one.
 
     Raises:
-        SsmHdlError: matplotlib is not installed, the file is of no kind that can be drawn, or cannot be written.
+        SsmHdlError: matplotlib is not installed, the file is of no kind that can be drawn,
+            or cannot be written.
     """
     if path is not None:
         need("matplotlib")
@@ -127,7 +156,9 @@ def need_device(device: str) -> None:
         torch.zeros(1, device=device).item()  # the only test that sees a missing driver too
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = brief(str(error), 200)
-        raise UsageError(f"torch cannot use the device {device!r}: {reason}; leave --device out for the CPU") from error
+        raise UsageError(
+            f"torch cannot use the device {device!r}: {reason}; leave --device out for the CPU"
+        ) from error
 
 
 def messages() -> Console:
@@ -136,12 +167,17 @@ def messages() -> Console:
 
 
 def show(as_json: bool, answer: Mapping[str, Any], *tables: RenderableType) -> None:
-    """Print the answer of a command: as JSON, or as tables. It goes to stdout, or to stderr where stdout took one of its files.
+    """Print the answer of a command: as JSON, or as tables. It goes to stdout,
+    or to stderr where stdout took one of its files.
 
     Raises:
         SsmHdlError: stdout cannot be written.
     """
-    out = sys.stderr if STDOUT & {value for value in answer.values() if isinstance(value, str)} else sys.stdout
+    out = (
+        sys.stderr
+        if STDOUT & {value for value in answer.values() if isinstance(value, str)}
+        else sys.stdout
+    )
     with answering():
         if as_json:
             print(json.dumps(answer, indent=2), file=out)
@@ -149,7 +185,8 @@ def show(as_json: bool, answer: Mapping[str, Any], *tables: RenderableType) -> N
             # In a pipe, rich would cut tables to 80 columns.
             wide = None if out.isatty() or "COLUMNS" in os.environ else 120
             console = Console(width=wide, file=out)
-            with console.capture() as text:  # itself it would end this process where a reader has ended
+            # itself it would end this process where a reader has ended
+            with console.capture() as text:
                 console.print(*tables, sep="\n")
             print(text.get(), end="", file=out)
         out.flush()
@@ -172,7 +209,8 @@ def answering() -> Iterator[None]:
 
 @contextmanager
 def progress(description: str, total: int | None) -> Iterator[Callable[[int], None]]:
-    """A progress bar on stderr if that is a terminal. It yields a function that takes the work done since the last call."""
+    """A progress bar on stderr if that is a terminal. It yields a function that takes the work done
+    since the last call."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -180,16 +218,20 @@ def progress(description: str, total: int | None) -> Iterator[Callable[[int], No
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=messages(), transient=True, disable=not sys.stderr.isatty()) as bar:
+    with Progress(
+        *columns, console=messages(), transient=True, disable=not sys.stderr.isatty()
+    ) as bar:
         task = bar.add_task(description, total=total)
         yield lambda done: bar.advance(task, done)
 
 
 @contextmanager
 def working(name: str, keep: bool = False) -> Iterator[Callable[[str], None]]:
-    """What a command is at, with the elapsed time, where its work cannot be counted; it yields a function that takes it.
+    """What a command is at, with the elapsed time, where its work cannot be counted;
+    it yields a function that takes it.
 
-    On a terminal it is a line that stays up to date. Elsewhere it is a line now and then, or for everything if they are kept.
+    On a terminal it is a line that stays up to date. Elsewhere it is a line now and then,
+    or for everything if they are kept.
 
     Args:
         name: what is worked at.
@@ -198,7 +240,9 @@ def working(name: str, keep: bool = False) -> Iterator[Callable[[str], None]]:
     console, began = messages(), time.monotonic()
     said = began
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True, disable=not sys.stderr.isatty()) as bar:
+    with Progress(
+        *columns, console=console, transient=True, disable=not sys.stderr.isatty()
+    ) as bar:
         task = bar.add_task(name, total=None)
 
         def tell(what: str) -> None:
@@ -209,7 +253,9 @@ def working(name: str, keep: bool = False) -> Iterator[Callable[[str], None]]:
                 console.print(what, highlight=False, markup=False, soft_wrap=True)
             elif not sys.stderr.isatty() and now - said >= PATIENCE_S:
                 said = now
-                console.print(f"{name}: {now - began:3.0f} s, {what}", highlight=False, markup=False)
+                console.print(
+                    f"{name}: {now - began:3.0f} s, {what}", highlight=False, markup=False
+                )
 
         yield tell
 
@@ -226,11 +272,21 @@ def save_array(path: Path, array: "NDArray[Any]") -> Path:
 
 
 def table(*columns: str) -> Table:
-    """An empty table. A column whose heading starts with ``>`` is aligned to the right; wide cells are folded, never cut."""
-    grid = Table(box=box.SIMPLE_HEAD, header_style="bold", padding=(0, 1), collapse_padding=True, show_edge=False, pad_edge=False)
+    """An empty table. A column whose heading starts with ``>`` is aligned to the right;
+    wide cells are folded, never cut."""
+    grid = Table(
+        box=box.SIMPLE_HEAD,
+        header_style="bold",
+        padding=(0, 1),
+        collapse_padding=True,
+        show_edge=False,
+        pad_edge=False,
+    )
     for column in columns:
         right = column.startswith(">")
-        grid.add_column(column.removeprefix(">"), justify="right" if right else "left", overflow="fold")
+        grid.add_column(
+            column.removeprefix(">"), justify="right" if right else "left", overflow="fold"
+        )
     return grid
 
 

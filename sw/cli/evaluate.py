@@ -9,7 +9,17 @@ import typer
 
 from ssm_hdl.errors import UsageError
 from ssm_hdl.extras import need
-from ssm_hdl.sw.cli.console import Folder, Json, Window, facts, need_writable, progress, save_array, show, table
+from ssm_hdl.sw.cli.console import (
+    Folder,
+    Json,
+    Window,
+    facts,
+    need_writable,
+    progress,
+    save_array,
+    show,
+    table,
+)
 from ssm_hdl.sw.cli.info import is_checkpoint
 from ssm_hdl.sw.cli.samples import samples_of, split_of
 
@@ -32,21 +42,33 @@ def command(
     split: Annotated[
         str,
         typer.Option(
-            "--split", "--samples", help="Part of the data: train, val, test or all. Of manifests also random or a .npy."
+            "--split",
+            "--samples",
+            help="Part of the data: train, val, test or all. Of manifests also random or a .npy.",
         ),
     ] = "test",
     window: Window = None,
-    count: Annotated[int | None, typer.Option(min=1, help="Number of samples, from the first on; all if left out.")] = None,
-    processes: Annotated[int, typer.Option(min=1, help="Processes that the golden model works in.")] = min(
-        os.cpu_count() or 1, 8
-    ),
-    out: Annotated[
-        Path | None, typer.Option(help="Write the outputs into this .npy file: codes of a manifest, values of a checkpoint.")
+    count: Annotated[
+        int | None,
+        typer.Option(min=1, help="Number of samples, from the first on; all if left out."),
     ] = None,
-    values: Annotated[bool, typer.Option("--values", help="Write the values of a manifest's codes.")] = False,
+    processes: Annotated[
+        int, typer.Option(min=1, help="Processes that the golden model works in.")
+    ] = min(os.cpu_count() or 1, 8),
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write the outputs into this .npy file: codes of a manifest, "
+            "values of a checkpoint."
+        ),
+    ] = None,
+    values: Annotated[
+        bool, typer.Option("--values", help="Write the values of a manifest's codes.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Run the samples of a data set: accuracy, or R2 of a regression, and what saturated on the way."""
+    """Run the samples of a data set: accuracy, or R2 of a regression,
+    and what saturated on the way."""
     need("sklearn")
     if out is not None:
         if len(paths) > 1:
@@ -59,12 +81,21 @@ def command(
         began = time.monotonic()
         kind = "float" if is_checkpoint(path) else "integer"
         evaluation = (
-            _float(path, data, split, count, window) if kind == "float" else _integer(path, data, split, count, window, processes)
+            _float(path, data, split, count, window)
+            if kind == "float"
+            else _integer(path, data, split, count, window, processes)
         )
-        answer: dict[str, Any] = {"path": str(path), "arithmetic": kind, "split": split, **evaluation.to_json()}
+        answer: dict[str, Any] = {
+            "path": str(path),
+            "arithmetic": kind,
+            "split": split,
+            **evaluation.to_json(),
+        }
         answer["seconds"] = round(time.monotonic() - began, 1)
         if out is not None:
-            answer["outputs"] = str(save_array(out, evaluation.values if values else evaluation.outputs))
+            answer["outputs"] = str(
+                save_array(out, evaluation.values if values else evaluation.outputs)
+            )
         answers.append(answer)
         shown += rows(evaluation, answer)
     if len(answers) == 1:
@@ -81,7 +112,10 @@ def rows(evaluation: "Evaluation", answer: dict[str, Any]) -> list[Any]:
     told = {TITLES[name]: score_text(name, value) for name, value in evaluation.scores.items()}
     if "accuracy" in told:
         told["accuracy"] += f"  ({evaluation.correct:,} of {evaluation.labelled:,})"
-    told |= {"arithmetic": answer["arithmetic"], "samples": f"{answer['split']}, {evaluation.sequences:,}"}
+    told |= {
+        "arithmetic": answer["arithmetic"],
+        "samples": f"{answer['split']}, {evaluation.sequences:,}",
+    }
     told |= {} if evaluation.scores else {"labels": f"none of {evaluation.labels.size:,} {labels}"}
     told |= {key: answer[key] for key in ("outputs", "seconds") if key in answer}
     operations = table("operation", ">saturated", ">of")
@@ -91,22 +125,31 @@ def rows(evaluation: "Evaluation", answer: dict[str, Any]) -> list[Any]:
     targets = table("target", ">R2", ">mean squared error")
     for number, (r2, mse) in enumerate(zip(*answer.get("targets", {}).values(), strict=True)):
         targets.add_row(str(number), score_text("r2", r2), score_text("mse", mse))
-    return [facts(evaluation.name, told), *(shown for shown in (targets, operations) if shown.row_count)]
+    return [
+        facts(evaluation.name, told),
+        *(shown for shown in (targets, operations) if shown.row_count),
+    ]
 
 
-def _float(path: Path, data: Path | None, split: str, count: int | None, window: int | None) -> "Evaluation":
+def _float(
+    path: Path, data: Path | None, split: str, count: int | None, window: int | None
+) -> "Evaluation":
     need("torch", "numba")
     from ssm_hdl.sw.checkpoint import load
     from ssm_hdl.sw.data import load_for
     from ssm_hdl.sw.evaluate import evaluate_float
 
     checkpoint = load(path)
-    samples = split_of(load_for(checkpoint.inputs, data, progress=True, window=window), split, count)
+    samples = split_of(
+        load_for(checkpoint.inputs, data, progress=True, window=window), split, count
+    )
     with progress(f"{path.stem}, float", len(samples)) as advance:
         return evaluate_float(checkpoint, samples, progress=advance)
 
 
-def _integer(path: Path, data: Path | None, split: str, count: int | None, window: int | None, processes: int) -> "Evaluation":
+def _integer(
+    path: Path, data: Path | None, split: str, count: int | None, window: int | None, processes: int
+) -> "Evaluation":
     from ssm_hdl import Manifest
     from ssm_hdl.sw.evaluate import evaluate_integer
 

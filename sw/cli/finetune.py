@@ -7,29 +7,52 @@ from typing import Annotated
 import typer
 
 from ssm_hdl.extras import need
-from ssm_hdl.sw.cli.console import Folder, Json, Seed, facts, in_words, messages, need_writable, show
+from ssm_hdl.sw.cli.console import (
+    Folder,
+    Json,
+    Seed,
+    facts,
+    in_words,
+    messages,
+    need_writable,
+    show,
+)
 
 NAME = "finetune"
 EXAMPLE = "ssm-hdl finetune manifests/s4d-16h-w4a6x6 --out out/s4d-16h-w4a6x6-qat"
 
 
 def command(
-    path: Annotated[Path, typer.Argument(metavar="MANIFEST", help="A manifest of `ssm-hdl quantize`.")],
-    out: Annotated[Path | None, typer.Option(help="Folder, which names the new manifest; out/NAME-qat if left out.")] = None,
+    path: Annotated[
+        Path, typer.Argument(metavar="MANIFEST", help="A manifest of `ssm-hdl quantize`.")
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder, which names the new manifest; out/NAME-qat if left out."),
+    ] = None,
     data: Folder = None,
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the training samples.")] = 4,
-    images: Annotated[int | None, typer.Option(min=1, help="Training samples of an epoch; all if left out.")] = None,
+    images: Annotated[
+        int | None, typer.Option(min=1, help="Training samples of an epoch; all if left out.")
+    ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Samples per step of the optimiser.")] = 64,
-    learning_rate: Annotated[float, typer.Option(help="Largest step of a code, in parts of its tensor's mean size.")] = 0.003,
-    label_smoothing: Annotated[float, typer.Option(min=0, max=0.9, help="Probability given to all classes alike.")] = 0.0,
+    learning_rate: Annotated[
+        float, typer.Option(help="Largest step of a code, in parts of its tensor's mean size.")
+    ] = 0.003,
+    label_smoothing: Annotated[
+        float, typer.Option(min=0, max=0.9, help="Probability given to all classes alike.")
+    ] = 0.0,
     seed: Annotated[int, Seed] = 0,
-    again: Annotated[bool, typer.Option("--again", help="Begin anew, even if a stopped run could be continued.")] = False,
+    again: Annotated[
+        bool, typer.Option("--again", help="Begin anew, even if a stopped run could be continued.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Train the codes of a manifest (QAT), with the integer program itself as the forward pass.
 
-    The epoch that is best on the validation samples is kept. The run is saved beside the new manifest after each epoch. Stop it
-    as you like: the same command continues it, to the same codes.
+    The epoch that is best on the validation samples is kept. The run is saved beside the new
+    manifest after each epoch. Stop it as you like: the same command continues it,
+    to the same codes.
     """
     need("torch", "numba")
     from ssm_hdl import Manifest
@@ -48,7 +71,8 @@ def command(
     began = time.monotonic()
     dataset = dataset_of(manifest, data)
     done, score = finetune(manifest, dataset, config, run_file, messages()), main_score(dataset)
-    trained = done.manifest.named(folder.resolve().name)  # it and the one before training have two names
+    # it and the one before training have two names
+    trained = done.manifest.named(folder.resolve().name)
     answer = {
         "manifest": str(trained.save(folder)),
         "name": trained.name,

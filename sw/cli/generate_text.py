@@ -1,4 +1,5 @@
-"""``ssm-hdl generate-text``: a language model goes on with a text, in the golden model or on a board."""
+"""``ssm-hdl generate-text``: a language model goes on with a text,
+in the golden model or on a board."""
 
 import time
 from pathlib import Path
@@ -15,22 +16,39 @@ EXAMPLE = 'ssm-hdl generate-text manifests/mamba-text-w8a8 --prompt "In the begi
 
 
 def command(
-    path: Annotated[Path, typer.Argument(metavar="MANIFEST", help="The manifest of a language model (docs/mamba.md).")],
+    path: Annotated[
+        Path,
+        typer.Argument(
+            metavar="MANIFEST", help="The manifest of a language model (docs/mamba.md)."
+        ),
+    ],
     prompt: Annotated[str, typer.Option(help="The text to go on with.")],
     count: Annotated[int, typer.Option(min=1, help="Characters to add.")] = 100,
     temperature: Annotated[
-        float | None, typer.Option(min=0, max=1024, help="Of the softmax that a character is a sample of; the likeliest if 0.")
+        float | None,
+        typer.Option(
+            min=0,
+            max=1024,
+            help="Of the softmax that a character is a sample of; the likeliest if 0.",
+        ),
     ] = None,
-    seed: Annotated[int | None, typer.Option(min=1, max=2**32 - 1, help="Of the samples; 1 if left out.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=1, max=2**32 - 1, help="Of the samples; 1 if left out.")
+    ] = None,
     port: Port = None,
     simulated: Simulated = False,
     board: SimulatedBoard = None,
     out: Annotated[
-        Path | None, typer.Option(help="Folder to write the manifest to that ends in this choice of a character, for `build`.")
+        Path | None,
+        typer.Option(
+            help="Folder to write the manifest to that ends in this choice of a character, "
+            "for `build`."
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Go on with a text; exit status 1 if a board that runs what --out wrote writes another one than the golden model."""
+    """Go on with a text; exit status 1 if a board that runs what --out wrote writes another one
+    than the golden model."""
     from ssm_hdl import Manifest
     from ssm_hdl.manifest import FILE, file_of
     from ssm_hdl.sim.golden import go_on
@@ -43,10 +61,16 @@ def command(
     if not manifest.feeds_back:
         manifest = generator(manifest, temperature or 0.0, seed or 1)
     elif temperature is not None or seed is not None:
-        raise UsageError(f"{manifest.name} chooses its next character already; leave --temperature and --seed out")
+        raise UsageError(
+            f"{manifest.name} chooses its next character already; "
+            "leave --temperature and --seed out"
+        )
     characters = vocabulary(manifest).class_names
     if not prompt:
-        raise UsageError(f"the prompt is empty; a model goes on with one character or more, such as --prompt {characters[-1]}")
+        raise UsageError(
+            "the prompt is empty; a model goes on with one character or more, "
+            f"such as --prompt {characters[-1]}"
+        )
     try:
         codes = text.encode(prompt, Path("the prompt"), characters)[:, None]
     except SsmHdlError as error:
@@ -60,7 +84,10 @@ def command(
         for token in go_on(manifest, codes, count):
             written.append(token)
             advance(1)
-    answer |= {"text": "".join(characters[token] for token in written), "seconds": round(time.monotonic() - began, 2)}
+    answer |= {
+        "text": "".join(characters[token] for token in written),
+        "seconds": round(time.monotonic() - began, 2),
+    }
     if port is not None or simulated:
         with host_of(path, manifest, port, simulated, board, None, None) as host:
             began, there = time.monotonic(), list[int]()
@@ -69,7 +96,11 @@ def command(
                     there += part.tolist()
                     advance(len(part))
         differences = sum(one != other for one, other in zip(written, there, strict=True))
-        answer |= {"port": host.port, "differences": differences, "board_seconds": round(time.monotonic() - began, 2)}
+        answer |= {
+            "port": host.port,
+            "differences": differences,
+            "board_seconds": round(time.monotonic() - began, 2),
+        }
     show(as_json, answer, facts(manifest.name, answer))
     if answer.get("differences"):
         raise typer.Exit(1)

@@ -21,19 +21,26 @@ def command(
     path: Annotated[
         Path,
         typer.Argument(
-            metavar="MANIFEST|CHECKPOINT", help="A manifest (its folder or manifest.yaml) or a checkpoint (.safetensors)."
+            metavar="MANIFEST|CHECKPOINT",
+            help="A manifest (its folder or manifest.yaml) or a checkpoint (.safetensors).",
         ),
     ],
     picture: Annotated[
-        Path | None, typer.Option(help="Draw the pipeline of a manifest into this file, .svg, .png or .pdf.")
+        Path | None,
+        typer.Option(help="Draw the pipeline of a manifest into this file, .svg, .png or .pdf."),
     ] = None,
-    dsp: Annotated[int, typer.Option(min=1, help="Limit of DSP blocks of the pipeline that is drawn.")] = 8,
+    dsp: Annotated[
+        int, typer.Option(min=1, help="Limit of DSP blocks of the pipeline that is drawn.")
+    ] = 8,
     as_json: Json = False,
 ) -> None:
-    """Show what a manifest holds (operations, formats, accumulators, memory, multiplications) or the origin of a checkpoint."""
+    """Show what a manifest holds (operations, formats, accumulators, memory, multiplications)
+    or the origin of a checkpoint."""
     if is_checkpoint(path):
         if picture is not None:
-            raise UsageError(f"{path} is a checkpoint and has no pipeline to draw; quantize it first")
+            raise UsageError(
+                f"{path} is a checkpoint and has no pipeline to draw; quantize it first"
+            )
         _checkpoint(path, as_json)
     else:
         _manifest(path, picture, dsp, as_json)
@@ -41,7 +48,9 @@ def command(
 
 def is_checkpoint(path: Path) -> bool:
     """Whether a path names a checkpoint; a manifest is a folder or a YAML file."""
-    return path.suffix not in (".yaml", ".yml") and (path.is_file() or (path.suffix != "" and not path.is_dir()))
+    return path.suffix not in (".yaml", ".yml") and (
+        path.is_file() or (path.suffix != "" and not path.is_dir())
+    )
 
 
 def _manifest(path: Path, picture: Path | None, dsp: int, as_json: bool) -> None:
@@ -58,7 +67,9 @@ def _manifest(path: Path, picture: Path | None, dsp: int, as_json: bool) -> None
     show(as_json, answer, *tables(answer, {"picture": picture} if picture else {}))
 
 
-def tables(answer: dict[str, Any], more: dict[str, object] | None = None) -> tuple[RenderableType, ...]:
+def tables(
+    answer: dict[str, Any], more: dict[str, object] | None = None
+) -> tuple[RenderableType, ...]:
     """A manifest for people."""
     from ssm_hdl.sw.memory import MEMORY_KINDS
 
@@ -67,29 +78,51 @@ def tables(answer: dict[str, Any], more: dict[str, object] | None = None) -> tup
         shape = f"{op['size']}{' complex' if op['complex'] else ''}"
         shape += " a sequence" if op["per_sequence"] else ""
         operations.add_row(
-            op["name"], op["op"], ", ".join(op["inputs"]), shape, op["format"], op["accumulator"] or "",
-            f"{op['multiplications']:,}" if op["multiplications"] else "",
+            op["name"], op["op"], ", ".join(op["inputs"]), shape, op["format"],
+            op["accumulator"] or "", f"{op['multiplications']:,}" if op["multiplications"] else "",
         )  # fmt: skip
     tensors = table("tensor", "shape", "stored as", ">bits")
     for name, tensor in answer["tensors"].items():
-        tensors.add_row(name, " x ".join(map(str, tensor["shape"])), tensor["format"] or "integers", f"{tensor['bits']:,}")
+        tensors.add_row(
+            name,
+            " x ".join(map(str, tensor["shape"])),
+            tensor["format"] or "integers",
+            f"{tensor['bits']:,}",
+        )
     memory = table("memory", ">bytes, paper's count", ">bytes in hardware")
     counted = answer["memory"]
     for kind in (*MEMORY_KINDS, "in all"):
-        bits = [(total["kinds"] | {"in all": total["bits"]}).get(kind, 0) for total in (counted["paper"], counted["hardware"])]
+        bits = [
+            (total["kinds"] | {"in all": total["bits"]}).get(kind, 0)
+            for total in (counted["paper"], counted["hardware"])
+        ]
         if any(bits):
-            memory.add_row(kind, *(f"{count / 8:,.0f}" if count else "" for count in bits), end_section=kind == MEMORY_KINDS[-1])
+            memory.add_row(
+                kind,
+                *(f"{count / 8:,.0f}" if count else "" for count in bits),
+                end_section=kind == MEMORY_KINDS[-1],
+            )
     entry = answer["input"]
     summary = {
-        "input": f"{entry['name']}, {entry['size']} of {entry['format']} per step, up to {answer['steps']} steps",
+        "input": f"{entry['name']}, {entry['size']} of {entry['format']} per step, "
+        f"up to {answer['steps']} steps",
         "output": answer["output"],
         "multiplications per step": f"{answer['multiplications']:,}",
         "weight bits": f"{answer['weight_bits']:,}",
         "state bits": f"{answer['state_bits']:,}",
-        **({} if counted["saved"] is None else {"saved of 32-bit floats": f"{counted['saved']:.1%} by the paper's count"}),
+        **(
+            {}
+            if counted["saved"] is None
+            else {"saved of 32-bit floats": f"{counted['saved']:.1%} by the paper's count"}
+        ),
         **(more or {}),
     }
-    return facts(f"{answer['name']}  {answer['description']}".strip(), summary), operations, tensors, memory
+    return (
+        facts(f"{answer['name']}  {answer['description']}".strip(), summary),
+        operations,
+        tensors,
+        memory,
+    )
 
 
 def describe(manifest: "Manifest") -> dict[str, Any]:
@@ -114,7 +147,11 @@ def describe(manifest: "Manifest") -> dict[str, Any]:
     tensors = {}
     for name, codes in manifest.tensors.codes.items():
         format = manifest.tensors.formats.get(name)
-        width = format.width if format else max(int(codes.max(initial=0)), -int(codes.min(initial=0))).bit_length() + 1
+        width = (
+            format.width
+            if format
+            else max(int(codes.max(initial=0)), -int(codes.min(initial=0))).bit_length() + 1
+        )
         tensors[name] = {
             "shape": list(codes.shape),
             "format": str(format) if format else None,

@@ -13,15 +13,26 @@ EXAMPLE = "ssm-hdl quantize checkpoints/digits.safetensors --recipe w4a8 --out o
 
 
 def command(
-    checkpoint: Annotated[Path, typer.Argument(metavar="CHECKPOINT", help="Checkpoint of `ssm-hdl train` or `ssm-hdl import`.")],
+    checkpoint: Annotated[
+        Path,
+        typer.Argument(
+            metavar="CHECKPOINT", help="Checkpoint of `ssm-hdl train` or `ssm-hdl import`."
+        ),
+    ],
     recipe: Annotated[
-        str, typer.Option(help="Bit widths: w8a8, w8a8x8, w4a8, w4a6x8, w4a6x6, a6, a4x8, tenth, or a YAML file.")
+        str,
+        typer.Option(
+            help="Bit widths: w8a8, w8a8x8, w4a8, w4a6x8, w4a6x6, a6, a4x8, tenth, or a YAML file."
+        ),
     ] = "w8a8",
-    out: Annotated[Path | None, typer.Option(help="Folder, which names the manifest; out/NAME if left out.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder, which names the manifest; out/NAME if left out.")
+    ] = None,
     data: Folder = None,
     as_json: Json = False,
 ) -> None:
-    """Quantize a trained model to a manifest (PTQ): integers from end to end, calibrated on training samples."""
+    """Quantize a trained model to a manifest (PTQ): integers from end to end,
+    calibrated on training samples."""
     need("torch", "numba")
     from ssm_hdl.manifest import FILE
     from ssm_hdl.sw import checkpoint as checkpoints
@@ -35,7 +46,8 @@ def command(
     dataset = load_for(model.inputs, data, progress=True)
     with progress(f"quantizing {checkpoint.stem}", effort(model, dataset, widths)) as advance:
         quantized = quantize(model, dataset, widths, advance)
-    manifest = quantized.manifest.named(folder.resolve().name)  # modules of two recipes have two names
+    # modules of two recipes have two names
+    manifest = quantized.manifest.named(folder.resolve().name)
     path = manifest.save(folder)
     answer = {
         "manifest": str(path),

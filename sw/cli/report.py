@@ -8,7 +8,17 @@ import typer
 from ssm_hdl.errors import UsageError
 from ssm_hdl.extras import need
 from ssm_hdl.sw.cli import sizing
-from ssm_hdl.sw.cli.console import Folder, Json, Window, facts, inputs_of, need_apart, need_writable, progress, show
+from ssm_hdl.sw.cli.console import (
+    Folder,
+    Json,
+    Window,
+    facts,
+    inputs_of,
+    need_apart,
+    need_writable,
+    progress,
+    show,
+)
 from ssm_hdl.sw.cli.samples import samples_of
 
 if TYPE_CHECKING:
@@ -17,7 +27,10 @@ if TYPE_CHECKING:
     from ssm_hdl.sw.virtual import Target
 
 NAME = "report"
-EXAMPLE = "ssm-hdl report manifests/digits --device up5k --samples test --float checkpoints/digits.safetensors -o digits.html"
+EXAMPLE = (
+    "ssm-hdl report manifests/digits --device up5k --samples test --float "
+    "checkpoints/digits.safetensors -o digits.html"
+)
 
 TRACED = 8
 """Sequences whose edges are compared."""
@@ -25,22 +38,36 @@ TRACED = 8
 
 @sizing.sized
 def command(
-    path: Annotated[Path, typer.Argument(metavar="MANIFEST", help="A manifest, or the folder that `build` wrote.")],
+    path: Annotated[
+        Path,
+        typer.Argument(metavar="MANIFEST", help="A manifest, or the folder that `build` wrote."),
+    ],
     size: sizing.Size,
     device: sizing.DeviceName = "generic",
     samples: Annotated[
-        str | None, typer.Option(help="With the figures of these samples: test, val, train, all, random, or a .npy file.")
+        str | None,
+        typer.Option(
+            help="With the figures of these samples: test, val, train, all, random, or a .npy file."
+        ),
     ] = None,
     data: Folder = None,
     window: Window = None,
-    count: Annotated[int | None, typer.Option(min=1, help="Sequences; all, or 10 random ones, if left out.")] = None,
-    checkpoint: Annotated[
-        Path | None, typer.Option("--float", metavar="CHECKPOINT", help="The float model, to be compared edge by edge.")
+    count: Annotated[
+        int | None, typer.Option(min=1, help="Sequences; all, or 10 random ones, if left out.")
     ] = None,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="File to write; NAME.html if left out.")] = None,
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(
+            "--float", metavar="CHECKPOINT", help="The float model, to be compared edge by edge."
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="File to write; NAME.html if left out.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Write one HTML page: picture, plan, roofline, memories, bit widths; accuracy of samples; the critical path of a build."""
+    """Write one HTML page: picture, plan, roofline, memories, bit widths; accuracy of samples;
+    the critical path of a build."""
     need("matplotlib", *(["torch", "numba"] if checkpoint else []))
     from ssm_hdl import Manifest
     from ssm_hdl.families import find_device
@@ -57,17 +84,27 @@ def command(
     need_apart("--out", out, *inputs_of(path, ".html", data, checkpoint, samples))
     target = built(path, manifest)
     if target is not None and (size.words() or device != "generic"):
-        raise UsageError(f"{path} has its plan, that of the {target.board.title}; leave --device and the options of size out")
+        raise UsageError(
+            f"{path} has its plan, that of the {target.board.title}; "
+            "leave --device and the options of size out"
+        )
     sized = size.plan(manifest, find_device(device)) if target is None else target.sized(manifest)
     sections = _hardware(manifest, sized, target, path)
     if samples is not None:
         sections |= _samples(manifest, samples, data, count, window, checkpoint)
-    write_atomically(out, page(f"{manifest.name}, {target.board.title if target else sized.device.title}", sections))
+    write_atomically(
+        out,
+        page(f"{manifest.name}, {target.board.title if target else sized.device.title}", sections),
+    )
     answer = {"report": str(out), "sections": [name for name, body in sections.items() if body]}
-    show(as_json, answer, facts(manifest.name, answer | {"sections": ", ".join(answer["sections"])}))
+    show(
+        as_json, answer, facts(manifest.name, answer | {"sections": ", ".join(answer["sections"])})
+    )
 
 
-def _hardware(manifest: "Manifest", sized: "Sized", target: "Target | None", folder: Path) -> dict[str, list[str]]:
+def _hardware(
+    manifest: "Manifest", sized: "Sized", target: "Target | None", folder: Path
+) -> dict[str, list[str]]:
     """What needs no samples."""
     from ssm_hdl.boards.critical import critical_path
     from ssm_hdl.sw import draw, figures
@@ -76,7 +113,9 @@ def _hardware(manifest: "Manifest", sized: "Sized", target: "Target | None", fol
 
     summary, *rest = info.tables(info.describe(manifest))
     sections = {"Model": [html(summary)], "Pipeline": [figure(draw.svg(manifest, sized.plan))]}
-    sections["Plan"] = [html(table) for table in generate.tables(sized.report, generate.taken(sized))]
+    sections["Plan"] = [
+        html(table) for table in generate.tables(sized.report, generate.taken(sized))
+    ]
     if sized.device.bounded:
         from ssm_hdl.sw.roofline import roofline
 
@@ -84,7 +123,9 @@ def _hardware(manifest: "Manifest", sized: "Sized", target: "Target | None", fol
             sections["Roofline"] = [figure(figures.svg(roofline(sized)))]
     if target is not None and target.built is not None:
         log = folder / "nextpnr.log"
-        segments = critical_path(log.read_text(encoding="utf-8", errors="replace")) if log.exists() else []
+        segments = (
+            critical_path(log.read_text(encoding="utf-8", errors="replace")) if log.exists() else []
+        )
         sections["Build"] = [html(facts(f"{target.board.title}", build.rows(target.built)))]
         sections["Critical path"] = [path(segments)] if segments else []
     sections["Memories"] = [html(rest.pop()), memories(manifest, sized)]
@@ -92,7 +133,12 @@ def _hardware(manifest: "Manifest", sized: "Sized", target: "Target | None", fol
 
 
 def _samples(
-    manifest: "Manifest", samples: str, data: Path | None, count: int | None, window: int | None, checkpoint: Path | None
+    manifest: "Manifest",
+    samples: str,
+    data: Path | None,
+    count: int | None,
+    window: int | None,
+    checkpoint: Path | None,
 ) -> dict[str, list[str]]:
     """What samples tell."""
     from ssm_hdl.sw.cli import evaluate
@@ -110,7 +156,9 @@ def _samples(
             model.inputs.check_fits(manifest.graph.samples)
         evaluations["float"] = evaluate_float(model, split)
     scores = [
-        html(shown) for kind, each in evaluations.items() for shown in evaluate.rows(each, {"arithmetic": kind, "split": samples})
+        html(shown)
+        for kind, each in evaluations.items()
+        for shown in evaluate.rows(each, {"arithmetic": kind, "split": samples})
     ]
     few = split.head(TRACED)
     said = paragraph(f"Of the first {len(few)} of {len(split):,} sequences.")

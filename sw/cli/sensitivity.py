@@ -19,20 +19,32 @@ EXAMPLE = "ssm-hdl sensitivity checkpoints/s4d-16h.safetensors --out out/s4d-16h
 
 
 def command(
-    checkpoint: Annotated[Path, typer.Argument(metavar="CHECKPOINT", help="Checkpoint of `ssm-hdl train`.")],
-    recipe: Annotated[str, typer.Option(help="Base recipe: widths of all parts but the one that is tried.")] = "w8a8x8",
-    widths: Annotated[str, typer.Option(help="Bits to try, with commas between.")] = "2,3,4,5,6,8,12,16",
-    parts: Annotated[str | None, typer.Option(help="Parts to try, with commas between; all if left out.")] = None,
+    checkpoint: Annotated[
+        Path, typer.Argument(metavar="CHECKPOINT", help="Checkpoint of `ssm-hdl train`.")
+    ],
+    recipe: Annotated[
+        str, typer.Option(help="Base recipe: widths of all parts but the one that is tried.")
+    ] = "w8a8x8",
+    widths: Annotated[
+        str, typer.Option(help="Bits to try, with commas between.")
+    ] = "2,3,4,5,6,8,12,16",
+    parts: Annotated[
+        str | None, typer.Option(help="Parts to try, with commas between; all if left out.")
+    ] = None,
     samples: Annotated[int, typer.Option(min=1, help="Training samples to calibrate on.")] = 128,
     images: Annotated[int, typer.Option(min=1, help="Validation samples to measure on.")] = 500,
     jobs: Annotated[int, typer.Option(min=1, help="Processes that work side by side.")] = 1,
     data: Folder = None,
-    out: Annotated[Path | None, typer.Option(help="Folder of the report and the plot; out/NAME if left out.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the report and the plot; out/NAME if left out.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Narrow one part of a base recipe after the other: score and SQNR on validation samples, as a table and as a heat map.
+    """Narrow one part of a base recipe after the other: score and SQNR on validation samples,
+    as a table and as a heat map.
 
-    A stopped run goes on when the same command is given again. A width that cannot work is an entry with its reason.
+    A stopped run goes on when the same command is given again.
+    A width that cannot work is an entry with its reason.
     """
     need("torch", "numba", "matplotlib")
     from ssm_hdl.sw.plot import heat_map
@@ -51,12 +63,18 @@ def command(
     picture = heat_map(report, path.with_suffix(".png"))
     summary = {
         "base": f"{report.recipe.name}: {report.base.shown}, {report.base.sqnr_db:.1f} dB, "
-        f"{report.base.paper_bytes:,.0f} bytes by the paper's count, {report.base.hardware_bytes:,.0f} in hardware",
+        f"{report.base.paper_bytes:,.0f} bytes by the paper's count, "
+        f"{report.base.hardware_bytes:,.0f} in hardware",
         "float": f"{TITLES[subject.score]} {score_text(subject.score, report.float_score)}",
         "report": path,
         "plot": picture,
     }
-    show(as_json, report.to_json(), facts(f"{report.model}  {images} validation samples", summary), cells(report))
+    show(
+        as_json,
+        report.to_json(),
+        facts(f"{report.model}  {images} validation samples", summary),
+        cells(report),
+    )
 
 
 def numbers(text: str) -> list[int]:
@@ -82,7 +100,9 @@ def cells(report: "Report") -> "Table":
         for width in report.widths:
             cell = report.cells.get((part, width))
             if isinstance(cell, Measured):
-                texts.append(f"{factor * (report.base.score - cell.score):{digits}} | {cell.sqnr_db:.1f}")
+                texts.append(
+                    f"{factor * (report.base.score - cell.score):{digits}} | {cell.sqnr_db:.1f}"
+                )
             else:
                 texts.append("–")
         rows.add_row(part, *texts)

@@ -1,4 +1,5 @@
-"""The arrays of an .npz file: read without running code from the file, and checked to be of a known name and kind."""
+"""The arrays of an .npz file: read without running code from the file,
+and checked to be of a known name and kind."""
 
 import math
 from collections import Counter
@@ -16,12 +17,21 @@ from ssm_hdl.sw.data.cut import PARTS
 
 Array = NDArray[Any]
 
-KINDS = {"x": "biuf", "y": "biuf", "length": "iu", "split": "iuU", "recording": "iu", "classes": "U", "channels": "U"}
+KINDS = {
+    "x": "biuf",
+    "y": "biuf",
+    "length": "iu",
+    "split": "iuU",
+    "recording": "iu",
+    "classes": "U",
+    "channels": "U",
+}
 KINDS |= {"rate": "iuf", "format": "U", "mean": "iuf", "std": "iuf"}
 """The arrays of a file, and NumPy's kinds of number or text that each may have."""
 
 MAX_UNPACKED, MAX_RATIO = 1 << 26, 100
-"""Bytes, or times its own size, that a file may unpack to: samples rarely shrink to a tenth, a file made to harm to 1/1000."""
+"""Bytes, or times its own size, that a file may unpack to: samples rarely shrink to a tenth,
+a file made to harm to 1/1000."""
 
 
 def read(path: Path) -> dict[str, Array]:
@@ -33,11 +43,21 @@ def read(path: Path) -> dict[str, Array]:
     try:
         with path.open("rb") as stream:
             if (start := stream.read(2)) != b"PK":  # NumPy would take anything else for a pickle
-                kind = "holds one array without a name" if start == b"\x93N" else "is a file of another kind"
+                kind = (
+                    "holds one array without a name"
+                    if start == b"\x93N"
+                    else "is a file of another kind"
+                )
                 raise ValueError(f"it {kind}, write it with numpy.savez")
-            size, whole = sum(member.file_size for member in ZipFile(stream).infolist()), stream.seek(0, SEEK_END)
+            size, whole = (
+                sum(member.file_size for member in ZipFile(stream).infolist()),
+                stream.seek(0, SEEK_END),
+            )
             if size > max(MAX_UNPACKED, MAX_RATIO * whole):
-                raise ValueError(f"its {whole:,} bytes unpack to {size:,}; write it with numpy.savez, without compression")
+                raise ValueError(
+                    f"its {whole:,} bytes unpack to {size:,}; write it with numpy.savez, "
+                    "without compression"
+                )
             stream.seek(0)
             content = np.load(stream, allow_pickle=False)
             if twice := [name for name, number in Counter(content.files).items() if number > 1]:
@@ -45,19 +65,26 @@ def read(path: Path) -> dict[str, Array]:
             arrays = {name: np.asarray(content[name]) for name in content.files}
             for name, array in arrays.items():
                 if array.dtype.kind == "U" and array.itemsize:
-                    signs = np.ascontiguousarray(array, array.dtype.newbyteorder("=")).reshape(-1).view(np.uint32)
+                    signs = (
+                        np.ascontiguousarray(array, array.dtype.newbyteorder("="))
+                        .reshape(-1)
+                        .view(np.uint32)
+                    )
                     if signs.size and signs.max() > maxunicode:  # Python would end in a SystemError
                         raise ValueError(f"{name} holds what is no text")
             return arrays
     except OSError as error:
         raise SsmHdlError(f"cannot read {path}: {error.strerror or error}") from error
-    except Exception as error:  # a damaged file fails in any layer of zipfile, zlib, tokenize, ast and NumPy
+    except Exception as error:
+        # a damaged file fails in any layer of zipfile, zlib, tokenize, ast and NumPy
         reason = (
             "it holds objects, not numbers; save each array by its name"
             if "allow_pickle" in str(error)
             else brief(str(error), 200)
         )
-        raise SsmHdlError(f"cannot read {path} as arrays of numbers by numpy.savez: {reason}") from error
+        raise SsmHdlError(
+            f"cannot read {path} as arrays of numbers by numpy.savez: {reason}"
+        ) from error
 
 
 class File:
@@ -78,16 +105,29 @@ class File:
                 self.fail(f"there is an array {brief(name)!r}; known are {listing([*KINDS])}")
             if array.dtype.kind not in KINDS[name]:
                 kinds = {"U": "text is", "iu": "integers are", "iuU": "integers or text are"}
-                names = ", and names of classes in classes" if name == "y" and array.dtype.kind in "US" else ""
-                self.fail(f"{name} is of type {array.dtype}; {kinds.get(KINDS[name], 'numbers are')} wanted{names}")
+                names = (
+                    ", and names of classes in classes"
+                    if name == "y" and array.dtype.kind in "US"
+                    else ""
+                )
+                self.fail(
+                    f"{name} is of type {array.dtype}; "
+                    f"{kinds.get(KINDS[name], 'numbers are')} wanted{names}"
+                )
         if "x" not in self.arrays:
             self.fail("there is no array x")
         for name in [name for name in ("classes", "channels") if name in self.arrays]:
             if self.arrays[name].ndim != 1:
-                self.fail(f"{name} has shape {self.arrays[name].shape}; it is a list of names, of shape ({name},)")
+                self.fail(
+                    f"{name} has shape {self.arrays[name].shape}; it is a list of names, "
+                    f"of shape ({name},)"
+                )
             names = self.arrays[name].tolist()
             if len({*names}) < len(names):
-                self.fail(f"{name} has the name {max(names, key=names.count)!r} twice; give each a name of its own")
+                self.fail(
+                    f"{name} has the name {max(names, key=names.count)!r} twice; "
+                    "give each a name of its own"
+                )
         for name in ("rate", "format"):
             if name in self.arrays and self.arrays[name].size != 1:
                 self.fail(f"{name} has shape {self.arrays[name].shape}; it is a single value")

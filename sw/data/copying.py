@@ -1,7 +1,9 @@
-"""Selective copying after "Mamba" (arXiv 2312.00752, section 4.1.1): remember what counts, at random distances, and repeat it.
+"""Selective copying after "Mamba" (arXiv 2312.00752, section 4.1.1): remember what counts,
+at random distances, and repeat it.
 
-A sequence is mostly noise, token 0. Sixteen tokens of 1 to 14 stand at random steps of it. Then token 15 follows 16 times, and
-the label of each of these steps is the next token to repeat; other steps have no label.
+A sequence is mostly noise, token 0. Sixteen tokens of 1 to 14 stand at random steps of it. Then
+token 15 follows 16 times, and the label of each of these steps is the next token to repeat;
+other steps have no label.
 """
 
 import random
@@ -18,7 +20,16 @@ from ssm_hdl.sw.data.dataset import InputSpec
 REMEMBERED = 16
 """Tokens to repeat."""
 
-SPEC = InputSpec("copying", "UQ(4, 0)", mean=(0.0,), std=(1.0,), steps=256 + REMEMBERED, classes=16, tokens=16, per_step=True)
+SPEC = InputSpec(
+    "copying",
+    "UQ(4, 0)",
+    mean=(0.0,),
+    std=(1.0,),
+    steps=256 + REMEMBERED,
+    classes=16,
+    tokens=16,
+    per_step=True,
+)
 """A code is one of 16 tokens."""
 
 SIZES = (32_768, 1_000, 1_000)
@@ -28,7 +39,10 @@ NOISE, ASK = 0, 15
 
 
 def generate(
-    count: int, steps: int = SPEC.steps, seed: int = 0, progress: Callable[[int], None] | None = None
+    count: int,
+    steps: int = SPEC.steps,
+    seed: int = 0,
+    progress: Callable[[int], None] | None = None,
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """Sequences: codes (count, steps, 1) and labels (count, steps).
 
@@ -42,7 +56,9 @@ def generate(
         SsmHdlError: fewer than 32 steps, which do not hold the tokens and their copies.
     """
     if steps < 2 * REMEMBERED:
-        raise SsmHdlError(f"{steps} steps are too few to copy {REMEMBERED} tokens; give {2 * REMEMBERED} or more")
+        raise SsmHdlError(
+            f"{steps} steps are too few to copy {REMEMBERED} tokens; give {2 * REMEMBERED} or more"
+        )
     source = random.Random(seed)  # Python's own: its sequence does not change between versions
     codes, labels = np.full((count, steps, 1), NOISE, np.uint8), np.full((count, steps), UNLABELLED)
     for number in range(count):

@@ -27,8 +27,10 @@ def parts_of(count: int, given: Array | None, ordered: bool) -> Array:
 
     Args:
         count: samples, or steps of a recording.
-        given: the same, as the file has them; without validation, a tenth of the training part becomes that.
-        ordered: neighbours depend on each other, so every part is a stretch; otherwise entries are drawn at random.
+        given: the same, as the file has them; without validation,
+            a tenth of the training part becomes that.
+        ordered: neighbours depend on each other, so every part is a stretch;
+            otherwise entries are drawn at random.
     """
     parts = np.full(count, PARTS.index("train")) if given is None else given.copy()
     chosen = np.flatnonzero(parts == PARTS.index("train"))
@@ -65,13 +67,15 @@ class Cut:
             parts: of each step (steps,).
             recordings: a number for each step (steps,), or None for a single recording.
             window: steps of a window, at most of the longest stretch.
-            hop: steps between windows of the training part; others do not overlap, so no step is scored twice.
+            hop: steps between windows of the training part; others do not overlap,
+                so no step is scored twice.
         """
         change = np.diff(parts) != 0
         if recordings is not None:
             change |= np.diff(recordings) != 0
         borders = np.concatenate([[0], np.flatnonzero(change) + 1, [len(parts)]])
-        window = min(window, int(np.diff(borders).max()))  # the rest would be padding in every window
+        # the rest would be padding in every window
+        window = min(window, int(np.diff(borders).max()))
         starts, lengths = [], []
         for begin, end in pairwise(borders.tolist()):
             step = min(hop if parts[begin] == PARTS.index("train") else window, len(parts))

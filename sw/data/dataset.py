@@ -20,9 +20,10 @@ class Split:
 
     Attributes:
         codes: input codes (n, steps, channels), integers.
-        labels: classes (n,) or (n, steps), int64, where -1 is no class; or numbers (n, targets) or (n, steps, targets), float64,
-            where NaN is no number.
-        lengths: steps of each sequence (n,), int64, 1 at least; the codes after them are padding. All steps if None.
+        labels: classes (n,) or (n, steps), int64, where -1 is no class; or numbers (n, targets)
+            or (n, steps, targets), float64, where NaN is no number.
+        lengths: steps of each sequence (n,), int64, 1 at least; the codes after them are padding.
+            All steps if None.
     """
 
     codes: NDArray[np.integer]
@@ -40,7 +41,11 @@ class Split:
     def inside(self) -> NDArray[np.bool_]:
         """Whether a step is one of the sequence, not padding; (n, steps)."""
         steps = np.arange(self.codes.shape[1])
-        return steps < np.full((len(self), 1), len(steps)) if self.lengths is None else steps < self.lengths[:, np.newaxis]
+        return (
+            steps < np.full((len(self), 1), len(steps))
+            if self.lengths is None
+            else steps < self.lengths[:, np.newaxis]
+        )
 
     def batches(self, size: int, steps: int | None = None) -> "list[Batch]":
         """The samples in batches, each of sequences of one length and without padding.
@@ -55,18 +60,32 @@ class Split:
             groups = [np.arange(len(self))]
         else:
             groups = [np.flatnonzero(self.lengths == length) for length in np.unique(self.lengths)]
-        parts = [group[start : start + size] for group in groups for start in range(0, len(group), size)]
+        parts = [
+            group[start : start + size] for group in groups for start in range(0, len(group), size)
+        ]
         parts.sort(key=lambda part: int(part[0]))  # short and long ones in turn
-        return [(part, self.codes[part, : None if self.lengths is None else self.lengths[part[0]]]) for part in parts]
+        return [
+            (part, self.codes[part, : None if self.lengths is None else self.lengths[part[0]]])
+            for part in parts
+        ]
 
     def head(self, count: int | None) -> "Split":
         """The first ``count`` samples; all of them for None."""
-        return Split(self.codes[:count], self.labels[:count], None if self.lengths is None else self.lengths[:count])
+        return Split(
+            self.codes[:count],
+            self.labels[:count],
+            None if self.lengths is None else self.lengths[:count],
+        )
 
     def spread(self, count: int) -> "Split":
-        """``count`` samples at equal distances, so that all classes of a sorted file are among them."""
+        """``count`` samples at equal distances,
+        so that all classes of a sorted file are among them."""
         index = np.unique(np.linspace(0, len(self) - 1, min(count, len(self))).astype(np.int64))
-        return Split(self.codes[index], self.labels[index], None if self.lengths is None else self.lengths[index])
+        return Split(
+            self.codes[index],
+            self.labels[index],
+            None if self.lengths is None else self.lengths[index],
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,9 +100,15 @@ class Dataset(InputSpec):
         """All samples: training, validation, test."""
         parts = self.train, self.val, self.test
         lengths = (
-            None if self.train.lengths is None else np.concatenate([part.lengths for part in parts if part.lengths is not None])
+            None
+            if self.train.lengths is None
+            else np.concatenate([part.lengths for part in parts if part.lengths is not None])
         )
-        return Split(np.concatenate([part.codes for part in parts]), np.concatenate([part.labels for part in parts]), lengths)
+        return Split(
+            np.concatenate([part.codes for part in parts]),
+            np.concatenate([part.labels for part in parts]),
+            lengths,
+        )
 
     @property
     def spec(self) -> InputSpec:

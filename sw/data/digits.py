@@ -1,4 +1,5 @@
-"""scikit-learn's digits: 1,797 images of 8 x 8 pixels, read in row order as sequences of 64 steps."""
+"""scikit-learn's digits: 1,797 images of 8 x 8 pixels,
+read in row order as sequences of 64 steps."""
 
 from dataclasses import asdict
 
@@ -7,7 +8,9 @@ import numpy as np
 from ssm_hdl.extras import need
 from ssm_hdl.sw.data.dataset import Dataset, InputSpec, Split
 
-SPEC = InputSpec(name="digits", input_format="UQ(1, 4)", mean=(0.305,), std=(0.376,), steps=64, classes=10)
+SPEC = InputSpec(
+    name="digits", input_format="UQ(1, 4)", mean=(0.305,), std=(0.376,), steps=64, classes=10
+)
 """A pixel is 0 to 16, that is 0 to 1 in sixteenths; mean and std are taken over all pixels."""
 
 SIZES = (1297, 150, 350)
@@ -18,7 +21,8 @@ SEED = 0
 
 
 def load() -> Dataset:
-    """Shuffle the digits with a fixed seed and split them: 1,297 for training, 150 for validation, 350 for the test."""
+    """Shuffle the digits with a fixed seed and split them: 1,297 for training, 150 for validation,
+    350 for the test."""
     need("sklearn")
     from sklearn.datasets import load_digits
 

@@ -24,11 +24,16 @@ def fetch(address: str, name: str, instead: str, progress: bool) -> bytes:
     columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn()
     received = io.BytesIO()
     try:
-        with urllib.request.urlopen(address, timeout=30) as answer, Progress(*columns, disable=not progress) as bar:
+        with (
+            urllib.request.urlopen(address, timeout=30) as answer,
+            Progress(*columns, disable=not progress) as bar,
+        ):
             task = bar.add_task(name, total=int(answer.headers.get("Content-Length", 0)) or None)
             while block := answer.read(1 << 16):
                 received.write(block)
                 bar.advance(task, len(block))
     except (OSError, http.client.HTTPException) as error:
-        raise SsmHdlError(f"cannot download {address}: {getattr(error, 'reason', error)}; {instead}") from error
+        raise SsmHdlError(
+            f"cannot download {address}: {getattr(error, 'reason', error)}; {instead}"
+        ) from error
     return received.getvalue()

@@ -41,12 +41,15 @@ class Source(Protocol):
 
     @property
     def generate(self) -> Callable[..., Samples]:
-        """Generates samples, the same ones every time: of a count, with ``seed``, ``progress`` and, if others, ``steps``."""
+        """Generates samples, the same ones every time: of a count, with ``seed``, ``progress`` and,
+        if others, ``steps``."""
 
 
 def uniform(source: random.Random, count: int, below: int) -> NDArray[np.uint8]:
     """Random numbers (count,) from 0 up to, but without, ``below``, which is 256 at most."""
-    return (np.frombuffer(source.randbytes(2 * count), np.uint16).astype(np.uint32) * below >> 16).astype(np.uint8)
+    return (
+        np.frombuffer(source.randbytes(2 * count), np.uint16).astype(np.uint32) * below >> 16
+    ).astype(np.uint8)
 
 
 def load(
@@ -68,7 +71,8 @@ def load(
         seed: another one makes other samples; the files of others than 0 are in a folder each.
 
     Raises:
-        SsmHdlError: too few steps, or the file is damaged or holds another data set, or it cannot be written.
+        SsmHdlError: too few steps, or the file is damaged or holds another data set,
+            or it cannot be written.
     """
     spec, counts, options = source.SPEC, tuple[int, ...](sizes or source.SIZES), dict[str, int]()
     if steps is not None:
@@ -99,16 +103,33 @@ def _read(path: Path, spec: InputSpec, total: int) -> Samples:
         raise SsmHdlError(f"{error}; delete it, and it is made again") from error
     codes, labels = (arrays.get(name, np.zeros(0)) for name in ("codes", "labels"))
     shape, labelled = (total, spec.steps, 1), (total, spec.steps)[: 1 + spec.per_step]
-    fits = codes.shape == shape and codes.dtype == np.uint8 and labels.shape == labelled and labels.dtype == np.int64
-    if not fits or labels.min() < (UNLABELLED if spec.per_step else 0) or labels.max() >= spec.classes:
-        raise SsmHdlError(f"{path} holds other samples than {total} of {spec.name}; delete it, and it is made again")
+    fits = (
+        codes.shape == shape
+        and codes.dtype == np.uint8
+        and labels.shape == labelled
+        and labels.dtype == np.int64
+    )
+    if (
+        not fits
+        or labels.min() < (UNLABELLED if spec.per_step else 0)
+        or labels.max() >= spec.classes
+    ):
+        raise SsmHdlError(
+            f"{path} holds other samples than {total} of {spec.name}; delete it, "
+            "and it is made again"
+        )
     return codes, labels
 
 
 @contextmanager
 def _bar(name: str, total: int, progress: bool) -> Iterator[Advance]:
     """A progress bar while samples are made."""
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, disable=not progress) as bar:
         task = bar.add_task(f"making {name}", total=total)
         yield lambda done: bar.advance(task, done)

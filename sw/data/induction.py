@@ -1,7 +1,9 @@
-"""Induction heads after "Mamba" (arXiv 2312.00752, appendix E.1): recall what followed a token when it comes again.
+"""Induction heads after "Mamba" (arXiv 2312.00752, appendix E.1):
+recall what followed a token when it comes again.
 
-A sequence is random tokens of 0 to 14. The special token, 15, stands at a random step of it and at the last. The class of the
-sequence is the token after the first of the two. A model is trained at 256 steps and tested at others, up to a million.
+A sequence is random tokens of 0 to 14. The special token, 15, stands at a random step of it and at
+the last. The class of the sequence is the token after the first of the two. A model is trained at
+256 steps and tested at others, up to a million.
 """
 
 import random
@@ -24,7 +26,10 @@ SPECIAL = 15
 
 
 def generate(
-    count: int, steps: int = SPEC.steps, seed: int = 0, progress: Callable[[int], None] | None = None
+    count: int,
+    steps: int = SPEC.steps,
+    seed: int = 0,
+    progress: Callable[[int], None] | None = None,
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """Sequences: codes (count, steps, 1) and classes (count,).
 

@@ -1,19 +1,23 @@
-"""Pathfinder after the rules of the Long Range Arena (arXiv 2011.04006, section 2.2.5; Linsley et al., arXiv 1805.08315).
+"""Pathfinder after the rules of the Long Range Arena (arXiv 2011.04006, section 2.2.5; Linsley et
+al., arXiv 1805.08315).
 
-A picture of 32 x 32 pixels shows two long dashed paths that do not touch, a few short ones, and two discs. The class is 1 if the
-discs sit on the two ends of one long path, and 0 if they sit on the start of one and the end of the other. The picture is read in
-row order, 1,024 steps of one byte.
+A picture of 32 x 32 pixels shows two long dashed paths that do not touch, a few short ones, and two
+discs. The class is 1 if the discs sit on the two ends of one long path, and 0 if they sit on the
+start of one and the end of the other. The picture is read in row order, 1,024 steps of one byte.
 
 The sizes are from the builder of the Arena's hard set of 32 x 32:
 
-- Dashes are 2 pixels long and half a pixel thick, with a margin of 1 pixel. So the gap between the dashes of a path is 2 pixels.
+- Dashes are 2 pixels long and half a pixel thick, with a margin of 1 pixel.
+  So the gap between the dashes of a path is 2 pixels.
 - Dashes that are not neighbours on a path keep a distance of 2.5 pixels, middle to middle.
-- Long paths have 14 dashes. There are five short paths of 14 // 3 = 4 dashes, left out where there is no room.
+- Long paths have 14 dashes. There are five short paths of 14 // 3 = 4 dashes,
+  left out where there is no room.
 - The long paths begin 7 pixels apart, the first of them at least 14 pixels from the border.
 - Discs have a radius of 1.5 pixels.
 - From dash to dash a path turns by an angle of density cos^2, 90 degrees at most (continuity 1).
 
-Two things differ from the original program: masks are on a grid of quarter pixels, and a stuck long path gives up the picture.
+Two things differ from the original program: masks are on a grid of quarter pixels,
+and a stuck long path gives up the picture.
 """
 
 from collections.abc import Callable
@@ -29,7 +33,9 @@ Floats = NDArray[np.float64]
 SIZE = 32
 """Pixels of a side."""
 
-SPEC = InputSpec("pathfinder", "UQ(0, 8)", mean=(0.088,), std=(0.215,), steps=SIZE * SIZE, classes=2)
+SPEC = InputSpec(
+    "pathfinder", "UQ(0, 8)", mean=(0.088,), std=(0.215,), steps=SIZE * SIZE, classes=2
+)
 """A code is a byte; mean and std are taken over all pixels."""
 
 SIZES = (20_000, 2_000, 2_000)
@@ -45,7 +51,8 @@ DASHES, SHORT, SHORT_DASHES = 14, 5, 4
 """Dashes per long path, number of short paths, and dashes per short path."""
 
 SEED_DISTANCE, RADIUS, CONTRAST = 7.0, 1.5, 1.5
-"""Pixels between the starts of the long paths, radius of a disc in pixels, and the gain of a dash's brightness."""
+"""Pixels between the starts of the long paths, radius of a disc in pixels,
+and the gain of a dash's brightness."""
 
 FINE = 4
 """Cells per pixel, in both directions, in the grid of the masks and of the drawing."""
@@ -64,7 +71,8 @@ _CELLS = SIZE * FINE + 2 * _EDGE
 _ALONG = np.linspace(0, 1, 5)[:, np.newaxis]
 _SQUARE = np.indices((2 * _EDGE + 1, 2 * _EDGE + 1)) - _EDGE
 _NEAR = (_SQUARE[0] * _CELLS + _SQUARE[1])[np.hypot(*_SQUARE) <= _EDGE]
-"""Offsets from the number of a cell to the cells near it. The fine grid of cells has an edge around it, so that offsets fit."""
+"""Offsets from the number of a cell to the cells near it. The fine grid of cells has an edge around
+it, so that offsets fit."""
 
 
 @dataclass(frozen=True)
@@ -82,9 +90,13 @@ class Scenes:
     placed: NDArray[np.bool_]
 
     def discs(self, labels: NDArray[np.int64], first: NDArray[np.int64]) -> Floats:
-        """Middles (n, 2, 2) of the discs: on the start of path ``first`` (n,), and on the end of the same or of the other one."""
+        """Middles (n, 2, 2) of the discs: on the start of path ``first`` (n,),
+        and on the end of the same or of the other one."""
         picture = np.arange(len(labels))
-        starts, ends = self.long[picture, first, 0, 0], self.long[picture, first ^ (labels == 0), -1, 1]
+        starts, ends = (
+            self.long[picture, first, 0, 0],
+            self.long[picture, first ^ (labels == 0), -1, 1],
+        )
         return np.stack([starts, ends], 1)
 
 
@@ -135,7 +147,10 @@ def make_scenes(random: np.random.Generator) -> Scenes:
     for path in range(2):
         _mark(near, alive, long[alive, path, -1])
     near, long = near[alive], long[alive]
-    short, placed = np.zeros((len(alive), SHORT, SHORT_DASHES, 2, 2)), np.zeros((len(alive), SHORT), bool)
+    short, placed = (
+        np.zeros((len(alive), SHORT, SHORT_DASHES, 2, 2)),
+        np.zeros((len(alive), SHORT), bool),
+    )
     for path in range(SHORT):
         missing = np.arange(len(alive))
         for _ in range(SHORT_TRIES):
@@ -148,7 +163,8 @@ def make_scenes(random: np.random.Generator) -> Scenes:
 
 
 def draw(scenes: Scenes, discs: Floats) -> NDArray[np.uint8]:
-    """Draw scenes and discs with middles (n, 2, 2): pictures (n, 32, 32), white on black, with soft edges."""
+    """Draw scenes and discs with middles (n, 2, 2): pictures (n, 32, 32), white on black,
+    with soft edges."""
     count = len(scenes.long)
     lines = np.zeros((count, _CELLS**2), bool)
     for paths, there in ((scenes.long, np.ones((count, 2), bool)), (scenes.short, scenes.placed)):
@@ -157,8 +173,12 @@ def draw(scenes: Scenes, discs: Floats) -> NDArray[np.uint8]:
         along = dashes[:, :, 1] - dashes[:, :, 0]
         across = along[..., ::-1] * (THICKNESS / 4 / LENGTH) * [1, -1]
         for side in (-1, 1):
-            points = dashes[:, :, :1] + np.linspace(0, 1, 17)[:, np.newaxis] * along[:, :, np.newaxis]
-            lines[picture[:, np.newaxis, np.newaxis], _cell(points + side * across[:, :, np.newaxis])] = True
+            points = (
+                dashes[:, :, :1] + np.linspace(0, 1, 17)[:, np.newaxis] * along[:, :, np.newaxis]
+            )
+            lines[
+                picture[:, np.newaxis, np.newaxis], _cell(points + side * across[:, :, np.newaxis])
+            ] = True
     lines = lines.reshape(count, _CELLS, _CELLS)[:, _EDGE:-_EDGE, _EDGE:-_EDGE]
     middles = (np.arange(SIZE * FINE) + 0.5) / FINE
     away = [np.square(middles - discs[..., axis, np.newaxis]) for axis in range(2)]
@@ -186,7 +206,11 @@ def _short_path(
 
 
 def _extend(
-    random: np.random.Generator, last: Floats, near: NDArray[np.bool_], rows: NDArray[np.int64], avoid: Floats | None = None
+    random: np.random.Generator,
+    last: Floats,
+    near: NDArray[np.bool_],
+    rows: NDArray[np.int64],
+    avoid: Floats | None = None,
 ) -> tuple[Floats, NDArray[np.bool_]]:
     """The dashes (n, 2, 2) that follow ``last`` (n, 2, 2), and which of them fit."""
     along = (last[:, 1] - last[:, 0]) / LENGTH
@@ -198,8 +222,14 @@ def _extend(
     return _choose(random, candidates, np.cos(turns) ** 2 * _free(candidates, near, rows, avoid))
 
 
-def _free(candidates: Floats, near: NDArray[np.bool_], rows: NDArray[np.int64], avoid: Floats | None = None) -> NDArray[np.bool_]:
-    """Which candidates (n, tries, 2, 2) are inside and free of the dashes of pictures ``rows`` and ``avoid`` (n, 2, 2)."""
+def _free(
+    candidates: Floats,
+    near: NDArray[np.bool_],
+    rows: NDArray[np.int64],
+    avoid: Floats | None = None,
+) -> NDArray[np.bool_]:
+    """Which candidates (n, tries, 2, 2) are inside and free of the dashes of pictures ``rows`` and
+    ``avoid`` (n, 2, 2)."""
     points = _points(candidates)
     free = np.asarray(((points >= BORDER) & (points <= SIZE - BORDER)).all((2, 3)))
     free &= ~near[rows[:, np.newaxis, np.newaxis], _cell(points)].any(2)
@@ -209,8 +239,11 @@ def _free(candidates: Floats, near: NDArray[np.bool_], rows: NDArray[np.int64], 
     return free
 
 
-def _choose(random: np.random.Generator, candidates: Floats, weights: Floats) -> tuple[Floats, NDArray[np.bool_]]:
-    """Draw one of candidates (n, tries, 2, 2) with probabilities proportional to their weights; and whether any has a weight."""
+def _choose(
+    random: np.random.Generator, candidates: Floats, weights: Floats
+) -> tuple[Floats, NDArray[np.bool_]]:
+    """Draw one of candidates (n, tries, 2, 2) with probabilities proportional to their weights;
+    and whether any has a weight."""
     sums = weights.cumsum(1)
     chosen = (sums <= random.random((len(sums), 1)) * sums[:, -1:]).sum(1).clip(max=TRIES - 1)
     return candidates[np.arange(len(sums)), chosen], sums[:, -1] > 1e-4
@@ -218,7 +251,9 @@ def _choose(random: np.random.Generator, candidates: Floats, weights: Floats) ->
 
 def _mark(near: NDArray[np.bool_], rows: NDArray[np.int64], dashes: Floats) -> None:
     """Mark the cells near dashes (n, 2, 2) of pictures ``rows`` (n,) as occupied."""
-    near[rows[:, np.newaxis, np.newaxis], _cell(_points(dashes)[:, ::2])[..., np.newaxis] + _NEAR] = True
+    near[
+        rows[:, np.newaxis, np.newaxis], _cell(_points(dashes)[:, ::2])[..., np.newaxis] + _NEAR
+    ] = True
 
 
 def _points(dashes: Floats) -> Floats:
@@ -227,7 +262,8 @@ def _points(dashes: Floats) -> Floats:
 
 
 def _cell(points: Floats) -> NDArray[np.int64]:
-    """Numbers of the cells of points (..., 2); points outside count to the outermost cells of the picture."""
+    """Numbers of the cells of points (..., 2); points outside count to the outermost
+    cells of the picture."""
     cells = np.clip(points * FINE, 0, SIZE * FINE - 1).astype(np.int64) + _EDGE
     return cells[..., 0] * _CELLS + cells[..., 1]
 

@@ -25,7 +25,8 @@ class Layout:
     """A layout of checkpoints.
 
     Attributes:
-        read: from arrays, a description of the inputs, and options to the model's config and its tensors by our names.
+        read: from arrays, a description of the inputs, and options to the model's config and its
+            tensors by our names.
         recognise: whether arrays have the layout.
         options: names of the options, which cover what the arrays do not tell.
     """
@@ -38,7 +39,9 @@ class Layout:
 LAYOUTS: Mapping[str, Layout] = {
     "s4d": Layout(s4.read, s4.recognise, ("norm_order", "activation", "discretization", "pooling")),
     "s5-jax": Layout(
-        s5_jax.read, s5_jax.recognise, ("gate", "discretization", "clip_eigs", "norm_order", "activation", "pooling")
+        s5_jax.read,
+        s5_jax.recognise,
+        ("gate", "discretization", "clip_eigs", "norm_order", "activation", "pooling"),
     ),
     "s5-pytorch": Layout(s5_pytorch.read, s5_pytorch.recognise, ("pooling",)),
     "mamba": Layout(mamba.read, mamba.recognise, ("residual", "pooling")),
@@ -57,41 +60,59 @@ def load(
     """Read a public checkpoint.
 
     Args:
-        path: a safetensors file, an .npz file of NumPy, or a state dict by ``torch.save``, wrapped or not. No code is run.
+        path: a safetensors file, an .npz file of NumPy, or a state dict by ``torch.save``,
+            wrapped or not. No code is run.
         layout: one of ``LAYOUTS``; recognised by the names of the arrays if None.
-        inputs: the samples that the model was trained on, for example ``ssm_hdl.sw.data.SPECS["mnist"]``.
+        inputs: the samples that the model was trained on,
+            for example ``ssm_hdl.sw.data.SPECS["mnist"]``.
         key: of the state dict, if the file holds several.
         renamed: new names by old ones, of arrays or of dotted parts of names.
         options: of the layout's module.
 
     Raises:
         Unanswered: an option is needed.
-        SsmHdlError: no such layout, no such file, or a model that is not one of ours; the message names the tensor.
+        SsmHdlError: no such layout, no such file, or a model that is not one of ours;
+            the message names the tensor.
     """
     if layout is not None and layout not in LAYOUTS:
-        raise UsageError(f"no layout of checkpoints is called {layout!r}; there are {', '.join(LAYOUTS)}")
+        raise UsageError(
+            f"no layout of checkpoints is called {layout!r}; there are {', '.join(LAYOUTS)}"
+        )
     arrays = Arrays(Path(path), read(Path(path), key, renamed))
     layout = layout or next((name for name, one in LAYOUTS.items() if one.recognise(arrays)), None)
     if layout is None:
         if dss := next((name for name in arrays.tensors if name.endswith("kernel.W")), None):
-            arrays.fail(f"is a DSS ({dss}), which none of the known layouts is; train an S4D instead")
+            arrays.fail(
+                f"is a DSS ({dss}), which none of the known layouts is; train an S4D instead"
+            )
         known = ", ".join(LAYOUTS)
         raise SsmHdlError(
-            f"{path} has none of the known layouts ({known}); it has {listing(sorted(arrays.tensors))}; "
-            "if they have other names, give --map OLD=NEW"
+            f"{path} has none of the known layouts ({known}); it has "
+            f"{listing(sorted(arrays.tensors))}; if they have other names, give --map OLD=NEW"
         )
     for name in options.keys() - set(LAYOUTS[layout].options):
-        owners = " or ".join(one for one, value in LAYOUTS.items() if name in value.options) or "no layout"
-        raise UsageError(f"--{name.replace('_', '-')} is for checkpoints of {owners}; {path} is one of {layout}, leave it out")
+        owners = (
+            " or ".join(one for one, value in LAYOUTS.items() if name in value.options)
+            or "no layout"
+        )
+        raise UsageError(
+            f"--{name.replace('_', '-')} is for checkpoints of {owners}; "
+            f"{path} is one of {layout}, leave it out"
+        )
     try:
         config, tensors = LAYOUTS[layout].read(arrays, inputs, **options)
     except ValidationError as error:
         first = error.errors()[0]
-        raise SsmHdlError(f"{path} has a model of {first['loc'][0]} {first['input']}: it {reason(first)}") from error
+        raise SsmHdlError(
+            f"{path} has a model of {first['loc'][0]} {first['input']}: it {reason(first)}"
+        ) from error
     arrays.all_taken(layout)
     model = fill(path, config, inputs, tensors)
     with torch.no_grad():
         for name, value in model.discrete().items():
             if count := int((~torch.isfinite(value)).sum()):
-                raise SsmHdlError(f"{path}: {count} of {value.numel()} values of {name} are not finite after discretization")
+                raise SsmHdlError(
+                    f"{path}: {count} of {value.numel()} values of {name} are not finite "
+                    "after discretization"
+                )
     return Checkpoint(model, inputs, MappingProxyType({"name": Path(path).stem}))

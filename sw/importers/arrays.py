@@ -61,17 +61,19 @@ class Arrays:
             why: it should have the shape, for the message.
 
         Raises:
-            SsmHdlError: it is missing, has another shape or kind of numbers, or holds values that are not finite numbers.
+            SsmHdlError: it is missing, has another shape or kind of numbers,
+                or holds values that are not finite numbers.
         """
         if name not in self.tensors:
             left = sorted(self.tensors.keys() - self._taken)
             fitting = [other for other in left if self._fits(other, shape)]
             old, new = fitting[0] if len(fitting) == 1 else "NAME", name
-            if re.split("[./]", old)[-1] == (part := re.split("[./]", new)[-1]):  # then the bias has the same prefixes
+            # then the bias has the same prefixes
+            if re.split("[./]", old)[-1] == (part := re.split("[./]", new)[-1]):
                 old, new = (text.removesuffix(part)[:-1] for text in (old, new))
             self.fail(
-                f"lacks {brief(name)} of shape {shape}; "
-                f"if it is there by another name, give --map {brief(old)}={brief(new)}; there are {listing(left)}"
+                f"lacks {brief(name)} of shape {shape}; if it is there by another name, "
+                f"give --map {brief(old)}={brief(new)}; there are {listing(left)}"
             )
         tensor = self.tensors[name]
         if self._fits(name, shape):
@@ -81,14 +83,19 @@ class Arrays:
             raise SsmHdlError(f"{self.path}: {fault}" + (f": {why}" if why else ""))
         if not (tensor.is_complex() if is_complex else tensor.is_floating_point()):
             kind = "complex" if is_complex else "real floating-point"
-            raise SsmHdlError(f"{self.path}: {brief(name)} is {tensor.dtype}; {kind} numbers are wanted; save them")
+            raise SsmHdlError(
+                f"{self.path}: {brief(name)} is {tensor.dtype}; {kind} numbers are wanted; "
+                "save them"
+            )
         if tensor.dtype == torch.complex32:
             tensor = tensor.to(torch.complex64)
         tensor = tensor.float() if tensor.element_size() < 4 else tensor
         if not torch.isfinite(tensor).all():
             count = int((~torch.isfinite(tensor)).sum())
             fault = f"{brief(name)} has {count} values that are not finite"
-            raise SsmHdlError(f"{self.path}: {fault}; its training diverged, or the file is damaged")
+            raise SsmHdlError(
+                f"{self.path}: {fault}; its training diverged, or the file is damaged"
+            )
         self._taken.add(name)
         return tensor
 
@@ -111,7 +118,8 @@ class Arrays:
             raise UsageError(f"{self.path} {why}; leave --{option.replace('_', '-')} out")
 
     def all_taken(self, layout: str) -> None:
-        """Refuse arrays that were not used; counters, which are integers without a dimension, may be left.
+        """Refuse arrays that were not used; counters, which are integers without a dimension,
+        may be left.
 
         Raises:
             SsmHdlError: names the first unused array.
@@ -119,8 +127,9 @@ class Arrays:
         for name in sorted(self.tensors.keys() - self._taken):
             if self.tensors[name].ndim or self.tensors[name].is_floating_point():
                 self.fail(
-                    f"has {brief(name)}, which a model of layout {layout} that can be imported does not have; "
-                    f"if that is another name of a part it has, give --map OLD=NEW; if no output needs it, --map {brief(name)}="
+                    f"has {brief(name)}, which a model of layout {layout} that can be imported "
+                    "does not have; if that is another name of a part it has, give --map OLD=NEW; "
+                    f"if no output needs it, --map {brief(name)}="
                 )
 
     def ask(self, option: str, given: str | None, choices: Sequence[str], what: str) -> str:
@@ -144,7 +153,9 @@ class Unanswered(UsageError):
         choices: its values.
     """
 
-    def __init__(self, path: Path, what: str, option: str, choices: Sequence[str], given: str | None) -> None:
+    def __init__(
+        self, path: Path, what: str, option: str, choices: Sequence[str], given: str | None
+    ) -> None:
         self.path, self.what, self.option, self.choices = path, what, option, choices
         value = "" if given is None else f" {given} is no choice;"
         super().__init__(f"{path}:{value} its arrays do not tell {what}; give {self.answer}")

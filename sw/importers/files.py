@@ -1,4 +1,5 @@
-"""Files of public checkpoints: recognised by their content, unwrapped, and read without running code from them."""
+"""Files of public checkpoints: recognised by their content, unwrapped,
+and read without running code from them."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,8 +17,19 @@ from ssm_hdl.sw.importers.kinds import CUT_OFF, kind_of
 from ssm_hdl.sw.importers.shards import shards
 from ssm_hdl.sw.importers.torch_file import read_torch
 
-WRAPPERS = ("module", "_orig_mod", "model", "net", "ema", "ema_model", "online_model", "state_dict", "model_state_dict")
-"""Prefixes that training code puts before the names of parameters, and keys under which it saves them."""
+WRAPPERS = (
+    "module",
+    "_orig_mod",
+    "model",
+    "net",
+    "ema",
+    "ema_model",
+    "online_model",
+    "state_dict",
+    "model_state_dict",
+)
+"""Prefixes that training code puts before the names of parameters,
+and keys under which it saves them."""
 
 INSIDE = r"_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module|_forward_module"
 """Wrappers of torch and Lightning around any module."""
@@ -27,12 +39,14 @@ OPTIMIZER = r"[./]?opt_state[./]"
 
 
 def read(path: Path, key: str | None, renamed: Mapping[str, str]) -> dict[str, Tensor]:
-    """The arrays of a safetensors, .npz or torch file by their names, without the prefixes of wrappers.
+    """The arrays of a safetensors, .npz or torch file by their names,
+    without the prefixes of wrappers.
 
     Args:
         path: of the file, or of the index of several safetensors files.
         key: of the state dict, if a torch file holds several.
-        renamed: new names by old ones, of arrays or of dotted parts of names; arrays of an empty new name are left out.
+        renamed: new names by old ones, of arrays or of dotted parts of names;
+            arrays of an empty new name are left out.
 
     Raises:
         SsmHdlError: another kind of file, other contents than arrays, or two arrays of one name.
@@ -47,7 +61,8 @@ def read(path: Path, key: str | None, renamed: Mapping[str, str]) -> dict[str, T
 
 
 def _unnormed(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Weights g v / |v| of PyTorch's weight_norm, whose older version has names of its own, in place of g and v."""
+    """Weights g v / |v| of PyTorch's weight_norm, whose older version has names of its own,
+    in place of g and v."""
     result = dict(tensors)
     for gain in tensors:
         if match := re.fullmatch(r"(.*)parametrizations\.(\w+)\.original0", gain):
@@ -79,9 +94,14 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
             raise SsmHdlError(f"cannot read {path}: {fault}") from error
         raise
     if "schema" in header:
-        raise UsageError(f"{path} is a checkpoint of ssm-hdl already; give it to ssm-hdl quantize as it is")
+        raise UsageError(
+            f"{path} is a checkpoint of ssm-hdl already; give it to ssm-hdl quantize as it is"
+        )
     if "formats" in header:
-        raise UsageError(f"{path} has the integers of a manifest; name the float model that it was quantized from")
+        raise UsageError(
+            f"{path} has the integers of a manifest; "
+            "name the float model that it was quantized from"
+        )
     return tensors
 
 
@@ -91,7 +111,9 @@ def _joined(path: Path, parts: Sequence[Path]) -> dict[str, Tensor]:
     for part in parts:
         own = _choose(part, _read(part, kind_of(part)), None)
         if twice := sorted(tensors.keys() & own.keys()):
-            raise SsmHdlError(f"cannot read {path}: {brief(twice[0])} is in several of its files; keep one")
+            raise SsmHdlError(
+                f"cannot read {path}: {brief(twice[0])} is in several of its files; keep one"
+            )
         tensors |= own
     return tensors
 
@@ -101,44 +123,74 @@ def _check(path: Path, name: str, tensor: Tensor) -> None:
     name = brief(name)
     if tensor.is_nested:
         raise SsmHdlError(f"{path}: {name} is a nested tensor; save dense tensors of floats")
-    kind = "on the meta device, without its numbers" if tensor.is_meta else f"{tensor.layout} and not dense".replace("torch.", "")
+    kind = (
+        "on the meta device, without its numbers"
+        if tensor.is_meta
+        else f"{tensor.layout} and not dense".replace("torch.", "")
+    )
     if tensor.is_meta or tensor.layout != torch.strided or tensor.is_quantized:
-        raise SsmHdlError(f"{path}: {name} is {kind if not tensor.is_quantized else 'quantized'}; save dense tensors of floats")
+        raise SsmHdlError(
+            f"{path}: {name} is {kind if not tensor.is_quantized else 'quantized'}; "
+            "save dense tensors of floats"
+        )
     held = tensor.untyped_storage().nbytes()
     if tensor.numel() * tensor.element_size() > held:
-        raise SsmHdlError(f"{path}: {name} of shape {tuple(tensor.shape)} has only {held:,} bytes; save it with .contiguous()")
+        raise SsmHdlError(
+            f"{path}: {name} of shape {tuple(tensor.shape)} has only {held:,} bytes; "
+            "save it with .contiguous()"
+        )
 
 
-def _rename(path: Path, tensors: Mapping[str, Tensor], renamed: Mapping[str, str]) -> dict[str, Tensor]:
+def _rename(
+    path: Path, tensors: Mapping[str, Tensor], renamed: Mapping[str, str]
+) -> dict[str, Tensor]:
     """Take off the prefixes of wrappers, then apply ``renamed``."""
     plain, used = _unwrap(tensors), set[str]()
     result: dict[str, Tensor] = {}
     origin: dict[str, str] = {}
-    # A name that begins with the old one has priority: `norm=norm_f` is for the outer norm, where there is one.
-    anchors = {old: "" if any(re.match(_part(old), name) for name in plain.values()) else r".*(?<![^./])" for old in renamed}
+    # A name that begins with the old one has priority: `norm=norm_f` is for the outer norm,
+    # where there is one.
+    anchors = {
+        old: "" if any(re.match(_part(old), name) for name in plain.values()) else r".*(?<![^./])"
+        for old in renamed
+    }
     for old, name in plain.items():
-        if dropped := [part for part, new in renamed.items() if not new and any(map(re.compile(_part(part)).match, (old, name)))]:
+        if dropped := [
+            part
+            for part, new in renamed.items()
+            if not new and any(map(re.compile(_part(part)).match, (old, name)))
+        ]:
             used.update(dropped)
             continue
         for before, after in renamed.items():
             if after and re.match(anchors[before] + _part(before), name):
-                name = re.sub(rf"(?<![^./]){_part(before)}", after.replace("\\", r"\\"), name, count=0 if anchors[before] else 1)
+                name = re.sub(
+                    rf"(?<![^./]){_part(before)}",
+                    after.replace("\\", r"\\"),
+                    name,
+                    count=0 if anchors[before] else 1,
+                )
                 used.add(before)
         if name in result:
             first, second = brief(origin[name]), brief(old)
             # The plain name would be taken for both.
-            prefixes = (one.removesuffix(name).rstrip("./") for one in (first, second) if one != name)
+            prefixes = (
+                one.removesuffix(name).rstrip("./") for one in (first, second) if one != name
+            )
             ways = " or ".join(f"--map {prefix}=" for prefix in prefixes)
             both = f"{first} and {second}, which name the same array"
             raise SsmHdlError(f"{path} has both {both}; leave one out, with {ways}")
         result[name], origin[name] = tensors[old], old
     if left := sorted(renamed.keys() - used):
-        raise UsageError(f"--map {brief(left[0])}: {path} has no such name; it has {listing(sorted(result))}")
+        raise UsageError(
+            f"--map {brief(left[0])}: {path} has no such name; it has {listing(sorted(result))}"
+        )
     return result
 
 
 def _part(name: str) -> str:
-    """The pattern of a name, or of its first parts; a dot is a slash, as in the names of messages."""
+    """The pattern of a name, or of its first parts; a dot is a slash,
+    as in the names of messages."""
     return "[./]".join(map(re.escape, re.split("[./]", name))) + "(?![^./])"
 
 
@@ -148,7 +200,8 @@ def _path(name: str) -> str:
 
 
 def _unwrap(names: Iterable[str]) -> dict[str, str]:
-    """Names without the prefixes of wrappers, by the names of the file; arrays of optimizers are left out."""
+    """Names without the prefixes of wrappers, by the names of the file;
+    arrays of optimizers are left out."""
     plain = {}
     for old in names:
         name = re.sub(rf"(^|[./])(?:(?:{INSIDE})[./])+", r"\1", _path(old))
@@ -167,7 +220,9 @@ def _unwrap(names: Iterable[str]) -> dict[str, str]:
 
 def _read_npz(path: Path) -> dict[str, Tensor]:
     """Read the arrays of a file by ``numpy.savez``."""
-    arrays = {name: array for name, array in npz.read(path).items() if array.dtype.kind not in "USMm"}
+    arrays = {
+        name: array for name, array in npz.read(path).items() if array.dtype.kind not in "USMm"
+    }
     if arrays and all(re.fullmatch(r"arr_\d+", name) for name in arrays):
         names = listing([*arrays], 3)
         raise SsmHdlError(f"{path} has arrays without names ({names}); save them by name")
@@ -175,12 +230,19 @@ def _read_npz(path: Path) -> dict[str, Tensor]:
         kind = f"{brief(void)} is of type {arrays[void].dtype}, as bfloat16 becomes"
         raise SsmHdlError(f"{path}: {kind}; save floats of 32 bits")
     try:
-        return {name: torch.from_numpy(np.asarray(array, array.dtype.newbyteorder("="))) for name, array in arrays.items()}
+        return {
+            name: torch.from_numpy(np.asarray(array, array.dtype.newbyteorder("=")))
+            for name, array in arrays.items()
+        }
     except (TypeError, ValueError) as error:  # of more than 64 bits,
-        raise SsmHdlError(f"{path} holds numbers that torch does not: {brief(error, 120)}; save floats of 32 bits") from error
+        raise SsmHdlError(
+            f"{path} holds numbers that torch does not: {brief(error, 120)}; save floats of 32 bits"
+        ) from error
 
 
-def _choose(path: Path, found: Mapping[str, dict[str, Tensor]], key: str | None) -> dict[str, Tensor]:
+def _choose(
+    path: Path, found: Mapping[str, dict[str, Tensor]], key: str | None
+) -> dict[str, Tensor]:
     """The state dict under ``key``, or the only one."""
     names = listing([name for name in found if name]) if any(found) else ""
     if key is not None and key not in found:

@@ -58,7 +58,8 @@ ENDINGS = (".safetensors", ".npz", ".pt", ".pth", ".bin", ".ckpt")
 
 
 def kind_of(path: Path) -> str:
-    """The kind of a file: ``safetensors``, ``index``, ``npz``, ``torch``, ``legacy`` (torch before 1.6).
+    """The kind of a file: ``safetensors``, ``index``, ``npz``, ``torch``,
+    ``legacy`` (torch before 1.6).
 
     Raises:
         SsmHdlError: it is of another kind, or cannot be read.

@@ -1,4 +1,5 @@
-"""Imports Mamba of mamba_ssm, of Hugging Face transformers and of mambapy, and single blocks between an encoder and a decoder.
+"""Imports Mamba of mamba_ssm, of Hugging Face transformers and of mambapy,
+and single blocks between an encoder and a decoder.
 
 | layout | encoder | block | before the decoder | decoder |
 |---|---|---|---|---|
@@ -25,7 +26,14 @@ from ssm_hdl.sw.importers.stacks import NORM, blocks_of, check_pooling, gives, t
 from ssm_hdl.sw.models.mamba import MambaConfig
 
 STATE = re.compile(r"(|.*[./])A(?:_log)?")
-ENCODERS = ("backbone.embedding", "backbone.embeddings", "embedding", "embeddings", "linear_in", "encoder")
+ENCODERS = (
+    "backbone.embedding",
+    "backbone.embeddings",
+    "embedding",
+    "embeddings",
+    "linear_in",
+    "encoder",
+)
 DECODERS = ("lm_head", "classifier", "decoder")
 FINAL = rf"(?:backbone\.)?\w*(?:{NORM})\w*\.weight"
 """The norm after the last block."""
@@ -51,7 +59,8 @@ def read(
     Args:
         arrays: of the checkpoint.
         inputs: the samples that the model takes.
-        residual: ``yes`` if a block adds its input; blocks of ``norm`` and ``mixer``, as the three packages have them, do.
+        residual: ``yes`` if a block adds its input; blocks of ``norm`` and ``mixer``,
+            as the three packages have them, do.
         pooling: of the steps, as in the config.
 
     Raises:
@@ -59,25 +68,44 @@ def read(
     """
     mixers = [match[1] for name in sorted(arrays.tensors) if (match := STATE.fullmatch(name))]
     for mixer in mixers:
-        if f"{mixer}dt_bias" in arrays or arrays.tensors.get(f"{mixer}A_log", torch.empty(0, 0)).ndim == 1:
-            arrays.fail(f"is a Mamba-2 ({mixer}A_log has one number for each head); a Mamba of the first kind can be imported")
+        if (
+            f"{mixer}dt_bias" in arrays
+            or arrays.tensors.get(f"{mixer}A_log", torch.empty(0, 0)).ndim == 1
+        ):
+            arrays.fail(
+                f"is a Mamba-2 ({mixer}A_log has one number for each head); "
+                "a Mamba of the first kind can be imported"
+            )
     backward = [name for name in arrays.tensors if re.search(BACKWARD, name, re.IGNORECASE)]
     if backward:
-        arrays.fail(f"is bidirectional ({backward[0]}), so it cannot be streamed; train one in one direction")
+        arrays.fail(
+            f"is bidirectional ({backward[0]}), so it cannot be streamed; "
+            "train one in one direction"
+        )
     single = len(mixers) == 1 and not re.search(r"\d", mixers[0])
     blocks = [""] if single else blocks_of(arrays, r"(?:\w+[./])*?A(?:_log)?")
     mixers = [next(mixer for mixer in mixers if mixer.startswith(block)) for block in blocks]
     first, norms = mixers[0], _norms(arrays, blocks)
     if len(norms) not in (0, len(blocks)):
-        arrays.fail(f"has {len(norms)} norms in {len(blocks)} blocks; models with one in each, or in none, can be imported")
-    if not single and all(f"{block}mixer." in mixers and f"{block}norm.weight" in norms for block in blocks):
-        arrays.refuse("residual", residual, "is of mamba_ssm, transformers or mambapy, whose blocks add their inputs")
+        arrays.fail(
+            f"has {len(norms)} norms in {len(blocks)} blocks; models with one in each, or in none, "
+            "can be imported"
+        )
+    if not single and all(
+        f"{block}mixer." in mixers and f"{block}norm.weight" in norms for block in blocks
+    ):
+        arrays.refuse(
+            "residual",
+            residual,
+            "is of mamba_ssm, transformers or mambapy, whose blocks add their inputs",
+        )
         added = "yes"
     else:
         what = "whether a block adds its input"
         if norms:
             what += (
-                f", as x + block(norm(x)) does; {norms[0]} is taken for a norm before the block (another order is not imported)"
+                f", as x + block(norm(x)) does; {norms[0]} is taken for a norm before the block "
+                "(another order is not imported)"
             )
         added = arrays.ask("residual", residual, ANSWERS, what)
     inner, modes = arrays.shape(arrays.first(f"{first}A", f"{first}A_log"), "(E, N)")
@@ -85,42 +113,82 @@ def read(
     _, rank = arrays.shape(f"{first}dt_proj.weight", "(E, R)")
     *_, taps = arrays.shape(f"{first}conv1d.weight", "(E, 1, K)")
     if not width or inner % width:
-        arrays.fail(f"has {inner} channels in a block ({first}in_proj) of width {width}; a multiple of it can be imported")
-    finals = [name for name in arrays.tensors if re.fullmatch(FINAL, name, re.IGNORECASE) and name not in norms]
+        arrays.fail(
+            f"has {inner} channels in a block ({first}in_proj) of width {width}; "
+            "a multiple of it can be imported"
+        )
+    finals = [
+        name
+        for name in arrays.tensors
+        if re.fullmatch(FINAL, name, re.IGNORECASE) and name not in norms
+    ]
     final = arrays.first(*finals, "norm_f.weight")
     for name in (*norms, *finals):
         if (bias := f"{name.removesuffix('weight')}bias") in arrays:
-            arrays.fail(f"has {bias}, as a LayerNorm has; a Mamba with RMSNorms, or without norms, can be imported")
+            arrays.fail(
+                f"has {bias}, as a LayerNorm has; a Mamba with RMSNorms, or without norms, "
+                "can be imported"
+            )
     tensors = _encoder(arrays, inputs, width)
     decoder, tied = _decoder(arrays, inputs, width, tensors["encoder.weight"])
-    options: dict[str, Any] = {"width": width, "layers": len(blocks), "modes": modes, "expand": inner // width, "rank": rank}
-    options |= {"taps": taps, "norm": "rms" if norms else "none", "residual": added == "yes", "final_norm": final in arrays}
+    options: dict[str, Any] = {
+        "width": width,
+        "layers": len(blocks),
+        "modes": modes,
+        "expand": inner // width,
+        "rank": rank,
+    }
+    options |= {
+        "taps": taps,
+        "norm": "rms" if norms else "none",
+        "residual": added == "yes",
+        "final_norm": final in arrays,
+    }
     pooling = check_pooling(arrays, inputs, pooling, usual=None)
     config = MambaConfig.model_validate(options | {"pooling": pooling, "tied": tied})
     for number, mixer in enumerate(mixers):
         own = _mixer(arrays, mixer, config)
         tensors |= {f"layers.{number}.mixer.{name}": tensor for name, tensor in own.items()}
-    tensors |= {f"layers.{number}.norm.weight": arrays.take(name, width) for number, name in enumerate(norms)}
+    tensors |= {
+        f"layers.{number}.norm.weight": arrays.take(name, width)
+        for number, name in enumerate(norms)
+    }
     tensors |= {"norm_f.weight": arrays.take(final, width)} if final in arrays else {}
     return config, tensors | decoder
 
 
 def _norms(arrays: Arrays, blocks: Sequence[str]) -> list[str]:
-    """The gains of the norms of the blocks: in a block, or in a list of norms; of a single block, the one called norm."""
+    """The gains of the norms of the blocks: in a block, or in a list of norms; of a single block,
+    the one called norm."""
     norms = []
-    numbered = (re.fullmatch(rf"(?:{NORM})\w*\.(\d+)\.weight", name, re.IGNORECASE) for name in arrays.tensors)
-    first = min((int(match[1]) for match in numbered if match), default=0)  # the list may begin at 1
+    numbered = (
+        re.fullmatch(rf"(?:{NORM})\w*\.(\d+)\.weight", name, re.IGNORECASE)
+        for name in arrays.tensors
+    )
+    # the list may begin at 1
+    first = min((int(match[1]) for match in numbered if match), default=0)
     for number, block in enumerate(blocks, first):
         own = rf"{re.escape(block)}\w*(?:{NORM})\w*|(?:{NORM})\w*\.{number}" if block else "norm"
-        norms += [name for name in arrays.tensors if re.fullmatch(rf"(?:{own})\.weight", name, re.IGNORECASE)]
+        norms += [
+            name
+            for name in arrays.tensors
+            if re.fullmatch(rf"(?:{own})\.weight", name, re.IGNORECASE)
+        ]
     return norms
 
 
 def _mixer(arrays: Arrays, source: str, config: MambaConfig) -> dict[str, Tensor]:
     """The tensors of a mixer."""
     inner, rank, modes = config.inner, config.rank, config.modes
-    shapes: dict[str, tuple[int, ...]] = {"in_proj.weight": (2 * inner, config.width), "out_proj.weight": (config.width, inner)}
-    shapes |= {"conv1d.weight": (inner, 1, config.taps), "x_proj.weight": (rank + 2 * modes, inner), "D": (inner,)}
+    shapes: dict[str, tuple[int, ...]] = {
+        "in_proj.weight": (2 * inner, config.width),
+        "out_proj.weight": (config.width, inner),
+    }
+    shapes |= {
+        "conv1d.weight": (inner, 1, config.taps),
+        "x_proj.weight": (rank + 2 * modes, inner),
+        "D": (inner,),
+    }
     shapes |= {"dt_proj.weight": (inner, rank), "dt_proj.bias": (inner,)}
     tensors = {name: arrays.take(f"{source}{name}", *shape) for name, shape in shapes.items()}
     tensors["conv1d.bias"] = _bias(arrays, f"{source}conv1d", inner)
@@ -128,7 +196,10 @@ def _mixer(arrays: Arrays, source: str, config: MambaConfig) -> dict[str, Tensor
         return tensors | {"A_log": arrays.take(f"{source}A_log", inner, modes)}
     a = arrays.take(f"{source}A", inner, modes)
     if (a >= 0).any():
-        arrays.fail(f"has {int((a >= 0).sum())} values of {source}A that are not below 0, so a state would never decay")
+        arrays.fail(
+            f"has {int((a >= 0).sum())} values of {source}A that are not below 0, "
+            "so a state would never decay"
+        )
     return tensors | {"A_log": torch.log(-a)}
 
 
@@ -136,12 +207,16 @@ def _encoder(arrays: Arrays, inputs: InputSpec, width: int) -> dict[str, Tensor]
     """The tensors of the encoder."""
     name = arrays.first(*(f"{encoder}.weight" for encoder in ENCODERS)).removesuffix(".weight")
     if inputs.tokens:
-        return {"encoder.weight": _rows(arrays, f"{name}.weight", inputs.tokens, width, takes(inputs))}
+        return {
+            "encoder.weight": _rows(arrays, f"{name}.weight", inputs.tokens, width, takes(inputs))
+        }
     weight = arrays.take(f"{name}.weight", width, inputs.channels, why=takes(inputs))
     return {"encoder.weight": weight, "encoder.bias": _bias(arrays, name, width)}
 
 
-def _decoder(arrays: Arrays, inputs: InputSpec, width: int, table: Tensor) -> tuple[dict[str, Tensor], bool]:
+def _decoder(
+    arrays: Arrays, inputs: InputSpec, width: int, table: Tensor
+) -> tuple[dict[str, Tensor], bool]:
     """The tensors of the decoder, none if it is tied; and whether it is."""
     name = arrays.first(*(f"{decoder}.weight" for decoder in DECODERS)).removesuffix(".weight")
     language = inputs.tokens == inputs.outputs
@@ -156,7 +231,9 @@ def _decoder(arrays: Arrays, inputs: InputSpec, width: int, table: Tensor) -> tu
 def _rows(arrays: Arrays, name: str, count: int, width: int, why: str) -> Tensor:
     """The first ``count`` rows of a matrix, which may be padded; ``why`` so many."""
     rows = arrays.shape(name, "(tokens, D)")[0] if name in arrays else count
-    return arrays.take(name, rows if count <= rows < count + PADDING else count, width, why=why)[:count]
+    return arrays.take(name, rows if count <= rows < count + PADDING else count, width, why=why)[
+        :count
+    ]
 
 
 def _bias(arrays: Arrays, name: str, size: int) -> Tensor:

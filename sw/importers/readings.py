@@ -66,17 +66,25 @@ def only(reader: Reader, inputs: InputSpec, options: Mapping[str, Any]) -> Check
 
 
 def normalisations(inputs: InputSpec) -> dict[str, InputSpec]:
-    """Usual normalisations of the same codes by what they do to a value x, in the unit of the data."""
+    """Usual normalisations of the same codes by what they do to a value x,
+    in the unit of the data."""
     scale = inputs.scale or (1.0,) * inputs.channels
-    top = 255 / 256 if inputs.input_format == "UQ(0, 8)" else 1.0  # of bytes, whose largest becomes 1
+    # of bytes, whose largest becomes 1
+    top = 255 / 256 if inputs.input_format == "UQ(0, 8)" else 1.0
     mapped = {"as of the data set": inputs}
-    mapped["none"] = replace(inputs, mean=(0.0,) * inputs.channels, std=tuple(top / one for one in scale))
+    mapped["none"] = replace(
+        inputs, mean=(0.0,) * inputs.channels, std=tuple(top / one for one in scale)
+    )
     if top < 1:
-        mapped["(x - 0.5) / 0.5"] = replace(inputs, mean=(top / 2,) * inputs.channels, std=(top / 2,) * inputs.channels)
+        mapped["(x - 0.5) / 0.5"] = replace(
+            inputs, mean=(top / 2,) * inputs.channels, std=(top / 2,) * inputs.channels
+        )
     return mapped
 
 
-def measure(reader: Reader, inputs: InputSpec, options: Mapping[str, Any], split: Split, normalised: bool) -> list[Reading]:
+def measure(
+    reader: Reader, inputs: InputSpec, options: Mapping[str, Any], split: Split, normalised: bool
+) -> list[Reading]:
     """All readings of a checkpoint on labelled samples, the best first.
 
     Args:
@@ -104,7 +112,10 @@ def measure(reader: Reader, inputs: InputSpec, options: Mapping[str, Any], split
     if len(near) > 1 and len(split) > FEW:
         readings = _scored(near, split.spread(SAMPLES), kind) + readings[len(near) :]
     if len(readings) > 1 and readings[0].score == readings[1].score:
-        a, b = (", ".join(f"{key} {value}" for key, value in reading.options.items()) for reading in readings[:2])
+        a, b = (
+            ", ".join(f"{key} {value}" for key, value in reading.options.items())
+            for reading in readings[:2]
+        )
         raise UsageError(
             f"{a} and {b} fit equally well ({TITLES[kind]} {score_text(kind, readings[0].score)}); "
             "say which it is, or give more samples"
@@ -123,7 +134,10 @@ def _scored(candidates: Sequence[Reading], split: Split, kind: str) -> list[Read
             continue
         if not scores:
             name = candidate.checkpoint.inputs.name
-            raise UsageError(f"the samples of {name} have no labels to measure with; say what the arrays do not tell")
+            raise UsageError(
+                f"the samples of {name} have no labels to measure with; "
+                "say what the arrays do not tell"
+            )
         readings.append(replace(candidate, score=scores[kind], samples=len(split)))
     if failure is not None and not readings:
         raise failure

@@ -31,7 +31,8 @@ NORM_PARTS |= {"running_mean": ("running_mean", "mean"), "running_var": ("runnin
 
 
 def blocks_of(arrays: Arrays, suffix: str) -> list[str]:
-    """The prefixes of the blocks, such as ``layers.0.``, of which each has an array with the pattern ``suffix``, in their order.
+    """The prefixes of the blocks, such as ``layers.0.``, of which each has an array with the
+    pattern ``suffix``, in their order.
 
     Raises:
         SsmHdlError: their numbers are not consecutive, from 0 or 1.
@@ -40,12 +41,19 @@ def blocks_of(arrays: Arrays, suffix: str) -> list[str]:
     for name in arrays.tensors:
         if match := re.fullmatch(rf"(.*?)(\d+)([./]){suffix}", name):
             if not re.fullmatch("0|[1-9][0-9]*", match[2]):
-                arrays.fail(f"has a layer numbered {match[2]} ({name}); layers are numbered 0, 1, 2 and so on")
+                arrays.fail(
+                    f"has a layer numbered {match[2]} ({name}); layers are numbered 0, "
+                    "1, 2 and so on"
+                )
             lists.setdefault(match[1], set()).add(int(match[2]))
             separator = match[3]
     if len(lists) != 1:
-        numbered = ", ".join(f"{name}{sorted(numbers)}" for name, numbers in lists.items()) or "none"
-        arrays.fail(f"has another layout: layers {numbered}; one list of 0, 1, 2 and so on is wanted")
+        numbered = (
+            ", ".join(f"{name}{sorted(numbers)}" for name, numbers in lists.items()) or "none"
+        )
+        arrays.fail(
+            f"has another layout: layers {numbered}; one list of 0, 1, 2 and so on is wanted"
+        )
     prefix, numbers = next((prefix, sorted(numbers)) for prefix, numbers in lists.items())
     first = numbers[0] if numbers[0] == 1 else 0
     zero = f"{prefix}0{separator}"
@@ -57,28 +65,40 @@ def blocks_of(arrays: Arrays, suffix: str) -> list[str]:
     for place, number in enumerate(numbers, first):
         if number != place:
             arrays.fail(
-                f"has another layout: layers {prefix}{numbers}; one list of 0, 1, 2 and so on is wanted; if none is "
-                f"missing, and nothing between them computes, give --map {prefix}{number}={prefix}{place}"
+                f"has another layout: layers {prefix}{numbers}; one list of 0, 1, 2 and so on is "
+                "wanted; if none is missing, and nothing between them computes, "
+                f"give --map {prefix}{number}={prefix}{place}"
             )
     return [f"{prefix}{number}{separator}" for number in numbers]
 
 
-def read_norms(arrays: Arrays, blocks: Sequence[str], width: int) -> tuple[str, list[dict[str, Tensor]], dict[str, Tensor]]:
+def read_norms(
+    arrays: Arrays, blocks: Sequence[str], width: int
+) -> tuple[str, list[dict[str, Tensor]], dict[str, Tensor]]:
     """The kind of norm of all blocks, the tensors of each, and of a norm after the last one.
 
     A norm is in its block, or in a list of norms; the one after the blocks has no number.
     """
     kinds, norms = set[str](), []
-    names = [name for name in arrays.tensors if re.search(rf"(?:{NORM}).*[./](weight|scale)$", name, re.IGNORECASE)]
+    names = [
+        name
+        for name in arrays.tensors
+        if re.search(rf"(?:{NORM}).*[./](weight|scale)$", name, re.IGNORECASE)
+    ]
     outside = [name for name in names if not any(map(name.startswith, blocks))]
-    numbered = ((name, re.search(rf"(?:{NORM})\w*[./](\d+)[./]", name, re.IGNORECASE)) for name in outside)
+    numbered = (
+        (name, re.search(rf"(?:{NORM})\w*[./](\d+)[./]", name, re.IGNORECASE)) for name in outside
+    )
     places = {name: int(match[1]) for name, match in numbered if match}
     first = min(places.values(), default=0)  # the list may begin at 1, as that of the layers
     for number, block in enumerate(blocks):
         listed = [name for name, place in places.items() if place == number + first]
         named = [name for name in names if name.startswith(block)] or listed
         if len(named) > 1:
-            arrays.fail(f"has several norms in layer {number}: {', '.join(named)}; models of one norm a layer can be imported")
+            arrays.fail(
+                f"has several norms in layer {number}: {', '.join(named)}; "
+                "models of one norm a layer can be imported"
+            )
         kind, tensors = _read_norm(arrays, named[0], "norm", width) if named else ("none", {})
         kinds.add(kind)
         norms.append(tensors)
@@ -93,15 +113,27 @@ def read_norms(arrays: Arrays, blocks: Sequence[str], width: int) -> tuple[str, 
 
 
 def _read_norm(arrays: Arrays, gain: str, ours: str, width: int) -> tuple[str, dict[str, Tensor]]:
-    """The kind of a norm, and its tensors; ``gain`` is the array of its gain, ``ours`` the name that we give it."""
+    """The kind of a norm, and its tensors; ``gain`` is the array of its gain,
+    ``ours`` the name that we give it."""
     prefix = re.sub(r"\w+$", "", gain)
-    there = {part: arrays.first(*(f"{prefix}{name}" for name in names)) for part, names in NORM_PARTS.items()}
-    tensors = {f"{ours}.{part}": arrays.take(name, width) for part, name in there.items() if name in arrays}
+    there = {
+        part: arrays.first(*(f"{prefix}{name}" for name in names))
+        for part, names in NORM_PARTS.items()
+    }
+    tensors = {
+        f"{ours}.{part}": arrays.take(name, width) for part, name in there.items() if name in arrays
+    }
     if f"{ours}.bias" not in tensors and gain.endswith("weight"):
-        arrays.fail(f"has {gain} without a bias, as an RMSNorm has; models with LayerNorm or BatchNorm can be imported")
+        arrays.fail(
+            f"has {gain} without a bias, as an RMSNorm has; "
+            "models with LayerNorm or BatchNorm can be imported"
+        )
     if (tensors.get(f"{ours}.running_var", torch.zeros(1)) < 0).any():
         name = there["running_var"]
-        arrays.fail(f"has {name} with values below 0, which no variance has; the file is damaged, or it is another array")
+        arrays.fail(
+            f"has {name} with values below 0, which no variance has; the file is damaged, "
+            "or it is another array"
+        )
     affine = "layer_bias" if f"{ours}.bias" in tensors else "layer"
     return ("batch" if f"{ours}.running_mean" in tensors else affine), tensors
 
@@ -126,13 +158,18 @@ def check_pooling(arrays: Arrays, inputs: InputSpec, pooling: str | None, usual:
 def refuse_growth(arrays: Arrays, name: str, real: Tensor, way_out: str = "") -> None:
     """Refuse eigenvalues, by their real parts, of modes whose state grows."""
     if count := int((real > 0).sum()):
-        arrays.fail(f"has {count} eigenvalues of a real part above 0 ({name}, up to {real.max():.3g}), so a state grows{way_out}")
+        arrays.fail(
+            f"has {count} eigenvalues of a real part above 0 ({name}, up to {real.max():.3g}), "
+            f"so a state grows{way_out}"
+        )
 
 
 def read_ends(arrays: Arrays, inputs: InputSpec, width: int) -> dict[str, Tensor]:
     """Encoder and decoder."""
     shape = (inputs.tokens, width) if inputs.tokens else (width, inputs.channels)
-    encoder, decoder = (arrays.first(*(f"{name}.weight" for name in names)) for names in (ENCODERS, DECODERS))
+    encoder, decoder = (
+        arrays.first(*(f"{name}.weight" for name in names)) for names in (ENCODERS, DECODERS)
+    )
     tensors = {"encoder.weight": arrays.take(encoder, *shape, why=takes(inputs))}
     if not inputs.tokens:
         tensors["encoder.bias"] = arrays.bias(encoder, width)

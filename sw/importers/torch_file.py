@@ -62,7 +62,8 @@ class InertDict:
     """What any other class or function that is not torch's becomes: a plain dict. None is run."""
 
     def __new__(cls, *arguments: object) -> Any:
-        """The one kind of dict that torch fills and gives attributes; one that wraps another keeps it."""
+        """The one kind of dict that torch fills and gives attributes;
+        one that wraps another keeps it."""
         sole = arguments[0] if len(arguments) == 1 else None
         return OrderedDict[Any, Any](sole if isinstance(sole, dict) else {})
 
@@ -92,21 +93,29 @@ def read_torch(path: Path, legacy: bool) -> dict[str, Named]:
         what = _fault(str(error), unknown)
         raise SsmHdlError(f"cannot read {path} as a state dict by torch.save: {what}") from error
     found = {".".join(words): tensors for words, tensors in _state_dicts(content, (), set())}
-    found = found or {"": {".".join(words): tensor for words, tensor in _leaves(content, (), set())}}
+    found = found or {
+        "": {".".join(words): tensor for words, tensor in _leaves(content, (), set())}
+    }
     if not any(found.values()):
         held = _described(content)
-        raise SsmHdlError(f"{path} holds no state dict of tensors, but {held}; save model.state_dict()")
+        raise SsmHdlError(
+            f"{path} holds no state dict of tensors, but {held}; save model.state_dict()"
+        )
     return found
 
 
 def _fault(error: str, unknown: Sequence[str]) -> str:
-    """What is wrong with a file, by torch's words and the classes in it that torch does not know."""
+    """What is wrong with a file, by torch's words and the classes in it that
+    torch does not know."""
     if named := re.search(r"(?:GLOBAL|global) ([\w.]+)", error):
         unknown = [named[1]]
     if "Unsupported operand" in error:
         return "it is of another pickle_protocol; save it with the one that torch.save has"
     if unknown:
-        return f"it holds {listing(unknown, 3)}, which is more than tensors; save model.state_dict() alone"
+        return (
+            f"it holds {listing(unknown, 3)}, which is more than tensors; "
+            "save model.state_dict() alone"
+        )
     return f"it is {CUT_OFF}"
 
 

@@ -5,7 +5,9 @@ from ssm_hdl.sw.models.mamba import MambaConfig
 from ssm_hdl.sw.models.s4d import DeepS4DConfig, S4DConfig
 from ssm_hdl.sw.models.s5 import S5Config
 
-CONFIGS: dict[str, type[Config]] = {config.family: config for config in (S4DConfig, DeepS4DConfig, S5Config, MambaConfig)}
+CONFIGS: dict[str, type[Config]] = {
+    config.family: config for config in (S4DConfig, DeepS4DConfig, S5Config, MambaConfig)
+}
 """The options of each family, by its name; a config builds its model."""
 
 __all__ = ["CONFIGS", "Config", "Model"]

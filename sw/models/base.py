@@ -11,7 +11,8 @@ from ssm_hdl.errors import SsmHdlError, UsageError
 from ssm_hdl.sw.data import InputSpec
 
 Size = Annotated[int, Field(le=16384)]
-"""A size of a model; a larger one is a mistake, and would take all memory. `check` refuses those below 1."""
+"""A size of a model; a larger one is a mistake, and would take all memory.
+`check` refuses those below 1."""
 
 
 class Config(BaseModel):
@@ -36,7 +37,8 @@ class Config(BaseModel):
 
 
 class Model(nn.Module, ABC):
-    """A sequence classifier. ``forward`` is for training; ``step`` is the recurrence, as in hardware, and gives the same.
+    """A sequence classifier. ``forward`` is for training; ``step`` is the recurrence,
+    as in hardware, and gives the same.
 
     Attributes:
         config: sizes and options.
@@ -52,11 +54,13 @@ class Model(nn.Module, ABC):
 
     @abstractmethod
     def dynamics(self) -> list[nn.Parameter]:
-        """The parameters of the recurrence, which need a lower learning rate and no weight decay."""
+        """The parameters of the recurrence,
+        which need a lower learning rate and no weight decay."""
 
     @torch.no_grad()
     def trace(self, x: Tensor) -> dict[str, Tensor]:
-        """Every activation of inputs x (B, L, channels) by its name, in the order of the data flow."""
+        """Every activation of inputs x (B, L, channels) by its name,
+        in the order of the data flow."""
         seen: dict[str, Tensor] = {}
         self.forward(x, lambda name, value: seen.setdefault(name, value))
         return seen
@@ -74,7 +78,8 @@ class Model(nn.Module, ABC):
             state: (B, ...), ``initial_state`` at first.
 
         Returns:
-            The last block's output (B, H), which is pooled over the steps and goes into ``decoder``, and the next state.
+            The last block's output (B, H), which is pooled over the steps and goes into
+            ``decoder``, and the next state.
         """
 
     @abstractmethod
@@ -95,17 +100,21 @@ class Model(nn.Module, ABC):
 
 
 def mean_over(x: Tensor, dim: int, lengths: Tensor | None = None) -> Tensor:
-    """The mean of x over its steps, which are its dimension ``dim``; of sequence b the first ``lengths[b]``, all for None."""
+    """The mean of x over its steps, which are its dimension ``dim``;
+    of sequence b the first ``lengths[b]``, all for None."""
     if lengths is None:
         return x.mean(dim)
     shape = [1] * x.ndim
     shape[dim] = -1
-    inside = torch.arange(x.shape[dim], device=x.device).view(shape) < lengths.view(-1, *[1] * (x.ndim - 1))
+    inside = torch.arange(x.shape[dim], device=x.device).view(shape) < lengths.view(
+        -1, *[1] * (x.ndim - 1)
+    )
     return (x * inside).sum(dim) / lengths.view(-1, *[1] * (x.ndim - 2))
 
 
 def pool(x: Tensor, pooling: str, lengths: Tensor | None = None) -> Tensor:
-    """The packets (B, H) of x (B, L, H), of sequence b the first ``lengths[b]`` steps; x itself for ``none``."""
+    """The packets (B, H) of x (B, L, H), of sequence b the first ``lengths[b]`` steps;
+    x itself for ``none``."""
     if pooling == "none":
         return x
     if pooling == "mean":
@@ -118,7 +127,8 @@ def pool(x: Tensor, pooling: str, lengths: Tensor | None = None) -> Tensor:
 
 
 def pooling_for(inputs: InputSpec, pooling: str, given: bool) -> str:
-    """The pooling of a model for these samples: ``none`` if they have a label for each step, unless another one was given.
+    """The pooling of a model for these samples: ``none`` if they have a label for each step,
+    unless another one was given.
 
     Raises:
         UsageError: the samples need another one.
@@ -126,7 +136,10 @@ def pooling_for(inputs: InputSpec, pooling: str, given: bool) -> str:
     pooling = "none" if inputs.per_step and not given else pooling
     if (pooling == "none") != inputs.per_step:
         label, choice = ("step", "none") if inputs.per_step else ("sequence", "mean, last or max")
-        raise UsageError(f"{inputs.name} has a label for each {label}, and pooling {pooling} does not; choose {choice}")
+        raise UsageError(
+            f"{inputs.name} has a label for each {label}, and pooling {pooling} does not; "
+            f"choose {choice}"
+        )
     return pooling
 
 
@@ -140,4 +153,6 @@ def check(what: str, dt_range: tuple[float, float], **sizes: int) -> None:
         if value < 1:
             raise SsmHdlError(f"{what} of {name} {value} is empty; {name} has to be at least 1")
     if not 0 < dt_range[0] <= dt_range[1] < float("inf"):
-        raise SsmHdlError(f"dt cannot be drawn from {dt_range}; give a smallest and a largest positive number")
+        raise SsmHdlError(
+            f"dt cannot be drawn from {dt_range}; give a smallest and a largest positive number"
+        )

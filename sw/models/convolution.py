@@ -7,7 +7,8 @@ from torch import Tensor
 
 
 def fft_length(least: int) -> int:
-    """The smallest number not below ``least`` whose prime factors are 2 and 5: 1567 becomes 1600, a fast length."""
+    """The smallest number not below ``least`` whose prime factors are 2 and 5: 1567 becomes 1600,
+    a fast length."""
     length = least
     while True:
         rest = length
@@ -22,8 +23,9 @@ def fft_length(least: int) -> int:
 class Convolution(torch.autograd.Function):
     """The causal convolution of u (B, H, L) with k (H, L): (B, H, L), by FFT.
 
-    The gradients are written out, as correlations over the same spectra. Autograd would differentiate a real FFT by a complex
-    one of the full length, which takes 40 % of the training time.
+    The gradients are written out, as correlations over the same spectra. Autograd would
+    differentiate a real FFT by a complex one of the full length, which takes 40 % of
+    the training time.
     """
 
     @staticmethod
@@ -42,10 +44,13 @@ class Convolution(torch.autograd.Function):
         steps = gradients[0].shape[-1]
         spectrum = torch.fft.rfft(gradients[0], n=ctx.length)
         u_gradient = torch.fft.irfft(spectrum * k_spectrum.conj(), n=ctx.length)[..., :steps]
-        k_gradient = torch.fft.irfft((spectrum * u_spectrum.conj()).sum(0), n=ctx.length)[..., :steps]
+        k_gradient = torch.fft.irfft((spectrum * u_spectrum.conj()).sum(0), n=ctx.length)[
+            ..., :steps
+        ]
         return u_gradient, k_gradient
 
 
 def convolve(u: Tensor, k: Tensor) -> Tensor:
-    """The causal convolution over the last dimension of u (B, H, L) with k (H, L): (B, H, L), differentiable."""
+    """The causal convolution over the last dimension of u (B, H, L) with k (H, L): (B, H, L),
+    differentiable."""
     return cast(Tensor, Convolution.apply(u, k))  # type: ignore[no-untyped-call]

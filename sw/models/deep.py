@@ -20,7 +20,8 @@ from ssm_hdl.sw.models.base import Config, Model, Size, pool, pooling_for
 from ssm_hdl.sw.models.norm import make_norm
 
 Tap = Callable[[str, Tensor], Tensor]
-"""Called with the name and the value of every activation; returns the value that the model continues with."""
+"""Called with the name and the value of every activation;
+returns the value that the model continues with."""
 
 
 Epsilon = Annotated[float, Field(gt=0, le=1)]
@@ -33,7 +34,8 @@ def pass_on(name: str, value: Tensor) -> Tensor:
 
 
 class DeepConfig(Config):
-    """The options of every deep model. ``dt_range`` is for training only; checkpoints do not have it.
+    """The options of every deep model. ``dt_range`` is for training only;
+    checkpoints do not have it.
 
     Attributes:
         width: H, channels between the blocks.
@@ -41,7 +43,8 @@ class DeepConfig(Config):
         layers: number of blocks.
         epsilon: see `Epsilon`.
         final_norm: there is a norm after the last block.
-        pooling: ``mean`` of the steps, their ``last``, the largest of each channel (``max``), or ``none``: an answer a step.
+        pooling: ``mean`` of the steps, their ``last``, the largest of each channel (``max``),
+            or ``none``: an answer a step.
         dt_range: smallest and largest initial dt; 1 / dt is the memory of a mode, in steps.
     """
 
@@ -58,7 +61,8 @@ class DeepConfig(Config):
         raise NotImplementedError
 
     def build(self, inputs: InputSpec) -> "DeepModel[Any, Any]":
-        """A new model with random weights; it answers at every step if the samples have a label there.
+        """A new model with random weights; it answers at every step if the samples
+        have a label there.
 
         Raises:
             UsageError: ``pooling`` was given, and the samples need another.
@@ -94,10 +98,20 @@ class DeepModel(Model, Generic[C, B]):
         norm: kind of the norm after the last block.
     """
 
-    def __init__(self, config: C, classes: int, tokens: int, channels: int, block: Callable[[C], nn.Module], norm: str) -> None:
+    def __init__(
+        self,
+        config: C,
+        classes: int,
+        tokens: int,
+        channels: int,
+        block: Callable[[C], nn.Module],
+        norm: str,
+    ) -> None:
         super().__init__()
         self._config, self.classes, self.tokens = config, classes, tokens
-        self.encoder = nn.Embedding(tokens, config.width) if tokens else nn.Linear(channels, config.width)
+        self.encoder = (
+            nn.Embedding(tokens, config.width) if tokens else nn.Linear(channels, config.width)
+        )
         self.layers = nn.ModuleList([block(config) for _ in range(config.layers)])
         self.norm_f = make_norm(norm if config.final_norm else "none", config.width, config.epsilon)
         self.decoder = nn.Linear(config.width, classes)
@@ -113,12 +127,13 @@ class DeepModel(Model, Generic[C, B]):
         return cast(list[B], list(self.layers))
 
     def forward(self, x: Tensor, tap: Tap | None = None, lengths: Tensor | None = None) -> Tensor:
-        """Logits (B, classes), or (B, L, classes) without pooling, of normalised inputs or tokens x (B, L, channels).
+        """Logits (B, classes), or (B, L, classes) without pooling,
+        of normalised inputs or tokens x (B, L, channels).
 
         Args:
             x: the inputs.
-            tap: called with the name and the value of every activation; its result replaces the value. A name is the edge and the
-                number of the block from 0, such as ``norm_0``.
+            tap: called with the name and the value of every activation; its result replaces the
+                value. A name is the edge and the number of the block from 0, such as ``norm_0``.
             lengths: steps of each sequence (B,); all of them if None.
         """
         see = tap or pass_on
@@ -136,7 +151,8 @@ class DeepModel(Model, Generic[C, B]):
         return pool(x, self.config.pooling, lengths)
 
     def step(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """One time step: x (B, channels) and state (B, layers, ...) to the output of ``norm_f`` (B, H) and the next state."""
+        """One time step: x (B, channels) and state (B, layers, ...)
+        to the output of ``norm_f`` (B, H) and the next state."""
         x, states = self._encode(x), []
         for number, block in enumerate(self.blocks):
             x, after = block.step(x, state[:, number])

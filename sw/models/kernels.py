@@ -1,17 +1,20 @@
 """The compiled diagonal recurrence: a loop over time, with all modes side by side.
 
-Complex arrays are (B, L, 2 P), all real parts before all imaginary ones, so that the loop over modes vectorises.
+Complex arrays are (B, L, 2 P), all real parts before all imaginary ones,
+so that the loop over modes vectorises.
 """
 
 import numba
 
 FAST = {"contract", "reassoc", "nsz"}
-"""Licence for the compiler: sums in any order. NaN and infinity stay, because training checks for them."""
+"""Licence for the compiler: sums in any order. NaN and infinity stay,
+because training checks for them."""
 
 
 @numba.njit(cache=True, nogil=True, fastmath=FAST)
 def walk(real, imaginary, h, backward):
-    """Turn the drive in h (B, L, 2 P) into the states, in place; time runs backwards if ``backward``."""
+    """Turn the drive in h (B, L, 2 P) into the states, in place;
+    time runs backwards if ``backward``."""
     batch, steps, modes = h.shape[0], h.shape[1], len(real)
     for b in range(batch):
         for k in range(1, steps):

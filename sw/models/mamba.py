@@ -1,4 +1,5 @@
-"""Mamba: "Linear-Time Sequence Modeling with Selective State Spaces" (Gu and Dao, arXiv 2312.00752).
+"""Mamba: "Linear-Time Sequence Modeling with Selective State Spaces" (Gu and Dao,
+arXiv 2312.00752).
 
     encoder  Linear(channels -> D), or a table of vectors for tokens
     block    x <- x + mixer(RMSNorm(x))                                    several of them
@@ -16,7 +17,8 @@ The mixer has E = expand D channels of N real modes, and dt is of rank R:
     y      = sum_n C_n h'_n + D x
     out    = out_proj(y * SiLU(z))        (D, E)
 
-Parameters have the names and the shapes of mamba_ssm. A language model is a model of tokens with a label for each step.
+Parameters have the names and the shapes of mamba_ssm. A language model is a model of tokens with a
+label for each step.
 """
 
 import math
@@ -40,7 +42,8 @@ SMALLEST_DT = 1e-4
 
 
 class MambaConfig(DeepConfig):
-    """The options of a Mamba. Width and modes are D and N, of each channel of a block; the last norm is an RMSNorm.
+    """The options of a Mamba. Width and modes are D and N, of each channel of a block;
+    the last norm is an RMSNorm.
 
     Attributes:
         expand: channels of a block by those between the blocks.
@@ -84,7 +87,8 @@ class MambaConfig(DeepConfig):
         """
         if self.tied and inputs.tokens != inputs.outputs:
             raise UsageError(
-                f"{inputs.name} has {inputs.tokens} tokens and {inputs.outputs} outputs; a tied decoder needs equally many"
+                f"{inputs.name} has {inputs.tokens} tokens and {inputs.outputs} outputs; "
+                "a tied decoder needs equally many"
             )
         return super().build(inputs)
 
@@ -119,7 +123,8 @@ class Mixer(nn.Module):
         return [self.A_log, self.D, self.dt_proj.bias]
 
     def forward(self, u: Tensor, tap: Tap | None) -> Tensor:
-        """The output (B, L, D) of u (B, L, D). With a tap, all states are held in memory at once."""
+        """The output (B, L, D) of u (B, L, D). With a tap,
+        all states are held in memory at once."""
         see = tap or pass_on
         x, z = self._open(u, see)
         taps, steps = self.conv1d.weight.shape[-1], x.shape[1]
@@ -131,7 +136,8 @@ class Mixer(nn.Module):
         return self._close(x, readout(h, c), z, see)
 
     def step(self, u: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """One step: u (B, D) and state (B, E, N + taps - 1), of modes and inputs, to the output (B, D) and the new state."""
+        """One step: u (B, D) and state (B, E, N + taps - 1), of modes and inputs,
+        to the output (B, D) and the new state."""
         x, z = self._open(u, pass_on)
         modes = self.A_log.shape[1]
         h, window = state[..., :modes], torch.cat([state[..., modes:], x[..., None]], -1)
@@ -144,8 +150,11 @@ class Mixer(nn.Module):
         x, z = self.in_proj(u).chunk(2, -1)
         return see("inner", x), see("gate", z)
 
-    def _project(self, window: Sequence[Tensor], see: Tap) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-        """What the scan takes: x, dt, the drive dt x (..., E), and B and C (..., N), of the last inputs, the oldest first."""
+    def _project(
+        self, window: Sequence[Tensor], see: Tap
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """What the scan takes: x, dt, the drive dt x (..., E), and B and C (..., N),
+        of the last inputs, the oldest first."""
         # A few products of whole arrays are faster than torch's convolution.
         conv = cast(Tensor, self.conv1d.bias)
         for past, weight in zip(window, self.conv1d.weight[:, 0].unbind(1), strict=True):
@@ -154,7 +163,8 @@ class Mixer(nn.Module):
         rank, b, c = self.x_proj(x).split(self.sizes, -1)
         rank, b, c = see("rank", rank), see("b", b), see("c", c)
         dt = functional.softplus(see("dt", self.dt_proj(rank)))
-        if see is not pass_on:  # the integers take the decay from the rate, and the drive from the step
+        # the integers take the decay from the rate, and the drive from the step
+        if see is not pass_on:
             rate = see("rate", torch.log2(dt / math.log(2)))
             step = see("step", dt)
             return x, torch.exp2(rate) * math.log(2), see("drive", step * x), b, c
@@ -183,7 +193,8 @@ class Block(nn.Module):
         return see("residual", x + out) if self.config.residual else out
 
     def step(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """One step: x (B, D) and the mixer's state to the block's output (B, D) and the new state."""
+        """One step: x (B, D) and the mixer's state to the block's output (B, D)
+        and the new state."""
         out, state = self.mixer.step(self.norm(x), state)
         return x + out if self.config.residual else out, state
 
@@ -220,8 +231,12 @@ class Mamba(DeepModel[MambaConfig, Block]):
         SsmHdlError: a size below 1, or a bad ``dt_range``.
     """
 
-    def __init__(self, config: MambaConfig, classes: int = 10, tokens: int = 0, channels: int = 1) -> None:
-        sizes = {name: getattr(config, name) for name in ("width", "layers", "modes", "expand", "taps")}
+    def __init__(
+        self, config: MambaConfig, classes: int = 10, tokens: int = 0, channels: int = 1
+    ) -> None:
+        sizes = {
+            name: getattr(config, name) for name in ("width", "layers", "modes", "expand", "taps")
+        }
         check(config.title, config.dt_range, classes=classes, **sizes)
         super().__init__(config, classes, tokens, channels, Block, "rms")
         if tokens:
@@ -240,4 +255,6 @@ class Mamba(DeepModel[MambaConfig, Block]):
     def initial_state(self, batch: int) -> Tensor:
         """The zero states (batch, layers, E, N + taps - 1)."""
         config = self.config
-        return self.encoder.weight.new_zeros(batch, config.layers, config.inner, config.modes + config.taps - 1)
+        return self.encoder.weight.new_zeros(
+            batch, config.layers, config.inner, config.modes + config.taps - 1
+        )

@@ -9,7 +9,8 @@ MOMENTUM = 0.05
 
 
 class BatchNorm(nn.Module):
-    """Batch normalisation over all dimensions but the last. In evaluation it is an affine map, which folds into its neighbours.
+    """Batch normalisation over all dimensions but the last. In evaluation it is an affine map,
+    which folds into its neighbours.
 
     Args:
         width: H.
@@ -29,12 +30,15 @@ class BatchNorm(nn.Module):
         # torch's function wants the channels in the second dimension.
         flat = x.reshape(-1, x.shape[-1])
         statistics = self.get_buffer("running_mean"), self.get_buffer("running_var")
-        result = functional.batch_norm(flat, *statistics, self.weight, self.bias, self.training, MOMENTUM, self.epsilon)
+        result = functional.batch_norm(
+            flat, *statistics, self.weight, self.bias, self.training, MOMENTUM, self.epsilon
+        )
         return result.reshape(x.shape)
 
 
 def make_norm(kind: str, width: int, epsilon: float) -> nn.Module:
-    """A norm of ``width`` channels: ``layer`` or ``rms`` with a gain, ``layer_bias`` with a bias too, ``batch``, or ``none``."""
+    """A norm of ``width`` channels: ``layer`` or ``rms`` with a gain,
+    ``layer_bias`` with a bias too, ``batch``, or ``none``."""
     if kind == "none":
         return nn.Identity()
     if kind == "batch":

@@ -1,8 +1,9 @@
 """The diagonal recurrence h_t = a o h_{t-1} + v_t over whole sequences, with its gradients.
 
-On a CPU this is a compiled loop over time; on other devices, a scan by doubling in log2 L passes of torch. Forward and backward
-times on one core, for 64 sequences of 784 steps and 32 modes: the loop 23 ms, the FFT convolution 216 ms, a scan by chunks with
-two levels of triangular matrices 230 ms, the scan by doubling 294 ms.
+On a CPU this is a compiled loop over time; on other devices, a scan by doubling in log2 L passes of
+torch. Forward and backward times on one core, for 64 sequences of 784 steps and 32 modes: the loop
+23 ms, the FFT convolution 216 ms, a scan by chunks with two levels of triangular matrices 230 ms,
+the scan by doubling 294 ms.
 """
 
 from typing import Any, cast
@@ -15,7 +16,8 @@ from ssm_hdl.sw.models.kernels import correlate, walk
 
 
 def double(a: Tensor, v: Tensor, backward: bool) -> Tensor:
-    """The states (B, L, 2 P) in log2 L passes, for any device; every pass reaches twice the distance of the one before."""
+    """The states (B, L, 2 P) in log2 L passes, for any device;
+    every pass reaches twice the distance of the one before."""
     h, reach = torch.complex(*v.chunk(2, -1)), 1
     while reach < h.shape[1]:
         shift = (0, 0, -reach, reach) if backward else (0, 0, reach, -reach)
@@ -33,7 +35,8 @@ def run(a: Tensor, v: Tensor, backward: bool = False) -> Tensor:
 
 
 class Recurrence(torch.autograd.Function):
-    """States and their gradients. The gradient of v is the same recurrence, backwards in time and with conj(a)."""
+    """States and their gradients. The gradient of v is the same recurrence,
+    backwards in time and with conj(a)."""
 
     @staticmethod
     def forward(ctx: Any, a: Tensor, v: Tensor) -> Tensor:

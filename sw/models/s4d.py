@@ -1,19 +1,20 @@
-"""S4D. One layer: the model of "Quantizing Small-Scale State-Space Models for Edge AI" (Zhao et al., arXiv 2506.12480).
+"""S4D. One layer: the model of "Quantizing Small-Scale State-Space Models for Edge AI" (Zhao et
+al., arXiv 2506.12480).
 
     encoder  Linear(1 -> H)
     block    x <- x + GLU(Linear_{H->2H}(GELU(SSM(x))))        GLU(a, g) = a * sigmoid(g)
     pool     mean over the steps
     decoder  Linear(H -> classes)
 
-Each of the H channels has its own SSM of N complex modes: A = -exp(log_A_real) + i A_imag, B = 1, zero-order hold with
-step dt:
+Each of the H channels has its own SSM of N complex modes: A = -exp(log_A_real) + i A_imag, B = 1,
+zero-order hold with step dt:
 
     Abar = exp(dt A),  Bbar = (Abar - 1) / A
     x'   = Abar x + Bbar u
     y    = 2 Re(sum_n C_n x'_n) + D u
 
-The factor 2 stands for the conjugate half that is not stored. The parameters have the names and the shapes of the minimal
-S4D of state-spaces/s4 (``s4d.py``), so its checkpoints can be loaded.
+The factor 2 stands for the conjugate half that is not stored. The parameters have the names and the
+shapes of the minimal S4D of state-spaces/s4 (``s4d.py``), so its checkpoints can be loaded.
 
 A deep S4D is a `Stack` of the same SSMs.
 """
@@ -38,7 +39,8 @@ LAYER = "s4_layers.0"
 
 
 class S4DKernel(nn.Module):
-    """The coefficients of H SSMs of N modes, initialised as S4D-Lin (arXiv 2206.11893): A_n = -1/2 + i pi n.
+    """The coefficients of H SSMs of N modes, initialised as S4D-Lin (arXiv 2206.11893):
+    A_n = -1/2 + i pi n.
 
     Args:
         width: H.
@@ -74,9 +76,11 @@ class S4DKernel(nn.Module):
     def forward(self, steps: int) -> Tensor:
         """The impulse response 2 Re(sum_n C_n Bbar_n Abar_n^l), shape (H, steps).
 
-        The power l is split into l = i S + j, with S the root of ``steps``, rounded up: 2 S exponentials per mode, not S^2.
+        The power l is split into l = i S + j, with S the root of ``steps``, rounded up:
+        2 S exponentials per mode, not S^2.
         """
-        # Rows of `high` are the powers i S, columns of the other factor the powers j: their product is an (S, S) grid of l.
+        # Rows of `high` are the powers i S, columns of the other factor the powers j:
+        # their product is an (S, S) grid of l.
         a_dt = self.exponent()
         root = math.isqrt(steps - 1) + 1
         powers = torch.arange(root, device=a_dt.device) * a_dt[..., None]
@@ -114,14 +118,16 @@ class S4DSSM(nn.Module):
         return convolve(u, self.kernel(u.shape[-1])) + self.D[:, None] * u
 
     def step(self, u: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """One step of the SSM: u (B, H) and state (B, H, N) complex to y (B, H) and the new state."""
+        """One step of the SSM: u (B, H) and state (B, H, N) complex to y (B, H)
+        and the new state."""
         a_bar, b_bar = self.kernel.discrete()
         state = a_bar * state + b_bar * u[..., None]
         return 2 * (self.kernel.c() * state).sum(-1).real + self.D * u, state
 
     @torch.no_grad()
     def states(self, u: Tensor) -> Tensor:
-        """Of the states h' = Abar h + u for u (B, L, H): the largest |Re| or |Im|, and the sum of |h|^2; (2, H, N)."""
+        """Of the states h' = Abar h + u for u (B, L, H): the largest |Re| or |Im|,
+        and the sum of |h|^2; (2, H, N)."""
         a_bar = self.kernel.discrete()[0]
         state = a_bar.new_zeros(len(u), *a_bar.shape)
         peak, power = torch.zeros(a_bar.shape), torch.zeros(a_bar.shape, dtype=torch.float64)
@@ -134,7 +140,8 @@ class S4DSSM(nn.Module):
 
 
 class S4DLayer(S4DSSM):
-    """One block without its residual: SSM, GELU, mixing, GLU. Tensors are channels first, (B, H, L)."""
+    """One block without its residual: SSM, GELU, mixing, GLU. Tensors are channels first,
+    (B, H, L)."""
 
     def __init__(self, width: int, modes: int, dt_range: tuple[float, float]) -> None:
         super().__init__(width, modes, dt_range)
@@ -166,8 +173,8 @@ class S4DConfig(Config):
         """A new model with random weights."""
         if inputs.tokens or inputs.channels > 1 or inputs.per_step:
             raise SsmHdlError(
-                f"an S4D of one layer takes one number a step and answers once a sequence, and {inputs.name} differs; "
-                "train a deep S4D or an S5 on it"
+                "an S4D of one layer takes one number a step and answers once a sequence, "
+                f"and {inputs.name} differs; train a deep S4D or an S5 on it"
             )
         return S4D(self.width, self.modes, inputs.outputs, self.dt_range)
 
@@ -200,7 +207,13 @@ class S4D(Model):
         SsmHdlError: a size below 1, or an invalid range.
     """
 
-    def __init__(self, width: int = 16, modes: int = 32, classes: int = 10, dt_range: tuple[float, float] = (1e-3, 1e-1)) -> None:
+    def __init__(
+        self,
+        width: int = 16,
+        modes: int = 32,
+        classes: int = 10,
+        dt_range: tuple[float, float] = (1e-3, 1e-1),
+    ) -> None:
         super().__init__()
         check("an S4D", dt_range, width=width, modes=modes, classes=classes)
         self.width, self.modes, self.classes = width, modes, classes
@@ -247,17 +260,21 @@ class S4D(Model):
         return self.layer.D.detach()
 
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """Logits (B, classes) of normalised inputs x (B, L, 1), of which sequence b has ``lengths[b]`` steps; by convolution."""
+        """Logits (B, classes) of normalised inputs x (B, L, 1),
+        of which sequence b has ``lengths[b]`` steps; by convolution."""
         encoded = self._encode(x)
         _, value, gate = self.layer.mix(self.layer.convolve(encoded))
-        return cast(Tensor, self.decoder(mean_over(encoded + value * torch.sigmoid(gate), -1, lengths)))
+        return cast(
+            Tensor, self.decoder(mean_over(encoded + value * torch.sigmoid(gate), -1, lengths))
+        )
 
     def initial_state(self, batch: int) -> Tensor:
         """The zero state (batch, H, N), complex."""
         return torch.zeros_like(self.a_bar).repeat(batch, 1, 1)
 
     def step(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """One time step: x (B, 1) and state (B, H, N) to the block's output (B, H) and the next state."""
+        """One time step: x (B, 1) and state (B, H, N) to the block's output (B, H)
+        and the next state."""
         encoded = self.encoder(x)
         y, state = self.layer.step(encoded, state)
         _, value, gate = self.layer.mix(y[..., None])
@@ -272,9 +289,10 @@ class S4D(Model):
             states: also ``ssm``; it is N times larger than the others.
 
         Returns:
-            In the order of the data flow: ``encoder`` (B, L, H); ``ssm`` (B, L, H, N), complex; ``readout``, ``gelu``
-            (B, L, H); ``mixing`` (B, L, 2H); ``value``, ``gate``, ``sigmoid``, ``glu``, ``residual`` (B, L, H); ``pool`` (B, H);
-            ``decoder`` (B, classes). Bbar is left out of ``ssm``, so h' = Abar h + u.
+            In the order of the data flow: ``encoder`` (B, L, H); ``ssm`` (B, L, H, N), complex;
+            ``readout``, ``gelu`` (B, L, H); ``mixing`` (B, L, 2H); ``value``, ``gate``,
+            ``sigmoid``, ``glu``, ``residual`` (B, L, H); ``pool`` (B, H); ``decoder`` (B, classes).
+            Bbar is left out of ``ssm``, so h' = Abar h + u.
         """
         encoded = self._encode(x)
         readout = self.layer.convolve(encoded)
@@ -284,9 +302,20 @@ class S4D(Model):
         pool = residual.mean(-1)
         taps = {"encoder": encoded.mT}
         if states:
-            taps["ssm"] = torch.stack([self._states(u, channel) for channel, u in enumerate(encoded.unbind(1))], 2)
-        taps |= {"readout": readout.mT, "gelu": activation.mT, "mixing": torch.cat([value, gate], 1).mT}
-        taps |= {"value": value.mT, "gate": gate.mT, "sigmoid": sigmoid.mT, "glu": (value * sigmoid).mT}
+            taps["ssm"] = torch.stack(
+                [self._states(u, channel) for channel, u in enumerate(encoded.unbind(1))], 2
+            )
+        taps |= {
+            "readout": readout.mT,
+            "gelu": activation.mT,
+            "mixing": torch.cat([value, gate], 1).mT,
+        }
+        taps |= {
+            "value": value.mT,
+            "gate": gate.mT,
+            "sigmoid": sigmoid.mT,
+            "glu": (value * sigmoid).mT,
+        }
         return taps | {"residual": residual.mT, "pool": pool, "decoder": self.decoder(pool)}
 
     def _encode(self, x: Tensor) -> Tensor:

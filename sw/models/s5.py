@@ -1,4 +1,5 @@
-"""S5, a `Stack` of `S5SSM`: "Simplified State Space Layers for Sequence Modeling" (Smith et al., arXiv 2208.04933)."""
+"""S5, a `Stack` of `S5SSM`: "Simplified State Space Layers for Sequence Modeling" (Smith et al.,
+arXiv 2208.04933)."""
 
 from typing import ClassVar
 
@@ -31,5 +32,9 @@ class S5Config(StackConfig):
             SsmHdlError: modes that do not divide into the blocks of HiPPO-N.
         """
         if self.blocks < 1 or self.modes % self.blocks:
-            raise SsmHdlError(f"{self.modes} modes cannot be divided into {self.blocks} blocks; choose a divisor")
-        return S5SSM(self.width, self.modes, self.blocks, self.dt_range, self.discretization, self.clip)
+            raise SsmHdlError(
+                f"{self.modes} modes cannot be divided into {self.blocks} blocks; choose a divisor"
+            )
+        return S5SSM(
+            self.width, self.modes, self.blocks, self.dt_range, self.discretization, self.clip
+        )

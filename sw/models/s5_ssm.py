@@ -5,9 +5,9 @@ One complex state of P modes is shared by all H channels:
     h' = Lbar o h + Bbar u
     y  = 2 Re(C h') + D o u
 
-The factor 2 stands for the conjugate half that is not stored. Zero-order hold: Lbar = exp(L dt), Bbar = ((Lbar - 1) / L) B;
-bilinear: Lbar = (1 + L dt/2) / (1 - L dt/2), Bbar = (dt / (1 - L dt/2)) B (arXiv 2208.04933, section 3 and its code).
-None: Lbar = exp(L dt), Bbar = B.
+The factor 2 stands for the conjugate half that is not stored. Zero-order hold: Lbar = exp(L dt),
+Bbar = ((Lbar - 1) / L) B; bilinear: Lbar = (1 + L dt/2) / (1 - L dt/2), Bbar = (dt / (1 - L dt/2))
+B (arXiv 2208.04933, section 3 and its code). None: Lbar = exp(L dt), Bbar = B.
 """
 
 import math
@@ -27,7 +27,8 @@ STABLE = -1e-4
 
 
 class S5SSM(nn.Module):
-    """The SSM of one block. B and C are initialised as in the paper: random, in the basis of HiPPO-N's eigenvectors.
+    """The SSM of one block. B and C are initialised as in the paper: random,
+    in the basis of HiPPO-N's eigenvectors.
 
     Args:
         width: H, channels.
@@ -39,7 +40,13 @@ class S5SSM(nn.Module):
     """
 
     def __init__(
-        self, width: int, modes: int, blocks: int, dt_range: tuple[float, float], discretization: Discretization, clip: bool
+        self,
+        width: int,
+        modes: int,
+        blocks: int,
+        dt_range: tuple[float, float],
+        discretization: Discretization,
+        clip: bool,
     ) -> None:
         super().__init__()
         self.discretization, self.clip = discretization, clip
@@ -57,7 +64,9 @@ class S5SSM(nn.Module):
 
     def eigenvalues(self) -> Tensor:
         """Lambda (P,), complex."""
-        return torch.complex(self.Lambda_re.clamp(max=STABLE) if self.clip else self.Lambda_re, self.Lambda_im)
+        return torch.complex(
+            self.Lambda_re.clamp(max=STABLE) if self.clip else self.Lambda_re, self.Lambda_im
+        )
 
     def exponent(self) -> Tensor:
         """Lambda dt (P,), complex."""
@@ -71,7 +80,11 @@ class S5SSM(nn.Module):
             poles, gain = (1 + half) / (1 - half), step / (1 - half)
         else:
             poles = torch.exp(eigenvalues * step)
-            gain = (poles - 1) / eigenvalues if self.discretization == "zoh" else torch.ones_like(poles)
+            gain = (
+                (poles - 1) / eigenvalues
+                if self.discretization == "zoh"
+                else torch.ones_like(poles)
+            )
         return poles, gain[:, None] * torch.view_as_complex(self.B)
 
     def dynamics(self) -> list[nn.Parameter]:
@@ -79,7 +92,8 @@ class S5SSM(nn.Module):
         return [self.Lambda_re, self.Lambda_im, self.B, self.log_step]
 
     def forward(self, u: Tensor, tap: Tap) -> Tensor:
-        """The readout (B, L, H) of u (B, L, H); complex matrices are real ones, real parts before imaginary ones."""
+        """The readout (B, L, H) of u (B, L, H); complex matrices are real ones,
+        real parts before imaginary ones."""
         poles, b = self.discrete()
         drive = tap("drive", u @ torch.cat([b.real, b.imag]).mT)
         states = tap("state", recur(poles, drive))
@@ -95,7 +109,10 @@ class S5SSM(nn.Module):
 
 
 def _lecun(fan_in: int, *shape: int) -> Tensor:
-    """Random numbers of variance 1 / ``fan_in``, float64: normal, truncated at two deviations, as in JAX."""
+    """Random numbers of variance 1 / ``fan_in``, float64: normal, truncated at two deviations,
+    as in JAX."""
     # The constant is the deviation of a standard normal truncated at 2, from jax.nn.initializers.
     deviation = fan_in**-0.5 / 0.87962566103423978
-    return nn.init.trunc_normal_(torch.empty(shape, dtype=torch.float64), std=deviation, a=-2 * deviation, b=2 * deviation)
+    return nn.init.trunc_normal_(
+        torch.empty(shape, dtype=torch.float64), std=deviation, a=-2 * deviation, b=2 * deviation
+    )

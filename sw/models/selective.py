@@ -1,7 +1,9 @@
-"""The selective scan h_t = exp(dt_t A) o h_{t-1} + v_t b_t, y_t = sum_n c_tn h_tn over whole sequences, with its gradients.
+"""The selective scan h_t = exp(dt_t A) o h_{t-1} + v_t b_t,
+y_t = sum_n c_tn h_tn over whole sequences, with its gradients.
 
-On a CPU this is a compiled loop over time, which keeps no states but one in 32 steps: forward and backward take 8 and 24 ms on
-one core for 32 sequences of 256 steps, 128 channels and 16 modes. On other devices and in double precision it is a loop of torch.
+On a CPU this is a compiled loop over time, which keeps no states but one in 32 steps: forward and
+backward take 8 and 24 ms on one core for 32 sequences of 256 steps, 128 channels and 16 modes.
+On other devices and in double precision it is a loop of torch.
 """
 
 from typing import Any, cast

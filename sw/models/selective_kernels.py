@@ -1,6 +1,8 @@
-"""The compiled selective scan. Channels are the last dimension of every array but b and c, so that the innermost loop vectorises.
+"""The compiled selective scan. Channels are the last dimension of every array but b and c,
+so that the innermost loop vectorises.
 
-The arguments: dt and v (B, L, E), a (N, E), b and c (B, L, N), y (B, L, E), borders (B, chunks, N, E). All are float32.
+The arguments: dt and v (B, L, E), a (N, E), b and c (B, L, N), y (B, L, E),
+borders (B, chunks, N, E). All are float32.
 """
 
 import math
@@ -11,11 +13,14 @@ import numpy as np
 from ssm_hdl.sw.models.kernels import FAST
 
 CHUNK = 32
-"""Steps between two stored states. Recomputed numbers, 2 x 32 x 16 x 128 of them, stay in a second-level cache (512 KiB)."""
+"""Steps between two stored states. Recomputed numbers, 2 x 32 x 16 x 128 of them,
+stay in a second-level cache (512 KiB)."""
 
 _LOG2E = np.float32(math.log2(math.e))
 _HALF, _LEAST, _ONE = np.float32(0.5), np.float32(-126), np.float32(1)
-_C1, _C2, _C3, _C4, _C5, _C6 = (np.float32(math.log(2) ** k / math.factorial(k)) for k in range(1, 7))
+_C1, _C2, _C3, _C4, _C5, _C6 = (
+    np.float32(math.log(2) ** k / math.factorial(k)) for k in range(1, 7)
+)
 
 
 @numba.njit(inline="always")
@@ -48,7 +53,8 @@ def scan(dt, a, v, b, c, y, borders):
 
 @numba.njit(cache=True, nogil=True, fastmath=FAST)
 def adjoint(dt, a, v, b, c, borders, g_y, g_dt, g_a, g_v, g_b, g_c):
-    """Write the gradients of dt, a, v, b and c, zeros before, by the gradient of y. The states of a chunk are computed again."""
+    """Write the gradients of dt, a, v, b and c, zeros before, by the gradient of y.
+    The states of a chunk are computed again."""
     batch, steps, channels = dt.shape
     modes = len(a)
     h = np.empty((CHUNK + 1, modes, channels), a.dtype)

@@ -7,8 +7,9 @@
     pool     over the steps
     decoder  Linear(H -> classes)
 
-The families differ in the SSM only, ``seq`` of a block: `S5SSM` in ``s5_ssm.py``, `S4DSSM` in ``s4d.py``. Parameters have the
-names of the JAX code of S5 (lindermanlab/S5); matrices are (out, in), as in torch.
+The families differ in the SSM only, ``seq`` of a block: `S5SSM` in ``s5_ssm.py``, `S4DSSM` in
+``s4d.py``. Parameters have the names of the JAX code of S5 (lindermanlab/S5);
+matrices are (out, in), as in torch.
 """
 
 from typing import Annotated, Literal, Protocol, cast
@@ -44,17 +45,20 @@ class SSM(Protocol):
 
 
 class StackConfig(DeepConfig):
-    """The options of a stack; modes are complex. ``dropout`` is for training only; checkpoints do not have it.
+    """The options of a stack; modes are complex. ``dropout`` is for training only;
+    checkpoints do not have it.
 
     Attributes:
         norm: ``layer`` has a gain, ``layer_bias`` a bias too; ``batch`` has both.
         order: ``prenorm`` or ``postnorm``.
-        gate: with g = GELU(y): ``none`` g; ``half_glu1`` g * sigmoid(W g + b); ``half_glu2`` y * sigmoid(W g + b);
-            ``full_glu`` (V g + a) * sigmoid(W g + b); ``glu`` the same, with V and W in one matrix.
+        gate: with g = GELU(y): ``none`` g; ``half_glu1`` g * sigmoid(W g + b); ``half_glu2`` y *
+            sigmoid(W g + b); ``full_glu`` (V g + a) * sigmoid(W g + b); ``glu`` the same,
+            with V and W in one matrix.
         gelu: ``tanh``, the approximation of JAX, or ``erf``, the exact one.
-        skip: the edge that the residual adds: the block's ``input`` or its ``norm``, as in s5-pytorch.
-        hidden: width of a feed-forward network after every block; 0 for none. It is a norm, a linear layer, value * GELU(gate), a
-            linear layer and a residual, as in s5-pytorch.
+        skip: the edge that the residual adds: the block's ``input`` or its ``norm``,
+            as in s5-pytorch.
+        hidden: width of a feed-forward network after every block; 0 for none. It is a norm,
+            a linear layer, value * GELU(gate), a linear layer and a residual, as in s5-pytorch.
         dropout: probability that a channel is left out for a whole sequence.
     """
 
@@ -77,7 +81,8 @@ class StackConfig(DeepConfig):
 
 
 class Block(nn.Module):
-    """SSM, gate, residual, and a norm before or after them; optionally followed by norm, feed-forward network and residual."""
+    """SSM, gate, residual, and a norm before or after them; optionally followed by norm,
+    feed-forward network and residual."""
 
     def __init__(self, config: StackConfig) -> None:
         super().__init__()
@@ -104,7 +109,8 @@ class Block(nn.Module):
         return self._mix(x, u, tap("readout", self.seq(u, tap)), tap)
 
     def step(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """One step: x (B, H) and state (B, ...) complex to the block's output (B, H) and the new state."""
+        """One step: x (B, H) and state (B, ...) complex to the block's output (B, H)
+        and the new state."""
         u = self._before(x, pass_on)
         y, state = self.seq.step(u, state)
         return self._mix(x, u, y, pass_on), state
@@ -147,7 +153,8 @@ class Block(nn.Module):
 
 
 class Stack(DeepModel[StackConfig, Block]):
-    """The whole model. The taps ``drive`` and ``state`` are (B, L, 2 P), real parts before imaginary ones.
+    """The whole model. The taps ``drive`` and ``state`` are (B, L, 2 P),
+    real parts before imaginary ones.
 
     Args:
         config: sizes and options.
@@ -159,12 +166,28 @@ class Stack(DeepModel[StackConfig, Block]):
         SsmHdlError: a size below 1, options that exclude each other, or a bad ``dt_range``.
     """
 
-    def __init__(self, config: StackConfig, classes: int = 10, tokens: int = 0, channels: int = 1) -> None:
-        check(config.title, config.dt_range, width=config.width, modes=config.modes, layers=config.layers, classes=classes)
+    def __init__(
+        self, config: StackConfig, classes: int = 10, tokens: int = 0, channels: int = 1
+    ) -> None:
+        check(
+            config.title,
+            config.dt_range,
+            width=config.width,
+            modes=config.modes,
+            layers=config.layers,
+            classes=classes,
+        )
         if config.final_norm and config.norm == "none":
-            raise SsmHdlError("a norm after the last block is of the kind of the others; choose a norm")
-        if config.order == "postnorm" and (config.norm == "none" or config.skip == "norm" or config.hidden):
-            raise SsmHdlError("postnorm goes with a norm, and without skip norm and a feed-forward network; choose prenorm")
+            raise SsmHdlError(
+                "a norm after the last block is of the kind of the others; choose a norm"
+            )
+        if config.order == "postnorm" and (
+            config.norm == "none" or config.skip == "norm" or config.hidden
+        ):
+            raise SsmHdlError(
+                "postnorm goes with a norm, and without skip norm and a feed-forward network; "
+                "choose prenorm"
+            )
         super().__init__(config, classes, tokens, channels, Block, config.norm)
 
     def dynamics(self) -> list[nn.Parameter]:
@@ -175,7 +198,9 @@ class Stack(DeepModel[StackConfig, Block]):
         """A dt, Abar and Bbar of every block."""
         values = {}
         for k, block in enumerate(self.blocks):
-            for name, value in zip(("A dt", "Abar", "Bbar"), (block.seq.exponent(), *block.seq.discrete()), strict=True):
+            for name, value in zip(
+                ("A dt", "Abar", "Bbar"), (block.seq.exponent(), *block.seq.discrete()), strict=True
+            ):
                 values[f"{name} of layer {k}"] = value
         return values
 

@@ -1,1 +1,2 @@
-"""Quantisation-aware training (QAT): torch runs the integer program of a manifest and improves its codes."""
+"""Quantisation-aware training (QAT): torch runs the integer program of a manifest and
+improves its codes."""

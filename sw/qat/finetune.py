@@ -1,4 +1,5 @@
-"""Fine-tuning (QAT): Adam on the latent codes of a manifest, with the integer program itself as the forward pass."""
+"""Fine-tuning (QAT): Adam on the latent codes of a manifest,
+with the integer program itself as the forward pass."""
 
 import hashlib
 import json
@@ -38,7 +39,8 @@ class FinetuneConfig:
         epochs: passes over the training samples.
         images: training samples per epoch, a new choice in every epoch; all if None.
         batch_size: samples per step of the optimiser.
-        learning_rate: largest change of a code per step of Adam, as a fraction of its tensor's root mean square.
+        learning_rate: largest change of a code per step of Adam,
+            as a fraction of its tensor's root mean square.
         label_smoothing: probability that the targets spread evenly over all classes.
         seed: of the order of the samples.
     """
@@ -53,7 +55,10 @@ class FinetuneConfig:
     def __post_init__(self) -> None:
         for field in ("epochs", "batch_size", "learning_rate"):
             if not 0 < getattr(self, field) < math.inf:
-                raise UsageError(f"fine-tuning with {field} {getattr(self, field)} cannot work; it is a number above 0")
+                raise UsageError(
+                    f"fine-tuning with {field} {getattr(self, field)} cannot work; "
+                    "it is a number above 0"
+                )
 
 
 @dataclass(frozen=True)
@@ -61,8 +66,10 @@ class Finetuned:
     """The result of a fine-tuning.
 
     Attributes:
-        manifest: of the epoch that is best on the validation samples; the initial one if no epoch is better.
-        before: accuracy of the initial manifest on the validation samples, 0 to 1; R2 if the labels are numbers.
+        manifest: of the epoch that is best on the validation samples;
+            the initial one if no epoch is better.
+        before: accuracy of the initial manifest on the validation samples, 0 to 1;
+            R2 if the labels are numbers.
         best: the same of ``manifest``.
     """
 
@@ -72,7 +79,8 @@ class Finetuned:
 
 
 def accuracy(model: QatModel, split: Split) -> float:
-    """The share of ``split`` that the integer program classifies correctly, 0 to 1; R2 if the labels are numbers."""
+    """The share of ``split`` that the integer program classifies correctly, 0 to 1;
+    R2 if the labels are numbers."""
     return score(model.start.values(outputs(model, split.codes, split.lengths)), split.labels)
 
 
@@ -90,14 +98,14 @@ def finetune(
         manifest: from PTQ; its formats, exponents and transition stay.
         dataset: its training samples train the codes, its validation samples choose the epoch.
         config: rates, seed.
-        run_file: saves the run after every epoch. If the file exists, the run continues from it, to the same codes as without
-            the stop.
+        run_file: saves the run after every epoch. If the file exists, the run continues from it,
+            to the same codes as without the stop.
         progress: a console for the progress bar.
         on_epoch: called after each epoch.
 
     Raises:
-        SsmHdlError: the manifest does not take these samples or answers every step, the loss diverges, or ``run_file`` belongs
-            to another run.
+        SsmHdlError: the manifest does not take these samples or answers every step,
+            the loss diverges, or ``run_file`` belongs to another run.
     """
     if manifest.output.per_sequence == dataset.per_step or manifest.output.size != dataset.outputs:
         raise SsmHdlError(
@@ -112,7 +120,12 @@ def finetune(
     guessing, what = math.log(dataset.classes) if dataset.classes else 1.0, main_score(dataset)
     images = min(config.images or len(codes), len(codes))
     steps = math.ceil(images / config.batch_size)
-    columns = TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn()
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=progress, disable=progress is None) as bar:
         run = _Run(manifest, config, steps, spread)
         if run_file is not None and run_file.exists():
@@ -123,12 +136,16 @@ def finetune(
         for number in range(run.epoch + 1, config.epochs + 1):
             total = 0.0
             # A seed per epoch, so that a continued run sees the same order.
-            order = torch.randperm(len(codes), generator=torch.Generator().manual_seed(config.seed * 100_003 + number))[:images]
+            order = torch.randperm(
+                len(codes), generator=torch.Generator().manual_seed(config.seed * 100_003 + number)
+            )[:images]
             for start in range(0, images, config.batch_size):
                 batch = order[start : start + config.batch_size]
                 chosen = batch.numpy()
                 lengths = None if samples.lengths is None else samples.lengths[chosen]
-                total += run.step(torch.from_numpy(codes[chosen]).double(), labels[batch], lengths) * len(batch)
+                total += run.step(
+                    torch.from_numpy(codes[chosen]).double(), labels[batch], lengths
+                ) * len(batch)
                 bar.advance(task)
             run.check(total / images, guessing)
             reached = run.finish(number, accuracy(run.model, dataset.val))
@@ -136,7 +153,12 @@ def finetune(
                 run.save(run_file)
             epoch = Epoch(number, total / images, reached, run.best)
             texts = score_text(what, reached), score_text(what, run.best)
-            bar.update(task, description="epoch {}  loss {:.4f}  val {} (best {})".format(number, epoch.loss, *texts))
+            bar.update(
+                task,
+                description="epoch {}  loss {:.4f}  val {} (best {})".format(
+                    number, epoch.loss, *texts
+                ),
+            )
             if on_epoch is not None:
                 on_epoch(epoch)
     run.restore()
@@ -146,15 +168,27 @@ def finetune(
 class _Run:
     """The state of a fine-tuning: everything that a continued run needs."""
 
-    def __init__(self, manifest: Manifest, config: FinetuneConfig, steps: int, spread: Tensor | None) -> None:
+    def __init__(
+        self, manifest: Manifest, config: FinetuneConfig, steps: int, spread: Tensor | None
+    ) -> None:
         self.model, self.config, self.total = QatModel(manifest), config, config.epochs * steps
-        self.lsb, self.spread = torch.from_numpy(manifest.values(np.ones(1))), 1.0 if spread is None else spread
+        self.lsb, self.spread = (
+            torch.from_numpy(manifest.values(np.ones(1))),
+            1.0 if spread is None else spread,
+        )
         text = manifest.to_yaml().encode() + tensors_to_bytes(manifest.tensors)
         self.key = hashlib.sha256(text + json.dumps(asdict(config)).encode()).hexdigest()
         self.latents = dict(self.model.latents.items())
-        # Adam moves a parameter by the rate, whatever its gradient: codes need rates in proportion to their size.
-        self.rates = {name: float(latent.detach().square().mean().sqrt().clamp(min=1)) for name, latent in self.latents.items()}
-        groups = [{"params": [latent], "lr": config.learning_rate * self.rates[name]} for name, latent in self.latents.items()]
+        # Adam moves a parameter by the rate, whatever its gradient:
+        # codes need rates in proportion to their size.
+        self.rates = {
+            name: float(latent.detach().square().mean().sqrt().clamp(min=1))
+            for name, latent in self.latents.items()
+        }
+        groups = [
+            {"params": [latent], "lr": config.learning_rate * self.rates[name]}
+            for name, latent in self.latents.items()
+        ]
         self.optimizer = torch.optim.Adam(groups)
         self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, self._rate)
         self.epoch, self.before, self.best = 0, 0.0, 0.0
@@ -168,7 +202,11 @@ class _Run:
     def step(self, inputs: Tensor, labels: Tensor, lengths: NDArray[np.int64] | None) -> float:
         """One step of Adam; the loss in nats, or in variances of the labels."""
         values = self.model(inputs, lengths) * self.lsb / self.spread
-        loss = loss_of(values, labels / self.spread if labels.is_floating_point() else labels, self.config.label_smoothing)
+        loss = loss_of(
+            values,
+            labels / self.spread if labels.is_floating_point() else labels,
+            self.config.label_smoothing,
+        )
         self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
@@ -177,11 +215,13 @@ class _Run:
         return float(loss.item())
 
     def check(self, loss: float, guessing: float) -> None:
-        """Raise an error if the loss of an epoch exceeds twice the first loss and guessing; saturating codes never give NaN."""
+        """Raise an error if the loss of an epoch exceeds twice the first loss and guessing;
+        saturating codes never give NaN."""
         if not loss <= 2 * max(guessing, self.first or 0.0):
             raise SsmHdlError(
-                f"fine-tuning diverged in epoch {self.epoch + 1}: a mean loss of {loss:.3g}, where guessing has {guessing:.3g}; "
-                f"begin again (--again) with a learning_rate below {self.config.learning_rate}"
+                f"fine-tuning diverged in epoch {self.epoch + 1}: a mean loss of {loss:.3g}, where "
+                f"guessing has {guessing:.3g}; begin again (--again) "
+                f"with a learning_rate below {self.config.learning_rate}"
             )
 
     def finish(self, epoch: int, reached: float) -> float:
@@ -189,7 +229,9 @@ class _Run:
         self.epoch = epoch
         if reached > self.best:
             self.best = reached
-            self.best_latents = {name: latent.detach().clone() for name, latent in self.latents.items()}
+            self.best_latents = {
+                name: latent.detach().clone() for name, latent in self.latents.items()
+            }
         return reached
 
     def restore(self) -> None:
@@ -220,11 +262,13 @@ class _Run:
                 metadata = file.metadata() or {}
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
         except (SafetensorError, OSError) as error:
-            raise SsmHdlError(f"{path} is damaged or not a kept run ({error}); remove it to begin again") from error
+            raise SsmHdlError(
+                f"{path} is damaged or not a kept run ({error}); remove it to begin again"
+            ) from error
         if metadata.get("key") != self.key:
             raise SsmHdlError(
-                f"{path} keeps a run from another manifest or with other options, and stays as it is; finish it with those, "
-                "begin again (--again), or write elsewhere (--out)"
+                f"{path} keeps a run from another manifest or with other options, and stays as it "
+                "is; finish it with those, begin again (--again), or write elsewhere (--out)"
             )
         facts: dict[str, Any] = json.loads(metadata["run"])
         self.epoch, self.before, self.best = facts["epoch"], facts["before"], facts["best"]
@@ -238,6 +282,7 @@ class _Run:
                     "exp_avg": tensors[f"mean.{name}"],
                     "exp_avg_sq": tensors[f"square.{name}"],
                 }
-        self.schedule.last_epoch = facts["steps"]  # a schedule starts at step 0, so set the step and the rates by hand
+        # a schedule starts at step 0, so set the step and the rates by hand
+        self.schedule.last_epoch = facts["steps"]
         for group, base in zip(self.optimizer.param_groups, self.schedule.base_lrs, strict=True):
             group["lr"] = base * self._rate(facts["steps"])

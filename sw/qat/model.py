@@ -1,4 +1,5 @@
-"""A manifest as a torch module: the integer program itself, with gradients for its weights and biases."""
+"""A manifest as a torch module: the integer program itself,
+with gradients for its weights and biases."""
 
 import numpy as np
 import torch
@@ -22,8 +23,9 @@ EDGE_BYTES = 1 << 30
 class QatModel(nn.Module):
     """The integer program of a manifest, on codes in float64, which holds them exactly.
 
-    Weights and biases of every dense are latent codes: rounded and saturated on the way forward, trained straight through.
-    Formats, exponents and the transition stay: the paper on small S4Ds found a frozen Abar to be best (arXiv 2506.12480).
+    Weights and biases of every dense are latent codes: rounded and saturated on the way forward,
+    trained straight through. Formats, exponents and the transition stay: the paper on small S4Ds
+    found a frozen Abar to be best (arXiv 2506.12480).
 
     Args:
         manifest: the integer program to start from.
@@ -36,18 +38,30 @@ class QatModel(nn.Module):
         super().__init__()
         self.start = manifest
         self.latents = nn.ParameterDict()
-        self.banks: dict[str, Bank] = {}  # by the name of the scan, or of the dense that it goes together with
+        # by the name of the scan, or of the dense that it goes together with
+        self.banks: dict[str, Bank] = {}
         for node in manifest.nodes.values():
-            width = max(node.accumulator.width * (not isinstance(node.op, Norm)), node.output.format.width)
+            width = max(
+                node.accumulator.width * (not isinstance(node.op, Norm)), node.output.format.width
+            )
             if width > MAX_EXACT:
-                raise SsmHdlError(f"{node.name}: sums of {width} bits; training takes at most {MAX_EXACT}")
+                raise SsmHdlError(
+                    f"{node.name}: sums of {width} bits; training takes at most {MAX_EXACT}"
+                )
             if isinstance(node.op, Scan):
                 bank, readers = Bank(node), manifest.consumers(node.name)
-                alone = node.inputs[0].is_complex or len(readers) > 1 or not bank.reads(manifest.nodes[readers[0]])
+                alone = (
+                    node.inputs[0].is_complex
+                    or len(readers) > 1
+                    or not bank.reads(manifest.nodes[readers[0]])
+                )
                 self.banks[node.name if alone else readers[0]] = bank
             for tensor in node.op.trained:
                 codes = manifest.tensors.codes[tensor.tensor]
-                self._add_latent(tensor.tensor, manifest.tensors.get(node.name, tensor.tensor, tensor.format, (codes.ndim,)))
+                self._add_latent(
+                    tensor.tensor,
+                    manifest.tensors.get(node.name, tensor.tensor, tensor.format, (codes.ndim,)),
+                )
 
     def _add_latent(self, name: str, codes: NDArray[np.int64]) -> None:
         if _key(name) in self.latents:
@@ -59,7 +73,8 @@ class QatModel(nn.Module):
 
         Args:
             codes: of the input.
-            lengths: steps of each sequence (B,), all if None; later steps are computed, but reach no output of a sequence.
+            lengths: steps of each sequence (B,), all if None; later steps are computed,
+                but reach no output of a sequence.
         """
         edges = {self.start.input.name: codes}
         for node in self.start.nodes.values():
@@ -70,7 +85,11 @@ class QatModel(nn.Module):
                 edges[node.name] = self._readout(node, edges)
             else:
                 inputs = [edges[source] for source in node.op.sources]
-                if lengths is not None and node.output.per_sequence and not node.inputs[0].per_sequence:
+                if (
+                    lengths is not None
+                    and node.output.per_sequence
+                    and not node.inputs[0].per_sequence
+                ):
                     edges[node.name] = _pool(node, inputs[0], lengths)
                 else:
                     edges[node.name] = registry.qat(node.op.op)(node, *inputs, *self._latents(node))
@@ -96,7 +115,11 @@ class QatModel(nn.Module):
         return Manifest(self.start.graph, Tensors(tensors, formats))
 
     def _formats(self) -> dict[str, Format]:
-        return {tensor.tensor: tensor.format for node in self.start.nodes.values() for tensor in node.op.trained}
+        return {
+            tensor.tensor: tensor.format
+            for node in self.start.nodes.values()
+            for tensor in node.op.trained
+        }
 
 
 def _key(name: str) -> str:
@@ -106,17 +129,36 @@ def _key(name: str) -> str:
 
 def _pool(node: Node, x: Tensor, lengths: NDArray[np.int64]) -> Tensor:
     """A pool over sequences of several lengths, one length after the other."""
-    order, (ends, counts) = np.argsort(lengths, kind="stable"), np.unique(lengths, return_counts=True)
+    order, (ends, counts) = (
+        np.argsort(lengths, kind="stable"),
+        np.unique(lengths, return_counts=True),
+    )
     groups = torch.split(x[order], counts.tolist())
     pool = registry.qat(node.op.op)
-    return torch.cat([pool(node, group[:, :end]) for group, end in zip(groups, ends.tolist(), strict=True)])[np.argsort(order)]
+    return torch.cat(
+        [pool(node, group[:, :end]) for group, end in zip(groups, ends.tolist(), strict=True)]
+    )[np.argsort(order)]
 
 
 @torch.no_grad()
-def outputs(model: QatModel, codes: NDArray[np.integer], lengths: NDArray[np.int64] | None = None) -> NDArray[np.int64]:
-    """What `ssm_hdl.sim.golden.run` puts out, faster, of codes (n, steps, size); 0 after the end of a sequence."""
-    edges = [node.output for node in model.start.nodes.values() if not isinstance(node.op, Scan) or node.name in model.banks]
-    size = max(1, min(250, EDGE_BYTES // (8 * codes.shape[1] * sum(edge.size * (1 + edge.is_complex) for edge in edges))))
+def outputs(
+    model: QatModel, codes: NDArray[np.integer], lengths: NDArray[np.int64] | None = None
+) -> NDArray[np.int64]:
+    """What `ssm_hdl.sim.golden.run` puts out, faster, of codes (n, steps, size);
+    0 after the end of a sequence."""
+    edges = [
+        node.output
+        for node in model.start.nodes.values()
+        if not isinstance(node.op, Scan) or node.name in model.banks
+    ]
+    size = max(
+        1,
+        min(
+            250,
+            EDGE_BYTES
+            // (8 * codes.shape[1] * sum(edge.size * (1 + edge.is_complex) for edge in edges)),
+        ),
+    )
     results = []
     for start in range(0, len(codes), size):
         batch = model.start.check_samples(codes[start : start + size])

@@ -19,15 +19,20 @@ class _Norm(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        """y = c d / sqrt(V), d = n x - S, and the gradient of V is 2 d; saturated outputs have no gradient."""
+        """y = c d / sqrt(V), d = n x - S, and the gradient of V is 2 d;
+        saturated outputs have no gradient."""
         (x,), op, format = ctx.saved_tensors, ctx.node.op, ctx.node.output.format
         size = x.shape[-1]
         sums = x.sum(-1, keepdim=True) * op.center
         root = torch.sqrt(size * (x * x).sum(-1, keepdim=True) - sums * sums + op.epsilon)
         inverse = torch.where(root > 0, 1 / root, 0.0)
         y = (size * x - sums) * inverse
-        gradient = gradients[0] * ((y >= (format.min - 0.5) * format.lsb) & (y < (format.max + 0.5) * format.lsb))
-        along = y * (gradient * y).sum(-1, keepdim=True) + gradient.sum(-1, keepdim=True) * op.center
+        gradient = gradients[0] * (
+            (y >= (format.min - 0.5) * format.lsb) & (y < (format.max + 0.5) * format.lsb)
+        )
+        along = (
+            y * (gradient * y).sum(-1, keepdim=True) + gradient.sum(-1, keepdim=True) * op.center
+        )
         return (size * gradient - along) * (inverse / format.lsb), None
 
 

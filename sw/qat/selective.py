@@ -1,7 +1,9 @@
-"""Selective scan, differentiable: compiled loops over time, forward exact, backward the adjoint of the recurrence.
+"""Selective scan, differentiable: compiled loops over time, forward exact,
+backward the adjoint of the recurrence.
 
-Integers are in float64, which holds them exactly. Gradients go straight through the roundings, and are 0 where the address of the
-decay, a state or an output saturates. The backward loop computes the states again, one channel at a time, so none are stored.
+Integers are in float64, which holds them exactly. Gradients go straight through the roundings, and
+are 0 where the address of the decay, a state or an output saturates. The backward loop computes the
+states again, one channel at a time, so none are stored.
 """
 
 import math
@@ -53,7 +55,12 @@ class _Selective(torch.autograd.Function):
 
         def write(part: slice) -> None:
             constants = alpha, ctx.gain, LEAKS, SLOPES, *ctx.range
-            arguments = (*(x[part] for x in arrays), *constants, gradient[part], *(x[part] for x in results))
+            arguments = (
+                *(x[part] for x in arrays),
+                *constants,
+                gradient[part],
+                *(x[part] for x in results),
+            )
             kernels.selective_adjoint(*arguments)
 
         spread(write, len(gradient))
@@ -65,8 +72,11 @@ def _arrays(*tensors: Tensor) -> list[np.ndarray[Any, Any]]:
     return [x.detach().contiguous().numpy() for x in tensors]
 
 
-def forward(node: Node, rate: Tensor, drive: Tensor, b: Tensor, c: Tensor, latent: Tensor) -> Tensor:
-    """y (B, L, C) of rate and drive (B, L, C), b and c (B, L, N), and latent codes of alpha (C, N)."""
+def forward(
+    node: Node, rate: Tensor, drive: Tensor, b: Tensor, c: Tensor, latent: Tensor
+) -> Tensor:
+    """y (B, L, C) of rate and drive (B, L, C), b and c (B, L, N),
+    and latent codes of alpha (C, N)."""
     assert isinstance(node.op, Selective)
     octaves = codes_of(latent, node.op.alpha.format) * node.op.alpha.format.lsb + OFFSET
     # With the half of the rounding and the offset of the table, floor gives the index of an entry.

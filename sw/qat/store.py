@@ -13,7 +13,8 @@ class _Store(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, f_bits: int, format: Format) -> Tensor:
-        """Codes of exact sums with ``f_bits`` fraction bits: `ssm_hdl.fixed.requantize`, in floats that hold every bit."""
+        """Codes of exact sums with ``f_bits`` fraction bits: `ssm_hdl.fixed.requantize`,
+        in floats that hold every bit."""
         ctx.scale = 2.0 ** (format.f_bits - f_bits)
         # In place after the first product, to save memory.
         rounded = x.mul(ctx.scale).add_(0.5).floor_()
@@ -43,7 +44,9 @@ class _Latent(torch.autograd.Function):
         """Straight through, but 0 where a step would move a latent further out."""
         (latent,) = ctx.saved_tensors
         gradient = gradients[0]
-        outward = ((latent > ctx.format.max) & (gradient < 0)) | ((latent < ctx.format.min) & (gradient > 0))
+        outward = ((latent > ctx.format.max) & (gradient < 0)) | (
+            (latent < ctx.format.min) & (gradient > 0)
+        )
         return gradient.masked_fill(outward, 0.0), None
 
 

@@ -1,4 +1,5 @@
-"""Measures recipes: quantize, run the integers on validation samples, count the memory. All recipes share one calibration."""
+"""Measures recipes: quantize, run the integers on validation samples, count the memory.
+All recipes share one calibration."""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -36,7 +37,8 @@ class Measured:
     """The score and the memory of a recipe.
 
     Attributes:
-        score: of the integers on the validation samples: accuracy, 0 to 1, or R2 if the labels are numbers.
+        score: of the integers on the validation samples: accuracy, 0 to 1,
+            or R2 if the labels are numbers.
         sqnr_db: signal-to-quantization-noise ratio of the logits against the float model, in dB.
         paper_bytes: memory by the paper's count.
         hardware_bytes: memory with every bit that the hardware keeps.
@@ -53,7 +55,11 @@ class Measured:
 
     def to_json(self) -> dict[str, float]:
         """The fields, for JSON, the score under its own name."""
-        return {{"score": self.name}.get(field, field): value for field, value in asdict(self).items() if field != "name"}
+        return {
+            {"score": self.name}.get(field, field): value
+            for field, value in asdict(self).items()
+            if field != "name"
+        }
 
     @property
     def shown(self) -> str:
@@ -64,12 +70,16 @@ class Measured:
     def from_json(cls, fields: Mapping[str, float]) -> "Measured":
         """The same from such fields."""
         name = "r2" if "r2" in fields else "accuracy"
-        return cls(name=name, **{"score" if field == name else field: value for field, value in fields.items()})
+        return cls(
+            name=name,
+            **{"score" if field == name else field: value for field, value in fields.items()},
+        )
 
 
 @dataclass(frozen=True)
 class Subject:
-    """A model and its samples, given by files and counts, so that another process or machine can measure it too.
+    """A model and its samples, given by files and counts, so that another process or machine
+    can measure it too.
 
     Attributes:
         checkpoint: file of the float model.
@@ -94,7 +104,8 @@ class Subject:
         return main_score(checkpoints.load(self.checkpoint).inputs)
 
     def identity(self) -> dict[str, Any]:
-        """Everything that a result depends on; subjects with equal identities give equal results, wherever their files are."""
+        """Everything that a result depends on; subjects with equal identities give equal results,
+        wherever their files are."""
         try:
             digest = sha256(self.checkpoint.read_bytes()).hexdigest()
         except OSError as error:
@@ -115,7 +126,10 @@ class Bench:
 
     def __init__(self, subject: Subject, dataset: Dataset | None = None) -> None:
         if subject.samples < 1 or subject.images < 1:
-            raise SsmHdlError(f"{subject.samples} calibration and {subject.images} validation samples; take at least 1 of each")
+            raise SsmHdlError(
+                f"{subject.samples} calibration and {subject.images} validation samples; "
+                "take at least 1 of each"
+            )
         self.subject = subject
         self.checkpoint = checkpoints.load(subject.checkpoint)
         self.dataset = dataset or load_for(self.checkpoint.inputs, subject.data)
@@ -125,7 +139,9 @@ class Bench:
     def calibration(self) -> Calibration:
         """Calibration of the float model with its states, the same for all recipes."""
         family = FAMILIES[self.checkpoint.model.config.family]
-        return family.observe(self.checkpoint.unscaled(), self.dataset.train.head(self.subject.samples))
+        return family.observe(
+            self.checkpoint.unscaled(), self.dataset.train.head(self.subject.samples)
+        )
 
     @cached_property
     def wanted(self) -> Floats:
@@ -144,7 +160,8 @@ class Bench:
         return bench
 
     def measure(self, recipe: Recipe) -> Measured:
-        """Quantize by a recipe, with the calibration samples of the subject, and measure the result.
+        """Quantize by a recipe, with the calibration samples of the subject,
+        and measure the result.
 
         Raises:
             SsmHdlError: widths that cannot work.
@@ -177,6 +194,7 @@ class Bench:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Limit torch and BLAS to one thread: recipes side by side use the cores better than the small matrices of one recipe."""
+    """Limit torch and BLAS to one thread: recipes side by side use the cores better than the small
+    matrices of one recipe."""
     with threads(1), threadpool_limits(1):
         yield

@@ -21,7 +21,8 @@ class Calibration:
 
     Attributes:
         edges: a histogram for every traced edge.
-        states: by the name of a scan with real inputs, of each state h' = Abar h + u, the largest |Re| or |Im| and the mean of
+        states: by the name of a scan with real inputs, of each state h' = Abar h + u,
+            the largest |Re| or |Im| and the mean of
             |h|^2, (2, H, N); empty unless traced.
     """
 
@@ -29,9 +30,12 @@ class Calibration:
     states: Mapping[str, Floats]
 
     def with_states(self, source: "Calibration", scale: Floats) -> "Calibration":
-        """The same with the states of an equivalent model, whose channels are larger by the factor ``1 / scale``, (H,)."""
+        """The same with the states of an equivalent model, whose channels are larger by the factor
+        ``1 / scale``, (H,)."""
         power = np.stack([scale, scale**2])[..., np.newaxis]
-        return replace(self, states={name: values * power for name, values in source.states.items()})
+        return replace(
+            self, states={name: values * power for name, values in source.states.items()}
+        )
 
 
 def calibrate(
@@ -43,20 +47,25 @@ def calibrate(
     """Run a float model on samples in batches and collect statistics only.
 
     Args:
-        trace: gives the edges of the float model on normalised inputs. Where the name begins with ``ssm``, it gives statistics of
-            the states of a scan, (2, H, N): the largest magnitudes, and the sum of |h|^2 over samples and steps.
+        trace: gives the edges of the float model on normalised inputs. Where the name begins with
+            ``ssm``, it gives statistics of the states of a scan, (2, H, N): the largest magnitudes,
+            and the sum of |h|^2 over samples and steps.
         inputs: normalisation of its inputs.
         samples: training samples.
         progress: called with the number of sequences done since the last call.
 
     Raises:
-        SsmHdlError: no samples, samples that are all the same constant, or an activation that is not finite.
+        SsmHdlError: no samples, samples that are all the same constant,
+            or an activation that is not finite.
     """
     codes = samples.codes[samples.inside()]
     if not codes.size:
         raise SsmHdlError("there are no calibration samples; at least one is needed")
     if codes.min() == codes.max():
-        raise SsmHdlError(f"all calibration samples are the constant {codes.min()}; nothing can be learnt from them")
+        raise SsmHdlError(
+            f"all calibration samples are the constant {codes.min()}; "
+            "nothing can be learnt from them"
+        )
     edges: dict[str, Histogram] = {}
     states: dict[str, Floats] = {}
     for _, batch in samples.batches(BATCH):

@@ -63,13 +63,17 @@ def compare(
     saturated = dict.fromkeys(manifest.nodes, 0)
     elements = dict.fromkeys(manifest.nodes, 0)
     for _, batch in samples.batches(BATCH):
-        result, reals = run(manifest, batch, trace=True), wanted(torch.from_numpy(inputs.normalise(batch)))
+        result, reals = (
+            run(manifest, batch, trace=True),
+            wanted(torch.from_numpy(inputs.normalise(batch))),
+        )
         if keep is not None:
             keep(result, reals)
         for name, real in reals.items():
             node = manifest.nodes[name]
             format = node.output.format
-            if isinstance(node.op, Pool):  # a sum divided by a power of two, not by the number of steps
+            # a sum divided by a power of two, not by the number of steps
+            if isinstance(node.op, Pool):
                 real = real * batch.shape[1] / 2**node.op.shift
             integer = result.trace[name].reshape(real.shape) * format.lsb
             # The bias excludes saturation, which has a figure of its own.

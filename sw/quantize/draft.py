@@ -33,7 +33,8 @@ class Lowered:
     Attributes:
         manifest: the integer program.
         weights: float weights (G, M, K) of every dense; the columns of a complex one are pairs.
-        scales: factors of edges, where not 1: a value in the manifest is the factor times the value of the float model.
+        scales: factors of edges, where not 1: a value in the manifest is the factor times the value
+            of the float model.
     """
 
     manifest: Manifest
@@ -44,14 +45,15 @@ class Lowered:
 class Draft:
     """Builds a manifest, operation by operation.
 
-    A name that ends in ``_`` and a number belongs to a layer. The name without this suffix is the part of the recipe. The last
-    norm ends in ``_f``.
+    A name that ends in ``_`` and a number belongs to a layer. The name without this suffix is the
+    part of the recipe. The last norm ends in ``_f``.
 
     Args:
         recipe: widths and rule.
         edges: a histogram for every edge that needs a format.
         fitted: weights and biases by the name of their dense; they replace the float model's.
-        memory: formats and codes of earlier drafts of the same calibration and recipe, which need not be found again.
+        memory: formats and codes of earlier drafts of the same calibration and recipe,
+            which need not be found again.
 
     Attributes:
         formats: formats of the edges so far.
@@ -59,7 +61,11 @@ class Draft:
     """
 
     def __init__(
-        self, recipe: Recipe, edges: Mapping[str, Histogram], fitted: Mapping[str, Rows], memory: dict[object, Any]
+        self,
+        recipe: Recipe,
+        edges: Mapping[str, Histogram],
+        fitted: Mapping[str, Rows],
+        memory: dict[object, Any],
     ) -> None:
         self.recipe, self._edges, self._fitted, self._memory = recipe, edges, fitted, memory
         self.formats: dict[str, Format] = {}
@@ -70,7 +76,8 @@ class Draft:
         self._stored: dict[str, Format] = {}
 
     def add(self, op: str, name: str, **fields: Any) -> str:
-        """Append an operation with these fields; without a format, it gets the format of its edge. Returns its name."""
+        """Append an operation with these fields; without a format, it gets the format of its edge.
+        Returns its name."""
         if op in ("slice", "taps", "last", "largest"):
             self.formats[name] = self.formats[fields["input"]]
         elif op == "embedding":
@@ -82,18 +89,22 @@ class Draft:
         self._operations.append({"name": name, "op": op, **fields})
         return name
 
-    def table(self, name: str, function: str, source: str, part: str | None = None, **fields: Any) -> str:
-        """Append a lookup of ``function``; returns its name. The ``part`` of the recipe gives the width of its input."""
+    def table(
+        self, name: str, function: str, source: str, part: str | None = None, **fields: Any
+    ) -> str:
+        """Append a lookup of ``function``; returns its name. The ``part`` of the recipe gives the
+        width of its input."""
         if (width := self.formats[source].width) > MAX_ADDRESS_BITS:
             part = part or part_of(source)
             raise SsmHdlError(
-                f"recipe {self.recipe.name}: {part} has {width} bits, and the table of {function} after it takes at most "
-                f"{MAX_ADDRESS_BITS}; give {part} a width of its own"
+                f"recipe {self.recipe.name}: {part} has {width} bits, and the table of {function} "
+                f"after it takes at most {MAX_ADDRESS_BITS}; give {part} a width of its own"
             )
         return self.add("lookup", name, input=source, function=function, **fields)
 
     def dense(self, name: str, source: str, weight: Floats, bias: Floats, **fields: Any) -> str:
-        """Append a dense with float weights (G, M, K), in pairs of columns for complex inputs, and a bias (G, M); its name."""
+        """Append a dense with float weights (G, M, K), in pairs of columns for complex inputs,
+        and a bias (G, M); its name."""
         self._weights[name] = weight
         rows = self._fitted.get(name) or self.once(
             (name, weight.tobytes(), bias.tobytes()),
@@ -111,20 +122,51 @@ class Draft:
         }
         return self.add("dense", name, input=source, **tensors, **fields)
 
-    def scan(self, name: str, source: str, transition: Transition, exponent: Codes, format: Format) -> str:
-        """Append a scan by ``transition`` with the exponents (C, N) of its input; returns its name."""
-        stored = self.tensor(f"{name}.transition", transition.codes, transition.format, transition.exponent)
+    def scan(
+        self, name: str, source: str, transition: Transition, exponent: Codes, format: Format
+    ) -> str:
+        """Append a scan by ``transition`` with the exponents (C, N) of its input;
+        returns its name."""
+        stored = self.tensor(
+            f"{name}.transition", transition.codes, transition.format, transition.exponent
+        )
         self._codes[f"{name}.exponent"] = exponent
         rules = {"delta": self.recipe.delta, "dither": self.recipe.dither}
-        return self.add("scan", name, input=source, transition=stored, exponent=f"{name}.exponent", format=format, **rules)
+        return self.add(
+            "scan",
+            name,
+            input=source,
+            transition=stored,
+            exponent=f"{name}.exponent",
+            format=format,
+            **rules,
+        )
 
-    def selective(self, name: str, sources: Sequence[str], alpha: Floats, stored: Format, exponent: Codes, state: Format) -> str:
-        """Append a selective scan of rate, drive, B and C, with alpha (C, N) and the exponents (C,) of its input; its name."""
+    def selective(
+        self,
+        name: str,
+        sources: Sequence[str],
+        alpha: Floats,
+        stored: Format,
+        exponent: Codes,
+        state: Format,
+    ) -> str:
+        """Append a selective scan of rate, drive, B and C, with alpha (C, N) and the exponents (C,)
+        of its input; its name."""
         self._codes[f"{name}.exponent"] = exponent
         tensor = self.tensor(f"{name}.alpha", to_codes(alpha, stored), stored)
-        return self.add("selective", name, inputs=list(sources), alpha=tensor, exponent=f"{name}.exponent", state=state)
+        return self.add(
+            "selective",
+            name,
+            inputs=list(sources),
+            alpha=tensor,
+            exponent=f"{name}.exponent",
+            state=state,
+        )
 
-    def tensor(self, name: str, codes: Codes, format: Format, exponent: Codes | None = None) -> dict[str, Any]:
+    def tensor(
+        self, name: str, codes: Codes, format: Format, exponent: Codes | None = None
+    ) -> dict[str, Any]:
         """Store codes; returns the field of an operation that names them."""
         self._codes[name], self._stored[name] = codes, format
         if exponent is None or not exponent.any():
@@ -133,27 +175,37 @@ class Draft:
         return {"tensor": name, "format": format, "exponent": f"{name}.exponent"}
 
     def edge(
-        self, name: str, width: int | None = None, function: Callable[[Floats], Floats] | None = None, signed: bool = True
+        self,
+        name: str,
+        width: int | None = None,
+        function: Callable[[Floats], Floats] | None = None,
+        signed: bool = True,
     ) -> Format:
         """The format of an edge, with the width of its part in the recipe."""
         part, scale = part_of(name), self.scales.get(name, 1.0)
         width, rule = width or self.recipe.activations[part], self.recipe.rule(part)
-        return self.once((name, width), lambda: edge_format(self._edges[name], width, rule, function, scale, signed))
+        return self.once(
+            (name, width),
+            lambda: edge_format(self._edges[name], width, rule, function, scale, signed),
+        )
 
     def once(self, key: object, make: Callable[[], T]) -> T:
-        """The result of ``make``, which depends on nothing but ``key``, the recipe and the calibration."""
+        """The result of ``make``, which depends on nothing but ``key``,
+        the recipe and the calibration."""
         if key not in self._memory:
             self._memory[key] = make()
         result: T = self._memory[key]
         return result
 
     def lowered(self, checkpoint: Checkpoint, what: str, source: str, output: str) -> Lowered:
-        """Finish the manifest of a checkpoint; ``what`` describes the model, ``source`` names the input."""
+        """Finish the manifest of a checkpoint; ``what`` describes the model,
+        ``source`` names the input."""
         inputs, family = checkpoint.inputs, checkpoint.model.config.family
         fields = {
             "schema_version": SCHEMA_VERSION,
             "name": top_name(checkpoint.metadata.get("name", family), family),
-            "description": f"{what}, for {inputs.name}; quantized by recipe {brief(self.recipe.name)}",
+            "description": f"{what}, for {inputs.name}; "
+            f"quantized by recipe {brief(self.recipe.name)}",
             "steps": inputs.steps,
             "input": {"name": source, "size": inputs.channels, "format": inputs.input_format},
             "samples": inputs,
@@ -167,7 +219,8 @@ class Draft:
 def part_of(name: str) -> str:
     """The part of a recipe for an edge or a tensor: its name without the number of a layer.
 
-    The feed-forward network of a layer shares the widths of the layer, except for its own ``ff_enc`` and ``ff_dec``.
+    The feed-forward network of a layer shares the widths of the layer,
+    except for its own ``ff_enc`` and ``ff_dec``.
     """
     part = re.sub(r"_(\d+|f)$", "", name)
     return re.sub(r"^ff_(?!enc|dec)", "", part)

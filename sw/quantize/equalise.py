@@ -1,9 +1,11 @@
 """Equalisation: scales every channel so that the integers of mixing are used best.
 
-Value and gate are outputs of one dense, mixing, so they share a format of outputs and a format of weights. The gate cannot be
-scaled, because the sigmoid after it is not linear. But a channel c of the residual stream may have any scale s[c]. Multiply the
-encoder's row and the value's row by s[c], divide C, D and the decoder's column by it, and the model computes the same. This is
-cross-layer equalisation (Nagel et al., arXiv 1906.04721, section 4.1), here with the formats chosen at the same time.
+Value and gate are outputs of one dense, mixing, so they share a format of outputs and a format of
+weights. The gate cannot be scaled, because the sigmoid after it is not linear. But a channel c of
+the residual stream may have any scale s[c]. Multiply the encoder's row and the value's row by s[c],
+divide C, D and the decoder's column by it, and the model computes the same. This is cross-layer
+equalisation (Nagel et al., arXiv 1906.04721, section 4.1), here with the formats chosen
+at the same time.
 """
 
 import copy
@@ -26,7 +28,8 @@ MIXING = f"{LAYER}.output_linear.0"
 """The dense with the outputs value and gate, in the names of the model's parameters."""
 
 OCTAVES, PER_OCTAVE = 6, 8
-"""Scales tried for a channel: octaves above the largest scale that clips no value, and scales per octave."""
+"""Scales tried for a channel: octaves above the largest scale that clips no value,
+and scales per octave."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,8 @@ class Equalised:
 
 
 def equalise(model: S4D, inputs: InputSpec, calibration: Calibration, recipe: Recipe) -> Equalised:
-    """Choose s and both formats of mixing, by the squared error at the decoder if the recipe's rule is ``mse``.
+    """Choose s and both formats of mixing, by the squared error at the decoder if the recipe's
+    rule is ``mse``.
 
     Args:
         model: the trained model, which is not changed.
@@ -61,12 +65,14 @@ def equalise(model: S4D, inputs: InputSpec, calibration: Calibration, recipe: Re
     # Variances alone: a later bias corrects the errors of the means.
     variance = gelu.mean(np.square) - gelu.mean() ** 2
     slope = gate.mean(lambda x: (sigmoid(x) * sigmoid(-x)) ** 2)
-    # glu = value * sigmoid(gate): an error of one counts with the mean square of the other, then with the decoder's weights.
+    # glu = value * sigmoid(gate): an error of one counts with the mean square of the other,
+    # then with the decoder's weights.
     for_value = columns * calibration.edges["sigmoid"].mean(np.square)
     for_gate = columns * value.mean(np.square)
 
     def by_weight(rows: Floats, format: Format, scale: Floats | float) -> Floats:
-        """Mean squared error (rows,) of the unscaled outputs, from the rounding of their rows of weights."""
+        """Mean squared error (rows,) of the unscaled outputs,
+        from the rounding of their rows of weights."""
         scale = np.broadcast_to(scale, len(rows))[:, np.newaxis]
         rounded = to_codes(rows * scale, format) * format.lsb / scale
         return np.asarray((rounded - rows) ** 2 @ variance)
@@ -75,14 +81,23 @@ def equalise(model: S4D, inputs: InputSpec, calibration: Calibration, recipe: Re
     largest = np.maximum(largest, largest.max() / 1024 or 1.0)  # a bounded scale for a dead channel
     steps = np.exp2(np.arange(OCTAVES * PER_OCTAVE if recipe.clip == "mse" else 1) / PER_OCTAVE)
     best: tuple[float, Format, Floats] | None = None
-    for mixing in candidates(covering(float(reach(gate, recipe).max()), recipe.activations["mixing"]), recipe):
+    for mixing in candidates(
+        covering(float(reach(gate, recipe).max()), recipe.activations["mixing"]), recipe
+    ):
         scales = mixing.max * mixing.lsb / largest * steps[:, np.newaxis]
-        by_value = np.array([value.error(mixing, scale) + residual.error(mixing, scale) for scale in scales])
+        by_value = np.array(
+            [value.error(mixing, scale) + residual.error(mixing, scale) for scale in scales]
+        )
         by_gate = gate.error(mixing, function=sigmoid)
-        heaviest = max(float(np.abs(gate_rows).max()), float(np.abs(value_rows * scales[0][:, np.newaxis]).max()))
+        heaviest = max(
+            float(np.abs(gate_rows).max()),
+            float(np.abs(value_rows * scales[0][:, np.newaxis]).max()),
+        )
         for weight in candidates(covering(heaviest, recipe.weights["mixing"]), recipe):
             errors = by_value + np.array([by_weight(value_rows, weight, scale) for scale in scales])
-            total = for_value @ errors.min(0) + for_gate @ (by_gate + by_weight(gate_rows, weight, 1.0) * slope)
+            total = for_value @ errors.min(0) + for_gate @ (
+                by_gate + by_weight(gate_rows, weight, 1.0) * slope
+            )
             if best is None or total < best[0]:
                 chosen = np.take_along_axis(scales, errors.argmin(0)[np.newaxis], 0)[0]
                 best = float(total), mixing, chosen
@@ -93,14 +108,22 @@ def equalise(model: S4D, inputs: InputSpec, calibration: Calibration, recipe: Re
 
 
 def _snap(model: S4D, inputs: InputSpec, scale: Floats, recipe: Recipe) -> Floats:
-    """Factors (H,), close to 1, that move the encoder's scaled weights onto codes, so that rounding loses nothing; 0 stays."""
-    weight = model.encoder.weight.detach().double().numpy() * scale[:, np.newaxis] / np.array(inputs.std)
-    stored = values(nearest(weight[np.newaxis], np.zeros((1, len(weight))), recipe.weights["encoder"], recipe))[0]
-    return np.where((stored == 0) | (weight == 0), 1.0, stored / np.where(weight == 0, 1.0, weight))[:, 0]
+    """Factors (H,), close to 1, that move the encoder's scaled weights onto codes,
+    so that rounding loses nothing; 0 stays."""
+    weight = (
+        model.encoder.weight.detach().double().numpy() * scale[:, np.newaxis] / np.array(inputs.std)
+    )
+    stored = values(
+        nearest(weight[np.newaxis], np.zeros((1, len(weight))), recipe.weights["encoder"], recipe)
+    )[0]
+    return np.where(
+        (stored == 0) | (weight == 0), 1.0, stored / np.where(weight == 0, 1.0, weight)
+    )[:, 0]
 
 
 def rescale(model: S4D, scale: Floats) -> S4D:
-    """An equivalent model, with channel c of the residual stream multiplied by ``scale[c]``, (H,)."""
+    """An equivalent model, with channel c of the residual stream multiplied by ``scale[c]``,
+    (H,)."""
     s = torch.from_numpy(scale).float()
     # Outputs of mixing are values, then gates, which are not scaled.
     value_alone = torch.cat([s, torch.ones_like(s)])

@@ -17,7 +17,8 @@ def covering(reach: float, width: int, signed: bool = True) -> Format:
 
 
 def candidates(widest: Format, recipe: Recipe) -> list[Format]:
-    """``widest``, and by the rule ``mse`` also the formats of the same width that clip more and round less."""
+    """``widest``, and by the rule ``mse`` also the formats of the same width that clip
+    more and round less."""
     more = range(widest.width if recipe.clip == "mse" else 1)
     return [Format(widest.signed, widest.i_bits - bits, widest.f_bits + bits) for bits in more]
 
@@ -48,8 +49,11 @@ def edge_format(
         signed: it has a sign.
     """
     if np.ndim(scale) == 0:
-        histogram = histogram.pooled  # one scale and one format for all: the percentile of the tensor
-    tried = candidates(covering(float((reach(histogram, recipe) * scale).max()), width, signed), recipe)
+        # one scale and one format for all: the percentile of the tensor
+        histogram = histogram.pooled
+    tried = candidates(
+        covering(float((reach(histogram, recipe) * scale).max()), width, signed), recipe
+    )
     return min(tried, key=lambda format: float(histogram.error(format, scale, function).sum()))
 
 
@@ -59,17 +63,24 @@ def sigmoid(x: Floats) -> Floats:
 
 
 def gated_format(value: Histogram, gate: Histogram, width: int, recipe: Recipe) -> Format:
-    """The signed format that ``value`` and ``gate`` share, by the squared error of value * sigmoid(gate)."""
+    """The signed format that ``value`` and ``gate`` share,
+    by the squared error of value * sigmoid(gate)."""
     widest = max(float(reach(value, recipe).max()), float(reach(gate, recipe).max()))
     by_value, by_gate = gate.mean(lambda x: sigmoid(x) ** 2), value.mean(np.square)
 
     def error(format: Format) -> float:
-        return float(by_value @ value.error(format) + by_gate @ gate.error(format, function=sigmoid))
+        return float(
+            by_value @ value.error(format) + by_gate @ gate.error(format, function=sigmoid)
+        )
 
     return min(candidates(covering(widest, width), recipe), key=error)
 
 
 def tensor_format(values: Floats, width: int, recipe: Recipe) -> Format:
-    """The signed format of a tensor: the one with the least squared error, or the one that clips nothing."""
+    """The signed format of a tensor: the one with the least squared error,
+    or the one that clips nothing."""
     tried = candidates(covering(float(np.abs(values).max()), width), recipe)
-    return min(tried, key=lambda format: float(((quantize(values, format) * format.lsb - values) ** 2).sum()))
+    return min(
+        tried,
+        key=lambda format: float(((quantize(values, format) * format.lsb - values) ** 2).sum()),
+    )

@@ -15,7 +15,8 @@ HALF = 1 << 12
 
 
 class Histogram:
-    """Counts of the values of an edge, channel by channel. All bins have one width, which doubles when a value falls outside.
+    """Counts of the values of an edge, channel by channel. All bins have one width,
+    which doubles when a value falls outside.
 
     Args:
         name: of the edge, for messages.
@@ -44,18 +45,28 @@ class Histogram:
         values = values.reshape(-1, len(self.counts)).astype(np.float64)
         if not np.isfinite(values).all():
             raise SsmHdlError(
-                f"calibration: {np.count_nonzero(~np.isfinite(values))} of {values.size} values of {self.name} are "
-                "not finite; the model is not fit to be quantized, train it again"
+                f"calibration: {np.count_nonzero(~np.isfinite(values))} of {values.size} values of "
+                f"{self.name} are not finite; the model is not fit to be quantized, train it again"
             )
-        self.low, self.high = np.minimum(self.low, values.min(0)), np.maximum(self.high, values.max(0))
-        # Powers of two double into each other: pairs of bins merge exactly, and 0 stays an edge between bins.
+        self.low, self.high = (
+            np.minimum(self.low, values.min(0)),
+            np.maximum(self.high, values.max(0)),
+        )
+        # Powers of two double into each other: pairs of bins merge exactly,
+        # and 0 stays an edge between bins.
         while np.abs(values).max() >= HALF * self.width:
             pairs = self.counts.reshape(len(self.counts), HALF, 2).sum(-1)
             self.counts = np.pad(pairs, ((0, 0), (HALF // 2, HALF // 2)))
             self.width *= 2
         # One flat count for all channels: the offset of a channel keeps its bins apart.
-        bins = np.floor(values / self.width).astype(np.int64) + HALF + np.arange(len(self.counts)) * 2 * HALF
-        self.counts += np.bincount(bins.ravel(), minlength=self.counts.size).reshape(self.counts.shape)
+        bins = (
+            np.floor(values / self.width).astype(np.int64)
+            + HALF
+            + np.arange(len(self.counts)) * 2 * HALF
+        )
+        self.counts += np.bincount(bins.ravel(), minlength=self.counts.size).reshape(
+            self.counts.shape
+        )
 
     @property
     def peak(self) -> Floats:
@@ -86,11 +97,17 @@ class Histogram:
         reached = (np.argmax(share >= percentile / 100, axis=1) + 1) * self.width
         return np.asarray(np.minimum(reached, self.peak))
 
-    def error(self, format: Format, scale: Floats | float = 1.0, function: Callable[[Floats], Floats] | None = None) -> Floats:
+    def error(
+        self,
+        format: Format,
+        scale: Floats | float = 1.0,
+        function: Callable[[Floats], Floats] | None = None,
+    ) -> Floats:
         """Mean squared error (channels,) of ``format``, in units of the unscaled edge.
 
-        Clipped values count with their clipping error, all others with lsb^2 / 12, the variance of a rounding error. With a
-        function, both are taken at its output: a sigmoid flattens large values, so they may be clipped.
+        Clipped values count with their clipping error, all others with lsb^2 / 12, the variance of
+        a rounding error. With a function, both are taken at its output: a sigmoid flattens large
+        values, so they may be clipped.
 
         Args:
             format: the format tried.
@@ -103,7 +120,11 @@ class Histogram:
         rounding: Floats = np.where(clipped == values, (format.lsb / scale) ** 2 / 12, 0.0)
         if function is not None:
             # To first order, a function multiplies a small error by its slope.
-            slope = (function(values + self.width / 2) - function(values - self.width / 2)) / self.width
+            slope = (
+                function(values + self.width / 2) - function(values - self.width / 2)
+            ) / self.width
             values, clipped, rounding = function(values), function(clipped), rounding * slope**2
-        errors: Floats = (self.counts * ((values - clipped) ** 2 + rounding)).sum(1) / self.counts.sum(1)
+        errors: Floats = (self.counts * ((values - clipped) ** 2 + rounding)).sum(
+            1
+        ) / self.counts.sum(1)
         return errors

@@ -1,4 +1,5 @@
-"""The interface of a family of models for quantization: its calibration, and its lowering to a manifest."""
+"""The interface of a family of models for quantization: its calibration,
+and its lowering to a manifest."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -48,7 +49,8 @@ class Lowering(ABC):
     Attributes:
         layers: in the order of the data flow.
         calibrations: number of runs over the samples before the first lowering.
-        margins: state margins by the name of the read-out, (groups,), relative to the largest states.
+        margins: state margins by the name of the read-out, (groups,),
+            relative to the largest states.
         memory: of the drafts.
     """
 
@@ -67,7 +69,8 @@ class Lowering(ABC):
 
     @abstractmethod
     def lower(self, fitted: Mapping[str, Rows]) -> Lowered:
-        """The integer program, with the weights and biases of the float model replaced where they are ``fitted``.
+        """The integer program, with the weights and biases of the float model replaced where
+        they are ``fitted``.
 
         Raises:
             SsmHdlError: widths that cannot work together; the message names them.
@@ -75,10 +78,12 @@ class Lowering(ABC):
 
     @abstractmethod
     def wanted(self, x: Tensor) -> Mapping[str, Floats]:
-        """The float values of the manifest's edges, except states, on normalised inputs x (B, L, channels)."""
+        """The float values of the manifest's edges, except states,
+        on normalised inputs x (B, L, channels)."""
 
     def encode(self, draft: Draft, encoder: nn.Module, source: str) -> str:
-        """Append the encoder: for tokens an embedding; for numbers a dense with the normalisation (x - mean) / std folded in."""
+        """Append the encoder: for tokens an embedding; for numbers a dense with the normalisation
+        (x - mean) / std folded in."""
         inputs = self.checkpoint.inputs
         assert isinstance(encoder, nn.Embedding | nn.Linear)
         weight = numpy(encoder.weight)
@@ -91,14 +96,23 @@ class Lowering(ABC):
         bias = bias - (weight * np.array(inputs.mean)).sum(1)
         return draft.dense("encoder", source, weight[np.newaxis], bias[np.newaxis])
 
-    def decode(self, draft: Draft, decoder: nn.Linear, stream: str, pooling: str = "mean", gain: Floats | float = 1.0) -> str:
+    def decode(
+        self,
+        draft: Draft,
+        decoder: nn.Linear,
+        stream: str,
+        pooling: str = "mean",
+        gain: Floats | float = 1.0,
+    ) -> str:
         """Append pool and decoder, which reads gain * stream."""
         if pooling != "none":
             fields = {"format": draft.edge("pool", self.recipe.pool)} if pooling == "mean" else {}
             stream = draft.add(POOLS[pooling], "pool", input=stream, **fields)
         weight, bias = linear(decoder)
         output = draft.edge("decoder", self.recipe.output)
-        return draft.dense("decoder", stream, (weight * gain)[np.newaxis], bias[np.newaxis], format=output)
+        return draft.dense(
+            "decoder", stream, (weight * gain)[np.newaxis], bias[np.newaxis], format=output
+        )
 
 
 class DeepLowering(Lowering):
@@ -138,9 +152,16 @@ class DeepLowering(Lowering):
         return recipe
 
     @classmethod
-    def observe(cls, checkpoint: Checkpoint, samples: Split, progress: Callable[[int], None] | None = None) -> Calibration:
+    def observe(
+        cls, checkpoint: Checkpoint, samples: Split, progress: Callable[[int], None] | None = None
+    ) -> Calibration:
         """The calibration that does not depend on the recipe."""
-        return calibrate(lambda x: cls.trace(checkpoint.model, x, states=True), checkpoint.inputs, samples, progress)
+        return calibrate(
+            lambda x: cls.trace(checkpoint.model, x, states=True),
+            checkpoint.inputs,
+            samples,
+            progress,
+        )
 
     @classmethod
     def layers_of(cls, checkpoint: Checkpoint) -> Sequence[Layer]:
@@ -150,19 +171,23 @@ class DeepLowering(Lowering):
         layers, source = [], "encoder"
         for k in range(config.layers):
             last = ("decoder",) if k == config.layers - 1 else ()
-            layers.append(Layer(source, f"{readout}_{k}", (*(f"{part}_{k}" for part in fitted), *last)))
+            layers.append(
+                Layer(source, f"{readout}_{k}", (*(f"{part}_{k}" for part in fitted), *last))
+            )
             source = f"{end}_{k}"
         return layers
 
     @classmethod
     @abstractmethod
     def parts_of(cls, config: Any) -> tuple[str, Sequence[str], str]:
-        """Of a block: the dense that reads its states, the denses to fit, in order, and its output."""
+        """Of a block: the dense that reads its states, the denses to fit,
+        in order, and its output."""
 
     @classmethod
     @abstractmethod
     def trace(cls, model: Any, x: Tensor, states: bool = False) -> dict[str, Tensor]:
-        """The float values of the manifest's edges on normalised inputs x (B, L, channels); complex ones in units of the model.
+        """The float values of the manifest's edges on normalised inputs x (B, L, channels);
+        complex ones in units of the model.
 
         Args:
             model: the float model.
@@ -172,8 +197,15 @@ class DeepLowering(Lowering):
 
     def wanted(self, x: Tensor) -> dict[str, Floats]:
         """The activations of the model, in the units of the manifest."""
-        seen = {name: values.double().numpy() for name, values in self.trace(self.checkpoint.model, x).items()}
-        return {name: values * self._scales.get(name, 1.0) for name, values in seen.items() if not name.startswith("state_")}
+        seen = {
+            name: values.double().numpy()
+            for name, values in self.trace(self.checkpoint.model, x).items()
+        }
+        return {
+            name: values * self._scales.get(name, 1.0)
+            for name, values in seen.items()
+            if not name.startswith("state_")
+        }
 
     def lower(self, fitted: Mapping[str, Rows]) -> Lowered:
         """The integer program."""
@@ -192,9 +224,15 @@ class DeepLowering(Lowering):
     def append(self, draft: Draft, source: str) -> str:
         """Append all operations on the input ``source``; returns the output."""
 
-    def add_norm(self, draft: Draft, name: str, stream: str, size: int, epsilon: float, **fields: Any) -> str:
+    def add_norm(
+        self, draft: Draft, name: str, stream: str, size: int, epsilon: float, **fields: Any
+    ) -> str:
         """Append a norm of ``size`` elements; ``epsilon`` is the float model's."""
         # In the units of V = n sum x**2 - S**2, which has n**2 and two times the fraction bits.
         return draft.add(
-            "norm", name, input=stream, epsilon=round(epsilon * size**2 * 4.0 ** draft.formats[stream].f_bits), **fields
+            "norm",
+            name,
+            input=stream,
+            epsilon=round(epsilon * size**2 * 4.0 ** draft.formats[stream].f_bits),
+            **fields,
         )

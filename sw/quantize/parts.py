@@ -1,4 +1,5 @@
-"""Names for the parts of a model that have a width of their own in a recipe, such as ``weights.mixing`` or ``state``."""
+"""Names for the parts of a model that have a width of their own in a recipe,
+such as ``weights.mixing`` or ``state``."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,7 +14,12 @@ WIDTH_FIELDS: dict[str, type[BaseModel]] = {"weights": Weights, "activations": A
 """The fields of a recipe that hold several widths."""
 
 PARTS = (
-    *(f"{kind}.{name}" for kind, fields in WIDTH_FIELDS.items() for name in fields.model_fields if name != "default"),
+    *(
+        f"{kind}.{name}"
+        for kind, fields in WIDTH_FIELDS.items()
+        for name in fields.model_fields
+        if name != "default"
+    ),
     *("transition", "state", "biases", "pool", "output"),
 )
 """All parts, in the order of the recipe's fields."""
@@ -27,21 +33,64 @@ _DEEP_S4D = {
     "activations": ("readout", "gelu", "mixing", "sigmoid", "stream"),
 }
 _S5 = {
-    "weights": ("encoder", "drive", "readout", "skip", "value", "gate", "carry", "ff_enc", "ff_dec", "decoder"),
+    "weights": (
+        "encoder",
+        "drive",
+        "readout",
+        "skip",
+        "value",
+        "gate",
+        "carry",
+        "ff_enc",
+        "ff_dec",
+        "decoder",
+    ),
     "activations": (
-        *("encoder", "norm", "drive", "readout", "skip", "sum", "gelu", "value", "gate", "sigmoid", "glu", "residual"),
+        *(
+            "encoder",
+            "norm",
+            "drive",
+            "readout",
+            "skip",
+            "sum",
+            "gelu",
+            "value",
+            "gate",
+            "sigmoid",
+            "glu",
+            "residual",
+        ),
         *("carry", "ff_enc", "ff_dec"),
     ),
 }
 _MAMBA = {
     "weights": ("encoder", "inner", "gate", "conv", "select", "dt", "skip", "out", "decoder"),
     "activations": (
-        *("encoder", "norm", "inner", "gate", "conv", "active", "select", "dt", "rate", "step", "drive", "scan", "skip", "sum"),
+        *(
+            "encoder",
+            "norm",
+            "inner",
+            "gate",
+            "conv",
+            "active",
+            "select",
+            "dt",
+            "rate",
+            "step",
+            "drive",
+            "scan",
+            "skip",
+            "sum",
+        ),
         *("opened", "gated", "hadamard", "out", "residual"),
     ),
 }
 FAMILY_PARTS = {
-    family: tuple(part for part in PARTS if "." not in part or part.partition(".")[2] in own[part.partition(".")[0]])
+    family: tuple(
+        part
+        for part in PARTS
+        if "." not in part or part.partition(".")[2] in own[part.partition(".")[0]]
+    )
     for family, own in (("s4d", _S4D), ("s4d_deep", _DEEP_S4D), ("s5", _S5), ("mamba", _MAMBA))
 }
 """The parts that the models of a family have, in the same order."""
@@ -87,9 +136,13 @@ def with_widths(recipe: Recipe, widths: Mapping[str, int], **fields: Any) -> Rec
 
 def to_yaml(recipe: Recipe, header: str) -> str:
     """A recipe as YAML for ``Recipe.load``, with the lines of ``header`` as comments before it."""
-    fields = recipe.model_dump(exclude={*WIDTH_FIELDS, "percentile"} if recipe.clip != "percentile" else set(WIDTH_FIELDS))
+    fields = recipe.model_dump(
+        exclude={*WIDTH_FIELDS, "percentile"} if recipe.clip != "percentile" else set(WIDTH_FIELDS)
+    )
     for kind in WIDTH_FIELDS:
         fields[kind] = getattr(recipe, kind).model_dump(exclude_none=True)
     order = [name for name in Recipe.model_fields if name in fields]
     lines = "".join(f"# {line}\n" for line in header.splitlines())
-    return lines + yaml.safe_dump({name: fields[name] for name in order}, sort_keys=False, width=120, default_flow_style=None)
+    return lines + yaml.safe_dump(
+        {name: fields[name] for name in order}, sort_keys=False, width=120, default_flow_style=None
+    )

@@ -5,7 +5,15 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from ssm_hdl import document
 from ssm_hdl.errors import SsmHdlError, UsageError, brief, problems
@@ -37,7 +45,8 @@ class _Strict(BaseModel):
 
 
 class _Widths(_Strict):
-    """A default width, and widths by name that override it; in YAML, a plain number is the default."""
+    """A default width, and widths by name that override it; in YAML,
+    a plain number is the default."""
 
     default: Width
 
@@ -112,13 +121,15 @@ class Recipe(_Strict):
 
     Attributes:
         name: of the recipe.
-        weights: bits of the weights. An S4D has encoder, readout, mixing and decoder. An S5 has encoder, drive, readout, skip,
-            value, gate, carry and decoder, and with a feed-forward network ff_enc and ff_dec; all layers share them. A Mamba
-            has encoder, inner and gate (in_proj), conv, select (x_proj), dt, skip, out and decoder.
-        activations: bits of the edges. An S4D has encoder, readout, gelu, mixing (value and gate), sigmoid, glu and residual.
-            An S5 also has norm, drive, skip, sum, value, gate, carry, ff_enc and ff_dec, but no mixing; all layers share them.
-            A deep S4D also has norm and carry, and ``stream`` is for the edges from layer to layer.
-            docs/mamba.md has the edges of a Mamba.
+        weights: bits of the weights. An S4D has encoder, readout, mixing and decoder. An S5 has
+            encoder, drive, readout, skip, value, gate, carry and decoder, and with a feed-forward
+            network ff_enc and ff_dec; all layers share them. A Mamba has encoder,
+            inner and gate (in_proj), conv, select (x_proj), dt, skip, out and decoder.
+        activations: bits of the edges. An S4D has encoder, readout, gelu, mixing (value and gate),
+            sigmoid, glu and residual. An S5 also has norm, drive, skip, sum, value, gate, carry,
+            ff_enc and ff_dec, but no mixing; all layers share them. A deep S4D also has norm and
+            carry, and ``stream`` is for the edges from layer to layer. docs/mamba.md has the
+            edges of a Mamba.
         transition: bits of each part of Abar; of a Mamba, of log2(-A).
         state: bits of each part of a state.
         biases: bits of all biases.
@@ -128,14 +139,18 @@ class Recipe(_Strict):
         dither: round the states with a fixed sequence of mean one half, instead of half up.
         per_channel: an exponent per row of the weights, instead of one format for a tensor.
         samples: calibration sequences, from the training samples.
-        clip: ``mse`` takes the format with the least squared error, ``minmax`` clips nothing, ``percentile`` clips values beyond
-            ``percentile``.
+        clip: ``mse`` takes the format with the least squared error, ``minmax`` clips nothing,
+            ``percentile`` clips values beyond ``percentile``.
         percentile: in %, for ``clip: percentile``.
-        clipped: parts that ``percentile`` is for, the others are as by ``minmax``; all parts if empty.
-        fit: fit weights and biases to the outputs of the float model, one dense after the other; otherwise they are rounded.
-        hadamard: of a Mamba: transform the input of ``out``, against outliers; the weights of ``out`` hold the inverse.
-        state_margin: largest state without saturation, relative to the largest one in calibration. Above 1 it is safer, below 1
-            states are finer. ``fit`` tries several and takes, per channel, the one with the least error at the read-out.
+        clipped: parts that ``percentile`` is for, the others are as by ``minmax``;
+            all parts if empty.
+        fit: fit weights and biases to the outputs of the float model, one dense after the other;
+            otherwise they are rounded.
+        hadamard: of a Mamba: transform the input of ``out``, against outliers;
+            the weights of ``out`` hold the inverse.
+        state_margin: largest state without saturation, relative to the largest one in calibration.
+            Above 1 it is safer, below 1 states are finer. ``fit`` tries several and takes,
+            per channel, the one with the least error at the read-out.
     """
 
     name: str = Field(min_length=1)
@@ -171,7 +186,8 @@ class Recipe(_Strict):
 
     @classmethod
     def load(cls, recipe: Path | str) -> "Recipe":
-        """Load a recipe by its name or from a YAML file. The stem of the file is the name, unless the file has a name.
+        """Load a recipe by its name or from a YAML file. The stem of the file is the name,
+        unless the file has a name.
 
         Raises:
             SsmHdlError: there is no such recipe, or it has an unknown field or an invalid width.
@@ -200,7 +216,8 @@ def _read(path: Path) -> str:
         return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError as error:
         raise UsageError(
-            f"no recipe is called {str(path)!r}, and there is no such file; there are {', '.join(PRESETS)}"
+            f"no recipe is called {str(path)!r}, and there is no such file; "
+            f"there are {', '.join(PRESETS)}"
         ) from error
     except (OSError, UnicodeDecodeError) as error:
         raise SsmHdlError(f"recipe {path} cannot be read: {error}") from error

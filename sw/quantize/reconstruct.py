@@ -1,7 +1,8 @@
 """Reconstruction: fits every dense of the integer program to its output in the float model.
 
-The denses are fitted one after the other, on the inputs that the integer program really gives them. So the read-out sees the
-rounded states of the stored poles, mixing sees the output of the table, and the decoder sees the sums over time.
+The denses are fitted one after the other, on the inputs that the integer program really gives them.
+So the read-out sees the rounded states of the stored poles, mixing sees the output of the table,
+and the decoder sees the sums over time.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -26,12 +27,14 @@ BATCH = 8
 
 @dataclass(frozen=True)
 class Samples:
-    """Calibration samples, and the integer program's codes of one edge on them, so that later layers start there.
+    """Calibration samples, and the integer program's codes of one edge on them,
+    so that later layers start there.
 
     Attributes:
         inputs: normalisation of the inputs of the float model.
         edge: the last edge computed.
-        batches: input codes (n, steps, channels) and codes of the edge (n, steps, size), of sequences of one length.
+        batches: input codes (n, steps, channels) and codes of the edge (n, steps, size),
+            of sequences of one length.
     """
 
     inputs: InputSpec
@@ -41,7 +44,9 @@ class Samples:
     @classmethod
     def of(cls, inputs: InputSpec, samples: Split, edge: str) -> "Samples":
         """All samples, at the input ``edge``."""
-        return cls(inputs, edge, [(codes, codes.astype(np.int64)) for _, codes in samples.batches(BATCH)])
+        return cls(
+            inputs, edge, [(codes, codes.astype(np.int64)) for _, codes in samples.batches(BATCH)]
+        )
 
     def head(self, count: int) -> "Samples":
         """The first ``count`` samples."""
@@ -60,7 +65,11 @@ class Samples:
         part = between(manifest, self.edge, edge)
         # Codes of all samples are held: narrow ones save memory.
         width = np.int16 if manifest.nodes[edge].output.format.width <= 16 else np.int64
-        return Samples(self.inputs, edge, [(codes, run(part, at).outputs.astype(width)) for codes, at in self.batches])
+        return Samples(
+            self.inputs,
+            edge,
+            [(codes, run(part, at).outputs.astype(width)) for codes, at in self.batches],
+        )
 
 
 def moments(
@@ -70,7 +79,8 @@ def moments(
     samples: Samples,
     progress: Callable[[int], None] | None = None,
 ) -> Moments:
-    """Second moments of a dense on samples: of its inputs in the integer program and its outputs in the float model.
+    """Second moments of a dense on samples: of its inputs in the integer program and its outputs
+    in the float model.
 
     Args:
         manifest: the integer program.
@@ -84,8 +94,15 @@ def moments(
     (edge,) = node.inputs
     groups, rows = node.arrays["weight"].shape[:2]
     columns = node.arrays["weight"][0, 0].size
-    gram, cross = np.zeros((groups, columns + 1, columns + 1)), np.zeros((groups, rows, columns + 1))
-    part = None if edge.name == samples.edge else between(manifest, samples.edge, name if edge.is_complex else edge.name)
+    gram, cross = (
+        np.zeros((groups, columns + 1, columns + 1)),
+        np.zeros((groups, rows, columns + 1)),
+    )
+    part = (
+        None
+        if edge.name == samples.edge
+        else between(manifest, samples.edge, name if edge.is_complex else edge.name)
+    )
     count = 0
     for codes, at in samples.batches:
         source = at if part is None else run(part, at, trace=True).trace[edge.name]
@@ -104,7 +121,8 @@ def moments(
 
 
 def between(manifest: Manifest, start: str, end: str) -> Manifest:
-    """The part of a program from the edge ``start`` to the edge ``end``; it must not depend on earlier edges."""
+    """The part of a program from the edge ``start`` to the edge ``end``;
+    it must not depend on earlier edges."""
     operations = manifest.graph.operations
     names = [manifest.input.name, *(op.name for op in operations)]
     chosen: list[Operation] = []
@@ -115,5 +133,7 @@ def between(manifest: Manifest, start: str, end: str) -> Manifest:
             needed.update(operation.sources)
     edge = manifest.input if start == manifest.input.name else manifest.nodes[start].output
     source = Input(name=edge.name, size=edge.size, format=edge.format)
-    graph = manifest.graph.model_copy(update={"input": source, "samples": None, "operations": chosen, "output": end})
+    graph = manifest.graph.model_copy(
+        update={"input": source, "samples": None, "operations": chosen, "output": end}
+    )
     return Manifest(graph, manifest.tensors)

@@ -1,4 +1,5 @@
-"""Lowering of an S4D to a manifest: of one layer, with its channels equalised, and of a deep one."""
+"""Lowering of an S4D to a manifest: of one layer, with its channels equalised,
+and of a deep one."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -23,8 +24,8 @@ from ssm_hdl.sw.quantize.stack import StackLowering, affine
 from ssm_hdl.sw.quantize.transition import real_pairs, store
 
 STREAM = ("encoder", "glu", "residual", "norm", "carry")
-"""Edges from layer to layer. One format holds all channels, and the largest may be many times the others; a norm hides that in
-training. Few multipliers read them, so more bits are cheap."""
+"""Edges from layer to layer. One format holds all channels, and the largest may be many times the
+others; a norm hides that in training. Few multipliers read them, so more bits are cheap."""
 
 
 class S4DLowering(Lowering):
@@ -54,7 +55,8 @@ class S4DLowering(Lowering):
         first = known or calibrate(model.trace, inputs, samples, progress)
         self.equalised = equalise(model, inputs, first, recipe)
         self.model = self.equalised.model
-        # With known states, the second run leaves out its slow part; the states just scale with the channels.
+        # With known states, the second run leaves out its slow part;
+        # the states just scale with the channels.
         trace = self.model.trace if known else lambda x: _trace(self.model, x)
         self.calibration = calibrate(trace, inputs, samples, progress)
         if known is not None:
@@ -80,17 +82,28 @@ class S4DLowering(Lowering):
         model, recipe, width = self.model, self.recipe, self.model.width
         draft = Draft(recipe, self.calibration.edges, fitted, self.memory)
         encoder = self.encode(draft, model.encoder, "pixel")
-        gelued = draft.table("gelu", "gelu", bank(self, draft, "", model.layer, encoder, self.calibration))
+        gelued = draft.table(
+            "gelu", "gelu", bank(self, draft, "", model.layer, encoder, self.calibration)
+        )
         parameters = dict(model.named_parameters())
-        weight, bias = numpy(parameters[f"{MIXING}.weight"])[..., 0], numpy(parameters[f"{MIXING}.bias"])
-        mixing = draft.dense("mixing", gelued, weight[np.newaxis], bias[np.newaxis], format=self.equalised.mixing)
+        weight, bias = (
+            numpy(parameters[f"{MIXING}.weight"])[..., 0],
+            numpy(parameters[f"{MIXING}.bias"]),
+        )
+        mixing = draft.dense(
+            "mixing", gelued, weight[np.newaxis], bias[np.newaxis], format=self.equalised.mixing
+        )
         value = draft.add("slice", "value", input=mixing, start=0, size=width)
         gate = draft.add("slice", "gate", input=mixing, start=width, size=width)
-        sigmoid = draft.table("sigmoid", "sigmoid", gate, "mixing", format=UQ(0, recipe.activations["sigmoid"]))
+        sigmoid = draft.table(
+            "sigmoid", "sigmoid", gate, "mixing", format=UQ(0, recipe.activations["sigmoid"])
+        )
         glu = draft.add("multiply", "glu", inputs=[value, sigmoid])
         residual = draft.add("add", "residual", inputs=[encoder, glu])
         decoder = self.decode(draft, model.decoder, residual)
-        return draft.lowered(self.checkpoint, f"S4D, H = {width}, N = {model.modes}", "pixel", decoder)
+        return draft.lowered(
+            self.checkpoint, f"S4D, H = {width}, N = {model.modes}", "pixel", decoder
+        )
 
 
 class DeepS4DLowering(StackLowering):
@@ -114,23 +127,37 @@ class DeepS4DLowering(StackLowering):
         return f"S4D, H = {self.model.config.width}, N"
 
     @classmethod
-    def trace_ssm(cls, seen: dict[str, torch.Tensor], k: str, block: Block, u: torch.Tensor, states: bool) -> None:
-        """Statistics of the states, of the normalised input if the readout has the gain of the norm."""
+    def trace_ssm(
+        cls, seen: dict[str, torch.Tensor], k: str, block: Block, u: torch.Tensor, states: bool
+    ) -> None:
+        """Statistics of the states, of the normalised input if the readout has the
+        gain of the norm."""
         assert isinstance(block.seq, S4DSSM)
         if states:
-            folded = block.config.order == "prenorm" and not cls._carries(block, affine(block.norm)[2])
+            folded = block.config.order == "prenorm" and not cls._carries(
+                block, affine(block.norm)[2]
+            )
             seen[f"ssm_{k}"] = block.seq.states(seen.get(f"norm_{k}", u) if folded else u)
 
-    def ssm(self, draft: Draft, k: str, block: Block, source: str, gain: Floats, offset: Floats) -> str:
+    def ssm(
+        self, draft: Draft, k: str, block: Block, source: str, gain: Floats, offset: Floats
+    ) -> str:
         """Append scan and readout."""
         assert isinstance(block.seq, S4DSSM)
         return bank(self, draft, f"_{k}", block.seq, source, self.calibration, gain)
 
 
 def bank(
-    lowering: Lowering, draft: Draft, suffix: str, seq: S4DSSM, source: str, calibration: Calibration, norm: Floats | float = 1.0
+    lowering: Lowering,
+    draft: Draft,
+    suffix: str,
+    seq: S4DSSM,
+    source: str,
+    calibration: Calibration,
+    norm: Floats | float = 1.0,
 ) -> str:
-    """Append scan and read-out, 2 Re(C Bbar h) + D u. The skip D u is an extra mode per channel, with its pole at 0.
+    """Append scan and read-out, 2 Re(C Bbar h) + D u. The skip D u is an extra mode per channel,
+    with its pole at 0.
 
     Args:
         lowering: gives recipe, length and margins.
@@ -156,15 +183,28 @@ def bank(
     )
     exponent = balance(modes, state, u.f_bits - abar.f_bits - state.f_bits, u, recipe)
     scan = draft.scan(f"ssm{suffix}", source, abar, exponent, state)
-    weight = np.ldexp(real_pairs(modes.gain), -exponent[..., np.newaxis]).reshape(len(exponent), 1, -1)
-    return draft.dense(readout, scan, weight, np.zeros((len(exponent), 1)), pairs=True, format=draft.edge(readout, function=gelu))
+    weight = np.ldexp(real_pairs(modes.gain), -exponent[..., np.newaxis]).reshape(
+        len(exponent), 1, -1
+    )
+    return draft.dense(
+        readout,
+        scan,
+        weight,
+        np.zeros((len(exponent), 1)),
+        pairs=True,
+        format=draft.edge(readout, function=gelu),
+    )
 
 
 def _trace(model: S4D, x: torch.Tensor) -> dict[str, torch.Tensor]:
     """The trace of an S4D of one layer, with statistics of its states."""
     seen = model.trace(x, states=True)
     h = torch.view_as_real(seen["ssm"])
-    return seen | {"ssm": torch.stack([h.abs().amax((0, 1, 4)).double(), h.square().sum((1, 4)).double().sum(0)])}
+    return seen | {
+        "ssm": torch.stack(
+            [h.abs().amax((0, 1, 4)).double(), h.square().sum((1, 4)).double().sum(0)]
+        )
+    }
 
 
 def _with_skip(modes: Floats, skip: Floats | float) -> Any:

@@ -27,15 +27,20 @@ class S5Lowering(StackLowering):
         return f"S5, H = {self.model.config.width}, P"
 
     @classmethod
-    def trace_ssm(cls, seen: dict[str, torch.Tensor], k: str, block: Block, u: torch.Tensor, states: bool) -> None:
-        """Complex edges become (B, L, 2 P), real and imaginary parts in turn; the model's readout is the manifest's sum."""
+    def trace_ssm(
+        cls, seen: dict[str, torch.Tensor], k: str, block: Block, u: torch.Tensor, states: bool
+    ) -> None:
+        """Complex edges become (B, L, 2 P), real and imaginary parts in turn;
+        the model's readout is the manifest's sum."""
         assert isinstance(block.seq, S5SSM)
         for name in (f"drive_{k}", f"state_{k}"):
             seen[name] = seen[name].reshape(*seen[name].shape[:-1], 2, -1).mT.flatten(-2)
         seen[f"sum_{k}"], seen[f"skip_{k}"] = seen[f"readout_{k}"], u * block.seq.D.detach()
         seen[f"readout_{k}"] = seen[f"sum_{k}"] - seen[f"skip_{k}"]
 
-    def ssm(self, draft: Draft, k: str, block: Block, source: str, gain: Floats, offset: Floats) -> str:
+    def ssm(
+        self, draft: Draft, k: str, block: Block, source: str, gain: Floats, offset: Floats
+    ) -> str:
         """Append drive, scan, readout, skip and sum."""
         recipe, seq = self.recipe, block.seq
         assert isinstance(seq, S5SSM)
@@ -49,7 +54,9 @@ class S5Lowering(StackLowering):
         # The drive keeps all its bits until the state is rounded.
         d = np.minimum(d, e + abar.f_bits + state.f_bits - drive.f_bits)
         draft.scales[f"drive_{k}"] = np.exp2(np.repeat(d, 2))
-        rows = np.ldexp(real_pairs(b * gain).swapaxes(1, 2), d[:, np.newaxis, np.newaxis]).reshape(1, 2 * len(poles), -1)
+        rows = np.ldexp(real_pairs(b * gain).swapaxes(1, 2), d[:, np.newaxis, np.newaxis]).reshape(
+            1, 2 * len(poles), -1
+        )
         bias = np.ldexp(real_pairs(b @ offset), d[:, np.newaxis]).reshape(1, -1)
         driven = draft.dense(f"drive_{k}", source, rows, bias, result="complex", format=drive)
         scan = draft.scan(f"ssm_{k}", driven, abar, (e - d)[:, np.newaxis], state)
@@ -57,7 +64,9 @@ class S5Lowering(StackLowering):
         readout = draft.dense(f"readout_{k}", scan, read, np.zeros((1, len(c))), pairs=True)
         d_ = numpy(seq.D)
         skip = diagonal(draft, f"skip_{k}", source, d_ * gain, d_ * offset)
-        return draft.add("add", f"sum_{k}", inputs=[readout, skip], format=draft.edge(f"sum_{k}", function=gelu))
+        return draft.add(
+            "add", f"sum_{k}", inputs=[readout, skip], format=draft.edge(f"sum_{k}", function=gelu)
+        )
 
     def _peak(self, name: str) -> Floats:
         """The largest |Re| or |Im| of every mode, (P,), of a complex edge."""

@@ -22,7 +22,8 @@ from ssm_hdl.sw.quantize.start import starts
 from ssm_hdl.sw.quantize.study import DONE, Task, Trial, measured_in, open_study, take_part
 
 FINALISTS = 3
-"""Number of the best trials within the budget, which are measured again on all validation samples."""
+"""Number of the best trials within the budget,
+which are measured again on all validation samples."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,8 @@ class Outcome:
         task: the search task.
         trials: all valid trials.
         front: the Pareto front of score and memory, by rising memory.
-        finalists: the best trials within the budget, the chosen one first, measured on all validation samples.
+        finalists: the best trials within the budget, the chosen one first,
+            measured on all validation samples.
         float_score: of the float model on the samples of the trials.
         recipe: of the chosen trial.
     """
@@ -58,7 +60,9 @@ class Outcome:
             "seed": task.seed,
             f"float_{task.subject.score}": self.float_score,
             "chosen": self.finalists[0][0].number,
-            "finalists": [{"number": trial.number, **measured.to_json()} for trial, measured in self.finalists],
+            "finalists": [
+                {"number": trial.number, **measured.to_json()} for trial, measured in self.finalists
+            ],
             "front": [trial.number for trial in self.front],
             "trials": [trial.to_json() for trial in self.trials],
         }
@@ -78,10 +82,12 @@ def search(
         report: sensitivity of the same model, which suggests the first trials.
         jobs: processes that work side by side.
         progress: called with the number of trials done since the last call.
-        cluster: Dask scheduler, on whose workers they do; the files of the task have the same paths there.
+        cluster: Dask scheduler, on whose workers they do;
+            the files of the task have the same paths there.
 
     Raises:
-        SsmHdlError: a budget that no recipe meets, or that none of the trials met; a storage that cannot be used.
+        SsmHdlError: a budget that no recipe meets, or that none of the trials met;
+            a storage that cannot be used.
     """
     if jobs < 1:
         raise SsmHdlError(f"{jobs} processes do no work; give 1 or more")
@@ -89,7 +95,8 @@ def search(
     study = open_study(task)
     _check_budget(task, bench, study)
     begun = [
-        trial.system_attrs.get("fixed_params", trial.params) for trial in study.get_trials(states=(*DONE, TrialState.WAITING))
+        trial.system_attrs.get("fixed_params", trial.params)
+        for trial in study.get_trials(states=(*DONE, TrialState.WAITING))
     ]
     for params in starts(task.space, task.budget, ACCOUNTINGS[task.accounting], report):
         if params not in begun:  # a running trial does not count: its process may have been stopped
@@ -122,16 +129,20 @@ class _Progress:
 
 
 def _check_budget(task: Task, bench: Bench, study: optuna.Study) -> None:
-    """Raise an error if even the narrowest recipe exceeds the budget; the study remembers its memory."""
+    """Raise an error if even the narrowest recipe exceeds the budget;
+    the study remembers its memory."""
     if "floor" not in study.user_attrs:
         fields = {"delta": True, "dither": True, "per_channel": False, "state_margin": 1.0}
-        narrowest = with_widths(task.base, {part: low for part, (low, _) in task.space.items()}, **fields)
+        narrowest = with_widths(
+            task.base, {part: low for part, (low, _) in task.space.items()}, **fields
+        )
         study.set_user_attr("floor", task.bytes_of(bench.measure(narrowest)))
     floor = study.user_attrs["floor"]
     if task.budget < floor:
         raise SsmHdlError(
-            f"no recipe meets a budget of {task.budget:,.0f} bytes: the narrowest takes {floor:,.0f} by the accounting "
-            f"{task.accounting!r}; give at least that, or train a smaller model"
+            f"no recipe meets a budget of {task.budget:,.0f} bytes: the narrowest takes "
+            f"{floor:,.0f} by the accounting {task.accounting!r}; give at least that, "
+            "or train a smaller model"
         )
 
 
@@ -139,14 +150,18 @@ def _choose(task: Task, study: optuna.Study, bench: Bench) -> Outcome:
     """Measure the best trials within the budget on all validation samples, and choose one."""
     distinct: dict[str, Trial] = {}
     for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
-        distinct.setdefault(json.dumps(trial.params, sort_keys=True), Trial(trial.number, trial.params, measured_in(trial)))
+        distinct.setdefault(
+            json.dumps(trial.params, sort_keys=True),
+            Trial(trial.number, trial.params, measured_in(trial)),
+        )
     trials = list(distinct.values())
     within = [trial for trial in trials if task.bytes_of(trial.measured) <= task.budget]
     if not within:
         least = min((task.bytes_of(trial.measured) for trial in trials), default=math.nan)
         raise SsmHdlError(
-            f"none of {len(trials)} trials met the budget of {task.budget:,.0f} bytes, the smallest took {least:,.0f}; "
-            "give the same command with more --trials, or a larger budget"
+            f"none of {len(trials)} trials met the budget of {task.budget:,.0f} bytes, the "
+            f"smallest took {least:,.0f}; give the same command with more --trials, "
+            "or a larger budget"
         )
 
     def rank(measured: Measured) -> tuple[float, float, float]:
@@ -164,19 +179,24 @@ def _choose(task: Task, study: optuna.Study, bench: Bench) -> Outcome:
 def front(task: Task, trials: Sequence[Trial]) -> list[Trial]:
     """The Pareto front of the objective and memory, by rising memory."""
     chosen: list[Trial] = []
-    for trial in sorted(trials, key=lambda trial: (task.bytes_of(trial.measured), -task.value_of(trial.measured))):
+    for trial in sorted(
+        trials, key=lambda trial: (task.bytes_of(trial.measured), -task.value_of(trial.measured))
+    ):
         if not chosen or task.value_of(trial.measured) > task.value_of(chosen[-1].measured):
             chosen.append(trial)
     return chosen
 
 
 def write(result: Outcome, folder: Path, command: str) -> Path:
-    """Write ``recipe.yaml``, with the command of the search, and ``front.json`` into a folder; the path of the recipe."""
+    """Write ``recipe.yaml``, with the command of the search, and ``front.json`` into a folder;
+    the path of the recipe."""
     trial, whole = result.finalists[0]
     header = (
-        f"{command}\n"
-        f"trial {trial.number} of {len(result.trials)}: {whole.shown} on all validation samples, {whole.sqnr_db:.1f} dB,\n"
-        f"{whole.paper_bytes:,.0f} bytes by the paper's count, {whole.hardware_bytes:,.0f} bytes in hardware"
+        f"{command}\ntrial {trial.number} of {len(result.trials)}: {whole.shown} on all validation "
+        f"samples, {whole.sqnr_db:.1f} dB,\n{whole.paper_bytes:,.0f} bytes by the paper's count, "
+        f"{whole.hardware_bytes:,.0f} bytes in hardware"
     )
-    write_atomically(folder / "front.json", json.dumps(result.to_json() | {"command": command}, indent=1) + "\n")
+    write_atomically(
+        folder / "front.json", json.dumps(result.to_json() | {"command": command}, indent=1) + "\n"
+    )
     return write_atomically(folder / "recipe.yaml", to_yaml(result.recipe, header))

@@ -1,4 +1,5 @@
-"""Sensitivity: score and memory of a model with one part at another width, and the rest as in a base recipe."""
+"""Sensitivity: score and memory of a model with one part at another width,
+and the rest as in a base recipe."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -30,7 +31,8 @@ class Report:
     Attributes:
         model: name of the float model.
         dataset: its data set.
-        identity: everything that the figures depend on: the checkpoint, the numbers of samples and the base recipe.
+        identity: everything that the figures depend on: the checkpoint,
+            the numbers of samples and the base recipe.
         float_score: of the float model on the validation samples.
         base: figures of the base recipe.
         cells: figures by part and width, or the reason why the width cannot work.
@@ -55,7 +57,11 @@ class Report:
 
     def measured(self, part: str) -> dict[int, Measured]:
         """The valid widths of a part in rising order, the width of the base included."""
-        cells = {width: cell for (name, width), cell in self.cells.items() if name == part and isinstance(cell, Measured)}
+        cells = {
+            width: cell
+            for (name, width), cell in self.cells.items()
+            if name == part and isinstance(cell, Measured)
+        }
         return dict(sorted((cells | {width_of(self.recipe, part): self.base}).items()))
 
     def to_json(self) -> dict[str, Any]:
@@ -64,9 +70,16 @@ class Report:
         cells = []
         for part, width in order:
             cell = self.cells[part, width]
-            cells.append({"part": part, "width": width} | ({"error": cell} if isinstance(cell, str) else cell.to_json()))
+            cells.append(
+                {"part": part, "width": width}
+                | ({"error": cell} if isinstance(cell, str) else cell.to_json())
+            )
         fields = {"model": self.model, "dataset": self.dataset, "identity": dict(self.identity)}
-        return fields | {f"float_{self.base.name}": self.float_score, "base": self.base.to_json(), "cells": cells}
+        return fields | {
+            f"float_{self.base.name}": self.float_score,
+            "base": self.base.to_json(),
+            "cells": cells,
+        }
 
     def save(self, path: Path) -> Path:
         """Write the report, whole or not at all."""
@@ -86,12 +99,19 @@ class Report:
                 key = cell.pop("part"), cell.pop("width")
                 cells[key] = cell["error"] if "error" in cell else Measured.from_json(cell)
             base = Measured.from_json(fields.pop("base"))
-            report = cls(float_score=fields.pop(f"float_{base.name}"), base=base, cells=cells, **fields)
+            report = cls(
+                float_score=fields.pop(f"float_{base.name}"), base=base, cells=cells, **fields
+            )
             assert report.recipe and report.to_json()
         except OSError as error:
-            raise SsmHdlError(f"cannot read {path}: {error.strerror}; `ssm-hdl sensitivity` writes it") from error
+            raise SsmHdlError(
+                f"cannot read {path}: {error.strerror}; `ssm-hdl sensitivity` writes it"
+            ) from error
         except (ValueError, KeyError, TypeError, AttributeError, AssertionError) as error:
-            raise SsmHdlError(f"{path} is not a sensitivity report, or damaged: {error}; remove it and measure again") from error
+            raise SsmHdlError(
+                f"{path} is not a sensitivity report, or damaged: {error}; "
+                "remove it and measure again"
+            ) from error
         return report
 
 
@@ -104,7 +124,8 @@ def sensitivity(
     jobs: int = 1,
     progress: Callable[[int], None] | None = None,
 ) -> Report:
-    """Measure every part at every width. The report is written after every cell, so a stopped run can go on.
+    """Measure every part at every width. The report is written after every cell,
+    so a stopped run can go on.
 
     Args:
         subject: the model and the samples.
@@ -113,16 +134,20 @@ def sensitivity(
         path: of the report; cells in it are not measured again.
         parts: to try; all parts of the model if left out.
         jobs: processes that work side by side.
-        progress: called with the number of cells done since the last call; the total is parts times widths.
+        progress: called with the number of cells done since the last call;
+            the total is parts times widths.
 
     Raises:
-        SsmHdlError: an invalid part or width, a base recipe that cannot work, or a file of other figures at ``path``.
+        SsmHdlError: an invalid part or width, a base recipe that cannot work,
+            or a file of other figures at ``path``.
     """
     wanted = [(part, width) for part in parts or subject.parts for width in sorted(set(widths))]
     _check(subject, wanted, jobs)
     if base.state_margin == "fit":
         base = with_widths(base, {}, state_margin=MARGIN)
-    identity = subject.identity() | {"recipe": base.model_dump(mode="json", exclude={"samples"}, exclude_none=True)}
+    identity = subject.identity() | {
+        "recipe": base.model_dump(mode="json", exclude={"samples"}, exclude_none=True)
+    }
     bench = None
     if path.exists():
         report = Report.load(path)
@@ -158,10 +183,13 @@ def sensitivity(
 def _check(subject: Subject, cells: Sequence[Cell], jobs: int) -> None:
     for part, width in cells:
         if part not in subject.parts:
-            raise UsageError(f"{subject.checkpoint.stem} has no part {part!r}; it has {', '.join(subject.parts)}")
+            raise UsageError(
+                f"{subject.checkpoint.stem} has no part {part!r}; it has {', '.join(subject.parts)}"
+            )
         if width not in WIDTHS:
             raise UsageError(
-                f"a width of {width} bits cannot be tried; a sign and a magnitude need 2, and {WIDTHS[-1]} is the most"
+                f"a width of {width} bits cannot be tried; a sign and a magnitude need 2, "
+                f"and {WIDTHS[-1]} is the most"
             )
     if not cells:
         raise UsageError("no widths or no parts to try; give one at least")
@@ -170,9 +198,16 @@ def _check(subject: Subject, cells: Sequence[Cell], jobs: int) -> None:
 
 
 def _check_same(path: Path, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
-    changed = [f"{key} {old.get(key)!r} there and {new[key]!r} now" for key in new if old.get(key) != new[key]]
+    changed = [
+        f"{key} {old.get(key)!r} there and {new[key]!r} now"
+        for key in new
+        if old.get(key) != new[key]
+    ]
     if changed:
-        raise SsmHdlError(f"{path} holds figures of another run ({'; '.join(changed)}); choose another --out, or remove the file")
+        raise SsmHdlError(
+            f"{path} holds figures of another run ({'; '.join(changed)}); choose another --out, "
+            "or remove the file"
+        )
 
 
 def measure_all(

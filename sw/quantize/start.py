@@ -17,18 +17,24 @@ Space = Mapping[str, tuple[int, int]]
 _WIDEST = {"weights": 8, "activations": 10, "transition": 10, "state": 12}
 
 UNIFORM = ((8, 8, 8, 8), (6, 8, 8, 8), (4, 6, 8, 8), (4, 6, 6, 6), (3, 6, 6, 6), (2, 4, 4, 6))
-"""Bits of weights, activations, transition and state of recipes to start from; some are from the S4D paper."""
+"""Bits of weights, activations, transition and state of recipes to start from;
+some are from the S4D paper."""
 
 TARGETS = (1.15, 1.05, 1.0, 0.95, 0.9, 0.8)
 """Memory of the recipes that a sensitivity report suggests, relative to the budget."""
 
 
 def space_of(parts: Iterable[str]) -> Space:
-    """The search space of the parts of a model. Biases, pool and output are small and stay as in the base."""
-    return {part: (2, _WIDEST[kind]) for part in parts if (kind := part.partition(".")[0]) in _WIDEST}
+    """The search space of the parts of a model. Biases,
+    pool and output are small and stay as in the base."""
+    return {
+        part: (2, _WIDEST[kind]) for part in parts if (kind := part.partition(".")[0]) in _WIDEST
+    }
 
 
-def starts(space: Space, budget: float, attribute: str, report: Report | None = None) -> list[dict[str, Any]]:
+def starts(
+    space: Space, budget: float, attribute: str, report: Report | None = None
+) -> list[dict[str, Any]]:
     """Parameters of the first trials.
 
     Args:
@@ -47,19 +53,27 @@ def starts(space: Space, budget: float, attribute: str, report: Report | None = 
 
 
 def allocate(space: Space, report: Report, attribute: str, target: float) -> dict[str, int]:
-    """Widths that add least noise to the logits for ``target`` bytes, if noise and memory of the parts simply add up.
+    """Widths that add least noise to the logits for ``target`` bytes,
+    if noise and memory of the parts simply add up.
 
-    It is greedy. All parts start at their widest. The part whose lower width adds least noise per byte saved is narrowed, until
-    the target is met.
+    It is greedy. All parts start at their widest. The part whose lower width adds least noise per
+    byte saved is narrowed, until the target is met.
     """
-    tried = {part: {w: m for w, m in report.measured(part).items() if w <= space[part][1]} for part in space}
-    tried = {part: _every_width(cells or {space[part][1]: report.base}) for part, cells in tried.items()}
+    tried = {
+        part: {w: m for w, m in report.measured(part).items() if w <= space[part][1]}
+        for part in space
+    }
+    tried = {
+        part: _every_width(cells or {space[part][1]: report.base}) for part, cells in tried.items()
+    }
     widths = {part: max(cells) for part, cells in tried.items()}
 
     def bytes_(measured: Measured) -> float:
         return float(getattr(measured, attribute))
 
-    memory = bytes_(report.base) + sum(bytes_(tried[p][w]) - bytes_(report.base) for p, w in widths.items())
+    memory = bytes_(report.base) + sum(
+        bytes_(tried[p][w]) - bytes_(report.base) for p, w in widths.items()
+    )
     while memory > target:
         best: tuple[float, str, int] | None = None
         for part, width in widths.items():

@@ -1,7 +1,8 @@
 """A study of mixed precision: its task, and the proposal, measurement and storage of its trials.
 
-Optuna (Akiba et al., arXiv 1907.10902) proposes widths, with tree-structured Parzen estimators for two objectives, score and
-memory. A study is in a file or a data base. The same command joins it on another machine, or continues it later.
+Optuna (Akiba et al., arXiv 1907.10902) proposes widths, with tree-structured Parzen estimators for
+two objectives, score and memory. A study is in a file or a data base. The same command joins it on
+another machine, or continues it later.
 """
 
 import json
@@ -27,7 +28,12 @@ from ssm_hdl.sw.quantize.parts import with_widths
 from ssm_hdl.sw.quantize.recipe import Recipe
 from ssm_hdl.sw.quantize.start import Params, Space, space_of, starts
 
-DEVICES = {"up5k": 30 * 512, "lfe5u-25f": 56 * 2304, "lfe5u-45f": 108 * 2304, "lfe5u-85f": 208 * 2304}
+DEVICES = {
+    "up5k": 30 * 512,
+    "lfe5u-25f": 56 * 2304,
+    "lfe5u-45f": 108 * 2304,
+    "lfe5u-85f": 208 * 2304,
+}
 """Bytes of block RAM: 30 EBR of 4 kbit in an iCE40 UP5K, DP16KD of 18 kbit in the ECP5."""
 
 DONE = (TrialState.COMPLETE, TrialState.FAIL)
@@ -60,13 +66,18 @@ class Task:
 
     def __post_init__(self) -> None:
         if self.accounting not in ACCOUNTINGS:
-            raise UsageError(f"no accounting is called {self.accounting!r}; there are {', '.join(ACCOUNTINGS)}")
+            raise UsageError(
+                f"no accounting is called {self.accounting!r}; there are {', '.join(ACCOUNTINGS)}"
+            )
         if self.objective not in (known := (self.subject.score, "sqnr")):
             stem = self.subject.checkpoint.stem
-            raise UsageError(f"{self.objective!r} is no objective of {stem}; there are {' and '.join(known)}")
+            raise UsageError(
+                f"{self.objective!r} is no objective of {stem}; there are {' and '.join(known)}"
+            )
         if self.trials < 1 or not (self.budget > 0 and math.isfinite(self.budget)):
             raise UsageError(
-                f"a search of {self.trials} trials within {self.budget:g} bytes finds nothing; give more than 0 of both"
+                f"a search of {self.trials} trials within {self.budget:g} bytes finds nothing; "
+                "give more than 0 of both"
             )
 
     @cached_property
@@ -129,7 +140,9 @@ def budget_of(text: str) -> float:
     try:
         return float(DEVICES[text] if text in DEVICES else text.replace("_", ""))
     except ValueError as error:
-        raise UsageError(f"{text!r} is no number of bytes, and no device; there are {', '.join(DEVICES)}") from error
+        raise UsageError(
+            f"{text!r} is no number of bytes, and no device; there are {', '.join(DEVICES)}"
+        ) from error
 
 
 def open_study(task: Task, worker: int = 0) -> optuna.Study:
@@ -141,12 +154,18 @@ def open_study(task: Task, worker: int = 0) -> optuna.Study:
             Path(storage).parent.mkdir(parents=True, exist_ok=True)
             storage = optuna.storages.JournalStorage(JournalFileBackend(storage))
         study = optuna.create_study(
-            storage=storage, study_name=task.study_name, directions=["maximize", "minimize"], load_if_exists=True
+            storage=storage,
+            study_name=task.study_name,
+            directions=["maximize", "minimize"],
+            load_if_exists=True,
         )
         done = len(study.trials)
     except (OptunaError, SQLAlchemyError, OSError, ValueError, ImportError, KeyError) as error:
         reason = str(error).strip().split("\n")[0]
-        raise SsmHdlError(f"cannot keep a study in {task.storage}: {reason}; give a file or the URL of a data base") from error
+        raise SsmHdlError(
+            f"cannot keep a study in {task.storage}: {reason}; "
+            "give a file or the URL of a data base"
+        ) from error
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
         study.sampler = optuna.samplers.TPESampler(
@@ -159,10 +178,14 @@ def open_study(task: Task, worker: int = 0) -> optuna.Study:
     return study
 
 
-def take_part(task: Task, worker: int, bench: Bench | None = None, tell: Callable[[], None] | None = None) -> None:
+def take_part(
+    task: Task, worker: int, bench: Bench | None = None, tell: Callable[[], None] | None = None
+) -> None:
     """Do trials until the study is complete."""
     study, bench = open_study(task, worker), bench or Bench(task.subject)
-    space: dict[str, BaseDistribution] = {part: IntDistribution(low, high) for part, (low, high) in task.space.items()}
+    space: dict[str, BaseDistribution] = {
+        part: IntDistribution(low, high) for part, (low, high) in task.space.items()
+    }
     while len(study.get_trials(deepcopy=False, states=DONE)) < task.trials:
         trial = study.ask(space)
         known = _known(study, trial.params)
@@ -181,7 +204,8 @@ def take_part(task: Task, worker: int, bench: Bench | None = None, tell: Callabl
 
 
 def _known(study: optuna.Study, params: Mapping[str, Any]) -> Measured | None:
-    """The figures of an earlier trial with the same parameters: TPE repeats itself in a small space."""
+    """The figures of an earlier trial with the same parameters:
+    TPE repeats itself in a small space."""
     trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     return next((measured_in(trial) for trial in trials if trial.params == params), None)
 

@@ -1,4 +1,5 @@
-"""Abar in few bits: poles stay inside the unit circle, and keep phase and decay to the precision of the bits."""
+"""Abar in few bits: poles stay inside the unit circle,
+and keep phase and decay to the precision of the bits."""
 
 from dataclasses import dataclass
 
@@ -46,8 +47,8 @@ def store(abar: Complexes, width: int, delta: bool) -> Transition:
     Args:
         abar: the poles; 0 is stored exactly.
         width: bits.
-        delta: store Abar - 1, with an exponent per mode. Otherwise store Abar, with both parts rounded towards zero, so that no
-            mode decays more slowly than in training.
+        delta: store Abar - 1, with an exponent per mode. Otherwise store Abar, with both parts
+            rounded towards zero, so that no mode decays more slowly than in training.
     """
     format = SQ(1, width - 1)
     if delta:
@@ -57,15 +58,22 @@ def store(abar: Complexes, width: int, delta: bool) -> Transition:
 
 
 def _store_delta(abar: Complexes, format: Format) -> Transition:
-    """Codes of Abar - 1: of the pairs near the exact value, the one inside the unit circle that changes log Abar least.
+    """Codes of Abar - 1: of the pairs near the exact value, the one inside the unit circle that
+    changes log Abar least.
 
     The response of a mode is exp(t log Abar), so the logarithm matters: decay and phase.
     """
     delta = abar - 1
     largest = np.abs(real_pairs(delta)).max(-1)
-    exponent = np.clip(np.floor(np.log2(1 / largest)), -1, min(MAX_F_BITS - format.f_bits, MAX_SPREAD - 1)).astype(np.int64)
+    exponent = np.clip(
+        np.floor(np.log2(1 / largest)), -1, min(MAX_F_BITS - format.f_bits, MAX_SPREAD - 1)
+    ).astype(np.int64)
     # A part just below a power of two may round beyond the largest code.
-    exponent = np.where((largest * np.exp2(exponent) > format.max * format.lsb) & (abar != 0), exponent - 1, exponent)
+    exponent = np.where(
+        (largest * np.exp2(exponent) > format.max * format.lsb) & (abar != 0),
+        exponent - 1,
+        exponent,
+    )
     lsb = np.exp2(-(exponent + format.f_bits))
     below = np.floor(real_pairs(delta) / lsb[..., np.newaxis]).astype(np.int64)
     wanted = np.log(np.where(abar == 0, 1, abar))
@@ -75,12 +83,18 @@ def _store_delta(abar: Complexes, format: Format) -> Transition:
         for im in _NEIGHBOURS:
             tried = below + np.array([re, im])
             value = 1 + _complex(tried * lsb[..., np.newaxis])
-            fits = (tried.min(-1) >= format.min) & (tried.max(-1) <= format.max) & (np.abs(value) < 1) & (value != 0)
+            fits = (
+                (tried.min(-1) >= format.min)
+                & (tried.max(-1) <= format.max)
+                & (np.abs(value) < 1)
+                & (value != 0)
+            )
             moved = np.abs(np.log(np.where(fits, value, 1)) - wanted)
             error = np.where(abar == 0, np.abs(value) - 1, np.where(fits, moved, np.inf))
             codes = np.where((error < best)[..., np.newaxis], tried, codes)
             best = np.minimum(error, best)
-    lost = np.isinf(best)  # too few bits for a pole inside the circle nearby: the mode gets no memory
+    # too few bits for a pole inside the circle nearby: the mode gets no memory
+    lost = np.isinf(best)
     codes = np.where(lost[..., np.newaxis], [format.min, 0], codes)
     exponent = np.where(lost, 0, exponent)
     lsb = np.exp2(-(exponent + format.f_bits))

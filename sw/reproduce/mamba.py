@@ -1,7 +1,9 @@
-"""Chiang et al., "Quamba: A Post-Training Quantization Recipe for Selective SSMs", arXiv 2410.13229: its ablation beside ours.
+"""Chiang et al., "Quamba: A Post-Training Quantization Recipe for Selective SSMs",
+arXiv 2410.13229: its ablation beside ours.
 
-The paper quantises language models of 130 million to 2.8 billion parameters; ours are smaller, so compare the losses relative to
-the float models. Each recipe is measured with 8 and 12 bits for the input of out_proj, where the outliers are.
+The paper quantises language models of 130 million to 2.8 billion parameters; ours are smaller, so
+compare the losses relative to the float models. Each recipe is measured with 8 and 12 bits for the
+input of out_proj, where the outliers are.
 """
 
 import json
@@ -48,13 +50,18 @@ RECIPES = {
     "mamba-w8a8x8": Published(),
     "mamba-w4a8": Published(61.4),
 }
-"""The recipes of the table; the scales are floats in the paper, and powers of two here. Quamba2 has the W4A8."""
+"""The recipes of the table; the scales are floats in the paper, and powers of two here.
+Quamba2 has the W4A8."""
 
 
 def loss(outputs: Floats, bench: Bench) -> float:
     """Mean cross-entropy in bits; of a text, bits per character."""
     labels = bench.split.labels
-    return bits_per_step(outputs, labels) if labels.ndim == 2 else bits_per_step(outputs[:, None], labels[:, None])
+    return (
+        bits_per_step(outputs, labels)
+        if labels.ndim == 2
+        else bits_per_step(outputs[:, None], labels[:, None])
+    )
 
 
 def ablation(bench: Bench, file: Path, step: Callable[[str], None]) -> dict[str, Any]:
@@ -62,18 +69,25 @@ def ablation(bench: Bench, file: Path, step: Callable[[str], None]) -> dict[str,
 
     Args:
         bench: of the model.
-        file: file that keeps the figures; a row is taken up again if it is of the same recipe, checkpoint and samples.
+        file: file that keeps the figures; a row is taken up again if it is of the same recipe,
+            checkpoint and samples.
         step: told the next measurement.
     """
     base, known = loss(bench.wanted, bench), read_json(file).get("rows", {})
     rows: dict[str, Any] = {}
-    answer = {"float": {"bits": base, "perplexity": math.exp2(base), "accuracy": bench.float_score}, "rows": rows}
+    answer = {
+        "float": {"bits": base, "perplexity": math.exp2(base), "accuracy": bench.float_score},
+        "rows": rows,
+    }
     for name in RECIPES:
         recipe = Recipe.load(name)
         part = "activations.hadamard" if recipe.hadamard else "activations.gated"
         for width in WIDTHS:
             row, chosen = f"{name}-{width}", with_widths(recipe, {part: width})
-            identity = bench.subject.identity() | {"images": len(bench.split), "recipe": chosen.model_dump(mode="json")}
+            identity = bench.subject.identity() | {
+                "images": len(bench.split),
+                "recipe": chosen.model_dump(mode="json"),
+            }
             if known.get(row, {}).get("identity") == identity:
                 rows[row] = known[row]
                 continue

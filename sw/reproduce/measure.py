@@ -1,7 +1,8 @@
-"""A row of a paper's table and ours: quantised, judged on all test samples, simulated and synthesised.
+"""A row of a paper's table and ours: quantised, judged on all test samples,
+simulated and synthesised.
 
-Its manifest is made when it is not there, so that the committed ones can be measured again without training; its figures are
-kept and taken up again.
+Its manifest is made when it is not there, so that the committed ones can be measured again without
+training; its figures are kept and taken up again.
 """
 
 import json
@@ -35,7 +36,8 @@ DSP = 28
 """Multipliers that the rows are planned for: an LFE5U-25F has them."""
 
 SEQUENCES = 20
-"""Test samples that the RTL of a row is compared with the golden model on, unless its table says otherwise."""
+"""Test samples that the RTL of a row is compared with the golden model on,
+unless its table says otherwise."""
 
 
 @dataclass(frozen=True)
@@ -112,8 +114,8 @@ def measure(
         row: which.
         manifest: its integer program.
         dataset: its data set; the test samples are judged, and nothing was chosen by them.
-        file: file that keeps the figures; the accuracy is taken up again if it is of this manifest, the rest if it is of
-            this Verilog.
+        file: file that keeps the figures; the accuracy is taken up again if it is of this manifest,
+            the rest if it is of this Verilog.
         processes: that the golden model works in.
         step: told the next measurement.
         sequences: that the RTL is compared with the golden model on.
@@ -126,7 +128,12 @@ def measure(
     if known.get("fingerprint") != key:
         step(f"{row.name}: {len(dataset.test):,} test samples")
         evaluation = evaluate_integer(manifest, dataset.test, processes)
-        known = {"name": row.name, "fingerprint": key, "correct": evaluation.correct, "images": evaluation.sequences}
+        known = {
+            "name": row.name,
+            "fingerprint": key,
+            "correct": evaluation.correct,
+            "images": evaluation.sequences,
+        }
         write_atomically(file, json.dumps(known, indent=2) + "\n")
     fields, counted = asdict(row), memory.paper_float_of(manifest)
     known |= {
@@ -141,15 +148,24 @@ def measure(
     }
     samples = manifest.check_samples(dataset.test.codes[:sequences])
     for pipeline in ("own", "shared") if layers else ("own",):
-        known[pipeline] = _pipeline(row, manifest, pipeline == "shared", samples, known.get(pipeline, {}), processes, step)
+        known[pipeline] = _pipeline(
+            row, manifest, pipeline == "shared", samples, known.get(pipeline, {}), processes, step
+        )
         write_atomically(file, json.dumps(known, indent=2) + "\n")
     return known
 
 
 def _pipeline(
-    row: Row, manifest: Manifest, share: bool, samples: Codes, known: dict[str, Any], processes: int, step: Callable[[str], None]
+    row: Row,
+    manifest: Manifest,
+    share: bool,
+    samples: Codes,
+    known: dict[str, Any],
+    processes: int,
+    step: Callable[[str], None],
 ) -> dict[str, Any]:
-    """What simulation and synthesis say of a pipeline; what is known, if it is of this Verilog, synthesised as now."""
+    """What simulation and synthesis say of a pipeline; what is known, if it is of this Verilog,
+    synthesised as now."""
     plan = planned(manifest, share)
     text = generate(manifest, plan)
     key = hardware(len(samples), text)
@@ -160,12 +176,18 @@ def _pipeline(
     step(f"{row.name}: RTL {what}against the golden model")
     compared = compare(manifest, VerilatedModel(manifest, design=design), samples, jobs=processes)
     if compared.differences:
-        raise SsmHdlError(f"{row.name}: {compared.differences} outputs of the RTL differ; {compared.first}")
+        raise SsmHdlError(
+            f"{row.name}: {compared.differences} outputs of the RTL differ; {compared.first}"
+        )
     step(f"{row.name}: synthesis {what}for ECP5")
     report = estimate(manifest, plan)
     return {
         "hardware": key,
-        "rtl": {"images": compared.sequences, "outputs": compared.elements, "differences": compared.differences},
+        "rtl": {
+            "images": compared.sequences,
+            "outputs": compared.elements,
+            "differences": compared.differences,
+        },
         "interval": compared.interval,
         "cycles": report.cycles,
         "latency": report.latency_alone,

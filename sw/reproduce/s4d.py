@@ -1,4 +1,5 @@
-"""Zhao et al., "Quantizing Small-Scale State-Space Models for Edge AI", arXiv 2506.12480: its table of sequential MNIST."""
+"""Zhao et al., "Quantizing Small-Scale State-Space Models for Edge AI", arXiv 2506.12480:
+its table of sequential MNIST."""
 
 from ssm_hdl.sw import memory
 from ssm_hdl.sw.qat.finetune import FinetuneConfig
@@ -21,7 +22,9 @@ def _row(model: str, recipe: str, epochs: int = 0) -> Row:
     if recipe not in _WIDTHS:
         return Row(model, recipe, training)
     counted = memory.paper_nominal(_WIDTH[model], 32, 10, *_WIDTHS[recipe]).bytes
-    published = Published(_LABELS[recipe], _TRAINED[model][recipe], _UNTRAINED[model].get(recipe), counted)
+    published = Published(
+        _LABELS[recipe], _TRAINED[model][recipe], _UNTRAINED[model].get(recipe), counted
+    )
     return Row(model, recipe, training, published)
 
 

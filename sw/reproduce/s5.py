@@ -1,7 +1,9 @@
-"""Abreu et al., "Q-S5: Towards Quantized State Space Models", arXiv 2406.09477: its table of sequential MNIST, fully quantised.
+"""Abreu et al., "Q-S5: Towards Quantized State Space Models", arXiv 2406.09477:
+its table of sequential MNIST, fully quantised.
 
-The paper's float model has 99.54 % (H = 96, P = 64, four layers, 150 epochs). The table is PTQ; of QAT the paper says that less
-than a point is lost. It does not quantise the stored states; ours are quantised.
+The paper's float model has 99.54 % (H = 96, P = 64, four layers, 150 epochs). The table is PTQ; of
+QAT the paper says that less than a point is lost. It does not quantise the stored states;
+ours are quantised.
 """
 
 from ssm_hdl.sw.qat.finetune import FinetuneConfig
@@ -28,7 +30,8 @@ TABLE = Table(
     sequences=50,
     layers=True,
 )
-"""The paper's models are larger and were trained for longer, so compare the distances from the float models."""
+"""The paper's models are larger and were trained for longer,
+so compare the distances from the float models."""
 
 _LISTOPS = Published("W8A8", untrained=26.65)
 
@@ -42,4 +45,5 @@ LISTOPS = Table(
     sequences=50,
     layers=True,
 )
-"""The paper's float model has 57.90 %, bidirectional, on expressions of 2,000 tokens; ours streams expressions of 33 to 127."""
+"""The paper's float model has 57.90 %, bidirectional, on expressions of 2,000 tokens;
+ours streams expressions of 33 to 127."""

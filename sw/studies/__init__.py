@@ -1,1 +1,2 @@
-"""Comparisons on which decisions rest. They can be run again; their results are in results/ and docs/."""
+"""Comparisons on which decisions rest. They can be run again;
+their results are in results/ and docs/."""

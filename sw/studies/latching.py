@@ -1,8 +1,10 @@
-"""Does rounding latch the state of a Mamba? Accuracy on induction heads far beyond the length of training, by rounding and width.
+"""Does rounding latch the state of a Mamba? Accuracy on induction heads far beyond the length of
+training, by rounding and width.
 
-A state that is rounded half up stops decaying where a step would take less than half a code from it, so the integers remember
-longer than the float model. The study takes the integer program of trained models and changes the rounding and the width of the
-state, and nothing else. ``python -m ssm_hdl.sw.studies.latching --help``.
+A state that is rounded half up stops decaying where a step would take less than half a code from
+it, so the integers remember longer than the float model. The study takes the integer program of
+trained models and changes the rounding and the width of the state, and nothing else.
+``python -m ssm_hdl.sw.studies.latching --help``.
 """
 
 import json
@@ -44,9 +46,14 @@ SEED = 1
 """Of the sequences; the training has 0."""
 
 ROUNDINGS = ("half up", "down", "to zero", "random", "dither", "none")
-"""Of the state. ``half up`` is the operation's; ``dither`` that of `scan`; ``none`` keeps every bit, without saturation."""
+"""Of the state. ``half up`` is the operation's; ``dither`` that of `scan`;
+``none`` keeps every bit, without saturation."""
 
-VARIANTS = (("none", 12), *(("half up", bits) for bits in (12, 10, 8, 6)), *((rounding, 8) for rounding in ROUNDINGS[1:5]))
+VARIANTS = (
+    ("none", 12),
+    *(("half up", bits) for bits in (12, 10, 8, 6)),
+    *((rounding, 8) for rounding in ROUNDINGS[1:5]),
+)
 """Rounding and bits of the state."""
 
 _dither = numba.njit(dither)
@@ -54,7 +61,8 @@ _dither = numba.njit(dither)
 
 @numba.njit(cache=True, nogil=True)
 def _scan(rate, drive, b, c, alpha, leaks, low, high, rounding, sums):  # type: ignore[no-untyped-def]
-    """The selective scan of `ssm_hdl.sw.qat.kernels` with other roundings, by their number in `ROUNDINGS`."""
+    """The selective scan of `ssm_hdl.sw.qat.kernels` with other roundings,
+    by their number in `ROUNDINGS`."""
     batch, steps, channels = rate.shape
     modes, last = alpha.shape[1], len(leaks) - 1
     h = np.zeros(modes)
@@ -82,7 +90,9 @@ def _scan(rate, drive, b, c, alpha, leaks, low, high, rounding, sums):  # type: 
                 sums[i, t, k] = total
 
 
-def selective(node: Node, rounding: str, rate: Tensor, drive: Tensor, b: Tensor, c: Tensor) -> Tensor:
+def selective(
+    node: Node, rounding: str, rate: Tensor, drive: Tensor, b: Tensor, c: Tensor
+) -> Tensor:
     """Codes of y of a selective scan whose state is rounded otherwise."""
     assert isinstance(node.op, Selective)
     alpha = (node.arrays["code"] * node.op.alpha.format.lsb + OFFSET) / LEAK.lsb + 0.5 - LEAK.min
@@ -99,14 +109,18 @@ def selective(node: Node, rounding: str, rate: Tensor, drive: Tensor, b: Tensor,
 
 @torch.no_grad()
 def run(manifest: Manifest, codes: NDArray[np.integer], rounding: str) -> NDArray[np.int64]:
-    """The outputs of an integer program whose states are rounded otherwise, (n, size) of codes (n, steps, 1)."""
+    """The outputs of an integer program whose states are rounded otherwise, (n, size)
+    of codes (n, steps, 1)."""
     edges = {manifest.input.name: torch.from_numpy(codes).double()}
     for node in manifest.nodes.values():
         inputs = [edges[source] for source in node.op.sources]
         if isinstance(node.op, Selective):
             edges[node.name] = selective(node, rounding, *inputs)
         else:
-            tensors = (torch.from_numpy(manifest.tensors.codes[tensor.tensor]).double() for tensor in node.op.trained)
+            tensors = (
+                torch.from_numpy(manifest.tensors.codes[tensor.tensor]).double()
+                for tensor in node.op.trained
+            )
             edges[node.name] = registry.qat(node.op.op)(node, *inputs, *tensors)
     return edges[manifest.graph.output].long().numpy()
 
@@ -138,26 +152,46 @@ def accuracies(path: Path, samples: int) -> dict[str, dict[str, float]]:
                 variant = with_state(manifest, bits, steps)
                 outputs = outputs_of(path.stem, split, lambda codes: run(variant, codes, rounding))  # noqa: B023 - called at once
                 name = rounding if rounding == "none" else f"{rounding} {bits}"
-                answer.setdefault(name, {})[str(steps)] = float((outputs.argmax(-1) == split.labels).mean())
+                answer.setdefault(name, {})[str(steps)] = float(
+                    (outputs.argmax(-1) == split.labels).mean()
+                )
                 advance(1)
     return answer
 
 
 def draw(models: Mapping[str, Any], path: Path) -> Path:
-    """Accuracy over the length: half-up rounding by width, and all roundings of 8 bits. Means and ranges over the models."""
+    """Accuracy over the length: half-up rounding by width, and all roundings of 8 bits.
+    Means and ranges over the models."""
     figure = Figure(figsize=(9.2, 3.4), layout="constrained")
-    others = {"half up 8": (ACCENT, "-"), "down 8": ("#b8860b", "-"), "to zero 8": (INK, ":"), "random 8": (BLUE, "--")}
+    others = {
+        "half up 8": (ACCENT, "-"),
+        "down 8": ("#b8860b", "-"),
+        "to zero 8": (INK, ":"),
+        "random 8": (BLUE, "--"),
+    }
     panels = {
         "half up, by bits of the state": {
-            f"half up {bits}": (ACCENT, line) for bits, line in ((12, ":"), (10, "--"), (8, "-"), (6, "-."))
+            f"half up {bits}": (ACCENT, line)
+            for bits, line in ((12, ":"), (10, "--"), (8, "-"), (6, "-."))
         },
         "8 bits, by rounding": others | {"dither 8": (BLUE, "-")},
     }
     for ax, (title, shown) in zip(figure.subplots(1, 2, sharey=True), panels.items(), strict=True):
         for name, (colour, line) in ({"float": (FAINT, "-"), "none": (FAINT, ":")} | shown).items():
             values = 100 * np.array([list(model[name].values()) for model in models.values()])
-            ax.plot(list(SEQUENCES), values.mean(0), line, color=colour, lw=1.6, marker="o", ms=3, label=name)
-            ax.fill_between(list(SEQUENCES), values.min(0), values.max(0), color=colour, alpha=0.12, lw=0)
+            ax.plot(
+                list(SEQUENCES),
+                values.mean(0),
+                line,
+                color=colour,
+                lw=1.6,
+                marker="o",
+                ms=3,
+                label=name,
+            )
+            ax.fill_between(
+                list(SEQUENCES), values.min(0), values.max(0), color=colour, alpha=0.12, lw=0
+            )
         ax.set_xscale("log", base=2)
         ax.set_title(title, size=9.5, color=INK)
         ax.set_xlabel("steps of a sequence; trained at 256", color=INK)
@@ -168,7 +202,10 @@ def draw(models: Mapping[str, Any], path: Path) -> Path:
 
 
 def main(
-    checkpoint: Annotated[list[Path], typer.Argument(help="Checkpoints of `ssm-hdl train mamba-induction`, one of each seed.")],
+    checkpoint: Annotated[
+        list[Path],
+        typer.Argument(help="Checkpoints of `ssm-hdl train mamba-induction`, one of each seed."),
+    ],
     out: Annotated[Path, typer.Option(help="JSON file to write.")] = Path("results/latching.json"),
     figure: Annotated[Path, typer.Option(help="Figure to write.")] = Path("docs/latching.png"),
     samples: Annotated[int, typer.Option(min=1, help="Calibration samples.")] = 64,

@@ -22,9 +22,12 @@ output: y
 
 @pytest.fixture(scope="session")
 def double() -> Callable[..., Manifest]:
-    """``double(steps, size, format, result)``: a manifest of one operation, y = x + x, with results every time step."""
+    """``double(steps, size, format, result)``: a manifest of one operation, y = x + x,
+    with results every time step."""
 
-    def make(steps: int = 5, size: int = 3, format: str = "SQ(3, 7)", result: str = "SQ(4, 7)") -> Manifest:
+    def make(
+        steps: int = 5, size: int = 3, format: str = "SQ(3, 7)", result: str = "SQ(4, 7)"
+    ) -> Manifest:
         text = _DOUBLE.format(steps=steps, size=size, format=format, result=result)
         return Manifest(Graph.model_validate(yaml.safe_load(text)), Tensors({}, {}))
 

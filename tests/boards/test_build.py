@@ -1,4 +1,5 @@
-"""Building: what becomes of seeds of place and route that fail, and a small design through the tools of Gowin."""
+"""Building: what becomes of seeds of place and route that fail,
+and a small design through the tools of Gowin."""
 
 import json
 from pathlib import Path
@@ -20,15 +21,22 @@ def test_a_seed_that_takes_too_long_is_given_up(double, tmp_path, monkeypatch):
     plan = plan_for(manifest, board.chip, reserve=shell_use(manifest, board)).plan
     found = seeds.clocks(manifest, board, plan, tmp_path, 45e6, (1, 2), said.append)
     assert found.reached_mhz == (0, 0) and found.usage["LUTs"].used > 0
-    with pytest.raises(SsmHdlError, match=r"45 MHz: place and route was given up each time: .*, with 1 seeds"):
+    with pytest.raises(
+        SsmHdlError, match=r"45 MHz: place and route was given up each time: .*, with 1 seeds"
+    ):
         build.build(manifest, board, tmp_path / "out", plan=plan, seeds=(3,), progress=said.append)
-    assert sum("given up" in line for line in said) == 3 and not list((tmp_path / "out").glob("*.bin"))
+    assert sum("given up" in line for line in said) == 3 and not list(
+        (tmp_path / "out").glob("*.bin")
+    )
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_the_first_seed_of_all_that_meets_the_timing_counts(double, tmp_path, monkeypatch, jobs):
     """Seeds 5 and 6 meet it; of two side by side, seed 4 is done after seed 5."""
-    ends, usage = {seed: Event() for seed in (4, 5, 6)}, dict.fromkeys(flow.FLOWS["ice40"].cells, Usage(1, 2))
+    ends, usage = (
+        {seed: Event() for seed in (4, 5, 6)},
+        dict.fromkeys(flow.FLOWS["ice40"].cells, Usage(1, 2)),
+    )
 
     def synthesise_top(board, top, folder, log, progress):
         for name in ("top.json", "top.pcf"):
@@ -46,20 +54,26 @@ def test_the_first_seed_of_all_that_meets_the_timing_counts(double, tmp_path, mo
     monkeypatch.setattr(seeds, "route", route)
     monkeypatch.setattr(seeds.os, "cpu_count", lambda: 2)
     report = build.build(double(), find_board("icebreaker"), tmp_path, seeds=(4, 5, 6), jobs=jobs)
-    assert (report.seed, report.seeds, Path(report.bitstream).read_bytes()) == (5, {4: 4.0, 5: 5.0}, b"seed-5")
+    assert (report.seed, report.seeds, Path(report.bitstream).read_bytes()) == (
+        5,
+        {4: 4.0, 5: 5.0},
+        b"seed-5",
+    )
     assert (tmp_path / flow.LOG).read_text() == "seed 5"
 
 
 def test_a_bitstream_for_a_gowin_device(double, tmp_path):
     report = build.build(double(), find_board("tang-nano-9k"), tmp_path)
     assert report.clock_reached_mhz >= report.clock_mhz == 54
-    assert f"{0x1100481B:032b}" in Path(report.bitstream).read_text(encoding="ascii")  # the IDCODE of a GW1NR-9C
+    # the IDCODE of a GW1NR-9C
+    assert f"{0x1100481B:032b}" in Path(report.bitstream).read_text(encoding="ascii")
 
 
 def test_a_seed_that_finds_no_place_is_given_up(tmp_path, monkeypatch):
     def full(tool, arguments, folder, log, patience):
         (folder / log).write_text(
-            "ERROR: Unable to find legal placement for all cells, design is probably at utilisation limit.\n"
+            "ERROR: Unable to find legal placement for all cells, "
+            "design is probably at utilisation limit.\n"
         )
         return 255
 
@@ -82,5 +96,9 @@ def test_a_seed_that_violates_a_hold_time_is_missed(tmp_path, monkeypatch):
 
     monkeypatch.setattr(flow.tools, "run", early)
     routed = flow.route(board, tmp_path, 1, 54e6, {})
-    assert (routed.met, routed.reached_hz, routed.verdict(54e6)) == (False, 90e6, "hold times violated")
+    assert (routed.met, routed.reached_hz, routed.verdict(54e6)) == (
+        False,
+        90e6,
+        "hold times violated",
+    )
     assert routed.verdict(91e6) == "not met"

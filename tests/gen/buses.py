@@ -1,7 +1,9 @@
-"""The models of cocotbext-axi and cocotbext-wishbone on wrappers around an echo, under random pauses; `test_wrappers` runs it.
+"""The models of cocotbext-axi and cocotbext-wishbone on wrappers around an echo,
+under random pauses; `test_wrappers` runs it.
 
-There is cocotbext-spi too, but its newest version, 0.5.0, imports `cocotb.clock.BaseClock`, which cocotb 2 does not have. Its
-change for cocotb 2 is not on PyPI. So SPI has the model of `test_wrappers` alone.
+There is cocotbext-spi too, but its newest version, 0.5.0, imports `cocotb.clock.BaseClock`, which
+cocotb 2 does not have. Its change for cocotb 2 is not on PyPI. So SPI has the model of
+`test_wrappers` alone.
 """
 
 import random
@@ -14,7 +16,14 @@ from cocotb.clock import Clock
 from cocotb.triggers import ClockCycles
 from cocotb_tools.check_results import get_results
 from cocotb_tools.runner import get_runner
-from cocotbext.axi import AxiLiteBus, AxiLiteMaster, AxiStreamBus, AxiStreamFrame, AxiStreamSink, AxiStreamSource
+from cocotbext.axi import (
+    AxiLiteBus,
+    AxiLiteMaster,
+    AxiStreamBus,
+    AxiStreamFrame,
+    AxiStreamSink,
+    AxiStreamSource,
+)
 from cocotbext.wishbone.driver import WBOp, WishboneMaster
 from test_wrappers import SIZE, STEPS, Echo, edge, numbers
 
@@ -26,7 +35,8 @@ from ssm_hdl.sim.compiler import LINT, VERILATOR_FLAGS
 
 
 def build(folder):
-    """The Verilog of the wrappers, each around an echo of its own: one module, as compiling takes the time."""
+    """The Verilog of the wrappers, each around an echo of its own: one module,
+    as compiling takes the time."""
     m, domain = Module(), ClockDomain("sync")
     m.domains.sync, ports = domain, {}
     for bus in ("axi-stream", "lite", "wishbone"):
@@ -38,7 +48,15 @@ def build(folder):
 async def start(dut):
     """Clock and reset."""
     cocotb.start_soon(Clock(dut.clk, 10, "ns").start())
-    for name in ("s_axis_tvalid", "m_axis_tready", "s_axi_awvalid", "s_axi_wvalid", "s_axi_arvalid", "wb_cyc", "wb_stb"):
+    for name in (
+        "s_axis_tvalid",
+        "m_axis_tready",
+        "s_axi_awvalid",
+        "s_axi_wvalid",
+        "s_axi_arvalid",
+        "wb_cyc",
+        "wb_stb",
+    ):
         getattr(dut, name).value = 0
     dut.rst.value = 1
     await ClockCycles(dut.clk, 4)
@@ -59,7 +77,10 @@ async def stream(dut):
     source.set_pause_generator(pauses(1))
     sink.set_pause_generator(pauses(2))
     codes, _ = numbers(SIZE, 7)
-    sent = [b"".join(code.to_bytes(2, "little", signed=True) for code in codes[k : k + STEPS * SIZE]) for k in (0, STEPS * SIZE)]
+    sent = [
+        b"".join(code.to_bytes(2, "little", signed=True) for code in codes[k : k + STEPS * SIZE])
+        for k in (0, STEPS * SIZE)
+    ]
     for frame in sent:
         await source.send(AxiStreamFrame(frame))
     assert [bytes((await sink.recv()).tdata) for _ in sent] == sent
@@ -69,7 +90,9 @@ async def stream(dut):
 async def lite(dut):
     master = AxiLiteMaster(AxiLiteBus.from_prefix(dut, "s_axi"), dut.clk, dut.rst)
     await start(dut)
-    for seed, channel in enumerate((master.write_if.aw_channel, master.write_if.w_channel, master.write_if.b_channel)):
+    for seed, channel in enumerate(
+        (master.write_if.aw_channel, master.write_if.w_channel, master.write_if.b_channel)
+    ):
         channel.set_pause_generator(pauses(seed))
     for seed, channel in enumerate((master.read_if.ar_channel, master.read_if.r_channel)):
         channel.set_pause_generator(pauses(9 + seed))
@@ -86,13 +109,18 @@ async def lite(dut):
 
 @cocotb.test()
 async def wishbone(dut):
-    names = {name: name for name in ("cyc", "stb", "we", "adr", "ack")} | {"datwr": "dat_w", "datrd": "dat_r"}
+    names = {name: name for name in ("cyc", "stb", "we", "adr", "ack")} | {
+        "datwr": "dat_w",
+        "datrd": "dat_r",
+    }
     master = WishboneMaster(dut, "wb", dut.clk, timeout=10, signals_dict=names)
     await start(dut)
     pause = random.Random(3)
 
     async def access(register, value=None):
-        (answer,) = await master.send_cycle([WBOp(register, value, idle=pause.randrange(3), acktimeout=10)])
+        (answer,) = await master.send_cycle(
+            [WBOp(register, value, idle=pause.randrange(3), acktimeout=10)]
+        )
         return answer.ack == 2, answer.datrd
 
     async def read(register):
@@ -112,8 +140,13 @@ async def registers(read, write):
     assert await write(Register.IDENTITY, 1), "so is a write to what is read only"
     codes, last = numbers(SIZE, 8)
     for code, final in zip(codes, last, strict=True):
-        assert not await write(Register.FINAL_SAMPLE if final else Register.SAMPLE, code & 0xFFFFFFFF)
-        assert await read(Register.STATUS) == (False, Status.READY | Status.RESULT | (Status.LAST if final else 0))
+        assert not await write(
+            Register.FINAL_SAMPLE if final else Register.SAMPLE, code & 0xFFFFFFFF
+        )
+        assert await read(Register.STATUS) == (
+            False,
+            Status.READY | Status.RESULT | (Status.LAST if final else 0),
+        )
         assert await read(Register.RESULT) == (False, code & 0xFFFFFFFF)
 
 
@@ -126,7 +159,8 @@ def main() -> int:
     runner.build(
         sources=[folder / "lint.vlt", folder / "top.v"],
         hdl_toplevel="top",
-        build_args=[*VERILATOR_FLAGS, "-Wno-UNOPTFLAT"],  # the echo passes its stream on within a cycle
+        # the echo passes its stream on within a cycle
+        build_args=[*VERILATOR_FLAGS, "-Wno-UNOPTFLAT"],
         build_dir=folder / "build",
         timescale=("1ns", "1ps"),
     )

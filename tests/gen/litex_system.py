@@ -1,4 +1,5 @@
-"""A system of LiteX without a processor, with the example's peripheral and the port of a host in place of it.
+"""A system of LiteX without a processor, with the example's peripheral and the port of a
+host in place of it.
 
 ``python litex_system.py EXAMPLE VERILOG FOLDER`` writes its Verilog, and LiteX's headers for C.
 """
@@ -21,7 +22,10 @@ PINS = [(name, 0, Pins(1)) for name in ("sys_clk", "sys_rst", "irq")]
 class Clocks(LiteXModule):
     def __init__(self, platform):
         self.cd_sys = ClockDomain()
-        self.comb += [self.cd_sys.clk.eq(platform.request("sys_clk")), self.cd_sys.rst.eq(platform.request("sys_rst"))]
+        self.comb += [
+            self.cd_sys.clk.eq(platform.request("sys_clk")),
+            self.cd_sys.rst.eq(platform.request("sys_rst")),
+        ]
 
 
 def main():
@@ -37,7 +41,9 @@ def main():
     soc.comb += platform.request("irq").eq(pipeline.ev.irq)
     soc.finalize()
     (folder / "mem.h").write_text(export.get_mem_header(soc.mem_regions))
-    (folder / "csr.h").write_text(export.get_csr_header(soc.csr_regions, soc.constants, with_access_functions=False))
+    (folder / "csr.h").write_text(
+        export.get_csr_header(soc.csr_regions, soc.constants, with_access_functions=False)
+    )
     platform.get_verilog(soc, name="top").write(str(folder / "top.v"))
 
 

@@ -1,4 +1,5 @@
-"""Estimates against synthesis: block RAMs and DSP blocks exactly, LUTs and flip-flops as close as docs/results.md says.
+"""Estimates against synthesis: block RAMs and DSP blocks exactly,
+LUTs and flip-flops as close as docs/results.md says.
 
 ``results/stages.json`` has single stages as they were synthesised, beside their estimates.
 ``results/estimates.json`` has whole pipelines, which judge them.
@@ -35,26 +36,44 @@ for each in load(ROOT / "results" / "stages.json"):
 OTHERS = {"argmax", "hadamard", "largest", "last", "taps"}
 """Operations of no manifest here; their coefficients are fitted to stages of other models."""
 CLAIMED = dict(
-    re.findall(r"^\| (LUTs|flip-flops|DSP blocks|block RAMs) \| ([\d.]+) \|$", (ROOT / "docs" / "results.md").read_text(), re.M)
+    re.findall(
+        r"^\| (LUTs|flip-flops|DSP blocks|block RAMs) \| ([\d.]+) \|$",
+        (ROOT / "docs" / "results.md").read_text(),
+        re.M,
+    )
 )
 
 
 def wrong(rows, kind, fitted):
     """The stages whose estimate by these coefficients is not the one in the results, to a tenth."""
     place = KINDS.index(kind)
-    guesses = (sum(fitted.get(name, 0.0) * value for name, value in row.features.items()) for row in rows)
-    return [row.what for row, guess in zip(rows, guesses, strict=True) if round(guess, 1) != row.estimates[place]]
+    guesses = (
+        sum(fitted.get(name, 0.0) * value for name, value in row.features.items()) for row in rows
+    )
+    return [
+        row.what
+        for row, guess in zip(rows, guesses, strict=True)
+        if round(guess, 1) != row.estimates[place]
+    ]
 
 
 def judged(row):
     """The plan of a pipeline that `judge` has judged."""
-    stages = {name: StagePlan(**stage | {"spram": tuple(stage.get("spram", ()))}) for name, stage in row["stages"].items()}
+    stages = {
+        name: StagePlan(**stage | {"spram": tuple(stage.get("spram", ()))})
+        for name, stage in row["stages"].items()
+    }
     return Plan(find_family(row["family"]), stages, row["shared"])
 
 
 def test_every_coefficient_was_measured():
     """But for the operations that no manifest here has."""
-    fitted = {(family, op) for family, by_op in coefficients().items() for op in by_op if op.split(",")[0] not in OTHERS}
+    fitted = {
+        (family, op)
+        for family, by_op in coefficients().items()
+        for op in by_op
+        if op.split(",")[0] not in OTHERS
+    }
     assert fitted == set(STAGES)
 
 
@@ -72,11 +91,16 @@ def test_estimates_of_single_stages(family, op):
 
 
 @pytest.mark.parametrize("family", FITTED)
-@pytest.mark.parametrize("kind,mean_error,of_all", [("luts", 0.12, 0.05), ("flip_flops", 0.08, 0.02)])
+@pytest.mark.parametrize(
+    "kind,mean_error,of_all", [("luts", 0.12, 0.05), ("flip_flops", 0.08, 0.02)]
+)
 def test_single_stages_are_estimated_closely(family, kind, mean_error, of_all):
     """Each in the mean, and all together, where errors of one are made up for by others."""
     rows = [
-        (getattr(row, kind), row.estimates[KINDS.index(kind)]) for (of, _), each in STAGES.items() if of == family for row in each
+        (getattr(row, kind), row.estimates[KINDS.index(kind)])
+        for (of, _), each in STAGES.items()
+        if of == family
+        for row in each
     ]
     made, guesses = (sum(column) for column in zip(*rows, strict=True))
     assert abs(guesses / made - 1) <= of_all
@@ -85,20 +109,30 @@ def test_single_stages_are_estimated_closely(family, kind, mean_error, of_all):
 
 def test_a_fit_finds_the_coefficients_again():
     """Of stages that take what their features say, with a feature that does not matter."""
-    rows = [row._replace(luts=3 * k + 5, flip_flops=7 * k, features={"stage": 1, "lanes": k, "none": k % 2}) for k, row in
-            enumerate(STAGES["ice40", "repack"], 1)]
-    assert fit(rows) == {"ice40": {"repack": {"luts": {"lanes": 3, "stage": 5}, "flip_flops": {"lanes": 7}}}}
+    rows = [
+        row._replace(
+            luts=3 * k + 5, flip_flops=7 * k, features={"stage": 1, "lanes": k, "none": k % 2}
+        )
+        for k, row in enumerate(STAGES["ice40", "repack"], 1)
+    ]
+    assert fit(rows) == {
+        "ice40": {"repack": {"luts": {"lanes": 3, "stage": 5}, "flip_flops": {"lanes": 7}}}
+    }
 
 
 def test_features_are_those_of_the_stages_that_were_synthesised():
-    names = re.search(r"^FITTED := (.*)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M)[1].split()
+    names = re.search(r"^FITTED := (.*)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M)[
+        1
+    ].split()
     names += ["digits"]  # for its mean
     manifests = [Manifest.load(ROOT / "manifests" / name) for name in names]
     for name in FITTED:
         family = find_family(name)
         known = defaultdict(list)
         for each in candidates(manifests, family):
-            known[each.op, each.what].append({name: value for name, value in each.features.items() if value})
+            known[each.op, each.what].append(
+                {name: value for name, value in each.features.items() if value}
+            )
         for (of, op), rows in STAGES.items():
             assert of != name or all(row.features in known[op, row.what] for row in rows)
 
@@ -112,24 +146,33 @@ def test_a_pipeline_is_estimated_as_closely_as_the_readme_says(name):
     for what, guess in (now | {"block RAMs": report.block_rams[row["family"]]}).items():
         assert guess == row[what]["estimated"]
         error = abs(guess / row[what]["synthesised"] - 1)
-        assert round(100 * error, 1) <= float(CLAIMED[{"multipliers": "DSP blocks"}.get(what, what)])
+        assert round(100 * error, 1) <= float(
+            CLAIMED[{"multipliers": "DSP blocks"}.get(what, what)]
+        )
 
 
 def test_what_is_judged():
-    """Models that nothing was fitted to, of the planner: S4D and S5, with shared layers and without, in both families."""
+    """Models that nothing was fitted to, of the planner: S4D and S5,
+    with shared layers and without, in both families."""
     assert {name.split()[0] for name in PIPELINES} >= {"digits", "s5-mnist-w4a8"}
     assert {row["family"] for row in PIPELINES.values()} == set(FITTED)
-    shared = {(row["family"], row["shared"]) for name, row in PIPELINES.items() if name.startswith("s5")}
+    shared = {
+        (row["family"], row["shared"]) for name, row in PIPELINES.items() if name.startswith("s5")
+    }
     assert shared >= {("ice40", True), ("ecp5", True)}
     for kind in ("LUTs", "flip-flops"):
-        assert float(CLAIMED[kind]) == max(round(100 * abs(row[kind]["error"]), 1) for row in PIPELINES.values())
+        assert float(CLAIMED[kind]) == max(
+            round(100 * abs(row[kind]["error"]), 1) for row in PIPELINES.values()
+        )
     assert CLAIMED["DSP blocks"] == CLAIMED["block RAMs"] == "0"
 
 
 @pytest.mark.parametrize("family,dsp", [(ICE40, 8), (ECP5, 12)])
 def test_a_small_pipeline(tmp_path, family, dsp):
     manifest = Manifest.load(ROOT / "manifests" / "digits")
-    found = judge(manifest, plan_for(manifest, unlimited(family), dsp=dsp, share_layers=False).plan, tmp_path)
+    found = judge(
+        manifest, plan_for(manifest, unlimited(family), dsp=dsp, share_layers=False).plan, tmp_path
+    )
     assert found["multipliers"]["error"] == found["block RAMs"]["error"] == 0
     assert all(abs(found[kind]["error"]) < 0.15 for kind in ("LUTs", "flip-flops"))
 
@@ -139,7 +182,9 @@ def test_a_pipeline_whose_small_memories_are_of_luts(tmp_path):
     plan = plan_for(manifest, unlimited(ECP5), dsp=12, share_layers=False).plan
     spared = replace(plan, luts_below=2560)
     rams = [estimate(manifest, each, timed=False).block_rams["ecp5"] for each in (plan, spared)]
-    assert rams[1] < rams[0] and estimate(manifest, spared).cycles == estimate(manifest, plan).cycles
+    assert (
+        rams[1] < rams[0] and estimate(manifest, spared).cycles == estimate(manifest, plan).cycles
+    )
     found = judge(manifest, spared, tmp_path)
     assert found["block RAMs"]["synthesised"] == rams[1] and abs(found["LUTs"]["error"]) < 0.15
 
@@ -148,4 +193,5 @@ def test_small_memories_of_an_ecp5_are_luts():
     queue = Storage("queue", 19, 129, True, written=True)
     assert (ECP5.rams.blocks(queue), ECP5.rams.distributed(queue)) == (0, 66)
     assert (ICE40.rams.blocks(queue), ICE40.rams.distributed(queue)) == (9, 0)
-    assert ECP5.rams.blocks(Storage("weight", 19, 129, True)) == 4  # a table of constants is none of these
+    # a table of constants is none of these
+    assert ECP5.rams.blocks(Storage("weight", 19, 129, True)) == 4

@@ -1,5 +1,6 @@
 # amaranth: UnusedElaboratable=no
-"""Layers that share stages: found in the graph, equal to the golden model, at the cycles that the plan states."""
+"""Layers that share stages: found in the graph, equal to the golden model,
+at the cycles that the plan states."""
 
 import re
 import time
@@ -19,7 +20,19 @@ from ssm_hdl.sim.golden import run
 from ssm_hdl.sim.verilated import VerilatedModel
 
 ALL = ("exponent", "delta", "dither")
-STAGES = ("norm", "drive", "ssm", "readout", "skip", "sum", "gelu", "mixing", "sigmoid", "glu", "residual")
+STAGES = (
+    "norm",
+    "drive",
+    "ssm",
+    "readout",
+    "skip",
+    "sum",
+    "gelu",
+    "mixing",
+    "sigmoid",
+    "glu",
+    "residual",
+)
 
 
 def periodic(cycles: np.ndarray, group: int, interval: int) -> bool:
@@ -29,9 +42,14 @@ def periodic(cycles: np.ndarray, group: int, interval: int) -> bool:
 
 
 @pytest.mark.parametrize("layers,dsp,features", [(2, 6, ()), (3, 8, ALL), (4, 40, ALL)])
-def test_shared_stages_equal_the_golden_model(random_manifest, random_samples, layers, dsp, features):
-    """Layers with different weights, exponents, binary points and tables; several sequences back to back."""
-    manifest = random_manifest(channels=4, modes=3, steps=8, layers=layers, features=features, alike=True)
+def test_shared_stages_equal_the_golden_model(
+    random_manifest, random_samples, layers, dsp, features
+):
+    """Layers with different weights, exponents, binary points and tables;
+    several sequences back to back."""
+    manifest = random_manifest(
+        channels=4, modes=3, steps=8, layers=layers, features=features, alike=True
+    )
     plan = plan_for(manifest, dsp=dsp, share_layers=True).plan
     report = estimate(manifest, plan)
     assert (report.layers, report.cycles) == (layers, {6: 46, 8: 69, 40: 92}[dsp])
@@ -40,8 +58,10 @@ def test_shared_stages_equal_the_golden_model(random_manifest, random_samples, l
     golden = run(manifest, samples).outputs
     freely = model.run(samples)
     assert np.array_equal(freely.outputs, golden)
-    taken = freely.i_cycles.ravel()  # several time steps go in one after the other, then they go round together
-    assert any(periodic(taken, group, report.cycles) for group in range(1, 2 * report.flight + 1))  # or two rounds by turns
+    # several time steps go in one after the other, then they go round together
+    taken = freely.i_cycles.ravel()
+    # or two rounds by turns
+    assert any(periodic(taken, group, report.cycles) for group in range(1, 2 * report.flight + 1))
     for stalls in (0.5, 0.95):
         assert np.array_equal(model.run(samples, stalls=stalls, seed=3).outputs, golden)
     assert model.run(samples[:1, :1]).latency == report.latency_alone
@@ -63,7 +83,10 @@ def test_one_set_of_stages_in_place_of_four(random_manifest):
     apart, together = estimate(manifest, own), estimate(manifest, shared)
     assert together.multiplications == apart.multiplications
     assert len(apart.stages) - len(together.stages) == 3 * len(STAGES)
-    weights = [sum(stage.memory_bits for stage in report.stages if "drive" in stage.name) for report in (apart, together)]
+    weights = [
+        sum(stage.memory_bits for stage in report.stages if "drive" in stage.name)
+        for report in (apart, together)
+    ]
     assert 0.7 <= weights[1] / weights[0] <= 1.3  # those of all layers, behind fewer multipliers
     drive = next(stage for stage in together.stages if stage.name == "drive")
     assert drive.layers == 4 and drive.multiplications == 4 * 2 * 6 * 8
@@ -72,8 +95,16 @@ def test_one_set_of_stages_in_place_of_four(random_manifest):
 
 def test_a_folding_names_the_shared_stage(random_manifest):
     manifest = random_manifest(channels=8, modes=6, steps=16, layers=2, alike=True)
-    assert plan_for(manifest, dsp=12, folding={"drive": "2"}, share_layers=True).plan.stages["drive"].multipliers == 2
-    with pytest.raises(SsmHdlError, match="no stage 'drive_1' to fold; the stages that multiply are residual_0, norm, drive"):
+    assert (
+        plan_for(manifest, dsp=12, folding={"drive": "2"}, share_layers=True)
+        .plan.stages["drive"]
+        .multipliers
+        == 2
+    )
+    with pytest.raises(
+        SsmHdlError,
+        match="no stage 'drive_1' to fold; the stages that multiply are residual_0, norm, drive",
+    ):
         plan_for(manifest, dsp=12, folding={"drive_1": 2}, share_layers=True)
 
 
@@ -96,15 +127,22 @@ def changed(manifest: Manifest, name: str, **fields: object) -> Manifest:
 
 
 def test_what_has_no_layers_or_different_ones_is_refused(random_manifest):
-    with pytest.raises(SsmHdlError, match="random_s4d: no layers to share stages: no operations repeat"):
+    with pytest.raises(
+        SsmHdlError, match="random_s4d: no layers to share stages: no operations repeat"
+    ):
         plan_for(random_manifest(), share_layers=True)
     with pytest.raises(SsmHdlError, match="no layers to share stages"):
-        plan_for(random_manifest(layers=2), share_layers=True)  # one norm centres, the other does not
-    deeper = random_manifest(layers=4, alike=True)  # not two of them with stages of their own, unasked
+        # one norm centres, the other does not
+        plan_for(random_manifest(layers=2), share_layers=True)
+    # not two of them with stages of their own, unasked
+    deeper = random_manifest(layers=4, alike=True)
     with pytest.raises(SsmHdlError, match=r"glu_1 is SQ\(3, 5\) and glu_3 is SQ\(5, 5\)"):
         plan_for(changed(deeper, "glu_3", format="SQ(5, 5)"), share_layers=True)
     wider = changed(random_manifest(layers=2, alike=True), "sum_2", format="SQ(4, 6)")
-    with pytest.raises(SsmHdlError, match=r"sum_1 is SQ\(3, 5\) and sum_2 is SQ\(4, 6\), and they would share their wires"):
+    with pytest.raises(
+        SsmHdlError,
+        match=r"sum_1 is SQ\(3, 5\) and sum_2 is SQ\(4, 6\), and they would share their wires",
+    ):
         plan_for(wider, share_layers=True)
 
 
@@ -116,12 +154,19 @@ def renamed(manifest: Manifest, names: dict[str, str]) -> Manifest:
     return Manifest(Graph.model_validate(yaml.safe_load(text)), manifest.tensors)
 
 
-@pytest.mark.parametrize("names", [{"glu_1": "ring_1", "glu_2": "ring_2"}, {"glu_1": "sum", "glu_2": "other"}])
+@pytest.mark.parametrize(
+    "names", [{"glu_1": "ring_1", "glu_2": "ring_2"}, {"glu_1": "sum", "glu_2": "other"}]
+)
 def test_no_name_of_an_operation_is_in_the_way(random_manifest, names):
     manifest = renamed(random_manifest(layers=2, alike=True), names)
     assert set(names.values()) <= manifest.nodes.keys()
-    assert len(Pipeline(manifest, plan_for(manifest, dsp=40, share_layers=True).plan).stages) == len(STAGES) + 3
-    assert "module random_s5 (" in generate(manifest, plan_for(manifest, dsp=40, share_layers=True).plan)
+    assert (
+        len(Pipeline(manifest, plan_for(manifest, dsp=40, share_layers=True).plan).stages)
+        == len(STAGES) + 3
+    )
+    assert "module random_s5 (" in generate(
+        manifest, plan_for(manifest, dsp=40, share_layers=True).plan
+    )
 
 
 def test_many_layers_are_found_soon(random_manifest):
@@ -137,7 +182,14 @@ def test_what_works_once_a_sequence_is_not_shared(random_manifest):
     graph = manifest.graph.model_dump(mode="json", exclude_none=True)
     for name, source in (("bent_1", "pool"), ("bent_2", "bent_1")):
         graph["operations"].insert(
-            -1, {"name": name, "op": "lookup", "input": source, "function": "sigmoid", "format": "UQ(0, 8)"}
+            -1,
+            {
+                "name": name,
+                "op": "lookup",
+                "input": source,
+                "function": "sigmoid",
+                "format": "UQ(0, 8)",
+            },
         )
     graph["operations"][-1]["input"] = "bent_2"
     graph["operations"][-4]["format"] = "SQ(4, 4)"
@@ -146,7 +198,8 @@ def test_what_works_once_a_sequence_is_not_shared(random_manifest):
 
 
 def test_layers_that_would_change_the_width_of_the_ring_are_left_out(random_manifest):
-    """What goes round has the format of the last operation of a layer: an encoder of another width cannot feed it."""
+    """What goes round has the format of the last operation of a layer:
+    an encoder of another width cannot feed it."""
     manifest = changed(random_manifest(layers=2, alike=True), "residual_0", format="SQ(6, 6)")
     with pytest.raises(SsmHdlError, match=r"residual_0 is SQ\(6, 6\) and residual_1 is SQ\(5, 3\)"):
         find_layers(manifest)

@@ -1,5 +1,6 @@
 # amaranth: UnusedElaboratable=no
-"""Queues that are too short: refused, and RTL hangs with them; with those that are said to be needed, it does not."""
+"""Queues that are too short: refused, and RTL hangs with them;
+with those that are said to be needed, it does not."""
 
 import time
 from random import Random
@@ -31,7 +32,11 @@ def change(pipeline, each, depth):
 
 
 def need(pipeline, each):
-    return needed(pipeline, each, {other: Room(queue.capacity) for other, queue in pipeline.queues.items() if other != each})
+    return needed(
+        pipeline,
+        each,
+        {other: Room(queue.capacity) for other, queue in pipeline.queues.items() if other != each},
+    )
 
 
 def model_with(monkeypatch, manifest, plan, each, depth):
@@ -46,7 +51,9 @@ def model_with(monkeypatch, manifest, plan, each, depth):
         patch.setattr(ssm_hdl.gen.pipeline, "joins", shortened)
         patch.setattr(ssm_hdl.gen.pipeline, "check", lambda pipeline: None)
         text = generate(manifest, plan)
-    return VerilatedModel(manifest, design=with_cells(Design(text, manifest.name, optimise=0), plan.family))
+    return VerilatedModel(
+        manifest, design=with_cells(Design(text, manifest.name, optimise=0), plan.family)
+    )
 
 
 @pytest.mark.parametrize("seed,each", [(5, ("selective_3", 1)), (7, ("add_5", 0))])
@@ -58,7 +65,9 @@ def test_rtl_hangs_with_a_beat_less_than_is_needed(monkeypatch, random_samples, 
     samples = random_samples(manifest, batch=3)
     enough = model_with(monkeypatch, manifest, plan, each, depth)
     for stalls in (0.0, 0.5, 0.95):
-        assert np.array_equal(enough.run(samples, stalls=stalls, seed=1).outputs, run(manifest, samples).outputs)
+        assert np.array_equal(
+            enough.run(samples, stalls=stalls, seed=1).outputs, run(manifest, samples).outputs
+        )
     with pytest.raises(SsmHdlError, match="is stuck: nothing moved"):
         model_with(monkeypatch, manifest, plan, each, depth - 1).run(samples)
 
@@ -76,7 +85,10 @@ def test_a_short_queue_is_named_with_what_it_holds_and_needs():
                 has = f"has depth {depth - 1}" if depth > 1 else "is missing"
                 change(pipeline, each, depth - 1)
                 source = pipeline.structure.reads[name][index]
-                said = f"hang: the queue {name}_{index}_Queue, {source} to {name}, {has} and needs {depth}"
+                said = (
+                    f"hang: the queue {name}_{index}_Queue, {source} to {name}, "
+                    f"{has} and needs {depth}"
+                )
                 with pytest.raises(SsmHdlError, match=said):
                     pipeline.elaborate(None)
                 change(pipeline, each, depth)
@@ -95,7 +107,10 @@ def test_queues_of_a_ring_hold_all_packets():
         check(pipeline)
         queue = getattr(pipeline.ring, name)
         queue.depth -= 1
-        with pytest.raises(SsmHdlError, match=f"Ring.{name} of {what} has depth {queue.depth} and needs {queue.depth + 1}"):
+        with pytest.raises(
+            SsmHdlError,
+            match=f"Ring.{name} of {what} has depth {queue.depth} and needs {queue.depth + 1}",
+        ):
             check(pipeline)
 
 

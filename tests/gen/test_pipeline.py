@@ -1,5 +1,6 @@
 # amaranth: UnusedElaboratable=no
-"""Whole pipelines: any plan, equal to the golden model, at the cycles per step that the plan states."""
+"""Whole pipelines: any plan, equal to the golden model,
+at the cycles per step that the plan states."""
 
 import numpy as np
 import pytest
@@ -17,7 +18,9 @@ from ssm_hdl.sim.verilated import VerilatedModel
 ALL = ("exponent", "delta", "dither")
 
 
-@pytest.mark.parametrize("dsp,features", [(4, ()), (8, ()), (24, ()), (60, ()), (8, ALL), (60, ALL)])
+@pytest.mark.parametrize(
+    "dsp,features", [(4, ()), (8, ()), (24, ()), (60, ()), (8, ALL), (60, ALL)]
+)
 def test_interval_and_bits_of_every_size(random_manifest, random_samples, dsp, features):
     manifest = random_manifest(channels=8, modes=9, steps=24, classes=5, features=features)
     plan = plan_for(manifest, dsp=dsp, share_layers=False).plan
@@ -42,7 +45,8 @@ def test_interval_and_bits_of_every_size(random_manifest, random_samples, dsp, f
     ],
 )
 def test_beats_that_are_filled_up(random_manifest, random_samples, ssm, readout, mixing, decoder):
-    """Modes, rows and columns side by side that do not divide what there is: 9 modes, 18 columns, 16 rows, 5 of the decoder."""
+    """Modes, rows and columns side by side that do not divide what there is: 9 modes, 18 columns,
+    16 rows, 5 of the decoder."""
     manifest = random_manifest(channels=8, modes=9, steps=24, classes=5, features=ALL)
     folding = {"ssm": ssm, "readout": readout, "mixing": mixing, "decoder": decoder}
     plan = plan_for(manifest, dsp=200, folding=folding, share_layers=False).plan
@@ -58,10 +62,15 @@ def test_beats_that_are_filled_up(random_manifest, random_samples, ssm, readout,
 
 @pytest.mark.parametrize("layers,share", [(0, False), (2, True)])
 def test_bits_of_a_family(random_manifest, random_samples, layers, share):
-    """What a scan shifts in the multipliers of an ECP5, in the models of its cells; layers that share it have other scales."""
-    manifest = random_manifest(channels=4, modes=3, steps=12, classes=5, layers=layers, alike=share, features=ALL)
+    """What a scan shifts in the multipliers of an ECP5, in the models of its cells;
+    layers that share it have other scales."""
+    manifest = random_manifest(
+        channels=4, modes=3, steps=12, classes=5, layers=layers, alike=share, features=ALL
+    )
     samples = random_samples(manifest, batch=3)
-    model = VerilatedModel(manifest, plan_for(manifest, unlimited(ECP5), dsp=24, share_layers=share).plan, optimise=0)
+    model = VerilatedModel(
+        manifest, plan_for(manifest, unlimited(ECP5), dsp=24, share_layers=share).plan, optimise=0
+    )
     assert np.array_equal(model.run(samples, stalls=0.3).outputs, run(manifest, samples).outputs)
 
 
@@ -85,8 +94,11 @@ def test_latency_of_a_step_alone(random_manifest, random_samples, features, size
 
 @pytest.mark.parametrize("layers,dsp,features", [(2, 12, ALL), (1, 40, ())])
 def test_a_deep_model(random_manifest, random_samples, layers, dsp, features):
-    """Paths that skip norm, states and gate; the interval of a dense with 12 multipliers, and of the norm with 40."""
-    manifest = random_manifest(channels=8, modes=6, steps=16, classes=5, layers=layers, features=features)
+    """Paths that skip norm, states and gate; the interval of a dense with 12 multipliers,
+    and of the norm with 40."""
+    manifest = random_manifest(
+        channels=8, modes=6, steps=16, classes=5, layers=layers, features=features
+    )
     plan = plan_for(manifest, dsp=dsp, share_layers=False).plan
     pipeline, report = Pipeline(manifest, plan), estimate(manifest, plan)
     model = VerilatedModel(manifest, plan, optimise=0)
@@ -94,7 +106,9 @@ def test_a_deep_model(random_manifest, random_samples, layers, dsp, features):
     golden = run(manifest, samples).outputs
     freely = model.run(samples)
     assert np.array_equal(freely.outputs, golden)
-    slowest = max(pipeline.stages, key=lambda name: pipeline.stages[name].cycles if name != "decoder" else 0)
+    slowest = max(
+        pipeline.stages, key=lambda name: pipeline.stages[name].cycles if name != "decoder" else 0
+    )
     assert slowest == ("drive_1" if dsp == 12 else "norm_1")
     assert freely.interval == report.cycles == pipeline.stages[slowest].cycles
     for stalls in (0.5, 0.95):
@@ -133,7 +147,12 @@ def test_paths_that_cross_never_block_each_other(tmp_path, random_samples, bent,
 
 def test_verilog_has_plain_ports_and_the_name_of_the_model(random_manifest):
     text = generate(random_manifest(), plan_for(random_manifest(), share_layers=False).plan)
-    for port in ("input  wire clk", "output wire i_ready", "input  wire [7:0] i_data", "output wire o_valid"):
+    for port in (
+        "input  wire clk",
+        "output wire i_ready",
+        "input  wire [7:0] i_data",
+        "output wire o_valid",
+    ):
         assert f"  {port}," in text
     assert "module random_s4d (" in text
 

@@ -1,5 +1,6 @@
 # amaranth: UnusedElaboratable=no
-"""The planner: the cheapest plan that fits, as all plans show it; rates, budgets and latencies; what it refuses."""
+"""The planner: the cheapest plan that fits, as all plans show it; rates, budgets and latencies;
+what it refuses."""
 
 from dataclasses import replace
 from itertools import pairwise, product
@@ -38,7 +39,9 @@ def manifest(random_manifest):
 
 def searched(manifest, device, **folding):
     """A search with foldings that are decided."""
-    return Search(manifest, Structure.of(manifest, False, device.family), device, budget(device), folding)
+    return Search(
+        manifest, Structure.of(manifest, False, device.family), device, budget(device), folding
+    )
 
 
 def made(search, picked, interval):
@@ -52,41 +55,78 @@ def made(search, picked, interval):
 @pytest.mark.parametrize("seed,interval", [(1, 24), (9, 48), (3, 100)])
 @pytest.mark.parametrize(
     "device",
-    [UP5K, replace(UP5K, rams=20), replace(ECP5, dsps=3), replace(ECP5, luts=3100), replace(ECP5, family=GENERIC.family)],
+    [
+        UP5K,
+        replace(UP5K, rams=20),
+        replace(ECP5, dsps=3),
+        replace(ECP5, luts=3100),
+        replace(ECP5, family=GENERIC.family),
+    ],
     ids=["ice40", "few RAMs", "ecp5", "few LUTs", "generic"],
 )
 def test_no_plan_is_cheaper(random_manifest, device, seed, interval):
-    """All combinations of some options of each stage, estimated as wholes: what is found is the cheapest that fits."""
-    small, dice = random_manifest(channels=4, modes=3, steps=8, classes=3), np.random.default_rng(seed)
+    """All combinations of some options of each stage, estimated as wholes:
+    what is found is the cheapest that fits."""
+    small, dice = (
+        random_manifest(channels=4, modes=3, steps=8, classes=3),
+        np.random.default_rng(seed),
+    )
     search = searched(small, device)
     options = search.options.at(interval)
     wide = set(dice.choice(len(options), 5, replace=False))
-    some = [dice.permutation(len(each))[: 1 + (place in wide)] for place, each in enumerate(options)]
-    options = [[each[index] for index in sorted(indices)] for each, indices in zip(options, some, strict=True)]
+    some = [
+        dice.permutation(len(each))[: 1 + (place in wide)] for place, each in enumerate(options)
+    ]
+    options = [
+        [each[index] for index in sorted(indices)]
+        for each, indices in zip(options, some, strict=True)
+    ]
     search.options.at = lambda *_: options
-    every = [candidate for picked in product(*options) if (candidate := made(search, picked, interval))]
-    fitting = [candidate.price for candidate in every if candidate.use.within(search.budget) and candidate.cycles <= interval]
+    every = [
+        candidate for picked in product(*options) if (candidate := made(search, picked, interval))
+    ]
+    fitting = [
+        candidate.price
+        for candidate in every
+        if candidate.use.within(search.budget) and candidate.cycles <= interval
+    ]
     found = search.cheapest(interval)
-    assert (round(found.price, 6) if found else None) == (round(min(fitting), 6) if fitting else None)
+    assert (round(found.price, 6) if found else None) == (
+        round(min(fitting), 6) if fitting else None
+    )
     assert not fitting or search.cheapest(interval, below=min(fitting) - 1e-6) is None
 
 
 def test_program_and_report_have_the_same_sums(manifest):
-    """The program counts what the report counts, but for forks and queues, which each plan has at least."""
+    """The program counts what the report counts, but for forks and queues,
+    which each plan has at least."""
     for device, interval in ((UP5K, 200), (ECP5, 48), (ECP5, 16)):
         search = searched(manifest, device)
         options = search.options.at(interval)
         several = [[each[place % len(each)] for each in options] for place in range(6)]
-        together = [(picked, candidate) for picked in several if (candidate := made(search, picked, interval))]
+        together = [
+            (picked, candidate)
+            for picked in several
+            if (candidate := made(search, picked, interval))
+        ]
         assert together
         for picked, candidate in together:
             report, use = estimate(manifest, candidate.plan, timed=False), candidate.use
             assert (report.luts, report.flip_flops) == (round(use.luts), round(use.flip_flops))
             assert (report.dsp, report.block_rams[device.family.costs]) == (use.dsps, use.rams)
             assert report.cycles == candidate.cycles
-            busy = ((stage.dsp, stage.cycles * search.structure.share(stage.name, manifest.steps)) for stage in report.stages)
-            assert use.idle == pytest.approx(sum(idle(blocks, cycles, interval) for blocks, cycles in busy), abs=1e-9)
-            assert candidate.price == price(use) >= price(search._least_rest) + sum(price(option.use) for option in picked)
+            busy = (
+                (stage.dsp, stage.cycles * search.structure.share(stage.name, manifest.steps))
+                for stage in report.stages
+            )
+            assert use.idle == pytest.approx(
+                sum(idle(blocks, cycles, interval) for blocks, cycles in busy), abs=1e-9
+            )
+            assert (
+                candidate.price
+                == price(use)
+                >= price(search._least_rest) + sum(price(option.use) for option in picked)
+            )
 
 
 def test_what_an_option_takes_is_that_of_its_stage(random_manifest):
@@ -111,16 +151,36 @@ def test_compact_forms_are_options_where_they_keep_up(manifest):
     options = searched(manifest, UP5K).options
     for interval in (200, 600, 4000):
         for each in options.at(interval):
-            for name, plan in (pair for option in each for pair in option.stages.items() if pair[1].compact):
-                layers, share = options.structure.stages[name], options.structure.share(name, manifest.steps)
+            for name, plan in (
+                pair for option in each for pair in option.stages.items() if pair[1].compact
+            ):
+                layers, share = (
+                    options.structure.stages[name],
+                    options.structure.share(name, manifest.steps),
+                )
                 assert build(layers, plan).cycles * share <= interval
-    every = {name: plan for each in options.at(4000) for option in each for name, plan in option.stages.items() if plan.compact}
-    assert {"dense", "lookup", "add", "pool"} <= {options.structure.stages[name].node.op.op for name in every}
-    assert not any(plan.compact for each in searched(manifest, ECP5).options.at(4000) for o in each for plan in o.stages.values())
+    every = {
+        name: plan
+        for each in options.at(4000)
+        for option in each
+        for name, plan in option.stages.items()
+        if plan.compact
+    }
+    assert {"dense", "lookup", "add", "pool"} <= {
+        options.structure.stages[name].node.op.op for name in every
+    }
+    assert not any(
+        plan.compact
+        for each in searched(manifest, ECP5).options.at(4000)
+        for o in each
+        for plan in o.stages.values()
+    )
 
 
 @pytest.mark.parametrize(
-    "device", [SMALL, *(device for device in DEVICES.values() if device.bounded)], ids=lambda device: device.name
+    "device",
+    [SMALL, *(device for device in DEVICES.values() if device.bounded)],
+    ids=lambda device: device.name,
 )
 def test_the_fastest_keeps_within_the_device(manifest, device):
     sized = plan_for(manifest, device, fastest=True)
@@ -144,7 +204,10 @@ def test_a_rate_that_was_said_is_reached_and_no_higher_one(name, device, clock_h
     for rate in (sized.rate_hz, int(sized.rate_hz)):
         again = plan_for(model, device, rate, clock_hz=clock_hz)
         assert again.rate_hz >= rate and again.report.cycles == sized.report.cycles
-    said = rf"the most that fits is {int(sized.rate_hz):,}, a step every {sized.report.cycles:,} cycles"
+    said = (
+        rf"the most that fits is {int(sized.rate_hz):,}, "
+        rf"a step every {sized.report.cycles:,} cycles"
+    )
     for rate in (1.01 * sized.rate_hz, np.nextafter(sized.rate_hz, np.inf)):
         with pytest.raises(SsmHdlError, match=f"cannot take .*{said}"):
             plan_for(model, device, rate, clock_hz=clock_hz)
@@ -153,7 +216,8 @@ def test_a_rate_that_was_said_is_reached_and_no_higher_one(name, device, clock_h
 @pytest.mark.parametrize("device", [UP5K, ECP5], ids=["ice40", "ecp5"])
 @pytest.mark.parametrize("pool", ["pool", "mean", "largest"])
 def test_the_end_of_a_sequence_adds_no_cycles(random_manifest, device, pool):
-    """Though what works once in a sequence takes longer than a time step: the results that it reads wait, or it is faster."""
+    """Though what works once in a sequence takes longer than a time step:
+    the results that it reads wait, or it is faster."""
     small = random_manifest(channels=8, modes=4, steps=16, classes=10)
     text = small.graph.model_dump(exclude_none=True)
     for op in text["operations"]:
@@ -161,7 +225,9 @@ def test_the_end_of_a_sequence_adds_no_cycles(random_manifest, device, pool):
             op["op"] = pool
             for field in {"mean": ["shift"], "largest": ["shift", "format"]}.get(pool, []):
                 del op[field]
-    search = searched(Manifest(Graph.model_validate(yaml.safe_load(yaml.safe_dump(text))), small.tensors), device)
+    search = searched(
+        Manifest(Graph.model_validate(yaml.safe_load(yaml.safe_dump(text))), small.tensors), device
+    )
     for interval in (32, 96):
         if found := search.cheapest(interval):
             assert estimate(search.manifest, found.plan).cycles <= found.cycles <= interval
@@ -169,16 +235,20 @@ def test_the_end_of_a_sequence_adds_no_cycles(random_manifest, device, pool):
 
 
 def test_what_fits_at_an_interval_fits_at_a_longer_one(manifest):
-    """Which the bisection needs; and what is planned for an interval keeps it, with rows that fill up beats too."""
+    """Which the bisection needs; and what is planned for an interval keeps it,
+    with rows that fill up beats too."""
     search = searched(manifest, ECP5)
     intervals = search.options.intervals
-    found = [(interval, search.cheapest(interval)) for interval in intervals[:: len(intervals) // 12]]
+    found = [
+        (interval, search.cheapest(interval)) for interval in intervals[:: len(intervals) // 12]
+    ]
     fits = [interval for interval, made in found if made is not None]
     assert len(fits) > 6 and fits == [interval for interval, _ in found][-len(fits) :]
     assert all(made.cycles <= interval for interval, made in found if made is not None)
     assert all(search.feasible(interval) == (made is not None) for interval, made in found)
     prices = [made.price for _, made in found if made is not None]
-    assert all(later < earlier + 40 for earlier, later in pairwise(prices))  # but for blocks that idle longer
+    # but for blocks that idle longer
+    assert all(later < earlier + 40 for earlier, later in pairwise(prices))
 
 
 @pytest.mark.parametrize(
@@ -197,15 +267,19 @@ def test_least_hardware(name, device, rate, luts, dsps):
 
 
 def test_a_bound_of_the_latency():
-    """The plan that keeps it costs the least: less than one of a shorter latency, more than one without a bound."""
+    """The plan that keeps it costs the least: less than one of a shorter latency,
+    more than one without a bound."""
     small = Manifest.load("manifests/s4d-16h-w8a8x8")
-    free, middle, short = (plan_for(small, UP5K, 60e3, latency=latency).report for latency in (None, 800, 600))
+    free, middle, short = (
+        plan_for(small, UP5K, 60e3, latency=latency).report for latency in (None, 800, 600)
+    )
     assert free.latency_alone > 800 >= middle.latency_alone > 600 >= short.latency_alone
     assert free.luts <= middle.luts < short.luts
     quick = plan_for(small, UP5K, fastest=True).report
     assert quick.cycles <= 264
     words = (
-        f"no plan has a latency of at most 20 cycles; the fastest, a step every {quick.cycles} cycles, has {quick.latency_alone}"
+        "no plan has a latency of at most 20 cycles; the fastest, "
+        f"a step every {quick.cycles} cycles, has {quick.latency_alone}"
     )
     with pytest.raises(SsmHdlError, match=words):
         plan_for(small, UP5K, 60e3, latency=20)
@@ -219,10 +293,15 @@ def test_luts_multiply_where_the_dsp_blocks_end(random_manifest):
 
 
 def test_without_a_wish_the_dsp_blocks_decide(manifest):
-    """As many steps as they give, LUTs multiplying only what is small; as fast as it goes takes more of them."""
+    """As many steps as they give, LUTs multiplying only what is small;
+    as fast as it goes takes more of them."""
     plain, most = plan_for(manifest, ECP5), plan_for(manifest, ECP5, fastest=True)
     assert plain.report.cycles > most.report.cycles and plain.report.luts < most.report.luts
-    large = {stage.name for stage in plain.report.stages if stage.kind == "lut" and stage.multiplications > 64}
+    large = {
+        stage.name
+        for stage in plain.report.stages
+        if stage.kind == "lut" and stage.multiplications > 64
+    }
     assert not large - {"decoder"}  # which works once a sequence
     few = plan_for(manifest, replace(ECP5, dsps=1))  # too few for that
     assert few.report.dsp <= 1
@@ -240,18 +319,33 @@ def test_a_generic_device_has_no_limits_but_that_of_dsp_blocks(random_manifest, 
 
 
 def test_two_multipliers_in_a_block(random_manifest):
-    """Codes of 4 bits and states of 6: pairs of everything on an iCE40; on an ECP5 of rows side by side."""
+    """Codes of 4 bits and states of 6: pairs of everything on an iCE40;
+    on an ECP5 of rows side by side."""
     narrow = random_manifest(channels=16, modes=32, steps=16, features=("narrow",))
-    reports = {family: plan_for(narrow, unlimited(FAMILIES[family]), dsp=8).report for family in ("generic", "ice40", "ecp5")}
-    assert {family: report.cycles for family, report in reports.items()} == {"generic": 512, "ice40": 256, "ecp5": 512}
-    assert reports["ice40"].dsp_multipliers > 8 and reports["generic"].dsp_multipliers == reports["generic"].dsp
+    reports = {
+        family: plan_for(narrow, unlimited(FAMILIES[family]), dsp=8).report
+        for family in ("generic", "ice40", "ecp5")
+    }
+    assert {family: report.cycles for family, report in reports.items()} == {
+        "generic": 512,
+        "ice40": 256,
+        "ecp5": 512,
+    }
+    assert (
+        reports["ice40"].dsp_multipliers > 8
+        and reports["generic"].dsp_multipliers == reports["generic"].dsp
+    )
 
 
 def test_flip_flops_are_of_the_device_too():
-    """They end a plan where LUTs do not: of an iCE40 they are not counted, since each is in a logic cell."""
+    """They end a plan where LUTs do not: of an iCE40 they are not counted,
+    since each is in a logic cell."""
     largest = Manifest.load("manifests/s4d-64h-w8a8x8")
     few = ECP5.family.fill * ECP5.flip_flops - 10_000
-    limited, free = (plan_for(largest, ECP5, fastest=True, reserve=Use(0, less, 0, 0)).report for less in (10_000, 0))
+    limited, free = (
+        plan_for(largest, ECP5, fastest=True, reserve=Use(0, less, 0, 0)).report
+        for less in (10_000, 0)
+    )
     assert (
         limited.luts < free.luts
         and limited.flip_flops <= few < free.flip_flops
@@ -263,13 +357,20 @@ def test_flip_flops_are_of_the_device_too():
 
 def test_what_is_reserved_is_left(manifest):
     report = plan_for(manifest, SMALL, fastest=True, reserve=Use(300, 300, 1, 1)).report
-    assert report.luts <= SMALL.family.fill * SMALL.luts - 300 and report.dsp <= 2 and report.block_rams["ice40"] <= 9
+    assert (
+        report.luts <= SMALL.family.fill * SMALL.luts - 300
+        and report.dsp <= 2
+        and report.block_rams["ice40"] <= 9
+    )
 
 
 def test_layers_share_stages_only_where_that_is_better(random_manifest):
     deep = random_manifest(channels=8, modes=4, steps=8, layers=3, alike=True)
     tight = replace(ECP5, luts=8000, dsps=4)
-    little, much = plan_for(deep, tight, fastest=True), plan_for(deep, DEVICES["lfe5u-85f"], fastest=True)
+    little, much = (
+        plan_for(deep, tight, fastest=True),
+        plan_for(deep, DEVICES["lfe5u-85f"], fastest=True),
+    )
     assert little.plan.share_layers and not much.plan.share_layers
     assert little.report.layers == 3 and little.report.cycles > much.report.cycles
     assert not plan_for(deep, DEVICES["lfe5u-85f"], 16e3, share_layers=False).plan.share_layers
@@ -278,7 +379,11 @@ def test_layers_share_stages_only_where_that_is_better(random_manifest):
 def test_a_deep_model_fits_a_board_without_options():
     model, board = Manifest.load("manifests/s5-mnist-w4a8"), find_board("ulx3s-25f")
     sized = plan_for(model, board.chip, clock_hz=board.clock_hz, reserve=shell_use(model, board))
-    assert sized.plan.share_layers and int(sized.report.cycles) == 256 and sized.report.utilisation > 0.95
+    assert (
+        sized.plan.share_layers
+        and int(sized.report.cycles) == 256
+        and sized.report.utilisation > 0.95
+    )
 
 
 @pytest.mark.parametrize("device", [SMALL, FEW], ids=lambda device: device.name)
@@ -301,7 +406,10 @@ def test_what_takes_more_dsp_blocks_than_there_are_is_partly_in_them(random_samp
     samples = random_samples(digits, batch=2)
     model = VerilatedModel(digits, sized.plan, optimise=0)
     free = model.run(samples)
-    assert np.array_equal(free.outputs, run(digits, samples).outputs) and free.interval == sized.report.cycles
+    assert (
+        np.array_equal(free.outputs, run(digits, samples).outputs)
+        and free.interval == sized.report.cycles
+    )
     assert np.array_equal(model.run(samples, stalls=0.4, seed=3).outputs, free.outputs)
 
 
@@ -315,12 +423,17 @@ def test_small_memories_go_to_luts_where_block_rams_end(manifest, rate):
     plenty = plan_for(manifest, ECP5, rate, dsp=9)
     used = plenty.report.block_rams["ecp5"]
     few = plan_for(manifest, replace(ECP5, rams=used // 2), rate, dsp=9)
-    assert plenty.plan.luts_below == 0 < few.plan.luts_below and few.report.block_rams["ecp5"] <= used // 2
+    assert (
+        plenty.plan.luts_below == 0 < few.plan.luts_below
+        and few.report.block_rams["ecp5"] <= used // 2
+    )
     assert rate is None or few.rate_hz >= rate
 
 
 def test_refusals(manifest):
-    with pytest.raises(SsmHdlError, match=r"^device 'xc7' is not known; there are up5k, .*, gw2ar-18, generic$"):
+    with pytest.raises(
+        SsmHdlError, match=r"^device 'xc7' is not known; there are up5k, .*, gw2ar-18, generic$"
+    ):
         find_device("xc7")
     assert find_device("LFE5U-25F") is ECP5
     for words, arguments in (
@@ -328,31 +441,50 @@ def test_refusals(manifest):
         ("--rate and --max are two different wishes", {"rate_hz": 9, "fastest": True}),
         ("a clock of -1 MHz is none", {"clock_hz": -1e6}),
         ("9 DSP blocks are more than the 3 of the small", {"dsp": 9}),
-        ("no stage 'gelu' to fold; the stages that multiply are encoder, ssm, readout", {"folding": {"gelu": "2"}}),
-        ("mixing: cannot fold onto 77; it can onto 1, 2, 3, .* as 1x1, 2x1, 1x2, ", {"folding": {"mixing": "77"}}),
+        (
+            "no stage 'gelu' to fold; the stages that multiply are encoder, ssm, readout",
+            {"folding": {"gelu": "2"}},
+        ),
+        (
+            "mixing: cannot fold onto 77; it can onto 1, 2, 3, .* as 1x1, 2x1, 1x2, ",
+            {"folding": {"mixing": "77"}},
+        ),
     ):
         with pytest.raises(SsmHdlError, match=words):
             plan_for(manifest, SMALL, **arguments)
-    with pytest.raises(SsmHdlError, match="generic device: it takes at least 3 DSP blocks where 2 can be used"):
+    with pytest.raises(
+        SsmHdlError, match="generic device: it takes at least 3 DSP blocks where 2 can be used"
+    ):
         plan_for(manifest, dsp=2)
-    with pytest.raises(SsmHdlError, match="a generic device has no clock of its own; give --rate a --clock"):
+    with pytest.raises(
+        SsmHdlError, match="a generic device has no clock of its own; give --rate a --clock"
+    ):
         plan_for(manifest, GENERIC, 9)
     tiny = replace(SMALL, rams=2, sprams=0)
-    with pytest.raises(SsmHdlError, match=r"small: .* block RAMs where 1 can be used, .* bits too many.*; it fits the iCE40UP5K"):
+    with pytest.raises(
+        SsmHdlError,
+        match=r"small: .* block RAMs where 1 can be used, .* bits too many.*; "
+        r"it fits the iCE40UP5K",
+    ):
         plan_for(manifest, tiny)
     with pytest.raises(SsmHdlError, match=r"at least .* LUTs where"):
         plan_for(manifest, replace(SMALL, luts=800))
     with pytest.raises(
         SsmHdlError,
-        match=r"where 0 can be used, .*; no device that is known holds it beside other logic; leave less for that, or give it",
+        match=r"where 0 can be used, .*; no device that is known holds it beside other logic; "
+        r"leave less for that, or give it",
     ):
         plan_for(manifest, ECP5, reserve=Use(0, 0, 0, 999))
     assert plan_for(manifest, ECP5, reserve=Use(0, 0, 28, 0)).report.dsp == 0
 
 
 def test_foldings_by_hand_are_kept_and_have_to_go_together(manifest):
-    assert plan_for(manifest, ECP5, folding={"mixing": "2x4"}).plan.stages["mixing"].folding == "2x4"
-    assert plan_for(manifest, dsp=12, folding={"mixing": "4"}).plan.stages["mixing"].multipliers == 4
+    assert (
+        plan_for(manifest, ECP5, folding={"mixing": "2x4"}).plan.stages["mixing"].folding == "2x4"
+    )
+    assert (
+        plan_for(manifest, dsp=12, folding={"mixing": "4"}).plan.stages["mixing"].multipliers == 4
+    )
     with pytest.raises(SsmHdlError, match="the foldings ssm=2x1, readout=1x1x1 do not go together"):
         plan_for(manifest, ECP5, folding={"ssm": "2x1", "readout": "1x1x1"})
 
@@ -368,8 +500,16 @@ def test_block_rams_take_the_best_shape():
 @pytest.mark.parametrize("device", [GENERIC, UP5K], ids=lambda device: device.name)
 def test_a_mean_of_few_steps_takes_longer_than_a_step(size, steps, device):
     graph = Graph.model_validate(
-        {"schema_version": 1, "name": "mean", "steps": steps, "input": {"name": "x", "size": size, "format": "SQ(4, 4)"}}
-        | {"operations": [{"name": "y", "op": "mean", "input": "x", "format": "SQ(4, 12)"}], "output": "y"}
+        {
+            "schema_version": 1,
+            "name": "mean",
+            "steps": steps,
+            "input": {"name": "x", "size": size, "format": "SQ(4, 4)"},
+        }
+        | {
+            "operations": [{"name": "y", "op": "mean", "input": "x", "format": "SQ(4, 12)"}],
+            "output": "y",
+        }
     )
     report = plan_for(Manifest(graph, Tensors({}, {})), device, fastest=True).report
     assert size <= report.cycles and steps * report.cycles >= 16  # a cycle for each bit of a result

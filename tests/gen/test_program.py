@@ -1,4 +1,5 @@
-"""The integer program: the cheapest options that fit, as a search of all combinations finds them; and what a price decides."""
+"""The integer program: the cheapest options that fit, as a search of all combinations finds them;
+and what a price decides."""
 
 from itertools import product
 
@@ -28,13 +29,19 @@ def _sum(uses):
 @settings(max_examples=80, deadline=None)
 @given(OPTIONS, KINDS, KINDS, ADAPTERS, BUDGETS)
 def test_the_cheapest_that_fits(options, outputs, inputs, adapters, budget):
-    """With adapters between the first two stages; some pairs cannot be joined. Then the next, and the next."""
+    """With adapters between the first two stages; some pairs cannot be joined.
+    Then the next, and the next."""
     link = Link(0, 1, outputs[: len(options[0])], inputs[: len(options[1])], adapters)
     fitting = {}
     for picked in product(*(range(len(uses)) for uses in options)):
         pair = outputs[picked[0]], inputs[picked[1]]
         if pair in adapters:
-            total = _sum([*(uses[index] for uses, index in zip(options, picked, strict=True)), adapters[pair]])
+            total = _sum(
+                [
+                    *(uses[index] for uses, index in zip(options, picked, strict=True)),
+                    adapters[pair],
+                ]
+            )
             if total.within(budget):
                 fitting[picked] = total
     program, excluded = Program(options, [link]), []
@@ -68,7 +75,11 @@ def test_a_resource_is_taken_where_it_saves_more_than_it_is_worth(resource, wort
 
 def test_what_has_no_price():
     """Flip-flops, DSP blocks that are busy, and latency are limited, not weighed."""
-    assert [name for name, each in PRICES._asdict().items() if not each] == ["flip_flops", "dsps", "latency"]
+    assert [name for name, each in PRICES._asdict().items() if not each] == [
+        "flip_flops",
+        "dsps",
+        "latency",
+    ]
     assert price(Use(7, 100, 9, 0, 0, 0, 1000)) == 7
 
 
@@ -80,7 +91,18 @@ def test_the_budget_of_a_device():
     ice40, ecp5 = DEVICES["up5k"], DEVICES["lfe5u-25f"]
     unlimited = float("inf")
     assert budget(ice40) == (0.85 * 5280, unlimited, 8, 29, 4, unlimited, unlimited)
-    assert budget(ecp5, 7, Use(1000, 500, 2, 3), 99) == (0.87 * 24288 - 1000, 0.87 * 24288 - 500, 7, 53, 0, unlimited, 99)
+    assert budget(ecp5, 7, Use(1000, 500, 2, 3), 99) == (
+        0.87 * 24288 - 1000,
+        0.87 * 24288 - 500,
+        7,
+        53,
+        0,
+        unlimited,
+        99,
+    )
     assert budget(ecp5, reserve=Use(0, 0, 2, 0)).dsps == 26
-    assert budget(DEVICES["lfe5u-85f"], 156).dsps == 153 and budget(DEVICES["lfe5u-85f"], reserve=Use(0, 0, 156, 0)).dsps == 0
+    assert (
+        budget(DEVICES["lfe5u-85f"], 156).dsps == 153
+        and budget(DEVICES["lfe5u-85f"], reserve=Use(0, 0, 156, 0)).dsps == 0
+    )
     assert budget(GENERIC, 8) == (unlimited, unlimited, 8, unlimited, 0, unlimited, unlimited)

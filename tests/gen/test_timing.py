@@ -1,5 +1,6 @@
 # amaranth: UnusedElaboratable=no
-"""The cycles of pipelines, of random graphs in random foldings: those of the RTL, and no pipeline hangs."""
+"""The cycles of pipelines, of random graphs in random foldings: those of the RTL,
+and no pipeline hangs."""
 
 from random import Random
 
@@ -26,7 +27,8 @@ STEPS = 384
 
 
 def check(manifest, plan, samples):
-    """Cycle by cycle at both ends the RTL does what the network does, its figures are those stated, and stalls are no harm."""
+    """Cycle by cycle at both ends the RTL does what the network does, its figures are those stated,
+    and stalls are no harm."""
     pipeline = Pipeline(manifest, plan)
     model = VerilatedModel(manifest, plan, optimise=0)
     steps = manifest.steps
@@ -35,7 +37,10 @@ def check(manifest, plan, samples):
     traffic = Traffic(pipeline.network, manifest.input.size, lambda step: step % steps == steps - 1)
     traffic.feed(found.i_cycles.size)
     results = len(traffic.o.taken) // found.o_cycles.size
-    taken, left = traffic.i.taken[manifest.input.size - 1 :: manifest.input.size], traffic.o.taken[results - 1 :: results]
+    taken, left = (
+        traffic.i.taken[manifest.input.size - 1 :: manifest.input.size],
+        traffic.o.taken[results - 1 :: results],
+    )
     loading = found.i_cycles[0, 0] - taken[0] if pipeline.sprams else 0
     assert taken == (found.i_cycles.ravel() - loading).tolist()
     assert left == (found.o_cycles.ravel() - loading).tolist()
@@ -44,7 +49,9 @@ def check(manifest, plan, samples):
     assert model.run(batch[:1, :1]).latency == timing.latency_alone
     few = batch[:3]
     for stalls in (0.5, 0.95):
-        assert np.array_equal(model.run(few, stalls=stalls, seed=1).outputs, run(manifest, few).outputs)
+        assert np.array_equal(
+            model.run(few, stalls=stalls, seed=1).outputs, run(manifest, few).outputs
+        )
 
 
 @pytest.mark.parametrize("seed", (1, 18, 21))
@@ -53,11 +60,17 @@ def test_random_graphs(seed, random_samples):
     check(manifest, stagewise(manifest, Random(seed)), random_samples)
 
 
-@pytest.mark.parametrize("layers,seed,family", [(2, 0, "ecp5"), (3, 1, "generic"), (2, 18, "ice40"), (3, 22, "ice40")])
+@pytest.mark.parametrize(
+    "layers,seed,family", [(2, 0, "ecp5"), (3, 1, "generic"), (2, 18, "ice40"), (3, 22, "ice40")]
+)
 def test_layers_that_share_stages(layers, seed, family, random_manifest, random_samples):
     """The last two have compact stages and tables in SPRAM."""
     manifest = random_manifest(channels=4, modes=3, steps=8, layers=layers, alike=True)
-    check(manifest, stagewise(manifest, Random(seed), share_layers=True, family=family), random_samples)
+    check(
+        manifest,
+        stagewise(manifest, Random(seed), share_layers=True, family=family),
+        random_samples,
+    )
 
 
 @pytest.mark.parametrize("share,seed", [(False, 0), (True, 0), (True, 1), (True, 2)])
@@ -82,10 +95,19 @@ def joined(first, second):
         "slice": {"op": "slice", "start": 2, "size": 2},
     }
     formats = {"dense": {"format": "SQ(1, 3)"}, "other": {"format": "SQ(1, 3)"}, "slice": {}}
-    operations = [{"name": name, "input": "x"} | ways[name] | formats[name] for name in (first, second)]
+    operations = [
+        {"name": name, "input": "x"} | ways[name] | formats[name] for name in (first, second)
+    ]
     operations.append({"name": "y", "op": "add", "inputs": [first, second], "format": "SQ(1, 3)"})
     x = {"name": "x", "size": 6, "format": "SQ(1, 3)"}
-    fields = {"schema_version": 1, "name": "joined", "steps": 4, "input": x, "operations": operations, "output": "y"}
+    fields = {
+        "schema_version": 1,
+        "name": "joined",
+        "steps": 4,
+        "input": x,
+        "operations": operations,
+        "output": "y",
+    }
     return Manifest(Graph.model_validate(fields), Tensors(codes, {}))
 
 
@@ -104,7 +126,8 @@ JOINED = [
 
 @pytest.mark.parametrize("first,second,foldings", JOINED)
 def test_ways_that_need_other_positions_of_a_packet(first, second, foldings, random_samples):
-    """Groups of 3 numbers each, and 2 from the third on: the slice is later in the packet, and its way is the shorter one."""
+    """Groups of 3 numbers each, and 2 from the third on: the slice is later in the packet,
+    and its way is the shorter one."""
     manifest = joined(first, second)
     check(manifest, plan_of(manifest, **foldings), random_samples)
 
@@ -115,11 +138,15 @@ def test_a_pipeline_that_would_hang_is_refused():
     assert list(pipeline.queues) == [("y", 0)]
     assert isinstance(Timing(pipeline).latency_alone, int)
     pipeline.network = pipeline.assemble(None, {})
-    with pytest.raises(SsmHdlError, match=r"joined: .* would hang: the queue y_0_Queue, slice to y, is missing and needs 1$"):
+    with pytest.raises(
+        SsmHdlError,
+        match=r"joined: .* would hang: the queue y_0_Queue, slice to y, is missing and needs 1$",
+    ):
         Timing(pipeline).cycles  # noqa: B018
 
 
 def test_the_most_beats_that_wait():
-    """Two beats that wait 3 cycles each, again every 10; every 3, one of the step before waits too."""
+    """Two beats that wait 3 cycles each, again every 10; every 3,
+    one of the step before waits too."""
     came, left = np.array([0, 2]), np.array([3, 5])
     assert [most(came, left, interval) for interval in (10, 4, 3, 2)] == [2, 2, 3, 4]

@@ -1,4 +1,5 @@
-"""Verilog for other people's designs: what they read, what their linters say, and a package that checks itself."""
+"""Verilog for other people's designs: what they read, what their linters say,
+and a package that checks itself."""
 
 import re
 import shutil
@@ -29,12 +30,19 @@ def test_linters_accept_it_and_people_can_read_it(random_manifest, tmp_path, fam
     sized = plan_for(manifest, unlimited(family), dsp=2, share_layers=True)
     text = generate(manifest, sized.plan, name="mine", command="the command", report=sized.report)
     assert lint(text, "mine", family, tmp_path) == ""
-    assert text == generate(manifest, sized.plan, name="mine", command="the command", report=sized.report)
+    assert text == generate(
+        manifest, sized.plan, name="mine", command="the command", report=sized.report
+    )
     assert not re.search(r"\\|\$signal|\[-1:0\]|20\d\d-", text)
     head, _, rest = text.partition("\nmodule mine (")
     ports = "clk rst i_valid i_ready i_data i_last o_valid o_ready o_data o_last"
     assert re.findall(r"(\w+)[,\n]", rest.partition(");")[0]) == ports.split()
-    for words in ("fingerprint 0x", "the command", f"{sized.report.cycles:,g} per time step", str(manifest.output.format)):
+    for words in (
+        "fingerprint 0x",
+        "the command",
+        f"{sized.report.cycles:,g} per time step",
+        str(manifest.output.format),
+    ):
         assert words in head, head
 
 
@@ -68,7 +76,12 @@ def test_operands_are_extended_as_the_language_does():
     assert extended("{  }", 0, 2, True) == "{ 2'00 {  } }"
     lines = ("A_SIGNED 1", "B_SIGNED 1", "A_WIDTH 2", "B_WIDTH 3", "Y_WIDTH 4")
     pins = "".join(f"    connect \\{pin} \\{pin.lower()}\n" for pin in "ABY")
-    cell = "  cell ${op} $1\n" + "".join(f"    parameter \\{line}\n" for line in lines) + pins + "  end\n"
+    cell = (
+        "  cell ${op} $1\n"
+        + "".join(f"    parameter \\{line}\n" for line in lines)
+        + pins
+        + "  end\n"
+    )
     added, compared, shifted = (widen(cell.replace("{op}", op)) for op in ("add", "lt", "shl"))
     assert "A_WIDTH 4" in added and "B_WIDTH 4" in added and r"connect \B { \b [2] \b }" in added
     assert "A_WIDTH 3" in compared and r"connect \B \b" in compared
@@ -90,20 +103,25 @@ def test_tables_in_files_hold_what_the_verilog_held():
 
 @pytest.fixture(scope="module")
 def packed(random_manifest, random_samples, tmp_path_factory):
-    """A folder with a package, its tables in files, and with a table in SPRAM if its family has some."""
+    """A folder with a package, its tables in files,
+    and with a table in SPRAM if its family has some."""
     folder = tmp_path_factory.mktemp("package")
     manifest = random_manifest(channels=3, modes=4, steps=5)
     sized = plan_for(manifest, unlimited(GENERIC), dsp=4)
     text, tables = memory_files(generate(manifest, sized.plan, name="mine"))
     samples = random_samples(manifest, 3, 5)
     vectors = Vectors(samples, run(manifest, samples).outputs)
-    files = package(manifest, "mine", ["mine.v", *tables], 50e6, vectors, weights(manifest, sized.plan))
+    files = package(
+        manifest, "mine", ["mine.v", *tables], 50e6, vectors, weights(manifest, sized.plan)
+    )
     for name, content in ({"mine.v": text} | tables | files).items():
         (folder / name).write_text(content)
     return folder
 
 
-_BINARY = "verilator --binary --timing -Wno-fatal -CFLAGS -fcoroutines -CFLAGS -O0 --top-module mine_tb"
+_BINARY = (
+    "verilator --binary --timing -Wno-fatal -CFLAGS -fcoroutines -CFLAGS -O0 --top-module mine_tb"
+)
 SIMULATORS = {
     "verilator": f"{_BINARY} mine_tb.v mine.v -o tb && obj_dir/tb",
     "iverilog": "iverilog -g2005 -Wall -o tb mine_tb.v mine.v && vvp tb",
@@ -116,11 +134,17 @@ def test_the_testbench_of_a_package_passes_and_can_fail(packed, simulator):
         pytest.skip("Icarus Verilog is not installed")
     build, _, start = SIMULATORS[simulator].partition(" && ")
     environment = verilator_environment()
-    done = subprocess.run(build.split(), cwd=packed, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0 and (simulator == "verilator" or "warning" not in done.stderr), done.stderr
+    done = subprocess.run(
+        build.split(), cwd=packed, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0 and (simulator == "verilator" or "warning" not in done.stderr), (
+        done.stderr
+    )
 
     def said():
-        done = subprocess.run(start.split(), cwd=packed, capture_output=True, text=True, check=False, timeout=60)
+        done = subprocess.run(
+            start.split(), cwd=packed, capture_output=True, text=True, check=False, timeout=60
+        )
         return [line for line in done.stdout.splitlines() if line.startswith(("PASS", "FAIL"))]
 
     (line,) = said()
@@ -140,6 +164,12 @@ def test_a_core_names_the_files_that_are_there(packed):
     head, _, body = (packed / "mine.core").read_text().partition("\n")
     core = yaml.safe_load(body)
     files = [each for group in core["filesets"].values() for each in group["files"]]
-    assert head == "CAPI=2:" and all((packed / (each if isinstance(each, str) else next(iter(each)))).exists() for each in files)
-    assert all(name in core["filesets"] for target in core["targets"].values() for name in target["filesets"])
+    assert head == "CAPI=2:" and all(
+        (packed / (each if isinstance(each, str) else next(iter(each)))).exists() for each in files
+    )
+    assert all(
+        name in core["filesets"]
+        for target in core["targets"].values()
+        for name in target["filesets"]
+    )
     assert "create_clock -name clk -period 20.000" in (packed / "mine.sdc").read_text()

@@ -1,5 +1,6 @@
 # amaranth: UnusedElaboratable=no
-"""Wrappers under random pauses: what goes through a bus is what went in, with ``last`` where it belongs."""
+"""Wrappers under random pauses: what goes through a bus is what went in,
+with ``last`` where it belongs."""
 
 import os
 import random
@@ -40,7 +41,10 @@ class Echo(wiring.Component):
         m = Module()
         m.submodules.queue = queue = self.queue
         for target, source in ((queue.i, self.i), (self.o, queue.o)):
-            m.d.comb += [target.valid.eq(source.valid), Value.cast(target.payload).eq(Value.cast(source.payload))]
+            m.d.comb += [
+                target.valid.eq(source.valid),
+                Value.cast(target.payload).eq(Value.cast(source.payload)),
+            ]
             m.d.comb += source.ready.eq(target.ready)
         return m
 
@@ -100,7 +104,9 @@ def test_axi_stream(size):
                 await ctx.tick()
             ctx.set(ports["m_axis_tready"], 1)
             *_, data, is_last = (
-                await ctx.tick().sample(ports["m_axis_tdata"], ports["m_axis_tlast"]).until(ports["m_axis_tvalid"])
+                await ctx.tick()
+                .sample(ports["m_axis_tdata"], ports["m_axis_tlast"])
+                .until(ports["m_axis_tvalid"])
             )
             assert (data, is_last) == (code & 0xFFFF, end)
             ctx.set(ports["m_axis_tready"], 0)
@@ -126,9 +132,19 @@ def test_axi_stream_takes_a_sample_each_cycle():
 
 async def wishbone(ctx, ports, address, data=None):
     """One access; the value read, or None for an error."""
-    for name, value in (("cyc", 1), ("stb", 1), ("we", data is not None), ("adr", address), ("dat_w", data or 0)):
+    for name, value in (
+        ("cyc", 1),
+        ("stb", 1),
+        ("we", data is not None),
+        ("adr", address),
+        ("dat_w", data or 0),
+    ):
         ctx.set(ports[f"wb_{name}"], value)
-    *_, value, error = await ctx.tick().sample(ports["wb_dat_r"], ports["wb_err"]).until(ports["wb_ack"] | ports["wb_err"])
+    *_, value, error = (
+        await ctx.tick()
+        .sample(ports["wb_dat_r"], ports["wb_err"])
+        .until(ports["wb_ack"] | ports["wb_err"])
+    )
     ctx.set(ports["wb_cyc"], 0)
     ctx.set(ports["wb_stb"], 0)
     await ctx.tick()
@@ -165,7 +181,10 @@ def test_registers(name, access):
         sent, found, pause = 0, [], random.Random(3)
         while len(found) < len(codes):
             if sent < len(codes) and pause.random() < 0.7:
-                sent += await access(ctx, ports, 3 if last[sent] else 2, codes[sent] & 0xFFFFFFFF) is not None
+                sent += (
+                    await access(ctx, ports, 3 if last[sent] else 2, codes[sent] & 0xFFFFFFFF)
+                    is not None
+                )
             status = await access(ctx, ports, 0)
             assert ctx.get(ports["irq"]) == status >> 1 & 1
             if status & 2 and pause.random() < 0.7:
@@ -212,7 +231,11 @@ def test_spi():
             count = min(pause.randrange(3), len(codes) - sent)
             if count:
                 count -= last[sent] != last[sent + count - 1]  # a transfer is of one kind
-                code = [byte for each in codes[sent : sent + count] for byte in ((each & 0xFFFF) >> 8, each & 0xFF)]
+                code = [
+                    byte
+                    for each in codes[sent : sent + count]
+                    for byte in ((each & 0xFFFF) >> 8, each & 0xFF)
+                ]
                 (status, *_) = await transfer(ctx, ports, 2 if last[sent] else 1, *code)
                 assert status & 0b1001 == 1
                 sent += count
@@ -239,7 +262,9 @@ def test_a_number_wider_than_a_register_is_refused(name):
         WRAPPERS[name](Echo(), edge(1), Edge("y", 1, Format.parse("SQ(1, 32)")), 0xBEEF)
 
 
-@pytest.mark.parametrize("name,most", [("axi-stream", 150), ("spi", 150), ("wishbone", 300), ("lite", 300)])
+@pytest.mark.parametrize(
+    "name,most", [("axi-stream", 150), ("spi", 150), ("wishbone", 300), ("lite", 300)]
+)
 def test_luts(name, most):
     """Of a wrapper and a queue of four samples, on an ECP5."""
     wrapper = WRAPPERS[name](Echo(), edge(SIZE), edge(SIZE), 0xBEEF)
@@ -255,5 +280,7 @@ def test_public_bus_models(tmp_path):
     environment["PYTHONPATH"] = os.pathsep.join((str(here), environment.get("PYTHONPATH", "")))
     environment.pop("PYTEST_CURRENT_TEST", None)
     command = [sys.executable, "-P", str(here / "buses.py"), str(tmp_path)]
-    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]

@@ -1,4 +1,5 @@
-"""Synthesis: what few flip-flops are reset and enabled by is logic, and nothing is faster than it has to be."""
+"""Synthesis: what few flip-flops are reset and enabled by is logic,
+and nothing is faster than it has to be."""
 
 import json
 from collections import Counter
@@ -24,14 +25,24 @@ def test_few_flip_flops_of_an_ecp5_have_no_reset_and_no_enable_of_their_own(tmp_
     files = tmp_path / "top.json", tmp_path / "yosys.log"
     yosys.synthesise(tmp_path / "top.v", "top", ECP5, *files)
     module = json.loads((tmp_path / "top.json").read_text())["modules"]["top"]
-    names = {bits["bits"][0]: name for name, bits in module["netnames"].items() if name in ("clear", "wide", "some", "few")}
-    flip_flops = [cell["connections"] for cell in module["cells"].values() if cell["type"] == "TRELLIS_FF"]
-    used = {pin: Counter(names.get(pins.get(pin, ["0"])[0]) for pins in flip_flops) for pin in ("LSR", "CE")}
+    names = {
+        bits["bits"][0]: name
+        for name, bits in module["netnames"].items()
+        if name in ("clear", "wide", "some", "few")
+    }
+    flip_flops = [
+        cell["connections"] for cell in module["cells"].values() if cell["type"] == "TRELLIS_FF"
+    ]
+    used = {
+        pin: Counter(names.get(pins.get(pin, ["0"])[0]) for pins in flip_flops)
+        for pin in ("LSR", "CE")
+    }
     assert used == {"LSR": {"wide": 20, None: 9}, "CE": {"some": 4, None: 25}}
 
 
 def test_what_is_fast_enough_is_not_made_larger(tmp_path):
-    """A register of 32 bits that is loaded or moved on, by what three bits say: a LUT for each bit and a few around."""
+    """A register of 32 bits that is loaded or moved on, by what three bits say:
+    a LUT for each bit and a few around."""
     (tmp_path / "top.v").write_text("""
 module top(input clk, input load, ready, input [31:0] x, output [7:0] y);
     reg [31:0] numbers; reg [2:0] held;
@@ -43,5 +54,7 @@ module top(input clk, input load, ready, input [31:0] x, output [7:0] y);
     end
 endmodule
 """)
-    cells = yosys.synthesise(tmp_path / "top.v", "top", ECP5, tmp_path / "top.json", tmp_path / "yosys.log")
+    cells = yosys.synthesise(
+        tmp_path / "top.v", "top", ECP5, tmp_path / "top.json", tmp_path / "yosys.log"
+    )
     assert 32 <= cells["LUT4"] <= 48 and cells["TRELLIS_FF"] == 35

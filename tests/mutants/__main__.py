@@ -1,8 +1,9 @@
-"""``make mutants``: faults in the Verilog of small models, run against what ``ssm-hdl simulate`` does; as JSON.
+"""``make mutants``: faults in the Verilog of small models,
+run against what ``ssm-hdl simulate`` does; as JSON.
 
-A mutant is killed if ``simulate`` with its defaults fails. Of the survivors, some give the same bits in other cycles (`timing`),
-some are proved to be equal in every cycle (`equivalent`), and the others are listed: each is a hole, or not known to be one.
-A later run looks at these only.
+A mutant is killed if ``simulate`` with its defaults fails. Of the survivors, some give the same
+bits in other cycles (`timing`), some are proved to be equal in every cycle (`equivalent`),
+and the others are listed: each is a hole, or not known to be one. A later run looks at these only.
 """
 
 import argparse
@@ -35,7 +36,8 @@ LINT = "lint_off -rule UNOPTFLAT\n"
 """A fault may make one bit of a wire depend on another one, which looks like a loop."""
 
 PATIENCE = 1 << 16
-"""Cycles without a transfer after which a mutant is stuck; its longest pause has a fraction of them."""
+"""Cycles without a transfer after which a mutant is stuck;
+its longest pause has a fraction of them."""
 
 
 Row = dict[str, Any]
@@ -79,7 +81,11 @@ def faults_of(manifest: Manifest, gates: int, bits: int, known: Row) -> Iterator
         if known.get("faults") != len(names) or not set(rest) <= set(names):
             known, rest = {}, names  # of another design
         counts = Counter(
-            {verdict: count for verdict, count in known.items() if verdict not in ("faults", "survived", "not known")}
+            {
+                verdict: count
+                for verdict, count in known.items()
+                if verdict not in ("faults", "survived", "not known")
+            }
         )
         os.environ[NUMBER] = "0"
         stages = joined(faulty.verilog, linked, manifest.name)
@@ -93,18 +99,32 @@ def faults_of(manifest: Manifest, gates: int, bits: int, known: Row) -> Iterator
                 continue
             os.environ[NUMBER] = str(number)
             found = verdict(manifest, model, samples, cycles)
-            if found == "survived" and number <= faulty.gates and proved_equal(manifest, verilog, fault, Path(name)):
+            if (
+                found == "survived"
+                and number <= faulty.gates
+                and proved_equal(manifest, verilog, fault, Path(name))
+            ):
                 found = "equivalent"
             if found != "survived":
                 counts[found] += 1
                 survivors.remove(names[number - 1])
-            print(f"{manifest.name} {number}/{len(names)}, {time.monotonic() - began:.0f} s: {found}", file=sys.stderr)
-            yield {"faults": len(names), **dict(sorted(counts.items())), "survived": len(survivors), "not known": list(survivors)}
+            print(
+                f"{manifest.name} {number}/{len(names)}, {time.monotonic() - began:.0f} s: {found}",
+                file=sys.stderr,
+            )
+            yield {
+                "faults": len(names),
+                **dict(sorted(counts.items())),
+                "survived": len(survivors),
+                "not known": list(survivors),
+            }
 
 
 def main() -> None:
     """Count the verdicts of every manifest, and write them."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("out", type=Path)
     parser.add_argument("manifests", nargs="+", type=Path)
     parser.add_argument("--gates", type=int, default=GATES)

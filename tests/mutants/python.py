@@ -1,9 +1,11 @@
-"""``make python-mutants``: single changes of the Python of arithmetic, golden model and prices, run against their tests.
+"""``make python-mutants``: single changes of the Python of arithmetic, golden model and prices,
+run against their tests.
 
-The changes are those of Cosmic Ray: another operator, comparison or number, a negated condition, a decorator or a loop left out.
-Its own runner starts an interpreter for every mutant and changes the file. Here each is a fork with the libraries imported, which
-compiles the changed text in the module's place: nothing on the disk changes, and folders may be mapped to packages.
-A later run goes on, and looks again at survivors without a reason.
+The changes are those of Cosmic Ray: another operator, comparison or number, a negated condition, a
+decorator or a loop left out. Its own runner starts an interpreter for every mutant and changes the
+file. Here each is a fork with the libraries imported, which compiles the changed text in the
+module's place: nothing on the disk changes, and folders may be mapped to packages. A later run goes
+on, and looks again at survivors without a reason.
 """
 
 import argparse
@@ -34,7 +36,13 @@ EQUIVALENT = Path(__file__).with_name("equivalent.yaml")
 LIBRARIES = ("amaranth.hdl", "amaranth.sim", "highspy", "numpy", "pydantic", "safetensors.numpy")
 """What the tests import, beside the project."""
 
-PYTEST = ("-xq", "-pno:cacheprovider", "-pno:xdist", "-Wignore:Module already imported", "--hypothesis-seed=0")
+PYTEST = (
+    "-xq",
+    "-pno:cacheprovider",
+    "-pno:xdist",
+    "-Wignore:Module already imported",
+    "--hypothesis-seed=0",
+)
 """Of Hypothesis, which comes before pytest here, pytest would warn."""
 
 CPU_S, WALL_S = 120, 600
@@ -77,11 +85,16 @@ GOLDEN = (
     "norm",
 )
 GROUPS = {
-    "arithmetic": Group(("ssm_hdl.fixed",), ("tests/ssm_hdl/test_fixed.py", "tests/sim/test_golden.py"), 150),
+    "arithmetic": Group(
+        ("ssm_hdl.fixed",), ("tests/ssm_hdl/test_fixed.py", "tests/sim/test_golden.py"), 150
+    ),
     "golden model": Group(
         golden(*GOLDEN, "pool", "scan", "selective", "slice", "store", "taps"),
         (
-            *(f"tests/sim/test_{name}.py" for name in ("golden", "golden_run", "norm", "dither", "selective")),
+            *(
+                f"tests/sim/test_{name}.py"
+                for name in ("golden", "golden_run", "norm", "dither", "selective")
+            ),
             "tests/test_independent.py",
             "--deselect=tests/sim/test_selective.py::test_bits_of_the_netlist",
         ),
@@ -92,7 +105,10 @@ GROUPS = {
         (
             "tests/gen/test_costs.py",
             "tests/gen/test_planner.py",
-            "-k=(costs and not small_pipeline) or same_sums or takes_is_that or reserved or least_hardware or flip_flops",
+            (
+                "-k=(costs and not small_pipeline) or same_sums or takes_is_that or reserved or "
+                "least_hardware or flip_flops"
+            ),
         ),
         30,
     ),
@@ -129,7 +145,9 @@ def source(module: str) -> str:
     """The text of a module, without importing it."""
     root = Path(str(importlib.util.find_spec("ssm_hdl").origin)).parents[1]  # type: ignore[union-attr]
     path = root / module.replace(".", "/")
-    return (path / "__init__.py" if path.is_dir() else path.with_suffix(".py")).read_text(encoding="utf-8")
+    return (path / "__init__.py" if path.is_dir() else path.with_suffix(".py")).read_text(
+        encoding="utf-8"
+    )
 
 
 def mutants_of(module: str) -> Iterator[Mutant]:
@@ -141,18 +159,28 @@ def mutants_of(module: str) -> Iterator[Mutant]:
         operator = get_operator(name)
         if not operator.arguments():
             spots = [start for node in nodes for start, _ in operator().mutation_positions(node)]
-            yield from (Mutant(module, name, index, spot[0]) for index, spot in enumerate(spots) if spot not in types)
+            yield from (
+                Mutant(module, name, index, spot[0])
+                for index, spot in enumerate(spots)
+                if spot not in types
+            )
 
 
 def annotations(text: str) -> Iterator[ast.expr]:
     """The types in a module."""
     for node in ast.walk(ast.parse(text)):
-        yield from (each for name in ("annotation", "returns") if isinstance(each := getattr(node, name, None), ast.expr))
+        yield from (
+            each
+            for name in ("annotation", "returns")
+            if isinstance(each := getattr(node, name, None), ast.expr)
+        )
 
 
 def places(node: ast.expr) -> Iterator[tuple[int, int]]:
     """Lines and columns of a type, which is in one line."""
-    yield from ((node.lineno, column) for column in range(node.col_offset, node.end_col_offset or 0))
+    yield from (
+        (node.lineno, column) for column in range(node.col_offset, node.end_col_offset or 0)
+    )
 
 
 def found(module: str, text: str, tests: tuple[str, ...]) -> bool:
@@ -180,7 +208,9 @@ def found(module: str, text: str, tests: tuple[str, ...]) -> bool:
 
 def main() -> None:
     """Draw mutants of every group, run its tests, and write what survived."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("out", type=Path)
     parser.add_argument("--group", choices=GROUPS, action="append", help="of these groups only")
     parser.add_argument("--seed", type=int, default=1, help="chooses the mutants")
@@ -197,12 +227,19 @@ def main() -> None:
         every = [mutant for module in group.modules for mutant in mutants_of(module)]
         Random(given.seed).shuffle(every)
         row = rows.setdefault(name, {"drawn": 0, "survivors": []})
-        known = {mutant: each for each in row["survivors"] if (mutant := Mutant(**each["mutant"])) and not each["equivalent"]}
+        known = {
+            mutant: each
+            for each in row["survivors"]
+            if (mutant := Mutant(**each["mutant"])) and not each["equivalent"]
+        }
         for mutant in [*known, *every[row["drawn"] : group.most]]:
             row["drawn"] += mutant not in known
             row["survivors"] = [each for each in row["survivors"] if each is not known.get(mutant)]
             if survivor := mutant.survives(group.tests):
-                row["survivors"].append(survivor | {"equivalent": reasons.get(mutant.module, {}).get(survivor["after"], "")})
+                row["survivors"].append(
+                    survivor
+                    | {"equivalent": reasons.get(mutant.module, {}).get(survivor["after"], "")}
+                )
             row["killed"] = row["drawn"] - len(row["survivors"])
             print(f"{name}: {row['drawn']} drawn, {len(row['survivors'])} survive", file=sys.stderr)
             given.out.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")

@@ -1,4 +1,5 @@
-"""``make prove``: every component, property by property, and faults in it that a property has to find; as JSON."""
+"""``make prove``: every component, property by property, and faults in it that a property has
+to find; as JSON."""
 
 import json
 import os
@@ -17,7 +18,9 @@ def said(verdict: Verdict) -> str:
     """A verdict in words."""
     if verdict.proved:
         return "proved"
-    return f"fails in cycle {verdict.depth}" if verdict.failed else f"holds for {verdict.depth} cycles"
+    return (
+        f"fails in cycle {verdict.depth}" if verdict.failed else f"holds for {verdict.depth} cycles"
+    )
 
 
 def answer(name: str) -> dict[str, object]:
@@ -30,7 +33,11 @@ def answer(name: str) -> dict[str, object]:
         row["mutants"] = {
             "found": sum(verdict.failed for verdict in faults.values()),
             "harmless": sum(verdict.proved for verdict in faults.values()),
-            "unknown": [fault for fault, verdict in faults.items() if not verdict.failed and not verdict.proved],
+            "unknown": [
+                fault
+                for fault, verdict in faults.items()
+                if not verdict.failed and not verdict.proved
+            ],
         }
     print(name, row, file=sys.stderr, flush=True)
     return row

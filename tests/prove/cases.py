@@ -51,7 +51,14 @@ def queue(depth: int, block_ram: bool = False, fast: bool = False) -> Bench:
     if block_ram:
         component.block_ram, component.latency = True, 3 - fast
     extra = int(component.block_ram)
-    return Bench(component, [component.i], [component.o], same, inside=component.capacity + extra, room=component.capacity)
+    return Bench(
+        component,
+        [component.i],
+        [component.o],
+        same,
+        inside=component.capacity + extra,
+        room=component.capacity,
+    )
 
 
 def fork(ways: int, slow: bool = False) -> Bench:
@@ -64,7 +71,9 @@ def repack(i_lanes: int, o_lanes: int, packet: int = 0, held: int = 1, slow: boo
     """Narrow beats to wide ones, or back."""
     component = Repack(BIT, i_lanes, o_lanes, held=held, slow=slow, packet=packet)
     ratio, bits = max(i_lanes, o_lanes) // min(i_lanes, o_lanes), min(i_lanes, o_lanes)
-    reference = (gathered if o_lanes > i_lanes else cut)(ratio, bits, (packet or max(i_lanes, o_lanes)) // bits)
+    reference = (gathered if o_lanes > i_lanes else cut)(
+        ratio, bits, (packet or max(i_lanes, o_lanes)) // bits
+    )
     inside = 1 + component.ahead if o_lanes > i_lanes else ratio
     beats = -(-(packet or max(i_lanes, o_lanes)) // i_lanes)
     return Bench(component, [component.i], [component.o], reference, inside=inside, packet=beats)
@@ -83,18 +92,24 @@ def elementwise(make: Callable[..., QueuedStage], node: Node, compact: bool = Fa
 def queued(stage: QueuedStage, reference: Expect, room: bool = True) -> Bench:
     """A stage that takes beats when their results have a place in its queue."""
     depth, patience = stage.queue.depth, stage.latency + Places.latency
-    return Bench(stage, stage.sinks, [stage.o], reference, inside=depth, room=depth * room, patience=patience)
+    return Bench(
+        stage, stage.sinks, [stage.o], reference, inside=depth, room=depth * room, patience=patience
+    )
 
 
 def add(compact: bool = False) -> Bench:
     """y = a + b, of two scales, rounded and saturated."""
-    node = AddOperation(name="y", inputs=["x0", "x1"], format=SQ(1, 1)).bind(edges(SQ(1, 1), SQ(2, 0)), Tensors({}, {}), 4)
+    node = AddOperation(name="y", inputs=["x0", "x1"], format=SQ(1, 1)).bind(
+        edges(SQ(1, 1), SQ(2, 0)), Tensors({}, {}), 4
+    )
     return elementwise(Add, node, compact)
 
 
 def multiply(compact: bool = False) -> Bench:
     """y = a b."""
-    node = MultiplyOperation(name="y", inputs=["x0", "x1"], format=SQ(1, 1)).bind(edges(SQ(1, 1), SQ(1, 1)), Tensors({}, {}), 4)
+    node = MultiplyOperation(name="y", inputs=["x0", "x1"], format=SQ(1, 1)).bind(
+        edges(SQ(1, 1), SQ(1, 1)), Tensors({}, {}), 4
+    )
     return elementwise(Multiply, node, compact)
 
 
@@ -114,7 +129,9 @@ def slice_(start: int, size: int, packet: int) -> Bench:
 
 def last(packet: int) -> Bench:
     """The packet of the last step."""
-    stage = Last(LastOperation(name="y", input="x0").bind(edges(NARROW, size=packet), Tensors({}, {}), 4))
+    stage = Last(
+        LastOperation(name="y", input="x0").bind(edges(NARROW, size=packet), Tensors({}, {}), 4)
+    )
     bits = NARROW.width
     reference = machine(lambda _, data: (0, [data]), bits, bits, at_end=True)
     return Bench(stage, stage.sinks, [stage.o], reference, inside=1, packet=packet, through=True)
@@ -131,7 +148,9 @@ def taps() -> Bench:
 def pool(registers: bool = False) -> Bench:
     """The sum of the elements of a sequence; of sequences so long that it may wrap, both do."""
     format, x = SQ(2, 1), UQ(1, 0)
-    node = PoolOperation(name="y", input="x0", shift=1, format=format).bind(edges(x), Tensors({}, {}), 3)
+    node = PoolOperation(name="y", input="x0", shift=1, format=format).bind(
+        edges(x), Tensors({}, {}), 3
+    )
     stage = Pool(node, pace=PACE, registers=registers)
     sums = node.accumulator
 
@@ -163,7 +182,16 @@ def hadamard(size: int) -> Bench:
 def early(stage: Stage, reference: Expect, packet: int, inside: int) -> Bench:
     """A stage whose first results may leave before it is done with the beat that completes them."""
     patience = stage.latency + stage.work + Places.latency
-    return Bench(stage, stage.sinks, [stage.o], reference, inside=inside, packet=packet, through=True, patience=patience)
+    return Bench(
+        stage,
+        stage.sinks,
+        [stage.o],
+        reference,
+        inside=inside,
+        packet=packet,
+        through=True,
+        patience=patience,
+    )
 
 
 def dense(folding: str, rows: int = 2, columns: int = 2) -> Bench:
@@ -171,12 +199,24 @@ def dense(folding: str, rows: int = 2, columns: int = 2) -> Bench:
     codes = {"w": np.array([[3, -2], [-4, 1]])[:rows, :columns], "b": np.array([1, -1])[:rows]}
     weight, bias = {"tensor": "w", "format": "SQ(1, 2)"}, {"tensor": "b", "format": "SQ(1, 2)"}
     op = DenseOperation.model_validate(
-        {"name": "y", "op": "dense", "input": "x0", "weight": weight, "bias": bias, "format": "SQ(2, 1)"}
+        {
+            "name": "y",
+            "op": "dense",
+            "input": "x0",
+            "weight": weight,
+            "bias": bias,
+            "format": "SQ(2, 1)",
+        }
     )
     node = op.bind(edges(NARROW, size=columns), Tensors(codes, {}), 4)
     stage = Dense(node, folding, LUT, PACE)
     lanes, o_lanes, packet = stage.folding.i_lanes, stage.folding.o_lanes, stage.folding.beats
-    return early(stage, golden(node, packet, lanes, o_lanes), packet, stage.queue.depth + stage.folding.passes)
+    return early(
+        stage,
+        golden(node, packet, lanes, o_lanes),
+        packet,
+        stage.queue.depth + stage.folding.passes,
+    )
 
 
 def scan() -> Bench:
@@ -184,11 +224,21 @@ def scan() -> Bench:
     codes = {"a": np.array([[[1, -1]]]), "e": np.array([[0]])}
     transition = {"tensor": "a", "format": "SQ(1, 1)"}
     op = ScanOperation.model_validate(
-        {"name": "y", "op": "scan", "input": "x0", "transition": transition, "exponent": "e", "format": "SQ(1, 1)"}
+        {
+            "name": "y",
+            "op": "scan",
+            "input": "x0",
+            "transition": transition,
+            "exponent": "e",
+            "format": "SQ(1, 1)",
+        }
     )
     node = op.bind(edges(NARROW), Tensors(codes, {}), 4)
     stage = Scan(node, 1, LUT, PACE)
-    (ar, ai), shift = (int(a) for a in node.arrays["transition"][0, 0]), int(node.arrays["shift"][0, 0])
+    (ar, ai), shift = (
+        (int(a) for a in node.arrays["transition"][0, 0]),
+        int(node.arrays["shift"][0, 0]),
+    )
     h, f_bits, width = node.output.format, node.accumulator.f_bits, node.output.format.width
 
     def step(state: int, data: int) -> tuple[int, list[int]]:

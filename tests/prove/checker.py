@@ -1,4 +1,5 @@
-"""Proofs by ABC: property-directed reachability (PDR), or all runs up to some length where that does not end."""
+"""Proofs by ABC: property-directed reachability (PDR), or all runs up to some length where
+that does not end."""
 
 import re
 import subprocess
@@ -35,7 +36,8 @@ class Verdict:
 
     Attributes:
         proved: it holds for ever.
-        depth: it holds in all runs of this many cycles; of a property that fails, the cycle in which it does.
+        depth: it holds in all runs of this many cycles; of a property that fails,
+            the cycle in which it does.
         failed: it does not hold.
         seconds: how long the proof took.
     """
@@ -47,21 +49,37 @@ class Verdict:
 
 
 def prove(bench: Bench, seconds: float = 40, bounded: float = 10) -> dict[str, Verdict]:
-    """A verdict on each property, after so many seconds for a proof and as many as ``bounded`` for runs from reset."""
+    """A verdict on each property, after so many seconds for a proof and as many as ``bounded``
+    for runs from reset."""
     with tempfile.TemporaryDirectory() as name:
         (gates,) = _gates(bench, Path(name), [""])
-        return {each: _verdict(_output(gates, PROPERTIES.index(each)), seconds, bounded) for each in bench.properties}
+        return {
+            each: _verdict(_output(gates, PROPERTIES.index(each)), seconds, bounded)
+            for each in bench.properties
+        }
 
 
 def mutants(bench: Bench, count: int, seconds: float = 10) -> dict[str, Verdict]:
-    """Single faults in the component, as commands of Yosys, and a verdict on all properties together."""
+    """Single faults in the component, as commands of Yosys,
+    and a verdict on all properties together."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         listed = folder / "mutants"
-        _yosys(bench, folder, [["mutate", "-list", str(count), "-seed", "1", "-o", str(listed), "top.component"]])
-        faults = [line for line in listed.read_text(encoding="utf-8").splitlines() if "-port CLK" not in line]
+        _yosys(
+            bench,
+            folder,
+            [["mutate", "-list", str(count), "-seed", "1", "-o", str(listed), "top.component"]],
+        )
+        faults = [
+            line
+            for line in listed.read_text(encoding="utf-8").splitlines()
+            if "-port CLK" not in line
+        ]
         files = _gates(bench, folder, faults)
-        return {fault: _verdict(_output(file, len(PROPERTIES)), seconds, 0) for fault, file in zip(faults, files, strict=True)}
+        return {
+            fault: _verdict(_output(file, len(PROPERTIES)), seconds, 0)
+            for fault, file in zip(faults, files, strict=True)
+        }
 
 
 def _gates(bench: Bench, folder: Path, faults: Sequence[str]) -> list[Path]:
@@ -76,12 +94,19 @@ def _gates(bench: Bench, folder: Path, faults: Sequence[str]) -> list[Path]:
 
 
 def _yosys(bench: Bench, folder: Path, commands: Sequence[str | list[str]]) -> None:
-    (folder / "top.il").write_text(rtlil.convert(bench, name="top", ports=bench.ports), encoding="utf-8")
-    run_yosys([["read_rtlil", str(folder / "top.il")], *ELABORATE, *commands], folder / "yosys.log", accepted=(".*",))
+    (folder / "top.il").write_text(
+        rtlil.convert(bench, name="top", ports=bench.ports), encoding="utf-8"
+    )
+    run_yosys(
+        [["read_rtlil", str(folder / "top.il")], *ELABORATE, *commands],
+        folder / "yosys.log",
+        accepted=(".*",),
+    )
 
 
 def _output(file: Path, index: int) -> Path:
-    """A file with only one of the outputs: a header, a line for each latch, one for each output, and binary gates."""
+    """A file with only one of the outputs: a header, a line for each latch, one for each output,
+    and binary gates."""
     header, _, rest = file.read_bytes().partition(b"\n")
     most, inputs, latches, outputs, gates = header.split()[1:]
     lines = rest.split(b"\n", int(latches) + int(outputs))
@@ -102,14 +127,21 @@ def _verdict(file: Path, seconds: float, bounded: float) -> Verdict:
         failed = re.search(r"was asserted in frame (\d+)", said)
     if failed is not None:
         return Verdict(False, int(failed[1]), True, spent)
-    depths = re.findall(r"No output asserted in (\d+) frames", said) or re.findall(r"^ *(\d+) [+.] :", said, re.M) or ["0"]
+    depths = (
+        re.findall(r"No output asserted in (\d+) frames", said)
+        or re.findall(r"^ *(\d+) [+.] :", said, re.M)
+        or ["0"]
+    )
     return Verdict(False, int(depths[-1]), False, spent)
 
 
 def _abc(file: Path, commands: str) -> tuple[str, float]:
     tool = share_folder().parent / "yosys-abc"
     said = subprocess.run(
-        [str(tool), "-c", f"read_aiger {file}; {commands}; time"], capture_output=True, text=True, check=True
+        [str(tool), "-c", f"read_aiger {file}; {commands}; time"],
+        capture_output=True,
+        text=True,
+        check=True,
     ).stdout
     times = re.findall(r"elapse: ([\d.]+) seconds", said)
     return said, float(times[-1]) if times else 0.0

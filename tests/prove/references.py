@@ -21,7 +21,8 @@ def same(m: Module, event: Value, payloads: list[Value]) -> Results:
 
 
 def gathered(ratio: int, bits: int, packet: int) -> Expect:
-    """Beats of ``ratio`` narrow ones of ``bits``, the last of each ``packet`` of narrow beats being filled up."""
+    """Beats of ``ratio`` narrow ones of ``bits``, the last of each ``packet`` of narrow
+    beats being filled up."""
 
     def expect(m: Module, event: Value, payloads: list[Value]) -> Results:
         (payload,) = payloads
@@ -30,23 +31,32 @@ def gathered(ratio: int, bits: int, packet: int) -> Expect:
         data = Signal.like(kept)
         m.d.comb += [data.eq(kept), data.word_select(part, bits).eq(payload[:bits])]
         with m.If(event):
-            m.d.sync += [kept.eq(data), part.eq(Mux(ends, 0, part + 1)), beat.eq(Mux(beat == packet - 1, 0, beat + 1))]
+            m.d.sync += [
+                kept.eq(data),
+                part.eq(Mux(ends, 0, part + 1)),
+                beat.eq(Mux(beat == packet - 1, 0, beat + 1)),
+            ]
         mask = Cat(Const(0, bits) if k else Const(-1, bits) for k in range(ratio))
         counts = Cat(Const(-1, bits) & (part >= k).replicate(bits) for k in range(ratio))
-        return Results(ends, [Cat(data, payload[bits:])], [Cat(mask | counts, Const(-1, len(payload) - bits))])
+        return Results(
+            ends, [Cat(data, payload[bits:])], [Cat(mask | counts, Const(-1, len(payload) - bits))]
+        )
 
     return expect
 
 
 def cut(ratio: int, bits: int, packet: int) -> Expect:
-    """Beats of ``bits`` from beats of ``ratio``; of each ``packet`` of narrow ones, what fills up the last is dropped."""
+    """Beats of ``bits`` from beats of ``ratio``; of each ``packet`` of narrow ones,
+    what fills up the last is dropped."""
 
     def expect(m: Module, event: Value, payloads: list[Value]) -> Results:
         (payload,), wide = payloads, beats(packet, ratio)
         beat = Signal(range(wide))
         with m.If(event):
             m.d.sync += beat.eq(Mux(beat == wide - 1, 0, beat + 1))
-        values = [Cat(payload[k * bits : (k + 1) * bits], payload[ratio * bits :]) for k in range(ratio)]
+        values = [
+            Cat(payload[k * bits : (k + 1) * bits], payload[ratio * bits :]) for k in range(ratio)
+        ]
         return Results(Mux(beat == wide - 1, packet - (wide - 1) * ratio, ratio), values)
 
     return expect
@@ -64,24 +74,34 @@ def window(start: int, stop: int, packet: int) -> Expect:
     return expect
 
 
-def machine(step: Step, bits: int, width: int, packet: int = 1, states: int = 1, at_end: bool = False) -> Expect:
-    """Packets of ``packet`` beats, with the data of all sinks side by side, change a state and cause beats of ``width`` bits.
+def machine(
+    step: Step, bits: int, width: int, packet: int = 1, states: int = 1, at_end: bool = False
+) -> Expect:
+    """Packets of ``packet`` beats, with the data of all sinks side by side,
+    change a state and cause beats of ``width`` bits.
 
-    The state is 0 at first and after the last packet of a sequence; results may come only then (``at_end``).
+    The state is 0 at first and after the last packet of a sequence;
+    results may come only then (``at_end``).
     """
     table = [[step(state, data) for data in range(1 << bits * packet)] for state in range(states)]
 
     def expect(m: Module, event: Value, payloads: list[Value]) -> Results:
         per_sink = bits // len(payloads)
         data, last = Cat(payload[:per_sink] for payload in payloads), payloads[0][per_sink]
-        beat, kept, state = Signal(range(packet)), Signal(bits * (packet - 1)), Signal(range(states))
+        beat, kept, state = (
+            Signal(range(packet)),
+            Signal(bits * (packet - 1)),
+            Signal(range(states)),
+        )
         ends, whole = beat == packet - 1, Cat(kept, data)
         with m.If(event):
             m.d.sync += [beat.eq(Mux(ends, 0, beat + 1)), kept.eq(Cat(kept, data)[bits:])]
         row = Cat(whole, state)
         flat = [entry for entries in table for entry in entries]
         with m.If(event & ends):
-            m.d.sync += state.eq(Mux(last, 0, Array(Const(after, range(states)) for after, _ in flat)[row]))
+            m.d.sync += state.eq(
+                Mux(last, 0, Array(Const(after, range(states)) for after, _ in flat)[row])
+            )
         values = []
         for k in range(len(flat[0][1])):
             found = Signal(width, name=f"found_{k}")
@@ -104,9 +124,13 @@ def golden(node: Node, packet: int = 1, lanes: int = 1, o_lanes: int = 1) -> Exp
     widths = [edge.format.width for edge in node.inputs for _ in range(lanes)] * packet
     packets = np.arange(1 << sum(widths))
     ends = np.cumsum(widths)
-    codes = np.stack([packets >> end - width & (1 << width) - 1 for end, width in zip(ends, widths, strict=True)])
+    codes = np.stack(
+        [packets >> end - width & (1 << width) - 1 for end, width in zip(ends, widths, strict=True)]
+    )
     per_sink = (
-        codes.reshape(packet, len(node.inputs), lanes, -1).transpose(1, 3, 0, 2).reshape(len(node.inputs), packets.size, 1, -1)
+        codes.reshape(packet, len(node.inputs), lanes, -1)
+        .transpose(1, 3, 0, 2)
+        .reshape(len(node.inputs), packets.size, 1, -1)
     )
     inputs = [
         np.where(part > edge.format.max, part - (1 << edge.format.width), part)

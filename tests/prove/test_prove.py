@@ -1,5 +1,6 @@
 # amaranth: UnusedElaboratable=no
-"""Small stream components are right whatever comes when, from any contents of memories; and a proof finds what is wrong."""
+"""Small stream components are right whatever comes when, from any contents of memories;
+and a proof finds what is wrong."""
 
 import pytest
 from amaranth.hdl import Module, Shape, Signal

@@ -15,7 +15,8 @@ DICE = st.randoms(use_true_random=False)
 
 
 def random_manifest(dice: Random, most: int = 30, far: bool = False) -> Manifest:
-    """A manifest of one operation to ``most``; formats up to the limits if ``far``, else up to 24 bits."""
+    """A manifest of one operation to ``most``; formats up to the limits if ``far``,
+    else up to 24 bits."""
 
     def few(*counts: int) -> int:
         """One of the counts that are likely to fit: what has too many operations is drawn again."""

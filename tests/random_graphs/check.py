@@ -1,5 +1,6 @@
 # amaranth: UnusedElaboratable=no
-"""One manifest and plan in every place that runs it: independent model, golden model, QAT, RTL and netlists."""
+"""One manifest and plan in every place that runs it: independent model, golden model, QAT,
+RTL and netlists."""
 
 import warnings
 from pathlib import Path
@@ -38,17 +39,21 @@ class Finding(AssertionError):
 
 
 def samples(manifest: Manifest, batch: int, steps: int, seed: int = 0) -> Codes:
-    """Random codes, many at the ends of the format; the second half is a value for each sequence, for long."""
+    """Random codes, many at the ends of the format; the second half is a value for each sequence,
+    for long."""
     format, random = manifest.input.format, np.random.default_rng(seed)
     codes = random.integers(format.min, format.max + 1, (batch, steps, manifest.input.size))
     corners = random.choice([format.min, format.max], codes.shape)
     codes = np.where(random.random(codes.shape) < 0.2, corners, codes)
-    codes[batch // 2 :, 1:] = np.where(random.random((steps - 1, 1)) < 0.8, codes[batch // 2 :, :1], codes[batch // 2 :, 1:])
+    codes[batch // 2 :, 1:] = np.where(
+        random.random((steps - 1, 1)) < 0.8, codes[batch // 2 :, :1], codes[batch // 2 :, 1:]
+    )
     return codes
 
 
 def check_models(manifest: Manifest) -> int:
-    """The independent model is the golden one, and so is QAT's forward pass; the number of outputs compared."""
+    """The independent model is the golden one, and so is QAT's forward pass;
+    the number of outputs compared."""
     program = Program(
         manifest.graph.model_dump(mode="json", exclude_none=True),
         {name: codes.tolist() for name, codes in manifest.tensors.codes.items()},
@@ -58,7 +63,9 @@ def check_models(manifest: Manifest) -> int:
     for steps in {1, min(manifest.steps, 6)}:
         batch = samples(manifest, 2, steps, steps)
         golden = run(manifest, batch).outputs
-        found = np.array([program.run(sequence) for sequence in batch.tolist()]).reshape(golden.shape)
+        found = np.array([program.run(sequence) for sequence in batch.tolist()]).reshape(
+            golden.shape
+        )
         _equal("the independent model", found, golden)
         outputs += golden.size
     return outputs + _check_qat(manifest)
@@ -84,16 +91,25 @@ def _equal(what: str, found: Codes, golden: Codes) -> None:
     if not np.array_equal(found, golden):
         places = np.argwhere(found != golden)
         first = tuple(places[0])
-        raise Finding("difference", f"{what}, {len(places)} of {golden.size}: {found[first]} at {first}, golden {golden[first]}")
+        raise Finding(
+            "difference",
+            f"{what}, {len(places)} of {golden.size}: {found[first]} at {first}, "
+            f"golden {golden[first]}",
+        )
 
 
-def check_rtl(manifest: Manifest, plan: Plan, cache: Path | None = None, figures: bool = True) -> int:
-    """RTL is the golden model, at the cycles that the generator states; the number of outputs compared."""
+def check_rtl(
+    manifest: Manifest, plan: Plan, cache: Path | None = None, figures: bool = True
+) -> int:
+    """RTL is the golden model, at the cycles that the generator states;
+    the number of outputs compared."""
     pipeline = Pipeline(manifest, plan)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of what is elaborated for its figures only
         text = generate(manifest, plan)
-    design = with_cells(Design(text, manifest.name, weights=pipeline.image, optimise=0), plan.family)
+    design = with_cells(
+        Design(text, manifest.name, weights=pipeline.image, optimise=0), plan.family
+    )
     model = VerilatedModel(manifest, design=design, cache=cache)
     try:
         batch = samples(manifest, max(4, STEPS // manifest.steps), manifest.steps)
@@ -109,11 +125,15 @@ def check_rtl(manifest: Manifest, plan: Plan, cache: Path | None = None, figures
 def check_disturbed(manifest: Manifest, model: VerilatedModel, what: str) -> int:
     """Stalls, sequences of one step and shorter than the longest, and a reset in the middle."""
     outputs = 0
-    for seed, (steps, stalls) in enumerate(((manifest.steps, 0.5), (1, 0.9), (max(1, manifest.steps // 2), 0.3))):
+    for seed, (steps, stalls) in enumerate(
+        ((manifest.steps, 0.5), (1, 0.9), (max(1, manifest.steps // 2), 0.3))
+    ):
         batch = samples(manifest, 4, min(steps, 16), seed)
         for reset in (None, 37 * (seed + 1)):
             found = _run(model, batch, stalls=stalls, seed=seed, reset_after=reset)
-            outputs += _judge(manifest, batch, found, f"{what}, stalls {stalls}, reset after {reset}")
+            outputs += _judge(
+                manifest, batch, found, f"{what}, stalls {stalls}, reset after {reset}"
+            )
     return outputs
 
 
@@ -125,7 +145,9 @@ def check_netlist(manifest: Manifest, plan: Plan, cache: Path | None = None) -> 
     try:
         batch = samples(manifest, 4, min(manifest.steps, 6))
         outputs = _judge(manifest, batch, _run(model, batch, stalls=0.2), "netlist")
-        return outputs + _judge(manifest, batch[:2], _run(model, batch[:2], reset_after=50), "netlist after a reset")
+        return outputs + _judge(
+            manifest, batch[:2], _run(model, batch[:2], reset_after=50), "netlist after a reset"
+        )
     finally:
         model.library.unlink()
 
@@ -134,18 +156,26 @@ def _run(model: VerilatedModel, batch: Codes, **options: float | None) -> Run:
     try:
         return model.run(batch, **options)
     except SsmHdlError as error:
-        raise Finding("hang" if "stuck" in str(error) else "difference", f"{error} {options}") from error
+        raise Finding(
+            "hang" if "stuck" in str(error) else "difference", f"{error} {options}"
+        ) from error
 
 
 def _judge(manifest: Manifest, batch: Codes, found: Run, what: str) -> int:
     comparison = judge(manifest, batch, [found])
     if comparison.differences:
-        raise Finding("difference", f"{what}: {comparison.differences} of {comparison.elements}; {comparison.first}")
+        raise Finding(
+            "difference",
+            f"{what}: {comparison.differences} of {comparison.elements}; {comparison.first}",
+        )
     return comparison.elements
 
 
-def _check_figures(manifest: Manifest, pipeline: Pipeline, model: VerilatedModel, batch: Codes, found: Run) -> None:
-    """Cycle by cycle the ends of the RTL move as the network does, and the figures are those stated."""
+def _check_figures(
+    manifest: Manifest, pipeline: Pipeline, model: VerilatedModel, batch: Codes, found: Run
+) -> None:
+    """Cycle by cycle the ends of the RTL move as the network does,
+    and the figures are those stated."""
     steps, size = manifest.steps, manifest.input.size
     traffic = Traffic(pipeline.network, size, lambda step: step % steps == steps - 1)
     traffic.feed(found.i_cycles.size)

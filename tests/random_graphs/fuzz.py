@@ -1,7 +1,9 @@
-"""Random graphs for as long as there is time: batches of Hypothesis, each with its number as seed, on all cores.
+"""Random graphs for as long as there is time: batches of Hypothesis, each with its number as seed,
+on all cores.
 
-What a batch finds is shrunk by Hypothesis and kept in ``tests/found/``, where `tests/test_random_graphs.py` runs it from then on.
-A run goes on after the last batch that is counted in the results. Runs of other levels may go on at the same time.
+What a batch finds is shrunk by Hypothesis and kept in ``tests/found/``, where
+`tests/test_random_graphs.py` runs it from then on. A run goes on after the last batch that is
+counted in the results. Runs of other levels may go on at the same time.
 """
 
 import argparse
@@ -32,12 +34,22 @@ GRAPHS = 10
 """Graphs of a batch."""
 
 MOST = {"models": (30,), "rtl": (6, 12, 12, 30), "netlists": (4, 6, 12)}
-"""Operations of a graph at the most, each as likely: the time that a graph takes in hardware grows with them."""
+"""Operations of a graph at the most, each as likely:
+the time that a graph takes in hardware grows with them."""
 
 SYNTHESISED = sorted(name for name, family in FAMILIES.items() if family.synthesis)
 FOUND = Path(__file__).parents[1] / "found"
 KINDS = {"difference": "differences", "hang": "hangs", "figure": "figures unequal"}
-COUNTS = ("graphs", "shared", "operations", "outputs", "netlists", "refused", *KINDS.values(), "tracebacks")
+COUNTS = (
+    "graphs",
+    "shared",
+    "operations",
+    "outputs",
+    "netlists",
+    "refused",
+    *KINDS.values(),
+    "tracebacks",
+)
 NAMED = ("netlists: ", "refused: ")
 """Beginnings of counts that are there if they are not 0."""
 
@@ -72,7 +84,8 @@ def one(dice: Random, counts: Counter[str], level: str) -> tuple[Manifest, Plan 
 
 @cache
 def own_cache() -> Path:
-    """Where this process compiles: two could remove what both have compiled. A killed one's folder goes when the next begins."""
+    """Where this process compiles: two could remove what both have compiled.
+    A killed one's folder goes when the next begins."""
     folder = ExitStack()
     atexit.register(folder.close)
     return folder.enter_context(scratch(cache_folder()))
@@ -117,14 +130,23 @@ def batch(level: str, number: int, shrink: bool = True) -> Counter[str]:
 def main() -> None:
     """Run batches until the time or the graphs are over."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--level", choices=("models", "rtl", "netlists"), default="rtl", help="where the graphs run")
-    parser.add_argument("--graphs", type=int, default=2000, help="graphs at most, those of earlier runs included")
-    parser.add_argument("--seconds", type=float, default=1e9, help="time after which no batch starts")
+    parser.add_argument(
+        "--level", choices=("models", "rtl", "netlists"), default="rtl", help="where the graphs run"
+    )
+    parser.add_argument(
+        "--graphs", type=int, default=2000, help="graphs at most, those of earlier runs included"
+    )
+    parser.add_argument(
+        "--seconds", type=float, default=1e9, help="time after which no batch starts"
+    )
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="batches at a time")
     parser.add_argument("--results", type=Path, default=Path("results/fuzz.json"))
     asked = parser.parse_args()
     state = Counter(read_json(asked.results).get(asked.level, {}))
-    end, numbers = time.monotonic() + asked.seconds, range(state["batches"], -(-asked.graphs // GRAPHS))
+    end, numbers = (
+        time.monotonic() + asked.seconds,
+        range(state["batches"], -(-asked.graphs // GRAPHS)),
+    )
     with processes.ending(), processes.pool(asked.jobs) as pool:
         for counts in pool.map(partial(batch, asked.level), numbers):
             state.update(counts, batches=1)

@@ -17,7 +17,8 @@ class Growth:
 
     Args:
         dice: all choices, of `random` or of Hypothesis.
-        far: formats up to the limits, with binary points far from each other; most operations are then refused.
+        far: formats up to the limits, with binary points far from each other;
+            most operations are then refused.
 
     Attributes:
         edges: what may be read, by name; the first is the input.
@@ -31,7 +32,11 @@ class Growth:
         self.operations: list[dict[str, Any]] = []
         self.tensors = Tensors({}, {})
         tokens = dice.choice([False] * 4 + [True])
-        format = Format(False, dice.randint(1, 4), 0) if tokens else self.format(dice.choice([1, 2, 3, 5, 6, 8, 8, 8, 12, 24]))
+        format = (
+            Format(False, dice.randint(1, 4), 0)
+            if tokens
+            else self.format(dice.choice([1, 2, 3, 5, 6, 8, 8, 8, 12, 24]))
+        )
         x = Edge("x", dice.choice([1, 1, 2, 3, 4, 5, 6, 8, 12]), format)
         self.edges, self.read, self.nodes = {"x": x}, set[str](), dict[str, Node]()
         self.samples = {"x": self.codes(x.format.min, x.format.max, 6, min(self.steps, 8), x.size)}
@@ -41,8 +46,13 @@ class Growth:
         """A format, and where its most significant bit is, if that is to be chosen."""
         dice = self.dice
         if self.far and dice.choice([True, False]):
-            bits, top = dice.randint(1, MAX_WIDTH), dice.choice([-20, -3, 0, 1, 2, 9, 30, 61, bits if top is None else top])
-        bits = bits or dice.choice([1, 2, 3, 4, 5, 6, 7, 8, 8, 8, 8, 9, 10, 10, 11, 12, 12, 14, 16, 16, 18, 20, 24])
+            bits, top = (
+                dice.randint(1, MAX_WIDTH),
+                dice.choice([-20, -3, 0, 1, 2, 9, 30, 61, bits if top is None else top]),
+            )
+        bits = bits or dice.choice(
+            [1, 2, 3, 4, 5, 6, 7, 8, 8, 8, 8, 9, 10, 10, 11, 12, 12, 14, 16, 16, 18, 20, 24]
+        )
         signed = dice.choice([True, True, True, False]) if signed is None else signed
         bits = max(bits, 1 + signed)
         i_bits = dice.choice([-3, 0, 1, 1, 2, 2, 3, 4, 6, bits]) if top is None else top
@@ -66,12 +76,20 @@ class Growth:
             self.tensors.formats[name] = format
         return name
 
-    def tensor(self, *shape: int, channels: int = 0, format: Format | None = None) -> dict[str, Any]:
-        """A field of a new tensor, of which the first axes may have exponents; it may be stored in another format."""
+    def tensor(
+        self, *shape: int, channels: int = 0, format: Format | None = None
+    ) -> dict[str, Any]:
+        """A field of a new tensor, of which the first axes may have exponents;
+        it may be stored in another format."""
         dice = self.dice
-        used = format or self.format(dice.choice([2, 3, 4, 4, 6, 8, 8, 12, 16]), top=dice.choice([-1, 0, 1, 1, 2]))
+        used = format or self.format(
+            dice.choice([2, 3, 4, 4, 6, 8, 8, 12, 16]), top=dice.choice([-1, 0, 1, 1, 2])
+        )
         stored = self.format(top=used.i_bits) if dice.choice([False] * 5 + [True]) else used
-        field = {"tensor": self.store(self.codes(stored.min, stored.max, *shape), stored), "format": str(used)}
+        field = {
+            "tensor": self.store(self.codes(stored.min, stored.max, *shape), stored),
+            "format": str(used),
+        }
         if channels and dice.choice([False, False, True]):
             low, spread = dice.choice([-3, 0, 2]), dice.choice([0, 1, 3, 5, 15])
             field["exponent"] = self.store(self.codes(low, low + spread, *shape[:channels]))
@@ -100,7 +118,8 @@ class Growth:
             return None
 
     def evaluate(self, node: Node) -> Codes:
-        """Codes of an operation for some samples; where these do not differ, nothing upstream is tested."""
+        """Codes of an operation for some samples; where these do not differ,
+        nothing upstream is tested."""
         return evaluate(node, *(self.samples[name] for name in node.op.sources)).codes
 
     def insert(self, fields: dict[str, Any]) -> Edge:
@@ -115,7 +134,9 @@ class Growth:
         self.read |= set(node.op.sources)
         return node.output
 
-    def pick(self, *, size: int | None = None, is_complex: bool = False, per_sequence: bool | None = None) -> Edge | None:
+    def pick(
+        self, *, size: int | None = None, is_complex: bool = False, per_sequence: bool | None = None
+    ) -> Edge | None:
         """An edge with the properties, if there is one; late ones and unread ones are likely."""
         fits = [
             edge

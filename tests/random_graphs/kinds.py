@@ -18,7 +18,9 @@ def dense(growth: Growth, x: Edge, rows: int = 0, **fields: str) -> Edge | None:
     tensors = {"weight": growth.tensor(*shape, *parts, channels=1 + grouped)}
     if dice.choice([True, False]):
         top = x.format.i_bits + dice.choice([-2, -1, 0, 0, 1])
-        tensors["bias"] = growth.tensor(rows, format=growth.format(dice.choice([2, 4, 8, 16, 24]), top=top))
+        tensors["bias"] = growth.tensor(
+            rows, format=growth.format(dice.choice([2, 4, 8, 16, 24]), top=top)
+        )
     return growth.add("dense", x, **tensors, **fields)
 
 
@@ -41,14 +43,28 @@ def scan(growth: Growth, u: Edge) -> Edge | None:
     codes = np.where(stable, codes, np.array([-delta * one, 0]))
     transition = {"tensor": growth.store(codes, format), "format": str(format)}
     if dice.choice([False, False, not delta]):
-        transition["exponent"] = growth.store(growth.codes(0, dice.choice([0, 1, 4]), channels, modes))
-    state = growth.format(dice.choice([2, 4, 6, 8, 8, 12, 16, 18, 24]), True, top=u.format.i_bits + dice.choice([-1, 0, 1, 3]))
+        transition["exponent"] = growth.store(
+            growth.codes(0, dice.choice([0, 1, 4]), channels, modes)
+        )
+    state = growth.format(
+        dice.choice([2, 4, 6, 8, 8, 12, 16, 18, 24]),
+        True,
+        top=u.format.i_bits + dice.choice([-1, 0, 1, 3]),
+    )
     least = u.format.f_bits - state.f_bits - format.f_bits
     if u.format.f_bits - state.f_bits < 0:
         least = dice.choice([least, -1, -1])
     exponent = growth.store(growth.codes(least, least + dice.choice([0, 1, 2, 4]), channels, modes))
     dither = dice.choice([False, False, True])
-    return growth.add("scan", u, transition=transition, exponent=exponent, delta=delta, dither=dither, format=str(state))
+    return growth.add(
+        "scan",
+        u,
+        transition=transition,
+        exponent=exponent,
+        delta=delta,
+        dither=dither,
+        format=str(state),
+    )
 
 
 def selective(growth: Growth, v: Edge) -> Edge | None:
@@ -62,9 +78,15 @@ def selective(growth: Growth, v: Edge) -> Edge | None:
             return None
         sides.append(source)
     rate, b, c = sides
-    state = growth.format(dice.choice([2, 4, 8, 8, 12, 16, 24]), True, top=v.format.i_bits + dice.choice([-1, 0, 1, 3]))
+    state = growth.format(
+        dice.choice([2, 4, 8, 8, 12, 16, 24]),
+        True,
+        top=v.format.i_bits + dice.choice([-1, 0, 1, 3]),
+    )
     least = v.format.f_bits + b.format.f_bits - state.f_bits - 20
-    exponent = growth.store(growth.codes(max(least, -3), max(least, -3) + dice.choice([0, 1, 3]), channels))
+    exponent = growth.store(
+        growth.codes(max(least, -3), max(least, -3) + dice.choice([0, 1, 3]), channels)
+    )
     alpha = growth.tensor(channels, modes)
     return growth.add("selective", rate, v, b, c, alpha=alpha, exponent=exponent, state=str(state))
 
@@ -72,9 +94,13 @@ def selective(growth: Growth, v: Edge) -> Edge | None:
 def norm(growth: Growth, x: Edge) -> Edge | None:
     """Mostly small formats, whose tables are small."""
     bits = growth.dice.choice([2, 3, 4, 5, 6, 8, 8, 10, 16])
-    format = growth.format(bits, growth.dice.choice([True, True, False]), top=growth.dice.choice([1, 2, 3, 4]))
+    format = growth.format(
+        bits, growth.dice.choice([True, True, False]), top=growth.dice.choice([1, 2, 3, 4])
+    )
     epsilon = growth.dice.choice([0, 0, 1, 3, 100, 1 << 20])
-    return growth.add("norm", x, center=growth.dice.choice([True, False]), epsilon=epsilon, format=str(format))
+    return growth.add(
+        "norm", x, center=growth.dice.choice([True, False]), epsilon=epsilon, format=str(format)
+    )
 
 
 def lookup(growth: Growth, x: Edge) -> Edge | None:
@@ -123,7 +149,12 @@ def argmax(growth: Growth, x: Edge) -> Edge | None:
 def gumbel(growth: Growth, x: Edge) -> Edge | None:
     """At several temperatures."""
     dice = growth.dice
-    return growth.add("gumbel", x, temperature=dice.choice([0.1, 1.0, 1 / 3, 7.0]), seed=dice.choice([1, 99, (1 << 32) - 1]))
+    return growth.add(
+        "gumbel",
+        x,
+        temperature=dice.choice([0.1, 1.0, 1 / 3, 7.0]),
+        seed=dice.choice([1, 99, (1 << 32) - 1]),
+    )
 
 
 def over_time(growth: Growth, x: Edge) -> Edge | None:
@@ -132,7 +163,21 @@ def over_time(growth: Growth, x: Edge) -> Edge | None:
     return growth.add(op, x, **{"shift": growth.dice.randint(0, 5)} if op == "pool" else {})
 
 
-EVERY_STEP = [dense, dense, dense, lookup, slice_, binary, binary, binary, norm, hadamard, argmax, gumbel, embedding]
+EVERY_STEP = [
+    dense,
+    dense,
+    dense,
+    lookup,
+    slice_,
+    binary,
+    binary,
+    binary,
+    norm,
+    hadamard,
+    argmax,
+    gumbel,
+    embedding,
+]
 OVER_STEPS = [scan, scan, drive, selective, taps]
 
 

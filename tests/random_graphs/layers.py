@@ -1,4 +1,5 @@
-"""Layers that are alike: a block that grows once, and copies of it with other constants, binary points and tables."""
+"""Layers that are alike: a block that grows once, and copies of it with other constants,
+binary points and tables."""
 
 from typing import Any
 
@@ -20,7 +21,9 @@ def grow(growth: Growth, count: int, per_sequence: bool = False) -> None:
     for _ in range(count):
         kind = growth.dice.choice(EVERY_STEP if per_sequence else EVERY_STEP + OVER_STEPS)
         is_complex = kind.__name__ in ("dense", "scan") and growth.dice.choice([True, False])
-        source = growth.pick(is_complex=is_complex, per_sequence=per_sequence) or growth.pick(per_sequence=per_sequence)
+        source = growth.pick(is_complex=is_complex, per_sequence=per_sequence) or growth.pick(
+            per_sequence=per_sequence
+        )
         if source is not None:
             kind(growth, source)
 
@@ -30,7 +33,11 @@ def repeat(growth: Growth, entry: Edge, count: int) -> Edge | None:
     outside, first = growth.edges, len(growth.operations)
     growth.edges = {entry.name: entry}
     grow(growth, growth.dice.choice([1, 2, 2, 3, 5]))
-    back = finish(growth, per_sequence=False) if len(growth.edges) > 1 and entry.name in growth.read else None
+    back = (
+        finish(growth, per_sequence=False)
+        if len(growth.edges) > 1 and entry.name in growth.read
+        else None
+    )
     if back is not None:
         format = growth.format(entry.format.width, entry.format.signed, top=entry.format.i_bits)
         back = dense(growth, back, entry.size, format=str(format))
@@ -40,14 +47,18 @@ def repeat(growth: Growth, entry: Edge, count: int) -> Edge | None:
     template = growth.operations[first:]
     for layer in range(2, min(count, max(2, MOST // len(template))) + 1):
         names = {entry.name: back.name}
-        after = _copy(growth, template, names, layer, moves=True) or _copy(growth, template, names, layer, moves=False)
+        after = _copy(growth, template, names, layer, moves=True) or _copy(
+            growth, template, names, layer, moves=False
+        )
         if after is None:
             break
         back = after
     return back
 
 
-def _copy(growth: Growth, template: list[dict[str, Any]], names: dict[str, str], layer: int, moves: bool) -> Edge | None:
+def _copy(
+    growth: Growth, template: list[dict[str, Any]], names: dict[str, str], layer: int, moves: bool
+) -> Edge | None:
     """Another layer; None, and nothing is left of it, if it is refused."""
     names, count, read = dict(names), len(growth.operations), set(growth.read)
     try:
@@ -63,7 +74,9 @@ def _copy(growth: Growth, template: list[dict[str, Any]], names: dict[str, str],
         return None
 
 
-def _changed(growth: Growth, op: dict[str, Any], names: dict[str, str], moves: bool) -> dict[str, Any]:
+def _changed(
+    growth: Growth, op: dict[str, Any], names: dict[str, str], moves: bool
+) -> dict[str, Any]:
     """The fields of the operation in another layer."""
     new = dict(op, name=names[op["name"]])
     for key, value in op.items():
@@ -76,9 +89,14 @@ def _changed(growth: Growth, op: dict[str, Any], names: dict[str, str], moves: b
         elif key == "exponent":
             new[key] = _shuffled(growth, value, 1)
         elif isinstance(value, dict):
-            exponent = {"exponent": _shuffled(growth, value["exponent"], 1)} if "exponent" in value else {}
+            exponent = (
+                {"exponent": _shuffled(growth, value["exponent"], 1)} if "exponent" in value else {}
+            )
             codes = _shuffled(growth, value["tensor"], 2 if key == "transition" else 1)
-            new[key] = {"tensor": codes, "format": _moved(growth, value["format"], moves and key != "transition")} | exponent
+            new[key] = {
+                "tensor": codes,
+                "format": _moved(growth, value["format"], moves and key != "transition"),
+            } | exponent
         elif key == "function":
             new[key] = growth.dice.choice(sorted(FUNCTIONS))
         elif key == "epsilon":
@@ -95,5 +113,7 @@ def _moved(growth: Growth, text: str, moves: bool) -> str:
 def _shuffled(growth: Growth, name: str, together: int) -> str:
     """A tensor with the same numbers in another order, with so many in a row left together."""
     codes = growth.tensors.codes[name]
-    rows = np.random.default_rng(growth.dice.getrandbits(32)).permutation(codes.reshape(-1, together))
+    rows = np.random.default_rng(growth.dice.getrandbits(32)).permutation(
+        codes.reshape(-1, together)
+    )
     return growth.store(rows.reshape(codes.shape), growth.tensors.formats.get(name))

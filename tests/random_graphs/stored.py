@@ -23,5 +23,10 @@ def load(folder: Path) -> tuple[Manifest, Plan | None]:
     if not path.exists():
         return manifest, None
     fields = json.loads(path.read_text())
-    stages = {name: StagePlan(**stage | {"spram": tuple(stage["spram"])}) for name, stage in fields["stages"].items()}
-    return manifest, Plan(FAMILIES[fields["family"]], stages, fields["share_layers"], fields.get("luts_below", 0))
+    stages = {
+        name: StagePlan(**stage | {"spram": tuple(stage["spram"])})
+        for name, stage in fields["stages"].items()
+    }
+    return manifest, Plan(
+        FAMILIES[fields["family"]], stages, fields["share_layers"], fields.get("luts_below", 0)
+    )

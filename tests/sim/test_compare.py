@@ -30,6 +30,9 @@ def test_a_reset_that_clears_nothing_is_found(random_manifest, random_samples):
 
 def test_a_reader_that_pauses_gets_the_same_later(random_manifest, random_samples):
     manifest = random_manifest(channels=2, modes=2, steps=2)
-    model, samples = VerilatedModel(manifest, plan_for(manifest, dsp=8).plan), random_samples(manifest, 12)
+    model, samples = (
+        VerilatedModel(manifest, plan_for(manifest, dsp=8).plan),
+        random_samples(manifest, 12),
+    )
     eager, pausing = (model.run(samples, pause=pause) for pause in (0, 200))
     assert (pausing.outputs == eager.outputs).all() and pausing.cycles > eager.cycles + 200

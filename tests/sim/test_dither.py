@@ -18,7 +18,8 @@ def test_the_dither_is_half_a_code_on_average(mode, part, drop):
     assert {scan.dither(step, mode, part) for step in steps} == set(range(256))
     offsets = [scan.dither_offset(scan.dither(step, mode, part), drop) for step in steps]
     assert min(offsets) >= 0 and max(offsets) < 1 << drop
-    left = min(drop, 9)  # bits of an offset; what lies below them only rounds down, half of the last of them on average
+    # bits of an offset; what lies below them only rounds down, half of the last of them on average
+    left = min(drop, 9)
     assert Fraction(sum(offsets), 256) + Fraction(drop < 9, 2) == 1 << drop >> 1
     finest = 1 << drop - left
     multiples = [finest * k for k in range(-(1 << left), 1 << left)]
@@ -27,7 +28,8 @@ def test_the_dither_is_half_a_code_on_average(mode, part, drop):
 
 
 def test_the_dither_of_a_slow_mode():
-    """A state of few bits follows a pole near 1: rounded half up it stays where a step moves it less than half a code."""
+    """A state of few bits follows a pole near 1: rounded half up it stays where a step moves it
+    less than half a code."""
     transition, exponent = np.array([[[-4, 0]]]), np.array([[-9]])
     means = []
     for dither in (False, True):
@@ -40,7 +42,9 @@ def test_the_dither_of_a_slow_mode():
             dither=dither,
             format=SQ(1, 5),
         )
-        node = op.bind((Edge("u", 1, SQ(1, 7)),), Tensors({"a": transition, "e": exponent}, {}), steps=4096)
+        node = op.bind(
+            (Edge("u", 1, SQ(1, 7)),), Tensors({"a": transition, "e": exponent}, {}), steps=4096
+        )
         u = np.full((1, 4096, 1), 64)
         means.append(evaluate(node, u).codes[0, 2048:, 0, 0].mean() / 32)
     assert abs(means[1] - 0.5) < 0.02  # u / 2**9 / (1 - Abar)

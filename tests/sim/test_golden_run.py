@@ -1,4 +1,5 @@
-"""Runs of whole manifests through the golden model: traces, saturations, batches, and refused samples."""
+"""Runs of whole manifests through the golden model: traces, saturations, batches,
+and refused samples."""
 
 import numpy as np
 import pytest
@@ -29,7 +30,11 @@ def test_a_run_does_not_depend_on_how_it_is_cut(random_manifest, random_samples,
     assert np.array_equal(whole.outputs, parts.outputs)
     assert whole.saturations == parts.saturations
     assert sum(whole.saturations.values()) > 0
-    assert whole.elements == parts.elements == {name: whole.trace[name].size for name in manifest.nodes}
+    assert (
+        whole.elements
+        == parts.elements
+        == {name: whole.trace[name].size for name in manifest.nodes}
+    )
     assert all(np.array_equal(whole.trace[name], parts.trace[name]) for name in whole.trace)
     singly = np.concatenate([run(manifest, samples[i : i + 1]).outputs for i in range(7)])
     assert np.array_equal(singly, whole.outputs)
@@ -46,5 +51,7 @@ def test_samples_outside_the_format_are_refused(random_manifest, random_samples)
     manifest = random_manifest()
     samples = random_samples(manifest)
     samples[1, 2, 0] = 256
-    with pytest.raises(SsmHdlError, match=r"sample 256 \(sequence 1, step 2, element 0\) is outside UQ\(0, 8\)"):
+    with pytest.raises(
+        SsmHdlError, match=r"sample 256 \(sequence 1, step 2, element 0\) is outside UQ\(0, 8\)"
+    ):
         run(manifest, samples)

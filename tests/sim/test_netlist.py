@@ -1,4 +1,5 @@
-"""The netlist after synthesis: the golden model's bits in the cells of the families, and the models of cells that are ours."""
+"""The netlist after synthesis: the golden model's bits in the cells of the families,
+and the models of cells that are ours."""
 
 import ctypes
 import re
@@ -28,7 +29,8 @@ from ssm_hdl.sim.netlist import netlist_model, synthesise
     [
         (ICE40, ICE40, (), "SB_MAC16"),
         (ECP5, ECP5, (), "MULT18X18D"),
-        (ICE40, GENERIC, ("-dsp",), "SB_MAC16"),  # as a user may do it, with the Verilog for any tool
+        # as a user may do it, with the Verilog for any tool
+        (ICE40, GENERIC, ("-dsp",), "SB_MAC16"),
         (ECP5, GENERIC, (), "MULT18X18D"),
     ],
 )
@@ -47,7 +49,8 @@ def test_bits(random_manifest, random_samples, tmp_path, family, target, options
 @pytest.mark.parametrize(
     ("family", "cell", "features", "scan", "cells"),
     [
-        (ICE40, "SB_MAC16", ("narrow",), 4, 1 + 2 + 3 + 3 + 2 + 1),  # encoder, scan, readout, mixing, gate, decoder
+        # encoder, scan, readout, mixing, gate, decoder
+        (ICE40, "SB_MAC16", ("narrow",), 4, 1 + 2 + 3 + 3 + 2 + 1),
         (ECP5, "MULT18X18D", ("narrow",), 4, 1 + 4 + 6 + 3 + 3 + 1),
         (ECP5, "MULT18X18D", (), "1x1/3", 1 + 1 + 6 + 6 + 1 + 1),
         (ECP5, "MULT18X18D", ("delta", "dither"), "1x3/3", 1 + 3 + 6 + 6 + 1 + 1),
@@ -59,7 +62,9 @@ def test_bits_of_two_products_in_a_block_and_of_three_in_a_complex_one(
 ):
     manifest = random_manifest(channels=3, modes=3, steps=7, features=features)
     folding = {"encoder": 1, "ssm": scan, "readout": 6, "mixing": 6, "decoder": 1}
-    stages = plan_for(manifest, unlimited(family), dsp=100, folding=folding, share_layers=False).plan.stages
+    stages = plan_for(
+        manifest, unlimited(family), dsp=100, folding=folding, share_layers=False
+    ).plan.stages
     plan = Plan(family, {name: replace(stage, kind="dsp") for name, stage in stages.items()})
     assert plan.stages["ssm"].folding.endswith(("*3", "/3")) == (features != ("narrow",))
     model = netlist_model(manifest, family, plan, cache=cache)
@@ -94,36 +99,58 @@ def test_bits_of_a_dense_with_some_columns_in_blocks(random_manifest, random_sam
 
 @pytest.mark.parametrize("family", [ICE40, ECP5], ids=str)
 def test_bits_of_few_bits(random_manifest, random_samples, cache, family):
-    """Codes of 4 bits with exponents, the delta form and dithered states, over more steps than the dither takes to repeat."""
-    manifest = random_manifest(channels=2, modes=3, steps=260, features=("narrow", "exponent", "delta", "dither"))
+    """Codes of 4 bits with exponents, the delta form and dithered states,
+    over more steps than the dither takes to repeat."""
+    manifest = random_manifest(
+        channels=2, modes=3, steps=260, features=("narrow", "exponent", "delta", "dither")
+    )
     folding = {"encoder": 1, "ssm": "1x1/2", "readout": 1, "mixing": 1, "decoder": 1}
     model = netlist_model(
-        manifest, family, plan_for(manifest, unlimited(family), folding=folding, share_layers=False).plan, cache=cache
+        manifest,
+        family,
+        plan_for(manifest, unlimited(family), folding=folding, share_layers=False).plan,
+        cache=cache,
     )
     assert compare(manifest, model, random_samples(manifest, 2), stalls=0.2).differences == 0
 
 
 @pytest.mark.parametrize("family", [ICE40, ECP5], ids=str)
 def test_bits_of_a_deep_model(random_manifest, random_samples, cache, family):
-    """From the input to the sum of states and skip: norm, complex result, complex drive, complex weights that are not grouped."""
+    """From the input to the sum of states and skip: norm, complex result, complex drive,
+    complex weights that are not grouped."""
     whole = random_manifest(channels=2, modes=2, steps=5, layers=1, features=("narrow",))
     operations = whole.graph.operations[: list(whole.nodes).index("sum_1") + 1]
-    manifest = Manifest(whole.graph.model_copy(update={"operations": operations, "output": "sum_1"}), whole.tensors)
-    model = netlist_model(manifest, family, plan_for(manifest, unlimited(family), share_layers=False).plan, cache=cache)
+    manifest = Manifest(
+        whole.graph.model_copy(update={"operations": operations, "output": "sum_1"}), whole.tensors
+    )
+    model = netlist_model(
+        manifest,
+        family,
+        plan_for(manifest, unlimited(family), share_layers=False).plan,
+        cache=cache,
+    )
     assert compare(manifest, model, random_samples(manifest, 4), stalls=0.2).differences == 0
 
 
 def test_bits_of_layers_that_share_stages(random_manifest, random_samples, cache):
-    """In cells of the iCE40, whose block RAMs promise nothing of a word that is read while it is written."""
-    manifest = random_manifest(channels=4, modes=2, steps=5, layers=2, features=("narrow",), alike=True)
-    model = netlist_model(manifest, ICE40, plan_for(manifest, unlimited(ICE40), share_layers=True).plan, cache=cache)
+    """In cells of the iCE40, whose block RAMs promise nothing of a word that is read
+    while it is written."""
+    manifest = random_manifest(
+        channels=4, modes=2, steps=5, layers=2, features=("narrow",), alike=True
+    )
+    model = netlist_model(
+        manifest, ICE40, plan_for(manifest, unlimited(ICE40), share_layers=True).plan, cache=cache
+    )
     assert "SB_RAM40_4K" in model.design.verilog
     assert compare(manifest, model, random_samples(manifest, 6), stalls=0.2).differences == 0
 
 
 def test_bits_of_small_memories_of_luts(random_manifest, random_samples, cache):
-    """Without a block RAM: RAMs of LUTs give a word that is read while it is written as block RAMs do not."""
-    manifest = random_manifest(channels=4, modes=2, steps=5, layers=2, features=("narrow",), alike=True)
+    """Without a block RAM: RAMs of LUTs give a word that is read while it is written as
+    block RAMs do not."""
+    manifest = random_manifest(
+        channels=4, modes=2, steps=5, layers=2, features=("narrow",), alike=True
+    )
     plan = replace(plan_for(manifest, unlimited(ECP5), share_layers=True).plan, luts_below=1 << 14)
     model = netlist_model(manifest, ECP5, plan, cache=cache)
     assert "TRELLIS_DPR16X4" in model.design.verilog and " DP16KD" not in model.design.verilog
@@ -135,7 +162,12 @@ def test_bits_of_small_memories_of_luts(random_manifest, random_samples, cache):
 def test_bits_of_taps_hadamard_and_argmax(layers, size, family, random_samples, cache):
     """Two layers share their stages."""
     manifest = convolutional(layers, size)
-    model = netlist_model(manifest, family, plan_for(manifest, unlimited(family), share_layers=layers > 1).plan, cache=cache)
+    model = netlist_model(
+        manifest,
+        family,
+        plan_for(manifest, unlimited(family), share_layers=layers > 1).plan,
+        cache=cache,
+    )
     assert compare(manifest, model, random_samples(manifest, 4), stalls=0.2).differences == 0
 
 
@@ -181,14 +213,17 @@ endmodule
 
 
 def _differences(body, family, options, cache):
-    """Cycles of 20,000 in which a module and its netlist give another y for random x; and the netlist."""
+    """Cycles of 20,000 in which a module and its netlist give another y for random x;
+    and the netlist."""
     rtl = HEAD + body
     design = synthesise(rtl, "dut", family, options, cache)
     cells = design.verilog.replace("module dut(", "module netlist(")
     top = "module top(input clk, input [63:0] x, output [63:0] y, output [63:0] z);\n"
     top += "dut a(clk, x, y);\nnetlist b(clk, x, z);\nendmodule\n"
     lint = design.lint + "lint_off -rule WIDTHTRUNC\n"
-    library = compile_verilog(Design(rtl + cells + top, "top", design.sources, lint, 0), HARNESS, cache)
+    library = compile_verilog(
+        Design(rtl + cells + top, "top", design.sources, lint, 0), HARNESS, cache
+    )
     function = ctypes.CDLL(str(library)).differences
     function.restype, function.argtypes = ctypes.c_long, (ctypes.c_long,)
     return function(20000), design.verilog
@@ -196,12 +231,22 @@ def _differences(body, family, options, cache):
 
 @pytest.mark.parametrize(
     ("width", "depth", "enable"),
-    [(1, 16384, 0), (2, 8192, 1), (4, 4096, 0), (9, 2048, 1), (18, 1024, 0), (36, 512, 1), (36, 512, 0)],
+    [
+        (1, 16384, 0),
+        (2, 8192, 1),
+        (4, 4096, 0),
+        (9, 2048, 1),
+        (18, 1024, 0),
+        (36, 512, 1),
+        (36, 512, 0),
+    ],
 )
 def test_model_of_dp16kd(cache, tmp_path, width, depth, enable):
     """Yosys makes the memory, the model reads it: what it starts with, and what is written."""
     start = tmp_path / "start.hex"
-    start.write_text("\n".join(f"{word:x}" for word in np.random.default_rng(0).integers(0, 1 << width, depth)))
+    start.write_text(
+        "\n".join(f"{word:x}" for word in np.random.default_rng(0).integers(0, 1 << width, depth))
+    )
     low = depth.bit_length() - 1 - 6
     body = MEMORY.format(width=width, depth=depth, low=low, enable=enable, start=start)
     differences, netlist = _differences(body, ECP5, (), cache)
@@ -210,13 +255,23 @@ def test_model_of_dp16kd(cache, tmp_path, width, depth, enable):
 
 
 def test_models_of_bsram(cache, tmp_path):
-    """As above, several in a module: of bytes of 8 and of 9 bits, of one width and of two, and one that is only read."""
+    """As above, several in a module: of bytes of 8 and of 9 bits, of one width and of two,
+    and one that is only read."""
     body, dice = "wire [5:0] w = x[5:0], r = x[11:6];\n", np.random.default_rng(0)
-    memories = [(2, 8192, 1), (4, 4096, 0), (9, 2048, 1), (18, 1024, 1), (36, 512, 0), (32, 512, None)]
+    memories = [
+        (2, 8192, 1),
+        (4, 4096, 0),
+        (9, 2048, 1),
+        (18, 1024, 1),
+        (36, 512, 0),
+        (32, 512, None),
+    ]
     for index, (width, depth, enable) in enumerate(memories):
         start, low = tmp_path / f"start{index}.hex", depth.bit_length() - 1 - 6
         start.write_text("\n".join(f"{word:x}" for word in dice.integers(0, 1 << width, depth)))
-        write = f"if (x[12]) words{index}[{{w, {low}'h0}}] <= x[63:13];" if enable is not None else ""
+        write = (
+            f"if (x[12]) words{index}[{{w, {low}'h0}}] <= x[63:13];" if enable is not None else ""
+        )
         body += f"""
     (* ram_style = "block", rom_style = "block" *) reg [{width}-1:0] words{index} [0:{depth}-1];
     reg [{width}-1:0] read{index} = 0;
@@ -247,7 +302,9 @@ def test_models_of_bsram(cache, tmp_path):
 def test_output_registers_of_dp16kd(cache, tmp_path, width, registers, taken):
     """The register behind a memory is in the block RAM where it can be, and computes the same."""
     start, depth = tmp_path / "start.hex", 18 * 1024 // width
-    start.write_text("\n".join(f"{word:x}" for word in np.random.default_rng(0).integers(0, 1 << width, depth)))
+    start.write_text(
+        "\n".join(f"{word:x}" for word in np.random.default_rng(0).integers(0, 1 << width, depth))
+    )
     body = f"""
     reg [{width}-1:0] words [0:{depth}-1];
     reg [{width}-1:0] read = 0, later = 0;
@@ -268,7 +325,8 @@ endmodule
 
 @pytest.mark.parametrize("family", [ICE40, ECP5], ids=str)
 def test_products(cache, family):
-    """Signed and unsigned operands, a sum of two products, an accumulator: where the tools put registers and adders."""
+    """Signed and unsigned operands, a sum of two products, an accumulator:
+    where the tools put registers and adders."""
     body = """
     reg signed [15:0] a1 = 0, a2 = 0, c1 = 0, c2 = 0;
     reg signed [7:0] b1 = 0, b2 = 0, d1 = 0, d2 = 0;
@@ -297,7 +355,9 @@ def test_modes_without_a_model(cache):
             .CLK0(clk), .CE0(1'b1), .RST0(1'b0), .A0(a), .B0(a), .P0(y));
     endmodule
     """
-    netlist = synthesise("module top(input a, output y); assign y = a; endmodule", "top", ECP5, cache=cache)
+    netlist = synthesise(
+        "module top(input a, output y); assign y = a; endmodule", "top", ECP5, cache=cache
+    )
     design = Design(text, "top", netlist.sources, netlist.lint + "lint_off -rule WIDTHTRUNC\n", 0)
     with pytest.raises(SsmHdlError, match="MULT18X18D: no model of a register with clock CLK1"):
         compile_verilog(design, HARNESS, cache)
@@ -313,21 +373,31 @@ def test_lost_results_are_errors(tmp_path):
     assign y = p;
 endmodule
 """
-    with pytest.raises(SsmHdlError, match=r"Yosys warns, so its netlist is not to be trusted: Warning: Driver-driver"):
+    with pytest.raises(
+        SsmHdlError,
+        match=r"Yosys warns, so its netlist is not to be trusted: Warning: Driver-driver",
+    ):
         synthesise(HEAD + body, "dut", ICE40, ("-dsp",), tmp_path)
     (log,) = tmp_path.glob("ice40-*.log")
     assert "Driver-driver conflict" in log.read_text()
 
 
 def test_bad_requests(random_manifest, tmp_path):
-    with pytest.raises(SsmHdlError, match=r"a netlist has the cells of a family, and any family has none; name a device"):
+    with pytest.raises(
+        SsmHdlError,
+        match=r"a netlist has the cells of a family, and any family has none; name a device",
+    ):
         netlist_model(random_manifest(), GENERIC)
-    with pytest.raises(SsmHdlError, match=r"Yosys failed: ERROR: .*Can't open input file|Yosys failed: ERROR: File"):
+    with pytest.raises(
+        SsmHdlError, match=r"Yosys failed: ERROR: .*Can't open input file|Yosys failed: ERROR: File"
+    ):
         run_yosys([["read_verilog", str(tmp_path / "nothing.v")]], tmp_path / "yosys.log")
 
 
 def test_a_machine_without_yosys(monkeypatch, tmp_path):
     monkeypatch.setattr("ssm_hdl.extras.find_spec", lambda name: None)
-    with pytest.raises(SsmHdlError, match=r"needs pyosys, not installed here; `pip install \"ssm-hdl\[boards\]\"`"):
+    with pytest.raises(
+        SsmHdlError, match=r"needs pyosys, not installed here; `pip install \"ssm-hdl\[boards\]\"`"
+    ):
         run_yosys(["help"], tmp_path / "yosys.log")
     assert not list(tmp_path.iterdir())

@@ -1,4 +1,5 @@
-"""The norm: its error against exact arithmetic over all magnitudes, its properties, and what it refuses."""
+"""The norm: its error against exact arithmetic over all magnitudes, its properties,
+and what it refuses."""
 
 from decimal import Decimal, localcontext
 from fractions import Fraction
@@ -13,7 +14,8 @@ from ssm_hdl.operations.norm import Root
 from ssm_hdl.sim.golden import evaluate
 
 BOUND = 0.55
-"""Largest error, in codes of the output: half for the rounding, the rest for the inverse root and the bits that d loses."""
+"""Largest error, in codes of the output: half for the rounding, the rest for the inverse root and
+the bits that d loses."""
 
 CASES = [
     *((size, SQ(4, 4), SQ(i, 8 - i), {}) for size in (2, 3, 32, 96, 128) for i in (2, 3, 4, 5)),
@@ -27,19 +29,32 @@ CASES = [
 
 
 def bind(size, x_format, y_format, steps=8, **fields):
-    return Norm(name="y", input="x", format=y_format, **fields).bind((Edge("x", size, x_format),), Tensors({}, {}), steps)
+    return Norm(name="y", input="x", format=y_format, **fields).bind(
+        (Edge("x", size, x_format),), Tensors({}, {}), steps
+    )
 
 
 def packets(size, format):
-    """Of every magnitude from one code to full scale, about every mean; one-hot; at the ends of the format; equal elements."""
+    """Of every magnitude from one code to full scale, about every mean; one-hot;
+    at the ends of the format; equal elements."""
     random = np.random.default_rng(size)
     magnitude = np.exp2(random.uniform(-1, format.width, (8000, 1)))
-    shapes = random.normal(size=(8000, size)), random.uniform(-1, 1, (8000, size)), random.integers(-1, 2, (8000, size))
-    means = random.integers(format.min, format.max + 1, (8000, 1)) * random.integers(0, 2, (8000, 1))
+    shapes = (
+        random.normal(size=(8000, size)),
+        random.uniform(-1, 1, (8000, size)),
+        random.integers(-1, 2, (8000, size)),
+    )
+    means = random.integers(format.min, format.max + 1, (8000, 1)) * random.integers(
+        0, 2, (8000, 1)
+    )
     spread = [np.rint(means + magnitude * shape).astype(np.int64) for shape in shapes]
     hot = [np.eye(size, dtype=np.int64) * code for code in (format.min, 1, 2, format.max)]
     ends = np.where(random.integers(0, 2, (500, size)), format.min, format.max)
-    equal = np.repeat(np.unique(np.linspace(format.min, format.max, 999).astype(np.int64))[:, np.newaxis], size, axis=1)
+    equal = np.repeat(
+        np.unique(np.linspace(format.min, format.max, 999).astype(np.int64))[:, np.newaxis],
+        size,
+        axis=1,
+    )
     return np.clip(np.concatenate([*spread, *hot, ends, equal]), format.min, format.max)
 
 
@@ -59,7 +74,8 @@ def test_error_over_the_whole_range(size, x_format, y_format, fields):
     inside = (target > y_format.min) & (target < y_format.max)
     assert np.abs(result.codes[0] - target)[inside].max() < BOUND
     clipped = np.clip(target, y_format.min, y_format.max)
-    assert np.abs(result.codes[0] - clipped).max() < BOUND  # values outside saturate, and nothing wraps around
+    # values outside saturate, and nothing wraps around
+    assert np.abs(result.codes[0] - clipped).max() < BOUND
     assert (result.saturations > 0) == (np.abs(target - clipped) > 1).any()
 
 
@@ -89,15 +105,20 @@ def test_epsilon_is_that_of_the_float_model():
 def test_root_mean_square():
     node = bind(4, SQ(4, 4), SQ(2, 6), center=False)
     codes = evaluate(node, np.array([[[3, 3, 3, 3], [-5, 5, 5, -5], [0, 0, 0, 9]]])).codes[0]
-    assert codes.tolist() == [[64] * 4, [-64, 64, 64, -64], [0, 0, 0, 127]]  # the last is 2, beyond the format
+    # the last is 2, beyond the format
+    assert codes.tolist() == [[64] * 4, [-64, 64, 64, -64], [0, 0, 0, 127]]
 
 
 @pytest.mark.parametrize("width", range(2, 17))
 def test_inverse_root(width):
-    """All places of some cells, or of all: relative error, in halves of the last bit that an output of that width has."""
+    """All places of some cells, or of all: relative error, in halves of the last bit that an output
+    of that width has."""
     root = Root.of(1, SQ(2, width - 2))
     level, slope = inverse_root(root.cells, root.inside)
-    assert (int(level.max()).bit_length(), int(slope.max()).bit_length()) <= (root.cells + root.inside + 2, root.inside)
+    assert (int(level.max()).bit_length(), int(slope.max()).bit_length()) <= (
+        root.cells + root.inside + 2,
+        root.inside,
+    )
     places = np.arange(1 << root.inside)
     for index in {0, 1, (1 << root.cells) - 1, 1 << root.cells, (2 << root.cells) - 1}:
         r = (level[index] << root.inside - 2) - slope[index] * places >> root.inside
@@ -121,11 +142,19 @@ def test_the_table_is_a_line_in_decimals():
 
 
 def test_what_it_refuses():
-    with pytest.raises(SsmHdlError, match=r"^y: x has one element, which is its own mean; a norm needs two or center: false$"):
+    with pytest.raises(
+        SsmHdlError,
+        match=r"^y: x has one element, which is its own mean; a norm needs two or center: false$",
+    ):
         bind(1, SQ(4, 4), SQ(4, 4))
-    with pytest.raises(SsmHdlError, match=r"^y: SQ\(4, 13\) is wider than the 16 bits that a norm is made for$"):
+    with pytest.raises(
+        SsmHdlError, match=r"^y: SQ\(4, 13\) is wider than the 16 bits that a norm is made for$"
+    ):
         bind(4, SQ(4, 4), SQ(4, 13))
-    with pytest.raises(SsmHdlError, match=r"^y: the squares of 1024 elements of SQ\(4, 18\) and epsilon 0 pass 62 bits"):
+    with pytest.raises(
+        SsmHdlError,
+        match=r"^y: the squares of 1024 elements of SQ\(4, 18\) and epsilon 0 pass 62 bits",
+    ):
         bind(1024, SQ(4, 18), SQ(4, 4))
     with pytest.raises(SsmHdlError, match=r"^y: x is complex"):
         op = Norm(name="y", input="x", format=SQ(4, 4))

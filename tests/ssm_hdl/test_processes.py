@@ -19,26 +19,41 @@ def shell(tmp_path):
     mark = Mark()
 
     def run(text, **options):
-        return processes.run(["sh", "-c", text], tmp_path / "log", environment=os.environ | mark.variables, **options)
+        return processes.run(
+            ["sh", "-c", text], tmp_path / "log", environment=os.environ | mark.variables, **options
+        )
 
     yield run
     mark.wait(0)
 
 
 def test_status_and_output(shell, tmp_path):
-    done = shell("cat; pwd; echo $TMPDIR $XDG_CACHE_HOME; printf '\\377'; exit 3", script="in\n", folder=tmp_path)
-    assert done.status == 3 and done.output.startswith(f"in\n{tmp_path}\n. /") and done.output.endswith("�")
+    done = shell(
+        "cat; pwd; echo $TMPDIR $XDG_CACHE_HOME; printf '\\377'; exit 3",
+        script="in\n",
+        folder=tmp_path,
+    )
+    assert (
+        done.status == 3
+        and done.output.startswith(f"in\n{tmp_path}\n. /")
+        and done.output.endswith("�")
+    )
     assert done.cause.startswith("exit status 3: in /")
     assert shell("exit 4").cause == "exit status 4: it said nothing"
     assert shell("kill -SEGV $$").cause == "it was ended by SIGSEGV"
     none = processes.run([tmp_path / "none"], tmp_path / "log")
-    assert none.cause == f"exit status 127: {tmp_path}/none cannot be started: No such file or directory"
+    assert (
+        none.cause
+        == f"exit status 127: {tmp_path}/none cannot be started: No such file or directory"
+    )
 
 
 def test_nothing_is_left_of_a_tool(shell, monkeypatch):
     assert shell("sleep 777 & exit 0").status == 0
     begun = time.monotonic()
-    assert shell("sleep 777 & sleep 777", limit_s=0.5).cause.startswith("it was stopped after 0.5 seconds; SSM_HDL_LIMIT_S sets")
+    assert shell("sleep 777 & sleep 777", limit_s=0.5).cause.startswith(
+        "it was stopped after 0.5 seconds; SSM_HDL_LIMIT_S sets"
+    )
     monkeypatch.setenv("SSM_HDL_LIMIT_S", "0.3")
     assert shell("sleep 777").status == processes.TOO_LONG
     assert time.monotonic() - begun < 60
@@ -52,8 +67,14 @@ POOL = "list(stack.enter_context(processes.pool(2)).map(time.sleep, [777, 777]))
 SIDE = f"list(stack.enter_context(processes.side_by_side(2, [lambda: {TOOL}] * 2)))"
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGKILL], ids=lambda number: number.name)
-@pytest.mark.parametrize(("work", "least"), [(TOOL, 4), (POOL, 4), (SIDE, 7)], ids=["tool", "pool", "side by side"])
+@pytest.mark.parametrize(
+    "number",
+    [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGKILL],
+    ids=lambda number: number.name,
+)
+@pytest.mark.parametrize(
+    ("work", "least"), [(TOOL, 4), (POOL, 4), (SIDE, 7)], ids=["tool", "pool", "side by side"]
+)
 def test_children_end_with_their_parent(tmp_path, work, least, number):
     mark = Mark()
     code = "import contextlib, pathlib, signal, sys, time\nfrom ssm_hdl import processes\n"
@@ -62,12 +83,15 @@ def test_children_end_with_their_parent(tmp_path, work, least, number):
     )  # a test in the background ignores some
     code += f"with processes.ending(), contextlib.ExitStack() as stack: {work}"
     command = [sys.executable, "-c", code, str(tmp_path / "log")]
-    parent = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ | mark.variables)
+    parent = subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, env=os.environ | mark.variables
+    )
     mark.wait(least)
     parent.send_signal(number)
     said = parent.communicate(timeout=60)[1]
     assert parent.returncode == -number
-    assert "Traceback" not in said or number == signal.SIGKILL  # a worker that is just starting sees its parent vanish
+    # a worker that is just starting sees its parent vanish
+    assert "Traceback" not in said or number == signal.SIGKILL
     assert (f"ssm-hdl: ended by {number.name}" in said.splitlines()) == (number != signal.SIGKILL)
     mark.wait(0)
 
@@ -77,7 +101,9 @@ def test_calls_side_by_side_give_results_in_order_until_nobody_asks(tmp_path, jo
     mark, begun = Mark(), time.monotonic()
 
     def call(seconds):
-        done = processes.run(["sleep", seconds], tmp_path / seconds, environment=os.environ | mark.variables)
+        done = processes.run(
+            ["sleep", seconds], tmp_path / seconds, environment=os.environ | mark.variables
+        )
         return seconds, done.status
 
     with processes.side_by_side(
@@ -89,11 +115,17 @@ def test_calls_side_by_side_give_results_in_order_until_nobody_asks(tmp_path, jo
 
 
 def test_a_worker_that_is_killed_is_an_error():
-    with pytest.raises(SsmHdlError, match="one of 1 processes was killed"), processes.pool(1) as pool:
+    with (
+        pytest.raises(SsmHdlError, match="one of 1 processes was killed"),
+        processes.pool(1) as pool,
+    ):
         pool.submit(os.kill, pool.submit(os.getpid).result(), signal.SIGKILL).result()
 
 
 def test_what_a_tool_said_before_the_traceback_of_the_python_that_called_it_is_the_cause(tmp_path):
-    code = "import sys; print('%Error: syntax error', file=sys.stderr); raise RuntimeError('Command failed')"
+    code = (
+        "import sys; print('%Error: syntax error', file=sys.stderr); "
+        "raise RuntimeError('Command failed')"
+    )
     cause = processes.run([sys.executable, "-c", code], tmp_path / "log").cause
     assert cause == "exit status 1: %Error: syntax error RuntimeError: Command failed"

@@ -1,4 +1,5 @@
-"""Manifests from strangers: whatever a file holds, it runs, or is refused by name with one line, quickly."""
+"""Manifests from strangers: whatever a file holds, it runs, or is refused by name with one line,
+quickly."""
 
 import json
 import time
@@ -20,15 +21,20 @@ from ssm_hdl.sim.golden import evaluate, run
 from ssm_hdl.sim.verilated import VerilatedModel
 from ssm_hdl.sw.qat.model import QatModel
 
-DENSE = "{name: y, op: dense, input: x, weight: {tensor: w, format: 'SQ(1, 7)'}, format: 'SQ(4, 5)'}"
-SCAN = "{name: s, op: scan, input: %s, transition: {tensor: a, format: 'SQ(1, 7)'}, exponent: e, format: 'SQ(3, 5)'}"
+DENSE = (
+    "{name: y, op: dense, input: x, weight: {tensor: w, format: 'SQ(1, 7)'}, format: 'SQ(4, 5)'}"
+)
+SCAN = (
+    "{name: s, op: scan, input: %s, transition: {tensor: a, format: 'SQ(1, 7)'}, exponent: e, "
+    "format: 'SQ(3, 5)'}"
+)
 
 
 def text(*operations, name="t", steps="4", size="2", format="SQ(3, 5)", output="y", more=""):
     lines = "".join(f"- {operation}\n" for operation in operations or (DENSE,))
     return (
-        f"schema_version: 1\nname: {name}\nsteps: {steps}\n{more}"
-        f"input: {{name: x, size: {size}, format: '{format}'}}\noperations:\n{lines}output: {output}\n"
+        f"schema_version: 1\nname: {name}\nsteps: {steps}\n{more}input: {{name: x, size: {size}, "
+        f"format: '{format}'}}\noperations:\n{lines}output: {output}\n"
     )
 
 
@@ -54,37 +60,73 @@ def refusal(folder):
     [
         pytest.param(text(steps="010"), "steps: must be an integer (it is '010')", id="octal"),
         pytest.param(text(steps="1:30"), "steps: must be an integer (it is '1:30')", id="base 60"),
-        pytest.param(text(steps="1_000"), "steps: must be an integer (it is '1_000')", id="underscore"),
-        pytest.param(text(steps="0x10"), "steps: must be an integer (it is '0x10')", id="hexadecimal"),
+        pytest.param(
+            text(steps="1_000"), "steps: must be an integer (it is '1_000')", id="underscore"
+        ),
+        pytest.param(
+            text(steps="0x10"), "steps: must be an integer (it is '0x10')", id="hexadecimal"
+        ),
         pytest.param(text(steps="4.0"), "steps: must be an integer (it is '4.0')", id="float"),
         pytest.param(text(size="true"), "input.size: must be an integer (it is True)", id="bool"),
-        pytest.param(text(steps="7" * 5000), "steps: must be an integer (it is '7777", id="5,000 digits"),
-        pytest.param(text(size="1000000"), "input.size: must be at most 65536 (it is 1000000)", id="size"),
-        pytest.param(text(more="steps: 5\n"), "line 4: steps comes twice; remove one", id="duplicate"),
         pytest.param(
-            text(DENSE.replace("op: dense", "op: dense, op: scan")), "line 6: op comes twice; remove one", id="duplicate of two"
+            text(steps="7" * 5000), "steps: must be an integer (it is '7777", id="5,000 digits"
+        ),
+        pytest.param(
+            text(size="1000000"), "input.size: must be at most 65536 (it is 1000000)", id="size"
+        ),
+        pytest.param(
+            text(more="steps: 5\n"), "line 4: steps comes twice; remove one", id="duplicate"
+        ),
+        pytest.param(
+            text(DENSE.replace("op: dense", "op: dense, op: scan")),
+            "line 6: op comes twice; remove one",
+            id="duplicate of two",
         ),
         pytest.param("[" * 2000, "nest", id="brackets"),
         pytest.param("- " * 2000, "line 1: nested more than 16 deep", id="dashes"),
         pytest.param("{a: " * 2000, "line 1: nested more than 16 deep", id="braces"),
-        pytest.param("? " * 2000, "line 1: a key is a list, a mapping or an alias", id="complex keys"),
+        pytest.param(
+            "? " * 2000, "line 1: a key is a list, a mapping or an alias", id="complex keys"
+        ),
         pytest.param("a: &a [*a]\n", "line 1: *a refers to no value above it", id="recursion"),
-        pytest.param(text(more="description: !!python/name:os.system\n"), "line 4: the tag tag:yaml.org,2002:python/", id="tag"),
+        pytest.param(
+            text(more="description: !!python/name:os.system\n"),
+            "line 4: the tag tag:yaml.org,2002:python/",
+            id="tag",
+        ),
         pytest.param("--- 1\n--- 2\n", "a second document begins", id="documents"),
         pytest.param("a\x00b", "is not YAML", id="control characters"),
         pytest.param("#" * (1 << 20) + "\n", "is longer than 1,048,576 bytes", id="long file"),
         pytest.param(
-            text(format="SQ(1000008, -1000000)"), "input.format: 'SQ(1000008, -1000000)' is not a format", id="far point"
+            text(format="SQ(1000008, -1000000)"),
+            "input.format: 'SQ(1000008, -1000000)' is not a format",
+            id="far point",
         ),
-        pytest.param(text(DENSE.replace("'SQ(4, 5)'", "[SQ]")), "y.format: a list is not a format; write SQ(i, f)", id="list"),
-        pytest.param(text(DENSE.replace("'SQ(4, 5)'", "null")), "y.format: None is not a format", id="null"),
+        pytest.param(
+            text(DENSE.replace("'SQ(4, 5)'", "[SQ]")),
+            "y.format: a list is not a format; write SQ(i, f)",
+            id="list",
+        ),
+        pytest.param(
+            text(DENSE.replace("'SQ(4, 5)'", "null")), "y.format: None is not a format", id="null"
+        ),
         pytest.param(text("[y]"), "operation 0: must be a mapping", id="operation"),
         pytest.param(text("{op: [dense]}"), "operation 0", id="op"),
-        pytest.param(text(DENSE.replace("y", "y" * 65)), "must have at most 64 characters", id="long name"),
-        pytest.param(text(more="weights: ../../etc/passwd\n"), "weights: must match pattern", id="other folder"),
-        pytest.param(text(more="weights: /etc/passwd\n"), "weights: must match pattern", id="absolute"),
+        pytest.param(
+            text(DENSE.replace("y", "y" * 65)), "must have at most 64 characters", id="long name"
+        ),
+        pytest.param(
+            text(more="weights: ../../etc/passwd\n"),
+            "weights: must match pattern",
+            id="other folder",
+        ),
+        pytest.param(
+            text(more="weights: /etc/passwd\n"), "weights: must match pattern", id="absolute"
+        ),
         pytest.param(text(more="weights: ..\n"), "weights: must match pattern", id="parent"),
-        pytest.param("schema_version: true\n", "schema_version is True, this ssm-hdl reads 1", id="version"),
+        pytest.param(
+            "schema_version: true\n", "schema_version is True, this ssm-hdl reads 1", id="version"
+        ),
     ],
 )
 def test_text(tmp_path, yaml, message):
@@ -92,11 +134,17 @@ def test_text(tmp_path, yaml, message):
     assert message in refusal(tmp_path)
 
 
-@pytest.mark.parametrize("field", ["format: *z9", "inputs: *z9", "name: *z9", "unknown: *z9", "op: *z9"])
+@pytest.mark.parametrize(
+    "field", ["format: *z9", "inputs: *z9", "name: *z9", "unknown: *z9", "op: *z9"]
+)
 def test_alias_bomb(tmp_path, field):
     """Ten aliases of ten aliases .. 10**10 values if they are walked."""
-    bomb = "".join(f"  - &z{k} [{', '.join([f'*z{k - 1}' if k else 'z'] * 10)}]\n" for k in range(10))
-    write(tmp_path, f"description:\n{bomb}" + text(f"{{name: y, op: add, inputs: [x, x], {field}}}"))
+    bomb = "".join(
+        f"  - &z{k} [{', '.join([f'*z{k - 1}' if k else 'z'] * 10)}]\n" for k in range(10)
+    )
+    write(
+        tmp_path, f"description:\n{bomb}" + text(f"{{name: y, op: add, inputs: [x, x], {field}}}")
+    )
     assert "(it is" not in refusal(tmp_path)  # the value is not shown
 
 
@@ -106,7 +154,17 @@ def test_what_people_read(tmp_path):
     manifest = Manifest.load(tmp_path)
     assert manifest.graph.description == "2024-13-45"
     assert parse("{a: no, b: 1e3, c: '12', d: -7, e: ~, f: &x true, g: *x, h: 0, on: }") == {
-        **{"a": "no", "b": "1e3", "c": "12", "d": -7, "e": None, "f": True, "g": True, "h": 0, "on": None}
+        **{
+            "a": "no",
+            "b": "1e3",
+            "c": "12",
+            "d": -7,
+            "e": None,
+            "f": True,
+            "g": True,
+            "h": 0,
+            "on": None,
+        }
     }
 
 
@@ -114,7 +172,13 @@ def test_what_people_read(tmp_path):
 def test_any_text_survives(description, tensor):
     graph = Graph.model_validate(parse(text()) | {"description": description})
     graph = graph.model_copy(
-        update={"operations": (graph.operations[0].model_copy(update={"weight": Tensor(tensor=tensor, format=SQ(1, 7))}),)}
+        update={
+            "operations": (
+                graph.operations[0].model_copy(
+                    update={"weight": Tensor(tensor=tensor, format=SQ(1, 7))}
+                ),
+            )
+        }
     )
     manifest = Manifest(graph, Tensors({tensor: np.ones((2, 2), np.int64)}, {}))
     try:
@@ -124,7 +188,9 @@ def test_any_text_survives(description, tensor):
     assert again == graph
 
 
-@pytest.mark.parametrize("name", ["clk", "rst", "i_valid", "o_last", "w_data", "reg", "logic", "module", "std"])
+@pytest.mark.parametrize(
+    "name", ["clk", "rst", "i_valid", "o_last", "w_data", "reg", "logic", "module", "std"]
+)
 def test_model_that_cannot_be_a_module(tmp_path, name):
     write(tmp_path, text(name=name))
     assert f"name: {name!r} is a " in refusal(tmp_path) and f"{name}_model" in refusal(tmp_path)
@@ -147,14 +213,19 @@ def test_tensors_that_are_no_integers(tmp_path, kind):
     write(tmp_path)
     size = 4 * RAW[kind]
     header = json.dumps({"w": {"dtype": kind, "shape": [2, 2], "data_offsets": [0, size]}}).encode()
-    (tmp_path / "weights.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + bytes(size))
+    (tmp_path / "weights.safetensors").write_bytes(
+        len(header).to_bytes(8, "little") + header + bytes(size)
+    )
     assert f"tensor 'w' holds {kind} numbers; it must hold integer codes" in refusal(tmp_path)
 
 
 @pytest.mark.parametrize(
     "formats,message",
     [
-        ('["SQ(1, 7)"]', "the metadata 'formats' is ['SQ(1, 7)']; it must map each tensor to its format"),
+        (
+            '["SQ(1, 7)"]',
+            "the metadata 'formats' is ['SQ(1, 7)']; it must map each tensor to its format",
+        ),
         ("null", "the metadata 'formats' is None"),
         ("7", "the metadata 'formats' is 7"),
         ("7" * 5000, "the metadata 'formats' is not JSON"),
@@ -168,7 +239,11 @@ def test_tensors_that_are_no_integers(tmp_path, kind):
     ],
 )
 def test_metadata(tmp_path, formats, message):
-    write(tmp_path, arrays={"w": np.full((2, 2), 1 if "-68" in formats else 15)}, metadata={"formats": formats})
+    write(
+        tmp_path,
+        arrays={"w": np.full((2, 2), 1 if "-68" in formats else 15)},
+        metadata={"formats": formats},
+    )
     assert message in refusal(tmp_path)
 
 
@@ -180,16 +255,39 @@ def test_metadata(tmp_path, formats, message):
             {"w": np.full((2, 2), 2**64 - 1, np.uint64)},
             "tensor 'w' holds 18446744073709551615; a code has at most 62 bits",
         ),
-        ((DENSE,), {"w": np.full((2, 2), -(2**63))}, "tensor 'w' holds -9223372036854775808; a code has at most 62 bits"),
-        ((DENSE,), {"w": np.ones((0, 2), int)}, "y: tensor 'w' has shape (0, 2); every axis needs at least one element"),
+        (
+            (DENSE,),
+            {"w": np.full((2, 2), -(2**63))},
+            "tensor 'w' holds -9223372036854775808; a code has at most 62 bits",
+        ),
+        (
+            (DENSE,),
+            {"w": np.ones((0, 2), int)},
+            "y: tensor 'w' has shape (0, 2); every axis needs at least one element",
+        ),
         ((DENSE,), {"w": np.ones((2, 0, 1), int)}, "y: tensor 'w' has shape (2, 0, 1)"),
-        ((DENSE,), {"w": np.ones((1 << 17, 2), int)}, "y: a packet of 131,072 elements; there are at most 65,536"),
-        ((DENSE,), {"w": np.ones((1 << 22, 2), np.int8)}, "holds 8,388,608 integers; at most 4,194,304 are read"),
-        ((SCAN % "x",), {"a": np.ones((2, 0, 2), int), "e": np.ones((2, 0), int)}, "s: tensor 'a' has shape (2, 0, 2)"),
+        (
+            (DENSE,),
+            {"w": np.ones((1 << 17, 2), int)},
+            "y: a packet of 131,072 elements; there are at most 65,536",
+        ),
+        (
+            (DENSE,),
+            {"w": np.ones((1 << 22, 2), np.int8)},
+            "holds 8,388,608 integers; at most 4,194,304 are read",
+        ),
+        (
+            (SCAN % "x",),
+            {"a": np.ones((2, 0, 2), int), "e": np.ones((2, 0), int)},
+            "s: tensor 'a' has shape (2, 0, 2)",
+        ),
         (
             ("{name: p, op: pool, input: x, shift: 0, format: 'SQ(3, 5)'}", SCAN % "p"),
             {"a": np.ones((2, 1, 2), int), "e": np.ones((2, 1), int)},
-            "s: its input p comes once per sequence, after a pool; a scan needs an input every time step",
+            (
+                "s: its input p comes once per sequence, after a pool; "
+                "a scan needs an input every time step"
+            ),
         ),
         (
             (
@@ -263,8 +361,18 @@ def test_embedding_of_no_columns(tmp_path):
             {},
             "y: rounding its exact result SQ(-27, 37)",
         ),
-        ("{name: y, op: norm, center: false, format: 'SQ(4, 5)'}", "UQ(31, 0)", {}, "y: the squares of 1 elements of UQ(31, 0)"),
-        ("{name: y, op: norm, center: false, format: 'SQ(-88, 99)'}", "SQ(3, 5)", {}, "y: rounding its exact result"),
+        (
+            "{name: y, op: norm, center: false, format: 'SQ(4, 5)'}",
+            "UQ(31, 0)",
+            {},
+            "y: the squares of 1 elements of UQ(31, 0)",
+        ),
+        (
+            "{name: y, op: norm, center: false, format: 'SQ(-88, 99)'}",
+            "SQ(3, 5)",
+            {},
+            "y: rounding its exact result",
+        ),
         (
             "{name: y, op: norm, center: false, format: 'SQ(99, -88)'}",
             "SQ(3, 5)",
@@ -280,14 +388,21 @@ def test_embedding_of_no_columns(tmp_path):
     ],
 )
 def test_sums_that_are_not_exact(tmp_path, operation, format, codes, message):
-    operation = operation if "input" in operation else operation.replace("op: norm", "op: norm, input: x")
-    write(tmp_path, text(operation, size="1", format=format), {name: np.array(values) for name, values in codes.items()})
+    operation = (
+        operation if "input" in operation else operation.replace("op: norm", "op: norm, input: x")
+    )
+    write(
+        tmp_path,
+        text(operation, size="1", format=format),
+        {name: np.array(values) for name, values in codes.items()},
+    )
     assert message in refusal(tmp_path)
 
 
 @pytest.mark.parametrize("width,message", [(30, "sums of x in"), (22, "the exact result of x in")])
 def test_a_sum_of_many_products_does_not_wrap(width, message):
-    """2**12 products of 2**58 or 2**50: in int64 the first sum wraps to 0, the second is one bit too wide."""
+    """2**12 products of 2**58 or 2**50: in int64 the first sum wraps to 0,
+    the second is one bit too wide."""
     op = Dense(name="y", input="x", weight=Tensor(tensor="w", format=SQ(30, 0)), format=SQ(30, 0))
     tensors = Tensors({"w": np.full((1, 1 << 12), -(1 << 29))}, {})
     with pytest.raises(SsmHdlError, match=f"^y: {message}"):
@@ -295,7 +410,10 @@ def test_a_sum_of_many_products_does_not_wrap(width, message):
 
 
 FORMATS = st.builds(
-    lambda signed, width, f_bits: Format(signed, width - f_bits, f_bits), st.booleans(), st.integers(2, 62), st.integers(-70, 70)
+    lambda signed, width, f_bits: Format(signed, width - f_bits, f_bits),
+    st.booleans(),
+    st.integers(2, 62),
+    st.integers(-70, 70),
 )
 
 
@@ -309,7 +427,11 @@ def test_what_is_accepted_is_exact(kind, a, b, y, data):
         "multiply": lambda: Multiply(name="y", inputs=("a", "b"), format=y),
         "pool": lambda: Pool(name="y", input="a", shift=shift, format=y),
         "dense": lambda: Dense(
-            name="y", input="a", weight=Tensor(tensor="w", format=SQ(1, 7)), bias=Tensor(tensor="b", format=b), format=y
+            name="y",
+            input="a",
+            weight=Tensor(tensor="w", format=SQ(1, 7)),
+            bias=Tensor(tensor="b", format=b),
+            format=y,
         ),
     }[kind]()
     codes = {"w": np.array([[-128, 127, 3]]), "b": np.array([data.draw(st.integers(b.min, b.max))])}
@@ -318,8 +440,15 @@ def test_what_is_accepted_is_exact(kind, a, b, y, data):
         node = op.bind(edges, Tensors(codes, {}), 4)
     except SsmHdlError:
         return
-    ends = [st.sampled_from([edge.format.min, edge.format.max]) | st.integers(edge.format.min, edge.format.max) for edge in edges]
-    inputs = [np.array(data.draw(st.lists(end, min_size=12, max_size=12))).reshape(1, 4, 3) for end in ends]
+    ends = [
+        st.sampled_from([edge.format.min, edge.format.max])
+        | st.integers(edge.format.min, edge.format.max)
+        for edge in edges
+    ]
+    inputs = [
+        np.array(data.draw(st.lists(end, min_size=12, max_size=12))).reshape(1, 4, 3)
+        for end in ends
+    ]
     exact = evaluate(node, *(codes.astype(object) for codes in inputs))
     assert evaluate(node, *inputs).codes.tolist() == exact.codes.tolist()
     assert node.accumulator.width <= MAX_WIDTH
@@ -329,7 +458,9 @@ def same_bits(folder, seed=1, **sizing):
     """A manifest's RTL, with stalls, gives the bits of the golden model."""
     manifest = Manifest.load(folder)
     low, high = manifest.input.format.min, manifest.input.format.max
-    samples = np.random.default_rng(seed).integers(low, high + 1, (3, manifest.steps, manifest.input.size))
+    samples = np.random.default_rng(seed).integers(
+        low, high + 1, (3, manifest.steps, manifest.input.size)
+    )
     model = VerilatedModel(manifest, plan_for(manifest, **sizing).plan, optimise=0)
     return np.array_equal(model.run(samples, stalls=0.3).outputs, run(manifest, samples).outputs)
 
@@ -337,7 +468,8 @@ def same_bits(folder, seed=1, **sizing):
 def test_operations_of_any_name(tmp_path):
     """The names of adapters, ports and keywords: none of them clashes."""
     names = (
-        "x_fork y_1_queue output_repack_1 loader pipeline entry ring i__valid o__payload loaded clk i w reg logic table output t"
+        "x_fork y_1_queue output_repack_1 loader pipeline entry ring i__valid o__payload loaded "
+        "clk i w reg logic table output t"
     )
     operations, source = [], "x"
     for name in names.split():
@@ -350,7 +482,10 @@ def test_operations_of_any_name(tmp_path):
 def test_a_chain_of_doublings_is_planned_quickly(tmp_path):
     """It has 2**40 paths."""
     sources = ["x", *(f"y{k}" for k in range(40))]
-    chain = [f"{{name: y{k}, op: add, inputs: [{x}, {x}], format: 'SQ(3, 5)'}}" for k, x in enumerate(sources[:-1])]
+    chain = [
+        f"{{name: y{k}, op: add, inputs: [{x}, {x}], format: 'SQ(3, 5)'}}"
+        for k, x in enumerate(sources[:-1])
+    ]
     write(tmp_path, text(*chain, output="y39"), {})
     began = time.process_time()
     plan_for(Manifest.load(tmp_path), share_layers=False)
@@ -359,8 +494,15 @@ def test_a_chain_of_doublings_is_planned_quickly(tmp_path):
 
 def test_a_folding_whose_results_a_pool_takes_one_by_one(tmp_path):
     pool = "{name: y, op: pool, input: d, shift: 0, format: 'SQ(1, 3)'}"
-    dense = "{name: d, op: dense, input: x, weight: {tensor: w, format: 'SQ(1, 3)'}, format: 'SQ(1, 3)'}"
-    write(tmp_path, text(dense, pool, size="4", format="SQ(1, 3)"), {"w": np.arange(-8, 16).reshape(6, 4).clip(-8, 7)})
+    dense = (
+        "{name: d, op: dense, input: x, weight: {tensor: w, format: 'SQ(1, 3)'}, "
+        "format: 'SQ(1, 3)'}"
+    )
+    write(
+        tmp_path,
+        text(dense, pool, size="4", format="SQ(1, 3)"),
+        {"w": np.arange(-8, 16).reshape(6, 4).clip(-8, 7)},
+    )
     assert same_bits(tmp_path, folding={"d": "2x4"})
 
 
@@ -382,7 +524,9 @@ def test_a_norm_too_wide_for_a_dsp_block(tmp_path):
 def test_operands_too_wide_for_a_dsp_block(tmp_path, operations, format):
     draw = np.random.default_rng(1).integers
     arrays = {"a": draw(-(1 << 18), 1 << 18, (8, 2, 2)), "e": np.zeros((8, 2), int)}
-    arrays["w"] = draw(-128, 128, (8, 1, 2, 2)) if len(operations) > 1 else draw(-(1 << 17), 1 << 17, (16, 8))
+    arrays["w"] = (
+        draw(-128, 128, (8, 1, 2, 2)) if len(operations) > 1 else draw(-(1 << 17), 1 << 17, (16, 8))
+    )
     write(tmp_path, text(*operations, size="8", format=format), arrays)
     assert same_bits(tmp_path, device=DEVICES["up5k"])
 

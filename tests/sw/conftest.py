@@ -1,4 +1,5 @@
-"""Commands in this process; torch on one thread: pytest-xdist has the other cores, and threads that wait are slow."""
+"""Commands in this process; torch on one thread: pytest-xdist has the other cores,
+and threads that wait are slow."""
 
 import re
 import sys
@@ -24,7 +25,8 @@ def _one_thread():
 
 @pytest.fixture
 def cli(capsys, monkeypatch):
-    """``cli(*arguments)``: run a command in this process; its exit status and what it wrote to stdout and stderr."""
+    """``cli(*arguments)``: run a command in this process; its exit status and what it wrote to
+    stdout and stderr."""
 
     def call(*arguments):
         monkeypatch.setattr(sys, "argv", ["ssm-hdl", *map(str, arguments)])
@@ -39,7 +41,8 @@ def cli(capsys, monkeypatch):
 
 @pytest.fixture
 def refused(cli):
-    """``refused(words, *arguments)``: the command says one line with these words on stderr, nothing else, and exits with 1.
+    """``refused(words, *arguments)``: the command says one line with these words on stderr,
+    nothing else, and exits with 1.
 
     ``status=2`` is for wrong usage.
     """
@@ -58,15 +61,22 @@ def refused(cli):
 
 @pytest.fixture(scope="session")
 def untrained():
-    """``untrained(kind, spec, **options)``: a small model as random as its initial weights are, its norms included."""
+    """``untrained(kind, spec, **options)``: a small model as random as its initial weights are,
+    its norms included."""
 
     def make(kind, spec, **options):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
-            model = kind(width=6, modes=5, **{"layers": 2, "dt_range": (1e-2, 1)} | options).build(spec).eval()
+            model = (
+                kind(width=6, modes=5, **{"layers": 2, "dt_range": (1e-2, 1)} | options)
+                .build(spec)
+                .eval()
+            )
             for name, values in (*model.named_parameters(), *model.named_buffers()):
                 if "norm" in name and values.numel() == 6:
-                    values.data = torch.rand(6) + (0.5 if "var" in name or "weight" in name else -0.5)
+                    values.data = torch.rand(6) + (
+                        0.5 if "var" in name or "weight" in name else -0.5
+                    )
         return Checkpoint(model, spec, {"name": "small"})
 
     return make
@@ -77,7 +87,9 @@ def sqnr():
     """``sqnr(manifest, checkpoint, codes)``: of the outputs, in dB."""
 
     def measure(manifest, checkpoint, codes):
-        wanted = logits(checkpoint.model, torch.from_numpy(checkpoint.inputs.normalise(codes))).numpy()
+        wanted = logits(
+            checkpoint.model, torch.from_numpy(checkpoint.inputs.normalise(codes))
+        ).numpy()
         noise = manifest.values(run(manifest, codes).outputs) - wanted
         return 10 * np.log10((wanted**2).mean() / (noise**2).mean())
 
@@ -86,13 +98,15 @@ def sqnr():
 
 @pytest.fixture
 def as_built():
-    """``as_built(manifest, target, folder)``: the folder as a build leaves it, but the bitstream; its report."""
+    """``as_built(manifest, target, folder)``: the folder as a build leaves it,
+    but the bitstream; its report."""
 
     def make(manifest, target, folder):
         use, board = Usage(1, 2), target.board
         report = BuildReport(
-            manifest.name, fingerprint(manifest), board.name, board.device, 45, target.clock_hz / 1e6, 46, *[use] * 5, 9, 5e6,
-            10**6, 1, {1: 46.0}, ["yosys"], "small.bin",
+            manifest.name, fingerprint(manifest), board.name, board.device, 45,
+            target.clock_hz / 1e6, 46, *[use] * 5, 9, 5e6, 10**6, 1, {1: 46.0}, ["yosys"],
+            "small.bin",
         )  # fmt: skip
         manifest.save(folder)
         (folder / REPORT).write_text(report.to_json())

@@ -37,14 +37,22 @@ def reached(monkeypatch):
 
 def test_a_row_is_measured_once(random_manifest, tmp_path, reached, monkeypatch):
     """And anew where synthesis has changed, or place and route."""
-    manifest, board, said = random_manifest(channels=8, modes=4, steps=16), find_board("icebreaker"), []
+    manifest, board, said = (
+        random_manifest(channels=8, modes=4, steps=16),
+        find_board("icebreaker"),
+        [],
+    )
     first = bench.row("small", manifest, board, None, tmp_path, said.append)
     (plan, clock_hz, seeds), report = (
         reached[0],
         plan_for(manifest, board.chip, fastest=True, reserve=shell_use(manifest, board)).report,
     )
     assert (clock_hz, len(seeds)) == (48e6, 3) and estimate(manifest, plan) == report
-    assert first["interval"] == report.cycles and first["clock_mhz"] == 50 and first["outputs_compared"] > 0
+    assert (
+        first["interval"] == report.cycles
+        and first["clock_mhz"] == 50
+        and first["outputs_compared"] > 0
+    )
     assert first["steps_per_second"] == round(50e6 / report.cycles, 1)
     assert first["utilisation"] == round(report.utilisation, 4)
     assert bench.row("small", manifest, board, None, tmp_path, said.append) == first
@@ -68,7 +76,9 @@ def test_throughput_against_multipliers(random_manifest, tmp_path):
     manifest = random_manifest(channels=8, modes=4, steps=16)
     points = bench.line(manifest, ECP5, 6, tmp_path, lambda text: None)
     assert len(points) > 2 and all(point["interval"] == point["cycles"] for point in points)
-    assert [point["interval"] for point in points] == sorted({point["interval"] for point in points}, reverse=True)
+    assert [point["interval"] for point in points] == sorted(
+        {point["interval"] for point in points}, reverse=True
+    )
 
 
 def test_straightness():

@@ -20,7 +20,9 @@ SPEC = data.SPECS["digits"]
 def saved(tmp_path):
     """A checkpoint, and its file."""
     torch.manual_seed(4)
-    original = checkpoint.Checkpoint(S4D(4, 3), SPEC, {"name": "test", "accuracy": "0.5", "command": "none", "seed": "4"})
+    original = checkpoint.Checkpoint(
+        S4D(4, 3), SPEC, {"name": "test", "accuracy": "0.5", "command": "none", "seed": "4"}
+    )
     return original, original.save(tmp_path / "folder" / "test.safetensors")
 
 
@@ -46,13 +48,27 @@ def test_a_checkpoint_survives_its_file(saved):
 @pytest.mark.parametrize("tokens", [0, 16])
 def test_an_s5_survives_its_file_with_all_its_options(tmp_path, tokens):
     torch.manual_seed(4)
-    config = S5Config(width=4, modes=3, layers=2, norm="batch", gate="none", gelu="erf", skip="norm", hidden=5, clip=False)
-    config = config.model_copy(update={"discretization": "bilinear", "epsilon": 1e-5, "blocks": 3, "dropout": 0.5})
+    config = S5Config(
+        width=4,
+        modes=3,
+        layers=2,
+        norm="batch",
+        gate="none",
+        gelu="erf",
+        skip="norm",
+        hidden=5,
+        clip=False,
+    )
+    config = config.model_copy(
+        update={"discretization": "bilinear", "epsilon": 1e-5, "blocks": 3, "dropout": 0.5}
+    )
     inputs = replace(SPEC, tokens=tokens)
     model = S5(config, SPEC.classes, tokens)
     x = torch.randint(0, tokens, (2, 64, 1)) if tokens else torch.randn(2, 64, 1)
     model.train()(x)
-    loaded = checkpoint.load(checkpoint.Checkpoint(model.eval(), inputs, {"name": "a"}).save(tmp_path / "a.safetensors"))
+    loaded = checkpoint.load(
+        checkpoint.Checkpoint(model.eval(), inputs, {"name": "a"}).save(tmp_path / "a.safetensors")
+    )
     assert (loaded.inputs, loaded.metadata) == (inputs, {"name": "a"})
     assert loaded.model.config == config.model_copy(update={"blocks": 1, "dropout": 0.0})
     assert torch.equal(loaded.model(x), model(x))
@@ -80,7 +96,11 @@ def nan_c():
     ("tensors", "metadata", "message"),
     [
         ({"s4_layers.0.D": None}, {}, r"lacks the tensor s4_layers.0.D of shape \(4,\)"),
-        ({"encoder.weight": torch.zeros(4, 2)}, {}, r"encoder.weight has shape \(4, 2\).* has \(4, 1\)"),
+        (
+            {"encoder.weight": torch.zeros(4, 2)},
+            {},
+            r"encoder.weight has shape \(4, 2\).* has \(4, 1\)",
+        ),
         ({"s4_layers.0.kernel.C": nan_c()}, {}, "kernel.C has 1 values that are not finite"),
         ({"encoder.bias": torch.zeros(4, dtype=torch.int32)}, {}, "encoder.bias is torch.int32"),
         ({"dropout": torch.zeros(1)}, {}, "has a tensor dropout, which"),

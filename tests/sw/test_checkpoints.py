@@ -37,7 +37,8 @@ def test_a_committed_checkpoint_is_that_of_its_preset(trained):
 
 
 def test_a_committed_checkpoint_has_equal_modes(trained):
-    """In float64: float32 rounds Abar, which after 784 steps at |Abar| near 1 is worth 1e-5 of the logits."""
+    """In float64: float32 rounds Abar, which after 784 steps at |Abar| near 1 is worth
+    1e-5 of the logits."""
     found, _ = trained
     model = found.model.double()
     shape = (4, min(found.inputs.steps, 784), found.inputs.channels)

@@ -55,11 +55,18 @@ def edit(folder, old, new):
 def test_the_installed_script_starts_quickly_and_without_a_traceback(tmp_path):
     done = subprocess.run([SCRIPT, "--help"], capture_output=True, text=True, check=True)
     assert all(name in done.stdout for name in COMMANDS)
-    failed = subprocess.run([SCRIPT, "info", tmp_path / "nothing"], capture_output=True, text=True, check=False)
+    failed = subprocess.run(
+        [SCRIPT, "info", tmp_path / "nothing"], capture_output=True, text=True, check=False
+    )
     assert (failed.returncode, failed.stdout) == (1, "")
     assert failed.stderr.count("\n") == 1
-    code = "import sys, ssm_hdl.sw.cli; print(*{'torch', 'amaranth', 'sklearn', 'matplotlib', 'cocotb'} & set(sys.modules))"
-    light = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)
+    code = (
+        "import sys, ssm_hdl.sw.cli; print(*{'torch', 'amaranth', 'sklearn', 'matplotlib', "
+        "'cocotb'} & set(sys.modules))"
+    )
+    light = subprocess.run(
+        [sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True
+    )
     assert light.stdout.strip() == ""
 
 
@@ -76,21 +83,36 @@ def test_json_is_all_that_comes_on_stdout(cli, manifest, tmp_path):
     info = json.loads(cli("info", manifest, "--json").out)
     assert info["steps"] == 6
     assert info["operations"][1]["accumulator"].startswith("SQ(")
-    made = json.loads(cli("generate", manifest, "-o", tmp_path / "top.v", "--fold", "mixing=2", "--json").out)
+    made = json.loads(
+        cli("generate", manifest, "-o", tmp_path / "top.v", "--fold", "mixing=2", "--json").out
+    )
     assert (tmp_path / "top.v").read_text().count("module") and made["dsp"] <= 8
     assert next(stage for stage in made["stages"] if stage["name"] == "mixing")["multipliers"] == 2
 
 
 def test_layers_that_share_stages(cli, refused, random_manifest, tmp_path):
     random_manifest(channels=4, modes=2, steps=8, layers=2, alike=True).save(tmp_path / "deep")
-    made = json.loads(cli("generate", tmp_path / "deep", "--share-layers", "-o", tmp_path / "top.v", "--json").out)
+    made = json.loads(
+        cli("generate", tmp_path / "deep", "--share-layers", "-o", tmp_path / "top.v", "--json").out
+    )
     assert made["layers"] == 2 and "drive" in [stage["name"] for stage in made["stages"]]
     shown = cli("generate", tmp_path / "deep", "--share-layers", "-o", tmp_path / "top.v").out
     assert "2 share stages" in shown
-    same = json.loads(cli("simulate", tmp_path / "deep", "--count", 4, "--stalls", 0.2, "--share-layers", "--json").out)
+    same = json.loads(
+        cli(
+            "simulate", tmp_path / "deep", "--count", 4, "--stalls", 0.2, "--share-layers", "--json"
+        ).out
+    )
     assert same["differences"] == 0 and same["elements"] == 12
     random_manifest().save(tmp_path / "flat")
-    refused("no layers to share stages", "generate", tmp_path / "flat", "--share-layers", "-o", tmp_path / "flat.v")
+    refused(
+        "no layers to share stages",
+        "generate",
+        tmp_path / "flat",
+        "--share-layers",
+        "-o",
+        tmp_path / "flat.v",
+    )
     assert not (tmp_path / "flat.v").exists()
 
 
@@ -108,7 +130,9 @@ def test_the_picture_names_every_stage(random_manifest, tmp_path):
 
     manifest = random_manifest(channels=2, modes=2, steps=6)
     with rc_context({"svg.fonttype": "none"}):
-        text = draw(manifest, plan_for(manifest, share_layers=False).plan, tmp_path / "picture.svg").read_text()
+        text = draw(
+            manifest, plan_for(manifest, share_layers=False).plan, tmp_path / "picture.svg"
+        ).read_text()
     for node in manifest.nodes.values():
         assert f">{node.name}</text>" in text and f">{node.op.op}</text>" in text
 
@@ -119,7 +143,11 @@ def test_the_road_from_training_to_equal_rtl(cli, tmp_path):
     assert trained["command"] == "ssm-hdl train digits --epochs 1"
     assert json.loads(cli("info", checkpoint, "--json").out)["dataset"] == "digits"
     (tmp_path / "quick.yaml").write_text("samples: 16\n")
-    assert json.loads(cli("quantize", checkpoint, "--recipe", tmp_path / "quick.yaml", "--out", folder, "--json").out)["edges"]
+    assert json.loads(
+        cli(
+            "quantize", checkpoint, "--recipe", tmp_path / "quick.yaml", "--out", folder, "--json"
+        ).out
+    )["edges"]
     float_model = json.loads(cli("eval", checkpoint, "--json").out)
     integer = json.loads(cli("eval", folder, "--count", 40, "--json").out)
     assert float_model["accuracy"] == pytest.approx(trained["accuracy"], abs=1e-4)
@@ -165,12 +193,21 @@ def _truncate(folder):
 
 
 BAD_MANIFESTS = {
-    "missing tensor": (lambda f: _weights(f, lambda t: t.pop("mixing.bias")), r"mixing: tensor 'mixing\.bias' is not in"),
-    "wrong shape": (lambda f: _weights(f, lambda t: t.update({"mixing.bias": t["mixing.bias"][:-1]})), r"mixing: bias .*shape"),
+    "missing tensor": (
+        lambda f: _weights(f, lambda t: t.pop("mixing.bias")),
+        r"mixing: tensor 'mixing\.bias' is not in",
+    ),
+    "wrong shape": (
+        lambda f: _weights(f, lambda t: t.update({"mixing.bias": t["mixing.bias"][:-1]})),
+        r"mixing: bias .*shape",
+    ),
     "NaN": (lambda f: _weights(f, _nan), r"mixing\.weight.* F32 numbers"),
     "unknown operation": (lambda f: edit(f, "op: lookup", "op: softmax"), r"gelu.*softmax"),
     "format of 0 bits": (lambda f: edit(f, "SQ(1, 15)", "SQ(0, 0)"), r"SQ\(0, 0\) has 0 bits"),
-    "newer schema": (lambda f: edit(f, "schema_version: 1", "schema_version: 2"), r"schema_version is 2.*upgrade"),
+    "newer schema": (
+        lambda f: edit(f, "schema_version: 1", "schema_version: 2"),
+        r"schema_version is 2.*upgrade",
+    ),
     "truncated weights": (_truncate, r"weights\.safetensors is damaged"),
     "not YAML": (lambda f: edit(f, "schema_version: 1", "a: [b"), r"is not YAML"),
     "empty": (lambda f: (f / "manifest.yaml").write_text(""), r"is not a manifest"),
@@ -201,7 +238,9 @@ def test_bad_samples_are_refused(refused, manifest, tmp_path):
     refused("is not a .npy file", "simulate", manifest, "--samples", path)
     np.save(path, 7)
     refused("holds no sequence", "simulate", manifest, "--samples", path)
-    refused("no data set has sequences of 6 steps", "simulate", manifest, "--samples", "test", status=2)
+    refused(
+        "no data set has sequences of 6 steps", "simulate", manifest, "--samples", "test", status=2
+    )
 
 
 def test_a_folder_without_mnist_is_refused(refused, tmp_path):
@@ -210,7 +249,15 @@ def test_a_folder_without_mnist_is_refused(refused, tmp_path):
     words = r"empty has no train-images-idx3-ubyte\.gz"
     refused(words, "eval", folder, "--data", tmp_path / "empty")
     refused(words, "simulate", folder, "--samples", "test", "--data", tmp_path / "empty")
-    refused(words, "train", "s4d-16h", "--data", tmp_path / "empty", "--out", tmp_path / "out.safetensors")
+    refused(
+        words,
+        "train",
+        "s4d-16h",
+        "--data",
+        tmp_path / "empty",
+        "--out",
+        tmp_path / "out.safetensors",
+    )
     assert not (tmp_path / "out.safetensors").exists()
 
 
@@ -233,7 +280,11 @@ def test_a_machine_without_a_compiler_is_told_so(refused, manifest, tmp_path, mo
         ("sklearn", "eval", ["eval", "manifest"]),
         ("sklearn", "eval", ["simulate", DIGITS, "--samples", "test"]),
         ("matplotlib", "pictures", ["info", DIGITS, "--picture", "digits.svg"]),
-        ("matplotlib", "pictures", ["generate", DIGITS, "--device", "up5k", "--roofline", "digits.svg"]),
+        (
+            "matplotlib",
+            "pictures",
+            ["generate", DIGITS, "--device", "up5k", "--roofline", "digits.svg"],
+        ),
         ("matplotlib", "pictures", ["data", "digits", "--picture", "digits.svg"]),
         ("scipy", "dev", ["calibrate"]),
     ],
@@ -253,8 +304,20 @@ def terminal():
     os.close(slave)
 
 
-def test_a_serial_port_that_is_not_there_or_does_not_answer_is_refused(refused, manifest, tmp_path, terminal):
-    refused("nothing on .* answers", "run", manifest, "--port", terminal[1], "--timeout", 0.5, "--out", tmp_path / "out.npy")
+def test_a_serial_port_that_is_not_there_or_does_not_answer_is_refused(
+    refused, manifest, tmp_path, terminal
+):
+    refused(
+        "nothing on .* answers",
+        "run",
+        manifest,
+        "--port",
+        terminal[1],
+        "--timeout",
+        0.5,
+        "--out",
+        tmp_path / "out.npy",
+    )
     assert not (tmp_path / "out.npy").exists()
 
 
@@ -271,11 +334,23 @@ def test_a_damaged_answer_is_refused(refused, manifest, terminal):
     thread.join()
 
 
-def test_a_board_that_is_too_small_or_unknown_is_refused_before_synthesis(refused, random_manifest, manifest, tmp_path):
+def test_a_board_that_is_too_small_or_unknown_is_refused_before_synthesis(
+    refused, random_manifest, manifest, tmp_path
+):
     large = random_manifest(channels=200, modes=64, steps=6).save(tmp_path / "large").parent
     out = tmp_path / "bitstream"
     refused("does not fit the", "build", large, "--board", "icebreaker", "--out", out)
-    refused("does not reach a clock of 500 MHz", "build", manifest, "--board", "icebreaker", "--clock", 500, "--out", out)
+    refused(
+        "does not reach a clock of 500 MHz",
+        "build",
+        manifest,
+        "--board",
+        "icebreaker",
+        "--clock",
+        500,
+        "--out",
+        out,
+    )
     assert not out.exists()
 
 
@@ -294,7 +369,9 @@ def test_a_place_that_cannot_be_written_is_refused(refused, manifest, tmp_path):
 def test_folds_that_do_not_exist_are_refused(refused, random_manifest, tmp_path):
     manifest = random_manifest(channels=8, modes=4, steps=6).save(tmp_path / "wide")
     out = tmp_path / "top.v"
-    refused("at least 2 DSP blocks where 1 can be used", "generate", manifest, "--dsp", 1, "-o", out)
+    refused(
+        "at least 2 DSP blocks where 1 can be used", "generate", manifest, "--dsp", 1, "-o", out
+    )
     assert not out.exists()
 
 
@@ -302,7 +379,9 @@ COMMAND_LINES = sorted(
     {
         line.strip()
         for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-        for block in re.findall(r"```(?:sh|console)\n(.*?)```", path.read_text(encoding="utf-8"), re.DOTALL)
+        for block in re.findall(
+            r"```(?:sh|console)\n(.*?)```", path.read_text(encoding="utf-8"), re.DOTALL
+        )
         for line in block.splitlines()
         if line.removeprefix("$ ").startswith("ssm-hdl ")
     }
@@ -323,5 +402,7 @@ def test_the_documentation_has_commands():
 
 def test_the_workflow_to_copy_is_yaml_that_installs_and_simulates():
     workflow = yaml.safe_load((ROOT / "docs" / "ci" / "simulate.yml").read_text(encoding="utf-8"))
-    steps = " ".join(step.get("run", "") for job in workflow["jobs"].values() for step in job["steps"])
+    steps = " ".join(
+        step.get("run", "") for job in workflow["jobs"].values() for step in job["steps"]
+    )
     assert "ssm-hdl[sim]" in steps and "ssm-hdl simulate" in steps

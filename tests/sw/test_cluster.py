@@ -45,7 +45,11 @@ class Client(ThreadPoolExecutor):
 def dask(monkeypatch):
     """The package, as far as it is used."""
     module = ModuleType("distributed")
-    module.__spec__, module.Client, module.KilledWorker = ModuleSpec("distributed", None), Client, KilledWorkerError
+    module.__spec__, module.Client, module.KilledWorker = (
+        ModuleSpec("distributed", None),
+        Client,
+        KilledWorkerError,
+    )
     monkeypatch.setitem(sys.modules, "distributed", module)
     return module
 
@@ -59,7 +63,10 @@ def test_calls_are_spread_and_what_fails_is_an_error(dask):
     ):
         with pytest.raises(SsmHdlError, match=words), workers(address, 1):
             pass
-    with pytest.raises(SsmHdlError, match=r"a worker of .* was lost: boom"), workers("tcp://host:8786", 1):
+    with (
+        pytest.raises(SsmHdlError, match=r"a worker of .* was lost: boom"),
+        workers("tcp://host:8786", 1),
+    ):
         raise KilledWorkerError("boom")
 
 
@@ -80,6 +87,15 @@ def test_bench_asks_the_workers(dask, cli, monkeypatch, tmp_path):
 
     monkeypatch.setattr(bench, "row", row)
     pairs = "manifests/digits@icebreaker", "manifests/digits@ulx3s-25f"
-    done = cli("bench", *pairs, "--results", tmp_path / "r.json", "--jobs", 3, "--cluster", "tcp://host:8786")
+    done = cli(
+        "bench",
+        *pairs,
+        "--results",
+        tmp_path / "r.json",
+        "--jobs",
+        3,
+        "--cluster",
+        "tcp://host:8786",
+    )
     assert (done.status, done.err) == (1, "ssm-hdl: enough\n")
     assert sorted(asked) == [("digits", "icebreaker", True, 3), ("digits", "ulx3s-25f", True, 3)]

@@ -25,7 +25,9 @@ def small(monkeypatch):
         shape = ({60000: 12, 10000: 4}[file.shape[0]], *file.shape[1:])
         body = random.integers(0, 256 if len(shape) == 3 else 10, shape, np.uint8).tobytes()
         contents[file.name] = struct.pack(f">HBB{len(shape)}I", 0, 8, len(shape), *shape) + body
-        files.append(mnist.IdxFile(file.name, hashlib.sha256(contents[file.name]).hexdigest(), shape))
+        files.append(
+            mnist.IdxFile(file.name, hashlib.sha256(contents[file.name]).hexdigest(), shape)
+        )
     monkeypatch.setattr(mnist, "FILES", tuple(files))
     monkeypatch.setattr(mnist, "VALIDATION", 5)
     return contents
@@ -50,7 +52,9 @@ def server(tmp_path):
         def log_message(self, *args):
             pass
 
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=root)) as running:
+    with http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), functools.partial(Quiet, directory=root)
+    ) as running:
         threading.Thread(target=running.serve_forever, daemon=True).start()
         yield root, f"http://127.0.0.1:{running.server_port}/"
         running.shutdown()
@@ -94,17 +98,28 @@ def test_mnist_is_read_gzipped_and_plain_and_the_end_of_train_validates(small, f
     images = np.frombuffer(small["train-images-idx3-ubyte"][16:], np.uint8).reshape(12, 784, 1)
     labels = np.frombuffer(small["train-labels-idx1-ubyte"][8:], np.uint8)
     np.testing.assert_array_equal(np.concatenate([dataset.train.codes, dataset.val.codes]), images)
-    np.testing.assert_array_equal(np.concatenate([dataset.train.labels, dataset.val.labels]), labels)
+    np.testing.assert_array_equal(
+        np.concatenate([dataset.train.labels, dataset.val.labels]), labels
+    )
     assert dataset.spec == data.SPECS["mnist"]
 
 
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda path: path.unlink(), "has no t10k-images-idx3-ubyte.gz and no t10k-images-idx3-ubyte, .*--data"),
-        (lambda path: path.write_bytes(path.read_bytes()[:-1]), r"has 3151 bytes, IDX of shape \(4, 28, 28\) has 3152"),
+        (
+            lambda path: path.unlink(),
+            "has no t10k-images-idx3-ubyte.gz and no t10k-images-idx3-ubyte, .*--data",
+        ),
+        (
+            lambda path: path.write_bytes(path.read_bytes()[:-1]),
+            r"has 3151 bytes, IDX of shape \(4, 28, 28\) has 3152",
+        ),
         (lambda path: path.write_bytes(path.read_bytes() + b"0"), "has 3153 bytes"),
-        (lambda path: path.write_bytes(b"\0\0\x0d" + path.read_bytes()[3:]), "starts with 00000d03.* is 00000803"),
+        (
+            lambda path: path.write_bytes(b"\0\0\x0d" + path.read_bytes()[3:]),
+            "starts with 00000d03.* is 00000803",
+        ),
         (lambda path: path.write_bytes(b""), "starts with , the IDX header"),
     ],
 )
@@ -122,7 +137,9 @@ def test_a_damaged_gzip_is_refused(folder, content):
 
 
 def test_a_label_above_9_is_refused(small, folder):
-    (folder / "train-labels-idx1-ubyte.gz").write_bytes(gzip.compress(small["train-labels-idx1-ubyte"][:-1] + b"\x0a"))
+    (folder / "train-labels-idx1-ubyte.gz").write_bytes(
+        gzip.compress(small["train-labels-idx1-ubyte"][:-1] + b"\x0a")
+    )
     with pytest.raises(SsmHdlError, match="a label of MNIST is 10"):
         data.load("mnist", folder)
 
@@ -140,7 +157,11 @@ def test_mnist_is_downloaded_once_and_then_read(small, server, tmp_path):
 
 @pytest.mark.parametrize(
     ("served", "message"),
-    [(gzip.compress(b"other", mtime=0), "holds other data"), (b"<html>", "cannot download"), (None, "cannot download .*--data")],
+    [
+        (gzip.compress(b"other", mtime=0), "holds other data"),
+        (b"<html>", "cannot download"),
+        (None, "cannot download .*--data"),
+    ],
 )
 def test_a_bad_download_is_refused_and_leaves_nothing(small, server, tmp_path, served, message):
     root, url = server
@@ -152,7 +173,9 @@ def test_a_bad_download_is_refused_and_leaves_nothing(small, server, tmp_path, s
 
 
 def test_an_unknown_data_set_and_a_folder_of_digits_are_refused(tmp_path):
-    with pytest.raises(SsmHdlError, match="'cifar'; there are copying, digits, hapt, induction, listops, mnist"):
+    with pytest.raises(
+        SsmHdlError, match="'cifar'; there are copying, digits, hapt, induction, listops, mnist"
+    ):
         data.load("cifar")
     with pytest.raises(SsmHdlError, match="leave the folder out"):
         data.load("digits", tmp_path)

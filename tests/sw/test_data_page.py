@@ -1,4 +1,5 @@
-"""The page docs/data.md, command by command, without `build`: place and route take a minute. `generate` sizes the same design."""
+"""The page docs/data.md, command by command, without `build`: place and route take a minute.
+`generate` sizes the same design."""
 
 import gzip
 import json
@@ -13,7 +14,11 @@ import pytest
 PAGE = (Path(__file__).parents[2] / "docs" / "data.md").read_text(encoding="utf-8")
 WALK, REST = PAGE.split("## The arrays")
 COMMANDS = {
-    part: [line.split()[1:] for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL) for line in block.splitlines()]
+    part: [
+        line.split()[1:]
+        for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
+        for line in block.splitlines()
+    ]
     for part, text in (("walk", WALK), ("rest", REST))
 }
 
@@ -29,13 +34,24 @@ def test_two_arrays_become_verilog(cli, refused, here):
     (program,) = re.findall(r"```python\n(.*?)```", WALK, re.DOTALL)
     (here / "motor.py").write_text(program)
     subprocess.run([sys.executable, "motor.py"], check=True)
-    assert [name for name, *_ in COMMANDS["walk"]] == ["data", "train", "quantize", "eval", "simulate", "generate", "build"]
+    assert [name for name, *_ in COMMANDS["walk"]] == [
+        "data",
+        "train",
+        "quantize",
+        "eval",
+        "simulate",
+        "generate",
+        "build",
+    ]
     for name, *arguments in COMMANDS["walk"][:-1]:
         done = cli(name, *arguments, "--json")
         assert done.status == 0, done.err
         answer = json.loads(done.out)
         if name == "eval":
-            assert [(model["correct"], model["labelled"]) for model in answer["models"]] == [(60, 60), (60, 60)]
+            assert [(model["correct"], model["labelled"]) for model in answer["models"]] == [
+                (60, 60),
+                (60, 60),
+            ]
             assert "both recognise 60 of 60 test samples" in WALK
         if name == "simulate":
             assert (answer["differences"], answer["elements"]) == (0, 80)

@@ -1,4 +1,5 @@
-"""The programs in C of docs/design.md compile beside the package that the page's own command writes."""
+"""The programs in C of docs/design.md compile beside the package that the page's
+own command writes."""
 
 import re
 import subprocess
@@ -22,7 +23,10 @@ def test_programs_in_c_compile(cli, tmp_path, monkeypatch):
         Path(f"{number}.c").write_text(text)
     flags = ["-std=c99", "-Wall", "-Wextra", "-Werror", "-Iout/digits_bus", "-c"]
     done = subprocess.run(
-        ["cc", *flags, *Path.cwd().glob("?.c"), "out/digits_bus/ssm_hdl.c"], check=False, capture_output=True, text=True
+        ["cc", *flags, *Path.cwd().glob("?.c"), "out/digits_bus/ssm_hdl.c"],
+        check=False,
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stderr
     assert "create_clock -name clk " in Path("out/digits_bus/digits_core.sdc").read_text()

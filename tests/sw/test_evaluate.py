@@ -61,14 +61,20 @@ def test_processes_make_no_difference(random_manifest, split):
 
 
 def test_what_cannot_be_evaluated_is_refused(random_manifest, split):
-    with pytest.raises(SsmHdlError, match="random_s4d has one answer for each step, and the samples have a label for a sequence"):
+    with pytest.raises(
+        SsmHdlError,
+        match="random_s4d has one answer for each step, "
+        "and the samples have a label for a sequence",
+    ):
         evaluate_integer(random_manifest(pooled=False), split)
     with pytest.raises(SsmHdlError, match="0 processes"):
         evaluate_integer(random_manifest(), split, 0)
     with pytest.raises(SsmHdlError, match="no samples to run"):
         evaluate_integer(random_manifest(), split.head(0))
     with pytest.raises(SsmHdlError, match="random_s4d takes 1 to 6"):
-        evaluate_integer(random_manifest(), Split(np.zeros((2, 7, 1), np.uint8), np.zeros(2, np.int64)))
+        evaluate_integer(
+            random_manifest(), Split(np.zeros((2, 7, 1), np.uint8), np.zeros(2, np.int64))
+        )
 
 
 def test_sequences_of_different_lengths_are_run_without_their_padding(random_manifest, split):

@@ -1,4 +1,5 @@
-"""A language model goes on with a text: in the golden model, and on the simulated pins of a board by the command itself."""
+"""A language model goes on with a text: in the golden model, and on the simulated pins of a board
+by the command itself."""
 
 import json
 
@@ -26,7 +27,9 @@ operations:
 - {name: logits, op: embedding, input: token, weight: {tensor: rows, format: "SQ(4, 4)"}}
 output: logits
 """
-LOGITS = np.array([[0, 40, 5, 0, 0], [0, 0, 40, 0, 5], [0, 0, 0, 40, 30], [40, 30, 0, 0, 5], [40, 0, 0, 0, 0]])
+LOGITS = np.array(
+    [[0, 40, 5, 0, 0], [0, 0, 40, 0, 5], [0, 0, 0, 40, 30], [40, 30, 0, 0, 5], [40, 0, 0, 0, 0]]
+)
 """Of the next character for each; the likeliest are a to b, b to c, c to d, d to a, e to a."""
 
 
@@ -41,7 +44,9 @@ def chain() -> Manifest:
 def test_the_likeliest_and_samples(chain):
     start = np.array([[1]])
     assert [CHARACTERS[token] for token in go_on(generator(chain), start, 7)] == list("cdabcda")
-    first, again, other = (list(go_on(generator(chain, 1.0, seed), start, 30)) for seed in (1, 1, 2))
+    first, again, other = (
+        list(go_on(generator(chain, 1.0, seed), start, 30)) for seed in (1, 1, 2)
+    )
     assert first == again != other
     assert set(first) == {0, 1, 2, 3, 4}
     with pytest.raises(SsmHdlError, match="the results of chain are not its next samples"):
@@ -57,21 +62,50 @@ def test_no_language_model(random_manifest):
 def test_the_command_and_a_board(chain, temperature, cli, refused, tmp_path, cache):
     path = chain.save(tmp_path / "chain")
     options = "--prompt", "deb", "--count", 20, "--json"
-    written = json.loads(cli("generate-text", path, *options, "--temperature", temperature, "--out", tmp_path / "next").out)
+    written = json.loads(
+        cli(
+            "generate-text",
+            path,
+            *options,
+            "--temperature",
+            temperature,
+            "--out",
+            tmp_path / "next",
+        ).out
+    )
     manifest = Manifest.load(tmp_path / "next")
     assert manifest.feeds_back
     verilog = shell_verilog(manifest, plan_for(manifest).plan, 4, 4000)
     with VirtualBoard(verilog, "shell", 4, linger=16_000, cache=cache) as board:
-        there = json.loads(cli("generate-text", tmp_path / "next", *options, "--port", board.port).out)
+        there = json.loads(
+            cli("generate-text", tmp_path / "next", *options, "--port", board.port).out
+        )
     assert there["text"] == written["text"]
     assert there["differences"] == 0
     assert len(there["text"]) == 20
-    refused("chain chooses its next character already", "generate-text", tmp_path / "next", *options, "--seed", 2, status=2)
+    refused(
+        "chain chooses its next character already",
+        "generate-text",
+        tmp_path / "next",
+        *options,
+        "--seed",
+        2,
+        status=2,
+    )
 
 
-def test_an_empty_prompt_and_its_own_manifest_as_the_place_to_write_are_refused(chain, refused, tmp_path):
+def test_an_empty_prompt_and_its_own_manifest_as_the_place_to_write_are_refused(
+    chain, refused, tmp_path
+):
     path = chain.save(tmp_path / "chain")
-    refused("the prompt is empty; .* such as --prompt e", "generate-text", path, "--prompt", "", status=2)
+    refused(
+        "the prompt is empty; .* such as --prompt e",
+        "generate-text",
+        path,
+        "--prompt",
+        "",
+        status=2,
+    )
     refused(
         "--out .*chain/manifest.yaml is a file that",
         "generate-text",

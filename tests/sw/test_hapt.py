@@ -42,7 +42,9 @@ def folder(codes, tmp_path):
 def test_the_text_files_become_codes_with_a_class_for_each_step(folder, codes):
     found = data.load("hapt", folder, window=16, hop=8)
     assert found.spec == replace(hapt.SPEC, steps=16)
-    order = np.argsort([np.flatnonzero((codes[1] == first).all(1))[0] for first in found.train.codes[:, 0]])
+    order = np.argsort(
+        [np.flatnonzero((codes[1] == first).all(1))[0] for first in found.train.codes[:, 0]]
+    )
     assert (found.train.codes[order] == [codes[1][at : at + 16] for at in (0, 8, 16, 24)]).all()
     assert found.train.labels[order][0].tolist() == [-1] * 2 + [4] * 8 + [6] * 3 + [-1] * 3
     whole = data.load_for(hapt.SPEC, folder, window=STEPS)
@@ -62,12 +64,17 @@ def test_a_download_is_kept_and_read_again(folder, tmp_path, monkeypatch):
         url = f"http://127.0.0.1:{running.server_port}"
         first = hapt.load(url=f"{url}/HAPT.zip", window=16)
         with pytest.raises(
-            SsmHdlError, match=r"labels.txt is not the archive of HAPT: .*; put RawData of UCI's HAPT into a folder"
+            SsmHdlError,
+            match=r"labels.txt is not the archive of HAPT: .*; "
+            r"put RawData of UCI's HAPT into a folder",
         ):
             hapt.download(tmp_path / "other.npz", url=f"{url}/HAPT%20Data%20Set/RawData/labels.txt")
         running.shutdown()
     text = hapt.load(folder, window=16)
-    for again in (data.load("hapt", window=16), data.load(str(tmp_path / "cache/hapt.npz"), window=16)):
+    for again in (
+        data.load("hapt", window=16),
+        data.load(str(tmp_path / "cache/hapt.npz"), window=16),
+    ):
         for part in ("train", "val", "test"):
             for field in ("codes", "labels"):
                 got, wanted = (getattr(getattr(one, part), field) for one in (again, text))
@@ -78,22 +85,53 @@ def test_a_download_is_kept_and_read_again(folder, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("file", "content", "message"),
     [
-        ("labels.txt", None, "cannot read .*labels.txt, one of the text files of HAPT; name the folder"),
+        (
+            "labels.txt",
+            None,
+            "cannot read .*labels.txt, one of the text files of HAPT; name the folder",
+        ),
         (
             "labels.txt",
             "1 1 13 0 1\n",
-            "labels.txt: class 13, steps 0 to 1 of exp01_user01.txt; classes are 1 to 12, and it has 40",
+            (
+                "labels.txt: class 13, steps 0 to 1 of exp01_user01.txt; classes are 1 to 12, "
+                "and it has 40"
+            ),
         ),
-        ("labels.txt", "", r"labels.txt is damaged: lines of 5 finite numbers are wanted, shape is \(0, 1\)"),
+        (
+            "labels.txt",
+            "",
+            r"labels.txt is damaged: lines of 5 finite numbers are wanted, shape is \(0, 1\)",
+        ),
         ("labels.txt", "1 1 5.5 2 3\n", "labels.txt is damaged: could not convert string '5.5'"),
-        ("labels.txt", "1 1 5 2 \x1b[31m3\n", r"labels.txt is damaged: could not convert string '\\x1b\[31m3'"),
-        ("labels.txt", "1 1 5 2 \u202e3\n", r"labels.txt is damaged: could not convert string '\\u202e3'"),
+        (
+            "labels.txt",
+            "1 1 5 2 \x1b[31m3\n",
+            r"labels.txt is damaged: could not convert string '\\x1b\[31m3'",
+        ),
+        (
+            "labels.txt",
+            "1 1 5 2 \u202e3\n",
+            r"labels.txt is damaged: could not convert string '\\u202e3'",
+        ),
         ("labels.txt", "1 1 1 2 40\n", "class 1, steps 2 to 40 of exp01_user01.txt"),
         ("acc_exp01_user01.txt", None, "cannot read .*acc_exp01_user01.txt"),
-        ("acc_exp01_user01.txt", "1 2 3\n", "acc_exp01_user01.txt has 1 lines and gyro_exp01_user01.txt 40; get them again"),
-        ("acc_exp01_user01.txt", "1 2\n", r"lines of 3 finite numbers are wanted, shape is \(1, 2\)"),
+        (
+            "acc_exp01_user01.txt",
+            "1 2 3\n",
+            "acc_exp01_user01.txt has 1 lines and gyro_exp01_user01.txt 40; get them again",
+        ),
+        (
+            "acc_exp01_user01.txt",
+            "1 2\n",
+            r"lines of 3 finite numbers are wanted, shape is \(1, 2\)",
+        ),
         ("gyro_exp01_user01.txt", "1 2 x\n", "gyro_exp01_user01.txt is damaged: .*; get it again"),
-        ("gyro_exp01_user01.txt", "1 2 11\n" * STEPS, "exp01_user01.txt of acc or gyro has values beyond the 16 bits"),
+        (
+            "gyro_exp01_user01.txt",
+            "1 2 11\n" * STEPS,
+            "exp01_user01.txt of acc or gyro has values beyond the 16 bits",
+        ),
     ],
 )
 def test_damaged_text_files_are_refused(folder, file, content, message):
@@ -105,7 +143,9 @@ def test_damaged_text_files_are_refused(folder, file, content, message):
 
 def test_another_file_of_numpy_is_refused(tmp_path):
     np.savez(tmp_path / "hapt.npz", x=np.zeros(3))
-    with pytest.raises(SsmHdlError, match=re.escape(f"{tmp_path / 'hapt.npz'} has no array codes; name the folder")):
+    with pytest.raises(
+        SsmHdlError, match=re.escape(f"{tmp_path / 'hapt.npz'} has no array codes; name the folder")
+    ):
         data.load("hapt", tmp_path)
 
 

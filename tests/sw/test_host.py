@@ -1,4 +1,5 @@
-"""The very driver that a user runs, against the simulated pins of the board through a pseudo-terminal."""
+"""The very driver that a user runs, against the simulated pins of the board through
+a pseudo-terminal."""
 
 import os
 import threading
@@ -44,7 +45,11 @@ output: next
 
 def generator() -> Manifest:
     """A model that goes on by itself."""
-    codes = {"pole": np.array([[[40, 110]]]), "exponent": np.array([[0]]), "weight": np.array([[[[-9, 14]]]])}
+    codes = {
+        "pole": np.array([[[40, 110]]]),
+        "exponent": np.array([[0]]),
+        "weight": np.array([[[[-9, 14]]]]),
+    }
     formats = {"pole": Format.parse("SQ(1, 7)"), "weight": Format.parse("SQ(2, 4)")}
     return Manifest(Graph.model_validate(yaml.safe_load(GENERATOR)), Tensors(codes, formats))
 
@@ -55,9 +60,13 @@ def host_on(manifest, cache, model=None, **line):
     on_board = model or manifest
     key = fingerprint(on_board)
     if key not in DESIGNS:
-        DESIGNS[key] = shell_verilog(on_board, plan_for(on_board, share_layers=False).plan, DIVISOR, TIMEOUT)
+        DESIGNS[key] = shell_verilog(
+            on_board, plan_for(on_board, share_layers=False).plan, DIVISOR, TIMEOUT
+        )
     with (
-        VirtualBoard(DESIGNS[key], "shell", DIVISOR, linger=4 * TIMEOUT, cache=cache, **line) as board,
+        VirtualBoard(
+            DESIGNS[key], "shell", DIVISOR, linger=4 * TIMEOUT, cache=cache, **line
+        ) as board,
         Host(board.port, manifest, timeout=PATIENCE) as host,
     ):
         yield host
@@ -89,7 +98,8 @@ def test_results_of_every_step(random_manifest, random_samples, cache):
     manifest = random_manifest(channels=3, steps=5, pooled=False)
     with host_on(manifest, cache) as host:
         for steps in (5, 2, 12):  # the longest comes in three parts
-            host._ask(random_samples(manifest, 1, 3)[0], PART)  # a host that went away in the middle of a sequence
+            # a host that went away in the middle of a sequence
+            host._ask(random_samples(manifest, 1, 3)[0], PART)
             samples = random_samples(manifest, 6, steps)
             outputs = host.run(samples)
             assert outputs.shape == (6, steps, 3)
@@ -105,14 +115,18 @@ class Damage:
     def __call__(self, data):
         if self.place is not None:
             if self.place < len(data):
-                data = data[: self.place] + bytes([data[self.place] ^ 0x20]) + data[self.place + 1 :]
+                data = (
+                    data[: self.place] + bytes([data[self.place] ^ 0x20]) + data[self.place + 1 :]
+                )
                 self.place = None
             else:
                 self.place -= len(data)
         return data
 
 
-def test_frames_damaged_on_the_way_are_errors_and_leave_no_trace(random_manifest, random_samples, cache):
+def test_frames_damaged_on_the_way_are_errors_and_leave_no_trace(
+    random_manifest, random_samples, cache
+):
     manifest = random_manifest()
     samples = random_samples(manifest, 1)
     expected = run(manifest, samples).outputs
@@ -122,9 +136,11 @@ def test_frames_damaged_on_the_way_are_errors_and_leave_no_trace(random_manifest
         assert (host.run(samples) == expected).all()
         for place in (0, 4, 7, length - 1):  # first byte, length, a sample, CRC
             there.place = place
-            with pytest.raises(SsmHdlError, match=r"refused a request: the request (came damaged|broke off)"):
-                # A request without a first byte or with a longer length has no tag to come back with: the error is told
-                # when the host has waited long enough.
+            with pytest.raises(
+                SsmHdlError, match=r"refused a request: the request (came damaged|broke off)"
+            ):
+                # A request without a first byte or with a longer length has no tag to come back
+                # with: the error is told when the host has waited long enough.
                 host.timeout = PATIENCE if place == length - 1 else 5
                 host.run(samples)
             host.timeout = PATIENCE
@@ -140,7 +156,10 @@ def test_another_model_on_the_board_is_named(random_manifest, random_samples, ca
     manifest, other = random_manifest(), random_manifest(seed=1)
     with (
         host_on(other, cache, model=manifest) as host,
-        pytest.raises(SsmHdlError, match="it runs another model: program it with the bitstream built from this manifest"),
+        pytest.raises(
+            SsmHdlError,
+            match="it runs another model: program it with the bitstream built from this manifest",
+        ),
     ):
         host.run(random_samples(other, 1))
 
@@ -170,7 +189,9 @@ def test_requests_that_the_board_refuses(random_manifest, random_samples, cache)
 def test_samples_are_checked_before_anything_is_sent(random_manifest, cache):
     manifest = random_manifest()
     with host_on(manifest, cache) as host:
-        with pytest.raises(SsmHdlError, match=r"sample 256 \(sequence 0, step 2, element 0\) is outside UQ\(0, 8\)"):
+        with pytest.raises(
+            SsmHdlError, match=r"sample 256 \(sequence 0, step 2, element 0\) is outside UQ\(0, 8\)"
+        ):
             host.run(np.array([[[0], [1], [256]]]))
         with pytest.raises(SsmHdlError, match="a sequence of 7 steps; random_s4d takes 1 to 6"):
             host.run(np.zeros((1, 7, 1), np.int64))
@@ -191,7 +212,10 @@ def test_a_port_that_does_not_answer(random_manifest, random_samples, line):
     start = time.monotonic()
     with (
         Host(line[0], manifest, timeout=0.3) as host,
-        pytest.raises(SsmHdlError, match=rf"nothing on {line[0]} answers within 0.3 seconds; check that this is the"),
+        pytest.raises(
+            SsmHdlError,
+            match=rf"nothing on {line[0]} answers within 0.3 seconds; check that this is the",
+        ),
     ):
         host.run(random_samples(manifest, 1))
     assert time.monotonic() - start < 5
@@ -203,11 +227,20 @@ def test_a_port_that_does_not_answer(random_manifest, random_samples, line):
         (lambda tag: answer(tag, Status.OK, bytes(6))[:-4], "the answer broke off after 9 bytes"),
         (lambda tag: answer(tag, Status.OK, bytes(4)), "4 bytes of results came instead of 6"),
         (lambda tag: answer((tag + 3) % 256, Status.OK, bytes(6)), "nothing on .* answers"),
-        (lambda tag: answer(tag, Status.OUT_OF_RANGE), "a sample is outside the input format of its model"),
+        (
+            lambda tag: answer(tag, Status.OUT_OF_RANGE),
+            "a sample is outside the input format of its model",
+        ),
         (lambda tag: answer(tag, Status.OVERRUN), "it was still busy with another request"),
         (lambda tag: answer(tag, 99), "status 99, which this ssm-hdl does not know"),
-        (lambda tag: answer((tag + 3) % 256, Status.BROKEN_OFF) + answer(tag, Status.BAD_LENGTH), "has a length that"),
-        (lambda tag: b"boot message", "a damaged frame came back .a frame begins with 0x62 instead of 0x5a"),
+        (
+            lambda tag: answer((tag + 3) % 256, Status.BROKEN_OFF) + answer(tag, Status.BAD_LENGTH),
+            "has a length that",
+        ),
+        (
+            lambda tag: b"boot message",
+            "a damaged frame came back .a frame begins with 0x62 instead of 0x5a",
+        ),
     ],
 )
 def test_bad_answers(random_manifest, random_samples, line, reply, message):
@@ -231,7 +264,11 @@ def test_an_answer_to_an_older_request_is_let_pass(random_manifest, random_sampl
 
     def board():
         received = os.read(line[1], 100)
-        os.write(line[1], answer(received[1] - 1 & 0xFF, Status.OK, bytes(6)) + answer(received[1], Status.OK, b"\1\0" * 3))
+        os.write(
+            line[1],
+            answer(received[1] - 1 & 0xFF, Status.OK, bytes(6))
+            + answer(received[1], Status.OK, b"\1\0" * 3),
+        )
 
     thread = threading.Thread(target=board)
     thread.start()
@@ -242,7 +279,10 @@ def test_an_answer_to_an_older_request_is_let_pass(random_manifest, random_sampl
 
 def test_ports_that_cannot_be_opened(random_manifest, line, tmp_path):
     manifest = random_manifest()
-    with pytest.raises(SsmHdlError, match="cannot open the serial port /dev/ttyUSB99: there is no such port; this machine has"):
+    with pytest.raises(
+        SsmHdlError,
+        match="cannot open the serial port /dev/ttyUSB99: there is no such port; this machine has",
+    ):
         Host("/dev/ttyUSB99", manifest)
     (tmp_path / "file").touch()
     with pytest.raises(SsmHdlError, match=r"cannot open the serial port .*file: it is none; "):
@@ -259,7 +299,9 @@ def test_a_board_that_is_pulled_out(random_manifest, random_samples, monkeypatch
 
     with Host(line[0], manifest) as host:
         monkeypatch.setattr(host._serial, "read", gone)
-        with pytest.raises(SsmHdlError, match=r"was lost \(device reports .*\); plug the board in and try again"):
+        with pytest.raises(
+            SsmHdlError, match=r"was lost \(device reports .*\); plug the board in and try again"
+        ):
             host.run(random_samples(manifest, 1))
 
 
@@ -277,7 +319,8 @@ def test_a_model_goes_on_by_itself(cache):
     manifest = generator()
     prompt = np.array([[3], [1], [4], [1], [5]])
     with host_on(manifest, cache) as host:
-        for count in (1, 50):  # a request each, and the results of the first do not come into the second
+        # a request each, and the results of the first do not come into the second
+        for count in (1, 50):
             results = np.concatenate(list(host.go_on(prompt, count)))
             assert results.tolist() == list(go_on(manifest, prompt, count))
             assert len(set(results)) > 1 or count == 1
@@ -286,5 +329,8 @@ def test_a_model_goes_on_by_itself(cache):
 
 def test_only_a_generator_goes_on(random_manifest, random_samples, cache):
     manifest = random_manifest()
-    with host_on(manifest, cache) as host, pytest.raises(SsmHdlError, match=r"the results of .* are not its next samples"):
+    with (
+        host_on(manifest, cache) as host,
+        pytest.raises(SsmHdlError, match=r"the results of .* are not its next samples"),
+    ):
         next(host.go_on(random_samples(manifest, 1)[0], 2))

@@ -28,12 +28,24 @@ def jax_tree(width=4, modes=3, layers=2, classes=10, inward=1, norm="layer_bias"
     def normal(*shape):
         return random.normal(size=shape).astype(np.float32)
 
-    tree = {"params/encoder/encoder/kernel": normal(inward, width), "params/encoder/encoder/bias": normal(width)}
-    tree |= {"params/decoder/kernel": normal(width, classes), "params/decoder/bias": normal(classes)}
+    tree = {
+        "params/encoder/encoder/kernel": normal(inward, width),
+        "params/encoder/encoder/bias": normal(width),
+    }
+    tree |= {
+        "params/decoder/kernel": normal(width, classes),
+        "params/decoder/bias": normal(classes),
+    }
     for i in range(layers):
         layer = f"params/encoder/layers_{i}"
-        tree |= {f"{layer}/seq/Lambda_re": -np.abs(normal(modes)), f"{layer}/seq/Lambda_im": 5 * normal(modes)}
-        tree |= {f"{layer}/seq/B": normal(modes, width, 2), f"{layer}/seq/C": normal(width, modes, 2)}
+        tree |= {
+            f"{layer}/seq/Lambda_re": -np.abs(normal(modes)),
+            f"{layer}/seq/Lambda_im": 5 * normal(modes),
+        }
+        tree |= {
+            f"{layer}/seq/B": normal(modes, width, 2),
+            f"{layer}/seq/C": normal(width, modes, 2),
+        }
         tree |= {
             f"{layer}/seq/D": normal(width),
             f"{layer}/seq/log_step": normal(modes, 1) - 3,
@@ -43,14 +55,21 @@ def jax_tree(width=4, modes=3, layers=2, classes=10, inward=1, norm="layer_bias"
             tree[f"{layer}/norm/bias"] = normal(width)
         if norm == "batch":
             statistics = f"batch_stats/encoder/layers_{i}/norm"
-            tree |= {f"{statistics}/mean": normal(width), f"{statistics}/var": np.abs(normal(width))}
+            tree |= {
+                f"{statistics}/mean": normal(width),
+                f"{statistics}/var": np.abs(normal(width)),
+            }
         for out in outs:
-            tree |= {f"{layer}/{out}/kernel": normal(width, width), f"{layer}/{out}/bias": normal(width)}
+            tree |= {
+                f"{layer}/{out}/kernel": normal(width, width),
+                f"{layer}/{out}/bias": normal(width),
+            }
     return tree
 
 
 def jax_logits(tree, x, gate, discretization, clip):
-    """The JAX model written out in NumPy, step by step; x (L, inward), numbers or one-hot tokens."""
+    """The JAX model written out in NumPy, step by step; x (L, inward),
+    numbers or one-hot tokens."""
     t = {name.split("/", 1)[1]: array.astype(np.float64) for name, array in tree.items()}
 
     def dense(name, value):
@@ -67,7 +86,9 @@ def jax_logits(tree, x, gate, discretization, clip):
         else:
             u = (x - x.mean(1, keepdims=True)) / np.sqrt(x.var(1, keepdims=True) + 1e-6)
         u = u * t[f"{layer}/norm/scale"] + t.get(f"{layer}/norm/bias", 0)
-        real = np.minimum(t[f"{layer}/seq/Lambda_re"], -1e-4) if clip else t[f"{layer}/seq/Lambda_re"]
+        real = (
+            np.minimum(t[f"{layer}/seq/Lambda_re"], -1e-4) if clip else t[f"{layer}/seq/Lambda_re"]
+        )
         a, dt = real + 1j * t[f"{layer}/seq/Lambda_im"], np.exp(t[f"{layer}/seq/log_step"][:, 0])
         if discretization == "zoh":
             a_bar, gain = np.exp(a * dt), (np.exp(a * dt) - 1) / a
@@ -79,9 +100,10 @@ def jax_logits(tree, x, gate, discretization, clip):
             y.append(2 * (complex_of(f"{layer}/seq/C") @ h).real + t[f"{layer}/seq/D"] * step)
         y = np.stack(y)
         g = y / 2 * (1 + np.tanh(np.sqrt(2 / np.pi) * (y + 0.044715 * y**3)))
-        first = {"half_glu2": lambda y=y: y, "full_glu": lambda g=g, layer=layer: dense(f"{layer}/out1", g)}.get(
-            gate, lambda g=g: g
-        )()
+        first = {
+            "half_glu2": lambda y=y: y,
+            "full_glu": lambda g=g, layer=layer: dense(f"{layer}/out1", g),
+        }.get(gate, lambda g=g: g)()
         second = 1 if gate == "none" else 1 / (1 + np.exp(-dense(f"{layer}/out2", g)))
         x = x + first * second
     return dense("decoder", x.mean(0))
@@ -91,7 +113,13 @@ def jax_logits(tree, x, gate, discretization, clip):
     ("norm", "gate", "outs", "options", "kind"),
     [
         ("layer_bias", "half_glu1", ("out2",), {"gate": "half_glu1"}, "npz"),
-        ("layer", "half_glu2", ("out2",), {"gate": "half_glu2", "discretization": "bilinear"}, "safetensors"),
+        (
+            "layer",
+            "half_glu2",
+            ("out2",),
+            {"gate": "half_glu2", "discretization": "bilinear"},
+            "safetensors",
+        ),
         ("batch", "full_glu", ("out1", "out2"), {"clip_eigs": True}, "params"),
         ("layer", "none", (), {}, "dots"),
     ],
@@ -105,13 +133,26 @@ def test_a_jax_tree_is_imported_with_its_logits(tmp_path, norm, gate, outs, opti
         path = tmp_path / "s5.safetensors"
         save_file({name: torch.from_numpy(array) for name, array in tree.items()}, path)
     else:
-        path, plain = tmp_path / "s5.npz", {name.split("/", 1)[1]: array for name, array in tree.items()}
-        written = {"npz": tree, "params": plain, "dots": {name.replace("/", "."): array for name, array in plain.items()}}[kind]
+        path, plain = (
+            tmp_path / "s5.npz",
+            {name.split("/", 1)[1]: array for name, array in tree.items()},
+        )
+        written = {
+            "npz": tree,
+            "params": plain,
+            "dots": {name.replace("/", "."): array for name, array in plain.items()},
+        }[kind]
         np.savez(path, **written)
     spec = TOKENS if tokens else SPEC
     imported = importers.load(path, "s5-jax", spec, **options)
     config = imported.model.config
-    assert (config.norm, config.gate, config.layers, config.skip, config.gelu) == (norm, gate, 2, "input", "tanh")
+    assert (config.norm, config.gate, config.layers, config.skip, config.gelu) == (
+        norm,
+        gate,
+        2,
+        "input",
+        "tanh",
+    )
     x = torch.randint(0, tokens, (2, 30, 1)) if tokens else torch.randn(2, 30, 1)
     dense = np.eye(tokens)[x[..., 0]] if tokens else x.double().numpy()
     clip, discretization = options.get("clip_eigs", False), options.get("discretization", "zoh")
@@ -134,8 +175,16 @@ def lru(kind, width=4, modes=3):
     layers = []
     for _ in range(2):
         layer = {name: (normal(width, width), normal(width)) for name in ("out1", "out2")}
-        layer |= {"nu_log": normal(modes) - 3, "theta_log": normal(modes), "gamma_log": normal(modes) - 1, "D": normal(width)}
-        layer |= {"B": normal(modes, width) + 1j * normal(modes, width), "C": normal(width, modes) + 1j * normal(width, modes)}
+        layer |= {
+            "nu_log": normal(modes) - 3,
+            "theta_log": normal(modes),
+            "gamma_log": normal(modes) - 1,
+            "D": normal(width),
+        }
+        layer |= {
+            "B": normal(modes, width) + 1j * normal(modes, width),
+            "C": normal(width, modes) + 1j * normal(width, modes),
+        }
         layers.append(layer | {"norm": (random.uniform(0.5, 1.5, width), normal(width))})
     flax = kind == "flax"
     tree = {}
@@ -158,7 +207,11 @@ def lru(kind, width=4, modes=3):
             else:
                 tree |= {f"{seq}{name}_re": layer[name].real, f"{seq}{name}_im": layer[name].imag}
         gain, bias = layer["norm"]
-        tree |= {f"{block}normalization/scale": gain, f"{block}normalization/bias": bias} if flax else {}
+        tree |= (
+            {f"{block}normalization/scale": gain, f"{block}normalization/bias": bias}
+            if flax
+            else {}
+        )
         tree |= {} if flax else {f"{block}norm.weight": gain, f"{block}norm.bias": bias}
         for name in ("out1", "out2"):
             dense(block + name, layer[name])
@@ -167,7 +220,9 @@ def lru(kind, width=4, modes=3):
         x = x @ m["encoder"][0].T + m["encoder"][1]
         for layer in layers:
             gain, bias = layer["norm"]
-            u = (x - x.mean(1, keepdims=True)) / np.sqrt(x.var(1, keepdims=True) + (1e-6 if flax else 1e-5)) * gain + bias
+            u = (x - x.mean(1, keepdims=True)) / np.sqrt(
+                x.var(1, keepdims=True) + (1e-6 if flax else 1e-5)
+            ) * gain + bias
             pole = np.exp(-np.exp(layer["nu_log"]) + 1j * np.exp(layer["theta_log"]))
             h, y = 0, []
             for step in u:
@@ -179,7 +234,10 @@ def lru(kind, width=4, modes=3):
             x = x + value / (1 + np.exp(-gate))
         return m["decoder"][0] @ x.mean(0) + m["decoder"][1]
 
-    return {name: np.asarray(a, a.dtype if a.dtype.kind == "c" else np.float32) for name, a in tree.items()}, forward
+    return {
+        name: np.asarray(a, a.dtype if a.dtype.kind == "c" else np.float32)
+        for name, a in tree.items()
+    }, forward
 
 
 @pytest.mark.parametrize("kind", ["flax", "torch", "complex"])
@@ -188,15 +246,22 @@ def test_an_lru_is_an_s5_of_given_poles(tmp_path, kind):
     if kind == "complex":
         tree = {name.replace("norm", "ln_1"): array for name, array in tree.items()}
     torch.save({name: torch.from_numpy(array) for name, array in tree.items()}, tmp_path / "lru.pt")
-    options = {} if kind == "flax" else {"norm_order": "prenorm", "activation": "gelu", "pooling": "mean"}
+    options = (
+        {} if kind == "flax" else {"norm_order": "prenorm", "activation": "gelu", "pooling": "mean"}
+    )
     imported = importers.load(tmp_path / "lru.pt", None, SPEC, **options)
-    assert (imported.model.config.discretization, imported.model.config.gate) == ("none", "full_glu")
+    assert (imported.model.config.discretization, imported.model.config.gate) == (
+        "none",
+        "full_glu",
+    )
     for option, given in (("clip_eigs", True), ("gate", "half_glu1"), ("discretization", "zoh")):
         with pytest.raises(UsageError, match=f"leave --{option.replace('_', '-')} out"):
             importers.load(tmp_path / "lru.pt", None, SPEC, **options, **{option: given})
     x = torch.randn(2, 30, 1)
     with torch.no_grad():
-        np.testing.assert_allclose(imported.model(x).numpy(), [forward(one) for one in x.double().numpy()], atol=1e-4)
+        np.testing.assert_allclose(
+            imported.model(x).numpy(), [forward(one) for one in x.double().numpy()], atol=1e-4
+        )
         loaded = checkpoint.load(imported.save(tmp_path / "ours.safetensors"))
         assert torch.equal(loaded.model(x), imported.model(x))
     if kind != "flax":
@@ -211,28 +276,77 @@ NAN = np.full((3, 1), np.nan, np.float32)
     ("change", "options", "message"),
     [
         ({"layers_1/seq/B": None}, {}, r"lacks encoder/layers_1/seq/B of shape \(3, 4, 2\)"),
-        ({"layers_0/seq/C": np.zeros((4, 3), np.float32)}, {}, r"layers_0/seq/C has shape \(4, 3\), it should have \(4, 3, 2\)"),
-        ({"layers_0/seq/C": np.zeros((4, 6, 2), np.float32)}, {}, r"is bidirectional \(encoder/layers_0/seq/C\)"),
-        ({"layers_0/seq/C1": np.zeros((4, 3, 2), np.float32)}, {}, r"is bidirectional \(encoder/layers_0/seq/C1\)"),
-        ({"layers_1/seq/log_step": NAN}, {}, "layers_1/seq/log_step has 3 values that are not finite"),
-        ({"layers_0/seq/D": np.zeros(4, np.int32)}, {}, "layers_0/seq/D is torch.int32; real floating-point numbers"),
-        ({"layers_0/seq/Lambda_re": None}, {}, r"layers encoder/layers_\[1\], and encoder/layers_0/\w+/\w+ is of no SSM"),
-        ({"layers_0/extra": np.zeros(1, np.float32)}, {}, "has encoder/layers_0/extra, which a model of layout s5-jax"),
-        ({"layers_3/seq/Lambda_re": np.zeros(3, np.float32)}, {}, r"layers encoder/layers_\[0, 1, 3\]; one list of 0, 1, 2"),
-        ({"layers_0/seq/D": np.zeros((4, 4), np.float32)}, {}, r"has a dense D \(encoder/layers_0/seq/D of shape \(4, 4\)\)"),
+        (
+            {"layers_0/seq/C": np.zeros((4, 3), np.float32)},
+            {},
+            r"layers_0/seq/C has shape \(4, 3\), it should have \(4, 3, 2\)",
+        ),
+        (
+            {"layers_0/seq/C": np.zeros((4, 6, 2), np.float32)},
+            {},
+            r"is bidirectional \(encoder/layers_0/seq/C\)",
+        ),
+        (
+            {"layers_0/seq/C1": np.zeros((4, 3, 2), np.float32)},
+            {},
+            r"is bidirectional \(encoder/layers_0/seq/C1\)",
+        ),
+        (
+            {"layers_1/seq/log_step": NAN},
+            {},
+            "layers_1/seq/log_step has 3 values that are not finite",
+        ),
+        (
+            {"layers_0/seq/D": np.zeros(4, np.int32)},
+            {},
+            "layers_0/seq/D is torch.int32; real floating-point numbers",
+        ),
+        (
+            {"layers_0/seq/Lambda_re": None},
+            {},
+            r"layers encoder/layers_\[1\], and encoder/layers_0/\w+/\w+ is of no SSM",
+        ),
+        (
+            {"layers_0/extra": np.zeros(1, np.float32)},
+            {},
+            "has encoder/layers_0/extra, which a model of layout s5-jax",
+        ),
+        (
+            {"layers_3/seq/Lambda_re": np.zeros(3, np.float32)},
+            {},
+            r"layers encoder/layers_\[0, 1, 3\]; one list of 0, 1, 2",
+        ),
+        (
+            {"layers_0/seq/D": np.zeros((4, 4), np.float32)},
+            {},
+            r"has a dense D \(encoder/layers_0/seq/D of shape \(4, 4\)\)",
+        ),
         (
             {},
             {"gate": None},
-            r"which of two gates the only dense is of \(encoder/layers_0/out2\).*; give --gate half_glu1 or half_glu2",
+            (
+                r"which of two gates the only dense is of \(encoder/layers_0/out2\).*; "
+                r"give --gate half_glu1 or half_glu2"
+            ),
         ),
         ({}, {"gate": "full"}, r"full is no choice; .* give --gate half_glu1 or half_glu2"),
-        ({"layers_0/seq/Lambda_re": np.full(3, 0.5, np.float32)}, {}, r"3 eigenvalues .* above 0 .*; give --clip-eigs"),
-        ({}, {"discretization": "euler"}, "no discretization is called 'euler'; there are zoh, bilinear"),
+        (
+            {"layers_0/seq/Lambda_re": np.full(3, 0.5, np.float32)},
+            {},
+            r"3 eigenvalues .* above 0 .*; give --clip-eigs",
+        ),
+        (
+            {},
+            {"discretization": "euler"},
+            "no discretization is called 'euler'; there are zoh, bilinear",
+        ),
     ],
 )
 def test_a_jax_tree_that_does_not_fit_is_refused(tmp_path, change, options, message):
     tree = jax_tree() | {f"params/encoder/{name}": array for name, array in change.items()}
-    np.savez(tmp_path / "s5.npz", **{name: array for name, array in tree.items() if array is not None})
+    np.savez(
+        tmp_path / "s5.npz", **{name: array for name, array in tree.items() if array is not None}
+    )
     with pytest.raises(SsmHdlError, match=message):
         importers.load(tmp_path / "s5.npz", "s5-jax", SPEC, **{"gate": "half_glu1"} | options)
 
@@ -245,7 +359,9 @@ class Stack(nn.Module):
     def __init__(self, layers=2, tokens=0, width=6, modes=4, **options):
         super().__init__()
         self.encoder = nn.Embedding(tokens, width) if tokens else nn.Linear(1, width)
-        self.layers = nn.ModuleList([S5Block(width, modes, **{"bidir": False} | options) for _ in range(layers)])
+        self.layers = nn.ModuleList(
+            [S5Block(width, modes, **{"bidir": False} | options) for _ in range(layers)]
+        )
         self.decoder = nn.Linear(width, 10)
 
     def forward(self, x):
@@ -272,7 +388,9 @@ def stack():
 
 
 @pytest.mark.parametrize(
-    "options", [{}, {"tokens": 7}, {"layers": 11}, {"block_count": 2, "ff_mult": 2.5}, {"modes": 5}], ids=str
+    "options",
+    [{}, {"tokens": 7}, {"layers": 11}, {"block_count": 2, "ff_mult": 2.5}, {"modes": 5}],
+    ids=str,
 )
 @pytest.mark.parametrize("kind", ["torch", "safetensors"])
 def test_s5_pytorch_and_its_import_compute_the_same(tmp_path, stack, options, kind):
@@ -298,33 +416,66 @@ def test_s5_pytorch_and_its_import_compute_the_same(tmp_path, stack, options, ki
         ({"bidir": True}, {}, r"is bidirectional \(C has 8 columns\)"),
         ({"glu": False}, {}, r"without GEGLU \(layers.0.ff_enc.weight\)"),
         ({}, {"decoder.weight": None}, r"lacks decoder.weight of shape \(10, 6\)"),
-        ({}, {"layers.1.s5.seq.B": torch.zeros(4, 6)}, r"layers.1.s5.seq.B has shape \(4, 6\), it should have \(4, 6, 2\)"),
+        (
+            {},
+            {"layers.1.s5.seq.B": torch.zeros(4, 6)},
+            r"layers.1.s5.seq.B has shape \(4, 6\), it should have \(4, 6, 2\)",
+        ),
         (
             {},
             {"layers.1.ff_norm.weight": torch.full((6,), torch.inf)},
             "layers.1.ff_norm.weight has 6 values that are not finite",
         ),
-        ({}, {"layers.0.s5.seq.Lambda": torch.zeros(4)}, "layers.0.s5.seq.Lambda is torch.float32; complex numbers are wanted"),
-        ({}, {"layers.1.s5.seq.C": torch.zeros(6, 4)}, "layers.1.s5.seq.C is torch.float32; complex numbers are wanted"),
-        ({}, {"layers.1.s5.seq.D": torch.zeros(6) * 1j}, "seq.D is torch.complex64; real floating-point numbers are wanted"),
-        ({}, {"head.weight": torch.zeros(1)}, "has head.weight, which a model of layout s5-pytorch"),
+        (
+            {},
+            {"layers.0.s5.seq.Lambda": torch.zeros(4)},
+            "layers.0.s5.seq.Lambda is torch.float32; complex numbers are wanted",
+        ),
+        (
+            {},
+            {"layers.1.s5.seq.C": torch.zeros(6, 4)},
+            "layers.1.s5.seq.C is torch.float32; complex numbers are wanted",
+        ),
+        (
+            {},
+            {"layers.1.s5.seq.D": torch.zeros(6) * 1j},
+            "seq.D is torch.complex64; real floating-point numbers are wanted",
+        ),
+        (
+            {},
+            {"head.weight": torch.zeros(1)},
+            "has head.weight, which a model of layout s5-pytorch",
+        ),
         ({}, {"layers.0.s5.seq.BH": torch.zeros(1)}, "has a factorized B and C"),
         ({"tokens": 7}, {}, r"encoder.weight has shape \(7, 6\), it should have \(6, 1\)"),
-        ({"layers": 0}, {}, r"another layout: no s5.seq.Lambda of an S5Block; it begins with decoder.bias"),
+        (
+            {"layers": 0},
+            {},
+            r"another layout: no s5.seq.Lambda of an S5Block; it begins with decoder.bias",
+        ),
     ],
 )
-def test_a_checkpoint_of_s5_pytorch_that_does_not_fit_is_refused(tmp_path, stack, options, change, message):
+def test_a_checkpoint_of_s5_pytorch_that_does_not_fit_is_refused(
+    tmp_path, stack, options, change, message
+):
     state = dict(stack(**options).state_dict()) | change
-    torch.save({name: tensor for name, tensor in state.items() if tensor is not None}, tmp_path / "s5.pt")
+    torch.save(
+        {name: tensor for name, tensor in state.items() if tensor is not None}, tmp_path / "s5.pt"
+    )
     with pytest.raises(SsmHdlError, match=message):
         importers.load(tmp_path / "s5.pt", "s5-pytorch", SPEC, pooling="mean")
 
 
 @pytest.mark.filterwarnings("ignore:ComplexHalf support")
 def test_half_complex_numbers_are_taken(tmp_path, stack):
-    half = {name: t.to(torch.complex32) if t.is_complex() else t.half() for name, t in stack().state_dict().items()}
+    half = {
+        name: t.to(torch.complex32) if t.is_complex() else t.half()
+        for name, t in stack().state_dict().items()
+    }
     torch.save(half, tmp_path / "s5.pt")
-    found = importers.load(tmp_path / "s5.pt", None, SPEC, pooling="max").model.blocks[0].seq.Lambda_re
+    found = (
+        importers.load(tmp_path / "s5.pt", None, SPEC, pooling="max").model.blocks[0].seq.Lambda_re
+    )
     assert torch.equal(found, half["layers.0.s5.seq.Lambda"].to(torch.complex64).real)
 
 
@@ -365,6 +516,8 @@ def test_the_command_imports_and_says_what_it_cannot(cli, refused, stack, tmp_pa
     refused("--std", *words, "--std", 0, status=2)
     refused("--mean nan is not finite", *words, "--mean", "nan", status=2)
     for option in (("--gate", "half_glu1"), ("--clip-eigs",)):
-        refused(f"{option[0]} is for checkpoints of s5-jax; .* is one of", *words, *option, status=2)
+        refused(
+            f"{option[0]} is for checkpoints of s5-jax; .* is one of", *words, *option, status=2
+        )
     refused("no data set is called 'cifar'", *words[:5], "cifar", *words[6:], status=2)
     refused("cannot write", *words[:7], tmp_path, *words[8:])

@@ -74,9 +74,14 @@ def test_a_state_dict_is_found_wherever_it_is(tmp_path, content):
 
 def test_one_of_a_list_is_chosen_by_its_number(tmp_path):
     first, second = public()[0], public()[0] | {"decoder.bias": torch.ones(10)}
-    for content, keys in (([first, second], ("0", "1")), ({"folds": [first, second]}, ("folds.0", "folds.1"))):
+    for content, keys in (
+        ([first, second], ("0", "1")),
+        ({"folds": [first, second]}, ("folds.0", "folds.1")),
+    ):
         torch.save(content, tmp_path / "folds.pt")
-        with pytest.raises(UsageError, match=f"several state dicts; give --key with one of {keys[0]}, {keys[1]}$"):
+        with pytest.raises(
+            UsageError, match=f"several state dicts; give --key with one of {keys[0]}, {keys[1]}$"
+        ):
             importers.load(tmp_path / "folds.pt", None, SPEC)
         model = importers.load(tmp_path / "folds.pt", None, SPEC, key=keys[1]).model
         assert torch.equal(model.decoder.bias, torch.ones(10))
@@ -96,12 +101,25 @@ def nested(flat, convert):
 def flax_tree():
     """A small tree of an LRU, flattened."""
     random = np.random.default_rng(0)
-    shapes = {"encoder/encoder/kernel": (1, 2), "encoder/encoder/bias": (2,), "decoder/kernel": (2, 10), "decoder/bias": (10,)}
+    shapes = {
+        "encoder/encoder/kernel": (1, 2),
+        "encoder/encoder/bias": (2,),
+        "decoder/kernel": (2, 10),
+        "decoder/bias": (10,),
+    }
     layer = "encoder/layers_0"
-    shapes |= {f"{layer}/seq/{name}": (3,) for name in ("nu_log", "theta_log", "gamma_log")} | {f"{layer}/seq/D": (2,)}
-    shapes |= {f"{layer}/seq/{name}": shape for name, shape in (("B_re", (3, 2)), ("B_im", (3, 2)), ("C_re", (2, 3)))}
+    shapes |= {f"{layer}/seq/{name}": (3,) for name in ("nu_log", "theta_log", "gamma_log")} | {
+        f"{layer}/seq/D": (2,)
+    }
+    shapes |= {
+        f"{layer}/seq/{name}": shape
+        for name, shape in (("B_re", (3, 2)), ("B_im", (3, 2)), ("C_re", (2, 3)))
+    }
     shapes |= {f"{layer}/seq/C_im": (2, 3), f"{layer}/norm/scale": (2,), f"{layer}/norm/bias": (2,)}
-    return {f"params/{name}": random.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
+    return {
+        f"params/{name}": random.normal(size=shape).astype(np.float32)
+        for name, shape in shapes.items()
+    }
 
 
 SPELT = {
@@ -144,33 +162,46 @@ class Twice(nn.Module):
 )
 def test_what_a_file_holds_in_place_of_a_state_dict_is_named(tmp_path, content, held):
     torch.save(content, tmp_path / "a.pt")
-    with pytest.raises(SsmHdlError, match=rf"holds no state dict of tensors, but {held}; save model.state_dict\(\)"):
+    with pytest.raises(
+        SsmHdlError, match=rf"holds no state dict of tensors, but {held}; save model.state_dict\(\)"
+    ):
         importers.load(tmp_path / "a.pt", None, SPEC)
 
 
 def test_an_older_file_with_more_than_tensors_names_it(tmp_path):
     content = {"model": public()[0], "args": argparse.Namespace(lr=1e-3)}
     torch.save(content, tmp_path / "old.pt", _use_new_zipfile_serialization=False)
-    with pytest.raises(SsmHdlError, match=r"it holds argparse.Namespace, .*; save model.state_dict\(\) alone"):
+    with pytest.raises(
+        SsmHdlError, match=r"it holds argparse.Namespace, .*; save model.state_dict\(\) alone"
+    ):
         importers.load(tmp_path / "old.pt", None, SPEC)
 
 
 def test_what_torch_cannot_read_without_running_it_is_named(tmp_path):
     torch.save({"model": public()[0], "schedule": functools.partial(max, 1)}, tmp_path / "a.pt")
     torch.save(public()[0], tmp_path / "b.pt", pickle_protocol=4)
-    for name, fault in (("a.pt", "it holds functools.partial.*, which is more"), ("b.pt", "it is of another pickle_protocol")):
-        with pytest.raises(SsmHdlError, match=rf"cannot read .*/{name} as a state dict by torch.save: {fault}"):
+    for name, fault in (
+        ("a.pt", "it holds functools.partial.*, which is more"),
+        ("b.pt", "it is of another pickle_protocol"),
+    ):
+        with pytest.raises(
+            SsmHdlError, match=rf"cannot read .*/{name} as a state dict by torch.save: {fault}"
+        ):
             importers.load(tmp_path / name, None, SPEC)
 
 
 def test_torch_s_own_warnings_are_not_the_user_s(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        state = public()[0] | {"decoder.weight": torch.quantize_per_tensor(torch.ones(10, 4), 0.1, 0, torch.qint8)}
+        state = public()[0] | {
+            "decoder.weight": torch.quantize_per_tensor(torch.ones(10, 4), 0.1, 0, torch.qint8)
+        }
         torch.save(state, tmp_path / "a.pt")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        with pytest.raises(SsmHdlError, match=r"decoder.weight is quantized; save dense tensors of floats"):
+        with pytest.raises(
+            SsmHdlError, match=r"decoder.weight is quantized; save dense tensors of floats"
+        ):
             importers.load(tmp_path / "a.pt", None, SPEC)
 
 
@@ -178,15 +209,21 @@ def test_torch_s_own_warnings_are_not_the_user_s(tmp_path):
 @pytest.mark.parametrize("index", [True, False])
 def test_a_checkpoint_of_several_files_is_read_by_any_of_them(tmp_path, ending, index):
     state = public()[0]
-    names = {name: f"model-0000{number % 2 + 1}-of-00002.{ending}" for number, name in enumerate(state)}
+    names = {
+        name: f"model-0000{number % 2 + 1}-of-00002.{ending}" for number, name in enumerate(state)
+    }
     for file in set(names.values()):
-        (save_file if ending == "safetensors" else torch.save)({n: state[n] for n in state if names[n] == file}, tmp_path / file)
+        (save_file if ending == "safetensors" else torch.save)(
+            {n: state[n] for n in state if names[n] == file}, tmp_path / file
+        )
     first, second = sorted(set(names.values()))
     whole = tmp_path / f"model.{ending}.index.json"
     if index:
         whole.write_text(json.dumps({"weight_map": names}))
     for path in (tmp_path / first, tmp_path / second, *[whole] * index):
-        assert torch.equal(importers.load(path, None, SPEC).model.decoder.bias, state["decoder.bias"])
+        assert torch.equal(
+            importers.load(path, None, SPEC).model.decoder.bias, state["decoder.bias"]
+        )
     (tmp_path / second).unlink()
     lack = f"{second}, which does not exist; put all of its files into one folder"
     with pytest.raises(SsmHdlError, match=f"it is file 1 of 2 of a checkpoint, with {lack}"):

@@ -18,7 +18,8 @@ def samples():
 
 
 def nodes(tokens, depth=1):
-    """Depth, operator and number of arguments of each operator, and depth of each digit; and the value. Eats the tokens."""
+    """Depth, operator and number of arguments of each operator, and depth of each digit;
+    and the value. Eats the tokens."""
     token = tokens.pop(0)
     if token.isdigit():
         return [(depth, token, 0)], int(token)
@@ -28,7 +29,12 @@ def nodes(tokens, depth=1):
         found += below
         values.append(value)
     tokens.pop(0)
-    functions = {"[MIN": min, "[MAX": max, "[MED": lambda v: int(statistics.median(v)), "[SM": lambda v: sum(v) % 10}
+    functions = {
+        "[MIN": min,
+        "[MAX": max,
+        "[MED": lambda v: int(statistics.median(v)),
+        "[SM": lambda v: sum(v) % 10,
+    }
     return [(depth, token, len(values)), *found], functions[token](values)
 
 
@@ -51,7 +57,10 @@ def test_trees_follow_the_rules(samples):
     every = [nodes(listops.text(codes).split())[0] for codes in samples[0]]
     flat = [node for found in every for node in found]
     counts = Counter(token for _, token, arguments in flat if arguments)
-    assert {min(arguments for *_, arguments in flat if arguments), max(arguments for *_, arguments in flat)} == {2, 10}
+    assert {
+        min(arguments for *_, arguments in flat if arguments),
+        max(arguments for *_, arguments in flat),
+    } == {2, 10}
     assert max(depth for depth, *_ in flat) == 10
     assert all(arguments == 0 for depth, _, arguments in flat if depth == 10)
     assert set(counts) == set(listops.OPERATORS)
@@ -77,7 +86,10 @@ def test_lengths_are_within_their_limits_and_padding_is_behind(samples):
     lengths = np.count_nonzero(codes, axis=1)
     assert STEPS // 4 < lengths.min() < STEPS // 3
     assert STEPS - 8 < lengths.max() < STEPS
-    assert all((row[:length] > 0).all() and not row[length:].any() for row, length in zip(codes, lengths, strict=True))
+    assert all(
+        (row[:length] > 0).all() and not row[length:].any()
+        for row, length in zip(codes, lengths, strict=True)
+    )
 
 
 def test_no_expression_comes_twice_and_the_seed_decides_which(samples):
@@ -90,7 +102,8 @@ def test_no_expression_comes_twice_and_the_seed_decides_which(samples):
 
 
 def test_classes_are_as_balanced_as_in_the_arena(samples):
-    """Minimum and maximum prefer 0 and 9, to about one sample in six each; every other class has one in 14 to 9."""
+    """Minimum and maximum prefer 0 and 9, to about one sample in six each;
+    every other class has one in 14 to 9."""
     parts = np.bincount(samples[1], minlength=10) / len(samples[1])
     assert (parts[[0, 9]] > 0.13).all() and (parts[[0, 9]] < 0.2).all()
     assert (parts[1:9] > 0.06).all() and (parts[1:9] < 0.12).all()
@@ -111,11 +124,15 @@ def test_the_samples_are_kept_and_read_again(tmp_path, monkeypatch):
     assert (made.steps, made.name, made.tokens) == (32, "listops", 16)
     monkeypatch.setattr(listops, "generate", None)
     again = generated.load(listops, tmp_path, steps=32, sizes=(6, 3, 2))
-    assert np.array_equal(again.test.codes, made.test.codes) and np.array_equal(again.test.labels, made.test.labels)
+    assert np.array_equal(again.test.codes, made.test.codes) and np.array_equal(
+        again.test.labels, made.test.labels
+    )
 
 
 def test_another_seed_is_kept_elsewhere(tmp_path):
-    first, second = (generated.load(listops, tmp_path, steps=32, sizes=(2, 1, 1), seed=seed) for seed in (0, 5))
+    first, second = (
+        generated.load(listops, tmp_path, steps=32, sizes=(2, 1, 1), seed=seed) for seed in (0, 5)
+    )
     assert not np.array_equal(first.train.codes, second.train.codes)
 
 

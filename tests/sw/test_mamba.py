@@ -1,4 +1,5 @@
-"""Mamba: the scan against its definition, the step against the sequence, and what a checkpoint holds."""
+"""Mamba: the scan against its definition, the step against the sequence,
+and what a checkpoint holds."""
 
 import math
 from dataclasses import replace
@@ -31,7 +32,11 @@ def test_the_compiled_scan_and_its_gradients_are_those_of_the_loop(steps):
     arguments[0][0, 0] = 300.0  # exp of it is below the smallest float
     ours = [one.clone().requires_grad_() for one in arguments]
     double = [one.double().requires_grad_() for one in arguments]
-    y, wanted, weight = select(*ours), readout(states(*double[:4]), double[4]), torch.randn(3, steps, 20)
+    y, wanted, weight = (
+        select(*ours),
+        readout(states(*double[:4]), double[4]),
+        torch.randn(3, steps, 20),
+    )
     torch.testing.assert_close(y.double(), wanted, atol=1e-5, rtol=1e-5)
     (y * weight).sum().backward()
     (wanted * weight).sum().backward()
@@ -41,14 +46,20 @@ def test_the_compiled_scan_and_its_gradients_are_those_of_the_loop(steps):
 
 @pytest.mark.parametrize(
     "options",
-    [{}, {"norm": "none", "residual": False, "final_norm": False}, {"expand": 3, "rank": 2, "taps": 2, "pooling": "last"}],
+    [
+        {},
+        {"norm": "none", "residual": False, "final_norm": False},
+        {"expand": 3, "rank": 2, "taps": 2, "pooling": "last"},
+    ],
 )
 def test_step_by_step_equals_the_sequence(options):
     model, x = make(**options), torch.randn(2, 19, 2, dtype=torch.float64)
     with torch.no_grad():
         torch.testing.assert_close(model(x), model.forward_recurrent(x), atol=1e-12, rtol=0)
         single = make(torch.float32, **options)
-        torch.testing.assert_close(single(x.float()), single.forward_recurrent(x.float()), atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(
+            single(x.float()), single.forward_recurrent(x.float()), atol=1e-5, rtol=1e-5
+        )
 
 
 def test_a_block_is_its_equations():
@@ -57,13 +68,29 @@ def test_a_block_is_its_equations():
     taps = {name.removesuffix("_0"): value for name, value in taps.items()}
     x = taps["encoder"]
     close = torch.testing.assert_close
-    close(taps["norm"], (x / (x.square().mean(-1, keepdim=True) + 1e-5).sqrt() * model.blocks[0].norm.weight).detach())
-    close(torch.cat([taps["inner"], taps["gate"]], -1), (taps["norm"] @ mixer.in_proj.weight.mT).detach())
-    conv1d = functional.conv1d(taps["inner"].mT, mixer.conv1d.weight, mixer.conv1d.bias, padding=3, groups=12)
+    close(
+        taps["norm"],
+        (
+            x / (x.square().mean(-1, keepdim=True) + 1e-5).sqrt() * model.blocks[0].norm.weight
+        ).detach(),
+    )
+    close(
+        torch.cat([taps["inner"], taps["gate"]], -1),
+        (taps["norm"] @ mixer.in_proj.weight.mT).detach(),
+    )
+    conv1d = functional.conv1d(
+        taps["inner"].mT, mixer.conv1d.weight, mixer.conv1d.bias, padding=3, groups=12
+    )
     close(taps["conv"], conv1d[..., :9].mT.detach())
     close(taps["active"], taps["conv"] * torch.sigmoid(taps["conv"]))
-    close(torch.cat([taps["rank"], taps["b"], taps["c"]], -1), (taps["active"] @ mixer.x_proj.weight.mT).detach())
-    close(taps["step"], functional.softplus(taps["rank"] @ mixer.dt_proj.weight.mT + mixer.dt_proj.bias).detach())
+    close(
+        torch.cat([taps["rank"], taps["b"], taps["c"]], -1),
+        (taps["active"] @ mixer.x_proj.weight.mT).detach(),
+    )
+    close(
+        taps["step"],
+        functional.softplus(taps["rank"] @ mixer.dt_proj.weight.mT + mixer.dt_proj.bias).detach(),
+    )
     close(taps["rate"], torch.log2(taps["step"] * math.log2(math.e)))
     close(taps["drive"], taps["step"] * taps["active"])
     h = torch.zeros(2, 12, 3, dtype=torch.float64)
@@ -81,7 +108,9 @@ def test_a_block_is_its_equations():
 def test_a_tap_can_replace_an_activation():
     model, x = make(torch.float32), torch.randn(2, 9, 2)
     with torch.no_grad():
-        torch.testing.assert_close(model(x, lambda name, value: value), model(x), atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(
+            model(x, lambda name, value: value), model(x), atol=1e-5, rtol=1e-5
+        )
         cut = model(x, lambda name, value: value * 0 if name == "norm_f" else value)
     torch.testing.assert_close(cut, model.decoder.bias.detach().expand(2, 4))
 
@@ -107,9 +136,13 @@ def test_a_checkpoint_holds_a_language_model_and_a_tied_table_once(tmp_path, tie
 
 
 def test_the_text_model_has_the_products_that_are_published():
-    """Counted by reference equations: 3 E D + E (R + 2 N) + R E + K E + alpha E N weights of a block."""
+    """Counted by reference equations: 3 E D + E (R + 2 N) + R E + K E + alpha E N
+    weights of a block."""
     mixer = Mamba(MambaConfig(width=64, layers=2), classes=73, tokens=73).blocks[0].mixer
-    assert sum(p.numel() for p in mixer.parameters()) == 3 * 128 * 64 + 128 * 36 + 4 * 128 + 4 * 128 + 128 * 16 + 3 * 128
+    assert (
+        sum(p.numel() for p in mixer.parameters())
+        == 3 * 128 * 64 + 128 * 36 + 4 * 128 + 4 * 128 + 128 * 16 + 3 * 128
+    )
 
 
 @pytest.mark.parametrize(
@@ -126,5 +159,7 @@ def test_impossible_models_are_refused(options, message):
 
 
 def test_a_tied_model_needs_as_many_outputs_as_tokens():
-    with pytest.raises(UsageError, match="listops has 16 tokens and 10 outputs; a tied decoder needs equally many"):
+    with pytest.raises(
+        UsageError, match="listops has 16 tokens and 10 outputs; a tied decoder needs equally many"
+    ):
         MambaConfig(**SMALL, tied=True).build(data.SPECS["listops"])

@@ -14,10 +14,22 @@ from ssm_hdl.gen.size.planner import plan_for
 from ssm_hdl.manifest import Graph
 from ssm_hdl.operations import Tensors
 from ssm_hdl.sw.cli.info import describe
-from ssm_hdl.sw.memory import MEMORY_KINDS, hardware, paper, paper_float, paper_float_of, paper_nominal
+from ssm_hdl.sw.memory import (
+    MEMORY_KINDS,
+    hardware,
+    paper,
+    paper_float,
+    paper_float_of,
+    paper_nominal,
+)
 
 ROOT = Path(__file__).parents[2]
-CONFIGS = {"w8a8": (8, 8, 8, 8), "w4a6-16": (4, 6, 16, 16), "w4a6-8": (4, 6, 8, 8), "w4a6-6": (4, 6, 6, 6)}
+CONFIGS = {
+    "w8a8": (8, 8, 8, 8),
+    "w4a6-16": (4, 6, 16, 16),
+    "w4a6-8": (4, 6, 8, 8),
+    "w4a6-6": (4, 6, 6, 6),
+}
 SAVED = {16: (76.6, 73.5, 83.0, 85.3), 64: (76.3, 76.7, 84.1, 85.9)}
 """The paper's table, in %, in the order of the configurations."""
 
@@ -30,7 +42,10 @@ def digits():
 @pytest.mark.parametrize("width", SAVED)
 def test_the_savings_of_the_paper(width):
     whole = paper_float(width, 32, 10)
-    saved = [100 * (1 - paper_nominal(width, 32, 10, *bits).bits / whole.bits) for bits in CONFIGS.values()]
+    saved = [
+        100 * (1 - paper_nominal(width, 32, 10, *bits).bits / whole.bits)
+        for bits in CONFIGS.values()
+    ]
     assert [round(one, 1) for one in saved] == list(SAVED[width])
 
 
@@ -42,7 +57,9 @@ def test_the_kilobytes_of_the_paper():
 @pytest.mark.parametrize("width", [16, 64, 256, 512])
 def test_floats_are_the_parameters_with_dt_for_each_mode(width):
     parameters = 2 * width**2 + 208 * width + 10
-    assert paper_float(width, 32, 10).bits == 32 * (parameters + 31 * width + 64 * width + 4 * width)
+    assert paper_float(width, 32, 10).bits == 32 * (
+        parameters + 31 * width + 64 * width + 4 * width
+    )
 
 
 def test_a_manifest_by_the_papers_rules_has_no_bbar_and_the_bias_of_the_read_out(digits):
@@ -61,22 +78,31 @@ def test_the_skip_mode_is_a_weight_for_the_paper_and_a_mode_for_the_hardware(ran
     by_paper, whole = paper(manifest), hardware(manifest)
     assert by_paper.of("states") == 2 * 2 * 2 * 16
     assert whole.of("states") == 2 * 3 * 2 * 16
-    assert next(part.numbers for part in by_paper.parts if part.owner == "readout") == 2 * (2 * 2 + 1)
+    assert next(part.numbers for part in by_paper.parts if part.owner == "readout") == 2 * (
+        2 * 2 + 1
+    )
 
 
 @pytest.mark.parametrize("features", [(), ("narrow",), ("exponent", "delta", "dither")])
 @pytest.mark.parametrize("pooled", [True, False])
 def test_the_hardware_keeps_these_codes(random_manifest, features, pooled):
-    """The tables and the states of the generated pipeline, which has them too, give the same numbers."""
+    """The tables and the states of the generated pipeline, which has them too,
+    give the same numbers."""
     manifest = random_manifest(channels=4, modes=3, seed=1, pooled=pooled, features=features)
-    counted = {(part.owner, part.kind): part for part in hardware(manifest).parts if part.kind != "exponents"}
+    counted = {
+        (part.owner, part.kind): part
+        for part in hardware(manifest).parts
+        if part.kind != "exponents"
+    }
     stages = Pipeline(
-        manifest, plan_for(manifest, folding={"ssm": "1x1", "mixing": "1x1"}, share_layers=False).plan
+        manifest,
+        plan_for(manifest, folding={"ssm": "1x1", "mixing": "1x1"}, share_layers=False).plan,
     ).stages  # no sums in the table, nothing filled up
     for name, stage in stages.items():
         stored = {storage.name: storage.bits for storage in stage.storage}
         for storage, kind in {"state": "states", "sums": "accumulators"}.items():
-            passing = storage == "sums" and manifest.nodes[name].op.op == "dense"  # its sums last for one step
+            # its sums last for one step
+            passing = storage == "sums" and manifest.nodes[name].op.op == "dense"
             if storage in stored and not passing:
                 assert counted[name, kind].bits == stored[storage]
         for storage, kind in {"code": "transition", "weight": "weights"}.items():
@@ -89,19 +115,35 @@ def test_the_hardware_keeps_these_codes(random_manifest, features, pooled):
 def test_the_hardware_keeps_the_codes_of_a_selective_scan():
     manifest = selective_layers(1)
     counted = {part.kind: part for part in hardware(manifest).parts if part.owner == "scan_1"}
-    stage = Pipeline(manifest, plan_for(manifest, folding={"scan_1": "1x1"}, share_layers=False).plan).stages["scan_1"]
+    stage = Pipeline(
+        manifest, plan_for(manifest, folding={"scan_1": "1x1"}, share_layers=False).plan
+    ).stages["scan_1"]
     stored = {storage.name: storage.bits for storage in stage.storage}
     names = {"transition": "alpha", "states": "state", "tables": "leak", "exponents": "late"}
-    assert {kind: counted[kind].bits for kind in names} == {kind: stored[name] for kind, name in names.items()}
+    assert {kind: counted[kind].bits for kind in names} == {
+        kind: stored[name] for kind, name in names.items()
+    }
     assert describe(manifest)["state_bits"] == 4 * 4 * 8
 
 
 def test_exponents_take_the_bits_of_their_spread(random_manifest):
     manifest = random_manifest(channels=4, modes=3, seed=1, features=("exponent",))
-    parts = [(part.owner, part.numbers, part.bits) for part in hardware(manifest).parts if part.kind == "exponents"]
-    spread = {name: int(np.ptp(codes)) for name, codes in manifest.tensors.codes.items() if name.endswith("exponent")}
+    parts = [
+        (part.owner, part.numbers, part.bits)
+        for part in hardware(manifest).parts
+        if part.kind == "exponents"
+    ]
+    spread = {
+        name: int(np.ptp(codes))
+        for name, codes in manifest.tensors.codes.items()
+        if name.endswith("exponent")
+    }
     transition, drive = spread["ssm.transition.exponent"], spread["ssm.exponent"]
-    assert ("ssm", 12, 12 * transition.bit_length()) in parts and ("ssm", 12, 12 * drive.bit_length()) in parts
+    assert ("ssm", 12, 12 * transition.bit_length()) in parts and (
+        "ssm",
+        12,
+        12 * drive.bit_length(),
+    ) in parts
     assert ("mixing", 8, 8 * spread["mixing.weight.exponent"].bit_length()) in parts
     assert sum(bits for owner, _, bits in parts if owner == "encoder") == 0  # it has none
 
@@ -118,7 +160,12 @@ def test_info_shows_both(digits):
 
 def test_a_graph_without_an_edge_of_every_step():
     graph = Graph.model_validate(
-        {"schema_version": 1, "name": "alone", "steps": 4, "input": {"name": "x", "size": 3, "format": "SQ(4, 4)"}}
+        {
+            "schema_version": 1,
+            "name": "alone",
+            "steps": 4,
+            "input": {"name": "x", "size": 3, "format": "SQ(4, 4)"},
+        }
         | {"operations": [{"name": "y", "op": "last", "input": "x"}], "output": "y"}
     )
     assert paper(Manifest(graph, Tensors({}, {}))).bits == 0

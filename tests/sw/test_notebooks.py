@@ -1,4 +1,5 @@
-"""The notebooks of docs/ run from the first cell to the last, without `build`: place and route take a minute."""
+"""The notebooks of docs/ run from the first cell to the last, without `build`:
+place and route take a minute."""
 
 import importlib.util
 from pathlib import Path
@@ -24,6 +25,8 @@ def test_a_notebook_runs(runner, path, monkeypatch):
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     assert len(code) > 4 and any(cell.outputs for cell in code)
     text = "".join(str(output) for cell in code for output in cell.outputs)
-    assert {"pytorch-to-bitstream": "200 outputs, 0 differences", "choosing-widths": "SQNR", "reading-a-report": "busy"}[
-        path.stem
-    ] in text
+    assert {
+        "pytorch-to-bitstream": "200 outputs, 0 differences",
+        "choosing-widths": "SQNR",
+        "reading-a-report": "busy",
+    }[path.stem] in text

@@ -1,4 +1,5 @@
-"""Samples in a file, through the commands: other tasks than a class for each sequence, and what is kept of them."""
+"""Samples in a file, through the commands: other tasks than a class for each sequence,
+and what is kept of them."""
 
 import json
 from dataclasses import replace
@@ -24,7 +25,8 @@ KEPT = InputSpec(
 
 @pytest.fixture
 def file(tmp_path):
-    """``file(y)``: a data set of 40 samples of 16 steps and 2 channels with these labels; its file."""
+    """``file(y)``: a data set of 40 samples of 16 steps and 2 channels with these labels;
+    its file."""
 
     def make(y, **arrays):
         x = np.random.default_rng(0).normal(size=(40, 16, 2))
@@ -43,7 +45,9 @@ def test_a_manifest_keeps_its_samples_and_its_fingerprint(random_manifest, tmp_p
     path.write_text(path.read_text().replace("  rate: 50.0", "  pace: 50.0"))
     with pytest.raises(SsmHdlError, match=r"samples\.pace: is not known"):
         Manifest.load(path)
-    path.write_text(path.read_text().replace("  pace: 50.0\n", "").replace("std: [1.0e+20]", "std: [-1]"))
+    path.write_text(
+        path.read_text().replace("  pace: 50.0\n", "").replace("std: [1.0e+20]", "std: [-1]")
+    )
     with pytest.raises(SsmHdlError, match=r"a deviation of -1\.0; it is a number above 0"):
         Manifest.load(path)
 
@@ -51,7 +55,10 @@ def test_a_manifest_keeps_its_samples_and_its_fingerprint(random_manifest, tmp_p
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"mean": (0.0,) * 2, "std": (1.0,) * 2, "scale": (), "channel_names": ()}, "channels 2, the operations 1"),
+        (
+            {"mean": (0.0,) * 2, "std": (1.0,) * 2, "scale": (), "channel_names": ()},
+            "channels 2, the operations 1",
+        ),
         ({"input_format": "SQ(1, 7)"}, r"input_format SQ\(1, 7\), the operations UQ\(0, 8\)"),
         ({"tokens": 256}, "tokens 256, the operations 0"),
         ({"classes": 4, "class_names": ()}, "outputs 4, the operations 2"),
@@ -85,7 +92,8 @@ def test_numbers_are_trained_in_units_of_their_own(file):
     dataset = data.load(file(y))
     found = train(dataset, replace(TINY, dataset=dataset.name))
     outputs = logits(found.model, tensors(dataset, dataset.train)[0]).numpy()
-    # The guess of a model that has learnt nothing is the mean, so the units are those of the labels.
+    # The guess of a model that has learnt nothing is the mean,
+    # so the units are those of the labels.
     assert np.abs(outputs.mean(0) - dataset.train.labels.mean(0)).max() < 300
     assert found.metadata.keys() >= {"r2", "val_r2"} and "accuracy" not in found.metadata
 
@@ -102,19 +110,30 @@ def test_the_loss_leaves_out_what_has_no_label():
 
 def test_samples_without_labels_train_nothing(file):
     dataset = data.load(file(np.where(np.arange(640).reshape(40, 16) < 1, 1, -1)))
-    with pytest.raises(SsmHdlError, match=r"validation part of mine\.npz has no sample with a label"):
+    with pytest.raises(
+        SsmHdlError, match=r"validation part of mine\.npz has no sample with a label"
+    ):
         train(dataset, replace(TINY, dataset=dataset.name))
     single = data.load(file(np.arange(40) % 2, split=np.zeros(40, int)))
-    with pytest.raises(SsmHdlError, match=r"validation part of mine\.npz has no sample with a label"):
+    with pytest.raises(
+        SsmHdlError, match=r"validation part of mine\.npz has no sample with a label"
+    ):
         train(replace(single, val=single.val.head(0)), replace(TINY, dataset=single.name))
 
 
 @pytest.mark.parametrize("task", ["classes of steps", "numbers", "numbers of steps"])
 def test_every_task_goes_from_training_to_equal_rtl(cli, file, tmp_path, task):
     random = np.random.default_rng(2)
-    y = {"classes of steps": random.integers(-1, 3, (40, 16)), "numbers": random.normal(size=(40, 2)) * [1e-20, 1e20]}
+    y = {
+        "classes of steps": random.integers(-1, 3, (40, 16)),
+        "numbers": random.normal(size=(40, 2)) * [1e-20, 1e20],
+    }
     path = file(y.get(task, random.normal(size=(40, 16))), split=np.arange(40) % 3)
-    model, folder, recipe = tmp_path / "model.safetensors", tmp_path / "model", tmp_path / "few.yaml"
+    model, folder, recipe = (
+        tmp_path / "model.safetensors",
+        tmp_path / "model",
+        tmp_path / "few.yaml",
+    )
     recipe.write_text("samples: 8\n")
     options = ("--set", "width=4", "--set", "modes=2", "--epochs", 1, "--data", path)
     trained = json.loads(cli("train", "small", *options, "--out", model, "--json").out)
@@ -122,57 +141,121 @@ def test_every_task_goes_from_training_to_equal_rtl(cli, file, tmp_path, task):
     first = "accuracy" if task == "classes of steps" else "r2"
     floats = json.loads(cli("eval", model, "--data", path, "--json").out)
     assert floats[first] == pytest.approx(trained[first], abs=1e-4)
-    assert len(floats.get("targets", {}).get("r2", ())) == {"numbers": 2, "numbers of steps": 1}.get(task, 0)
-    answer = json.loads(cli("eval", folder, "--data", path, "--out", tmp_path / "out.npy", "--json").out)
-    manifest, split = Manifest.load(folder), data.load_for(Manifest.load(folder).graph.samples, path).test
+    assert len(floats.get("targets", {}).get("r2", ())) == {
+        "numbers": 2,
+        "numbers of steps": 1,
+    }.get(task, 0)
+    answer = json.loads(
+        cli("eval", folder, "--data", path, "--out", tmp_path / "out.npy", "--json").out
+    )
+    manifest, split = (
+        Manifest.load(folder),
+        data.load_for(Manifest.load(folder).graph.samples, path).test,
+    )
     outputs, scale = run(manifest, split.codes).outputs, manifest.graph.samples.target_scale
-    assert task != "numbers" or (np.abs(outputs).max(0) > 1 << 10).all()  # large and small ones fill one format
+    # large and small ones fill one format
+    assert task != "numbers" or (np.abs(outputs).max(0) > 1 << 10).all()
     assert np.array_equal(np.load(tmp_path / "out.npy"), outputs) and answer["sequences"] == 13
-    assert answer["labelled"] == {"classes of steps": (split.labels >= 0).sum(), "numbers": 13}.get(task, 13 * 16)
+    assert answer["labelled"] == {"classes of steps": (split.labels >= 0).sum(), "numbers": 13}.get(
+        task, 13 * 16
+    )
     cli("eval", folder, "--data", path, "--out", tmp_path / "out.npy", "--values")
-    assert np.array_equal(np.load(tmp_path / "out.npy"), outputs * (manifest.output.format.lsb * np.array(scale or 1.0)))
-    tuned = json.loads(cli("finetune", folder, "--data", path, "--epochs", 1, "--out", tmp_path / "qat", "--json").out)
+    assert np.array_equal(
+        np.load(tmp_path / "out.npy"),
+        outputs * (manifest.output.format.lsb * np.array(scale or 1.0)),
+    )
+    tuned = json.loads(
+        cli(
+            "finetune", folder, "--data", path, "--epochs", 1, "--out", tmp_path / "qat", "--json"
+        ).out
+    )
     assert f"val_{first}" in tuned
-    assert (manifest.name, tuned["name"], Manifest.load(tmp_path / "qat").name) == ("model", "qat", "qat")  # their folders'
-    same = json.loads(cli("simulate", folder, "--samples", "test", "--data", path, "--count", 2, "--json").out)
+    # their folders'
+    assert (manifest.name, tuned["name"], Manifest.load(tmp_path / "qat").name) == (
+        "model",
+        "qat",
+        "qat",
+    )
+    same = json.loads(
+        cli("simulate", folder, "--samples", "test", "--data", path, "--count", 2, "--json").out
+    )
     assert (same["differences"], same["elements"]) == (0, outputs[:2].size)
 
 
-@pytest.mark.parametrize("labels", [np.arange(40) % 20, np.arange(640).reshape(40, 16) % 3 - 1, np.linspace(0, 1, 40)])
+@pytest.mark.parametrize(
+    "labels", [np.arange(40) % 20, np.arange(640).reshape(40, 16) % 3 - 1, np.linspace(0, 1, 40)]
+)
 def test_what_a_file_holds_is_shown_in_80_columns(cli, file, tmp_path, labels):
     path = file(labels, rate=50, channels=["acceleration along the axis of the motor", "y"])
     done = cli("data", path, "--picture", tmp_path / "some.png")
     assert done.status == 0, done.err
-    assert max(map(len, (line.rstrip() for line in done.out.splitlines() if str(tmp_path) not in line))) <= 80
+    assert (
+        max(
+            map(len, (line.rstrip() for line in done.out.splitlines() if str(tmp_path) not in line))
+        )
+        <= 80
+    )
     assert (tmp_path / "some.png").read_bytes().startswith(b"\x89PNG")
     answer = json.loads(cli("data", path, "--json").out)
     assert [part["samples"] for part in answer["parts"].values()] == [28, 6, 6]
     if labels.dtype.kind == "i":
         counts = [sum(row[part] for part in ("train", "val", "test")) for row in answer["labels"]]
         assert counts == np.bincount(labels[labels >= 0]).tolist()
-    assert [row["name"] for row in answer["channels"]] == ["acceleration along the axis of the motor", "y"]
+    assert [row["name"] for row in answer["channels"]] == [
+        "acceleration along the axis of the motor",
+        "y",
+    ]
 
 
 def test_a_manifest_by_hand_takes_codes_in_a_file(cli, refused, random_manifest, tmp_path):
     random_manifest().save(tmp_path / "manifest")
     np.savez(tmp_path / "codes.npz", x=np.arange(48, dtype=np.uint8).reshape(8, 6, 1))
-    done = json.loads(cli("eval", tmp_path / "manifest", "--data", tmp_path / "codes.npz", "--split", "all", "--json").out)
+    done = json.loads(
+        cli(
+            "eval",
+            tmp_path / "manifest",
+            "--data",
+            tmp_path / "codes.npz",
+            "--split",
+            "all",
+            "--json",
+        ).out
+    )
     assert (done["sequences"], done["labelled"], "accuracy" in done) == (8, 0, False)
     np.savez(tmp_path / "codes.npz", x=np.zeros((8, 6, 1)))
-    refused("x are floats; the model.* takes integers", "eval", tmp_path / "manifest", "--data", tmp_path / "codes.npz")
+    refused(
+        "x are floats; the model.* takes integers",
+        "eval",
+        tmp_path / "manifest",
+        "--data",
+        tmp_path / "codes.npz",
+    )
     refused("no data set has sequences of 6 steps", "eval", tmp_path / "manifest", status=2)
 
 
 def test_padding_is_not_simulated(cli, random_manifest, tmp_path):
     random_manifest(pooled=False).save(tmp_path / "manifest")
     x, length = np.arange(48, dtype=np.uint8).reshape(8, 6, 1), np.array([1, 6, 6, 3, 2, 6, 1, 5])
-    np.savez(tmp_path / "codes.npz", x=x, y=np.zeros((8, 6), int), length=length, split=np.full(8, 2))
-    words = ("simulate", tmp_path / "manifest", "--samples", "test", "--data", tmp_path / "codes.npz", "--stalls", 0.3)
+    np.savez(
+        tmp_path / "codes.npz", x=x, y=np.zeros((8, 6), int), length=length, split=np.full(8, 2)
+    )
+    words = (
+        "simulate",
+        tmp_path / "manifest",
+        "--samples",
+        "test",
+        "--data",
+        tmp_path / "codes.npz",
+        "--stalls",
+        0.3,
+    )
     done = json.loads(cli(*words, "--json").out)
     assert (done["sequences"], done["elements"], done["differences"]) == (8, 2 * length.sum(), 0)
 
 
-def test_a_manifest_of_another_number_of_classes_is_not_taken_for_mnist(refused, random_manifest, tmp_path):
+def test_a_manifest_of_another_number_of_classes_is_not_taken_for_mnist(
+    refused, random_manifest, tmp_path
+):
     random_manifest(steps=784).save(tmp_path / "ecg")
     refused(
         "no data set has sequences of 784 steps of 1 x .* and 3 classes",

@@ -36,27 +36,57 @@ Info:    routing  99.15  3.15 Net i (13,0) -> (15,1)
 def read(text):
     """The headings and the tables of a page, which is XML as well."""
     root = ElementTree.fromstring(text.removeprefix("<!DOCTYPE html>\n"))
-    tables = [[["".join(cell.itertext()) for cell in row] for row in table.iter("tr")] for table in root.iter("table")]
+    tables = [
+        [["".join(cell.itertext()) for cell in row] for row in table.iter("tr")]
+        for table in root.iter("table")
+    ]
     return [heading.text for heading in root.iter("h2")], tables
 
 
 def test_the_page_of_a_manifest(cli, refused, tmp_path):
     path, out = ROOT / "manifests" / "digits", tmp_path / "digits.html"
-    with_samples = "--samples", "test", "--count", 4, "--float", ROOT / "checkpoints" / "digits.safetensors"
+    with_samples = (
+        "--samples",
+        "test",
+        "--count",
+        4,
+        "--float",
+        ROOT / "checkpoints" / "digits.safetensors",
+    )
     done = cli("report", path, "--device", "up5k", *with_samples, "-o", out, "--json")
     assert done.status == 0, done.err
-    sections = ["Model", "Pipeline", "Plan", "Roofline", "Memories", "Operations", "Weights", "Samples", "States and activations"]
+    sections = [
+        "Model",
+        "Pipeline",
+        "Plan",
+        "Roofline",
+        "Memories",
+        "Operations",
+        "Weights",
+        "Samples",
+        "States and activations",
+    ]
     assert json.loads(done.out) == {"report": str(out), "sections": sections}
     headings, tables = read(out.read_text())
     assert headings == sections and out.read_text().count("<svg ") > 20
     assert "src=" not in out.read_text() and "<link" not in out.read_text()
     rows = {row[0]: row[1:] for table in tables for row in table}
-    assert rows["ssm, states"][:2] == ["SQ(1, 15)", f"{4 * 64 * 144:,}"] and rows["accuracy"] == ["100.00%  (4 of 4)"]
+    assert rows["ssm, states"][:2] == ["SQ(1, 15)", f"{4 * 64 * 144:,}"] and rows["accuracy"] == [
+        "100.00%  (4 of 4)"
+    ]
     assert float(rows["encoder"][1]) > 30  # SQNR, the last table
     refused("--float compares samples", "report", path, "--float", "x.safetensors", status=2)
     for file in ("manifest.yaml", "weights.safetensors"):
         refused("a file that this command reads", "report", path, "-o", path / file, status=2)
-        refused("a file that this command reads", "run", path, "--simulated", "--out", path / file, status=2)
+        refused(
+            "a file that this command reads",
+            "run",
+            path,
+            "--simulated",
+            "--out",
+            path / file,
+            status=2,
+        )
 
 
 def test_the_page_of_a_build(random_manifest, as_built, cli, refused, tmp_path):
@@ -76,7 +106,9 @@ def test_layers_that_share_stages_have_a_box_each(random_manifest):
     manifest = random_manifest(channels=2, modes=2, steps=4, layers=2, alike=True)
     plan = plan_for(manifest, dsp=4, share_layers=True).plan
     text = svg(manifest, plan)
-    assert plan.share_layers and {f"<!-- {name} -->" for name in manifest.nodes} <= set(map(str.strip, text.splitlines()))
+    assert plan.share_layers and {f"<!-- {name} -->" for name in manifest.nodes} <= set(
+        map(str.strip, text.splitlines())
+    )
     assert "2 layers share stages" in text
 
 
@@ -94,11 +126,16 @@ def test_no_critical_path():
 def test_used_bits(format):
     format = Format.parse(format)
     codes = np.arange(format.min, format.max + 1)
-    wanted = [0 if code == 0 else (code if code > 0 else ~code).bit_length() + format.signed for code in codes.tolist()]
+    wanted = [
+        0 if code == 0 else (code if code > 0 else ~code).bit_length() + format.signed
+        for code in codes.tolist()
+    ]
     assert used_bits(codes, format).tolist() == np.bincount(wanted, minlength=5).tolist()
     assert ElementTree.fromstring(bars(used_bits(codes, format)))[4].attrib["class"] == "full"
 
 
 def test_names_are_escaped():
-    headings, tables = read(page("<a>", {"a & b": [grid(("x", ">y"), [("<script>", "1 < 2")])], "none": []}))
+    headings, tables = read(
+        page("<a>", {"a & b": [grid(("x", ">y"), [("<script>", "1 < 2")])], "none": []})
+    )
     assert headings == ["a & b"] and tables == [[["x", "y"], ["<script>", "1 < 2"]]]

@@ -1,7 +1,7 @@
 """The commands of the pages that need no more than the models of the repository.
 
-Without `build` and `simulate`, which other tests run, and without what takes data, a board or minutes. `test_data_page` runs the
-page on data, `test_design_page` the package with a bus.
+Without `build` and `simulate`, which other tests run, and without what takes data, a board or
+minutes. `test_data_page` runs the page on data, `test_design_page` the package with a bus.
 """
 
 import re
@@ -38,7 +38,10 @@ def test_a_command_of_the_pages_runs(cli, tmp_path, monkeypatch, line):
 def _commands():
     """All commands of the pages, and the examples of the commands."""
     pages = (ROOT / "README.md", *(ROOT / "docs").glob("*.md"))
-    text = "\n".join("".join(re.findall(r"```sh\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)) for page in pages)
+    text = "\n".join(
+        "".join(re.findall(r"```sh\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL))
+        for page in pages
+    )
     shown = re.findall(r"^ssm-hdl .*", text, re.MULTILINE)
     return sorted({*shown, *(re.split("[,;] ", module.EXAMPLE)[0] for module in _COMMANDS)})
 

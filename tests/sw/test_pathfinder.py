@@ -1,4 +1,5 @@
-"""Pathfinder: every rule of its geometry, and the classes by one who sees dashes and discs alone."""
+"""Pathfinder: every rule of its geometry,
+and the classes by one who sees dashes and discs alone."""
 
 import numpy as np
 import pytest
@@ -15,13 +16,18 @@ def dashes_of(scenes, picture):
     """All dashes (m, 2, 2) of a picture, and the path that each is on."""
     short = scenes.short[picture][scenes.placed[picture]]
     paths = [*scenes.long[picture], *short]
-    return np.concatenate(paths), np.concatenate([np.full(len(path), number) for number, path in enumerate(paths)])
+    return (
+        np.concatenate(paths),
+        np.concatenate([np.full(len(path), number) for number, path in enumerate(paths)]),
+    )
 
 
 def distances(dashes):
     """Of any two dashes, (m, m), through 33 points on each."""
     points = dashes[:, :1] + np.linspace(0, 1, 33)[:, np.newaxis] * (dashes[:, 1:] - dashes[:, :1])
-    return np.array([[np.linalg.norm(a[:, np.newaxis] - b, axis=-1).min() for b in points] for a in points])
+    return np.array(
+        [[np.linalg.norm(a[:, np.newaxis] - b, axis=-1).min() for b in points] for a in points]
+    )
 
 
 def test_a_batch_has_pictures(scenes):
@@ -46,7 +52,8 @@ def test_a_path_goes_on_after_its_margins_and_turns_by_90_degrees_at_most(scenes
 
 
 def test_turns_prefer_straight_on(scenes):
-    """A density of cos^2 has half of its turns within 24 degrees; obstacles change this a little."""
+    """A density of cos^2 has half of its turns within 24 degrees;
+    obstacles change this a little."""
     along = (scenes.long[:, :, :, 1] - scenes.long[:, :, :, 0]) / 2
     turns = np.degrees(np.arccos(np.clip((along[:, :, 1:] * along[:, :, :-1]).sum(-1), -1, 1)))
     assert 18 < np.median(turns) < 32
@@ -80,12 +87,15 @@ def test_discs_are_on_the_ends_of_one_path_or_of_two(scenes):
 
 
 def test_who_sees_dashes_and_discs_alone_finds_the_class(scenes):
-    """Dashes closer than 2.02 pixels hang together: they follow each other if it is 2 at most, and not if it is 2.05."""
+    """Dashes closer than 2.02 pixels hang together: they follow each other if it is 2 at most,
+    and not if it is 2.05."""
     for picture in range(8):
         dashes, _ = dashes_of(scenes, picture)
         linked = np.linalg.matrix_power((distances(dashes) < 2.02).astype(float), len(dashes)) > 0
         for label in (0, 1):
-            discs = scenes.discs(np.full(len(scenes.long), label), np.zeros(len(scenes.long), int))[picture]
+            discs = scenes.discs(np.full(len(scenes.long), label), np.zeros(len(scenes.long), int))[
+                picture
+            ]
             start, end = (np.linalg.norm(dashes - disc, axis=-1).min(1).argmin() for disc in discs)
             assert linked[start, end] == label
 
@@ -97,13 +107,16 @@ def test_a_picture_shows_its_dashes_and_discs_and_nothing_else(scenes):
     middles = np.stack(np.meshgrid(np.arange(32) + 0.5, np.arange(32) + 0.5, indexing="ij"), -1)
     for picture, image in enumerate(pictures):
         dashes, _ = dashes_of(scenes, picture)
-        points = (dashes[:, :1] + np.linspace(0, 1, 33)[:, np.newaxis] * (dashes[:, 1:] - dashes[:, :1])).reshape(-1, 2)
+        points = (
+            dashes[:, :1] + np.linspace(0, 1, 33)[:, np.newaxis] * (dashes[:, 1:] - dashes[:, :1])
+        ).reshape(-1, 2)
         to_dash = np.linalg.norm(middles[:, :, np.newaxis] - points, axis=-1).min(-1)
         to_disc = np.linalg.norm(middles[:, :, np.newaxis] - discs[picture], axis=-1).min(-1)
         assert (image[to_disc < 0.7] == 255).all()
         assert (image[(to_dash < 0.2) & (to_disc > 2.5)] > 60).all()
         assert (image[(to_dash > 1) & (to_disc > 2.3)] == 0).all()
-        lit = image[(to_disc > 2.3)].sum() / 255  # 2 x 0.5 pixels a dash, times the contrast, and a little for the roundings
+        # 2 x 0.5 pixels a dash, times the contrast, and a little for the roundings
+        lit = image[(to_disc > 2.3)].sum() / 255
         assert 0.8 < lit / (1.5 * 0.97 * (len(dashes))) < 1.3
 
 

@@ -1,4 +1,5 @@
-"""Quantisation-aware training: the forward pass is the golden model's, the gradients are of the exact functions."""
+"""Quantisation-aware training: the forward pass is the golden model's,
+the gradients are of the exact functions."""
 
 import json
 import math
@@ -26,7 +27,14 @@ from ssm_hdl.sw.qat.scan import Bank, scan, states
 from ssm_hdl.sw.qat.store import codes_of, store
 
 ROOT = Path(__file__).parents[2]
-FEATURES = [(), ("exponent",), ("delta",), ("dither",), ("exponent", "delta", "dither", "narrow"), ("mean",)]
+FEATURES = [
+    (),
+    ("exponent",),
+    ("delta",),
+    ("dither",),
+    ("exponent", "delta", "dither", "narrow"),
+    ("mean",),
+]
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +48,8 @@ def manifest():
 
 
 def damaged(manifest, bits=3):
-    """The same program with all but ``bits`` bits of the read-out's and of mixing's weights lost."""
+    """The same program with all but ``bits`` bits of the read-out's and of
+    mixing's weights lost."""
     codes = dict(manifest.tensors.codes)
     for name in ("readout.weight", "mixing.weight"):
         codes[name] = codes[name] >> 8 - bits << 8 - bits
@@ -50,26 +59,37 @@ def damaged(manifest, bits=3):
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("features", FEATURES)
 def test_forward_is_the_golden_model(random_manifest, features, seed):
-    manifest = random_manifest(channels=3, modes=5, steps=300, classes=4, seed=seed, features=features)
+    manifest = random_manifest(
+        channels=3, modes=5, steps=300, classes=4, seed=seed, features=features
+    )
     edge = manifest.input.format
     samples = np.random.default_rng(seed).integers(edge.min, edge.max + 1, (6, 300, 1))
     golden = run(manifest, samples)
     assert np.array_equal(outputs(QatModel(manifest), samples), golden.outputs)
     model = QatModel(manifest)
-    assert np.array_equal(model(torch.from_numpy(samples).double()).detach().numpy(), golden.outputs)  # with gradients
+    # with gradients
+    assert np.array_equal(
+        model(torch.from_numpy(samples).double()).detach().numpy(), golden.outputs
+    )
 
 
 @pytest.mark.parametrize("options", [{}, {"features": ["mean"]}, {"pooled": False}], ids=str)
-def test_sequences_of_several_lengths_in_a_batch_are_those_without_padding(random_manifest, random_samples, options):
+def test_sequences_of_several_lengths_in_a_batch_are_those_without_padding(
+    random_manifest, random_samples, options
+):
     manifest = random_manifest(channels=3, modes=2, steps=16, **options)
     samples, lengths = random_samples(manifest, 7), np.array([3, 16, 1, 3, 9, 16, 2])
     split = Split(samples, np.full((7, 16)[: 2 - manifest.output.per_sequence], -1), lengths)
-    assert np.array_equal(outputs(QatModel(manifest), samples, lengths), evaluate_integer(manifest, split).outputs)
+    assert np.array_equal(
+        outputs(QatModel(manifest), samples, lengths), evaluate_integer(manifest, split).outputs
+    )
 
 
 @pytest.mark.parametrize("features", FEATURES)
 def test_forward_of_a_deep_model_is_the_golden_model(random_manifest, features):
-    manifest = random_manifest(channels=6, modes=5, steps=300, classes=4, features=features, layers=2)
+    manifest = random_manifest(
+        channels=6, modes=5, steps=300, classes=4, features=features, layers=2
+    )
     samples = np.random.default_rng(2).integers(0, 256, (6, 300, 1))
     golden = run(manifest, samples)
     model = QatModel(manifest)
@@ -77,7 +97,11 @@ def test_forward_of_a_deep_model_is_the_golden_model(random_manifest, features):
     codes = model(torch.from_numpy(samples).double())
     assert np.array_equal(codes.detach().numpy(), golden.outputs)
     codes.sum().backward()
-    assert all(latent.grad.abs().max() > 0 for name, latent in model.latents.items() if "decoder" not in name)
+    assert all(
+        latent.grad.abs().max() > 0
+        for name, latent in model.latents.items()
+        if "decoder" not in name
+    )
     back = model.manifest().tensors.codes
     assert all(np.array_equal(back[name], array) for name, array in manifest.tensors.codes.items())
 
@@ -95,7 +119,10 @@ def test_an_embedding_is_trained(random_manifest):
     with torch.no_grad():
         model.latents["encoder/weight"] += 1.3
     back = model.manifest()
-    assert np.array_equal(back.tensors.codes["encoder.weight"], np.minimum(manifest.tensors.codes["encoder.weight"] + 1, 127))
+    assert np.array_equal(
+        back.tensors.codes["encoder.weight"],
+        np.minimum(manifest.tensors.codes["encoder.weight"] + 1, 127),
+    )
     assert np.array_equal(outputs(model, samples), run(back, samples).outputs)
 
 
@@ -116,7 +143,8 @@ def test_forward_of_an_operation_is_the_golden_model(op):
 
 
 def test_gradients_of_taps_and_hadamard_are_those_of_their_matrices():
-    """Of taps, an element has the gradients of its places in this step and those after it; of a Hadamard, H is transposed."""
+    """Of taps, an element has the gradients of its places in this step and those after it;
+    of a Hadamard, H is transposed."""
     x = torch.zeros(2, 8, 12, dtype=torch.float64, requires_grad=True)
     gradient = torch.from_numpy(np.random.default_rng(0).normal(size=(2, 8, 12, 3)))
     node = Taps(name="y", input="x", taps=3).bind((Edge("x", 12, SQ(4, 4)),), Tensors({}, {}), 8)
@@ -125,7 +153,12 @@ def test_gradients_of_taps_and_hadamard_are_those_of_their_matrices():
     exact[:, :-1] += gradient[:, 1:, :, 1]
     exact[:, :-2] += gradient[:, 2:, :, 0]
     torch.testing.assert_close(x.grad, exact)
-    x.grad, node = None, Hadamard(name="y", input="x", shift=2, format=SQ(4, 4)).bind(node.inputs, Tensors({}, {}), 8)
+    x.grad, node = (
+        None,
+        Hadamard(name="y", input="x", shift=2, format=SQ(4, 4)).bind(
+            node.inputs, Tensors({}, {}), 8
+        ),
+    )
     registry.qat("hadamard")(node, x).backward(gradient[..., 0])
     torch.testing.assert_close(x.grad, gradient[..., 0] @ torch.from_numpy(matrix(12) / 4))
 
@@ -135,7 +168,11 @@ def test_gradient_of_the_norm_is_that_of_floats(center, epsilon):
     op = Norm(name="y", input="x", center=center, epsilon=epsilon, format=SQ(3, 5))
     node = op.bind((Edge("x", 12, SQ(4, 4)),), Tensors({}, {}), 8)
     random = np.random.default_rng(0)
-    x = torch.from_numpy(random.integers(-100, 100, (4, 5, 12)) >> random.integers(0, 6, (4, 5, 1))).double().requires_grad_()
+    x = (
+        torch.from_numpy(random.integers(-100, 100, (4, 5, 12)) >> random.integers(0, 6, (4, 5, 1)))
+        .double()
+        .requires_grad_()
+    )
     gradient = torch.from_numpy(random.normal(size=x.shape))
     norm(node, x).backward(gradient)
     got, x.grad = x.grad, None
@@ -145,7 +182,9 @@ def test_gradient_of_the_norm_is_that_of_floats(center, epsilon):
 
 
 def test_gradient_of_equal_elements_is_zero_and_so_is_that_of_saturated_results():
-    node = Norm(name="y", input="x", format=SQ(2, 6)).bind((Edge("x", 16, SQ(4, 4)),), Tensors({}, {}), 8)
+    node = Norm(name="y", input="x", format=SQ(2, 6)).bind(
+        (Edge("x", 16, SQ(4, 4)),), Tensors({}, {}), 8
+    )
     x = torch.tensor([[5.0] * 16, [0.0] * 15 + [9.0]], dtype=torch.float64, requires_grad=True)
     y = norm(node, x)
     assert y[0].abs().max() == 0 and y[1, 15] == 127
@@ -162,7 +201,9 @@ def test_gradients_of_states_are_those_of_the_recurrence(random_manifest, parts)
     shape = (2, 30, channels, 2) if parts == 2 else (2, 30, channels)
     u = torch.from_numpy(np.random.default_rng(0).integers(-4, 5, shape)).double().requires_grad_()
     h = states(bank, u)
-    assert np.array_equal(h.detach().numpy(), evaluate(node, u.detach().numpy().astype(np.int64)).codes)
+    assert np.array_equal(
+        h.detach().numpy(), evaluate(node, u.detach().numpy().astype(np.int64)).codes
+    )
     gradient = torch.randn(h.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     h.backward(gradient)
     got, u.grad = u.grad, None
@@ -183,7 +224,8 @@ def test_forward_is_the_golden_model_on_every_digit(manifest, digits):
 
 @pytest.mark.parametrize("name", ["s4d-16h-w4a6x6", "s4d-16h-w4a6x8-qat"])
 def test_a_module_between_codes_is_the_golden_model_of_its_manifest(name):
-    """As it is in the midst of training: latents are fractions, and the program is delta, dithered, with exponents."""
+    """As it is in the midst of training: latents are fractions, and the program is delta,
+    dithered, with exponents."""
     model = QatModel(Manifest.load(ROOT / "manifests" / name))
     noise = torch.Generator().manual_seed(0)
     with torch.no_grad():
@@ -191,14 +233,19 @@ def test_a_module_between_codes_is_the_golden_model_of_its_manifest(name):
             latent.add_(torch.randn(latent.shape, generator=noise, dtype=latent.dtype))
     samples = np.random.default_rng(0).integers(0, 256, (2, 784, 1))
     assert np.array_equal(outputs(model, samples), run(model.manifest(), samples).outputs)
-    assert not np.array_equal(outputs(model, samples), run(Manifest.load(ROOT / "manifests" / name), samples).outputs)
+    assert not np.array_equal(
+        outputs(model, samples), run(Manifest.load(ROOT / "manifests" / name), samples).outputs
+    )
 
 
 def test_a_manifest_comes_back_as_it_went_in(manifest):
     back = QatModel(manifest).manifest()
     assert back.graph == manifest.graph
     assert back.tensors.formats == manifest.tensors.formats
-    assert all(np.array_equal(back.tensors.codes[name], codes) for name, codes in manifest.tensors.codes.items())
+    assert all(
+        np.array_equal(back.tensors.codes[name], codes)
+        for name, codes in manifest.tensors.codes.items()
+    )
 
 
 def test_rounding_passes_gradients_and_saturation_does_not():
@@ -234,8 +281,12 @@ def test_slopes_are_those_of_the_functions(name):
     x = torch.linspace(-6, 6, 50, dtype=torch.float64, requires_grad=True)
     function(x).sum().backward()
     torch.testing.assert_close(SLOPES[name](x.detach()), x.grad)
-    far = {"log2_softplus": (math.log2(math.e), 0), "sigmoid": (0, 0), "softplus": (0, 1)}.get(name, (0, 1))
-    assert SLOPES[name](torch.tensor([-9000.0, 9000.0], dtype=torch.float64)).tolist() == pytest.approx(far, abs=1e-3)
+    far = {"log2_softplus": (math.log2(math.e), 0), "sigmoid": (0, 0), "softplus": (0, 1)}.get(
+        name, (0, 1)
+    )
+    assert SLOPES[name](
+        torch.tensor([-9000.0, 9000.0], dtype=torch.float64)
+    ).tolist() == pytest.approx(far, abs=1e-3)
 
 
 def test_gradients_of_scan_and_readout_are_those_of_the_convolution(random_manifest):
@@ -243,19 +294,34 @@ def test_gradients_of_scan_and_readout_are_those_of_the_convolution(random_manif
     model = QatModel(manifest)
     bank, node = model.banks["readout"], manifest.nodes["readout"]
     weight = torch.from_numpy(node.arrays["weight"]).double().requires_grad_()
-    u = torch.from_numpy(np.random.default_rng(0).integers(-4, 5, (5, 40, 3))).double().requires_grad_()
-    gradient = torch.randn(5, 40, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    u = (
+        torch.from_numpy(np.random.default_rng(0).integers(-4, 5, (5, 40, 3)))
+        .double()
+        .requires_grad_()
+    )
+    gradient = torch.randn(
+        5, 40, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0)
+    )
     scan(bank, u, weight).backward(gradient)
     got = u.grad.clone(), weight.grad.clone()
-    # The response of every mode to an impulse, from its definition; the read-out is linear in the weights.
-    powers = torch.cumprod(torch.cat([torch.ones_like(bank.poles)[..., None], bank.poles[..., None].expand(-1, -1, 39)], -1), -1)
+    # The response of every mode to an impulse, from its definition;
+    # the read-out is linear in the weights.
+    powers = torch.cumprod(
+        torch.cat(
+            [torch.ones_like(bank.poles)[..., None], bank.poles[..., None].expand(-1, -1, 39)], -1
+        ),
+        -1,
+    )
     modes = powers * bank.gain[..., None]
     u.grad = weight.grad = None
     complex_weight = torch.view_as_complex(weight)[:, 0]
     response = (complex_weight[..., None] * modes).sum(1).real
     convolve(u.mT, response).mT.backward(gradient)
     torch.testing.assert_close(got[0], u.grad, rtol=1e-4, atol=1e-4 * float(u.grad.abs().max()))
-    torch.testing.assert_close(got[1], weight.grad, rtol=0, atol=0.05 * float(weight.grad.abs().max()))  # states are rounded
+    # states are rounded
+    torch.testing.assert_close(
+        got[1], weight.grad, rtol=0, atol=0.05 * float(weight.grad.abs().max())
+    )
 
 
 def test_training_repairs_what_was_lost(manifest, digits):
@@ -264,16 +330,22 @@ def test_training_repairs_what_was_lost(manifest, digits):
     done = finetune(broken, digits, FinetuneConfig(epochs=4, batch_size=32), on_epoch=epochs.append)
     assert epochs[-1].loss < 0.6 * epochs[0].loss
     assert done.best > done.before
-    assert (run(done.manifest, digits.val.codes).outputs.argmax(1) == digits.val.labels).mean() == done.best
+    assert (
+        run(done.manifest, digits.val.codes).outputs.argmax(1) == digits.val.labels
+    ).mean() == done.best
     formats = {name: node.output.format for name, node in done.manifest.nodes.items()}
     assert formats == {name: node.output.format for name, node in broken.nodes.items()}
-    assert np.array_equal(done.manifest.tensors.codes["ssm.transition"], broken.tensors.codes["ssm.transition"])
+    assert np.array_equal(
+        done.manifest.tensors.codes["ssm.transition"], broken.tensors.codes["ssm.transition"]
+    )
 
 
 def test_nothing_better_than_the_start_gives_the_start(manifest, digits):
     done = finetune(manifest, digits, FinetuneConfig(epochs=1, images=32, learning_rate=3.0))
     assert done.best == done.before
-    assert np.array_equal(done.manifest.tensors.codes["mixing.weight"], manifest.tensors.codes["mixing.weight"])
+    assert np.array_equal(
+        done.manifest.tensors.codes["mixing.weight"], manifest.tensors.codes["mixing.weight"]
+    )
 
 
 class Stop(Exception):
@@ -292,7 +364,9 @@ def test_a_run_that_is_stopped_ends_as_if_it_had_not_been(manifest, digits, tmp_
     with pytest.raises(Stop):
         finetune(broken, digits, config, kept, on_epoch=stop)
     numbers = []
-    resumed = finetune(broken, digits, config, kept, on_epoch=lambda epoch: numbers.append(epoch.number))
+    resumed = finetune(
+        broken, digits, config, kept, on_epoch=lambda epoch: numbers.append(epoch.number)
+    )
     assert numbers == [3]
     assert (resumed.before, resumed.best) == (whole.before, whole.best)
     for name, codes in whole.manifest.tensors.codes.items():
@@ -303,8 +377,13 @@ def test_a_kept_run_is_taken_up_by_its_own_options_only(manifest, digits, tmp_pa
     kept, config = tmp_path / "run.safetensors", FinetuneConfig(epochs=1, images=32)
     finetune(manifest, digits, config, kept)
     before = kept.read_bytes()
-    for other, options in ((manifest, FinetuneConfig(epochs=2, images=32)), (damaged(manifest), config)):
-        with pytest.raises(SsmHdlError, match="keeps a run from another manifest or with other options"):
+    for other, options in (
+        (manifest, FinetuneConfig(epochs=2, images=32)),
+        (damaged(manifest), config),
+    ):
+        with pytest.raises(
+            SsmHdlError, match="keeps a run from another manifest or with other options"
+        ):
             finetune(other, digits, options, kept)
     assert kept.read_bytes() == before
     with safe_open(kept, framework="numpy") as file:
@@ -317,9 +396,14 @@ def test_a_kept_run_is_taken_up_by_its_own_options_only(manifest, digits, tmp_pa
 def test_what_cannot_be_trained_is_said(random_manifest, manifest, digits):
     with pytest.raises(SsmHdlError, match="fine-tuning with learning_rate -1 cannot work"):
         FinetuneConfig(learning_rate=-1)
-    with pytest.raises(SsmHdlError, match="does not put out 10 numbers for each sequence, as the labels of digits need"):
+    with pytest.raises(
+        SsmHdlError,
+        match="does not put out 10 numbers for each sequence, as the labels of digits need",
+    ):
         finetune(random_manifest(classes=3), digits, FinetuneConfig())
-    with pytest.raises(SsmHdlError, match=r"fine-tuning diverged in epoch 1: .* with a learning_rate below 100"):
+    with pytest.raises(
+        SsmHdlError, match=r"fine-tuning diverged in epoch 1: .* with a learning_rate below 100"
+    ):
         finetune(manifest, digits, FinetuneConfig(epochs=1, learning_rate=100))
 
 
@@ -329,18 +413,27 @@ def test_a_scan_that_two_read(manifest, digits):
     twice = readout.model_copy(update={"name": "again", "weight": other, "bias": None})
     add = next(op for op in manifest.graph.operations if op.name == "residual")
     both = add.model_copy(update={"name": "both", "inputs": ("readout", "again")})
-    tail = [op.model_copy(update={"input": "both"}) if op.name == "gelu" else op for op in manifest.graph.operations]
+    tail = [
+        op.model_copy(update={"input": "both"}) if op.name == "gelu" else op
+        for op in manifest.graph.operations
+    ]
     at = [op.name for op in tail].index("readout") + 1
     graph = manifest.graph.model_copy(update={"operations": (*tail[:at], twice, both, *tail[at:])})
-    codes = dict(manifest.tensors.codes) | {"again.weight": manifest.tensors.codes["readout.weight"] // 2}
+    codes = dict(manifest.tensors.codes) | {
+        "again.weight": manifest.tensors.codes["readout.weight"] // 2
+    }
     program = Manifest(graph, Tensors(codes, manifest.tensors.formats))
     model = QatModel(program)
     assert list(model.banks) == ["ssm"]
-    assert np.array_equal(outputs(model, digits.val.codes[:50]), run(program, digits.val.codes[:50]).outputs)
+    assert np.array_equal(
+        outputs(model, digits.val.codes[:50]), run(program, digits.val.codes[:50]).outputs
+    )
 
 
 def test_progress_is_shown(manifest, digits, capsys):
-    finetune(manifest, digits, FinetuneConfig(epochs=1, images=16), progress=Console(force_terminal=True))
+    finetune(
+        manifest, digits, FinetuneConfig(epochs=1, images=16), progress=Console(force_terminal=True)
+    )
     assert "epoch 1" in capsys.readouterr().out
 
 
@@ -355,11 +448,23 @@ def test_unsigned_inputs_and_wide_sums(manifest):
 
 
 def test_the_command(cli, refused, tmp_path):
-    words = "finetune", ROOT / "manifests" / "digits", "--out", tmp_path / "qat", "--epochs", 1, "--images", 32
+    words = (
+        "finetune",
+        ROOT / "manifests" / "digits",
+        "--out",
+        tmp_path / "qat",
+        "--epochs",
+        1,
+        "--images",
+        32,
+    )
     done = cli(*words, "--json")
     answer = json.loads(done.out)
     assert done.status == 0 and 0.9 < answer["val_accuracy_before"] <= answer["val_accuracy"]
-    assert sorted(path.name for path in (tmp_path / "qat").iterdir()) == ["manifest.yaml", "weights.safetensors"]
+    assert sorted(path.name for path in (tmp_path / "qat").iterdir()) == [
+        "manifest.yaml",
+        "weights.safetensors",
+    ]
     refused("learning_rate 0.0 cannot work", *words, "--learning-rate", 0, status=2)
     refused("learning_rate inf cannot work", *words, "--learning-rate", "inf", status=2)
     refused("cannot read|does not exist|no manifest", "finetune", tmp_path / "none")

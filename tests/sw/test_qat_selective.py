@@ -1,4 +1,5 @@
-"""The selective scan in torch: forward the golden model, backward what torch derives from the recurrence step by step."""
+"""The selective scan in torch: forward the golden model, backward what torch derives from the
+recurrence step by step."""
 
 import math
 
@@ -48,7 +49,10 @@ def stepwise(node, rate, drive, b, c, latent):
 @pytest.mark.parametrize("state,exponents", [(SQ(6, 10), (-2, 1)), (SQ(4, 4), (2, 5))])
 def test_forward_and_gradients(state, exponents):
     random = np.random.default_rng(0)
-    codes, exponent = random.integers(ALPHA.min, ALPHA.max + 1, (3, 5)), random.integers(*exponents, 3)
+    codes, exponent = (
+        random.integers(ALPHA.min, ALPHA.max + 1, (3, 5)),
+        random.integers(*exponents, 3),
+    )
     op = Selective(
         name="y",
         inputs=("rate", "drive", "b", "c"),
@@ -57,9 +61,14 @@ def test_forward_and_gradients(state, exponents):
         state=state,
         format=SQ(5, 4),
     )
-    edges = tuple(Edge(name, n, f) for name, n, f in (("rate", 3, RATE), ("drive", 3, DRIVE), ("b", 5, B), ("c", 5, C)))
+    edges = tuple(
+        Edge(name, n, f)
+        for name, n, f in (("rate", 3, RATE), ("drive", 3, DRIVE), ("b", 5, B), ("c", 5, C))
+    )
     node = op.bind(edges, Tensors({"alpha": codes, "e": exponent}, {}), 40)
-    samples = [random.integers(edge.format.min, edge.format.max + 1, (4, 40, edge.size)) for edge in edges]
+    samples = [
+        random.integers(edge.format.min, edge.format.max + 1, (4, 40, edge.size)) for edge in edges
+    ]
     tensors = [torch.from_numpy(x).double().requires_grad_() for x in (*samples, codes)]
     y, golden = forward(node, *tensors), evaluate(node, *samples)
     assert np.array_equal(y.detach().numpy(), golden.codes)
@@ -81,9 +90,14 @@ def test_an_unsigned_rate_of_few_bits():
         state=SQ(4, 4),
         format=SQ(4, 4),
     )
-    edges = tuple(Edge(name, 2, f) for name, f in (("a", UQ(3, -1)), ("b", DRIVE), ("c", B), ("d", C)))
+    edges = tuple(
+        Edge(name, 2, f) for name, f in (("a", UQ(3, -1)), ("b", DRIVE), ("c", B), ("d", C))
+    )
     codes, exponent = np.arange(4).reshape(2, 2), np.array([0, 2])
     node = op.bind(edges, Tensors({"a": codes, "e": exponent}, {}), 40)
-    samples = [np.random.default_rng(1).integers(edge.format.min, edge.format.max + 1, (3, 20, 2)) for edge in edges]
+    samples = [
+        np.random.default_rng(1).integers(edge.format.min, edge.format.max + 1, (3, 20, 2))
+        for edge in edges
+    ]
     y = forward(node, *(torch.from_numpy(x).double() for x in (*samples, codes)))
     assert np.array_equal(y.numpy(), evaluate(node, *samples).codes)

@@ -26,7 +26,13 @@ from ssm_hdl.sw.quantize.transition import store
 from ssm_hdl.sw.train import logits
 
 ROOT = Path(__file__).parents[2]
-WIDE = Recipe(name="wide", weights=16, activations={"default": 16, "readout": 12, "mixing": 12}, pool=16, samples=64)
+WIDE = Recipe(
+    name="wide",
+    weights=16,
+    activations={"default": 16, "readout": 12, "mixing": 12},
+    pool=16,
+    samples=64,
+)
 
 
 @pytest.fixture(scope="module")
@@ -53,8 +59,12 @@ def ratio_db(signal, noise):
 
 def sqnr(manifest, checkpoint, split):
     """Of the logits, in dB, with their mean error off."""
-    wanted = logits(checkpoint.model, torch.from_numpy(checkpoint.inputs.normalise(split.codes))).numpy()
-    return ratio_db(wanted, run(manifest, split.codes).outputs * manifest.output.format.lsb - wanted)
+    wanted = logits(
+        checkpoint.model, torch.from_numpy(checkpoint.inputs.normalise(split.codes))
+    ).numpy()
+    return ratio_db(
+        wanted, run(manifest, split.codes).outputs * manifest.output.format.lsb - wanted
+    )
 
 
 def test_wide_integers_are_the_float_model(small, digits):
@@ -93,12 +103,18 @@ def test_the_manifest_says_what_it_is(small, digits, tmp_path):
     widths = {name: node.output.format.width for name, node in manifest.nodes.items()}
     assert widths == dict.fromkeys(manifest.nodes, 8) | {"ssm": 16, "pool": 15, "decoder": 16}
     tensors = {name: format.width for name, format in manifest.tensors.formats.items()}
-    weights = dict.fromkeys([f"{name}.weight" for name in ("encoder", "readout", "mixing", "decoder")], 8)
-    biases = dict.fromkeys([f"{name}.bias" for name in ("encoder", "readout", "mixing", "decoder")], 16)
+    weights = dict.fromkeys(
+        [f"{name}.weight" for name in ("encoder", "readout", "mixing", "decoder")], 8
+    )
+    biases = dict.fromkeys(
+        [f"{name}.bias" for name in ("encoder", "readout", "mixing", "decoder")], 16
+    )
     assert tensors == weights | biases | {"ssm.transition": 16}
     manifest.save(tmp_path)
     samples = digits.test.codes[:5]
-    assert np.array_equal(run(Manifest.load(tmp_path), samples).outputs, run(manifest, samples).outputs)
+    assert np.array_equal(
+        run(Manifest.load(tmp_path), samples).outputs, run(manifest, samples).outputs
+    )
 
 
 def test_the_recipe_rules_each_width(small, digits):
@@ -115,7 +131,12 @@ def test_the_recipe_rules_each_width(small, digits):
     )
     manifest = quantize(small, digits, recipe).manifest
     widths = {name: node.output.format.width for name, node in manifest.nodes.items()}
-    assert widths == dict.fromkeys(manifest.nodes, 6) | {"gelu": 7, "ssm": 11, "pool": 9, "decoder": 13}
+    assert widths == dict.fromkeys(manifest.nodes, 6) | {
+        "gelu": 7,
+        "ssm": 11,
+        "pool": 9,
+        "decoder": 13,
+    }
     tensors = {name: format.width for name, format in manifest.tensors.formats.items()}
     assert tensors["mixing.weight"] == 4
     assert tensors["readout.weight"] == tensors["decoder.weight"] == 5
@@ -126,7 +147,10 @@ def test_the_recipe_rules_each_width(small, digits):
 @pytest.mark.parametrize("clip", ["mse", "minmax", "percentile"])
 def test_the_committed_digits_lose_little(trained, digits, clip):
     quantized = quantize(trained, digits, Recipe(name="w8a8", clip=clip, state_margin=1.25))
-    assert sqnr(quantized.manifest, trained, digits.test) > {"mse": 27, "minmax": 21, "percentile": 21}[clip]
+    assert (
+        sqnr(quantized.manifest, trained, digits.test)
+        > {"mse": 27, "minmax": 21, "percentile": 21}[clip]
+    )
     assert run(quantized.manifest, digits.test.codes).saturations["ssm"] == 0
 
 
@@ -153,7 +177,9 @@ def test_the_committed_mnist_manifest_is_the_checkpoint():
     for image in codes.reshape(8, 28, 28):
         for _ in range(3):
             row, column, length = random.integers(4, 18, 3)
-            image[row : row + 2, column : column + length // 2] = image[row : row + length // 2, column : column + 2] = 250
+            image[row : row + 2, column : column + length // 2] = image[
+                row : row + length // 2, column : column + 2
+            ] = 250
     assert sqnr(manifest, trained, Split(codes, np.zeros(8, np.int64))) > 20
 
 
@@ -162,15 +188,22 @@ def test_progress_adds_up(small, digits):
     recipe = Recipe(name="few", samples=40)
     quantize(small, digits, recipe, done.append)
     assert sum(done) == effort(small, digits, recipe)
-    assert effort(small, digits, Recipe(name="all", samples=10**6, state_margin=1.25)) == 6 * len(digits.train)
+    assert effort(small, digits, Recipe(name="all", samples=10**6, state_margin=1.25)) == 6 * len(
+        digits.train
+    )
 
 
 @pytest.mark.parametrize("name", ["digits", "s5-digits"])
 def test_padding_is_not_read(digits, name):
-    checkpoint, few = checkpoints.load(ROOT / "checkpoints" / f"{name}.safetensors"), digits.train.head(24)
+    checkpoint, few = (
+        checkpoints.load(ROOT / "checkpoints" / f"{name}.safetensors"),
+        digits.train.head(24),
+    )
     junk = np.pad(few.codes, ((0, 0), (0, 9), (0, 0)), constant_values=16)
     padded = replace(digits, train=Split(junk, few.labels, np.full(24, 64)))
-    plain, same = (quantize(checkpoint, samples, Recipe(name="r", samples=24)) for samples in (digits, padded))
+    plain, same = (
+        quantize(checkpoint, samples, Recipe(name="r", samples=24)) for samples in (digits, padded)
+    )
     assert tensors_to_bytes(same.manifest.tensors) == tensors_to_bytes(plain.manifest.tensors)
     assert (same.manifest.graph, str(same.errors)) == (plain.manifest.graph, str(plain.errors))
 
@@ -187,9 +220,13 @@ def test_equalising_changes_no_result(small, digits):
     samples = digits.train.head(64)
     x = torch.from_numpy(small.inputs.normalise(digits.test.codes))
     recipe = Recipe(name="w8a8")
-    equalised = equalise(small.model, small.inputs, calibrate(small.model.trace, small.inputs, samples), recipe)
+    equalised = equalise(
+        small.model, small.inputs, calibrate(small.model.trace, small.inputs, samples), recipe
+    )
     torch.testing.assert_close(equalised.model(x), small.model(x), atol=1e-5, rtol=1e-5)
-    torch.testing.assert_close(rescale(small.model, np.array([3, 0.2, 10, 1]))(x), small.model(x), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(
+        rescale(small.model, np.array([3, 0.2, 10, 1]))(x), small.model(x), atol=1e-5, rtol=1e-5
+    )
     trace, original = equalised.model.trace(x), small.model.trace(x)
     scale = torch.from_numpy(equalised.scale).float()
     for name in ("encoder", "value", "glu", "residual", "pool"):
@@ -210,7 +247,9 @@ def test_dead_channels_do_no_harm(small, digits, dead):
 
 def poles(count=1000):
     random = np.random.default_rng(0)
-    return random.uniform(0.9, 0.99999, (1, count)) * np.exp(1j * random.uniform(-np.pi, np.pi, (1, count)))
+    return random.uniform(0.9, 0.99999, (1, count)) * np.exp(
+        1j * random.uniform(-np.pi, np.pi, (1, count))
+    )
 
 
 def test_transitions_are_truncated_towards_zero():
@@ -223,7 +262,9 @@ def test_transitions_are_truncated_towards_zero():
 
 @pytest.mark.parametrize("bits", range(2, 17))
 def test_the_delta_form_stays_inside_the_unit_circle(bits):
-    a_bar = np.concatenate([poles(), 1 - 10.0 ** -np.linspace(1, 5, 50)[np.newaxis], [[0]]], axis=1).astype(complex)
+    a_bar = np.concatenate(
+        [poles(), 1 - 10.0 ** -np.linspace(1, 5, 50)[np.newaxis], [[0]]], axis=1
+    ).astype(complex)
     stored = store(a_bar, bits, delta=True)
     assert stored.codes.min() >= stored.format.min and stored.codes.max() <= stored.format.max
     assert (np.abs(stored.values) < 1).all()
@@ -251,11 +292,14 @@ def test_balanced_modes_fit_the_state_and_the_weights():
     modes = Modes(transition, gain, peak, peak**2 / 8, 100)
     state, u = SQ(1, 15), SQ(3, 5)
     for per_channel in (True, False):
-        exponent = balance(modes, state, -25, u, Recipe(name="r", weights=8, per_channel=per_channel))
+        exponent = balance(
+            modes, state, -25, u, Recipe(name="r", weights=8, per_channel=per_channel)
+        )
         assert (np.ldexp(peak, exponent) < 1).all()
         weights = np.abs(gain) * 2.0**-exponent
         spread = np.log2(weights).std() if not per_channel else np.log2(weights).std(1).max()
-        assert spread < np.log2(np.abs(gain) * peak).std()  # brought together, for they share a format
+        # brought together, for they share a format
+        assert spread < np.log2(np.abs(gain) * peak).std()
     filled = balance(modes, state, -25, u, Recipe(name="r", clip="minmax"))
     assert (np.ldexp(peak, filled) > 0.49).all()
 
@@ -291,13 +335,17 @@ def test_a_fit_makes_up_for_what_its_inputs_have_lost():
     random = np.random.default_rng(3)
     x = random.normal(size=(4000, 6))
     weight = random.normal(size=(2, 6))
-    wrong = x @ (np.eye(6) + random.normal(size=(6, 6)) / 10)  # what the integers before it make of x
+    # what the integers before it make of x
+    wrong = x @ (np.eye(6) + random.normal(size=(6, 6)) / 10)
     fitted = fit(moments_of(wrong, x @ weight.T + 3), weight[np.newaxis], 16, Recipe(name="r"))
-    np.testing.assert_allclose(wrong @ values(fitted)[0].T + fitted.bias[0], x @ weight.T + 3, atol=2e-3)
+    np.testing.assert_allclose(
+        wrong @ values(fitted)[0].T + fitted.bias[0], x @ weight.T + 3, atol=2e-3
+    )
 
 
 def test_a_fit_does_not_follow_few_samples():
-    """A decoder of 64 inputs, calibrated on 40 sequences whose sums over time are a little wrong."""
+    """A decoder of 64 inputs, calibrated on 40 sequences whose sums over time
+    are a little wrong."""
     random = np.random.default_rng(4)
     x, weight = random.normal(size=(2040, 64)), random.normal(size=(3, 64))
     wrong = x + 0.3 * random.normal(size=x.shape)
@@ -316,7 +364,11 @@ def test_a_skip_is_exact(small, digits):
     manifest = quantize(small, digits, Recipe.load("w8a8")).manifest
     trace = run(manifest, digits.test.codes[:3], trace=True).trace
     u, skip = trace["encoder"], trace["ssm"].reshape(3, 64, 4, 6, 2)[..., -1, :]
-    shift = manifest.tensors.codes["ssm.exponent"][:, -1] + 15 - manifest.nodes["encoder"].output.format.f_bits
+    shift = (
+        manifest.tensors.codes["ssm.exponent"][:, -1]
+        + 15
+        - manifest.nodes["encoder"].output.format.f_bits
+    )
     assert np.array_equal(skip[..., 0], u << shift)
     assert not skip[..., 1].any()
 
@@ -333,12 +385,21 @@ def test_any_recipe_makes_a_manifest_or_says_why_not(small, digits, data):
     width = st.integers(2, 16)
     table = st.integers(2, 12)
     names = "encoder", "gelu", "sigmoid", "glu", "residual"
-    fields = {name: data.draw(width, name) for name in ("transition", "state", "biases", "pool", "output")}
+    fields = {
+        name: data.draw(width, name) for name in ("transition", "state", "biases", "pool", "output")
+    }
     weights = {name: data.draw(width, name) for name in ("encoder", "readout", "mixing", "decoder")}
-    edges = {name: data.draw(width, name) for name in names} | {name: data.draw(table, name) for name in ("readout", "mixing")}
+    edges = {name: data.draw(width, name) for name in names} | {
+        name: data.draw(table, name) for name in ("readout", "mixing")
+    }
     clip = data.draw(st.sampled_from(["mse", "minmax", "percentile"]))
     recipe = Recipe(
-        name="any", weights={"default": 8, **weights}, activations={"default": 8, **edges}, clip=clip, samples=8, **fields
+        name="any",
+        weights={"default": 8, **weights},
+        activations={"default": 8, **edges},
+        clip=clip,
+        samples=8,
+        **fields,
     )
     try:
         manifest = quantize(small, digits, recipe).manifest
@@ -369,7 +430,10 @@ def test_bad_calibration_is_refused(small, digits):
     [
         (
             16,
-            "recipe own: readout has 16 bits, and the table of gelu after it takes at most 12; give readout a width of its own",
+            (
+                "recipe own: readout has 16 bits, and the table of gelu after it takes at most 12; "
+                "give readout a width of its own"
+            ),
         ),
         ({"default": 8, "mixing": 13}, "mixing has 13 bits, and the table of sigmoid"),
     ],
@@ -386,7 +450,9 @@ def test_channels_without_input_and_poles_that_hardly_decay(small, digits):
         model.encoder.bias.zero_()
         model.layer.kernel.log_dt[:] = -14
     for recipe in ("w4a6x6", Recipe(name="narrow", weights=4, transition=2, state=6)):
-        recipe = (Recipe.load(recipe) if isinstance(recipe, str) else recipe).model_copy(update={"samples": 16})
+        recipe = (Recipe.load(recipe) if isinstance(recipe, str) else recipe).model_copy(
+            update={"samples": 16}
+        )
         manifest = quantize(replace(small, model=model), digits, recipe).manifest
         assert run(manifest, digits.test.codes[:2]).outputs.shape == (2, 10)
 
@@ -397,11 +463,17 @@ def test_calibration_is_the_trace_of_all_samples(small, digits):
     trace = small.model.trace(torch.from_numpy(small.inputs.normalise(codes)), states=True)
     states = trace.pop("ssm").numpy()
     peak, power = calibration.states["ssm"]
-    np.testing.assert_allclose(peak, np.maximum(abs(states.real), abs(states.imag)).max((0, 1)), rtol=1e-6)
+    np.testing.assert_allclose(
+        peak, np.maximum(abs(states.real), abs(states.imag)).max((0, 1)), rtol=1e-6
+    )
     np.testing.assert_allclose(power, (abs(states) ** 2).mean((0, 1)), rtol=1e-4)
     assert calibration.edges.keys() == trace.keys()
     for name, edge in trace.items():
         histogram = calibration.edges[name]
         assert histogram.counts.sum() == edge.numel()
-        np.testing.assert_allclose(histogram.low, edge.reshape(-1, edge.shape[-1]).amin(0).numpy(), rtol=1e-5)
-        np.testing.assert_allclose(histogram.high, edge.reshape(-1, edge.shape[-1]).amax(0).numpy(), rtol=1e-5)
+        np.testing.assert_allclose(
+            histogram.low, edge.reshape(-1, edge.shape[-1]).amin(0).numpy(), rtol=1e-5
+        )
+        np.testing.assert_allclose(
+            histogram.high, edge.reshape(-1, edge.shape[-1]).amax(0).numpy(), rtol=1e-5
+        )

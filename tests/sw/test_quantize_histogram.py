@@ -23,7 +23,8 @@ def histogram(values, parts=1):
 
 
 def test_it_grows_with_its_values_and_forgets_none():
-    values = VALUES[np.argsort(np.abs(VALUES).max(1))]  # the largest last: it has to grow again and again
+    # the largest last: it has to grow again and again
+    values = VALUES[np.argsort(np.abs(VALUES).max(1))]
     once, often = histogram(values), histogram(values, 50)
     assert once.width == often.width
     assert np.array_equal(once.counts, often.counts)
@@ -31,7 +32,9 @@ def test_it_grows_with_its_values_and_forgets_none():
     assert np.array_equal(once.low, values.min(0))
     assert np.array_equal(once.high, values.max(0))
     assert HALF * once.width > np.abs(values).max() >= HALF * once.width / 2
-    bins, _ = np.histogram(values[:, 1], bins=2 * HALF, range=(-HALF * once.width, HALF * once.width))
+    bins, _ = np.histogram(
+        values[:, 1], bins=2 * HALF, range=(-HALF * once.width, HALF * once.width)
+    )
     assert np.array_equal(once.counts[1], bins)
 
 
@@ -58,19 +61,32 @@ def test_errors_are_those_of_quantizing(i_bits):
 
 def test_the_least_error_is_found():
     recipe = Recipe(name="r")
-    errors = {f_bits: ((quantize(VALUES, SQ(6 - f_bits, f_bits)) * 2.0**-f_bits - VALUES) ** 2).mean() for f_bits in range(-3, 6)}
+    errors = {
+        f_bits: ((quantize(VALUES, SQ(6 - f_bits, f_bits)) * 2.0**-f_bits - VALUES) ** 2).mean()
+        for f_bits in range(-3, 6)
+    }
     best = min(errors, key=errors.get)
-    assert edge_format(histogram(VALUES), 6, recipe) == tensor_format(VALUES, 6, recipe) == SQ(6 - best, best)
+    assert (
+        edge_format(histogram(VALUES), 6, recipe)
+        == tensor_format(VALUES, 6, recipe)
+        == SQ(6 - best, best)
+    )
     assert best > covering(np.abs(VALUES).max(), 6).f_bits  # it pays to clip
     widest = edge_format(histogram(VALUES), 6, Recipe(name="r", clip="minmax"))
-    assert widest == tensor_format(VALUES, 6, Recipe(name="r", clip="minmax")) == covering(np.abs(VALUES).max(), 6)
+    assert (
+        widest
+        == tensor_format(VALUES, 6, Recipe(name="r", clip="minmax"))
+        == covering(np.abs(VALUES).max(), 6)
+    )
     between = edge_format(histogram(VALUES), 6, Recipe(name="r", clip="percentile", percentile=98))
     assert widest.i_bits > between.i_bits
 
 
 def test_what_a_function_flattens_may_be_clipped():
     gate = VALUES * 20
-    plain, behind = (edge_format(histogram(gate), 8, Recipe(name="r"), function) for function in (None, np.tanh))
+    plain, behind = (
+        edge_format(histogram(gate), 8, Recipe(name="r"), function) for function in (None, np.tanh)
+    )
     assert behind.i_bits < plain.i_bits
 
 

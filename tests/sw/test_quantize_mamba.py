@@ -62,7 +62,11 @@ def untrained(spec, **options):
     """A model with random gains and skips, which are 1 before training."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        model = MambaConfig(**{"width": 6, "modes": 3, "layers": 2, "dt_range": (1e-2, 1), **options}).build(spec).eval()
+        model = (
+            MambaConfig(**{"width": 6, "modes": 3, "layers": 2, "dt_range": (1e-2, 1), **options})
+            .build(spec)
+            .eval()
+        )
         for name, values in model.named_parameters():
             if "norm" in name or name.endswith(".D"):
                 values.data = torch.rand_like(values) - 0.3
@@ -84,7 +88,14 @@ def few(name, samples=24):
     "options",
     [
         {},
-        {"norm": "none", "final_norm": False, "residual": False, "layers": 1, "width": 8, "taps": 2},
+        {
+            "norm": "none",
+            "final_norm": False,
+            "residual": False,
+            "layers": 1,
+            "width": 8,
+            "taps": 2,
+        },
         {"pooling": "max", "width": 20, "expand": 1, "rank": 3},
         {"pooling": "last", "norm": "none", "expand": 1, "width": 8},
         {"norm": "none", "layers": 1, "taps": 1},
@@ -98,10 +109,13 @@ def test_wide_integers_are_the_float_model(digits, options):
     assert relative_error(quantized.manifest, small, digits.test.codes[:50]) < 0.001
     assert min(error.sqnr_db for error in quantized.errors.values()) > 40
     nodes = quantized.manifest.nodes
-    assert list(quantized.errors) == [name for name, node in nodes.items() if not isinstance(node.op, Taps)]
+    assert list(quantized.errors) == [
+        name for name, node in nodes.items() if not isinstance(node.op, Taps)
+    ]
     config = small.model.config
     assert (
-        sum(isinstance(node.op, Norm) for node in nodes.values()) == config.layers * (config.norm != "none") + config.final_norm
+        sum(isinstance(node.op, Norm) for node in nodes.values())
+        == config.layers * (config.norm != "none") + config.final_norm
     )
     assert ("residual_0" in nodes) == config.residual and ("hadamard_0" in nodes) == hadamard
     assert ("carry_f" in nodes) == (config.pooling == "max")
@@ -109,7 +123,11 @@ def test_wide_integers_are_the_float_model(digits, options):
 
 def test_the_operations_of_a_block(digits):
     manifest = program(untrained(SPECS["digits"]), digits, few("mamba-quamba"))[0]
-    block = [(name.removesuffix("_1"), node.op.op) for name, node in manifest.nodes.items() if name.endswith("_1")]
+    block = [
+        (name.removesuffix("_1"), node.op.op)
+        for name, node in manifest.nodes.items()
+        if name.endswith("_1")
+    ]
     assert block == [
         ("norm", "norm"),
         ("inner", "dense"),
@@ -134,7 +152,10 @@ def test_the_operations_of_a_block(digits):
         ("out", "dense"),
         ("residual", "add"),
     ]
-    assert manifest.graph.description == "Mamba, D = 6, E = 12, N = 3, 2 layers, for digits; quantized by recipe mamba-quamba"
+    assert (
+        manifest.graph.description
+        == "Mamba, D = 6, E = 12, N = 3, 2 layers, for digits; quantized by recipe mamba-quamba"
+    )
 
 
 @pytest.mark.parametrize("tied", [False, True])
@@ -148,7 +169,9 @@ def test_a_language_model(tied):
     manifest = quantize(small, dataset, with_widths(WIDE, {}, samples=8, fit=False)).manifest
     assert isinstance(manifest.nodes["encoder"].op, Embedding) and not manifest.output.per_sequence
     assert relative_error(manifest, small, split.codes) < 0.02
-    np.testing.assert_array_equal(outputs(QatModel(manifest), split.codes), run(manifest, split.codes).outputs)
+    np.testing.assert_array_equal(
+        outputs(QatModel(manifest), split.codes), run(manifest, split.codes).outputs
+    )
     tuned = finetune(manifest, dataset, FinetuneConfig(epochs=1, batch_size=12))
     assert tuned.best >= tuned.before
 
@@ -161,7 +184,10 @@ def test_the_forward_pass_of_training_is_the_golden_model(trained, digits, name)
 
 
 def test_our_recipes_are_nearer_to_the_float_model(bench):
-    measured = {name: bench.measure(Recipe.load(name)) for name in ("mamba-plain", "mamba-w8a8x8", "mamba-w8a8")}
+    measured = {
+        name: bench.measure(Recipe.load(name))
+        for name in ("mamba-plain", "mamba-w8a8x8", "mamba-w8a8")
+    }
     sqnr = [one.sqnr_db for one in measured.values()]
     assert sqnr[0] + 6 < sqnr[1] < sqnr[2] - 2
     assert measured["mamba-w8a8"].score >= bench.float_score - 0.02
@@ -175,7 +201,9 @@ def test_training_of_the_integers_pays(trained, digits):
 
 def test_every_scale_is_a_power_of_two_and_every_function_a_table(trained, digits):
     manifest = program(trained, digits, few("mamba-w8a8"))[0]
-    functions = {node.op.function for node in manifest.nodes.values() if isinstance(node.op, Lookup)}
+    functions = {
+        node.op.function for node in manifest.nodes.values() if isinstance(node.op, Lookup)
+    }
     assert functions == {"silu", "softplus", "log2_softplus"}
     slices = [node for node in manifest.nodes.values() if isinstance(node.op, Slice)]
     assert {node.inputs[0].name for node in slices} == {"select_0", "select_1"}
@@ -184,7 +212,12 @@ def test_every_scale_is_a_power_of_two_and_every_function_a_table(trained, digit
 
 
 def test_every_part_has_the_width_that_it_is_given(bench):
-    own = {part: 5 + at % 6 for at, part in enumerate(part for part in bench.subject.parts if part.startswith(("act", "wei")))}
+    own = {
+        part: 5 + at % 6
+        for at, part in enumerate(
+            part for part in bench.subject.parts if part.startswith(("act", "wei"))
+        )
+    }
     recipe = with_widths(few("mamba-w8a8h"), own | {"state": 11, "transition": 7}, fit=False)
     manifest = program(bench.checkpoint, bench.dataset, recipe, bench.calibration)[0]
     for part, width in own.items():
@@ -212,7 +245,10 @@ def test_a_decay_outside_its_table_is_refused(digits):
     small = untrained(SPECS["digits"])
     with torch.no_grad():
         small.model.blocks[1].mixer.A_log[3] -= 20.0
-    with pytest.raises(SsmHdlError, match=r"dt_1: -dt A of channel 3 goes from 2\^-3.* all outside the table of decays"):
+    with pytest.raises(
+        SsmHdlError,
+        match=r"dt_1: -dt A of channel 3 goes from 2\^-3.* all outside the table of decays",
+    ):
         program(small, digits, few("mamba-w8a8"))
 
 
@@ -228,8 +264,15 @@ def test_states_that_stay_zero_fit(digits):
 
 
 def test_a_wide_dt_is_refused(digits):
-    with pytest.raises(SsmHdlError, match="dt has 13 bits, and the table of log2_softplus after it takes at most 12"):
-        program(untrained(SPECS["digits"]), digits, with_widths(few("mamba-w8a8"), {"activations.dt": 13}))
+    with pytest.raises(
+        SsmHdlError,
+        match="dt has 13 bits, and the table of log2_softplus after it takes at most 12",
+    ):
+        program(
+            untrained(SPECS["digits"]),
+            digits,
+            with_widths(few("mamba-w8a8"), {"activations.dt": 13}),
+        )
 
 
 def test_a_size_without_a_transform_is_refused(digits):

@@ -14,7 +14,9 @@ def recipe(tmp_path, text):
 
 
 def test_w8a8_is_what_is_left_out():
-    assert Recipe.load("w8a8") == Recipe(name="w8a8", delta=False, dither=False, per_channel=False, state_margin=1.25)
+    assert Recipe.load("w8a8") == Recipe(
+        name="w8a8", delta=False, dither=False, per_channel=False, state_margin=1.25
+    )
     assert all(Recipe.load(name).name == name for name in PRESETS)
 
 
@@ -36,7 +38,10 @@ def test_a_recipe_cannot_be_changed():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("weights: {default: 8, mixng: 4}", r"weights.mixng: there is no such field, tensor or edge \(it is 4\)"),
+        (
+            "weights: {default: 8, mixng: 4}",
+            r"weights.mixng: there is no such field, tensor or edge \(it is 4\)",
+        ),
         ("activations: {default: 8, gat: 4}", "activations.gat: there is no such"),
         ("weights: {mixing: 4}", "weights.default: is missing"),
         ("bits: 8", r"bits: there is no such field, tensor or edge \(it is 8\)"),
@@ -67,7 +72,9 @@ def test_bad_recipes_are_refused(tmp_path, text, message):
 
 
 def test_a_recipe_that_is_not_there(tmp_path):
-    with pytest.raises(SsmHdlError, match="no recipe is called 'w9', and there is no such file; there are w8a8"):
+    with pytest.raises(
+        SsmHdlError, match="no recipe is called 'w9', and there is no such file; there are w8a8"
+    ):
         Recipe.load("w9")
     with pytest.raises(SsmHdlError, match="cannot be read"):
         Recipe.load(tmp_path)

@@ -1,5 +1,6 @@
 # amaranth: UnusedElaboratable=no
-"""PTQ and QAT of a deep S4D: the manifest computes the model, with all options; RTL with layers of its own and shared."""
+"""PTQ and QAT of a deep S4D: the manifest computes the model, with all options;
+RTL with layers of its own and shared."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -47,7 +48,11 @@ def digits():
     ids=str,
 )
 def test_wide_integers_are_the_float_model(digits, options, norms, untrained, sqnr):
-    small = untrained(DeepS4DConfig, replace(SPECS["digits"], per_step=options.get("pooling") == "none"), **options)
+    small = untrained(
+        DeepS4DConfig,
+        replace(SPECS["digits"], per_step=options.get("pooling") == "none"),
+        **options,
+    )
     x = torch.from_numpy(small.inputs.normalise(digits.test.codes[:8])).double()
     with torch.no_grad():
         model = small.model.double()
@@ -56,17 +61,26 @@ def test_wide_integers_are_the_float_model(digits, options, norms, untrained, sq
     quantized = quantize(small, digits, WIDE)
     assert sqnr(quantized.manifest, small, digits.test.codes[:50]) > 55
     nodes = quantized.manifest.nodes
-    slices = [name for name, node in nodes.items() if isinstance(node.op, Slice) and name.startswith("ff")]
-    assert set(quantized.errors) == {name for name, node in nodes.items() if not isinstance(node.op, Scan)} - set(slices)
+    slices = [
+        name for name, node in nodes.items() if isinstance(node.op, Slice) and name.startswith("ff")
+    ]
+    assert set(quantized.errors) == {
+        name for name, node in nodes.items() if not isinstance(node.op, Scan)
+    } - set(slices)
     assert sum(isinstance(node.op, Norm) for node in nodes.values()) == norms
     codes = digits.test.codes[:20]
-    assert np.array_equal(outputs(QatModel(quantized.manifest), codes), run(quantized.manifest, codes).outputs)
+    assert np.array_equal(
+        outputs(QatModel(quantized.manifest), codes), run(quantized.manifest, codes).outputs
+    )
 
 
 def test_a_gain_alone_is_folded_into_the_readout(digits, untrained):
-    """Without a bias the scan reads the norm itself; with one it reads a dense of the gain and the bias."""
+    """Without a bias the scan reads the norm itself;
+    with one it reads a dense of the gain and the bias."""
     for norm, source in (("layer", "norm_1"), ("layer_bias", "carry_1")):
-        lowering = DeepS4DLowering(untrained(DeepS4DConfig, SPECS["digits"], norm=norm), digits.train.head(16), WIDE)
+        lowering = DeepS4DLowering(
+            untrained(DeepS4DConfig, SPECS["digits"], norm=norm), digits.train.head(16), WIDE
+        )
         assert lowering.lower({}).manifest.nodes["ssm_1"].op.input == source
 
 
@@ -85,12 +99,24 @@ def test_progress_adds_up_and_every_part_has_its_width(digits, tmp_path, untrain
     recipe = Recipe(name="few", samples=16)
     quantize(small, digits, recipe, done.append)
     assert sum(done) == effort(small, digits, recipe)
-    bench = Bench(Subject(small.save(tmp_path / "small.safetensors"), None, samples=16, images=20), digits)
-    names = [part.partition(".")[2] for part in bench.subject.parts if part.startswith("activations.")]
-    own = Recipe(name="own", activations={"default": 8} | {name: 5 + at % 7 for at, name in enumerate(names)}, state_margin=1.0)
-    manifest, _ = program(bench.checkpoint, digits, own.model_copy(update={"samples": 16}), bench.calibration)
+    bench = Bench(
+        Subject(small.save(tmp_path / "small.safetensors"), None, samples=16, images=20), digits
+    )
+    names = [
+        part.partition(".")[2] for part in bench.subject.parts if part.startswith("activations.")
+    ]
+    own = Recipe(
+        name="own",
+        activations={"default": 8} | {name: 5 + at % 7 for at, name in enumerate(names)},
+        state_margin=1.0,
+    )
+    manifest, _ = program(
+        bench.checkpoint, digits, own.model_copy(update={"samples": 16}), bench.calibration
+    )
     stream = dict.fromkeys(("glu", "residual", "norm", "carry"), own.activations.stream)
-    for name, width in ({name: own.activations[name] for name in set(names) - {"stream"}} | stream).items():
+    for name, width in (
+        {name: own.activations[name] for name in set(names) - {"stream"}} | stream
+    ).items():
         assert manifest.nodes[f"{name}_1"].output.format.width == width, name
     assert bench.measure(own).sqnr_db > 0
 
@@ -108,11 +134,16 @@ def test_layers_share_stages_and_rtl_equals_the_golden_model(digits, order, untr
 
 
 def test_the_paper_s_model_is_quantized_to_the_committed_bits(digits):
-    """One layer without norm goes its own way, with equalised channels; its manifests stay what they were."""
+    """One layer without norm goes its own way, with equalised channels;
+    its manifests stay what they were."""
     committed = Manifest.load(ROOT / "manifests" / "digits")
-    manifest = quantize(checkpoints.load(ROOT / "checkpoints" / "digits.safetensors"), digits, Recipe.load("w8a8")).manifest
+    manifest = quantize(
+        checkpoints.load(ROOT / "checkpoints" / "digits.safetensors"), digits, Recipe.load("w8a8")
+    ).manifest
     assert manifest.graph == committed.graph
     different = [
-        name for name, codes in committed.tensors.codes.items() if not np.array_equal(manifest.tensors.codes[name], codes)
+        name
+        for name, codes in committed.tensors.codes.items()
+        if not np.array_equal(manifest.tensors.codes[name], codes)
     ]
     assert different == []

@@ -20,7 +20,13 @@ from ssm_hdl.sw.quantize.s5 import S5Lowering
 from ssm_hdl.sw.quantize.stack import affine
 
 CHECKPOINT = Path(__file__).parents[2] / "checkpoints" / "s5-digits.safetensors"
-WIDE = Recipe(name="wide", weights=16, activations={"default": 16, "sum": 12, "gate": 12, "ff_enc": 12}, pool=16, samples=48)
+WIDE = Recipe(
+    name="wide",
+    weights=16,
+    activations={"default": 16, "sum": 12, "gate": 12, "ff_enc": 12},
+    pool=16,
+    samples=48,
+)
 
 
 @pytest.fixture(scope="module")
@@ -49,12 +55,18 @@ def test_wide_integers_are_the_float_model(digits, options, untrained, sqnr):
     small = untrained(S5Config, SPECS["digits"], **options)
     quantized = quantize(small, digits, WIDE)
     assert sqnr(quantized.manifest, small, digits.test.codes[:50]) > 42
-    measured = [name for name, node in quantized.manifest.nodes.items() if not isinstance(node.op, Scan | Slice)]
+    measured = [
+        name
+        for name, node in quantized.manifest.nodes.items()
+        if not isinstance(node.op, Scan | Slice)
+    ]
     assert list(quantized.errors) == measured
     norms = [node for node in quantized.manifest.nodes.values() if isinstance(node.op, Norm)]
     count = 2 * small.model.config.layers if options.get("hidden") else small.model.config.layers
     assert len(norms) == (0 if options.get("norm") == "batch" else count)
-    gelus = {op.function for op in quantized.manifest.graph.operations if op.op == "lookup"} - {"sigmoid"}
+    gelus = {op.function for op in quantized.manifest.graph.operations if op.op == "lookup"} - {
+        "sigmoid"
+    }
     assert gelus == {"gelu" if options.get("gelu") == "erf" else "gelu_tanh"}
 
 
@@ -70,11 +82,15 @@ def test_a_norm_over_the_batch_is_the_affine_map_that_folds(digits, untrained):
         b = block.seq.discrete()[1].detach().numpy()
         folded = trace[before[k]].numpy() @ (b * gain).T + b @ offset
         drive = trace[f"drive_{k}"].numpy()
-        np.testing.assert_allclose(np.concatenate([folded.real, folded.imag], -1), drive, atol=1e-6 * np.abs(drive).max())
+        np.testing.assert_allclose(
+            np.concatenate([folded.real, folded.imag], -1), drive, atol=1e-6 * np.abs(drive).max()
+        )
 
 
 def test_the_committed_model_loses_little(trained, digits, sqnr):
-    manifest = quantize(trained, digits, Recipe.load("w8a8").model_copy(update={"samples": 128})).manifest
+    manifest = quantize(
+        trained, digits, Recipe.load("w8a8").model_copy(update={"samples": 128})
+    ).manifest
     assert sqnr(manifest, trained, digits.test.codes) > 24
     correct = (run(manifest, digits.test.codes).outputs.argmax(1) == digits.test.labels).mean()
     assert correct >= float(trained.metadata["accuracy"]) - 0.01
@@ -84,7 +100,8 @@ def test_fitting_to_the_float_model_pays(trained, digits, sqnr):
     recipe = Recipe.load("w4a6x6").model_copy(update={"samples": 128})
     plain = S5Lowering(trained, digits.train.head(128), recipe).lower({}).manifest
     assert (
-        sqnr(quantize(trained, digits, recipe).manifest, trained, digits.test.codes) > sqnr(plain, trained, digits.test.codes) + 2
+        sqnr(quantize(trained, digits, recipe).manifest, trained, digits.test.codes)
+        > sqnr(plain, trained, digits.test.codes) + 2
     )
 
 
@@ -104,11 +121,18 @@ def test_every_part_has_the_width_that_it_is_given(trained, digits):
     manifest, _ = program(bench.checkpoint, digits, recipe, bench.calibration)
     formats = manifest.tensors.formats
     for k in range(2):
-        widths = [formats[f"{name}_{k}.weight"].width for name in ("drive", "readout", "skip", "gate")]
+        widths = [
+            formats[f"{name}_{k}.weight"].width for name in ("drive", "readout", "skip", "gate")
+        ]
         assert widths == [7, 6, 5, 4]
-        assert manifest.nodes[f"ssm_{k}"].output.format == SQ(1, 10) and formats[f"ssm_{k}.transition"].width == 9
+        assert (
+            manifest.nodes[f"ssm_{k}"].output.format == SQ(1, 10)
+            and formats[f"ssm_{k}.transition"].width == 9
+        )
         for name in set(names) - {"encoder", "value", "carry", "ff_enc", "ff_dec"}:
-            assert manifest.nodes[f"{name}_{k}"].output.format.width == recipe.activations[name], name
+            assert manifest.nodes[f"{name}_{k}"].output.format.width == recipe.activations[name], (
+                name
+            )
     assert bench.measure(recipe).sqnr_db > 0
 
 

@@ -32,7 +32,9 @@ def test_every_committed_row_is_its_manifest(family):
     assert measured.keys() == {row.name for row in TABLES[family].rows}
     for name, answer in measured.items():
         assert answer["fingerprint"] == fingerprint(Manifest.load(ROOT / "manifests" / name))
-        pipelines = [answer[name] for name in (("own", "shared") if TABLES[family].layers else ("own",))]
+        pipelines = [
+            answer[name] for name in (("own", "shared") if TABLES[family].layers else ("own",))
+        ]
         for pipeline in pipelines:
             assert pipeline["rtl"]["differences"] == 0
             assert pipeline["rtl"]["images"] >= TABLES[family].sequences
@@ -55,7 +57,8 @@ def test_a_row_is_measured_once(tmp_path, monkeypatch):
     assert len(steps) == 3
     assert json.loads(json.dumps(again)) == json.loads(json.dumps(answer))
     used = {what: count for what, count in ecp5.items() if what != "planned"}
-    monkeypatch.setitem(measure.__globals__, "synthesised", lambda *_: used)  # a second time would take as long
+    # a second time would take as long
+    monkeypatch.setitem(measure.__globals__, "synthesised", lambda *_: used)
     kept.write_text(json.dumps(answer | {"own": answer["own"] | {"hardware": "of other Verilog"}}))
     assert measure(row, manifest, dataset, kept, 1, steps.append, 2)["own"] == answer["own"]
     assert len(steps) == 5  # all but the accuracy
@@ -65,7 +68,14 @@ def test_a_row_is_measured_once(tmp_path, monkeypatch):
 
 
 def test_an_unknown_row_is_refused(refused):
-    refused("no row is called s4d-16h-w9; there are .*s4d-64h-w4a6x6", "reproduce", "s4d", "--only", "s4d-16h-w9", status=2)
+    refused(
+        "no row is called s4d-16h-w9; there are .*s4d-64h-w4a6x6",
+        "reproduce",
+        "s4d",
+        "--only",
+        "s4d-16h-w9",
+        status=2,
+    )
 
 
 def test_a_missing_data_set_is_named(refused, tmp_path):
@@ -77,12 +87,25 @@ def test_an_unknown_paper_is_refused(refused):
 
 
 def test_an_ablation_takes_up_its_figures(tmp_path, monkeypatch):
-    monkeypatch.setattr(mamba, "RECIPES", {name: mamba.RECIPES[name] for name in ("mamba-plain", "mamba-quamba")})
-    bench, steps = Bench(Subject(ROOT / "checkpoints" / "mamba-digits.safetensors", None, 8, 20)), []
+    monkeypatch.setattr(
+        mamba, "RECIPES", {name: mamba.RECIPES[name] for name in ("mamba-plain", "mamba-quamba")}
+    )
+    bench, steps = (
+        Bench(Subject(ROOT / "checkpoints" / "mamba-digits.safetensors", None, 8, 20)),
+        [],
+    )
     answer = mamba.ablation(bench, tmp_path / "figures.json", steps.append)
-    assert list(answer["rows"]) == ["mamba-plain-8", "mamba-plain-12", "mamba-quamba-8", "mamba-quamba-12"]
+    assert list(answer["rows"]) == [
+        "mamba-plain-8",
+        "mamba-plain-12",
+        "mamba-quamba-8",
+        "mamba-quamba-12",
+    ]
     for row in answer["rows"].values():
         assert row["relative"] == row["bits"] / answer["float"]["bits"] - 1
-    assert answer["rows"]["mamba-plain-8"]["hardware_bytes"] < answer["rows"]["mamba-plain-12"]["hardware_bytes"]
+    assert (
+        answer["rows"]["mamba-plain-8"]["hardware_bytes"]
+        < answer["rows"]["mamba-plain-12"]["hardware_bytes"]
+    )
     again = mamba.ablation(bench, tmp_path / "figures.json", steps.append)
     assert len(steps) == 4 and again == json.loads(json.dumps(answer))

@@ -1,4 +1,5 @@
-"""Rows of results are current as long as the Verilog of their pipelines is, and only the stale ones are made again."""
+"""Rows of results are current as long as the Verilog of their pipelines is,
+and only the stale ones are made again."""
 
 import json
 from pathlib import Path
@@ -15,9 +16,15 @@ SIMULATE = "simulate manifests/digits --samples test"
 
 def test_comments_do_not_count_and_hardware_does(monkeypatch):
     before, generate = results.key(SIMULATE), results.generate
-    monkeypatch.setattr(results, "generate", lambda *given: f"/* Generated\n * today */\n// {given[0].name}\n{generate(*given)}")
+    monkeypatch.setattr(
+        results,
+        "generate",
+        lambda *given: f"/* Generated\n * today */\n// {given[0].name}\n{generate(*given)}",
+    )
     assert results.key(SIMULATE) == before
-    monkeypatch.setattr(results, "generate", lambda *given: generate(*given).replace("assign", "assign ~", 1))
+    monkeypatch.setattr(
+        results, "generate", lambda *given: generate(*given).replace("assign", "assign ~", 1)
+    )
     assert results.key(SIMULATE) != before
 
 
@@ -28,7 +35,11 @@ def test_a_row_depends_on_its_options(option):
 
 def test_only_what_is_stale_is_made(monkeypatch, tmp_path, capsys):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(results, "COMMANDS", {"rtl": {"a": "simulate a", "b": "simulate b"}, "bench": {"c": "bench c"}})
+    monkeypatch.setattr(
+        results,
+        "COMMANDS",
+        {"rtl": {"a": "simulate a", "b": "simulate b"}, "bench": {"c": "bench c"}},
+    )
     versions, made = {"simulate a": "1", "simulate b": "1", "bench c": "1"}, []
     monkeypatch.setattr(results, "key", versions.__getitem__)
     monkeypatch.setattr(results, "make", lambda *row: made.append(row))
@@ -53,14 +64,27 @@ def test_an_answer_takes_the_place_of_its_row(tmp_path):
     assert json.loads(path.read_text()) == {"a": 3, "b": 2}
     for damaged in ('{"a": ', "[]"):
         (tmp_path / "damaged.json").write_text(damaged)
-        with pytest.raises(SsmHdlError, match=r"cannot add rows to .*damaged\.json: .*; name another file"):
+        with pytest.raises(
+            SsmHdlError, match=r"cannot add rows to .*damaged\.json: .*; name another file"
+        ):
             update_json(tmp_path / "damaged.json", {})
-    slow, fast, other = ({"manifest": "m", "board": "b", "rate_asked": rate} for rate in (1.0, None, 2.0))
-    assert _merged([slow, fast], [fast | {"interval": 1}, other]) == [slow, fast | {"interval": 1}, other]
+    slow, fast, other = (
+        {"manifest": "m", "board": "b", "rate_asked": rate} for rate in (1.0, None, 2.0)
+    )
+    assert _merged([slow, fast], [fast | {"interval": 1}, other]) == [
+        slow,
+        fast | {"interval": 1},
+        other,
+    ]
 
 
 def test_every_committed_row_has_a_command():
     known = json.loads(results.KEYS.read_text(encoding="utf-8"))
-    assert known.keys() <= {command for rows in results.COMMANDS.values() for command in rows.values()}
+    assert known.keys() <= {
+        command for rows in results.COMMANDS.values() for command in rows.values()
+    }
     for target in ("bitstreams", "rtl"):
-        assert json.loads(Path(f"results/{target}.json").read_text(encoding="utf-8")).keys() == results.COMMANDS[target].keys()
+        assert (
+            json.loads(Path(f"results/{target}.json").read_text(encoding="utf-8")).keys()
+            == results.COMMANDS[target].keys()
+        )

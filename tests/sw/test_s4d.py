@@ -25,11 +25,15 @@ def test_convolution_is_the_sum_and_has_its_gradients():
     k = torch.randn(3, 7, dtype=torch.float64, requires_grad=True)
     result, u_array, k_array = (tensor.detach().numpy() for tensor in (convolve(u, k), u, k))
     for b, h in np.ndindex(2, 3):
-        np.testing.assert_allclose(result[b, h], np.convolve(u_array[b, h], k_array[h])[:7], atol=1e-12)
+        np.testing.assert_allclose(
+            result[b, h], np.convolve(u_array[b, h], k_array[h])[:7], atol=1e-12
+        )
     assert torch.autograd.gradcheck(convolve, (u, k))
 
 
-@pytest.mark.parametrize(("width", "modes", "steps"), [(16, 32, 784), (8, 8, 64), (1, 1, 1), (3, 2, 5)])
+@pytest.mark.parametrize(
+    ("width", "modes", "steps"), [(16, 32, 784), (8, 8, 64), (1, 1, 1), (3, 2, 5)]
+)
 def test_fft_mode_equals_recurrent_mode(width, modes, steps):
     torch.manual_seed(2)
     model = S4D(width, modes)
@@ -37,7 +41,9 @@ def test_fft_mode_equals_recurrent_mode(width, modes, steps):
     with torch.no_grad():
         torch.testing.assert_close(model(x), model.forward_recurrent(x), atol=1e-5, rtol=0)
         double = model.double()
-        torch.testing.assert_close(double(x.double()), double.forward_recurrent(x.double()), atol=1e-12, rtol=0)
+        torch.testing.assert_close(
+            double(x.double()), double.forward_recurrent(x.double()), atol=1e-12, rtol=0
+        )
 
 
 def test_step_carries_its_state(model):
@@ -47,12 +53,15 @@ def test_step_carries_its_state(model):
         for t in range(9):
             output, state = model.step(x[:, t], state)
             outputs.append(output)
-    torch.testing.assert_close(torch.stack(outputs, 1), model.trace(x)["residual"], atol=1e-5, rtol=0)
+    torch.testing.assert_close(
+        torch.stack(outputs, 1), model.trace(x)["residual"], atol=1e-5, rtol=0
+    )
     assert state.shape == (4, 6, 5)
 
 
 def test_ssm_is_the_formula_of_the_paper_with_its_factor_2():
-    """One channel, one mode, an impulse: y_t = 2 Re(C Bbar Abar^t) + D [t = 0], with no library of ours in between."""
+    """One channel, one mode, an impulse: y_t = 2 Re(C Bbar Abar^t) + D [t = 0],
+    with no library of ours in between."""
     model = S4D(width=1, modes=1).double()
     with torch.no_grad():
         model.encoder.weight.fill_(1)
@@ -65,7 +74,9 @@ def test_ssm_is_the_formula_of_the_paper_with_its_factor_2():
     expected[0] += model.d.item()
     impulse = torch.zeros(1, 6, 1, dtype=torch.float64)
     impulse[0, 0, 0] = 1
-    np.testing.assert_allclose(model.trace(impulse)["readout"][0, :, 0].numpy(), expected, rtol=1e-9)
+    np.testing.assert_allclose(
+        model.trace(impulse)["readout"][0, :, 0].numpy(), expected, rtol=1e-9
+    )
     np.testing.assert_allclose(model.a_bar.numpy(), [[a_bar]])
     np.testing.assert_allclose(model.b_bar.numpy(), [[(a_bar - 1) / a]], rtol=1e-9)
 
@@ -74,15 +85,26 @@ def test_ssm_is_the_formula_of_the_paper_with_its_factor_2():
 def test_parameter_count_is_that_of_the_paper(width):
     with torch.device("meta"):
         model = S4D(width, modes=32)
-    count = sum(parameter.numel() for parameter in model.parameters()) + model.layer.kernel.C.numel()  # B is 1, as large
-    assert {16: 3850, 64: 21514, 256: 184330, 512: 630794}[width] == count == 2 * width**2 + 208 * width + 10
+    # B is 1, as large
+    count = (
+        sum(parameter.numel() for parameter in model.parameters()) + model.layer.kernel.C.numel()
+    )
+    assert (
+        {16: 3850, 64: 21514, 256: 184330, 512: 630794}[width]
+        == count
+        == 2 * width**2 + 208 * width + 10
+    )
 
 
 def test_initialisation_is_s4d_lin(model):
     np.testing.assert_allclose(
-        model.layer.kernel.a().detach().numpy(), np.tile(-0.5 + 1j * np.pi * np.arange(5), (6, 1)), rtol=1e-6
+        model.layer.kernel.a().detach().numpy(),
+        np.tile(-0.5 + 1j * np.pi * np.arange(5), (6, 1)),
+        rtol=1e-6,
     )
-    assert ((model.layer.kernel.log_dt.exp() >= 1e-3) & (model.layer.kernel.log_dt.exp() <= 1e-1)).all()
+    assert (
+        (model.layer.kernel.log_dt.exp() >= 1e-3) & (model.layer.kernel.log_dt.exp() <= 1e-1)
+    ).all()
 
 
 def test_trace_names_every_tap_and_they_fit_together(model):
@@ -92,7 +114,9 @@ def test_trace_names_every_tap_and_they_fit_together(model):
     assert list(taps) == names.split()
     assert list(model.trace(x)) == [name for name in names.split() if name != "ssm"]
     shapes = {"ssm": (3, 11, 6, 5), "mixing": (3, 11, 12), "pool": (3, 6), "decoder": (3, 10)}
-    assert {name: tuple(tap.shape) for name, tap in taps.items()} == {name: shapes.get(name, (3, 11, 6)) for name in taps}
+    assert {name: tuple(tap.shape) for name, tap in taps.items()} == {
+        name: shapes.get(name, (3, 11, 6)) for name in taps
+    }
     with torch.no_grad():
         torch.testing.assert_close(taps["decoder"], model(x))
     readout = 2 * (model.c * model.b_bar * taps["ssm"]).sum(-1).real + model.d * taps["encoder"]

@@ -21,7 +21,8 @@ def _seed():
 
 
 def make(classes=3, tokens=0, **options):
-    """A small model in evaluation, float64, with norms and eigenvalues that training might have left."""
+    """A small model in evaluation, float64, with norms and eigenvalues that training
+    might have left."""
     model = S5(S5Config(**SMALL | options), classes, tokens).double().eval()
     with torch.no_grad():
         for name, tensor in model.state_dict().items():
@@ -31,7 +32,10 @@ def make(classes=3, tokens=0, **options):
 
 
 def random_poles(modes):
-    return torch.polar(0.99 * torch.rand(modes, dtype=torch.float64).sqrt(), 3 * torch.randn(modes, dtype=torch.float64))
+    return torch.polar(
+        0.99 * torch.rand(modes, dtype=torch.float64).sqrt(),
+        3 * torch.randn(modes, dtype=torch.float64),
+    )
 
 
 def test_the_recurrence_is_its_formula_and_has_its_gradients():
@@ -66,7 +70,11 @@ OPTIONS = [
 @pytest.mark.parametrize("tokens", [0, 6])
 def test_parallel_form_equals_recurrent_form(options, tokens):
     model = make(tokens=tokens, **options)
-    x = torch.randint(0, tokens, (4, 50, 1)) if tokens else torch.randn(4, 50, 1, dtype=torch.float64)
+    x = (
+        torch.randint(0, tokens, (4, 50, 1))
+        if tokens
+        else torch.randn(4, 50, 1, dtype=torch.float64)
+    )
     with torch.no_grad():
         torch.testing.assert_close(model(x), model.forward_recurrent(x), atol=1e-12, rtol=0)
 
@@ -80,12 +88,18 @@ def test_a_long_float32_sequence_recurs_like_its_parallel_form():
 
 @pytest.mark.parametrize("discretization", ["zoh", "bilinear"])
 def test_the_ssm_is_the_formula_of_the_paper_with_its_factor_2(discretization):
-    """An impulse into one channel: y_t = 2 Re(C Lbar^t Bbar) + D [t = 0], in NumPy, by the full matrices with both conjugates."""
+    """An impulse into one channel: y_t = 2 Re(C Lbar^t Bbar) + D [t = 0], in NumPy,
+    by the full matrices with both conjugates."""
     ssm = make(discretization=discretization).blocks[0].seq
     p = {name: tensor.detach().numpy() for name, tensor in ssm.named_parameters()}
     a, dt = p["Lambda_re"] + 1j * p["Lambda_im"], np.exp(p["log_step"])
     b, c = p["B"][..., 0] + 1j * p["B"][..., 1], p["C"][..., 0] + 1j * p["C"][..., 1]
-    a, dt, b, c = np.append(a, a.conj()), np.append(dt, dt), np.concatenate([b, b.conj()]), np.concatenate([c, c.conj()], 1)
+    a, dt, b, c = (
+        np.append(a, a.conj()),
+        np.append(dt, dt),
+        np.concatenate([b, b.conj()]),
+        np.concatenate([c, c.conj()], 1),
+    )
     if discretization == "zoh":
         a_bar, b_bar = np.exp(a * dt), ((np.exp(a * dt) - 1) / a)[:, None] * b
     else:
@@ -100,7 +114,8 @@ def test_the_ssm_is_the_formula_of_the_paper_with_its_factor_2(discretization):
 
 
 def test_hippo_n_is_hippo_legs_plus_its_rank_one_term():
-    """HiPPO-LegS after arXiv 2008.07669: -(2n+1)^(1/2) (2k+1)^(1/2) below the diagonal, -(n+1) on it, 0 above."""
+    """HiPPO-LegS after arXiv 2008.07669: -(2n+1)^(1/2) (2k+1)^(1/2) below the diagonal,
+    -(n+1) on it, 0 above."""
     n = np.arange(8)
     root = np.sqrt(2 * n + 1)
     legs = -np.tril(np.outer(root, root), -1) - np.diag(n + 1.0)
@@ -113,7 +128,9 @@ def test_the_initial_eigenvalues_and_vectors_diagonalise_hippo_n(blocks):
     assert (eigenvalues.shape, vectors.shape) == ((4,), (8, 4))
     normal = torch.block_diag(*[normal_hippo(8 // blocks)] * blocks).to(vectors.dtype)
     torch.testing.assert_close(normal @ vectors, vectors * eigenvalues, atol=1e-12, rtol=0)
-    torch.testing.assert_close(vectors.mH @ vectors, torch.eye(4, dtype=vectors.dtype), atol=1e-12, rtol=0)
+    torch.testing.assert_close(
+        vectors.mH @ vectors, torch.eye(4, dtype=vectors.dtype), atol=1e-12, rtol=0
+    )
     assert (eigenvalues.imag < 0).all()
     both = 2 * ((vectors * eigenvalues) @ vectors.mH).real
     torch.testing.assert_close(both, normal.real, atol=1e-12, rtol=0)
@@ -123,7 +140,8 @@ def test_initialisation_follows_the_paper():
     ssm = S5(S5Config(width=64, modes=32, dt_range=(0.01, 0.1), blocks=4)).blocks[0].seq
     assert set(ssm.Lambda_re.tolist()) == {-0.5}
     assert ((ssm.log_step.exp() >= 0.01 - 1e-6) & (ssm.log_step.exp() <= 0.1 + 1e-6)).all()
-    # V has orthonormal columns: B = V^H B' keeps the variance 1 / 64 of B', C = C' V twice that, as C' is complex
+    # V has orthonormal columns: B = V^H B' keeps the variance 1 / 64 of B', C = C' V twice that,
+    # as C' is complex
     assert ssm.B.square().sum(-1).mean().item() == pytest.approx(1 / 64, rel=0.1)
     assert ssm.C.square().sum(-1).mean().item() == pytest.approx(2 / 64, rel=0.1)
 
@@ -152,7 +170,9 @@ def test_the_skip_and_the_feed_forward_network_are_their_formulas():
     taps, block = model.trace(torch.randn(2, 9, 1, dtype=torch.float64)), model.blocks[0]
     norm = functional.layer_norm(taps["encoder"], [5], block.norm.weight, block.norm.bias, 1e-6)
     torch.testing.assert_close(taps["norm_0"], norm.detach())
-    torch.testing.assert_close(taps["residual_0"], (norm + functional.gelu(taps["readout_0"])).detach())
+    torch.testing.assert_close(
+        taps["residual_0"], (norm + functional.gelu(taps["readout_0"])).detach()
+    )
     value, gate = (taps["ff_norm_0"] @ block.ff_enc.weight.mT).chunk(2, -1)
     out = (value * functional.gelu(gate)) @ block.ff_dec.weight.mT
     torch.testing.assert_close(taps["ff_residual_0"], (taps["ff_norm_0"] + out).detach())
@@ -163,7 +183,12 @@ def test_every_tap_has_its_shape_and_a_tap_can_replace_an_activation():
     x = torch.randn(2, 9, 1, dtype=torch.float64)
     taps = model.trace(x)
     block = ["norm", "drive", "state", "readout", "gelu", "gate", "sigmoid", "glu", "residual"]
-    names = ["encoder", *(f"{name}_{number}" for number in range(2) for name in block), "pool", "decoder"]
+    names = [
+        "encoder",
+        *(f"{name}_{number}" for number in range(2) for name in block),
+        "pool",
+        "decoder",
+    ]
     assert list(taps) == names
     shapes = {"drive": (2, 9, 8), "state": (2, 9, 8), "pool": (2, 5), "decoder": (2, 3)}
     assert all(taps[name].shape == shapes.get(name.split("_")[0], (2, 9, 5)) for name in names)
@@ -208,7 +233,11 @@ def test_dropout_leaves_out_whole_channels_in_training_alone():
 def test_dynamics_are_lambda_b_and_the_steps_of_every_block():
     model = make()
     names = {id(parameter): name for name, parameter in model.named_parameters()}
-    wanted = {f"layers.{i}.seq.{name}" for i in range(2) for name in ("Lambda_re", "Lambda_im", "B", "log_step")}
+    wanted = {
+        f"layers.{i}.seq.{name}"
+        for i in range(2)
+        for name in ("Lambda_re", "Lambda_im", "B", "log_step")
+    }
     assert {names[id(parameter)] for parameter in model.dynamics()} == wanted
 
 

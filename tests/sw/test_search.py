@@ -27,7 +27,12 @@ SPACE = space_of(FAMILY_PARTS["s4d"])
 
 
 def task(folder, **fields):
-    fields = {"budget": 650.0, "accounting": "paper", "objective": "accuracy", "trials": TRIALS} | fields
+    fields = {
+        "budget": 650.0,
+        "accounting": "paper",
+        "objective": "accuracy",
+        "trials": TRIALS,
+    } | fields
     return Task(SUBJECT, BASE, storage=str(folder / "search.journal"), **fields)
 
 
@@ -66,21 +71,33 @@ def test_the_budget_is_kept(found):
     assert len(found.finalists) == 3 and len(found.trials) <= TRIALS
     assert whole.score == max(measured.score for _, measured in found.finalists) > 0.85
     assert all(low <= width_of(found.recipe, part) <= high for part, (low, high) in SPACE.items())
-    assert all(width_of(found.recipe, part) == width_of(BASE, part) for part in ("biases", "pool", "output"))
+    assert all(
+        width_of(found.recipe, part) == width_of(BASE, part)
+        for part in ("biases", "pool", "output")
+    )
 
 
 def test_the_front_is_what_nothing_beats(found):
     points = [(trial.measured.paper_bytes, trial.measured.score) for trial in found.front]
     assert points == sorted(points) and len({accuracy for _, accuracy in points}) == len(points)
     for trial in found.trials:
-        assert any(size <= trial.measured.paper_bytes and reached >= trial.measured.score for size, reached in points)
+        assert any(
+            size <= trial.measured.paper_bytes and reached >= trial.measured.score
+            for size, reached in points
+        )
 
 
 def test_front_of_ties():
     def trial(number, accuracy, size):
         return Trial(number, {}, Measured(accuracy, 0, size, 0, 0))
 
-    trials = [trial(0, 0.9, 10), trial(1, 0.9, 9), trial(2, 0.8, 5), trial(3, 0.95, 10), trial(4, 0.7, 6)]
+    trials = [
+        trial(0, 0.9, 10),
+        trial(1, 0.9, 9),
+        trial(2, 0.8, 5),
+        trial(3, 0.95, 10),
+        trial(4, 0.7, 6),
+    ]
     assert [one.number for one in front(task(Path()), trials)] == [2, 1, 3]
 
 
@@ -91,13 +108,18 @@ def test_the_same_command_goes_on(found, folder, monkeypatch):
     assert again.recipe == found.recipe and sum(done) == TRIALS
     more = search(task(folder, trials=TRIALS + 2))
     assert TRIALS - len(found.trials) + len(more.trials) <= TRIALS + 2
-    assert [trial.number for trial in more.trials][: len(found.trials)] == [trial.number for trial in found.trials]
+    assert [trial.number for trial in more.trials][: len(found.trials)] == [
+        trial.number for trial in found.trials
+    ]
 
 
 def test_a_seed_repeats(pretended, tmp_path):
     def params(name, seed):
         (tmp_path / name).mkdir()
-        return [trial.params for trial in search(task(tmp_path / name, seed=seed, budget=100, trials=15)).trials]
+        return [
+            trial.params
+            for trial in search(task(tmp_path / name, seed=seed, budget=100, trials=15)).trials
+        ]
 
     assert params("a", 1) == params("b", 1) != params("c", 2)
 
@@ -124,15 +146,24 @@ def test_what_is_written(found, tmp_path):
     assert (loaded.name, loaded.state_margin, loaded.samples) == ("digits-650b", "fit", 24)
     digits = load("digits")
     manifest = quantize(checkpoint.load(CHECKPOINT), digits, loaded).manifest
-    assert (run(manifest, digits.val.codes).outputs.argmax(1) == digits.val.labels).mean() == found.finalists[0][1].score
+    assert (
+        run(manifest, digits.val.codes).outputs.argmax(1) == digits.val.labels
+    ).mean() == found.finalists[0][1].score
     front_json = json.loads((tmp_path / "front.json").read_text())
-    assert front_json["chosen"] == found.finalists[0][0].number and front_json["command"] == "ssm-hdl search somewhere"
+    assert (
+        front_json["chosen"] == found.finalists[0][0].number
+        and front_json["command"] == "ssm-hdl search somewhere"
+    )
     assert {trial["number"] for trial in front_json["trials"]} >= set(front_json["front"])
     assert score_memory(found, tmp_path / "front.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_starts_are_in_the_space():
-    cells = {("state", 4): (10.0, 900.0), ("weights.mixing", 16): (20.0, 1200.0), ("weights.readout", 2): (19.0, 700.0)}
+    cells = {
+        ("state", 4): (10.0, 900.0),
+        ("weights.mixing", 16): (20.0, 1200.0),
+        ("weights.readout", 2): (19.0, 700.0),
+    }
     points = starts(SPACE, 850.0, "paper_bytes", report(cells))
     assert len(points) > len(starts(SPACE, 850.0, "paper_bytes"))
     for point in points:
@@ -151,19 +182,31 @@ def test_what_costs_least_gives_way_first():
     assert allocate(SPACE, made, "paper_bytes", 1000)["weights.readout"] == 8
     some, most = allocate(SPACE, made, "paper_bytes", 800), allocate(SPACE, made, "paper_bytes", 1)
     assert (some["weights.readout"], some["state"]) == (4, 8)
-    assert (most["weights.readout"], most["state"], most["activations.gelu"], most["transition"]) == (2, 4, 8, 8)
+    assert (
+        most["weights.readout"],
+        most["state"],
+        most["activations.gelu"],
+        most["transition"],
+    ) == (2, 4, 8, 8)
 
 
 def test_widths_between_those_tried_are_guessed():
     made = report({("state", 4): (10.0, 800.0), ("weights.readout", 2): (19.9, 990.0)})
-    assert allocate(SPACE, made, "paper_bytes", 940)["state"] == 7  # 950 bytes, and 40 of the weights are all that they can give
+    # 950 bytes, and 40 of the weights are all that they can give
+    assert allocate(SPACE, made, "paper_bytes", 940)["state"] == 7
     assert allocate(SPACE, made, "paper_bytes", 905)["state"] == 6
 
 
 def test_a_budget_that_nothing_meets(pretended, tmp_path):
-    with pytest.raises(SsmHdlError, match=r"no recipe meets a budget of 31 bytes: the narrowest takes 73 by .*'paper'"):
+    with pytest.raises(
+        SsmHdlError,
+        match=r"no recipe meets a budget of 31 bytes: the narrowest takes 73 by .*'paper'",
+    ):
         search(task(tmp_path, budget=31))
-    with pytest.raises(SsmHdlError, match=r"none of 3 trials met the budget of 80 bytes, the smallest took .*more --trials"):
+    with pytest.raises(
+        SsmHdlError,
+        match=r"none of 3 trials met the budget of 80 bytes, the smallest took .*more --trials",
+    ):
         search(task(tmp_path, budget=80, trials=3))
 
 
@@ -196,7 +239,9 @@ def test_bad_tasks_are_refused(tmp_path, message, fields):
 
 def test_bad_storage_is_refused(tmp_path, pretended):
     for storage in (str(tmp_path), "nosuch://base", f"sqlite:///{tmp_path}/not/there.db"):
-        with pytest.raises(SsmHdlError, match=r"cannot keep a study in .*give a file or the URL of a data base"):
+        with pytest.raises(
+            SsmHdlError, match=r"cannot keep a study in .*give a file or the URL of a data base"
+        ):
             search(replace(task(tmp_path), storage=storage))
     (tmp_path / "search.journal").write_text("not a journal\n")
     with pytest.raises(SsmHdlError, match=r"cannot keep a study in .*search\.journal"):
@@ -206,8 +251,15 @@ def test_bad_storage_is_refused(tmp_path, pretended):
 
 
 def test_budgets():
-    assert (budget_of("3000"), budget_of("3_000"), budget_of("up5k"), budget_of("lfe5u-25f")) == (3000, 3000, 15360, 129024)
-    with pytest.raises(SsmHdlError, match="'up6k' is no number of bytes, and no device; there are up5k, lfe5u-25f"):
+    assert (budget_of("3000"), budget_of("3_000"), budget_of("up5k"), budget_of("lfe5u-25f")) == (
+        3000,
+        3000,
+        15360,
+        129024,
+    )
+    with pytest.raises(
+        SsmHdlError, match="'up6k' is no number of bytes, and no device; there are up5k, lfe5u-25f"
+    ):
         budget_of("up6k")
 
 
@@ -216,14 +268,26 @@ def test_the_command(cli, pretended, tmp_path):
         done = cli("search", CHECKPOINT, *arguments)
         return done.status, done
 
-    words = "--budget", 100, "--trials", 9, "--images", 20, "--samples", 8, "--out", tmp_path / "found"
+    words = (
+        "--budget",
+        100,
+        "--trials",
+        9,
+        "--images",
+        20,
+        "--samples",
+        8,
+        "--out",
+        tmp_path / "found",
+    )
     status, written = call(*words, "--json")
     assert status == 0 and json.loads(written.out)["budget"] == 100
     assert sorted(file.name for file in (tmp_path / "found").iterdir()) == [
         *("front.json", "front.png", "recipe.yaml", "search.journal")
     ]
-    assert "--budget 100 --accounting paper --objective accuracy --recipe w8a8x8 --trials 9 --samples 8 --images 20 --seed 0" in (
-        (tmp_path / "found" / "recipe.yaml").read_text()
+    assert (
+        "--budget 100 --accounting paper --objective accuracy --recipe w8a8x8 --trials 9 --samples "
+        "8 --images 20 --seed 0" in ((tmp_path / "found" / "recipe.yaml").read_text())
     )
     status, written = call(*words)
     assert status == 0 and "chosen" in written.out and "bytes in hardware" in written.out
@@ -234,4 +298,9 @@ def test_the_command(cli, pretended, tmp_path):
         (1, ("--budget", 90, "--sensitivity", tmp_path / "none.json"), "cannot read"),
     ):
         status, written = call(*given, "--out", tmp_path / "other")
-        assert status == wanted and written.out == "" and written.err.startswith("ssm-hdl: ") and message in written.err
+        assert (
+            status == wanted
+            and written.out == ""
+            and written.err.startswith("ssm-hdl: ")
+            and message in written.err
+        )

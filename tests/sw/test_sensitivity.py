@@ -48,7 +48,10 @@ def counted(monkeypatch):
 
 
 def without_seconds(report):
-    return {cell: replace(m, seconds=0) if isinstance(m, Measured) else m for cell, m in report.cells.items()}
+    return {
+        cell: replace(m, seconds=0) if isinstance(m, Measured) else m
+        for cell, m in report.cells.items()
+    }
 
 
 def test_parts_are_all_widths_of_a_recipe():
@@ -63,27 +66,49 @@ def test_parts_are_all_widths_of_a_recipe():
 
 
 def test_a_recipe_survives_its_file(tmp_path):
-    for fields in ({}, {"clip": "percentile", "percentile": 99.0}, {"state_margin": 0.65, "dither": False}):
-        recipe = with_widths(BASE, {"weights.mixing": 3, "activations.gelu": 11, "pool": 9}, name="own", **fields)
+    for fields in (
+        {},
+        {"clip": "percentile", "percentile": 99.0},
+        {"state_margin": 0.65, "dither": False},
+    ):
+        recipe = with_widths(
+            BASE, {"weights.mixing": 3, "activations.gelu": 11, "pool": 9}, name="own", **fields
+        )
         path = tmp_path / "r.yaml"
         path.write_text(to_yaml(recipe, "made here\nby hand"))
         assert path.read_text().startswith("# made here\n# by hand\n")
         loaded = Recipe.load(path)
-        assert loaded.model_copy(update={kind: getattr(recipe, kind) for kind in ("weights", "activations")}) == recipe
+        assert (
+            loaded.model_copy(
+                update={kind: getattr(recipe, kind) for kind in ("weights", "activations")}
+            )
+            == recipe
+        )
         assert all(width_of(loaded, part) == width_of(recipe, part) for part in PARTS)
 
 
-@pytest.mark.parametrize("part", ["weights.readout", "activations.sigmoid", "transition", "biases", "output"])
+@pytest.mark.parametrize(
+    "part", ["weights.readout", "activations.sigmoid", "transition", "biases", "output"]
+)
 def test_a_part_rules_what_it_is_called(part):
     bench = Bench(SUBJECT)
     recipe = with_widths(BASE, {part: 5}, state_margin=1.0, samples=24)
     manifest, _ = program(bench.checkpoint, bench.dataset, recipe, bench.calibration)
     formats = manifest.tensors.formats
-    widths = {f"weights.{name}": formats[f"{name}.weight"].width for name in ("encoder", "readout", "mixing", "decoder")}
+    widths = {
+        f"weights.{name}": formats[f"{name}.weight"].width
+        for name in ("encoder", "readout", "mixing", "decoder")
+    }
     names = ("encoder", "readout", "gelu", "mixing", "sigmoid", "glu", "residual")
     widths |= {f"activations.{name}": manifest.nodes[name].output.format.width for name in names}
-    widths |= {"transition": formats["ssm.transition"].width, "state": manifest.nodes["ssm"].output.format.width}
-    widths |= {"biases": formats["mixing.bias"].width, "pool": manifest.nodes["pool"].output.format.width}
+    widths |= {
+        "transition": formats["ssm.transition"].width,
+        "state": manifest.nodes["ssm"].output.format.width,
+    }
+    widths |= {
+        "biases": formats["mixing.bias"].width,
+        "pool": manifest.nodes["pool"].output.format.width,
+    }
     widths["output"] = manifest.output.format.width
     assert widths == {name: width_of(recipe, name) for name in FAMILY_PARTS["s4d"]}
 
@@ -93,11 +118,19 @@ def test_a_measurement_is_that_of_the_golden_model():
     recipe = with_widths(BASE, {"state": 5}, state_margin=1.0, samples=24)
     manifest, _ = program(bench.checkpoint, bench.dataset, recipe, bench.calibration)
     split = bench.dataset.val.head(50)
-    measured, logits = bench.measure(recipe), run(manifest, split.codes).outputs * manifest.output.format.lsb
+    measured, logits = (
+        bench.measure(recipe),
+        run(manifest, split.codes).outputs * manifest.output.format.lsb,
+    )
     assert measured.score == evaluate_integer(manifest, split).accuracy < bench.float_score
     noise = ((logits - bench.wanted) ** 2).mean()
-    assert measured.sqnr_db == pytest.approx(10 * np.log10((bench.wanted**2).mean() / noise), abs=0.006)
-    assert (measured.paper_bytes, measured.hardware_bytes) == (paper(manifest).bytes, hardware(manifest).bytes)
+    assert measured.sqnr_db == pytest.approx(
+        10 * np.log10((bench.wanted**2).mean() / noise), abs=0.006
+    )
+    assert (measured.paper_bytes, measured.hardware_bytes) == (
+        paper(manifest).bytes,
+        hardware(manifest).bytes,
+    )
 
 
 def test_what_is_known_of_the_float_model_serves_all_recipes():
@@ -106,7 +139,9 @@ def test_what_is_known_of_the_float_model_serves_all_recipes():
     shared, _ = program(bench.checkpoint, bench.dataset, recipe, bench.calibration)
     alone, _ = program(bench.checkpoint, bench.dataset, recipe)
     for name, codes in alone.tensors.codes.items():  # up to what float32 rounds in another order
-        assert np.abs(codes - shared.tensors.codes[name]).mean() < 0.02 * max(1, np.abs(codes).mean())
+        assert np.abs(codes - shared.tensors.codes[name]).mean() < 0.02 * max(
+            1, np.abs(codes).mean()
+        )
 
 
 def test_fewer_bits_cost_more(report):
@@ -134,7 +169,9 @@ def test_states_that_do_not_fit_are_entries_too(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Bench, "measure", refuse)
     made = sensitivity(SUBJECT, BASE, (2, 4), tmp_path / FILE, ["state"])
-    assert made.cells["state", 2] == "states do not fit" and isinstance(made.cells["state", 4], Measured)
+    assert made.cells["state", 2] == "states do not fit" and isinstance(
+        made.cells["state", 4], Measured
+    )
 
 
 def test_nothing_is_measured_twice(report, path, counted):
@@ -182,7 +219,10 @@ def test_other_figures_are_not_mixed(report, path):
 @pytest.mark.parametrize(
     ("message", "arguments"),
     [
-        ("digits has no part 'weights.mixng'; it has weights.encoder", {"parts": ["weights.mixng"]}),
+        (
+            "digits has no part 'weights.mixng'; it has weights.encoder",
+            {"parts": ["weights.mixng"]},
+        ),
         ("a width of 1 bits cannot be tried", {"widths": (1, 2)}),
         ("a width of 17 bits", {"widths": (17,)}),
         ("no widths or no parts", {"widths": ()}),
@@ -193,7 +233,10 @@ def test_other_figures_are_not_mixed(report, path):
 )
 def test_bad_input_is_refused(tmp_path, message, arguments):
     with pytest.raises(SsmHdlError, match=message):
-        sensitivity(**{"subject": SUBJECT, "base": BASE, "widths": (2,), "path": tmp_path / FILE} | arguments)
+        sensitivity(
+            **{"subject": SUBJECT, "base": BASE, "widths": (2,), "path": tmp_path / FILE}
+            | arguments
+        )
     assert not (tmp_path / FILE).exists()
 
 
@@ -201,7 +244,12 @@ def test_bad_reports_are_refused(tmp_path, report):
     path = tmp_path / FILE
     with pytest.raises(SsmHdlError, match=r"cannot read .*ssm-hdl sensitivity"):
         Report.load(path)
-    for text in ("{", "[]", "{}", json.dumps(report.to_json() | {"cells": [{"part": "state", "width": 2}]})):
+    for text in (
+        "{",
+        "[]",
+        "{}",
+        json.dumps(report.to_json() | {"cells": [{"part": "state", "width": 2}]}),
+    ):
         path.write_text(text)
         with pytest.raises(SsmHdlError, match="not a sensitivity report, or damaged"):
             Report.load(path)
@@ -209,7 +257,9 @@ def test_bad_reports_are_refused(tmp_path, report):
 
 def test_table_and_plot(report, tmp_path):
     made = cells(report)
-    assert [column.header for column in made.columns][1:] == [f"{width} bits" for width in report.widths]
+    assert [column.header for column in made.columns][1:] == [
+        f"{width} bits" for width in report.widths
+    ]
     assert made.row_count == len(TRIED)
     assert heat_map(report, tmp_path / "map.png").read_bytes().startswith(b"\x89PNG")
 
@@ -221,7 +271,18 @@ def test_lists_of_widths():
 
 
 def test_the_command(cli, tmp_path):
-    words = "--parts", "state", "--widths", "4,8", "--images", "20", "--samples", "8", "--out", str(tmp_path)
+    words = (
+        "--parts",
+        "state",
+        "--widths",
+        "4,8",
+        "--images",
+        "20",
+        "--samples",
+        "8",
+        "--out",
+        str(tmp_path),
+    )
 
     def call(*arguments):
         done = cli("sensitivity", CHECKPOINT, *arguments)

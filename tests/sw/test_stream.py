@@ -1,4 +1,5 @@
-"""Samples line by line, from a pipe, a file that grows and a sensor; and the command on a simulated board."""
+"""Samples line by line, from a pipe, a file that grows and a sensor;
+and the command on a simulated board."""
 
 import io
 import json
@@ -92,7 +93,12 @@ def test_a_result_for_every_step(random_manifest, random_samples, pipe):
 def test_a_result_for_every_sequence(random_manifest, random_samples, pipe):
     manifest = random_manifest(steps=6)
     codes = random_samples(manifest, 4)
-    lines = text_of(codes[:2].reshape(-1, 1)) + json.dumps(codes[2].ravel().tolist()) + "\n" + text_of(codes[3, :2]).strip()
+    lines = (
+        text_of(codes[:2].reshape(-1, 1))
+        + json.dumps(codes[2].ravel().tolist())
+        + "\n"
+        + text_of(codes[3, :2]).strip()
+    )
     got = stream(manifest, pipe(lines), length=6)
     assert np.array_equal(got[:3], run(manifest, codes[:3]).outputs)
     assert np.array_equal(got[3:], run(manifest, codes[3:, :2]).outputs)
@@ -100,10 +106,18 @@ def test_a_result_for_every_sequence(random_manifest, random_samples, pipe):
 
 def test_values_become_codes_as_those_of_a_file(random_manifest, pipe):
     manifest = random_manifest(steps=5, pooled=False)
-    spec = InputSpec("mine", "UQ(0, 8)", (0.0,), (1.0,), 5, 0, targets=2, per_step=True, scale=(4.0,))
+    spec = InputSpec(
+        "mine", "UQ(0, 8)", (0.0,), (1.0,), 5, 0, targets=2, per_step=True, scale=(4.0,)
+    )
     manifest = Manifest(manifest.graph.model_copy(update={"samples": spec}), manifest.tensors)
     samples = Samples(manifest, pipe("\ufeff1.0; 3.99,7\r\n-1\n"))
-    assert [None if step is None else step.tolist() for step in samples] == [[64], [255], [255], [0], None]
+    assert [None if step is None else step.tolist() for step in samples] == [
+        [64],
+        [255],
+        [255],
+        [0],
+        None,
+    ]
     assert samples.saturated == 2
 
 
@@ -142,7 +156,8 @@ def test_a_file_that_grows_and_a_sensor(three, tmp_path):
     tty.setraw(slave)
     os.write(master, b"5 6\n1 2 3\n7 8 9\n")  # the first line has lost its beginning
     sensor = Samples(manifest, os.ttyname(slave))
-    threading.Timer(0.3, os.write, (master, b"1 2 3\n7 8 9\n")).start()  # what came before the port was open may be lost
+    # what came before the port was open may be lost
+    threading.Timer(0.3, os.write, (master, b"1 2 3\n7 8 9\n")).start()
     assert next(iter(sensor)).tolist() in ([1, 2, 3], [7, 8, 9])
     with pytest.raises(SsmHdlError, match="there is no /dev/ttyUSB99; --stream takes"):
         Samples(manifest, "/dev/ttyUSB99")
@@ -157,10 +172,17 @@ def test_what_a_line_says(random_manifest):
     output = np.array([1024, 5120, -512])
     assert writer(manifest, False)(0, output) == "1\t5\t-0.5"
     assert writer(named, False)(0, output) == "no\t1\t5\t-0.5"
-    assert json.loads(writer(named, True)(7, output)) == {"sequence": 7, "class": 1, "name": "no", "values": [1, 5, -0.5]}
+    assert json.loads(writer(named, True)(7, output)) == {
+        "sequence": 7,
+        "class": 1,
+        "name": "no",
+        "values": [1, 5, -0.5],
+    }
 
 
-def test_the_command_on_a_simulated_board(random_manifest, random_samples, cli, refused, pipe, as_built, monkeypatch, tmp_path):
+def test_the_command_on_a_simulated_board(
+    random_manifest, random_samples, cli, refused, pipe, as_built, monkeypatch, tmp_path
+):
     manifest = random_manifest(steps=5, pooled=False)
     board = find_board("icebreaker")
     path, target = manifest.save(tmp_path / "small").parent, target_of(manifest, board)
@@ -170,18 +192,33 @@ def test_the_command_on_a_simulated_board(random_manifest, random_samples, cli, 
     assert done.status == 0, done.err
     lines = [json.loads(line) for line in done.out.splitlines()]
     assert [line["step"] for line in lines] == list(range(8))
-    assert [line["values"] for line in lines] == manifest.values(run(manifest, codes).outputs[0, :8]).tolist()
+    assert [line["values"] for line in lines] == manifest.values(
+        run(manifest, codes).outputs[0, :8]
+    ).tolist()
     with monkeypatch.context() as patch, Path("/dev/full").open("wb", 0) as full:
         patch.setattr(sys, "stdout", io.TextIOWrapper(full, write_through=True))
-        refused("cannot write the answer to stdout: No space", "run", path, *fast, "--stream", pipe(text_of(codes[0]), "full"))
+        refused(
+            "cannot write the answer to stdout: No space",
+            "run",
+            path,
+            *fast,
+            "--stream",
+            pipe(text_of(codes[0]), "full"),
+        )
     refused("ended before a sample came", "run", path, *fast, "--stream", pipe("", "empty"))
     report = as_built(manifest, target, path)
     assert built(path, manifest) == replace(target, built=report)
     done = cli("run", path, *fast, "--count", 2, "--json")
     answer = json.loads(done.out)
-    assert (answer["differences"], answer["sequences"], answer["port"]) == (0, 2, "the simulated iCEBreaker")
+    assert (answer["differences"], answer["sequences"], answer["port"]) == (
+        0,
+        2,
+        "the simulated iCEBreaker",
+    )
     refused("built for the iCEBreaker", "run", path, *fast, "--board", "ulx3s-25f", status=2)
-    (path / PLAN).write_text(target.plan.to_json().replace('"multipliers": 1', '"multipliers": 2', 1))
+    (path / PLAN).write_text(
+        target.plan.to_json().replace('"multipliers": 1', '"multipliers": 2', 1)
+    )
     refused("plan.json is not what `build` writes .its sha256 is not that", "run", path, *fast)
     (path / PLAN).write_text(sealed_json({}))
     refused("plan.json is no plan", "run", path, *fast)

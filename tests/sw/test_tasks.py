@@ -1,4 +1,5 @@
-"""Deep models of every kind of data, through the commands from training to the search for widths."""
+"""Deep models of every kind of data, through the commands from training to the
+search for widths."""
 
 import json
 
@@ -24,7 +25,11 @@ def samples(folder, kind):
         path.write_text("to be or not to be, " * 40)
         return "--data", path, "--window", 8
     random, shape = np.random.default_rng(0), (40, 8)[: 2 if "steps" in kind else 1]
-    y = random.normal(size=shape) if "numbers" in kind else random.integers(-1 if kind == "steps" else 0, 3, shape)
+    y = (
+        random.normal(size=shape)
+        if "numbers" in kind
+        else random.integers(-1 if kind == "steps" else 0, 3, shape)
+    )
     np.savez(folder / "mine.npz", x=random.normal(size=(40, 8, 2)), y=y, split=np.arange(40) % 3)
     return "--data", folder / "mine.npz"
 
@@ -40,9 +45,17 @@ def test_every_kind_of_data_goes_all_the_way(cli, tmp_path, kind):
     other = {"accuracy": "r2", "r2": "accuracy"}[score]
     cut = samples(tmp_path, kind)
     data, model, folder = cut[:2], tmp_path / "model.safetensors", tmp_path / "model"
-    sizes = [word for option in ("width=4", "modes=2", "layers=2", *options) for word in ("--set", option)]
+    sizes = [
+        word
+        for option in ("width=4", "modes=2", "layers=2", *options)
+        for word in ("--set", option)
+    ]
     trained = answer("train", preset, *sizes, "--epochs", 1, *cut, "--out", model)
-    assert trained["layers"] == 2 and {score, f"val_{score}"} <= trained.keys() and other not in trained
+    assert (
+        trained["layers"] == 2
+        and {score, f"val_{score}"} <= trained.keys()
+        and other not in trained
+    )
     (tmp_path / "few.yaml").write_text("samples: 8\n")
     answer("quantize", model, "--recipe", tmp_path / "few.yaml", *data, "--out", folder)
     before = answer("eval", folder, *data, "--split", "val")
@@ -56,9 +69,16 @@ def test_every_kind_of_data_goes_all_the_way(cli, tmp_path, kind):
     floats = answer("eval", model, *data, "--split", "val")[score]
     assert report[f"float_{score}"] == found[f"float_{score}"] == floats
     measured = [report["base"], *report["cells"], *found["trials"], *found["finalists"]]
-    assert len(measured) == 1 + 4 + 2 + 2 and all(score in one and other not in one for one in measured)
+    assert len(measured) == 1 + 4 + 2 + 2 and all(
+        score in one and other not in one for one in measured
+    )
     fine = {(cell["part"], cell["width"]): cell["sqnr_db"] for cell in report["cells"]}
-    assert fine["state", 3] < fine["state", 8] == fine["weights.readout", 8] != fine["weights.readout", 3]
+    assert (
+        fine["state", 3]
+        < fine["state", 8]
+        == fine["weights.readout", 8]
+        != fine["weights.readout", 3]
+    )
     assert found["objective"] == score and found["budget"] >= found["finalists"][0]["paper_bytes"]
     shown = cli("sensitivity", *study, "--parts", "state", "--widths", "3").out
     assert ("points of accuracy lost" in shown) == (score == "accuracy") != ("R2 lost" in shown)

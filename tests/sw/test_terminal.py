@@ -1,4 +1,5 @@
-"""What a terminal shows: tables that fit, help, version, completion, and no escapes where there is no terminal."""
+"""What a terminal shows: tables that fit, help, version, completion,
+and no escapes where there is no terminal."""
 
 import errno
 import io
@@ -32,14 +33,25 @@ def test_the_table_of_a_large_pipeline_fits_a_terminal(random_manifest):
     manifest = random_manifest(channels=2, modes=2, steps=4)
     report = estimate(manifest, plan_for(manifest, dsp=2).plan)
     large = replace(
-        report.stages[0], name="residual_12", folding="16x16x2", multipliers=300, dsp_multipliers=156, dsp=156,
-        cycles=123456, latency=123456, luts=74326, busy=1.0, fitted=False, block_rams=dict.fromkeys(report.block_rams, 208),
+        report.stages[0], name="residual_12", folding="16x16x2", multipliers=300,
+        dsp_multipliers=156, dsp=156, cycles=123456, latency=123456, luts=74326, busy=1.0,
+        fitted=False, block_rams=dict.fromkeys(report.block_rams, 208),
     )  # fmt: skip
     stages, facts = tables(replace(report, stages=(large, *report.stages)))
     shown = lines(stages)
     assert max(map(len, shown)) <= 80 and "…" not in "".join(shown)
     row = next(line for line in shown if "residual_12" in line).split()
-    assert row == ["residual_12", "16x16x2", "156+144", "123,456", "123,456", "156", "208", "~74,326", "100%"]
+    assert row == [
+        "residual_12",
+        "16x16x2",
+        "156+144",
+        "123,456",
+        "123,456",
+        "156",
+        "208",
+        "~74,326",
+        "100%",
+    ]
     assert max(map(len, lines(facts))) <= 80
 
 
@@ -103,15 +115,24 @@ def test_waves(cli, random_manifest, tmp_path):
     assert f'[dumpfile] "{tmp_path / "small.vcd"}"' in head
     assert set(re.findall(r"^\+\{\w+\} (.*)", text, re.MULTILINE)) <= known
     for group in groups:
-        assert re.findall(r"^\+\{(\w+)\}", group, re.MULTILINE)[:3] in (["valid", "ready", "payload"], ["valid", "ready", "data"])
+        assert re.findall(r"^\+\{(\w+)\}", group, re.MULTILINE)[:3] in (
+            ["valid", "ready", "payload"],
+            ["valid", "ready", "data"],
+        )
         assert re.match(r"-\w+ to \w+: \d+ x [SU]Q\(-?\d+, \d+\)", group)
     sources = list(dict.fromkeys(group[1:].partition(" to ")[0] for group in groups))
-    assert sources[:4] == ["samples", "Entry", "encoder", "encoder_Fork"] and sources[-3:] == ["residual", "pool", "decoder"]
+    assert sources[:4] == ["samples", "Entry", "encoder", "encoder_Fork"] and sources[-3:] == [
+        "residual",
+        "pool",
+        "decoder",
+    ]
     assert set(Manifest.load(path).nodes) <= set(sources)
     assert cli("simulate", path, "--waves", tmp_path / "small.txt").status == 2
 
 
-def test_the_answer_leaves_stdout_to_a_file_that_is_stdout_and_names_a_full_disk(capsys, monkeypatch):
+def test_the_answer_leaves_stdout_to_a_file_that_is_stdout_and_names_a_full_disk(
+    capsys, monkeypatch
+):
     console.show(True, {"verilog": "/dev/stdout"})
     assert capsys.readouterr() == ("", '{\n  "verilog": "/dev/stdout"\n}\n')
 
@@ -120,7 +141,9 @@ def test_the_answer_leaves_stdout_to_a_file_that_is_stdout_and_names_a_full_disk
             raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(sys, "stdout", Full())
-    with pytest.raises(SsmHdlError, match="cannot write the answer to stdout: No space left on device"):
+    with pytest.raises(
+        SsmHdlError, match="cannot write the answer to stdout: No space left on device"
+    ):
         console.show(True, {})
 
 

@@ -124,7 +124,7 @@ generate digits --name 2nd                      | is no name of a module
 generate digits --wrap pci                      | no wrapper is called 'pci'
 generate digits --wrap spi --package x --name ssm_hdl | give the module another --name
 generate digits --package x -o y.v              | leave --out out
-generate digits --package digits                | digits is the folder of a manifest, and a package has its own
+generate digits --package digits                | is the folder of a manifest
 generate digits --package ""                    | --package has an empty value
 generate digits --name=                         | --name has an empty value
 generate ""                                     | an argument is empty
@@ -218,7 +218,9 @@ def folder(tmp_path_factory):
     (path / "csv.npz").write_text("1,2,3")
     torch.manual_seed(0)
     spec = data.load(path / "mine.npz").spec
-    checkpoint.Checkpoint(TINY.model.build(spec).eval(), spec, {"name": "mine"}).save(path / "mine.safetensors")
+    checkpoint.Checkpoint(TINY.model.build(spec).eval(), spec, {"name": "mine"}).save(
+        path / "mine.safetensors"
+    )
     torch.save(public()[0], path / "public.pt")
     shutil.copy(ROOT / "checkpoints" / "digits.safetensors", path)
     shutil.copytree(ROOT / "manifests" / "digits", path / "digits")
@@ -229,10 +231,15 @@ def folder(tmp_path_factory):
 def _in_the_folder(cli, folder, monkeypatch):
     monkeypatch.chdir(folder)
     if not Path("manifest").exists():
-        assert cli("quantize", "mine.safetensors", "--data", "mine.npz", "--out", "manifest").status == 0
+        assert (
+            cli("quantize", "mine.safetensors", "--data", "mine.npz", "--out", "manifest").status
+            == 0
+        )
 
 
-CASES = [(2, line) for line in WRONG_USAGE.strip().splitlines()] + [(1, line) for line in WRONG_FILES.strip().splitlines()]
+CASES = [(2, line) for line in WRONG_USAGE.strip().splitlines()] + [
+    (1, line) for line in WRONG_FILES.strip().splitlines()
+]
 
 
 @pytest.mark.parametrize(("status", "case"), CASES)

@@ -12,7 +12,13 @@ from ssm_hdl.sw.layout import OUTPUT, Layout
 from ssm_hdl.sw.wires import BOX, Wires
 
 MANIFESTS = Path(__file__).parents[2] / "manifests"
-DEEP = ("s4d-deep-16h-w8a8x8", "har-w8a8", "mamba-text-w8a8", "mamba-induction-w8a8x8-qat", "s5-mnist-w4a8")
+DEEP = (
+    "s4d-deep-16h-w8a8x8",
+    "har-w8a8",
+    "mamba-text-w8a8",
+    "mamba-induction-w8a8x8-qat",
+    "s5-mnist-w4a8",
+)
 CLOSE = 0.05
 """Inches; wires nearer than that would be one to the eye."""
 
@@ -28,12 +34,23 @@ def check(manifest):
         for reader in layout.readers(source):
             points = wires.wire(source, reader).points
             assert points[0] == (corners[source][0] + BOX[0], corners[source][1] + BOX[1] / 2)
-            assert points[-1][0] == corners[reader][0] and 0 < points[-1][1] - corners[reader][1] < BOX[1]
+            assert (
+                points[-1][0] == corners[reader][0]
+                and 0 < points[-1][1] - corners[reader][1] < BOX[1]
+            )
             segments += [(source, *sorted(ends)) for ends in pairwise(points)]
     for source, (a, b), (c, d) in segments:
-        assert (a == c or b == d) and a >= 0 and c <= wires.size[0] and min(b, d) >= 0 and max(b, d) <= wires.size[1]
+        assert (
+            (a == c or b == d)
+            and a >= 0
+            and c <= wires.size[0]
+            and min(b, d) >= 0
+            and max(b, d) <= wires.size[1]
+        )
         for x, y in corners.values():
-            assert c <= x or a >= x + BOX[0] or max(b, d) <= y or min(b, d) >= y + BOX[1], f"{source} runs through a box"
+            assert c <= x or a >= x + BOX[0] or max(b, d) <= y or min(b, d) >= y + BOX[1], (
+                f"{source} runs through a box"
+            )
     for (one, *first), (other, *second) in combinations(segments, 2):
         assert one == other or not beside(first, second), f"{one} and {other} look like one wire"
     return layout
@@ -44,7 +61,9 @@ def beside(first, second):
     for across in (0, 1):
         flat = [[point[across] for point in segment] for segment in (first, second)]
         if all(a == b for a, b in flat) and abs(flat[0][0] - flat[1][0]) < CLOSE:
-            (a, b), (c, d) = (sorted(point[1 - across] for point in segment) for segment in (first, second))
+            (a, b), (c, d) = (
+                sorted(point[1 - across] for point in segment) for segment in (first, second)
+            )
             return min(b, d) - max(a, c) > CLOSE
     return False
 

@@ -1,14 +1,22 @@
 """The MULT18X18D: one product of 18 bits, or two products with the same second operand.
 
-Two products are (a1 2^k + a0) b, with k bits for a0 b, where a1 2^k + a0 fits 18 bits. A negative a0 borrows 1 from a1, in the
-table of constants (`Mult18x18d.borrow`): an adder before the block would be on the longest path across the device.
+Two products are (a1 2^k + a0) b, with k bits for a0 b, where a1 2^k + a0 fits 18 bits. A negative
+a0 borrows 1 from a1, in the table of constants (`Mult18x18d.borrow`): an adder before the block
+would be on the longest path across the device.
 """
 
 from amaranth.hdl import Cat, ClockSignal, Const, Instance, Module, Shape, Signal, Value
 
 from ssm_hdl.fixed import Codes
 from ssm_hdl.gateware.arithmetic import delay, extended, operand
-from ssm_hdl.gateware.multiplier import Multiplier, Numbers, Products, bounds, narrowed, product_shape
+from ssm_hdl.gateware.multiplier import (
+    Multiplier,
+    Numbers,
+    Products,
+    bounds,
+    narrowed,
+    product_shape,
+)
 
 WIDTH = 18
 """Bits of an operand, sign included."""
@@ -24,10 +32,13 @@ class Mult18x18d(Multiplier):
         return 4 if self._pairs(a, b, shared) else 3
 
     def blocks(self, a: Numbers, b: Numbers, count: int, shared: int = 1) -> int:
-        """A block for two products that share b, or for one; the last of an odd number of products has a block alone."""
+        """A block for two products that share b, or for one; the last of an odd number of products
+        has a block alone."""
         return count // shared * -(-shared // 2) if self._pairs(a, b, shared) else count
 
-    def products(self, m: Module, products: Products, a: Numbers, b: Numbers, shared: int) -> list[Value]:
+    def products(
+        self, m: Module, products: Products, a: Numbers, b: Numbers, shared: int
+    ) -> list[Value]:
         """The products, two in a block where they fit."""
         shape = product_shape(a, b)
         if not self._pairs(a, b, shared):
@@ -39,7 +50,9 @@ class Mult18x18d(Multiplier):
         for group in groups.values():
             for first in range(0, len(group), 2):
                 pair = group[first : first + 2]
-                results |= zip(pair, _shared(m, [products[index] for index in pair], shape), strict=True)
+                results |= zip(
+                    pair, _shared(m, [products[index] for index in pair], shape), strict=True
+                )
         return [results[index] for index in range(len(products))]
 
     def takes_sums(self, a: Numbers, b: Numbers) -> bool:
@@ -52,7 +65,8 @@ class Mult18x18d(Multiplier):
         return int(WIDTH - shape.width - (not shape.signed))
 
     def borrow(self, codes: Codes, axis: int, a: Numbers, b: Numbers) -> Codes:
-        """Of two products in a block, the upper operand has 1 less where the lower one is negative."""
+        """Of two products in a block, the upper operand has 1 less where the
+        lower one is negative."""
         if not self._pairs(a, b, codes.shape[axis]):
             return codes
         borrowed = codes.swapaxes(0, axis).copy()
@@ -75,8 +89,8 @@ def _packed(a: Numbers, b: Numbers) -> range:
 def _shared(m: Module, pair: Products, shape: Shape) -> list[Value]:
     """One or two products with the same second operand, after 4 cycles.
 
-    The upper operand has borrowed 1 for a negative lower one. A negative lower product takes 1 from the upper product, which is
-    added again after the block.
+    The upper operand has borrowed 1 for a negative lower one. A negative lower product takes 1 from
+    the upper product, which is added again after the block.
     """
     k = shape.width
     (low, b), *upper = pair
@@ -90,12 +104,16 @@ def _shared(m: Module, pair: Products, shape: Shape) -> list[Value]:
 
 
 def _cell(m: Module, a: Value, b: Value) -> Value:
-    """a * b of 18 bits each, signed, with operand, pipeline and output registers, after 3 cycles."""
+    """a * b of 18 bits each, signed, with operand, pipeline and output registers,
+    after 3 cycles."""
     pins_a, pins_b = (
         Signal(WIDTH, name="pins_a"),
         Signal(WIDTH, name="pins_b"),
     )  # otherwise Amaranth makes the operand anew for each of its bits
-    m.d.comb += [pins_a.eq(operand(a, WIDTH, "MULT18X18D")), pins_b.eq(operand(b, WIDTH, "MULT18X18D"))]
+    m.d.comb += [
+        pins_a.eq(operand(a, WIDTH, "MULT18X18D")),
+        pins_b.eq(operand(b, WIDTH, "MULT18X18D")),
+    ]
     product = Signal(Shape(2 * WIDTH, True))
     m.submodules += Instance(
         "MULT18X18D",

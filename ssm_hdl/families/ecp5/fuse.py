@@ -1,14 +1,18 @@
-"""Fewer cells in a netlist of ECP5 cells: LUTs that go into the halves of the carry chains that alone read them.
+"""Fewer cells in a netlist of ECP5 cells: LUTs that go into the halves of the carry chains
+that alone read them.
 
-A half of a CCU2C has a LUT of four inputs A, B, C, D. It gives P, whether a carry goes on. Its four entries of C = D = 0 are at
-the same time a LUT of A and B. That one gives G, the carry out where none goes on:
+A half of a CCU2C has a LUT of four inputs A, B, C, D. It gives P, whether a carry goes on. Its four
+entries of C = D = 0 are at the same time a LUT of A and B. That one gives G,
+the carry out where none goes on:
 
     S = P ^ CIN,    COUT = CIN if P else G,    P = INIT[A + 2 B + 4 C + 8 D],    G = INIT[A + 2 B]
 
-Yosys makes adders with P = A ^ B and G = A, so C and D are free. Where a product is made of LUTs, A and B are bits of partial
-products: ANDs of two bits, each in a LUT of its own. With P = (p & q) ^ (r & s) on the four inputs these LUTs are not needed.
+Yosys makes adders with P = A ^ B and G = A, so C and D are free. Where a product is made of LUTs, A
+and B are bits of partial products: ANDs of two bits, each in a LUT of its own. With P = (p & q)
+^ (r & s) on the four inputs these LUTs are not needed.
 
-G counts only where P is 0, so where both ANDs are equal. Then G has to be p & q, and the entries of r = s = 0 are.
+G counts only where P is 0, so where both ANDs are equal. Then G has to be p & q,
+and the entries of r = s = 0 are.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -22,7 +26,8 @@ PINS = "ABCD"
 
 @dataclass(frozen=True)
 class _Function:
-    """A function of nets, by its value for each of their values; a half of a carry chain has P + 2 G."""
+    """A function of nets, by its value for each of their values;
+    a half of a carry chain has P + 2 G."""
 
     nets: tuple[int, ...]
     table: tuple[int, ...]
@@ -32,9 +37,11 @@ class _Function:
 
 
 def fuse(module: dict[str, Any]) -> None:
-    """Put LUTs into the carry chains of a flat module of ECP5 cells, from the JSON of Yosys, and take them out.
+    """Put LUTs into the carry chains of a flat module of ECP5 cells, from the JSON of Yosys,
+    and take them out.
 
-    A LUT goes if it drives only halves with inputs to spare. If one reader still needs it, it would cost the same, so it stays.
+    A LUT goes if it drives only halves with inputs to spare. If one reader still needs it,
+    it would cost the same, so it stays.
     """
     cells = module["cells"]
     halves = {
@@ -47,7 +54,8 @@ def fuse(module: dict[str, Any]) -> None:
     luts = {
         name: found
         for name, cell in cells.items()
-        if cell["type"] == "LUT4" and (found := _tabulated(cell, "", lambda init, index: init[index])) is not None
+        if cell["type"] == "LUT4"
+        and (found := _tabulated(cell, "", lambda init, index: init[index])) is not None
     }
     readers = readers_of(module)
     changed: set[tuple[str, str]] = set()
@@ -55,16 +63,23 @@ def fuse(module: dict[str, Any]) -> None:
     more = True
     while more:  # a LUT that drives one that has gone may follow it
         more = False
-        for name in sorted(luts, key=lambda name: (len(readers.get(_output(cells[name]), ())), len(luts[name].nets))):
+        for name in sorted(
+            luts,
+            key=lambda name: (len(readers.get(_output(cells[name]), ())), len(luts[name].nets)),
+        ):
             net, lut = _output(cells[name]), luts[name]
             places = readers.get(net, set())
-            trial = {place: _substituted(halves[place], net, lut) for place in places if place in halves}
+            trial = {
+                place: _substituted(halves[place], net, lut) for place in places if place in halves
+            }
             if len(trial) < len(places) or any(_placed(half) is None for half in trial.values()):
                 continue
             halves.update(trial)
             changed.update(trial)
             for driver in lut.nets:
-                readers[driver] = {reader for reader in readers[driver] if reader[0] != name} | set(trial)
+                readers[driver] = {reader for reader in readers[driver] if reader[0] != name} | set(
+                    trial
+                )
             del luts[name], cells[name]
             gone.add(net)
             more = True
@@ -72,12 +87,17 @@ def fuse(module: dict[str, Any]) -> None:
         placed = _placed(halves[name, half])
         assert placed is not None
         pins, cells[name]["parameters"][f"INIT{half}"] = placed
-        cells[name]["connections"].update({pin + half: [bit] for pin, bit in zip(PINS, pins, strict=True)})
-    module["netnames"] = {name: wire for name, wire in module["netnames"].items() if gone.isdisjoint(wire["bits"])}
+        cells[name]["connections"].update(
+            {pin + half: [bit] for pin, bit in zip(PINS, pins, strict=True)}
+        )
+    module["netnames"] = {
+        name: wire for name, wire in module["netnames"].items() if gone.isdisjoint(wire["bits"])
+    }
 
 
 def readers_of(module: dict[str, Any]) -> dict[int, set[tuple[str, str]]]:
-    """Who reads each net: of a CCU2C its name and the half, of other cells the name and the pin, and ports of the module."""
+    """Who reads each net: of a CCU2C its name and the half, of other cells the name and the pin,
+    and ports of the module."""
     readers: dict[int, set[tuple[str, str]]] = {}
     for name, port in module["ports"].items():
         for bit in port["bits"]:
@@ -103,8 +123,11 @@ def half_of(cell: dict[str, Any], half: str) -> _Function | None:
     return _tabulated(cell, half, lambda init, index: init[index] + 2 * init[index & 3])
 
 
-def _tabulated(cell: dict[str, Any], half: str, value: Callable[[list[int], int], int]) -> _Function | None:
-    """The function of a cell, from its INIT and the index into it; None if one of its inputs or entries is not known."""
+def _tabulated(
+    cell: dict[str, Any], half: str, value: Callable[[list[int], int], int]
+) -> _Function | None:
+    """The function of a cell, from its INIT and the index into it;
+    None if one of its inputs or entries is not known."""
     pins = [cell["connections"].get(pin + half, ["x"])[0] for pin in PINS]
     init = cell["parameters"][f"INIT{half}"]
     if set(map(str, pins)) & {"x", "z"} or set(init) - {"0", "1"}:
@@ -115,7 +138,9 @@ def _tabulated(cell: dict[str, Any], half: str, value: Callable[[list[int], int]
     return _Function(
         nets,
         tuple(
-            value(entries, sum((constants | values)[pin] << place for place, pin in enumerate(pins)))
+            value(
+                entries, sum((constants | values)[pin] << place for place, pin in enumerate(pins))
+            )
             for values in _assignments(nets)
         ),
     )
@@ -130,7 +155,9 @@ def _assignments(nets: tuple[Any, ...]) -> Iterator[dict[Any, int]]:
 def _substituted(half: _Function, net: int, lut: _Function) -> _Function:
     """What a half computes with a LUT in the place of the net that it drives."""
     nets = tuple(dict.fromkeys((*(kept for kept in half.nets if kept != net), *lut.nets)))
-    return _Function(nets, tuple(half({**values, net: lut(values)}) for values in _assignments(nets)))
+    return _Function(
+        nets, tuple(half({**values, net: lut(values)}) for values in _assignments(nets))
+    )
 
 
 def _placed(half: _Function) -> tuple[list[int | str], str] | None:
@@ -145,7 +172,10 @@ def _placed(half: _Function) -> tuple[list[int | str], str] | None:
         init: dict[int, int] = {}
         wanted: set[tuple[int, int]] = set()
         for values in _assignments(order):
-            index = sum((values[pin] if isinstance(pin, int) else 1) << place for place, pin in enumerate(pins))
+            index = sum(
+                (values[pin] if isinstance(pin, int) else 1) << place
+                for place, pin in enumerate(pins)
+            )
             both = half(values)
             init[index] = both & 1
             if not both & 1:

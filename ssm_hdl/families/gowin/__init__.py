@@ -1,4 +1,5 @@
-"""Gowin's LittleBee and Arora: MULT18X18, BSRAM of 18 kbit, LUT4s of which three in four have a flip-flop."""
+"""Gowin's LittleBee and Arora: MULT18X18, BSRAM of 18 kbit,
+LUT4s of which three in four have a flip-flop."""
 
 from typing import ClassVar
 
@@ -11,9 +12,9 @@ from ssm_hdl.gateware.multiplier import LutMultiplier, Multiplier
 class Gowin(Family):
     """See the module.
 
-    Placement slows down with more than half of the flip-flops, some of which RAMs made of LUTs keep from use. LUTs and flip-flops
-    are estimated as on the ECP5. Block RAMs, and RAMs made of LUTs, have the shapes of those of the ECP5, and
-    Yosys gives them the same costs.
+    Placement slows down with more than half of the flip-flops, some of which RAMs made of LUTs keep
+    from use. LUTs and flip-flops are estimated as on the ECP5. Block RAMs, and RAMs made of LUTs,
+    have the shapes of those of the ECP5, and Yosys gives them the same costs.
     """
 
     name = "gowin"
@@ -24,7 +25,8 @@ class Gowin(Family):
     flip_flops_per_lut = 0.75
     fill = 0.4
     costs = ECP5.name
-    # The pipeline instantiates multipliers itself. nextpnr takes the pins from the buffers of the board's top level.
+    # The pipeline instantiates multipliers itself. nextpnr takes the pins from the buffers of the
+    # board's top level.
     synthesis = ("synth_gowin", "-nodsp", "-noiopads")
     cell_models = ("./cells.v", "gowin/cells_sim.v")
 

@@ -23,11 +23,17 @@ class GowinMultiplier(Multiplier):
         """A block for two products of 9 bits, or for one product."""
         return -(-count // 2) if self._pairs(a, b) else count
 
-    def products(self, m: Module, products: Products, a: Numbers, b: Numbers, shared: int) -> list[Value]:
-        """The products, two in a block where they fit; the last of an odd number has a block alone."""
+    def products(
+        self, m: Module, products: Products, a: Numbers, b: Numbers, shared: int
+    ) -> list[Value]:
+        """The products, two in a block where they fit;
+        the last of an odd number has a block alone."""
         paired = len(products) & ~1 if self._pairs(a, b) else 0
         shape = product_shape(a, b)
-        return [narrowed(_cell(m, x, y, HALF if k < paired else WIDTH), shape) for k, (x, y) in enumerate(products)]
+        return [
+            narrowed(_cell(m, x, y, HALF if k < paired else WIDTH), shape)
+            for k, (x, y) in enumerate(products)
+        ]
 
     def takes_sums(self, a: Numbers, b: Numbers) -> bool:
         """Operands of up to `WIDTH` bits."""
@@ -44,7 +50,8 @@ class GowinMultiplier(Multiplier):
 
 
 def _cell(m: Module, a: Value, b: Value, width: int) -> Value:
-    """a * b of 9 or 18 bits each, signed, after 3 cycles; nextpnr has no timing for paths through a cell without registers."""
+    """a * b of 9 or 18 bits each, signed, after 3 cycles; nextpnr has no timing for paths through a
+    cell without registers."""
     kind, product = f"MULT{width}X{width}", Signal(Shape(2 * width, True))
     m.submodules += Instance(
         kind,

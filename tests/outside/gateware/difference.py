@@ -21,9 +21,11 @@ from ssm_hdl.operations import Node
 class Difference(QueuedStage):
     """y_t = x_t - x_(t-1).
 
-    A word of memory holds the last value of an element. Nothing is cleared: the first step of a sequence ignores what it reads.
+    A word of memory holds the last value of an element. Nothing is cleared:
+    the first step of a sequence ignores what it reads.
 
-    Cycles per step: ``n``, or ``pace`` for each element. Latency: ``2 + queue`` cycles, ``4 + queue`` with the words in memory.
+    Cycles per step: ``n``, or ``pace`` for each element. Latency: ``2 + queue`` cycles,
+    ``4 + queue`` with the words in memory.
     """
 
     shareable = False
@@ -79,8 +81,13 @@ class Difference(QueuedStage):
             m.d.sync += fresh.eq(self.i.p.last)
         x = Signal(self.shape)
         m.d.comb += x.eq(delay(m, self.i.p.data[0], read))
-        begins, taken = delay(m, fresh, read - self.line.ahead), delay(m, go, read, reset_less=False)
-        kept = self.line.keep(m, place.value, begins, Const(0, self.shape.width), taken, x.as_unsigned())
+        begins, taken = (
+            delay(m, fresh, read - self.line.ahead),
+            delay(m, go, read, reset_less=False),
+        )
+        kept = self.line.keep(
+            m, place.value, begins, Const(0, self.shape.width), taken, x.as_unsigned()
+        )
         before = Signal(Shape(self.shape.width, self.shape.signed))
         m.d.comb += before.eq(kept.value)
         return x - before

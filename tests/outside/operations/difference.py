@@ -17,6 +17,9 @@ class Difference(Unary):
         (x,) = inputs
         self.refuse_complex(inputs)
         if x.per_sequence:
-            raise SsmHdlError(f"{self.name}: its input {x.name} comes once per sequence; there is no time step before it")
+            raise SsmHdlError(
+                f"{self.name}: its input {x.name} comes once per sequence; "
+                "there is no time step before it"
+            )
         exact = SQ(x.format.i_bits + 1 + (not x.format.signed), x.format.f_bits)
         return Node(self, inputs, Edge(self.name, x.size, self.format), exact)

@@ -1,4 +1,5 @@
-"""Shorter carry chains: proofs that sums stay what they are, and that their first carry comes from within."""
+"""Shorter carry chains: proofs that sums stay what they are,
+and that their first carry comes from within."""
 
 import json
 from itertools import product
@@ -12,7 +13,8 @@ WIDTHS = (5, 6, 7, 8)
 
 
 def sums(width):
-    """Verilog of sums whose lowest bit is of two bits, of four, or is not looked at; of differences, and of a comparison."""
+    """Verilog of sums whose lowest bit is of two bits, of four, or is not looked at;
+    of differences, and of a comparison."""
     return f"""
 module top(input clk, input [31:0] x, output reg [{width - 1}:0] sum, difference, both, counts,
            output reg [2:0] high, output reg less);
@@ -45,26 +47,44 @@ def test_no_chain_begins_or_ends_outside(netlists, tmp_path):
     assert sum(pins["COUT"] == ["x"] for pins in carries) >= 4
     assert all(pins["COUT"][0] in readers_of(module) for pins in carries if pins["COUT"] != ["x"])
     begun = [pins["CIN"] == ["x"] for pins in carries if not isinstance(pins["CIN"][0], int)]
-    assert len(begun) >= 5 and sum(begun) >= len(begun) - 1  # the lowest bit of a sum of four stays where it is
+    # the lowest bit of a sum of four stays where it is
+    assert len(begun) >= 5 and sum(begun) >= len(begun) - 1
 
 
 def carry_cell(carry, width, init=0x96AA):
     """A module of one CCU2C: two bits of a sum, or one."""
-    pins = {"A0": [2], "B0": [3], "A1": [4] if width > 1 else ["0"], "B1": [5] if width > 1 else ["0"]}
+    pins = {
+        "A0": [2],
+        "B0": [3],
+        "A1": [4] if width > 1 else ["0"],
+        "B1": [5] if width > 1 else ["0"],
+    }
     pins |= {f"{pin}{half}": ["0" if pin == "C" else "1"] for pin in "CD" for half in "01"}
     pins |= {"CIN": [carry], "S0": [6], "S1": [7], "COUT": [8]}
     cell = {
         "type": "CCU2C",
-        "parameters": {"INIT0": f"{init:016b}", "INIT1": f"{init:016b}", "INJECT1_0": "NO", "INJECT1_1": "NO"},
-        "port_directions": {pin: "output" if pin in ("S0", "S1", "COUT") else "input" for pin in pins},
+        "parameters": {
+            "INIT0": f"{init:016b}",
+            "INIT1": f"{init:016b}",
+            "INJECT1_0": "NO",
+            "INJECT1_1": "NO",
+        },
+        "port_directions": {
+            pin: "output" if pin in ("S0", "S1", "COUT") else "input" for pin in pins
+        },
         "connections": pins,
     }
     outputs = [6, 7][:width]
-    return {"ports": {"y": {"direction": "output", "bits": outputs}}, "cells": {"carry": cell}, "netnames": {}}
+    return {
+        "ports": {"y": {"direction": "output", "bits": outputs}},
+        "cells": {"carry": cell},
+        "netnames": {},
+    }
 
 
 def evaluate(module, values):
-    """Nets of a module of CCU2Cs and LUTs in order, by the equations of the cells; a carry that nothing brings is wrong."""
+    """Nets of a module of CCU2Cs and LUTs in order, by the equations of the cells;
+    a carry that nothing brings is wrong."""
     nets = {"0": 0, "1": 1, "x": 1} | values
     for cell in module["cells"].values():
         pins = {pin: nets.get(net[0]) for pin, net in cell["connections"].items()}
@@ -74,7 +94,10 @@ def evaluate(module, values):
             continue
         carry = pins["CIN"]
         for half in "01":
-            init, index = int(cell["parameters"][f"INIT{half}"], 2), sum(pins[p + half] << k for k, p in enumerate("ABCD"))
+            init, index = (
+                int(cell["parameters"][f"INIT{half}"], 2),
+                sum(pins[p + half] << k for k, p in enumerate("ABCD")),
+            )
             p, g = init >> index & 1, init >> (index & 3) & 1
             nets[cell["connections"][f"S{half}"][0]] = p ^ carry
             carry = carry if p else g

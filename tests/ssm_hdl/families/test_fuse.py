@@ -1,5 +1,6 @@
 # amaranth: UnusedElaboratable=no
-"""LUTs in carry chains: proofs that netlists compute what they did, and how many LUTs products take."""
+"""LUTs in carry chains: proofs that netlists compute what they did,
+and how many LUTs products take."""
 
 import copy
 import json
@@ -47,7 +48,11 @@ def products(*shapes):
 
 @pytest.mark.parametrize(
     ("text", "options"),
-    [(products((S(4), S(8)), (U(3), S(5)), (S(5), U(5)), (U(8), S(8))), ("-abc9",)), (SUMS, ("-abc9",)), (SUMS, ())],
+    [
+        (products((S(4), S(8)), (U(3), S(5)), (S(5), U(5)), (U(8), S(8))), ("-abc9",)),
+        (SUMS, ("-abc9",)),
+        (SUMS, ()),
+    ],
     ids=["products", "sums", "sums without ABC9"],
 )
 def test_proofs(text, options, netlists, proved):
@@ -58,14 +63,17 @@ def test_proofs(text, options, netlists, proved):
     assert proved()
 
 
-@pytest.mark.parametrize(("a", "b", "luts", "fused"), [(4, 8, 62, 32), (8, 8, 136, 76), (9, 9, 182, 105)])
+@pytest.mark.parametrize(
+    ("a", "b", "luts", "fused"), [(4, 8, 62, 32), (8, 8, 136, 76), (9, 9, 182, 105)]
+)
 def test_products(a, b, luts, fused, netlists):
     found = netlists(products((S(a), S(b))), ("-abc9",), (), ("fuse",))
     assert [cells["LUT4"] + 2 * cells["CCU2C"] for cells in found] == [luts, fused]
 
 
 def half(**pins):
-    """A module of half a CCU2C that adds, and a LUT that makes its operand A: net 4 of nets 2 and 3."""
+    """A module of half a CCU2C that adds, and a LUT that makes its operand A:
+    net 4 of nets 2 and 3."""
     carry = {"A0": [4], "B0": [5], "C0": ["0"], "D0": ["1"], "CIN": ["0"], "S0": [6], "COUT": [7]}
     lut = {"A": [2], "B": [3], "C": ["0"], "D": ["1"], "Z": [4]}
     return {
@@ -73,8 +81,15 @@ def half(**pins):
         "cells": {
             "carry": {
                 "type": "CCU2C",
-                "parameters": {"INIT0": f"{0x96AA:016b}", "INIT1": f"{0:016b}", "INJECT1_0": "NO", "INJECT1_1": "YES"},
-                "port_directions": {pin: "output" if pin in ("S0", "COUT") else "input" for pin in carry},
+                "parameters": {
+                    "INIT0": f"{0x96AA:016b}",
+                    "INIT1": f"{0:016b}",
+                    "INJECT1_0": "NO",
+                    "INJECT1_1": "YES",
+                },
+                "port_directions": {
+                    pin: "output" if pin in ("S0", "COUT") else "input" for pin in carry
+                },
                 "connections": carry,
             },
             "lut": {
@@ -89,7 +104,8 @@ def half(**pins):
 
 
 def test_a_half():
-    """a = net 2 & net 3, in the carry chain; with less than four nets the carry's entries are its own."""
+    """a = net 2 & net 3, in the carry chain; with less than four nets the carry's
+    entries are its own."""
     module = half()
     fuse(module)
     carry = module["cells"]["carry"]
@@ -111,7 +127,11 @@ def test_what_stays(what):
     if what == "output":
         module["ports"]["y"]["bits"].append(4)
     elif what == "reader":
-        cells["mux"] = {"type": "PFUMX", "port_directions": {"ALUT": "input"}, "connections": {"ALUT": [4]}}
+        cells["mux"] = {
+            "type": "PFUMX",
+            "port_directions": {"ALUT": "input"},
+            "connections": {"ALUT": [4]},
+        }
     elif what == "unknown entry":
         cells["lut"]["parameters"]["INIT"] = "x" + cells["lut"]["parameters"]["INIT"][1:]
     elif what == "no carry":

@@ -23,7 +23,8 @@ FILL = 1 << 62
 
 @dataclass
 class Run:
-    """Numbers that came out, and the cycle of every transfer at the first input and at the output."""
+    """Numbers that came out, and the cycle of every transfer at the first input
+    and at the output."""
 
     numbers: Codes
     last: list[int]
@@ -33,19 +34,29 @@ class Run:
 
 @pytest.fixture(scope="session")
 def run_stage() -> Callable[..., Run]:
-    """``run_stage(stage, inputs, expected, stalls, seed, ends)``: feed packets (packets, numbers) to each sink.
+    """``run_stage(stage, inputs, expected, stalls, seed, ends)``: feed packets (packets, numbers)
+    to each sink.
 
-    The packets with the indices ``ends`` are marked as the last of their sequence, the very last one unless told. Runs until all
-    went in and ``expected`` numbers came out; a stage that hangs is an error after 20,000 cycles.
+    The packets with the indices ``ends`` are marked as the last of their sequence, the very last
+    one unless told. Runs until all went in and ``expected`` numbers came out; a stage that hangs is
+    an error after 20,000 cycles.
     """
 
     def run(
-        stage, inputs: Sequence[Codes], expected: int, stalls: float = 0.0, seed: int = 0, ends: Collection[int] | None = None
+        stage,
+        inputs: Sequence[Codes],
+        expected: int,
+        stalls: float = 0.0,
+        seed: int = 0,
+        ends: Collection[int] | None = None,
     ) -> Run:
         dice = random.Random(seed)
         result = Run(np.zeros(0, dtype=np.int64), [], [], [])
         numbers: list[int] = []
-        queues = [_beats(packets, len(sink.p.data), ends) for packets, sink in zip(inputs, stage.sinks, strict=True)]
+        queues = [
+            _beats(packets, len(sink.p.data), ends)
+            for packets, sink in zip(inputs, stage.sinks, strict=True)
+        ]
 
         async def bench(ctx) -> None:
             offered = [False] * len(queues)
@@ -93,12 +104,17 @@ def _beats(packets: Codes, lanes: int, ends: Collection[int] | None) -> list[tup
     rows = packets.reshape(len(packets), -1)
     assert rows.shape[1] % lanes == 0
     ends = (len(rows) - 1,) if ends is None else ends
-    return [(row[k : k + lanes], t in ends) for t, row in enumerate(rows) for k in range(0, len(row), lanes)]
+    return [
+        (row[k : k + lanes], t in ends)
+        for t, row in enumerate(rows)
+        for k in range(0, len(row), lanes)
+    ]
 
 
 @dataclass
 class Order:
-    """How the numbers of packets stand in beats: so many ``parts`` one after the other, each in beats of ``width`` numbers.
+    """How the numbers of packets stand in beats: so many ``parts`` one after the other,
+    each in beats of ``width`` numbers.
 
     The last of these is filled up; several parts may be side by side, see `Folding.interleaved`.
     """
@@ -109,10 +125,14 @@ class Order:
 
     def __call__(self, packets: Codes, fill: int) -> Codes:
         split = packets.astype(np.int64).reshape(len(packets), self.parts, -1)
-        split = np.pad(split, ((0, 0), (0, 0), (0, -split.shape[2] % self.width)), constant_values=fill)
+        split = np.pad(
+            split, ((0, 0), (0, 0), (0, -split.shape[2] % self.width)), constant_values=fill
+        )
         if self.interleaved is not None:
             channels, numbers = self.interleaved
-            split = split.reshape(len(packets), self.parts // channels, channels, -1, numbers).swapaxes(2, 3)
+            split = split.reshape(
+                len(packets), self.parts // channels, channels, -1, numbers
+            ).swapaxes(2, 3)
         return split.reshape(len(packets), -1)
 
 
@@ -125,7 +145,10 @@ def orders() -> Callable[..., tuple[Order, Order]]:
 def _orders(stage: Any) -> tuple[Order, Order]:
     folding = getattr(stage, "folding", None)
     if isinstance(folding, DenseFolding):
-        return Order(folding.shape[0], folding.columns, folding.interleaved), Order(width=folding.rows)
+        return (
+            Order(folding.shape[0], folding.columns, folding.interleaved),
+            Order(width=folding.rows),
+        )
     if isinstance(folding, ScanFolding):
         return Order(), Order(folding.shape[0], 2 * folding.within, folding.interleaved)
     return Order(), Order()
@@ -138,7 +161,11 @@ def random_packets() -> Callable[..., list[Codes]]:
     def make(node: Node, count: int, seed: int = 0) -> list[Codes]:
         dice = np.random.default_rng(seed)
         return [
-            dice.integers(edge.format.min, edge.format.max + 1, (count, edge.size, *((2,) if edge.is_complex else ())))
+            dice.integers(
+                edge.format.min,
+                edge.format.max + 1,
+                (count, edge.size, *((2,) if edge.is_complex else ())),
+            )
             for edge in node.inputs
         ]
 
@@ -146,20 +173,30 @@ def random_packets() -> Callable[..., list[Codes]]:
 
 
 @pytest.fixture(scope="session")
-def check(run_stage: Callable[..., Run], random_packets: Callable[..., list[Codes]]) -> Callable[..., None]:
-    """``check(make, node, per_step, packets)``: a stage equals its golden function, in the cycles that it states.
+def check(
+    run_stage: Callable[..., Run], random_packets: Callable[..., list[Codes]]
+) -> Callable[..., None]:
+    """``check(make, node, per_step, packets)``: a stage equals its golden function,
+    in the cycles that it states.
 
-    Values with and without stalls, latency of a packet alone, interval of the last packets of many. ``make`` makes the stage of
-    the node, ``packets(node, count)`` its inputs, random ones unless told; ``per_step=False`` if it sends once a sequence.
+    Values with and without stalls, latency of a packet alone, interval of the last packets of many.
+    ``make`` makes the stage of the node, ``packets(node, count)`` its inputs, random ones unless
+    told; ``per_step=False`` if it sends once a sequence.
     """
 
     def run(
-        make: Callable[[], Any], node: Node, per_step: bool = True, packets: Callable[..., list[Codes]] = random_packets
+        make: Callable[[], Any],
+        node: Node,
+        per_step: bool = True,
+        packets: Callable[..., list[Codes]] = random_packets,
     ) -> None:
         inputs = packets(node, PACKETS)
         golden = evaluate(node, *(each[np.newaxis] for each in inputs))
         reads, sends = _orders(make())
-        inputs, expected = [reads(each, node.inputs[0].format.max) for each in inputs], sends(golden.codes[0], FILL).ravel()
+        inputs, expected = (
+            [reads(each, node.inputs[0].format.max) for each in inputs],
+            sends(golden.codes[0], FILL).ravel(),
+        )
         counts = expected != FILL
         for stalls in (0.0, 0.4):
             result = run_stage(make(), inputs, expected.size, stalls, seed=7)

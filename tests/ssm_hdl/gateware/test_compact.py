@@ -1,5 +1,6 @@
 # amaranth: UnusedElaboratable=no
-"""Compact forms of stages: equal to the golden functions under stalls, cycles and latency as they state them."""
+"""Compact forms of stages: equal to the golden functions under stalls,
+cycles and latency as they state them."""
 
 import numpy as np
 import pytest
@@ -19,20 +20,26 @@ PACKETS = 24
 
 
 class Fast(Generic):
-    """A family whose block RAMs are as fast as those of an iCE40, with multipliers that Amaranth simulates."""
+    """A family whose block RAMs are as fast as those of an iCE40,
+    with multipliers that Amaranth simulates."""
 
     fast_rams = True
 
 
 CASES = [("encoder", 4), ("readout", 4), ("mixing", 4), ("mixing", 5), ("decoder", 4)]
-"""Denses of one column, of one row for each of several groups, and of 2^n and of other numbers of columns."""
+"""Denses of one column, of one row for each of several groups,
+and of 2^n and of other numbers of columns."""
 
 
 @pytest.mark.parametrize("family", (Generic(), Fast()), ids=("slow", "fast"))
 @pytest.mark.parametrize("features", [(), ("exponent", "narrow")], ids=["plain", "shifts"])
 @pytest.mark.parametrize("name,channels", CASES)
-def test_compact_dense(random_manifest, name, channels, features, family, check, run_stage, random_packets):
-    node = random_manifest(channels=channels, modes=3, steps=PACKETS, classes=6, features=features).nodes[name]
+def test_compact_dense(
+    random_manifest, name, channels, features, family, check, run_stage, random_packets
+):
+    node = random_manifest(
+        channels=channels, modes=3, steps=PACKETS, classes=6, features=features
+    ).nodes[name]
     layers = Layers([node], family=family)
     check(lambda: CompactDense(layers), node)
 
@@ -48,8 +55,12 @@ def test_compact_dense(random_manifest, name, channels, features, family, check,
 
 
 @pytest.mark.parametrize("name", ["drive_1", "readout_1", "skip_1"])
-def test_compact_dense_of_complex_elements_and_of_a_number_for_each_group(random_manifest, name, check):
-    node = random_manifest(channels=4, modes=3, layers=2, steps=PACKETS, features=("exponent", "delta")).nodes[name]
+def test_compact_dense_of_complex_elements_and_of_a_number_for_each_group(
+    random_manifest, name, check
+):
+    node = random_manifest(
+        channels=4, modes=3, layers=2, steps=PACKETS, features=("exponent", "delta")
+    ).nodes[name]
     check(lambda: CompactDense(node), node)
 
 
@@ -58,12 +69,17 @@ def test_compact_dense_refuses_groups_of_several_rows(random_manifest):
     op = node.op.model_copy(update={"bias": None})
     weight = np.ones((2, 2, 2), dtype=np.int64)
     node = op.bind(node.inputs, Tensors({op.weight.tensor: weight}, {}), PACKETS)
-    with pytest.raises(SsmHdlError, match=r"^skip_1: 2 groups of 2 rows have no compact form; a group may have one row$"):
+    with pytest.raises(
+        SsmHdlError,
+        match=r"^skip_1: 2 groups of 2 rows have no compact form; a group may have one row$",
+    ):
         CompactDense(node)
 
 
 @pytest.mark.parametrize("family", (Generic(), Fast()), ids=("slow", "fast"))
-@pytest.mark.parametrize("make,name", [(Add, "residual"), (Lookup, "gelu"), (Multiply, "glu"), (Pool, "pool")])
+@pytest.mark.parametrize(
+    "make,name", [(Add, "residual"), (Lookup, "gelu"), (Multiply, "glu"), (Pool, "pool")]
+)
 def test_compact_stages(random_manifest, make, name, family, check, run_stage, random_packets):
     node = random_manifest(channels=8, modes=3, steps=PACKETS, classes=6).nodes[name]
     layers = Layers([node], family=family)
@@ -78,7 +94,9 @@ def test_compact_stages(random_manifest, make, name, family, check, run_stage, r
     assert np.array_equal(run.numbers, golden)
 
 
-def test_the_only_result_under_way_leaves_within_the_pace(random_manifest, run_stage, random_packets):
+def test_the_only_result_under_way_leaves_within_the_pace(
+    random_manifest, run_stage, random_packets
+):
     node = random_manifest(channels=8, modes=3, steps=PACKETS, classes=6).nodes["residual"]
     stage = Add(Layers([node]), pace=8, compact=True)
     run = run_stage(stage, random_packets(node, PACKETS), PACKETS * 8)

@@ -1,5 +1,6 @@
 # amaranth: UnusedElaboratable=no
-"""Gumbel noise: gateware, equal to its golden function; and the sampling that it makes of an argmax."""
+"""Gumbel noise: gateware, equal to its golden function;
+and the sampling that it makes of an argmax."""
 
 import random
 
@@ -15,7 +16,11 @@ from ssm_hdl.operations import Edge, Tensors
 from ssm_hdl.operations.gumbel import Gumbel as GumbelOperation
 from ssm_hdl.sim.golden import evaluate
 
-CASES = [(6, SQ(4, 4), SQ(5, 3), 1), (1, SQ(3, 8), SQ(3, 8), 2**32 - 1), (5, SQ(9, -1), SQ(6, 0), 7)]
+CASES = [
+    (6, SQ(4, 4), SQ(5, 3), 1),
+    (1, SQ(3, 8), SQ(3, 8), 2**32 - 1),
+    (5, SQ(9, -1), SQ(6, 0), 7),
+]
 """Elements, formats of x and y, seed."""
 
 
@@ -35,15 +40,24 @@ def test_stage(case, compact, family, check):
 def test_the_noise_begins_anew_with_every_sequence(run_stage):
     node, dice = node_of(*CASES[0]), random.Random(0)
     lengths = [1, 2, 7, 1, 5]
-    packets = [np.random.default_rng(n).integers(-128, 128, (1, length, 6)) for n, length in enumerate(lengths)]
+    packets = [
+        np.random.default_rng(n).integers(-128, 128, (1, length, 6))
+        for n, length in enumerate(lengths)
+    ]
     expected = np.concatenate([evaluate(node, each).codes.ravel() for each in packets])
     whole, ends = np.concatenate(packets, axis=1)[0], set(np.cumsum(lengths) - 1)
     for stalls in (0.0, 0.4):
-        assert np.array_equal(run_stage(Gumbel(node), [whole], expected.size, stalls, dice.randrange(99), ends).numbers, expected)
+        assert np.array_equal(
+            run_stage(
+                Gumbel(node), [whole], expected.size, stalls, dice.randrange(99), ends
+            ).numbers,
+            expected,
+        )
 
 
 def test_the_largest_is_a_sample_of_the_softmax():
-    """By Pearson's chi-squared of 20,000 draws: 11.34 is passed by one in a hundred with 3 degrees of freedom, 30 by none."""
+    """By Pearson's chi-squared of 20,000 draws: 11.34 is passed by one in a hundred with 3 degrees
+    of freedom, 30 by none."""
     for temperature in (0.5, 1.0, 2.0):
         node = node_of(4, SQ(4, 6), SQ(6, 6), 11, temperature)
         logits = np.array([0.0, 1.0, -0.5, 0.75])

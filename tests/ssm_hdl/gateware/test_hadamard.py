@@ -23,7 +23,9 @@ FORMATS = [(SQ(3, 4), SQ(3, 4)), (UQ(0, 8), SQ(4, 9)), (SQ(6, 4), SQ(5, -1))]
 
 
 def transform(size, x, y, shift=2):
-    return Operation(name="y", input="x", shift=shift, format=y).bind((Edge("x", size, x),), Tensors({}, {}), 24)
+    return Operation(name="y", input="x", shift=shift, format=y).bind(
+        (Edge("x", size, x),), Tensors({}, {}), 24
+    )
 
 
 @pytest.mark.parametrize("size", [1, 2, 4, 32, 12, 24])
@@ -62,6 +64,12 @@ def test_128_elements_take_at_most_400_luts_of_an_ecp5(bits):
     """With a result every other cycle, or more seldom."""
     format = SQ(4, bits - 4)
     stage = Hadamard(Layers([transform(128, format, format)], family=ECP5, marked=False), pace=2)
-    found = synthesised(verilog.convert(stage, name="top", emit_src=False, strip_internal_attrs=True), "top", ECP5)
+    found = synthesised(
+        verilog.convert(stage, name="top", emit_src=False, strip_internal_attrs=True), "top", ECP5
+    )
     assert found["LUTs"] <= 400
-    assert (found["multipliers"], found["block RAMs"]) == (0, sum(map(ECP5.rams.blocks, stage.storage))) == (0, 2)
+    assert (
+        (found["multipliers"], found["block RAMs"])
+        == (0, sum(map(ECP5.rams.blocks, stage.storage)))
+        == (0, 2)
+    )

@@ -1,5 +1,6 @@
 # amaranth: UnusedElaboratable=no
-"""What the gateware says of its memories: nobody looks at a word that is read while it is written."""
+"""What the gateware says of its memories: nobody looks at a word that is read
+while it is written."""
 
 from types import SimpleNamespace
 
@@ -70,7 +71,9 @@ def test_the_poison_bites(monkeypatch, poisoned):
     ],
 )
 @pytest.mark.parametrize("fast", (False, True))
-def test_a_word_that_is_being_written_is_never_of_use(monkeypatch, random_manifest, random_samples, sizes, dsp, share, fast):
+def test_a_word_that_is_being_written_is_never_of_use(
+    monkeypatch, random_manifest, random_samples, sizes, dsp, share, fast
+):
     if fast:
         monkeypatch.setattr(type(GENERIC_DEVICE.family), "fast_rams", True)
     manifest = random_manifest(steps=8, **sizes)
@@ -82,4 +85,6 @@ def test_a_word_that_is_being_written_is_never_of_use(monkeypatch, random_manife
     model = VerilatedModel(manifest, design=Design(verilog, manifest.name, optimise=0))
     samples = random_samples(manifest, batch=10)
     for stalls in (0.0, 0.5):
-        assert np.array_equal(model.run(samples, stalls=stalls).outputs, run(manifest, samples).outputs)
+        assert np.array_equal(
+            model.run(samples, stalls=stalls).outputs, run(manifest, samples).outputs
+        )

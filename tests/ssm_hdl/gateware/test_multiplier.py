@@ -1,5 +1,6 @@
 # amaranth: UnusedElaboratable=no
-"""Multipliers in the cells of the families: every product, the cycles it takes, and how many DSP blocks there are."""
+"""Multipliers in the cells of the families: every product, the cycles it takes,
+and how many DSP blocks there are."""
 
 import ctypes
 import dataclasses
@@ -47,7 +48,8 @@ extern "C" void products(long cycles, long words, const unsigned* in, unsigned* 
 
 
 class Case(NamedTuple):
-    """``count`` products a[k] * b[k // shared * shared]; ``within``, if not all numbers of a; and the DSP blocks they take."""
+    """``count`` products a[k] * b[k // shared * shared]; ``within``, if not all numbers of a;
+    and the DSP blocks they take."""
 
     family: Family
     kind: str
@@ -68,9 +70,14 @@ class Case(NamedTuple):
 
     @property
     def stored(self):
-        """The shape of the first operands: an upper one that a lower one borrows from may need a bit more."""
-        least = self.within or range(-(1 << self.a.width - 1) if self.a.signed else 0, 1 << self.a.width - self.a.signed)
-        codes = self.multiplier.borrow(np.full((1, self.shared), least[0]), 1, self.within or self.a, self.b)
+        """The shape of the first operands: an upper one that a lower one borrows from
+        may need a bit more."""
+        least = self.within or range(
+            -(1 << self.a.width - 1) if self.a.signed else 0, 1 << self.a.width - self.a.signed
+        )
+        codes = self.multiplier.borrow(
+            np.full((1, self.shared), least[0]), 1, self.within or self.a, self.b
+        )
         return Shape.cast(range(codes.min(), least[-1] + 1)) if codes.min() < least[0] else self.a
 
 
@@ -89,7 +96,9 @@ class Products(wiring.Component):
             m.d.comb += [number.eq(word) for number, word in zip(a + b, words, strict=True)]
             pairs = [(a[k], b[k // case.shared * case.shared]) for k in range(case.count)]
             within = case.within or case.a
-            for k, product in enumerate(case.multiplier.multiply_all(m, pairs, within, shared=case.shared)):
+            for k, product in enumerate(
+                case.multiplier.multiply_all(m, pairs, within, shared=case.shared)
+            ):
                 whole = Signal(S(64))
                 m.d.comb += [whole.eq(product), self.p.word_select(LANES * index + k, 64).eq(whole)]
         return m
@@ -101,11 +110,17 @@ def convert(cases):
 
 def numbers(dice, shape, within):
     """Random ones, every other an extreme one or 0 or 1 or -1."""
-    everything = range(-(1 << shape.width - 1), 1 << shape.width - 1) if shape.signed else range(1 << shape.width)
+    everything = (
+        range(-(1 << shape.width - 1), 1 << shape.width - 1)
+        if shape.signed
+        else range(1 << shape.width)
+    )
     low, high = (within or everything)[0], (within or everything)[-1]
     extremes = np.clip([low, low, high, high, low + 1, high - 1, -1, 0, 1], low, high)
     freely = dice.integers(low, high + 1, (CYCLES, LANES))
-    return np.where(dice.random((CYCLES, LANES)) < 0.5, dice.choice(extremes, (CYCLES, LANES)), freely)
+    return np.where(
+        dice.random((CYCLES, LANES)) < 0.5, dice.choice(extremes, (CYCLES, LANES)), freely
+    )
 
 
 CASES = [
@@ -139,10 +154,22 @@ CASES = [
 
 def blocks_in(text, family):
     """DSP blocks of Verilog, by the cells that the family's flow counts."""
-    return sum(size * text.count(f"{cell} ") for cell, size in FLOWS[family.name].cells["multipliers"].items())
+    return sum(
+        size * text.count(f"{cell} ")
+        for cell, size in FLOWS[family.name].cells["multipliers"].items()
+    )
 
 
-SHAPES = [(S(4), S(8)), (S(8), U(8)), (U(5), S(3)), (S(7), S(7)), (U(1), S(9)), (S(1), S(6)), (U(4), U(4)), (S(16), S(16))]
+SHAPES = [
+    (S(4), S(8)),
+    (S(8), U(8)),
+    (U(5), S(3)),
+    (S(7), S(7)),
+    (U(1), S(9)),
+    (S(1), S(6)),
+    (U(4), U(4)),
+    (S(16), S(16)),
+]
 
 
 @pytest.mark.parametrize("family", [ICE40, ECP5, GOWIN], ids=str)
@@ -150,20 +177,29 @@ def test_products(cache, family):
     """Each in its cycle; those made of adders take no block."""
     cases = [Case(*case) for case in CASES if case[0] == family]
     if family is not GOWIN:  # adders are the same Verilog for every family
-        cases += [Case(fabric, "lut", a, b, 2, 1, None, 0) for fabric in (GENERIC, ICE40) for a, b in SHAPES]
-    if family is ECP5:  # Yosys makes 16 bits of an iCE40's adders unless it is told -dsp, see test_netlist
+        cases += [
+            Case(fabric, "lut", a, b, 2, 1, None, 0)
+            for fabric in (GENERIC, ICE40)
+            for a, b in SHAPES
+        ]
+    # Yosys makes 16 bits of an iCE40's adders unless it is told -dsp, see test_netlist
+    if family is ECP5:
         cases += [Case(GENERIC, "dsp", a, b, 1, 1, None, 1) for a, b in SHAPES[:2]]
     design = synthesise(convert(cases), "top", family, cache=cache)
-    design = dataclasses.replace(design, lint=design.lint + "lint_off -rule UNOPTFLAT\n")  # p, in carry chains
+    # p, in carry chains
+    design = dataclasses.replace(design, lint=design.lint + "lint_off -rule UNOPTFLAT\n")
     function = ctypes.CDLL(str(compile_verilog(design, HARNESS, cache))).products
     function.argtypes = (ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p)
     dice = np.random.default_rng(0)
-    operands = np.array([[numbers(dice, c.a, c.within), numbers(dice, c.b, None)] for c in cases])  # (case, side, cycle, lane)
+    # (case, side, cycle, lane)
+    operands = np.array([[numbers(dice, c.a, c.within), numbers(dice, c.b, None)] for c in cases])
     given = operands.copy()
     for case, (a, _) in zip(cases, given, strict=True):
         for k in range(0, case.count, case.shared):
             together = slice(k, min(k + case.shared, case.count))
-            a[:, together] = case.multiplier.borrow(a[:, together], 1, case.within or case.a, case.b)
+            a[:, together] = case.multiplier.borrow(
+                a[:, together], 1, case.within or case.a, case.b
+            )
     given = np.ascontiguousarray(given.transpose(2, 0, 1, 3).astype(np.int32))
     products = np.zeros((CYCLES, len(cases), LANES), dtype=np.int64)
     function(CYCLES, given[0].size, given.ctypes.data, products.ctypes.data)
@@ -181,7 +217,10 @@ def test_blocks(case):
     family, _, a, b, count, shared, within, cells = case
     assert family.dsp.blocks(within or a, b, count, shared) == cells
     assert blocks_in(convert([Case(*case)]), family) == cells
-    assert family.lut.blocks(a, b, count, shared) == 0 and GENERIC.dsp.blocks(a, b, count, shared) == count
+    assert (
+        family.lut.blocks(a, b, count, shared) == 0
+        and GENERIC.dsp.blocks(a, b, count, shared) == count
+    )
 
 
 @pytest.mark.parametrize("constant", (0, 1, -1, 2, -64, 64, 3, 85, -86, 127, -128))
@@ -190,7 +229,11 @@ def test_products_with_a_constant(constant, width):
     """Of adders, in the cycles of any product; of a power of two without an adder."""
     m, x, p = Module(), Signal(S(width)), Signal(S(40))
     m.d.comb += p.eq(ICE40.lut.multiply(m, x, Const(constant, S(8))))
-    codes = [-(1 << width - 1), 0, *np.random.default_rng(0).integers(-(1 << width - 1), 1 << width - 1, 50).tolist()]
+    codes = [
+        -(1 << width - 1),
+        0,
+        *np.random.default_rng(0).integers(-(1 << width - 1), 1 << width - 1, 50).tolist(),
+    ]
     cycles, seen = ICE40.lut.latency(S(width), S(8)), []
 
     async def bench(ctx):
@@ -210,9 +253,16 @@ def test_products_with_a_constant(constant, width):
 
 
 def test_latencies():
-    """The registers in front of a tree with a leaf for each two bits of the narrower operand, and its levels; 3 in a block, 2 and
-    4 in half a one."""
-    lut = {(4, 8): (2, 3), (8, 4): (2, 3), (8, 8): (3, 4), (2, 16): (2, 2), (1, 8): (2, 2), (9, 9): (4, 5)}
+    """The registers in front of a tree with a leaf for each two bits of the narrower operand,
+    and its levels; 3 in a block, 2 and 4 in half a one."""
+    lut = {
+        (4, 8): (2, 3),
+        (8, 4): (2, 3),
+        (8, 8): (3, 4),
+        (2, 16): (2, 2),
+        (1, 8): (2, 2),
+        (9, 9): (4, 5),
+    }
     for widths, cycles in lut.items():
         assert tuple(family.lut.latency(*map(S, widths)) for family in (ECP5, ICE40)) == cycles
     assert GENERIC.dsp.latency(S(4), S(4), 4) == 3
@@ -241,7 +291,9 @@ def test_products_of_adders_of_every_width(narrow, registers, signs):
             _, _, *made = await ctx.tick().sample(*products)
             done = cycle - cycles
             if done >= 0:
-                wrong.extend(values[done] for product in made if product != values[done][0] * values[done][1])
+                wrong.extend(
+                    values[done] for product in made if product != values[done][0] * values[done][1]
+                )
 
     simulator = Simulator(m)
     simulator.add_clock(1e-6)

@@ -34,7 +34,8 @@ NORMS = (
 def test_norm(size, x_format, y_format, fields, kind, random_packets, check):
     node = norm(size, x_format, y_format, **fields)
 
-    def some(node, count):  # packets of every magnitude, some of equal elements, which V must not remember
+    # packets of every magnitude, some of equal elements, which V must not remember
+    def some(node, count):
         (packets,) = random_packets(node, count)
         packets >>= np.random.default_rng(1).integers(0, x_format.width + 1, (count, 1))
         packets[3::5] = packets[3::5, :1]
@@ -44,10 +45,12 @@ def test_norm(size, x_format, y_format, fields, kind, random_packets, check):
 
 
 def test_cycles_and_latency_of_norm_are_as_its_docstring_says():
-    """n = 12 has two bits that are 1, so times is 1; V is at most 36 * 255**2, so width is 22; a shift by up to 10 takes 2."""
+    """n = 12 has two bits that are 1, so times is 1; V is at most 36 * 255**2, so width is 22;
+    a shift by up to 10 takes 2."""
     stage = Norm(norm(12, SQ(4, 4), SQ(3, 5)), "dsp")
     assert stage.deviation.root.width == 22
-    square, multiplier, times, shift = 1 + 3, 3, 1, 2  # 10 bits of the slope are five pairs, a tree of three levels
+    # 10 bits of the slope are five pairs, a tree of three levels
+    square, multiplier, times, shift = 1 + 3, 3, 1, 2
     around = 4 + times + 2 * square + 22 // 2
     assert (stage.deviation.latency, stage.cycles) == (around, max(12 + 1, 1 + around))
     assert stage.latency == around + 12 + 5 + times + shift + multiplier + stage.queue.latency

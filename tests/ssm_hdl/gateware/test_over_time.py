@@ -1,5 +1,6 @@
 # amaranth: UnusedElaboratable=no
-"""What sums up sequences of any length, by their mean, largest or last packet: gateware, equal to its golden function."""
+"""What sums up sequences of any length, by their mean, largest or last packet: gateware,
+equal to its golden function."""
 
 import random
 
@@ -31,11 +32,14 @@ FORMATS = [
     (SQ(1, 1), SQ(2, 12)),
     (SQ(9, 9), SQ(1, 1)),
 ]
-"""Of x and y: y with more bits, with fewer, and too small for what x may be, so that it saturates."""
+"""Of x and y: y with more bits, with fewer, and too small for what x may be,
+so that it saturates."""
 
 
 def mean_of(x, y, size=6, steps=STEPS):
-    return MeanOperation(name="y", input="x", format=y).bind((Edge("x", size, x),), Tensors({}, {}), steps)
+    return MeanOperation(name="y", input="x", format=y).bind(
+        (Edge("x", size, x),), Tensors({}, {}), steps
+    )
 
 
 @pytest.mark.parametrize("x,y", FORMATS, ids=lambda format: str(format))
@@ -46,7 +50,9 @@ def test_mean(x, y, lanes, check):
 
 
 @pytest.mark.parametrize("x,y", FORMATS, ids=lambda format: str(format))
-@pytest.mark.parametrize("size,lanes,family", [(1, 1, None), (5, 1, ICE40), (24, 2, None), (24, 1, ICE40)])
+@pytest.mark.parametrize(
+    "size,lanes,family", [(1, 1, None), (5, 1, ICE40), (24, 2, None), (24, 1, ICE40)]
+)
 def test_sequences_of_any_length_in_a_row(x, y, size, lanes, family, run_stage):
     """One step and all of them among the lengths; the extremes of x among the packets."""
     node, dice = mean_of(x, y, size), random.Random(f"{x} {y}")
@@ -55,10 +61,16 @@ def test_sequences_of_any_length_in_a_row(x, y, size, lanes, family, run_stage):
         lengths = [1, 1, 2, STEPS, 1, *(dice.randint(1, STEPS) for _ in range(6)), STEPS]
         numpy = np.random.default_rng(dice.randrange(1000))
         packets = [numpy.integers(x.min, x.max + 1, (1, length, size)) for length in lengths]
-        packets[2:5] = [np.full_like(packets[2], x.max), np.full_like(packets[3], x.min), np.full_like(packets[4], x.min)]
+        packets[2:5] = [
+            np.full_like(packets[2], x.max),
+            np.full_like(packets[3], x.min),
+            np.full_like(packets[4], x.min),
+        ]
         expected = np.concatenate([evaluate(node, each).codes.ravel() for each in packets])
         whole, ends = np.concatenate(packets, axis=1)[0], set(np.cumsum(lengths) - 1)
-        assert np.array_equal(run_stage(make(), [whole], expected.size, stalls, 3, ends).numbers, expected)
+        assert np.array_equal(
+            run_stage(make(), [whole], expected.size, stalls, 3, ends).numbers, expected
+        )
 
 
 @pytest.mark.parametrize("x", (SQ(3, 5), UQ(0, 8), UQ(0, 2)), ids=str)

@@ -1,5 +1,6 @@
 # amaranth: UnusedElaboratable=no
-"""The ring alone: every packet passes all layers in order, none overtakes another, and it never locks up."""
+"""The ring alone: every packet passes all layers in order, none overtakes another,
+and it never locks up."""
 
 import random
 
@@ -21,7 +22,10 @@ class Rounds(wiring.Component):
     """A ring around a queue, in place of stages."""
 
     def __init__(self, flight: int, held: int) -> None:
-        self.ring, self.stages = Ring(SHAPE, 1, BEATS, LAYERS, flight), Queue(SHAPE, 1, held, LAYERS)
+        self.ring, self.stages = (
+            Ring(SHAPE, 1, BEATS, LAYERS, flight),
+            Queue(SHAPE, 1, held, LAYERS),
+        )
         super().__init__({"i": In(signature(SHAPE)), "o": Out(signature(SHAPE))})
 
     def elaborate(self, platform):
@@ -35,7 +39,8 @@ class Rounds(wiring.Component):
 
 
 def simulate(top, packets, stalls=0.0, deaf=0, cycles=6000):
-    """What came out of the top as (cycle, number, last), and what entered the stages as (number, layer)."""
+    """What came out of the top as (cycle, number, last),
+    and what entered the stages as (number, layer)."""
     dice, out, entered, queue = (
         random.Random(1),
         [],
@@ -79,11 +84,14 @@ def simulate(top, packets, stalls=0.0, deaf=0, cycles=6000):
 def test_every_packet_passes_all_layers_in_order(flight, held, stalls):
     packets = 20
     out, entered = simulate(Rounds(flight, held), packets, stalls)
-    assert [(number, last) for _, number, last in out] == [(n, n // BEATS % 5 == 4) for n in range(packets * BEATS)]
+    assert [(number, last) for _, number, last in out] == [
+        (n, n // BEATS % 5 == 4) for n in range(packets * BEATS)
+    ]
     for layer in range(LAYERS):
         assert [number for number, at in entered if at == layer] == list(range(packets * BEATS))
     groups = [entered[k : k + BEATS] for k in range(0, len(entered), BEATS)]
-    assert all(len({(number // BEATS, layer) for number, layer in group}) == 1 for group in groups)  # never mixed
+    # never mixed
+    assert all(len({(number // BEATS, layer) for number, layer in group}) == 1 for group in groups)
 
 
 def test_nobody_listening_for_long_is_no_reason_to_lock_up():
@@ -93,7 +101,8 @@ def test_nobody_listening_for_long_is_no_reason_to_lock_up():
 
 
 def test_cycles_of_a_packet():
-    """With enough packets on their way the ring itself is the slowest: a beat a cycle, and one to choose."""
+    """With enough packets on their way the ring itself is the slowest: a beat a cycle,
+    and one to choose."""
     top = Rounds(6, 30)
     out, _ = simulate(top, 60)
     first = [cycle for cycle, number, _ in out if number % BEATS == 0]

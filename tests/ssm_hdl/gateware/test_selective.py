@@ -22,11 +22,31 @@ KINDS = ("dsp", "lut")
 PACKETS = 24
 FORMATS = {
     "usual": {"state": SQ(3, 5)},
-    "fine": {"rate": SQ(5, 9), "alpha": SQ(3, 7), "state": SQ(4, 8), "y": SQ(5, 11), "exponents": (-3, 3)},
-    "coarse": {"rate": SQ(6, -1), "alpha": UQ(2, 1), "drive": UQ(2, 4), "b": UQ(1, 5), "state": UQ(3, 5), "c": UQ(0, 4)},
-    "spread": {"drive": SQ(2, 10), "state": SQ(4, 8), "exponents": (-4, 10)},  # on an ECP5 shifted before and after the product
+    "fine": {
+        "rate": SQ(5, 9),
+        "alpha": SQ(3, 7),
+        "state": SQ(4, 8),
+        "y": SQ(5, 11),
+        "exponents": (-3, 3),
+    },
+    "coarse": {
+        "rate": SQ(6, -1),
+        "alpha": UQ(2, 1),
+        "drive": UQ(2, 4),
+        "b": UQ(1, 5),
+        "state": UQ(3, 5),
+        "c": UQ(0, 4),
+    },
+    # on an ECP5 shifted before and after the product
+    "spread": {"drive": SQ(2, 10), "state": SQ(4, 8), "exponents": (-4, 10)},
     "unsigned spread": {"drive": UQ(2, 8), "b": UQ(0, 6), "state": SQ(4, 8), "exponents": (-4, 3)},
-    "wide": {"drive": SQ(4, 15), "b": SQ(2, 14), "state": SQ(6, 12), "c": SQ(3, 16), "exponents": (0, 1)},
+    "wide": {
+        "drive": SQ(4, 15),
+        "b": SQ(2, 14),
+        "state": SQ(6, 12),
+        "c": SQ(3, 16),
+        "exponents": (0, 1),
+    },
 }
 
 
@@ -45,10 +65,19 @@ def selective(channels, modes, name="usual", seed=0):
     codes = {"a": dice.integers(f["alpha"].min, f["alpha"].max + 1, (channels, modes))}
     codes["e"] = dice.integers(*f["exponents"], channels)
     op = Operation(
-        name="y", inputs=tuple("rvbc"), alpha=Tensor(tensor="a", format=f["alpha"]), exponent="e", state=f["state"], format=f["y"]
+        name="y",
+        inputs=tuple("rvbc"),
+        alpha=Tensor(tensor="a", format=f["alpha"]),
+        exponent="e",
+        state=f["state"],
+        format=f["y"],
     )
     sizes = {"rate": channels, "drive": channels, "b": modes, "c": modes}
-    return op.bind(tuple(Edge(name, size, f[name]) for name, size in sizes.items()), Tensors(codes, {}), PACKETS)
+    return op.bind(
+        tuple(Edge(name, size, f[name]) for name, size in sizes.items()),
+        Tensors(codes, {}),
+        PACKETS,
+    )
 
 
 SIZES = [(4, 4, 4), (4, 4, 2), (3, 6, 1), (1, 1, 1), (8, 3, 3), (2, 9, 3), (24, 2, 1)]
@@ -62,9 +91,13 @@ def test_selective(channels, modes, folding, kind, check):
 
 
 @pytest.mark.parametrize("name", FORMATS)
-@pytest.mark.parametrize("family,folding,shifts", [(GENERIC, "1x1", False), (ICE40, "1x4", False), (GENERIC, "1x2", True)])
+@pytest.mark.parametrize(
+    "family,folding,shifts",
+    [(GENERIC, "1x1", False), (ICE40, "1x4", False), (GENERIC, "1x2", True)],
+)
 def test_formats(name, family, folding, shifts, check, monkeypatch):
-    """At last with multipliers that shift as well as a MULT18X18D, which Amaranth does not simulate."""
+    """At last with multipliers that shift as well as a MULT18X18D,
+    which Amaranth does not simulate."""
     node = selective(5, 4, name, seed=3)
     if shifts:
         monkeypatch.setattr(LutMultiplier, "shifts", True)
@@ -79,7 +112,9 @@ def test_a_sequence_starts_afresh(folding, stalls, run_stage, random_packets):
     node = selective(3, 4)
     packets, ends = random_packets(node, 13, seed=1), (0, 5, 12)
     parts = zip(*(np.split(each, [end + 1 for end in ends[:-1]]) for each in packets), strict=True)
-    expected = np.concatenate([evaluate(node, *(each[np.newaxis] for each in part)).codes[0] for part in parts])
+    expected = np.concatenate(
+        [evaluate(node, *(each[np.newaxis] for each in part)).codes[0] for part in parts]
+    )
     run = run_stage(Selective(node, folding), packets, expected.size, stalls, seed=2, ends=ends)
     assert np.array_equal(run.numbers, expected.ravel())
     assert np.array_equal(np.flatnonzero(np.array(run.last).reshape(13, 3).all(axis=1)), ends)
@@ -129,12 +164,15 @@ def test_a_pace_makes_the_queue_smaller_and_is_kept(pace, run_stage, random_pack
     assert slow.queue.depth < fast.queue.depth
     inputs = random_packets(node, PACKETS)
     run = run_stage(slow, inputs, PACKETS * 4)
-    assert np.array_equal(run.numbers, evaluate(node, *(each[np.newaxis] for each in inputs)).codes.ravel())
+    assert np.array_equal(
+        run.numbers, evaluate(node, *(each[np.newaxis] for each in inputs)).codes.ravel()
+    )
     assert run.given[-1] - run.given[0] <= PACKETS * slow.cycles
 
 
 def test_foldings_and_blocks():
-    """Two products of 8 bits by 8 share an SB_MAC16, one of more bits takes all of it, one of more than 16 is made of LUTs."""
+    """Two products of 8 bits by 8 share an SB_MAC16, one of more bits takes all of it,
+    one of more than 16 is made of LUTs."""
     node = selective(6, 6)
     choices = SelectiveFolding.choices(node)
     assert [(each.name, each.multipliers, each.cycles) for each in choices] == [

@@ -16,11 +16,16 @@ from ssm_hdl.sim.golden import evaluate
 
 
 def taps_of(size, taps):
-    return TapsOperation(name="y", input="x", taps=taps).bind((Edge("x", size, SQ(1, 7)),), Tensors({}, {}), 24)
+    return TapsOperation(name="y", input="x", taps=taps).bind(
+        (Edge("x", size, SQ(1, 7)),), Tensors({}, {}), 24
+    )
 
 
 @pytest.mark.parametrize("family", FAMILIES.values(), ids=str)
-@pytest.mark.parametrize("size,taps,lanes,memory", [(1, 4, 1, False), (2, 3, 1, False), (40, 2, 1, True), (12, 4, 3, True)])
+@pytest.mark.parametrize(
+    "size,taps,lanes,memory",
+    [(1, 4, 1, False), (2, 3, 1, False), (40, 2, 1, True), (12, 4, 3, True)],
+)
 def test_taps(size, taps, lanes, memory, family, check):
     """Few words are registers."""
     layers = Layers([node := taps_of(size, taps)], family=family)
@@ -36,7 +41,9 @@ def test_taps_begin_anew_with_each_sequence(size, run_stage):
     expected = np.concatenate([evaluate(node, each).codes.ravel() for each in sequences])
     ends = set(np.cumsum(lengths) - 1)
     for stalls in (0.0, 0.4):
-        run = run_stage(Taps(node), [np.concatenate(sequences, axis=1)[0]], expected.size, stalls, 3, ends)
+        run = run_stage(
+            Taps(node), [np.concatenate(sequences, axis=1)[0]], expected.size, stalls, 3, ends
+        )
         assert np.array_equal(run.numbers, expected)
 
 

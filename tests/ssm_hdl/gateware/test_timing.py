@@ -66,7 +66,9 @@ class Ends:
 
     def next(self, cycle):
         """The first cycle from one on in which it does not stall."""
-        return next((later for later in range(cycle, CYCLES) if self.able[later]), max(cycle, CYCLES))
+        return next(
+            (later for later in range(cycle, CYCLES) if self.able[later]), max(cycle, CYCLES)
+        )
 
     def source(self, o):
         while not o.offered or o.taken[-1] < CYCLES:
@@ -106,8 +108,12 @@ def simulate(component, ends, packet):
                 ctx.set(stream.p.last, len(moved[name, way]) // packet % ENDS == ENDS - 1)
             for name, way, stream in out:
                 ctx.set(stream.ready, ends[name, way].able[cycle])
-            _, _, *moves = await ctx.tick().sample(*(stream.valid & stream.ready for _, _, stream in into + out))
-            for index, ((name, way, _), moves_now) in enumerate(zip(into + out, moves, strict=True)):
+            _, _, *moves = await ctx.tick().sample(
+                *(stream.valid & stream.ready for _, _, stream in into + out)
+            )
+            for index, ((name, way, _), moves_now) in enumerate(
+                zip(into + out, moves, strict=True)
+            ):
                 if moves_now:
                     moved[name, way].append(cycle)
                     if index < len(into):
@@ -126,14 +132,27 @@ def simulate(component, ends, packet):
 def model(component, ends):
     """The same by its timing."""
     ins, outs = ports(component)
-    streams = {name: [Beats(name, lambda packet: packet % ENDS == ENDS - 1) for _ in ways] for name, ways in (ins | outs).items()}
-    ways = {name: each if isinstance(component, Fork) and name == "o" else each[0] for name, each in streams.items()}
+    streams = {
+        name: [Beats(name, lambda packet: packet % ENDS == ENDS - 1) for _ in ways]
+        for name, ways in (ins | outs).items()
+    }
+    ways = {
+        name: each if isinstance(component, Fork) and name == "o" else each[0]
+        for name, each in streams.items()
+    }
     processes = component.timing(**ways)
     for side, act in ((ins, "source"), (outs, "sink")):
         for name in side:
-            processes += [Process(getattr(ends[name, way], act), beats) for way, beats in enumerate(streams[name])]
+            processes += [
+                Process(getattr(ends[name, way], act), beats)
+                for way, beats in enumerate(streams[name])
+            ]
     Schedule(processes).run()
-    return {(name, way): [c for c in each.taken if c < CYCLES] for name, ways in streams.items() for way, each in enumerate(ways)}
+    return {
+        (name, way): [c for c in each.taken if c < CYCLES]
+        for name, ways in streams.items()
+        for way, each in enumerate(ways)
+    }
 
 
 def check(make, packet=1 << 30):
@@ -144,7 +163,9 @@ def check(make, packet=1 << 30):
         ends = {}
         for side, stalls in ((ins, source), (outs, sink)):
             for name, ways in side.items():
-                ends |= {(name, way): Ends(f"{seed} {name} {way}", stalls) for way in range(len(ways))}
+                ends |= {
+                    (name, way): Ends(f"{seed} {name} {way}", stalls) for way in range(len(ways))
+                }
         assert model(component, ends) == simulate(component, ends, packet), (source, sink)
 
 
@@ -162,7 +183,10 @@ def test_fork(slow, ways):
 
 
 @pytest.mark.parametrize("slow", (False, True))
-@pytest.mark.parametrize("i_lanes,o_lanes,packet", [(1, 4, 0), (4, 1, 0), (1, 4, 10), (4, 1, 9), (2, 6, 8), (6, 2, 8), (1, 3, 1)])
+@pytest.mark.parametrize(
+    "i_lanes,o_lanes,packet",
+    [(1, 4, 0), (4, 1, 0), (1, 4, 10), (4, 1, 9), (2, 6, 8), (6, 2, 8), (1, 3, 1)],
+)
 def test_repack(i_lanes, o_lanes, packet, slow):
     for held in (1, 2, 30):
         check(partial(Repack, SHAPE, i_lanes, o_lanes, 1, held, slow, packet))
@@ -181,7 +205,9 @@ FOLDINGS = {
 }
 
 
-@pytest.mark.parametrize("name,folding", [(name, folding) for name, each in FOLDINGS.items() for folding in each])
+@pytest.mark.parametrize(
+    "name,folding", [(name, folding) for name, each in FOLDINGS.items() for folding in each]
+)
 def test_dense(nodes, name, folding):
     for options in ({}, {"pace": 5}, {"pace": 3, "even": True}):
         check(partial(Dense, nodes[name], folding, "lut", **options))
@@ -192,23 +218,38 @@ def test_dense(nodes, name, folding):
 def test_compact_dense(random_manifest, name, fast, monkeypatch):
     """With the generic family's multipliers: Amaranth does not simulate an SB_MAC16."""
     monkeypatch.setattr(Generic, "fast_rams", fast)
-    nodes = random_manifest(channels=4, modes=3, layers=2, steps=ENDS, classes=6, features=("exponent", "delta")).nodes
+    nodes = random_manifest(
+        channels=4, modes=3, layers=2, steps=ENDS, classes=6, features=("exponent", "delta")
+    ).nodes
     for options in ({}, {"pace": 40}, {"pace": 40, "even": True}):
         check(partial(CompactDense, nodes[name], **options))
 
 
-@pytest.mark.parametrize("folding", ("1x1/4", "1x1/3", "1x1/2", "1x1", "1x2", "2x1", "4x3", "2x3*3"))
+@pytest.mark.parametrize(
+    "folding", ("1x1/4", "1x1/3", "1x1/2", "1x1", "1x2", "2x1", "4x3", "2x3*3")
+)
 def test_scan(nodes, folding):
     for pace in (1, 7):
         check(partial(Scan, nodes["ssm"], folding, "dsp", pace))
 
 
-@pytest.mark.parametrize("channels,modes,folding", [(4, 4, "1x4"), (3, 6, "1x2"), (1, 1, "1x1"), (2, 10, "1x10"), (9, 3, "1x1")])
+@pytest.mark.parametrize(
+    "channels,modes,folding",
+    [(4, 4, "1x4"), (3, 6, "1x2"), (1, 1, "1x1"), (2, 10, "1x10"), (9, 3, "1x1")],
+)
 def test_selective(channels, modes, folding):
     op = SelectiveOperation(
-        name="y", inputs=tuple("rvbc"), alpha=Tensor(tensor="a", format=SQ(4, 4)), exponent="e", state=SQ(3, 5), format=SQ(3, 5)
+        name="y",
+        inputs=tuple("rvbc"),
+        alpha=Tensor(tensor="a", format=SQ(4, 4)),
+        exponent="e",
+        state=SQ(3, 5),
+        format=SQ(3, 5),
     )
-    edges = tuple(Edge(name, size, SQ(3, 5)) for name, size in zip("rvbc", (channels, channels, modes, modes), strict=True))
+    edges = tuple(
+        Edge(name, size, SQ(3, 5))
+        for name, size in zip("rvbc", (channels, channels, modes, modes), strict=True)
+    )
     codes = {"a": np.zeros((channels, modes), np.int64), "e": np.arange(channels)}
     for pace in (1, 7):
         check(partial(Selective, op.bind(edges, Tensors(codes, {}), ENDS), folding, "lut", pace))
@@ -244,8 +285,16 @@ def test_mean(size, lanes):
 def test_largest_and_last(nodes):
     x = nodes["pool"].inputs
     for lanes in (1, 2):
-        check(partial(Largest, LargestOperation(name="y", input="x").bind(x, Tensors({}, {}), ENDS), lanes), packet=4 // lanes)
-        check(partial(Last, LastOperation(name="y", input="x").bind(x, Tensors({}, {}), ENDS), lanes), packet=4 // lanes)
+        check(
+            partial(
+                Largest, LargestOperation(name="y", input="x").bind(x, Tensors({}, {}), ENDS), lanes
+            ),
+            packet=4 // lanes,
+        )
+        check(
+            partial(Last, LastOperation(name="y", input="x").bind(x, Tensors({}, {}), ENDS), lanes),
+            packet=4 // lanes,
+        )
 
 
 def test_embedding(random_manifest):
