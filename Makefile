@@ -136,7 +136,7 @@ mamba-hardware: $(READY) ## results/mamba-hardware.json: Mambas as large and as 
 	$(CLI) quantize out/mamba-16.safetensors --recipe mamba-plain --out out/mamba-16
 	$(CLI) simulate out/kws --samples test --data out/kws.npz --device lfe5u-25f --rate 240500 --share-device 600,0,2 --json \
 		> out/mamba-hardware-kws-rtl.json
-	$(CLI) build out/kws --board ulx3s-25f --rate 195000 --clock 100 --json > out/mamba-hardware-kws.json
+	$(CLI) build out/kws --board ulx3s-25f --rate 240500 --clock 125 --json > out/mamba-hardware-kws.json
 	$(CLI) build out/mamba-20 --board ulx3s-25f --rate 1030000 --clock 125 --json > out/mamba-hardware-mamba-20.json
 	$(CLI) build out/mamba-16 --board icebreaker --rate 1000 --clock 24 --json > out/mamba-hardware-mamba-16.json
 	$(CLI) build manifests/mamba-text-w8a8 --board ulx3s-85f --rate 150000 --json > out/mamba-hardware-text-w8a8.json

@@ -1,14 +1,17 @@
 """From RTL to a bitstream: synthesis, place and route, packing, with the tools of the family."""
 
+import ast
 import importlib.metadata
 import inspect
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
+from textwrap import dedent
+from types import ModuleType
 
 from ssm_hdl.boards import tools
 from ssm_hdl.boards.board import Board
@@ -94,10 +97,27 @@ def synthesis_key(family: Family) -> str:
         if folder
         else []
     )
-    sources = [inspect.getsource(yosys.synthesise), *map(inspect.getsource, [package, *passes])]
+    sources = map(meaning, [yosys.synthesise, package, *passes])
     return "\n".join(
         [family.name, importlib.metadata.version("pyosys"), str(yosys.UNHURRIED), *sources]
     )
+
+
+def meaning(part: ModuleType | Callable[..., object]) -> str:
+    """The source of a module or function without layout, comments and docstrings."""
+    tree = ast.parse(dedent(inspect.getsource(part)))
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(body, list):
+            node.body = [each for each in body if not _is_text(each)]  # type: ignore[attr-defined]
+    return ast.dump(tree)
+
+
+def _is_text(node: ast.AST) -> bool:
+    """A docstring, of a constant too."""
+    if not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)):
+        return False
+    return isinstance(node.value.value, str)
 
 
 # of Yosys 0.70, in abc9_ops -reintegrate, for some designs

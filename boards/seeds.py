@@ -3,7 +3,6 @@
 and through place and route by one seed or several."""
 
 import importlib.metadata
-import inspect
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -15,7 +14,7 @@ from pathlib import Path
 from ssm_hdl import Manifest
 from ssm_hdl.boards import pll, tools
 from ssm_hdl.boards.board import Board
-from ssm_hdl.boards.flow import LOG, PATIENCE_S, Routed, of_board, route, synthesise
+from ssm_hdl.boards.flow import LOG, PATIENCE_S, Routed, meaning, of_board, route, synthesise
 from ssm_hdl.boards.pll import Pll
 from ssm_hdl.boards.resources import Usage, check
 from ssm_hdl.boards.shell import Top
@@ -84,7 +83,7 @@ def clocks(
 def routing_key(board: Board) -> str:
     """What a board has around the shell, and what both go through in place and route,
     see `synthesis_key`."""
-    around = [inspect.getsource(part) for part in (pll, board.flow.pll)]
+    around = map(meaning, (pll, board.flow.pll))
     wires = (
         board.oscillator,
         board.oscillator_hz,

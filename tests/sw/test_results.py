@@ -2,10 +2,12 @@
 and only the stale ones are made again."""
 
 import json
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import pytest
 
+from ssm_hdl.boards.flow import meaning
 from ssm_hdl.errors import SsmHdlError
 from ssm_hdl.files import update_json
 from ssm_hdl.sw import results
@@ -26,6 +28,40 @@ def test_comments_do_not_count_and_hardware_does(monkeypatch):
         results, "generate", lambda *given: generate(*given).replace("assign", "assign ~", 1)
     )
     assert results.key(SIMULATE) != before
+
+
+SOURCE = '''"""Adds."""
+FEW = 3
+"""Not many."""
+def add(a, b):
+    """A sum."""
+    return a + b  # of two
+'''
+
+
+@pytest.mark.parametrize(
+    "source,same",
+    [
+        (SOURCE.replace("a, b", "\n    a,\n    b,\n"), True),
+        (
+            SOURCE.replace("of two", "exactly")
+            .replace("A sum", "The sum")
+            .replace("Not", "Not so"),
+            True,
+        ),
+        (SOURCE.replace("= 3", "= 4"), False),
+        (SOURCE.replace("a + b", "a - b"), False),
+    ],
+)
+def test_layout_and_comments_of_a_step_do_not_count(tmp_path, source, same):
+    texts = []
+    for number, text in enumerate((SOURCE, source)):
+        (tmp_path / f"step_{number}.py").write_text(text)
+        spec = spec_from_file_location(f"step_{number}", tmp_path / f"step_{number}.py")
+        module = module_from_spec(spec)
+        spec.loader.exec_module(module)
+        texts.append(meaning(module))
+    assert (texts[0] == texts[1]) == same
 
 
 @pytest.mark.parametrize("option", ["--dsp 4", "--count 3", "--netlist ice40"])
