@@ -55,3 +55,17 @@ def test_a_command_of_the_pages_and_an_example_is_one(line):
         if word.startswith(("manifests/", "checkpoints/")):
             assert (ROOT / word.partition("@")[0]).exists()
     assert not str(given.get("out")).startswith(("manifests/", "checkpoints/", "docs/", "results/"))
+
+
+def test_every_line_of_a_report_is_on_its_page(cli, tmp_path):
+    page = (ROOT / "docs" / "report.md").read_text(encoding="utf-8")
+    # layers share stages and tables are in SPRAM, so that all figures are there
+    done = cli(
+        *("generate", ROOT / "manifests" / "s4d-deep-16h-w4a8", "--device", "up5k"),
+        *("--rate", "500", "--share-layers", "-o", tmp_path / "deep.v"),
+    )
+    assert done.status == 0, done.err
+    lines = re.findall(r"^  (\S.*?)  ", done.out.partition("cycles per step")[2], re.MULTILINE)
+    labels = [re.sub("^of the .*", "of the DEVICE", line) for line in lines]
+    assert "layers" in labels and "of the DEVICE" in labels
+    assert [label for label in labels if f"| {label} |" not in page] == []
