@@ -12,6 +12,7 @@ import pytest
 from typer.main import get_command
 
 from ssm_hdl.sw.cli import _COMMANDS, app
+from ssm_hdl.sw.importers import LAYOUTS
 
 ROOT = Path(__file__).parents[2]
 DEAR = "s4d-64h|har-w8a8|s5-mnist|digits_bus"
@@ -69,3 +70,9 @@ def test_every_line_of_a_report_is_on_its_page(cli, tmp_path):
     labels = [re.sub("^of the .*", "of the DEVICE", line) for line in lines]
     assert "layers" in labels and "of the DEVICE" in labels
     assert [label for label in labels if f"| {label} |" not in page] == []
+
+
+def test_every_option_of_an_importer_is_on_its_page():
+    page = (ROOT / "docs" / "model.md").read_text(encoding="utf-8")
+    options = {option.replace("_", "-") for layout in LAYOUTS.values() for option in layout.options}
+    assert [option for option in sorted(options) if f"`--{option}`" not in page] == []
