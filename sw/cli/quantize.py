@@ -22,7 +22,9 @@ def command(
     recipe: Annotated[
         str,
         typer.Option(
-            help="Bit widths: w8a8, w8a8x8, w4a8, w4a6x8, w4a6x6, a6, a4x8, tenth, or a YAML file."
+            help="Bit widths: w8a8, w8a8x8, w4a8, w4a6x8, w4a6x6, a6, a4x8, tenth; of a Mamba "
+            "mamba-w8a8, mamba-w8a8h, mamba-w8a8x8, mamba-w4a8, mamba-plain, mamba-percentile, "
+            "mamba-hadamard, mamba-quamba; or a YAML file."
         ),
     ] = "w8a8",
     out: Annotated[

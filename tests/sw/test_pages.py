@@ -13,6 +13,7 @@ from typer.main import get_command
 
 from ssm_hdl.sw.cli import _COMMANDS, app
 from ssm_hdl.sw.importers import LAYOUTS
+from ssm_hdl.sw.quantize.recipe import PRESETS
 
 ROOT = Path(__file__).parents[2]
 DEAR = "s4d-64h|har-w8a8|s5-mnist|digits_bus"
@@ -76,3 +77,10 @@ def test_every_option_of_an_importer_is_on_its_page():
     page = (ROOT / "docs" / "model.md").read_text(encoding="utf-8")
     options = {option.replace("_", "-") for layout in LAYOUTS.values() for option in layout.options}
     assert [option for option in sorted(options) if f"`--{option}`" not in page] == []
+
+
+def test_the_help_of_quantize_names_every_recipe():
+    (recipe,) = (
+        option for option in get_command(app).commands["quantize"].params if option.name == "recipe"
+    )
+    assert set(re.findall(r"[\w-]+", recipe.help)) >= set(PRESETS)
