@@ -24,7 +24,7 @@ from ssm_hdl.fixed import SQ, UQ, Format
 from ssm_hdl.manifest import Manifest
 
 if TYPE_CHECKING:
-    from ssm_hdl.sw.api import Design, Model, Trace, convert, load
+    from ssm_hdl.sw.api import Design, Model, Score, Trace, convert, load
 
 # in the repository, the other folders are beside this one
 if (Path(__file__).parents[1] / "pyproject.toml").exists():
@@ -37,6 +37,7 @@ __all__ = [
     "Format",
     "Manifest",
     "Model",
+    "Score",
     "SsmHdlError",
     "Trace",
     "convert",

@@ -11,5 +11,6 @@ and that a `Design` of hardware.
 from ssm_hdl.sw.api.conversion import convert
 from ssm_hdl.sw.api.design import Design
 from ssm_hdl.sw.api.model import Model, Trace, load
+from ssm_hdl.sw.api.score import Score
 
-__all__ = ["Design", "Model", "Trace", "convert", "load"]
+__all__ = ["Design", "Model", "Score", "Trace", "convert", "load"]

@@ -17,9 +17,10 @@ from ssm_hdl.fixed import Codes
 from ssm_hdl.sw.api.arguments import arguments
 from ssm_hdl.sw.api.design import Design
 from ssm_hdl.sw.api.samples import samples_of
+from ssm_hdl.sw.api.score import Score
 from ssm_hdl.sw.api.shown import Shown
 from ssm_hdl.sw.cli.console import facts, table
-from ssm_hdl.sw.evaluate import Evaluation, evaluate_integer, outputs_of
+from ssm_hdl.sw.evaluate import evaluate_integer, outputs_of
 
 if TYPE_CHECKING:
     from ssm_hdl.sw.quantize import EdgeError
@@ -111,7 +112,7 @@ class Model(Shown):
         )
 
     @arguments
-    def score(self, x: ArrayLike, y: ArrayLike, length: ArrayLike | None = None) -> Evaluation:
+    def score(self, x: ArrayLike, y: ArrayLike, length: ArrayLike | None = None) -> Score:
         """Scores of the integer program on labelled samples: accuracy and its like,
         or R2 and the mean squared error.
 
@@ -119,7 +120,8 @@ class Model(Shown):
             SsmHdlError: samples or labels that do not fit the model.
         """
         need("sklearn")
-        return evaluate_integer(self.manifest, samples_of(self.manifest, x, y, length))
+        split = samples_of(self.manifest, x, y, length)
+        return Score.of(evaluate_integer(self.manifest, split))
 
     @arguments
     def trace(self, x: ArrayLike) -> Trace:

@@ -29,10 +29,13 @@ def test_a_model_predicts_what_the_golden_model_says(digits, samples):
     outputs = run(digits.manifest, codes).outputs
     assert np.array_equal(digits.outputs(codes), outputs)
     assert np.array_equal(digits.predict(codes), outputs.argmax(-1))
-    assert (
-        digits.score(codes, samples.labels[:20]).scores
-        == evaluate_integer(digits.manifest, samples.head(20)).scores
+    score, known = (
+        digits.score(codes, samples.labels[:20]),
+        evaluate_integer(digits.manifest, samples.head(20)),
     )
+    assert score.scores == known.scores and score.correct == known.correct
+    told = f"({known.correct} of 20)"
+    assert told in str(score) and told in score._repr_html_() and len(str(score)) < 2000
 
 
 def test_sequences_of_several_lengths_end_where_they_say(digits, samples):
@@ -215,6 +218,7 @@ def test_the_names_of_the_package_are_its_api():
     assert set(ssm_hdl.__all__) <= set(dir(ssm_hdl)) | {
         "Design",
         "Model",
+        "Score",
         "Trace",
         "convert",
         "load",
