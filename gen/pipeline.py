@@ -138,12 +138,17 @@ class Pipeline(wiring.Component):
         """What ``w`` takes; empty if no table is in SPRAM."""
         return image(self.sprams)
 
+    @property
+    def loader(self) -> str:
+        """The name of what fills the tables in SPRAM; an operation may have the shorter one."""
+        return "Loader" if "loader" in self.stages else "loader"
+
     def _gate(self, m: Module) -> stream.Interface:
         """The samples, once all tables are loaded."""
         if not self.sprams:
             m.d.comb += self.loaded.eq(1)
             return flipped(self.i)
-        m.submodules.loader = loader = Loader(self.sprams)
+        m.submodules[self.loader] = loader = Loader(self.sprams)
         connect(m, flipped(self.w), loader.i)
         samples = signature(shape_of(self.manifest.input)).create()
         m.d.comb += [

@@ -74,7 +74,7 @@ void model_reset(Model* model) {
     top.w_valid = 0;
 #endif
 #ifdef LINKS
-    top.link_stall = 0;
+    top.Link_stall = 0;
 #endif
     top.eval();
     tick(top);
@@ -89,7 +89,7 @@ void model_run(Model* model, Job* job, uint64_t cycles, uint64_t patience, uint6
     auto waiting_data = top.o_data;
     auto waiting_last = top.o_last;
 #ifdef LINKS
-    top.link_mask = j.l_mask;
+    top.Link_mask = j.l_mask;
 #endif
     for (const uint64_t end = j.cycle + cycles; j.cycle < end; ++j.cycle) {
         if (j.quiet >= (j.o_done < j.o_beats ? patience : drain)) break;
@@ -110,7 +110,7 @@ void model_run(Model* model, Job* job, uint64_t cycles, uint64_t patience, uint6
         if (j.l_period && j.cycle % j.l_period == 0) {
             uint64_t held = 0;
             for (int link = 0; link < 64; ++link) held = held << 1 | chance(j.random, j.l_stall);
-            top.link_stall = held;
+            top.Link_stall = held;
         }
 #endif
         top.eval();

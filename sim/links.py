@@ -3,11 +3,11 @@
 
 The modules of the stages stay as they are. The module that connects them gets two more ports.
 
-- ``link_stall`` holds links back. A beat that has been offered stays.
-- ``link_mask`` inverts bits of the results of stages, the same bits of every number. So the stages
+- ``Link_stall`` holds links back. A beat that has been offered stays.
+- ``Link_mask`` inverts bits of the results of stages, the same bits of every number. So the stages
   that read them see codes from anywhere in the format, and the golden model can do the same.
 
-With both at 0 nothing changes.
+With both at 0 nothing changes. All new names have capitals, so no operation can have them.
 """
 
 import re
@@ -29,10 +29,10 @@ to the next one's."""
 _INSTANCE = re.compile(r"^  (\w+) (\w+) \(\n((?:    \.\w+\(.*\),?\n)+)  \);\n", re.M)
 _NET = re.compile(r"\.(\w+)\((.*)\)")
 _OUTPUT = re.compile(r"^  output (?:wire|reg ) (?:\[(\d+):0\] )?(\w+),?$", re.M)
-_PORTS = f"  input  wire [{BITS - 1}:0] link_stall,\n  input  wire [{BITS - 1}:0] link_mask,\n"
-_THROUGH = "    .link_mask(link_mask),\n    .link_stall(link_stall),\n"
+_PORTS = f"  input  wire [{BITS - 1}:0] Link_stall,\n  input  wire [{BITS - 1}:0] Link_mask,\n"
+_THROUGH = "    .Link_mask(Link_mask),\n    .Link_stall(Link_stall),\n"
 _LINK = """
-module {top}_link (
+module {top}_Link (
   input  wire clk,
   input  wire rst,
   input  wire hold,
@@ -86,6 +86,9 @@ def with_links(verilog: str, manifest: Manifest, plan: Plan) -> tuple[str, dict[
         The Verilog, and the operations whose results have a mask, each with its first bit of it.
     """
     top, pipeline = manifest.name, Pipeline(manifest, plan)
+    start = verilog.index(f"module {top}_pipeline (\n")
+    end = verilog.index("endmodule", start)
+    stages = _stages(pipeline, verilog[start:end])
     masks: dict[str, int] = {}
     added: list[str] = []
 
@@ -96,27 +99,25 @@ def with_links(verilog: str, manifest: Manifest, plan: Plan) -> tuple[str, dict[
         nets = dict(_NET.findall(text))
         for port in [port for port in outputs if port.endswith("_ready")]:
             sink, number = port.removesuffix("_ready"), len(added)
-            added.append(_link(top, f"{name}_{sink}_link", number % BITS, nets, sink))
+            added.append(_link(top, f"{name}_{sink}_Link", number % BITS, nets, sink))
             for leaf in ("ready", "valid"):
                 was = f".{sink}_{leaf}({nets[f'{sink}_{leaf}']})"
-                text = text.replace(was, f".{sink}_{leaf}({name}_{sink}_link_{leaf})")
-        if name in pipeline.stages and (most := outputs.get("o_payload")):
-            layers, start = pipeline.structure.stages[name], len(masks) * STRIDE % BITS
-            masks.update((node.name, start) for node in layers.nodes)
-            count, width = lanes(pipeline.stages[name], "o"), shape_of(layers.node.output).width
+                text = text.replace(was, f".{sink}_{leaf}({name}_{sink}_Link_{leaf})")
+        if (stage := stages.get(name)) and (most := outputs.get("o_payload")):
+            layers, first = pipeline.structure.stages[stage], len(masks) * STRIDE % BITS
+            masks.update((node.name, first) for node in layers.nodes)
+            count, width = lanes(pipeline.stages[stage], "o"), shape_of(layers.node.output).width
             chosen = ", ".join(
-                f"link_mask[{(start + bit) % BITS}]" for bit in reversed(range(width))
+                f"Link_mask[{(first + bit) % BITS}]" for bit in reversed(range(width))
             )
             kept = "".join("1'b0, " for _ in range(int(most) + 1 - count * width))
             added.append(
-                f"  wire [{most}:0] {name}_unmasked;\n  assign {nets['o_payload']} = "
-                f"{name}_unmasked ^ {{{kept}{{{count}{{{chosen}}}}}}};\n"
+                f"  wire [{most}:0] {name}_Unmasked;\n  assign {nets['o_payload']} = "
+                f"{name}_Unmasked ^ {{{kept}{{{count}{{{chosen}}}}}}};\n"
             )
-            text = text.replace(f".o_payload({nets['o_payload']})", f".o_payload({name}_unmasked)")
+            text = text.replace(f".o_payload({nets['o_payload']})", f".o_payload({name}_Unmasked)")
         return f"  {module} {name} (\n{text}  );\n"
 
-    start = verilog.index(f"module {top}_pipeline (\n")
-    end = verilog.index("endmodule", start)
     changed = (
         verilog[:start]
         + _INSTANCE.sub(connect, verilog[start:end])
@@ -133,13 +134,24 @@ def with_links(verilog: str, manifest: Manifest, plan: Plan) -> tuple[str, dict[
     )
 
 
+def _stages(pipeline: Pipeline, module: str) -> dict[str, str]:
+    """The stages by the names of their instances, which get a number where the name is taken.
+
+    Yosys writes instances in the order of the names that they had, the loader of SPRAMs among them.
+    """
+    names = sorted([*pipeline.network.components, *([pipeline.loader] if pipeline.sprams else [])])
+    instances = [match[2] for match in _INSTANCE.finditer(module)]
+    pairs = zip(instances, names, strict=True)
+    return {instance: name for instance, name in pairs if name in pipeline.stages}
+
+
 def _link(top: str, link: str, number: int, nets: Mapping[str, str], sink: str) -> str:
     """A link before the stream ``sink`` of an instance with these nets."""
     wires = f"  wire {link}_valid, {link}_ready;\n"
     before = f".i_valid({nets[f'{sink}_valid']}), .i_ready({nets[f'{sink}_ready']})"
     after = f".o_valid({link}_valid), .o_ready({link}_ready)"
     return (
-        f"{wires}  {top}_link {link} (.clk(clk), .rst(rst), .hold(link_stall[{number}]), "
+        f"{wires}  {top}_Link {link} (.clk(clk), .rst(rst), .hold(Link_stall[{number}]), "
         f"{before}, {after});\n"
     )
 

@@ -2,10 +2,14 @@
 
 import re
 
+import numpy as np
 import pytest
 
+from ssm_hdl import Manifest
 from ssm_hdl.gen.size.planner import plan_for
 from ssm_hdl.gen.verilog import generate
+from ssm_hdl.manifest import Graph
+from ssm_hdl.operations import Tensors
 from ssm_hdl.sim.compare import compare, stress
 from ssm_hdl.sim.compiler import Design
 from ssm_hdl.sim.golden import run
@@ -71,3 +75,34 @@ def test_places_that_no_reader_fills_are_found(manifest, random_samples):
     wrong, samples = _model(manifest, change), random_samples(manifest, 20)
     assert compare(manifest, wrong, samples).differences == 0
     assert stress(manifest, wrong, samples).differences
+
+
+NAMES = (
+    "rst",
+    "rst_1",
+    "link",
+    "link_mask",
+    "link_stall",
+    "a",
+    "a_i_link",
+    "a_unmasked",
+    "pipeline",
+)
+
+
+@pytest.mark.parametrize("top", ["names", "pipeline", "link"])
+def test_an_operation_has_its_mask_and_links_whatever_its_name(top):
+    """Some are those of ports, whose instances get others, or look like what is added."""
+    operations = [
+        dict(name=name, op="lookup", input=source, function=function, format="SQ(2, 6)")
+        for name, source, function in zip(
+            NAMES, ("x", *NAMES), ("gelu", "sigmoid", "silu") * 3, strict=False
+        )
+    ]
+    fields = dict(schema_version=1, name=top, steps=3, output=NAMES[-1], operations=operations)
+    fields["input"] = dict(name="x", size=2, format="SQ(2, 4)")
+    manifest = Manifest(Graph.model_validate(fields), Tensors({}, {}))
+    model = VerilatedModel(manifest, optimise=0)
+    assert set(model.design.masks) == set(NAMES)
+    assert len(set(model.design.masks.values())) == len(NAMES)
+    assert stress(manifest, model, np.zeros((1, 3, 2), int)).differences == 0

@@ -6,11 +6,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ssm_hdl import SsmHdlError
+from ssm_hdl import Manifest, SsmHdlError
 from ssm_hdl.families import unlimited
 from ssm_hdl.families.ice40 import ICE40
 from ssm_hdl.gen.size.planner import plan_for
+from ssm_hdl.gen.verilog import generate
+from ssm_hdl.manifest import Graph
 from ssm_hdl.sim.golden import run
+from ssm_hdl.sim.links import with_links
 from ssm_hdl.sim.netlist import netlist_model
 from ssm_hdl.sim.verilated import VerilatedModel
 
@@ -42,6 +45,17 @@ def test_rtl_equals_the_golden_model(random_manifest, random_samples, cache, siz
         assert np.array_equal(
             model.run(samples, stalls=0.3, reset_after=reset_after).outputs, expected
         )
+
+
+def test_an_operation_may_be_called_loader(random_manifest):
+    manifest = random_manifest(channels=16, modes=8, steps=4)
+    text = manifest.graph.model_dump_json(exclude_none=True)
+    graph = Graph.model_validate_json(text.replace('"encoder"', '"loader"'))
+    renamed, plan = Manifest(graph, manifest.tensors), plan_of(manifest)
+    stages = {name.replace("encoder", "loader"): stage for name, stage in plan.stages.items()}
+    plan = replace(plan, stages=stages)
+    verilog, masks = with_links(generate(renamed, plan), renamed, plan)
+    assert "loader" in masks and f" {manifest.name}_Loader Loader (" in verilog
 
 
 def test_netlist_equals_the_golden_model(random_manifest, random_samples, cache):
