@@ -69,11 +69,27 @@ def _unnormed(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
             name, direction = match[1] + match[2], gain[:-1] + "1"
         elif match := re.fullmatch(r"(.*)_g", gain):
             name, direction = match[1], match[1] + "_v"
-        if match and direction in tensors and name not in tensors:
+        if match and name not in tensors and _normed(tensors[gain], tensors.get(direction)):
             g, v = result.pop(gain).double(), result.pop(direction).double()
             normed = [dim for dim in range(v.ndim) if g.ndim != v.ndim or g.shape[dim] == 1]
             result[name] = v * (g / torch.linalg.vector_norm(v, dim=normed, keepdim=True))
     return result
+
+
+def _normed(g: Tensor, v: Tensor | None) -> bool:
+    """Whether two arrays can be a weight by weight_norm: one number for all, or for each index of
+    some dimensions. Others have such names by chance, and stay."""
+    return (
+        v is not None
+        and g.is_floating_point()
+        and v.is_floating_point()
+        and (
+            g.ndim == 0
+            or (
+                g.ndim == v.ndim and all(a in (1, b) for a, b in zip(g.shape, v.shape, strict=True))
+            )
+        )
+    )
 
 
 def _read(path: Path, kind: str) -> dict[str, dict[str, Tensor]]:

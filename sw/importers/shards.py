@@ -33,7 +33,11 @@ def shards(path: Path, kind: str) -> list[Path]:
         whole = f"it is file {int(number)} of {int(count)} of a checkpoint, with"
     else:
         return [path]
-    if missing := [name for name in names if not path.with_name(name).exists()]:
+    try:
+        missing = [name for name in names if not path.with_name(name).exists()]
+    except OSError as error:  # such as of a name that is too long
+        raise SsmHdlError(f"cannot read {path}: {whole} other files: {error.strerror}") from error
+    if missing:
         do = "does" if len(missing) == 1 else "do"
         lack = f"{whole} {listing(missing)}, which {do} not exist"
         raise SsmHdlError(f"cannot read {path}: {lack}; put all of its files into one folder")

@@ -153,6 +153,22 @@ def test_an_array_that_no_output_needs_and_the_outer_of_two_names_are_the_user_s
     ).model.config.final_norm
 
 
+@pytest.mark.parametrize(
+    "gain,direction",
+    [
+        (torch.ones(7), torch.ones(3, 5)),
+        (torch.ones(3), torch.ones(3, 5)),
+        (torch.ones(3, 1), torch.ones(3, 5, dtype=torch.complex64)),
+        (torch.ones(3, 1, dtype=torch.int8), torch.ones(3, 5)),
+    ],
+)
+def test_arrays_that_only_have_names_of_weight_norm_stay(tmp_path, gain, direction):
+    """Such as a gate and its value."""
+    torch.save({"a.foo_g": gain, "a.foo_v": direction}, path := tmp_path / "public.pt")
+    with pytest.raises(SsmHdlError, match="known layouts .*; it has foo_g, foo_v;"):
+        importers.load(path, None, SPEC)
+
+
 def test_an_index_names_several_files(tmp_path):
     state, index = public()[0], tmp_path / "model.safetensors.index.json"
     files = {name: f"part-{number % 2}.safetensors" for number, name in enumerate(state)}
@@ -167,6 +183,7 @@ def test_an_index_names_several_files(tmp_path):
         ('{"weight_map": {"a": "../a"}}', "in another folder"),
         ('{"weight_map": {"a": "nothing"}}', "it names nothing, which does not exist"),
         ('{"weight_map": {"a": 1}}', "it names 1, which does not exist"),
+        (json.dumps({"weight_map": {"a": "a" * 999}}), "it names other files: .*too long"),
     ):
         index.write_text(content)
         with pytest.raises(SsmHdlError, match=message):
