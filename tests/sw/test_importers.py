@@ -165,7 +165,7 @@ def test_an_array_that_no_output_needs_and_the_outer_of_two_names_are_the_user_s
 def test_arrays_that_only_have_names_of_weight_norm_stay(tmp_path, gain, direction):
     """Such as a gate and its value."""
     torch.save({"a.foo_g": gain, "a.foo_v": direction}, path := tmp_path / "public.pt")
-    with pytest.raises(SsmHdlError, match="known layouts .*; it has foo_g, foo_v;"):
+    with pytest.raises(SsmHdlError, match=r"known layouts .*; it has foo_g, foo_v;"):
         importers.load(path, None, SPEC)
 
 
