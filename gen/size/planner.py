@@ -130,8 +130,7 @@ def plan_for(
     attempts = [
         (anything, 0) for anything in ([first] if first or not device.bounded else [False, True])
     ]
-    if device.family.rams.lut_rams:
-        attempts += [(True, bits) for bits in LUTS_BELOW]
+    attempts += [(True, bits) for bits in _thresholds(device)]
     searches = list[Search]()
     for anything, luts_below in attempts:
         if luts_below == LUTS_BELOW[0] and not _rams_are_short(searches, limit):
@@ -234,6 +233,11 @@ def _check(
         )
 
 
+def _thresholds(device: Device) -> tuple[int, ...]:
+    """The bits below which memories can be of LUTs, for a device that has such memories."""
+    return LUTS_BELOW if device.family.rams.lut_rams else ()
+
+
 def _rams_are_short(searches: Sequence[Search], limit: int | None) -> bool:
     """With more block RAMs a plan would fit, within ``limit`` cycles per step if there is one."""
     return any(
@@ -306,7 +310,7 @@ def _fits(manifest: Manifest, device: Device, reserve: Use) -> bool:
     limits = budget(device, reserve=reserve)
     return any(
         search.feasible(search.options.intervals[-1])
-        for luts_below in (0, *LUTS_BELOW[-device.family.rams.lut_rams :])
+        for luts_below in (0, *_thresholds(device))
         for search in (
             Search(manifest, structure, device, limits, {})
             for structure in _structures(manifest, device, None, luts_below)

@@ -513,3 +513,21 @@ def test_a_mean_of_few_steps_takes_longer_than_a_step(size, steps, device):
     )
     report = plan_for(Manifest(graph, Tensors({}, {})), device, fastest=True).report
     assert size <= report.cycles and steps * report.cycles >= 16  # a cycle for each bit of a result
+
+
+def test_a_device_without_memories_of_luts_is_not_named_as_one_that_has_them():
+    """33 tables of 256 words: the UP5K has 30 block RAMs and 4 SPRAMs, of which some are taken."""
+    names = ["x", *(f"table_{index}" for index in range(33))]
+    operations = [
+        dict(name=name, op="lookup", input=source, function="gelu", format="SQ(2, 6)")
+        for source, name in pairwise(names)
+    ]
+    fields = dict(schema_version=1, name="tables", steps=3, output=names[-1], operations=operations)
+    fields["input"] = dict(name="x", size=1, format="SQ(2, 6)")
+    manifest = Manifest(Graph.model_validate(fields), Tensors({}, {}))
+    with pytest.raises(SsmHdlError, match="does not fit the iCE40UP5K"):
+        plan_for(manifest, UP5K)
+    tiny = replace(UP5K, title="tiny", rams=2, sprams=0)
+    with pytest.raises(SsmHdlError, match=r"does not fit the tiny: .* fits the LFE5U-25F") as error:
+        plan_for(manifest, tiny)
+    assert "UP5K" not in str(error.value)
