@@ -97,7 +97,7 @@ def synthesis_key(family: Family) -> str:
         if folder
         else []
     )
-    sources = map(meaning, [yosys.synthesise, package, *passes])
+    sources = [meaning(yosys.synthesise), *(meaning(part) for part in (package, *passes))]
     return "\n".join(
         [family.name, importlib.metadata.version("pyosys"), str(yosys.UNHURRIED), *sources]
     )

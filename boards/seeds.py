@@ -83,7 +83,7 @@ def clocks(
 def routing_key(board: Board) -> str:
     """What a board has around the shell, and what both go through in place and route,
     see `synthesis_key`."""
-    around = map(meaning, (pll, board.flow.pll))
+    around = [meaning(part) for part in (pll, board.flow.pll)]
     wires = (
         board.oscillator,
         board.oscillator_hz,
