@@ -84,7 +84,8 @@ def read_torch(path: Path, legacy: bool) -> dict[str, Named]:
     """
     unknown: list[str] = []
     try:
-        unknown = [] if legacy else torch.serialization.get_unsafe_globals_in_checkpoint(str(path))
+        if not legacy:  # torch gives them in an order of chance
+            unknown = sorted(torch.serialization.get_unsafe_globals_in_checkpoint(str(path)))
         inert: list[Any] = [(_stand_in(name), name) for name in unknown]
         with torch.serialization.safe_globals(inert), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of kinds of tensors that are refused later

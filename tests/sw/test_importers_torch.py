@@ -181,7 +181,7 @@ def test_what_torch_cannot_read_without_running_it_is_named(tmp_path):
     torch.save({"model": public()[0], "schedule": functools.partial(max, 1)}, tmp_path / "a.pt")
     torch.save(public()[0], tmp_path / "b.pt", pickle_protocol=4)
     for name, fault in (
-        ("a.pt", "it holds functools.partial.*, which is more"),
+        ("a.pt", "it holds builtins.max, functools.partial, which is more"),
         ("b.pt", "it is of another pickle_protocol"),
     ):
         with pytest.raises(

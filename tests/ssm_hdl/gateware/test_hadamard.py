@@ -32,7 +32,7 @@ def transform(size, x, y, shift=2):
 def test_hadamard(size, check):
     for (x, y), family in zip(cycle(FORMATS), FAMILIES.values()):
         layers = Layers([node := transform(size, x, y)], family=family)
-        check(lambda layers=layers: Hadamard(layers, compact=layers.fast), node)
+        check(lambda layers=layers: Hadamard(layers, compact=layers.memories.fast), node)
 
 
 def extremes(node, count):
