@@ -312,7 +312,7 @@ def digest() -> Iterable[Row]:
             built["s5-mnist-shared-ulx3s-25f"],
         ),
         ("S5, a sensor", "W8A8", results("har")["w8a8"]["accuracy"], results("har")["icebreaker"]),
-        ("Mamba of 2 layers, a text", "W4A8", None, built["mamba-text-w4a8-ulx3s-25f"]),
+        ("Mamba of 2 layers, a text", "W8A8", None, built["mamba-text-w8a8-ulx3s-25f"]),
     ):
         cells = (row["luts"]["used"], row["multipliers"]["used"], row["steps_per_second"])
         yield model, widths, percent(accuracy), row["board"], *map(count, cells)
