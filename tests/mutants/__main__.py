@@ -102,7 +102,7 @@ def faults_of(manifest: Manifest, gates: int, bits: int, known: Row) -> Iterator
             if (
                 found == "survived"
                 and number <= faulty.gates
-                and proved_equal(manifest, verilog, fault, Path(name))
+                and _proved(manifest, verilog, fault, Path(name))
             ):
                 found = "equivalent"
             if found != "survived":
@@ -118,6 +118,16 @@ def faults_of(manifest: Manifest, gates: int, bits: int, known: Row) -> Iterator
                 "survived": len(survivors),
                 "not known": list(survivors),
             }
+
+
+def _proved(manifest: Manifest, verilog: str, fault: str, folder: Path) -> bool:
+    """As `proved_equal`; False also where Yosys does not read the stages in time."""
+    try:
+        return proved_equal(manifest, verilog, fault, folder)
+    except SsmHdlError as error:
+        if "stopped after" not in str(error):
+            raise
+        return False
 
 
 def main() -> None:
