@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from ssm_hdl import Manifest
 from ssm_hdl.boards.protocol import element_bytes, frame_steps
-from ssm_hdl.gateware.memories import Memories, Ram
+from ssm_hdl.gateware.memories import DEFAULT, Ram
 from ssm_hdl.gateware.stream import shape_of, signature
 
 
@@ -44,7 +44,7 @@ class SampleBuffer(wiring.Component):
     def elaborate(self, platform: object) -> Module:  # noqa: D102
         m = Module()
         depth = self.steps * self.edge.size * self.bytes
-        bytes_ = Ram(m, "memory", Memories().ram("memory", depth, 8))
+        bytes_ = Ram(m, "memory", DEFAULT.ram("memory", depth, 8))
         write, read = bytes_.write, bytes_.read
         # The address of a byte stays for two cycles at least. So `element_ends` and `step_ends` may
         # be registered, for short paths, and still hold when the byte is stored or sent.

@@ -7,7 +7,7 @@ from ssm_hdl import Manifest, SsmHdlError
 from ssm_hdl.boards.board import Board
 from ssm_hdl.boards.catalog import BOARDS
 from ssm_hdl.boards.protocol import element_bytes, frame_steps
-from ssm_hdl.gateware.memories import Memories
+from ssm_hdl.gateware.memories import DEFAULT
 from ssm_hdl.gen.plan import Plan
 from ssm_hdl.gen.report import estimate
 from ssm_hdl.gen.size.objective import Use
@@ -55,7 +55,7 @@ def shell_use(manifest: Manifest, board: Board) -> Use:
     """What is around a pipeline: the serial line, the frames,
     and the buffer of a request's samples."""
     bytes_ = frame_steps(manifest) * manifest.input.size * element_bytes(manifest.input)
-    buffer = Memories().ram("samples", bytes_, 8)
+    buffer = DEFAULT.ram("samples", bytes_, 8)
     return Use(SHELL_LUTS, SHELL_FLIP_FLOPS, 0, board.family.rams.blocks(buffer))
 
 

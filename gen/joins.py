@@ -107,7 +107,7 @@ def _ring(pipeline: "Pipeline", flight: int) -> Ring | None:
         return None
     width = width_of(structure, pipeline.stages, ENTRY)
     packet = beats(structure.numbers(ENTRY), width)
-    shape, luts_below = shape_of(structure.edges[ENTRY]), pipeline.memories.luts_below
+    shape, luts_below = shape_of(structure.edges[ENTRY]), structure.memories.luts_below
     return Ring(shape, width, packet, loop.layers, flight, luts_below)
 
 
@@ -200,7 +200,7 @@ def queue_at(pipeline: "Pipeline", sink: Input, depth: int) -> Queue:
     # A join takes `last` from its first input.
     marked = index == 0 and (structure.stages[name].marked or stage.reads_last)
     return Queue(
-        shape, lanes(stage, SINKS[index]), depth, structure.layers(name), marked, pipeline.memories
+        shape, lanes(stage, SINKS[index]), depth, structure.layers(name), marked, structure.memories
     )
 
 

@@ -36,7 +36,6 @@ class Pipeline(wiring.Component):
         stages: their gateware, by name.
         ring: the way round the stages that serve several layers, if there are.
         sprams: the tables in SPRAM, in the order in which `w` fills them.
-        memories: how it makes its memories.
         queues: before an operation that joins two paths, by its name and the index of its input.
         entry: where the samples of a time step wait, so that who brings them does not have to.
 
@@ -55,7 +54,6 @@ class Pipeline(wiring.Component):
         self.structure = structure = Structure.of(
             manifest, plan.share_layers, self.family, plan.luts_below
         )
-        self.memories = Memories(self.family.fast_rams, plan.luts_below)
         self.stages = {
             name: registry.stage(layers.node.op.op).build(layers, plan.stages[name])
             for name, layers in structure.stages.items()
@@ -66,7 +64,7 @@ class Pipeline(wiring.Component):
             for table in stage.spram
         ]
         self.sprams = [table.to_spram() for table in tables]
-        self.entry = entry_of(manifest, self.memories)
+        self.entry = entry_of(manifest, structure.memories)
         self.ring, self.queues = joins(self)
         self.network = self.assemble(self.ring, self.queues)
         ports = {

@@ -8,6 +8,7 @@ from ssm_hdl import Manifest, registry
 from ssm_hdl.families.base import Family
 from ssm_hdl.families.generic import GENERIC
 from ssm_hdl.gateware.layers import Layers
+from ssm_hdl.gateware.memories import DEFAULT, Memories
 from ssm_hdl.gateware.stream import passing, reals
 from ssm_hdl.gen.depth import find_layers, stage_name
 from ssm_hdl.operations import Edge
@@ -44,7 +45,7 @@ class Structure:
         edges: the edge of every stream; of the first layer, if there are several.
         output: the stream that leaves the pipeline.
         loop: the stages that serve several layers, if there are.
-        luts_below: see `ssm_hdl.gateware.memories.Memories`.
+        memories: how the pipeline makes its memories.
     """
 
     stages: Mapping[str, Layers]
@@ -52,7 +53,7 @@ class Structure:
     edges: Mapping[str, Edge]
     output: str
     loop: Loop | None = None
-    luts_below: int = 0
+    memories: Memories = DEFAULT
 
     @classmethod
     def of(
@@ -81,9 +82,9 @@ class Structure:
             for name, node in manifest.nodes.items()
         }
         reads = {name: node.op.sources for name, node in manifest.nodes.items()}
-        return cls(
-            stages, reads, _edges(manifest, stages), manifest.graph.output, luts_below=luts_below
-        )
+        memories = Memories(family.fast_rams, luts_below)
+        edges = _edges(manifest, stages)
+        return cls(stages, reads, edges, manifest.graph.output, memories=memories)
 
     @classmethod
     def _shared(cls, manifest: Manifest, family: Family, luts_below: int) -> "Structure":
@@ -114,7 +115,8 @@ class Structure:
             stream: places[back].node.output for stream in (ENTRY, EXIT)
         }
         output = behind.get(manifest.graph.output, manifest.graph.output)
-        return cls(stages, reads, edges, output, loop, luts_below)
+        memories = Memories(family.fast_rams, luts_below)
+        return cls(stages, reads, edges, output, loop, memories)
 
     def readers(self, stream: str) -> int:
         """How many read a stream: stages, the ring, the pipeline's output."""

@@ -16,7 +16,6 @@ from amaranth.hdl import unsigned
 
 from ssm_hdl import Manifest
 from ssm_hdl.families import Device
-from ssm_hdl.gateware.memories import Memories
 from ssm_hdl.gateware.queue import BURST
 from ssm_hdl.gateware.stream import Fork
 from ssm_hdl.gen.costs import rest_of
@@ -227,7 +226,7 @@ class Search:
         """The plan of an option for each stage; ``use`` is what these take with their adapters."""
         stages = {name: plan for option in picked for name, plan in option.stages.items()}
         stages = {name: stages[name] for name in self.structure.stages}
-        shared, luts_below = self.structure.loop is not None, self.structure.luts_below
+        shared, luts_below = self.structure.loop is not None, self.structure.memories.luts_below
         plan = Plan(self.device.family, stages, shared, luts_below)
         pipeline = Pipeline(self.manifest, plan)
         whole = use.plus(rest_of(pipeline.network.components.values(), plan.family))
@@ -240,8 +239,9 @@ class Search:
         """What forks and the queue of the samples take, in every pipeline of the structure."""
         readers = [self.structure.readers(stream) for stream in self.structure.edges]
         forks = [Fork(unsigned(1), 1, number) for number in readers if number > 1]
-        memories = Memories(self.device.family.fast_rams, self.structure.luts_below)
-        return rest_of([entry_of(self.manifest, memories), *forks], self.device.family)
+        return rest_of(
+            [entry_of(self.manifest, self.structure.memories), *forks], self.device.family
+        )
 
 
 def _raised(reserve: Use, whole: Use, priced: Use, budget: Use) -> Use:
