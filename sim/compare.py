@@ -117,9 +117,16 @@ def compare(
     return judge(manifest, samples, runs)
 
 
-def stress(manifest: Manifest, model: VerilatedModel, samples: Codes, seed: int = 0) -> Comparison:
+def stress(
+    manifest: Manifest,
+    model: VerilatedModel,
+    samples: Codes,
+    seed: int = 0,
+    *,
+    inside: VerilatedModel | None = None,
+) -> Comparison:
     """What ordinary samples leave out: stalls, resets, short sequences,
-    the least and the greatest code, a reader that pauses.
+    the least and the greatest code, a reader that pauses; then stalls and other codes inside.
 
     About a thousand time steps, however many samples there are.
 
@@ -128,6 +135,7 @@ def stress(manifest: Manifest, model: VerilatedModel, samples: Codes, seed: int 
         model: its pipeline, compiled.
         samples: codes of the input format; of the first few, the first steps.
         seed: of the stalls, the cycle of the reset and the codes.
+        inside: the same pipeline with links, for what happens inside; without it nothing does.
     """
     dice, edge = np.random.default_rng(seed), manifest.input
     ends = np.array([edge.format.min, edge.format.max])
@@ -160,8 +168,8 @@ def stress(manifest: Manifest, model: VerilatedModel, samples: Codes, seed: int 
                 )
             )
         comparisons.append(judge(manifest, np.concatenate([part] * len(runs)), runs))
-    if model.design.masks:
-        comparisons += _inside(manifest, model, seed)
+    if inside is not None:
+        comparisons += _inside(manifest, inside, seed)
     return joined(comparisons)
 
 

@@ -41,8 +41,8 @@ class Design:
         top: its top module, which becomes the C++ class ``Vtop`` (header ``Vtop.h``).
         sources: Verilog files that it needs besides its own text, such as models of vendor cells.
         lint: lines of a Verilator configuration file that waive more warnings than `LINT`.
-        optimise: level of the C++ compiler. 2 runs fastest; 0 compiles fastest,
-            a netlist in a tenth of the time.
+        optimise: level of the C++ compiler. 1 runs fast, and 2 no faster;
+            0 compiles fastest, a netlist in a tenth of the time.
         weights: bytes for its port ``w`` before the first sample, if it has one.
         masks: of a design with the ports of `ssm_hdl.sim.links`,
             the operations whose results they may change.
@@ -52,7 +52,7 @@ class Design:
     top: str
     sources: tuple[Path, ...] = ()
     lint: str = ""
-    optimise: int = 2
+    optimise: int = 1
     weights: bytes = b""
     masks: Mapping[str, int] = field(default_factory=dict)
 

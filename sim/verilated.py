@@ -136,7 +136,9 @@ class VerilatedModel:
         manifest: the integer program.
         plan: its hardware; `plan_for`'s for a generic device if None.
         design: other Verilog with the ports that `generate` gives, such as a netlist made of it;
-            then ``plan`` and ``optimise`` are not used.
+            then ``plan``, ``links`` and ``optimise`` are not used.
+        links: with ports for stalls and other codes inside, see `ssm_hdl.sim.links`;
+            a quarter slower.
         optimise: level of the C++ compiler, as in `Design`. Below a million cycles,
             0 is ready sooner.
         cache: folder that keeps what was compiled; see `ssm_hdl.sim.compiler.cache_folder`.
@@ -151,16 +153,18 @@ class VerilatedModel:
         plan: Plan | None = None,
         *,
         design: Design | None = None,
-        optimise: int = 2,
+        links: bool = False,
+        optimise: int = 1,
         cache: Path | None = None,
     ) -> None:
         self.manifest = manifest
         if design is None:
             plan = plan or plan_for(manifest).plan
-            text, masks = with_links(generate(manifest, plan), manifest, plan)
-            design = Design(
-                text, manifest.name, optimise=optimise, weights=weights(manifest, plan), masks=masks
-            )
+            text, masks = generate(manifest, plan), dict[str, int]()
+            if links:
+                text, masks = with_links(text, manifest, plan)
+            stored = weights(manifest, plan)
+            design = Design(text, manifest.name, optimise=optimise, weights=stored, masks=masks)
             design = with_cells(design, plan.family)
         self.design = design
         harness = resources.files("ssm_hdl.sim").joinpath("harness.cpp").read_text(encoding="utf-8")

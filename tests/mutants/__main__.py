@@ -58,7 +58,7 @@ def verdict(manifest: Manifest, model: Impatient, samples: Codes, cycles: list[i
     """What ``simulate`` says of the fault that acts; ``cycles`` are those of the sound design."""
     model.times = []
     try:
-        if stress(manifest, model, samples).differences:
+        if stress(manifest, model, samples, inside=model).differences:
             return "killed under stress"
         run = model.run(samples)
     except SsmHdlError:
@@ -89,7 +89,7 @@ def faults_of(manifest: Manifest, gates: int, bits: int, known: Row) -> Iterator
         )
         os.environ[NUMBER] = "0"
         stages = joined(faulty.verilog, linked, manifest.name)
-        design = Design(stages, manifest.name, lint=LINT, optimise=1, masks=masks)
+        design = Design(stages, manifest.name, lint=LINT, masks=masks)
         model = Impatient(manifest, design=design, cache=Path(name))
         sound = verdict(manifest, model, samples, None)
         assert sound == "survived", sound

@@ -41,9 +41,12 @@ def test_stalls_change_the_cycles_and_masks_the_bits(manifest, random_samples):
 @pytest.mark.parametrize("share", [False, True])
 def test_the_golden_model_knows_the_masks(random_manifest, random_samples, share):
     manifest = random_manifest(channels=4, modes=2, steps=3, layers=2, alike=True)
-    model = VerilatedModel(manifest, plan_for(manifest, share_layers=share).plan, optimise=0)
+    model = VerilatedModel(
+        manifest, plan_for(manifest, share_layers=share).plan, links=True, optimise=0
+    )
     assert set(model.design.masks) >= {"ssm_1", "ssm_2", "decoder"}
-    assert stress(manifest, model, random_samples(manifest, 2)).differences == 0
+    samples = random_samples(manifest, 2)
+    assert stress(manifest, model, samples, inside=model).differences == 0
 
 
 def test_words_that_no_sample_reads_are_found(manifest, random_samples):
@@ -60,7 +63,7 @@ def test_words_that_no_sample_reads_are_found(manifest, random_samples):
 
     wrong = _model(manifest, change)
     assert compare(manifest, wrong, samples).differences == 0
-    assert stress(manifest, wrong, samples).differences
+    assert stress(manifest, wrong, samples, inside=wrong).differences
 
 
 def test_places_that_no_reader_fills_are_found(manifest, random_samples):
@@ -74,7 +77,7 @@ def test_places_that_no_reader_fills_are_found(manifest, random_samples):
 
     wrong, samples = _model(manifest, change), random_samples(manifest, 20)
     assert compare(manifest, wrong, samples).differences == 0
-    assert stress(manifest, wrong, samples).differences
+    assert stress(manifest, wrong, samples, inside=wrong).differences
 
 
 NAMES = (
@@ -102,7 +105,8 @@ def test_an_operation_has_its_mask_and_links_whatever_its_name(top):
     fields = dict(schema_version=1, name=top, steps=3, output=NAMES[-1], operations=operations)
     fields["input"] = dict(name="x", size=2, format="SQ(2, 4)")
     manifest = Manifest(Graph.model_validate(fields), Tensors({}, {}))
-    model = VerilatedModel(manifest, optimise=0)
+    model = VerilatedModel(manifest, links=True, optimise=0)
     assert set(model.design.masks) == set(NAMES)
     assert len(set(model.design.masks.values())) == len(NAMES)
-    assert stress(manifest, model, np.zeros((1, 3, 2), int)).differences == 0
+    samples = np.zeros((1, 3, 2), int)
+    assert stress(manifest, model, samples, inside=model).differences == 0
