@@ -162,3 +162,12 @@ def masked(codes: Codes, format: Format, mask: int, start: int) -> Codes:
     most = (1 << format.width) - 1
     flipped = (codes.astype(np.int64) ^ (mask >> start | mask << BITS - start) & most) & most
     return np.where(flipped > format.max, flipped - most - 1, flipped)
+
+
+def with_bits(mask: int, start: int, most: int, bits: int) -> int:
+    """A mask with other bits from ``start`` on, as many as ``most`` has."""
+
+    def turned(field: int) -> int:
+        return (field << start | field >> BITS - start) & (1 << BITS) - 1
+
+    return mask & ~turned(most) | turned(bits)

@@ -44,7 +44,6 @@ class Run:
         o_cycles: cycle in which each packet of results had left, (batch, steps), or (batch,)
             for one a sequence.
         seconds: wall time that it took.
-        mask: bits of results inverted inside, see `ssm_hdl.sim.links`.
     """
 
     outputs: Codes
@@ -52,7 +51,6 @@ class Run:
     i_cycles: Codes
     o_cycles: Codes
     seconds: float
-    mask: int = 0
 
     @property
     def cycles(self) -> int:
@@ -263,7 +261,7 @@ class _Buffers:
     ) -> None:
         batch, steps, size = samples.shape
         output = manifest.output
-        self.manifest, self.mask = manifest, links.mask
+        self.manifest = manifest
         self.packets = (batch,) if output.per_sequence else (batch, steps)
         mask = (1 << manifest.input.format.width) - 1
         self.i_data = np.ascontiguousarray(samples & mask).astype(np.uint64)
@@ -331,4 +329,4 @@ class _Buffers:
         if format.signed:
             outputs -= (outputs >> (format.width - 1)) << format.width
         cycles = (self.i_cycles.astype(np.int64), self.o_cycles.astype(np.int64))
-        return Run(outputs, self.o_last.astype(bool), *cycles, seconds, self.mask)
+        return Run(outputs, self.o_last.astype(bool), *cycles, seconds)

@@ -103,8 +103,9 @@ class Design(Shown):
         Raises:
             SsmHdlError: samples that do not fit, a tool is missing, or the pipeline is stuck.
         """
-        from ssm_hdl.sim.compare import compare, stress
+        from ssm_hdl.sim.compare import compare
         from ssm_hdl.sim.netlist import netlist_model
+        from ssm_hdl.sim.stress import stress
         from ssm_hdl.sim.verilated import VerilatedModel
 
         plan = self.sized.plan
@@ -113,7 +114,7 @@ class Design(Shown):
             if netlist
             else VerilatedModel(self.manifest, plan)
         )
-        inside = None if netlist else VerilatedModel(self.manifest, plan, links=True, optimise=0)
+        inside = None if netlist else VerilatedModel(self.manifest, plan, links=True)
         codes = self.manifest.check_samples(samples_of(self.manifest, x).codes)
         compared = compare(self.manifest, model, codes, stalls=stalls, seed=seed)
         return replace(compared, stress=stress(self.manifest, model, codes, seed, inside=inside))

@@ -192,8 +192,9 @@ def simulate(
     """Compile a pipeline, or its netlist in cells; compare it with the golden model batch by batch,
     and under stress."""
     from ssm_hdl.families import find_family
-    from ssm_hdl.sim.compare import compare, joined, stress
+    from ssm_hdl.sim.compare import compare, joined
     from ssm_hdl.sim.netlist import netlist_model
+    from ssm_hdl.sim.stress import stress
     from ssm_hdl.sim.verilated import VerilatedModel
 
     with progress(
@@ -204,7 +205,7 @@ def simulate(
             if netlist
             else VerilatedModel(manifest, plan)
         )
-        inside = None if netlist else VerilatedModel(manifest, plan, links=True, optimise=0)
+        inside = None if netlist else VerilatedModel(manifest, plan, links=True)
     jobs = min(os.cpu_count() or 1, 8)
     with progress(f"{manifest.name}: comparing", sum(map(len, parts))) as advance:
         compared = joined(

@@ -23,9 +23,10 @@ from ssm_hdl import Manifest, SsmHdlError
 from ssm_hdl.fixed import Codes
 from ssm_hdl.gen.size.planner import plan_for
 from ssm_hdl.gen.verilog import generate
-from ssm_hdl.sim.compare import judge, stress
+from ssm_hdl.sim.compare import judge
 from ssm_hdl.sim.compiler import Design
 from ssm_hdl.sim.links import with_links
+from ssm_hdl.sim.stress import stress
 from ssm_hdl.sim.verilated import Run, VerilatedModel
 from ssm_hdl.sw.cli.samples import samples_of
 

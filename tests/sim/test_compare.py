@@ -5,9 +5,10 @@ import pytest
 from ssm_hdl import SsmHdlError
 from ssm_hdl.gen.size.planner import plan_for
 from ssm_hdl.gen.verilog import generate
-from ssm_hdl.sim.compare import compare, stress
+from ssm_hdl.sim.compare import compare
 from ssm_hdl.sim.compiler import Design
 from ssm_hdl.sim.links import Links
+from ssm_hdl.sim.stress import stress
 from ssm_hdl.sim.verilated import VerilatedModel
 
 

@@ -1,5 +1,6 @@
 """Stalls and other codes at the links inside a pipeline."""
 
+import random
 import re
 
 import numpy as np
@@ -10,10 +11,11 @@ from ssm_hdl.gen.size.planner import plan_for
 from ssm_hdl.gen.verilog import generate
 from ssm_hdl.manifest import Graph
 from ssm_hdl.operations import Tensors
-from ssm_hdl.sim.compare import compare, stress
+from ssm_hdl.sim.compare import compare
 from ssm_hdl.sim.compiler import Design
 from ssm_hdl.sim.golden import run
 from ssm_hdl.sim.links import Links, with_links
+from ssm_hdl.sim.stress import stress
 from ssm_hdl.sim.verilated import VerilatedModel
 
 
@@ -78,6 +80,30 @@ def test_places_that_no_reader_fills_are_found(manifest, random_samples):
     wrong, samples = _model(manifest, change), random_samples(manifest, 20)
     assert compare(manifest, wrong, samples).differences == 0
     assert stress(manifest, wrong, samples, inside=wrong).differences
+
+
+@pytest.mark.parametrize("source", ["x", "near", "half"])
+def test_every_word_of_a_table_is_read(source):
+    """Also where the codes that come are few: those of a table that gives a few, or of one whose
+    format has no sign."""
+    near = dict(name="near", op="lookup", input="x", function="sigmoid", format="SQ(4, 5)")
+    half = dict(name="half", op="lookup", input="x", function="sigmoid", format="UQ(1, 8)")
+    last = dict(name="y", op="lookup", input=source, function="softplus", format="SQ(5, 10)")
+    fields = dict(schema_version=1, name="words", steps=2, output="y")
+    fields["operations"] = [each for each in (near, half) if each["name"] == source] + [last]
+    fields["input"] = dict(name="x", size=2, format="SQ(3, 6)")
+    manifest = Manifest(Graph.model_validate(fields), Tensors({}, {}))
+    plan = plan_for(manifest).plan
+    text, masks = with_links(generate(manifest, plan), manifest, plan)
+    start = text.index("module words_y (")
+    words = re.findall(r"(table_0\[\d+\] = \d+'h)(\w+);", text[start:])
+    assert len(words) == 512
+    word, entry = random.Random(source).choice(words)
+    changed = f"{word}{int(entry, 16) ^ 1:0{len(entry)}x};"
+    wrong = text[:start] + text[start:].replace(f"{word}{entry};", changed, 1)
+    assert wrong != text
+    model = VerilatedModel(manifest, design=Design(wrong, "words", optimise=0, masks=masks))
+    assert stress(manifest, model, np.zeros((1, 2, 2), int), inside=model).differences
 
 
 NAMES = (
