@@ -40,9 +40,9 @@ class Pipeline(wiring.Component):
         entry: where the samples of a time step wait, so that who brings them does not have to.
 
     Members:
-        i: samples, one element a beat; ``last`` is true for every element of the last time
+        i: samples, one element per beat; ``last`` is true for every element of the last time
             step of a sequence.
-        o: results, one element a beat, once a time step or once a sequence as the manifest's
+        o: results, one element per beat, once per time step or once per sequence as the manifest's
             output edge says.
         w: only with tables in SPRAM: the bytes of `image`; until it has taken all,
             after every reset, no sample is taken.

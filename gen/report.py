@@ -88,7 +88,7 @@ class Report:
             Both are None in an estimate without timing.
         layers: how many layers share stages, 1 if none do.
         flight: time steps that may be under way in stages that layers share; 0 if none do.
-        multiplications: products of a time step; what happens once a sequence is not counted.
+        multiplications: products of a time step; what happens once per sequence is not counted.
         dsp: DSP blocks.
         dsp_multipliers: multipliers in them, up to two in one.
         lut_multipliers: multipliers made of LUTs.

@@ -49,7 +49,7 @@ class Timing:
         """Cycles from the last sample of a time step in to its last result out,
         for a step alone in the pipeline.
 
-        If there are results once a sequence, for a sequence of one step.
+        If there are results once per sequence, for a sequence of one step.
         """
         return self._latency(self._alone, 0, 0)
 
@@ -64,7 +64,7 @@ class Timing:
         """Cycles from the last sample of a time step in to its last result out,
         once the cycles of the pipeline repeat.
 
-        The most, where several time steps take turns. If there are results once a sequence,
+        The most, where several time steps take turns. If there are results once per sequence,
         for the last step of one.
         """
         return self._steady[1]

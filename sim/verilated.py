@@ -1,5 +1,5 @@
 """A generated pipeline, compiled by Verilator into a Python object that runs a million
-clock cycles a second."""
+clock cycles per second."""
 
 import ctypes
 import math
@@ -38,7 +38,7 @@ class Run:
 
     Attributes:
         outputs: codes of the output edge, (batch, steps, size), or (batch, size)
-            if it comes once a sequence.
+            if it comes once per sequence.
         last: the ``last`` that came with each of them, same shape.
         i_cycles: cycle in which each time step was taken whole, (batch, steps).
         o_cycles: cycle in which each packet of results had left, (batch, steps), or (batch,)

@@ -180,7 +180,7 @@ class Manifest:
 
     @property
     def multiplications(self) -> int:
-        """Products of a time step, without what happens once a sequence."""
+        """Products of a time step, without what happens once per sequence."""
         return sum(
             node.multiplications for node in self.nodes.values() if not node.output.per_sequence
         )

@@ -81,7 +81,7 @@ def row(
         name: what the manifest is called in the results.
         manifest: the integer program.
         board: where it goes, with the board's shell.
-        rate_hz: time steps a second; the most that fit if None.
+        rate_hz: time steps per second; the most that fit if None.
         cache: folder that keeps what was measured.
         step: told the next measurement.
         jobs: seeds of place and route side by side.
@@ -92,7 +92,7 @@ def row(
 
     def measurement() -> dict[str, Any]:
         step(
-            f"{manifest.name} on the {board.title}: {sized.report.cycles:,} cycles a step, "
+            f"{manifest.name} on the {board.title}: {sized.report.cycles:,} cycles per step, "
             "simulation"
         )
         measured = measure(manifest, sized.plan)
@@ -151,7 +151,7 @@ def largest(name: str, manifest: Manifest, board: Board, cache: Path, step: Step
     sized = planned(manifest, board)
     step(
         f"{manifest.name} as large as fits the {board.title}: "
-        f"{sized.report.cycles:,} cycles a step, simulation"
+        f"{sized.report.cycles:,} cycles per step, simulation"
     )
     file = cache / f"{name}-{board.name}-largest-{sized.report.cycles}.json"
     measured = _once(
@@ -204,7 +204,7 @@ def _busy(
 ) -> dict[str, Any]:
     """What follows from the measurements in simulation."""
     report, chip, interval = sized.report, board.chip, measured["interval"]
-    # products of real numbers a step
+    # products of real numbers per step
     in_dsp = report.utilisation * report.cycles * report.dsp_multipliers
     lanes = report.dsp_multipliers + report.lut_multipliers
     return {
@@ -251,7 +251,7 @@ def line(
     for plan, report in ((sized.plan, sized.report) for sized in plans(manifest, family, limit)):
         step(
             f"{manifest.name}: {report.dsp_multipliers} multipliers, "
-            f"{report.cycles:,} cycles a step"
+            f"{report.cycles:,} cycles per step"
         )
         file = cache / f"{manifest.name}-{family.name}-{report.cycles}.json"
         interval = _once(file, bare(generate(manifest, plan)), partial(measure, manifest, plan))[

@@ -53,7 +53,7 @@ def draw(answer: dict[str, Any], path: Path) -> Path:
         )
         curve.legend(fontsize=7.5, frameon=False)
     curve.set_xlabel("multipliers", color=INK)
-    curve.set_ylabel("time steps a cycle", color=INK)
+    curve.set_ylabel("time steps per cycle", color=INK)
     for ax in (bars, curve):
         plain(ax)
     return save(figure, path)

@@ -35,7 +35,7 @@ CLOCK_HZ = 36e6
 for the board's own."""
 
 RATE_HZ = 500e3
-"""Time steps a second: one every 72 cycles, the fewest that 8 DSP blocks give."""
+"""Time steps per second: one every 72 cycles, the fewest that 8 DSP blocks give."""
 
 NETLIST_SEQUENCES = 2
 """Digits through the netlist, which simulates much slower than the RTL."""

@@ -130,7 +130,7 @@ class _Picture:
         )
         text = (
             f"{report.cycles:,} cycles per step of {edge.size} × {edge.format.width} bit, up to "
-            f"{self.manifest.steps} steps   ·   {report.multiplications:,} multiplications a step"
+            f"{self.manifest.steps} steps   ·   {report.multiplications:,} multiplications per step"
             f"   ·   {report.dsp_multipliers} multipliers in {report.dsp} DSP blocks, "
             f"{report.utilisation:.0%} of their cycles used"
             f"{f'   ·   {report.layers} layers share stages' if report.layers > 1 else ''}"
@@ -179,7 +179,7 @@ class _Picture:
         lines = [
             f"{node.output.format}{' complex' if node.output.is_complex else ''}",
             _products(stage),
-            f"{stage.cycles:,} cycles {'a sequence' if once else 'a step'}",
+            f"{stage.cycles:,} cycles per {'sequence' if once else 'step'}",
         ]
         for index, line in enumerate(filter(None, lines)):
             self.ax.text(

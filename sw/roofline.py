@@ -23,7 +23,7 @@ def draw(sized: Sized, path: Path) -> Path:
 
 
 def roofline(sized: Sized) -> Figure:
-    """The drawing: products a second over products for each byte that is read from memory.
+    """The drawing: products per second over products for each byte that is read from memory.
 
     The roofs are the DSP blocks at the plan's clock, those and the multipliers of LUTs that the
     plan has, and the bytes that all memories of the device give a cycle; dotted, the DSP blocks at
@@ -88,9 +88,9 @@ def roofline(sized: Sized) -> Figure:
     ax.xaxis.set_major_formatter(ScalarFormatter())
     ax.xaxis.set_minor_formatter(NullFormatter())
     ax.set_xlabel("products for each byte read from memory", color=INK)
-    ax.set_ylabel("products a second", color=INK)
+    ax.set_ylabel("products per second", color=INK)
     ax.set_title(
-        f"{report.name} on the {device.title}: {rate:,.0f} time steps a second, "
+        f"{report.name} on the {device.title}: {rate:,.0f} time steps per second, "
         f"{everything / device.limit:.0%} of what all DSP blocks make",
         size=9.5, color=INK,
     )  # fmt: skip

@@ -175,7 +175,7 @@ def random_manifest() -> Callable[..., Manifest]:
     """``random_manifest(channels, modes, steps, ..., tokens)``: a manifest with random codes.
 
     ``channels`` (H) heads of ``modes`` (N) complex modes, the last of which has its pole at 0;
-    ``steps`` time steps; ``classes`` outputs a sequence. With ``pooled=False`` it ends with the
+    ``steps`` time steps; ``classes`` outputs per sequence. With ``pooled=False`` it ends with the
     residual: ``channels`` outputs a time step. ``features`` are any of: ``exponent``, the channels
     of the transition and of the weights behind it have random scales; ``delta`` and ``dither``, as
     the scan has them; ``narrow``, codes of 4 bits and states of 6; ``mean``, a mean over time in

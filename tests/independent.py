@@ -1,7 +1,7 @@
 """The integer program of a manifest, written from docs/manifest.md alone:
 plain integers and decimals, no NumPy.
 
-A stream is a list of packets: one each time step, or a single one if it comes once a sequence.
+A stream is a list of packets: one each time step, or a single one if it comes once per sequence.
 A packet is a list of codes, and a complex element is a list of two.
 """
 

@@ -73,7 +73,7 @@ class Sized:
 
     @property
     def rate_hz(self) -> float:
-        """Time steps a second."""
+        """Time steps per second."""
         return self.clock_hz / self.report.cycles
 
 
@@ -165,8 +165,9 @@ def plan_for(
         )
     if rate_hz is not None and closest is not None:
         raise SsmHdlError(
-            f"{manifest.name} on the {device.title} cannot take {rate_hz:,.0f} time steps a second "
-            f"at {clock_hz / 1e6:g} MHz; the most that fits is {math.floor(closest.rate_hz):,}, "
+            f"{manifest.name} on the {device.title} cannot take {rate_hz:,.0f} time steps per "
+            f"second at {clock_hz / 1e6:g} MHz; "
+            f"the most that fits is {math.floor(closest.rate_hz):,}, "
             f"a step every {closest.report.cycles:,} cycles (ask for it with --max)"
         )
     raise SsmHdlError(_misfit(manifest, device, reserve, searches[-1]))
@@ -215,7 +216,7 @@ def _check(
         )
     if rate_hz is not None and not SLOWEST_HZ <= rate_hz <= FASTEST_HZ:
         raise UsageError(
-            f"a rate of {rate_hz:g} time steps a second is none; "
+            f"a rate of {rate_hz:g} time steps per second is none; "
             f"ask for {SLOWEST_HZ:g} to {FASTEST_HZ:g}"
         )
     if rate_hz is not None and not (clock_hz or device.clock_hz):

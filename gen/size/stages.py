@@ -124,7 +124,7 @@ def _turn(interval: int, layers: Layers) -> int:
 
 def waiting(node: Node, interval: int, plan: StagePlan, work: int, burst: int, speed: int) -> float:
     """Cycles for which a stage works with its last beat while no result leaves; with all beats,
-    if it works once a sequence.
+    if it works once per sequence.
 
     What a scan reads may leave late, since the scan takes the whole interval for it.
     """

@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""AXI4-Stream: a number a beat in whole bytes, without TKEEP; TLAST ends a sequence."""
+"""AXI4-Stream: a number per beat in whole bytes, without TKEEP; TLAST ends a sequence."""
 
 from typing import Any, ClassVar
 

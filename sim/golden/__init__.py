@@ -30,7 +30,7 @@ class Result:
 
     Attributes:
         outputs: codes of the output edge, (batch, steps, size), or (batch, size)
-            if it comes once a sequence.
+            if it comes once per sequence.
         saturations: saturated elements by the operation that saturated them.
         elements: elements that each operation stored, to judge ``saturations`` by.
         trace: codes of every edge by name, if asked for.

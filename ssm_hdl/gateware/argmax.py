@@ -26,7 +26,7 @@ class Argmax(Stage):
         nodes: the bound operation, or one for each of several layers.
 
     Members:
-        i: x, an element a beat.
+        i: x, an element per beat.
         o: y.
     """
 

@@ -66,8 +66,8 @@ class CompactDense(FoldedStage):
             that has a place more.
 
     Members:
-        i: x, a number a beat.
-        o: y, a number a beat.
+        i: x, a number per beat.
+        o: y, a number per beat.
     """
 
     folds = DenseFolding

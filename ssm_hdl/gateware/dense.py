@@ -52,9 +52,9 @@ class Dense(FoldedStage):
             the queue holds what comes earlier, or the stage would wait in the middle of a burst.
 
     Members:
-        i: x, ``columns * groups`` numbers a beat; the columns of each group in turn, in a beat too.
-            The last of a group may be filled up, with any numbers.
-        o: y, ``rows * groups`` numbers a beat, the last filled up with any.
+        i: x, ``columns * groups`` numbers per beat; the columns of each group in
+            turn, in a beat too. The last of a group may be filled up, with any numbers.
+        o: y, ``rows * groups`` numbers per beat, the last filled up with any.
     """
 
     folds = DenseFolding

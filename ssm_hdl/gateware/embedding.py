@@ -21,7 +21,7 @@ from ssm_hdl.operations import Node
 
 
 class Embedding(QueuedStage):
-    """y = W[x]: for every token its row, a number a beat, read from a table.
+    """y = W[x]: for every token its row, a number per beat, read from a table.
 
     Cycles per step: ``n M`` for n tokens, ``pace`` times that at most if a pace is given. Latency,
     last beat in to last beat out: ``3 + times + queue`` cycles, ``times`` being the levels of an
@@ -35,7 +35,7 @@ class Embedding(QueuedStage):
 
     Members:
         i: x, a token a beat.
-        o: y, a number a beat.
+        o: y, a number per beat.
     """
 
     shareable = False

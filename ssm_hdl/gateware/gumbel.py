@@ -32,7 +32,7 @@ class Gumbel(Elementwise):
 
     @classmethod
     def most_lanes(cls, node: Node) -> int:
-        """The generator makes a number a cycle."""
+        """The generator makes a number per cycle."""
         return 1
 
     @property

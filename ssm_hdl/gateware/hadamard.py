@@ -95,8 +95,8 @@ class Hadamard(QueuedStage):
             and one may be the only one under way.
 
     Members:
-        i: x, an element a beat.
-        o: y, an element a beat.
+        i: x, an element per beat.
+        o: y, an element per beat.
     """
 
     @classmethod

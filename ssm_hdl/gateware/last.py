@@ -25,7 +25,7 @@ class Last(Stage):
 
     Members:
         i: beats in.
-        o: beats out, once a sequence.
+        o: beats out, once per sequence.
     """
 
     shareable = False

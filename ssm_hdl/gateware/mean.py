@@ -39,7 +39,7 @@ class Mean(Stage):
 
     Members:
         i: beats in.
-        o: beats out, once a sequence.
+        o: beats out, once per sequence.
     """
 
     shareable = False

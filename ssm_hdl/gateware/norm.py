@@ -110,8 +110,8 @@ class Norm(FoldedStage):
             the queue at the end is only as deep as they need.
 
     Members:
-        i: x, a number a beat.
-        o: y, a number a beat.
+        i: x, a number per beat.
+        o: y, a number per beat.
     """
 
     folds = NormFolding
@@ -218,7 +218,7 @@ class Norm(FoldedStage):
         return goes_on, go
 
     def _result(self, m: Module, x: Value, packet: Packet, leave: Value) -> Value:
-        """y, of an element a cycle after it is read.
+        """y, of an element per cycle after it is read.
 
         The first element of a packet is read in the cycle after it leaves, at the earliest,
         and the last of the packet before in that cycle, at the latest.

@@ -29,7 +29,7 @@ class Paley(wiring.Component):
         rows: m.
 
     Members:
-        i: x, an element a beat.
+        i: x, an element per beat.
         o: exact sums, one a beat.
     """
 

@@ -40,7 +40,7 @@ class Pool(QueuedStage):
 
     Members:
         i: beats in.
-        o: beats out, once a sequence.
+        o: beats out, once per sequence.
     """
 
     shareable = False

@@ -52,8 +52,8 @@ class Scan(FoldedStage):
         loop: cycles from reading a state to having written it.
 
     Members:
-        i: u, ``channels`` elements a beat, real and imaginary parts in turn if it is complex.
-        o: h', ``2 * modes`` numbers a beat, real and imaginary parts in turn. If several channels
+        i: u, ``channels`` elements per beat, real and imaginary parts in turn if it is complex.
+        o: h', ``2 * modes`` numbers per beat, real and imaginary parts in turn. If several channels
             are side by side with some of their modes, so they are in a beat. The packet then has
             the folding's order, and only a `Dense` whose groups lie alike can read it.
             The last beat of a channel is filled up with any numbers.

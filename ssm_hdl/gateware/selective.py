@@ -48,8 +48,8 @@ class Selective(FoldedStage):
         loop: cycles from reading a state until it may be read again.
 
     Members:
-        i, j, k, l: rate, v, B and C, a number a beat.
-        o: y, a number a beat.
+        i, j, k, l: rate, v, B and C, a number per beat.
+        o: y, a number per beat.
     """
 
     folds = SelectiveFolding

@@ -56,7 +56,7 @@ class Slice(Stage):
         start, size = node.op.start, node.op.size
         if start % lanes or size % lanes:
             raise SsmHdlError(
-                f"{node.name}: {lanes} numbers a beat do not divide start {start} and size {size}"
+                f"{node.name}: {lanes} numbers per beat do not divide start {start} and size {size}"
             )
         self.node, self.lanes = node, lanes
         self.start, self.stop = start // lanes, (start + size) // lanes

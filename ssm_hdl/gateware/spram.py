@@ -69,7 +69,7 @@ class Spram(wiring.Component):
 
     def contents(self) -> bytes:
         """What it is loaded with: SPRAM after SPRAM, the lowest bits of the words first;
-        two bytes a word, little endian."""
+        two bytes per word, little endian."""
         mask = (1 << WIDTH) - 1
         parts = [word >> (WIDTH * k) & mask for k in range(self.cells) for word in self.words]
         return b"".join(part.to_bytes(WIDTH // 8, "little") for part in parts)

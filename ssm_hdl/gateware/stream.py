@@ -219,7 +219,7 @@ class Repack(Component):
     ) -> None:
         if max(i_lanes, o_lanes) % min(i_lanes, o_lanes):
             raise SsmHdlError(
-                f"Repack goes between multiples, not from {i_lanes} to {o_lanes} numbers a beat"
+                f"Repack goes between multiples, not from {i_lanes} to {o_lanes} numbers per beat"
             )
         self.shape, self.i_lanes, self.o_lanes, self.ahead = (
             shape,

@@ -33,7 +33,7 @@ class Trace(Shown):
 
     Attributes:
         integer: values of the integer program by edge, codes times LSB: (batch, steps, size), or
-            (batch, size) once a sequence. A complex edge has real and imaginary parts
+            (batch, size) once per sequence. A complex edge has real and imaginary parts
             on one more axis.
         floating: the same of the float model, by edge; empty for a model that was loaded.
         errors: how far the two are apart, by edge.
@@ -177,9 +177,9 @@ class Model(Shown):
 
         Args:
             device: one of ``ssm-hdl generate --device``, such as ``up5k``, or ``generic`` for any.
-            rate_hz: time steps a second to reach; the most that the DSP blocks give if left out.
+            rate_hz: time steps per second to reach; the most that the DSP blocks give if left out.
             board: a board in place of a device; its serial shell is taken off the device.
-            fastest: the most time steps a second that fit.
+            fastest: the most time steps per second that fit.
             clock_hz: of the pipeline; the board's or the device's if left out.
             dsp: limit of DSP blocks.
             latency: limit of the cycles from the last sample in to the last result out,
@@ -234,10 +234,11 @@ class Model(Shown):
                 f"{node.output.format}",
             )
         summary = {
-            "samples": f"{edge.size} of {edge.format} a step, up to {self.manifest.steps:,} steps",
-            "results": f"{output.size} of {output.format} a "
+            "samples": f"{edge.size} of {edge.format} per step, "
+            f"up to {self.manifest.steps:,} steps",
+            "results": f"{output.size} of {output.format} per "
             f"{'sequence' if output.per_sequence else 'step'}",
-            "multiplications a step": f"{self.manifest.multiplications:,}",
+            "multiplications per step": f"{self.manifest.multiplications:,}",
         }
         return facts(f"{self.name}  {self.manifest.graph.description}".strip(), summary), rows
 

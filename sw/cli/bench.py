@@ -36,7 +36,7 @@ def command(
         list[str] | None,
         typer.Argument(
             metavar="MANIFEST@BOARD[@RATE]",
-            help="Models, the board of each, and time steps a second, if not the most.",
+            help="Models, the board of each, and time steps per second, if not the most.",
         ),
     ] = None,
     largest: Annotated[
@@ -95,7 +95,7 @@ def command(
     update_json(results, answer)
     draw(answer, picture)
     headings = (
-        "model|board|>interval|>multipliers|>busy|>clock|>steps a second|>G products/s|>of all "
+        "model|board|>interval|>multipliers|>busy|>clock|>steps per second|>G products/s|>of all "
         "DSP|>LUTs|>a lane"
     )
     shown = table(*headings.split("|"))

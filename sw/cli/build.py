@@ -67,7 +67,7 @@ def rows(report: "BuildReport") -> dict[str, object]:
         "block RAMs": report.block_rams,
         **({"SPRAMs": report.sprams} if report.sprams.available else {}),
         "cycles per step": f"{report.cycles_per_step:,.10g}; "
-        f"{report.steps_per_second:,.0f} time steps a second",
+        f"{report.steps_per_second:,.0f} time steps per second",
         "seed": report.seed,
         "tools": ", ".join(report.tools),
         "bitstream": report.bitstream,

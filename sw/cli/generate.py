@@ -213,7 +213,7 @@ def taken(sized: "Sized") -> dict[str, object]:
     """What there is to say of a device: its clock, its limit, and the share of it that is taken."""
     device, report = sized.device, sized.report
     rate = (
-        {"time steps a second": f"{math.floor(sized.rate_hz):,} at {sized.clock_hz / 1e6:g} MHz"}
+        {"time steps per second": f"{math.floor(sized.rate_hz):,} at {sized.clock_hz / 1e6:g} MHz"}
         if sized.clock_hz
         else {}
     )
@@ -229,8 +229,8 @@ def taken(sized: "Sized") -> dict[str, object]:
     shares = (f"{used:,} of {there:,} {what}" for what, (used, there) in resources.items() if there)
     return {
         **rate,
-        "multiplications a second": f"{products / 1e9:.3f} G, {products / device.limit:.0%} of the "
-        f"{device.limit / 1e9:.2f} G that all DSP blocks make at the clock of a bare kernel",
+        "multiplications per second": f"{products / 1e9:.3f} G, {products / device.limit:.0%} of "
+        f"the {device.limit / 1e9:.2f} G that all DSP blocks make at the clock of a bare kernel",
         f"of the {device.title}": ", ".join(shares),
     }
 
@@ -274,7 +274,7 @@ def tables(
         "last sample in to last result out",
         "in the full pipeline": f"{report.latency_full:,} cycles",
         **shared,
-        "multiplications a time step": f"{report.multiplications:,}",
+        "multiplications per time step": f"{report.multiplications:,}",
         "multipliers": f"{report.dsp_multipliers} in {report.dsp} DSP blocks "
         f"({report.utilisation:.0%} of their cycles used), {report.lut_multipliers} of LUTs",
         "memory": f"{report.memory_bits:,} bits; block RAMs: {rams}"

@@ -76,7 +76,7 @@ def tables(
     operations = table("operation", "op", "reads", ">size", "format", "accumulator", ">products")
     for op in answer["operations"]:
         shape = f"{op['size']}{' complex' if op['complex'] else ''}"
-        shape += " a sequence" if op["per_sequence"] else ""
+        shape += " per sequence" if op["per_sequence"] else ""
         operations.add_row(
             op["name"], op["op"], ", ".join(op["inputs"]), shape, op["format"],
             op["accumulator"] or "", f"{op['multiplications']:,}" if op["multiplications"] else "",

@@ -237,7 +237,7 @@ def _rows(answer: dict[str, Any]) -> dict[str, object]:
         "cycles per step": interval,
         "latency": f"{answer['latency']:,} cycles, last sample in to last result out, under load",
         **{name: answer[name] for name in ("waves", "layout") if name in answer},
-        "cycles simulated": f"{answer['cycles']:,}, {answer['cycles_per_second']:,.0f} a second",
+        "cycles simulated": f"{answer['cycles']:,}, {answer['cycles_per_second']:,.0f} per second",
     }
 
 

@@ -52,14 +52,15 @@ class Size:
     rate: Annotated[
         float | None,
         typer.Option(
-            metavar="HZ", help="Time steps a second to reach with the least hardware, such as 16e3."
+            metavar="HZ",
+            help="Time steps per second to reach with the least hardware, such as 16e3.",
         ),
     ] = None
     fastest: Annotated[
         bool,
         typer.Option(
             "--max",
-            help="The most time steps a second that fit; without it and --rate, "
+            help="The most time steps per second that fit; without it and --rate, "
             "the most that DSP blocks give.",
         ),
     ] = False

@@ -44,7 +44,7 @@ class DeepConfig(Config):
         epsilon: see `Epsilon`.
         final_norm: there is a norm after the last block.
         pooling: ``mean`` of the steps, their ``last``, the largest of each channel (``max``),
-            or ``none``: an answer a step.
+            or ``none``: an answer per step.
         dt_range: smallest and largest initial dt; 1 / dt is the memory of a mode, in steps.
     """
 

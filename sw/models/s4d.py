@@ -173,7 +173,7 @@ class S4DConfig(Config):
         """A new model with random weights."""
         if inputs.tokens or inputs.channels > 1 or inputs.per_step:
             raise SsmHdlError(
-                "an S4D of one layer takes one number a step and answers once a sequence, "
+                "an S4D of one layer takes one number per step and answers once per sequence, "
                 f"and {inputs.name} differs; train a deep S4D or an S5 on it"
             )
         return S4D(self.width, self.modes, inputs.outputs, self.dt_range)

@@ -302,7 +302,7 @@ def test_without_a_wish_the_dsp_blocks_decide(manifest):
         for stage in plain.report.stages
         if stage.kind == "lut" and stage.multiplications > 64
     }
-    assert not large - {"decoder"}  # which works once a sequence
+    assert not large - {"decoder"}  # which works once per sequence
     few = plan_for(manifest, replace(ECP5, dsps=1))  # too few for that
     assert few.report.dsp <= 1
 
@@ -437,7 +437,7 @@ def test_refusals(manifest):
         find_device("xc7")
     assert find_device("LFE5U-25F") is ECP5
     for words, arguments in (
-        ("a rate of 0 time steps a second is none", {"rate_hz": 0}),
+        ("a rate of 0 time steps per second is none", {"rate_hz": 0}),
         ("--rate and --max are two different wishes", {"rate_hz": 9, "fastest": True}),
         ("a clock of -1 MHz is none", {"clock_hz": -1e6}),
         ("9 DSP blocks are more than the 3 of the small", {"dsp": 9}),

@@ -110,6 +110,8 @@ def proved_equal(
     stage = chain[min(2, len(chain) - 1)]
     node = manifest.nodes.get(stage.removeprefix(f"{top}_"))
     observer = OBSERVERS.get(node.op.op, Observer()) if node else Observer()
+    if not all(_declared(name, modules[stage]) for name in observer.names):
+        observer = Observer()  # a folding without these
     (folder / "design.v").write_text(verilog, encoding="utf-8")
     (folder / "seen.v").write_text(_seen(modules[stage], observer), encoding="utf-8")
     commands: list[str | list[str]] = [
@@ -190,6 +192,11 @@ def _narrowed(manifest: Manifest, verilog: str) -> str:
     return verilog
 
 
+def _declared(name: str, text: str) -> list[str]:
+    """The declaration of a signal in a module, if it has it."""
+    return re.findall(rf"^  (?:reg|wire) (?:\[\d+:0\] )?{name};$", text, re.M)
+
+
 def _seen(text: str, observer: Observer) -> str:
     """A module around a stage of this text that gives what it gives only where that is valid."""
     ports = [
@@ -203,12 +210,7 @@ def _seen(text: str, observer: Observer) -> str:
     lines = [
         f"module seen({', '.join(f'{way} [{width - 1}:0] {name}' for way, width, name in ports)});"
     ]
-    lines += [
-        re.findall(rf"^  (?:reg|wire) (?:\[\d+:0\] )?{name};$", text, re.M)[0].replace(
-            "reg", "wire"
-        )
-        for name in observer.names
-    ]
+    lines += [_declared(name, text)[0].replace("reg", "wire") for name in observer.names]
     for way, width, name in ports:
         connected.append(f".{name}({'given_' * (way == 'output')}{name})")
         if way == "output":

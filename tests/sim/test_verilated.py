@@ -106,7 +106,7 @@ def test_a_wrong_last_is_seen(random_manifest, random_samples, cache):
 
 
 def _identity(manifest):
-    """A manifest whose output is one element a step: zero for an input of zero."""
+    """A manifest whose output is one element per step: zero for an input of zero."""
     graph = manifest.graph.model_copy(
         update={
             "operations": (manifest.graph.operations[0].model_copy(update={"bias": None}),),

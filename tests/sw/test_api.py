@@ -257,7 +257,7 @@ def test_the_names_of_the_package_are_its_api():
         (lambda digits: digits.plan(clock_hz=1e15), "at most the 1,000 of"),
         (
             lambda digits: digits.plan("up5k", 1e300),
-            r"a rate of 1e\+300 time steps a second is none",
+            r"a rate of 1e\+300 time steps per second is none",
         ),
         (
             lambda digits: digits.plan(folding={"mixing": np.int64(77)}),

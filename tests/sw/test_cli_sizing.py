@@ -53,7 +53,7 @@ def test_the_table_says_what_each_stage_takes_and_of_what_there_is(cli, manifest
     for words in (
         "folding",
         "busy",
-        "time steps a second",
+        "time steps per second",
         "of 5,280 LUTs",
         "of 8 DSP blocks",
         "of 30 block RAMs",

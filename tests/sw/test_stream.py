@@ -57,7 +57,7 @@ output: y
 
 @pytest.fixture
 def three():
-    """Three numbers a time step."""
+    """Three numbers per time step."""
     return Manifest(Graph.model_validate(yaml.safe_load(THREE)), Tensors({}, {}))
 
 

@@ -181,7 +181,7 @@ def check(
 
     Values with and without stalls, latency of a packet alone, interval of the last packets of many.
     ``make`` makes the stage of the node, ``packets(node, count)`` its inputs, random ones unless
-    told; ``per_step=False`` if it sends once a sequence.
+    told; ``per_step=False`` if it sends once per sequence.
     """
 
     def run(

@@ -202,7 +202,7 @@ def test_dense_holds_a_burst_for_a_reader_that_takes_its_results_evenly(random_m
         simulator.add_clock(1e-6)
         simulator.add_testbench(bench)
         simulator.run()
-        return taken[-1] - taken[-3]  # two beats a packet
+        return taken[-1] - taken[-3]  # two beats per packet
 
     assert cycles(even=True) == 96 < cycles(even=False)
 
@@ -540,7 +540,7 @@ def test_slice(nodes, name, lanes, check):
 
 def test_slice_refuses_lanes_that_cut_it(nodes):
     with pytest.raises(
-        SsmHdlError, match=r"^value: 3 numbers a beat do not divide start 0 and size 4$"
+        SsmHdlError, match=r"^value: 3 numbers per beat do not divide start 0 and size 4$"
     ):
         Slice(nodes["value"], 3)
 
