@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch import Tensor
 from torch.nn import functional
 
@@ -21,6 +20,7 @@ from ssm_hdl.sw.checkpoint import Checkpoint
 from ssm_hdl.sw.data import Dataset, InputSpec, Split
 from ssm_hdl.sw.models import Model
 from ssm_hdl.sw.presets import TrainConfig
+from ssm_hdl.sw.progress import bar
 from ssm_hdl.sw.score import main_score, score, score_text
 
 
@@ -88,21 +88,14 @@ def train(
     steps = sum(math.ceil(len(part) / config.batch_size) for part in epochs)
     order = torch.Generator().manual_seed(config.seed)
     best, best_state = -math.inf, dict[str, Tensor]()
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
     with (
         torch.random.fork_rng(devices=[]),  # leaves the caller's random numbers as they were
         threads(config.threads),
-        Progress(*columns, console=progress, disable=progress is None) as bar,
+        bar(config.name, steps, progress) as done,
     ):
         torch.manual_seed(config.seed)
         model = config.model.build(dataset).to(device)
         step, what = _stepper(model, config, steps), main_score(dataset)
-        task = bar.add_task(config.name, total=steps)
         for number, part in enumerate(epochs, 1):
             total, (inputs, labels) = 0.0, tensors(dataset, part)
             model.train()
@@ -124,18 +117,15 @@ def train(
                         f"{config.ssm_learning_rate}"
                     )
                 total += loss * len(batch)
-                bar.advance(task)
+                done.advance()
             model.eval()
             reached = accuracy(model, dataset, val)
             if reached > best:
                 best, best_state = reached, copy.deepcopy(model.state_dict())
             epoch = Epoch(number, total / len(labels), reached, best)
             texts = score_text(what, reached), score_text(what, best)
-            bar.update(
-                task,
-                description="epoch {}  loss {:.4f}  val {} (best {})".format(
-                    number, epoch.loss, *texts
-                ),
+            done.describe(
+                "epoch {}  loss {:.4f}  val {} (best {})".format(number, epoch.loss, *texts)
             )
             if on_epoch is not None:
                 on_epoch(epoch)

@@ -5,7 +5,6 @@ import io
 import json
 import os
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,21 +13,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich import box
 from rich.console import Console, Group, RenderableType
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    SpinnerColumn,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
 from ssm_hdl.errors import SsmHdlError, UsageError, brief
 from ssm_hdl.extras import need
 from ssm_hdl.files import cannot_write
+from ssm_hdl.sw.progress import Lines, bar
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -72,9 +64,6 @@ Hop = Annotated[
         help="From one window of the training part to the next; a window if left out.",
     ),
 ]
-
-PATIENCE_S = 5.0
-"""Seconds between two lines of a work that takes long, where there is no terminal."""
 
 STDOUT = {"/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"}
 """Files that are stdout."""
@@ -209,20 +198,10 @@ def answering() -> Iterator[None]:
 
 @contextmanager
 def progress(description: str, total: int | None) -> Iterator[Callable[[int], None]]:
-    """A progress bar on stderr if that is a terminal. It yields a function that takes the work done
-    since the last call."""
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(
-        *columns, console=messages(), transient=True, disable=not sys.stderr.isatty()
-    ) as bar:
-        task = bar.add_task(description, total=total)
-        yield lambda done: bar.advance(task, done)
+    """A progress bar on stderr, or lines where that is no terminal. It yields a function that takes
+    the work done since the last call."""
+    with bar(description, total, messages(), transient=True) as done:
+        yield done.advance
 
 
 @contextmanager
@@ -237,8 +216,7 @@ def working(name: str, keep: bool = False) -> Iterator[Callable[[str], None]]:
         name: what is worked at.
         keep: a line for everything, which stays.
     """
-    console, began = messages(), time.monotonic()
-    said = began
+    console, lines = messages(), Lines()
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with Progress(
         *columns, console=console, transient=True, disable=not sys.stderr.isatty()
@@ -246,16 +224,11 @@ def working(name: str, keep: bool = False) -> Iterator[Callable[[str], None]]:
         task = bar.add_task(name, total=None)
 
         def tell(what: str) -> None:
-            nonlocal said
-            now = time.monotonic()
             bar.update(task, description=f"{name}: {what}")
             if keep:
                 console.print(what, highlight=False, markup=False, soft_wrap=True)
-            elif not sys.stderr.isatty() and now - said >= PATIENCE_S:
-                said = now
-                console.print(
-                    f"{name}: {now - began:3.0f} s, {what}", highlight=False, markup=False
-                )
+            elif not sys.stderr.isatty() and (elapsed := lines.due()) is not None:
+                console.print(f"{name}: {elapsed:3.0f} s, {what}", highlight=False, markup=False)
 
         yield tell
 

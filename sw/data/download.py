@@ -4,9 +4,11 @@ import http.client
 import io
 import urllib.request
 
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.console import Console
+from rich.progress import DownloadColumn
 
 from ssm_hdl.errors import SsmHdlError
+from ssm_hdl.sw.progress import bar
 
 
 def fetch(address: str, name: str, instead: str, progress: bool) -> bytes:
@@ -21,17 +23,14 @@ def fetch(address: str, name: str, instead: str, progress: bool) -> bytes:
     Raises:
         SsmHdlError: no network, or no such file.
     """
-    columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn()
-    received = io.BytesIO()
+    received, console = io.BytesIO(), Console(stderr=True) if progress else None
     try:
-        with (
-            urllib.request.urlopen(address, timeout=30) as answer,
-            Progress(*columns, disable=not progress) as bar,
-        ):
-            task = bar.add_task(name, total=int(answer.headers.get("Content-Length", 0)) or None)
-            while block := answer.read(1 << 16):
-                received.write(block)
-                bar.advance(task, len(block))
+        with urllib.request.urlopen(address, timeout=30) as answer:
+            size = int(answer.headers.get("Content-Length", 0)) or None
+            with bar(name, size, console, counts=DownloadColumn()) as done:
+                while block := answer.read(1 << 16):
+                    received.write(block)
+                    done.advance(len(block))
     except (OSError, http.client.HTTPException) as error:
         raise SsmHdlError(
             f"cannot download {address}: {getattr(error, 'reason', error)}; {instead}"

@@ -10,13 +10,14 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.console import Console
 
 from ssm_hdl.errors import SsmHdlError
 from ssm_hdl.files import write_atomically
 from ssm_hdl.samples import UNLABELLED
 from ssm_hdl.sw.data.arrays import read
 from ssm_hdl.sw.data.dataset import Dataset, InputSpec, Split
+from ssm_hdl.sw.progress import bar
 
 Advance = Callable[[int], None]
 """Called with the number of samples made since the last call."""
@@ -124,12 +125,5 @@ def _read(path: Path, spec: InputSpec, total: int) -> Samples:
 @contextmanager
 def _bar(name: str, total: int, progress: bool) -> Iterator[Advance]:
     """A progress bar while samples are made."""
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, disable=not progress) as bar:
-        task = bar.add_task(f"making {name}", total=total)
-        yield lambda done: bar.advance(task, done)
+    with bar(f"making {name}", total, Console(stderr=True) if progress else None) as made:
+        yield made.advance

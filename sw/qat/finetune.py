@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
@@ -23,6 +22,7 @@ from ssm_hdl.errors import UsageError
 from ssm_hdl.files import write_atomically
 from ssm_hdl.manifest import tensors_to_bytes
 from ssm_hdl.sw.data import Dataset, Split
+from ssm_hdl.sw.progress import bar
 from ssm_hdl.sw.qat.model import QatModel, outputs
 from ssm_hdl.sw.score import main_score, score, score_text
 from ssm_hdl.sw.train import Epoch, labelled, loss_of, units
@@ -120,19 +120,12 @@ def finetune(
     guessing, what = math.log(dataset.classes) if dataset.classes else 1.0, main_score(dataset)
     images = min(config.images or len(codes), len(codes))
     steps = math.ceil(images / config.batch_size)
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=progress, disable=progress is None) as bar:
-        run = _Run(manifest, config, steps, spread)
-        if run_file is not None and run_file.exists():
-            run.load(run_file)
-        else:
-            run.before = run.best = accuracy(run.model, dataset.val)
-        task = bar.add_task(manifest.name, total=config.epochs * steps, completed=run.epoch * steps)
+    run = _Run(manifest, config, steps, spread)
+    if run_file is not None and run_file.exists():
+        run.load(run_file)
+    else:
+        run.before = run.best = accuracy(run.model, dataset.val)
+    with bar(manifest.name, config.epochs * steps, progress, done=run.epoch * steps) as done:
         for number in range(run.epoch + 1, config.epochs + 1):
             total = 0.0
             # A seed per epoch, so that a continued run sees the same order.
@@ -146,18 +139,15 @@ def finetune(
                 total += run.step(
                     torch.from_numpy(codes[chosen]).double(), labels[batch], lengths
                 ) * len(batch)
-                bar.advance(task)
+                done.advance()
             run.check(total / images, guessing)
             reached = run.finish(number, accuracy(run.model, dataset.val))
             if run_file is not None:
                 run.save(run_file)
             epoch = Epoch(number, total / images, reached, run.best)
             texts = score_text(what, reached), score_text(what, run.best)
-            bar.update(
-                task,
-                description="epoch {}  loss {:.4f}  val {} (best {})".format(
-                    number, epoch.loss, *texts
-                ),
+            done.describe(
+                "epoch {}  loss {:.4f}  val {} (best {})".format(number, epoch.loss, *texts)
             )
             if on_epoch is not None:
                 on_epoch(epoch)

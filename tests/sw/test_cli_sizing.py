@@ -194,7 +194,7 @@ def test_what_is_left_for_other_logic(cli, manifest, tmp_path):
 
 
 def test_a_search_that_takes_long_says_so(cli, manifest, tmp_path, monkeypatch):
-    monkeypatch.setattr("ssm_hdl.sw.cli.console.PATIENCE_S", 0)
+    monkeypatch.setattr("ssm_hdl.sw.progress.FIRST_S", 0)
     done = cli("generate", manifest, "--device", "up5k", "--json", "-o", tmp_path / "top.v")
     assert (
         " s, planning, " in done.err

@@ -102,6 +102,13 @@ def test_progress_is_lines_where_there_is_no_terminal(capsys, monkeypatch):
     with console.working("digits") as tell:
         tell("soon done")
     assert capsys.readouterr().err == "synthesis\nplace and route\n"
+    monkeypatch.setattr("ssm_hdl.sw.progress.FIRST_S", 0)
+    monkeypatch.setattr("ssm_hdl.sw.progress.SHARE", 0)
+    with console.progress("digits", 1500) as advance:
+        advance(1200)
+        advance(300)
+    lines = "digits: 1,200 of 1,500, 0 s\ndigits: 1,500 of 1,500, 0 s\n"
+    assert capsys.readouterr().err == lines
 
 
 def test_waves(cli, random_manifest, tmp_path):

@@ -37,13 +37,15 @@ def test_the_presets_are_listed(cli):
 
 def test_a_short_training_improves_and_repeats_bit_by_bit(digits):
     epochs = []
-    console = Console(file=io.StringIO(), force_terminal=True, width=100)
+    terminal = io.StringIO()
+    terminal.isatty = lambda: True
+    console = Console(file=terminal, width=100)
     first = train(digits, TINY, progress=console, on_epoch=epochs.append)
     second = train(digits, TINY)
     assert [epoch.number for epoch in epochs] == list(range(1, 9))
     assert epochs[-1].loss < epochs[0].loss - 0.2
     assert epochs[-1].best == max(epoch.accuracy for epoch in epochs) > 0.2
-    assert "epoch 8" in console.file.getvalue()
+    assert "epoch 8" in terminal.getvalue()
     states = first.model.state_dict(), second.model.state_dict()
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
     assert first.metadata == second.metadata
