@@ -1,5 +1,6 @@
 """How far long work is: a bar on a terminal, elsewhere a line now and then."""
 
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +21,14 @@ FIRST_S, SHARE = 5.0, 0.1
 an hour has some thirty lines."""
 
 
+def messages() -> Console:
+    """The console of progress and messages: stderr.
+
+    In a file it has no colours and no bars, whatever FORCE_COLOR asks of answers.
+    """
+    return Console(stderr=True, force_terminal=sys.stderr.isatty())
+
+
 class Lines:
     """Says when the next line is due, where there is no terminal."""
 
@@ -33,11 +42,6 @@ class Lines:
             return None
         self.said = now
         return now - self.began
-
-
-def _moves(console: Console) -> bool:
-    """What is printed can be written over; rich would think so of a file with FORCE_COLOR too."""
-    return console.is_jupyter or console.file.isatty()
 
 
 class Bar:
@@ -59,7 +63,7 @@ class Bar:
 
     def _tell(self) -> None:
         console = self._bar.console
-        if _moves(console) or (elapsed := self._lines.due()) is None:
+        if console.is_interactive or (elapsed := self._lines.due()) is None:
             return
         task = self._bar.tasks[0]
         done = f"{task.completed:,.0f}" + (f" of {task.total:,.0f}" if task.total else "")
@@ -96,6 +100,6 @@ def bar(
         TimeRemainingColumn(),
     )
     with Progress(
-        *columns, console=shown, transient=transient, disable=not _moves(shown)
+        *columns, console=shown, transient=transient, disable=not shown.is_interactive
     ) as progress:
         yield Bar(progress, description, total, done)

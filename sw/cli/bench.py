@@ -13,12 +13,12 @@ from ssm_hdl.sw.cli.console import (
     Cluster,
     Jobs,
     Json,
-    messages,
     need_picture,
     need_writable,
     show,
     table,
 )
+from ssm_hdl.sw.progress import messages
 
 if TYPE_CHECKING:
     from ssm_hdl import Manifest

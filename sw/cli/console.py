@@ -20,7 +20,7 @@ from rich.text import Text
 from ssm_hdl.errors import SsmHdlError, UsageError, brief
 from ssm_hdl.extras import need
 from ssm_hdl.files import cannot_write
-from ssm_hdl.sw.progress import Lines, bar
+from ssm_hdl.sw.progress import Lines, bar, messages
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -148,11 +148,6 @@ def need_device(device: str) -> None:
         raise UsageError(
             f"torch cannot use the device {device!r}: {reason}; leave --device out for the CPU"
         ) from error
-
-
-def messages() -> Console:
-    """The console of progress and messages: stderr."""
-    return Console(stderr=True)
 
 
 def show(as_json: bool, answer: Mapping[str, Any], *tables: RenderableType) -> None:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ssm_hdl.extras import need
-from ssm_hdl.sw.cli.console import Json, facts, messages, need_writable, progress, show
+from ssm_hdl.sw.cli.console import Json, facts, need_writable, progress, show
+from ssm_hdl.sw.progress import messages
 
 if TYPE_CHECKING:
     from ssm_hdl.sw.demo import Demo

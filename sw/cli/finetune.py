@@ -13,10 +13,10 @@ from ssm_hdl.sw.cli.console import (
     Seed,
     facts,
     in_words,
-    messages,
     need_writable,
     show,
 )
+from ssm_hdl.sw.progress import messages
 
 NAME = "finetune"
 EXAMPLE = "ssm-hdl finetune manifests/s4d-16h-w4a6x6 --out out/s4d-16h-w4a6x6-qat"

@@ -9,7 +9,8 @@ import typer
 
 from ssm_hdl.errors import UsageError
 from ssm_hdl.extras import need
-from ssm_hdl.sw.cli.console import Folder, Json, Window, facts, messages, need_writable, show, table
+from ssm_hdl.sw.cli.console import Folder, Json, Window, facts, need_writable, show, table
+from ssm_hdl.sw.progress import messages
 
 if TYPE_CHECKING:
     from ssm_hdl.sw.checkpoint import Checkpoint

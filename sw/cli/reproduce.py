@@ -10,7 +10,8 @@ import typer
 from rich.table import Table
 
 from ssm_hdl.extras import need
-from ssm_hdl.sw.cli.console import Folder, Json, messages, show, table
+from ssm_hdl.sw.cli.console import Folder, Json, show, table
+from ssm_hdl.sw.progress import messages
 
 if TYPE_CHECKING:
     from ssm_hdl import Manifest

@@ -16,12 +16,12 @@ from ssm_hdl.sw.cli.console import (
     Seed,
     Window,
     facts,
-    messages,
     need_writable,
     progress,
     show,
 )
 from ssm_hdl.sw.cli.samples import samples_of
+from ssm_hdl.sw.progress import messages
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

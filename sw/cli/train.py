@@ -17,12 +17,12 @@ from ssm_hdl.sw.cli.console import (
     Window,
     facts,
     in_words,
-    messages,
     need_device,
     need_writable,
     show,
     table,
 )
+from ssm_hdl.sw.progress import messages
 
 NAME = "train"
 EXAMPLE = "ssm-hdl train digits --out out/digits.safetensors"

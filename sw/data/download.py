@@ -4,11 +4,10 @@ import http.client
 import io
 import urllib.request
 
-from rich.console import Console
 from rich.progress import DownloadColumn
 
 from ssm_hdl.errors import SsmHdlError
-from ssm_hdl.sw.progress import bar
+from ssm_hdl.sw.progress import bar, messages
 
 
 def fetch(address: str, name: str, instead: str, progress: bool) -> bytes:
@@ -23,7 +22,7 @@ def fetch(address: str, name: str, instead: str, progress: bool) -> bytes:
     Raises:
         SsmHdlError: no network, or no such file.
     """
-    received, console = io.BytesIO(), Console(stderr=True) if progress else None
+    received, console = io.BytesIO(), messages() if progress else None
     try:
         with urllib.request.urlopen(address, timeout=30) as answer:
             size = int(answer.headers.get("Content-Length", 0)) or None

@@ -10,14 +10,13 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
 
 from ssm_hdl.errors import SsmHdlError
 from ssm_hdl.files import write_atomically
 from ssm_hdl.samples import UNLABELLED
 from ssm_hdl.sw.data.arrays import read
 from ssm_hdl.sw.data.dataset import Dataset, InputSpec, Split
-from ssm_hdl.sw.progress import bar
+from ssm_hdl.sw.progress import bar, messages
 
 Advance = Callable[[int], None]
 """Called with the number of samples made since the last call."""
@@ -125,5 +124,5 @@ def _read(path: Path, spec: InputSpec, total: int) -> Samples:
 @contextmanager
 def _bar(name: str, total: int, progress: bool) -> Iterator[Advance]:
     """A progress bar while samples are made."""
-    with bar(f"making {name}", total, Console(stderr=True) if progress else None) as made:
+    with bar(f"making {name}", total, messages() if progress else None) as made:
         yield made.advance
