@@ -14,7 +14,7 @@ from ssm_hdl.gateware.compact_dense import CompactDense
 from ssm_hdl.gateware.counter import Counter
 from ssm_hdl.gateware.dense_folding import DenseFolding
 from ssm_hdl.gateware.layers import Layers, Nodes, Table
-from ssm_hdl.gateware.memories import Storage, shape_for
+from ssm_hdl.gateware.memories import Storage, pad_edge, shape_for
 from ssm_hdl.gateware.multiplier import DSP
 from ssm_hdl.gateware.operands import factors
 from ssm_hdl.gateware.queue import BURST, Places
@@ -181,14 +181,11 @@ class Dense(FoldedStage):
         """Constants of the results, (G M), in the order in which they come, (words, lanes):
         the pass at the bottom."""
         f = self.folding
-        filled = np.pad(
-            constants.ravel(),
-            (0, f.blocks_of_groups * f.passes * f.o_lanes - constants.size),
-            mode="edge",
-        )
+        results = f.blocks_of_groups * f.passes * f.o_lanes
+        filled = pad_edge(constants.ravel(), results - constants.size)
         split = filled.reshape(f.blocks_of_groups, f.passes, f.o_lanes)
         padding = (1 << (f.passes - 1).bit_length()) - f.passes if f.blocks_of_groups > 1 else 0
-        return np.pad(split, ((0, 0), (0, padding), (0, 0)), mode="edge").reshape(-1, f.o_lanes)
+        return pad_edge(split, 0, padding, 0).reshape(-1, f.o_lanes)
 
     def elaborate(self, platform: object) -> Module:  # noqa: D102
         m, queue = self.module(), self.queue

@@ -12,7 +12,16 @@ from ssm_hdl.families.base import Family
 from ssm_hdl.families.generic import GENERIC
 from ssm_hdl.fixed import Codes, Format
 from ssm_hdl.gateware.arithmetic import delay, floor, requantize, saturated
-from ssm_hdl.gateware.memories import DEFAULT, Memories, Rom, Storage, pack, shape_for, split
+from ssm_hdl.gateware.memories import (
+    DEFAULT,
+    Memories,
+    Rom,
+    Storage,
+    pack,
+    pad_edge,
+    shape_for,
+    split,
+)
 from ssm_hdl.gateware.queue import Queue
 from ssm_hdl.gateware.spram import Spram
 from ssm_hdl.gateware.stream import shape_of, signature
@@ -39,9 +48,9 @@ class Table:
         distinct: list[Codes] = []
         self._which = [_place(table, distinct) for table in tables]
         self._distinct, self._bits = len(distinct), (len(tables[0]) - 1).bit_length()
-        padding = (0, (1 << self._bits) - len(tables[0])), (0, 0)
+        more = (1 << self._bits) - len(tables[0])
         self.codes = np.concatenate(
-            [*(np.pad(table, padding, mode="edge") for table in distinct[:-1]), distinct[-1]]
+            [*(pad_edge(table, more, 0) for table in distinct[:-1]), distinct[-1]]
         )
 
     def storage(self, name: str) -> Storage:

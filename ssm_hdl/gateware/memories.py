@@ -34,6 +34,12 @@ def pack(codes: Codes, width: int) -> list[int]:
     return [sum((int(code) & mask) << (width * i) for i, code in enumerate(row)) for row in codes]
 
 
+def pad_edge(codes: Codes, *more: int) -> Codes:
+    """Codes with so many more along each axis, which repeat the last."""
+    # the planner asks for thousands of tables that are full, for which np.pad takes long
+    return np.pad(codes, [(0, count) for count in more], mode="edge") if any(more) else codes
+
+
 def split(word: Value, shape: Shape) -> list[Value]:
     """The numbers of a word that `pack` has made."""
     numbers = [word[low : low + shape.width] for low in range(0, len(word), shape.width)]

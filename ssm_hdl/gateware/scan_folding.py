@@ -5,13 +5,12 @@ from dataclasses import dataclass, replace
 from itertools import product
 from typing import NamedTuple, Self
 
-import numpy as np
-
 from ssm_hdl.families.base import Family
 from ssm_hdl.families.generic import GENERIC
 from ssm_hdl.fixed import Codes
 from ssm_hdl.gateware.folding import Folding, divisors, parts, worth
 from ssm_hdl.gateware.layers import Layers, Table
+from ssm_hdl.gateware.memories import pad_edge
 from ssm_hdl.gateware.multiplier import Multiplier, Numbers
 from ssm_hdl.gateware.operands import PARTS, PLAIN, SHORT, state, transition
 from ssm_hdl.gateware.scales import Scales
@@ -218,8 +217,7 @@ class ScanFolding(Folding):
         """Constants of the modes, (C, N, ...), in the order of the memories:
         (words, constants of a word)."""
         (channels, modes), rest, words = self.shape, constants.shape[2:], self.words_per_beat
-        fill = (0, 0), (0, words * self.within - modes), *([(0, 0)] * len(rest))
-        filled = np.pad(constants, fill, mode="edge")
+        filled = pad_edge(constants, 0, words * self.within - modes, *(0 for _ in rest))
         split = filled.reshape(channels // self.channels, self.channels, words, self.within, *rest)
         return split.swapaxes(1, 2).reshape(self.words, -1)
 
