@@ -236,7 +236,7 @@ _CONFIGS = (
         name="mamba-copying",
         dataset="copying",
         model=MambaConfig(width=32, layers=2),
-        epochs=6,
+        epochs=20,
         batch_size=16,
         learning_rate=5e-3,
         ssm_learning_rate=5e-3,
