@@ -6,7 +6,7 @@ import numpy as np
 from ssm_hdl import Manifest
 from ssm_hdl.fixed import Codes
 from ssm_hdl.sim.compare import Comparison, joined, judge
-from ssm_hdl.sim.inside import disturbed_inside
+from ssm_hdl.sim.coverage import covered
 from ssm_hdl.sim.verilated import VerilatedModel
 
 FEW, LONG, SHORT = 8, 16, (1, 2, 3)
@@ -31,7 +31,7 @@ def stress(
     samples: Codes,
     seed: int = 0,
     *,
-    inside: VerilatedModel | None = None,
+    linked: VerilatedModel | None = None,
 ) -> Comparison:
     """What ordinary samples leave out: stalls, resets, short sequences,
     the least and the greatest code, a reader that pauses; then stalls and other codes inside.
@@ -43,7 +43,7 @@ def stress(
         model: its pipeline, compiled.
         samples: codes of the input format; of the first few, the first steps.
         seed: of the stalls, the cycle of the reset and the codes.
-        inside: the same pipeline with links, for what happens inside; without it nothing does.
+        linked: the same pipeline with links, for what happens inside; without it nothing does.
     """
     dice, edge = np.random.default_rng(seed), manifest.input
     ends = np.array([edge.format.min, edge.format.max])
@@ -76,6 +76,6 @@ def stress(
                 )
             )
         comparisons.append(judge(manifest, np.concatenate([part] * len(runs)), runs))
-    if inside is not None:
-        comparisons += disturbed_inside(manifest, inside, seed)
+    if linked is not None:
+        comparisons += covered(manifest, linked, seed)
     return joined(comparisons)

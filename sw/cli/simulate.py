@@ -205,7 +205,7 @@ def simulate(
             if netlist
             else VerilatedModel(manifest, plan)
         )
-        inside = None if netlist else VerilatedModel(manifest, plan, links=True)
+        linked = None if netlist else VerilatedModel(manifest, plan, links=True)
     jobs = min(os.cpu_count() or 1, 8)
     with progress(f"{manifest.name}: comparing", sum(map(len, parts))) as advance:
         compared = joined(
@@ -217,7 +217,7 @@ def simulate(
     with progress(
         f"{manifest.name}: stalls, resets, short sequences, codes at the ends of the format", None
     ):
-        return replace(compared, stress=stress(manifest, model, parts[0], seed, inside=inside))
+        return replace(compared, stress=stress(manifest, model, parts[0], seed, linked=linked))
 
 
 def _rows(answer: dict[str, Any]) -> dict[str, object]:

@@ -48,7 +48,7 @@ def test_the_golden_model_knows_the_masks(random_manifest, random_samples, share
     )
     assert set(model.design.masks) >= {"ssm_1", "ssm_2", "decoder"}
     samples = random_samples(manifest, 2)
-    assert stress(manifest, model, samples, inside=model).differences == 0
+    assert stress(manifest, model, samples, linked=model).differences == 0
 
 
 def test_words_that_no_sample_reads_are_found(manifest, random_samples):
@@ -65,7 +65,7 @@ def test_words_that_no_sample_reads_are_found(manifest, random_samples):
 
     wrong = _model(manifest, change)
     assert compare(manifest, wrong, samples).differences == 0
-    assert stress(manifest, wrong, samples, inside=wrong).differences
+    assert stress(manifest, wrong, samples, linked=wrong).differences
 
 
 def test_places_that_no_reader_fills_are_found(manifest, random_samples):
@@ -79,7 +79,7 @@ def test_places_that_no_reader_fills_are_found(manifest, random_samples):
 
     wrong, samples = _model(manifest, change), random_samples(manifest, 20)
     assert compare(manifest, wrong, samples).differences == 0
-    assert stress(manifest, wrong, samples, inside=wrong).differences
+    assert stress(manifest, wrong, samples, linked=wrong).differences
 
 
 @pytest.mark.parametrize("source", ["x", "near", "half"])
@@ -103,7 +103,7 @@ def test_every_word_of_a_table_is_read(source):
     wrong = text[:start] + text[start:].replace(f"{word}{entry};", changed, 1)
     assert wrong != text
     model = VerilatedModel(manifest, design=Design(wrong, "words", optimise=0, masks=masks))
-    assert stress(manifest, model, np.zeros((1, 2, 2), int), inside=model).differences
+    assert stress(manifest, model, np.zeros((1, 2, 2), int), linked=model).differences
 
 
 NAMES = (
@@ -135,4 +135,4 @@ def test_an_operation_has_its_mask_and_links_whatever_its_name(top):
     assert set(model.design.masks) == set(NAMES)
     assert len(set(model.design.masks.values())) == len(NAMES)
     samples = np.zeros((1, 3, 2), int)
-    assert stress(manifest, model, samples, inside=model).differences == 0
+    assert stress(manifest, model, samples, linked=model).differences == 0

@@ -58,7 +58,7 @@ PERIODS, CHANCES = (1, 4, 16), (0.25, 0.5, 0.75)
 and others empty."""
 
 
-def disturbed_inside(manifest: Manifest, model: VerilatedModel, seed: int) -> Iterator[Comparison]:
+def covered(manifest: Manifest, model: VerilatedModel, seed: int) -> Iterator[Comparison]:
     """Compare a pipeline with links, run by run.
 
     Args:
@@ -67,7 +67,7 @@ def disturbed_inside(manifest: Manifest, model: VerilatedModel, seed: int) -> It
         seed: of samples, masks and stalls.
     """
     dice, edge, cycles = np.random.default_rng(seed), manifest.input, 0
-    masks, words = model.design.masks, _Words(manifest)
+    masks, coverage = model.design.masks, _Coverage(manifest)
     for index in range(MOST[1]):
         kind = ROUND[index % len(ROUND)]
         steps = min(manifest.steps, kind.steps)
@@ -76,29 +76,29 @@ def disturbed_inside(manifest: Manifest, model: VerilatedModel, seed: int) -> It
         samples = samples.repeat(steps if kind.held else 1, 1)
         # the more, the fewer bits are inverted
         draws = dice.integers(0, 1 << 64, 1 + index % 3, np.uint64)
-        links, reset = Links(words.aimed(int(np.bitwise_and.reduce(draws)), masks, dice)), None
+        links, reset = Links(coverage.aimed(int(np.bitwise_and.reduce(draws)), masks, dice)), None
         if kind.stalled:
             chance, period = float(dice.choice(CHANCES)), int(dice.choice(PERIODS))
             links, reset = replace(links, stalls=chance, period=period), int(dice.integers(1, 2048))
         done = model.run(samples, seed=seed + index, links=links, reset_after=reset)
 
         short = kind.steps <= SHORT
-        words.note(edge.name, samples, samples, short)
+        coverage.note(edge.name, samples, samples, short)
 
         def change(node: Node, codes: Codes, mask: int = links.mask, short: bool = short) -> Codes:
             start = masks.get(node.name)
             read = codes if start is None else masked(codes, node.output.format, mask, start)
-            words.note(node.name, codes, read, short)
+            coverage.note(node.name, codes, read, short)
             return read
 
         yield judge(manifest, samples, [done], change)
         cycles += done.cycles
-        most_cycles, most_runs = MOST if words.left else LEAST
+        most_cycles, most_runs = MOST if coverage.left else LEAST
         if cycles >= most_cycles or index + 1 >= most_runs:
             return
 
 
-class _Words:
+class _Coverage:
     """Words of the tables of lookups, and in how many runs each has still to be read."""
 
     def __init__(self, manifest: Manifest) -> None:
