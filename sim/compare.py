@@ -10,7 +10,8 @@ import numpy as np
 from ssm_hdl import Manifest
 from ssm_hdl.fixed import Codes
 from ssm_hdl.sim.golden import Change, run
-from ssm_hdl.sim.verilated import Run, VerilatedModel
+from ssm_hdl.sim.runs import Run
+from ssm_hdl.sim.verilated import VerilatedModel
 
 
 @dataclass(frozen=True)

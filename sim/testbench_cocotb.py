@@ -41,7 +41,7 @@ from ssm_hdl import Manifest
 from ssm_hdl.files import write_atomically
 from ssm_hdl.fixed import Codes
 from ssm_hdl.sim.compare import judge
-from ssm_hdl.sim.verilated import Run
+from ssm_hdl.sim.runs import Run
 
 _DRAIN = 256  # cycles after the last result in which no further one may come
 

@@ -26,8 +26,9 @@ from ssm_hdl.gen.verilog import generate
 from ssm_hdl.sim.compare import judge
 from ssm_hdl.sim.compiler import Design
 from ssm_hdl.sim.links import with_links
+from ssm_hdl.sim.runs import Run
 from ssm_hdl.sim.stress import stress
-from ssm_hdl.sim.verilated import Run, VerilatedModel
+from ssm_hdl.sim.verilated import VerilatedModel
 from ssm_hdl.sw.cli.samples import samples_of
 
 GATES, BITS = 160, 30

@@ -20,7 +20,8 @@ from ssm_hdl.sim.compare import judge
 from ssm_hdl.sim.compiler import Design
 from ssm_hdl.sim.golden import run
 from ssm_hdl.sim.netlist import netlist_model
-from ssm_hdl.sim.verilated import Run, VerilatedModel
+from ssm_hdl.sim.runs import Run
+from ssm_hdl.sim.verilated import VerilatedModel
 
 STEPS = 384
 """Time steps of a run without stalls."""
