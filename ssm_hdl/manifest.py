@@ -6,26 +6,24 @@ the integer arrays.
 """
 
 import math
-from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, field_validator
 
 from ssm_hdl import document
-from ssm_hdl.errors import SsmHdlError, UsageError, brief, listing, problems
+from ssm_hdl.errors import SsmHdlError, UsageError, listing
 from ssm_hdl.files import write_together
 from ssm_hdl.fixed import Codes, Format
 from ssm_hdl.identifiers import refuse_top, top_name
 from ssm_hdl.operations import AnyOperation, Edge, Node, Tensors
 from ssm_hdl.operations.base import MAX_SIZE, Name, Size, Strict
 from ssm_hdl.samples import InputSpec
+from ssm_hdl.schema import validated
 from ssm_hdl.weights import load_tensors, tensors_to_bytes
-
-SCHEMA_VERSION = 1
 
 FILE = "manifest.yaml"
 """Name of the file in its folder."""
@@ -266,7 +264,7 @@ class Manifest:
             raise UsageError(
                 f"{path} is {kind}, not a manifest; name the folder that `ssm-hdl quantize` wrote"
             )
-        graph = _validate(path, document.read(path))
+        graph = validated(path, document.read(path), Graph)
         return cls(graph, load_tensors(path.parent / graph.weights))
 
     def save(self, folder: Path | str) -> Path:
@@ -295,7 +293,7 @@ class Manifest:
             SsmHdlError: they could not be loaded again, such as a format beyond 99 bits.
         """
         path, text = folder / FILE, self.to_yaml()
-        _validate(path, document.parse(text))
+        validated(path, document.parse(text), Graph)
         return {folder / self.graph.weights: tensors_to_bytes(self.tensors), path: text}
 
     def to_yaml(self) -> str:
@@ -315,56 +313,3 @@ class Manifest:
 def file_of(path: Path) -> Path:
     """The file of a manifest that is named by its folder or by itself."""
     return path / FILE if path.is_dir() else path
-
-
-def _validate(path: Path, fields: Any) -> Graph:
-    """The graph of the fields of a YAML file."""
-    version = fields.get("schema_version")
-    if type(version) is not int or version != SCHEMA_VERSION:
-        way_out = (
-            "upgrade ssm-hdl to read it"
-            if type(version) is int and version > SCHEMA_VERSION
-            else "quantize again"
-        )
-        raise SsmHdlError(
-            f"{path}: schema_version is {brief(repr(version))}, "
-            f"this ssm-hdl reads {SCHEMA_VERSION}; {way_out}"
-        )
-    try:
-        return Graph.model_validate(fields)
-    except ValidationError as error:
-        raise SsmHdlError(f"{path}: {_explain(error, fields)}") from error
-
-
-def _explain(error: ValidationError, fields: Mapping[str, Any]) -> str:
-    """The first problems that pydantic found, each with the name of its operation and the value."""
-    found = problems(error, fields)
-    lines = []
-    for problem in found[:3]:
-        where = list(problem.where)
-        if where[0] == "operations" and len(where) > 1:
-            op = fields["operations"][where[1]]
-            name = op.get("name") if isinstance(op, dict) else None
-            where = [name if isinstance(name, str) else f"operation {where[1]}", *where[2:]]
-        text, value = brief(problem.text, 300), problem.value
-        shown = (
-            ""
-            if isinstance(value, dict | list) or repr(value) in text
-            else f" (it is {brief(repr(value))})"
-        )
-        lines.append(f"{'.'.join(brief(str(part)) for part in where)}: {text}{shown}")
-    more = f"; and {len(found) - 3:,} more" if len(found) > 3 else ""
-    return "; ".join(lines) + more
-
-
-__all__ = [
-    "FILE",
-    "HEADER",
-    "SCHEMA_VERSION",
-    "Graph",
-    "Input",
-    "Manifest",
-    "file_of",
-    "load_tensors",
-    "tensors_to_bytes",
-]

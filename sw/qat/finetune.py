@@ -20,12 +20,12 @@ from torch import Tensor
 from ssm_hdl import Manifest, SsmHdlError
 from ssm_hdl.errors import UsageError
 from ssm_hdl.files import write_atomically
-from ssm_hdl.manifest import tensors_to_bytes
 from ssm_hdl.sw.data import Dataset, Split
 from ssm_hdl.sw.progress import bar
 from ssm_hdl.sw.qat.model import QatModel, outputs
 from ssm_hdl.sw.score import main_score, score, score_text
 from ssm_hdl.sw.train import Epoch, labelled, loss_of, units
+from ssm_hdl.weights import tensors_to_bytes
 
 WARMUP = 0.05
 """Fraction of the steps with a rising rate; then the rate falls as a cosine."""

@@ -13,9 +13,10 @@ from ssm_hdl.errors import brief
 from ssm_hdl.fixed import Codes
 from ssm_hdl.fixed import quantize as to_codes
 from ssm_hdl.identifiers import top_name
-from ssm_hdl.manifest import SCHEMA_VERSION, Graph
+from ssm_hdl.manifest import Graph
 from ssm_hdl.operations import Tensors
 from ssm_hdl.operations.lookup import MAX_ADDRESS_BITS
+from ssm_hdl.schema import SCHEMA_VERSION
 from ssm_hdl.sw.checkpoint import Checkpoint
 from ssm_hdl.sw.quantize.formats import edge_format, tensor_format
 from ssm_hdl.sw.quantize.histogram import Floats, Histogram

@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ssm_hdl import SQ, Manifest, SsmHdlError
-from ssm_hdl.manifest import tensors_to_bytes
 from ssm_hdl.sim.golden import run
 from ssm_hdl.sw import checkpoint as checkpoints
 from ssm_hdl.sw.checkpoint import Checkpoint
@@ -24,6 +23,7 @@ from ssm_hdl.sw.quantize.rows import Moments, fit, nearest, values
 from ssm_hdl.sw.quantize.s4d import S4DLowering
 from ssm_hdl.sw.quantize.transition import store
 from ssm_hdl.sw.train import logits
+from ssm_hdl.weights import tensors_to_bytes
 
 ROOT = Path(__file__).parents[2]
 WIDE = Recipe(
