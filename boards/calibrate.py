@@ -22,13 +22,15 @@ from ssm_hdl import Manifest, SsmHdlError, registry
 from ssm_hdl.boards import flow
 from ssm_hdl.families import Family, find_family, unlimited
 from ssm_hdl.files import write_atomically
+from ssm_hdl.gateware.fork import Fork
 from ssm_hdl.gateware.layers import Layers
 from ssm_hdl.gateware.memories import Memories
 from ssm_hdl.gateware.multiplier import DSP, LUT
 from ssm_hdl.gateware.queue import Queue
+from ssm_hdl.gateware.repack import Repack
 from ssm_hdl.gateware.ring import Ring
 from ssm_hdl.gateware.stage import Features, StagePlan
-from ssm_hdl.gateware.stream import Fork, Repack, shape_of
+from ssm_hdl.gateware.stream import shape_of
 from ssm_hdl.gen import costs
 from ssm_hdl.gen.depth import find_layers
 from ssm_hdl.gen.plan import Plan

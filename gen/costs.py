@@ -20,13 +20,15 @@ from amaranth.lib.wiring import Component
 from ssm_hdl import registry
 from ssm_hdl.families.base import Family
 from ssm_hdl.families.rams import sprams
+from ssm_hdl.gateware.fork import Fork
 from ssm_hdl.gateware.layers import Layers
 from ssm_hdl.gateware.memories import Storage
 from ssm_hdl.gateware.queue import Queue
+from ssm_hdl.gateware.repack import Repack, widths
 from ssm_hdl.gateware.ring import Ring
 from ssm_hdl.gateware.spram import DEPTH
 from ssm_hdl.gateware.stage import SINKS, Features, Stage, StagePlan
-from ssm_hdl.gateware.stream import Fork, Repack, lanes, widths
+from ssm_hdl.gateware.stream import lanes
 from ssm_hdl.gen.pipeline import Pipeline
 from ssm_hdl.gen.size.objective import Use
 

@@ -11,10 +11,12 @@ from typing import Any, NamedTuple
 from amaranth.lib import wiring
 
 from ssm_hdl.families import Family
+from ssm_hdl.gateware.fork import Fork
 from ssm_hdl.gateware.queue import BURST, Queue
+from ssm_hdl.gateware.repack import Repack, widths
 from ssm_hdl.gateware.ring import Ring
 from ssm_hdl.gateware.stage import SINKS, Stage
-from ssm_hdl.gateware.stream import Fork, Repack, beats, lanes, shape_of, widths
+from ssm_hdl.gateware.stream import beats, lanes, shape_of
 from ssm_hdl.gateware.timing import Beats
 from ssm_hdl.gen.structure import ENTRY, EXIT, Structure
 

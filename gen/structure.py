@@ -9,7 +9,8 @@ from ssm_hdl.families.base import Family
 from ssm_hdl.families.generic import GENERIC
 from ssm_hdl.gateware.layers import Layers
 from ssm_hdl.gateware.memories import DEFAULT, Memories
-from ssm_hdl.gateware.stream import passing, reals
+from ssm_hdl.gateware.repack import passing
+from ssm_hdl.gateware.stream import reals
 from ssm_hdl.gen.depth import find_layers, stage_name
 from ssm_hdl.operations import Edge
 

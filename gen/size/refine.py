@@ -16,8 +16,8 @@ from amaranth.hdl import unsigned
 
 from ssm_hdl import Manifest
 from ssm_hdl.families import Device
+from ssm_hdl.gateware.fork import Fork
 from ssm_hdl.gateware.queue import BURST
-from ssm_hdl.gateware.stream import Fork
 from ssm_hdl.gen.costs import rest_of
 from ssm_hdl.gen.pipeline import Pipeline, entry_of
 from ssm_hdl.gen.plan import Plan

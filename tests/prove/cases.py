@@ -13,6 +13,7 @@ from ssm_hdl.fixed import Format, requantize
 from ssm_hdl.gateware.add import Add
 from ssm_hdl.gateware.argmax import Argmax
 from ssm_hdl.gateware.dense import Dense
+from ssm_hdl.gateware.fork import Fork
 from ssm_hdl.gateware.hadamard import Hadamard
 from ssm_hdl.gateware.last import Last
 from ssm_hdl.gateware.lookup import Lookup
@@ -21,10 +22,10 @@ from ssm_hdl.gateware.multiplier import LUT
 from ssm_hdl.gateware.multiply import Multiply
 from ssm_hdl.gateware.pool import Pool
 from ssm_hdl.gateware.queue import Places, Queue
+from ssm_hdl.gateware.repack import Repack
 from ssm_hdl.gateware.scan import Scan
 from ssm_hdl.gateware.slice import Slice
 from ssm_hdl.gateware.stage import QueuedStage, Stage
-from ssm_hdl.gateware.stream import Fork, Repack
 from ssm_hdl.gateware.taps import Taps
 from ssm_hdl.operations import Edge, Node, Tensors
 from ssm_hdl.operations.add import Add as AddOperation

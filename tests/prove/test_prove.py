@@ -9,8 +9,8 @@ from prove.cases import SMALL, queue
 from prove.checker import mutants, prove
 from prove.references import same
 
+from ssm_hdl.gateware.fork import Fork
 from ssm_hdl.gateware.queue import Queue
-from ssm_hdl.gateware.stream import Fork
 
 
 @pytest.mark.parametrize("name", SMALL)

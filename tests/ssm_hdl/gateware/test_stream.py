@@ -8,7 +8,9 @@ from amaranth.hdl import Module, Shape
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from ssm_hdl.gateware.stream import Fork, Repack, passing, signature, widths
+from ssm_hdl.gateware.fork import Fork
+from ssm_hdl.gateware.repack import Repack, passing, widths
+from ssm_hdl.gateware.stream import signature
 
 SHAPE = Shape(9, True)
 PACKETS, NUMBERS = 12, 8

@@ -19,6 +19,7 @@ from ssm_hdl.gateware.argmax import Argmax
 from ssm_hdl.gateware.compact_dense import CompactDense
 from ssm_hdl.gateware.dense import Dense
 from ssm_hdl.gateware.embedding import Embedding
+from ssm_hdl.gateware.fork import Fork
 from ssm_hdl.gateware.hadamard import Hadamard
 from ssm_hdl.gateware.largest import Largest
 from ssm_hdl.gateware.last import Last
@@ -30,11 +31,12 @@ from ssm_hdl.gateware.multiply import Multiply
 from ssm_hdl.gateware.norm import Norm
 from ssm_hdl.gateware.pool import Pool
 from ssm_hdl.gateware.queue import Queue
+from ssm_hdl.gateware.repack import Repack
 from ssm_hdl.gateware.ring import Ring
 from ssm_hdl.gateware.scan import Scan
 from ssm_hdl.gateware.selective import Selective
 from ssm_hdl.gateware.slice import Slice
-from ssm_hdl.gateware.stream import Fork, Repack, signature
+from ssm_hdl.gateware.stream import signature
 from ssm_hdl.gateware.taps import Taps
 from ssm_hdl.gateware.timing import Beats, Process, Schedule
 from ssm_hdl.operations import Argmax as ArgmaxOperation
