@@ -53,7 +53,7 @@ def command(
     and judge the estimates of whole pipelines."""
     need("pyosys", "scipy")
     from ssm_hdl import Manifest
-    from ssm_hdl.boards import calibrate
+    from ssm_hdl.boards import calibrate, stage_samples
     from ssm_hdl.boards.families import FLOWS
     from ssm_hdl.families import find_family
     from ssm_hdl.files import update_json, write_atomically
@@ -65,7 +65,9 @@ def command(
     )
     if loaded:
         samples = [
-            (family, sample) for family in families for sample in calibrate.samples(loaded, family)
+            (family, sample)
+            for family in families
+            for sample in stage_samples.samples(loaded, family)
         ]
         measured = []
         with progress("single stages", len(samples)) as advance:

@@ -15,8 +15,9 @@ from statistics import mean
 import pytest
 
 from ssm_hdl import Manifest
-from ssm_hdl.boards.calibrate import candidates, estimates, fit, judge, load
+from ssm_hdl.boards.calibrate import estimates, fit, judge, load
 from ssm_hdl.boards.families import FLOWS
+from ssm_hdl.boards.stage_samples import candidates
 from ssm_hdl.families import find_family, unlimited
 from ssm_hdl.families.ecp5 import ECP5
 from ssm_hdl.families.ice40 import ICE40
