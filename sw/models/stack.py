@@ -8,7 +8,7 @@
     decoder  Linear(H -> classes)
 
 The families differ in the SSM only, ``seq`` of a block: `S5SSM` in ``s5_ssm.py``, `S4DSSM` in
-``s4d.py``. Parameters have the names of the JAX code of S5 (lindermanlab/S5);
+``s4d_ssm.py``. Parameters have the names of the JAX code of S5 (lindermanlab/S5);
 matrices are (out, in), as in torch.
 """
 

@@ -10,7 +10,8 @@ import torch
 from ssm_hdl import SQ, UQ
 from ssm_hdl.sw.checkpoint import Checkpoint
 from ssm_hdl.sw.data import Split
-from ssm_hdl.sw.models.s4d import S4D, S4DSSM
+from ssm_hdl.sw.models.s4d import S4D
+from ssm_hdl.sw.models.s4d_ssm import S4DSSM
 from ssm_hdl.sw.models.stack import Block
 from ssm_hdl.sw.quantize.calibrate import Calibration, calibrate
 from ssm_hdl.sw.quantize.draft import Draft, Lowered, gelu, numpy
