@@ -1,19 +1,14 @@
-"""Child processes: the one place where they start, and none of them outlives its parent."""
+"""Tools as child processes: the one place where they start, and none outlives its parent."""
 
-import gc
-import multiprocessing
 import os
 import signal
 import subprocess
 import sys
 import threading
-import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing.synchronize import Lock
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -201,129 +196,3 @@ def side_by_side(jobs: int, calls: Sequence[Callable[[], T]]) -> Iterator[Iterat
         finally:
             executor.shutdown(wait=False, cancel_futures=True)
             stops.end()
-
-
-@contextmanager
-def pool(
-    count: int, initializer: Callable[..., object] | None = None, *arguments: Any
-) -> Iterator[ProcessPoolExecutor]:
-    """Processes that work side by side; each starts with ``initializer(*arguments)``,
-    and ends with this process.
-
-    Raises:
-        SsmHdlError: one of them was killed.
-    """
-    context = multiprocessing.get_context("spawn")  # a fork could hang on a lock of another thread
-    starts = context.Lock()
-    hook = threading.excepthook
-    try:
-        with ProcessPoolExecutor(
-            count, context, _begin, (starts, initializer, arguments)
-        ) as executor:
-            try:
-                with _uninterrupted(), starts:
-                    for _ in range(count):
-                        executor.submit(int)  # starts a worker, as long as none waits for work
-                yield executor
-            except BaseException as error:
-                # an end, which is not to wait for what they are doing
-                if not isinstance(error, Exception):
-                    # Python 3.11's executor stumbles over cancelled futures
-                    threading.excepthook = lambda arguments: None
-                    for worker in multiprocessing.active_children():
-                        worker.kill()
-                executor.shutdown(cancel_futures=True)
-                raise
-    except BrokenProcessPool as error:
-        raise SsmHdlError(
-            f"one of {count} processes was killed, most likely for want of memory; "
-            "give the same command with fewer --jobs, what was done is kept"
-        ) from error
-    finally:
-        threading.excepthook = hook
-
-
-@contextmanager
-def _uninterrupted() -> Iterator[None]:
-    """Signals that end this process wait: a worker whose start is cut off would
-    show a traceback."""
-    if threading.current_thread() is not threading.main_thread():  # which alone handles signals
-        yield
-        return
-    caught = list[int]()
-    before = {
-        name: signal.signal(name, lambda number, frame: caught.append(number)) for name in _ends()
-    }
-    try:
-        yield
-    finally:
-        for name, handler in before.items():
-            signal.signal(name, handler)
-        for number in caught[:1]:
-            signal.raise_signal(number)
-
-
-def _ends() -> list[signal.Signals]:
-    """The signals that end this process, without the ignored ones, as of nohup."""
-    names = [
-        getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
-    ]
-    return [name for name in names if signal.getsignal(name) is not signal.SIG_IGN]
-
-
-def _begin(
-    starts: Lock, initializer: Callable[..., object] | None, arguments: tuple[Any, ...]
-) -> None:
-    """The start of a worker: nobody else tells it that its parent was killed.
-    Work begins when all workers are there."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # of the terminal; the parent decides
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-
-    def follow() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=follow, daemon=True).start()
-    with starts:
-        pass
-    if initializer is not None:
-        initializer(*arguments)
-
-
-class Ended(BaseException):
-    """This process was told to end.
-
-    Attributes:
-        number: of the signal.
-    """
-
-    def __init__(self, number: int) -> None:
-        super().__init__(signal.Signals(number).name)
-        self.number = number
-
-
-@contextmanager
-def ending() -> Iterator[None]:
-    """Clean up when a signal ends this process, then end by that signal,
-    so that the caller sees it."""
-
-    def end(number: int, frame: object) -> None:
-        for name in names:
-            signal.signal(name, signal.SIG_IGN)  # the second one must not disturb the cleaning
-        raise Ended(number)
-
-    names = _ends()
-    before = {name: signal.signal(name, end) for name in names}
-    try:
-        yield
-    except Ended as ended:
-        print(f"ssm-hdl: ended by {ended}", file=sys.stderr, flush=True)
-        # of their semaphores, pools give those back that nobody holds any more
-        traceback.clear_frames(ended.__traceback__)
-        gc.collect()
-        signal.signal(ended.number, signal.SIG_DFL)
-        os.kill(os.getpid(), ended.number)
-    finally:
-        for name, handler in before.items():
-            signal.signal(name, handler)

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from ssm_hdl.errors import SsmHdlError
 from ssm_hdl.extras import need
-from ssm_hdl.processes import pool
+from ssm_hdl.workers import pool
 
 PATIENCE_S = 10
 """Seconds to wait for the scheduler."""

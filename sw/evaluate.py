@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from ssm_hdl import Manifest, SsmHdlError
 from ssm_hdl.fixed import Codes
-from ssm_hdl.processes import pool
 from ssm_hdl.samples import UNLABELLED, InputSpec
 from ssm_hdl.sim.golden import Result, run
 from ssm_hdl.sw.data import Split
 from ssm_hdl.sw.data.dataset import Batch
 from ssm_hdl.sw.score import bits_per_step, by_target, recalls, scores
+from ssm_hdl.workers import pool
 
 if TYPE_CHECKING:
     from ssm_hdl.sw.checkpoint import Checkpoint

@@ -85,10 +85,10 @@ def test_a_folder_depends_only_on_the_packages_of_its_table(path):
 def test_the_command_line_starts_without_anything_heavy(path):
     for module in imports(path, everywhere=False):
         ours = module.startswith("ssm_hdl.sw.cli") or module in (
+            "ssm_hdl.ending",
             "ssm_hdl.errors",
             "ssm_hdl.extras",
             "ssm_hdl.files",
-            "ssm_hdl.processes",
             "ssm_hdl.sw.progress",
         )
         assert ours or module.split(".")[0] in {

@@ -12,7 +12,7 @@ from random_graphs import fuzz, random_manifest, random_plan
 from random_graphs.check import check_models, check_netlist, check_rtl
 from random_graphs.stored import load
 
-from ssm_hdl import processes
+from ssm_hdl import workers
 from ssm_hdl.files import read_json
 
 FOUND = sorted(path for path in Path(__file__).with_name("found").glob("*") if path.is_dir())
@@ -64,7 +64,7 @@ def test_workers_compile_apart(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     folders = []
     for _ in range(2):
-        with processes.pool(1) as pool:
+        with workers.pool(1) as pool:
             folders.append(pool.submit(fuzz.own_cache).result())
     assert folders[0] != folders[1] and all(tmp_path in folder.parents for folder in folders)
 

@@ -15,9 +15,9 @@ from typing import Annotated
 import typer
 from typer.exceptions import TyperException
 
+from ssm_hdl.ending import ending
 from ssm_hdl.errors import SsmHdlError, UsageError, reason
 from ssm_hdl.files import cannot_write
-from ssm_hdl.processes import ending
 from ssm_hdl.sw.cli import (
     bench,
     build,

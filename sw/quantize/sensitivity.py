@@ -10,10 +10,10 @@ from typing import Any
 
 from ssm_hdl.errors import SsmHdlError, UsageError
 from ssm_hdl.files import write_atomically
-from ssm_hdl.processes import pool
 from ssm_hdl.sw.quantize.bench import Bench, Measured, Subject
 from ssm_hdl.sw.quantize.parts import PARTS, WIDTHS, width_of, with_widths
 from ssm_hdl.sw.quantize.recipe import Recipe
+from ssm_hdl.workers import pool
 
 FILE = "sensitivity.json"
 

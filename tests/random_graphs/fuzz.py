@@ -24,11 +24,13 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from random_graphs import DICE, random_manifest, random_plan
 from random_graphs.check import Finding, check_models, check_netlist, check_rtl
 from random_graphs.stored import save
-from ssm_hdl import Manifest, SsmHdlError, processes
+from ssm_hdl import Manifest, SsmHdlError
+from ssm_hdl.ending import ending
 from ssm_hdl.families import FAMILIES
 from ssm_hdl.files import read_json, scratch, update_json
 from ssm_hdl.gen.plan import Plan
 from ssm_hdl.sim.compiler import cache_folder
+from ssm_hdl.workers import pool
 
 GRAPHS = 10
 """Graphs of a batch."""
@@ -147,14 +149,14 @@ def main() -> None:
         time.monotonic() + asked.seconds,
         range(state["batches"], -(-asked.graphs // GRAPHS)),
     )
-    with processes.ending(), processes.pool(asked.jobs) as pool:
-        for counts in pool.map(partial(batch, asked.level), numbers):
+    with ending(), pool(asked.jobs) as workers:
+        for counts in workers.map(partial(batch, asked.level), numbers):
             state.update(counts, batches=1)
             fields = {name: state[name] for name in ("batches", *COUNTS)}
             fields |= {name: state[name] for name in sorted(state) if name.startswith(NAMED)}
             record(asked.results, {asked.level: fields})
             if time.monotonic() > end:
-                pool.shutdown(cancel_futures=True)
+                workers.shutdown(cancel_futures=True)
                 break
 
 

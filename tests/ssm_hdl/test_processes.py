@@ -10,7 +10,7 @@ from functools import partial
 import pytest
 from marked import Mark
 
-from ssm_hdl import SsmHdlError, processes
+from ssm_hdl import SsmHdlError, processes, workers
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def test_nothing_is_left_of_a_tool(shell, monkeypatch):
 
 
 TOOL = "processes.run(['sh', '-c', 'sleep 777 & sleep 777'], pathlib.Path(sys.argv[1]))"
-POOL = "list(stack.enter_context(processes.pool(2)).map(time.sleep, [777, 777]))"
+POOL = "list(stack.enter_context(workers.pool(2)).map(time.sleep, [777, 777]))"
 SIDE = f"list(stack.enter_context(processes.side_by_side(2, [lambda: {TOOL}] * 2)))"
 
 
@@ -77,11 +77,12 @@ SIDE = f"list(stack.enter_context(processes.side_by_side(2, [lambda: {TOOL}] * 2
 )
 def test_children_end_with_their_parent(tmp_path, work, least, number):
     mark = Mark()
-    code = "import contextlib, pathlib, signal, sys, time\nfrom ssm_hdl import processes\n"
+    code = "import contextlib, pathlib, signal, sys, time\n"
+    code += "from ssm_hdl import processes, workers\nfrom ssm_hdl.ending import ending\n"
     code += f"signal.signal({int(number)}, signal.SIG_DFL)\n" * (
         number != signal.SIGKILL
     )  # a test in the background ignores some
-    code += f"with processes.ending(), contextlib.ExitStack() as stack: {work}"
+    code += f"with ending(), contextlib.ExitStack() as stack: {work}"
     command = [sys.executable, "-c", code, str(tmp_path / "log")]
     parent = subprocess.Popen(
         command, stderr=subprocess.PIPE, text=True, env=os.environ | mark.variables
@@ -117,7 +118,7 @@ def test_calls_side_by_side_give_results_in_order_until_nobody_asks(tmp_path, jo
 def test_a_worker_that_is_killed_is_an_error():
     with (
         pytest.raises(SsmHdlError, match="one of 1 processes was killed"),
-        processes.pool(1) as pool,
+        workers.pool(1) as pool,
     ):
         pool.submit(os.kill, pool.submit(os.getpid).result(), signal.SIGKILL).result()
 
