@@ -19,9 +19,9 @@ from ssm_hdl.samples import UNLABELLED
 from ssm_hdl.sw.checkpoint import Checkpoint
 from ssm_hdl.sw.data import Dataset, InputSpec, Split
 from ssm_hdl.sw.models import Model
-from ssm_hdl.sw.presets import TrainConfig
 from ssm_hdl.sw.progress import bar
 from ssm_hdl.sw.score import main_score, score, score_text
+from ssm_hdl.sw.train_config import TrainConfig
 
 
 @dataclass(frozen=True)

@@ -74,9 +74,10 @@ def command(
     import torch
 
     from ssm_hdl.sw.data import is_file, load
-    from ssm_hdl.sw.presets import COLUMNS, OWN, change, rows
+    from ssm_hdl.sw.presets import COLUMNS, OWN, rows
     from ssm_hdl.sw.presets import preset as find
     from ssm_hdl.sw.train import train
+    from ssm_hdl.sw.train_config import change
 
     if listing:
         listed = table(*COLUMNS)

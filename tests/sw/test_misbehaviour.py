@@ -22,7 +22,8 @@ from marked import Mark
 
 from ssm_hdl import files
 from ssm_hdl.sw import checkpoint, data
-from ssm_hdl.sw.presets import PRESETS, change
+from ssm_hdl.sw.presets import PRESETS
+from ssm_hdl.sw.train_config import change
 
 DOUBLE = """
 schema_version: 1

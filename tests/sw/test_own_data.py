@@ -13,8 +13,9 @@ from ssm_hdl.fingerprint import fingerprint
 from ssm_hdl.samples import InputSpec
 from ssm_hdl.sim.golden import run
 from ssm_hdl.sw import checkpoint, data
-from ssm_hdl.sw.presets import PRESETS, change
+from ssm_hdl.sw.presets import PRESETS
 from ssm_hdl.sw.train import logits, loss_of, tensors, train
+from ssm_hdl.sw.train_config import change
 
 TINY = change(replace(PRESETS["small"], epochs=3), ["width=4", "modes=2"])
 KEPT = InputSpec(

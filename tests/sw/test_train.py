@@ -14,8 +14,9 @@ from ssm_hdl.errors import UsageError
 from ssm_hdl.sw import data
 from ssm_hdl.sw.models.s4d import S4DConfig
 from ssm_hdl.sw.models.s5 import S5Config
-from ssm_hdl.sw.presets import PRESETS, change, preset
+from ssm_hdl.sw.presets import PRESETS, preset
 from ssm_hdl.sw.train import accuracy, logits, rotated, tensors, train
+from ssm_hdl.sw.train_config import change
 
 TINY = replace(PRESETS["digits"], model=S4DConfig(width=4, modes=4, dt_range=(1e-2, 1.0)), epochs=8)
 

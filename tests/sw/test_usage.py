@@ -11,7 +11,8 @@ import torch
 from public import public
 
 from ssm_hdl.sw import checkpoint, data
-from ssm_hdl.sw.presets import PRESETS, change
+from ssm_hdl.sw.presets import PRESETS
+from ssm_hdl.sw.train_config import change
 
 ROOT = Path(__file__).parents[2]
 TINY = change(replace(PRESETS["small"], epochs=1), ["width=4", "modes=2"])
