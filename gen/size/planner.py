@@ -28,13 +28,13 @@ from dataclasses import dataclass
 
 from ssm_hdl import Manifest, SsmHdlError
 from ssm_hdl.errors import UsageError
-from ssm_hdl.families import DEVICES, GENERIC_DEVICE, Device
-from ssm_hdl.gen.depth import find_layers
+from ssm_hdl.families import GENERIC_DEVICE, Device
 from ssm_hdl.gen.plan import Plan
 from ssm_hdl.gen.report import Report, estimate
+from ssm_hdl.gen.size.attempts import LUTS_BELOW, structures, thresholds
+from ssm_hdl.gen.size.misfit import misfit
 from ssm_hdl.gen.size.objective import NOTHING, Use, budget
 from ssm_hdl.gen.size.refine import Candidate, Search
-from ssm_hdl.gen.structure import Structure
 
 DSP = 8
 """Limit of DSP blocks on a device that has none: the number of the smallest device,
@@ -47,10 +47,6 @@ the clock networks of the fastest end below it."""
 SLOWEST_HZ = 1e-9
 """Rate of a time step in thirty years; the cycles of such an interval are still
 exact in a float."""
-
-LUTS_BELOW = (2048, 4096, 8192)
-"""Bits below which memories are of LUTs, tried in turn where block RAMs are too few. A RAM of LUTs
-of 2,048 bits takes some 200 LUTs; one of 8,192 takes 800, and a thirtieth of an LFE5U-25F."""
 
 Progress = Callable[[str], None]
 
@@ -130,15 +126,14 @@ def plan_for(
     attempts = [
         (anything, 0) for anything in ([first] if first or not device.bounded else [False, True])
     ]
-    attempts += [(True, bits) for bits in _thresholds(device)]
+    attempts += [(True, bits) for bits in thresholds(device)]
     searches = list[Search]()
     for anything, luts_below in attempts:
         if luts_below == LUTS_BELOW[0] and not _rams_are_short(searches, limit):
             break
-        structures = _structures(manifest, device, share_layers, luts_below)
         searches = [
             Search(manifest, structure, device, limits, folding or {}, anything, progress)
-            for structure in structures
+            for structure in structures(manifest, device, share_layers, luts_below)
         ]
         for candidate in _candidates(searches, limit):
             sized = Sized(device, clock_hz, candidate.plan, estimate(manifest, candidate.plan))
@@ -170,7 +165,7 @@ def plan_for(
             f"the most that fits is {math.floor(closest.rate_hz):,}, "
             f"a step every {closest.report.cycles:,} cycles (ask for it with --max)"
         )
-    raise SsmHdlError(_misfit(manifest, device, reserve, searches[-1]))
+    raise SsmHdlError(misfit(manifest, device, reserve, searches[-1]))
 
 
 def _candidates(searches: list[Search], limit: int | None) -> Iterator[Candidate]:
@@ -234,86 +229,8 @@ def _check(
         )
 
 
-def _thresholds(device: Device) -> tuple[int, ...]:
-    """The bits below which memories can be of LUTs, for a device that has such memories."""
-    return LUTS_BELOW if device.family.rams.lut_rams else ()
-
-
 def _rams_are_short(searches: Sequence[Search], limit: int | None) -> bool:
     """With more block RAMs a plan would fit, within ``limit`` cycles per step if there is one."""
     return any(
         search.without_rams().feasible(limit or search.options.intervals[-1]) for search in searches
-    )
-
-
-def _structures(
-    manifest: Manifest, device: Device, share_layers: bool | None, luts_below: int = 0
-) -> list[Structure]:
-    """Stages of their own for every layer, and shared ones, where there is a choice."""
-    if share_layers is None:
-        try:
-            find_layers(manifest)
-        except SsmHdlError:
-            share_layers = False
-    choices = (False, True) if share_layers is None else (share_layers,)
-    return [Structure.of(manifest, shared, device.family, luts_below) for shared in choices]
-
-
-def _misfit(manifest: Manifest, device: Device, reserve: Use, search: Search) -> str:
-    """Why nothing fits, by how much, and where it would. ``search`` has the smallest stages."""
-    least, limits = search.least(), search.budget
-    missing = []
-    if least.rams > limits.rams:
-        there = max(0, limits.rams)
-        bits = (least.rams - there) * device.ram_bits
-        missing.append(
-            f"its memories take {least.rams:,.0f} block RAMs where {there:,.0f} can be used, "
-            f"{bits:,.0f} bits too many"
-        )
-    for what, needed, limit in (
-        ("LUTs", least.luts, limits.luts),
-        ("flip-flops", least.flip_flops, limits.flip_flops),
-        ("DSP blocks", least.dsps, limits.dsps),
-    ):
-        if needed > limit:
-            missing.append(
-                f"it takes at least {needed:,.0f} {what} where {max(0, limit):,.0f} can be used"
-            )
-    other = reserve != NOTHING
-    if not missing:
-        have = zip(
-            (limits.luts, limits.flip_flops, limits.rams, limits.dsps),
-            ("LUTs", "flip-flops", "block RAMs", "DSP blocks"),
-            strict=True,
-        )
-        within = ", ".join(f"{limit:,.0f} {what}" for limit, what in have if limit < math.inf)
-        left = (
-            f" that place and route{' and other logic leave' if other else ' leaves'}"
-            if device.bounded
-            else ""
-        )
-        missing.append(f"no plan keeps within the {within}{left}")
-    others = [
-        larger.title
-        for larger in DEVICES.values()
-        if larger.bounded
-        and larger is not device
-        and reserve.dsps <= larger.dsps
-        and _fits(manifest, larger, reserve)
-    ]
-    beside = " beside other logic; leave less for that, or" if other else ";"
-    none = f"no device that is known holds it{beside} give it narrower formats"
-    where = f"it fits the {' and the '.join(others)}" if others else none
-    return f"{manifest.name} does not fit the {device.title}: {', and '.join(missing)}; {where}"
-
-
-def _fits(manifest: Manifest, device: Device, reserve: Use) -> bool:
-    limits = budget(device, reserve=reserve)
-    return any(
-        search.feasible(search.options.intervals[-1])
-        for luts_below in (0, *_thresholds(device))
-        for search in (
-            Search(manifest, structure, device, limits, {})
-            for structure in _structures(manifest, device, None, luts_below)
-        )
     )
