@@ -159,7 +159,8 @@ def zipped(new):
     # of two members of one name
     with zipfile.ZipFile(buffer, "w") as file, warnings.catch_warnings(action="ignore"):
         for name, member in zip(new[:half], new[half:], strict=True):
-            file.writestr(name.decode(errors="replace").partition("\0")[0] or "x", member)
+            name = name.decode(errors="replace").partition("\0")[0] or "x"
+            file.writestr(zipfile.ZipInfo(name), member)  # without the time of day, to be repeated
     return buffer.getvalue()
 
 
