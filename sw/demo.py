@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.text import Text
 
 from ssm_hdl import SsmHdlError
 from ssm_hdl.boards.build import BuildReport, build
@@ -98,7 +99,9 @@ def demo(out: Path, console: Console, bar: Bar) -> Demo:
 
     def say(text: str) -> None:
         console.print(
-            f"[bold]{time.monotonic() - began:4.0f} s[/]  {text}", highlight=False, soft_wrap=True
+            Text.assemble((f"{time.monotonic() - began:4.0f} s", "bold"), f"  {text}"),
+            highlight=False,
+            soft_wrap=True,
         )
 
     say("training an S4D on scikit-learn's digits, 8 x 8 pixels as sequences of 64 steps")

@@ -26,7 +26,11 @@ def messages() -> Console:
 
     In a file it has no colours and no bars, whatever FORCE_COLOR asks of answers.
     """
-    return Console(stderr=True, force_terminal=sys.stderr.isatty())
+    return Console(
+        stderr=True,
+        force_terminal=sys.stderr.isatty(),
+        markup=False,  # names and paths may have brackets
+    )
 
 
 class Lines:
@@ -93,7 +97,7 @@ def bar(
     """
     shown = console or Console(quiet=True)
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         counts or MofNCompleteColumn(),
         TimeElapsedColumn(),

@@ -168,7 +168,7 @@ def show(as_json: bool, answer: Mapping[str, Any], *tables: RenderableType) -> N
         else:
             # In a pipe, rich would cut tables to 80 columns.
             wide = None if out.isatty() or "COLUMNS" in os.environ else 120
-            console = Console(width=wide, file=out)
+            console = Console(width=wide, file=out, markup=False)  # names may have brackets
             # itself it would end this process where a reader has ended
             with console.capture() as text:
                 console.print(*tables, sep="\n")
@@ -212,7 +212,11 @@ def working(name: str, keep: bool = False) -> Iterator[Callable[[str], None]]:
         keep: a line for everything, which stays.
     """
     console, lines = messages(), Lines()
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}", markup=False),
+        TimeElapsedColumn(),
+    )
     with Progress(
         *columns, console=console, transient=True, disable=not sys.stderr.isatty()
     ) as bar:

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
 from ssm_hdl.errors import UsageError, brief
 from ssm_hdl.sw.cli.console import Folder, Hop, Json, Window, facts, need_picture, show, table
@@ -62,14 +61,14 @@ def command(
     )
     for row in answer["channels"][:ROWS]:
         channels.add_row(
-            escape(brief(row["name"], 14)),
+            brief(row["name"], 14),
             *(f"{row[key]:.4g}" for key in ("min", "max", "mean", "std", "lsb")),
             f"{row['clipped']:.1%}",
         )
     labels = table(answer["labels"][0]["kind"], *(f">{part}" for part in PARTS))
     for row in answer["labels"][:ROWS]:
         labels.add_row(
-            escape(brief(row["name"], 20)),
+            brief(row["name"], 20),
             *(row[part] if isinstance(row[part], str) else f"{row[part]:,}" for part in PARTS),
         )
     more = {

@@ -111,6 +111,24 @@ def test_progress_is_lines_where_there_is_no_terminal(capsys, monkeypatch):
     assert capsys.readouterr().err == lines
 
 
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_brackets_in_names_are_shown(monkeypatch, capsys):
+    shown = console.table("name")
+    shown.add_row("[red]x[/y]")
+    console.show(False, {}, shown)
+    assert "[red]x[/y]" in capsys.readouterr().out
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    monkeypatch.setenv("TERM", "xterm")
+    with console.progress("[/a]", 2) as advance, console.working("[/b]") as tell:
+        advance(2)
+        tell("[/c]/x.bin")
+    assert all(name in sys.stderr.getvalue() for name in ("[/a]", "[/b]: [/c]/x.bin"))
+
+
 def test_waves(cli, random_manifest, tmp_path):
     path = random_manifest(channels=2, modes=2, steps=4).save(tmp_path / "small")
     done = cli("simulate", path, "--count", 1, "--waves", tmp_path / "small.vcd")
