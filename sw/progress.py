@@ -24,11 +24,15 @@ an hour has some thirty lines."""
 def messages() -> Console:
     """The console of progress and messages: stderr.
 
-    In a file it has no colours and no bars, whatever FORCE_COLOR asks of answers.
+    In a file it has no colours and no bars, whatever FORCE_COLOR and TTY_INTERACTIVE ask of
+    answers. A terminal that cannot move its cursor, TERM=dumb, has no bars either.
     """
+    isatty = getattr(sys.stderr, "isatty", None)  # consoles of editors may have none
+    terminal = isatty is not None and isatty()
     return Console(
         stderr=True,
-        force_terminal=sys.stderr.isatty(),
+        force_terminal=terminal,
+        force_interactive=None if terminal else False,
         markup=False,  # names and paths may have brackets
     )
 

@@ -218,16 +218,18 @@ def working(name: str, keep: bool = False) -> Iterator[Callable[[str], None]]:
         TimeElapsedColumn(),
     )
     with Progress(
-        *columns, console=console, transient=True, disable=not sys.stderr.isatty()
+        *columns, console=console, transient=True, disable=not console.is_interactive
     ) as bar:
         task = bar.add_task(name, total=None)
 
         def tell(what: str) -> None:
             bar.update(task, description=f"{name}: {what}")
-            if keep:
-                console.print(what, highlight=False, markup=False, soft_wrap=True)
-            elif not sys.stderr.isatty() and (elapsed := lines.due()) is not None:
-                console.print(f"{name}: {elapsed:3.0f} s, {what}", highlight=False, markup=False)
+            line = what
+            if not keep:
+                if console.is_interactive or (elapsed := lines.due()) is None:
+                    return
+                line = f"{name}: {elapsed:3.0f} s, {what}"
+            console.print(line, highlight=False, markup=False, soft_wrap=True)
 
         yield tell
 

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -114,6 +115,33 @@ def test_progress_is_lines_where_there_is_no_terminal(capsys, monkeypatch):
 class Terminal(io.StringIO):
     def isatty(self):
         return True
+
+
+@pytest.mark.parametrize(
+    ("stderr", "name", "value"),
+    [
+        (Terminal, "TERM", "dumb"),  # as in Emacs
+        (io.StringIO, "TTY_INTERACTIVE", "1"),
+        (io.StringIO, "COLUMNS", "10"),
+        (SimpleNamespace, "TERM", "xterm"),  # of an editor that has no isatty
+    ],
+)
+def test_progress_is_lines_where_no_bar_can_be(monkeypatch, stderr, name, value):
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv(name, value)
+    written = stderr()
+    if stderr is SimpleNamespace:
+        kept = io.StringIO()
+        written.write, written.flush, written.getvalue = kept.write, kept.flush, kept.getvalue
+    monkeypatch.setattr(sys, "stderr", written)
+    monkeypatch.setattr("ssm_hdl.sw.progress.FIRST_S", 0)
+    monkeypatch.setattr("ssm_hdl.sw.progress.SHARE", 0)
+    with console.working("digits") as tell:
+        tell("planning a long while")
+    with console.progress("digits", 2) as advance:
+        advance(2)
+    lines = "digits:   0 s, planning a long while\ndigits: 2 of 2, 0 s\n"
+    assert written.getvalue().lstrip("\n").replace("\n\n", "\n") == lines
 
 
 def test_brackets_in_names_are_shown(monkeypatch, capsys):
