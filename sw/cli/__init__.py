@@ -4,12 +4,14 @@ Heavy packages are imported inside the commands. So ``--help`` answers at once,
 and a missing extra is a message.
 """
 
+import os
 import re
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 from inspect import cleandoc
 from itertools import pairwise
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -110,10 +112,11 @@ def main() -> None:
     try:
         with ending():
             # closed by a shell, `>&-`, or by a service
-            if sys.stdout is None or sys.stderr is None:
-                raise SsmHdlError(
-                    "stdout or stderr is closed; redirect it to a file, or to /dev/null"
-                )
+            if sys.stderr is None:
+                # print() would take stdout; it stays open until the end
+                sys.stderr = Path(os.devnull).open("w", errors="backslashreplace")  # noqa: SIM115
+            if sys.stdout is None:
+                raise SsmHdlError("stdout is closed; redirect it to a file, or to /dev/null")
             _refuse_empty(sys.argv[1:])
             status = app(prog_name="ssm-hdl", standalone_mode=False)
     except TyperException as error:

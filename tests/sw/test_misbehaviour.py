@@ -4,6 +4,7 @@ a true exit status, nothing left behind.
 A few cells of the table run here; ``make misbehave`` runs all of them.
 """
 
+import json
 import os
 import re
 import resource
@@ -256,10 +257,20 @@ def test_a_reader_that_has_ended(inputs, line):
     assert run.returncode == 1
 
 
+def test_a_closed_stderr_leaves_stdout_to_the_answer(inputs):
+    for line, status in (("info tiny --json", 0), ("info none --json", 1), ("info --jso", 2)):
+        run = launch(
+            inputs, line, {}, stdout=subprocess.PIPE, stderr=None, preexec_fn=lambda: os.close(2)
+        )
+        answer = run.communicate()[0]
+        assert run.returncode == status
+        assert json.loads(answer)["name"] == "tiny" if status == 0 else answer == ""
+
+
 def test_a_closed_stdout(inputs):
     run = launch(inputs, "info tiny", {}, preexec_fn=lambda: os.close(1))
     assert (
         run.communicate()[1]
-        == "ssm-hdl: stdout or stderr is closed; redirect it to a file, or to /dev/null\n"
+        == "ssm-hdl: stdout is closed; redirect it to a file, or to /dev/null\n"
     )
     assert run.returncode == 1
