@@ -117,6 +117,9 @@ def main() -> None:
                 sys.stderr = Path(os.devnull).open("w", errors="backslashreplace")  # noqa: SIM115
             if sys.stdout is None:
                 raise SsmHdlError("stdout is closed; redirect it to a file, or to /dev/null")
+            columns = os.environ.get("COLUMNS", "")
+            if not columns.isdecimal() or not int(columns):
+                os.environ.pop("COLUMNS", None)  # rich would print nothing in 0 columns
             _refuse_empty(sys.argv[1:])
             status = app(prog_name="ssm-hdl", standalone_mode=False)
     except TyperException as error:

@@ -157,6 +157,14 @@ def test_brackets_in_names_are_shown(monkeypatch, capsys):
     assert all(name in sys.stderr.getvalue() for name in ("[/a]", "[/b]: [/c]/x.bin"))
 
 
+@pytest.mark.parametrize("columns", ["0", "00", "", "x", "²"])
+def test_no_number_of_columns_is_as_good_as_none(cli, monkeypatch, columns):
+    monkeypatch.delenv("COLUMNS", raising=False)
+    shown = cli("info", "manifests/digits").out
+    monkeypatch.setenv("COLUMNS", columns)
+    assert shown and cli("info", "manifests/digits").out == shown
+
+
 def test_waves(cli, random_manifest, tmp_path):
     path = random_manifest(channels=2, modes=2, steps=4).save(tmp_path / "small")
     done = cli("simulate", path, "--count", 1, "--waves", tmp_path / "small.vcd")
