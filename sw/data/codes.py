@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ssm_hdl.errors import brief
+from ssm_hdl.errors import SsmHdlError, brief
 from ssm_hdl.fixed import SQ, UQ, Format, bits
 from ssm_hdl.sw.data.arrays import File
 from ssm_hdl.sw.data.dataset import InputSpec
@@ -36,7 +36,10 @@ def format_of(
     """The format of the codes and, of floats, the scale of each channel,
     from the steps (n, channels) that train."""
     real, stated = x.dtype.kind == "f", file.arrays.get("format")
-    wanted = None if stated is None else Format.parse(str(stated.item()))
+    try:
+        wanted = None if stated is None else Format.parse(str(stated.item()))
+    except SsmHdlError as error:
+        file.fail(f"format: {error}")
     if like is not None:
         format = Format.parse(like.input_format)
         if real != bool(like.scale):
