@@ -1,8 +1,9 @@
 """RTL against the golden model, by equality of every element of the output."""
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -65,7 +66,7 @@ def compare(
         samples: codes of the input format, integers of shape (batch, steps, size),
             at least one sequence.
         progress: called with the number of sequences that the pipeline has done since the last
-            call, from any thread.
+            call, often none, from any thread; what it raises ends the comparison.
         stalls: chance of a stall in every cycle, at both ends.
         seed: of these chances.
         jobs: threads to run parts of the batch in, each on its own instance of the pipeline.
@@ -76,14 +77,26 @@ def compare(
     """
     samples = manifest.check_samples(samples)
     parts = np.array_split(samples, max(1, min(jobs, len(samples))))
+    given_up = Event()
+
+    def advance(done: int) -> None:
+        if given_up.is_set():
+            raise CancelledError
+        if progress is not None:
+            progress(done)
 
     def simulate(part: int) -> Run:
         # stalls of its own for each part
-        return model.run(parts[part], progress, stalls=stalls, seed=seed + part)
+        return model.run(parts[part], advance, stalls=stalls, seed=seed + part)
 
     with ThreadPoolExecutor(len(parts)) as pool:
-        runs = list(pool.map(simulate, range(len(parts))))
-    return judge(manifest, samples, runs)
+        simulations = [pool.submit(simulate, part) for part in range(len(parts))]
+        try:
+            for simulation in as_completed(simulations):
+                simulation.result()
+        finally:
+            given_up.set()  # the pool waits for its threads, also where a signal ends this process
+    return judge(manifest, samples, [simulation.result() for simulation in simulations])
 
 
 def joined(parts: Sequence[Comparison]) -> Comparison:

@@ -122,7 +122,8 @@ class VerilatedModel:
 
         Args:
             samples: codes of the input format, integers of shape (batch, steps, size).
-            progress: called with the number of sequences done since the last call.
+            progress: called with the number of sequences done since the last call, often none;
+                what it raises ends the run.
             stalls: chance, in every cycle, that a sample or a byte of weights is held back,
                 and that a result is not taken.
             pause: cycles in which nothing moves before some results are taken,
@@ -160,7 +161,7 @@ class VerilatedModel:
             while not job.check(patience):
                 before = job.sequences
                 self._lib.model_run(model, job.job, _AT_ONCE, patience, _DRAIN)
-                if progress is not None and job.sequences > before:
+                if progress is not None:
                     progress(job.sequences - before)
         finally:
             self._lib.model_free(model)

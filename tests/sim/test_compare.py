@@ -37,3 +37,20 @@ def test_a_reader_that_pauses_gets_the_same_later(random_manifest, random_sample
     )
     eager, pausing = (model.run(samples, pause=pause) for pause in (0, 200))
     assert (pausing.outputs == eager.outputs).all() and pausing.cycles > eager.cycles + 200
+
+
+def test_a_comparison_that_is_given_up_ends_at_once(random_manifest, random_samples, monkeypatch):
+    """As by a signal, while threads simulate."""
+    monkeypatch.setattr("ssm_hdl.sim.verilated._AT_ONCE", 1 << 10)
+    manifest = random_manifest(channels=2, modes=2, steps=6)
+    model = VerilatedModel(manifest, plan_for(manifest, dsp=8).plan, optimise=0)
+    samples, done = random_samples(manifest, 4000), []
+
+    def progress(count):
+        done.append(count)
+        if len(done) == 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        compare(manifest, model, samples, progress, jobs=2)
+    assert sum(done) < 1000
