@@ -6,7 +6,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 
 def ending_signals() -> list[signal.Signals]:
@@ -44,7 +44,8 @@ def ending() -> Iterator[None]:
     try:
         yield
     except Ended as ended:
-        print(f"ssm-hdl: ended by {ended}", file=sys.stderr, flush=True)
+        with suppress(OSError):  # what read it may have ended by the same signal
+            print(f"ssm-hdl: ended by {ended}", file=sys.stderr, flush=True)
         # of their semaphores, pools give those back that nobody holds any more
         traceback.clear_frames(ended.__traceback__)
         gc.collect()

@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from rich.console import Console
 from rich.progress import (
@@ -21,6 +22,20 @@ FIRST_S, SHARE = 5.0, 0.1
 an hour has some thirty lines."""
 
 
+class _Messages(Console):
+    """A console whose lines may be lost: a full disk or a reader that has ended
+    ends no work of hours."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True  # itself it would close stdout and end this process
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        try:
+            super().print(*objects, **options)
+        except OSError:
+            self.quiet = True
+
+
 def messages() -> Console:
     """The console of progress and messages: stderr.
 
@@ -29,7 +44,7 @@ def messages() -> Console:
     """
     isatty = getattr(sys.stderr, "isatty", None)  # consoles of editors may have none
     terminal = isatty is not None and isatty()
-    return Console(
+    return _Messages(
         stderr=True,
         force_terminal=terminal,
         force_interactive=None if terminal else False,

@@ -8,6 +8,7 @@ import os
 import re
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib.metadata import version
 from inspect import cleandoc
 from itertools import pairwise
@@ -124,15 +125,21 @@ def main() -> None:
             status = app(prog_name="ssm-hdl", standalone_mode=False)
     except TyperException as error:
         if error.format_message():  # none where there is no command: the help is shown
-            print(_wrong_usage(error, sys.argv[1:]), file=sys.stderr)
+            _say(_wrong_usage(error, sys.argv[1:]))
         sys.exit(2)
     except (SsmHdlError, OSError) as error:  # of the system, such as a full disk
         # of stdout, which a page of help goes to
         if isinstance(error, OSError) and not error.filename:
             error = cannot_write("stdout", error)
-        print(f"ssm-hdl: {error}", file=sys.stderr)
+        _say(f"ssm-hdl: {error}")
         sys.exit(2 if isinstance(error, UsageError) else 1)
     sys.exit(status)
+
+
+def _say(line: str) -> None:
+    """A line on stderr; the exit status is the same where nobody can read it."""
+    with suppress(OSError):
+        print(line, file=sys.stderr)
 
 
 def _wrong_usage(error: TyperException, words: Sequence[str]) -> str:

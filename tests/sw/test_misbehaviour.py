@@ -267,6 +267,35 @@ def test_a_closed_stderr_leaves_stdout_to_the_answer(inputs):
         assert json.loads(answer)["name"] == "tiny" if status == 0 else answer == ""
 
 
+def test_messages_that_nobody_reads_change_nothing(inputs):
+    code = (
+        "import sys; sys.argv[0] = 'ssm-hdl'; from ssm_hdl.sw import progress, cli; "
+        "from ssm_hdl.sw.cli import console; progress.FIRST_S = progress.SHARE = 0\n"
+        "with console.working('tiny') as tell, console.progress('tiny', 2) as advance:\n"
+        "  tell('one'); advance(1); tell('two'); advance(1)\n"
+        "cli.main()"
+    )
+    read, gone = os.pipe()
+    os.close(read)
+    for stderr in (gone, os.open("/dev/full", os.O_WRONLY)):
+        for line, status in (("info tiny --json", 0), ("info none", 1), ("info --jso", 2)):
+            run = subprocess.run(
+                [sys.executable, "-P", "-c", code, *line.split()],
+                cwd=inputs,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                check=False,
+            )
+            assert (run.returncode, bool(run.stdout)) == (status, status == 0)
+        code_ended = (
+            "import signal; from ssm_hdl.ending import ending\n"
+            "with ending(): signal.raise_signal(signal.SIGTERM)"
+        )
+        ended = subprocess.run([sys.executable, "-P", "-c", code_ended], stderr=stderr, check=False)
+        assert ended.returncode == -signal.SIGTERM
+        os.close(stderr)
+
+
 def test_a_closed_stdout(inputs):
     run = launch(inputs, "info tiny", {}, preexec_fn=lambda: os.close(1))
     assert (
