@@ -4,6 +4,7 @@ Without `build` and `simulate`, which other tests run, and without what takes da
 minutes. `test_data_page` runs the page on data, `test_design_page` the package with a bus.
 """
 
+import json
 import re
 import shlex
 from pathlib import Path
@@ -84,3 +85,26 @@ def test_the_help_of_quantize_names_every_recipe():
         option for option in get_command(app).commands["quantize"].params if option.name == "recipe"
     )
     assert set(re.findall(r"[\w-]+", recipe.help)) >= set(PRESETS)
+
+
+def _results(name):
+    return json.loads((ROOT / "results" / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def _page(name):
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def test_the_figures_of_sentences_are_those_of_the_results():
+    rows, har = _results("bench")["rows"], _results("har")
+    intervals = [
+        row["latency"] / row["interval"] for row in rows if row["manifest"].startswith("s4d-")
+    ]
+    text = f"answers {min(intervals):.1f} to {max(intervals):.1f} intervals"
+    assert text in _page("README.md")
+    largest = rows[-1]
+    assert (largest["manifest"], largest["device"]) == ("s5-mnist-w4a8", "lfe5u-85f")
+    routed = " and ".join(f"{clock:.0f}" for clock in largest["clocks_mhz"] if clock)
+    assert f"the others have {routed} MHz" in _page("docs/sizing.md")
+    float_, integer = (100 * har[key]["accuracy"] for key in ("float", "w8a8"))
+    assert f"has {float_:.2f} % in float and {integer:.2f} % in W8A8" in _page("docs/mamba.md")
