@@ -108,3 +108,9 @@ def test_the_figures_of_sentences_are_those_of_the_results():
     assert f"the others have {routed} MHz" in _page("docs/sizing.md")
     float_, integer = (100 * har[key]["accuracy"] for key in ("float", "w8a8"))
     assert f"has {float_:.2f} % in float and {integer:.2f} % in W8A8" in _page("docs/mamba.md")
+
+
+def test_every_file_of_results_in_a_table_is_named_with_the_tables():
+    equality = _page("docs/results.md").partition("## Equality")[2].partition("\n## ")[0]
+    for name in ("rtl", "har", "deep", "million", "s4d", "s5", "s5-listops"):
+        assert f"{name}.json" in equality
