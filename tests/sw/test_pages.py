@@ -8,6 +8,7 @@ import json
 import re
 import shlex
 from pathlib import Path
+from pkgutil import resolve_name
 
 import pytest
 from typer.main import get_command
@@ -17,6 +18,7 @@ from ssm_hdl.sw.importers import LAYOUTS
 from ssm_hdl.sw.quantize.recipe import PRESETS
 
 ROOT = Path(__file__).parents[2]
+SOURCES = ("ssm_hdl", "gen", "sim", "boards", "sw")
 DEAR = "s4d-64h|har-w8a8|s5-mnist|digits_bus"
 LINES = sorted(
     {
@@ -114,3 +116,22 @@ def test_every_file_of_results_in_a_table_is_named_with_the_tables():
     equality = _page("docs/results.md").partition("## Equality")[2].partition("\n## ")[0]
     for name in ("rtl", "har", "deep", "million", "s4d", "s5", "s5-listops"):
         assert f"{name}.json" in equality
+
+
+def test_the_modules_of_pages_and_docstrings_exist():
+    sources = [path for folder in SOURCES for path in (ROOT / folder).rglob("*.py")]
+    names = {
+        name
+        for path in (ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *sources)
+        for name in re.findall(r"`(ssm_hdl\.[\w.]*\w)", path.read_text(encoding="utf-8"))
+    }
+    for name in sorted(names - {"ssm_hdl.c", "ssm_hdl.h"}):  # the driver in C
+        resolve_name(name)
+
+
+def test_the_layout_of_the_house_has_every_folder():
+    page = _page("docs/contributing.md")
+    generated = {"build", "data", "out"}
+    folders = {path.name for path in ROOT.iterdir() if path.is_dir() and path.name[0] != "."}
+    folders = {folder for folder in folders - generated if not folder.endswith(".egg-info")}
+    assert [folder for folder in sorted(folders) if f"`{folder}/`" not in page] == []
