@@ -62,7 +62,7 @@ class Measured(NamedTuple):
 
 
 def save(measured: Sequence[Measured], file: Path) -> None:
-    """Write measurements with their estimates, one a line."""
+    """Write measurements with their estimates, one per line."""
     lines = ",\n".join(
         json.dumps(entry._replace(estimates=estimates(entry))._asdict()) for entry in measured
     )

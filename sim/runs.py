@@ -23,7 +23,7 @@ class Run:
         last: the ``last`` that came with each of them, same shape.
         i_cycles: cycle in which each time step was taken whole, (batch, steps).
         o_cycles: cycle in which each packet of results had left, (batch, steps), or (batch,)
-            for one a sequence.
+            for one per sequence.
         seconds: wall time that it took.
     """
 

@@ -10,7 +10,7 @@ from ssm_hdl.gen.size.planner import Sized
 from ssm_hdl.sw.figures import ACCENT, FAINT, INK, plain, save
 
 SPRAM_BITS = 16
-"""Bits that an SPRAM gives a cycle."""
+"""Bits per cycle of an SPRAM."""
 
 
 def draw(sized: Sized, path: Path) -> Path:

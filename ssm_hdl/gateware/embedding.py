@@ -34,7 +34,7 @@ class Embedding(QueuedStage):
             the queue at the end is only as deep as they need.
 
     Members:
-        i: x, a token a beat.
+        i: x, a token per beat.
         o: y, a number per beat.
     """
 
@@ -77,7 +77,7 @@ class Embedding(QueuedStage):
         return [Storage.rom("table", self.table()), self.queue.storage]
 
     def table(self) -> Codes:
-        """The table, a number a word, row by row."""
+        """The table, a number per word, row by row."""
         return self.node.arrays["code"].reshape(-1, 1)
 
     def elaborate(self, platform: object) -> Module:  # noqa: D102

@@ -12,7 +12,7 @@ from ssm_hdl.gateware.timing import Beats, Cycles, Process, known
 class Fork(Component):
     """Copies of one stream for several readers; each takes a beat when it can, none twice.
 
-    A beat a cycle, or every other if it is slow. Latency 0.
+    A beat per cycle, or every other if it is slow. Latency 0.
 
     Args:
         shape: shape of a number.

@@ -19,7 +19,7 @@ from ssm_hdl.hadamard import paley
 
 class Paley(wiring.Component):
     """(P ⊗ 1) x, for a matrix P of signs: a packet is stored, and its elements are added up once
-    for each result, one a cycle.
+    for each result, one per cycle.
 
     Cycles per packet: ``n * (m + 1)`` for n elements and m rows of P. Latency:
     ``n * m + 3`` cycles, until the last result.
@@ -30,7 +30,7 @@ class Paley(wiring.Component):
 
     Members:
         i: x, an element per beat.
-        o: exact sums, one a beat.
+        o: exact sums, one per beat.
     """
 
     latency = 3

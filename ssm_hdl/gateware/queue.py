@@ -23,7 +23,7 @@ of one packet leave."""
 class Queue(Component):
     """A first-in, first-out buffer.
 
-    One beat a cycle; latency 1 cycle in registers, 3 in block RAM, 2 in a fast one.
+    One beat per cycle; latency 1 cycle in registers, 3 in block RAM, 2 in a fast one.
 
     Args:
         shape: shape of a number.

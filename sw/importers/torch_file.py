@@ -45,7 +45,7 @@ class InertType:
 
 
 class InertArray:
-    """What becomes of an array of NumPy: its numbers, if they are such; see `tensor_of`."""
+    """What becomes of an array of NumPy: its numbers, if they are such; see `_tensor_of`."""
 
     def __init__(self, *arguments: object) -> None:
         self.tensor: Tensor | None = None

@@ -101,7 +101,7 @@ def test_nobody_listening_for_long_is_no_reason_to_lock_up():
 
 
 def test_cycles_of_a_packet():
-    """With enough packets on their way the ring itself is the slowest: a beat a cycle,
+    """With enough packets on their way the ring itself is the slowest: a beat per cycle,
     and one to choose."""
     top = Rounds(6, 30)
     out, _ = simulate(top, 60)
