@@ -67,7 +67,8 @@ def covered(manifest: Manifest, model: VerilatedModel, seed: int) -> Iterator[Co
         seed: of samples, masks and stalls.
     """
     dice, edge, cycles = np.random.default_rng(seed), manifest.input, 0
-    masks, coverage = model.design.masks, _Coverage(manifest)
+    masks = model.design.masks
+    coverage = _Coverage(manifest, masks)
     for index in range(MOST[1]):
         kind = ROUND[index % len(ROUND)]
         steps = min(manifest.steps, kind.steps)
@@ -76,7 +77,7 @@ def covered(manifest: Manifest, model: VerilatedModel, seed: int) -> Iterator[Co
         samples = samples.repeat(steps if kind.held else 1, 1)
         # the more, the fewer bits are inverted
         draws = dice.integers(0, 1 << 64, 1 + index % 3, np.uint64)
-        links, reset = Links(coverage.aimed(int(np.bitwise_and.reduce(draws)), masks, dice)), None
+        links, reset = Links(coverage.aimed(int(np.bitwise_and.reduce(draws)), dice)), None
         if kind.stalled:
             chance, period = float(dice.choice(CHANCES)), int(dice.choice(PERIODS))
             links, reset = replace(links, stalls=chance, period=period), int(dice.integers(1, 2048))
@@ -101,7 +102,8 @@ def covered(manifest: Manifest, model: VerilatedModel, seed: int) -> Iterator[Co
 class _Coverage:
     """Words of the tables of lookups, and in how many runs each has still to be read."""
 
-    def __init__(self, manifest: Manifest) -> None:
+    def __init__(self, manifest: Manifest, masks: Mapping[str, int]) -> None:
+        self.masks = masks
         self.readers: dict[str, list[str]] = {}
         self.unread: dict[str, Codes] = {}
         self.codes: dict[str, Codes] = {}
@@ -117,19 +119,22 @@ class _Coverage:
 
     def note(self, edge: str, codes: Codes, read: Codes, short: bool) -> None:
         """The codes of an edge, what is read in their place, and whether that counts."""
-        for reader in self.readers.get(edge, ()):
-            self.codes[edge] = np.unique(codes)
-            if short:
-                self.unread[reader][np.unique(read) & len(self.unread[reader]) - 1] -= 1
+        if not (readers := self.readers.get(edge)):
+            return
+        self.codes[edge] = np.unique(codes)
+        if short:
+            words = np.unique(read)
+            for reader in readers:
+                self.unread[reader][words & len(self.unread[reader]) - 1] -= 1
 
-    def aimed(self, mask: int, masks: Mapping[str, int], dice: np.random.Generator) -> int:
+    def aimed(self, mask: int, dice: np.random.Generator) -> int:
         """The mask with other bits for the tables, so that a code that came in the last run
         reads a word that is left."""
         for source, codes in self.codes.items():
             for reader in self.readers[source]:
                 words = np.flatnonzero(self.unread[reader] > 0)
-                if source in masks and words.size:
+                if source in self.masks and words.size:
                     most = len(self.unread[reader]) - 1
                     flipped = int((dice.choice(words) ^ dice.choice(codes)) & most)
-                    mask = with_bits(mask, masks[source], most, flipped)
+                    mask = with_bits(mask, self.masks[source], most, flipped)
         return mask

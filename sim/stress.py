@@ -25,14 +25,7 @@ RESETS = 64
 while that is set."""
 
 
-def stress(
-    manifest: Manifest,
-    model: VerilatedModel,
-    samples: Codes,
-    seed: int = 0,
-    *,
-    linked: VerilatedModel | None = None,
-) -> Comparison:
+def stress(manifest: Manifest, model: VerilatedModel, samples: Codes, seed: int = 0) -> Comparison:
     """What ordinary samples leave out: stalls, resets, short sequences,
     the least and the greatest code, a reader that pauses; then stalls and other codes inside.
 
@@ -43,7 +36,6 @@ def stress(
         model: its pipeline, compiled.
         samples: codes of the input format; of the first few, the first steps.
         seed: of the stalls, the cycle of the reset and the codes.
-        linked: the same pipeline with links, for what happens inside; without it nothing does.
     """
     dice, edge = np.random.default_rng(seed), manifest.input
     ends = np.array([edge.format.min, edge.format.max])
@@ -76,6 +68,6 @@ def stress(
                 )
             )
         comparisons.append(judge(manifest, np.concatenate([part] * len(runs)), runs))
-    if linked is not None:
+    if (linked := model.linked()) is not None:
         comparisons += covered(manifest, linked, seed)
     return joined(comparisons)

@@ -4,6 +4,7 @@ clock cycles per second."""
 import ctypes
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 
@@ -55,9 +56,7 @@ class VerilatedModel:
         manifest: the integer program.
         plan: its hardware; `plan_for`'s for a generic device if None.
         design: other Verilog with the ports that `generate` gives, such as a netlist made of it;
-            then ``plan``, ``links`` and ``optimise`` are not used.
-        links: with ports for stalls and other codes inside, see `ssm_hdl.sim.links`;
-            a quarter slower.
+            then ``plan`` and ``optimise`` are not used.
         optimise: level of the C++ compiler, as in `Design`. Below a million cycles,
             0 is ready sooner.
         cache: folder that keeps what was compiled; see `ssm_hdl.sim.compiler.cache_folder`.
@@ -72,20 +71,18 @@ class VerilatedModel:
         plan: Plan | None = None,
         *,
         design: Design | None = None,
-        links: bool = False,
         optimise: int = 1,
         cache: Path | None = None,
     ) -> None:
         self.manifest = manifest
         if design is None:
             plan = plan or plan_for(manifest).plan
-            text, masks = generate(manifest, plan), dict[str, int]()
-            if links:
-                text, masks = with_links(text, manifest, plan)
-            stored = weights(manifest, plan)
-            design = Design(text, manifest.name, optimise=optimise, weights=stored, masks=masks)
+            text, stored = generate(manifest, plan), weights(manifest, plan)
+            design = Design(text, manifest.name, optimise=optimise, weights=stored)
             design = with_cells(design, plan.family)
-        self.design = design
+        else:
+            plan = None
+        self.design, self._plan, self._cache = design, plan, cache
         harness = resources.files("ssm_hdl.sim").joinpath("harness.cpp").read_text(encoding="utf-8")
         harness = (
             ("#define WEIGHTS\n" if design.weights else "")
@@ -102,6 +99,17 @@ class VerilatedModel:
             ctypes.POINTER(_Job),
             *[ctypes.c_uint64] * 3,
         )
+
+    def linked(self) -> "VerilatedModel | None":
+        """The same pipeline with ports for stalls and other codes inside, a quarter slower;
+        None of other Verilog, unless it has them."""
+        if self.design.masks:
+            return self
+        if self._plan is None:
+            return None
+        text, masks = with_links(self.design.verilog, self.manifest, self._plan)
+        design = replace(self.design, verilog=text, masks=masks)
+        return VerilatedModel(self.manifest, design=design, cache=self._cache)
 
     def run(
         self,

@@ -114,10 +114,9 @@ class Design(Shown):
             if netlist
             else VerilatedModel(self.manifest, plan)
         )
-        linked = None if netlist else VerilatedModel(self.manifest, plan, links=True)
         codes = self.manifest.check_samples(samples_of(self.manifest, x).codes)
         compared = compare(self.manifest, model, codes, stalls=stalls, seed=seed)
-        return replace(compared, stress=stress(self.manifest, model, codes, seed, linked=linked))
+        return replace(compared, stress=stress(self.manifest, model, codes, seed))
 
     @arguments
     def build(

@@ -205,7 +205,6 @@ def simulate(
             if netlist
             else VerilatedModel(manifest, plan)
         )
-        linked = None if netlist else VerilatedModel(manifest, plan, links=True)
     jobs = min(os.cpu_count() or 1, 8)
     with progress(f"{manifest.name}: comparing", sum(map(len, parts))) as advance:
         compared = joined(
@@ -217,7 +216,7 @@ def simulate(
     with progress(
         f"{manifest.name}: stalls, resets, short sequences, codes at the ends of the format", None
     ):
-        return replace(compared, stress=stress(manifest, model, parts[0], seed, linked=linked))
+        return replace(compared, stress=stress(manifest, model, parts[0], seed))
 
 
 def _rows(answer: dict[str, Any]) -> dict[str, object]:

@@ -60,7 +60,7 @@ def verdict(manifest: Manifest, model: Impatient, samples: Codes, cycles: list[i
     """What ``simulate`` says of the fault that acts; ``cycles`` are those of the sound design."""
     model.times = []
     try:
-        if stress(manifest, model, samples, linked=model).differences:
+        if stress(manifest, model, samples).differences:
             return "killed under stress"
         run = model.run(samples)
     except SsmHdlError:

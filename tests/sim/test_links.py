@@ -43,12 +43,11 @@ def test_stalls_change_the_cycles_and_masks_the_bits(manifest, random_samples):
 @pytest.mark.parametrize("share", [False, True])
 def test_the_golden_model_knows_the_masks(random_manifest, random_samples, share):
     manifest = random_manifest(channels=4, modes=2, steps=3, layers=2, alike=True)
-    model = VerilatedModel(
-        manifest, plan_for(manifest, share_layers=share).plan, links=True, optimise=0
-    )
+    plan = plan_for(manifest, share_layers=share).plan
+    model = VerilatedModel(manifest, plan, optimise=0).linked()
     assert set(model.design.masks) >= {"ssm_1", "ssm_2", "decoder"}
     samples = random_samples(manifest, 2)
-    assert stress(manifest, model, samples, linked=model).differences == 0
+    assert stress(manifest, model, samples).differences == 0
 
 
 def test_words_that_no_sample_reads_are_found(manifest, random_samples):
@@ -65,7 +64,7 @@ def test_words_that_no_sample_reads_are_found(manifest, random_samples):
 
     wrong = _model(manifest, change)
     assert compare(manifest, wrong, samples).differences == 0
-    assert stress(manifest, wrong, samples, linked=wrong).differences
+    assert stress(manifest, wrong, samples).differences
 
 
 def test_places_that_no_reader_fills_are_found(manifest, random_samples):
@@ -79,7 +78,7 @@ def test_places_that_no_reader_fills_are_found(manifest, random_samples):
 
     wrong, samples = _model(manifest, change), random_samples(manifest, 20)
     assert compare(manifest, wrong, samples).differences == 0
-    assert stress(manifest, wrong, samples, linked=wrong).differences
+    assert stress(manifest, wrong, samples).differences
 
 
 @pytest.mark.parametrize("source", ["x", "near", "half"])
@@ -103,7 +102,7 @@ def test_every_word_of_a_table_is_read(source):
     wrong = text[:start] + text[start:].replace(f"{word}{entry};", changed, 1)
     assert wrong != text
     model = VerilatedModel(manifest, design=Design(wrong, "words", optimise=0, masks=masks))
-    assert stress(manifest, model, np.zeros((1, 2, 2), int), linked=model).differences
+    assert stress(manifest, model, np.zeros((1, 2, 2), int)).differences
 
 
 NAMES = (
@@ -131,8 +130,8 @@ def test_an_operation_has_its_mask_and_links_whatever_its_name(top):
     fields = dict(schema_version=1, name=top, steps=3, output=NAMES[-1], operations=operations)
     fields["input"] = dict(name="x", size=2, format="SQ(2, 4)")
     manifest = Manifest(Graph.model_validate(fields), Tensors({}, {}))
-    model = VerilatedModel(manifest, links=True, optimise=0)
+    model = VerilatedModel(manifest, optimise=0).linked()
     assert set(model.design.masks) == set(NAMES)
     assert len(set(model.design.masks.values())) == len(NAMES)
     samples = np.zeros((1, 3, 2), int)
-    assert stress(manifest, model, samples, linked=model).differences == 0
+    assert stress(manifest, model, samples).differences == 0
