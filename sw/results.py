@@ -8,6 +8,7 @@ of planning for each row.
 ``... results bench``. ``--check`` only lists the stale rows.
 """
 
+import argparse
 import json
 import os
 import subprocess
@@ -209,17 +210,25 @@ def make(target: str, row: str) -> None:
 
 def main() -> int:
     """List the stale rows, and make them."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("targets", nargs="*", metavar="TARGET", help=", ".join(COMMANDS))
+    parser.add_argument("--check", action="store_true", help="only list them; 1 if some are stale")
+    given = parser.parse_args()
+    if unknown := set(given.targets) - set(COMMANDS):
+        parser.error(f"no target {sorted(unknown)[0]!r}; there are {', '.join(COMMANDS)}")
     known = json.loads(KEYS.read_text(encoding="utf-8")) if KEYS.exists() else {}
-    only, stale = [name for name in sys.argv[1:] if not name.startswith("-")], 0
-    for target in only or COMMANDS:
+    stale = 0
+    for target in given.targets or COMMANDS:
         for row, command in COMMANDS[target].items():
             current = known.get(command) == key(command)
             print(f"{'current' if current else 'stale':<8} {command}", flush=True)
             stale += not current
-            if not current and "--check" not in sys.argv:
+            if not current and not given.check:
                 make(target, row)
                 update_json(KEYS, {command: key(command)})
-    return int("--check" in sys.argv and stale > 0)
+    return int(given.check and stale > 0)
 
 
 if __name__ == "__main__":
