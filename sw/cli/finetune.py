@@ -42,6 +42,13 @@ def command(
     label_smoothing: Annotated[
         float, typer.Option(min=0, max=0.9, help="Probability given to all classes alike.")
     ] = 0.0,
+    teacher: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="CHECKPOINT",
+            help="Float model whose outputs are learnt in place of the labels (distillation).",
+        ),
+    ] = None,
     seed: Annotated[int, Seed] = 0,
     again: Annotated[
         bool, typer.Option("--again", help="Begin anew, even if a stopped run could be continued.")
@@ -57,8 +64,10 @@ def command(
     need("torch", "numba")
     from ssm_hdl import Manifest
     from ssm_hdl.manifest import FILE
+    from ssm_hdl.sw.checkpoint import load
     from ssm_hdl.sw.cli.samples import dataset_of
-    from ssm_hdl.sw.qat.finetune import FinetuneConfig, finetune
+    from ssm_hdl.sw.qat.finetune import finetune
+    from ssm_hdl.sw.qat.finetune_config import FinetuneConfig
     from ssm_hdl.sw.score import main_score
 
     manifest = Manifest.load(path)
@@ -70,7 +79,9 @@ def command(
         run_file.unlink(missing_ok=True)
     began = time.monotonic()
     dataset = dataset_of(manifest, data)
-    done, score = finetune(manifest, dataset, config, run_file, messages()), main_score(dataset)
+    teaching = None if teacher is None else load(teacher)
+    done = finetune(manifest, dataset, config, run_file, messages(), teacher=teaching)
+    score = main_score(dataset)
     # it and the one before training have two names
     trained = done.manifest.named(folder.resolve().name)
     answer = {

@@ -30,7 +30,7 @@ from ssm_hdl.sim.verilated import VerilatedModel
 from ssm_hdl.sw import memory
 from ssm_hdl.sw.data import Dataset
 from ssm_hdl.sw.evaluate import evaluate_integer
-from ssm_hdl.sw.qat.finetune import FinetuneConfig
+from ssm_hdl.sw.qat.finetune_config import FinetuneConfig
 
 DSP = 28
 """Multipliers that the rows are planned for: an LFE5U-25F has them."""

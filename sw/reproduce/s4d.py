@@ -2,7 +2,7 @@
 its table of sequential MNIST."""
 
 from ssm_hdl.sw import memory
-from ssm_hdl.sw.qat.finetune import FinetuneConfig
+from ssm_hdl.sw.qat.finetune_config import FinetuneConfig
 from ssm_hdl.sw.reproduce.measure import Published, Row, Table
 
 _WIDTHS = {"w8a8x8": (8, 8, 8, 8), "w4a6x8": (4, 6, 8, 8), "w4a6x6": (4, 6, 6, 6)}

@@ -6,7 +6,7 @@ QAT the paper says that less than a point is lost. It does not quantise the stor
 ours are quantised.
 """
 
-from ssm_hdl.sw.qat.finetune import FinetuneConfig
+from ssm_hdl.sw.qat.finetune_config import FinetuneConfig
 from ssm_hdl.sw.reproduce.measure import Published, Row, Table
 
 _W8A8 = Published("W8A8", untrained=96.27)

@@ -1,7 +1,6 @@
 """Quantisation-aware training: the forward pass is the golden model's,
 the gradients are of the exact functions."""
 
-import json
 import math
 from functools import partial
 from pathlib import Path
@@ -9,8 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from rich.console import Console
-from safetensors import safe_open
 
 from ssm_hdl import SQ, UQ, Manifest, SsmHdlError, registry
 from ssm_hdl.hadamard import matrix
@@ -19,7 +16,6 @@ from ssm_hdl.sim.golden import evaluate, run
 from ssm_hdl.sw.data import Split, load
 from ssm_hdl.sw.evaluate import evaluate_integer
 from ssm_hdl.sw.models.convolution import convolve
-from ssm_hdl.sw.qat.finetune import FinetuneConfig, finetune
 from ssm_hdl.sw.qat.lookup import SLOPES
 from ssm_hdl.sw.qat.model import QatModel, outputs
 from ssm_hdl.sw.qat.norm import forward as norm
@@ -45,15 +41,6 @@ def digits():
 @pytest.fixture(scope="module")
 def manifest():
     return Manifest.load(ROOT / "manifests" / "digits")
-
-
-def damaged(manifest, bits=3):
-    """The same program with all but ``bits`` bits of the read-out's and of
-    mixing's weights lost."""
-    codes = dict(manifest.tensors.codes)
-    for name in ("readout.weight", "mixing.weight"):
-        codes[name] = codes[name] >> 8 - bits << 8 - bits
-    return Manifest(manifest.graph, Tensors(codes, manifest.tensors.formats))
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -324,89 +311,6 @@ def test_gradients_of_scan_and_readout_are_those_of_the_convolution(random_manif
     )
 
 
-def test_training_repairs_what_was_lost(manifest, digits):
-    epochs = []
-    broken = damaged(manifest)
-    done = finetune(broken, digits, FinetuneConfig(epochs=4, batch_size=32), on_epoch=epochs.append)
-    assert epochs[-1].loss < 0.6 * epochs[0].loss
-    assert done.best > done.before
-    assert (
-        run(done.manifest, digits.val.codes).outputs.argmax(1) == digits.val.labels
-    ).mean() == done.best
-    formats = {name: node.output.format for name, node in done.manifest.nodes.items()}
-    assert formats == {name: node.output.format for name, node in broken.nodes.items()}
-    assert np.array_equal(
-        done.manifest.tensors.codes["ssm.transition"], broken.tensors.codes["ssm.transition"]
-    )
-
-
-def test_nothing_better_than_the_start_gives_the_start(manifest, digits):
-    done = finetune(manifest, digits, FinetuneConfig(epochs=1, images=32, learning_rate=3.0))
-    assert done.best == done.before
-    assert np.array_equal(
-        done.manifest.tensors.codes["mixing.weight"], manifest.tensors.codes["mixing.weight"]
-    )
-
-
-class Stop(Exception):
-    """What a user does with a key."""
-
-
-def test_a_run_that_is_stopped_ends_as_if_it_had_not_been(manifest, digits, tmp_path):
-    config, broken = FinetuneConfig(epochs=3, images=200, seed=4), damaged(manifest)
-    whole = finetune(broken, digits, config)
-
-    def stop(epoch):
-        if epoch.number == 2:
-            raise Stop
-
-    kept = tmp_path / "run.safetensors"
-    with pytest.raises(Stop):
-        finetune(broken, digits, config, kept, on_epoch=stop)
-    numbers = []
-    resumed = finetune(
-        broken, digits, config, kept, on_epoch=lambda epoch: numbers.append(epoch.number)
-    )
-    assert numbers == [3]
-    assert (resumed.before, resumed.best) == (whole.before, whole.best)
-    for name, codes in whole.manifest.tensors.codes.items():
-        assert np.array_equal(resumed.manifest.tensors.codes[name], codes), name
-
-
-def test_a_kept_run_is_taken_up_by_its_own_options_only(manifest, digits, tmp_path):
-    kept, config = tmp_path / "run.safetensors", FinetuneConfig(epochs=1, images=32)
-    finetune(manifest, digits, config, kept)
-    before = kept.read_bytes()
-    for other, options in (
-        (manifest, FinetuneConfig(epochs=2, images=32)),
-        (damaged(manifest), config),
-    ):
-        with pytest.raises(
-            SsmHdlError, match="keeps a run from another manifest or with other options"
-        ):
-            finetune(other, digits, options, kept)
-    assert kept.read_bytes() == before
-    with safe_open(kept, framework="numpy") as file:
-        assert file.metadata().keys() == {"key", "run"}
-    kept.write_bytes(before[:100])
-    with pytest.raises(SsmHdlError, match="is damaged or not a kept run"):
-        finetune(manifest, digits, config, kept)
-
-
-def test_what_cannot_be_trained_is_said(random_manifest, manifest, digits):
-    with pytest.raises(SsmHdlError, match="fine-tuning with learning_rate -1 cannot work"):
-        FinetuneConfig(learning_rate=-1)
-    with pytest.raises(
-        SsmHdlError,
-        match="does not put out 10 numbers for each sequence, as the labels of digits need",
-    ):
-        finetune(random_manifest(classes=3), digits, FinetuneConfig())
-    with pytest.raises(
-        SsmHdlError, match=r"fine-tuning diverged in epoch 1: .* with a learning_rate below 100"
-    ):
-        finetune(manifest, digits, FinetuneConfig(epochs=1, learning_rate=100))
-
-
 def test_a_scan_that_two_read(manifest, digits):
     readout = next(op for op in manifest.graph.operations if op.name == "readout")
     other = readout.weight.model_copy(update={"tensor": "again.weight"})
@@ -430,13 +334,6 @@ def test_a_scan_that_two_read(manifest, digits):
     )
 
 
-def test_progress_is_shown(manifest, digits, capsys):
-    finetune(
-        manifest, digits, FinetuneConfig(epochs=1, images=16), progress=Console(force_terminal=True)
-    )
-    assert "epoch 1" in capsys.readouterr().out
-
-
 def test_unsigned_inputs_and_wide_sums(manifest):
     assert manifest.input.format == UQ(1, 4)
     wide = manifest.graph.model_dump(mode="json")
@@ -445,26 +342,3 @@ def test_unsigned_inputs_and_wide_sums(manifest):
             op["format"], op["transition"]["format"] = "SQ(1, 27)", "SQ(1, 27)"
     with pytest.raises(SsmHdlError, match=r"ssm: sums of \d+ bits; training takes at most 51"):
         QatModel(Manifest(type(manifest.graph).model_validate(wide), manifest.tensors))
-
-
-def test_the_command(cli, refused, tmp_path):
-    words = (
-        "finetune",
-        ROOT / "manifests" / "digits",
-        "--out",
-        tmp_path / "qat",
-        "--epochs",
-        1,
-        "--images",
-        32,
-    )
-    done = cli(*words, "--json")
-    answer = json.loads(done.out)
-    assert done.status == 0 and 0.9 < answer["val_accuracy_before"] <= answer["val_accuracy"]
-    assert sorted(path.name for path in (tmp_path / "qat").iterdir()) == [
-        "manifest.yaml",
-        "weights.safetensors",
-    ]
-    refused("learning_rate 0.0 cannot work", *words, "--learning-rate", 0, status=2)
-    refused("learning_rate inf cannot work", *words, "--learning-rate", "inf", status=2)
-    refused("cannot read|does not exist|no manifest", "finetune", tmp_path / "none")

@@ -19,7 +19,8 @@ from ssm_hdl.sw import checkpoint as checkpoints
 from ssm_hdl.sw.checkpoint import Checkpoint
 from ssm_hdl.sw.data import SPECS, Dataset, Split, load
 from ssm_hdl.sw.models.mamba import MambaConfig
-from ssm_hdl.sw.qat.finetune import FinetuneConfig, finetune
+from ssm_hdl.sw.qat.finetune import finetune
+from ssm_hdl.sw.qat.finetune_config import FinetuneConfig
 from ssm_hdl.sw.qat.model import QatModel, outputs
 from ssm_hdl.sw.quantize import PRESETS, Recipe, effort, program, quantize
 from ssm_hdl.sw.quantize.bench import Bench, Subject
