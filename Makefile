@@ -9,6 +9,7 @@ CROPS ?= 64
 LEVEL ?= rtl
 GRAPHS ?= 20000
 CYCLES ?= 1e9
+FRAMES ?= 1e7
 
 VENV := .venv
 CLI := $(VENV)/bin/ssm-hdl
@@ -220,6 +221,9 @@ python-mutants: $(READY) ## results/python-mutants.json: single changes of arith
 
 soak: $(READY) ## results/soak.json: RTL of the committed manifests for 10^9 cycles, disturbed at random; goes on where it ended (CYCLES=1e9; hours)
 	$(VENV)/bin/python -P tests/soak.py results/soak.json --cycles $(CYCLES)
+
+soak-shell: $(READY) ## results/soak-shell.json: shells of random models with 10^7 frames, whole and damaged, and resets; goes on where it ended (FRAMES=1e7; hours)
+	PYTHONPATH=tests $(VENV)/bin/python -P tests/soak_shell.py results/soak-shell.json --frames $(FRAMES)
 
 clean: ## remove what these targets made, but for data/ and results/
 	rm -rf $(VENV) build out ./*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -36,6 +36,7 @@ TABLES = {
     "mutants": checks.mutants,
     "python_mutants": checks.python_mutants,
     "soak": checks.soak,
+    "soak-shell": checks.soak_shell,
     "presets": models.presets,
 }
 """By the name in their mark."""

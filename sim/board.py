@@ -2,26 +2,17 @@
 """A simulated design with a serial line on a pseudo-terminal:
 to a host it is a board on a serial port."""
 
-import ctypes
 import os
 import select
 import threading
 import tty
 from collections.abc import Callable
-from dataclasses import replace
-from importlib import resources
 from pathlib import Path
 from types import TracebackType
 
 from ssm_hdl.families import Family
 from ssm_hdl.families.generic import GENERIC
-from ssm_hdl.sim.cells import with_cells
-from ssm_hdl.sim.compiler import Design, compile_verilog
-
-_LINT = """\
-// A state machine of Amaranth stays in its state for the codes that no state has.
-lint_off -rule CASEINCOMPLETE
-"""
+from ssm_hdl.sim.pins import Pins
 
 _CYCLES = 20000
 """Clock cycles simulated between two polls of the port."""
@@ -67,29 +58,9 @@ class VirtualBoard:
         start: int = 0,
         cache: Path | None = None,
     ) -> None:
-        self.divisor, self.linger, self.start = divisor, linger, start
+        self.linger, self.start = linger, start
         self.to_board, self.to_host = to_board, to_host
-        harness = resources.files("ssm_hdl.sim").joinpath("board.cpp").read_text(encoding="utf-8")
-        design = with_cells(Design(verilog, top), family)
-        harness = "#define FLASH\n" * bool(flash) + harness
-        self._flash = flash
-        self._lib = ctypes.CDLL(
-            str(compile_verilog(replace(design, lint=design.lint + _LINT), harness, cache))
-        )
-        self._lib.board_new.restype = ctypes.c_void_p
-        self._lib.board_free.argtypes = (ctypes.c_void_p,)
-        self._lib.board_reset.argtypes = (ctypes.c_void_p, ctypes.c_bool)
-        size, count = ctypes.c_uint64, ctypes.POINTER(ctypes.c_uint64)
-        self._lib.board_run.argtypes = (
-            ctypes.c_void_p,
-            size,
-            ctypes.c_char_p,
-            size,
-            count,
-            ctypes.c_char_p,
-            count,
-        )
-        self._lib.board_run.restype = ctypes.c_bool
+        self._pins = Pins(verilog, top, divisor, family=family, flash=flash, cache=cache)
 
     def __enter__(self) -> "VirtualBoard":
         self._master, self._slave = os.openpty()
@@ -114,17 +85,9 @@ class VirtualBoard:
 
     def _serve(self) -> None:
         """Move bytes between the port and the pins until the context ends."""
-        model = self._lib.board_new(self.divisor)
-        if self._flash:
-            self._lib.board_flash(
-                ctypes.c_void_p(model), self._flash, ctypes.c_uint64(len(self._flash))
-            )
-        # a byte takes 10 bits on the line
-        room = ctypes.create_string_buffer(_CYCLES // (10 * self.divisor) + 2)
-        i_done, o_done = ctypes.c_uint64(), ctypes.c_uint64()
         coming, going, quiet = b"", b"", 0
         for _ in range(-(-self.start // _CYCLES)):
-            self._lib.board_run(model, _CYCLES, b"", 0, i_done, room, o_done)
+            self._pins.run(_CYCLES)
         try:
             while True:
                 rest = bool(not coming and quiet >= self.linger)
@@ -141,11 +104,8 @@ class VirtualBoard:
                     going = going[os.write(self._master, going) :]
                 if rest and not coming:
                     continue
-                busy = self._lib.board_run(
-                    model, _CYCLES, coming, len(coming), i_done, room, o_done
-                )
-                coming = coming[i_done.value :]
-                going += self.to_host(room.raw[: o_done.value])
+                coming, came, busy = self._pins.run(_CYCLES, coming)
+                going += self.to_host(came)
                 quiet = 0 if busy or coming else quiet + _CYCLES
         finally:
-            self._lib.board_free(model)
+            self._pins.close()

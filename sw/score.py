@@ -30,6 +30,12 @@ def main_score(samples: InputSpec) -> str:
     return "accuracy" if samples.classes else "r2"
 
 
+def epoch_score(samples: InputSpec) -> str:
+    """The name of the score that chooses the epoch of a fine-tuning:
+    of a text bits per character, which are finer than accuracy."""
+    return "bits_per_character" if samples.is_text else main_score(samples)
+
+
 def score_text(name: str, value: float) -> str:
     """A score in its unit."""
     return f"{value:.2%}" if name in SHARES else f"{value:.6g}"

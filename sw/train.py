@@ -32,7 +32,8 @@ class Epoch:
         number: of the epoch, from 1.
         loss: mean over its training samples: cross-entropy in nats,
             or squared error in variances of the labels.
-        accuracy: on the validation samples, 0 to 1; R2 if the labels are numbers.
+        accuracy: on the validation samples, 0 to 1; R2 if the labels are numbers,
+            and bits per character if a text is fine-tuned.
         best: the best so far.
     """
 

@@ -90,3 +90,13 @@ def soak() -> Iterable[Row]:
         for kind in ("cycles", "sequences", "elements", "resets", "differences")
     )
     yield count(len(rows)), *map(count, sums)
+
+
+@table("models", "frames", "run", "refused", "bytes too many", "resets", "cycles")
+def soak_shell() -> Iterable[Row]:
+    """The frames of the shell; a run stops at the first difference."""
+    row = results("soak-shell")["shell"]
+    faults = ("damaged", "other_model", "bad_length", "out_of_range", "broken_off")
+    refused = sum(row[kind] for kind in faults)
+    figures = (row["models"], row["frames"], row["ok"], refused, row["overrun"], row["resets"])
+    yield *map(count, figures), count(row["cycles"])

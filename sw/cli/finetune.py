@@ -68,7 +68,7 @@ def command(
     from ssm_hdl.sw.cli.samples import dataset_of
     from ssm_hdl.sw.qat.finetune import finetune
     from ssm_hdl.sw.qat.finetune_config import FinetuneConfig
-    from ssm_hdl.sw.score import main_score
+    from ssm_hdl.sw.score import epoch_score
 
     manifest = Manifest.load(path)
     folder = out or Path("out") / f"{path.resolve().name}-qat"
@@ -81,7 +81,7 @@ def command(
     dataset = dataset_of(manifest, data)
     teaching = None if teacher is None else load(teacher)
     done = finetune(manifest, dataset, config, run_file, messages(), teacher=teaching)
-    score = main_score(dataset)
+    score = epoch_score(dataset)
     # it and the one before training have two names
     trained = done.manifest.named(folder.resolve().name)
     answer = {

@@ -12,12 +12,12 @@ from rich.console import Console
 from ssm_hdl import Manifest, SsmHdlError
 from ssm_hdl.errors import UsageError
 from ssm_hdl.sw.checkpoint import Checkpoint
-from ssm_hdl.sw.data import Dataset, Split
+from ssm_hdl.sw.data import Dataset, InputSpec, Split
 from ssm_hdl.sw.progress import bar
 from ssm_hdl.sw.qat.finetune_config import FinetuneConfig
 from ssm_hdl.sw.qat.finetune_run import Run
 from ssm_hdl.sw.qat.model import QatModel, outputs
-from ssm_hdl.sw.score import main_score, score, score_text
+from ssm_hdl.sw.score import bits_per_step, epoch_score, score, score_text
 from ssm_hdl.sw.train import Epoch, labelled, units
 
 
@@ -28,8 +28,7 @@ class Finetuned:
     Attributes:
         manifest: of the epoch that is best on the validation samples;
             the initial one if no epoch is better.
-        before: accuracy of the initial manifest on the validation samples, 0 to 1;
-            R2 if the labels are numbers.
+        before: `epoch_score` of the initial manifest on the validation samples.
         best: the same of ``manifest``.
     """
 
@@ -38,10 +37,11 @@ class Finetuned:
     best: float
 
 
-def accuracy(model: QatModel, split: Split) -> float:
-    """The share of ``split`` that the integer program classifies correctly, 0 to 1;
-    R2 if the labels are numbers."""
-    return score(model.start.values(outputs(model, split.codes, split.lengths)), split.labels)
+def quality(model: QatModel, samples: InputSpec, split: Split) -> float:
+    """What is most in the best epoch: `epoch_score` of ``split``, negative for bits."""
+    values = model.start.values(outputs(model, split.codes, split.lengths))
+    labels = split.labels
+    return -bits_per_step(values, labels) if samples.is_text else score(values, labels)
 
 
 def _check_teacher(teacher: Checkpoint, dataset: Dataset) -> None:
@@ -94,14 +94,15 @@ def finetune(
     codes, labels = samples.codes, torch.from_numpy(samples.labels)
     # Of numbers the loss is in variances: guessing the mean has the loss 1.
     spread = None if dataset.classes else torch.from_numpy(units(samples.labels)[1])
-    guessing, what = math.log(dataset.classes) if dataset.classes else 1.0, main_score(dataset)
+    guessing = math.log(dataset.classes) if dataset.classes else 1.0
+    what, sign = epoch_score(dataset), -1 if dataset.is_text else 1
     images = min(config.images or len(codes), len(codes))
     steps = math.ceil(images / config.batch_size)
     run = Run(manifest, config, steps, spread, teacher)
     if run_file is not None and run_file.exists():
         run.load(run_file)
     else:
-        run.before = run.best = accuracy(run.model, dataset.val)
+        run.before = run.best = quality(run.model, dataset, dataset.val)
     with bar(manifest.name, config.epochs * steps, progress, done=run.epoch * steps) as done:
         for number in range(run.epoch + 1, config.epochs + 1):
             total = 0.0
@@ -116,15 +117,15 @@ def finetune(
                 total += run.step(codes[chosen], labels[batch], lengths) * len(batch)
                 done.advance()
             run.check(total / images, guessing)
-            reached = run.finish(number, accuracy(run.model, dataset.val))
+            reached = run.finish(number, quality(run.model, dataset, dataset.val))
             if run_file is not None:
                 run.save(run_file)
-            epoch = Epoch(number, total / images, reached, run.best)
-            texts = score_text(what, reached), score_text(what, run.best)
+            epoch = Epoch(number, total / images, sign * reached, sign * run.best)
+            texts = score_text(what, epoch.accuracy), score_text(what, epoch.best)
             done.describe(
                 "epoch {}  loss {:.4f}  val {} (best {})".format(number, epoch.loss, *texts)
             )
             if on_epoch is not None:
                 on_epoch(epoch)
     run.restore()
-    return Finetuned(run.model.manifest(), run.before, run.best)
+    return Finetuned(run.model.manifest(), sign * run.before, sign * run.best)

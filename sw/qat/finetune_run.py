@@ -42,8 +42,9 @@ class Run:
     Attributes:
         model: the integer program with its latent codes.
         epoch: epochs done.
-        before: score of the initial manifest on the validation samples.
-        best: the best score.
+        before: `ssm_hdl.sw.qat.finetune.quality` of the initial manifest
+            on the validation samples.
+        best: the best one.
     """
 
     def __init__(

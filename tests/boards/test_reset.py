@@ -1,7 +1,6 @@
 """A reset of the shell at any cycle: what was going on is forgotten,
 and the next sequence has its own results."""
 
-import ctypes
 import random
 
 import numpy as np
@@ -17,33 +16,10 @@ from ssm_hdl.boards.protocol import (
 from ssm_hdl.boards.shell import shell_verilog
 from ssm_hdl.fingerprint import fingerprint
 from ssm_hdl.gen.size.planner import plan_for
-from ssm_hdl.sim.board import VirtualBoard
 from ssm_hdl.sim.golden import run
+from ssm_hdl.sim.pins import Pins
 
 DIVISOR, TIMEOUT, PATIENCE = 4, 200, 20_000
-
-
-class Pins:
-    """The shell by its pins, cycle by cycle."""
-
-    def __init__(self, verilog, cache):
-        self.lib = VirtualBoard(verilog, "shell", DIVISOR, cache=cache)._lib
-        self.model = self.lib.board_new(DIVISOR)
-
-    def run(self, cycles, data=b""):
-        """Run some cycles; the bytes that did not go and those that came."""
-        room, done, came = (
-            ctypes.create_string_buffer(cycles // DIVISOR + 2),
-            ctypes.c_uint64(),
-            ctypes.c_uint64(),
-        )
-        self.lib.board_run(self.model, cycles, data, len(data), done, room, came)
-        return data[done.value :], room.raw[: came.value]
-
-    def reset(self, cycles):
-        self.lib.board_reset(self.model, True)
-        self.run(cycles)
-        self.lib.board_reset(self.model, False)
 
 
 def test_reset_at_any_time(random_manifest, random_samples, cache):
@@ -54,14 +30,17 @@ def test_reset_at_any_time(random_manifest, random_samples, cache):
     # its state would go on into the next request
     first = request(1, fingerprint(manifest), first, PART)
     second = request(2, fingerprint(manifest), second)
-    pins = Pins(shell_verilog(manifest, plan_for(manifest).plan, DIVISOR, TIMEOUT), cache)
+    verilog = shell_verilog(manifest, plan_for(manifest).plan, DIVISOR, TIMEOUT)
+    pins = Pins(verilog, "shell", DIVISOR, cache=cache)
     whole = 10 * DIVISOR * (len(first) + ANSWER_OVERHEAD + len(wanted) * 2) + 500
     for cycle in range(0, whole, 23):
-        left, _ = pins.run(cycle + dice.randrange(23), first)
-        pins.reset(dice.randrange(1, 30))
+        left, _, _ = pins.run(cycle + dice.randrange(23), first)
+        pins.reset(True)
+        pins.run(dice.randrange(1, 30))
+        pins.reset(False)
         pins.run(2000, left)  # the host goes on for a while; what it sends is no frame any more
         pins.run(2 * TIMEOUT + 1000)
-        _, came = pins.run(PATIENCE // 4, second)
+        _, came, _ = pins.run(PATIENCE // 4, second)
         tag, status, results, rest = split_answer(came)
         assert (tag, status, rest) == (2, Status.OK, b""), cycle
         assert results == codes_to_bytes(wanted, format), cycle
