@@ -35,8 +35,9 @@ TABLES = {
     "proofs": checks.proofs,
     "mutants": checks.mutants,
     "python_mutants": checks.python_mutants,
+    "fuzz": checks.fuzz,
     "soak": checks.soak,
-    "soak-shell": checks.soak_shell,
+    "soak_shell": checks.soak_shell,
     "presets": models.presets,
 }
 """By the name in their mark."""

@@ -73,6 +73,24 @@ def mutants() -> Iterable[Row]:
         yield f"`{name}`", *map(count, figures)
 
 
+@table(
+    "level", "graphs", "operations", "outputs", "differences", "hangs", "figures unequal", "errors"
+)
+def fuzz() -> Iterable[Row]:
+    """Random graphs, by where they ran."""
+    kinds = (
+        "graphs",
+        "operations",
+        "outputs",
+        "differences",
+        "hangs",
+        "figures unequal",
+        "tracebacks",
+    )
+    for level, row in results("fuzz").items():
+        yield f"`{level}`", *(count(row[kind]) for kind in kinds)
+
+
 @table("of", "drawn", "killed", "change nothing", "not known")
 def python_mutants() -> Iterable[Row]:
     """Changes of the Python, and what the tests make of them."""
