@@ -44,8 +44,13 @@ def quality(model: QatModel, samples: InputSpec, split: Split) -> float:
     return -bits_per_step(values, labels) if samples.is_text else score(values, labels)
 
 
-def _check_teacher(teacher: Checkpoint, dataset: Dataset) -> None:
+def _check_teacher(teacher: Checkpoint, dataset: Dataset, config: FinetuneConfig) -> None:
     """Raise an error if the teacher reads other samples, or answers in another way."""
+    if config.label_smoothing:
+        raise UsageError(
+            f"label_smoothing {config.label_smoothing} is for labels, and a teacher is learnt in "
+            "their place; leave out one of them"
+        )
     fields = ("input_format", "channels", "tokens", "outputs", "per_step", "class_names")
     for field in fields:
         own, wanted = getattr(teacher.inputs, field), getattr(dataset.spec, field)
@@ -89,7 +94,7 @@ def finetune(
         )
     manifest.check_samples(dataset.train.codes[:1])
     if teacher is not None:
-        _check_teacher(teacher, dataset)
+        _check_teacher(teacher, dataset, config)
     samples = labelled(dataset.train, dataset.name)
     codes, labels = samples.codes, torch.from_numpy(samples.labels)
     # Of numbers the loss is in variances: guessing the mean has the loss 1.

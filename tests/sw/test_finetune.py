@@ -182,3 +182,5 @@ def test_a_teacher_of_other_samples_is_refused(manifest, digits, teacher):
     stranger = replace(teacher, inputs=replace(teacher.inputs, classes=7, class_names=()))
     with pytest.raises(SsmHdlError, match="the teacher digits has outputs 7, and digits has 10"):
         finetune(manifest, digits, FinetuneConfig(), teacher=stranger)
+    with pytest.raises(SsmHdlError, match=r"label_smoothing 0.1 is for labels, and a teacher"):
+        finetune(manifest, digits, FinetuneConfig(label_smoothing=0.1), teacher=teacher)

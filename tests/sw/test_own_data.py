@@ -171,6 +171,9 @@ def test_every_task_goes_from_training_to_equal_rtl(cli, file, tmp_path, task):
         ).out
     )
     assert f"val_{first}" in tuned
+    words = ("finetune", folder, "--data", path, "--epochs", 1, "--teacher", model)
+    taught = json.loads(cli(*words, "--out", tmp_path / "taught", "--json").out)
+    assert taught[f"val_{first}_before"] == tuned[f"val_{first}_before"] <= taught[f"val_{first}"]
     # their folders'
     assert (manifest.name, tuned["name"], Manifest.load(tmp_path / "qat").name) == (
         "model",
