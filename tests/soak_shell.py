@@ -10,6 +10,7 @@ line by the text of `ssm_hdl.boards.protocol` alone. A run goes on where the res
 import argparse
 import binascii
 import json
+import math
 import time
 from collections import Counter
 from pathlib import Path
@@ -178,7 +179,7 @@ def drawn(number: int) -> tuple[Random, Manifest, Plan, int]:
             continue
         pipeline = Pipeline(manifest, plan_for(manifest).plan)
         timing = Timing(pipeline)
-        work = timing.cycles * manifest.steps + timing.latency_full
+        work = math.ceil(timing.cycles * manifest.steps) + timing.latency_full
         if work < CYCLES and not pipeline.sprams:
             return dice, manifest, pipeline.plan, work
 
