@@ -177,7 +177,10 @@ def drawn(number: int) -> tuple[Random, Manifest, Plan, int]:
         sizes = (manifest.steps * i.size * element_bytes(i), packets * o.size * element_bytes(o))
         if manifest.feeds_back or max(sizes) > BYTES:
             continue
-        pipeline = Pipeline(manifest, plan_for(manifest).plan)
+        try:
+            pipeline = Pipeline(manifest, plan_for(manifest).plan)
+        except SsmHdlError:  # it takes more multipliers than there are
+            continue
         timing = Timing(pipeline)
         work = math.ceil(timing.cycles * manifest.steps) + timing.latency_full
         if work < CYCLES and not pipeline.sprams:
@@ -248,10 +251,7 @@ def main() -> None:
     rows = json.loads(asked.out.read_text(encoding="utf-8")) if asked.out.exists() else {}
     counts, began = Counter[str](rows.get("shell", {})), time.monotonic()
     while counts["frames"] < asked.frames:
-        try:
-            counts += conversed(counts["models"])
-        except SsmHdlError as error:
-            raise SystemExit(f"round {counts['models']}: {error}") from error
+        counts += conversed(counts["models"])
         update_json(asked.out, {"shell": dict(sorted(counts.items()))})
         took = time.monotonic() - began
         print(f"{counts['frames']:,} frames, {counts['cycles']:,} cycles, {took:.0f} s", flush=True)
