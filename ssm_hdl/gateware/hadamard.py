@@ -172,10 +172,9 @@ class Hadamard(QueuedStage):
 
     @property
     def features(self) -> Features:
-        """Adders, and the sums that are rounded."""
-        added = 2 * sum(level.y.width for level in self.levels) + (
-            self.paley.sums.width if self.paley else 0
-        )
+        """Sums of the levels, which have a register each, and the sums that are rounded."""
+        added = sum(level.y.width for level in self.levels)
+        added += self.paley.sums.width if self.paley else 0
         return {
             "inputs": self.layers.node.inputs[0].format.width,
             "added": added,
