@@ -394,15 +394,15 @@ def taps(layers, dice: random.Random):
 
 def hadamard(layers, dice: random.Random):
     stage = Hadamard(layers, pace := dice.choice((1, 3, 20)), compact := dice.choice((False, True)))
-    names = {
-        "n": layers.node.output.size,
+    rows, levels = split(n := layers.node.output.size)
+    adds = layers.drop > 0 and (rows > 1 or not levels or any(layers.lift))
+    return stage, {
+        "n": n,
+        "m": rows,
         "pace": pace,
-        "round": 2 * (not compact),
+        "line": 1 if n == 1 else 2 * any(s.block for s in stage.storage if s.name == "sums"),
+        "round": 2 * (adds and not compact),
         "places": stage.queue.depth,
-    }
-    return stage, names | {
-        "m": split(layers.node.output.size)[0],
-        "memories": sum(s.block for s in stage.storage if s.name == "sums"),
     }
 
 

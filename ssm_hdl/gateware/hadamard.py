@@ -7,7 +7,7 @@ from typing import Self
 from amaranth.hdl import Const, Module, Mux, Shape, Signal, Value
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from ssm_hdl.gateware.arithmetic import REQUANTIZE_LATENCY, delay, plus_minus
+from ssm_hdl.gateware.arithmetic import REQUANTIZE_LATENCY, delay, plus_minus, saturated
 from ssm_hdl.gateware.counter import Counter
 from ssm_hdl.gateware.layers import Layers, Nodes, choose
 from ssm_hdl.gateware.memories import BLOCK_RAM_FROM, Memories, Storage
@@ -19,6 +19,10 @@ from ssm_hdl.gateware.sums import Sums
 from ssm_hdl.gateware.timing import Beats, Cycles, Process, known
 from ssm_hdl.hadamard import split
 from ssm_hdl.operations import Node
+
+IN_REGISTERS, IN_MEMORY = 4, 8
+"""Results that wait in registers at most, and in memory at least:
+five in registers take more LUTs than eight in memory."""
 
 
 class Level:
@@ -37,7 +41,7 @@ class Level:
 
     Attributes:
         y: shape of a result.
-        latency: cycles from an element to the result at its place, ``distance`` elements ago.
+        ahead: cycles from the place of an element to the element.
     """
 
     def __init__(self, x: Shape, distance: int, memories: Memories, half: int = 0) -> None:
@@ -46,29 +50,23 @@ class Level:
         width = self.y.width
         told = distance * width >= BLOCK_RAM_FROM  # as RAM of LUTs it would be half the stage
         self.line = Sums(distance, width, memories=memories, told=told)
-        self.latency = self.line.latency + 1
+        self.ahead = self.line.latency
 
     def apply(self, m: Module, x: Value, place: Value, go: Value) -> Value:
-        """The results.
+        """The results, a cycle after the elements.
 
         Args:
             m: the module it goes to.
             x: an element.
-            place: its place in the packet.
+            place: its place in the packet, `ahead` cycles before.
             go: it is there.
         """
-        read, bits = self.line.latency, self.distance.bit_length()
-        x, second, taken = (
-            delay(m, x, read),
-            delay(m, place[bits - 1], read),
-            delay(m, go, read, reset_less=False),
-        )
+        bits = self.distance.bit_length()
+        within, second = place[: bits - 1], delay(m, place[bits - 1], self.ahead)
         new = Signal(self.y)
-        kept = self.line.keep(
-            m, place[: bits - 1], Const(0, 1), Const(0, len(new)), taken, new.as_unsigned()
-        )
+        kept = self.line.keep(m, within, Const(0, 1), Const(0, len(new)), go, new.as_unsigned())
         first = kept.value.as_signed()
-        start = Mux(delay(m, place[: bits - 1] == 0, read), self.half, 0) if self.half else 0
+        start = Mux(delay(m, within == 0, self.ahead), self.half, 0) if self.half else 0
         m.d.comb += new.eq(plus_minus(Mux(second, first, start), x, second))
         return delay(m, (first + Mux(second, x, 0))[: len(new)].as_signed(), 1)
 
@@ -83,15 +81,16 @@ class Hadamard(QueuedStage):
 
     Cycles per packet: ``2 n - 1``, or with a pace ``n - 1 + n * pace``; ``n * (m + 1)`` with a
     Paley factor. Latency, last beat in to last beat out:
-    ``2**k - 1 + k + 2 * memories + 2 + queue`` cycles, and ``n * m + 3`` more with a Paley factor,
-    or some more with a pace, which is for m = 1 only. ``memories`` are the levels whose
-    line is in memory.
+    ``2**k - 1 + k + line + round + queue`` cycles, and ``n * m + 3`` more with a Paley factor,
+    or some more with a pace, which is for m = 1 only. ``line`` is 2 if the line of the first level
+    is in memory, else 0, or 1 if n is 1. ``round`` is 2 where rounding takes an adder of its own,
+    else 0.
 
     Args:
         nodes: the bound operation, or one for each of several layers.
         pace: cycles between results that are enough;
             the queue at the end is only as deep as they need.
-        compact: fewer registers: results are rounded in one cycle,
+        compact: fewer registers: results are rounded on the way into the queue,
             and one may be the only one under way.
 
     Members:
@@ -118,7 +117,7 @@ class Hadamard(QueuedStage):
         self.layers = layers = Layers.of(nodes)
         (x,), y = layers.node.inputs, layers.node.output
         super().__init__({"i": In(layers.signature(x)), "o": Out(layers.signature(y))})
-        self.size, self._compact = x.size, compact
+        self.size = x.size
         rows, levels = split(x.size)
         self.paley = Paley(layers, rows) if rows > 1 else None
         self.pace = 1 if self.paley else pace
@@ -126,22 +125,22 @@ class Hadamard(QueuedStage):
         self.levels = list[Level]()
         # Half a code of the result is added on the way, where it takes no adder:
         # in the first level whose sums have room for it, or with one bit more in the last.
-        half = (
-            0
-            if compact or self.paley or any(layers.lift) or layers.drop < 1
-            else 1 << layers.drop - 1
-        )
-        self._rounds = not (half and levels)
+        alike = levels and not (self.paley or any(layers.lift))
+        half = 1 << layers.drop - 1 if alike and layers.drop > 0 else 0
+        self._adds = layers.drop > 0 and not half
         for level in reversed(range(levels)):
             fits = half >> levels - 1 - level == 0 or level == 0
             self.levels.append(Level(shape, 1 << level, layers.memories, half * fits))
             half *= not fits
             shape = self.levels[-1].y
         self.ahead = (1 << levels) - 1
-        self.depth = sum(level.latency for level in self.levels) + REQUANTIZE_LATENCY * (
-            not compact
-        )
-        self.queue = layers.queue(y, 1, Places.needed(self.depth, self.pace, least=2 - compact))
+        # An element waits until the line of the first level is read. Later ones are read meanwhile.
+        # A packet of one waits too: a queue in memory takes nothing in the first cycle of all.
+        self._wait = self.levels[0].ahead if levels else int(self.paley is None)
+        self._round = REQUANTIZE_LATENCY if self._adds and not compact else 0
+        self.depth = self._wait + levels + self._round
+        places = Places.needed(self.depth, self.pace, least=2 - compact)
+        self.queue = layers.queue(y, 1, max(places, IN_MEMORY) if places > IN_REGISTERS else places)
 
     @property
     def work(self) -> int:
@@ -173,10 +172,9 @@ class Hadamard(QueuedStage):
 
     @property
     def features(self) -> Features:
-        """Adders, and the sums that are rounded."""
-        added = 2 * sum(level.y.width for level in self.levels) + (
-            self.paley.sums.width if self.paley else 0
-        )
+        """Sums of the levels, which have a register each, and the sums that are rounded."""
+        added = sum(level.y.width for level in self.levels)
+        added += self.paley.sums.width if self.paley else 0
         return {
             "inputs": self.layers.node.inputs[0].format.width,
             "added": added,
@@ -221,15 +219,18 @@ class Hadamard(QueuedStage):
 
     def _result(self, m: Module, x: Value, place: Value, go: Value, layer: Value) -> Value:
         """The results, `depth` cycles after the steps that give them."""
-        for level in self.levels:
+        layers, x, places = self.layers, delay(m, x, self._wait), [place]
+        go, cycles = delay(m, go, self._wait, reset_less=False), self._wait + len(self.levels)
+        for _ in range(cycles - 1):
+            places.append(delay(m, places[-1], 1))
+        for cycle, level in enumerate(self.levels, self._wait):
             m.submodules[f"level_{level.distance}"] = inside = Module()
-            x = level.apply(inside, x, place, go)
-            go = delay(m, go, level.latency, reset_less=False)
-            place, layer = (delay(m, value, level.latency) for value in (place, layer))
-        lifted = choose(m, layer, self.layers.lift, x.shift_left)
-        if self._compact:
-            return self.layers.rounded(m, lifted)
-        return self.layers.requantize(m, lifted) if self._rounds else self.layers.floor(m, lifted)
+            x = level.apply(inside, x, places[cycle - level.ahead], go)
+            go = delay(m, go, 1, reset_less=False)
+        x = choose(m, delay(m, layer, cycles), layers.lift, x.shift_left)
+        if self._adds:
+            return (layers.requantize if self._round else layers.rounded)(m, x)
+        return saturated(m, x, layers.drop, layers.format)
 
     def timing(self, o: Beats, **sinks: Beats) -> list[Process]:
         """When its beats move."""

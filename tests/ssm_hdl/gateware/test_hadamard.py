@@ -61,9 +61,8 @@ def test_a_pace_makes_the_queue_smaller_and_is_kept(run_stage, random_packets):
 
 @pytest.mark.parametrize("bits", (8, 12))
 def test_128_elements_take_at_most_400_luts_of_an_ecp5(bits):
-    """With a result every other cycle, or more seldom."""
     format = SQ(4, bits - 4)
-    stage = Hadamard(Layers([transform(128, format, format)], family=ECP5, marked=False), pace=2)
+    stage = Hadamard(Layers([transform(128, format, format)], family=ECP5))
     found = synthesised(
         verilog.convert(stage, name="top", emit_src=False, strip_internal_attrs=True), "top", ECP5
     )
