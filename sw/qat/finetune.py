@@ -51,7 +51,7 @@ def _check_teacher(teacher: Checkpoint, dataset: Dataset, config: FinetuneConfig
             f"label_smoothing {config.label_smoothing} is for labels, and a teacher is learnt in "
             "their place; leave out one of them"
         )
-    fields = ("input_format", "channels", "tokens", "outputs", "per_step", "class_names")
+    fields = ("input_format", "scale", "channels", "tokens", "outputs", "per_step", "class_names")
     for field in fields:
         own, wanted = getattr(teacher.inputs, field), getattr(dataset.spec, field)
         if own != wanted:

@@ -184,3 +184,6 @@ def test_a_teacher_of_other_samples_is_refused(manifest, digits, teacher):
         finetune(manifest, digits, FinetuneConfig(), teacher=stranger)
     with pytest.raises(SsmHdlError, match=r"label_smoothing 0.1 is for labels, and a teacher"):
         finetune(manifest, digits, FinetuneConfig(label_smoothing=0.1), teacher=teacher)
+    stranger = replace(teacher, inputs=replace(teacher.inputs, scale=(2.0,)))
+    with pytest.raises(SsmHdlError, match="the teacher digits has scale"):
+        finetune(manifest, digits, FinetuneConfig(), teacher=stranger)
