@@ -51,7 +51,7 @@ def _check_teacher(teacher: Checkpoint, dataset: Dataset, config: FinetuneConfig
             f"label_smoothing {config.label_smoothing} is for labels, and a teacher is learnt in "
             "their place; leave out one of them"
         )
-    fields = ("input_format", "channels", "tokens", "outputs", "per_step", "class_names")
+    fields = ("input_format", "scale", "channels", "tokens", "outputs", "per_step", "class_names")
     for field in fields:
         own, wanted = getattr(teacher.inputs, field), getattr(dataset.spec, field)
         if own != wanted:
@@ -85,7 +85,8 @@ def finetune(
 
     Raises:
         SsmHdlError: manifest or teacher do not answer as these samples are labelled,
-            the loss diverges, or ``run_file`` belongs to another run.
+            the loss diverges, the teacher's outputs are not finite,
+            or ``run_file`` belongs to another run.
     """
     if manifest.output.per_sequence == dataset.per_step or manifest.output.size != dataset.outputs:
         raise SsmHdlError(
@@ -103,7 +104,7 @@ def finetune(
     what, sign = epoch_score(dataset), -1 if dataset.is_text else 1
     images = min(config.images or len(codes), len(codes))
     steps = math.ceil(images / config.batch_size)
-    run = Run(manifest, config, steps, spread, teacher)
+    run = Run(manifest, config, dataset, steps, spread, teacher)
     if run_file is not None and run_file.exists():
         run.load(run_file)
     else:

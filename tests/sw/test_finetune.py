@@ -1,12 +1,14 @@
 """Fine-tuning: what is learnt, runs that are stopped and go on,
 and a float model as the teacher."""
 
+import copy
 import json
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from rich.console import Console
 from safetensors import safe_open
 
@@ -103,7 +105,7 @@ def test_a_kept_run_is_taken_up_by_its_own_options_only(manifest, digits, tmp_pa
         (damaged(manifest), config),
     ):
         with pytest.raises(
-            SsmHdlError, match="keeps a run from another manifest or with other options"
+            SsmHdlError, match="keeps a run from another manifest, with other samples or options"
         ):
             finetune(other, digits, options, kept)
     assert kept.read_bytes() == before
@@ -170,17 +172,32 @@ def test_a_teacher_is_learnt_from_and_labels_are_not(manifest, digits, teacher):
     assert max(before, alone) < taught
 
 
-def test_a_run_belongs_to_its_teacher(manifest, digits, teacher, tmp_path):
+def test_a_run_belongs_to_its_teacher_and_its_samples(manifest, digits, teacher, tmp_path):
     kept, config = tmp_path / "run.safetensors", FinetuneConfig(epochs=1, images=32)
     finetune(manifest, digits, config, kept, teacher=teacher)
-    with pytest.raises(SsmHdlError, match="from another manifest or with other options"):
-        finetune(manifest, digits, config, kept)
+    shifted = replace(teacher, inputs=replace(teacher.inputs, mean=(0.1,)))
+    other = replace(digits, val=replace(digits.val, labels=digits.val.labels[::-1]))
+    for samples, teaches in ((digits, None), (digits, shifted), (other, teacher)):
+        with pytest.raises(SsmHdlError, match="manifest, with other samples or options"):
+            finetune(manifest, samples, config, kept, teacher=teaches)
     finetune(manifest, digits, config, kept, teacher=teacher)
+
+
+def test_numbers_that_are_not_finite_train_nothing(manifest, digits, teacher):
+    loud = replace(teacher, model=copy.deepcopy(teacher.model))
+    torch.nn.init.constant_(loud.model.decoder.weight, 3e38)
+    with pytest.raises(SsmHdlError, match="outputs of the teacher digits are not finite numbers"):
+        finetune(manifest, digits, FinetuneConfig(images=32), teacher=loud)
+    with pytest.raises(SsmHdlError, match="diverged in epoch 1: codes that are not finite"):
+        finetune(manifest, digits, FinetuneConfig(images=64, learning_rate=1e308))
 
 
 def test_a_teacher_of_other_samples_is_refused(manifest, digits, teacher):
     stranger = replace(teacher, inputs=replace(teacher.inputs, classes=7, class_names=()))
     with pytest.raises(SsmHdlError, match="the teacher digits has outputs 7, and digits has 10"):
+        finetune(manifest, digits, FinetuneConfig(), teacher=stranger)
+    stranger = replace(teacher, inputs=replace(teacher.inputs, scale=(2.0,)))
+    with pytest.raises(SsmHdlError, match="the teacher digits has scale"):
         finetune(manifest, digits, FinetuneConfig(), teacher=stranger)
     with pytest.raises(SsmHdlError, match=r"label_smoothing 0.1 is for labels, and a teacher"):
         finetune(manifest, digits, FinetuneConfig(label_smoothing=0.1), teacher=teacher)
