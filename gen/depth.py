@@ -47,8 +47,8 @@ def find_layers(manifest: Manifest) -> Repetition:
     repetition = repetition_of(manifest)
     if repetition is None:
         raise SsmHdlError(
-            f"{manifest.name}: no layers to share stages: no operations repeat, "
-            "each block reading only what the one before has written; generate it without sharing"
+            f"{manifest.name}: no layers to share stages: no operations repeat as blocks "
+            "that read only the block before; generate it without sharing"
         )
     if pair := _mismatch(repetition):
         a, b = pair

@@ -38,7 +38,9 @@ def epoch_score(samples: InputSpec) -> str:
 
 def score_text(name: str, value: float) -> str:
     """A score in its unit."""
-    return f"{value:.2%}" if name in SHARES else f"{value:.6g}"
+    if name in SHARES:
+        return f"{value:.2%}"
+    return f"{value:.4f}" if name == "bits_per_character" else f"{value:.6g}"
 
 
 def loss_unit(name: str) -> tuple[str, int, str]:

@@ -53,7 +53,7 @@ def misfit(manifest: Manifest, device: Device, reserve: Use, search: Search) -> 
     ]
     beside = " beside other logic; leave less for that, or" if other else ";"
     none = f"no device that is known holds it{beside} give it narrower formats"
-    where = f"it fits the {' and the '.join(others)}" if others else none
+    where = f"it fits the {', '.join(others)}" if others else none
     return f"{manifest.name} does not fit the {device.title}: {', and '.join(missing)}; {where}"
 
 

@@ -28,7 +28,7 @@ Data: TypeAlias = "str | Path | tuple[ArrayLike, ArrayLike] | Dataset | None"
 def convert(
     model: "str | Path | Checkpoint | torch.nn.Module",
     data: Data = None,
-    recipe: Path | str = "w8a8",
+    recipe: Path | str | None = None,
     *,
     mean: ArrayLike | None = None,
     std: ArrayLike | None = None,
@@ -42,7 +42,8 @@ def convert(
             (``docs/layers.md``).
         data: what it was trained on: the name of a data set, an .npz file, a text,
             or arrays (x, y). A checkpoint of ours knows its data set.
-        recipe: bit widths, such as ``w8a8``, or a YAML file.
+        recipe: bit widths, such as ``w8a8``, or a YAML file; ``w8a8`` if left out,
+            of a Mamba ``mamba-w8a8``.
         mean: of each channel of x, what the training subtracted; 0 for nothing.
             The data set's if left out.
         std: of each channel of x, what divided that.
@@ -55,7 +56,7 @@ def convert(
     """
     need("torch", "numba")
     from ssm_hdl.sw.checkpoint import Checkpoint
-    from ssm_hdl.sw.quantize import Recipe, program
+    from ssm_hdl.sw.quantize import Recipe, program, usual
 
     ours = model if isinstance(model, Checkpoint) else _ours(model)
     if ours is None:
@@ -74,7 +75,8 @@ def convert(
         raise UsageError(f"a checkpoint of ours says what it is; leave {', '.join(given)} out")
     else:
         dataset = _dataset(data, ours.inputs)
-    manifest, lowering = program(ours, dataset, Recipe.load(recipe), progress=progress)
+    widths = Recipe.load(usual("w8a8", ours.model.config.family) if recipe is None else recipe)
+    manifest, lowering = program(ours, dataset, widths, progress=progress)
     return Model(manifest, lowering)
 
 

@@ -172,7 +172,10 @@ def show(as_json: bool, answer: Mapping[str, Any], *tables: RenderableType) -> N
             # itself it would end this process where a reader has ended
             with console.capture() as text:
                 console.print(*tables, sep="\n")
-            print(text.get(), end="", file=out)
+            shown = text.get()
+            if not out.isatty():  # rich pads every line to the widest
+                shown = "\n".join(line.rstrip(" ") for line in shown.split("\n"))
+            print(shown, end="", file=out)
         out.flush()
 
 

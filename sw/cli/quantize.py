@@ -20,13 +20,13 @@ def command(
         ),
     ],
     recipe: Annotated[
-        str,
+        str | None,
         typer.Option(
             help="Bit widths: w8a8, w8a8x8, w4a8, w4a6x8, w4a6x6, a6, a4x8, tenth; of a Mamba "
             "mamba-w8a8, mamba-w8a8h, mamba-w8a8x8, mamba-w4a8, mamba-plain, mamba-percentile, "
-            "mamba-hadamard, mamba-quamba; or a YAML file."
+            "mamba-hadamard, mamba-quamba; or a YAML file. w8a8 if left out, of a Mamba mamba-w8a8."
         ),
-    ] = "w8a8",
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder, which names the manifest; out/NAME if left out.")
     ] = None,
@@ -39,10 +39,10 @@ def command(
     from ssm_hdl.manifest import FILE
     from ssm_hdl.sw import checkpoint as checkpoints
     from ssm_hdl.sw.data import load_for
-    from ssm_hdl.sw.quantize import Recipe, effort, quantize
+    from ssm_hdl.sw.quantize import Recipe, effort, quantize, usual
 
-    widths = Recipe.load(recipe)
     model = checkpoints.load(checkpoint)
+    widths = Recipe.load(usual("w8a8", model.model.config.family) if recipe is None else recipe)
     folder = out or Path("out") / checkpoint.stem
     need_writable(folder / FILE)
     dataset = load_for(model.inputs, data, progress=True)

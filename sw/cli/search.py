@@ -44,9 +44,12 @@ def command(
         ),
     ] = None,
     recipe: Annotated[
-        str,
-        typer.Option(help="Recipe of what is not searched: biases, pool, output, and the rules."),
-    ] = "w8a8x8",
+        str | None,
+        typer.Option(
+            help="Recipe of what is not searched: biases, pool, output, and the rules. "
+            "w8a8x8 if left out, of a Mamba mamba-w8a8x8."
+        ),
+    ] = None,
     sensitivity: Annotated[
         Path | None, typer.Option(help="Report of `ssm-hdl sensitivity`, to start from.")
     ] = None,
@@ -83,7 +86,7 @@ def command(
     """
     need("torch", "numba", "matplotlib", "optuna")
     from ssm_hdl.sw.plot import score_memory
-    from ssm_hdl.sw.quantize import Recipe
+    from ssm_hdl.sw.quantize import Recipe, usual
     from ssm_hdl.sw.quantize.bench import Subject
     from ssm_hdl.sw.quantize.search import search, write
     from ssm_hdl.sw.quantize.sensitivity import Report
@@ -97,6 +100,8 @@ def command(
     subject = Subject(checkpoint.absolute(), data and data.absolute(), samples, images)
     where = storage or str((folder / "search.journal").absolute())
     objective = objective or subject.score
+    if recipe is None:
+        recipe = usual("w8a8x8", subject.family)
     task = Task(
         subject, Recipe.load(recipe), budget_of(budget), accounting, objective, trials, where, seed
     )

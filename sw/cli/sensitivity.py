@@ -23,8 +23,12 @@ def command(
         Path, typer.Argument(metavar="CHECKPOINT", help="Checkpoint of `ssm-hdl train`.")
     ],
     recipe: Annotated[
-        str, typer.Option(help="Base recipe: widths of all parts but the one that is tried.")
-    ] = "w8a8x8",
+        str | None,
+        typer.Option(
+            help="Base recipe: widths of all parts but the one that is tried. "
+            "w8a8x8 if left out, of a Mamba mamba-w8a8x8."
+        ),
+    ] = None,
     widths: Annotated[
         str, typer.Option(help="Bits to try, with commas between.")
     ] = "2,3,4,5,6,8,12,16",
@@ -48,7 +52,7 @@ def command(
     """
     need("torch", "numba", "matplotlib")
     from ssm_hdl.sw.plot import heat_map
-    from ssm_hdl.sw.quantize import Recipe
+    from ssm_hdl.sw.quantize import Recipe, usual
     from ssm_hdl.sw.quantize.bench import Subject
     from ssm_hdl.sw.quantize.sensitivity import FILE, sensitivity
     from ssm_hdl.sw.score import TITLES, score_text
@@ -57,9 +61,10 @@ def command(
     path = (out or Path("out") / checkpoint.stem) / FILE
     need_writable(path)
     subject = Subject(checkpoint, data, samples, images)
+    base = Recipe.load(usual("w8a8x8", subject.family) if recipe is None else recipe)
     chosen = [part.strip() for part in parts.split(",")] if parts else list(subject.parts)
     with progress(f"sensitivity of {checkpoint.stem}", len(chosen) * len(bits)) as advance:
-        report = sensitivity(subject, Recipe.load(recipe), bits, path, chosen, jobs, advance)
+        report = sensitivity(subject, base, bits, path, chosen, jobs, advance)
     picture = heat_map(report, path.with_suffix(".png"))
     summary = {
         "base": f"{report.recipe.name}: {report.base.shown}, {report.base.sqnr_db:.1f} dB, "

@@ -234,7 +234,7 @@ def _rows(answer: dict[str, Any]) -> dict[str, object]:
             else {}
         ),
         "cycles per step": interval,
-        "latency": f"{answer['latency']:,} cycles, last sample in to last result out, under load",
+        "latency under load": f"{answer['latency']:,} cycles, last sample in to last result out",
         **{name: answer[name] for name in ("waves", "layout") if name in answer},
         "cycles simulated": f"{answer['cycles']:,}, {answer['cycles_per_second']:,.0f} per second",
     }

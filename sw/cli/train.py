@@ -76,6 +76,7 @@ def command(
     from ssm_hdl.sw.data import is_file, load
     from ssm_hdl.sw.presets import COLUMNS, OWN, rows
     from ssm_hdl.sw.presets import preset as find
+    from ssm_hdl.sw.score import main_score
     from ssm_hdl.sw.train import train
     from ssm_hdl.sw.train_config import change
 
@@ -141,4 +142,6 @@ def command(
         "seconds": round(time.monotonic() - began, 1),
         "command": checkpoint.metadata["command"],
     }
-    show(as_json, answer, facts(f"trained {preset}", in_words(answer)))
+    score = main_score(dataset)  # of the test samples
+    named = {f"test_{name}" if name == score else name: value for name, value in answer.items()}
+    show(as_json, answer, facts(f"trained {preset}", in_words(named)))

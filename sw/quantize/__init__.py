@@ -15,7 +15,7 @@ from ssm_hdl.sw.quantize.draft import part_of
 from ssm_hdl.sw.quantize.histogram import Floats
 from ssm_hdl.sw.quantize.lowering import DeepLowering, Layer, Lowering
 from ssm_hdl.sw.quantize.mamba import MambaLowering
-from ssm_hdl.sw.quantize.recipe import PRESETS, Recipe
+from ssm_hdl.sw.quantize.recipe import PRESETS, Recipe, usual
 from ssm_hdl.sw.quantize.reconstruct import Samples, moments
 from ssm_hdl.sw.quantize.rows import Rows, error, fit
 from ssm_hdl.sw.quantize.s4d import DeepS4DLowering, S4DLowering
@@ -31,6 +31,7 @@ __all__ = [
     "effort",
     "program",
     "quantize",
+    "usual",
 ]
 
 FAMILIES: dict[str, type[S4DLowering] | type[DeepLowering]] = {

@@ -96,7 +96,12 @@ class Subject:
     @cached_property
     def parts(self) -> tuple[str, ...]:
         """The parts of a recipe that the model has."""
-        return FAMILY_PARTS[checkpoints.load(self.checkpoint).model.config.family]
+        return FAMILY_PARTS[self.family]
+
+    @property
+    def family(self) -> str:
+        """The family of the model."""
+        return checkpoints.load(self.checkpoint).model.config.family
 
     @cached_property
     def score(self) -> str:

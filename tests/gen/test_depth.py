@@ -128,7 +128,7 @@ def changed(manifest: Manifest, name: str, **fields: object) -> Manifest:
 
 def test_what_has_no_layers_or_different_ones_is_refused(random_manifest):
     with pytest.raises(
-        SsmHdlError, match="random_s4d: no layers to share stages: no operations repeat"
+        SsmHdlError, match="random_s4d: no layers to share stages: no operations repeat as blocks"
     ):
         plan_for(random_manifest(), share_layers=True)
     with pytest.raises(SsmHdlError, match="no layers to share stages"):

@@ -206,7 +206,7 @@ def test_a_search_that_takes_long_says_so(cli, manifest, tmp_path, monkeypatch):
 def test_a_model_that_is_too_large_is_told_where_it_would_fit(refused, tmp_path):
     refused(
         r"s5_mnist does not fit the iCE40UP5K: it takes at least .* LUTs where 4,488 can be used; "
-        r"it fits the LFE5U-25F",
+        r"it fits the LFE5U-25F, LFE5U-45F",
         "generate", "manifests/s5-mnist-w4a8", "--device", "up5k", "--own-stages",
         "-o", tmp_path / "top.v",
     )  # fmt: skip

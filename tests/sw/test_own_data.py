@@ -109,6 +109,18 @@ def test_the_loss_leaves_out_what_has_no_label():
     assert torch.isfinite(loss_of(outputs, numbers))
 
 
+@pytest.mark.parametrize(
+    ("y", "score"), [(np.arange(40) % 2, "accuracy"), (np.arange(40) / 40, "R2")]
+)
+def test_both_scores_of_a_training_say_their_part(cli, file, tmp_path, y, score):
+    given = "--data", file(y), "--epochs", 1, "--out", tmp_path / "small.safetensors"
+    done = cli("train", "small", *given)
+    assert [line.split()[:2] for line in done.out.splitlines() if f" {score} " in line] == [
+        ["test", score],
+        ["val", score],
+    ]
+
+
 def test_samples_without_labels_train_nothing(file):
     dataset = data.load(file(np.where(np.arange(640).reshape(40, 16) < 1, 1, -1)))
     with pytest.raises(

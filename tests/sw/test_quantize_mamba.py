@@ -1,6 +1,7 @@
 # amaranth: UnusedElaboratable=no
 """PTQ of a Mamba: the manifest computes the model, with all options and by all recipes."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from random import Random
@@ -10,7 +11,7 @@ import pytest
 import torch
 from random_graphs.plans import stagewise
 
-from ssm_hdl import SsmHdlError
+from ssm_hdl import SsmHdlError, convert
 from ssm_hdl.operations import Dense, Embedding, Lookup, Norm, Slice, Taps
 from ssm_hdl.sim.compare import compare
 from ssm_hdl.sim.golden import run
@@ -286,6 +287,21 @@ def test_states_that_stay_zero_fit(digits):
                 values.zero_()
     manifest = quantize(small, digits, few("mamba-w8a8")).manifest
     assert relative_error(manifest, small, digits.test.codes[:50]) < 0.2
+
+
+def test_the_usual_recipe_is_one_for_a_mamba(cli, tmp_path):
+    file, small = tmp_path / "mine.npz", tmp_path / "small.safetensors"
+    random = np.random.default_rng(0)
+    np.savez(file, x=random.normal(0, 1, (40, 8, 2)), y=np.arange(40) % 2)
+    dataset = load(str(file))
+    untrained(dataset.spec, layers=1).save(small)
+    given = (small, "--data", file, "--json")
+    quantized = cli("quantize", *given, "--out", tmp_path / "integers")
+    assert json.loads(quantized.out)["recipe"] == "mamba-w8a8"
+    assert "recipe mamba-w8a8" in convert(small, file).manifest.graph.description
+    tried = ("--parts", "state", "--widths", 8, "--out", tmp_path / "parts")
+    report = json.loads(cli("sensitivity", *given, *tried).out)
+    assert report["identity"]["recipe"]["name"] == "mamba-w8a8x8"
 
 
 def test_a_wide_dt_is_refused(digits):

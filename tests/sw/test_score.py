@@ -3,7 +3,20 @@
 import numpy as np
 import pytest
 
-from ssm_hdl.sw.score import by_target, recalls, score, scores
+from ssm_hdl.sw.score import by_target, recalls, score, score_text, scores
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "text"),
+    [
+        ("accuracy", 0.98, "98.00%"),
+        ("bits_per_character", 1.9, "1.9000"),
+        ("bits_per_character", 11.98765, "11.9877"),
+        ("mse", 1234567, "1.23457e+06"),
+    ],
+)
+def test_scores_in_words(name, value, text):
+    assert score_text(name, value) == text
 
 
 @pytest.mark.parametrize("shape", [(6,), (2, 3)])

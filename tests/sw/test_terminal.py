@@ -56,6 +56,11 @@ def test_the_table_of_a_large_pipeline_fits_a_terminal(random_manifest):
     assert max(map(len, lines(facts))) <= 80
 
 
+def test_lines_of_a_pipe_end_with_their_last_character(capsys):
+    console.show(False, {}, console.facts("title", {"short": 1, "long": "of many words"}))
+    assert capsys.readouterr().out == "title\n  short   1\n  long    of many words\n"
+
+
 def test_what_is_too_wide_is_folded_and_never_cut():
     grid = console.table("name", ">number", ">another", "words")
     grid.add_row("a" * 70, "1,234,567", "7,654,321", "and some more")
