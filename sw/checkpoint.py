@@ -75,6 +75,10 @@ class Checkpoint:
         Raises:
             SsmHdlError: the file cannot be written.
         """
+        return write_atomically(path, self.to_bytes())
+
+    def to_bytes(self) -> bytes:
+        """The file; of equal checkpoints the same bytes."""
         config = self.model.config
         header = {"schema": SCHEMA, "model": config.family} | config.model_dump()
         header |= {f"inputs.{name}": _text(value) for name, value in self.inputs.facts().items()}
@@ -82,7 +86,7 @@ class Checkpoint:
             name: tensor.detach().contiguous() for name, tensor in self.model.state_dict().items()
         }
         text = {key: str(value) for key, value in (header | dict(self.metadata)).items()}
-        return write_atomically(path, _sorted(save(tensors, text)))
+        return _sorted(save(tensors, text))
 
 
 def load(path: Path | str) -> Checkpoint:

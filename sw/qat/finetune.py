@@ -103,7 +103,7 @@ def finetune(
     what, sign = epoch_score(dataset), -1 if dataset.is_text else 1
     images = min(config.images or len(codes), len(codes))
     steps = math.ceil(images / config.batch_size)
-    run = Run(manifest, config, steps, spread, teacher)
+    run = Run(manifest, config, dataset, steps, spread, teacher)
     if run_file is not None and run_file.exists():
         run.load(run_file)
     else:

@@ -20,6 +20,8 @@ from ssm_hdl.files import write_atomically
 from ssm_hdl.fixed import Codes
 from ssm_hdl.samples import UNLABELLED
 from ssm_hdl.sw.checkpoint import Checkpoint
+from ssm_hdl.sw.data import Dataset
+from ssm_hdl.sw.evaluate import NotFiniteError
 from ssm_hdl.sw.qat.finetune_config import FinetuneConfig
 from ssm_hdl.sw.qat.model import QatModel
 from ssm_hdl.sw.train import logits, loss_of
@@ -35,6 +37,7 @@ class Run:
     Args:
         manifest: the initial one.
         config: rates, seed.
+        dataset: a continued run has the same samples.
         steps: of the optimiser in an epoch.
         spread: deviations of the labels, if they are numbers.
         teacher: whose outputs the manifest learns; the labels if None.
@@ -51,6 +54,7 @@ class Run:
         self,
         manifest: Manifest,
         config: FinetuneConfig,
+        dataset: Dataset,
         steps: int,
         spread: Tensor | None,
         teacher: Checkpoint | None = None,
@@ -61,11 +65,7 @@ class Run:
             torch.from_numpy(manifest.values(np.ones(1))),
             1.0 if spread is None else spread,
         )
-        text = manifest.to_yaml().encode() + tensors_to_bytes(manifest.tensors)
-        text += json.dumps(asdict(config)).encode()
-        if teacher is not None:
-            text += save(teacher.model.state_dict())
-        self.key = hashlib.sha256(text).hexdigest()
+        self.key = _key(manifest, config, dataset, teacher)
         self.latents = dict(self.model.latents.items())
         # Adam moves a parameter by the rate, whatever its gradient:
         # codes need rates in proportion to their size.
@@ -169,8 +169,9 @@ class Run:
             ) from error
         if metadata.get("key") != self.key:
             raise SsmHdlError(
-                f"{path} keeps a run from another manifest or with other options, and stays as it "
-                "is; finish it with those, begin again (--again), or write elsewhere (--out)"
+                f"{path} keeps a run from another manifest, with other samples or options, "
+                "and stays as it is; finish it with those, begin again (--again), "
+                "or write elsewhere (--out)"
             )
         facts: dict[str, Any] = json.loads(metadata["run"])
         self.epoch, self.before, self.best = facts["epoch"], facts["before"], facts["best"]
@@ -188,3 +189,17 @@ class Run:
         self.schedule.last_epoch = facts["steps"]
         for group, base in zip(self.optimizer.param_groups, self.schedule.base_lrs, strict=True):
             group["lr"] = base * self._rate(facts["steps"])
+
+
+def _key(
+    manifest: Manifest, config: FinetuneConfig, dataset: Dataset, teacher: Checkpoint | None
+) -> str:
+    """A digest of all that a run depends on."""
+    digest = hashlib.sha256(manifest.to_yaml().encode() + tensors_to_bytes(manifest.tensors))
+    digest.update(json.dumps(asdict(config)).encode())
+    for split in (dataset.train, dataset.val):
+        for array in (split.codes, split.labels, split.lengths):
+            digest.update(b"" if array is None else np.ascontiguousarray(array).data)
+    if teacher is not None:
+        digest.update(teacher.to_bytes())
+    return digest.hexdigest()

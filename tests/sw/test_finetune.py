@@ -103,7 +103,7 @@ def test_a_kept_run_is_taken_up_by_its_own_options_only(manifest, digits, tmp_pa
         (damaged(manifest), config),
     ):
         with pytest.raises(
-            SsmHdlError, match="keeps a run from another manifest or with other options"
+            SsmHdlError, match="keeps a run from another manifest, with other samples or options"
         ):
             finetune(other, digits, options, kept)
     assert kept.read_bytes() == before
@@ -170,11 +170,14 @@ def test_a_teacher_is_learnt_from_and_labels_are_not(manifest, digits, teacher):
     assert max(before, alone) < taught
 
 
-def test_a_run_belongs_to_its_teacher(manifest, digits, teacher, tmp_path):
+def test_a_run_belongs_to_its_teacher_and_its_samples(manifest, digits, teacher, tmp_path):
     kept, config = tmp_path / "run.safetensors", FinetuneConfig(epochs=1, images=32)
     finetune(manifest, digits, config, kept, teacher=teacher)
-    with pytest.raises(SsmHdlError, match="from another manifest or with other options"):
-        finetune(manifest, digits, config, kept)
+    shifted = replace(teacher, inputs=replace(teacher.inputs, mean=(0.1,)))
+    other = replace(digits, val=replace(digits.val, labels=digits.val.labels[::-1]))
+    for samples, teaches in ((digits, None), (digits, shifted), (other, teacher)):
+        with pytest.raises(SsmHdlError, match="manifest, with other samples or options"):
+            finetune(manifest, samples, config, kept, teacher=teaches)
     finetune(manifest, digits, config, kept, teacher=teacher)
 
 
