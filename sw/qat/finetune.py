@@ -85,7 +85,8 @@ def finetune(
 
     Raises:
         SsmHdlError: manifest or teacher do not answer as these samples are labelled,
-            the loss diverges, or ``run_file`` belongs to another run.
+            the loss diverges, the teacher's outputs are not finite,
+            or ``run_file`` belongs to another run.
     """
     if manifest.output.per_sequence == dataset.per_step or manifest.output.size != dataset.outputs:
         raise SsmHdlError(

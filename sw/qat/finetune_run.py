@@ -95,6 +95,9 @@ class Run:
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
         self.schedule.step()
+        # a code that is not a number would address the tables of the compiled loops
+        if not all(latent.isfinite().all() for latent in self.latents.values()):
+            raise self._diverged(f"codes that are not finite after a loss of {loss.item():.3g}")
         self.first = loss.item() if self.first is None else self.first
         return float(loss.item())
 
@@ -104,7 +107,14 @@ class Run:
             return None
         inputs = torch.from_numpy(self.teacher.inputs.normalise(codes))
         ends = None if lengths is None else torch.from_numpy(lengths)
-        return logits(self.teacher.model, inputs, lengths=ends).double()
+        answers = logits(self.teacher.model, inputs, lengths=ends).double()
+        if count := int((~answers.isfinite()).sum()):
+            raise NotFiniteError(
+                f"{count:,} of {answers.numel():,} outputs of the teacher "
+                f"{self.teacher.metadata.get('name', 'checkpoint')} are not finite numbers; "
+                "it cannot teach, name another checkpoint"
+            )
+        return answers
 
     def _loss(self, values: Tensor, labels: Tensor, answers: Tensor | None) -> Tensor:
         """The loss where there are labels; what is learnt there are the answers, if there are."""
@@ -120,11 +130,13 @@ class Run:
         """Raise an error if the loss of an epoch exceeds twice the first loss and guessing;
         saturating codes never give NaN."""
         if not loss <= 2 * max(guessing, self.first or 0.0):
-            raise SsmHdlError(
-                f"fine-tuning diverged in epoch {self.epoch + 1}: a mean loss of {loss:.3g}, where "
-                f"guessing has {guessing:.3g}; begin again (--again) "
-                f"with a learning_rate below {self.config.learning_rate}"
-            )
+            raise self._diverged(f"a mean loss of {loss:.3g}, where guessing has {guessing:.3g}")
+
+    def _diverged(self, what: str) -> SsmHdlError:
+        return SsmHdlError(
+            f"fine-tuning diverged in epoch {self.epoch + 1}: {what}; begin again (--again) "
+            f"with a learning_rate below {self.config.learning_rate}"
+        )
 
     def finish(self, epoch: int, reached: float) -> float:
         """End an epoch and keep the best latents so far."""

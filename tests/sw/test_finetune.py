@@ -1,12 +1,14 @@
 """Fine-tuning: what is learnt, runs that are stopped and go on,
 and a float model as the teacher."""
 
+import copy
 import json
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from rich.console import Console
 from safetensors import safe_open
 
@@ -181,12 +183,21 @@ def test_a_run_belongs_to_its_teacher_and_its_samples(manifest, digits, teacher,
     finetune(manifest, digits, config, kept, teacher=teacher)
 
 
+def test_numbers_that_are_not_finite_train_nothing(manifest, digits, teacher):
+    loud = replace(teacher, model=copy.deepcopy(teacher.model))
+    torch.nn.init.constant_(loud.model.decoder.weight, 3e38)
+    with pytest.raises(SsmHdlError, match="outputs of the teacher digits are not finite numbers"):
+        finetune(manifest, digits, FinetuneConfig(images=32), teacher=loud)
+    with pytest.raises(SsmHdlError, match="diverged in epoch 1: codes that are not finite"):
+        finetune(manifest, digits, FinetuneConfig(images=64, learning_rate=1e308))
+
+
 def test_a_teacher_of_other_samples_is_refused(manifest, digits, teacher):
     stranger = replace(teacher, inputs=replace(teacher.inputs, classes=7, class_names=()))
     with pytest.raises(SsmHdlError, match="the teacher digits has outputs 7, and digits has 10"):
         finetune(manifest, digits, FinetuneConfig(), teacher=stranger)
-    with pytest.raises(SsmHdlError, match=r"label_smoothing 0.1 is for labels, and a teacher"):
-        finetune(manifest, digits, FinetuneConfig(label_smoothing=0.1), teacher=teacher)
     stranger = replace(teacher, inputs=replace(teacher.inputs, scale=(2.0,)))
     with pytest.raises(SsmHdlError, match="the teacher digits has scale"):
         finetune(manifest, digits, FinetuneConfig(), teacher=stranger)
+    with pytest.raises(SsmHdlError, match=r"label_smoothing 0.1 is for labels, and a teacher"):
+        finetune(manifest, digits, FinetuneConfig(label_smoothing=0.1), teacher=teacher)
