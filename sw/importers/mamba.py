@@ -108,13 +108,14 @@ def read(
                 "(another order is not imported)"
             )
         added = arrays.ask("residual", residual, ANSWERS, what)
-    inner, modes = arrays.shape(arrays.first(f"{first}A", f"{first}A_log"), "(E, N)")
+    decay = arrays.first(f"{first}A", f"{first}A_log")
+    inner, modes = arrays.shape(decay, "(E, N)")
     _, width = arrays.shape(f"{first}in_proj.weight", "(2 E, D)")
     _, rank = arrays.shape(f"{first}dt_proj.weight", "(E, R)")
     *_, taps = arrays.shape(f"{first}conv1d.weight", "(E, 1, K)")
     if not width or inner % width:
         arrays.fail(
-            f"has {inner} channels in a block ({first}in_proj) of width {width}; "
+            f"has {inner} channels in a block ({decay}) of width {width} ({first}in_proj); "
             "a multiple of it can be imported"
         )
     finals = [
