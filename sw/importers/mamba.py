@@ -10,18 +10,19 @@ and single blocks between an encoder and a decoder.
 
 Biases of encoder, convolution and decoder may be absent, and the lm_head of a tied model. A decoder
 that equals the table of the encoder is tied to it. Rows after the vocabulary, by which some codes
-pad it, are dropped. mambapy with ``mup`` has the same arrays, and computes something else.
+pad it, are dropped. Other models have the same arrays, and compute something else: mambapy with
+``mup``, and Falcon-Mamba, which a config.json beside the arrays tells.
 """
 
 import re
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from ssm_hdl.sw.data import InputSpec
 from ssm_hdl.sw.importers.arrays import Arrays
+from ssm_hdl.sw.importers.described import described
 from ssm_hdl.sw.importers.stacks import NORM, blocks_of, check_pooling, gives, takes
 from ssm_hdl.sw.models.mamba import MambaConfig
 
@@ -66,6 +67,7 @@ def read(
     Raises:
         SsmHdlError: a Mamba-2, an A that grows, or an array that is missing or misshapen.
     """
+    options = described(arrays)
     mixers = [match[1] for name in sorted(arrays.tensors) if (match := STATE.fullmatch(name))]
     for mixer in mixers:
         if (
@@ -132,7 +134,7 @@ def read(
             )
     tensors = _encoder(arrays, inputs, width)
     decoder, tied = _decoder(arrays, inputs, width, tensors["encoder.weight"])
-    options: dict[str, Any] = {
+    options |= {
         "width": width,
         "layers": len(blocks),
         "modes": modes,

@@ -205,7 +205,7 @@ def test_a_bare_a_and_absent_biases_are_taken(tmp_path):
         ),
         (
             {"mamba.in_proj.weight": torch.ones(16, 3)},
-            r"has 8 channels in a block \(mamba.in_proj\) of width 3",
+            r"has 8 channels in a block \(mamba.A_log\) of width 3 \(mamba.in_proj\)",
         ),
         ({"mamba.x_proj.weight": None}, r"lacks mamba.x_proj.weight of shape \(8, 8\)"),
         (
