@@ -122,7 +122,8 @@ def encode(text: str, path: Path, vocabulary: tuple[str, ...]) -> np.ndarray:
             f"{path} cannot be read with {len(vocabulary)} tokens; "
             f"2 to {MAX_TOKENS} single characters are wanted"
         )
-    points = np.frombuffer(text.encode("utf-32-le"), np.uint32)
+    # bytes of a command line that are no UTF-8 are lone surrogates
+    points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
     known = np.array([ord(one) for one in vocabulary], np.uint32)
     order = np.argsort(known)
     places = np.minimum(np.searchsorted(known[order], points), len(known) - 1)

@@ -122,3 +122,5 @@ def test_an_empty_prompt_and_its_own_manifest_as_the_place_to_write_are_refused(
 def test_a_prompt_beyond_the_vocabulary_is_refused(chain, refused, tmp_path):
     words = "the prompt has 'f' as character 0, which is none of the 5 of the model's vocabulary"
     refused(words, "generate-text", chain.save(tmp_path), "--prompt", "fed", status=2)
+    words = r"the prompt has '\\udcff' as character 1, which is none of the 5"  # of no UTF-8
+    refused(words, "generate-text", chain.save(tmp_path), "--prompt", "d\udcff", status=2)
