@@ -165,7 +165,9 @@ class Mixer(nn.Module):
         dt = functional.softplus(see("dt", self.dt_proj(rank)))
         # the integers take the decay from the rate, and the drive from the step
         if see is not pass_on:
-            rate = see("rate", torch.log2(dt / math.log(2)))
+            # a step that underflows to 0 has no logarithm
+            positive = dt.clamp(min=torch.finfo(dt.dtype).tiny)
+            rate = see("rate", torch.log2(positive / math.log(2)))
             step = see("step", dt)
             return x, torch.exp2(rate) * math.log(2), see("drive", step * x), b, c
         return x, dt, dt * x, b, c

@@ -122,6 +122,19 @@ def test_wide_integers_are_the_float_model(digits, options):
     assert ("carry_f" in nodes) == (config.pooling == "max")
 
 
+def test_a_step_of_time_that_underflows_holds_the_state(digits):
+    small = untrained(SPECS["digits"], layers=1)
+    dt = small.model.blocks[0].mixer.dt_proj
+    x = torch.from_numpy(small.inputs.normalise(digits.test.codes[:50]))
+    with torch.no_grad():
+        rank = small.model.trace(x)["rank_0"]
+        dt.weight.fill_(150 / (rank.max() - rank.min()))
+        dt.bias.copy_(-dt.weight[:, 0] * rank.max())  # from -150, whose softplus is 0, to 0
+        assert (small.model.trace(x)["step_0"] == 0).any()
+    manifest = quantize(small, digits, with_widths(WIDE, {}, fit=False)).manifest
+    assert relative_error(manifest, small, digits.test.codes[:50]) < 0.01
+
+
 def test_the_operations_of_a_block(digits):
     manifest = program(untrained(SPECS["digits"]), digits, few("mamba-quamba"))[0]
     block = [
