@@ -1,6 +1,7 @@
 """The interface of a family of models for quantization: its calibration,
 and its lowering to a manifest."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,6 +10,8 @@ from typing import Any
 import numpy as np
 from torch import Tensor, nn
 
+from ssm_hdl import SsmHdlError
+from ssm_hdl.fixed import MAX_WIDTH
 from ssm_hdl.fixed import quantize as to_codes
 from ssm_hdl.sw.checkpoint import Checkpoint
 from ssm_hdl.sw.data import Split
@@ -229,10 +232,18 @@ class DeepLowering(Lowering):
     ) -> str:
         """Append a norm of ``size`` elements; ``epsilon`` is the float model's."""
         # In the units of V = n sum x**2 - S**2, which has n**2 and two times the fraction bits.
+        format = draft.formats[stream]
+        factor, bits = epsilon * size**2, 2 * format.f_bits
+        if math.log2(factor) + bits >= MAX_WIDTH:
+            raise SsmHdlError(
+                f"{name}: {stream} goes up to {format.max * format.lsb:.3g}, which vanishes beside "
+                f"the epsilon {epsilon:g} of the norm; the model is not fit to be quantized, "
+                "train it again"
+            )
         return draft.add(
             "norm",
             name,
             input=stream,
-            epsilon=round(epsilon * size**2 * 4.0 ** draft.formats[stream].f_bits),
+            epsilon=round(math.ldexp(factor, bits)),
             **fields,
         )

@@ -48,7 +48,18 @@ class MambaLowering(DeepLowering):
         which depend on them."""
         self.exponents = [self._exponents(f"_{k}") for k in range(len(self.model.blocks))]
         if self.recipe.hadamard:
+            self._check_hadamard()
             self.edges |= calibrate(self._transformed, self.checkpoint.inputs, samples).edges
+
+    def _check_hadamard(self) -> None:
+        """Raise an error if no transform has the size of the blocks."""
+        try:
+            split(self.model.config.inner)
+        except SsmHdlError as error:
+            raise SsmHdlError(
+                f"{self.recipe.name} transforms the channels of a block, and {error}; "
+                "take a recipe without hadamard, such as mamba-w8a8"
+            ) from error
 
     @property
     def model(self) -> Mamba:

@@ -135,6 +135,17 @@ def test_a_step_of_time_that_underflows_holds_the_state(digits):
     assert relative_error(manifest, small, digits.test.codes[:50]) < 0.01
 
 
+def test_what_cannot_be_lowered_is_said(digits):
+    with pytest.raises(SsmHdlError, match=r"mamba-w8a8h transforms the channels .* not for 14; t"):
+        program(untrained(SPECS["digits"], width=7), digits, few("mamba-w8a8h"))
+    faint = untrained(SPECS["digits"])
+    with torch.no_grad():
+        for parameter in faint.model.encoder.parameters():
+            parameter.mul_(1e-14)
+    with pytest.raises(SsmHdlError, match=r"norm_0: encoder goes up to .* vanishes beside the"):
+        program(faint, digits, few("mamba-plain"))
+
+
 def test_the_operations_of_a_block(digits):
     manifest = program(untrained(SPECS["digits"]), digits, few("mamba-quamba"))[0]
     block = [
