@@ -211,7 +211,7 @@ def _key(
     digest.update(json.dumps(asdict(config)).encode())
     for split in (dataset.train, dataset.val):
         for array in (split.codes, split.labels, split.lengths):
-            digest.update(b"" if array is None else np.ascontiguousarray(array))
+            digest.update(b"" if array is None else np.ascontiguousarray(array).data)
     if teacher is not None:
         digest.update(teacher.to_bytes())
     return digest.hexdigest()
