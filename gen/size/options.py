@@ -167,6 +167,10 @@ class Options:
         return {name: unit for unit in self.units for name in unit.names}
 
     @cached_property
+    def _alike(self) -> dict[str, Hashable]:
+        return {name: _alike(layers) for name, layers in self.structure.stages.items()}
+
+    @cached_property
     def _streams(self) -> list[tuple[str, str, str]]:
         """(stream, stage that sends, stage that reads), without the input of the pipeline."""
         loop = self.structure.loop
@@ -249,7 +253,7 @@ class Options:
             for pace in paces
         ]
         if self.device.sprams:
-            key = _alike(layers), plans[0]
+            key = self._alike[name], plans[0]
             if key not in self._tables:
                 self._tables[key] = spram_choices(layers, plans[0], self.family)
             tables = self._tables[key]
@@ -349,7 +353,7 @@ class Options:
         """What a stage takes; worked out once for layers that are alike."""
         layers = self.structure.stages[name]
         # tables of a compact dense are as wide as its shifted codes are
-        key = name if plan.compact else _alike(layers), plan
+        key = name if plan.compact else self._alike[name], plan
         if key not in self._taken:
             self._taken[key] = use_of(layers, plan, self.family)
         return self._taken[key]
