@@ -18,7 +18,7 @@ from ssm_hdl.gateware.multiplier import DSP, LUT
 from ssm_hdl.gateware.queue import BURST
 from ssm_hdl.gateware.stage import StagePlan
 from ssm_hdl.gateware.stream import beats, reals
-from ssm_hdl.gen.costs import Taken, adapter_use, kind_of, knows, spram_choices, use_of
+from ssm_hdl.gen.costs import Taken, adapter_use, kind_of, known_of, knows, spram_choices, use_of
 from ssm_hdl.gen.size.foldings import Choice, Unit, intervals, stage_class, units
 from ssm_hdl.gen.size.objective import NOTHING, Use, idle
 from ssm_hdl.gen.size.program import Link, pareto
@@ -118,7 +118,8 @@ class Options:
             unit.names for unit in self.units
         ]
         self._place = {name: place for place, names in enumerate(self.names) for name in names}
-        self._taken: dict[Hashable, Taken] = {}
+        kind = structure.loop is None, structure.memories.luts_below, self.family
+        self._taken = known_of(manifest, kind)
         self._tables: dict[Hashable, list[tuple[str, ...]]] = {}
 
     @cached_property
