@@ -28,6 +28,10 @@ MODULE = "ssm_hdl.sim.testbench_cocotb"
 """The cocotb test module, for a cocotb set-up of your own; its docstring lists the environment
 variables that it reads."""
 
+QUICK = " OPT_FAST=-O0 OPT_SLOW=-O0 OPT_GLOBAL=-O0 VM_PARALLEL_BUILDS=0"
+"""Variables of Verilator's makefile. Python dominates the run time: optimised C++ would take longer
+to compile than it saves. One translation unit compiles faster than several."""
+
 
 def simulate(
     manifest: Manifest,
@@ -88,10 +92,7 @@ def simulate(
             "SSM_HDL_PATIENCE": str(patience),
             "SSM_HDL_COMPARISON": str(build / "comparison.json"),
             "VERILATOR_ROOT": "../verilator",  # cocotb's runner builds in a folder below
-            # Python dominates the run time: optimised C++ would take longer to
-            # compile than it saves.
-            "MAKEFLAGS": environment.get("MAKEFLAGS", " --")
-            + " OPT_FAST=-O0 OPT_SLOW=-O0 OPT_GLOBAL=-O0 VM_PARALLEL_BUILDS=0",
+            "MAKEFLAGS": environment.get("MAKEFLAGS", " --") + QUICK,
         }
         _lend(runtime, build / "build")
         try:
