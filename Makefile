@@ -53,7 +53,7 @@ test: $(READY) ## lint, types and tests
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check --quiet .
 	cd $(VENV) && bin/mypy --config-file ../pyproject.toml
-	$(VENV)/bin/pytest -n 2
+	$(VENV)/bin/pytest -n 2 --dist worksteal
 
 # Compiled files are counted, and what venv puts there.
 wheel: $(READY) ## the wheel, into out/wheel; from it to Verilog in an empty environment of each of PYTHONS: seconds and MB

@@ -8,16 +8,17 @@ cell after packing, since a flip-flop without a LUT takes one too.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from statistics import mean
 from typing import NamedTuple
+from weakref import WeakKeyDictionary
 
 from amaranth.lib.wiring import Component
 
-from ssm_hdl import registry
+from ssm_hdl import Manifest, registry
 from ssm_hdl.families.base import Family
 from ssm_hdl.families.rams import sprams
 from ssm_hdl.gateware.fork import Fork
@@ -153,6 +154,7 @@ def use(fitted: dict[str, dict[str, dict[str, dict[str, float]]]]) -> None:
     known.clear()
     known.update(fitted)
     _averages.cache_clear()
+    _known.clear()
 
 
 class Taken(NamedTuple):
@@ -177,6 +179,15 @@ class Taken(NamedTuple):
     o_lanes: int
     holds: int
     keeps: bool
+
+
+_known = WeakKeyDictionary[Manifest, dict[Hashable, dict[Hashable, Taken]]]()
+
+
+def known_of(manifest: Manifest, structure: Hashable) -> dict[Hashable, Taken]:
+    """What is known of the stages of a structure. It outlives a search: whoever plans a manifest
+    plans it for several intervals and limits, mostly."""
+    return _known.setdefault(manifest, {}).setdefault(structure, {})
 
 
 def use_of(layers: Layers, plan: StagePlan, family: Family) -> Taken:

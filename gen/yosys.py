@@ -28,6 +28,8 @@ UNHURRIED = 4000
 """Picoseconds of logic that are not worth a LUT: ABC9 makes all as fast as the slowest path,
 or as this, and small designs, whose slowest is faster, would be several times as large."""
 
+_COMMANDS = Path(__file__).with_name("yosys_commands.py")
+
 _STRIP = (
     "-remove generator -remove top -remove src -remove amaranth.hierarchy -remove amaranth.decoding"
 )
@@ -71,7 +73,7 @@ def run_yosys(
     # Yosys passes the names of ABC's files to a shell, so its folder of temporary files must have
     # no blank in its name.
     done = processes.run(
-        [sys.executable, "-P", "-m", "ssm_hdl.gen.yosys"],
+        [sys.executable, "-P", _COMMANDS],
         log_path,
         folder=folder or log_path.parent,
         script=script,
@@ -174,20 +176,3 @@ def _serious(line: str, accepted: Sequence[str]) -> bool:
     # ABC and the lexer of its own cell libraries begin theirs otherwise
     warning = re.match(r"Warning: (.*)", line)
     return warning is not None and not any(re.match(pattern, warning[1]) for pattern in accepted)
-
-
-def main() -> None:
-    """The process: run the commands that standard input holds, as JSON;
-    Yosys itself ends it when one fails."""
-    from pyosys import libyosys
-
-    design = libyosys.Design()
-    for command in json.load(sys.stdin):
-        if isinstance(command, str):
-            libyosys.run_pass(command, design)
-        else:
-            libyosys.Pass.call(design, command)
-
-
-if __name__ == "__main__":
-    main()

@@ -29,7 +29,7 @@ VERILATOR_FLAGS = ("-O3", "--x-assign", "fast", "--x-initial", "fast", "--no-ass
 CXX_FLAGS = ("-std=gnu++17", "-fPIC", "-fno-semantic-interposition")
 _RUNTIME = ("verilated.cpp", "verilated_threads.cpp")
 _HEADER = "runtime.h"
-_versions = dict[tuple[str | None, ...], str]()
+_asked = dict[tuple[str | None, ...], str]()
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def compile_verilog(design: Design, harness: str, cache: Path | None = None) -> 
     folder = cache_folder() if cache is None else cache
     with scratch(folder) as build:
         environment = without_blanks(verilator_environment(), build)
-        version = _version(environment, build)
+        version = versions(environment, build)
         flags = [*CXX_FLAGS, f"-O{design.optimise}"]
         lint = LINT + design.lint
         texts = [version, lint, *VERILATOR_FLAGS, *flags, design.verilog, design.top, harness]
@@ -89,7 +89,7 @@ def compile_verilog(design: Design, harness: str, cache: Path | None = None) -> 
             for path in design.sources
             for text in (path.name, path.read_text(encoding="utf-8"))
         ]
-        library = folder / f"{design.top}-{_digest(texts)}.so"
+        library = folder / f"{design.top}-{digest(texts)}.so"
         if library.exists():
             return library
         (build / "design.v").write_text(design.verilog, encoding="utf-8")
@@ -134,19 +134,19 @@ def compile_verilog(design: Design, harness: str, cache: Path | None = None) -> 
     return library
 
 
-def _version(environment: dict[str, str], build: Path) -> str:
+def versions(environment: dict[str, str], build: Path) -> str:
     """The versions of Verilator and the C++ compiler; they are asked once."""
     key = tuple(environment.get(name) for name in ("PATH", "VERILATOR_ROOT"))
-    if key not in _versions:
-        asked = (["verilator", "--version"], ["g++", "-dumpfullversion"])
-        _versions[key] = "".join(run_tool(command, environment, build) for command in asked)
-    return _versions[key]
+    if key not in _asked:
+        commands = (["verilator", "--version"], ["g++", "-dumpfullversion"])
+        _asked[key] = "".join(run_tool(command, environment, build) for command in commands)
+    return _asked[key]
 
 
 def _runtime(environment: dict[str, str], folder: Path, build: Path, version: str) -> list[Path]:
     """Verilator's own runtime as object files, compiled once for all designs."""
     flags = [*CXX_FLAGS, "-O2"]
-    key = _digest([version, *flags])
+    key = digest([version, *flags])
     objects = []
     for source in _RUNTIME:
         cached = folder / f"{Path(source).stem}-{key}.o"
@@ -167,7 +167,7 @@ def _headers(
 ) -> Path:
     """The folder of what all designs include, compiled once:
     small designs take two thirds of their time for it."""
-    cached = folder / f"headers-{_digest([version, *flags])}"
+    cached = folder / f"headers-{digest([version, *flags])}"
     if not (cached / f"{_HEADER}.gch").exists():
         cached.mkdir(exist_ok=True)
         (build / _HEADER).write_text('#include "verilated.h"\n', encoding="utf-8")
@@ -192,8 +192,9 @@ def _includes(environment: dict[str, str]) -> list[str]:
     return [f"-I{root}", f"-I{root / 'vltstd'}"]
 
 
-def _digest(texts: Sequence[str]) -> str:
-    digest = hashlib.sha256()
+def digest(texts: Sequence[str]) -> str:
+    """What tells texts apart, for names in the cache."""
+    hashed = hashlib.sha256()
     for text in texts:
-        digest.update(f"{len(text)}:{text}".encode())
-    return digest.hexdigest()[:24]
+        hashed.update(f"{len(text)}:{text}".encode())
+    return hashed.hexdigest()[:24]

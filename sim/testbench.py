@@ -1,8 +1,12 @@
 """The cocotb testbench for any generated top level: built and run under Verilator,
 its verdict read back."""
 
+import importlib.metadata
 import json
+import os
+import shutil
 import sys
+import time
 from contextlib import nullcontext
 from pathlib import Path
 from xml.etree import ElementTree
@@ -17,12 +21,16 @@ from ssm_hdl.gen.plan import Plan
 from ssm_hdl.gen.size.planner import plan_for
 from ssm_hdl.gen.verilog import generate
 from ssm_hdl.sim.compare import Comparison
-from ssm_hdl.sim.compiler import LINT, VERILATOR_FLAGS
+from ssm_hdl.sim.compiler import LINT, VERILATOR_FLAGS, cache_folder, digest, versions
 from ssm_hdl.sim.tools import verilator_environment, without_blanks
 
 MODULE = "ssm_hdl.sim.testbench_cocotb"
 """The cocotb test module, for a cocotb set-up of your own; its docstring lists the environment
 variables that it reads."""
+
+QUICK = " OPT_FAST=-O0 OPT_SLOW=-O0 OPT_GLOBAL=-O0 VM_PARALLEL_BUILDS=0"
+"""Variables of Verilator's makefile. Python dominates the run time: optimised C++ would take longer
+to compile than it saves. One translation unit compiles faster than several."""
 
 
 def simulate(
@@ -74,6 +82,8 @@ def simulate(
         for stale in ("results.xml", "comparison.json"):
             (build / stale).unlink(missing_ok=True)
         environment = without_blanks(verilator_environment(), build)
+        parts = [versions(environment, build), importlib.metadata.version("cocotb"), str(waves)]
+        runtime = cache_folder() / f"cocotb-{digest(parts)}"
         environment |= {
             "SSM_HDL_MANIFEST": str(build / "manifest"),
             "SSM_HDL_SAMPLES": str(build / "samples.npy"),
@@ -82,12 +92,34 @@ def simulate(
             "SSM_HDL_PATIENCE": str(patience),
             "SSM_HDL_COMPARISON": str(build / "comparison.json"),
             "VERILATOR_ROOT": "../verilator",  # cocotb's runner builds in a folder below
-            # Python dominates the run time: optimised C++ would take longer to
-            # compile than it saves.
-            "MAKEFLAGS": environment.get("MAKEFLAGS", " --")
-            + " OPT_FAST=-O0 OPT_SLOW=-O0 OPT_GLOBAL=-O0",
+            "MAKEFLAGS": environment.get("MAKEFLAGS", " --") + QUICK,
         }
-        return _run(manifest, build, environment, waves)
+        _lend(runtime, build / "build")
+        try:
+            return _run(manifest, build, environment, waves)
+        finally:
+            _keep(build / "build", runtime)
+
+
+def _lend(runtime: Path, build: Path) -> None:
+    """Put the compiled runtime of Verilator and cocotb, which most of a build's time would go to,
+    where make finds it: newer than the makefile that Verilator is about to write."""
+    later = time.time() + 3600
+    build.mkdir(exist_ok=True)
+    for path in build.glob("verilat*.o"):  # of other versions, maybe
+        path.unlink()
+    for path in runtime.glob("*.o"):
+        shutil.copyfile(path, build / path.name)
+        os.utime(build / path.name, (later, later))
+
+
+def _keep(build: Path, runtime: Path) -> None:
+    """Keep what of the runtime a build has compiled."""
+    with scratch(runtime) as folder:
+        for path in build.glob("verilat*.o"):
+            if not (runtime / path.name).exists():
+                shutil.copyfile(path, folder / path.name)
+                (folder / path.name).replace(runtime / path.name)
 
 
 def _run(manifest: Manifest, build: Path, environment: dict[str, str], waves: bool) -> Comparison:

