@@ -105,7 +105,8 @@ class CompactDense(FoldedStage):
             for node, lift in zip(layers.nodes, layers.lift, strict=True)
         )
         self._weight, self._bias = layers.table(self._weights), layers.table(self._biases)
-        self._width = layers.width + (layers.drop > 0)
+        # half a code may be wider than the sums
+        self._width = max(layers.width, layers.drop) + (layers.drop > 0)
         self._multiplier = layers.family.multiplier(kind)
         self._read = 2 - layers.memories.fast
         self.depth = self._read + self._multiplier.sum_latency(*self._factors)

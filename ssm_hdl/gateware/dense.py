@@ -248,7 +248,7 @@ class Dense(FoldedStage):
         shape = Shape(self.layers.width, True)
         if self.sums is None:
             return [
-                delay(m, (a + b)[: shape.width].as_signed(), 1)
+                delay(m, extended(a + b, shape.width).as_signed(), 1)
                 for a, b in zip(bias, sums, strict=True)
             ]
         new = Signal(shape.width * len(sums))

@@ -125,7 +125,8 @@ class Hadamard(QueuedStage):
         self.levels = list[Level]()
         # Half a code of the result is added on the way, where it takes no adder:
         # in the first level whose sums have room for it, or with one bit more in the last.
-        alike = levels and not (self.paley or any(layers.lift))
+        # Half a code that is wider than the sums has no room in any.
+        alike = levels and not (self.paley or any(layers.lift)) and layers.drop < layers.width
         half = 1 << layers.drop - 1 if alike and layers.drop > 0 else 0
         self._adds = layers.drop > 0 and not half
         for level in reversed(range(levels)):
