@@ -80,7 +80,7 @@ class CompactDense(FoldedStage):
         if folding.multipliers > 1 or plan.kind != DSP or min(folding.shape[:2]) > 1:
             return False
         stage = cls.build(layers, plan)
-        return layers.family.dsp.accumulates(*stage._factors, stage._width)
+        return layers.family.dsp.accumulates(*stage._factors, layers.offset_width)
 
     @classmethod
     def build(cls, layers: Layers, plan: StagePlan) -> Self:
@@ -105,8 +105,6 @@ class CompactDense(FoldedStage):
             for node, lift in zip(layers.nodes, layers.lift, strict=True)
         )
         self._weight, self._bias = layers.table(self._weights), layers.table(self._biases)
-        # half a code may be wider than the sums
-        self._width = max(layers.width, layers.drop) + (layers.drop > 0)
         self._multiplier = layers.family.multiplier(kind)
         self._read = 2 - layers.memories.fast
         self.depth = self._read + self._multiplier.sum_latency(*self._factors)
@@ -178,8 +176,10 @@ class CompactDense(FoldedStage):
     @property
     def features(self) -> Features:
         """Its input, and the sum where it is in logic."""
-        in_block = self.kind == DSP and self._multiplier.accumulates(*self._factors, self._width)
-        return {**super().features, "sums": self._width * (not in_block)}
+        in_block = self.kind == DSP and self._multiplier.accumulates(
+            *self._factors, self.layers.offset_width
+        )
+        return {**super().features, "sums": self.layers.offset_width * (not in_block)}
 
     @property
     def _bits(self) -> int:
@@ -238,7 +238,9 @@ class CompactDense(FoldedStage):
             else Const(0)
         )
         number = source.number.shift_left(self._least)
-        total = self._multiplier.accumulate(m, weight, number, bias, ~adds, stalled, self._width)
+        total = self._multiplier.accumulate(
+            m, weight, number, bias, ~adds, stalled, self.layers.offset_width
+        )
         m.d.comb += [
             queue.i.p.data[0].eq(saturated(m, total, self.layers.drop, self.layers.format)),
             tag_of(queue.i.p).eq(delay(m, source.tag, self.depth)),

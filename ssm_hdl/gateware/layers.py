@@ -116,6 +116,8 @@ class Layers:
             the sums of others.
         drop: bits that all sums lose then.
         width: bits that hold every sum.
+        offset_width: bits that hold every sum with what rounds it, half a code or a dither,
+            which may be wider than the sum.
     """
 
     def __init__(
@@ -133,6 +135,7 @@ class Layers:
         self.width = max(
             node.accumulator.width + lift for node, lift in zip(nodes, self.lift, strict=True)
         )
+        self.offset_width = max(self.width, self.drop + 1) + 1 if self.drop > 0 else self.width
 
     @classmethod
     def of(cls, nodes: "Nodes") -> "Layers":

@@ -80,8 +80,7 @@ class Recurrence:
         # the addend has the offset of the rounding in it
         self._within = self.op.delta and layers.drop > 0
         self._offset = self._driven if self._within else self._added  # the cycle of that
-        # an offset may be wider than the sums: where they are below a code
-        self._width = max(layers.width, layers.drop + 1) + 1 if self._within else layers.width
+        self._width = layers.offset_width if self._within else layers.width
 
     @property
     def tables(self) -> dict[str, Table]:
