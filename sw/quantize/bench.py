@@ -98,7 +98,7 @@ class Subject:
         """The parts of a recipe that the model has."""
         return FAMILY_PARTS[self.family]
 
-    @property
+    @cached_property
     def family(self) -> str:
         """The family of the model."""
         return checkpoints.load(self.checkpoint).model.config.family
