@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from amaranth.hdl import ClockDomain, Module
-from amaranth.sim import Simulator
+from simulated import Simulated
 
 from ssm_hdl.fixed import Codes
 from ssm_hdl.gateware.dense_folding import DenseFolding
@@ -32,19 +31,12 @@ class Run:
     given: list[int]
 
 
-class Bench:
-    """A stage in Amaranth's simulator. Building it takes longer than many runs,
-    so all runs share it: each begins with the simulator's reset."""
+class Bench(Simulated):
+    """A stage that is fed packets."""
 
     def __init__(self, stage: Any) -> None:
+        super().__init__(stage)
         self.stage = stage
-        top = Module()
-        top.domains.sync = ClockDomain()  # one that has no registers has no domain of its own
-        top.submodules.stage = stage
-        self._simulator = Simulator(top)
-        self._simulator.add_clock(1e-6)
-        self._simulator.add_testbench(self._bench)
-        self._used = False
 
     def run(
         self,
@@ -61,14 +53,12 @@ class Bench:
             for packets, sink in zip(inputs, self.stage.sinks, strict=True)
         ]
         self._result, self._numbers = Run(np.zeros(0, dtype=np.int64), [], [], []), []
-        if self._used:  # a reset before the first run would leave a bench that never began
-            self._simulator.reset()
-        self._used = True
-        self._simulator.run()
+        self.simulate()
         self._result.numbers = np.array(self._numbers)
         return self._result
 
-    async def _bench(self, ctx: Any) -> None:
+    async def bench(self, ctx: Any) -> None:
+        """Feed the sinks and take what comes."""
         stage, queues, result, random = self.stage, self._queues, self._result, self._dice.random
         # attributes of streams take long: all of them once
         sinks = [(sink.valid, list(sink.p.data), sink.p.last) for sink in stage.sinks]

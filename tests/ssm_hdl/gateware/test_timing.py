@@ -6,10 +6,10 @@ from functools import partial
 
 import numpy as np
 import pytest
-from amaranth.hdl import ClockDomain, Module, Shape
+from amaranth.hdl import Module, Shape
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
-from amaranth.sim import Simulator
+from simulated import Simulated
 
 from ssm_hdl import SQ
 from ssm_hdl.families.generic import GENERIC, Generic
@@ -94,11 +94,12 @@ def ports(component):
     return [{name: lists[name] for name in names if flow[name] == side} for side in ("In", "Out")]
 
 
-class Simulation:
-    """A component in Amaranth's simulator, elaborated once for all of its runs."""
+class Simulation(Simulated):
+    """A component whose streams are stalled at both ends."""
 
     def __init__(self, component, packet):
-        self.packet, self.used = packet, False
+        super().__init__(component)
+        self.packet = packet
         ins, outs = (
             [(name, way, stream) for name, ways in side.items() for way, stream in enumerate(ways)]
             for side in ports(component)
@@ -107,20 +108,11 @@ class Simulation:
         self.into = [((name, way), each.valid, each.p.last) for name, way, each in ins]
         self.out = [((name, way), each.ready) for name, way, each in outs]
         self.moves = [each.valid & each.ready for _, _, each in ins + outs]
-        top = Module()
-        top.domains.sync = ClockDomain()  # one that has no registers has no domain of its own
-        top.submodules.component = component
-        self.simulator = Simulator(top)
-        self.simulator.add_clock(1e-6)
-        self.simulator.add_testbench(self.bench)
 
     def run(self, ends):
         """Cycles of the transfers of every stream."""
-        if self.used:  # a reset before the first run would leave a bench that never began
-            self.simulator.reset()
-        self.ends, self.used = ends, True
-        self.moved = {each[0]: [] for each in self.into + self.out}
-        self.simulator.run()
+        self.ends, self.moved = ends, {each[0]: [] for each in self.into + self.out}
+        self.simulate()
         return self.moved
 
     async def bench(self, ctx):
