@@ -3,24 +3,41 @@ and threads that wait are slow."""
 
 import re
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
+from ssm_hdl import Manifest
 from ssm_hdl.boards.build import PLAN, REPORT, BuildReport
 from ssm_hdl.boards.resources import Usage
 from ssm_hdl.fingerprint import fingerprint
 from ssm_hdl.sim.golden import run
 from ssm_hdl.sw import cli as commands
+from ssm_hdl.sw import data
 from ssm_hdl.sw.checkpoint import Checkpoint
 from ssm_hdl.sw.train import logits
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(autouse=True, scope="session")
 def _one_thread():
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def digits():
+    """The data set."""
+    return data.load("digits")
+
+
+@pytest.fixture(scope="session")
+def manifest():
+    """The committed one of digits."""
+    return Manifest.load(ROOT / "manifests" / "digits")
 
 
 @pytest.fixture

@@ -16,21 +16,10 @@ from ssm_hdl import Manifest, SsmHdlError
 from ssm_hdl.operations import Tensors
 from ssm_hdl.sim.golden import run
 from ssm_hdl.sw.checkpoint import load as load_checkpoint
-from ssm_hdl.sw.data import load
 from ssm_hdl.sw.qat.finetune import finetune
 from ssm_hdl.sw.qat.finetune_config import FinetuneConfig
 
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture(scope="module")
-def digits():
-    return load("digits")
-
-
-@pytest.fixture(scope="module")
-def manifest():
-    return Manifest.load(ROOT / "manifests" / "digits")
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from ssm_hdl import SQ, UQ, Manifest, SsmHdlError, registry
 from ssm_hdl.hadamard import matrix
 from ssm_hdl.operations import Argmax, Edge, Hadamard, Norm, Taps, Tensors
 from ssm_hdl.sim.golden import evaluate, run
-from ssm_hdl.sw.data import Split, load
+from ssm_hdl.sw.data import Split
 from ssm_hdl.sw.evaluate import evaluate_integer
 from ssm_hdl.sw.models.convolution import convolve
 from ssm_hdl.sw.qat.lookup import SLOPES
@@ -31,16 +31,6 @@ FEATURES = [
     ("exponent", "delta", "dither", "narrow"),
     ("mean",),
 ]
-
-
-@pytest.fixture(scope="module")
-def digits():
-    return load("digits")
-
-
-@pytest.fixture(scope="module")
-def manifest():
-    return Manifest.load(ROOT / "manifests" / "digits")
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -13,7 +13,7 @@ from ssm_hdl import SQ, Manifest, SsmHdlError
 from ssm_hdl.sim.golden import run
 from ssm_hdl.sw import checkpoint as checkpoints
 from ssm_hdl.sw.checkpoint import Checkpoint
-from ssm_hdl.sw.data import SPECS, Split, load
+from ssm_hdl.sw.data import SPECS, Split
 from ssm_hdl.sw.models.s4d import S4D
 from ssm_hdl.sw.quantize import Recipe, effort, quantize
 from ssm_hdl.sw.quantize.calibrate import calibrate
@@ -33,11 +33,6 @@ WIDE = Recipe(
     pool=16,
     samples=64,
 )
-
-
-@pytest.fixture(scope="module")
-def digits():
-    return load("digits")
 
 
 @pytest.fixture(scope="module")

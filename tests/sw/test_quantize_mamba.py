@@ -46,11 +46,6 @@ RECIPES = [name for name in PRESETS if name.startswith("mamba")]
 
 
 @pytest.fixture(scope="module")
-def digits():
-    return load("digits")
-
-
-@pytest.fixture(scope="module")
 def trained():
     return checkpoints.load(CHECKPOINT)
 

@@ -16,7 +16,7 @@ from ssm_hdl.operations import Norm, Scan, Slice
 from ssm_hdl.sim.golden import run
 from ssm_hdl.sim.verilated import VerilatedModel
 from ssm_hdl.sw import checkpoint as checkpoints
-from ssm_hdl.sw.data import SPECS, Dataset, Split, load
+from ssm_hdl.sw.data import SPECS, Dataset, Split
 from ssm_hdl.sw.models.s4d import DeepS4DConfig
 from ssm_hdl.sw.qat.model import QatModel, outputs
 from ssm_hdl.sw.quantize import Recipe, effort, program, quantize
@@ -26,11 +26,6 @@ from ssm_hdl.sw.quantize.s4d import DeepS4DLowering
 ROOT = Path(__file__).parents[2]
 SMALL = {"default": 16, "readout": 12, "mixing": 12, "gate": 12, "ff_enc": 12}
 WIDE = Recipe(name="wide", weights=16, activations=SMALL, pool=16, samples=32, state_margin=1.0)
-
-
-@pytest.fixture(scope="module")
-def digits():
-    return load("digits")
 
 
 @pytest.mark.parametrize(

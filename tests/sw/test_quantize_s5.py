@@ -11,7 +11,7 @@ from ssm_hdl import SQ
 from ssm_hdl.operations import Embedding, Norm, Scan, Slice
 from ssm_hdl.sim.golden import run
 from ssm_hdl.sw import checkpoint as checkpoints
-from ssm_hdl.sw.data import SPECS, Dataset, Split, listops, load
+from ssm_hdl.sw.data import SPECS, Dataset, Split, listops
 from ssm_hdl.sw.models.s5 import S5Config
 from ssm_hdl.sw.qat.model import QatModel, outputs
 from ssm_hdl.sw.quantize import Recipe, effort, program, quantize
@@ -27,11 +27,6 @@ WIDE = Recipe(
     pool=16,
     samples=48,
 )
-
-
-@pytest.fixture(scope="module")
-def digits():
-    return load("digits")
 
 
 @pytest.fixture(scope="module")

@@ -21,11 +21,6 @@ from ssm_hdl.sw.train_config import change
 TINY = replace(PRESETS["digits"], model=S4DConfig(width=4, modes=4, dt_range=(1e-2, 1.0)), epochs=8)
 
 
-@pytest.fixture(scope="module")
-def digits():
-    return data.load("digits")
-
-
 def test_the_presets_are_listed(cli):
     done = cli("train", "--presets")
     assert done.status == 0 and [line.split()[0] for line in done.out.splitlines()[2:]] == list(
