@@ -78,8 +78,8 @@ def command(
     if again:
         run_file.unlink(missing_ok=True)
     began = time.monotonic()
+    teaching = None if teacher is None else load(teacher)  # data may take a download
     dataset = dataset_of(manifest, data)
-    teaching = None if teacher is None else load(teacher)
     done = finetune(manifest, dataset, config, run_file, messages(), teacher=teaching)
     score = epoch_score(dataset)
     # it and the one before training have two names
