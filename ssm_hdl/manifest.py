@@ -285,6 +285,12 @@ class Manifest:
         name = top_name(title, self.name)
         return Manifest(self.graph.model_copy(update={"name": name}), self.tensors)
 
+    def described(self, what: str) -> "Manifest":
+        """The same program, with ``what`` at the end of its description, once."""
+        known = self.graph.description.removesuffix(what).removesuffix("; ")
+        text = f"{known}; {what}" if known else what
+        return Manifest(self.graph.model_copy(update={"description": text}), self.tensors)
+
     def files(self, folder: Path) -> dict[Path, bytes | str]:
         """The contents of the weights and of ``manifest.yaml``, as `save` writes them,
         ``manifest.yaml`` last.

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from ssm_hdl.errors import SsmHdlError, UsageError, reason
 from ssm_hdl.files import write_atomically
+from ssm_hdl.manifest import FILE
 from ssm_hdl.sw.data import InputSpec
 from ssm_hdl.sw.models import CONFIGS, Config, Model
 from ssm_hdl.weights import refuse_duplicates
@@ -99,6 +100,8 @@ def load(path: Path | str) -> Checkpoint:
     path = Path(path)
     if path.is_dir() or (path.suffix in (".yaml", ".yml", ".npz", ".npy") and path.exists()):
         kind = "samples" if path.suffix in (".npz", ".npy") else "a manifest"
+        if path.is_dir() and not (path / FILE).exists():
+            kind = "a folder"
         raise UsageError(
             f"{path} is {kind}, not a checkpoint; name a .safetensors file of `ssm-hdl train` or "
             "`ssm-hdl import`"

@@ -19,6 +19,7 @@ from ssm_hdl.sw.cli.console import (
 from ssm_hdl.sw.progress import messages
 
 NAME = "finetune"
+TRAINED = "fine-tuned (QAT)"
 EXAMPLE = "ssm-hdl finetune manifests/s4d-16h-w4a6x6 --out out/s4d-16h-w4a6x6-qat"
 
 
@@ -72,8 +73,9 @@ def command(
 
     manifest = Manifest.load(path)
     folder = out or Path("out") / f"{path.resolve().name}-qat"
-    need_writable(folder / FILE)
     run_file = folder / "run.safetensors"  # lets a stopped run go on; removed at the end
+    for file in (folder / FILE, run_file):
+        need_writable(file)
     config = FinetuneConfig(epochs, images, batch_size, learning_rate, label_smoothing, seed)
     if again:
         run_file.unlink(missing_ok=True)
@@ -83,7 +85,7 @@ def command(
     done = finetune(manifest, dataset, config, run_file, messages(), teacher=teaching)
     score = epoch_score(dataset)
     # it and the one before training have two names
-    trained = done.manifest.named(folder.resolve().name)
+    trained = done.manifest.described(TRAINED).named(folder.resolve().name)
     answer = {
         "manifest": str(trained.save(folder)),
         "name": trained.name,

@@ -279,6 +279,14 @@ def test_a_model_that_answers_at_every_step_takes_sequences_of_any_length(
     )
 
 
+def test_a_description_says_once_what_was_done(random_manifest):
+    manifest, known = random_manifest(channels=2, modes=2, steps=4), "of somebody"
+    plain = Manifest(manifest.graph.model_copy(update={"description": known}), manifest.tensors)
+    once = plain.described("trained")
+    assert once.graph.description == "of somebody; trained"
+    assert once.described("trained").graph == once.graph
+
+
 @pytest.mark.parametrize(
     ("folder", "name"),
     [

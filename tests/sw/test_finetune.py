@@ -144,6 +144,13 @@ def test_the_command(cli, refused, tmp_path):
         "manifest.yaml",
         "weights.safetensors",
     ]
+    trained = Manifest.load(tmp_path / "qat").graph.description
+    assert trained.endswith("by recipe w8a8; fine-tuned (QAT)")
+    (tmp_path / "there" / "run.safetensors").mkdir(parents=True)
+    refused("cannot write .*run.safetensors; choose another place", *words[:3],
+            tmp_path / "there", "--again")  # fmt: skip
+    refused("there is a folder, not a checkpoint", *words, "--teacher", tmp_path / "there",
+            status=2)  # fmt: skip
     refused("learning_rate 0.0 cannot work", *words, "--learning-rate", 0, status=2)
     refused("learning_rate inf cannot work", *words, "--learning-rate", "inf", status=2)
     refused("cannot read|does not exist|no manifest", "finetune", tmp_path / "none")

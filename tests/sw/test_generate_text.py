@@ -94,7 +94,7 @@ def test_the_command_and_a_board(chain, temperature, cli, refused, tmp_path, cac
     )
 
 
-def test_an_empty_prompt_and_its_own_manifest_as_the_place_to_write_are_refused(
+def test_an_empty_prompt_a_seed_of_nothing_and_its_own_manifest_to_write_to_are_refused(
     chain, refused, tmp_path
 ):
     path = chain.save(tmp_path / "chain")
@@ -106,6 +106,16 @@ def test_an_empty_prompt_and_its_own_manifest_as_the_place_to_write_are_refused(
         "",
         status=2,
     )
+    for options in (["--seed", 2], ["--seed", 2, "--temperature", 0]):
+        refused(
+            "--seed 2 chooses the samples of a softmax.*give both",
+            "generate-text",
+            path,
+            "--prompt",
+            "a",
+            *options,
+            status=2,
+        )
     refused(
         "--out .*chain/manifest.yaml is a file that",
         "generate-text",
