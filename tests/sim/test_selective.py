@@ -2,6 +2,7 @@
 and its netlists."""
 
 import math
+import re
 from dataclasses import replace
 from decimal import Decimal, localcontext
 from fractions import Fraction
@@ -12,7 +13,7 @@ from graphs import selective_layers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ssm_hdl import SQ, UQ, Format, SsmHdlError
+from ssm_hdl import SQ, UQ, Format, Manifest, SsmHdlError
 from ssm_hdl.families import unlimited
 from ssm_hdl.families.ecp5 import ECP5
 from ssm_hdl.families.ice40 import ICE40
@@ -20,10 +21,14 @@ from ssm_hdl.functions import leak
 from ssm_hdl.gen.plan import Plan
 from ssm_hdl.gen.report import estimate
 from ssm_hdl.gen.size.planner import plan_for
+from ssm_hdl.gen.verilog import generate
+from ssm_hdl.manifest import Graph
 from ssm_hdl.operations import Edge, Selective, Tensor, Tensors
 from ssm_hdl.sim.compare import compare
-from ssm_hdl.sim.golden import evaluate
+from ssm_hdl.sim.compiler import Design
+from ssm_hdl.sim.golden import evaluate, run
 from ssm_hdl.sim.netlist import netlist_model
+from ssm_hdl.sim.verilated import VerilatedModel
 
 FORMATS = st.builds(
     lambda signed, width, f_bits: Format(signed, width - f_bits, f_bits),
@@ -219,3 +224,65 @@ def test_bits_of_the_netlist(random_samples, cache, family, cell, ram, layers, f
     assert model.design.verilog.count(f" {cell} ") == taken.dsp
     assert model.design.verilog.count(f" {ram} ") == taken.block_rams[family.name]
     assert compare(manifest, model, random_samples(manifest, 4), stalls=0.2).differences == 0
+
+
+def one_mode():
+    """A scan of one mode that puts out its state: its input is rate, drive, b and c."""
+    names = ("rate", "drive", "b", "c")
+    operations = [
+        {"name": name, "op": "slice", "input": "x", "start": place, "size": 1}
+        for place, name in enumerate(names)
+    ]
+    operations.append(
+        {
+            **{"name": "y", "op": "selective", "inputs": names, "exponent": "exponent"},
+            **{"alpha": {"tensor": "alpha", "format": "SQ(4, 4)"}},
+            **{"state": "SQ(8, 8)", "format": "SQ(8, 8)"},
+        }
+    )
+    fields = dict(schema_version=1, name="mode", steps=128, output="y", operations=operations)
+    graph = Graph.model_validate(fields | {"input": {"name": "x", "size": 4, "format": "SQ(4, 4)"}})
+    codes = {"alpha": np.array([[-128]]), "exponent": np.array([-6])}
+    return Manifest(graph, Tensors(codes, {"alpha": SQ(4, 4)}))
+
+
+def steps_to(rest):
+    """Samples of `one_mode` that lead to a sum with these last 20 bits, its half included; and all
+    its states. The leak is the least, 177 * 2**-20, and a drive adds v b / 64 to the state."""
+    wanted = -rest * pow(177, -1, 1 << 14) % (1 << 14)
+    h, samples, states = 0, [], []
+
+    def step(v, b):
+        nonlocal h
+        total = (h << 20) - 177 * h + (v * b << 14) + (1 << 19)
+        h = total >> 20
+        samples.append([-128, v, b, 16])
+        states.append(h)
+        return total
+
+    while (more := wanted - (h - (177 * h + (1 << 19) - 1 >> 20))) != 0:
+        step(64, min(more, 127))
+    step(0, 0) if h != wanted else None
+    assert h == wanted
+    last = (rest + 177 * h - (1 << 19) >> 14) % 64
+    assert step(last, 1) % (1 << 20) == rest % (1 << 20)
+    return np.array([samples]), states
+
+
+@pytest.mark.parametrize("rest", [-1, 0], ids=["below a step", "at a step"])
+def test_the_last_bit_of_a_sum_decides(cache, rest):
+    """Only one of some million states is as near to where its rounding changes."""
+    manifest, (samples, states) = one_mode(), steps_to(rest)
+    assert run(manifest, samples).outputs[0, :, 0].tolist() == states
+    verilog = generate(manifest, plan_for(manifest).plan)
+    assert _differences(manifest, verilog, samples, cache) == 0
+    changed, count = re.subn(r"(total <= _\d+_\[\d+:0\])", rf"\1 {'+-'[rest + 1]} 1", verilog)
+    assert count == 1
+    assert _differences(manifest, changed, samples, cache) == 1
+
+
+def _differences(manifest, verilog, samples, cache):
+    design = Design(verilog, manifest.name, lint="lint_off -rule WIDTH\n", optimise=0)
+    return compare(
+        manifest, VerilatedModel(manifest, design=design, cache=cache), samples
+    ).differences
