@@ -49,18 +49,18 @@ def test_bits(random_manifest, random_samples, cache, family, target, options, c
     ("family", "cell", "features", "scan", "cells"),
     [
         # encoder, scan, readout, mixing, gate, decoder
-        (ICE40, "SB_MAC16", ("narrow",), 4, 1 + 2 + 3 + 3 + 2 + 1),
-        (ECP5, "MULT18X18D", ("narrow",), 4, 1 + 4 + 6 + 3 + 3 + 1),
-        (ECP5, "MULT18X18D", (), "1x1/3", 1 + 1 + 6 + 6 + 1 + 1),
-        (ECP5, "MULT18X18D", ("delta", "dither"), "1x3/3", 1 + 3 + 6 + 6 + 1 + 1),
-        (ECP5, "MULT18X18D", ("delta", "dither"), 9, 1 + 9 + 6 + 6 + 3 + 1),
+        (ICE40, "SB_MAC16", ("narrow",), 4, 1 + 2 + 2 + 2 + 1 + 1),
+        (ECP5, "MULT18X18D", ("narrow",), 4, 1 + 4 + 4 + 2 + 1 + 1),
+        (ECP5, "MULT18X18D", (), "1x1/3", 1 + 1 + 4 + 4 + 1 + 1),
+        (ECP5, "MULT18X18D", ("delta", "dither"), "1x2/3", 1 + 2 + 4 + 4 + 1 + 1),
+        (ECP5, "MULT18X18D", ("delta", "dither"), 6, 1 + 6 + 4 + 4 + 1 + 1),
     ],
 )
 def test_bits_of_two_products_in_a_block_and_of_three_in_a_complex_one(
     random_manifest, random_samples, cache, family, cell, features, scan, cells
 ):
-    manifest = random_manifest(channels=3, modes=3, steps=7, features=features)
-    folding = {"encoder": 1, "ssm": scan, "readout": 6, "mixing": 6, "decoder": 1}
+    manifest = random_manifest(channels=2, modes=2, steps=7, features=features)
+    folding = {"encoder": 1, "ssm": scan, "readout": 4, "mixing": 4, "decoder": 1}
     stages = plan_for(
         manifest, unlimited(family), dsp=100, folding=folding, share_layers=False
     ).plan.stages
