@@ -45,7 +45,7 @@ class Design:
             0 compiles fastest, a netlist in a tenth of the time.
         weights: bytes for its port ``w`` before the first sample, if it has one.
         masks: of a design with the ports of `ssm_hdl.sim.links`,
-            the operations whose results they may change.
+            the operations whose results they may change, each with its `Place`.
     """
 
     verilog: str
@@ -54,7 +54,7 @@ class Design:
     lint: str = ""
     optimise: int = 1
     weights: bytes = b""
-    masks: Mapping[str, int] = field(default_factory=dict)
+    masks: Mapping[str, tuple[int, int, int, int]] = field(default_factory=dict)
 
 
 def cache_folder() -> Path:

@@ -1,6 +1,7 @@
 """Stalls and other codes at the links inside a pipeline, see `ssm_hdl.sim.links`,
 until every word of the tables of lookups has been read."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import NamedTuple
@@ -11,7 +12,8 @@ from ssm_hdl import Manifest
 from ssm_hdl.fixed import Codes
 from ssm_hdl.operations import Lookup, Node
 from ssm_hdl.sim.compare import Comparison, judge
-from ssm_hdl.sim.links import Links, masked, with_bits
+from ssm_hdl.sim.links import BITS, Links, Place, masked, summed, with_bits
+from ssm_hdl.sim.runs import Run
 from ssm_hdl.sim.verilated import VerilatedModel
 
 
@@ -32,24 +34,23 @@ class Kind(NamedTuple):
 
 
 ROUND = (
-    Kind(16, 1),
+    Kind(64, 1),
     Kind(2, 1, stalled=True),
-    Kind(16, 2),
+    Kind(32, 2),
     Kind(2, 2, stalled=True),
     Kind(1, 64),  # a mean overflows only in a long sequence
-    Kind(16, 3),
+    Kind(32, 3),
     Kind(2, 3, stalled=True),
-    Kind(16, 1),
+    Kind(64, 1),
     Kind(2, 16, stalled=True),
     Kind(1, 64, held=True),
 )
 """Runs that come again and again."""
 
-READS, SHORT = 4, 3
-"""Runs that read a word until it counts as read, and the most time steps of their sequences:
-in longer ones a mean hides it."""
+READS = 4
+"""Runs that read a word until it counts as read."""
 
-LEAST, MOST = (1 << 19, 128), (1 << 22, 1024)
+LEAST, MOST = (1 << 20, 128), (1 << 22, 1024)
 """Cycles and runs after which it is enough where all words have been read, and where not:
 no code of the formats may lead to some."""
 
@@ -67,7 +68,7 @@ def covered(manifest: Manifest, model: VerilatedModel, seed: int) -> Iterator[Co
         seed: of samples, masks and stalls.
     """
     dice, edge, cycles = np.random.default_rng(seed), manifest.input, 0
-    masks = model.design.masks
+    masks = {name: Place(*place) for name, place in model.design.masks.items()}
     coverage = _Coverage(manifest, masks)
     for index in range(MOST[1]):
         kind = ROUND[index % len(ROUND)]
@@ -82,27 +83,47 @@ def covered(manifest: Manifest, model: VerilatedModel, seed: int) -> Iterator[Co
             chance, period = float(dice.choice(CHANCES)), int(dice.choice(PERIODS))
             links, reset = replace(links, stalls=chance, period=period), int(dice.integers(1, 2048))
         done = model.run(samples, seed=seed + index, links=links, reset_after=reset)
-
-        short = kind.steps <= SHORT
-        coverage.note(edge.name, samples, samples, short)
-
-        def change(node: Node, codes: Codes, mask: int = links.mask, short: bool = short) -> Codes:
-            start = masks.get(node.name)
-            read = codes if start is None else masked(codes, node.output.format, mask, start)
-            coverage.note(node.name, codes, read, short)
-            return read
-
-        yield judge(manifest, samples, [done], change)
+        coverage.note(edge.name, samples, samples)
+        results = _Results(masks, links.mask, coverage)
+        yield _with_inside(judge(manifest, samples, [done], results.change), done, results)
         cycles += done.cycles
         most_cycles, most_runs = MOST if coverage.left else LEAST
         if cycles >= most_cycles or index + 1 >= most_runs:
             return
 
 
+def _with_inside(comparison: Comparison, done: Run, results: "_Results") -> Comparison:
+    """A comparison with a difference more if results of stages differ inside."""
+    if done.inside == results.total % (1 << BITS):
+        return comparison
+    first = comparison.first or "results of a stage inside differ, and no output"
+    return replace(comparison, differences=comparison.differences + 1, first=first)
+
+
+class _Results:
+    """What stages read in place of the codes of the golden model, and the sum of it."""
+
+    def __init__(self, masks: Mapping[str, Place], mask: int, coverage: "_Coverage"):
+        self.masks, self.mask, self.coverage, self.total = masks, mask, coverage, 0
+        self.packets: Counter[str] = Counter()  # of each node
+
+    def change(self, node: Node, codes: Codes) -> Codes:
+        """The codes of a node as its readers see them."""
+        read = codes
+        if node.name in self.masks:
+            place = self.masks[node.name]
+            before = self.packets[node.name]
+            read = masked(codes, node.output.format, self.mask, place, before)
+            self.packets[node.name] += codes.size // codes.shape[-1]
+            self.total += summed(read, node.output.format, place.factor)
+        self.coverage.note(node.name, codes, read)
+        return read
+
+
 class _Coverage:
     """Words of the tables of lookups, and in how many runs each has still to be read."""
 
-    def __init__(self, manifest: Manifest, masks: Mapping[str, int]) -> None:
+    def __init__(self, manifest: Manifest, masks: Mapping[str, Place]) -> None:
         self.masks = masks
         self.readers: dict[str, list[str]] = {}
         self.unread: dict[str, Codes] = {}
@@ -117,13 +138,10 @@ class _Coverage:
         """Whether there are any."""
         return any((unread > 0).any() for unread in self.unread.values())
 
-    def note(self, edge: str, codes: Codes, read: Codes, short: bool) -> None:
-        """The codes of an edge, what is read in their place, and whether that counts."""
-        if not (readers := self.readers.get(edge)):
-            return
-        self.codes[edge] = np.unique(codes)
-        if short:
-            words = np.unique(read)
+    def note(self, edge: str, codes: Codes, read: Codes) -> None:
+        """The codes of an edge, and what is read in their place."""
+        if readers := self.readers.get(edge):
+            self.codes[edge], words = codes.reshape(-1, codes.shape[-1]), np.unique(read)
             for reader in readers:
                 self.unread[reader][words & len(self.unread[reader]) - 1] -= 1
 
@@ -135,6 +153,8 @@ class _Coverage:
                 words = np.flatnonzero(self.unread[reader] > 0)
                 if source in self.masks and words.size:
                     most = len(self.unread[reader]) - 1
-                    flipped = int((dice.choice(words) ^ dice.choice(codes)) & most)
-                    mask = with_bits(mask, self.masks[source], most, flipped)
+                    packet, number = (int(dice.integers(count)) for count in codes.shape)
+                    flipped = int((dice.choice(words) ^ codes[packet, number]) & most)
+                    start = self.masks[source].start(packet, number)
+                    mask = with_bits(mask, start, most, flipped)
         return mask

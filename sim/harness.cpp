@@ -30,6 +30,7 @@ struct Job {
     uint64_t quiet;       // cycles since something moved
     uint64_t o_take;      // results to take before the next pause
     uint64_t violations;  // results that were withdrawn or changed before they were taken
+    uint64_t l_sum;       // of the results inside
 };
 
 struct Model {
@@ -149,6 +150,9 @@ void model_run(Model* model, Job* job, uint64_t cycles, uint64_t patience, uint6
         if (loaded) top.w_valid = 0;
 #endif
     }
+#ifdef LINKS
+    j.l_sum = top.Link_sum;
+#endif
     *job = j;
 }
 }

@@ -1,36 +1,51 @@
 # amaranth: UnusedElaboratable=no
 """Stalls and other codes at the links inside a pipeline, where no samples and no reader bring them.
 
-The modules of the stages stay as they are. The module that connects them gets two more ports.
+The modules of the stages stay as they are. The module that connects them gets three more ports.
 
 - ``Link_stall`` holds links back. A beat that has been offered stays.
-- ``Link_mask`` inverts bits of the results of stages, the same bits of every number. So the stages
-  that read them see codes from anywhere in the format, and the golden model can do the same.
+- ``Link_mask`` inverts bits of the results of stages. So the stages that read them see codes from
+  anywhere in the format, and the golden model can do the same. Where a stage sends one number a
+  beat, its mask turns from beat to beat, and from packet to packet unless layers share it.
+- ``Link_sum`` is the sum of all these results since the reset, each times the factor of its stage.
+  So a wrong code is seen where the stages after it would hide it.
 
-With both at 0 nothing changes. All new names have capitals, so no operation can have them.
+With both inputs at 0 nothing changes. All new names have capitals, so no operation can have them.
 """
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ssm_hdl import Manifest
 from ssm_hdl.fixed import Codes, Format
-from ssm_hdl.gateware.stream import lanes, shape_of
+from ssm_hdl.gateware.stage import Stage
+from ssm_hdl.gateware.stream import lanes, reals, shape_of
 from ssm_hdl.gen.pipeline import Pipeline
 from ssm_hdl.gen.plan import Plan
 
-BITS, STRIDE = 64, 11
-"""Bits of both ports, which links and stages share; from one stage's first bit of the mask
-to the next one's."""
+BITS, STRIDE, TURN, STEP = 64, 11, 8, 13
+"""Bits of a port, which links and stages share; from one stage's first bit of the mask
+to the next one's, from one beat's to the next one's, and from one packet's."""
 
 _INSTANCE = re.compile(r"^  (\w+) (\w+) \(\n((?:    \.\w+\(.*\),?\n)+)  \);\n", re.M)
 _NET = re.compile(r"\.(\w+)\((.*)\)")
 _OUTPUT = re.compile(r"^  output (?:wire|reg ) (?:\[(\d+):0\] )?(\w+),?$", re.M)
-_PORTS = f"  input  wire [{BITS - 1}:0] Link_stall,\n  input  wire [{BITS - 1}:0] Link_mask,\n"
-_THROUGH = "    .Link_mask(Link_mask),\n    .Link_stall(Link_stall),\n"
+_PORTS = "".join(
+    f"  {way} wire [{BITS - 1}:0] Link_{name},\n"
+    for name, way in (("stall", "input "), ("mask", "input "), ("sum", "output"))
+)
+_THROUGH = "".join(f"    .Link_{name}(Link_{name}),\n" for name in ("mask", "stall", "sum"))
+_GOLDEN = 0x9E3779B97F4A7C15  # its odd multiples are far apart (Fibonacci hashing)
+_SUM = """\
+  reg [63:0] Sum = 0;
+  assign Link_sum = Sum;
+  always @(posedge clk)
+    Sum <= rst ? 64'd0 : {sum};
+"""
 _LINK = """
 module {top}_Link (
   input  wire clk,
@@ -48,7 +63,59 @@ module {top}_Link (
   always @(posedge clk) waits <= ~rst & o_valid & ~o_ready;
 endmodule
 
+module {top}_Mask (
+  input  wire clk,
+  input  wire rst,
+  input  wire moves,
+  input  wire [63:0] Link_mask,
+  output wire [63:0] mask
+);
+  parameter BEATS = 1;
+  parameter [5:0] FIRST = 0, STEP = 0;
+  reg [31:0] beat = 0;
+  reg [5:0] packet = FIRST, first = FIRST;
+  wire last = beat == BEATS - 1;
+  wire [127:0] twice = {{Link_mask, Link_mask}};
+  assign mask = twice[{{1'b0, first}} +: 64];
+  always @(posedge clk)
+    if (rst | moves) begin
+      beat <= rst | last ? 0 : beat + 1;
+      packet <= rst ? FIRST : last ? packet + STEP : packet;
+      first <= rst ? FIRST : last ? packet + STEP : first + 6'd{turn};
+    end
+endmodule
+
 """
+
+
+class Place(NamedTuple):
+    """Where the results of a stage are in the ports.
+
+    Attributes:
+        first: the first bit of its mask.
+        factor: what they are multiplied by in the sum; 0: they are not in it.
+        turn: from the first bit for a number to that for the next one in its packet.
+        step: from the first bit of a packet to that of the next one.
+    """
+
+    first: int
+    factor: int
+    turn: int
+    step: int
+
+    @classmethod
+    def of(cls, number: int, stage: Stage, lanes: int) -> "Place":
+        """Of a stage with this number. Beats that are filled up are not in the sum."""
+        node = stage.layers.node
+        whole = reals(node.output) // stage.o_channels(node) % lanes == 0
+        factor = (2 * number + 1) * _GOLDEN % (1 << BITS)
+        turns = lanes == 1 and not node.output.is_complex
+        step = STEP * (turns and stage.layers.count == 1)
+        return cls(number * STRIDE % BITS, factor if whole else 0, TURN * turns, step)
+
+    def start(self, packet: Codes | int, number: Codes | int) -> Any:
+        """The first bit of the mask for a number of a packet."""
+        return (self.first + self.step * packet + self.turn * number) % BITS
 
 
 @dataclass(frozen=True)
@@ -74,7 +141,7 @@ class Links:
 NO_LINKS = Links()
 
 
-def with_links(verilog: str, manifest: Manifest, plan: Plan) -> tuple[str, dict[str, int]]:
+def with_links(verilog: str, manifest: Manifest, plan: Plan) -> tuple[str, dict[str, Place]]:
     """Give a pipeline these ports.
 
     Args:
@@ -83,14 +150,15 @@ def with_links(verilog: str, manifest: Manifest, plan: Plan) -> tuple[str, dict[
         plan: its hardware.
 
     Returns:
-        The Verilog, and the operations whose results have a mask, each with its first bit of it.
+        The Verilog, and the operations whose results have a mask.
     """
     top, pipeline = manifest.name, Pipeline(manifest, plan)
     start = verilog.index(f"module {top}_pipeline (\n")
     end = verilog.index("endmodule", start)
     stages = _stages(pipeline, verilog[start:end])
-    masks: dict[str, int] = {}
+    masks: dict[str, Place] = {}
     added: list[str] = []
+    terms = ["Sum"]
 
     def connect(instance: re.Match[str]) -> str:
         module, name, text = instance.groups()
@@ -104,24 +172,32 @@ def with_links(verilog: str, manifest: Manifest, plan: Plan) -> tuple[str, dict[
                 was = f".{sink}_{leaf}({nets[f'{sink}_{leaf}']})"
                 text = text.replace(was, f".{sink}_{leaf}({name}_{sink}_Link_{leaf})")
         if (stage := stages.get(name)) and (most := outputs.get("o_payload")):
-            layers, first = pipeline.structure.stages[stage], len(masks) * STRIDE % BITS
-            masks.update((node.name, first) for node in layers.nodes)
+            layers = pipeline.structure.stages[stage]
             count, width = lanes(pipeline.stages[stage], "o"), shape_of(layers.node.output).width
-            chosen = ", ".join(
-                f"Link_mask[{(first + bit) % BITS}]" for bit in reversed(range(width))
+            place = Place.of(len(masks), pipeline.stages[stage], count)
+            masks.update((node.name, place) for node in layers.nodes)
+            beats = reals(layers.node.output) if place.turn else 1
+            added.append(
+                f"  wire [63:0] {name}_Mask;\n  {top}_Mask #(.BEATS({beats}), "
+                f".FIRST({place.first}), .STEP({place.step})) {name}_Turn (.clk(clk), .rst(rst), "
+                f".moves({nets['o_valid']} & {nets['o_ready']}), .Link_mask(Link_mask), "
+                f".mask({name}_Mask));\n"
             )
             kept = "".join("1'b0, " for _ in range(int(most) + 1 - count * width))
             added.append(
                 f"  wire [{most}:0] {name}_Unmasked;\n  assign {nets['o_payload']} = "
-                f"{name}_Unmasked ^ {{{kept}{{{count}{{{chosen}}}}}}};\n"
+                f"{name}_Unmasked ^ {{{kept}{{{count}{{{name}_Mask[{width - 1}:0]}}}}}};\n"
             )
             text = text.replace(f".o_payload({nets['o_payload']})", f".o_payload({name}_Unmasked)")
+            if place.factor:
+                terms.append(_term(nets, place.factor, count, width))
         return f"  {module} {name} (\n{text}  );\n"
 
     changed = (
         verilog[:start]
         + _INSTANCE.sub(connect, verilog[start:end])
         + "".join(added)
+        + _SUM.format(sum="\n      + ".join(terms))
         + verilog[end:]
     )
     for module in (top, f"{top}_pipeline"):
@@ -129,9 +205,21 @@ def with_links(verilog: str, manifest: Manifest, plan: Plan) -> tuple[str, dict[
     instance = f"  {top}_pipeline pipeline (\n"
     changed = changed.replace(instance, instance + _THROUGH, 1)
     return (
-        changed.replace("\n`default_nettype wire", f"{_LINK.format(top=top)}`default_nettype wire"),
+        changed.replace(
+            "\n`default_nettype wire", f"{_LINK.format(top=top, turn=TURN)}`default_nettype wire"
+        ),
         masks,
     )
+
+
+def _term(nets: Mapping[str, str], factor: int, count: int, width: int) -> str:
+    """What a beat of results adds to the sum."""
+    numbers = " + ".join(
+        f"{{{BITS - width}'d0, {nets['o_payload']}[{lane * width} +: {width}]}}"
+        for lane in range(count)
+    )
+    moves = f"{nets['o_valid']} & {nets['o_ready']}"
+    return f"({moves} ? {BITS}'d{factor} * ({numbers}) : {BITS}'d0)"
 
 
 def _stages(pipeline: Pipeline, module: str) -> dict[str, str]:
@@ -156,11 +244,23 @@ def _link(top: str, link: str, number: int, nets: Mapping[str, str], sink: str) 
     )
 
 
-def masked(codes: Codes, format: Format, mask: int, start: int) -> Codes:
-    """The codes of an edge with the bits inverted that a mask has from ``start`` on,
-    which goes round."""
+def summed(codes: Codes, format: Format, factor: int) -> int:
+    """What the codes of an edge add to the sum."""
+    bits = codes.astype(np.int64) & (1 << format.width) - 1
+    return int(bits.sum()) * factor
+
+
+def masked(codes: Codes, format: Format, mask: int, place: Place, before: int = 0) -> Codes:
+    """The codes of an edge with the bits inverted that a mask has for each, which goes round;
+    after some packets of the same run."""
     most = (1 << format.width) - 1
-    flipped = (codes.astype(np.int64) ^ (mask >> start | mask << BITS - start) & most) & most
+    chosen = np.array([(mask >> start | mask << BITS - start) & most for start in range(BITS)])
+    start = place.first
+    if place.turn:
+        packets = codes.reshape(-1, codes.shape[-1])
+        packet = before + np.arange(len(packets))[:, np.newaxis]
+        start = place.start(packet, np.arange(codes.shape[-1])).reshape(codes.shape)
+    flipped: Codes = (codes.astype(np.int64) ^ chosen[start]) & most
     return np.where(flipped > format.max, flipped - most - 1, flipped)
 
 

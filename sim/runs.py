@@ -25,6 +25,7 @@ class Run:
         o_cycles: cycle in which each packet of results had left, (batch, steps), or (batch,)
             for one per sequence.
         seconds: wall time that it took.
+        inside: sum of the results of stages, of a design with links, see `ssm_hdl.sim.links`.
     """
 
     outputs: Codes
@@ -32,6 +33,7 @@ class Run:
     i_cycles: Codes
     o_cycles: Codes
     seconds: float
+    inside: int = 0
 
     @property
     def cycles(self) -> int:

@@ -44,7 +44,7 @@ class _Job(ctypes.Structure):
         *((name, ctypes.c_uint64) for name in ("l_mask", "l_period", "l_stall")),
         *(
             (name, ctypes.c_uint64)
-            for name in ("i_done", "o_done", "cycle", "quiet", "o_take", "violations")
+            for name in ("i_done", "o_done", "cycle", "quiet", "o_take", "violations", "l_sum")
         ),
     )
 
@@ -259,4 +259,4 @@ class _Buffers:
         if format.signed:
             outputs -= (outputs >> (format.width - 1)) << format.width
         cycles = (self.i_cycles.astype(np.int64), self.o_cycles.astype(np.int64))
-        return Run(outputs, self.o_last.astype(bool), *cycles, seconds)
+        return Run(outputs, self.o_last.astype(bool), *cycles, seconds, int(self.job.l_sum))

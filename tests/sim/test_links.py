@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from ssm_hdl import Manifest
+from ssm_hdl.fixed import Format
 from ssm_hdl.gen.size.planner import plan_for
 from ssm_hdl.gen.verilog import generate
 from ssm_hdl.manifest import Graph
@@ -14,7 +15,7 @@ from ssm_hdl.operations import Tensors
 from ssm_hdl.sim.compare import compare
 from ssm_hdl.sim.compiler import Design
 from ssm_hdl.sim.golden import run
-from ssm_hdl.sim.links import Links, with_links
+from ssm_hdl.sim.links import Links, Place, masked, with_links
 from ssm_hdl.sim.stress import stress
 from ssm_hdl.sim.verilated import VerilatedModel
 
@@ -103,6 +104,39 @@ def test_every_word_of_a_table_is_read(source):
     assert wrong != text
     model = VerilatedModel(manifest, design=Design(wrong, "words", optimise=0, masks=masks))
     assert stress(manifest, model, np.zeros((1, 2, 2), int)).differences
+
+
+def test_results_that_no_output_shows_are_compared():
+    """The sum has fewer fraction bits than one of its terms, whose last bit never shows."""
+    fine = dict(name="fine", op="lookup", input="x", function="gelu", format="SQ(4, 4)")
+    rough = dict(name="rough", op="lookup", input="x", function="gelu", format="SQ(7, 1)")
+    total = dict(name="y", op="add", inputs=["fine", "rough"], format="SQ(7, 1)")
+    fields = dict(schema_version=1, name="hides", steps=2, output="y")
+    fields |= dict(operations=[fine, rough, total], input=dict(name="x", size=2, format="SQ(4, 4)"))
+    manifest = Manifest(Graph.model_validate(fields), Tensors({}, {}))
+
+    def change(text):
+        start = text.index("module hides_fine (")
+        (entry,) = re.findall(r"table_0\[3\] = 8'h(..);", text[start:])[:1]
+        changed = f"table_0[3] = 8'h{int(entry, 16) ^ 1:02x};"
+        return text[:start] + text[start:].replace(f"table_0[3] = 8'h{entry};", changed, 1)
+
+    found = stress(manifest, _model(manifest, change), np.zeros((1, 2, 2), int))
+    assert found.differences and found.first.startswith("results of a stage")
+
+
+def test_numbers_and_packets_have_masks_of_their_own():
+    codes, format = np.zeros((1, 2, 3), int), Format(False, 0, 8)
+    mask = int.from_bytes(bytes([7, 1, 8, 2, 0, 0, 0, 9]), "little")
+    for place, read in (
+        (Place(0, 1, 8, 0), [[7, 1, 8], [7, 1, 8]]),
+        (Place(56, 1, 8, 16), [[9, 7, 1], [1, 8, 2]]),
+        (Place(56, 1, 0, 0), [[9, 9, 9], [9, 9, 9]]),
+    ):
+        assert masked(codes, format, mask, place).tolist() == [read]
+    assert masked(codes, format, mask, Place(0, 1, 8, 8), before=1).tolist() == [
+        [[1, 8, 2], [8, 2, 0]]
+    ]
 
 
 NAMES = (
