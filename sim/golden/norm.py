@@ -14,12 +14,12 @@ def evaluate(node: Node, x: Codes) -> Stored:
     x, size, root = x.astype(np.int64, copy=False), x.shape[-1], Root.at(node)
     sums = x.sum(axis=-1, keepdims=True) * node.op.center
     squares = size * (x * x).sum(axis=-1, keepdims=True) - sums * sums + node.op.epsilon
-    shift, inverse = _inverse_root(node, root, squares)
+    shift, inverse = inverse_root(node, root, squares)
     deviation = (size * x - sums << shift) >> root.drop
     return store(deviation * inverse, root.f_bits, node.output.format)
 
 
-def _inverse_root(node: Node, root: Root, v: Codes) -> tuple[Codes, Codes]:
+def inverse_root(node: Node, root: Root, v: Codes) -> tuple[Codes, Codes]:
     """The pairs of bits that normalise v, and one over the root of the normalised v."""
     shift = np.zeros_like(v)
     # Binary search for the leading pair of bits: pairs, because the root halves a shift.
