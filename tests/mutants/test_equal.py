@@ -1,14 +1,14 @@
-"""Faults that change nothing are proved to, also where that takes the readers of a stage or what
-its neighbours never do; others are not."""
+"""Faults that change nothing are proved to, also where that takes the readers of a stage;
+others are not."""
 
 import re
 
 import numpy as np
 import pytest
+
 from mutants.equal import proved_equal
 from mutants.faults import with_faults
 from mutants.narrowed import most_of_norm
-
 from ssm_hdl import Manifest
 from ssm_hdl.gen.size.planner import plan_for
 from ssm_hdl.gen.verilog import generate
@@ -30,7 +30,7 @@ def manifest_of(operations, size):
 
 @pytest.fixture(scope="module")
 def design(tmp_path_factory):
-    manifest = manifest_of([FINE, ROUGH, TOTAL, POOL], 5)
+    manifest = manifest_of([FINE, ROUGH, TOTAL, POOL], 2)
     verilog = generate(manifest, plan_for(manifest).plan)
     return manifest, verilog, with_faults(verilog, "hides", 3000, 0, tmp_path_factory.mktemp("all"))
 
@@ -38,8 +38,6 @@ def design(tmp_path_factory):
 @pytest.mark.parametrize(
     "register, mode, bit, harmless",
     [
-        # a packet ends only when all results of the one before have left
-        ("pool.sums.free", "const1", 0, True),
         ("pool.sums.free", "const0", 0, False),
         # the sum is rounded to steps of 8 codes: three quarters of one decide nothing
         ("fine.stage", "inv", 0, True),
@@ -51,7 +49,7 @@ def test_harmless_faults_are_told_from_others(design, tmp_path, register, mode, 
     here = rf"-cell (\S+) -port Q .*-wire pipeline\.{re.escape(register)} "
     cell = next(found[1] for each in faulty.faults if (found := re.search(here, each)))
     fault = f"mutate -mode {mode} -module hides -cell {cell} -port Q -portbit {bit}"
-    assert proved_equal(manifest, verilog, fault, tmp_path, seconds=60) == harmless
+    assert proved_equal(manifest, verilog, fault, tmp_path, seconds=20) == harmless
 
 
 @pytest.mark.parametrize("center", [False, True])
