@@ -12,7 +12,7 @@ from ssm_hdl import Manifest
 from ssm_hdl.fixed import Codes
 from ssm_hdl.operations import Lookup, Node
 from ssm_hdl.sim.compare import Comparison, judge
-from ssm_hdl.sim.links import BITS, Links, Place, masked, summed, with_bits
+from ssm_hdl.sim.links import BITS, TURN, Links, Place, masked, summed, with_bits
 from ssm_hdl.sim.runs import Run
 from ssm_hdl.sim.verilated import VerilatedModel
 
@@ -78,7 +78,10 @@ def covered(manifest: Manifest, model: VerilatedModel, seed: int) -> Iterator[Co
         samples = samples.repeat(steps if kind.held else 1, 1)
         # the more, the fewer bits are inverted
         draws = dice.integers(0, 1 << 64, 1 + index % 3, np.uint64)
-        links, reset = Links(coverage.aimed(int(np.bitwise_and.reduce(draws)), dice)), None
+        mask = int(np.bitwise_and.reduce(draws))
+        if dice.integers(2):  # the same bits in all numbers of a packet
+            mask = mask % (1 << TURN) * (((1 << BITS) - 1) // ((1 << TURN) - 1))
+        links, reset = Links(coverage.aimed(mask, dice)), None
         if kind.stalled:
             chance, period = float(dice.choice(CHANCES)), int(dice.choice(PERIODS))
             links, reset = replace(links, stalls=chance, period=period), int(dice.integers(1, 2048))
