@@ -1,3 +1,4 @@
+# amaranth: UnusedElaboratable=no
 """Proofs that a fault changes nothing: no run of a stage and of its mutant, side by side,
 differs in what is seen.
 
@@ -21,8 +22,11 @@ from mutants.faults import placed
 from mutants.narrowed import narrowed
 from mutants.observers import Observer, observer_of, plain, signals_of, steady
 from mutants.parts import Component, components_of, neighbours, part
+from mutants.unfilled import always_free, transition
 from ssm_hdl import Manifest
 from ssm_hdl.gateware.stream import beats
+from ssm_hdl.gen.pipeline import Pipeline
+from ssm_hdl.gen.plan import Plan
 from ssm_hdl.gen.yosys import run_yosys, share_folder
 
 READERS = 3
@@ -56,19 +60,20 @@ PAIR = (
 
 
 def proved_equal(
-    manifest: Manifest, verilog: str, fault: str, folder: Path, seconds: int = 60
+    manifest: Manifest, plan: Plan, verilog: str, fault: str, folder: Path, seconds: int = 60
 ) -> bool:
     """Whether a mutant takes and gives the same in the same cycles, whatever comes;
     False also if that is not known in time.
 
     Args:
         manifest: the integer program.
+        plan: its hardware.
         verilog: its pipeline.
         fault: a command of Yosys.
         folder: for the files of the tools.
         seconds: for each proof.
     """
-    case = _Case.of(manifest, narrowed(manifest, verilog), fault, folder)
+    case = Case.of(manifest, narrowed(manifest, verilog), fault, folder)
     inside = {case.stage}
     for _ in range(1 + READERS):
         if case.proved(inside, seconds):
@@ -76,11 +81,11 @@ def proved_equal(
         before, inside = inside, neighbours(case.components, inside)
         if inside == before:
             break
-    return False
+    return case.never_fills(manifest, plan) and case.proved_with_places(seconds)
 
 
 @dataclass(frozen=True)
-class _Case:
+class Case:
     """A stage with a fault.
 
     Attributes:
@@ -106,7 +111,7 @@ class _Case:
     folder: Path
 
     @classmethod
-    def of(cls, manifest: Manifest, verilog: str, fault: str, folder: Path) -> "_Case":
+    def of(cls, manifest: Manifest, verilog: str, fault: str, folder: Path) -> "Case":
         """Of a pipeline and a fault."""
         top, components = manifest.name, components_of(verilog, manifest.name)
         chain, change = placed(fault, verilog, top)
@@ -166,13 +171,47 @@ class _Case:
         run_yosys(commands, self.folder / "stage.log", accepted=(".*",))
         for name in ("sound", "mutant"):
             cut(self.folder / f"{name}.json", name, loose)
+        self._miter()
+        return observer.frames
+
+    def never_fills(self, manifest: Manifest, plan: Plan) -> bool:
+        """Whether the queue after the stage always has a free place."""
+        name = self.components[self.stage].module.removeprefix(f"{self.top}_")
+        stage = Pipeline(manifest, plan).stages.get(name)
+        return hasattr(stage, "queue") and always_free(manifest, plan, name)
+
+    def proved_with_places(self, seconds: int) -> bool:
+        """Whether one step from any state of the stage ends in the same state with the fault,
+        and gives the same, if a place is free."""
+        (self.folder / "design.v").write_text(self.verilog, encoding="utf-8")
+        module = self.components[self.stage].module
+        # cells have the names of the whole design
+        commands: list[str | list[str]] = [
+            ["read_verilog", "design.v"],
+            f"hierarchy -top {self.top}",
+        ]
+        commands += ["proc", "design -save whole"]
+        for name, changes in (("sound", []), ("mutant", [self.change])):
+            commands += ["design -load whole", *changes, f"hierarchy -top {module}", "flatten"]
+            commands += [f"rename {module} seen", "setattr -set keep 1 w:places w:left"]
+            commands += ["memory -nomap", "dffunmap"]
+            commands.append(["write_json", f"{name}.json"])
+        run_yosys(commands, self.folder / "stage.log", accepted=(".*",))
+        if not all(transition(self.folder / f"{name}.json", name) for name in ("sound", "mutant")):
+            return False
+        self._miter()
+        (place,) = re.findall(r"^o(\d+) trigger$", _text(self.folder / "pair.aig"), re.M)
+        script = f"&read {self.folder / 'pair.aig'}; &cone -O {place}; &put; iprove"
+        return "UNSATISFIABLE" in _abc(script, seconds)
+
+    def _miter(self) -> None:
+        """Both circuits with an output that says where they differ."""
         reads = [["read_json", f"{name}.json"] for name in ("sound", "mutant")]
         run_yosys(
             [*reads, *PAIR, ["write_aiger", "-zinit", "-symbols", "pair.aig"]],
             self.folder / "pair.log",
             accepted=(".*",),
         )
-        return observer.frames
 
     def _seen(self, inside: set[str], observer: Observer) -> str:
         """The Verilog of a part, with the observer of the stage with the fault."""
@@ -194,7 +233,7 @@ class _Case:
         taps = "".join(f".\\{name} (Inner_{plain(name)}),\n" for name in observer.names)
         watched = part(self.components, inside, changes).replace(head, head + taps)
         read = "".join(f".{plain(name)}(Inner_{plain(name)}),\n" for name in observer.names)
-        watch = f"observer Observer (\n{read}.clk(clk), .rst(rst), .tag({tag}));\n"
+        watch = f"observer Observer (\n{read}.clk(clk), .rst(rst), .Tag({tag}));\n"
         return f"{observer.text}\n{added}\n{watched}\n{wires}{watch}endmodule\n"
 
     def _differ(self, frames: int, seconds: int) -> set[str]:

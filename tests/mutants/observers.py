@@ -13,7 +13,7 @@ class Observer:
 
     Attributes:
         names: what they read of it; ``COUNTER_0`` is the first counter.
-        text: their Verilog, with ``helper``, which is kept. ``tag`` is that of the last beat taken,
+        text: their Verilog, with ``helper``, which is kept. ``Tag`` is that of the last beat taken,
             ``BEATS`` is how many a packet has, and ``ROOM`` the free places at first.
         frames: cycles of the induction.
     """
@@ -49,7 +49,7 @@ OBSERVERS = {
             wire [3:0] never = {busy & ~dividing, phase != 0 & ~busy, phase > START, used & wide};
             wire same = phase == START | used;
             wire [15:0] free = sums_places + sums_left;
-            wire [15:0] taken = dividing ? BEATS - COUNTER_1 - busy : tag ? COUNTER_0 : 0;
+            wire [15:0] taken = dividing ? BEATS - COUNTER_1 - busy : Tag ? COUNTER_0 : 0;
             wire late = sums_left & (phase != START | ~busy | ~dividing);
             (* keep *) wire [$bits(high) + $bits(low) + 5:0] helper =
                 {never, late, free != ROOM - taken,
@@ -100,7 +100,7 @@ def observer_of(verilog: str, module: str, kind: str, beats: int) -> Observer:
         for name in small
     )
     text = re.sub("|".join(known), lambda name: known[name[0]], own.text)
-    head = f"module observer(input clk, input rst, input tag{ports});\n"
+    head = f"module observer(input clk, input rst, input Tag{ports});\n"
     return Observer(names, f"{head}{text}\n{values}endmodule\n", own.frames)
 
 

@@ -1,3 +1,4 @@
+# amaranth: UnusedElaboratable=no
 """Faults that change nothing are proved to, also where that takes the readers of a stage;
 others are not."""
 
@@ -6,10 +7,11 @@ import re
 import numpy as np
 import pytest
 
-from mutants.equal import proved_equal
+from mutants.equal import Case, proved_equal
 from mutants.faults import with_faults
 from mutants.narrowed import most_of_norm
-from ssm_hdl import Manifest
+from mutants.unfilled import always_free
+from ssm_hdl import SQ, Manifest
 from ssm_hdl.gen.size.planner import plan_for
 from ssm_hdl.gen.verilog import generate
 from ssm_hdl.manifest import Graph
@@ -49,7 +51,51 @@ def test_harmless_faults_are_told_from_others(design, tmp_path, register, mode, 
     here = rf"-cell (\S+) -port Q .*-wire pipeline\.{re.escape(register)} "
     cell = next(found[1] for each in faulty.faults if (found := re.search(here, each)))
     fault = f"mutate -mode {mode} -module hides -cell {cell} -port Q -portbit {bit}"
-    assert proved_equal(manifest, verilog, fault, tmp_path, seconds=20) == harmless
+    assert (
+        proved_equal(manifest, plan_for(manifest).plan, verilog, fault, tmp_path, seconds=20)
+        == harmless
+    )
+
+
+def selective():
+    """The modes' parts of one dense come together again in a scan, which waits for all of them."""
+    channels, modes = 16, 3
+    weights = {name: {"tensor": name, "format": "SQ(2, 2)"} for name in ("select", "rate", "alpha")}
+    parts = {"rank": (0, 1), "b": (1, modes), "c": (1 + modes, modes)}
+    fields = dict(schema_version=1, name="selects", steps=4, output="y", operations=[
+        dict(name="select", op="dense", input="x", weight=weights["select"], format="SQ(4, 4)"),
+        *(dict(name=name, op="slice", input="select", start=start, size=size)
+          for name, (start, size) in parts.items()),
+        dict(name="rate", op="dense", input="rank", weight=weights["rate"], format="SQ(4, 4)"),
+        dict(name="y", op="selective", inputs=["rate", "x", "b", "c"], alpha=weights["alpha"],
+             exponent="e", state="SQ(4, 8)", format="SQ(4, 4)"),
+    ], input=dict(name="x", size=channels, format="SQ(4, 4)"))  # fmt: skip
+    random = np.random.default_rng(0)
+    codes = {"select": random.integers(-8, 8, (1 + 2 * modes, channels))}
+    codes |= {"rate": random.integers(-8, 8, (channels, 1)), "e": np.full(channels, -2)}
+    codes["alpha"] = random.integers(-8, 8, (channels, modes))
+    return Manifest(Graph.model_validate(fields), Tensors(codes, dict.fromkeys(weights, SQ(2, 2))))
+
+
+@pytest.mark.parametrize("stage, harmless", [("select", True), ("rate", False)])
+def test_a_queue_that_never_fills(tmp_path, stage, harmless):
+    """Its stage may go on as if it had a free place: the scan takes no second packet of x before
+    all parts of the first one, and the queue has room for these."""
+    manifest = selective()
+    plan = plan_for(manifest).plan
+    verilog = generate(manifest, plan)
+    faults = with_faults(verilog, "selects", 9000, 0, tmp_path).faults
+    cell = next(
+        found[1]
+        for each in faults
+        if (found := re.search(rf"-cell (\S+) -port Q .*-wire pipeline\.{stage}\.free ", each))
+    )
+    assert always_free(manifest, plan, stage) == harmless
+    for mode, changes_nothing in (("const1", True), ("const0", False)):
+        fault = f"mutate -mode {mode} -module selects -cell {cell} -port D -portbit 0"
+        case = Case.of(manifest, verilog, fault, tmp_path)
+        assert case.never_fills(manifest, plan) == harmless
+        assert case.proved_with_places(seconds=20) == changes_nothing
 
 
 @pytest.mark.parametrize("center", [False, True])
