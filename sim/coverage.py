@@ -12,7 +12,7 @@ from ssm_hdl import Manifest
 from ssm_hdl.fixed import Codes
 from ssm_hdl.operations import Lookup, Node
 from ssm_hdl.sim.compare import Comparison, judge
-from ssm_hdl.sim.links import BITS, TURN, Links, Place, masked, summed, with_bits
+from ssm_hdl.sim.links import BITS, Links, Place, masked, summed, with_bits
 from ssm_hdl.sim.runs import Run
 from ssm_hdl.sim.verilated import VerilatedModel
 
@@ -78,16 +78,14 @@ def covered(manifest: Manifest, model: VerilatedModel, seed: int) -> Iterator[Co
         samples = samples.repeat(steps if kind.held else 1, 1)
         # the more, the fewer bits are inverted
         draws = dice.integers(0, 1 << 64, 1 + index % 3, np.uint64)
-        mask = int(np.bitwise_and.reduce(draws))
-        if dice.integers(2):  # the same bits in all numbers of a packet
-            mask = mask % (1 << TURN) * (((1 << BITS) - 1) // ((1 << TURN) - 1))
-        links, reset = Links(coverage.aimed(mask, dice)), None
+        mask, turns = int(np.bitwise_and.reduce(draws)), bool(dice.integers(2))
+        links, reset = Links(coverage.aimed(mask, turns, dice), turns), None
         if kind.stalled:
             chance, period = float(dice.choice(CHANCES)), int(dice.choice(PERIODS))
             links, reset = replace(links, stalls=chance, period=period), int(dice.integers(1, 2048))
         done = model.run(samples, seed=seed + index, links=links, reset_after=reset)
         coverage.note(edge.name, samples, samples)
-        results = _Results(masks, links.mask, coverage)
+        results = _Results(masks, links, coverage)
         yield _with_inside(judge(manifest, samples, [done], results.change), done, results)
         cycles += done.cycles
         most_cycles, most_runs = MOST if coverage.left else LEAST
@@ -106,8 +104,8 @@ def _with_inside(comparison: Comparison, done: Run, results: "_Results") -> Comp
 class _Results:
     """What stages read in place of the codes of the golden model, and the sum of it."""
 
-    def __init__(self, masks: Mapping[str, Place], mask: int, coverage: "_Coverage"):
-        self.masks, self.mask, self.coverage, self.total = masks, mask, coverage, 0
+    def __init__(self, masks: Mapping[str, Place], links: Links, coverage: "_Coverage"):
+        self.masks, self.links, self.coverage, self.total = masks, links, coverage, 0
         self.packets: Counter[str] = Counter()  # of each node
 
     def change(self, node: Node, codes: Codes) -> Codes:
@@ -116,7 +114,7 @@ class _Results:
         if node.name in self.masks:
             place = self.masks[node.name]
             before = self.packets[node.name]
-            read = masked(codes, node.output.format, self.mask, place, before)
+            read = masked(codes, node.output.format, self.links, place, before)
             self.packets[node.name] += codes.size // codes.shape[-1]
             self.total += summed(read, node.output.format, place.factor)
         self.coverage.note(node.name, codes, read)
@@ -148,7 +146,7 @@ class _Coverage:
             for reader in readers:
                 self.unread[reader][words & len(self.unread[reader]) - 1] -= 1
 
-    def aimed(self, mask: int, dice: np.random.Generator) -> int:
+    def aimed(self, mask: int, turns: bool, dice: np.random.Generator) -> int:
         """The mask with other bits for the tables, so that a code that came in the last run
         reads a word that is left."""
         for source, codes in self.codes.items():
@@ -158,6 +156,7 @@ class _Coverage:
                     most = len(self.unread[reader]) - 1
                     packet, number = (int(dice.integers(count)) for count in codes.shape)
                     flipped = int((dice.choice(words) ^ codes[packet, number]) & most)
-                    start = self.masks[source].start(packet, number)
+                    place = self.masks[source]
+                    start = place.start(packet, number) if turns else place.first
                     mask = with_bits(mask, start, most, flipped)
         return mask

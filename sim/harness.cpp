@@ -24,6 +24,7 @@ struct Job {
     const uint8_t* w_data;        // weights to send, before the first sample is taken
     uint64_t w_beats, w_done;
     uint64_t l_mask;              // bits of results to invert inside
+    uint64_t l_turns;             // the mask turns
     uint64_t l_period, l_stall;   // cycles between new stalls inside, or 0; chance of one, in units of 2**-32
     // How far it is.
     uint64_t i_done, o_done, cycle;
@@ -91,6 +92,7 @@ void model_run(Model* model, Job* job, uint64_t cycles, uint64_t patience, uint6
     auto waiting_last = top.o_last;
 #ifdef LINKS
     top.Link_mask = j.l_mask;
+    top.Link_turns = j.l_turns;
 #endif
     for (const uint64_t end = j.cycle + cycles; j.cycle < end; ++j.cycle) {
         if (j.quiet >= (j.o_done < j.o_beats ? patience : drain)) break;

@@ -1,16 +1,18 @@
 # amaranth: UnusedElaboratable=no
 """Stalls and other codes at the links inside a pipeline, where no samples and no reader bring them.
 
-The modules of the stages stay as they are. The module that connects them gets three more ports.
+The modules of the stages stay as they are. The module that connects them gets four more ports.
 
 - ``Link_stall`` holds links back. A beat that has been offered stays.
 - ``Link_mask`` inverts bits of the results of stages. So the stages that read them see codes from
-  anywhere in the format, and the golden model can do the same. Where a stage sends one number a
-  beat, its mask turns from beat to beat, and from packet to packet unless layers share it.
+  anywhere in the format, and the golden model can do the same.
+- ``Link_turns`` makes masks turn from beat to beat where a stage sends one number a beat, and from
+  packet to packet unless layers share it. So neighbours differ. Otherwise they are changed alike,
+  which a mean needs to come to the ends of its format.
 - ``Link_sum`` is the sum of all these results since the reset, each times the factor of its stage.
   So a wrong code is seen where the stages after it would hide it.
 
-With both inputs at 0 nothing changes. All new names have capitals, so no operation can have them.
+With all inputs at 0 nothing changes. All new names have capitals, so no operation can have them.
 """
 
 import re
@@ -34,11 +36,12 @@ to the next one's, from one beat's to the next one's, and from one packet's."""
 _INSTANCE = re.compile(r"^  (\w+) (\w+) \(\n((?:    \.\w+\(.*\),?\n)+)  \);\n", re.M)
 _NET = re.compile(r"\.(\w+)\((.*)\)")
 _OUTPUT = re.compile(r"^  output (?:wire|reg ) (?:\[(\d+):0\] )?(\w+),?$", re.M)
+_WIDTHS = {"stall": BITS, "mask": BITS, "turns": 1, "sum": BITS}
 _PORTS = "".join(
-    f"  {way} wire [{BITS - 1}:0] Link_{name},\n"
-    for name, way in (("stall", "input "), ("mask", "input "), ("sum", "output"))
+    f"  {'output' if name == 'sum' else 'input '} wire [{width - 1}:0] Link_{name},\n"
+    for name, width in _WIDTHS.items()
 )
-_THROUGH = "".join(f"    .Link_{name}(Link_{name}),\n" for name in ("mask", "stall", "sum"))
+_THROUGH = "".join(f"    .Link_{name}(Link_{name}),\n" for name in _WIDTHS)
 _GOLDEN = 0x9E3779B97F4A7C15  # its odd multiples are far apart (Fibonacci hashing)
 _SUM = """\
   reg [63:0] Sum = 0;
@@ -68,6 +71,7 @@ module {top}_Mask (
   input  wire rst,
   input  wire moves,
   input  wire [63:0] Link_mask,
+  input  wire Link_turns,
   output wire [63:0] mask
 );
   parameter BEATS = 1;
@@ -76,7 +80,7 @@ module {top}_Mask (
   reg [5:0] packet = FIRST, first = FIRST;
   wire last = beat == BEATS - 1;
   wire [127:0] twice = {{Link_mask, Link_mask}};
-  assign mask = twice[{{1'b0, first}} +: 64];
+  assign mask = twice[{{1'b0, Link_turns ? first : FIRST}} +: 64];
   always @(posedge clk)
     if (rst | moves) begin
       beat <= rst | last ? 0 : beat + 1;
@@ -124,11 +128,13 @@ class Links:
 
     Attributes:
         mask: bits that are inverted in the results of stages.
+        turns: the mask turns from beat to beat and from packet to packet.
         stalls: chance that a link holds the next beat back.
         period: cycles until that is drawn again; 0: no link holds anything back.
     """
 
     mask: int = 0
+    turns: bool = False
     stalls: float = 0.0
     period: int = 0
 
@@ -181,6 +187,7 @@ def with_links(verilog: str, manifest: Manifest, plan: Plan) -> tuple[str, dict[
                 f"  wire [63:0] {name}_Mask;\n  {top}_Mask #(.BEATS({beats}), "
                 f".FIRST({place.first}), .STEP({place.step})) {name}_Turn (.clk(clk), .rst(rst), "
                 f".moves({nets['o_valid']} & {nets['o_ready']}), .Link_mask(Link_mask), "
+                f".Link_turns(Link_turns), "
                 f".mask({name}_Mask));\n"
             )
             kept = "".join("1'b0, " for _ in range(int(most) + 1 - count * width))
@@ -250,13 +257,15 @@ def summed(codes: Codes, format: Format, factor: int) -> int:
     return int(bits.sum()) * factor
 
 
-def masked(codes: Codes, format: Format, mask: int, place: Place, before: int = 0) -> Codes:
+def masked(codes: Codes, format: Format, links: Links, place: Place, before: int = 0) -> Codes:
     """The codes of an edge with the bits inverted that a mask has for each, which goes round;
     after some packets of the same run."""
     most = (1 << format.width) - 1
-    chosen = np.array([(mask >> start | mask << BITS - start) & most for start in range(BITS)])
+    chosen = np.array(
+        [(links.mask >> start | links.mask << BITS - start) & most for start in range(BITS)]
+    )
     start = place.first
-    if place.turn:
+    if place.turn and links.turns:
         packets = codes.reshape(-1, codes.shape[-1])
         packet = before + np.arange(len(packets))[:, np.newaxis]
         start = place.start(packet, np.arange(codes.shape[-1])).reshape(codes.shape)

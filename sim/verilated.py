@@ -41,7 +41,7 @@ class _Job(ctypes.Structure):
         ),
         *((name, ctypes.c_uint64) for name in ("i_stall", "o_stall", "o_pause", "random")),
         *(("w_data", ctypes.c_void_p), ("w_beats", ctypes.c_uint64), ("w_done", ctypes.c_uint64)),
-        *((name, ctypes.c_uint64) for name in ("l_mask", "l_period", "l_stall")),
+        *((name, ctypes.c_uint64) for name in ("l_mask", "l_turns", "l_period", "l_stall")),
         *(
             (name, ctypes.c_uint64)
             for name in ("i_done", "o_done", "cycle", "quiet", "o_take", "violations", "l_sum")
@@ -219,7 +219,7 @@ class _Buffers:
                 random,
             ),
             *(self.weights.ctypes.data, self.weights.size, 0),
-            *(links.mask, links.period, int(links.stalls * 2**32)),
+            *(links.mask, links.turns, links.period, int(links.stalls * 2**32)),
         )
 
     @property

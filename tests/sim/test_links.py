@@ -33,12 +33,18 @@ def _model(manifest, change=lambda text: text):
 
 def test_stalls_change_the_cycles_and_masks_the_bits(manifest, random_samples):
     model, samples = _model(manifest), random_samples(manifest, 3)
-    free, held, masked = (
+    free, held, masked, turned = (
         model.run(samples, links=links)
-        for links in (Links(), Links(stalls=0.5, period=4), Links(mask=(1 << 64) - 1))
+        for links in (
+            Links(),
+            Links(stalls=0.5, period=4),
+            Links(mask=(1 << 64) - 1),
+            Links(mask=0xDEADBEEF, turns=True),
+        )
     )
     assert (held.outputs == free.outputs).all() and held.cycles > free.cycles
-    assert (masked.outputs != free.outputs).any() and masked.cycles == free.cycles
+    for changed in (masked, turned):
+        assert (changed.outputs != free.outputs).any() and changed.cycles == free.cycles
 
 
 @pytest.mark.parametrize("share", [False, True])
@@ -133,8 +139,10 @@ def test_numbers_and_packets_have_masks_of_their_own():
         (Place(56, 1, 8, 16), [[9, 7, 1], [1, 8, 2]]),
         (Place(56, 1, 0, 0), [[9, 9, 9], [9, 9, 9]]),
     ):
-        assert masked(codes, format, mask, place).tolist() == [read]
-    assert masked(codes, format, mask, Place(0, 1, 8, 8), before=1).tolist() == [
+        assert masked(codes, format, Links(mask, turns=True), place).tolist() == [read]
+        alike = masked(codes, format, Links(mask), place)
+        assert alike.tolist() == np.full_like(codes, mask >> place.first & 255).tolist()
+    assert masked(codes, format, Links(mask, turns=True), Place(0, 1, 8, 8), before=1).tolist() == [
         [[1, 8, 2], [8, 2, 0]]
     ]
 
