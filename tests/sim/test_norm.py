@@ -12,6 +12,7 @@ from ssm_hdl.functions import inverse_root
 from ssm_hdl.operations import Edge, Norm, Tensors
 from ssm_hdl.operations.norm import Root
 from ssm_hdl.sim.golden import evaluate
+from ssm_hdl.sim.golden.norm import inverse_root as golden_root
 
 BOUND = 0.55
 """Largest error, in codes of the output: half for the rounding, the rest for the inverse root and
@@ -127,6 +128,28 @@ def test_inverse_root(width):
         error = r / 2.0 ** (root.cells + root.inside) * np.sqrt((1 + half) * m) - 1
         assert np.abs(error).max() < 2.0**-width * 2**-3
         assert r.min() > 0 and r.max() < 1 << root.cells + root.inside
+
+
+@pytest.mark.parametrize("width", (2, 5, 8, 12, 16))
+def test_every_bit_of_the_golden_root(width):
+    """Bit by bit as `Root` says it, in plain integers: a result seldom shows the last ones."""
+    node = bind(6, SQ(4, 4), SQ(2, width - 2))
+    root, random = Root.at(node), np.random.default_rng(width)
+    values = random.integers(1, 1 << root.width, 2000) >> random.integers(0, root.width, 2000)
+    values = np.maximum(values, 1)
+    for value, shift, inverse in zip(
+        values.tolist(), *(each.tolist() for each in golden_root(node, root, values)), strict=True
+    ):
+        pairs, v = 0, value
+        while v < 1 << root.width - 2:
+            pairs, v = pairs + 1, 4 * v
+        half = v >= 1 << root.width - 1
+        below = bin(v if half else 2 * v)[3:]  # the leading bit of m is not kept
+        cell, place = below[: root.cells], below[root.cells : root.cells + root.inside]
+        index = int(f"{half:d}{cell}", 2)
+        level, slope = (int(node.arrays[name][index]) for name in ("level", "slope"))
+        expected = (level * 2 ** (root.inside - 2) - slope * int(place, 2)) // 2**root.inside
+        assert (shift, inverse) == (pairs, expected)
 
 
 def test_the_table_is_a_line_in_decimals():
