@@ -12,13 +12,13 @@ correspondence), and with them that no output differs. Where some may, it search
 which one does, or for an invariant that forbids it (property-directed reachability).
 """
 
-import re
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from mutants import miter
 from mutants.cut import TOLD, cut
 from mutants.faults import placed
+from mutants.miter import SIDES
 from mutants.narrowed import narrowed
 from mutants.observers import Observer, observer_of, plain, signals_of, steady
 from mutants.parts import Component, components_of, neighbours, part
@@ -27,7 +27,7 @@ from ssm_hdl import Manifest
 from ssm_hdl.gateware.stream import beats
 from ssm_hdl.gen.pipeline import Pipeline
 from ssm_hdl.gen.plan import Plan
-from ssm_hdl.gen.yosys import run_yosys, share_folder
+from ssm_hdl.gen.yosys import run_yosys
 
 READERS = 3
 """How many stages a difference may pass until no other sees it."""
@@ -35,28 +35,6 @@ READERS = 3
 STREAM = ("payload", "valid", "ready")
 STEADY = ("mean",)
 """Operations that need packets whose beats all have the same tag."""
-
-PAIR = (
-    *(
-        "memory_map",
-        "miter -equiv -make_outcmp -flatten sound mutant pair",
-        "hierarchy -top pair",
-        "expose w:*helper*",
-        "opt -fast",
-        "techmap",
-        "opt -fast",
-    ),
-    *(
-        "dffunmap",
-        "simplemap",
-        "setundef -undriven -zero",
-        "setundef -init -zero",
-        "setundef -zero",
-        "aigmap",
-        "opt_clean",
-    ),
-)
-"""What has no first value begins with zeros, as in Verilator."""
 
 
 def proved_equal(
@@ -132,12 +110,12 @@ class Case:
         while True:
             differ = set[str]()
             for count in dict.fromkeys((2, frames)):
-                differ = self._differ(count, seconds)
+                differ = miter.differ(self.folder, count, seconds)
                 if not differ:
                     return True
             more = {name for name in differ if TOLD in name} - loose
             if not more:
-                return "trigger" in differ and self._unreachable(seconds)
+                return "trigger" in differ and miter.unreachable(self.folder, seconds)
             loose |= more
             self._pair(inside, loose)
 
@@ -146,33 +124,31 @@ class Case:
         the cycles of the induction that it needs."""
         module = self.components[self.stage].module
         observer = observer_of(self.verilog, module, self.kind, self.beats)
-        (self.folder / "design.v").write_text(self.verilog, encoding="utf-8")
         (self.folder / "seen.v").write_text(self._seen(inside, observer), encoding="utf-8")
-        commands: list[str | list[str]] = [
-            ["read_verilog", "design.v"],
-            f"hierarchy -top {self.top}",
+        self._both(
+            f"flatten {module}",
+            *(f"expose {module}/w:{wire}" for wire in observer.names),
+            ["read_verilog", "-sv", "seen.v"],
+            "hierarchy -top seen",
             "proc",
-            "design -save whole",
-        ]
-        for name, changes in (("sound", []), ("mutant", [self.change])):
-            commands += [
-                "design -load whole",
-                *changes,
-                f"flatten {module}",
-                *(f"expose {module}/w:{wire}" for wire in observer.names),
-                ["read_verilog", "-sv", "seen.v"],
-                "hierarchy -top seen",
-                "proc",
-                "flatten",
-                "opt_clean",
-                "memory -nomap",
-                ["write_json", f"{name}.json"],
-            ]
-        run_yosys(commands, self.folder / "stage.log", accepted=(".*",))
-        for name in ("sound", "mutant"):
+            "flatten",
+            "opt_clean",
+            "memory -nomap",
+        )
+        for name in SIDES:
             cut(self.folder / f"{name}.json", name, loose)
-        self._miter()
+        miter.write(self.folder)
         return observer.frames
+
+    def _both(self, *commands: str | list[str]) -> None:
+        """What the same commands make of the design and of the mutant, in JSON;
+        cells have the names of the whole design."""
+        (self.folder / "design.v").write_text(self.verilog, encoding="utf-8")
+        every: list[str | list[str]] = [["read_verilog", "design.v"], f"hierarchy -top {self.top}"]
+        every += ["proc", "design -save whole"]
+        for name, changes in zip(SIDES, ([], [self.change]), strict=True):
+            every += ["design -load whole", *changes, *commands, ["write_json", f"{name}.json"]]
+        run_yosys(every, self.folder / "stage.log", accepted=(".*",))
 
     def never_fills(self, manifest: Manifest, plan: Plan) -> bool:
         """Whether the queue after the stage always has a free place."""
@@ -183,35 +159,19 @@ class Case:
     def proved_with_places(self, seconds: int) -> bool:
         """Whether one step from any state of the stage ends in the same state with the fault,
         and gives the same, if a place is free."""
-        (self.folder / "design.v").write_text(self.verilog, encoding="utf-8")
         module = self.components[self.stage].module
-        # cells have the names of the whole design
-        commands: list[str | list[str]] = [
-            ["read_verilog", "design.v"],
-            f"hierarchy -top {self.top}",
-        ]
-        commands += ["proc", "design -save whole"]
-        for name, changes in (("sound", []), ("mutant", [self.change])):
-            commands += ["design -load whole", *changes, f"hierarchy -top {module}", "flatten"]
-            commands += [f"rename {module} seen", "setattr -set keep 1 w:places w:left"]
-            commands += ["memory -nomap", "dffunmap"]
-            commands.append(["write_json", f"{name}.json"])
-        run_yosys(commands, self.folder / "stage.log", accepted=(".*",))
-        if not all(transition(self.folder / f"{name}.json", name) for name in ("sound", "mutant")):
-            return False
-        self._miter()
-        (place,) = re.findall(r"^o(\d+) trigger$", _text(self.folder / "pair.aig"), re.M)
-        script = f"&read {self.folder / 'pair.aig'}; &cone -O {place}; &put; iprove"
-        return "UNSATISFIABLE" in _abc(script, seconds)
-
-    def _miter(self) -> None:
-        """Both circuits with an output that says where they differ."""
-        reads = [["read_json", f"{name}.json"] for name in ("sound", "mutant")]
-        run_yosys(
-            [*reads, *PAIR, ["write_aiger", "-zinit", "-symbols", "pair.aig"]],
-            self.folder / "pair.log",
-            accepted=(".*",),
+        self._both(
+            f"hierarchy -top {module}",
+            "flatten",
+            f"rename {module} seen",
+            "setattr -set keep 1 w:places w:left",
+            "memory -nomap",
+            "dffunmap",
         )
+        if not all(transition(self.folder / f"{name}.json", name) for name in SIDES):
+            return False
+        miter.write(self.folder)
+        return miter.never(self.folder, seconds)
 
     def _seen(self, inside: set[str], observer: Observer) -> str:
         """The Verilog of a part, with the observer of the stage with the fault."""
@@ -235,46 +195,3 @@ class Case:
         read = "".join(f".{plain(name)}(Inner_{plain(name)}),\n" for name in observer.names)
         watch = f"observer Observer (\n{read}.clk(clk), .rst(rst), .Tag({tag}));\n"
         return f"{observer.text}\n{added}\n{watched}\n{wires}{watch}endmodule\n"
-
-    def _differ(self, frames: int, seconds: int) -> set[str]:
-        """The outputs that induction does not prove to be equal, and ``trigger``; none if it proves
-        all."""
-        pair, result = self.folder / "pair.aig", self.folder / "result.aig"
-        result.unlink(missing_ok=True)
-        _abc(f"read_aiger {pair}; scleanup; scorr -F {frames}; write_aiger {result}", seconds)
-        names = {
-            int(place): name.removeprefix("\\").removeprefix("cmp_")
-            for place, name in re.findall(r"^o(\d+) (\S+)$", _text(pair), re.M)
-            if name == "trigger" or "cmp_" in name
-        }
-        if not result.exists():
-            return {"late"}
-        head, *lines = _text(result).split("\n")
-        _, _, _, latches, outputs, _ = head.split()[:6]
-        values = lines[int(latches) : int(latches) + int(outputs)]
-        differ = {name for place, name in names.items() if values[place] != "01"[name != "trigger"]}
-        return differ if "trigger" in differ else set()
-
-    def _unreachable(self, seconds: int) -> bool:
-        """Whether no run leads to a difference, of what `_differ` has left."""
-        result = self.folder / "result.aig"
-        (place,) = re.findall(r"^o(\d+) trigger$", _text(self.folder / "pair.aig"), re.M)
-        script = f"read_aiger {result}; &get -n; &cone -O {place}; &put; scleanup"
-        return "Property proved" in _abc(f"{script}; pdr -T {seconds}", 2 * seconds)
-
-
-def _text(path: Path) -> str:
-    """A file that is not all text."""
-    return path.read_bytes().decode("latin-1")
-
-
-def _abc(script: str, seconds: int) -> str:
-    """What ABC says; nothing if it does not end in time."""
-    tool = share_folder().parent / "yosys-abc"
-    try:
-        done = subprocess.run(
-            [str(tool), "-c", script], capture_output=True, check=True, timeout=seconds, text=True
-        )
-    except subprocess.TimeoutExpired:
-        return ""
-    return done.stdout
