@@ -44,7 +44,7 @@ class Design:
         optimise: level of the C++ compiler. 1 runs fast, and 2 no faster;
             0 compiles fastest, a netlist in a tenth of the time.
         weights: bytes for its port ``w`` before the first sample, if it has one.
-        masks: of a design with the ports of `ssm_hdl.sim.links`,
+        masks: of a design with the ports of `ssm_hdl.sim.linked`,
             the operations whose results they may change, each with its `Place`.
     """
 

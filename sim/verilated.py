@@ -17,7 +17,8 @@ from ssm_hdl.gen.size.planner import plan_for
 from ssm_hdl.gen.verilog import generate, weights
 from ssm_hdl.sim.cells import with_cells
 from ssm_hdl.sim.compiler import Design, compile_verilog
-from ssm_hdl.sim.links import NO_LINKS, Links, with_links
+from ssm_hdl.sim.linked import with_links
+from ssm_hdl.sim.links import NO_LINKS, Links
 from ssm_hdl.sim.runs import Run
 
 PATIENCE = 1 << 20

@@ -28,7 +28,7 @@ from ssm_hdl.gen.size.planner import plan_for
 from ssm_hdl.gen.verilog import generate
 from ssm_hdl.sim.compare import judge
 from ssm_hdl.sim.compiler import Design
-from ssm_hdl.sim.links import with_links
+from ssm_hdl.sim.linked import with_links
 from ssm_hdl.sim.runs import Run
 from ssm_hdl.sim.stress import stress
 from ssm_hdl.sim.verilated import VerilatedModel

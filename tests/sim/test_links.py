@@ -15,7 +15,8 @@ from ssm_hdl.operations import Tensors
 from ssm_hdl.sim.compare import compare
 from ssm_hdl.sim.compiler import Design
 from ssm_hdl.sim.golden import run
-from ssm_hdl.sim.links import Links, Place, masked, with_links
+from ssm_hdl.sim.linked import with_links
+from ssm_hdl.sim.links import Links, Place, masked
 from ssm_hdl.sim.stress import stress
 from ssm_hdl.sim.verilated import VerilatedModel
 

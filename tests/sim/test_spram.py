@@ -13,7 +13,7 @@ from ssm_hdl.gen.size.planner import plan_for
 from ssm_hdl.gen.verilog import generate
 from ssm_hdl.manifest import Graph
 from ssm_hdl.sim.golden import run
-from ssm_hdl.sim.links import with_links
+from ssm_hdl.sim.linked import with_links
 from ssm_hdl.sim.netlist import netlist_model
 from ssm_hdl.sim.verilated import VerilatedModel
 
