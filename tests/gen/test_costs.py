@@ -6,6 +6,7 @@ LUTs and flip-flops as close as docs/results.md says.
 """
 
 import json
+import math
 import re
 from collections import defaultdict
 from dataclasses import replace
@@ -23,9 +24,10 @@ from ssm_hdl.families.ecp5 import ECP5
 from ssm_hdl.families.ice40 import ICE40
 from ssm_hdl.gateware.memories import Storage
 from ssm_hdl.gateware.stage import StagePlan
-from ssm_hdl.gen.costs import KINDS, coefficients
+from ssm_hdl.gen.costs import KINDS, coefficients, cost
 from ssm_hdl.gen.plan import Plan
 from ssm_hdl.gen.report import estimate
+from ssm_hdl.gen.size.objective import budget, idle
 from ssm_hdl.gen.size.planner import plan_for
 
 ROOT = Path(__file__).parents[2]
@@ -196,3 +198,29 @@ def test_small_memories_of_an_ecp5_are_luts():
     assert (ICE40.rams.blocks(queue), ICE40.rams.distributed(queue)) == (9, 0)
     # a table of constants is none of these
     assert ECP5.rams.blocks(Storage("weight", 19, 129, True)) == 4
+
+
+def test_what_was_not_fitted_takes_the_mean_of_the_others():
+    """Feature by feature, over the operations that have it, those of the compact form left out."""
+    fitted = coefficients()["ecp5"]
+    means = [
+        mean(
+            entry[kind]["lanes"]
+            for op, entry in fitted.items()
+            if "lanes" in entry[kind] and not op.endswith(", compact")
+        )
+        for kind in KINDS
+    ]
+    found = cost("somebody's", ECP5, {"lanes": 8, "unheard of": 1})
+    assert [found.luts, found.flip_flops] == pytest.approx([8 * each for each in means])
+    assert min(means) > 0 and not found.fitted
+
+
+def test_costs_of_blocks_that_idle():
+    assert (idle(3, busy=1, interval=4), idle(2, busy=4, interval=4)) == (2.25, 0)
+    assert idle(2, busy=5, interval=4) == 0  # never less than nothing
+
+
+def test_costs_have_no_limit_on_a_device_that_has_none():
+    limits = budget(unlimited(ECP5), dsp=7)
+    assert (limits.luts, limits.dsps, limits.rams) == (math.inf, 7, math.inf)
