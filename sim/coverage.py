@@ -43,9 +43,12 @@ ROUND = (
     Kind(2, 3, stalled=True),
     Kind(64, 1),
     Kind(2, 16, stalled=True),
-    Kind(1, 64, held=True),
+    Kind(16, 64, held=True),  # as many means
 )
 """Runs that come again and again."""
+
+LONG = 16
+"""Steps from which all numbers of a stage are changed alike: a mean needs it to come far."""
 
 READS = 4
 """Runs that read a word until it counts as read."""
@@ -78,7 +81,7 @@ def covered(manifest: Manifest, model: VerilatedModel, seed: int) -> Iterator[Co
         samples = samples.repeat(steps if kind.held else 1, 1)
         # the more, the fewer bits are inverted
         draws = dice.integers(0, 1 << 64, 1 + index % 3, np.uint64)
-        mask, turns = int(np.bitwise_and.reduce(draws)), bool(dice.integers(2))
+        mask, turns = int(np.bitwise_and.reduce(draws)), steps < LONG and bool(dice.integers(2))
         links, reset = Links(coverage.aimed(mask, turns, dice), turns), None
         if kind.stalled:
             chance, period = float(dice.choice(CHANCES)), int(dice.choice(PERIODS))
