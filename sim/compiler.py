@@ -3,7 +3,7 @@ a cache keeps the library of every design."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from ssm_hdl import files
@@ -54,7 +54,7 @@ class Design:
     lint: str = ""
     optimise: int = 1
     weights: bytes = b""
-    masks: Mapping[str, tuple[int, int, int, int]] = field(default_factory=dict)
+    masks: Mapping[str, tuple[int, int, int, int]] | None = None
 
 
 def cache_folder() -> Path:

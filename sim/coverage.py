@@ -1,7 +1,6 @@
 """Stalls and other codes at the links inside a pipeline, see `ssm_hdl.sim.links`,
 until every word of the tables of lookups has been read."""
 
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import NamedTuple
@@ -10,10 +9,10 @@ import numpy as np
 
 from ssm_hdl import Manifest
 from ssm_hdl.fixed import Codes
-from ssm_hdl.operations import Lookup, Node
-from ssm_hdl.sim.compare import Comparison, judge
-from ssm_hdl.sim.links import BITS, Links, Place, masked, summed, with_bits
-from ssm_hdl.sim.runs import Run
+from ssm_hdl.operations import Lookup
+from ssm_hdl.sim.compare import Comparison
+from ssm_hdl.sim.inside import compared, places
+from ssm_hdl.sim.links import Links, Place, with_bits
 from ssm_hdl.sim.verilated import VerilatedModel
 
 
@@ -71,8 +70,7 @@ def covered(manifest: Manifest, model: VerilatedModel, seed: int) -> Iterator[Co
         seed: of samples, masks and stalls.
     """
     dice, edge, cycles = np.random.default_rng(seed), manifest.input, 0
-    masks = {name: Place(*place) for name, place in model.design.masks.items()}
-    coverage = _Coverage(manifest, masks)
+    coverage = _Coverage(manifest, places(model))
     for index in range(MOST[1]):
         kind = ROUND[index % len(ROUND)]
         steps = min(manifest.steps, kind.steps)
@@ -88,40 +86,11 @@ def covered(manifest: Manifest, model: VerilatedModel, seed: int) -> Iterator[Co
             links, reset = replace(links, stalls=chance, period=period), int(dice.integers(1, 2048))
         done = model.run(samples, seed=seed + index, links=links, reset_after=reset)
         coverage.note(edge.name, samples, samples)
-        results = _Results(masks, links, coverage)
-        yield _with_inside(judge(manifest, samples, [done], results.change), done, results)
+        yield compared(manifest, model, samples, done, links, coverage.note)
         cycles += done.cycles
         most_cycles, most_runs = MOST if coverage.left else LEAST
         if cycles >= most_cycles or index + 1 >= most_runs:
             return
-
-
-def _with_inside(comparison: Comparison, done: Run, results: "_Results") -> Comparison:
-    """A comparison with a difference more if results of stages differ inside."""
-    if done.inside == results.total % (1 << BITS):
-        return comparison
-    first = comparison.first or "results of a stage inside differ, and no output"
-    return replace(comparison, differences=comparison.differences + 1, first=first)
-
-
-class _Results:
-    """What stages read in place of the codes of the golden model, and the sum of it."""
-
-    def __init__(self, masks: Mapping[str, Place], links: Links, coverage: "_Coverage"):
-        self.masks, self.links, self.coverage, self.total = masks, links, coverage, 0
-        self.packets: Counter[str] = Counter()  # of each node
-
-    def change(self, node: Node, codes: Codes) -> Codes:
-        """The codes of a node as its readers see them."""
-        read = codes
-        if node.name in self.masks:
-            place = self.masks[node.name]
-            before = self.packets[node.name]
-            read = masked(codes, node.output.format, self.links, place, before)
-            self.packets[node.name] += codes.size // codes.shape[-1]
-            self.total += summed(read, node.output.format, place.factor)
-        self.coverage.note(node.name, codes, read)
-        return read
 
 
 class _Coverage:

@@ -1,4 +1,4 @@
-"""What ordinary samples leave out: stalls, resets, short sequences, the ends of formats,
+"""What ordinary samples leave out: stalls, resets, short and whole sequences, the ends of formats,
 and other codes inside."""
 
 import numpy as np
@@ -7,6 +7,7 @@ from ssm_hdl import Manifest
 from ssm_hdl.fixed import Codes
 from ssm_hdl.sim.compare import Comparison, joined, judge
 from ssm_hdl.sim.coverage import covered
+from ssm_hdl.sim.extremes import extremes
 from ssm_hdl.sim.verilated import VerilatedModel
 
 FEW, LONG, SHORT = 8, 16, (1, 2, 3)
@@ -27,9 +28,10 @@ while that is set."""
 
 def stress(manifest: Manifest, model: VerilatedModel, samples: Codes, seed: int = 0) -> Comparison:
     """What ordinary samples leave out: stalls, resets, short sequences,
-    the least and the greatest code, a reader that pauses; then stalls and other codes inside.
+    the least and the greatest code, a reader that pauses; then whole sequences,
+    and stalls and other codes inside.
 
-    About a thousand time steps, however many samples there are.
+    Some million cycles, however many samples there are.
 
     Args:
         manifest: the integer program.
@@ -68,6 +70,8 @@ def stress(manifest: Manifest, model: VerilatedModel, samples: Codes, seed: int 
                 )
             )
         comparisons.append(judge(manifest, np.concatenate([part] * len(runs)), runs))
-    if (linked := model.linked()) is not None:
+    linked = model.linked()
+    comparisons += extremes(manifest, linked or model, seed)
+    if linked is not None:
         comparisons += covered(manifest, linked, seed)
     return joined(comparisons)

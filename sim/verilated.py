@@ -87,7 +87,7 @@ class VerilatedModel:
         harness = resources.files("ssm_hdl.sim").joinpath("harness.cpp").read_text(encoding="utf-8")
         harness = (
             ("#define WEIGHTS\n" if design.weights else "")
-            + ("#define LINKS\n" if design.masks else "")
+            + ("#define LINKS\n" if design.masks is not None else "")
             + harness
         )
         self.library = compile_verilog(design, harness, cache)
@@ -104,7 +104,7 @@ class VerilatedModel:
     def linked(self) -> "VerilatedModel | None":
         """The same pipeline with ports for stalls and other codes inside, a quarter slower;
         None of other Verilog, unless it has them."""
-        if self.design.masks:
+        if self.design.masks is not None:
             return self
         if self._plan is None:
             return None
@@ -155,7 +155,7 @@ class VerilatedModel:
             )
         if seed < 0:
             raise SsmHdlError(f"the seed is {seed}; it is 0 or more")
-        if links.any and not self.design.masks:
+        if links.any and self.design.masks is None:
             raise SsmHdlError(f"{self.manifest.name}: this Verilog has no ports for stalls inside")
         job = _Buffers(self.manifest, samples, stalls, pause, seed, self.design.weights, links)
         start = time.perf_counter()

@@ -13,6 +13,7 @@ from ssm_hdl.sw.cli.console import (
     Seed,
     facts,
     in_words,
+    need_apart,
     need_writable,
     show,
 )
@@ -64,7 +65,7 @@ def command(
     """
     need("torch", "numba")
     from ssm_hdl import Manifest
-    from ssm_hdl.manifest import FILE
+    from ssm_hdl.manifest import FILE, file_of
     from ssm_hdl.sw.checkpoint import load
     from ssm_hdl.sw.cli.samples import dataset_of
     from ssm_hdl.sw.qat.finetune import finetune
@@ -73,15 +74,16 @@ def command(
 
     manifest = Manifest.load(path)
     folder = out or Path("out") / f"{path.resolve().name}-qat"
+    need_apart("--out", folder / FILE, file_of(path))
     run_file = folder / "run.safetensors"  # lets a stopped run go on; removed at the end
     for file in (folder / FILE, run_file):
         need_writable(file)
     config = FinetuneConfig(epochs, images, batch_size, learning_rate, label_smoothing, seed)
-    if again:
-        run_file.unlink(missing_ok=True)
     began = time.monotonic()
     teaching = None if teacher is None else load(teacher)  # data may take a download
     dataset = dataset_of(manifest, data)
+    if again:
+        run_file.unlink(missing_ok=True)
     done = finetune(manifest, dataset, config, run_file, messages(), teacher=teaching)
     score = epoch_score(dataset)
     # it and the one before training have two names

@@ -81,6 +81,15 @@ def command(
     except SsmHdlError as error:
         raise UsageError(str(error)) from error
     answer: dict[str, Any] = {"name": manifest.name, "prompt": prompt}
+    there: list[int] | None = None
+    if port is not None or simulated or board is not None:
+        with host_of(path, manifest, port, simulated, board, None, None) as host:
+            began, there = time.monotonic(), []
+            with progress(f"{manifest.name} on {host.port}", count) as advance:
+                for part in host.go_on(codes, count):
+                    there += part.tolist()
+                    advance(len(part))
+            board_seconds = time.monotonic() - began
     if out is not None:
         answer["manifest"] = str(manifest.save(out))
     began = time.monotonic()
@@ -93,18 +102,12 @@ def command(
         "text": "".join(characters[token] for token in written),
         "seconds": round(time.monotonic() - began, 2),
     }
-    if port is not None or simulated:
-        with host_of(path, manifest, port, simulated, board, None, None) as host:
-            began, there = time.monotonic(), list[int]()
-            with progress(f"{manifest.name} on {host.port}", count) as advance:
-                for part in host.go_on(codes, count):
-                    there += part.tolist()
-                    advance(len(part))
+    if there is not None:
         differences = sum(one != other for one, other in zip(written, there, strict=True))
         answer |= {
             "port": host.port,
             "differences": differences,
-            "board_seconds": round(time.monotonic() - began, 2),
+            "board_seconds": round(board_seconds, 2),
         }
     show(as_json, answer, facts(manifest.name, answer))
     if answer.get("differences"):

@@ -146,6 +146,13 @@ def test_the_command(cli, refused, tmp_path):
     ]
     trained = Manifest.load(tmp_path / "qat").graph.description
     assert trained.endswith("by recipe w8a8; fine-tuned (QAT)")
+    refused("--out .*qat/manifest.yaml is a file that", "finetune", tmp_path / "qat",
+            "--out", tmp_path / "qat", status=2)  # fmt: skip
+    begun = tmp_path / "qat" / "run.safetensors"
+    begun.write_bytes(b"a run")
+    refused("none", *words, "--again", "--teacher", tmp_path / "none.safetensors")
+    refused("none", *words, "--again", "--data", tmp_path / "none.npz")
+    assert begun.read_bytes() == b"a run"
     (tmp_path / "there" / "run.safetensors").mkdir(parents=True)
     refused("cannot write .*run.safetensors; choose another place", *words[:3],
             tmp_path / "there", "--again")  # fmt: skip

@@ -127,6 +127,11 @@ def test_an_empty_prompt_a_seed_of_nothing_and_its_own_manifest_to_write_to_are_
         status=2,
     )
     assert not Manifest.load(path).feeds_back
+    words = ("generate-text", path, "--prompt", "a", "--out", tmp_path / "next")
+    refused("--simulated", *words, "--board", "icebreaker", status=2)
+    refused("board 'nosuch' is not known", *words, "--simulated", "--board", "nosuch", status=2)
+    refused("cannot open|no serial port", *words, "--port", tmp_path / "none")
+    assert not (tmp_path / "next").exists()
 
 
 def test_a_prompt_beyond_the_vocabulary_is_refused(chain, refused, tmp_path):

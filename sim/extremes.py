@@ -1,0 +1,85 @@
+"""Whole sequences, every code of the input, and packets of every magnitude:
+sums over time come to their ends, and tables are read in all their cells."""
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+
+from ssm_hdl import Manifest
+from ssm_hdl.fixed import Codes
+from ssm_hdl.sim.compare import Comparison
+from ssm_hdl.sim.coverage import LONG
+from ssm_hdl.sim.inside import compared
+from ssm_hdl.sim.links import BITS, Links
+from ssm_hdl.sim.verilated import VerilatedModel
+
+PACKETS, CODES, OTHERS = 256, 1 << 14, 3
+"""Packets of many magnitudes; most codes that come in turn;
+lengths between `LONG` and the most steps."""
+
+BUDGET = 1 << 20
+"""Cycles from which no other sequence begins, and after which a longer one ends."""
+
+
+def extremes(manifest: Manifest, model: VerilatedModel, seed: int) -> Iterator[Comparison]:
+    """Compare a pipeline, run by run.
+
+    Args:
+        manifest: the integer program.
+        model: its pipeline; with links, the results of its stages are compared too,
+            and some of their bits inverted in the longest sequences.
+        seed: of samples and masks.
+    """
+    dice, cycles, steps = np.random.default_rng(seed), 0, 0
+
+    def run(samples: Codes, mask: int = 0) -> Comparison:
+        nonlocal cycles, steps
+        links = Links(mask)
+        done = model.run(samples, links=links)
+        cycles, steps = cycles + done.cycles, steps + samples.shape[0] * samples.shape[1]
+        return compared(manifest, model, samples, done, links)
+
+    yield run(_in_sequences(_magnitudes(manifest, dice), manifest.steps))
+    codes = _codes(manifest)
+    if len(codes) * cycles <= BUDGET * steps:
+        yield run(_in_sequences(codes, manifest.steps))
+    edge = manifest.input
+    ends = ([edge.format.min] * edge.size, [edge.format.max] * edge.size)
+    most = min(manifest.steps, BUDGET * steps // cycles)
+    lengths = (most, most, *dice.integers(min(LONG, most), most, OTHERS, endpoint=True).tolist())
+    for index, length in enumerate(lengths * 2):
+        mask = int(dice.integers(0, 1 << BITS, dtype=np.uint64)) if index >= len(lengths) else 0
+        held = ends[index % 2] if index < 2 else _random(manifest, dice, 1)[0]
+        if cycles < BUDGET:
+            yield run(np.tile(held, (1, length, 1)), mask if model.design.masks else 0)
+
+
+def _random(manifest: Manifest, dice: np.random.Generator, count: int) -> Codes:
+    format = manifest.input.format
+    return dice.integers(format.min, format.max, (count, manifest.input.size), endpoint=True)
+
+
+def _magnitudes(manifest: Manifest, dice: np.random.Generator) -> Codes:
+    """Packets with a few large numbers, with many small ones, and all between."""
+    codes, width = _random(manifest, dice, PACKETS), manifest.input.format.width
+    low = dice.integers(0, width, (PACKETS, 1))
+    kept = dice.random((PACKETS, manifest.input.size)) < dice.random((PACKETS, 1)) ** 2
+    first = np.arange(manifest.input.size) == dice.integers(manifest.input.size, size=(PACKETS, 1))
+    return np.where(kept | first, codes >> low, 0)
+
+
+def _codes(manifest: Manifest) -> Codes:
+    """All codes of the input in turn, or some if there are very many; each number has its own."""
+    format, size = manifest.input.format, manifest.input.size
+    count = min(1 << format.width, CODES)
+    place = np.arange(count)[:, np.newaxis] + np.arange(size) * (count // size + 1)
+    spread = (place % count) * ((1 << format.width) // count)
+    return spread + format.min
+
+
+def _in_sequences(packets: Codes, most: int) -> Codes:
+    """Sequences of as many packets, the last one filled up."""
+    steps = min(most, math.isqrt(len(packets)))
+    missing = -len(packets) % steps
+    return np.concatenate([packets, packets[:missing]]).reshape(-1, steps, packets.shape[-1])
