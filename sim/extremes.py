@@ -27,8 +27,8 @@ def extremes(manifest: Manifest, model: VerilatedModel, seed: int) -> Iterator[C
 
     Args:
         manifest: the integer program.
-        model: its pipeline; with links, the results of its stages are compared too,
-            and some of their bits inverted in the longest sequences.
+        model: its pipeline, with links: the results of its stages are compared too,
+            and some of their bits inverted in long sequences.
         seed: of samples and masks.
     """
     dice, cycles, steps = np.random.default_rng(seed), 0, 0
