@@ -14,8 +14,8 @@ from ssm_hdl.sim.inside import compared
 from ssm_hdl.sim.links import BITS, Links
 from ssm_hdl.sim.verilated import VerilatedModel
 
-PACKETS, CODES, OTHERS = 256, 1 << 14, 3
-"""Packets of many magnitudes; most codes that come in turn;
+FIRST, PACKETS, CODES, OTHERS = 16, 256, 1 << 14, 3
+"""Packets that show how fast it is; packets of many magnitudes; most codes that come in turn;
 lengths between `LONG` and the most steps."""
 
 BUDGET = 1 << 20
@@ -40,13 +40,14 @@ def extremes(manifest: Manifest, model: VerilatedModel, seed: int) -> Iterator[C
         cycles, steps = cycles + done.cycles, steps + samples.shape[0] * samples.shape[1]
         return compared(manifest, model, samples, done, links)
 
-    yield run(_in_sequences(_magnitudes(manifest, dice), manifest.steps))
-    codes = _codes(manifest)
-    if len(codes) * cycles <= BUDGET * steps:
-        yield run(_in_sequences(codes, manifest.steps))
+    packets = _magnitudes(manifest, dice)
+    yield run(_in_sequences(packets[:FIRST], manifest.steps))
+    for more in (packets[FIRST:], _codes(manifest)):
+        if len(more) * cycles <= BUDGET * steps:
+            yield run(_in_sequences(more, manifest.steps))
     edge = manifest.input
     ends = ([edge.format.min] * edge.size, [edge.format.max] * edge.size)
-    most = min(manifest.steps, BUDGET * steps // cycles)
+    most = max(1, min(manifest.steps, BUDGET * steps // cycles))
     lengths = (most, most, *dice.integers(min(LONG, most), most, OTHERS, endpoint=True).tolist())
     for index, length in enumerate(lengths * 2):
         mask = int(dice.integers(0, 1 << BITS, dtype=np.uint64)) if index >= len(lengths) else 0
