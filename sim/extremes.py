@@ -14,9 +14,11 @@ from ssm_hdl.sim.inside import compared
 from ssm_hdl.sim.links import BITS, Links
 from ssm_hdl.sim.verilated import VerilatedModel
 
-FIRST, PACKETS, CODES, OTHERS = 16, 256, 1 << 14, 3
-"""Packets that show how fast it is; packets of many magnitudes; most codes that come in turn;
-lengths between `LONG` and the most steps."""
+FIRST, PACKETS, CODES = 16, 256, 1 << 14
+"""Packets that show how fast it is; packets of many magnitudes; most codes that come in turn."""
+
+SEQUENCES, OTHERS = 32, 3
+"""Most sequences of one length; lengths between `LONG` and the most steps."""
 
 BUDGET = 1 << 20
 """Cycles from which no other sequence begins, and after which a longer one ends."""
@@ -45,15 +47,16 @@ def extremes(manifest: Manifest, model: VerilatedModel, seed: int) -> Iterator[C
     for more in (packets[FIRST:], _codes(manifest)):
         if len(more) * cycles <= BUDGET * steps:
             yield run(_in_sequences(more, manifest.steps))
-    edge = manifest.input
-    ends = ([edge.format.min] * edge.size, [edge.format.max] * edge.size)
     most = max(1, min(manifest.steps, BUDGET * steps // cycles))
     lengths = (most, most, *dice.integers(min(LONG, most), most, OTHERS, endpoint=True).tolist())
     for index, length in enumerate(lengths * 2):
         mask = int(dice.integers(0, 1 << BITS, dtype=np.uint64)) if index >= len(lengths) else 0
-        held = ends[index % 2] if index < 2 else _random(manifest, dice, 1)[0]
+        count = BUDGET * steps // (cycles * length * 2 * len(lengths))
+        held = _random(manifest, dice, max(1, min(SEQUENCES, count)))
+        if index < 2:
+            held[0] = (manifest.input.format.min, manifest.input.format.max)[index]
         if cycles < BUDGET:
-            yield run(np.tile(held, (1, length, 1)), mask if model.design.masks else 0)
+            yield run(held[:, np.newaxis].repeat(length, 1), mask if model.design.masks else 0)
 
 
 def _random(manifest: Manifest, dice: np.random.Generator, count: int) -> Codes:
