@@ -1,6 +1,7 @@
 """Whole sequences, every code of the input, and packets of every magnitude:
 sums over time come to their ends, and tables are read in all their cells."""
 
+import itertools
 import math
 from collections.abc import Iterator
 
@@ -11,14 +12,16 @@ from ssm_hdl.fixed import Codes
 from ssm_hdl.sim.compare import Comparison
 from ssm_hdl.sim.coverage import LONG
 from ssm_hdl.sim.inside import compared
-from ssm_hdl.sim.links import BITS, Links
+from ssm_hdl.sim.links import BITS, NO_LINKS, Links
 from ssm_hdl.sim.verilated import VerilatedModel
 
 FIRST, PACKETS, CODES = 16, 256, 1 << 14
 """Packets that show how fast it is; packets of many magnitudes; most codes that come in turn."""
 
-SEQUENCES, OTHERS = 32, 3
-"""Most sequences of one length; lengths between `LONG` and the most steps."""
+RUNS, SEQUENCES, OTHERS = 48, 4, 3
+"""Runs of long sequences, most with other bits inside. In two of three all steps are alike, since
+means come to the ends of their format only then. Most sequences of a run;
+lengths between `LONG` and the most steps."""
 
 BUDGET = 1 << 20
 """Cycles from which no other sequence begins, and after which a longer one ends."""
@@ -35,9 +38,8 @@ def extremes(manifest: Manifest, model: VerilatedModel, seed: int) -> Iterator[C
     """
     dice, cycles, steps = np.random.default_rng(seed), 0, 0
 
-    def run(samples: Codes, mask: int = 0) -> Comparison:
+    def run(samples: Codes, links: Links = NO_LINKS) -> Comparison:
         nonlocal cycles, steps
-        links = Links(mask)
         done = model.run(samples, links=links)
         cycles, steps = cycles + done.cycles, steps + samples.shape[0] * samples.shape[1]
         return compared(manifest, model, samples, done, links)
@@ -49,14 +51,16 @@ def extremes(manifest: Manifest, model: VerilatedModel, seed: int) -> Iterator[C
             yield run(_in_sequences(more, manifest.steps))
     most = max(1, min(manifest.steps, BUDGET * steps // cycles))
     lengths = (most, most, *dice.integers(min(LONG, most), most, OTHERS, endpoint=True).tolist())
-    for index, length in enumerate(lengths * 2):
+    for index, length in zip(range(RUNS), itertools.cycle(lengths), strict=False):
         mask = int(dice.integers(0, 1 << BITS, dtype=np.uint64)) if index >= len(lengths) else 0
-        count = BUDGET * steps // (cycles * length * 2 * len(lengths))
-        held = _random(manifest, dice, max(1, min(SEQUENCES, count)))
+        count = BUDGET * steps // (cycles * length * RUNS)
+        count, free = max(1, min(SEQUENCES, count)), index % 3 == 2
+        samples = _random(manifest, dice, count * (length if free else 1))
+        samples = samples.reshape(count, -1, manifest.input.size).repeat(1 if free else length, 1)
         if index < 2:
-            held[0] = (manifest.input.format.min, manifest.input.format.max)[index]
+            samples[0] = (manifest.input.format.min, manifest.input.format.max)[index]
         if cycles < BUDGET:
-            yield run(held[:, np.newaxis].repeat(length, 1), mask if model.design.masks else 0)
+            yield run(samples, Links(mask, turns=free) if model.design.masks else NO_LINKS)
 
 
 def _random(manifest: Manifest, dice: np.random.Generator, count: int) -> Codes:
