@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ssm_hdl import files
 from ssm_hdl.files import scratch
+from ssm_hdl.sim.links import Place
 from ssm_hdl.sim.tools import run_tool, verilator_environment, without_blanks
 
 LINT = """\
@@ -45,7 +46,7 @@ class Design:
             0 compiles fastest, a netlist in a tenth of the time.
         weights: bytes for its port ``w`` before the first sample, if it has one.
         masks: of a design with the ports of `ssm_hdl.sim.linked`,
-            the operations whose results they may change, each with its `Place`.
+            the operations whose results they may change.
     """
 
     verilog: str
@@ -54,7 +55,7 @@ class Design:
     lint: str = ""
     optimise: int = 1
     weights: bytes = b""
-    masks: Mapping[str, tuple[int, int, int, int]] | None = None
+    masks: Mapping[str, Place] | None = None
 
 
 def cache_folder() -> Path:

@@ -11,7 +11,7 @@ from ssm_hdl import Manifest
 from ssm_hdl.fixed import Codes
 from ssm_hdl.operations import Lookup
 from ssm_hdl.sim.compare import Comparison
-from ssm_hdl.sim.inside import compared, places
+from ssm_hdl.sim.inside import compared
 from ssm_hdl.sim.links import Links, Place, with_bits
 from ssm_hdl.sim.verilated import VerilatedModel
 
@@ -70,7 +70,7 @@ def covered(manifest: Manifest, model: VerilatedModel, seed: int) -> Iterator[Co
         seed: of samples, masks and stalls.
     """
     dice, edge, cycles = np.random.default_rng(seed), manifest.input, 0
-    coverage = _Coverage(manifest, places(model))
+    coverage = _Coverage(manifest, model.design.masks or {})
     for index in range(MOST[1]):
         kind = ROUND[index % len(ROUND)]
         steps = min(manifest.steps, kind.steps)

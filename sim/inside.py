@@ -1,21 +1,16 @@
 """The results of all stages inside a pipeline against the golden model's, by their sum."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 
 from ssm_hdl import Manifest
 from ssm_hdl.fixed import Codes
 from ssm_hdl.operations import Node
 from ssm_hdl.sim.compare import Comparison, judge
-from ssm_hdl.sim.links import BITS, Links, Place, masked, summed
+from ssm_hdl.sim.links import BITS, Links, masked, summed
 from ssm_hdl.sim.runs import Run
 from ssm_hdl.sim.verilated import VerilatedModel
-
-
-def places(model: VerilatedModel) -> Mapping[str, Place]:
-    """The operations whose results have masks and are summed."""
-    return {name: Place(*place) for name, place in (model.design.masks or {}).items()}
 
 
 def compared(
@@ -36,7 +31,7 @@ def compared(
         links: what happened inside.
         note: takes the name of every edge, its codes, and what was read in their place.
     """
-    masks, total, packets = places(model), 0, Counter[str]()
+    masks, total, packets = model.design.masks or {}, 0, Counter[str]()
 
     def change(node: Node, codes: Codes) -> Codes:
         nonlocal total

@@ -58,18 +58,19 @@ def command(
     manifest = Manifest.load(path)
     if out is not None:
         need_apart("--out", out / FILE, file_of(path))
-    if seed is not None and not temperature and not manifest.feeds_back:
+    if manifest.feeds_back:
+        if temperature is not None or seed is not None:
+            raise UsageError(
+                f"{manifest.name} chooses its next character already; "
+                "leave --temperature and --seed out"
+            )
+    elif seed is not None and not temperature:
         raise UsageError(
             f"--seed {seed} chooses the samples of a softmax, and without a --temperature above 0 "
             "the likeliest character is taken; give both, or leave --seed out"
         )
-    if not manifest.feeds_back:
+    else:
         manifest = generator(manifest, temperature or 0.0, seed or 1)
-    elif temperature is not None or seed is not None:
-        raise UsageError(
-            f"{manifest.name} chooses its next character already; "
-            "leave --temperature and --seed out"
-        )
     characters = vocabulary(manifest).class_names
     if not prompt:
         raise UsageError(
